@@ -1,0 +1,50 @@
+"""Cells: what one point of the frontier stands for. A cell is (family, model, epochs); seeds and learning rates are inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.selection import Excluded
+
+__all__ = ["CELL", "assign_cells", "best_learning_rates"]
+
+CELL = ("family", "model", "epochs")
+"""The columns that name a cell."""
+
+
+def assign_cells(runs: pd.DataFrame, by: Sequence[str], x: str) -> pd.Series:
+    """A number for each run: runs with equal `by` columns share it.
+
+    Columns that the table lacks are passed over. Without `epochs`, nothing would tell a model's budgets apart, so then the runs
+    of a cell must also have equal `x`: in a bare table of (compute, loss) each distinct compute is a cell.
+    """
+    present = [name for name in by if name in runs]
+    if "epochs" in by and "epochs" not in runs:
+        present.append(x)
+    if not present:
+        return pd.Series(np.arange(len(runs)), index=runs.index)
+    return runs.groupby(list(dict.fromkeys(present)), dropna=False, sort=True).ngroup()
+
+
+def best_learning_rates(runs: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
+    """The runs at their cell's best learning rate, and the others with the reason.
+
+    Best is the lowest *mean* of `metric` over the seeds at that learning rate, so that a rate does not win by one lucky seed among
+    several. `runs` has a column `cell`. A table without `learning_rate` is kept whole.
+    """
+    if "learning_rate" not in runs or runs["learning_rate"].isna().all():
+        return runs, ()
+    rate = runs["learning_rate"].astype(float)
+    means = runs.groupby(["cell", rate.rename("rate")], dropna=False)[metric].mean().reset_index()
+    best = means.loc[means.groupby("cell")[metric].idxmin()].set_index("cell")["rate"]
+    cell_best = runs["cell"].map(best)
+    kept = (rate == cell_best) | (rate.isna() & cell_best.isna())
+    kind = "not at its cell's best learning rate"
+    excluded = tuple(
+        Excluded(run, f"learning rate {own:g} is not the best of its cell ({other:g})", kind)
+        for run, own, other in zip(runs.loc[~kept, "id"], rate[~kept], cell_best[~kept], strict=True)
+    )
+    return runs[kept], excluded

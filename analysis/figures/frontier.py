@@ -1,0 +1,160 @@
+"""Loss against compute: every run, the mean of every cell, the compute-optimal ones ringed, and the laws with their bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from analysis.figures.axes import Scale, axis, axis_label
+from analysis.figures.hover import cell_text, run_text
+from analysis.figures.style import LAW_COLOURS, NEUTRAL, Look, layout, looks, translucent
+from analysis.fitting.result import Fit
+from analysis.numbers import significant
+from analysis.pareto import Frontier
+
+__all__ = ["frontier_figure"]
+
+
+def frontier_figure(
+    frontier: Frontier,
+    fits: Sequence[Fit] = (),
+    *,
+    x_scale: Scale = "log",
+    y_scale: Scale = "log",
+    extrapolate: float = 3.0,
+    height: int = 560,
+) -> go.Figure:
+    """Draw a frontier and laws fitted to the same metric and x.
+
+    Args:
+        frontier: what `analysis.frontier` returned.
+        fits: laws to draw, each with the band of its mean curve: solid over the runs it was fitted to, dashed beyond.
+        x_scale, y_scale: `log` or `linear`.
+        extrapolate: how far beyond its runs a law is drawn, as a factor of x; 1 draws none.
+        height: pixels; the width is that of the page.
+    """
+    figure = go.Figure()
+    for number, fit in enumerate(fits):
+        _add_law(figure, fit, LAW_COLOURS[number % len(LAW_COLOURS)], extrapolate)
+    for model, look in looks(frontier.points).items():
+        _add_model(figure, frontier, model, look)
+    optimal = frontier.on_frontier
+    figure.add_scatter(
+        x=optimal[frontier.x],
+        y=optimal[frontier.metric],
+        mode="markers",
+        name="compute-optimal",
+        marker={"symbol": "circle-open", "size": 18, "color": NEUTRAL, "line": {"width": 1.6}},
+        hoverinfo="skip",
+        legendrank=2000,
+    )
+    if fits and extrapolate > 1:
+        _mark_extrapolation(figure, max(fit.x_range[1] for fit in fits), x_scale)
+    points = frontier.points
+    x_values = [*points[frontier.x], *(fit.x_range[1] * extrapolate for fit in fits)]
+    y_values = [*points[f"{frontier.metric}_min"], *points[f"{frontier.metric}_max"], *_lowest_drawn(fits, extrapolate)]
+    figure.update_layout(
+        layout(
+            revision=(frontier.metric, frontier.x, x_scale, y_scale),
+            height=height,
+            xaxis=axis(x_values, x_scale, axis_label(frontier.x), pad=0.04),
+            yaxis=axis(y_values, y_scale, axis_label(frontier.metric)),
+        )
+    )
+    return figure
+
+
+def _add_model(figure: go.Figure, frontier: Frontier, model: str, look: Look) -> None:
+    runs = frontier.runs[frontier.runs["model"] == model]
+    cells = frontier.points[frontier.points["model"] == model]
+    name = model or "runs"
+    if len(runs) > len(cells):  # else each run *is* its cell
+        figure.add_scatter(
+            x=runs[frontier.x],
+            y=runs[frontier.metric],
+            mode="markers",
+            name=f"{name}, single runs",
+            legendgroup=name,
+            showlegend=False,
+            marker={"symbol": look.marker, "size": 5.5, "color": translucent(look.colour, 0.45), "line": {"width": 0}},
+            customdata=runs["id"],
+            hovertext=[run_text(row, frontier.metric, frontier.x) for row in runs.to_dict("records")],
+            hoverinfo="text",
+        )
+    figure.add_scatter(
+        x=cells[frontier.x],
+        y=cells[frontier.metric],
+        mode="lines+markers" if "epochs" in cells else "markers",
+        name=name,
+        legendgroup=name,
+        line={"color": translucent(look.colour, 0.45), "width": 1.2},
+        marker={"symbol": look.marker, "size": 10, "color": look.colour, "line": {"width": 0}},
+        customdata=[ids[0] for ids in cells["run_ids"]],
+        hovertext=[cell_text(row, frontier.metric, frontier.x) for row in cells.to_dict("records")],
+        hoverinfo="text",
+    )
+
+
+def _add_law(figure: go.Figure, fit: Fit, colour: str, extrapolate: float) -> None:
+    low, high = fit.x_range
+    name = f"{fit.law} law, {'frontier' if fit.on == 'frontier' else 'all runs'}"
+    _add_stretch(figure, fit, np.geomspace(low, high, 80), colour, name, dash="solid")
+    if extrapolate > 1:
+        beyond = np.geomspace(high, high * extrapolate, 40)
+        _add_stretch(figure, fit, beyond, colour, name, dash="dash")
+
+
+def _add_stretch(figure: go.Figure, fit: Fit, x: np.ndarray, colour: str, name: str, *, dash: str) -> None:
+    """The law over `x` and its band."""
+    curve = fit.predict(x)
+    extrapolated = dash != "solid"
+    figure.add_scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([curve["low"], curve["high"][::-1]]),
+        fill="toself",
+        fillcolor=translucent(colour, 0.08 if extrapolated else 0.16),
+        line={"width": 0},
+        mode="lines",
+        name=f"{name}, {fit.level_words} band",
+        legendgroup=name,
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=x,
+        y=curve["mean"],
+        mode="lines",
+        name=name,
+        legendgroup=name,
+        showlegend=not extrapolated,
+        legendrank=1500,
+        line={"color": colour, "width": 1.8, "dash": dash},
+        hovertext=[
+            f"<b>{name}</b>{' (extrapolation)' if extrapolated else ''}<br>{fit.x} {significant(at)}<br>"
+            f"{fit.metric} {significant(mean)} ({fit.level_words}: {significant(low)} … {significant(high)})"
+            for at, mean, low, high in zip(x, curve["mean"], curve["low"], curve["high"], strict=True)
+        ],
+        hoverinfo="text",
+    )
+
+
+def _mark_extrapolation(figure: go.Figure, start: float, x_scale: Scale) -> None:
+    line = {"color": NEUTRAL, "width": 1, "dash": "dot"}
+    # Over the lower part only: the legend stands in the upper right, where a falling loss leaves room.
+    figure.add_shape(type="line", x0=start, x1=start, y0=0, y1=0.45, yref="paper", line=line, opacity=0.6, layer="below")
+    figure.add_annotation(
+        x=np.log10(start) if x_scale == "log" else start,  # unlike a line, an annotation is placed in the logarithm
+        y=0.0,
+        yref="paper",
+        xanchor="left",
+        yanchor="bottom",
+        text="extrapolation →",
+        showarrow=False,
+        font={"size": 12},
+    )
+
+
+def _lowest_drawn(fits: Sequence[Fit], extrapolate: float) -> list[float]:
+    return [float(fit.predict([fit.x_range[1] * extrapolate])["mean"].iloc[0]) for fit in fits]

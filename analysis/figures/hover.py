@@ -1,0 +1,50 @@
+"""What the pointer shows: the parameters of a run or a cell, as small lines of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.numbers import significant
+
+__all__ = ["cell_text", "run_text"]
+
+
+def run_text(run: Mapping[Any, Any], metric: str, x: str) -> str:
+    """`F1 · 2 epochs · seed 0`, learning rate, x, metric, id."""
+    seed = f" · seed {run['seed']:g}" if _known(run.get("seed")) else ""
+    return "<br>".join([f"<b>{_title(run)}</b>{seed}", *_rate(run), *_values(run, metric, x), f"run {run['id']}"])
+
+
+def cell_text(cell: Mapping[Any, Any], metric: str, x: str) -> str:
+    """The same of a cell's mean, with the spread of its seeds."""
+    lines = [f"<b>{_title(cell)}</b>"]
+    if _known(cell.get("params")):
+        lines.append(f"{cell['params']:,.0f} parameters")
+    lines += [*_rate(cell), *_values(cell, metric, x)]
+    if cell["seeds"] > 1:
+        low, high = significant(cell[f"{metric}_min"]), significant(cell[f"{metric}_max"])
+        lines.append(f"mean of {cell['seeds']} seeds, {low} … {high}")
+    if cell["on_frontier"]:
+        lines.append("compute-optimal")
+    return "<br>".join(lines)
+
+
+def _title(row: Mapping[Any, Any]) -> str:
+    epochs = row.get("epochs")
+    if not _known(epochs):
+        return str(row["model"]) or "run"
+    return f"{row['model']} · {epochs:g} epoch{'' if epochs == 1 else 's'}".removeprefix(" · ")
+
+
+def _rate(row: Mapping[Any, Any]) -> list[str]:
+    return [f"learning rate {row['learning_rate']:g}"] if _known(row.get("learning_rate")) else []
+
+
+def _values(row: Mapping[Any, Any], metric: str, x: str) -> list[str]:
+    return [f"{name} {significant(float(row[name]))}" for name in (x, metric)]
+
+
+def _known(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and math.isnan(value))

@@ -1,0 +1,97 @@
+"""The best learning rate against the epoch budget: the trend of each model, and where each grid had its lowest loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from analysis.figures.axes import axis, axis_label, ticks_at
+from analysis.figures.hover import run_text
+from analysis.figures.style import layout, looks, translucent
+from analysis.learning_rate import LearningRateTrend
+from analysis.numbers import significant
+
+__all__ = ["learning_rate_figure"]
+
+_ASIDE = 1.035
+"""Models share budgets and rates, so their markers are set side by side by this factor in epochs; the lines are where they are."""
+
+
+def learning_rate_figure(trend: LearningRateTrend, *, height: int = 480) -> go.Figure:
+    """Lines: the fitted optimum with its interval. Filled markers: the best rate tried; open where it is the last of its grid.
+    Small translucent markers: every rate tried. Log–log, so that the trend is a straight line."""
+    figure = go.Figure()
+    styles = looks(trend.models)
+    for number, (model, look) in enumerate(styles.items()):
+        aside = _ASIDE ** (number - (len(styles) - 1) / 2)
+        tried = trend.points[trend.points["model"] == model].drop_duplicates(["epochs", "learning_rate"])
+        optima = trend.optima[trend.optima["model"] == model].sort_values("epochs")
+        name = model or "runs"
+        figure.add_scatter(
+            x=np.concatenate([optima["epochs"], optima["epochs"][::-1]]),
+            y=np.concatenate([optima["low"], optima["high"][::-1]]),
+            fill="toself",
+            fillcolor=translucent(look.colour, 0.14),
+            line={"width": 0},
+            mode="lines",
+            legendgroup=name,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+        figure.add_scatter(
+            x=tried["epochs"] * aside,
+            y=tried["learning_rate"],
+            mode="markers",
+            legendgroup=name,
+            showlegend=False,
+            marker={"symbol": look.marker, "size": 5, "color": translucent(look.colour, 0.35)},
+            customdata=tried["id"],
+            hovertext=[run_text(row, trend.metric, "learning_rate") for row in tried.to_dict("records")],
+            hoverinfo="text",
+        )
+        figure.add_scatter(
+            x=optima["epochs"],
+            y=optima["learning_rate"],
+            mode="lines",
+            legendgroup=name,
+            showlegend=False,
+            line={"color": look.colour, "width": 1.8},
+            hovertext=[
+                f"<b>{name} · {row['epochs']:g} epochs</b><br>optimum {significant(row['learning_rate'])} "
+                f"({100 * trend.level:g} %: {significant(row['low'])} … {significant(row['high'])})"
+                for row in optima.to_dict("records")
+            ],
+            hoverinfo="text",
+        )
+        figure.add_scatter(
+            x=optima["epochs"] * aside,
+            y=optima["best_tried"],
+            mode="markers",
+            name=name,
+            legendgroup=name,
+            marker={
+                "symbol": [f"{look.marker}-open" if edge else look.marker for edge in optima["at_edge"]],
+                "size": 11,
+                "color": look.colour,
+                "line": {"width": 1.6, "color": look.colour},
+            },
+            hovertext=[
+                f"<b>{name} · {row['epochs']:g} epochs</b><br>best of {row['rates']} rates tried: {row['best_tried']:g}"
+                + (f"<br>the {row['at_edge']} of the grid: the optimum may lie beyond" if row["at_edge"] else "")
+                for row in optima.to_dict("records")
+            ],
+            hoverinfo="text",
+        )
+    budgets = sorted(trend.optima["epochs"].unique())
+    rates = [*trend.points["learning_rate"], *trend.optima["learning_rate"]]
+    rates_tried = sorted(trend.points["learning_rate"].unique())
+    figure.update_layout(
+        layout(
+            revision=("learning-rate", trend.metric),
+            height=height,
+            xaxis={**axis(budgets, "log", axis_label("epochs")), **ticks_at(budgets)},
+            yaxis={**axis(rates, "log", axis_label("learning_rate")), **ticks_at(rates_tried)},
+            legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
+        )
+    )
+    return figure

@@ -1,0 +1,49 @@
+"""How far each run lies from a law: in per cent, against compute."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from analysis.figures.axes import Scale, axis, axis_label
+from analysis.figures.hover import run_text
+from analysis.figures.style import FAINT, NEUTRAL, layout, looks
+from analysis.fitting.result import Fit
+
+__all__ = ["residuals_figure"]
+
+
+def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> go.Figure:
+    """Residuals of the runs used, 100 · log(metric / law), with two residual standard deviations shaded.
+
+    A trend in them, rather than a cloud about zero, says that the law has the wrong shape.
+    """
+    residuals = fit.residuals
+    figure = go.Figure()
+    spread = 200 * fit.residual_std
+    figure.add_hrect(y0=-spread, y1=spread, fillcolor=FAINT, opacity=0.5, line_width=0, layer="below")
+    figure.add_hline(y=0, line={"color": NEUTRAL, "width": 1.4})
+    for model, look in looks(fit.runs).items():
+        rows = residuals[residuals["model"] == model]
+        figure.add_scatter(
+            x=rows[fit.x],
+            y=100 * rows["residual"],
+            mode="markers",
+            name=model or "runs",
+            marker={"symbol": look.marker, "size": 9, "color": look.colour, "opacity": 0.85},
+            customdata=rows["id"],
+            hovertext=[
+                f"{run_text(row, fit.metric, fit.x)}<br>{100 * row['residual']:+.2g} % off the law"
+                for row in rows.to_dict("records")
+            ],
+            hoverinfo="text",
+        )
+    figure.update_layout(
+        layout(
+            revision=("residuals", fit.law, fit.on, fit.metric, fit.x, x_scale),
+            height=height,
+            xaxis=axis(residuals[fit.x], x_scale, axis_label(fit.x), pad=0.04),
+            yaxis={**axis([], "linear", f"Residual of the {fit.law} law (%)"), "ticksuffix": " "},
+            legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
+        )
+    )
+    return figure

@@ -1,0 +1,72 @@
+"""What all figures share: colours, markers and the layout around the plot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["FAINT", "LAW_COLOURS", "NEUTRAL", "Look", "layout", "looks", "translucent"]
+
+NEUTRAL = "#7b7b7b"
+"""Text and law lines: contrast about 4.2 : 1 on white and 4.5 : 1 on near-black."""
+
+FAINT = "rgba(128, 128, 128, 0.22)"
+"""Grid lines: visible on both."""
+
+# Okabe and Ito 2008, Color Universal Design: without black, lost on a dark page, and yellow, lost on a light one; the blue a little
+# lighter than theirs for the dark page.
+_PALETTE = ("#1B80C0", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+_MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")  # 7 and 6: 42 pairs before one repeats
+
+LAW_COLOURS = (NEUTRAL, "#D55E00", "#8C6BB1", "#2A9D8F")
+
+
+@dataclass(frozen=True)
+class Look:
+    """The colour and the marker of a model."""
+
+    colour: str
+    marker: str
+
+
+def looks(table: pd.DataFrame) -> dict[str, Look]:
+    """A look for each `model` of the table, small models first (by `params` where known, else in order of appearance)."""
+    models = table.drop_duplicates("model")
+    if "params" in models and models["params"].notna().all():
+        models = models.sort_values("params", kind="stable")
+    return {
+        str(model): Look(_PALETTE[number % len(_PALETTE)], _MARKERS[number % len(_MARKERS)])
+        for number, model in enumerate(models["model"])
+    }
+
+
+def translucent(colour: str, alpha: float) -> str:
+    """`#0072B2`, 0.2 → `rgba(0, 114, 178, 0.2)`."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {alpha})"
+
+
+def layout(*, revision: Iterable[str], **more: Any) -> dict[str, Any]:
+    """The layout of every figure. `revision`: what the figure is of; while it stays the same, an update keeps the zoom."""
+    return {
+        "paper_bgcolor": "rgba(0, 0, 0, 0)",
+        "plot_bgcolor": "rgba(0, 0, 0, 0)",
+        "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": NEUTRAL},
+        "margin": {"l": 70, "r": 24, "t": 24, "b": 60},
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left"},
+        "legend": {
+            "x": 0.99,
+            "y": 0.99,
+            "xanchor": "right",
+            "yanchor": "top",
+            "bgcolor": "rgba(0, 0, 0, 0)",
+            "tracegroupgap": 4,
+        },
+        "uirevision": " ".join(revision),
+        "template": "none",
+        **more,
+    }

@@ -1,0 +1,91 @@
+"""The cells in which several learning rates were tried, and whether their best lies inside what was tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.cells import CELL, assign_cells
+from analysis.selection import Excluded, usable_runs
+from scaling.errors import TooFewPoints, UsageError, nearest
+from scaling.outcomes import RunStatus
+
+__all__ = ["LEAST_RATES", "Grids", "learning_rate_grids"]
+
+LEAST_RATES = 3
+"""Learning rates a cell must have finished: a parabola has three coefficients."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grids:
+    """`runs`: the usable runs, with `cell`: row number in `cells`. `cells`: `family`, `model`, `epochs`, `line` (number of the
+    model), and `best_tried`, `rates`, `at_edge` as in `LearningRateTrend.optima`."""
+
+    runs: pd.DataFrame
+    cells: pd.DataFrame
+    excluded: tuple[Excluded, ...]
+
+
+def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
+    """The cells with at least three finished learning rates; of one model at least two epoch budgets, or `TooFewPoints`."""
+    for name in ("epochs", "learning_rate"):
+        if name not in runs:
+            guess = nearest(name, [str(column) for column in runs.columns])
+            raise UsageError(f"a learning-rate trend needs a column {name}{guess}", hint=f"name it with --map {name}=theirs")
+    usable = usable_runs(runs, metric=metric, x="learning_rate")
+    tried = usable.runs.assign(cell=assign_cells(usable.runs, CELL, "epochs"))
+    rates = tried.groupby("cell")["learning_rate"].transform("nunique")
+    few = rates < LEAST_RATES
+    too_few = tuple(
+        Excluded(
+            run,
+            f"its cell has {count} learning rate{'s' if count > 1 else ''}, a parabola needs {LEAST_RATES}",
+            f"in a cell with fewer than {LEAST_RATES} learning rates",
+        )
+        for run, count in zip(tried.loc[few, "id"], rates[few], strict=True)
+    )
+    kept = tried[~few].assign(cell=assign_cells(tried[~few], CELL, "epochs"))
+    cells = _cells(kept, _diverged(runs), metric)
+    _require_budgets(cells, int(rates.max()) if len(rates) else 0)
+    return Grids(kept.reset_index(drop=True), cells, usable.excluded + too_few)
+
+
+def _cells(runs: pd.DataFrame, diverged: pd.DataFrame, metric: str) -> pd.DataFrame:
+    rows = []
+    for _, of_cell in runs.groupby("cell"):
+        names = {name: of_cell[name].iloc[0] for name in CELL}
+        tried = of_cell.groupby("learning_rate")[metric].mean()
+        best = float(tried.index[int(tried.to_numpy().argmin())])
+        same_cell = (diverged[list(CELL)] == pd.Series(names)).all(axis=1)
+        closed_above = bool((diverged.loc[same_cell, "learning_rate"] > best).any())
+        at_edge = ""
+        if best == tried.index.min():
+            at_edge = "lowest"
+        elif best == tried.index.max() and not closed_above:
+            at_edge = "highest"
+        rows.append({**names, "best_tried": best, "rates": len(tried), "at_edge": at_edge})
+    cells = pd.DataFrame(rows, columns=[*CELL, "best_tried", "rates", "at_edge"])
+    return cells.assign(line=cells.groupby(["family", "model"]).ngroup())
+
+
+def _diverged(runs: pd.DataFrame) -> pd.DataFrame:
+    table = runs[runs["status"] == RunStatus.DIVERGED] if "status" in runs else runs.iloc[:0]
+    names = {name: table[name].fillna("").astype(str) if name in table else "" for name in ("family", "model")}
+    return table.assign(**names)
+
+
+def _require_budgets(cells: pd.DataFrame, most_rates: int) -> None:
+    budgets = cells.groupby("line")["epochs"].nunique()
+    have, need = (int(budgets.max()) if len(budgets) else 0), 2
+    if have >= need:
+        return
+    more = need - have
+    short = f"; the fullest cell has {most_rates} of the {LEAST_RATES} learning rates" if most_rates < LEAST_RATES else ""
+    raise TooFewPoints(
+        f"a learning-rate trend needs {need} epoch budgets of one model with {LEAST_RATES} finished learning rates each; "
+        f"there {'is' if have == 1 else 'are'} {have}: {more} more {'is' if more == 1 else 'are'} needed{short}",
+        have=have,
+        need=need,
+        hint="give a model a grid in the file, e.g. `learning_rate: {grid: [0.4, 0.8, 1.6]}`, and `scaling submit` it again",
+    )

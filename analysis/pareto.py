@@ -1,0 +1,135 @@
+"""The compute-optimal frontier: the cells that no other cell beats with as little or less compute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.cells import CELL, assign_cells, best_learning_rates
+from analysis.numbers import records
+from analysis.selection import Excluded, excluded_payload, usable_runs
+from scaling.errors import TooFewPoints
+
+__all__ = ["Frontier", "frontier", "pareto_mask"]
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """Cells in order of compute, which of them are compute-optimal, and what that says about model size and epochs.
+
+    `points`: one row a cell, with `family`, `model`, `epochs`, `params` and `learning_rate` where the table has them, `seeds`
+    (how many runs), the means over seeds under the names of `x` and `metric`, `<metric>_min` and `<metric>_max`, `on_frontier` and
+    `run_ids`.
+    `runs`: the runs behind the points. `excluded`: every other run, with its reason.
+    """
+
+    metric: str
+    x: str
+    points: pd.DataFrame
+    runs: pd.DataFrame
+    excluded: tuple[Excluded, ...]
+
+    @property
+    def on_frontier(self) -> pd.DataFrame:
+        """The compute-optimal rows of `points`, in order of compute."""
+        return self.points[self.points["on_frontier"]].reset_index(drop=True)
+
+    @property
+    def frontier_runs(self) -> pd.DataFrame:
+        """The runs (every seed) of the compute-optimal cells."""
+        cells = self.points.loc[self.points["on_frontier"], "cell"]
+        return self.runs[self.runs["cell"].isin(cells)]
+
+    def best(self) -> pd.DataFrame:
+        """Best model and best epochs against compute, as steps: a row holds from `<x>_from` until, not including, `<x>_to`.
+
+        The last row has no `<x>_to` (NaN): nothing larger was run.
+        """
+        steps = self.on_frontier
+        named = [name for name in ("family", "model", "params", "epochs", "learning_rate", "seeds", self.metric) if name in steps]
+        table = steps[list(dict.fromkeys(named))].copy()
+        table.insert(0, f"{self.x}_from", steps[self.x])
+        table.insert(1, f"{self.x}_to", steps[self.x].shift(-1))
+        return table
+
+    def to_dict(self) -> dict[str, Any]:
+        """The frontier as JSON holds it, without `schema_version`: see `analysis.payloads`."""
+        return {
+            "metric": self.metric,
+            "x": self.x,
+            "points": records(self.points.drop(columns="cell")),
+            "best": records(self.best()),
+            "runs_used": len(self.runs),
+            "excluded": excluded_payload(self.excluded),
+        }
+
+    def to_csv(self) -> str:
+        """`points` as CSV; the run ids of a cell are joined by spaces."""
+        table = self.points.drop(columns="cell")
+        return table.assign(run_ids=table["run_ids"].map(" ".join)).to_csv(index=False)
+
+
+def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hours", clusters: Sequence[str] = CELL) -> Frontier:
+    """The compute-optimal frontier of a table of runs.
+
+    A point is a cell, not a run: first each cell's learning rate is chosen by the mean of `metric` over seeds, then the point is
+    the mean over the seeds at that rate, in `x` and in `metric`. Taking single runs instead would make a frontier of lucky seeds,
+    too low by about the seed noise. A point is on the frontier when no other has as low a `metric` at as small an `x`.
+
+    Args:
+        runs: one row a run, columns as in `scaling.columns`. Needs `metric` and `x`; uses `family`, `model`, `epochs`,
+            `learning_rate`, `params`, `status`, `accelerator` and `dataset` where they are there.
+        metric: what should be low, in its own unit (`val_loss`: nats).
+        x: what it costs (`core_hours`, `train_flops`, …).
+        clusters: the columns that name a cell.
+
+    Raises:
+        TooFewPoints: no run is usable; and what `usable_runs` raises.
+    """
+    usable = usable_runs(runs, metric=metric, x=x)
+    if usable.runs.empty:
+        raise TooFewPoints(
+            f"none of the {len(runs)} runs has a usable {metric} and {x}{_reasons(usable.excluded)}: 1 more is needed",
+            have=0,
+            need=1,
+            hint="`scaling status` shows what is still running; `scaling submit experiments.yaml` trains a grid",
+        )
+    table = usable.runs.assign(cell=assign_cells(usable.runs, clusters, x))
+    kept, not_best = best_learning_rates(table, metric)
+    points = _points(kept, metric, x)
+    return Frontier(metric, x, points, kept.reset_index(drop=True), usable.excluded + not_best)
+
+
+def pareto_mask(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """True where no other point has both x and y as low or lower. Of equal points the first counts. O(n log n)."""
+    order = np.lexsort((y, x))
+    lowest_before = np.concatenate(([np.inf], np.minimum.accumulate(y[order])[:-1]))
+    mask = np.zeros(len(x), dtype=bool)
+    mask[order] = y[order] < lowest_before
+    return mask
+
+
+def _points(runs: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
+    groups = runs.groupby("cell", sort=True)
+    described = [
+        name for name in ("family", "model", "params", "epochs", "learning_rate") if name in runs and name not in (metric, x)
+    ]
+    columns: dict[str, Any] = {name: groups[name].first() for name in described}
+    columns["seeds"] = groups.size()
+    columns[x] = groups[x].mean()
+    columns[metric] = groups[metric].mean()
+    columns[f"{metric}_min"] = groups[metric].min()
+    columns[f"{metric}_max"] = groups[metric].max()
+    columns["run_ids"] = groups["id"].agg(list)
+    points = pd.DataFrame(columns).reset_index()
+    points["on_frontier"] = pareto_mask(points[x].to_numpy(), points[metric].to_numpy())
+    return points.sort_values([x, metric], kind="stable").reset_index(drop=True)
+
+
+def _reasons(excluded: Sequence[Excluded]) -> str:
+    counts = pd.Series([entry.kind for entry in excluded], dtype=object).value_counts()
+    return f" ({', '.join(f'{count} {kind}' for kind, count in counts.items())})" if len(counts) else ""

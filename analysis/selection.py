@@ -1,0 +1,121 @@
+"""Which runs of a table can be used, and for every other one the reason why not. Nothing is dropped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from scaling.errors import DataError, UnknownName, UsageError
+from scaling.outcomes import RunStatus
+
+__all__ = ["Excluded", "Usable", "excluded_payload", "usable_runs"]
+
+
+_FINAL = frozenset(str(status) for status in RunStatus if status.is_final)
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A run that was left out. `kind` is the reason without its particulars, for counting: `diverged`, `not on the frontier` …"""
+
+    id: str
+    reason: str
+    kind: str
+
+
+@dataclass(frozen=True, eq=False)
+class Usable:
+    """`runs`: rows with finite, positive `metric` and `x`, and with string `id`, `family` and `model`; `excluded`: all others."""
+
+    runs: pd.DataFrame
+    excluded: tuple[Excluded, ...]
+
+
+def excluded_payload(excluded: Iterable[Excluded]) -> list[dict[str, str]]:
+    """`[{"id", "reason"}]`, as every payload lists what was left out."""
+    return [{"id": entry.id, "reason": entry.reason} for entry in excluded]
+
+
+def usable_runs(runs: pd.DataFrame, *, metric: str, x: str) -> Usable:
+    """The finished runs whose `metric` and `x` are finite and positive, as logarithms need them.
+
+    A table without `status` counts as finished throughout. `<name>_error` stands for 1 − `<name>` where the table has only the
+    share `<name>` (`val_top1_error`): the analysis takes lower as better.
+
+    Raises:
+        UnknownName: the table has no such column.
+        DataError: the column holds text.
+        UsageError: the metric is one where higher is better; the runs are of several data sets; or x is core-hours and the
+            runs come from several kinds of accelerator, whose hours do not compare.
+    """
+    table = _with_names(runs, metric, x)
+    excluded: list[Excluded] = []
+
+    def leave_out(bad: pd.Series, reason: str, kind: str | None = None) -> None:
+        nonlocal table
+        excluded.extend(Excluded(run, reason, kind or reason) for run in table.loc[bad, "id"])
+        table = table[~bad]
+
+    if "status" in table:
+        for status in table["status"].unique():
+            if status != RunStatus.FINISHED:
+                final = status in _FINAL
+                leave_out(table["status"] == status, str(status) if final else f"not finished ({status})")
+    leave_out(table["id"].duplicated(), "the same id again", "the same id again")
+    for name in dict.fromkeys((metric, x)):
+        leave_out(table[name].isna(), f"no {name}")
+        leave_out(~np.isfinite(table[name]), f"{name} is infinite")
+        leave_out(table[name] <= 0, f"{name} is not positive")
+
+    if "dataset" in table:
+        _refuse_mixture(table, "dataset", "data sets", "their losses do not compare", "choose one experiment: --experiment NAME")
+    if "core_hours" in x and "accelerator" in table:
+        _refuse_mixture(
+            table,
+            "accelerator",
+            "kinds of accelerator",
+            "their core-hours do not compare",
+            "fit against --x train_flops, or choose one experiment: --experiment NAME",
+        )
+    return Usable(table.reset_index(drop=True), tuple(excluded))
+
+
+def _with_names(runs: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
+    table = runs.copy()
+    if "id" not in table:
+        table.insert(0, "id", [f"row {number}" for number in range(1, len(table) + 1)])
+    table["id"] = table["id"].astype(str)
+    for name in ("family", "model"):
+        table[name] = table[name].fillna("").astype(str) if name in table else ""
+    share = metric.removesuffix("_error")
+    if metric not in table and share in table and share != metric:
+        table[metric] = 1.0 - _as_numbers(table, share)
+    if metric in ("val_top1", "val_top5"):
+        raise UsageError(f"{metric} is better when higher; the laws are of what falls", hint=f"use --metric {metric}_error")
+    for name in (metric, x):
+        table[name] = _as_numbers(table, name)
+    return table
+
+
+def _as_numbers(table: pd.DataFrame, name: str) -> pd.Series:
+    if name not in table:
+        numeric = [str(column) for column in table.columns if pd.api.types.is_numeric_dtype(table[column])]
+        known = [column for column in numeric if column not in ("seed", "attempts")]
+        if not known:
+            raise DataError(
+                f"the table has no column {name}, nor any other of numbers", hint="one run a row, below the column names"
+            )
+        raise UnknownName("column", name, known, hint=f"number columns of this table: {', '.join(known)}; rename one with --map")
+    try:
+        return pd.to_numeric(table[name]).astype(float)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"column {name} holds text: {error}", hint="give a column of numbers") from error
+
+
+def _refuse_mixture(table: pd.DataFrame, column: str, plural: str, why: str, hint: str) -> None:
+    kinds = sorted(table[column].dropna().astype(str).unique())
+    if len(kinds) > 1:
+        raise UsageError(f"the runs are of {len(kinds)} {plural} ({', '.join(kinds)}): {why}", hint=hint)

@@ -1,0 +1,133 @@
+"""One attempt as seen through its events: how far it is, what to write down, how it ended and what that costs.
+
+The scheduler feeds it live events, `recovery` feeds it those it finds in the attempt's folder; both come to the same end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from orchestrator.provenance import code_version
+from orchestrator.store import ledger
+from orchestrator.store.ledger import Charge, Grant
+from scaling.outcomes import AttemptOutcome
+
+__all__ = ["AttemptLog", "Ending"]
+
+_CURVES = ("train_loss", "learning_rate", "examples_per_second")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended, as `ledger.end_attempt` takes it."""
+
+    outcome: AttemptOutcome
+    reason: str
+    charge: Charge
+    last_step: int | None
+    result: Mapping[str, Any] | None = None
+
+    def as_arguments(self) -> dict[str, Any]:
+        return {
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "charge": self.charge,
+            "last_step": self.last_step,
+            "result": self.result,
+        }
+
+
+@dataclass
+class AttemptLog:
+    """What is known of an attempt. `take` an event, then `write_progress`; `ending` is set once it is over."""
+
+    grant: Grant
+    step: int = 0
+    steps: int = 0
+    train_loss: float | None = None
+    ending: Ending | None = None
+    _place: dict[str, Any] = field(default_factory=dict)
+    _metrics: list[tuple[int, str, float | None]] = field(default_factory=list)
+    _evaluations: list[dict[str, Any]] = field(default_factory=list)
+    _checkpoint_step: int | None = None
+    _train_seconds: float = 0.0
+    _train_seconds_at_checkpoint: float = 0.0
+    _checkpoint_seconds: float = 0.0
+    _wall_seconds: float = 0.0
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Learn from one event."""
+        self._wall_seconds = max(self._wall_seconds, event.get("wall_seconds") or event.get("elapsed") or 0.0)
+        match event["kind"]:
+            case "placed":
+                self._place = {name: event[name] for name in ("host", "device", "devices", "threads", "jaxlib_version")}
+                self._place["code_version"] = code_version()
+            case "started":
+                self.step, self.steps = event["step"], event["steps"]
+            case "progress":
+                self.step, self.steps, self.train_loss = event["step"], event["steps"], event["train_loss"]
+                self._train_seconds = event["train_seconds"]
+                self._metrics += [(event["step"], name, event.get(name)) for name in _CURVES]
+            case "checkpoint":
+                self._checkpoint_step = event["step"]
+                self._train_seconds = self._train_seconds_at_checkpoint = event["train_seconds"]
+                self._checkpoint_seconds = event["checkpoint_seconds"]
+            case "evaluated":
+                self._evaluations.append(
+                    {name: event[name] for name in ("step", "split", "loss", "top1", "top5", "examples", "seconds")}
+                )
+            case "ended":
+                self.ending = self._ended(event)
+            case "raised":
+                outcome = AttemptOutcome.OUT_OF_MEMORY if event["out_of_memory"] else AttemptOutcome.RAISED
+                self.ending = self._broken(outcome, event["reason"])
+            case "died":
+                self.ending = self._broken(AttemptOutcome.DIED, event["reason"])
+            case "lost":
+                preempted = "preempted" in event["reason"]
+                self.ending = self._broken(AttemptOutcome.PREEMPTED if preempted else AttemptOutcome.LOST, event["reason"])
+
+    def lost(self, reason: str) -> Ending:
+        """The ending when nothing more will be heard."""
+        return self._broken(AttemptOutcome.LOST, reason)
+
+    def write_progress(self, session: Session) -> None:
+        """Write what `take` learnt since the last call; nothing counts when the token is no longer the run's."""
+        ledger.record(
+            session,
+            self.grant.token,
+            step=self.step or None,
+            train_loss=self.train_loss,
+            place=self._place,
+            metrics=self._metrics,
+            evaluations=self._evaluations,
+            checkpoint_step=self._checkpoint_step,
+        )
+        self._place, self._metrics, self._evaluations, self._checkpoint_step = {}, [], [], None
+
+    def _ended(self, event: Mapping[str, Any]) -> Ending:
+        """It said so itself. All its steps count: an interrupted one checkpointed first, a diverged one has no successor."""
+        seconds = event["seconds"]
+        known = seconds["train"] + seconds["evaluation"] + seconds["checkpoint"]
+        return Ending(
+            outcome=AttemptOutcome(event["outcome"]),
+            reason=event["reason"],
+            charge=Charge(
+                useful=seconds["train"],
+                startup=max(0.0, self._wall_seconds - known),
+                evaluation=seconds["evaluation"],
+                checkpoint=seconds["checkpoint"],
+            ),
+            last_step=event["last_step"],
+            result={name: event[name] for name in ("val_loss", "val_top1", "val_top5", "train_loss")},
+        )
+
+    def _broken(self, outcome: AttemptOutcome, reason: str) -> Ending:
+        """It ended without a result: steps after its last checkpoint are lost and will be done again."""
+        useful, redone = self._train_seconds_at_checkpoint, self._train_seconds - self._train_seconds_at_checkpoint
+        rest = max(0.0, self._wall_seconds - self._train_seconds - self._checkpoint_seconds)
+        return Ending(outcome, reason, Charge(useful, redone, rest, 0.0, self._checkpoint_seconds), self.step)

@@ -1,0 +1,49 @@
+"""Which code ran: version, and commit where there is one."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from importlib import metadata, util
+from pathlib import Path
+
+from scaling.errors import ClusterError
+
+__all__ = ["check_packages", "code_version"]
+
+_PACKAGES = ("scaling", "orchestrator", "trainer", "analysis", "api")
+
+
+@cache
+def code_version() -> str:
+    """`0.1.0`, or `0.1.0+4f3c2a1` in a checkout, with `.dirty` when files differ from the commit."""
+    version = metadata.version("scaling")
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return version
+    try:
+        commit = _git(root, "rev-parse", "--short=7", "HEAD")
+        dirty = ".dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else ""
+    except (OSError, subprocess.SubprocessError):
+        return version
+    return f"{version}+{commit}{dirty}"
+
+
+def check_packages() -> None:
+    """The five packages must lie side by side: a folder called `trainer` or `api` elsewhere on the path would shadow ours.
+
+    Raises `ClusterError` naming the file.
+    """
+    home = Path(__file__).parents[1]
+    for name in _PACKAGES:
+        spec = util.find_spec(name)
+        found = Path(spec.origin).parents[1] if spec and spec.origin else None
+        if found != home:
+            raise ClusterError(
+                f"package {name!r} comes from {spec.origin if spec else 'nowhere'}, not from {home}",
+                hint="another folder or file of that name is on Python's path before scaling: rename it or start elsewhere",
+            )
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=5).stdout.strip()

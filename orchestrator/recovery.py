@@ -1,0 +1,69 @@
+"""After a scheduler died: close what it left open, from what its attempts wrote in their own folders.
+
+An attempt spools its events to `events.jsonl` whether anybody listens or not. Replaying them gives the same rows as hearing them live:
+a run that finished while nobody listened is finished, and one that checkpointed goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from orchestrator.attempt import AttemptLog
+from orchestrator.store import ledger
+from orchestrator.store.ledger import Grant
+from orchestrator.store.models import Allocation, Attempt, Run, now
+
+__all__ = ["recover", "spooled_events"]
+
+
+def recover(session: Session, *, scheduler: str) -> list[str]:
+    """Close every attempt and allocation that a scheduler other than this one left open. Returns the ids of the runs concerned.
+
+    Call it under the lease: the other scheduler is gone, and its attempts' tokens are revoked here.
+    """
+    found = []
+    for attempt in ledger.orphans(session, scheduler=scheduler):
+        run = session.get(Run, attempt.run_id)
+        assert run is not None
+        found.append(run.id)
+        if run.token != attempt.token:
+            attempt.ended_at = now()
+            continue
+        log = AttemptLog(Grant(run.id, attempt.number, attempt.token, run.config, attempt.resumed_from, attempt.first_step))
+        for event in spooled_events(Path(attempt.directory)):
+            log.take(event)
+        log.write_progress(session)
+        session.flush()
+        ending = log.ending or log.lost("its scheduler ended before it did")
+        ledger.end_attempt(session, attempt.token, **ending.as_arguments())
+    for allocation in session.scalars(select(Allocation).where(Allocation.ended_at.is_(None), Allocation.scheduler != scheduler)):
+        _close(session, allocation)
+    return found
+
+
+def spooled_events(directory: Path) -> Iterator[dict[str, Any]]:
+    """Events of an attempt's folder, in order; a last line that was cut off in writing is left out."""
+    try:
+        lines = (directory / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
+
+
+def _close(session: Session, allocation: Allocation) -> None:
+    """Held at least as long as its attempts ran, and until the last sign of life of any of them."""
+    attempts = list(session.scalars(select(Attempt).where(Attempt.allocation_id == allocation.id)))
+    last_sign = max((attempt.heartbeat_at for attempt in attempts), default=allocation.started_at)
+    lived = (last_sign - allocation.started_at).total_seconds()
+    allocation.ended_at = now()
+    allocation.held_seconds = max(lived, sum(attempt.charged_seconds for attempt in attempts))

@@ -1,0 +1,205 @@
+"""The fields of an experiments file, as pydantic models: what may be written, and within which bounds.
+
+This file says what one field may hold; `reader` says what the fields must be together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from scaling.accelerators import Accelerator, accelerator
+
+__all__ = [
+    "ConfirmAbove",
+    "DatasetField",
+    "LearningRateField",
+    "ModelField",
+    "NumericsField",
+    "OptimizerField",
+    "ResourcesField",
+    "ScheduleField",
+    "Spec",
+]
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0, strict=True)]
+
+
+class _Field(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatasetField(BaseModel):
+    """`{name: digits}`, or a user's own `{source: "package.module:factory"}`; the other keys are the data set's options."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+    path: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and "source" in value and "name" not in value:
+            return value | {"name": "source"}
+        return value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is said beyond the name."""
+        path = {} if self.path is None else {"path": self.path}
+        return path | (self.model_extra or {})
+
+
+class ModelField(BaseModel):
+    """`nano-F1`, or `{name: wide, family: nfnet, width: […], depth: […], …}`; the other keys are the family's options."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+    family: str | None = None
+    source: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is said beyond name and family."""
+        return dict(self.model_extra or {})
+
+
+class LearningRateField(_Field):
+    """`1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere."""
+
+    grid: Annotated[list[Positive], Field(min_length=1)]
+    epochs: list[Positive] | None = None
+    otherwise: Positive | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"grid": [value]} if isinstance(value, (int, float)) else value
+
+    @model_validator(mode="after")
+    def _covers_all_budgets(self) -> LearningRateField:
+        if (self.epochs is None) != (self.otherwise is None):
+            raise ValueError("`epochs` and `otherwise` go together: the grid at those budgets, that value at the others")
+        return self
+
+    def at(self, epochs: float) -> list[float]:
+        """Learning rates to train at this epoch budget."""
+        if self.epochs is None or epochs in self.epochs:
+            return list(self.grid)
+        assert self.otherwise is not None
+        return [self.otherwise]
+
+
+class ScheduleField(_Field):
+    """How the learning rate goes: cosine to zero over each epoch budget, or constant; linear warm-up first."""
+
+    name: Literal["cosine", "constant"] = "cosine"
+    warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
+class OptimizerField(_Field):
+    """SGD with Nesterov momentum, adaptive gradient clipping (`clip: null` turns it off) and coupled weight decay."""
+
+    name: Literal["sgd-agc"] = "sgd-agc"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = True
+    clip: Positive | None = 0.01
+    clip_eps: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class NumericsField(_Field):
+    """Type of the computation; parameters and the loss stay float32."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+class ResourcesField(_Field):
+    """What one run is given: cores of a CPU, chips of a host, or a TPU slice by topology.
+
+    mfu: model FLOPs utilisation that estimates assume, 0 … 1 of the accelerator's peak.
+    """
+
+    accelerator: str = "cpu"
+    cores: Count | None = None
+    chips: Count | None = None
+    topology: Annotated[str, Field(pattern=r"^\d+x\d+(x\d+)?$")] | None = None
+    mfu: Annotated[float, Field(gt=0, le=1)] = 0.3
+
+    @model_validator(mode="after")
+    def _one_size(self) -> ResourcesField:
+        if sum(size is not None for size in (self.cores, self.chips, self.topology)) > 1:
+            raise ValueError("give one of `cores`, `chips` and `topology`")
+        if self.cores is not None and self.accelerator != "cpu":
+            raise ValueError(f"`cores` is for accelerator cpu; {self.accelerator} takes `chips` or `topology`")
+        return self
+
+    @property
+    def kind(self) -> Accelerator:
+        """The accelerator by its table entry. Raises `UnknownName`."""
+        return accelerator(self.accelerator)
+
+    @property
+    def chip_count(self) -> int:
+        """Chips of one run (cores, for a CPU)."""
+        if self.topology is not None:
+            chips = 1
+            for side in self.topology.split("x"):
+                chips *= int(side)
+            return chips
+        return self.cores or self.chips or 1
+
+    @property
+    def core_count(self) -> int:
+        """Accelerator cores of one run, as core-hours count them."""
+        return self.chip_count * self.kind.cores_per_chip
+
+
+class ConfirmAbove(_Field):
+    """`scaling submit` asks before it spends more than this, by estimate."""
+
+    core_hours: Positive
+
+
+class Spec(_Field):
+    """One experiment: models × epoch budgets × learning rates × seeds on one data set."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    dataset: DatasetField
+    models: Annotated[list[ModelField], Field(min_length=1)]
+    epochs: Annotated[list[Positive], Field(min_length=1)]
+    batch_size: Count
+    learning_rate: dict[str, LearningRateField]
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32, strict=True)]], Field(min_length=1)] = [0]
+    schedule: ScheduleField = ScheduleField()
+    optimizer: OptimizerField = OptimizerField()
+    numerics: NumericsField = NumericsField()
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    resources: ResourcesField = ResourcesField()
+    confirm_above: ConfirmAbove | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_learning_rate_for_all(cls, value: Any) -> Any:
+        """`learning_rate: 1.6` and `{grid: […]}` stand for every model; `{nano-F0: …}` is one a model."""
+        if isinstance(value, dict):
+            rate = value.get("learning_rate")
+            if isinstance(rate, (int, float)) or (isinstance(rate, dict) and "grid" in rate):
+                return value | {"learning_rate": {"*": rate}}
+        return value
+
+    def learning_rates(self, model: str, epochs: float) -> list[float]:
+        """Learning rates to train a model with at an epoch budget."""
+        field = self.learning_rate.get(model) or self.learning_rate["*"]
+        return field.at(epochs)

@@ -1,0 +1,177 @@
+"""`read_spec`: an experiments file in, a valid `Spec` out; or every fault of it at once, with file, line and nearest name."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from orchestrator.spec.document import Document, read_document
+from orchestrator.spec.fields import Spec
+from scaling.accelerators import ACCELERATORS
+from scaling.errors import Fault, SpecError, UsageError, nearest
+from trainer import data, models
+
+__all__ = ["read_spec"]
+
+_HINT = "docs/experiments.md describes every field; `scaling submit FILE --dry-run` checks a file without running it"
+
+
+def read_spec(path: str | Path) -> tuple[Spec, Document]:
+    """Read and check an experiments file.
+
+    Raises:
+        DataNotFound: there is no such file.
+        SpecError: it has faults; all of them are in `.faults`.
+    """
+    document = read_document(path)
+    try:
+        spec = Spec.model_validate(document.content)
+    except ValidationError as error:
+        faults = [_fault(document, detail) for detail in error.errors()]
+        raise SpecError(dict.fromkeys(faults), hint=_HINT) from None
+    faults = list(_cross_checks(spec, document))
+    if faults:
+        raise SpecError(faults, hint=_HINT)
+    return spec, document
+
+
+def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
+    """What no field can know alone: names that must exist, and fields that must fit together."""
+    if spec.resources.accelerator not in ACCELERATORS:
+        yield _unknown(document, ("resources", "accelerator"), "accelerator", spec.resources.accelerator, ACCELERATORS)
+    yield from _model_faults(spec, document)
+    for field in ("epochs", "seeds"):
+        values = getattr(spec, field)
+        yield from (
+            document.fault((field, index), f"{value:g} is given twice")
+            for index, value in enumerate(values)
+            if value in values[:index]
+        )
+    yield from _dataset_faults(spec, document)
+
+
+def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    names: list[str] = []
+    for index, model in enumerate(spec.models):
+        place = ("models", index)
+        if model.name in names:
+            yield document.fault(place, f"model {model.name!r} is given twice")
+        names.append(model.name)
+        try:
+            known = model.source or model.family
+            family = models.family(known if known else "nfnet" if model.options.get("width") else models.family_of(model.name))
+            family.check(model.name, model.options)
+        except (UsageError, TypeError) as error:
+            yield document.fault(place, str(error))
+    for name, field in spec.learning_rate.items():
+        if name != "*" and name not in names:
+            yield _unknown(document, ("learning_rate", name), "model", name, names)
+        for epochs in field.epochs or ():
+            if epochs not in spec.epochs:
+                yield document.fault(
+                    ("learning_rate", name, "epochs"), f"{epochs:g} is not one of the epoch budgets {_listed(spec.epochs)}"
+                )
+    if "*" not in spec.learning_rate:
+        yield from (
+            document.fault(("learning_rate",), f"no learning rate for model {name!r}")
+            for name in names
+            if name not in spec.learning_rate
+        )
+
+
+def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    name, options = spec.dataset.name, spec.dataset.options
+    if name != "source":
+        if name not in data.names():
+            yield _unknown(document, ("dataset", "name"), "data set", name, data.names())
+            return
+        known = data.options_of(name)
+        unknown = [key for key in options if key not in known]
+        for key in unknown:
+            yield document.fault(
+                ("dataset", key), f"unknown key {key!r}{nearest(key, known)} (data set {name} takes {_listed(known)})"
+            )
+        if unknown:
+            return
+    try:
+        card = data.card(name, options)
+    except UsageError as error:
+        yield document.fault(("dataset",), f"{error} ({error.hint})" if error.hint else str(error))
+        return
+    if spec.batch_size > card.train_examples:
+        yield document.fault(
+            ("batch_size",),
+            f"a batch of {spec.batch_size} is larger than the training split of {card.name} ({card.train_examples} examples)",
+        )
+    for index, epochs in enumerate(spec.epochs):
+        if round(epochs * card.train_examples) < 1:
+            yield document.fault(("epochs", index), f"{epochs:g} epochs of {card.train_examples} examples is less than one example")
+
+
+def _fault(document: Document, detail: ErrorDetails) -> Fault:
+    place = _place_in_file(document, detail["loc"])
+    found = detail.get("input")
+    match detail["type"]:
+        case "extra_forbidden":
+            allowed = _allowed_keys(detail["loc"][:-1])
+            return document.fault(
+                place, f"unknown key {detail['loc'][-1]!r}{nearest(str(detail['loc'][-1]), allowed)} (allowed: {_listed(allowed)})"
+            )
+        case "missing":
+            return document.fault(place[:-1], f"key {detail['loc'][-1]!r} is missing")
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            return document.fault(place, f"{found!r} is not allowed: it must be {detail['msg'].removeprefix('Input should be ')}")
+        case "too_short":
+            return document.fault(place, "the list is empty: the grid would have no runs")
+        case "literal_error":
+            expected = detail["ctx"]["expected"]
+            choices = [choice.strip("'") for choice in expected.replace(" or ", ", ").split(", ")]
+            return document.fault(place, f"unknown value {found!r}{nearest(str(found), choices)} (allowed: {_listed(choices)})")
+        case "value_error":
+            return document.fault(place, detail["msg"].removeprefix("Value error, "))
+    return document.fault(place, f"{_shown(found)}: {detail['msg'][0].lower()}{detail['msg'][1:]}")
+
+
+def _place_in_file(document: Document, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Pydantic's location without the parts that short forms added."""
+    short = tuple(part for part in loc if part != "*")
+    while short and short not in document.lines and short[:-1] in document.lines and short[-1] in ("name", 0, "grid"):
+        short = short[:-1]
+    return short
+
+
+def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that the field model at a location has."""
+    model: Any = Spec
+    for part in loc:
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = _model_in(model.model_fields[str(part)].annotation)
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> Any:
+    """The pydantic model inside `X | None`, `list[X]`, `dict[str, X]`."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation
+    inner = [_model_in(argument) for argument in typing.get_args(annotation)]
+    return next((kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)), Spec)
+
+
+def _unknown(document: Document, place: tuple[str | int, ...], kind: str, name: str, known: Any) -> Fault:
+    return document.fault(place, f"unknown {kind} {name!r}{nearest(name, known)} (known: {_listed(known)})")
+
+
+def _listed(values: Any) -> str:
+    values = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    return ", ".join(values[:12]) + (", …" if len(values) > 12 else "")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,24 @@
+"""What was run, on what, for how long, with what result: SQLAlchemy models, migrations, transactions and queries.
+
+| file | what it holds |
+|---|---|
+| `models` | the nouns as tables |
+| `engine`, `schema`, `migrations/` | opening, upgrading, refusing a database |
+| `store` | `Store`: the doors to write and to read |
+| `grid` | accept an experiment: which runs it wants, which are new |
+| `ledger` | allocations and attempts: begin, progress, end + charge + requeue in one transaction |
+| `lease` | one scheduler at a time |
+| `queries` | what commands and pages read |
+
+Knows neither Ray nor the trainer.
+"""
+
+from orchestrator.store.engine import DEFAULT_URL
+from orchestrator.store.store import Store
+
+__all__ = ["DEFAULT_URL", "Store", "open_readonly"]
+
+
+def open_readonly(url: str = DEFAULT_URL) -> Store:
+    """`Store.open_readonly`, for commands and pages."""
+    return Store.open_readonly(url)

@@ -1,0 +1,108 @@
+"""Open a database: one engine that writes, one that can only read.
+
+SQLite runs in WAL mode with `synchronous=FULL`; a writer says `BEGIN IMMEDIATE`, so that two writers queue instead of failing half-way;
+readers begin deferred and are `query_only`. SQLite on a network file system loses locks, so that is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from scaling.errors import StoreError, UsageError
+
+__all__ = ["DEFAULT_URL", "read_engine", "sqlite_path", "store_url", "write_engine"]
+
+DEFAULT_URL = "scaling.db"
+BUSY_SECONDS = 60.0
+"""How long a writer waits for another one. A commit takes milliseconds; a minute outlasts a backup."""
+
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "fuse.sshfs", "9p", "beegfs"}
+)
+
+
+def store_url(text: str) -> URL:
+    """A SQLAlchemy URL from a URL or a plain path. Raises `UsageError` for a URL that cannot be read."""
+    if "://" not in text:
+        return URL.create("sqlite+pysqlite", database=str(Path(text).expanduser().absolute()))
+    hint = "a path such as scaling.db, or postgresql+psycopg://…"
+    try:
+        url = make_url(text)
+        url.get_dialect()
+    except ArgumentError as error:
+        if isinstance(error, NoSuchModuleError):
+            raise UsageError(f"{text!r}: SQLAlchemy has no driver for it", hint=hint) from error
+        raise UsageError(f"{text!r} is not a database URL: {error}", hint=hint) from error
+    return url
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file of an SQLite URL; None for other databases and for `:memory:`."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return Path(url.database)
+
+
+def write_engine(url: URL) -> Engine:
+    """An engine whose every transaction may write."""
+    path = sqlite_path(url)
+    if path is not None:
+        _refuse_network_file_system(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return _engine(url, begin="BEGIN IMMEDIATE", query_only=False)
+
+
+def read_engine(url: URL) -> Engine:
+    """An engine that cannot write."""
+    return _engine(url, begin="BEGIN DEFERRED", query_only=True)
+
+
+def _engine(url: URL, *, begin: str, query_only: bool) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        options = {"postgresql_readonly": True} if query_only and url.get_backend_name() == "postgresql" else {}
+        return create_engine(url, execution_options=options)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's own BEGIN below, not the driver's
+        for pragma in ("foreign_keys=ON", "synchronous=FULL", "journal_mode=WAL") if not query_only else ("query_only=ON",):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _refuse_network_file_system(path: Path) -> None:
+    kind = _file_system(path.parent)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise StoreError(
+            f"{path} is on a network file system ({kind}), where SQLite's locks cannot be trusted",
+            hint="put the database on a local disk, or set SCALING_DB to a PostgreSQL URL",
+        )
+
+
+def _file_system(path: Path) -> str:
+    """Type of the file system that holds `path`, from Linux's mount table; empty where there is none."""
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    target = os.path.realpath(path)
+    best, kind = "", ""
+    for line in mounts:
+        _, mount, file_system, *_ = line.split(" ")
+        mount = mount.replace("\\040", " ")
+        inside = target == mount or target.startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= len(best):
+            best, kind = mount, file_system
+    return kind

@@ -1,0 +1,61 @@
+"""One scheduler a store: a lease that is taken, renewed and given back by compare-and-set."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import datetime, timedelta
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from orchestrator.store.models import Lease, now
+
+__all__ = ["LEASE_SECONDS", "release", "renew", "take"]
+
+LEASE_SECONDS = 15.0
+"""How long a scheduler may be silent before another one may take over. Renewed at a third of it."""
+
+_NAME = "scheduler"
+
+
+def take(session: Session, holder: str) -> bool:
+    """Take the lease if nobody holds it, its time is up, or its holder was a process of this machine that is gone."""
+    lease = session.get(Lease, _NAME)
+    if lease is not None and lease.holder != holder and lease.expires_at > now() and not _is_gone(lease):
+        return False
+    if lease is not None:
+        session.delete(lease)
+        session.flush()
+    session.add(Lease(name=_NAME, holder=holder, host=socket.gethostname(), pid=os.getpid(), expires_at=_later()))
+    return True
+
+
+def renew(session: Session, holder: str) -> bool:
+    """Hold it longer. False when somebody else has it: then this scheduler must stop writing."""
+    renewed = session.execute(update(Lease).where(Lease.name == _NAME, Lease.holder == holder).values(expires_at=_later()))
+    return renewed.rowcount == 1  # type: ignore[attr-defined]
+
+
+def release(session: Session, holder: str) -> None:
+    """Give it back, if it is still ours."""
+    lease = session.get(Lease, _NAME)
+    if lease is not None and lease.holder == holder:
+        session.delete(lease)
+        session.flush()
+
+
+def _later() -> datetime:
+    return now() + timedelta(seconds=LEASE_SECONDS)
+
+
+def _is_gone(lease: Lease) -> bool:
+    if lease.host != socket.gethostname():
+        return False
+    try:
+        os.kill(lease.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

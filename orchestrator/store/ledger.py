@@ -1,0 +1,228 @@
+"""The ledger: allocations and attempts, what they did and what they cost.
+
+An attempt is known by its token. Every write that would advance a run compares the token first, in the same transaction, so an attempt
+that was given up and wakes up again (a zombie) changes nothing. {end attempt, charge, requeue} is one call in one transaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from orchestrator.store.models import Allocation, Attempt, Evaluation, Metric, Run, now
+from scaling.accelerators import core_hours
+from scaling.errors import StaleToken
+from scaling.outcomes import AttemptOutcome, RunStatus
+
+__all__ = [
+    "MAX_FAILURES",
+    "Charge",
+    "Grant",
+    "begin_attempt",
+    "close_allocation",
+    "end_attempt",
+    "heartbeat",
+    "open_allocation",
+    "orphans",
+    "record",
+]
+
+MAX_FAILURES = 3
+"""Attempts of a run that may die or be lost before the run has failed. Preemptions and interruptions are free."""
+
+_NEXT_STATUS = {
+    AttemptOutcome.FINISHED: RunStatus.FINISHED,
+    AttemptOutcome.DIVERGED: RunStatus.DIVERGED,
+    AttemptOutcome.INTERRUPTED: RunStatus.PENDING,
+    AttemptOutcome.PREEMPTED: RunStatus.PENDING,
+    AttemptOutcome.RAISED: RunStatus.FAILED,
+    AttemptOutcome.OUT_OF_MEMORY: RunStatus.FAILED,
+    AttemptOutcome.DIED: RunStatus.PENDING,
+    AttemptOutcome.LOST: RunStatus.PENDING,
+    AttemptOutcome.CANCELLED: RunStatus.CANCELLED,
+}
+_COUNTED = (AttemptOutcome.DIED, AttemptOutcome.LOST)
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Leave to run: the attempt's number and token, its folder's name, and the checkpoint to start from."""
+
+    run_id: str
+    number: int
+    token: str
+    config: dict[str, Any]
+    resume_attempt: int | None
+    resume_step: int
+
+    @property
+    def folder(self) -> str:
+        """The attempt's own folder, under SCALING_HOME."""
+        return f"{self.run_id}/{self.number}"
+
+    @property
+    def resume_folder(self) -> str | None:
+        """The folder that holds the checkpoint to start from, under SCALING_HOME."""
+        return None if self.resume_attempt is None else f"{self.run_id}/{self.resume_attempt}"
+
+
+@dataclass(frozen=True)
+class Charge:
+    """Seconds an attempt held its cores, by what they went into; `useful` steps survive, `redone` ones were lost with the attempt."""
+
+    useful: float = 0.0
+    redone: float = 0.0
+    startup: float = 0.0
+    evaluation: float = 0.0
+    checkpoint: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.useful + self.redone + self.startup + self.evaluation + self.checkpoint
+
+
+def open_allocation(session: Session, *, scheduler: str, shape: str, accelerator: str, cores: int) -> int:
+    """Devices are held from now on. Returns the allocation's id."""
+    allocation = Allocation(scheduler=scheduler, shape=shape, accelerator=accelerator, cores=cores)
+    session.add(allocation)
+    session.flush()
+    return allocation.id
+
+
+def close_allocation(session: Session, allocation_id: int, *, held_seconds: float) -> None:
+    """Devices were given back after `held_seconds`."""
+    session.execute(update(Allocation).where(Allocation.id == allocation_id).values(ended_at=now(), held_seconds=held_seconds))
+
+
+def begin_attempt(session: Session, run_id: str, *, allocation_id: int, home: str) -> Grant:
+    """Start an attempt of a pending run. Raises `StaleToken` when the run is not pending any more."""
+    run = session.get(Run, run_id)
+    if run is None or run.status is not RunStatus.PENDING:
+        raise StaleToken(f"run {run_id} is {run.status if run else 'unknown'}, not pending")
+    allocation = session.get(Allocation, allocation_id)
+    assert allocation is not None
+    number = (session.scalar(select(func.max(Attempt.number)).where(Attempt.run_id == run_id)) or 0) + 1
+    token = secrets.token_hex(16)
+    grant = Grant(run_id, number, token, run.config, run.resume_attempt, run.resume_step)
+    session.add(
+        Attempt(
+            run_id=run_id,
+            number=number,
+            token=token,
+            allocation_id=allocation_id,
+            directory=f"{home.rstrip('/')}/{grant.folder}",
+            accelerator=allocation.accelerator,
+            cores=allocation.cores,
+            resumed_from=run.resume_attempt,
+            first_step=run.resume_step,
+        )
+    )
+    run.status, run.reason, run.token = RunStatus.RUNNING, "", token
+    run.accelerator, run.cores = allocation.accelerator, allocation.cores
+    return grant
+
+
+def record(
+    session: Session,
+    token: str,
+    *,
+    step: int | None = None,
+    train_loss: float | None = None,
+    place: Mapping[str, Any] | None = None,
+    metrics: Iterable[tuple[int, str, float | None]] = (),
+    evaluations: Iterable[Mapping[str, Any]] = (),
+    checkpoint_step: int | None = None,
+) -> bool:
+    """Write down how an attempt is getting on. False (and nothing written) when its token is no longer the run's.
+
+    Args:
+        place: host, device, devices, threads, code_version, jaxlib_version.
+        metrics: (step, name, value) rows; the same row again is the same row.
+        evaluations: rows with step, split, loss, top1, top5, examples, seconds.
+        checkpoint_step: a checkpoint was committed in this attempt's folder: a next attempt starts there.
+    """
+    found = session.execute(
+        select(Attempt, Run).join(Run, Run.id == Attempt.run_id).where(Attempt.token == token, Run.token == token)
+    ).first()
+    if found is None:
+        return False
+    attempt, run = found
+    attempt.heartbeat_at = now()
+    for name, value in (place or {}).items():
+        setattr(attempt, name, value)
+    if step is not None:
+        run.step = attempt.last_step = step
+    if train_loss is not None:
+        run.train_loss = train_loss
+    if checkpoint_step is not None:
+        run.resume_attempt, run.resume_step = attempt.number, checkpoint_step
+    for at, name, value in metrics:
+        session.merge(Metric(run_id=run.id, step=at, name=name, value=value))
+    for row in evaluations:
+        session.merge(Evaluation(run_id=run.id, **row))
+    return True
+
+
+def heartbeat(session: Session, tokens: Iterable[str]) -> None:
+    """These attempts are alive."""
+    session.execute(update(Attempt).where(Attempt.token.in_(list(tokens))).values(heartbeat_at=now()))
+
+
+def end_attempt(
+    session: Session,
+    token: str,
+    *,
+    outcome: AttemptOutcome,
+    reason: str,
+    charge: Charge,
+    last_step: int | None = None,
+    result: Mapping[str, Any] | None = None,
+) -> RunStatus:
+    """End an attempt, charge what it cost, and put its run where it belongs: one of the final statuses, or back to pending.
+
+    Args:
+        result: val_loss, val_top1, val_top5, train_loss of a finished run.
+
+    Raises:
+        StaleToken: the run has gone on without this attempt.
+    """
+    found = session.execute(
+        select(Attempt, Run).join(Run, Run.id == Attempt.run_id).where(Attempt.token == token, Run.token == token)
+    ).first()
+    if found is None:
+        raise StaleToken("this attempt is no longer the current one of its run")
+    attempt, run = found
+    attempt.outcome, attempt.reason, attempt.ended_at = outcome, reason, now()
+    attempt.last_step = last_step if last_step is not None else attempt.last_step
+    attempt.useful_seconds, attempt.redone_seconds, attempt.startup_seconds = charge.useful, charge.redone, charge.startup
+    attempt.evaluation_seconds, attempt.checkpoint_seconds = charge.evaluation, charge.checkpoint
+
+    run.core_hours += core_hours(attempt.cores, charge.useful)
+    run.allocated_core_hours += core_hours(attempt.cores, charge.total)
+    run.token = None
+    run.status, run.reason = _NEXT_STATUS[outcome], reason
+    if outcome in _COUNTED:
+        run.failures += 1
+        if run.failures >= MAX_FAILURES:
+            run.status, run.reason = RunStatus.FAILED, f"{run.failures} attempts ended like this: {reason}"
+    for name, value in (result or {}).items():
+        setattr(run, name, value)
+    if attempt.code_version:
+        run.code_version = attempt.code_version
+    if run.status.is_final:
+        run.ended_at = now()
+        run.step = attempt.last_step or run.step
+    else:
+        run.step = run.resume_step
+    return run.status
+
+
+def orphans(session: Session, *, scheduler: str) -> list[Attempt]:
+    """Attempts that are open in the ledger under another scheduler than this one."""
+    query = select(Attempt).join(Allocation).where(Attempt.ended_at.is_(None), Allocation.scheduler != scheduler)
+    return list(session.scalars(query))

@@ -1,0 +1,346 @@
+"""The nouns of the house as tables.
+
+    Experiment ──< Revision            one resolved experiments file, and each later version of it
+        │
+        └─< ExperimentRun >─ Run       many-to-many: a run wanted by two experiments is done once
+                              ├─< Attempt >─ Allocation   one stay on hardware, within one hold of devices
+                              ├─< Metric                  (run, step, name) → value
+                              └─< Evaluation              held-out loss and accuracy at a step
+    Lease                              which scheduler may write
+    Intent                             what a command or a page asks of the scheduler
+    Law                                a fit that was shown, with its provenance
+
+A cell is not a table: it is (family, model, epochs) of a run.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+from scaling.outcomes import AttemptOutcome, RunStatus
+
+__all__ = [
+    "Allocation",
+    "Attempt",
+    "Base",
+    "Evaluation",
+    "Experiment",
+    "ExperimentRun",
+    "Intent",
+    "Law",
+    "Lease",
+    "Metric",
+    "Revision",
+    "Run",
+    "now",
+]
+
+
+def now() -> datetime:
+    """The time, in UTC, with its zone."""
+    return datetime.now(UTC)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC time; SQLite keeps no zone, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class Named(TypeDecorator[StrEnum]):
+    """A member of a string enum, stored as its value."""
+
+    impl = String(20)
+    cache_ok = True
+
+    def __init__(self, members: type[StrEnum]) -> None:
+        super().__init__()
+        self.members = members
+
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
+        return None if value is None else self.members(value).value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
+        return None if value is None else self.members(value)
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {datetime: Instant(), dict[str, Any]: JSON(), float: Double()}  # noqa: RUF012 - read once by SQLAlchemy
+
+
+class Experiment(Base):
+    """A named grid. Adding or removing cells is a new revision of the same experiment."""
+
+    __tablename__ = "experiments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    revisions: Mapped[list[Revision]] = relationship(back_populates="experiment", order_by="Revision.number")
+    wanted: Mapped[list[ExperimentRun]] = relationship(back_populates="experiment")
+
+
+class Revision(Base):
+    """One version of an experiment's file: its text as written and its fields as resolved."""
+
+    __tablename__ = "revisions"
+    __table_args__ = (UniqueConstraint("experiment_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"))
+    number: Mapped[int]
+    file: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    resolved: Mapped[dict[str, Any]]
+    recipe_fields: Mapped[dict[str, Any]]
+    """The fields that all runs share: changing one of them needs a new name or `--revise`."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    experiment: Mapped[Experiment] = relationship(back_populates="revisions")
+
+
+class ExperimentRun(Base):
+    """That an experiment wants a run. `removed_in` is the revision that no longer wants it."""
+
+    __tablename__ = "experiment_runs"
+    __table_args__ = (Index("experiment_runs_by_run", "run_id"),)
+
+    experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    added_in: Mapped[int]
+    removed_in: Mapped[int | None]
+
+    experiment: Mapped[Experiment] = relationship(back_populates="wanted")
+    run: Mapped[Run] = relationship(back_populates="wanted_by")
+
+
+class Run(Base):
+    """A cell with learning rate, seed and all that changes the result."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        CheckConstraint(f"status IN ({', '.join(repr(status.value) for status in RunStatus)})", name="run_status_is_known"),
+        Index("runs_by_status", "status", "priority"),
+        Index("runs_by_cell", "family", "model", "epochs"),
+        Index("runs_by_creation", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    family: Mapped[str] = mapped_column(String(100))
+    model: Mapped[str] = mapped_column(String(200))
+    dataset: Mapped[str] = mapped_column(String(200))
+    epochs: Mapped[float]
+    learning_rate: Mapped[float]
+    batch_size: Mapped[int]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    config: Mapped[dict[str, Any]]
+    """The whole `trainer.TrainConfig`: what `train` is given."""
+    shape: Mapped[str] = mapped_column(String(16))
+    """Runs with one shape share one compiled program, so they share a trainer process."""
+    resources: Mapped[dict[str, Any]]
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    parent_step: Mapped[int | None] = mapped_column(BigInteger)
+    provisional: Mapped[bool] = mapped_column(default=False)
+
+    params: Mapped[int] = mapped_column(BigInteger)
+    steps: Mapped[int] = mapped_column(BigInteger)
+    examples_seen: Mapped[int] = mapped_column(BigInteger)
+    unique_examples: Mapped[int] = mapped_column(BigInteger)
+    train_flops: Mapped[float]
+    estimated_core_hours: Mapped[float | None]
+
+    status: Mapped[RunStatus] = mapped_column(Named(RunStatus), default=RunStatus.PENDING)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    priority: Mapped[int] = mapped_column(default=0)
+    excluded_reason: Mapped[str | None] = mapped_column(Text)
+    """Why a fit leaves it out, when a user said so."""
+    failures: Mapped[int] = mapped_column(default=0)
+    """Attempts that died or were lost, against the retry budget. Preemptions and interruptions are not counted."""
+
+    token: Mapped[str | None] = mapped_column(String(32))
+    """Token of the attempt that may advance this run now; whatever carries another token does not count."""
+    step: Mapped[int] = mapped_column(BigInteger, default=0)
+    resume_attempt: Mapped[int | None]
+    """Number of the attempt that owns the checkpoint to go on from, at `resume_step`."""
+    resume_step: Mapped[int] = mapped_column(BigInteger, default=0)
+
+    accelerator: Mapped[str | None] = mapped_column(String(40))
+    cores: Mapped[int | None]
+    core_hours: Mapped[float] = mapped_column(default=0.0)
+    allocated_core_hours: Mapped[float] = mapped_column(default=0.0)
+    val_loss: Mapped[float | None]
+    val_top1: Mapped[float | None]
+    val_top5: Mapped[float | None]
+    train_loss: Mapped[float | None]
+    code_version: Mapped[str | None] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+
+    wanted_by: Mapped[list[ExperimentRun]] = relationship(back_populates="run")
+    attempts: Mapped[list[Attempt]] = relationship(back_populates="run", order_by="Attempt.number")
+    evaluations: Mapped[list[Evaluation]] = relationship(order_by="Evaluation.step")
+    parent: Mapped[Run | None] = relationship(remote_side=[id])
+
+
+class Allocation(Base):
+    """One hold of devices by a scheduler: from the grant to the release, busy or not.
+
+    `cores × held_seconds = Σ attempts (useful + redone + startup + evaluation + checkpoint) × cores + idle`.
+    """
+
+    __tablename__ = "allocations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scheduler: Mapped[str] = mapped_column(String(100))
+    shape: Mapped[str] = mapped_column(String(16))
+    accelerator: Mapped[str] = mapped_column(String(40))
+    cores: Mapped[int]
+    host: Mapped[str | None] = mapped_column(String(200))
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+    held_seconds: Mapped[float | None]
+
+    attempts: Mapped[list[Attempt]] = relationship(back_populates="allocation")
+
+
+class Attempt(Base):
+    """One stay of a run on hardware. It writes only under its own folder, and counts only while its token is the run's."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("run_id", "number"), Index("attempts_by_allocation", "allocation_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    number: Mapped[int]
+    token: Mapped[str] = mapped_column(String(32), unique=True)
+    allocation_id: Mapped[int] = mapped_column(ForeignKey("allocations.id"))
+    directory: Mapped[str] = mapped_column(Text)
+    accelerator: Mapped[str] = mapped_column(String(40))
+    cores: Mapped[int]
+    host: Mapped[str | None] = mapped_column(String(200))
+    device: Mapped[str | None] = mapped_column(String(200))
+    devices: Mapped[int | None]
+    threads: Mapped[int | None]
+    code_version: Mapped[str | None] = mapped_column(String(100))
+    jaxlib_version: Mapped[str | None] = mapped_column(String(40))
+    resumed_from: Mapped[int | None]
+    """Number of the attempt whose checkpoint it started from; None for a fresh start."""
+
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    heartbeat_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+    first_step: Mapped[int] = mapped_column(BigInteger, default=0)
+    last_step: Mapped[int | None] = mapped_column(BigInteger)
+    outcome: Mapped[AttemptOutcome | None] = mapped_column(Named(AttemptOutcome))
+    reason: Mapped[str] = mapped_column(Text, default="")
+
+    useful_seconds: Mapped[float] = mapped_column(default=0.0)
+    redone_seconds: Mapped[float] = mapped_column(default=0.0)
+    startup_seconds: Mapped[float] = mapped_column(default=0.0)
+    evaluation_seconds: Mapped[float] = mapped_column(default=0.0)
+    checkpoint_seconds: Mapped[float] = mapped_column(default=0.0)
+
+    run: Mapped[Run] = relationship(back_populates="attempts")
+    allocation: Mapped[Allocation] = relationship(back_populates="attempts")
+
+    @property
+    def charged_seconds(self) -> float:
+        """All the seconds this attempt held its cores."""
+        return self.useful_seconds + self.redone_seconds + self.startup_seconds + self.evaluation_seconds + self.checkpoint_seconds
+
+
+class Metric(Base):
+    """A number at a step of a run, e.g. `train_loss`. Replaying an event writes the same row again."""
+
+    __tablename__ = "metrics"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    value: Mapped[float | None]
+
+
+class Evaluation(Base):
+    """Loss and accuracy on a held-out split after a step."""
+
+    __tablename__ = "evaluations"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    split: Mapped[str] = mapped_column(String(60), primary_key=True)
+    loss: Mapped[float | None]
+    top1: Mapped[float | None]
+    top5: Mapped[float | None]
+    examples: Mapped[int] = mapped_column(BigInteger)
+    seconds: Mapped[float]
+
+
+class Lease(Base):
+    """The one scheduler that may write results, until `expires_at` unless it renews."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(100))
+    host: Mapped[str] = mapped_column(String(200))
+    pid: Mapped[int]
+    acquired_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+
+
+class Intent(Base):
+    """What a command or a page asks of the scheduler; the scheduler executes it and writes down what came of it."""
+
+    __tablename__ = "intents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    experiment_id: Mapped[int | None] = mapped_column(ForeignKey("experiments.id"))
+    payload: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    executed_at: Mapped[datetime | None]
+    result: Mapped[str | None] = mapped_column(Text)
+
+
+class Law(Base):
+    """A fit that was shown: form, coefficients with intervals, which runs, which code."""
+
+    __tablename__ = "laws"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    experiment_id: Mapped[int | None] = mapped_column(ForeignKey("experiments.id"))
+    law: Mapped[str] = mapped_column(String(40))
+    metric: Mapped[str] = mapped_column(String(60))
+    x: Mapped[str] = mapped_column(String(60))
+    on: Mapped[str] = mapped_column("fitted_on", String(20))
+    fit: Mapped[dict[str, Any]]
+    run_ids: Mapped[list[str]] = mapped_column(JSON)
+    code_version: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(default=now)

@@ -1,0 +1,49 @@
+"""The JSON objects about runs and experiments that `--json` prints and the HTTP API returns: one function each, used by both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scaling.columns import SCHEMA_VERSION
+
+__all__ = ["experiment_payload", "experiments_payload", "run_payload", "runs_payload"]
+
+
+def runs_payload(rows: Iterable[Mapping[str, Any]], *, total: int | None = None, next_page: str | None = None) -> dict[str, Any]:
+    """`{"schema_version", "total", "next", "runs": [row with the keys of RUN_COLUMNS]}`.
+
+    `total`: runs that match in all, when `rows` is one page of them; `next_page`: the opaque token of the page after this one.
+    """
+    runs = [_plain(row) for row in rows]
+    return {"schema_version": SCHEMA_VERSION, "total": len(runs) if total is None else total, "next": next_page, "runs": runs}
+
+
+def run_payload(detail: Mapping[str, Any], curves: Mapping[str, Iterable[tuple[int, float | None]]]) -> dict[str, Any]:
+    """`{"schema_version", "run": {…, "attempt_rows", "evaluations", "metrics": {name: [[step, value], …]}}}`.
+
+    `detail`: of `queries.run_detail`; `curves`: of `queries.metrics`.
+    """
+    return {"schema_version": SCHEMA_VERSION, "run": _plain({**detail, "metrics": dict(curves)})}
+
+
+def experiments_payload(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """`{"schema_version", "experiments": [row of queries.experiments]}`."""
+    return {"schema_version": SCHEMA_VERSION, "experiments": [_plain(row) for row in rows]}
+
+
+def experiment_payload(row: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """`{"schema_version", "experiment": row of queries.experiments, "run_ids": […]}`."""
+    return {"schema_version": SCHEMA_VERSION, "experiment": _plain(row), "run_ids": [run["id"] for run in runs]}
+
+
+def _plain(value: Any) -> Any:
+    """The same with lists for tuples and None for NaN and infinity, which JSON does not know."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value

@@ -1,0 +1,258 @@
+"""What commands and pages read: rows as plain dictionaries, spelled as in `scaling.columns`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, defer, selectinload
+
+from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Lease, Metric, Revision, Run, now
+from scaling.errors import UnknownName, UsageError
+from scaling.outcomes import RunStatus
+
+__all__ = ["count_runs", "experiments", "metrics", "models", "revision", "run_detail", "run_ids_like", "runs", "status_counts"]
+
+
+def runs(
+    session: Session,
+    *,
+    experiment: str | None = None,
+    status: Iterable[str] = (),
+    family: str | None = None,
+    model: str | None = None,
+    after: tuple[Any, str] | None = None,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """Runs, oldest first, as rows with the keys of `scaling.columns.RUN_COLUMNS`.
+
+    `after`: the (created_at, id) of the last row of the page before; `limit`: rows a page.
+    Raises `UnknownName` when there is no experiment of that name.
+    """
+    query = _filtered(select(Run), session, experiment=experiment, status=status, family=family, model=model)
+    if after is not None:
+        created_at, run_id = after
+        query = query.where((Run.created_at > created_at) | ((Run.created_at == created_at) & (Run.id > run_id)))
+    # A row does not show these two, and their JSON is most of what the table holds.
+    query = query.options(defer(Run.config), defer(Run.resources)).order_by(Run.created_at, Run.id)
+    if limit is not None:
+        query = query.limit(limit)
+    found = list(session.scalars(query))
+    ids = [run.id for run in found]
+    wanted_by = _experiments_of(session, ids if limit is not None else None)
+    attempts = _attempt_counts(session, ids if limit is not None else None)
+    return [run_row(run, wanted_by.get(run.id, []), attempts.get(run.id, 0)) for run in found]
+
+
+def count_runs(
+    session: Session,
+    *,
+    experiment: str | None = None,
+    status: Iterable[str] = (),
+    family: str | None = None,
+    model: str | None = None,
+) -> int:
+    """How many runs `runs` with the same filter would return in all."""
+    query = _filtered(
+        select(func.count()).select_from(Run), session, experiment=experiment, status=status, family=family, model=model
+    )
+    return session.scalar(query) or 0
+
+
+def run_row(run: Run, experiments: list[str], attempts: int) -> dict[str, Any]:
+    """One run with exactly the keys of `RUN_COLUMNS`."""
+    row = {name: getattr(run, name) for name in _PLAIN_RUN_COLUMNS}
+    return row | {
+        "status": str(run.status),
+        "experiments": experiments,
+        "parent": run.parent_id,
+        "attempts": attempts,
+        "reason": run.reason or (f"excluded: {run.excluded_reason}" if run.excluded_reason else ""),
+        "core_hours": run.core_hours or None,
+        "allocated_core_hours": run.allocated_core_hours or None,
+        "created_at": run.created_at.isoformat(),
+        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+    }
+
+
+_PLAIN_RUN_COLUMNS = (
+    "id", "family", "model", "dataset", "epochs", "seed", "learning_rate", "batch_size", "accelerator", "cores", "params", "steps", "step",
+    "examples_seen", "unique_examples", "train_flops", "val_loss", "val_top1", "val_top5", "train_loss",
+)  # fmt: skip
+
+
+def run_ids_like(session: Session, prefix: str) -> list[str]:
+    """Ids that begin with `prefix`, at most ten."""
+    return list(session.scalars(select(Run.id).where(Run.id.startswith(prefix, autoescape=True)).order_by(Run.id).limit(10)))
+
+
+def run_detail(session: Session, prefix: str) -> dict[str, Any]:
+    """One run by a unique prefix of its id: its row, config, attempts and evaluations.
+
+    Raises `UnknownName` when no run has it, `UsageError` when several have.
+    """
+    ids = run_ids_like(session, prefix)
+    if not ids:
+        raise UnknownName("run", prefix, session.scalars(select(Run.id).limit(1000)), hint="`scaling runs` lists them")
+    if len(ids) > 1 and prefix not in ids:
+        raise UsageError(f"run {prefix!r} is not unique: {', '.join(ids[:4])} …", hint="give more digits")
+    run = session.get(Run, prefix if prefix in ids else ids[0], options=[selectinload(Run.attempts), selectinload(Run.evaluations)])
+    assert run is not None
+    wanted_by = _experiments_of(session, [run.id])
+    return run_row(run, wanted_by.get(run.id, []), len(run.attempts)) | {
+        "config": run.config,
+        "resources": run.resources,
+        "parent_step": run.parent_step,
+        "provisional": run.provisional,
+        "excluded_reason": run.excluded_reason,
+        "estimated_core_hours": run.estimated_core_hours,
+        "code_version": run.code_version,
+        "attempt_rows": [_attempt_row(attempt) for attempt in run.attempts],
+        "evaluations": [_evaluation_row(evaluation) for evaluation in run.evaluations],
+    }
+
+
+def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+    names = (
+        "number", "host", "device", "devices", "threads", "accelerator", "cores", "code_version", "jaxlib_version", "resumed_from",
+        "first_step", "last_step", "reason", "useful_seconds", "redone_seconds", "startup_seconds", "evaluation_seconds",
+        "checkpoint_seconds", "directory",
+    )  # fmt: skip
+    return {name: getattr(attempt, name) for name in names} | {
+        "outcome": str(attempt.outcome) if attempt.outcome else None,
+        "started_at": attempt.started_at.isoformat(),
+        "ended_at": attempt.ended_at.isoformat() if attempt.ended_at else None,
+    }
+
+
+def _evaluation_row(evaluation: Evaluation) -> dict[str, Any]:
+    return {name: getattr(evaluation, name) for name in ("step", "split", "loss", "top1", "top5", "examples", "seconds")}
+
+
+def metrics(session: Session, run_id: str) -> dict[str, list[tuple[int, float | None]]]:
+    """Curves of a run: metric name → [(step, value), …] in order of steps."""
+    curves: dict[str, list[tuple[int, float | None]]] = {}
+    query = select(Metric.name, Metric.step, Metric.value).where(Metric.run_id == run_id).order_by(Metric.name, Metric.step)
+    for name, step, value in session.execute(query):
+        curves.setdefault(name, []).append((step, value))
+    return curves
+
+
+def status_counts(session: Session, experiment: str | None = None) -> dict[str, int]:
+    """Runs by status; only statuses that occur."""
+    query = _filtered(select(Run.status, func.count()), session, experiment=experiment).group_by(Run.status)
+    found = {str(status): count for status, count in session.execute(query)}
+    return {str(status): found[status] for status in RunStatus if status in found}
+
+
+def experiments(session: Session) -> list[dict[str, Any]]:
+    """Each experiment with its runs by status and its core-hours: done, allocated and estimated in all."""
+    rows = []
+    for experiment in session.scalars(select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id.desc())):
+        query = _filtered(
+            select(
+                func.coalesce(func.sum(Run.core_hours), 0.0),
+                func.coalesce(func.sum(Run.allocated_core_hours), 0.0),
+                func.sum(Run.estimated_core_hours),
+                func.min(Run.val_loss),
+            ),
+            session,
+            experiment=experiment.name,
+        )
+        done, allocated, estimated, best = session.execute(query).one()
+        latest = session.scalar(
+            select(Revision).where(Revision.experiment_id == experiment.id).order_by(Revision.number.desc()).limit(1)
+        )
+        rows.append(
+            {
+                "name": experiment.name,
+                "created_at": experiment.created_at.isoformat(),
+                "revision": latest.number if latest else None,
+                "file": latest.file if latest else None,
+                "runs": status_counts(session, experiment.name),
+                "core_hours": done,
+                "allocated_core_hours": allocated,
+                "estimated_core_hours": estimated,
+                "best_val_loss": best,
+            }
+        )
+    return rows
+
+
+def models(session: Session) -> list[tuple[str, str]]:
+    """Every (family, model) that has a run, in order of size."""
+    query = select(Run.family, Run.model).group_by(Run.family, Run.model).order_by(Run.family, func.min(Run.params), Run.model)
+    return [(family, model) for family, model in session.execute(query)]
+
+
+def revision(session: Session, experiment: str) -> dict[str, Any] | None:
+    """The latest version of an experiment's file: number, file, text and when it was accepted. None where there is none."""
+    query = select(Revision).join(Experiment).where(Experiment.name == experiment).order_by(Revision.number.desc()).limit(1)
+    found = session.scalar(query)
+    if found is None:
+        return None
+    return {"number": found.number, "file": found.file, "text": found.text, "created_at": found.created_at.isoformat()}
+
+
+def scheduler(session: Session) -> Mapping[str, Any] | None:
+    """Who holds the lease now, or None."""
+    lease = session.get(Lease, "scheduler")
+    if lease is None or lease.expires_at < now():
+        return None
+    return {"holder": lease.holder, "host": lease.host, "pid": lease.pid, "acquired_at": lease.acquired_at.isoformat()}
+
+
+def _filtered(
+    query: Any,
+    session: Session,
+    *,
+    experiment: str | None = None,
+    status: Iterable[str] = (),
+    family: str | None = None,
+    model: str | None = None,
+) -> Any:
+    if experiment is not None:
+        experiment_id = session.scalar(select(Experiment.id).where(Experiment.name == experiment))
+        if experiment_id is None:
+            raise UnknownName("experiment", experiment, session.scalars(select(Experiment.name)).all())
+        wanted = select(ExperimentRun.run_id).where(
+            ExperimentRun.experiment_id == experiment_id, ExperimentRun.removed_in.is_(None)
+        )
+        query = query.where(Run.id.in_(wanted))
+    if statuses := [_status(value) for value in status]:
+        query = query.where(Run.status.in_(statuses))
+    if family is not None:
+        query = query.where(Run.family == family)
+    if model is not None:
+        query = query.where(Run.model == model)
+    return query
+
+
+def _status(name: str) -> RunStatus:
+    if name not in set(RunStatus):
+        raise UnknownName("status", name, RunStatus)
+    return RunStatus(name)
+
+
+def _experiments_of(session: Session, ids: list[str] | None) -> dict[str, list[str]]:
+    query = (
+        select(ExperimentRun.run_id, Experiment.name)
+        .join(Experiment, Experiment.id == ExperimentRun.experiment_id)
+        .where(ExperimentRun.removed_in.is_(None))
+        .order_by(Experiment.created_at, Experiment.id)
+    )
+    if ids is not None:
+        query = query.where(ExperimentRun.run_id.in_(ids))
+    names: dict[str, list[str]] = {}
+    for run_id, name in session.execute(query):
+        names.setdefault(run_id, []).append(name)
+    return names
+
+
+def _attempt_counts(session: Session, ids: list[str] | None) -> dict[str, int]:
+    query = select(Attempt.run_id, func.count()).group_by(Attempt.run_id)
+    if ids is not None:
+        query = query.where(Attempt.run_id.in_(ids))
+    # Not `dict(…)`: a Result has `keys()`, so it would be taken for a mapping.
+    return {run_id: count for run_id, count in session.execute(query)}  # noqa: C416

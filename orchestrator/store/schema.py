@@ -1,0 +1,99 @@
+"""Bring a database to the schema of this version, and refuse one from a newer version.
+
+A migration of an SQLite file that already holds something copies it first, to `scaling.db.before-<revision>`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.exc import DatabaseError
+
+from orchestrator.store.engine import sqlite_path
+from scaling.errors import StoreError, StoreTooNew
+
+__all__ = ["check", "head_revision", "migrate"]
+
+
+def migrate(engine: Engine) -> None:
+    """Create or upgrade the tables. Raises `StoreTooNew` before anything is touched."""
+    with _readable(engine.url), engine.connect() as connection:
+        found = _refuse_newer(connection, engine.url)
+    head = head_revision()
+    if found == head:
+        return
+    path = sqlite_path(engine.url)
+    if found is not None and path is not None:
+        _back_up(path, path.with_name(f"{path.name}.before-{head}"))
+    with _readable(engine.url), engine.begin() as connection:
+        if MigrationContext.configure(connection).get_current_revision() != head:  # another process may have been first
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def check(engine: Engine) -> None:
+    """Raise `StoreTooNew` or `StoreError` unless the database has exactly this version's schema."""
+    with _readable(engine.url), engine.connect() as connection:
+        found = _refuse_newer(connection, engine.url)
+    if found != head_revision():
+        raise StoreError(
+            f"the store {_name(engine.url)} has schema {found or 'none'}, this version reads {head_revision()}",
+            hint="`scaling submit` brings it up to date, after making a copy",
+        )
+
+
+def head_revision() -> str:
+    """The schema this version writes."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def _refuse_newer(connection: Connection, url: URL) -> str | None:
+    found = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and found not in known:
+        raise StoreTooNew(
+            f"the store {_name(url)} was written by a newer version of scaling (schema {found}; this version knows up to {head_revision()})",
+            hint="update scaling, or name another database with --db or SCALING_DB; nothing was changed",
+        )
+    return found
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _back_up(source: Path, target: Path) -> None:
+    with sqlite3.connect(source) as old, sqlite3.connect(target) as copy:
+        old.backup(copy)
+
+
+def _name(url: URL) -> str:
+    return str(sqlite_path(url) or url.render_as_string(hide_password=True))
+
+
+class _readable:  # noqa: N801 - reads as a statement
+    """Turns a driver's error on first contact into a `StoreError` that names the file."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, DatabaseError):
+            raise StoreError(
+                f"the store {_name(self.url)} cannot be opened: {error.orig}",
+                hint="is it a scaling database, on a disk that is not full or read-only? name another with --db or SCALING_DB",
+            ) from error

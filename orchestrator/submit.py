@@ -1,0 +1,180 @@
+"""`submit`: accept an experiments file, then see it through, as the scheduler or behind the one that is already at work."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from orchestrator.attempt import AttemptLog
+from orchestrator.plan import Plan
+from orchestrator.store import Store, lease, queries
+from orchestrator.store.grid import Accepted, accept, known_runs
+from orchestrator.store.models import Experiment, ExperimentRun, Run
+from scaling.accelerators import accelerator
+from scaling.errors import UsageError
+from scaling.outcomes import RunStatus
+
+if TYPE_CHECKING:
+    from orchestrator.scheduler import Scheduler
+
+__all__ = ["Progress", "accept_plan", "home_directory", "plan_status", "see_through"]
+
+_FOLLOW_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How an experiment stands, for a display.
+
+    counts: runs by status. running: attempts under way (empty when another scheduler runs them).
+    spent, estimated: useful core-hours so far, and of the whole grid by the plan's estimate.
+    eta_seconds: by the share of estimated core-hours done and the time it took; None until something has been done.
+    """
+
+    counts: dict[str, int]
+    running: list[AttemptLog]
+    core_hours: float
+    estimated_core_hours: float
+    best_val_loss: float | None
+    eta_seconds: float | None
+
+
+def home_directory() -> Path:
+    """SCALING_HOME: where attempts write. Default `./scaling-runs`."""
+    return Path(os.environ.get("SCALING_HOME", "scaling-runs"))
+
+
+def plan_status(store: Store, plan: Plan) -> dict[str, str]:
+    """Run id → `new` or the status it has in the store."""
+    ids = [run.id for run in plan.runs]
+    with store.read() as session:
+        known = {run_id: str(run.status) for run_id, run in known_runs(session, ids).items()}
+    return {run_id: known.get(run_id, "new") for run_id in ids}
+
+
+def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
+    """Write down that the plan's runs are wanted; durable when this returns. Raises `UsageError` for another study of the same name."""
+    if plan.card.provisional:
+        raise UsageError(
+            f"data set {plan.card.name!r} is only declared, so nothing can be trained on it",
+            hint="--dry-run plans it; to train, name a data set at hand",
+        )
+    resources = {"accelerator": plan.spec.resources.accelerator, "chips": plan.spec.resources.chip_count}
+    accelerator(plan.spec.resources.accelerator)
+    with store.write() as session:
+        return accept(
+            session,
+            name=plan.spec.name,
+            file=plan.document.file,
+            text=plan.document.text,
+            resolved=plan.resolved,
+            shared=plan.shared,
+            runs=[run.row(resources) for run in plan.runs],
+            revise=revise,
+        )
+
+
+def see_through(
+    store: Store,
+    experiment: str,
+    *,
+    address: str = "local",
+    home: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    temp_dir: str | None = None,
+) -> bool:
+    """Return True when every run of the experiment has reached a final status.
+
+    Takes the scheduler's lease if it is free; otherwise follows, and takes over when the holder goes.
+
+    Args:
+        address: a Ray cluster, or "local" to start one for this call.
+        should_stop: polled about twice a second. When it says True, what runs is checkpointed, what is left is put aside as paused, and
+            the answer is False.
+        temp_dir: where a local Ray keeps its files.
+    """
+    # Ray's names stay out of the way of whoever only reads.
+    from orchestrator.cluster import RayCluster
+    from orchestrator.scheduler import Scheduler, new_scheduler_id
+
+    home = home or home_directory()
+    home.mkdir(parents=True, exist_ok=True)
+    identity, clock, done = new_scheduler_id(), _Clock(), True
+    while done and _open_runs(store, experiment):
+        with store.write() as session:
+            holds = lease.take(session, identity)
+        if not holds:
+            on_progress(_progress(store, experiment, [], clock))
+            if should_stop():
+                return False
+            time.sleep(_FOLLOW_SECONDS)
+            continue
+        try:
+            with RayCluster(address, home=home, temp_dir=temp_dir) as cluster:
+                scheduler = Scheduler(
+                    store,
+                    cluster,
+                    identity=identity,
+                    home=home,
+                    checkpoint_seconds=checkpoint_seconds,
+                    import_path=(str(Path.cwd()),),
+                )
+                scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)
+                done = scheduler.run(should_stop)
+        finally:
+            with store.write() as session:
+                lease.release(session, identity)
+    on_progress(_progress(store, experiment, [], clock))
+    return done
+
+
+def _tick(store: Store, experiment: str, scheduler: Scheduler, clock: _Clock, on_progress: Callable[[Progress], None]) -> None:
+    on_progress(_progress(store, experiment, scheduler.running, clock))
+
+
+def _open_runs(store: Store, experiment: str) -> bool:
+    with store.read() as session:
+        counts = queries.status_counts(session, experiment)
+    return any(not RunStatus(status).is_final and status != RunStatus.PAUSED for status in counts)
+
+
+class _Clock:
+    """When this command began, and what had been done by then: the rate behind the ETA."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.done_before: float | None = None
+
+
+def _progress(store: Store, experiment: str, running: list[AttemptLog], clock: _Clock) -> Progress:
+    with store.read() as session:
+        summary = next(row for row in queries.experiments(session) if row["name"] == experiment)
+        rows = session.execute(
+            select(Run.status, Run.step, Run.steps, Run.estimated_core_hours)
+            .join(Run.wanted_by)
+            .join(ExperimentRun.experiment)
+            .where(ExperimentRun.removed_in.is_(None), Experiment.name == experiment)
+        ).all()
+    total = sum(estimate or 0.0 for _, _, _, estimate in rows)
+    done = sum((estimate or 0.0) * (1.0 if status.is_final else step / max(1, steps)) for status, step, steps, estimate in rows)
+    if clock.done_before is None:
+        clock.done_before = done
+    advanced = done - clock.done_before
+    elapsed = time.monotonic() - clock.started
+    return Progress(
+        counts=summary["runs"],
+        running=running,
+        core_hours=summary["core_hours"],
+        estimated_core_hours=total,
+        best_val_loss=summary["best_val_loss"],
+        eta_seconds=elapsed * (total - done) / advanced if advanced > 0.02 * total else None,
+    )

@@ -1,0 +1,42 @@
+"""Train a grid of small models, fit the law of loss against compute, decide what the big one should be.
+
+>>> import scaling
+>>> runs = scaling.read_runs("runs.csv")            # or scaling.Store.open("scaling.db").runs()
+>>> scaling.fit(runs, metric="val_loss").summary()
+
+The public functions live in four packages (`trainer`, `analysis`, `orchestrator`, `api`); this one re-exports them lazily, so that
+`import scaling` costs nothing until a function is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import Any
+
+_EXPORTS = {
+    "Fit": "analysis",
+    "Frontier": "analysis",
+    "fit": "analysis",
+    "frontier": "analysis",
+    "learning_rate_trend": "analysis",
+    "read_runs": "analysis",
+    "TrainConfig": "trainer",
+    "train": "trainer",
+    "Store": "orchestrator.store",
+    "read_spec": "orchestrator",
+    "ScalingError": "scaling.errors",
+}
+
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return metadata.version("scaling")
+    if name in _EXPORTS:
+        return getattr(import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module 'scaling' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,75 @@
+"""The app: which commands there are, and what becomes of an error.
+
+Exit codes: 0 done; 1 what was asked for failed; 2 wrong usage or an invalid file; 130 interrupted.
+stdout is data, stderr is messages and progress.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from scaling.cli import fit, frontier, lr, runs, serve, status, submit
+from scaling.errors import ScalingError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="scaling",
+    help="Train a grid of small models, fit the law of loss against compute, see what is compute-optimal.",
+    epilog="First steps:  scaling submit experiments.yaml  →  scaling fit --metric val_loss  →  scaling serve",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for name, command, examples in (
+    ("submit", submit.submit_command, submit.EXAMPLES),
+    ("status", status.status_command, status.EXAMPLES),
+    ("runs", runs.runs_command, runs.EXAMPLES),
+    ("fit", fit.fit_command, fit.EXAMPLES),
+    ("frontier", frontier.frontier_command, frontier.EXAMPLES),
+    ("lr", lr.lr_command, lr.EXAMPLES),
+    ("serve", serve.serve_command, serve.EXAMPLES),
+):
+    app.command(name, epilog=examples)(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("scaling"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    del version
+    if debug:
+        os.environ["SCALING_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run a command. An expected error is one line of fault and one line of what to do."""
+    try:
+        app()
+    except ScalingError as error:
+        if os.environ.get("SCALING_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"hint:  {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `scaling runs | head`
+        sys.exit(1)

@@ -1,0 +1,143 @@
+"""`scaling fit`: the law of a metric against compute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.output import console, print_json
+from scaling.cli.runs_input import Data, Level, Mapping, Metric, X, column_name, load_runs, refuse_both
+from scaling.errors import TooFewPoints, UnknownName
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from analysis import Fit
+
+__all__ = ["EXAMPLES", "fit_command", "show_law"]
+
+EXAMPLES = """
+scaling fit --metric val_loss  # power law, with and without floor, on the frontier and on all runs
+
+scaling fit --x flops --law power --on frontier --json
+
+scaling fit --data runs.csv --map core_hours=tpu_v4_core_hours --map error=top1_error_pct --metric error
+"""
+
+_CHOICES: dict[str, tuple[Literal["frontier", "all"], ...]] = {
+    "frontier": ("frontier",),
+    "all": ("all",),
+    "both": ("frontier", "all"),
+}
+
+
+def fit_command(
+    metric: Metric = "val_loss",
+    x: X = "core_hours",
+    law: Annotated[list[str] | None, typer.Option(help="power or power-floor; repeatable. Default: every law.")] = None,
+    on: Annotated[str, typer.Option(help="frontier: the compute-optimal cells; all: every cell; both.")] = "both",
+    objective: Annotated[str, typer.Option(help="log: least squares of relative errors.")] = "log",
+    level: Level = 0.95,
+    bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the intervals of a law with a floor.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
+    data: Data = None,
+    mapping: Mapping = None,
+    experiment: Experiment = None,
+    db: Db = "scaling.db",
+    json: AsJson = False,
+    csv: AsCsv = False,
+) -> None:
+    """Fit the law of a metric against compute, with intervals.
+
+    Prints each law's coefficients with their intervals, what the data could not say, how well the law holds, which runs it was made
+    from and which were left out and why; then the best model and epochs against compute.
+    """
+    refuse_both(json, csv)
+    if on not in _CHOICES:
+        raise UnknownName("choice for --on", on, _CHOICES)
+    from analysis import fits_payload, law_names
+
+    runs = load_runs(data=data, mapping=mapping, experiment=experiment, db=db)
+    settings: dict[str, Any] = {"metric": column_name(metric), "x": column_name(x), "objective": objective}
+    settings |= {"level": level, "bootstrap": bootstrap, "seed": seed}
+    fits, not_fitted = _fit_all(runs, law or list(law_names()), _CHOICES[on], settings)
+
+    if json:
+        print_json(fits_payload(fits, not_fitted))
+    elif csv:
+        print(_coefficients(fits).to_csv(index=False), end="")
+    else:
+        _print(runs, fits, not_fitted, settings)
+
+
+def _fit_all(
+    runs: DataFrame, laws: list[str], choices: tuple[Literal["frontier", "all"], ...], settings: dict[str, Any]
+) -> tuple[list[Fit], list[dict[str, Any]]]:
+    """Every law on every choice of runs; what has too few points is named, and only if nothing could be fitted is it an error."""
+    from analysis import fit
+
+    fits: list[Fit] = []
+    refused: list[tuple[str, str, TooFewPoints]] = []
+    for on in choices:
+        for law in laws:
+            try:
+                fits.append(fit(runs, law=law, on=on, **settings))
+            except TooFewPoints as error:
+                refused.append((law, on, error))
+    if not fits:
+        raise min((error for _, _, error in refused), key=lambda error: error.need - error.have)
+    return fits, [
+        {"law": law, "on": on, "reason": str(error), "have": error.have, "need": error.need} for law, on, error in refused
+    ]
+
+
+def show_law(runs: DataFrame) -> list[Fit]:
+    """Print what `scaling fit` prints by default, and return its fits; with too few runs, say how many more it takes."""
+    from analysis import law_names
+
+    settings: dict[str, Any] = {"metric": "val_loss", "x": "core_hours"}
+    try:
+        fits, not_fitted = _fit_all(runs, list(law_names()), _CHOICES["both"], settings)
+    except TooFewPoints as error:
+        console().print(f"no law yet: {error}", highlight=False, markup=False)
+        return []
+    _print(runs, fits, not_fitted, settings)
+    return fits
+
+
+def _coefficients(fits: list[Fit]) -> DataFrame:
+    from pandas import DataFrame
+
+    return DataFrame(
+        {
+            "law": fit.law,
+            "on": fit.on,
+            "coefficient": name,
+            "value": value,
+            "low": fit.interval()["low"][name],
+            "high": fit.interval()["high"][name],
+            "status": fit.status.value,
+            "runs_used": fit.runs_used,
+        }
+        for fit in fits
+        for name, value in fit.params.items()
+    )
+
+
+def _print(runs: DataFrame, fits: list[Fit], not_fitted: list[dict[str, Any]], settings: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    from analysis import frontier
+    from scaling.cli.analysis_tables import print_excluded, print_fit, print_frontier
+
+    out = console()
+    for fit in fits:
+        print_fit(out, fit)
+    for entry in not_fitted:
+        out.print(Text(f"{entry['law']} law, {entry['on']}: not fitted: {entry['reason']}", "yellow"), soft_wrap=True)
+    if not_fitted:
+        out.print()
+    print_frontier(out, frontier(runs, metric=settings["metric"], x=settings["x"]))
+    print_excluded(out, max(fits, key=lambda fit: len(fit.excluded)).excluded)

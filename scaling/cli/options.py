@@ -1,0 +1,14 @@
+"""Options that several commands share, spelled once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["AsCsv", "AsJson", "Db", "Experiment"]
+
+Db = Annotated[str, typer.Option("--db", envvar="SCALING_DB", help="Database: a path, or a SQLAlchemy URL.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="The table as CSV on stdout.")]
+Experiment = Annotated[str | None, typer.Option("--experiment", "-e", help="Only this experiment.")]

@@ -1,0 +1,70 @@
+"""How answers are printed: numbers, tables, JSON, CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["console", "core_hours", "duration", "messages", "number", "print_csv", "print_json", "quantity"]
+
+
+def console() -> Console:
+    """For answers, on stdout. Without a terminal lines are as long as they need to be."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 200, soft_wrap=not sys.stdout.isatty())
+
+
+def messages() -> Console:
+    """For messages and progress, on stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True, width=None if sys.stderr.isatty() else 200)
+
+
+def print_json(content: Any) -> None:
+    """One JSON object; NaN and infinity would be a defect, so they raise."""
+    print(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """A header and a line a row; lists are joined by spaces."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([" ".join(row[name]) if isinstance(row[name], list) else row[name] for name in columns])
+
+
+def number(value: float | None) -> str:
+    """Four significant digits; a dash for nothing."""
+    return "–" if value is None else f"{value:.4g}"
+
+
+def core_hours(value: float | None) -> str:
+    """Core-hours at a readable precision, from a laptop's seconds to a pod's months."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.1 else f"{value:.5f}"
+
+
+def quantity(value: float) -> str:
+    """1.2e15 as `1.2P`, 9660 as `9.66k`."""
+    for size, suffix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{suffix}"
+    return f"{value:g}"
+
+
+def duration(seconds: float) -> str:
+    """`48 s`, `12 min`, `3.5 h`, `21 d`."""
+    for size, unit in ((172_800, "d"), (5_400, "h"), (90, "min")):
+        if seconds >= size:
+            amount = seconds / {"d": 86_400, "h": 3_600, "min": 60}[unit]
+            return f"{amount:.3g} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,104 @@
+"""The plan as a table: a row a cell, with parameters, steps, FLOPs and estimated cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.plan import Plan, PlannedRun
+
+__all__ = ["payload", "rows", "show"]
+
+
+def rows(plan: Plan, states: dict[str, str] | None) -> list[dict[str, Any]]:
+    """A row a cell: its runs summed, its learning rates and seeds counted."""
+    cells: dict[tuple[str, str, float], list[PlannedRun]] = {}
+    for run in plan.runs:
+        config = run.config
+        cells.setdefault((config.model.family, config.model.name, config.schedule.epochs), []).append(run)
+    return [
+        {
+            "family": family,
+            "model": model,
+            "epochs": epochs,
+            "params": runs[0].params,
+            "steps": runs[0].steps,
+            "examples_seen": runs[0].examples_seen,
+            "learning_rates": sorted({run.config.learning_rate for run in runs}),
+            "seeds": len({run.config.seed for run in runs}),
+            "runs": len(runs),
+            "train_flops": runs[0].train_flops,
+            "estimated_core_hours": runs[0].estimated_core_hours,
+            "estimated_wall_seconds": runs[0].estimated_seconds,
+            "state": _state(runs, states),
+        }
+        for (family, model, epochs), runs in cells.items()
+    ]
+
+
+def payload(plan: Plan) -> dict[str, Any]:
+    """What `submit --dry-run --json` prints."""
+    from scaling.columns import SCHEMA_VERSION
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": plan.spec.name,
+        "dataset": plan.card.to_dict(),
+        "resources": plan.spec.resources.model_dump()
+        | {"chips": plan.spec.resources.chip_count, "cores": plan.spec.resources.core_count},
+        "cells": rows(plan, None),
+        "runs": len(plan.runs),
+        "estimated_core_hours": plan.estimated_core_hours,
+    }
+
+
+def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None) -> None:
+    """Print it, with what the whole grid comes to and on what the estimate rests."""
+    from rich.table import Column, Table
+
+    from scaling.cli.output import console, core_hours, duration, quantity
+
+    names = ("params", "epochs", "steps", "learning rate", "runs", "train FLOPs", "core-hours", "wall time")
+    table = Table(
+        "model", *[Column(name, justify="right") for name in names], *(["state"] if states else []), box=None, pad_edge=False
+    )
+    for row in rows(plan, states):
+        table.add_row(
+            row["model"], f"{row['params']:,}", f"{row['epochs']:g}", f"{row['steps']:,}", _rates(row["learning_rates"]), str(row["runs"]),
+            quantity(row["train_flops"]), core_hours(row["estimated_core_hours"]), duration(row["estimated_wall_seconds"]),
+            *([row["state"]] if states else []),
+        )  # fmt: skip
+    resources = plan.spec.resources
+    out = to or console()
+    card = plan.card
+    out.print(
+        f"{plan.spec.name}: {card.name}, {card.train_examples:,} training and {card.validation_examples:,} held-out examples, "
+        f"{card.num_classes:,} classes, {card.image_shape[0]}×{card.image_shape[1]} px, batch {plan.spec.batch_size:,}",
+        highlight=False,
+    )
+    out.print(table)
+    unit = "core" if resources.accelerator == "cpu" else "chip"
+    out.print(
+        f"{len(plan.runs)} runs, {core_hours(plan.estimated_core_hours)} core-hours in all: FLOPs, core-hours and wall time are a run's, estimated at "
+        f"{resources.mfu:.3g} of the peak of {resources.chip_count} {resources.accelerator} {unit}{'s' if resources.chip_count > 1 else ''} "
+        f"({resources.core_count} core{'s' if resources.core_count > 1 else ''})",
+        highlight=False,
+    )
+    if card.provisional:
+        out.print("the data set is declared, not at hand: run ids are provisional and nothing can be trained", highlight=False)
+
+
+def _state(runs: list[PlannedRun], states: dict[str, str] | None) -> str:
+    if states is None:
+        return ""
+    counts: dict[str, int] = {}
+    for run in runs:
+        state = states[run.id]
+        counts[state] = counts.get(state, 0) + 1
+    return ", ".join(state if count == len(runs) else f"{count} {state}" for state, count in counts.items())
+
+
+def _rates(rates: list[float]) -> str:
+    return f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} … {rates[-1]:g}"

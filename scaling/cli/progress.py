@@ -1,0 +1,98 @@
+"""Live progress in the terminal; without one, a line when something ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from orchestrator.submit import Progress
+
+__all__ = ["live_progress"]
+
+_QUIET_SECONDS = 10.0
+_FINAL = ("finished", "stopped", "diverged", "failed", "cancelled")
+
+
+@contextmanager
+def live_progress(name: str) -> Iterator[Callable[[Progress], None]]:
+    """A function to call with each `Progress`; what it shows goes to stderr."""
+    from scaling.cli.output import messages
+
+    err = messages()
+    started = time.monotonic()
+    if not err.is_terminal:
+        yield _lines(started)
+        return
+
+    from rich.live import Live
+
+    with Live(console=err, refresh_per_second=4, transient=False) as live:
+        yield lambda progress: live.update(_panel(name, progress, time.monotonic() - started))
+
+
+def _lines(started: float) -> Callable[[Progress], None]:
+    """For logs: one line when a run has ended, at most every ten seconds, and one at the end."""
+    from scaling.cli.output import messages
+
+    err = messages()
+    told: dict[str, float] = {"done": -1.0, "at": -_QUIET_SECONDS}
+
+    def show(progress: Progress) -> None:
+        done = sum(progress.counts.get(status, 0) for status in _FINAL)
+        total = sum(progress.counts.values())
+        elapsed = time.monotonic() - started
+        if done != told["done"] and (done == total or elapsed - told["at"] >= _QUIET_SECONDS):
+            told["done"], told["at"] = done, elapsed
+            err.print(f"[{elapsed:5.0f} s] {_summary(progress)}", highlight=False, markup=False)
+
+    return show
+
+
+def _summary(progress: Progress) -> str:
+    from scaling.cli.output import core_hours, duration, number
+
+    total = sum(progress.counts.values())
+    states = ", ".join(f"{count} {status}" for status, count in progress.counts.items())
+    parts = [
+        f"{total} runs: {states}",
+        f"{core_hours(progress.core_hours)} core-hours (estimated {core_hours(progress.estimated_core_hours)})",
+    ]
+    if progress.best_val_loss is not None:
+        parts.append(f"best val_loss {number(progress.best_val_loss)}")
+    if progress.eta_seconds:
+        parts.append(f"about {duration(progress.eta_seconds)} left")
+    return " · ".join(parts)
+
+
+def _panel(name: str, progress: Progress, elapsed: float) -> Group:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    from scaling.cli.output import duration
+
+    total = sum(progress.counts.values())
+    done = sum(progress.counts.get(status, 0) for status in _FINAL)
+    head = Table.grid(padding=(0, 1))
+    head.add_row(Text(name, style="bold"), ProgressBar(total=total, completed=done, width=40), f"{done}/{total}", duration(elapsed))
+    running = Table.grid(padding=(0, 2))
+    for log in progress.running:
+        config = log.grant.config
+        share = f"{log.step:,}/{log.steps:,}" if log.steps else "compiling"
+        loss = "" if log.train_loss is None else f"train loss {log.train_loss:.3f}"
+        running.add_row(
+            "  ",
+            log.grant.run_id,
+            config["model"]["name"],
+            f"{config['schedule']['epochs']:g} epochs",
+            f"lr {config['learning_rate']:g}",
+            share,
+            loss,
+        )
+    return Group(head, Text(_summary(progress), style="dim"), running)

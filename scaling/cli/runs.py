@@ -1,0 +1,109 @@
+"""`scaling runs`: the table of runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+
+__all__ = ["EXAMPLES", "runs_command"]
+
+EXAMPLES = "Examples:  scaling runs --status failed  ·  scaling runs 3fa9  ·  scaling runs --csv > runs.csv"
+
+_COLUMNS = ("id", "model", "epochs", "learning_rate", "seed", "status", "core_hours", "val_loss", "val_top1")
+
+
+def runs_command(
+    run: Annotated[str | None, typer.Argument(help="A run's id, or the beginning of it: show that run alone.")] = None,
+    experiment: Experiment = None,
+    status: Annotated[
+        list[str] | None, typer.Option("--status", "-s", help="Only runs of this status; may be given again.")
+    ] = None,
+    db: Db = "scaling.db",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """List runs with their cost and result, or show one run with its attempts."""
+    from orchestrator.store import open_readonly, queries
+    from orchestrator.store.payloads import runs_payload
+    from scaling.cli.output import print_csv, print_json
+    from scaling.columns import RUN_COLUMNS
+
+    store = open_readonly(db)
+    with store.read() as session:
+        if run is not None:
+            detail = queries.run_detail(session, run)
+            if as_json:
+                print_json(detail)
+            else:
+                _show_one(detail)
+            return
+        rows = queries.runs(session, experiment=experiment, status=status or ())
+    if as_json:
+        print_json(runs_payload(rows))
+    elif as_csv:
+        print_csv(rows, [column.name for column in RUN_COLUMNS])
+    else:
+        _show_table(rows)
+
+
+def _show_table(rows: list[dict]) -> None:
+    from rich.table import Column, Table
+
+    from scaling.cli.output import console, core_hours, number
+
+    table = Table(
+        *[Column(name, justify="left" if name in ("id", "model", "status") else "right") for name in _COLUMNS],
+        box=None,
+        pad_edge=False,
+    )
+    for row in rows:
+        table.add_row(
+            row["id"], row["model"], f"{row['epochs']:g}", f"{row['learning_rate']:g}", str(row["seed"]), row["status"],
+            core_hours(row["core_hours"]), number(row["val_loss"]), number(row["val_top1"]),
+        )  # fmt: skip
+    out = console()
+    out.print(table)
+    for row in rows:
+        if row["reason"]:
+            out.print(f"{row['id']}: {row['reason']}", highlight=False)
+
+
+def _show_one(detail: dict) -> None:
+    from rich.table import Table
+
+    from scaling.cli.output import console, core_hours, number
+
+    out = console()
+    for name in (
+        *_COLUMNS,
+        "reason",
+        "dataset",
+        "batch_size",
+        "params",
+        "steps",
+        "step",
+        "train_flops",
+        "allocated_core_hours",
+        "code_version",
+        "experiments",
+    ):
+        value = detail[name]
+        shown = core_hours(value) if name.endswith("core_hours") else number(value) if isinstance(value, float) else str(value)
+        if value not in (None, "", []):
+            out.print(f"{name:>22}  {shown}", highlight=False)
+    table = Table("attempt", "host", "steps", "outcome", "useful s", "redone s", "startup s", "reason", box=None, pad_edge=False)
+    for attempt in detail["attempt_rows"]:
+        seconds = [f"{attempt[f'{kind}_seconds']:.1f}" for kind in ("useful", "redone", "startup")]
+        table.add_row(
+            str(attempt["number"]),
+            attempt["host"] or "",
+            f"{attempt['first_step']}…{attempt['last_step']}",
+            attempt["outcome"] or "running",
+            *seconds,
+            attempt["reason"],
+        )
+    out.print()
+    out.print(table)

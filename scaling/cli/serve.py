@@ -1,0 +1,79 @@
+"""`scaling serve`: the pages and the JSON API."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from scaling.cli.options import Db
+from scaling.errors import ScalingError, UsageError
+
+__all__ = ["EXAMPLES", "serve_command"]
+
+EXAMPLES = """
+scaling serve                    pages at http://127.0.0.1:8000/frontier
+
+scaling serve --db other.db --port 8001
+
+scaling serve --host 0.0.0.0     reachable from your network, without a login
+"""
+
+
+def serve_command(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every interface.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
+    db: Db = "scaling.db",
+) -> None:
+    """Serve the pages and the JSON API over the store.
+
+    Runs until Ctrl-C. The store may appear or change while it runs; nothing is written to it.
+    """
+    with _listen(host, port) as listener:
+        import uvicorn
+
+        from api import create_app
+
+        app = create_app(db)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        typer.echo(f"{_url(listener)}/frontier   (Ctrl-C stops it)", err=True)
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how a server is meant to end
+            server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens, before anything slow is loaded, so that a port in use is known at once."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except socket.gaierror as error:
+        raise UsageError(
+            f"--host {host!r} is not an address of this machine: {error.strerror}", hint="127.0.0.1 serves this machine alone"
+        ) from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise _cannot_listen(error, host, port) from error
+    return listener
+
+
+def _cannot_listen(error: OSError, host: str, port: int) -> ScalingError:
+    if error.errno == errno.EADDRINUSE:
+        return ScalingError(
+            f"port {port} of {host} is in use",
+            hint=f"another one: --port {port + 1 if port < 65535 else 8000}; or stop what listens there",
+        )
+    if error.errno == errno.EACCES:
+        return ScalingError(f"port {port} is reserved for the administrator", hint="a port from 1024 on: --port 8000")
+    return UsageError(f"cannot listen on {host} port {port}: {error.strerror}", hint="127.0.0.1 serves this machine alone")
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,163 @@
+"""`scaling submit`: the main job, from a file to a fitted law."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scaling.cli.options import AsJson, Db
+
+if TYPE_CHECKING:
+    from orchestrator.plan import Plan
+    from orchestrator.store import Store
+
+__all__ = ["EXAMPLES", "submit_command"]
+
+EXAMPLES = (
+    "Examples:  scaling submit experiments.yaml  ·  scaling submit experiments/jft4b.yaml --dry-run  ·  "
+    "scaling submit experiments.yaml --address 10.0.0.2:6379"
+)
+
+
+def submit_command(
+    file: Annotated[Path, typer.Argument(help="The experiments file.")],
+    address: Annotated[
+        str, typer.Option("--address", help="A Ray cluster, host:port; `local` starts one for this command.")
+    ] = "local",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan with its cost, run nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask when the estimate passes `confirm_above`.")] = False,
+    revise: Annotated[
+        bool, typer.Option("--revise", help="Let this file replace an experiment of the same name with other settings.")
+    ] = False,
+    db: Db = "scaling.db",
+    home: Annotated[
+        Path, typer.Option("--home", envvar="SCALING_HOME", help="Folder for checkpoints and logs of the runs.")
+    ] = Path("scaling-runs"),
+    checkpoint_seconds: Annotated[float, typer.Option(min=1, help="Seconds between a run's checkpoints.")] = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Train what the file asks for, write every run to the database, print the law.
+
+    Submitting again does nothing twice: finished runs are kept, interrupted ones go on where they stopped. Ctrl-C checkpoints and pauses.
+    Exit code 1 when a run failed or a cell ended without a finished run.
+    """
+    from orchestrator.plan import make_plan
+    from orchestrator.spec import read_spec
+    from orchestrator.store import Store
+    from scaling.cli import plan_table
+    from scaling.cli.output import messages, print_json
+
+    sys.path.append(str(Path.cwd()))  # a user's own families and data sets; last, so that they shadow nothing
+    plan = make_plan(*read_spec(file))
+    if dry_run:
+        if as_json:
+            print_json(plan_table.payload(plan))
+        else:
+            plan_table.show(plan, None)
+        return
+
+    from orchestrator.submit import accept_plan, plan_status
+
+    store = Store.open(db)
+    err = messages()
+    states = plan_status(store, plan)
+    if not as_json:
+        plan_table.show(plan, states, to=err)
+    _confirm(plan, states, yes)
+    accepted = accept_plan(store, plan, revise=revise)
+    if accepted.done:
+        err.print(f"{len(accepted.done)} of {len(plan.runs)} runs were done before and are not run again", highlight=False)
+    if accepted.again:
+        err.print(f"{len(accepted.again)} runs that were paused, failed or cancelled go on", highlight=False)
+    if accepted.new or accepted.waiting or accepted.again:
+        _run(store, plan, address=address, home=home, checkpoint_seconds=checkpoint_seconds)
+    else:
+        err.print("nothing left to do")
+    _close(store, plan, as_json)
+
+
+def _confirm(plan: Plan, states: dict[str, str], yes: bool) -> None:
+    """Ask before spending more than the file allows without asking; without a terminal and --yes that is a usage error."""
+    from scaling.errors import UsageError
+
+    limit = plan.spec.confirm_above
+    ahead = sum(run.estimated_core_hours for run in plan.runs if states[run.id] != "finished")
+    if limit is None or ahead <= limit.core_hours or yes:
+        return
+    question = f"this is estimated at {ahead:,.3g} core-hours, above confirm_above ({limit.core_hours:g}). Go on?"
+    if not sys.stdin.isatty():
+        raise UsageError(question.removesuffix(" Go on?"), hint="--yes goes on without asking")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _run(store: Store, plan: Plan, *, address: str, home: Path, checkpoint_seconds: float) -> None:
+    from orchestrator.submit import see_through
+    from scaling.cli.output import messages
+    from scaling.cli.progress import live_progress
+
+    stop = _stop_on_signals()
+    with live_progress(plan.spec.name) as show:
+        done = see_through(
+            store,
+            plan.spec.name,
+            address=address,
+            home=home,
+            checkpoint_seconds=checkpoint_seconds,
+            should_stop=stop.is_set,
+            on_progress=show,
+        )
+    if not done:
+        messages().print(f"paused; `scaling submit {plan.document.file}` goes on from here", highlight=False)
+        raise typer.Exit(130)
+
+
+def _stop_on_signals() -> threading.Event:
+    """Set by the first Ctrl-C or SIGTERM, so that runs can checkpoint; a second Ctrl-C ends the command at once."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    return stop
+
+
+def _close(store: Store, plan: Plan, as_json: bool) -> None:
+    """The law, what went wrong, the next command; and the exit code."""
+    from orchestrator.store import laws, queries
+    from orchestrator.store.payloads import runs_payload
+    from scaling.cli.fit import show_law
+    from scaling.cli.output import messages, print_json
+
+    with store.read() as session:
+        rows = queries.runs(session, experiment=plan.spec.name)
+    if as_json:
+        print_json(runs_payload(rows))
+    else:
+        fits = show_law(store.runs_frame(plan.spec.name))
+        with store.write() as session:
+            laws.remember(session, experiment=plan.spec.name, fits=[fit.to_dict() for fit in fits])
+    err = messages()
+    for row in rows:
+        if row["status"] in ("failed", "diverged"):
+            err.print(
+                f"{row['status']}: {row['id']} ({row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}): {row['reason']}",
+                highlight=False,
+            )
+    err.print("next: `scaling serve` shows the frontier in the browser; `scaling lr` the learning-rate trend", highlight=False)
+    if _is_incomplete(rows):
+        raise typer.Exit(1)
+
+
+def _is_incomplete(rows: list[dict[str, Any]]) -> bool:
+    """A run failed, or a cell has no finished run. One learning rate among several that diverged is a result."""
+    finished = {(row["family"], row["model"], row["epochs"]) for row in rows if row["status"] == "finished"}
+    return any(row["status"] == "failed" or (row["family"], row["model"], row["epochs"]) not in finished for row in rows)

@@ -1,0 +1,105 @@
+"""The one source of column names, units and descriptions: SQL, JSON, CSV, pages and docs spell a quantity as it is spelled here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["COLUMNS", "RUN_COLUMNS", "SCHEMA_VERSION", "Column", "check_mapping", "describe"]
+
+SCHEMA_VERSION = 1
+"""Version of every JSON object that `--json` prints or the HTTP API returns. Raised when a field changes meaning or goes away."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A named quantity. `unit` is empty for names and pure numbers; `kind` is `str`, `int`, `float`, `list` or `time`."""
+
+    name: str
+    kind: str
+    unit: str
+    description: str
+
+    @property
+    def label(self) -> str:
+        """For an axis or a table head: `core_hours` → `Core-hours`, `val_loss` → `Validation loss (nats)`."""
+        text = _LABELS.get(self.name) or self.name.replace("_", " ").capitalize()
+        return f"{text} ({self.unit})" if self.unit and self.unit.lower() not in text.lower() else text
+
+
+_LABELS = {
+    "core_hours": "Core-hours",
+    "allocated_core_hours": "Allocated core-hours",
+    "val_loss": "Validation loss",
+    "val_top1": "Validation top-1 accuracy",
+    "val_top5": "Validation top-5 accuracy",
+    "train_flops": "Training FLOPs",
+    "params": "Parameters",
+}
+
+RUN_COLUMNS: tuple[Column, ...] = (
+    Column("id", "str", "", "Run id: 16 hex digits of a hash over all that changes the result."),
+    Column("experiments", "list", "", "Names of the experiments that want this run."),
+    Column("family", "str", "", "Model family, e.g. nfnet."),
+    Column("model", "str", "", "Model within the family, e.g. F3 or nano-F1."),
+    Column("dataset", "str", "", "Name of the data set."),
+    Column("epochs", "float", "", "Epoch budget: passes over the training split; 0.25 is a quarter of it."),
+    Column("seed", "int", "", "Seed of initialisation and data order."),
+    Column("learning_rate", "float", "", "Peak learning rate given to the optimiser, not rescaled by batch."),
+    Column("batch_size", "int", "examples", "Examples a step, over all devices."),
+    Column("status", "str", "", "pending, running, paused, finished, stopped, diverged, failed or cancelled."),
+    Column("reason", "str", "", "Why the run has its status, when that needs saying."),
+    Column("accelerator", "str", "", "Kind of device that trained it."),
+    Column("cores", "int", "cores", "Accelerator cores the run used at once."),
+    Column("params", "int", "", "Trainable parameters."),
+    Column("steps", "int", "steps", "Optimiser steps of the whole run."),
+    Column("step", "int", "steps", "Optimiser steps done so far."),
+    Column("examples_seen", "int", "examples", "Training examples consumed, repeats counted."),
+    Column("unique_examples", "int", "examples", "Distinct training examples consumed."),
+    Column("train_flops", "float", "FLOP", "Floating-point operations of training: 6 × MACs × examples seen."),
+    Column("core_hours", "float", "core-hours", "Useful core-hours: each surviving training step once. The x of the law."),
+    Column(
+        "allocated_core_hours",
+        "float",
+        "core-hours",
+        "Core-hours the devices were held for this run: useful, redone, start-up, evaluation and checkpoints.",
+    ),
+    Column("val_loss", "float", "nats", "Cross-entropy on the held-out split at the last step, without label smoothing."),
+    Column("val_top1", "float", "", "Share of held-out examples whose first guess is right, 0 … 1."),
+    Column("val_top5", "float", "", "Share of held-out examples whose label is among the first five guesses, 0 … 1."),
+    Column("train_loss", "float", "nats", "Mean training loss over the last logged stretch of steps."),
+    Column("attempts", "int", "", "How often the run was put on hardware."),
+    Column("parent", "str", "", "Run id of the run this one starts from, if any."),
+    Column("created_at", "time", "UTC", "When the run was accepted."),
+    Column("ended_at", "time", "UTC", "When the run reached its final status."),
+)
+
+COLUMNS: dict[str, Column] = {column.name: column for column in RUN_COLUMNS}
+
+
+def describe(name: str) -> Column:
+    """The column called `name`; an unknown name gets a bare column, so users may bring their own."""
+    return COLUMNS.get(name) or Column(name, "float", "", "")
+
+
+def check_mapping(pairs: Iterable[str]) -> dict[str, str]:
+    """`["core_hours=tpu_hours", …]` → `{"core_hours": "tpu_hours"}`: our column name = the name in the user's table.
+
+    Raises `UsageError` for a pair without `=` or for one of our names given twice. Our name may be any name, so that a metric
+    we do not know can be fitted, but a near miss of a known one is refused.
+    """
+    from scaling.errors import UsageError, nearest
+
+    mapping: dict[str, Any] = {}
+    for pair in pairs:
+        ours, separator, theirs = pair.partition("=")
+        ours, theirs = ours.strip(), theirs.strip()
+        if not separator or not ours or not theirs:
+            raise UsageError(f"--map {pair!r} is not of the form column=theirs", hint="e.g. --map core_hours=tpu_v4_core_hours")
+        if ours in mapping:
+            raise UsageError(f"--map names column {ours!r} twice", hint="give each column once")
+        if ours not in COLUMNS and (guess := nearest(ours, COLUMNS)) and ours.lower().replace("-", "_") in COLUMNS:
+            raise UsageError(f"--map: unknown column {ours!r}{guess}", hint=f"known: {', '.join(COLUMNS)}")
+        mapping[ours] = theirs
+    return mapping

@@ -1,0 +1,69 @@
+"""How a run, an attempt or a fit can end: values with a sentence of advice, not exceptions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["AttemptOutcome", "FitStatus", "RunStatus"]
+
+
+class _Advised(StrEnum):
+    """A string enum whose members carry `advice`, a sentence that a user can act on."""
+
+    advice: str
+
+    def __new__(cls, value: str, advice: str = ""):
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.advice = advice
+        return member
+
+
+class RunStatus(_Advised):
+    """Where a run stands. The last five are final: a run reaches exactly one of them."""
+
+    PENDING = "pending", "Waits for a device; `scaling submit` goes on with it."
+    RUNNING = "running", "An attempt is training it now."
+    PAUSED = "paused", "Held back on request; its last checkpoint is kept."
+    FINISHED = "finished", "Trained to its last step and evaluated."
+    STOPPED = "stopped", "Ended early on request or by a rule in the file; kept visible, left out of fits."
+    DIVERGED = "diverged", "The loss became NaN or infinite; lower the learning rate."
+    FAILED = "failed", "The training code raised or its process died too often; read the reason, mend it, submit again."
+    CANCELLED = "cancelled", "Taken out of the grid on request."
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.PAUSED)
+
+
+class AttemptOutcome(_Advised):
+    """How one stay of a run on hardware ended."""
+
+    FINISHED = "finished", "Reached the last step."
+    DIVERGED = "diverged", "The loss became NaN or infinite; lower the learning rate. Not retried."
+    INTERRUPTED = "interrupted", "Asked to stop; it checkpointed first and goes on from there."
+    PREEMPTED = "preempted", "The machine was taken away; goes on from the last checkpoint, not charged as a failure."
+    RAISED = "raised", "The training code raised an exception; the same input would raise again, so it is not retried."
+    DIED = "died", "The trainer process ended without a word (killed, crashed); retried from the last checkpoint."
+    OUT_OF_MEMORY = "out-of-memory", "The device or the host ran out of memory; use a smaller batch or a larger device."
+    LOST = "lost", "Its scheduler or node went away; retried from the last checkpoint."
+    CANCELLED = "cancelled", "Stopped on request."
+
+
+class FitStatus(_Advised):
+    """What the data allowed a fit to say."""
+
+    OK = "ok", "All coefficients are identified by these runs."
+    NO_FLOOR = (
+        "no-floor",
+        ("The best floor is zero: these runs do not show where the loss stops falling, so the law is a plain power law here."),
+    )
+    FLOOR_NOT_IDENTIFIED = (
+        "floor-not-identified",
+        ("The interval of the floor E reaches zero: a plain power law explains these runs as well; do not extrapolate on E."),
+    )
+    EXPONENT_NOT_IDENTIFIED = (
+        "exponent-not-identified",
+        ("The interval of the exponent includes zero: the runs span too little compute, or the loss does not depend on it."),
+    )
+    NOT_CONVERGED = "not-converged", "The optimiser stopped before it converged; treat the coefficients as a guess."

@@ -1,0 +1,120 @@
+"""`scaling fit`, `frontier` and `lr` on tables from files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from scaling.cli.fit import fit_command
+from scaling.cli.frontier import frontier_command
+from scaling.cli.lr import lr_command
+from scaling.errors import TooFewPoints, UnknownName, UsageError
+
+NFNET = Path(__file__).parent.parent / "reference" / "laws" / "nfnet_fig1_clean21.csv"
+TABLE = [
+    "--data",
+    str(NFNET),
+    "--map",
+    "core_hours=tpu_v4_core_hours",
+    "--map",
+    "error=imagenet_top1_error_pct",
+    "--metric",
+    "error",
+]
+
+
+@pytest.fixture
+def run():
+    app = typer.Typer()
+    app.command("fit")(fit_command)
+    app.command("frontier")(frontier_command)
+    app.command("lr")(lr_command)
+
+    def invoke(*arguments):
+        result = CliRunner().invoke(app, list(arguments))
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.stdout
+
+    return invoke
+
+
+def test_fit_prints_coefficients_with_intervals_and_what_was_left_out(run):
+    text = run("fit", *TABLE)
+    assert "0.06504" in text  # numpy.polyfit of the logs
+    assert "0.05730" in text
+    assert "21 runs in 21 cells" in text
+    assert "floor-not-identified" in text
+    assert "6 not on the frontier: row 4, row 5, row 10, …" in text
+    assert "F3_wide" in text
+
+
+def test_fit_json(run):
+    payload = json.loads(run("fit", *TABLE, "--json"))
+    assert {(fit["law"], fit["on"]) for fit in payload["fits"]} == {
+        (law, on) for law in ("power", "power-floor") for on in ("frontier", "all")
+    }
+    assert payload["fits"][0]["x"] == "core_hours"
+
+
+def test_fit_csv(run):
+    lines = run("fit", *TABLE, "--csv", "--law", "power", "--on", "all").splitlines()
+    assert lines[0] == "law,on,coefficient,value,low,high,status,runs_used"
+    assert [line.split(",")[2] for line in lines[1:]] == ["A", "a"]
+
+
+def test_a_law_with_too_few_points_does_not_take_the_others_down(run, tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("core_hours,val_loss\n1,1\n2,0.8\n4,0.7\n")
+    payload = json.loads(run("fit", "--data", str(path), "--json", "--on", "all"))
+    assert [fit["law"] for fit in payload["fits"]] == ["power"]
+    assert [(entry["law"], entry["need"] - entry["have"]) for entry in payload["not_fitted"]] == [("power-floor", 1)]
+    assert "not fitted: law power-floor has 3 coefficients" in run("fit", "--data", str(path), "--on", "all")
+    path.write_text("core_hours,val_loss\n1,1\n2,0.8\n")
+    with pytest.raises(TooFewPoints, match="1 more is needed"):
+        run("fit", "--data", str(path))
+
+
+def test_frontier_command(run):
+    assert "from core_hours" in run("frontier", *TABLE)
+    assert len(json.loads(run("frontier", *TABLE, "--json"))["points"]) == 21
+    assert len(run("frontier", *TABLE, "--csv").splitlines()) == 22
+
+
+def test_lr_command(run, sweep, tmp_path):
+    path = tmp_path / "sweep.csv"
+    sweep(noise=0.01).rename(columns={"learning_rate": "lr"}).to_csv(path, index=False)
+    text = run("lr", "--data", str(path), "--map", "learning_rate=lr")
+    assert "learning_rate* = c·epochs^-s" in text
+    assert "80 runs in 8 cells" in text
+    assert json.loads(run("lr", "--data", str(path), "--map", "learning_rate=lr", "--json"))["runs_used"] == 80
+
+
+def test_refusals(run):
+    with pytest.raises(UsageError, match="exclude each other"):
+        run("fit", *TABLE, "--json", "--csv")
+    with pytest.raises(UnknownName, match="law 'powr'"):
+        run("fit", *TABLE, "--law", "powr")
+    with pytest.raises(UsageError, match="--data"):
+        run("fit", "--map", "a=b")
+
+
+def test_flops_is_short_for_train_flops(run, tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("train_flops,val_loss\n1e9,1\n2e9,0.8\n4e9,0.7\n")
+    assert json.loads(run("fit", "--data", str(path), "--x", "flops", "--law", "power", "--json"))["fits"][0]["x"] == "train_flops"
+
+
+def test_importing_the_commands_loads_nothing_heavy():
+    code = (
+        "import sys, analysis, scaling.cli.fit, scaling.cli.frontier, scaling.cli.lr;"
+        "print([name for name in ('numpy', 'scipy', 'pandas', 'statsmodels', 'plotly', 'sqlalchemy') if name in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"

@@ -1,0 +1,105 @@
+"""Figures draw the numbers they are given, with what a page needs: ids to click, both scales, nothing that needs WebGL."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import analysis
+from analysis.figures import best_model_figure, frontier_figure, learning_rate_figure, residuals_figure
+from analysis.figures.axes import log_ticks, tick_texts
+from analysis.figures.style import looks
+
+
+@pytest.fixture
+def frontier(nfnet):
+    return analysis.frontier(nfnet, metric="error")
+
+
+def named(figure, name):
+    return next(trace for trace in figure.data if trace.name == name)
+
+
+def test_frontier_figure_draws_the_frontier(frontier, nfnet):
+    figure = frontier_figure(frontier, [analysis.fit(nfnet, metric="error", on="frontier")])
+    assert list(named(figure, "compute-optimal").x) == list(frontier.on_frontier["core_hours"])
+    f3 = frontier.points[frontier.points["model"] == "F3"]
+    assert list(named(figure, "F3").y) == list(f3["error"])
+    assert list(named(figure, "F3").customdata) == [ids[0] for ids in f3["run_ids"]]
+    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
+    assert figure.layout.uirevision
+
+
+def test_law_is_solid_over_its_runs_and_dashed_beyond(frontier, nfnet):
+    fit = analysis.fit(nfnet, metric="error", on="frontier")
+    lines = [trace for trace in frontier_figure(frontier, [fit]).data if trace.name == "power law, frontier"]
+    assert [line.line.dash for line in lines] == ["solid", "dash"]
+    assert max(lines[0].x) == pytest.approx(fit.x_range[1])
+    assert min(lines[1].x) == pytest.approx(fit.x_range[1])
+    np.testing.assert_allclose(lines[0].y, fit.predict(lines[0].x)["mean"])
+
+
+def test_single_runs_are_drawn_where_seeds_repeat(simulate):
+    runs = simulate(lambda x: x**-0.2, noise=0.02)
+    figure = frontier_figure(analysis.frontier(runs))
+    assert set(named(figure, "F1, single runs").customdata) == set(runs["id"])
+
+
+def test_models_differ_in_colour_and_in_marker(frontier):
+    styles = looks(frontier.points)
+    assert len({look.colour for look in styles.values()}) == len({look.marker for look in styles.values()}) == 4
+
+
+def test_linear_scales(frontier):
+    figure = frontier_figure(frontier, x_scale="linear", y_scale="linear")
+    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "linear"
+
+
+def test_residuals_and_best_model(nfnet, frontier):
+    fit = analysis.fit(nfnet, metric="error")
+    figure = residuals_figure(fit)
+    drawn = np.concatenate([trace.y for trace in figure.data])
+    assert sorted(drawn) == pytest.approx(sorted(100 * fit.residuals["residual"]))
+    steps = best_model_figure(frontier)
+    assert list(steps.data[0].x)[:-1] == list(frontier.best()["core_hours_from"])
+    assert list(steps.layout.yaxis.categoryarray) == ["F1", "F3", "F3_wide", "F7"]
+
+
+def test_learning_rate_figure(sweep):
+    trend = analysis.learning_rate_trend(sweep(rates=(0.2, 0.4, 0.8)))
+    markers = named(learning_rate_figure(trend), "F0")
+    assert list(markers.y) == trend.optima.loc[trend.optima["model"] == "F0", "best_tried"].tolist()
+    assert "circle-open" in markers.marker.symbol
+
+
+def test_every_figure_is_plain_svg_and_json(nfnet, frontier, sweep):
+    fit = analysis.fit(nfnet, metric="error")
+    trend = analysis.learning_rate_trend(sweep())
+    for figure in (
+        frontier_figure(frontier, [fit]),
+        residuals_figure(fit),
+        best_model_figure(frontier),
+        learning_rate_figure(trend),
+    ):
+        assert {trace.type for trace in figure.data} == {"scatter"}
+        assert figure.layout.paper_bgcolor == "rgba(0, 0, 0, 0)"
+        json.loads(figure.to_json())
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.11, 0.52, "0.12 0.15 0.2 0.25 0.3 0.4 0.5"),
+        (9.4, 14.2, "10 11 12 13 14"),
+        (0.0009, 12, "0.001 0.01 0.1 1 10"),
+        (9e3, 1.1e5, "10,000 15,000 20,000 30,000 40,000 50,000 70,000 100,000"),
+        (9e14, 5e15, "10<sup>15</sup> 1.5·10<sup>15</sup> 2·10<sup>15</sup> 3·10<sup>15</sup> 4·10<sup>15</sup> 5·10<sup>15</sup>"),
+        (1e-6, 2e9, "10<sup>−6</sup> 10<sup>−3</sup> 1 10<sup>3</sup> 10<sup>6</sup> 10<sup>9</sup>"),
+    ],
+)
+def test_tick_labels_are_round_and_few(low, high, labels):
+    ticks = log_ticks(low, high)
+    assert all(low <= tick <= high for tick in ticks)
+    assert tick_texts(ticks) == labels.split()

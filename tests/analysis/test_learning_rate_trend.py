@@ -1,0 +1,130 @@
+"""The learning-rate trend: a planted one is found, edges are named, too few rates are said to be too few."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import analysis
+from analysis.fitting.ratio import fieller_interval
+from scaling.errors import DataError, TooFewPoints, UsageError
+from scaling.outcomes import FitStatus
+
+
+def test_recovers_an_exact_trend(sweep):
+    trend = analysis.learning_rate_trend(sweep())
+    assert trend.slope == pytest.approx(0.25)
+    assert trend.curvature == pytest.approx(0.05)
+    assert trend.models["c"].tolist() == pytest.approx([1.6, 1.0])
+    assert trend.status == FitStatus.OK
+    expected = [c * epochs**-0.25 for c in (1.6, 1.0) for epochs in (1, 2, 4, 8)]
+    assert trend.optima["learning_rate"].tolist() == pytest.approx(expected)
+    assert trend.predict("F0", 16.0) == pytest.approx(0.8)
+
+
+def test_agrees_with_nonlinear_least_squares(sweep):
+    """The linear solution is the optimum of the nonlinear problem as it is written."""
+    from scipy.optimize import least_squares
+
+    runs = sweep(noise=0.01)
+    cells = runs.groupby(["model", "epochs"]).ngroup().to_numpy()
+    weight = 1 / runs.groupby(cells)["val_loss"].transform("mean").to_numpy()
+    log_rate, log_epochs = np.log(runs["learning_rate"].to_numpy()), np.log(runs["epochs"].to_numpy())
+    model = (runs["model"] == "F1").to_numpy().astype(int)
+
+    def residual(theta):
+        kappa, s, log_c, lowest = theta[0], theta[1], theta[2:4], theta[4:]
+        return weight * (lowest[cells] + kappa * (log_rate - log_c[model] + s * log_epochs) ** 2 - runs["val_loss"].to_numpy())
+
+    best = least_squares(residual, np.concatenate([[0.1, 0.1, 0, 0], np.ones(8)]), xtol=1e-12, ftol=1e-12, gtol=1e-12)
+    trend = analysis.learning_rate_trend(runs)
+    assert trend.slope == pytest.approx(best.x[1], rel=1e-5)
+    assert trend.curvature == pytest.approx(best.x[0], rel=1e-5)
+    assert np.log(trend.models["c"]).tolist() == pytest.approx(best.x[2:4].tolist(), abs=1e-5)
+
+
+def test_intervals_hold_the_planted_slope(sweep):
+    trend = analysis.learning_rate_trend(sweep(noise=0.01))
+    assert trend.slope_low < 0.25 < trend.slope_high
+    assert trend.slope_high - trend.slope_low < 0.2
+    assert ((trend.optima["low"] < trend.optima["learning_rate"]) & (trend.optima["learning_rate"] < trend.optima["high"])).all()
+
+
+def test_no_trend_is_said(sweep):
+    trend = analysis.learning_rate_trend(sweep(s=0.0, noise=0.02))
+    assert trend.status == FitStatus.EXPONENT_NOT_IDENTIFIED
+    assert "includes zero" in trend.summary()
+
+
+def test_fieller_is_delta_when_the_denominator_is_known():
+    low, high = fieller_interval(2.0, 4.0, (0.01, 0.0), 0.0, 2.0)
+    assert (low, high) == pytest.approx((0.5 - 2 * 0.1 / 4, 0.5 + 2 * 0.1 / 4))
+    assert fieller_interval(2.0, 1.0, (0.01, 1.0), 0.0, 2.0) == (-np.inf, np.inf)
+
+
+def test_cells_with_their_best_at_the_edge_are_named(sweep):
+    low_rates = analysis.learning_rate_trend(sweep(rates=(0.2, 0.4, 0.8, 1.6)))
+    edges = low_rates.at_edge.set_index(["model", "epochs"])["at_edge"].to_dict()
+    assert edges[("F0", 1)] == "highest"
+    assert not {("F1", epochs) for epochs in (1, 2, 4, 8)} & set(edges)  # optima 0.59 … 1.0
+    assert "F0 at 1 epochs: best at the highest rate tried, 1.6" in low_rates.summary()
+    high_rates = analysis.learning_rate_trend(sweep(rates=(1.6, 3.2, 6.4)))
+    assert set(high_rates.at_edge["at_edge"]) == {"lowest"}
+
+
+def test_a_diverged_run_closes_the_upper_side(sweep):
+    runs = sweep(rates=(0.2, 0.4, 0.8, 1.6))
+    too_high = (runs["model"] == "F0") & (runs["epochs"] == 1) & (runs["learning_rate"] == 1.6)
+    runs.loc[too_high, ["status", "val_loss"]] = ["diverged", np.nan]
+    trend = analysis.learning_rate_trend(runs)
+    assert not ((trend.at_edge["model"] == "F0") & (trend.at_edge["epochs"] == 1)).any()
+    assert {entry.reason for entry in trend.excluded} == {"diverged"}
+
+
+def test_cells_with_two_rates_are_left_out_with_the_reason(sweep):
+    runs = sweep()
+    two = runs[~((runs["epochs"] == 8) & (runs["learning_rate"] > 0.4))]
+    trend = analysis.learning_rate_trend(two)
+    assert sorted(trend.optima["epochs"].unique()) == [1, 2, 4]
+    assert {entry.reason for entry in trend.excluded} == {"its cell has 2 learning rates, a parabola needs 3"}
+
+
+def test_too_few_says_how_many_more(sweep):
+    with pytest.raises(TooFewPoints, match=r"1 more is needed$"):
+        analysis.learning_rate_trend(sweep()[lambda table: table["epochs"] == 1])
+    with pytest.raises(TooFewPoints, match="2 more are needed; the fullest cell has 2 of the 3") as caught:
+        analysis.learning_rate_trend(sweep(rates=(0.4, 0.8)))
+    assert caught.value.have == 0
+    assert "grid" in caught.value.hint
+    with pytest.raises(TooFewPoints):
+        analysis.learning_rate_trend(sweep().iloc[:0])
+
+
+def test_a_parabola_that_opens_downwards_is_refused(sweep):
+    runs = sweep()
+    with pytest.raises(DataError, match="inside these grids"):
+        analysis.learning_rate_trend(runs.assign(val_loss=3 - runs["val_loss"]))
+
+
+def test_a_table_without_rates_is_refused(simulate):
+    with pytest.raises(UsageError, match="learning_rate"):
+        analysis.learning_rate_trend(simulate(lambda x: x**-0.2))
+
+
+def test_row_order_does_not_matter(sweep):
+    runs = sweep(noise=0.01)
+    first, second = (analysis.learning_rate_trend(table) for table in (runs, runs.sample(frac=1, random_state=0)))
+    pd.testing.assert_frame_equal(first.optima, second.optima)
+
+
+def test_payload(sweep):
+    payload = json.loads(
+        json.dumps(analysis.learning_rate_payload(analysis.learning_rate_trend(sweep(noise=0.01))), allow_nan=False)
+    )
+    assert payload["schema_version"] == 1
+    assert set(payload["slope"]) == {"value", "low", "high"}
+    assert len(payload["optima"]) == 8
+    assert payload["runs_used"] == 80

@@ -1,0 +1,136 @@
+"""An experiments file that is wrong gets every fault at once, with file, line and nearest name."""
+
+import pytest
+
+from orchestrator.plan import make_plan
+from orchestrator.spec import read_spec
+from scaling.errors import DataNotFound, SpecError
+
+GOOD = """\
+name: tiny
+dataset: {name: digits}
+models: [nano-F0, nano-F1]
+epochs: [0.5, 1]
+batch_size: 64
+learning_rate: {nano-F0: {grid: [0.8, 1.6], epochs: [1], otherwise: 1.6}, nano-F1: 8e-1}
+seeds: [0, 1]
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(text):
+        path = tmp_path / "grid.yaml"
+        path.write_text(text)
+        return read_spec(path)
+
+    return write_and_read
+
+
+@pytest.fixture
+def faults(read):
+    def of(text):
+        with pytest.raises(SpecError) as caught:
+            read(text)
+        return [str(fault).split("grid.yaml:")[1] for fault in caught.value.faults]
+
+    return of
+
+
+def test_a_good_file_is_the_grid_it_says(read):
+    plan = make_plan(*read(GOOD))
+    cells = [(run.config.model.name, run.config.schedule.epochs, run.config.learning_rate, run.config.seed) for run in plan.runs]
+    assert cells == [
+        (model, epochs, rate, seed)
+        for model, epochs, rates in (
+            ("nano-F0", 0.5, [1.6]),
+            ("nano-F0", 1.0, [0.8, 1.6]),
+            ("nano-F1", 0.5, [0.8]),
+            ("nano-F1", 1.0, [0.8]),
+        )
+        for rate in rates
+        for seed in (0, 1)
+    ]
+    assert len({run.id for run in plan.runs}) == len(plan.runs)
+    half = plan.runs[0]
+    assert (half.examples_seen, half.steps, half.unique_examples) == (674, 11, 674)
+    assert half.train_flops == pytest.approx(plan.runs[2].train_flops * 674 / 1347)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("batch_size", "batchsize", "5: batchsize: unknown key 'batchsize'; did you mean \"batch_size\"?"),
+        ("nano-F1]", "nano-F11]", "3: models[1]: unknown model 'nano-F11'; did you mean \"nano-F1\"?"),
+        ("name: digits", "name: digts", "2: dataset.name: unknown data set 'digts'; did you mean \"digits\"?"),
+        ("{name: digits}", "{name: digits, validation: 3}", "2: dataset.validation: unknown key 'validation'"),
+        ("[0.5, 1]", "[0.5, -1]", "4: epochs[1]: -1 is not allowed: it must be greater than 0"),
+        ("[0.5, 1]", "[0, 1]", "4: epochs[0]: 0 is not allowed: it must be greater than 0"),
+        ("[0.5, 1]", "[1, 1]", "4: epochs[1]: 1 is given twice"),
+        ("[0.5, 1]", "[1 day, 1]", "4: epochs[0]: '1 day': input should be a valid number"),
+        ("[0.5, 1]", "[0.0001, 1]", "4: epochs[0]: 0.0001 epochs of 1347 examples is less than one example"),
+        ("[0.5, 1]", "[]", "4: epochs: the list is empty: the grid would have no runs"),
+        ("[0.5, 1]", "[.inf, 1]", "4: epochs[0]: inf: input should be a finite number"),
+        (
+            "batch_size: 64",
+            "batch_size: 1348",
+            "5: batch_size: a batch of 1348 is larger than the training split of digits (1347 examples)",
+        ),
+        ("batch_size: 64", "batch_size: 64.5", "5: batch_size: 64.5: input should be a valid integer"),
+        ("nano-F1: 8e-1", "nano-F3: 8e-1", "6: learning_rate.nano-F3: unknown model 'nano-F3'"),
+        ("epochs: [1], o", "epochs: [2], o", "6: learning_rate.nano-F0.epochs: 2 is not one of the epoch budgets 0.5, 1"),
+        (", otherwise: 1.6", "", "6: learning_rate.nano-F0: `epochs` and `otherwise` go together"),
+        ("seeds: [0, 1]", "seeds: []", "7: seeds: the list is empty"),
+        (
+            "seeds: [0, 1]",
+            "resources: {accelerator: TPU4}",
+            "7: resources.accelerator: unknown accelerator 'TPU4'; did you mean \"TPU-v4\"?",
+        ),
+        ("seeds: [0, 1]", "resources: {cores: 1, core_hours: 2}", "7: resources.core_hours: unknown key 'core_hours'"),
+        ("seeds: [0, 1]", "resources: {cores: 1, chips: 1}", "7: resources: give one of `cores`, `chips` and `topology`"),
+        ("seeds: [0, 1]", "schedule: {name: cosin}", "7: schedule.name: unknown value 'cosin'; did you mean \"cosine\"?"),
+        ("seeds: [0, 1]", "name: other", "7: key 'name' is given twice"),
+        ("name: tiny", "name: a name", "1: name: 'a name'"),
+        ("name: tiny\n", "", "1: key 'name' is missing"),
+    ],
+)
+def test_a_fault_names_line_path_and_remedy(faults, old, new, fault):
+    found = faults(GOOD.replace(old, new, 1))
+    assert any(line.startswith(fault) for line in found), found
+
+
+def test_all_faults_are_told_at_once(faults):
+    assert len(faults(GOOD.replace("[0.5, 1]", "[0, -1]").replace("64", "-2").replace("seeds", "seed"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("epochs: [1,\nmodels", "2: not YAML"),
+        ("- 1\n- 2\n", "1: not a mapping"),
+        ("", " not YAML"),
+        ("\x00\x01", " not YAML"),
+    ],
+)
+def test_a_file_that_is_not_an_experiments_file(faults, text, fault):
+    assert any(fault.strip() in line or "not a mapping" in line for line in faults(text))
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(DataNotFound, match="there is no file"):
+        read_spec(tmp_path / "nowhere.yaml")
+
+
+def test_a_missing_data_directory_says_what_to_do(faults, tmp_path):
+    found = faults(GOOD.replace("{name: digits}", f"{{name: fashion_mnist, path: {tmp_path}/none}}"))
+    assert found[0].startswith("2: dataset: data set fashion_mnist: no IDX files in")
+    assert "apt install dataset-fashion-mnist" in found[0]
+
+
+def test_a_model_by_its_dimensions(read):
+    text = GOOD.replace("nano-F1]", "{name: wide, width: [16, 16], depth: [1, 1], group_width: 8, stem: small}]").replace(
+        "nano-F1:", "wide:"
+    )
+    plan = make_plan(*read(text))
+    assert plan.runs[-1].config.model.family == "nfnet"
+    assert plan.runs[-1].params > plan.runs[0].params

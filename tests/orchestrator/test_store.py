@@ -1,0 +1,322 @@
+"""The store: migrations, refusals, one writer, and the ledger's compare-and-set."""
+
+import sqlite3
+import threading
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from orchestrator.store import Store, lease, ledger, open_readonly, queries, schema
+from orchestrator.store.grid import accept
+from orchestrator.store.ledger import Charge
+from orchestrator.store.models import Allocation, Attempt, Base, Run
+from scaling.errors import StaleToken, StoreError, StoreTooNew, UnknownName, UsageError
+from scaling.outcomes import AttemptOutcome, RunStatus
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        yield store
+
+
+def a_run(run_id="a" * 16, **changes):
+    return {
+        "id": run_id, "family": "nfnet", "model": "nano-F0", "dataset": "digits", "epochs": 1.0, "learning_rate": 1.6, "batch_size": 64,
+        "seed": 0, "config": {"seed": 0}, "shape": "s", "resources": {"accelerator": "cpu", "chips": 1}, "params": 10, "steps": 100,
+        "examples_seen": 6400, "unique_examples": 1347, "train_flops": 1e9,
+    } | changes  # fmt: skip
+
+
+def accepted(store, *runs, name="study", shared=None, revise=False):
+    with store.write() as session:
+        return accept(
+            session,
+            name=name,
+            file="f.yaml",
+            text="",
+            resolved={"runs": [run["id"] for run in runs]},
+            shared=shared or {},
+            runs=runs,
+            revise=revise,
+        )
+
+
+def granted(store, run_id="a" * 16):
+    with store.write() as session:
+        allocation = ledger.open_allocation(session, scheduler="me", shape="s", accelerator="cpu", cores=2)
+        return ledger.begin_attempt(session, run_id, allocation_id=allocation, home="/home")
+
+
+# -- opening -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_exactly_the_models(store):
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    with store._writer.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_sqlite_is_in_wal_mode_and_readers_cannot_write(store):
+    with store._writer.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    with pytest.raises(OperationalError, match="readonly"), store.read() as session:
+        session.execute(sa.insert(Run).values(**a_run()))
+    with pytest.raises(StoreError, match="opened for reading"), open_readonly(store.name).write():
+        pass
+
+
+def test_a_newer_database_is_refused_untouched(store, tmp_path):
+    with store._writer.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for opening in (Store.open, open_readonly):
+        with pytest.raises(StoreTooNew, match="newer version of scaling"):
+            opening(store.name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_migration_copies_the_file_first(store, tmp_path):
+    with store._writer.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE keepsake (x)")
+    schema._back_up(tmp_path / "scaling.db", tmp_path / "copy.db")
+    assert sqlite3.connect(tmp_path / "copy.db").execute("SELECT count(*) FROM keepsake").fetchone() == (0,)
+
+
+def test_what_is_not_a_store(tmp_path):
+    (tmp_path / "text.db").write_text("not a database, but long enough to look like one " * 40)
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store.open(str(tmp_path / "text.db"))
+    with pytest.raises(StoreError, match="there is no store"):
+        open_readonly(str(tmp_path / "none.db"))
+    assert not (tmp_path / "none.db").exists()
+    with pytest.raises(UsageError, match="not a database URL"):
+        Store.open("://")
+    with pytest.raises(UsageError, match="no driver"):
+        Store.open("nonsense://there")
+
+
+def test_writers_queue_instead_of_failing(store):
+    accepted(store, a_run())
+
+    def raise_priority():
+        for _ in range(20):
+            with store.write() as session:
+                run = session.get(Run, "a" * 16)
+                run.priority += 1
+
+    threads = [threading.Thread(target=raise_priority) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with store.read() as session:
+        assert session.get(Run, "a" * 16).priority == 80
+
+
+# -- accepting ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_wanted_twice_is_one_row_in_both(store):
+    accepted(store, a_run(), a_run("b" * 16), name="one")
+    again = accepted(store, a_run("b" * 16), a_run("c" * 16), name="two")
+    assert (again.new, again.waiting) == (["c" * 16], ["b" * 16])
+    with store.read() as session:
+        rows = {row["id"][0]: row["experiments"] for row in queries.runs(session)}
+    assert rows == {"a": ["one"], "b": ["one", "two"], "c": ["two"]}
+
+
+def test_adding_and_removing_cells_is_a_revision(store):
+    assert accepted(store, a_run()).revision == 1
+    assert accepted(store, a_run()).revision == 1
+    assert accepted(store, a_run(), a_run("b" * 16)).revision == 2
+    assert accepted(store, a_run("b" * 16)).revision == 3
+    with store.read() as session:
+        assert [row["id"][0] for row in queries.runs(session, experiment="study")] == ["b"]
+        assert queries.count_runs(session) == 2
+
+
+def test_another_study_under_the_same_name_is_refused_once_runs_are_finished(store):
+    accepted(store, a_run(), shared={"batch_size": 64})
+    accepted(store, a_run("b" * 16), a_run(), shared={"batch_size": 32})
+    grant = granted(store)
+    with store.write() as session:
+        ledger.end_attempt(session, grant.token, outcome=AttemptOutcome.FINISHED, reason="", charge=Charge())
+    with pytest.raises(UsageError, match="batch_size: 32 → 128"):
+        accepted(store, a_run("c" * 16), shared={"batch_size": 128})
+    assert accepted(store, a_run("c" * 16), shared={"batch_size": 128}, revise=True).new == ["c" * 16]
+
+
+def test_submitting_again_revives_what_failed_and_leaves_what_is_done(store):
+    accepted(store, a_run(), a_run("b" * 16), a_run("c" * 16))
+    with store.write() as session:
+        for letter, status in (("a", RunStatus.FAILED), ("b", RunStatus.PAUSED), ("c", RunStatus.DIVERGED)):
+            session.get(Run, letter * 16).status = status
+    again = accepted(store, a_run(), a_run("b" * 16), a_run("c" * 16))
+    assert (sorted(again.again), again.done) == (["a" * 16, "b" * 16], ["c" * 16])
+
+
+# -- the ledger --------------------------------------------------------------------------------------------------------------------
+
+
+def test_ending_an_attempt_charges_and_finishes_in_one(store):
+    accepted(store, a_run())
+    grant = granted(store)
+    charge = Charge(useful=30, redone=0, startup=6, evaluation=3, checkpoint=1)
+    with store.write() as session:
+        ledger.record(session, grant.token, step=100, metrics=[(100, "train_loss", 0.5)], checkpoint_step=100)
+        status = ledger.end_attempt(
+            session,
+            grant.token,
+            outcome=AttemptOutcome.FINISHED,
+            reason="",
+            charge=charge,
+            last_step=100,
+            result={"val_loss": 0.25},
+        )
+    assert status is RunStatus.FINISHED
+    with store.read() as session:
+        run, attempt = session.get(Run, "a" * 16), session.scalar(sa.select(Attempt))
+        assert (run.core_hours, run.allocated_core_hours) == (pytest.approx(2 * 30 / 3600), pytest.approx(2 * 40 / 3600))
+        assert (run.val_loss, run.step, run.token) == (0.25, 100, None)
+        assert attempt.charged_seconds == charge.total == 40
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "failures"),
+    [
+        (AttemptOutcome.DIVERGED, RunStatus.DIVERGED, 0),
+        (AttemptOutcome.RAISED, RunStatus.FAILED, 0),
+        (AttemptOutcome.OUT_OF_MEMORY, RunStatus.FAILED, 0),
+        (AttemptOutcome.INTERRUPTED, RunStatus.PENDING, 0),
+        (AttemptOutcome.PREEMPTED, RunStatus.PENDING, 0),
+        (AttemptOutcome.DIED, RunStatus.PENDING, 1),
+        (AttemptOutcome.LOST, RunStatus.PENDING, 1),
+        (AttemptOutcome.CANCELLED, RunStatus.CANCELLED, 0),
+    ],
+)
+def test_where_each_outcome_leads(store, outcome, status, failures):
+    accepted(store, a_run())
+    grant = granted(store)
+    with store.write() as session:
+        assert ledger.end_attempt(session, grant.token, outcome=outcome, reason="why", charge=Charge()) is status
+        assert session.get(Run, "a" * 16).failures == failures
+
+
+def test_a_run_that_keeps_dying_fails_and_one_that_is_preempted_does_not(store):
+    accepted(store, a_run())
+    for outcome, times, status in (
+        (AttemptOutcome.PREEMPTED, 10, RunStatus.PENDING),
+        (AttemptOutcome.DIED, ledger.MAX_FAILURES, RunStatus.FAILED),
+    ):
+        for _ in range(times):
+            grant = granted(store)
+            with store.write() as session:
+                ended = ledger.end_attempt(session, grant.token, outcome=outcome, reason="SIGKILL", charge=Charge())
+        assert ended is status
+    with store.read() as session:
+        assert "3 attempts ended like this: SIGKILL" in session.get(Run, "a" * 16).reason
+
+
+def test_a_zombie_changes_nothing(store):
+    accepted(store, a_run())
+    zombie = granted(store)
+    with store.write() as session:
+        ledger.record(session, zombie.token, checkpoint_step=40)
+        ledger.end_attempt(session, zombie.token, outcome=AttemptOutcome.LOST, reason="silent", charge=Charge())
+    second = granted(store)
+    assert (second.number, second.resume_attempt, second.resume_step, second.resume_folder) == (2, 1, 40, f"{'a' * 16}/1")
+    with store.write() as session:
+        assert ledger.record(session, zombie.token, step=99, checkpoint_step=90) is False
+        with pytest.raises(StaleToken):
+            ledger.end_attempt(
+                session, zombie.token, outcome=AttemptOutcome.FINISHED, reason="", charge=Charge(useful=9), result={"val_loss": 0}
+            )
+    with store.read() as session:
+        run = session.get(Run, "a" * 16)
+        assert (run.status, run.val_loss, run.core_hours, run.resume_step) == (RunStatus.RUNNING, None, 0, 40)
+
+
+def test_a_run_is_granted_once(store):
+    accepted(store, a_run())
+    granted(store)
+    with pytest.raises(StaleToken, match="running, not pending"):
+        granted(store)
+
+
+def test_the_same_event_twice_is_one_row(store):
+    accepted(store, a_run())
+    grant = granted(store)
+    for value in (0.5, 0.5):
+        with store.write() as session:
+            ledger.record(session, grant.token, metrics=[(1, "train_loss", value)])
+    with store.read() as session:
+        assert queries.metrics(session, "a" * 16) == {"train_loss": [(1, 0.5)]}
+
+
+def test_allocations_close_with_what_they_held(store):
+    with store.write() as session:
+        allocation = ledger.open_allocation(session, scheduler="me", shape="s", accelerator="cpu", cores=1)
+        ledger.close_allocation(session, allocation, held_seconds=12.5)
+        assert session.get(Allocation, allocation).held_seconds == 12.5
+
+
+# -- the lease and the questions -----------------------------------------------------------------------------------------------------
+
+
+def test_one_scheduler_at_a_time(store):
+    with store.write() as session:
+        assert lease.take(session, "one")
+        assert lease.take(session, "one")
+        assert not lease.take(session, "two")
+        assert lease.renew(session, "one")
+        assert not lease.renew(session, "two")
+        lease.release(session, "two")
+        assert not lease.take(session, "two")
+        lease.release(session, "one")
+        assert lease.take(session, "two")
+
+
+def test_a_lease_whose_process_is_gone_is_free(store):
+    import subprocess
+
+    from orchestrator.store.models import Lease
+
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with store.write() as session:
+        lease.take(session, "one")
+        session.get(Lease, "scheduler").pid = gone.pid
+    with store.write() as session:
+        assert lease.take(session, "two")
+
+
+def test_questions_about_names_that_do_not_exist(store):
+    accepted(store, a_run(), a_run("ab" * 8))
+    with store.read() as session:
+        with pytest.raises(UnknownName, match='did you mean "study"'):
+            queries.runs(session, experiment="stady")
+        with pytest.raises(UnknownName, match="status"):
+            queries.runs(session, status=["done"])
+        with pytest.raises(UnknownName, match="run"):
+            queries.run_detail(session, "ffff")
+        with pytest.raises(UsageError, match="not unique"):
+            queries.run_detail(session, "a")
+        assert queries.run_detail(session, "ab")["id"] == "ab" * 8
+
+
+def test_pages_of_runs_follow_on(store):
+    accepted(store, *[a_run(f"{number:016x}") for number in range(25)])
+    seen, after = [], None
+    with store.read() as session:
+        while page := queries.runs(session, after=after, limit=10):
+            seen += [row["id"] for row in page]
+            last = session.get(Run, page[-1]["id"])
+            after = (last.created_at, last.id)
+    assert len(seen) == len(set(seen)) == 25

@@ -1,0 +1,106 @@
+"""Data sets: real digits, IDX files good and bad, declared and user's own."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from scaling.errors import DataError, DataNotFound, UnknownName, UsageError
+from trainer import data
+from trainer.data.idx import read_idx
+
+
+def write_idx(path, array):
+    header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    (gzip.open if path.suffix == ".gz" else open)(path, "wb").write(header + array.tobytes())
+
+
+@pytest.fixture
+def idx_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 20), ("t10k", 8)):
+        write_idx(tmp_path / f"{split}-images-idx3-ubyte", rng.integers(0, 256, (count, 6, 5), np.uint8))
+        write_idx(tmp_path / f"{split}-labels-idx1-ubyte", np.arange(count, dtype=np.uint8) % 10)
+    return tmp_path
+
+
+def test_digits_are_real_and_split_once_for_all():
+    digits = data.load("digits", {})
+    assert (len(digits.train), len(digits.validation)) == (1347, 450)
+    images, labels = digits.train.gather(np.arange(1347))
+    held_out, _ = digits.validation.gather(np.arange(450))
+    assert images.dtype == np.float32
+    assert images.shape == (1347, 8, 8, 1)
+    assert abs(images.mean()) < 0.02
+    assert images.std() == pytest.approx(1, abs=0.02)
+    assert min(np.bincount(labels)) > 120
+    seen = {image.tobytes() for image in images}
+    assert sum(image.tobytes() in seen for image in held_out) == 0
+    assert digits.card == data.card("digits", {})
+    with pytest.raises(UsageError, match="1797 images"):
+        data.card("digits", {"validation_examples": 1797})
+
+
+def test_idx_files_plain_and_gzipped_are_one_data_set(idx_folder, tmp_path_factory):
+    zipped = tmp_path_factory.mktemp("zipped")
+    for path in idx_folder.iterdir():
+        (zipped / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    cards = [data.card("mnist", {"path": str(folder)}) for folder in (idx_folder, zipped)]
+    assert cards[0] == cards[1]
+    assert (cards[0].train_examples, cards[0].validation_examples, cards[0].image_shape) == (20, 8, (6, 5, 1))
+    example = data.load("mnist", {"path": str(zipped)}).train[3]
+    assert (example["id"], example["label"], example["image"].shape) == (3, 3, (6, 5, 1))
+
+
+def test_idx_files_that_are_damaged_missing_or_something_else(idx_folder):
+    labels = idx_folder / "train-labels-idx1-ubyte"
+    labels.write_bytes(labels.read_bytes()[:-3])
+    with pytest.raises(DataError, match="17 bytes, its header promises 20"):
+        data.load("mnist", {"path": str(idx_folder)})
+    labels.write_bytes(b"PK\x03\x04 a zip file")
+    with pytest.raises(DataError, match="not an IDX file"):
+        read_idx(labels)
+    labels.unlink()
+    with pytest.raises(DataNotFound, match="has no train-labels"):
+        data.load("mnist", {"path": str(idx_folder)})
+    with pytest.raises(DataNotFound, match="no IDX files in") as caught:
+        data.card("fashion_mnist", {"path": str(idx_folder / "nowhere")})
+    assert "apt install dataset-fashion-mnist" in caught.value.hint
+
+
+def test_a_declared_data_set_can_be_planned_not_trained():
+    declared = {
+        "title": "JFT-4B",
+        "train_examples": 4e9,
+        "validation_examples": 130_000,
+        "num_classes": 30_000,
+        "image_shape": [224, 224, 3],
+    }
+    card = data.card("declared", declared)
+    assert card.provisional
+    assert (card.name, card.train_examples, card.image_shape) == ("JFT-4B", 4_000_000_000, (224, 224, 3))
+    with pytest.raises(DataNotFound, match="only declared"):
+        data.load("declared", declared)
+    with pytest.raises(UsageError, match="needs num_classes"):
+        data.card("declared", {key: value for key, value in declared.items() if key != "num_classes"})
+
+
+def test_a_users_own_data_set(tmp_path, monkeypatch):
+    (tmp_path / "mydata.py").write_text(
+        "import numpy as np\n"
+        "from trainer.data import ArrayExamples, DataCard, Dataset\n"
+        "def squares(options):\n"
+        "    images = np.zeros((options['n'], 4, 4, 1), np.uint8)\n"
+        "    part = ArrayExamples(images, np.zeros(options['n'], int), full_scale=255, mean=0, std=1)\n"
+        "    return Dataset(DataCard('squares', 'f' * 16, 2, (4, 4, 1), options['n'], options['n']), part, part)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert data.card("source", {"source": "mydata:squares", "n": 5}).train_examples == 5
+    with pytest.raises(UsageError, match="cannot be imported"):
+        data.card("source", {"source": "mydata:circles"})
+
+
+def test_an_unknown_data_set_names_the_nearest():
+    with pytest.raises(UnknownName, match='did you mean "digits"'):
+        data.load("digit", {})

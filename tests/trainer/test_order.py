@@ -1,0 +1,55 @@
+"""Each example once an epoch, in an order that is a pure function of seed and position."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainer.data import Order, permute
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 3000), key=st.tuples(st.integers(0, 2**40), st.integers(0, 1000)))
+def test_permute_is_a_permutation(n, key):
+    assert np.array_equal(np.sort(permute(np.arange(n), n, key)), np.arange(n))
+
+
+def test_another_key_is_another_permutation_and_neighbours_part():
+    first, second = (permute(np.arange(10_000), 10_000, (key, 0)) for key in (0, 1))
+    assert (first == second).mean() < 0.01
+    assert abs(np.corrcoef(first[:-1], first[1:])[0, 1]) < 0.05
+
+
+def test_four_billion_examples_need_no_table():
+    order = Order(examples=4_000_000_000, epochs=8, batch_size=4096, seed=0)
+    ids = order.ids(order.steps - 1)
+    assert order.total == 32_000_000_000
+    assert 0 <= ids.min() <= ids.max() < 4_000_000_000
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(1, 400), epochs=st.floats(0.25, 3.5), batch=st.integers(1, 64), seed=st.integers(0, 5))
+def test_every_example_once_an_epoch_whatever_the_batch(n, epochs, batch, seed):
+    order = Order(n, epochs, batch, seed)
+    ids = np.concatenate([order.ids(step) for step in range(order.steps)]) if order.steps else np.empty(0, int)
+    assert len(ids) == order.total == round(epochs * n)
+    whole = len(ids) // n
+    for epoch in range(whole):
+        assert np.array_equal(np.sort(ids[epoch * n : (epoch + 1) * n]), np.arange(n))
+    rest = ids[whole * n :]
+    assert len(np.unique(rest)) == len(rest)
+
+
+def test_a_quarter_epoch_is_exactly_a_quarter_of_the_examples_each_once():
+    order = Order(1000, 0.25, 64, seed=3)
+    ids = np.concatenate([order.ids(step) for step in range(order.steps)])
+    assert len(np.unique(ids)) == len(ids) == 250
+
+
+@pytest.mark.parametrize("batch", [1, 7, 32])
+def test_the_order_does_not_depend_on_the_batch_size(batch):
+    ids = [
+        np.concatenate([Order(50, 2.0, size, 1).ids(step) for step in range(Order(50, 2.0, size, 1).steps)])
+        for size in (batch, 100)
+    ]
+    np.testing.assert_array_equal(*ids)

@@ -1,0 +1,129 @@
+"""`train` on real digits: it learns, it resumes bit for bit, it says how it ended."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from scaling.errors import DataError, UnknownName
+from scaling.outcomes import AttemptOutcome
+from trainer import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig, TrainResult, checkpoint, data, train
+from trainer.program import program_for
+
+
+def make_config(**changes):
+    fields = {
+        "data": DataConfig("digits", data.card("digits", {})),
+        "model": ModelConfig("nfnet", "nano-F0"),
+        "schedule": ScheduleConfig(epochs=1.5),
+        "batch_size": 64,
+        "learning_rate": 1.6,
+    }
+    return TrainConfig(**fields | changes)
+
+
+def params_of(directory, step):
+    return dict(np.load(directory / "checkpoints" / str(step) / "state.npz"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """One undisturbed run, its folder and its events."""
+    directory, events = tmp_path_factory.mktemp("whole"), []
+    return train(make_config(), directory=directory, on_event=events.append), directory, events
+
+
+def test_it_learns_and_tells(whole):
+    result, directory, events = whole
+    steps = -(-round(1.5 * 1347) // 64)
+    assert result.outcome is AttemptOutcome.FINISHED
+    assert (result.first_step, result.last_step, result.checkpoint_step) == (0, steps, steps)
+    assert result.examples_seen == round(1.5 * 1347)
+    assert result.val_loss < 1.2 < np.log(10)
+    assert [event["kind"] for event in events][:2] == ["compiled", "started"]
+    assert [event["kind"] for event in events][-2:] == ["evaluated", "ended"]
+    assert [event["step"] for event in events if event["kind"] == "progress"] == list(range(1, steps + 1))
+    assert TrainResult.from_dict(json.loads((directory / "result.json").read_text())) == result
+
+
+def test_an_interrupted_run_ends_with_the_same_bits(whole, tmp_path):
+    result, directory, _ = whole
+    polls = iter(range(100))
+    first = train(make_config(), directory=tmp_path / "1", should_stop=lambda: next(polls) == 9)
+    assert (first.outcome, first.last_step, first.checkpoint_step) == (AttemptOutcome.INTERRUPTED, 9, 9)
+    second = train(make_config(), directory=tmp_path / "2", resume_from={"directory": str(tmp_path / "1"), "step": 9})
+    assert (second.first_step, second.val_loss) == (9, result.val_loss)
+    ours, theirs = params_of(tmp_path / "2", second.last_step), params_of(directory, result.last_step)
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    assert not list((tmp_path / "1" / "checkpoints").glob(".*"))
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "no manifest"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
+    state = {"w": np.arange(6.0).reshape(2, 3)}
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, {"w": state["w"] * step}, {"examples_seen": step})
+    assert checkpoint.steps(tmp_path) == [2, 3]
+    newest = tmp_path / "checkpoints" / "3"
+    content = bytearray((newest / "state.npz").read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 1
+        (newest / "state.npz").write_bytes(content)
+    elif damage == "truncate":
+        (newest / "state.npz").write_bytes(content[:-10])
+    else:
+        (newest / "manifest.json").unlink()
+    restored = checkpoint.restore(tmp_path, state)
+    assert restored is not None
+    assert restored.step == restored.counters["examples_seen"] == 2
+    np.testing.assert_array_equal(restored.state["w"], state["w"] * 2)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    checkpoint.save(tmp_path, 1, {"w": np.zeros(3)}, {})
+    with pytest.raises(DataError, match="does not belong"):
+        checkpoint.restore(tmp_path, {"w": np.zeros(4)})
+    assert checkpoint.restore(tmp_path / "nowhere", {"w": np.zeros(3)}) is None
+
+
+def test_divergence_is_an_outcome_with_its_reason(tmp_path):
+    config = make_config(learning_rate=1e30, optimizer=OptimizerConfig(clip=None), schedule=ScheduleConfig(epochs=1.0))
+    result = train(config, directory=tmp_path)
+    assert result.outcome is AttemptOutcome.DIVERGED
+    assert "training loss is" in result.reason
+    assert result.val_loss is None
+    json.loads((tmp_path / "result.json").read_text(), parse_constant=lambda text: pytest.fail(f"{text} in JSON"))
+
+
+def test_learning_rate_schedule_and_seed_share_one_program():
+    programs = {
+        id(program_for(make_config(**change)))
+        for change in ({}, {"learning_rate": 0.1}, {"seed": 7}, {"schedule": ScheduleConfig(9.0, "constant", 0.5)})
+    }
+    assert len(programs) == 1
+
+
+def test_padding_does_not_count(tmp_path):
+    """A last batch of 3 real examples gives the mean loss of those three."""
+    config = make_config()
+    program = program_for(config)
+    state = program.initial_state(config)
+    images, labels = data.load("digits", {}).train.gather(np.arange(64))
+    weights = np.zeros(64, np.float32)
+    weights[:3] = 1
+    logits = program.module.apply({"params": state.params}, images)
+    expected = -jax.nn.log_softmax(logits)[np.arange(3), labels[:3]].mean()
+    _, loss = program.train_step(state, images, labels, weights, np.float32(0), np.uint32(0), np.uint32(0))
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_label_smoothing_changes_training_not_the_validation_loss(tmp_path):
+    config = make_config(label_smoothing=0.1, schedule=ScheduleConfig(epochs=0.1))
+    assert train(config, directory=tmp_path).outcome is AttemptOutcome.FINISHED
+    assert config.shape_id() != make_config().shape_id()
+
+
+def test_an_optimizer_that_does_not_exist(tmp_path):
+    with pytest.raises(UnknownName, match="optimizer"):
+        train(make_config(optimizer=OptimizerConfig(name="adam")), directory=tmp_path)

@@ -1,0 +1,45 @@
+"""Turns one `TrainConfig` into one trained, evaluated, checkpointed model. Pure JAX; knows nothing of Ray, databases or pages.
+
+| part | what it holds |
+|---|---|
+| `config` | `TrainConfig`, run id, shape id |
+| `data/` | data sets, one file a format; the order in which a run sees them |
+| `models/` | model families, one folder each |
+| `optimizers/` | optimisers and learning-rate schedules |
+| `program` | the compiled step of a shape |
+| `train`, `evaluate` | the loop and the held-out loss |
+| `checkpoint` | atomic, verified checkpoints |
+
+Importing this package loads no JAX; `train` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer.config import DataConfig, ModelConfig, NumericsConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from trainer.result import Seconds, TrainResult
+
+if TYPE_CHECKING:
+    from trainer.train import train
+
+__all__ = [
+    "DataConfig",
+    "ModelConfig",
+    "NumericsConfig",
+    "OptimizerConfig",
+    "ScheduleConfig",
+    "Seconds",
+    "TrainConfig",
+    "TrainResult",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "train":
+        from trainer.train import train
+
+        globals()["train"] = train  # the function, not the module of the same name
+        return train
+    raise AttributeError(f"module 'trainer' has no attribute {name!r}")

@@ -1,0 +1,172 @@
+"""`TrainConfig`: everything that `train` needs to know, and nothing about where or when it runs.
+
+Two hashes come from it: the run id (all that changes the result) and the shape id (all that changes the compiled program).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from trainer.data.dataset import DataCard
+
+__all__ = ["RECIPE", "DataConfig", "ModelConfig", "NumericsConfig", "OptimizerConfig", "ScheduleConfig", "TrainConfig"]
+
+RECIPE = 1
+"""Raised by hand when a change of this code changes results; a test of exact bits guards it."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A data set by name, with its options and what its card says of it."""
+
+    name: str
+    card: DataCard
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model of a family. `options` change it: dimensions, dropout, stochastic depth."""
+
+    family: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How long, and how the learning rate goes: `name` is a key of `trainer.optimizers.SCHEDULES`."""
+
+    epochs: float
+    name: str = "cosine"
+    warmup_epochs: float = 0.0
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Fields of `trainer.optimizers.sgd_agc`. `clip=None` turns adaptive gradient clipping off."""
+
+    name: str = "sgd-agc"
+    momentum: float = 0.9
+    nesterov: bool = True
+    clip: float | None = 0.01
+    clip_eps: float = 1e-3
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class NumericsConfig:
+    """dtype of the computation; parameters, weight standardisation and the loss stay float32."""
+
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training.
+
+    learning_rate: peak, given to the optimiser as it is, not rescaled by batch.
+    batch_size: examples a step over all devices.
+    label_smoothing: of the training loss; the validation loss is always plain.
+    parent: {"run": id, "step": n} when the run starts from another one's checkpoint.
+    """
+
+    data: DataConfig
+    model: ModelConfig
+    schedule: ScheduleConfig
+    batch_size: int
+    learning_rate: float
+    seed: int = 0
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    numerics: NumericsConfig = field(default_factory=NumericsConfig)
+    label_smoothing: float = 0.0
+    parent: Mapping[str, Any] | None = None
+    recipe: int = RECIPE
+
+    def run_id(self) -> str:
+        """16 hex digits of sha256 over canonical JSON of all that changes the result.
+
+        Fields at their neutral value are left out, so that a new option leaves the ids of old runs alone. Where the data lie is not
+        part of it; what they contain (the fingerprint) is.
+        """
+        content = self.to_dict()
+        data = content.pop("data")
+        options = {key: value for key, value in data["options"].items() if key != "path"}
+        content["data"] = {
+            "fingerprint": data["card"]["fingerprint"],
+            "train_examples": data["card"]["train_examples"],
+            "options": options,
+        }
+        return _digest(_without_neutral(content, _NEUTRAL))
+
+    def shape_id(self) -> str:
+        """16 hex digits over what fixes the compiled program. Learning rate, schedule and seed are arguments of it, so they are not in."""
+        return _digest(
+            {
+                "model": asdict(self.model),
+                "image_shape": list(self.data.card.image_shape),
+                "num_classes": self.data.card.num_classes,
+                "batch_size": self.batch_size,
+                "optimizer": asdict(self.optimizer),
+                "numerics": asdict(self.numerics),
+                "label_smoothing": self.label_smoothing,
+                "recipe": self.recipe,
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` reads them back."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> TrainConfig:
+        """What `to_dict` wrote. Raises `TypeError` for a field that this version does not know."""
+        parts = dict(content)
+        data = dict(parts["data"])
+        card = dict(data["card"])
+        data["card"] = DataCard(**card | {"image_shape": tuple(card["image_shape"])})
+        parts["data"] = DataConfig(**data)
+        for name, kind in (
+            ("model", ModelConfig),
+            ("schedule", ScheduleConfig),
+            ("optimizer", OptimizerConfig),
+            ("numerics", NumericsConfig),
+        ):
+            if name in parts:
+                parts[name] = kind(**parts[name])
+        return cls(**parts)
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def _defaults(kind: Any) -> dict[str, Any]:
+    return {item.name: item.default for item in fields(kind)}
+
+
+_NEUTRAL: dict[str, Any] = {
+    "optimizer": _defaults(OptimizerConfig),
+    "numerics": _defaults(NumericsConfig),
+    "schedule": {"name": "cosine", "warmup_epochs": 0.0},
+    "model": {"options": {}},
+    "data": {"options": {}},
+    "label_smoothing": 0.0,
+    "parent": None,
+}
+
+
+def _without_neutral(content: Mapping[str, Any], neutral: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping) and isinstance(neutral.get(key), Mapping) and neutral[key]:
+            inner = _without_neutral(value, neutral[key])
+            if inner:
+                kept[key] = inner
+        elif key not in neutral or value != neutral[key]:
+            kept[key] = value
+    return kept

@@ -1,0 +1,72 @@
+"""Real images for the trainer, one file a format. `card` describes a data set without reading it whole, `load` reads it.
+
+A data set of your own: `dataset: {source: "package.module:factory"}`, where `factory(options)` returns a `Dataset`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from scaling.errors import UnknownName, UsageError
+from trainer.data import declared, digits, idx
+from trainer.data.dataset import ArrayExamples, DataCard, Dataset, Examples
+from trainer.data.order import Order
+from trainer.data.permutation import permute
+
+__all__ = ["ArrayExamples", "DataCard", "Dataset", "Examples", "Order", "card", "load", "names", "options_of", "permute"]
+
+
+@dataclass(frozen=True)
+class _Format:
+    card: Callable[[Mapping[str, Any]], DataCard]
+    load: Callable[[Mapping[str, Any]], Dataset]
+    options: Mapping[str, str]
+
+
+_FORMATS = {
+    "digits": _Format(digits.card, digits.load, digits.OPTIONS),
+    "fashion_mnist": _Format(idx.fashion_mnist.card, idx.fashion_mnist.load, idx.OPTIONS),
+    "mnist": _Format(idx.mnist.card, idx.mnist.load, idx.OPTIONS),
+    "declared": _Format(declared.card, declared.load, declared.OPTIONS),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Data sets that a file can name."""
+    return tuple(_FORMATS)
+
+
+def options_of(name: str) -> Mapping[str, str]:
+    """The options a data set takes, with a description each. Raises `UnknownName`."""
+    return _format(name).options
+
+
+def card(name: str, options: Mapping[str, Any]) -> DataCard:
+    """Describe a data set: sizes, shape, fingerprint. Raises `UnknownName`, `DataNotFound`, `DataError`, `UsageError`."""
+    return load_source(options).card if name == "source" else _format(name).card(options)
+
+
+def load(name: str, options: Mapping[str, Any]) -> Dataset:
+    """Read a data set. Raises as `card`."""
+    return load_source(options) if name == "source" else _format(name).load(options)
+
+
+def load_source(options: Mapping[str, Any]) -> Dataset:
+    """A user's own: `options["source"]` is `package.module:factory`, called with the other options."""
+    module, _, attribute = str(options.get("source", "")).partition(":")
+    try:
+        factory = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"dataset source {options.get('source')!r} cannot be imported: {error}", hint="write package.module:factory"
+        ) from error
+    return factory({key: value for key, value in options.items() if key != "source"})
+
+
+def _format(name: str) -> _Format:
+    if name not in _FORMATS:
+        raise UnknownName("data set", name, _FORMATS)
+    return _FORMATS[name]

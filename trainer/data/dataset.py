@@ -1,0 +1,85 @@
+"""What the trainer needs of a data set, whatever it is stored as."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = ["ArrayExamples", "DataCard", "Dataset", "Examples", "fingerprint_arrays"]
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """What is known of a data set before it is read: enough to plan, to build a model and to give a run its id.
+
+    image_shape: (height, width, channels) that the model sees.
+    fingerprint: hash of the content; for a data set that is not at hand, of what was declared (`provisional`).
+    """
+
+    name: str
+    fingerprint: str
+    num_classes: int
+    image_shape: tuple[int, int, int]
+    train_examples: int
+    validation_examples: int
+    provisional: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self) | {"image_shape": list(self.image_shape)}
+
+
+class Examples(Protocol):
+    """One split. Ids are 0 … len − 1."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """`{"image": float32 [H, W, C], "label": int, "id": int}`."""
+        ...
+
+    def gather(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Images [len(ids), H, W, C] float32 and labels [len(ids)] int32, in the order of `ids`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training split, a held-out split that training never sees, and the card that describes both."""
+
+    card: DataCard
+    train: Examples
+    validation: Examples
+
+
+class ArrayExamples:
+    """A split held in memory as bytes, scaled to mean 0 and standard deviation 1 (by stated constants) when it is read.
+
+    images: [N, H, W, C] uint8. labels: [N]. mean, std: of the pixel values after division by `full_scale`.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, *, full_scale: float, mean: float, std: float) -> None:
+        self._images, self._labels = images, labels.astype(np.int32)
+        self._scale, self._shift = np.float32(1.0 / (full_scale * std)), np.float32(mean / std)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        images, labels = self.gather(np.array([index]))
+        return {"image": images[0], "label": int(labels[0]), "id": index}
+
+    def gather(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._images[ids].astype(np.float32) * self._scale - self._shift, self._labels[ids]
+
+
+def fingerprint_arrays(*arrays: np.ndarray) -> str:
+    """16 hex digits of a hash over shapes, types and bytes."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,53 @@
+"""A data set that is not at hand: a name, a size, a number of classes and an image shape, as written in the file.
+
+Enough to plan a study (`--dry-run`): parameters, steps, FLOPs, core-hours. Its fingerprint is of the declaration, so run ids are
+provisional.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from scaling.errors import DataNotFound, UsageError
+from trainer.data.dataset import DataCard, Dataset
+
+__all__ = ["OPTIONS", "card", "load"]
+
+OPTIONS = {
+    "title": "name of the data set",
+    "train_examples": "images in the training split",
+    "validation_examples": "images held out",
+    "num_classes": "classes",
+    "image_shape": "[height, width, channels] that the model sees",
+}
+
+
+def card(options: Mapping[str, Any]) -> DataCard:
+    """What was declared. Raises `UsageError` when something is missing."""
+    missing = [key for key in OPTIONS if key not in options]
+    if missing:
+        raise UsageError(
+            f"a declared data set needs {', '.join(missing)}", hint="; ".join(f"{key}: {text}" for key, text in OPTIONS.items())
+        )
+    declared = {key: options[key] for key in OPTIONS}
+    height, width, channels = options["image_shape"]
+    return DataCard(
+        name=options["title"],
+        fingerprint="declared-" + hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:7],
+        num_classes=options["num_classes"],
+        image_shape=(height, width, channels),
+        train_examples=int(options["train_examples"]),
+        validation_examples=int(options["validation_examples"]),
+        provisional=True,
+    )
+
+
+def load(options: Mapping[str, Any]) -> Dataset:
+    """There is nothing to read. Raises `DataNotFound`."""
+    raise DataNotFound(
+        f"data set {options.get('title')!r} is only declared, not at hand",
+        hint="--dry-run plans it; to train, name a data set that this machine can read",
+    )

@@ -1,0 +1,67 @@
+"""Model families behind one protocol. Adding a family is adding a file (or a folder) and one line in `_FAMILIES`.
+
+A family of your own: `models: [{source: "package.module:factory", name: …}]`, where `factory()` returns a `Family`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from scaling.errors import UnknownName, UsageError
+from trainer.models import nfnet
+
+__all__ = ["Family", "family", "family_names", "family_of"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the project needs of a model family.
+
+    names: models by name, smallest first.
+    params: (name, options, num_classes=, channels=) → trainable parameters.
+    macs: (name, options, num_classes=, image_shape=) → multiply–accumulates of one image's forward pass.
+    build: (name, num_classes=, dtype=, **options) → Flax module on NHWC float images, `apply(variables, x, train=…)` → logits.
+    check: (name, options) → None, or raises `UsageError` or `UnknownName` for what cannot be built.
+    """
+
+    names: Callable[[], tuple[str, ...]]
+    params: Callable[..., int]
+    macs: Callable[..., int]
+    build: Callable[..., Any]
+    check: Callable[[str, Mapping[str, Any]], Any]
+
+
+_FAMILIES = {"nfnet": Family(nfnet.names, nfnet.params, nfnet.macs, nfnet.build, nfnet.resolve)}
+
+
+def family_names() -> tuple[str, ...]:
+    """Families that ship with the project."""
+    return tuple(_FAMILIES)
+
+
+def family(name: str) -> Family:
+    """A family by name, or a user's own by `package.module:factory`. Raises `UnknownName`, `UsageError`."""
+    if ":" in name:
+        return _imported(name)
+    if name not in _FAMILIES:
+        raise UnknownName("model family", name, _FAMILIES)
+    return _FAMILIES[name]
+
+
+def family_of(model: str) -> str:
+    """The family that knows a model of this name. Raises `UnknownName` over the models of all families."""
+    for name, entry in _FAMILIES.items():
+        if model in entry.names():
+            return name
+    raise UnknownName("model", model, [known for entry in _FAMILIES.values() for known in entry.names()])
+
+
+def _imported(source: str) -> Family:
+    module, _, attribute = source.partition(":")
+    try:
+        return getattr(import_module(module), attribute)()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"model family {source!r} cannot be imported: {error}", hint="write package.module:factory") from error

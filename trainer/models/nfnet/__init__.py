@@ -1,0 +1,70 @@
+"""NFNet-F (Brock et al. 2021, arXiv 2102.06171), exact to the released code, and nano variants by the same rules.
+
+`variants` says what a name stands for, `counts` its parameters and MACs, `network` and `layers` the computation, `released` reads
+published parameters. Only `build` loads JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from trainer.models.nfnet import counts
+from trainer.models.nfnet.released import load_released
+from trainer.models.nfnet.variants import Variant, custom, names, variant
+
+if TYPE_CHECKING:
+    from trainer.models.nfnet.network import NFNet
+
+__all__ = ["Variant", "build", "load_released", "macs", "names", "params", "resolve", "variant"]
+
+_REGULARISERS = ("dropout", "stochastic_depth")
+
+
+def resolve(name: str, options: Mapping[str, Any]) -> Variant:
+    """The dimensions that a name and the options of an experiments file stand for.
+
+    `options`: `width_rule` ("paper", "released_code"), `dropout`, `stochastic_depth`, or any field of `Variant`; with both `width` and
+    `depth` the name is free. Raises `UsageError` or `UnknownName`.
+    """
+    dimensions = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in options.items()
+        if key not in (*_REGULARISERS, "width_rule")
+    }
+    if "width" in dimensions and "depth" in dimensions and name not in names():
+        return custom(name, **dimensions)
+    return variant(name, width=options.get("width_rule", "paper"), **dimensions)
+
+
+def params(name: str, options: Mapping[str, Any], *, num_classes: int, channels: int) -> int:
+    """Trainable parameters."""
+    return counts.params(resolve(name, options), num_classes=num_classes, channels=channels)
+
+
+def macs(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape: tuple[int, int, int]) -> int:
+    """Multiply–accumulates of one image [H, W, C], forward."""
+    height, width, channels = image_shape
+    return counts.macs(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
+
+
+def build(name: str | Variant, *, num_classes: int, width: str = "paper", dtype: Any = None, **options: Any) -> NFNet:
+    """A Flax module with `.init(key, x)` and `.apply(variables, x)` on NHWC float images.
+
+    Args:
+        name: F0 … F7+, nano-F0 … nano-F7+, or a `Variant`.
+        num_classes: outputs of the classifier.
+        width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded.
+        dtype: of the computation; parameters stay float32. Default float32.
+        options: `dropout`, `stochastic_depth` (rates, default 0) or any field of `Variant`.
+
+    >>> module = build("nano-F0", num_classes=10)
+    >>> module.apply(module.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1))), images)
+    """
+    import jax.numpy as jnp
+
+    from trainer.models.nfnet.network import NFNet
+
+    rates = {key: options.pop(key, 0.0) for key in _REGULARISERS}
+    dimensions = name if isinstance(name, Variant) else resolve(name, {"width_rule": width, **options})
+    return NFNet(dimensions, num_classes, dtype=dtype or jnp.float32, **rates)

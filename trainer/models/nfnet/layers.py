@@ -1,0 +1,105 @@
+"""The parts of an NFNet block: scaled weight standardisation, the scaled activation, squeeze-and-excite, stochastic depth."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+__all__ = ["SqueezeExcite", "WSConv", "activation", "average_pool", "standardize", "stochastic_depth"]
+
+GELU_GAIN = 1.7015043497085571
+"""Makes GELU of a unit normal have unit variance; the released constant, for the tanh approximation of GELU."""
+
+
+def activation(x: jax.Array) -> jax.Array:
+    """GELU (tanh approximation) scaled to keep unit variance. The exact erf form moves F0's logits by 1.6e-4."""
+    return nn.gelu(x, approximate=True) * GELU_GAIN
+
+
+def standardize(kernel: jax.Array, gain: jax.Array) -> jax.Array:
+    """Scaled weight standardisation (Brock et al. 2021, arXiv 2101.08692): zero mean, variance 1 / fan-in, times a learnt gain.
+
+    Args:
+        kernel: [H, W, I / groups, O].
+        gain: [O].
+
+    Returns:
+        `kernel · s − mean · s` with `s = gain / sqrt(max(var · fan_in, 1e-4))`, mean and biased variance over H, W and I.
+        The published guard is a maximum, not an added epsilon, which would move F0's logits by 1.5e-2.
+    """
+    fan_in = math.prod(kernel.shape[:-1])
+    mean = jnp.mean(kernel, axis=(0, 1, 2))
+    variance = jnp.var(kernel, axis=(0, 1, 2))
+    scale = lax.rsqrt(jnp.maximum(variance * fan_in, 1e-4)) * gain
+    return kernel * scale - mean * scale
+
+
+class WSConv(nn.Module):
+    """A convolution with standardised weights, gain and bias, SAME padding.
+
+    `[B, H, W, I] → [B, ⌈H/stride⌉, ⌈W/stride⌉, channels]`. Parameters are float32 and are standardised in float32, then cast to `dtype`.
+    """
+
+    channels: int
+    kernel_size: int
+    stride: int = 1
+    groups: int = 1
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1] // self.groups, self.channels)
+        kernel = self.param("kernel", nn.initializers.variance_scaling(1.0, "fan_in", "normal"), shape, jnp.float32)
+        gain = self.param("gain", nn.initializers.ones, (self.channels,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
+        weights = standardize(kernel, gain).astype(self.dtype)
+        return _convolve(x.astype(self.dtype), weights, self.stride, self.groups) + bias.astype(self.dtype)
+
+
+def _convolve(x: jax.Array, kernel: jax.Array, stride: int, groups: int) -> jax.Array:
+    """Grouped convolution, written as whatever is fastest on the backend.
+
+    XLA's CPU backend runs `feature_group_count` through a slow generic path, forward and backward: one convolution a group and a
+    concatenation is 10 to 40 times faster there. TPU and GPU have the grouped form natively.
+    """
+    if groups > 1 and jax.default_backend() == "cpu":
+        inputs = jnp.split(x, groups, axis=-1)
+        kernels = jnp.split(kernel, groups, axis=-1)
+        return jnp.concatenate(
+            [_convolve(part, weights, stride, 1) for part, weights in zip(inputs, kernels, strict=True)], axis=-1
+        )
+    if kernel.shape[:2] == (1, 1) and stride == 1:
+        return x @ kernel[0, 0]
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups
+    )
+
+
+def average_pool(x: jax.Array) -> jax.Array:
+    """2×2 mean with stride 2, SAME padding; padding is not counted in the mean."""
+    return nn.avg_pool(x, (2, 2), strides=(2, 2), padding="SAME", count_include_pad=False)
+
+
+class SqueezeExcite(nn.Module):
+    """Channel gates: `x · sigmoid(W2 · relu(W1 · mean(x)))`. The paper's text says GELU; its code and weights use ReLU."""
+
+    hidden: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        squeezed = jnp.mean(x, axis=(1, 2))
+        hidden = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="squeeze")(squeezed))
+        gates = nn.sigmoid(nn.Dense(x.shape[-1], dtype=self.dtype, name="excite")(hidden))
+        return x * gates[:, None, None, :]
+
+
+def stochastic_depth(x: jax.Array, drop_rate: float, key: jax.Array) -> jax.Array:
+    """Zero the branch of each sample with probability `drop_rate`; survivors are not rescaled."""
+    keep = jax.random.bernoulli(key, 1.0 - drop_rate, (x.shape[0], 1, 1, 1))
+    return x * keep.astype(x.dtype)

@@ -1,0 +1,6 @@
+"""Optimisers, one file each, and the learning-rate schedules."""
+
+from trainer.optimizers.schedules import SCHEDULES, learning_rate_at
+from trainer.optimizers.sgd_agc import sgd_agc
+
+__all__ = ["SCHEDULES", "learning_rate_at", "sgd_agc"]

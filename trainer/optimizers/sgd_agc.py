@@ -1,0 +1,76 @@
+"""SGD with Nesterov momentum, adaptive gradient clipping and coupled weight decay, as NFNets were trained.
+
+Brock et al. 2021 (arXiv 2102.06171), sec. 2 and 4.1, and its released code: clip each unit's gradient to a share of that unit's
+weight norm, add the weight decay to the clipped gradient, then momentum. Equal to the released optimiser to 1.5e-8.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+__all__ = ["adaptive_gradient_clipping", "sgd_agc", "unit_norm"]
+
+_NOT_CLIPPED = "classifier"
+"""The kernel of the last layer is not clipped; its bias is."""
+_NOT_DECAYED = ("gain", "bias", "skip_gain")
+
+
+def sgd_agc(
+    *, momentum: float = 0.9, nesterov: bool = True, clip: float | None = 0.01, clip_eps: float = 1e-3, weight_decay: float = 0.0
+) -> optax.GradientTransformation:
+    """The update direction, before the learning rate: `params ← params − learning_rate · update`.
+
+    Args:
+        momentum: decay of the trace; the trace is not damped (v ← momentum·v + g).
+        nesterov: use momentum·v + g in place of v.
+        clip: λ of adaptive gradient clipping; None turns it off.
+        clip_eps: smallest weight norm that counts, so that zero-initialised weights can move.
+        weight_decay: coupled: `weight_decay · w` is added to the gradient; not on gains, biases, skip gains.
+
+    The learning rate is left to the caller, so that one compiled step serves every learning rate and schedule.
+    """
+    parts = []
+    if clip is not None:
+        parts.append(adaptive_gradient_clipping(clip, clip_eps))
+    parts.append(optax.masked(optax.add_decayed_weights(weight_decay), _decayed))
+    parts.append(optax.trace(decay=momentum, nesterov=nesterov))
+    return optax.chain(*parts)
+
+
+def adaptive_gradient_clipping(clip: float, eps: float) -> optax.GradientTransformation:
+    """`g_i ← g_i · min(1, clip · max(‖w_i‖, eps) / ‖g_i‖)` for each unit i of each parameter but the classifier's kernel."""
+
+    def init(params: Any) -> optax.EmptyState:
+        del params
+        return optax.EmptyState()
+
+    def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
+        def clipped(path: tuple[Any, ...], gradient: jax.Array, weight: jax.Array) -> jax.Array:
+            if _name(path, -2) == _NOT_CLIPPED and _name(path, -1) == "kernel":
+                return gradient
+            limit = clip * jnp.maximum(unit_norm(weight), eps)
+            norm = unit_norm(gradient)
+            return jnp.where(norm > limit, gradient * (limit / jnp.maximum(norm, 1e-6)), gradient)
+
+        return jax.tree_util.tree_map_with_path(clipped, updates, params), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def unit_norm(x: jax.Array) -> jax.Array:
+    """L2 norm of each unit: a vector or scalar is one unit; a matrix [I, O] or kernel [H, W, I, O] has one unit an output."""
+    if x.ndim <= 1:
+        return jnp.sqrt(jnp.sum(jnp.square(x)))
+    return jnp.sqrt(jnp.sum(jnp.square(x), axis=tuple(range(x.ndim - 1)), keepdims=True))
+
+
+def _decayed(params: Any) -> Any:
+    return jax.tree_util.tree_map_with_path(lambda path, _: _name(path, -1) not in _NOT_DECAYED, params)
+
+
+def _name(path: tuple[Any, ...], place: int) -> str:
+    return str(path[place].key) if len(path) >= -place else ""

@@ -1,0 +1,59 @@
+"""What a training gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from scaling.outcomes import AttemptOutcome
+
+__all__ = ["Seconds", "TrainResult"]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Where an attempt's time went.
+
+    startup: reading data, compiling, restoring. train: the loop itself. The law's x counts `train` of steps that survive.
+    """
+
+    startup: float = 0.0
+    train: float = 0.0
+    evaluation: float = 0.0
+    checkpoint: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How an attempt ended.
+
+    outcome: FINISHED, DIVERGED or INTERRUPTED; anything else is an exception or a dead process.
+    first_step, last_step: this attempt did steps first_step … last_step − 1.
+    checkpoint_step: step of its last committed checkpoint, None when it committed none.
+    train_seconds_at_checkpoint: loop seconds of this attempt up to that checkpoint; what came after would be redone.
+    examples_seen: positions consumed since the start of the run.
+    val_loss: nats, plain cross-entropy on the held-out split at the last step; None unless finished.
+    """
+
+    outcome: AttemptOutcome
+    reason: str
+    first_step: int
+    last_step: int
+    checkpoint_step: int | None
+    train_seconds_at_checkpoint: float
+    examples_seen: int
+    seconds: Seconds
+    train_loss: float | None = None
+    val_loss: float | None = None
+    val_top1: float | None = None
+    val_top5: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self) | {"outcome": str(self.outcome)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> TrainResult:
+        """What `to_dict` wrote."""
+        return cls(**{**content, "outcome": AttemptOutcome(content["outcome"]), "seconds": Seconds(**content["seconds"])})
