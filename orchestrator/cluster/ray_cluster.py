@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster.worker import Worker
-from orchestrator.provenance import check_packages, code_version
+from orchestrator.provenance import check_packages
 from scaling.accelerators import Accelerator
 from scaling.errors import ClusterError
 
@@ -26,12 +26,6 @@ class RemoteWorker:
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
-
-    def code(self) -> Any:
-        return self._actor.code.remote()
-
-    def host(self) -> Any:
-        return self._actor.host.remote()
 
     def start(self, token: str, order: Mapping[str, Any]) -> Any:
         return self._actor.start.remote(token, dict(order))
@@ -167,10 +161,6 @@ class RayCluster:
             preempted = getattr(error, "preempted", False)
             what = "the node was preempted" if preempted else f"the worker is gone ({_first_line(error)})"
             raise ClusterError(what, hint="the run is put on another worker") from error
-
-    @property
-    def version(self) -> str:
-        return code_version()
 
 
 def _need(kind: Accelerator, chips: int) -> _Need:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -32,17 +31,6 @@ class Worker:
         self._events: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._token: str | None = None
         self._started = 0.0
-
-    def host(self) -> str:
-        """Name of the machine. Also the first call that tells whether the actor is alive."""
-        return socket.gethostname()
-
-    def code(self) -> dict[str, str]:
-        """Version of the code here and where it lies, to compare with the scheduler's."""
-        import orchestrator
-        from orchestrator.provenance import code_version
-
-        return {"version": code_version(), "file": str(orchestrator.__file__)}
 
     def start(self, token: str, order: Mapping[str, Any]) -> None:
         """Train a run; its events come from `next_events`, each with the attempt's `token`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "core_hours", "duration", "messages", "number", "print_csv", "print_json", "quantity"]
+__all__ = ["console", "core_hours", "duration", "flops", "messages", "number", "print_csv", "print_json"]
 
 
 def console() -> Console:
@@ -53,12 +53,10 @@ def core_hours(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.1 else f"{value:.5f}"
 
 
-def quantity(value: float) -> str:
-    """1.2e15 as `1.2P`, 9660 as `9.66k`."""
-    for size, suffix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g}{suffix}"
-    return f"{value:g}"
+def flops(value: float) -> str:
+    """`7.5e8`, `2.14e22`: FLOPs span too much for names of thousands."""
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def duration(seconds: float) -> str:

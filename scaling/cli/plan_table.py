@@ -58,7 +58,7 @@ def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None
     """Print it, with what the whole grid comes to and on what the estimate rests."""
     from rich.table import Column, Table
 
-    from scaling.cli.output import console, core_hours, duration, quantity
+    from scaling.cli.output import console, core_hours, duration, flops
 
     names = ("params", "epochs", "steps", "learning rate", "runs", "train FLOPs", "core-hours", "wall time")
     table = Table(
@@ -67,7 +67,7 @@ def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None
     for row in rows(plan, states):
         table.add_row(
             row["model"], f"{row['params']:,}", f"{row['epochs']:g}", f"{row['steps']:,}", _rates(row["learning_rates"]), str(row["runs"]),
-            quantity(row["train_flops"]), core_hours(row["estimated_core_hours"]), duration(row["estimated_wall_seconds"]),
+            flops(row["train_flops"]), core_hours(row["estimated_core_hours"]), duration(row["estimated_wall_seconds"]),
             *([row["state"]] if states else []),
         )  # fmt: skip
     resources = plan.spec.resources

@@ -1,0 +1,37 @@
+"""Pages and JSON over the store: what was run, what it says, what it cost.
+
+| file | what it holds |
+|---|---|
+| `app` | `create_app`: everything below put together |
+| `v1/` | the JSON API, one file a resource |
+| `pages/`, `templates/`, `static/` | the pages, a route file with its template each; a page's `.json` and `.csv` twins beside it |
+| `questions` | what a link can ask: the query parameters, and the command that answers the same |
+| `studies` | the answers: frontier, laws, learning-rate trend of a question |
+| `database` | the store as the pages see it: it may appear, change or go away while the server runs |
+| `problems` | one shape for every error, as JSON and as a page |
+| `rendering`, `tables`, `paging` | HTML from templates, CSV, keyset pages |
+| `conditional`, `security`, `assets`, `health` | ETag and 304, headers, files for the browser, probes |
+
+Reads `orchestrator.store` and `analysis`; never starts work, so neither Ray nor JAX is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from api.app import create_app
+
+__all__ = ["create_app"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "create_app":
+        from api.app import create_app
+
+        return create_app
+    raise AttributeError(f"module 'api' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,72 @@
+"""Files for the browser, all served from here: plotly.js as the Python package ships it, and our own style and scripts.
+
+A URL carries the version or a digest of the content, so the browser may keep it for ever. Compressed once, when first asked for.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.resources import files
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+__all__ = ["asset_url", "router"]
+
+PLOTLY = "plotly.js"
+_MEDIA_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_OWN = tuple(
+    sorted(entry.name for entry in files("api").joinpath("static").iterdir() if entry.name.rpartition(".")[2] in _MEDIA_TYPES)
+)
+
+
+@dataclass(frozen=True)
+class _Asset:
+    plain: bytes
+
+    @cached_property
+    def packed(self) -> bytes:
+        return gzip.compress(self.plain, compresslevel=6, mtime=0)
+
+
+@cache
+def asset_url(name: str) -> str:
+    """`/assets/plotly-4.1.1.js` for `plotly.js`; `/assets/charts-<digest>.js` for our `charts.js`."""
+    stem, _, kind = name.rpartition(".")
+    return f"/assets/{stem}-{_version(name)}.{kind}"
+
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/assets/{file}")
+def asset(file: str, request: Request) -> Response:
+    name = next((name for name in (PLOTLY, *_OWN) if asset_url(name) == f"/assets/{file}"), None)
+    if name is None:
+        raise HTTPException(404)
+    found = _asset(name)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    media_type = f"{_MEDIA_TYPES[name.rpartition('.')[2]]}; charset=utf-8"
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(found.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)
+    return Response(found.plain, headers={**headers, "Content-Encoding": "identity"}, media_type=media_type)
+
+
+@cache
+def _asset(name: str) -> _Asset:
+    if name == PLOTLY:
+        from plotly.offline import get_plotlyjs
+
+        return _Asset(get_plotlyjs().encode())
+    return _Asset(files("api").joinpath("static", name).read_bytes())
+
+
+def _version(name: str) -> str:
+    if name == PLOTLY:
+        from plotly.offline import get_plotlyjs_version
+
+        return str(get_plotlyjs_version())
+    return hashlib.sha256(_asset(name).plain).hexdigest()[:10]

@@ -1,0 +1,51 @@
+"""`ETag` and 304: an answer is a function of the store, the link and this process, so the tag is known before the answer is."""
+
+from __future__ import annotations
+
+import hashlib
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.database import Database
+
+__all__ = ["Conditional"]
+
+_NOT_OF_THE_STORE = ("/assets/", "/healthz", "/readyz", "/version", "/openapi.json")
+
+
+class Conditional:
+    """ASGI middleware: a GET that carries the current tag is answered 304 without computing anything.
+
+    A route whose answer depends on more than the store (on the time, say) sets `Cache-Control` itself and gets no tag.
+    """
+
+    def __init__(self, app: ASGIApp, database: Database) -> None:
+        self.app = app
+        self.database = database
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or scope["path"].startswith(_NOT_OF_THE_STORE):
+            await self.app(scope, receive, send)
+            return
+        version = await run_in_threadpool(self.database.version)
+        if version is None:
+            await self.app(scope, receive, send)
+            return
+        link = scope["path"].encode() + b"?" + scope["query_string"]
+        tag = f'W/"{hashlib.sha256(version.encode() + link).hexdigest()[:20]}"'
+        if tag in (entry.strip() for entry in Headers(scope=scope).get("if-none-match", "").split(",")):
+            await Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})(scope, receive, send)
+            return
+
+        async def send_with_tag(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                headers = MutableHeaders(scope=message)
+                if "cache-control" not in headers:
+                    headers["ETag"] = tag
+                    headers["Cache-Control"] = "no-cache"  # keep it, but ask each time
+            await send(message)
+
+        await self.app(scope, receive, send_with_tag)

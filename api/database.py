@@ -1,0 +1,144 @@
+"""The store as the pages see it: it may appear, change or be replaced while the server runs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+
+from fastapi import Depends, Request
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import Session
+
+from orchestrator.store import Store
+from orchestrator.store.engine import sqlite_path, store_url
+from scaling.errors import StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Database", "TheDatabase"]
+
+_Answer = TypeVar("_Answer")
+_ANSWERS_KEPT = 64
+
+
+@dataclass
+class _Opened:
+    """A store that is open. `answers` are of the store as it was at `answers_version`."""
+
+    store: Store
+    file: tuple[int, int] | None
+    changes: sqlite3.Connection | None
+    name: str = field(default_factory=lambda: secrets.token_hex(6))
+    answers: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
+    answers_version: str | None = None
+
+
+class Database:
+    """Opens the store when first needed and again when another file has taken its place; remembers answers until it changes."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._path = sqlite_path(store_url(url))
+        self._lock = threading.RLock()
+        self._opened: _Opened | None = None
+
+    @property
+    def name(self) -> str:
+        """Path or URL, without a password."""
+        return str(self._path or store_url(self.url).render_as_string(hide_password=True))
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a store to open. A database server is taken to have one."""
+        return self._path is None or self._path.exists()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A consistent view of the store. Raises `StoreError` when it cannot be read."""
+        store = self._open().store
+        try:
+            with store.read() as session:
+                yield session
+        except DatabaseError as error:
+            raise StoreError(
+                f"the store {self.name} cannot be read: {error.orig}", hint="is its disk full, or was it moved?"
+            ) from error
+
+    def runs_frame(self, experiment: str | None) -> pd.DataFrame:
+        """All runs (of an experiment) as the table that `analysis` takes. Shared: not to be changed."""
+        return self.remember(("runs_frame", experiment), lambda: self._open().store.runs_frame(experiment))
+
+    def version(self) -> str | None:
+        """A text that changes whenever the store does; None when that cannot be told cheaply or there is no store."""
+        try:
+            opened = self._open()
+        except StoreError:
+            return None
+        if opened.changes is None:
+            return None
+        with self._lock:
+            (count,) = opened.changes.execute("PRAGMA data_version").fetchone()  # raised by every commit of another connection
+        return f"{opened.name}-{count}"
+
+    def remember(self, key: Hashable, compute: Callable[[], _Answer]) -> _Answer:
+        """The answer called `key`, computed at most once for each version of the store."""
+        with self._lock:
+            version = self.version()  # before computing: an answer may be newer than its version, never older
+            if version is None:
+                return compute()
+            opened = self._open()
+            if opened.answers_version != version:
+                opened.answers.clear()
+                opened.answers_version = version
+            if key in opened.answers:
+                opened.answers.move_to_end(key)
+                return cast(_Answer, opened.answers[key])
+            answer = compute()
+            if opened.answers_version == version:
+                opened.answers[key] = answer
+                while len(opened.answers) > _ANSWERS_KEPT:
+                    opened.answers.popitem(last=False)
+            return answer
+
+    def _open(self) -> _Opened:
+        with self._lock:
+            file = self._file()
+            if self._opened is not None and (self._path is None or self._opened.file == file):
+                return self._opened
+            self._close()
+            store = Store.open_readonly(self.url)
+            changes = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False) if self._path else None
+            self._opened = _Opened(store, file, changes)
+            return self._opened
+
+    def _close(self) -> None:
+        if self._opened is not None:
+            self._opened.store.close()
+            if self._opened.changes is not None:
+                self._opened.changes.close()
+            self._opened = None
+
+    def _file(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def _of_the_app(request: Request) -> Database:
+    return cast(Database, request.app.state.database)
+
+
+TheDatabase = Annotated[Database, Depends(_of_the_app)]
+"""As a parameter of a route: the application's database."""

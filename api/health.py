@@ -1,0 +1,36 @@
+"""Probes: is the process up, can it read the store, which version is it."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from api.database import TheDatabase
+from orchestrator.store import queries
+from scaling.columns import SCHEMA_VERSION
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="The process is up")
+def healthz(response: Response) -> dict[str, str]:
+    """Answers without touching the store: restart the process when this fails."""
+    response.headers["Cache-Control"] = "no-store"
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="The store can be read")
+def readyz(database: TheDatabase, response: Response) -> dict[str, Any]:
+    """503 with the reason while there is no store or it cannot be read; the process recovers by itself."""
+    response.headers["Cache-Control"] = "no-store"
+    with database.read() as session:
+        return {"status": "ok", "runs": queries.count_runs(session)}
+
+
+@router.get("/version", summary="Version of the software and of its JSON")
+def version() -> dict[str, Any]:
+    return {"name": "scaling", "version": metadata.version("scaling"), "schema_version": SCHEMA_VERSION}

@@ -1,0 +1,86 @@
+"""The curves of a run as small figures: what was logged while it trained, and the held-out evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from analysis.figures.axes import Scale, axis
+from analysis.figures.style import layout
+from scaling.columns import describe
+
+__all__ = ["curve_figures"]
+
+_TITLES = {
+    "loss": "Loss (nats)",
+    "accuracy": "Accuracy",
+    "learning_rate": "Learning rate",
+    "examples_per_second": "Examples per second",
+}
+_COLOURS = ("#1B80C0", "#E69F00", "#009E73", "#CC79A7")
+_HEIGHT_PX = 260
+
+Curve = Sequence[tuple[int, float | None]]
+
+
+def curve_figures(
+    curves: Mapping[str, Curve], evaluations: Iterable[Mapping[str, Any]], steps: int
+) -> list[tuple[str, dict[str, Any]]]:
+    """(title, figure) for each group of curves that has a point: loss, accuracy, learning rate, throughput, then any other metric.
+
+    All over the same steps, those of the whole run, so that one sees how far it is.
+    """
+    groups: dict[str, dict[str, tuple[Curve, bool]]] = {name: {} for name in _TITLES}
+    for name, points in curves.items():
+        groups.setdefault(_group(name), {})[name] = (points, False)
+    for row in evaluations:
+        for score, group in (("loss", "loss"), ("top1", "accuracy"), ("top5", "accuracy")):
+            if row[score] is not None:
+                points, _ = groups[group].setdefault(f"{row['split']} {score}", ([], True))
+                groups[group][f"{row['split']} {score}"] = ([*points, (row["step"], row[score])], True)
+    return [(_TITLES.get(group) or describe(group).label, _figure(group, lines, steps)) for group, lines in groups.items() if lines]
+
+
+def _group(metric: str) -> str:
+    if metric.endswith("loss"):
+        return "loss"
+    return "accuracy" if metric.endswith(("top1", "top5", "accuracy")) else metric
+
+
+def _figure(group: str, lines: Mapping[str, tuple[Curve, bool]], steps: int) -> dict[str, Any]:
+    """Evaluations are marked, logged curves are lines. The loss is on a log axis, which shows its fall to the end."""
+    values = [value for points, _ in lines.values() for _, value in points if value is not None]
+    scale: Scale = "log" if group == "loss" and values and min(values) > 0 else "linear"
+    return {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "lines+markers" if marked or sum(value is not None for _, value in points) < 3 else "lines",
+                "name": name.replace("_", " "),
+                "x": [step for step, _ in points],
+                "y": [value for _, value in points],
+                "line": {"color": _COLOURS[number % len(_COLOURS)], "width": 1.8},
+                "marker": {
+                    "color": _COLOURS[number % len(_COLOURS)],
+                    "size": 9 if marked else 6,
+                    "symbol": "diamond" if marked else "circle",
+                },
+                "hovertemplate": "step %{x:,}: %{y:.4g}",
+            }
+            for number, (name, (points, marked)) in enumerate(lines.items())
+        ],
+        "layout": layout(
+            revision=("curves", group),
+            height=_HEIGHT_PX,
+            margin={"l": 56, "r": 16, "t": 12, "b": 46},
+            showlegend=len(lines) > 1,
+            xaxis={**axis([], "linear", "step"), "range": [0, 1.02 * steps], "title": {"text": "step", "standoff": 6}},
+            yaxis={**axis(values, scale, ""), **_from_zero(group, scale)},
+        ),
+    }
+
+
+def _from_zero(group: str, scale: Scale) -> dict[str, Any]:
+    if group == "accuracy":
+        return {"range": [0, 1.04], "tickformat": ".0%"}
+    return {"rangemode": "tozero"} if scale == "linear" else {}

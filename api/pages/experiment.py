@@ -1,0 +1,86 @@
+"""`/experiments/{name}`: progress by state, spend against the estimate, and what went wrong with what to do about it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from api.database import TheDatabase
+from api.pages.welcome import no_store
+from api.rendering import render
+from api.tables import csv_response, csv_text
+from api.v1.experiments import experiment_named
+from orchestrator.store import queries
+from orchestrator.store.payloads import experiment_payload
+from scaling.columns import RUN_COLUMNS
+from scaling.outcomes import RunStatus
+
+__all__ = ["router"]
+
+_TROUBLE = (RunStatus.FAILED, RunStatus.DIVERGED, RunStatus.STOPPED, RunStatus.CANCELLED)
+_TROUBLE_SHOWN = 200
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All runs of one (model, epochs): how many are done, and the best loss among them."""
+
+    finished: int
+    runs: int
+    best: float | None
+    best_run: str | None
+
+
+@router.get("/experiments/{name}.json")
+def experiment_as_json(name: str, database: TheDatabase) -> dict[str, Any]:
+    return experiment_payload(*experiment_named(database, name))
+
+
+@router.get("/experiments/{name}.csv")
+def experiment_as_csv(name: str, database: TheDatabase) -> Response:
+    _, runs = experiment_named(database, name)
+    return csv_response(csv_text(runs, (column.name for column in RUN_COLUMNS)), "experiment")
+
+
+@router.get("/experiments/{name}")
+def experiment_page(name: str, database: TheDatabase, request: Request) -> Response:
+    if (welcome := no_store(request, database)) is not None:
+        return welcome
+    row, runs = experiment_named(database, name)
+    with database.read() as session:
+        scheduler, revision = queries.scheduler(session), queries.revision(session, name)
+    trouble = sorted((run for run in runs if run["status"] in _TROUBLE), key=lambda run: _TROUBLE.index(run["status"]))
+    return render(
+        request,
+        "experiment.html",
+        headers={"Cache-Control": "no-store"},  # who holds the lease depends on the time
+        experiment=row,
+        scheduler=scheduler,
+        revision=revision,
+        cells=_cells(runs),
+        models=list(dict.fromkeys(run["model"] for run in sorted(runs, key=lambda run: (run["family"], run["params"])))),
+        budgets=sorted({run["epochs"] for run in runs}),
+        trouble=trouble[:_TROUBLE_SHOWN],
+        trouble_count=len(trouble),
+        has_diverged=any(run["status"] == RunStatus.DIVERGED for run in trouble),
+        has_failed=any(run["status"] == RunStatus.FAILED for run in trouble),
+    )
+
+
+def _cells(runs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, float], Cell]:
+    groups: dict[tuple[str, float], list[Mapping[str, Any]]] = defaultdict(list)
+    for run in runs:
+        groups[run["model"], run["epochs"]].append(run)
+    return {place: _cell(members) for place, members in groups.items()}
+
+
+def _cell(runs: list[Mapping[str, Any]]) -> Cell:
+    finished = [run for run in runs if run["status"] == RunStatus.FINISHED]
+    best = min((run for run in finished if run["val_loss"] is not None), key=lambda run: run["val_loss"], default=None)
+    return Cell(len(finished), len(runs), best["val_loss"] if best else None, best["id"] if best else None)

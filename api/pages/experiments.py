@@ -1,0 +1,47 @@
+"""`/experiments`: what was asked for, and how far it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from api.database import TheDatabase
+from api.pages.tab import Tab
+from api.pages.welcome import no_store
+from api.rendering import render
+from api.tables import csv_response, csv_text
+from orchestrator.store import queries
+from orchestrator.store.payloads import experiments_payload
+from scaling.outcomes import RunStatus
+
+__all__ = ["TAB", "router"]
+
+TAB = Tab(3, "/experiments", "Experiments")
+
+_COLUMNS = ("name", "created_at", "revision", "file", "core_hours", "allocated_core_hours", "estimated_core_hours", "best_val_loss")
+
+router = APIRouter()
+
+
+@router.get("/experiments.json")
+def experiments_as_json(database: TheDatabase) -> dict[str, Any]:
+    with database.read() as session:
+        return experiments_payload(queries.experiments(session))
+
+
+@router.get("/experiments.csv")
+def experiments_as_csv(database: TheDatabase) -> Response:
+    with database.read() as session:
+        rows = [{**row, **row["runs"]} for row in queries.experiments(session)]
+    return csv_response(csv_text(rows, (*_COLUMNS, *(str(status) for status in RunStatus))), "experiments")
+
+
+@router.get("/experiments")
+def experiments_page(database: TheDatabase, request: Request) -> Response:
+    if (welcome := no_store(request, database)) is not None:
+        return welcome
+    with database.read() as session:
+        rows, scheduler = queries.experiments(session), queries.scheduler(session)
+    # Who holds the lease depends on the time, not only on the store.
+    return render(request, "experiments.html", headers={"Cache-Control": "no-store"}, experiments=rows, scheduler=scheduler)

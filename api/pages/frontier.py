@@ -1,0 +1,144 @@
+"""`/frontier`: loss against compute, the law, and which model to train for how long."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from analysis import Fit, Frontier, frontier_payload, law_names
+from analysis.figures import best_model_figure, frontier_figure, residuals_figure
+from analysis.laws import law_named
+from analysis.selection import Excluded
+from api.database import Database, TheDatabase
+from api.pages.drawing import MOST_MARKS, Drawn, drawn
+from api.pages.tab import Tab
+from api.pages.welcome import no_store
+from api.questions import ViewQuestion
+from api.rendering import figure_json, render
+from api.studies import fits_of, frontier_of
+from api.tables import csv_response
+from orchestrator.store import queries
+from scaling.errors import DataError, ScalingError, TooFewPoints, UnknownName, UsageError
+
+__all__ = ["TAB", "router"]
+
+TAB = Tab(1, "/frontier", "Frontier")
+
+METRICS = ("val_loss", "val_top1_error", "val_top5_error", "train_loss")
+COMPUTE = ("core_hours", "allocated_core_hours", "train_flops", "examples_seen")
+ROWS_SHOWN = 500
+IDS_SHOWN = 40
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What there is to show: a frontier and a law, or the reason why not (`trouble` for neither, `law_trouble` for no law)."""
+
+    frontier: Frontier | None = None
+    fit: Fit | None = None
+    trouble: ScalingError | None = None
+    law_trouble: ScalingError | None = None
+
+
+@router.get("/frontier.json")
+def frontier_as_json(question: Annotated[ViewQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+    return frontier_payload(frontier_of(database, question))
+
+
+@router.get("/frontier.csv")
+def frontier_as_csv(question: Annotated[ViewQuestion, Query()], database: TheDatabase) -> Response:
+    return csv_response(frontier_of(database, question).to_csv(), "frontier")
+
+
+@router.get("/frontier")
+def frontier_page(question: Annotated[ViewQuestion, Query()], database: TheDatabase, request: Request) -> Response:
+    if (welcome := no_store(request, database)) is not None:
+        return welcome
+    with database.read() as session:
+        experiments = queries.experiments(session)
+        counts = queries.status_counts(session, question.experiment)
+    answer = _answer(database, question)
+    context: dict[str, Any] = {"shown": None, "figures": {}, "best": [], "excluded": [], "meanings": {}}
+    if answer.frontier is not None:
+        context |= _numbers(answer.frontier, answer.fit)
+        context["figures"] = database.remember(("figures", question), lambda: _figures(question, context["shown"], answer))
+    return render(
+        request,
+        "frontier.html",
+        question=question,
+        choices={
+            "experiment": [row["name"] for row in experiments],
+            "metric": _with(METRICS, question.metric),
+            "x": _with(COMPUTE, question.x),
+            "law": (*law_names(), "none"),
+        },
+        answer=answer,
+        counts=counts,
+        command=question.command(database.url),
+        **context,
+    )
+
+
+def _answer(database: Database, question: ViewQuestion) -> Answer:
+    """Raises `UnknownName`: a link to a metric or law that does not exist is a mistake in the link."""
+    if question.law != "none":
+        law_named(question.law)
+    try:
+        frontier = frontier_of(database, question)
+    except UnknownName:
+        raise
+    except (TooFewPoints, DataError, UsageError) as error:
+        return Answer(trouble=error)
+    if question.law == "none":
+        return Answer(frontier)
+    try:
+        (fit,), _ = fits_of(database, question.fits)
+    except (TooFewPoints, DataError) as error:
+        return Answer(frontier, law_trouble=error)
+    return Answer(frontier, fit)
+
+
+def _numbers(frontier: Frontier, fit: Fit | None) -> dict[str, Any]:
+    return {
+        "shown": drawn(frontier),
+        "rows": frontier.points.head(ROWS_SHOWN).to_dict("records"),
+        "best": frontier.best().to_dict("records"),
+        "excluded": _by_reason(fit.excluded if fit is not None else frontier.excluded),
+        "interval": fit.interval().to_dict("index") if fit is not None else {},
+        "meanings": law_named(fit.law).meanings if fit is not None else {},
+    }
+
+
+def _figures(question: ViewQuestion, shown: Drawn, answer: Answer) -> dict[str, Any]:
+    fits = [answer.fit] if answer.fit is not None else []
+    figures = {
+        "frontier": frontier_figure(shown.frontier, fits, x_scale=question.x_scale, y_scale=question.y_scale),
+    }
+    if shown.frontier.points["on_frontier"].sum() > 1:
+        figures["best"] = best_model_figure(shown.frontier, x_scale=question.x_scale, height=420)
+    if answer.fit is not None and answer.fit.runs_used <= MOST_MARKS:
+        residuals = residuals_figure(answer.fit, x_scale=question.x_scale, height=230)
+        residuals.update_layout(xaxis=figures["frontier"].layout.xaxis, yaxis_title_text="Residual (%)", showlegend=False)
+        figures["residuals"] = residuals.update_layout(margin={"t": 10, "b": 50})
+    return {name: figure_json(figure) for name, figure in figures.items()}
+
+
+def _by_reason(excluded: Iterable[Excluded]) -> list[dict[str, Any]]:
+    """Most frequent first: the kind of reason, how many, and the first entries of each."""
+    groups: dict[str, list[Excluded]] = defaultdict(list)
+    for entry in excluded:
+        groups[entry.kind].append(entry)
+    return [
+        {"kind": kind, "count": len(entries), "entries": entries[:IDS_SHOWN]}
+        for kind, entries in sorted(groups.items(), key=lambda group: -len(group[1]))
+    ]
+
+
+def _with(known: tuple[str, ...], asked: str) -> tuple[str, ...]:
+    return known if asked in known else (*known, asked)

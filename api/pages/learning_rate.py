@@ -1,0 +1,64 @@
+"""`/learning-rate`: how the best learning rate falls with the epoch budget."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from analysis import LearningRateTrend, learning_rate_payload
+from analysis.figures import learning_rate_figure
+from analysis.learning_rate import FORMULA
+from api.database import TheDatabase
+from api.pages.frontier import METRICS
+from api.pages.tab import Tab
+from api.pages.welcome import no_store
+from api.questions import LearningRateQuestion
+from api.rendering import figure_json, render
+from api.studies import trend_of
+from api.tables import csv_response
+from orchestrator.store import queries
+from scaling.errors import DataError, ScalingError, TooFewPoints, UnknownName, UsageError
+
+__all__ = ["TAB", "router"]
+
+TAB = Tab(4, "/learning-rate", "Learning rate")
+
+router = APIRouter()
+
+
+@router.get("/learning-rate.json")
+def learning_rate_as_json(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+    return learning_rate_payload(trend_of(database, question))
+
+
+@router.get("/learning-rate.csv")
+def learning_rate_as_csv(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase) -> Response:
+    return csv_response(trend_of(database, question).optima.to_csv(index=False), "learning-rate")
+
+
+@router.get("/learning-rate")
+def learning_rate_page(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase, request: Request) -> Response:
+    if (welcome := no_store(request, database)) is not None:
+        return welcome
+    with database.read() as session:
+        experiments = queries.experiments(session)
+    trend: LearningRateTrend | None = None
+    trouble: ScalingError | None = None
+    try:
+        trend = trend_of(database, question)
+    except UnknownName:
+        raise
+    except (TooFewPoints, DataError, UsageError) as error:
+        trouble = error
+    return render(
+        request,
+        "learning_rate.html",
+        question=question,
+        choices={"experiment": [row["name"] for row in experiments], "metric": METRICS},
+        trend=trend,
+        trouble=trouble,
+        formula=FORMULA,
+        figure=figure_json(learning_rate_figure(trend)) if trend is not None else None,
+        command=question.command(database.url),
+    )

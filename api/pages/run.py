@@ -1,0 +1,55 @@
+"""`/runs/{id}`: one run: its curves, config, attempts and what it cost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from api.database import TheDatabase
+from api.pages.curves import curve_figures
+from api.pages.welcome import no_store
+from api.rendering import figure_json, render
+from api.tables import csv_response, csv_text
+from api.v1.runs import run_with_curves
+from orchestrator.store.payloads import run_payload
+
+__all__ = ["router"]
+
+SPENT_ON = ("useful", "redone", "startup", "evaluation", "checkpoint")
+
+router = APIRouter()
+
+
+@router.get("/runs/{run_id}.json")
+def run_as_json(run_id: str, database: TheDatabase) -> dict[str, Any]:
+    return run_payload(*run_with_curves(database, run_id))
+
+
+@router.get("/runs/{run_id}.csv")
+def run_as_csv(run_id: str, database: TheDatabase) -> Response:
+    """The curves: a row for each number that was logged."""
+    detail, curves = run_with_curves(database, run_id)
+    rows = [{"step": step, "metric": name, "value": value} for name, points in curves.items() for step, value in points]
+    return csv_response(csv_text(rows, ("step", "metric", "value")), f"run-{detail['id']}")
+
+
+@router.get("/runs/{run_id}")
+def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
+    if (welcome := no_store(request, database)) is not None:
+        return welcome
+    run, curves = run_with_curves(database, run_id)
+    if run["id"] != run_id:  # one run, one link
+        return RedirectResponse(f"/runs/{run['id']}", 307)
+    seconds = {name: sum(attempt[f"{name}_seconds"] or 0.0 for attempt in run["attempt_rows"]) for name in SPENT_ON}
+    return render(
+        request,
+        "run.html",
+        run=run,
+        figures=[(title, figure_json(figure)) for title, figure in curve_figures(curves, run["evaluations"], run["steps"])],
+        seconds=seconds,
+        held_seconds=sum(seconds.values()),
+        config=json.dumps(run["config"], indent=2, ensure_ascii=False, default=str),
+    )

@@ -1,0 +1,25 @@
+"""`/`: the frontier is the front page. And what every page says while there is no store."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from api.database import Database
+from api.rendering import render
+
+__all__ = ["no_store", "router"]
+
+router = APIRouter()
+
+
+@router.get("/")
+def front() -> RedirectResponse:
+    return RedirectResponse("/frontier", 307)
+
+
+def no_store(request: Request, database: Database) -> HTMLResponse | None:
+    """The page that says how to make a store, when there is none yet."""
+    if database.exists:
+        return None
+    return render(request, "welcome.html", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,171 @@
+"""One shape for every error: `application/problem+json` (RFC 9457) for programs, the same words on a page for people.
+
+    {"type", "title", "status", "detail", "code", "hint", "errors": [{"where", "message"}]}
+
+`code` is stable and names the exception of `scaling.errors` (or the HTTP fault); `hint` is one line of what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from api.security import HEADERS
+from scaling.errors import ClusterError, ScalingError, StaleToken, StoreError, TooFewPoints, UnknownName, UsageError
+
+__all__ = ["OPENAPI_RESPONSES", "NotFound", "install", "naming_a_path", "problem"]
+
+_STATUS: dict[type[ScalingError], HTTPStatus] = {
+    StaleToken: HTTPStatus.CONFLICT,
+    StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ClusterError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ScalingError: HTTPStatus.UNPROCESSABLE_ENTITY,  # what was asked for cannot be answered: too few points, an unknown name …
+}
+
+
+class NotFound(UsageError):
+    """The path names something that does not exist."""
+
+
+_STATUS[NotFound] = HTTPStatus.NOT_FOUND
+
+
+@contextmanager
+def naming_a_path() -> Iterator[None]:
+    """Inside, an unknown name is part of the path, so that it is the page that does not exist (404) and not the question (422)."""
+    try:
+        yield
+    except UnknownName as error:
+        raise NotFound(
+            str(error), hint=error.hint if len(error.known) <= 20 else "the page above it lists what there is"
+        ) from error
+
+
+def problem(
+    status: int, detail: str, *, code: str = "", hint: str = "", errors: list[dict[str, str]] | None = None, **more: Any
+) -> dict[str, Any]:
+    """The body of an error. `more`: members of this kind of problem, e.g. `have` and `need`."""
+    title = HTTPStatus(status).phrase
+    code = code or title.lower().replace(" ", "-")
+    return {
+        "type": f"urn:scaling:problem:{code}",
+        "title": title,
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+        "hint": hint,
+        "errors": errors or [],
+        **more,
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of `app` leave it in this shape."""
+    app.add_exception_handler(ScalingError, _on_scaling_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_fault)
+    app.add_exception_handler(Exception, _on_mistake)
+
+
+async def _on_scaling_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ScalingError)
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    more: dict[str, Any] = {"have": error.have, "need": error.need} if isinstance(error, TooFewPoints) else {}
+    return _answer(request, problem(status, str(error), code=_code(error), hint=error.hint, **more))
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [{"where": ".".join(map(str, fault["loc"])), "message": _sentence(fault)} for fault in error.errors()]
+    detail = "; ".join(f"{entry['where'].partition('.')[2] or entry['where']}: {entry['message']}" for entry in errors)
+    return _answer(
+        request, problem(422, detail, code="invalid-request", hint="/openapi.json describes every parameter", errors=errors)
+    )
+
+
+async def _on_http_fault(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    detail, hint = str(error.detail), ""
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail, hint = (
+            f"there is nothing at {request.url.path}",
+            "/frontier, /runs and /experiments are pages; /openapi.json describes the API",
+        )
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail, hint = f"{request.url.path} does not take {request.method}", f"it takes {(error.headers or {}).get('Allow', 'GET')}"
+    return _answer(request, problem(error.status_code, detail, hint=hint), error.headers)
+
+
+async def _on_mistake(request: Request, _error: Exception) -> Response:
+    body = problem(
+        500, "the server made a mistake while answering", hint="its terminal shows the traceback; please report it with this link"
+    )
+    return _answer(request, body, HEADERS)  # this answer passes no middleware
+
+
+def _answer(request: Request, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    if _is_for_people(request):
+        from api.rendering import render
+
+        return render(request, "problem.html", code=body["status"], headers=headers, problem=body)
+    return JSONResponse(
+        body, body["status"], {**(headers or {}), "Cache-Control": "no-store"}, media_type="application/problem+json"
+    )
+
+
+def _is_for_people(request: Request) -> bool:
+    path = request.url.path
+    return (
+        "text/html" in request.headers.get("accept", "") and not path.startswith("/api/") and not path.endswith((".json", ".csv"))
+    )
+
+
+def _code(error: ScalingError) -> str:
+    """`TooFewPoints` → `too-few-points`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    if fault["type"] == "extra_forbidden":
+        return "there is no such parameter"
+    return f"{fault['msg'][:1].lower()}{fault['msg'][1:]}, found {fault['input']!r}"
+
+
+_EXAMPLE = problem(
+    422,
+    "law power has 2 coefficients and needs 3 cells of distinct core_hours; there are 2: 1 more is needed",
+    code="too-few-points",
+    hint="add epochs or models to the file and `scaling submit` it again",
+    have=2,
+    need=3,
+)
+_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "hint", "errors"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "One line of fault."},
+        "code": {"type": "string", "description": "Stable name of the kind of problem."},
+        "hint": {"type": "string", "description": "One line of what to do."},
+        "errors": {
+            "type": "array",
+            "description": "Each fault, when there are several.",
+            "items": {"type": "object", "properties": {"where": {"type": "string"}, "message": {"type": "string"}}},
+        },
+    },
+}
+OPENAPI_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": words, "content": {"application/problem+json": {"schema": _SCHEMA, "example": _EXAMPLE}}}
+    for status, words in (("4XX", "The request cannot be answered as it is."), ("5XX", "The store or the server is at fault."))
+}
+"""For `FastAPI(responses=…)`: the error shape in openapi.json."""

@@ -1,0 +1,106 @@
+"""What a link can ask: query parameters, checked, and the command that answers the same question."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from orchestrator.store import DEFAULT_URL
+
+__all__ = ["FitsQuestion", "FrontierQuestion", "LearningRateQuestion", "RunsQuestion", "ViewQuestion"]
+
+MOST_RUNS_A_PAGE = 1_000
+
+_COLUMN_ALIASES = {"flops": "train_flops"}
+
+
+class _Question(BaseModel):
+    """Every parameter has a default; an unknown one is refused, so that a misspelt filter never passes for no filter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    experiment: Annotated[str | None, Field(description="Only the runs of this experiment.")] = None
+
+    @field_validator("experiment", "status", "family", "model", "limit", "next", mode="before", check_fields=False)
+    @classmethod
+    def _empty_is_any(cls, value: object) -> object:
+        """A form sends an empty text for "all"."""
+        return None if value in ("", [""]) else value
+
+    @field_validator("metric", "x", mode="after", check_fields=False)
+    @classmethod
+    def _column(cls, value: str) -> str:
+        name = value.replace("-", "_")
+        return _COLUMN_ALIASES.get(name, name)
+
+    def _command(self, *words: str, db: str) -> str:
+        """A command line for a shell, with the experiment and, unless it is the default, the store."""
+        parts = ["scaling", *words]
+        parts += ["--experiment", self.experiment] if self.experiment else []
+        parts += ["--db", db] if db != DEFAULT_URL and "://" not in db else []  # a URL may hold a password: SCALING_DB has it
+        return shlex.join(parts)
+
+
+class FrontierQuestion(_Question):
+    """Which metric against which measure of compute."""
+
+    metric: Annotated[str, Field(description="A column that is better when lower; val_top1_error is 1 − val_top1.")] = "val_loss"
+    x: Annotated[str, Field(description="The column of compute: core_hours, train_flops (or flops), examples_seen …")] = (
+        "core_hours"
+    )
+
+
+class FitsQuestion(FrontierQuestion):
+    """Which laws, fitted to which runs, how."""
+
+    law: Annotated[tuple[str, ...], Field(description="Names of laws; all of them when left out.")] = ()
+    on: Annotated[
+        Literal["frontier", "all", "both"], Field(description="The compute-optimal cells, every cell, or both in turn.")
+    ] = "both"
+    objective: Annotated[str, Field(description="log: least squares of relative errors.")] = "log"
+    level: Annotated[float, Field(gt=0, lt=1, description="Nominal coverage of the intervals.")] = 0.95
+    bootstrap: Annotated[int, Field(ge=100, le=20_000, description="Draws behind the intervals of a law with a floor.")] = 1000
+    seed: Annotated[int, Field(description="Of those draws.")] = 0
+
+
+class ViewQuestion(FrontierQuestion):
+    """What `/frontier` draws: one law over the cells, on the axes that were chosen."""
+
+    law: Annotated[str, Field(description="The law to draw, or `none`.")] = "power"
+    on: Annotated[Literal["frontier", "all"], Field(description="What the law is fitted to.")] = "frontier"
+    x_scale: Literal["log", "linear"] = "log"
+    y_scale: Literal["log", "linear"] = "log"
+
+    @property
+    def fits(self) -> FitsQuestion:
+        """The same question to the JSON API."""
+        laws = () if self.law == "none" else (self.law,)
+        return FitsQuestion(experiment=self.experiment, metric=self.metric, x=self.x, law=laws, on=self.on)
+
+    def command(self, db: str) -> str:
+        """The command that prints the numbers of this view."""
+        asked = ["--metric", self.metric, "--x", self.x]
+        if self.law == "none":
+            return self._command("frontier", *asked, db=db)
+        return self._command("fit", *asked, "--law", self.law, "--on", self.on, db=db)
+
+
+class LearningRateQuestion(_Question):
+    """Of which metric the best learning rate is the minimum."""
+
+    metric: Annotated[str, Field(description="A column that is better when lower.")] = "val_loss"
+
+    def command(self, db: str) -> str:
+        return self._command("lr", "--metric", self.metric, db=db)
+
+
+class RunsQuestion(_Question):
+    """Which runs, and which page of them."""
+
+    status: Annotated[tuple[str, ...] | None, Field(description="Only runs in one of these states.")] = None
+    family: Annotated[str | None, Field(description="Only runs of this model family.")] = None
+    model: Annotated[str | None, Field(description="Only runs of this model.")] = None
+    limit: Annotated[int | None, Field(ge=1, le=MOST_RUNS_A_PAGE, description="Runs a page; 100 when left out.")] = None
+    next: Annotated[str | None, Field(description="The token `next` of the page before.")] = None

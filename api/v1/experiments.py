@@ -1,0 +1,63 @@
+"""`/api/v1/experiments`: what was asked for, how far it is, what it cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from api.database import Database, TheDatabase
+from api.problems import naming_a_path
+from orchestrator.store import queries
+from orchestrator.store.payloads import experiment_payload, experiments_payload
+from scaling.errors import UnknownName
+
+__all__ = ["experiment_named", "router"]
+
+router = APIRouter()
+
+_ROW = {
+    "name": "digits",
+    "created_at": "2026-03-01T09:30:00+00:00",
+    "revision": 1,
+    "file": "experiments.yaml",
+    "runs": {"finished": 29, "diverged": 1},
+    "core_hours": 0.0183,
+    "allocated_core_hours": 0.0241,
+    "estimated_core_hours": 0.0205,
+    "best_val_loss": 0.0951,
+}
+
+
+@router.get(
+    "/experiments",
+    summary="Experiments, newest first",
+    responses={200: {"content": {"application/json": {"example": {"schema_version": 1, "experiments": [_ROW]}}}}},
+)
+def experiments(database: TheDatabase) -> dict[str, Any]:
+    """Each with its runs by status and its core-hours: useful, allocated, estimated in all."""
+    with database.read() as session:
+        return experiments_payload(queries.experiments(session))
+
+
+@router.get(
+    "/experiments/{name}",
+    summary="One experiment and the ids of its runs",
+    responses={
+        200: {
+            "content": {"application/json": {"example": {"schema_version": 1, "experiment": _ROW, "run_ids": ["3f9a0c52e1b7d604"]}}}
+        }
+    },
+)
+def experiment(name: str, database: TheDatabase) -> dict[str, Any]:
+    row, runs = experiment_named(database, name)
+    return experiment_payload(row, runs)
+
+
+def experiment_named(database: Database, name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The experiment's row and its runs. Raises `NotFound`."""
+    with naming_a_path(), database.read() as session:
+        rows = {row["name"]: row for row in queries.experiments(session)}
+        if name not in rows:
+            raise UnknownName("experiment", name, rows)
+        return rows[name], queries.runs(session, experiment=name)

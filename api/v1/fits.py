@@ -1,0 +1,48 @@
+"""`/api/v1/fits`: laws of a metric against compute."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from analysis import fits_payload
+from api.database import TheDatabase
+from api.questions import FitsQuestion
+from api.studies import fits_of
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_EXAMPLE = {
+    "schema_version": 1,
+    "fits": [
+        {
+            "law": "power",
+            "formula": "A·x^-a",
+            "on": "frontier",
+            "metric": "val_loss",
+            "x": "core_hours",
+            "objective": "log",
+            "status": "ok",
+            "coefficients": {
+                "A": {"value": 0.0413, "low": 0.0371, "high": 0.0460},
+                "a": {"value": 0.31, "low": 0.27, "high": 0.35},
+            },
+            "runs_used": 12,
+            "excluded": [{"id": "3f9a0c52e1b7d604", "reason": "diverged"}],
+        }
+    ],
+    "not_fitted": [],
+}
+
+
+@router.get(
+    "/fits",
+    summary="Laws with the intervals of their coefficients",
+    responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
+)
+def fits(question: Annotated[FitsQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+    """The object that `scaling fit --json` prints. A law with too few points is in `not_fitted`; 422 when all of them are."""
+    return fits_payload(*fits_of(database, question))

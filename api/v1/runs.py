@@ -1,0 +1,103 @@
+"""`/api/v1/runs`: the table of runs, filtered and in pages, and one run with its curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from api.database import Database, TheDatabase
+from api.paging import Position
+from api.problems import naming_a_path
+from api.questions import RunsQuestion
+from orchestrator.store import queries
+from orchestrator.store.payloads import run_payload, runs_payload
+
+__all__ = ["Page", "page_of_runs", "router", "run_with_curves"]
+
+RUNS_A_PAGE = 100
+
+router = APIRouter()
+
+_RUN = {
+    "id": "3f9a0c52e1b7d604",
+    "experiments": ["digits"],
+    "family": "nfnet",
+    "model": "nano-F1",
+    "epochs": 4.0,
+    "seed": 0,
+    "learning_rate": 0.8,
+    "status": "finished",
+    "params": 61_034,
+    "train_flops": 2.1e12,
+    "core_hours": 0.00061,
+    "val_loss": 0.1384,
+    "val_top1": 0.9622,
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """`rows` number `first` … `last` of `total` that match; `next` is the token of the page after, if there is one."""
+
+    rows: list[dict[str, Any]]
+    first: int
+    total: int
+    next: str | None
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.rows) - 1
+
+
+@router.get(
+    "/runs",
+    summary="Runs, oldest first, in pages",
+    responses={
+        200: {"content": {"application/json": {"example": {"schema_version": 1, "total": 30, "next": None, "runs": [_RUN]}}}}
+    },
+)
+def runs(question: Annotated[RunsQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+    """Follow `next` until it is null. A row has the columns of the run table, every quantity under its one name."""
+    page = page_of_runs(database, question)
+    return runs_payload(page.rows, total=page.total, next_page=page.next)
+
+
+@router.get(
+    "/runs/{run_id}",
+    summary="One run: config, attempts, evaluations and curves",
+    responses={
+        200: {
+            "content": {
+                "application/json": {"example": {"schema_version": 1, "run": {**_RUN, "metrics": {"train_loss": [[10, 2.1]]}}}}
+            }
+        }
+    },
+)
+def run(run_id: str, database: TheDatabase) -> dict[str, Any]:
+    """By its id or any prefix of it that no other run shares."""
+    return run_payload(*run_with_curves(database, run_id))
+
+
+def page_of_runs(database: Database, question: RunsQuestion) -> Page:
+    """Raises `UnknownName` for an experiment or status that does not exist, `UsageError` for a foreign `next`."""
+    wanted: dict[str, Any] = question.model_dump(include={"experiment", "family", "model"}) | {"status": question.status or ()}
+    start = Position.parse(question.next) if question.next else None
+    limit = question.limit or RUNS_A_PAGE
+    with database.read() as session:
+        total = queries.count_runs(session, **wanted)
+        rows = queries.runs(
+            session, **wanted, after=start.key if start else None, limit=limit + 1
+        )  # one more: is there a next page?
+    before = start.count if start else 0
+    more, rows = len(rows) > limit, rows[:limit]
+    token = Position.after(rows[-1], before + limit).token() if more else None
+    return Page(rows, before + 1, total, token)
+
+
+def run_with_curves(database: Database, prefix: str) -> tuple[dict[str, Any], dict[str, list[tuple[int, float | None]]]]:
+    """`queries.run_detail` and `queries.metrics` of a run named in a path. Raises `NotFound`; `UsageError` for a shared prefix."""
+    with naming_a_path(), database.read() as session:
+        detail = queries.run_detail(session, prefix)
+        return detail, queries.metrics(session, detail["id"])

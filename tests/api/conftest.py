@@ -1,0 +1,76 @@
+"""An application over a store with a small grid in it, and a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, sync_playwright
+from small_grid import fill
+from starlette.testclient import TestClient
+
+from api import create_app
+from orchestrator.store import Store
+from orchestrator.store.models import Run
+
+
+@pytest.fixture(scope="session")
+def filled_store(tmp_path_factory) -> Path:
+    """Shared by all tests, so not to be written to."""
+    path = tmp_path_factory.mktemp("store") / "scaling.db"
+    fill(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def client(filled_store) -> TestClient:
+    return TestClient(create_app(str(filled_store)), raise_server_exceptions=False)
+
+
+@pytest.fixture
+def client_of(tmp_path):
+    """`client_of()`: over a store of its own that does not exist yet; `client_of(rows)`: over one with these runs, waiting."""
+
+    def make(rows=None) -> TestClient:
+        path = tmp_path / "own.db"
+        if rows is not None:
+            with Store.open(str(path)) as store, store.write() as session:
+                session.add_all(Run(**row) for row in rows)
+        return TestClient(create_app(str(path)), raise_server_exceptions=False)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def site(filled_store) -> Iterator[str]:
+    """The application in a real server on a free port of the loopback interface: its address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(str(filled_store)), log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = os.environ.get("SCALING_CHROMIUM") or shutil.which("chromium")
+    assert program, "the tests of the pages need Chromium: `apt install chromium`, or name one in SCALING_CHROMIUM"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield chromium
+        chromium.close()

@@ -1,0 +1,187 @@
+"""The JSON API: the objects that the command prints too, filters, pages, ETag."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from small_grid import run_row
+
+from analysis import fit, fits_payload, frontier, frontier_payload, law_names, learning_rate_payload, learning_rate_trend
+from orchestrator.store import Store, queries
+from orchestrator.store.models import Run
+from orchestrator.store.payloads import experiments_payload, runs_payload
+from scaling.columns import RUN_COLUMNS, SCHEMA_VERSION
+
+
+@pytest.fixture(scope="module")
+def runs(filled_store):
+    with Store.open_readonly(str(filled_store)) as store:
+        yield store.runs_frame()
+
+
+def strict(response):
+    """The body, read by a parser that knows no NaN."""
+
+    def refuse(name):
+        raise AssertionError(f"{name} in JSON")
+
+    assert response.headers["content-type"].startswith("application/json")
+    return json.loads(response.text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/frontier", "/frontier.json"])
+def test_frontier_is_the_payload_of_the_analysis(client, runs, path):
+    assert strict(client.get(path, params={"x": "flops"})) == frontier_payload(frontier(runs, x="train_flops"))
+
+
+def test_frontier_csv_is_that_of_the_analysis(client, runs):
+    answer = client.get("/frontier.csv")
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.text == frontier(runs).to_csv()
+
+
+def test_fits_are_the_payload_of_the_analysis(client, runs):
+    expected = [fit(runs, law=law, on=on, bootstrap=100) for on in ("frontier", "all") for law in law_names()]
+    assert strict(client.get("/api/v1/fits", params={"bootstrap": 100})) == fits_payload(expected)
+
+
+def test_one_law_of_one_experiment(client):
+    body = strict(client.get("/api/v1/fits", params={"law": "power", "on": "all", "experiment": "digits", "level": 0.9}))
+    (found,) = body["fits"]
+    assert (found["law"], found["on"], found["level"]) == ("power", "all", 0.9)
+    assert {"diverged", "failed"} <= {entry["reason"] for entry in found["excluded"]}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/learning-rate", "/learning-rate.json"])
+def test_learning_rate_is_the_payload_of_the_analysis(client, runs, path):
+    assert strict(client.get(path)) == learning_rate_payload(learning_rate_trend(runs))
+
+
+@pytest.mark.parametrize("path", ["/api/v1/experiments", "/experiments.json"])
+def test_experiments(client, filled_store, path):
+    body = strict(client.get(path))
+    with Store.open_readonly(str(filled_store)) as store, store.read() as session:
+        assert body == experiments_payload(queries.experiments(session))
+    assert [row["name"] for row in body["experiments"]] == ["first-look", "digits"]
+
+
+def test_one_experiment(client):
+    body = strict(client.get("/api/v1/experiments/first-look"))
+    assert body["experiment"]["runs"] == {"finished": 2}
+    assert len(body["run_ids"]) == 2
+
+
+def test_pages_of_runs_join_to_all_of_them(client, filled_store):
+    with Store.open_readonly(str(filled_store)) as store, store.read() as session:
+        everything = runs_payload(queries.runs(session))
+    seen, token = [], None
+    while True:
+        body = strict(client.get("/api/v1/runs", params={"limit": 17} | ({"next": token} if token else {})))
+        assert body["schema_version"] == SCHEMA_VERSION
+        assert body["total"] == everything["total"]
+        seen += body["runs"]
+        token = body["next"]
+        if token is None:
+            break
+        assert len(body["runs"]) == 17
+    assert seen == everything["runs"]
+    assert strict(client.get("/runs.json")) == everything
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        ({"status": "diverged"}, 1),
+        ({"status": ["diverged", "failed"]}, 2),
+        ({"model": "nano-F1"}, 11),
+        ({"family": "vit"}, 0),
+        ({"experiment": "first-look"}, 2),
+        ({"experiment": "", "status": "", "model": ""}, 43),
+    ],
+)
+def test_filters(client, filters, count):
+    body = strict(client.get("/api/v1/runs", params=filters))
+    assert body["total"] == len(body["runs"]) == count
+
+
+def test_a_row_has_the_columns_and_the_csv_too(client):
+    names = [column.name for column in RUN_COLUMNS]
+    (row,) = strict(client.get("/api/v1/runs", params={"limit": 1}))["runs"]
+    assert set(row) == set(names)
+    rows = list(csv.DictReader(io.StringIO(client.get("/runs.csv").text)))
+    assert list(rows[0]) == names
+    assert len(rows) == 43
+    assert float(rows[0]["val_loss"]) == row["val_loss"]
+    assert rows[0]["experiments"].split() == row["experiments"]
+
+
+def test_a_run_by_any_unique_prefix(client):
+    (row,) = strict(client.get("/api/v1/runs", params={"status": "diverged"}))["runs"]
+    body = strict(client.get(f"/api/v1/runs/{row['id'][:8]}"))["run"]
+    assert body["id"] == row["id"]
+    assert body["metrics"]["train_loss"] == [[1, 2.3], [9, None]]
+    assert body["attempt_rows"][0]["outcome"] == "diverged"
+    assert client.get(f"/runs/{row['id']}.csv").text.splitlines() == ["step,metric,value", "1,train_loss,2.3", "9,train_loss,"]
+
+
+def test_infinity_is_null(client_of):
+    row = {**run_row("nano-F0", 1, 0), "val_loss": float("inf"), "config": {"clip": float("inf")}, "status": "finished"}
+    client = client_of([row])
+    assert strict(client.get("/api/v1/runs"))["runs"][0]["val_loss"] is None
+    assert strict(client.get(f"/api/v1/runs/{row['id']}"))["run"]["config"] == {"clip": None}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/frontier", "/api/v1/runs?limit=3", "/frontier", "/runs"])
+def test_an_unchanged_store_answers_304(client, path):
+    first = client.get(path)
+    again = client.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert client.get(f"{path}{'&' if '?' in path else '?'}experiment=digits").headers["etag"] != first.headers["etag"]
+
+
+def test_a_change_of_the_store_is_seen(client_of, tmp_path):
+    client = client_of([run_row("nano-F0", 1, 0)])
+    first = client.get("/api/v1/runs")
+    with Store.open(str(tmp_path / "own.db")) as store, store.write() as session:
+        session.add(Run(**run_row("nano-F0", 1, 1)))
+    again = client.get("/api/v1/runs", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.json()["total"]) == (200, 2)
+
+
+def test_a_store_may_appear_and_be_replaced(client_of, tmp_path):
+    client = client_of()
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/healthz").json() == {"status": "ok"}
+    for runs in (1, 2):
+        for old in tmp_path.glob("own.db*"):
+            old.unlink()
+        with Store.open(str(tmp_path / "own.db")) as store, store.write() as session:
+            session.add_all(Run(**run_row("nano-F0", 1, seed)) for seed in range(runs))
+        assert client.get("/readyz").json()["runs"] == runs
+        assert client.get("/api/v1/runs").json()["total"] == runs
+
+
+def test_version(client):
+    assert client.get("/version").json()["schema_version"] == SCHEMA_VERSION
+
+
+def test_openapi_describes_every_route(client):
+    described = client.get("/openapi.json").json()
+    routes = {path: operations["get"] for path, operations in described["paths"].items()}
+    assert {f"/api/v1/{name}" for name in ("experiments", "runs", "runs/{run_id}", "fits", "frontier", "learning-rate")} <= set(
+        routes
+    )
+    assert not [path for path in routes if not path.startswith("/api/") and path not in ("/healthz", "/readyz", "/version")]
+    for path, operation in routes.items():
+        assert operation["summary"], path
+        assert "application/problem+json" in operation["responses"]["4XX"]["content"], path
+        if path.startswith("/api/"):
+            assert "example" in operation["responses"]["200"]["content"]["application/json"], path
+
+
+def test_no_page_that_needs_another_host(client):
+    assert client.get("/docs").status_code == client.get("/redoc").status_code == 404

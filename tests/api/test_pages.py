@@ -1,0 +1,198 @@
+"""What the pages say, read as text: each state teaches, every view is a link, nothing is written into HTML unescaped."""
+
+from __future__ import annotations
+
+import html
+import re
+import shlex
+
+import pandas as pd
+import pytest
+from small_grid import run_row
+
+import api.pages.drawing as drawing
+from analysis import frontier
+from api.assets import asset_url
+from api.pages import tabs
+from api.security import HEADERS
+from orchestrator.store import Store
+from orchestrator.store.models import Run
+
+PAGES = ("/frontier", "/runs", "/experiments", "/experiments/digits", "/learning-rate")
+
+
+def text_of(response, status=200):
+    assert response.status_code == status, response.text
+    assert {name: response.headers[name] for name in HEADERS} == HEADERS
+    return response.text
+
+
+def commands_of(page):
+    return [html.unescape(re.sub("<[^>]+>", "", code)) for code in re.findall("<code[^>]*>(.*?)</code>", page)]
+
+
+def words_of_command(page, start):
+    """The words of the one command on the page that begins like this."""
+    (command,) = {command for command in commands_of(page) if command.startswith(start)}
+    return shlex.split(command)
+
+
+def test_the_front_page_is_the_frontier(client):
+    answer = client.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/frontier")
+
+
+def test_tabs_are_in_order():
+    assert [tab.path for tab in tabs()] == ["/frontier", "/runs", "/experiments", "/learning-rate"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_names_no_other_host(client, path):
+    page = text_of(client.get(path))
+    assert not re.findall(r"""(?:src|href|action)=["'](?:https?:)?//""", page)
+    assert not re.findall(r"\son\w+=", page), "an inline handler would be blocked"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_link_of_a_page_leads_somewhere(client, path):
+    links = {link.replace("&amp;", "&") for link in re.findall(r'href="(/[^"]*)"', text_of(client.get(path)))}
+    assert links
+    for link in sorted(links)[:60]:
+        assert client.get(link).status_code == 200, link
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_a_store_a_page_says_how_to_make_one(client_of, tmp_path, path):
+    client = client_of()
+    command = words_of_command(text_of(client.get(path)), "scaling submit")
+    assert command == ["scaling", "submit", "experiments.yaml", "--db", str(tmp_path / "own.db")]
+
+
+def test_an_empty_store(client_of):
+    client = client_of([])
+    for path in ("/frontier", "/runs", "/experiments", "/learning-rate"):
+        assert any(command.startswith("scaling submit") for command in commands_of(text_of(client.get(path)))), path
+
+
+def test_filtered_to_nothing(client):
+    page = text_of(client.get("/runs?status=paused"))
+    assert "No run matches" in page
+    assert "43 runs in the store" in page
+
+
+def test_too_few_runs_for_a_law_still_draws_what_there_is(client):
+    page = text_of(client.get("/frontier?experiment=first-look"))
+    assert "2 more are needed" in page
+    assert "<code>scaling submit</code>" in page
+    assert 'id="frontier"' in page
+
+
+def test_nothing_finished_yet(client_of):
+    page = text_of(client_of([run_row("nano-F0", 1, 0)]).get("/frontier"))
+    assert "1 more is needed" in page
+    assert "1 pending" in page
+
+
+def test_two_data_sets_offer_one_experiment_each(client_of, tmp_path):
+    done = {"status": "finished", "val_loss": 1.0, "core_hours": 1.0}
+    client = client_of(
+        [{**run_row("nano-F0", 1, seed), **done, "dataset": name} for seed, name in enumerate(("digits", "fashion_mnist"))]
+    )
+    page = text_of(client.get("/frontier"))
+    assert "2 data sets" in page
+    assert "--experiment NAME" in page
+
+
+def test_the_law_with_its_intervals_and_what_was_left_out(client):
+    (law,) = client.get("/api/v1/fits?law=power&on=frontier").json()["fits"]
+    page = text_of(client.get("/frontier"))
+    a = law["coefficients"]["a"]
+    assert f"{a['value']:.4f}" in page
+    assert f"{a['low']:.3f} … {a['high']:.3f}" in page
+    assert law["advice"] in page
+    assert f"{law['runs_used']} runs in {law['cells_used']} cells" in page
+    for kind in ("diverged", "failed", "not finished (running)", "not on the frontier"):
+        assert re.search(rf'<span class="n">\d+</span> {re.escape(kind)}', page), kind
+
+
+def test_the_command_is_that_of_the_view(client, filled_store):
+    page = text_of(client.get("/frontier?experiment=digits&x=flops&law=power-floor&on=all"))
+    asked = ["--metric", "val_loss", "--x", "train_flops", "--law", "power-floor", "--on", "all", "--experiment", "digits"]
+    assert words_of_command(page, "scaling fit") == ["scaling", "fit", *asked, "--db", str(filled_store)]
+
+
+def test_runs_page_by_page(client):
+    first = text_of(client.get("/runs?limit=20"))
+    assert "Showing 1–20 of 43 runs" in first
+    second_link = re.search(r'rel="next" href="([^"]+)"', first)
+    assert second_link is not None
+    second = text_of(client.get(second_link[1].replace("&amp;", "&")))
+    assert "Showing 21–40 of 43 runs" in second
+
+
+def test_a_run_says_why_it_ended(client):
+    runs = {run["status"]: run for run in client.get("/runs.json").json()["runs"]}
+    assert "lower the learning rate" in text_of(client.get(f"/runs/{runs['diverged']['id']}"))
+    assert "labels outside 0 … 9" in text_of(client.get(f"/runs/{runs['failed']['id']}"))
+    finished = text_of(client.get(f"/runs/{runs['finished']['id']}"))
+    assert "0.1.0+abc1234" in finished
+    assert "Examples per second" in finished
+    assert (
+        client.get(f"/runs/{runs['finished']['id'][:7]}", follow_redirects=False).headers["location"]
+        == f"/runs/{runs['finished']['id']}"
+    )
+
+
+def test_an_experiment_lists_failures_with_the_command(client):
+    page = text_of(client.get("/experiments/digits"))
+    assert "ValueError: labels outside 0 … 9" in page
+    assert "the training loss is nan at step 9" in page
+    assert words_of_command(page, "scaling submit")[:4] == ["scaling", "submit", "experiments.yaml", "--db"]
+    assert "39 finished" in page
+
+
+def test_names_of_users_are_text_not_html(client_of, tmp_path):
+    nasty = "</script><script>alert(1)</script>&'\""
+    done = {"status": "finished", "val_loss": 1.0, "core_hours": 1.0, "model": nasty, "reason": nasty, "config": {"x": nasty}}
+    client = client_of()
+    with Store.open(str(tmp_path / "own.db")) as store, store.write() as session:
+        session.add(Run(**{**run_row("nano-F0", 1, 0), **done}))
+        session.add(Run(**{**run_row("nano-F0", 2, 0), **done, "val_loss": 0.5, "core_hours": 2.0}))
+    run_id = client.get("/runs.json").json()["runs"][0]["id"]
+    for path in ("/frontier", "/runs", f"/runs/{run_id}"):
+        assert "<script>alert" not in text_of(client.get(path))
+
+
+def test_assets_are_kept_for_ever_under_their_version(client):
+    for name in ("plotly.js", "page.css", "charts.js", "icon.svg"):
+        answer = client.get(asset_url(name))
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
+        assert answer.headers["content-encoding"] == "gzip"
+        plain = client.get(asset_url(name), headers={"accept-encoding": "identity"})
+        assert plain.content == answer.content
+    assert len(client.get(asset_url("plotly.js")).content) > 1_000_000
+
+
+@pytest.mark.parametrize(("cells", "seeds"), [(30, 2), (400, 30), (3_000, 3)])
+def test_a_large_frontier_is_drawn_in_part(cells, seeds):
+    table = pd.DataFrame(
+        {
+            "id": f"{cell}-{seed}",
+            "family": "nfnet",
+            "model": f"M{cell % 7}",
+            "epochs": 1.0 + cell,
+            "learning_rate": 1.0,
+            "core_hours": 1.0 + cell,
+            "val_loss": (1.0 + cell) ** -0.3 * (1 + 0.2 * (cell % 5)) + 0.001 * seed,
+        }
+        for cell in range(cells)
+        for seed in range(seeds)
+    )
+    whole = frontier(table)
+    shown = drawing.drawn(whole)
+    assert (shown.cells, shown.runs) == (cells, cells * seeds)
+    assert shown.is_all == (cells * seeds <= drawing.MOST_MARKS - cells)
+    assert len(shown.frontier.points) + len(shown.frontier.runs) <= drawing.MOST_MARKS
+    assert set(shown.frontier.on_frontier["cell"]) == set(whole.on_frontier["cell"])
+    assert set(shown.frontier.runs["cell"]) <= set(shown.frontier.points["cell"])
