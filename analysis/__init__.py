@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.fitting.fit import fit
+    from analysis.fitting.fit_all import fit_all
     from analysis.fitting.result import Fit
     from analysis.laws import law_names
     from analysis.learning_rate import LearningRateTrend, learning_rate_trend
@@ -38,6 +39,7 @@ _HOMES = {
     "Frontier": "analysis.pareto",
     "LearningRateTrend": "analysis.learning_rate",
     "fit": "analysis.fitting.fit",
+    "fit_all": "analysis.fitting.fit_all",
     "fits_payload": "analysis.payloads",
     "frontier": "analysis.pareto",
     "frontier_payload": "analysis.payloads",
@@ -52,6 +54,7 @@ __all__ = [
     "Frontier",
     "LearningRateTrend",
     "fit",
+    "fit_all",
     "fits_payload",
     "frontier",
     "frontier_payload",

@@ -27,13 +27,13 @@ class LearningRateTrend:
     """`learning_rate* = c·epochs^-s`, with `c` of each model and a common `s`.
 
     slope, slope_low, slope_high: s and its interval; positive when the best rate falls with epochs.
-    curvature: κ, how fast the metric rises away from the optimum, per squared natural log of the rate.
+    curvature: κ, how fast the log of the metric rises away from the optimum, per squared natural log of the rate.
     models: one row a model: `family`, `model`, `c` (best rate at one epoch) with `c_low`, `c_high`.
     optima: one row a cell: `family`, `model`, `epochs`, `learning_rate` (of the trend) with `low` and `high`, `best_tried` (lowest
         mean over seeds), `rates` (how many were tried) and `at_edge`: `lowest` or `highest` where the best of the grid is its last,
         so that the optimum may lie beyond it; a diverged run at a higher rate closes that side.
-    points: the runs used, with `excess`: metric above their cell's fitted minimum, and `doublings`: log2 of rate over optimum.
-    residual_std: of the metric about the parabolas, relative to the mean of the cell.
+    points: the runs used, with `excess`: metric over their cell's fitted minimum, less 1, and `doublings`: log2 of rate over optimum.
+    residual_std: of the log of the metric about the parabolas, so a share of the metric.
     """
 
     metric: str
@@ -115,12 +115,12 @@ class LearningRateTrend:
 def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: float = 0.95) -> LearningRateTrend:
     """Fit the metric of every cell by a parabola in the log of the learning rate, with one law for where the minima lie.
 
-        metric = L*(cell) + κ·(log rate − log rate*(cell))²,    log rate*(cell) = log c(model) − s·log epochs
+        log metric = log L*(cell) + κ·(log rate − log rate*(cell))²,    log rate*(cell) = log c(model) − s·log epochs
 
     κ and s are shared by all cells and c by the cells of a model, so that a few cells with three rates each already say something
     about s. Multiplied out, the model is linear in κ, κ·log c, κ·s and a constant for each cell: one linear least squares gives the
-    global optimum. Residuals are weighed by 1 / the mean metric of their cell, that is as relative errors. s, c and the optima are
-    ratios of coefficients; their intervals are Fieller's, with t quantiles of n − coefficients degrees of freedom. They take runs
+    global optimum. The parabola is of the metric's log: a wrong rate costs a share of the loss, so that one κ can serve a cell
+    whose loss is 1 and one whose loss is 0.05. s, c and the optima are ratios of coefficients; their intervals are Fieller's, with t quantiles of n − coefficients degrees of freedom. They take runs
     as independent and the parabola as true: near the optimum it is, rates far from it bend it.
 
     Diverged runs say "too high": they are listed in `excluded`, and close the upper side of their cell's grid.
@@ -164,11 +164,10 @@ def _fit(grids: Grids, metric: str, level: float) -> SharedParabola:
     runs, cells = grids.runs, grids.cells
     parabola = shared_parabola(
         np.log(runs["learning_rate"].to_numpy(float)),
-        runs[metric].to_numpy(float),
+        np.log(runs[metric].to_numpy(float)),
         runs["cell"].to_numpy(),
         v=np.log(cells["epochs"].to_numpy(float)),
         line=cells["line"].to_numpy(),
-        weight=1.0 / runs.groupby("cell")[metric].transform("mean").to_numpy(float),
         precision=Precision(level=level),
     )
     if parabola.curvature <= 0:
@@ -182,8 +181,9 @@ def _fit(grids: Grids, metric: str, level: float) -> SharedParabola:
 def _points(runs: pd.DataFrame, metric: str, optimum: np.ndarray, curvature: float) -> pd.DataFrame:
     named = [name for name in ("id", "family", "model", "epochs", "seed", "learning_rate", metric) if name in runs]
     off = np.log(runs["learning_rate"].to_numpy(float) / optimum[runs["cell"].to_numpy()])
-    lowest = (runs[metric] - curvature * off**2).groupby(runs["cell"]).transform("mean")
-    points = runs[named].assign(excess=runs[metric] - lowest, doublings=off / np.log(2))
+    log_metric = np.log(runs[metric])
+    lowest = (log_metric - curvature * off**2).groupby(runs["cell"]).transform("mean")
+    points = runs[named].assign(excess=np.expm1(log_metric - lowest), doublings=off / np.log(2))
     return points.sort_values(["family", "model", "epochs", "learning_rate", "id"]).reset_index(drop=True)
 
 

@@ -8,12 +8,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orchestrator.store import DEFAULT_URL
+from scaling.columns import column_name
 
 __all__ = ["FitsQuestion", "FrontierQuestion", "LearningRateQuestion", "RunsQuestion", "ViewQuestion"]
 
 MOST_RUNS_A_PAGE = 1_000
-
-_COLUMN_ALIASES = {"flops": "train_flops"}
 
 
 class _Question(BaseModel):
@@ -32,8 +31,7 @@ class _Question(BaseModel):
     @field_validator("metric", "x", mode="after", check_fields=False)
     @classmethod
     def _column(cls, value: str) -> str:
-        name = value.replace("-", "_")
-        return _COLUMN_ALIASES.get(name, name)
+        return column_name(value)
 
     def _command(self, *words: str, db: str) -> str:
         """A command line for a shell, with the experiment and, unless it is the default, the store."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis import Fit, Frontier, LearningRateTrend, fit, frontier, law_names, learning_rate_trend
+from analysis import Fit, Frontier, LearningRateTrend, fit_all, frontier, learning_rate_trend
 from api.database import Database
 from api.questions import FitsQuestion, FrontierQuestion, LearningRateQuestion
-from scaling.errors import TooFewPoints
 
 __all__ = ["fits_of", "frontier_of", "trend_of"]
 
@@ -34,18 +33,5 @@ def trend_of(database: Database, question: LearningRateQuestion) -> LearningRate
 
 
 def _fit_all(database: Database, question: FitsQuestion) -> tuple[list[Fit], list[dict[str, Any]]]:
-    runs = database.runs_frame(question.experiment)
     settings = question.model_dump(include={"metric", "x", "objective", "level", "bootstrap", "seed"})
-    fits: list[Fit] = []
-    refused: list[tuple[str, str, TooFewPoints]] = []
-    for on in ("frontier", "all") if question.on == "both" else (question.on,):
-        for law in question.law or law_names():
-            try:
-                fits.append(fit(runs, law=law, on=on, **settings))
-            except TooFewPoints as error:
-                refused.append((law, on, error))
-    if not fits:
-        raise min((error for _, _, error in refused), key=lambda error: error.need - error.have)
-    return fits, [
-        {"law": law, "on": on, "reason": str(error), "have": error.have, "need": error.need} for law, on, error in refused
-    ]
+    return fit_all(database.runs_frame(question.experiment), laws=question.law, on=question.on, **settings)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["COLUMNS", "RUN_COLUMNS", "SCHEMA_VERSION", "Column", "check_mapping", "describe"]
+__all__ = ["COLUMNS", "RUN_COLUMNS", "SCHEMA_VERSION", "Column", "check_mapping", "column_name", "describe"]
 
 SCHEMA_VERSION = 1
 """Version of every JSON object that `--json` prints or the HTTP API returns. Raised when a field changes meaning or goes away."""
@@ -81,6 +81,15 @@ COLUMNS: dict[str, Column] = {column.name: column for column in RUN_COLUMNS}
 def describe(name: str) -> Column:
     """The column called `name`; an unknown name gets a bare column, so users may bring their own."""
     return COLUMNS.get(name) or Column(name, "float", "", "")
+
+
+def column_name(name: str) -> str:
+    """How a column is spelled here: `flops` → `train_flops`, `core-hours` → `core_hours`; an unknown name stays as it is."""
+    underscored = _ALIASES.get(name, name.replace("-", "_"))
+    return underscored if underscored in COLUMNS else name
+
+
+_ALIASES = {"flops": "train_flops"}
 
 
 def check_mapping(pairs: Iterable[str]) -> dict[str, str]:

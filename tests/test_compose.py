@@ -142,8 +142,12 @@ def composed(tmp_path_factory):
 
 def submit_locally(folder):
     environment = os.environ | {"SCALING_DB": str(folder / "local.db"), "SCALING_HOME": str(folder / "local"), "NO_COLOR": "1"}
-    subprocess.run([f"{BIN}/scaling", "submit", "grid.yaml"], cwd=folder, env=environment, check=True, capture_output=True, timeout=200)
-    listed = subprocess.run([f"{BIN}/scaling", "runs", "--json"], cwd=folder, env=environment, check=True, capture_output=True, text=True)
+    subprocess.run(
+        [f"{BIN}/scaling", "submit", "grid.yaml"], cwd=folder, env=environment, check=True, capture_output=True, timeout=200
+    )
+    listed = subprocess.run(
+        [f"{BIN}/scaling", "runs", "--json"], cwd=folder, env=environment, check=True, capture_output=True, text=True
+    )
     return json.loads(listed.stdout)["runs"]
 
 
@@ -157,7 +161,9 @@ def test_each_services_own_command_and_the_result_equals_the_local_one(composed)
     composed.wait_healthy("api")
 
     submit = composed.command(SERVICES["submit"]["command"]).replace("experiments.yaml", "grid.yaml")
-    done = subprocess.run(shlex.split(submit), cwd=composed.folder, env=composed.environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(
+        shlex.split(submit), cwd=composed.folder, env=composed.environment, capture_output=True, text=True, timeout=200
+    )
     assert done.returncode == 0, done.stderr
 
     with urllib.request.urlopen(f"http://127.0.0.1:{composed.api_port}/api/v1/runs", timeout=20) as answer:

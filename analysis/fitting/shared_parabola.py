@@ -50,23 +50,23 @@ class SharedParabola:
 
 
 def shared_parabola(
-    u: np.ndarray, y: np.ndarray, cell: np.ndarray, *, v: np.ndarray, line: np.ndarray, weight: np.ndarray, precision: Precision
+    u: np.ndarray, y: np.ndarray, cell: np.ndarray, *, v: np.ndarray, line: np.ndarray, precision: Precision
 ) -> SharedParabola:
-    """Weighted least squares; the global optimum, since multiplied out the model is linear.
+    """Least squares; the global optimum, since multiplied out the model is linear.
 
     Multiplied out, `y = κ·u² + 2κs·u·v − 2κb·u + constant(cell)`: what the square leaves without u is absorbed by the constant.
 
     Args:
-        u, y, cell, weight: (n,): abscissa, ordinate, number of the cell, factor on the residual.
+        u, y, cell: (n,): abscissa, ordinate, number of the cell.
         v, line: (cells,): what the minimum depends on, and the number of the line that the cell's minimum lies on.
         precision: `level` is used.
     """
     of_cell = np.eye(len(v))[cell]
     of_line = np.eye(int(line.max()) + 1)[line[cell]]
-    design = np.column_stack([u**2, u * v[cell], u[:, None] * of_line, of_cell]) * weight[:, None]
-    coefficients, _, _, _ = linalg.lstsq(design, y * weight)
+    design = np.column_stack([u**2, u * v[cell], u[:, None] * of_line, of_cell])
+    coefficients, _, _, _ = linalg.lstsq(design, y)
     left = len(y) - design.shape[1]
-    residual = y * weight - design @ coefficients
+    residual = y - design @ coefficients
     variance = float(residual @ residual) / left
     covariance = variance * linalg.pinvh(design.T @ design)
     return SharedParabola(coefficients, covariance, precision.t(left), float(np.sqrt(variance)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
 from scaling.cli.output import console, print_json
-from scaling.cli.runs_input import Data, Level, Mapping, Metric, X, column_name, load_runs, refuse_both
+from scaling.cli.runs_input import Data, Level, Mapping, Metric, X, load_runs, refuse_both
+from scaling.columns import column_name
 from scaling.errors import TooFewPoints, UnknownName
 
 if TYPE_CHECKING:
@@ -26,11 +27,8 @@ scaling fit --x flops --law power --on frontier --json
 scaling fit --data runs.csv --map core_hours=tpu_v4_core_hours --map error=top1_error_pct --metric error
 """
 
-_CHOICES: dict[str, tuple[Literal["frontier", "all"], ...]] = {
-    "frontier": ("frontier",),
-    "all": ("all",),
-    "both": ("frontier", "all"),
-}
+On = Literal["frontier", "all", "both"]
+_CHOICES = get_args(On)
 
 
 def fit_command(
@@ -57,12 +55,12 @@ def fit_command(
     refuse_both(json, csv)
     if on not in _CHOICES:
         raise UnknownName("choice for --on", on, _CHOICES)
-    from analysis import fits_payload, law_names
+    from analysis import fit_all, fits_payload
 
     runs = load_runs(data=data, mapping=mapping, experiment=experiment, db=db)
     settings: dict[str, Any] = {"metric": column_name(metric), "x": column_name(x), "objective": objective}
     settings |= {"level": level, "bootstrap": bootstrap, "seed": seed}
-    fits, not_fitted = _fit_all(runs, law or list(law_names()), _CHOICES[on], settings)
+    fits, not_fitted = fit_all(runs, laws=law or (), on=cast(On, on), **settings)
 
     if json:
         print_json(fits_payload(fits, not_fitted))
@@ -72,34 +70,13 @@ def fit_command(
         _print(runs, fits, not_fitted, settings)
 
 
-def _fit_all(
-    runs: DataFrame, laws: list[str], choices: tuple[Literal["frontier", "all"], ...], settings: dict[str, Any]
-) -> tuple[list[Fit], list[dict[str, Any]]]:
-    """Every law on every choice of runs; what has too few points is named, and only if nothing could be fitted is it an error."""
-    from analysis import fit
-
-    fits: list[Fit] = []
-    refused: list[tuple[str, str, TooFewPoints]] = []
-    for on in choices:
-        for law in laws:
-            try:
-                fits.append(fit(runs, law=law, on=on, **settings))
-            except TooFewPoints as error:
-                refused.append((law, on, error))
-    if not fits:
-        raise min((error for _, _, error in refused), key=lambda error: error.need - error.have)
-    return fits, [
-        {"law": law, "on": on, "reason": str(error), "have": error.have, "need": error.need} for law, on, error in refused
-    ]
-
-
 def show_law(runs: DataFrame) -> list[Fit]:
     """Print what `scaling fit` prints by default, and return its fits; with too few runs, say how many more it takes."""
-    from analysis import law_names
+    from analysis import fit_all
 
     settings: dict[str, Any] = {"metric": "val_loss", "x": "core_hours"}
     try:
-        fits, not_fitted = _fit_all(runs, list(law_names()), _CHOICES["both"], settings)
+        fits, not_fitted = fit_all(runs, **settings)
     except TooFewPoints as error:
         console().print(f"no law yet: {error}", highlight=False, markup=False)
         return []

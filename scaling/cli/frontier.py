@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
 from scaling.cli.output import console, print_json
-from scaling.cli.runs_input import Data, Mapping, Metric, X, column_name, load_runs, refuse_both
+from scaling.cli.runs_input import Data, Mapping, Metric, X, load_runs, refuse_both
+from scaling.columns import column_name
 
 __all__ = ["EXAMPLES", "frontier_command"]
 

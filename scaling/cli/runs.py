@@ -27,7 +27,7 @@ def runs_command(
 ) -> None:
     """List runs with their cost and result, or show one run with its attempts."""
     from orchestrator.store import open_readonly, queries
-    from orchestrator.store.payloads import runs_payload
+    from orchestrator.store.payloads import run_payload, runs_payload
     from scaling.cli.output import print_csv, print_json
     from scaling.columns import RUN_COLUMNS
 
@@ -36,7 +36,7 @@ def runs_command(
         if run is not None:
             detail = queries.run_detail(session, run)
             if as_json:
-                print_json(detail)
+                print_json(run_payload(detail, queries.metrics(session, detail["id"])))
             else:
                 _show_one(detail)
             return

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaling.columns import COLUMNS, check_mapping
+from scaling.columns import check_mapping
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["Data", "Level", "Mapping", "Metric", "X", "column_name", "load_runs", "refuse_both"]
+__all__ = ["Data", "Level", "Mapping", "Metric", "X", "load_runs", "refuse_both"]
 
 Metric = Annotated[str, typer.Option(help="Column to explain, better when lower; val_top1_error is 1 − val_top1.")]
 X = Annotated[str, typer.Option("--x", help="Column it is explained by: core_hours, flops, params, …")]
@@ -20,16 +20,7 @@ Data = Annotated[str | None, typer.Option(metavar="FILE", help="A CSV, TSV or JS
 Mapping = Annotated[
     list[str] | None, typer.Option("--map", metavar="COLUMN=THEIRS", help="Our column name = the name in FILE; repeatable.")
 ]
-Database = Annotated[str | None, typer.Option("--db", metavar="URL", envvar="SCALING_DB", help="The store; scaling.db by default.")]
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
-
-_ALIASES = {"flops": "train_flops"}
-
-
-def column_name(name: str) -> str:
-    """`flops` → `train_flops`, `core-hours` → `core_hours`; every other name as it is."""
-    underscored = name.replace("-", "_")
-    return _ALIASES.get(name) or (underscored if underscored in COLUMNS else name)
 
 
 def load_runs(*, data: str | None, mapping: list[str] | None, experiment: str | None, db: str) -> DataFrame:

@@ -31,13 +31,12 @@ def test_agrees_with_nonlinear_least_squares(sweep):
 
     runs = sweep(noise=0.01)
     cells = runs.groupby(["model", "epochs"]).ngroup().to_numpy()
-    weight = 1 / runs.groupby(cells)["val_loss"].transform("mean").to_numpy()
     log_rate, log_epochs = np.log(runs["learning_rate"].to_numpy()), np.log(runs["epochs"].to_numpy())
     model = (runs["model"] == "F1").to_numpy().astype(int)
 
     def residual(theta):
         kappa, s, log_c, lowest = theta[0], theta[1], theta[2:4], theta[4:]
-        return weight * (lowest[cells] + kappa * (log_rate - log_c[model] + s * log_epochs) ** 2 - runs["val_loss"].to_numpy())
+        return lowest[cells] + kappa * (log_rate - log_c[model] + s * log_epochs) ** 2 - np.log(runs["val_loss"].to_numpy())
 
     best = least_squares(residual, np.concatenate([[0.1, 0.1, 0, 0], np.ones(8)]), xtol=1e-12, ftol=1e-12, gtol=1e-12)
     trend = analysis.learning_rate_trend(runs)
@@ -106,7 +105,7 @@ def test_too_few_says_how_many_more(sweep):
 def test_a_parabola_that_opens_downwards_is_refused(sweep):
     runs = sweep()
     with pytest.raises(DataError, match="inside these grids"):
-        analysis.learning_rate_trend(runs.assign(val_loss=3 - runs["val_loss"]))
+        analysis.learning_rate_trend(runs.assign(val_loss=1 / runs["val_loss"]))
 
 
 def test_a_table_without_rates_is_refused(simulate):

@@ -26,7 +26,8 @@ class Stem:
 
 STEMS = {
     "imagenet": Stem(((16, 2), (32, 1), (64, 1), (None, 2))),
-    "small": Stem(((None, 1),)),
+    "small": Stem(((None, 1),)),  # for images of about 8 px
+    "medium": Stem(((None, 2),)),  # for images of about 32 px
 }
 
 

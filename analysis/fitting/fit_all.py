@@ -1,0 +1,48 @@
+"""Every law on every choice of runs: what the command and the pages show when nobody asks for one law."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import pandas as pd
+
+from analysis.fitting.fit import fit
+from analysis.fitting.result import Fit
+from analysis.laws import law_names
+from scaling.errors import TooFewPoints
+
+__all__ = ["fit_all"]
+
+
+def fit_all(
+    runs: pd.DataFrame, *, laws: Sequence[str] = (), on: Literal["frontier", "all", "both"] = "both", **settings: Any
+) -> tuple[list[Fit], list[dict[str, Any]]]:
+    """Fit several laws to the same runs.
+
+    Args:
+        runs: a table of runs.
+        laws: names; every law when empty.
+        on: which cells; "both" fits each law to the frontier and to all of them.
+        settings: of `analysis.fit`.
+
+    Returns:
+        The fits, and what has too few points: `{"law", "on", "reason", "have", "need"}` each.
+
+    Raises:
+        TooFewPoints: of the law that lacks the fewest, when nothing could be fitted. Otherwise as `analysis.fit`.
+    """
+    fits: list[Fit] = []
+    refused: list[tuple[str, str, TooFewPoints]] = []
+    choices: tuple[Literal["frontier", "all"], ...] = ("frontier", "all") if on == "both" else (on,)
+    for choice in choices:
+        for law in laws or law_names():
+            try:
+                fits.append(fit(runs, law=law, on=choice, **settings))
+            except TooFewPoints as error:
+                refused.append((law, choice, error))
+    if not fits:
+        raise min((error for _, _, error in refused), key=lambda error: error.need - error.have)
+    return fits, [
+        {"law": law, "on": choice, "reason": str(error), "have": error.have, "need": error.need} for law, choice, error in refused
+    ]

@@ -1,0 +1,97 @@
+"""Docs say what the code does: fields, columns, commands and figures that can be checked are checked."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.plan import make_plan
+from orchestrator.spec import read_spec
+from orchestrator.spec.fields import Spec
+from scaling.cli.app import app
+from scaling.columns import RUN_COLUMNS
+from scaling.outcomes import RunStatus
+from trainer import data
+from trainer.models import nfnet
+
+ROOT = Path(__file__).parents[1]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_every_field_of_the_file_is_described():
+    text = (ROOT / "docs" / "experiments.md").read_text()
+    for name in Spec.model_fields:
+        assert f"| `{name}` |" in text, name
+    for name in data.names():
+        assert f"| `{name}` |" in text, name
+    for name in ("momentum", "nesterov", "clip", "clip_eps", "weight_decay"):
+        assert f"`{name}`" in text, name
+    assert nfnet.names()[0] == "F0"
+
+
+def test_the_yaml_blocks_of_the_docs_are_valid(tmp_path):
+    blocks = [
+        block
+        for block in re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "experiments.md").read_text(), re.S)
+        if "name: digits" in block
+    ]
+    assert blocks
+    for block in blocks:
+        (tmp_path / "e.yaml").write_text(block)
+        read_spec(tmp_path / "e.yaml")
+
+
+def test_columns_page_is_what_the_code_says():
+    rows = [f"| `{column.name}` | {column.kind} | {column.unit} | {column.description} |" for column in RUN_COLUMNS]
+    text = (ROOT / "docs" / "columns.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith("| `")][: len(rows)] == rows
+    for status in RunStatus:
+        assert f"| `{status}` | {status.advice} |" in text
+
+
+def test_commands_in_the_docs_exist():
+    known = {command.name for command in app.registered_commands}
+    for path in DOCS:
+        for command in re.findall(r"`?\bscaling ([a-z]+)\b", " ".join(re.findall(r"`[^`]+`|```.*?```", path.read_text(), re.S))):
+            assert command in known, f"{path.name}: scaling {command}"
+
+
+@pytest.mark.parametrize("command", [command.name for command in app.registered_commands])
+def test_help_ends_with_examples(command):
+    shown = subprocess.run(
+        [sys.executable, "-m", "scaling.cli", command, "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200"}
+    ).stdout
+    assert f"scaling {command}" in shown.split("Options")[-1].replace("\n", " "), shown[-400:]
+
+
+def test_help_loads_nothing_heavy():
+    script = "import sys; import scaling.cli.app; print([name for name in ('jax', 'ray', 'scipy', 'plotly', 'fastapi', 'pandas', 'sqlalchemy') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["experiments.yaml", "experiments/jft4b.yaml"])
+def test_files_that_ship_are_valid(name):
+    plan = make_plan(*read_spec(ROOT / name))
+    assert plan.runs
+
+
+def test_the_default_file_is_the_study_it_claims():
+    spec, document = read_spec(ROOT / "experiments.yaml")
+    plan = make_plan(spec, document)
+    assert max(spec.epochs) / min(spec.epochs) >= 8
+    assert len(spec.epochs) >= 4
+    assert len(spec.seeds) >= 2
+    assert plan.card.validation_examples >= 400
+    assert any(len(spec.learning_rates("nano-F0", epochs)) >= 3 for epochs in spec.epochs)
+    assert document.text.startswith("#")
+
+
+def test_the_published_core_hours_follow_from_one_mfu():
+    """TPU-v4 core-hours of arXiv 2310.16764: F7+ at 8 epochs as printed, the others per epoch as read off its figure."""
+    plan = make_plan(*read_spec(ROOT / "experiments" / "jft4b.yaml"))
+    cost = {(run.config.model.name, run.config.schedule.epochs): run.estimated_core_hours for run in plan.runs}
+    assert cost["F7+", 8.0] == pytest.approx(110_000, rel=0.15)
+    for model, published in {"F1": 2648, "F3": 4815, "F3+": 6887, "F7": 9452, "F7+": 13750}.items():
+        assert cost[model, 1.0] == pytest.approx(published, rel=0.15), model
