@@ -1,6 +1,7 @@
 """One attempt as seen through its events: how far it is, what to write down, how it ended and what that costs.
 
-The scheduler feeds it live events, `recovery` feeds it those it finds in the attempt's folder; both come to the same end.
+The scheduler feeds it live events, `recovery` feeds it those it finds in the attempt's folder. Both come to the same end, but for the
+seconds before the trainer process took the run, which only the worker knows.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from orchestrator.provenance import code_version
 from orchestrator.store import ledger
 from orchestrator.store.ledger import Charge, Grant
 from scaling.outcomes import AttemptOutcome
 
 __all__ = ["AttemptLog", "Ending"]
 
+_PLACE = ("host", "device", "devices", "threads", "jaxlib_version", "code_version")
 _CURVES = ("train_loss", "learning_rate", "examples_per_second")
 
 
@@ -53,6 +54,7 @@ class AttemptLog:
     _place: dict[str, Any] = field(default_factory=dict)
     _metrics: list[tuple[int, str, float | None]] = field(default_factory=list)
     _evaluations: list[dict[str, Any]] = field(default_factory=list)
+    _first_step: int | None = None
     _checkpoint_step: int | None = None
     _train_seconds: float = 0.0
     _train_seconds_at_checkpoint: float = 0.0
@@ -64,10 +66,10 @@ class AttemptLog:
         self._wall_seconds = max(self._wall_seconds, event.get("wall_seconds") or event.get("elapsed") or 0.0)
         match event["kind"]:
             case "placed":
-                self._place = {name: event[name] for name in ("host", "device", "devices", "threads", "jaxlib_version")}
-                self._place["code_version"] = code_version()
+                self._place = {name: event[name] for name in _PLACE}
             case "started":
-                self.step, self.steps = event["step"], event["steps"]
+                self.step = self._first_step = event["step"]
+                self.steps = event["steps"]
             case "progress":
                 self.step, self.steps, self.train_loss = event["step"], event["steps"], event["train_loss"]
                 self._train_seconds = event["train_seconds"]
@@ -88,12 +90,16 @@ class AttemptLog:
             case "died":
                 self.ending = self._broken(AttemptOutcome.DIED, event["reason"])
             case "lost":
-                preempted = "preempted" in event["reason"]
-                self.ending = self._broken(AttemptOutcome.PREEMPTED if preempted else AttemptOutcome.LOST, event["reason"])
+                outcome = AttemptOutcome.PREEMPTED if event["preempted"] else AttemptOutcome.LOST
+                self.ending = self._broken(outcome, event["reason"])
 
     def lost(self, reason: str) -> Ending:
         """The ending when nothing more will be heard."""
         return self._broken(AttemptOutcome.LOST, reason)
+
+    def given_up(self, reason: str) -> Ending:
+        """The ending when it was asked to stop and did not in time: no failure, but what followed its last checkpoint is lost."""
+        return self._broken(AttemptOutcome.INTERRUPTED, reason)
 
     def write_progress(self, session: Session) -> None:
         """Write what `take` learnt since the last call; nothing counts when the token is no longer the run's."""
@@ -102,12 +108,14 @@ class AttemptLog:
             self.grant.token,
             step=self.step or None,
             train_loss=self.train_loss,
+            first_step=self._first_step,
             place=self._place,
             metrics=self._metrics,
             evaluations=self._evaluations,
             checkpoint_step=self._checkpoint_step,
         )
-        self._place, self._metrics, self._evaluations, self._checkpoint_step = {}, [], [], None
+        self._place, self._metrics, self._evaluations = {}, [], []
+        self._first_step = self._checkpoint_step = None
 
     def _ended(self, event: Mapping[str, Any]) -> Ending:
         """It said so itself. All its steps count: an interrupted one checkpointed first, a diverged one has no successor."""

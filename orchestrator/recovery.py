@@ -1,7 +1,6 @@
 """After a scheduler died: close what it left open, from what its attempts wrote in their own folders.
 
-An attempt spools its events to `events.jsonl` whether anybody listens or not. Replaying them gives the same rows as hearing them live:
-a run that finished while nobody listened is finished, and one that checkpointed goes on from there.
+An attempt spools its events to `events.jsonl` whether anybody listens or not. Replaying them does what hearing them live would have done: a run that finished while nobody listened is finished, and one that checkpointed goes on from there.
 """
 
 from __future__ import annotations
@@ -22,16 +21,14 @@ from orchestrator.store.models import Allocation, Attempt, Run, now
 __all__ = ["recover", "spooled_events"]
 
 
-def recover(session: Session, *, scheduler: str) -> list[str]:
-    """Close every attempt and allocation that a scheduler other than this one left open. Returns the ids of the runs concerned.
+def recover(session: Session, *, scheduler: str) -> None:
+    """Close every attempt and allocation that a scheduler other than this one left open.
 
     Call it under the lease: the other scheduler is gone, and its attempts' tokens are revoked here.
     """
-    found = []
     for attempt in ledger.orphans(session, scheduler=scheduler):
         run = session.get(Run, attempt.run_id)
         assert run is not None
-        found.append(run.id)
         if run.token != attempt.token:
             attempt.ended_at = now()
             continue
@@ -44,7 +41,6 @@ def recover(session: Session, *, scheduler: str) -> list[str]:
         ledger.end_attempt(session, attempt.token, **ending.as_arguments())
     for allocation in session.scalars(select(Allocation).where(Allocation.ended_at.is_(None), Allocation.scheduler != scheduler)):
         _close(session, allocation)
-    return found
 
 
 def spooled_events(directory: Path) -> Iterator[dict[str, Any]]:

@@ -9,8 +9,8 @@ after another. The rules:
    processes load it from JAX's cache on disk.
 4. A worker whose shape has nothing left gives its devices back when another shape waits.
 
-Whatever a run does to its process, the others go on. All writing to the store happens here, under the lease; an attempt's events count
-only with the token of its run.
+It runs what any experiment in the store wants, not only the one it was started for. Whatever a run does to its process, the others go
+on. All writing to the store happens here, under the lease; an attempt's events count only with the token of its run.
 """
 
 from __future__ import annotations
@@ -24,60 +24,57 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from orchestrator.attempt import AttemptLog
-from orchestrator.cluster import RayCluster, RemoteWorker
-from orchestrator.recovery import recover
+from orchestrator.attempt import AttemptLog, Ending
+from orchestrator.cluster import RayCluster, RemoteWorker, WorkerLost
+from orchestrator.recovery import recover, spooled_events
 from orchestrator.store import Store, lease, ledger
-from orchestrator.store.models import Run
-from scaling.accelerators import accelerator
+from orchestrator.store.grid import Waiting, pause, waiting_runs
+from scaling.accelerators import Accelerator, accelerator
 from scaling.errors import ClusterError, StaleToken, StoreError
-from scaling.outcomes import AttemptOutcome, RunStatus
+from scaling.outcomes import AttemptOutcome
 
 __all__ = ["Scheduler", "new_scheduler_id"]
 
 _logger = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
-_PAUSE_SECONDS = 60.0
-"""How long runs may take to checkpoint when asked to stop."""
+_PAUSE_SECONDS = 30.0
+"""How long runs may take to checkpoint when asked to stop; below the grace period of docker-compose.yml."""
 _WAIT_SECONDS = 20.0
 """How long a worker holds a question for events open; it answers at once when there are some."""
+_PATIENCE_SECONDS = 30.0
+"""How long a cluster that others run may lack what a run needs, while its nodes start or restart."""
 
-
-@dataclass
-class _Waiting:
-    """A pending run, as far as the order of runs needs it."""
-
-    id: str
-    shape: str
-    cost: float
-    priority: int
-    resources: dict[str, Any]
+_Group = tuple[str, str, int]
+"""Shape, accelerator, chips: runs that one worker can train."""
 
 
 @dataclass
 class _Slot:
-    """A worker: a hold of devices for one shape, and the attempt on it."""
+    """A worker: a hold of devices for one group of runs, and the attempt on it. `opened`: when its devices were granted."""
 
     worker: RemoteWorker
-    shape: str
+    group: _Group
+    kind: Accelerator
     allocation_id: int
-    cores: int
-    opened: float
+    opened: float | None = None
     question: Any = None
     attempt: AttemptLog | None = None
     calls: list[Any] = field(default_factory=list)
+
+    @property
+    def chips(self) -> int:
+        return self.group[2]
 
 
 class Scheduler:
     """Runs everything that is pending in `store` on `cluster`.
 
     home: SCALING_HOME, the folder under which attempts write; the same path on every node.
-    on_tick: called about twice a second with this scheduler, for progress.
-    import_path: folders that trainer processes append to their import path, for a user's own families.
+    working_directory: where the file's relative paths start from, and where a user's own families are imported from.
+    on_tick: called about twice a second, for progress.
     """
 
     def __init__(
@@ -87,45 +84,53 @@ class Scheduler:
         *,
         identity: str,
         home: Path,
+        working_directory: Path,
         checkpoint_seconds: float = 60.0,
         on_tick: Callable[[], None] = lambda: None,
-        import_path: tuple[str, ...] = (),
     ) -> None:
         self.store, self.cluster, self.id, self.home = store, cluster, identity, home.absolute()
-        self.checkpoint_seconds, self.on_tick, self.import_path = checkpoint_seconds, on_tick, import_path
+        self.working_directory, self.checkpoint_seconds, self.on_tick = working_directory, checkpoint_seconds, on_tick
         self._slots: list[_Slot] = []
-        self._compiled: set[str] = set()
-        self._started_shapes: set[str] = set()
+        self._compiled: set[_Group] = set()
+        self._begun: set[_Group] = set()
         self._renewed = 0.0
+        self._lacking_since: float | None = None
 
-    def run(self, should_stop: Callable[[], bool] = lambda: False) -> bool:
-        """Until nothing is pending or running; True. Or until `should_stop`: checkpoint what runs, put what is left aside; False.
+    def run(self, experiment: str, should_stop: Callable[[], bool] = lambda: False) -> bool:
+        """Until nothing that an experiment wants is pending or running; True.
 
-        Raises `StoreError` when another scheduler took the lease, `ClusterError` when the cluster has not what a run needs.
+        Or until `should_stop`: what runs is checkpointed, what only `experiment` wants is put aside as paused; False.
+
+        Raises `StoreError` when another scheduler took the lease, `ClusterError` when the cluster has not what a run needs and nothing
+        else is left to do.
         """
         with self.store.write() as session:
             recover(session, scheduler=self.id)
-        waiting = self._pending()
+        waiting, paused = self._waiting(), False
         try:
-            while waiting or self.running:
+            while not paused and (waiting or self.running):
                 if should_stop():
-                    self._pause()
-                    return False
+                    self._pause(experiment)
+                    paused = True
+                    continue
                 self._renew()
                 self._fill(waiting)
-                self._listen()
-                waiting = self._pending()
                 self.on_tick()
-            return True
-        finally:
-            for slot in list(self._slots):
-                self._release(slot)
+                self._listen()
+                waiting = self._waiting()
+        except BaseException:
+            for slot in self._slots:
+                slot.worker.kill()  # at once; what its runs did is in their folders
+            raise
+        for slot in list(self._slots):
+            self._release(slot)
+        return not paused
 
-    def _pause(self) -> None:
-        """Let every run checkpoint, write it down, and set aside what is left as paused."""
+    def _pause(self, experiment: str) -> None:
+        """Let every run checkpoint, write it down, and set aside what only this experiment wants."""
         for slot in self._slots:
             if slot.attempt:
-                slot.calls.append(slot.worker.stop())
+                slot.calls.append(slot.worker.stop(slot.attempt.grant.token))
         deadline = time.monotonic() + _PAUSE_SECONDS
         while self.running and time.monotonic() < deadline:
             self._renew()
@@ -134,72 +139,87 @@ class Scheduler:
         with self.store.write() as session:
             for slot in self._slots:
                 if slot.attempt:
-                    self._end(session, slot, slot.attempt.lost("did not checkpoint in time when asked to stop"))
-            for run in session.scalars(select(Run).where(Run.status == RunStatus.PENDING)):
-                run.status, run.reason = RunStatus.PAUSED, "interrupted; submit again to go on"
+                    self._end(session, slot, slot.attempt.given_up("asked to stop; had not checkpointed in time"))
+            pause(session, experiment, reason="interrupted; submit again to go on")
 
     # -- what to run -------------------------------------------------------------------------------------------------------------
 
-    def _pending(self) -> list[_Waiting]:
+    def _waiting(self) -> list[Waiting]:
         with self.store.read() as session:
-            rows = session.execute(
-                select(Run.id, Run.shape, Run.train_flops, Run.priority, Run.resources).where(Run.status == RunStatus.PENDING)
-            )
-            return [_Waiting(*row) for row in rows]
+            return waiting_runs(session)
 
-    def _fill(self, waiting: list[_Waiting]) -> None:
+    def _fill(self, waiting: list[Waiting]) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""
-        queues: dict[str, list[_Waiting]] = {}
+        queues: dict[_Group, list[Waiting]] = {}
         for run in waiting:
-            queues.setdefault(run.shape, []).append(run)
+            queues.setdefault((run.shape, run.resources["accelerator"], run.resources["chips"]), []).append(run)
         for queue in queues.values():
             queue.sort(key=lambda run: (run.priority, run.cost))
         for slot in list(self._slots):
-            if slot.attempt is None and queues.get(slot.shape):
+            if slot.attempt is None and queues.get(slot.group):
                 self._grant(slot, queues)
-        for shape in sorted(queues, key=lambda shape: -sum(run.cost for run in queues[shape])):
-            while queues[shape] and self._may_open(shape) and self._make_room(queues[shape][0].resources, queues):
-                self._open(shape, queues)
+        lacking: list[ClusterError] = []
+        held = {slot.group for slot in self._slots}
+        for group in sorted(queues, key=lambda group: (group in held, -sum(run.cost for run in queues[group]))):
+            try:
+                while queues[group] and self._may_open(group) and self._make_room(group, queues):
+                    self._open(group, queues)
+            except ClusterError as error:
+                lacking.append(error)
+        self._be_patient(lacking)
 
-    def _may_open(self, shape: str) -> bool:
-        """A second worker of a shape waits until the first one has compiled it."""
-        return shape in self._compiled or not any(slot.shape == shape for slot in self._slots)
+    def _be_patient(self, lacking: list[ClusterError]) -> None:
+        """What the cluster lacks ends the command only when nothing else runs, and, on a cluster of others, not at once."""
+        if not lacking or self._slots:
+            self._lacking_since = None
+            return
+        self._lacking_since = self._lacking_since or time.monotonic()
+        if self.cluster.address == "local" or time.monotonic() - self._lacking_since > _PATIENCE_SECONDS:
+            raise lacking[0]
+        time.sleep(_TICK_SECONDS)
 
-    def _make_room(self, resources: dict[str, Any], queues: dict[str, list[_Waiting]]) -> bool:
-        """Whether a worker more fits; closes an idle one of a shape that has nothing left, if that helps."""
-        kind, chips = accelerator(resources["accelerator"]), resources["chips"]
-        room = self.cluster.capacity(kind, chips) - len(self._slots)
-        if room > 0:
+    def _may_open(self, group: _Group) -> bool:
+        """A second worker of a group waits until the first one has compiled its program."""
+        return group in self._compiled or not any(slot.group == group for slot in self._slots)
+
+    def _make_room(self, group: _Group, queues: dict[_Group, list[Waiting]]) -> bool:
+        """Whether a worker more fits; closes idle ones of groups that have nothing left, as far as that helps."""
+        kind, chips = accelerator(group[1]), group[2]
+        held = sum(slot.chips for slot in self._slots if slot.kind == kind)
+        if self.cluster.chips(kind, at_least=chips) - held >= chips:
             return True
-        idle = next((slot for slot in self._slots if slot.attempt is None and not queues.get(slot.shape)), None)
+        idle = next(
+            (slot for slot in self._slots if slot.attempt is None and slot.kind == kind and not queues.get(slot.group)), None
+        )
         if idle is None:
             return False
         self._release(idle)
-        return True
+        return self._make_room(group, queues)
 
-    def _open(self, shape: str, queues: dict[str, list[_Waiting]]) -> None:
-        resources = queues[shape][0].resources
-        kind, chips = accelerator(resources["accelerator"]), resources["chips"]
-        cores = chips * kind.cores_per_chip
+    def _open(self, group: _Group, queues: dict[_Group, list[Waiting]]) -> None:
+        shape, name, chips = group
+        kind = accelerator(name)
+        worker = self.cluster.new_worker(kind, chips)
         with self.store.write() as session:
-            allocation_id = ledger.open_allocation(session, scheduler=self.id, shape=shape, accelerator=kind.name, cores=cores)
-        slot = _Slot(self.cluster.new_worker(kind, chips), shape, allocation_id, cores, time.monotonic())
-        slot.question = slot.worker.next_events(_WAIT_SECONDS)
+            cores = chips * kind.cores_per_chip
+            allocation_id = ledger.open_allocation(session, scheduler=self.id, shape=shape, accelerator=name, cores=cores)
+        slot = _Slot(worker, group, kind, allocation_id)
+        slot.question = worker.next_events(_WAIT_SECONDS)
         self._slots.append(slot)
         self._grant(slot, queues)
 
-    def _grant(self, slot: _Slot, queues: dict[str, list[_Waiting]]) -> None:
-        """Begin an attempt: in the store first, then on the worker. A shape's first run is its cheapest, then the longest come first."""
-        queue = queues[slot.shape]
-        run = queue.pop(0 if slot.shape not in self._started_shapes else -1)
-        self._started_shapes.add(slot.shape)
+    def _grant(self, slot: _Slot, queues: dict[_Group, list[Waiting]]) -> None:
+        """Begin an attempt: in the store first, then on the worker. A group's first run is its cheapest, then the longest come first."""
+        run = queues[slot.group].pop(0 if slot.group not in self._begun else -1)
+        self._begun.add(slot.group)
         try:
             with self.store.write() as session:
                 grant = ledger.begin_attempt(session, run.id, allocation_id=slot.allocation_id, home=str(self.home))
         except StaleToken:
-            return  # somebody cancelled it just now
+            return  # it was taken out of the grid just now
         slot.attempt = AttemptLog(grant)
         order = {
+            "token": grant.token,
             "config": grant.config,
             "directory": str(self.home / grant.folder),
             "resume_from": None
@@ -207,30 +227,29 @@ class Scheduler:
             else {"directory": str(self.home / grant.resume_folder), "step": grant.resume_step},
             "checkpoint_seconds": self.checkpoint_seconds,
             "compile_cache": str(self.home / "compile-cache"),
-            "import_path": list(self.import_path),
+            "working_directory": str(self.working_directory),
         }
-        slot.calls.append(slot.worker.start(grant.token, order))
+        slot.calls.append(slot.worker.start(order))
 
     # -- what came back ----------------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
         """Take what the workers say and write it down, in one transaction a round."""
         questions = {slot.question: slot for slot in self._slots if slot.question is not None}
-        answered = self.cluster.ready(list(questions), _TICK_SECONDS)
         heard: list[tuple[_Slot, list[dict[str, Any]]]] = []
-        for question in answered:
+        for question in self.cluster.ready(list(questions), _TICK_SECONDS):
             slot = questions[question]
             try:
                 for call in slot.calls:
                     self.cluster.answer(call)
                 slot.calls.clear()
-                heard.append((slot, self.cluster.answer(question)))
+                held_seconds, events = self.cluster.answer(question)
+                slot.opened = slot.opened or time.monotonic() - held_seconds
+                heard.append((slot, events))
                 slot.question = slot.worker.next_events(_WAIT_SECONDS)
-            except ClusterError as error:
+            except WorkerLost as error:
                 slot.question = None
-                heard.append(
-                    (slot, [{"kind": "lost", "reason": str(error), "token": slot.attempt.grant.token if slot.attempt else None}])
-                )
+                heard.append((slot, self._last_signs(slot, error)))
         if heard:
             with self.store.write() as session:
                 for slot, events in heard:
@@ -238,12 +257,20 @@ class Scheduler:
         for slot in [slot for slot in self._slots if slot.question is None]:
             self._release(slot)
 
+    def _last_signs(self, slot: _Slot, error: WorkerLost) -> list[dict[str, Any]]:
+        """What a lost worker's attempt wrote in its folder, if that can be read from here, and then that it is lost."""
+        if slot.attempt is None:
+            return []
+        grant = slot.attempt.grant
+        lost = {"kind": "lost", "reason": str(error), "preempted": error.preempted, "token": grant.token}
+        return [*spooled_events(self.home / grant.folder), lost]
+
     def _write_down(self, session: Session, slot: _Slot, events: list[dict[str, Any]]) -> None:
         for event in events:
-            if slot.attempt is None or event.get("token") != slot.attempt.grant.token:
-                continue  # of an attempt that was given up
+            if slot.attempt is None or event["token"] != slot.attempt.grant.token or slot.attempt.ending is not None:
+                continue  # of an attempt that is over
             if event["kind"] == "compiled":
-                self._compiled.add(slot.shape)
+                self._compiled.add(slot.group)
             slot.attempt.take(event)
         if slot.attempt is None:
             return
@@ -251,7 +278,7 @@ class Scheduler:
         if slot.attempt.ending is not None:
             self._end(session, slot, slot.attempt.ending)
 
-    def _end(self, session: Session, slot: _Slot, ending: Any) -> None:
+    def _end(self, session: Session, slot: _Slot, ending: Ending) -> None:
         assert slot.attempt is not None
         try:
             ledger.end_attempt(session, slot.attempt.grant.token, **ending.as_arguments())
@@ -277,8 +304,9 @@ class Scheduler:
     def _release(self, slot: _Slot) -> None:
         self._slots.remove(slot)
         slot.worker.close() if slot.question is not None else slot.worker.kill()
+        held_seconds = time.monotonic() - slot.opened if slot.opened else 0.0
         with self.store.write() as session:
-            ledger.close_allocation(session, slot.allocation_id, held_seconds=time.monotonic() - slot.opened)
+            ledger.close_allocation(session, slot.allocation_id, held_seconds=held_seconds)
 
     @property
     def running(self) -> list[AttemptLog]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import select
 
@@ -24,9 +25,11 @@ from scaling.outcomes import RunStatus
 if TYPE_CHECKING:
     from orchestrator.scheduler import Scheduler
 
-__all__ = ["Progress", "accept_plan", "home_directory", "plan_status", "see_through"]
+__all__ = ["Ended", "Progress", "accept_plan", "home_directory", "plan_status", "see_through"]
 
 _FOLLOW_SECONDS = 1.0
+
+Ended = Literal["done", "paused", "left"]
 
 
 @dataclass(frozen=True)
@@ -91,15 +94,16 @@ def see_through(
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     temp_dir: str | None = None,
-) -> bool:
-    """Return True when every run of the experiment has reached a final status.
+) -> Ended:
+    """Wait until every run of the experiment has reached a final status: "done".
 
-    Takes the scheduler's lease if it is free; otherwise follows, and takes over when the holder goes.
+    Takes the scheduler's lease if it is free, and then runs everything that any experiment of the store wants. Otherwise follows, and
+    takes over when the holder goes.
 
     Args:
         address: a Ray cluster, or "local" to start one for this call.
-        should_stop: polled about twice a second. When it says True, what runs is checkpointed, what is left is put aside as paused, and
-            the answer is False.
+        should_stop: polled about twice a second. When it says True, a scheduler lets what runs checkpoint and puts its experiment's
+            other runs aside: "paused". A follower just goes, and the scheduler it followed works on: "left".
         temp_dir: where a local Ray keeps its files.
     """
     # Ray's names stay out of the way of whoever only reads.
@@ -108,33 +112,33 @@ def see_through(
 
     home = home or home_directory()
     home.mkdir(parents=True, exist_ok=True)
-    identity, clock, done = new_scheduler_id(), _Clock(), True
-    while done and _open_runs(store, experiment):
+    identity, clock, ended = new_scheduler_id(), _Clock(), "done"
+    while ended == "done" and _open_runs(store, experiment):
         with store.write() as session:
             holds = lease.take(session, identity)
         if not holds:
             on_progress(_progress(store, experiment, [], clock))
             if should_stop():
-                return False
+                return "left"
             time.sleep(_FOLLOW_SECONDS)
             continue
         try:
-            with RayCluster(address, home=home, temp_dir=temp_dir) as cluster:
+            with RayCluster(address, temp_dir=temp_dir) as cluster:
                 scheduler = Scheduler(
                     store,
                     cluster,
                     identity=identity,
                     home=home,
+                    working_directory=Path.cwd(),
                     checkpoint_seconds=checkpoint_seconds,
-                    import_path=(str(Path.cwd()),),
                 )
                 scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)
-                done = scheduler.run(should_stop)
+                ended = "done" if scheduler.run(experiment, should_stop) else "paused"
         finally:
             with store.write() as session:
                 lease.release(session, identity)
     on_progress(_progress(store, experiment, [], clock))
-    return done
+    return "done" if ended == "done" else "paused"
 
 
 def _tick(store: Store, experiment: str, scheduler: Scheduler, clock: _Clock, on_progress: Callable[[Progress], None]) -> None:
@@ -157,24 +161,24 @@ class _Clock:
 
 def _progress(store: Store, experiment: str, running: list[AttemptLog], clock: _Clock) -> Progress:
     with store.read() as session:
-        summary = next(row for row in queries.experiments(session) if row["name"] == experiment)
         rows = session.execute(
-            select(Run.status, Run.step, Run.steps, Run.estimated_core_hours)
+            select(Run.status, Run.step, Run.steps, Run.estimated_core_hours, Run.core_hours, Run.val_loss)
             .join(Run.wanted_by)
             .join(ExperimentRun.experiment)
             .where(ExperimentRun.removed_in.is_(None), Experiment.name == experiment)
         ).all()
-    total = sum(estimate or 0.0 for _, _, _, estimate in rows)
-    done = sum((estimate or 0.0) * (1.0 if status.is_final else step / max(1, steps)) for status, step, steps, estimate in rows)
+    counts = Counter(row.status for row in rows)
+    total = sum(row.estimated_core_hours or 0.0 for row in rows)
+    done = sum((row.estimated_core_hours or 0.0) * (1.0 if row.status.is_final else row.step / max(1, row.steps)) for row in rows)
     if clock.done_before is None:
         clock.done_before = done
     advanced = done - clock.done_before
     elapsed = time.monotonic() - clock.started
     return Progress(
-        counts=summary["runs"],
+        counts={str(status): counts[status] for status in RunStatus if counts[status]},
         running=running,
-        core_hours=summary["core_hours"],
+        core_hours=sum(row.core_hours for row in rows),
         estimated_core_hours=total,
-        best_val_loss=summary["best_val_loss"],
+        best_val_loss=min((row.val_loss for row in rows if row.val_loss is not None), default=None),
         eta_seconds=elapsed * (total - done) / advanced if advanced > 0.02 * total else None,
     )

@@ -12,12 +12,4 @@ os.environ.pop("SCALING_HOME", None)
 
 from pathlib import Path
 
-import pytest
-
 REFERENCE = Path(__file__).parent / "reference"
-
-
-@pytest.fixture(scope="session")
-def compile_cache(tmp_path_factory):
-    """One cache of compiled programs for the whole session, so that each shape compiles once."""
-    return tmp_path_factory.mktemp("compile-cache")

@@ -30,8 +30,7 @@ class TrainResult:
 
     outcome: FINISHED, DIVERGED or INTERRUPTED; anything else is an exception or a dead process.
     first_step, last_step: this attempt did steps first_step … last_step − 1.
-    checkpoint_step: step of its last committed checkpoint, None when it committed none.
-    train_seconds_at_checkpoint: loop seconds of this attempt up to that checkpoint; what came after would be redone.
+    checkpoint_step: step of the newest committed checkpoint: its own, or the one it started from; None when there is none.
     examples_seen: positions consumed since the start of the run.
     val_loss: nats, plain cross-entropy on the held-out split at the last step; None unless finished.
     """
@@ -41,7 +40,6 @@ class TrainResult:
     first_step: int
     last_step: int
     checkpoint_step: int | None
-    train_seconds_at_checkpoint: float
     examples_seen: int
     seconds: Seconds
     train_loss: float | None = None

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from scaling.errors import DataError
 from scaling.outcomes import AttemptOutcome
 from trainer import checkpoint, data
 from trainer.config import TrainConfig
@@ -77,6 +78,11 @@ def train(
 
     # 1. The data, and the order in which this run sees it.
     dataset = data.load(config.data.name, config.data.options)
+    if dataset.card.fingerprint != config.data.card.fingerprint:
+        raise DataError(
+            f"data set {config.data.name} has content {dataset.card.fingerprint} here, the run is of {config.data.card.fingerprint}",
+            hint="name the folder that holds the data the run was planned with, or submit the file again for the new data",
+        )
     order = data.Order(len(dataset.train), config.schedule.epochs, config.batch_size, config.seed)
     warmup_steps = round(config.schedule.warmup_epochs * len(dataset.train) / config.batch_size)
 
@@ -98,7 +104,6 @@ def train(
         first_step=start.step,
         last_step=loop.step,
         checkpoint_step=loop.checkpoint_step,
-        train_seconds_at_checkpoint=loop.train_seconds_at_checkpoint,
         examples_seen=min(loop.step * config.batch_size, order.total),
         seconds=Seconds(startup, loop.train_seconds, 0.0, loop.checkpoint_seconds),
         train_loss=_finite(loop.train_loss),
@@ -138,7 +143,7 @@ class _Loop:
         self.warmup_steps, self.directory, self.checkpoint_interval, self.emit = warmup_steps, directory, checkpoint_interval, emit
         self.step, self.state, self.checkpoint_step = start.step, start.state, start.checkpoint_step
         self.train_loss = math.nan
-        self.train_seconds = self.checkpoint_seconds = self.train_seconds_at_checkpoint = 0.0
+        self.train_seconds = self.checkpoint_seconds = 0.0
 
     def run(self, should_stop: Callable[[], bool]) -> tuple[AttemptOutcome, str]:
         """Until the last step, a request to stop, or a loss that is no number."""
@@ -205,7 +210,7 @@ class _Loop:
         checkpoint.save(
             self.directory, self.step, self.state, {"examples_seen": min(self.step * self.config.batch_size, self.order.total)}
         )
-        self.checkpoint_step, self.train_seconds_at_checkpoint = self.step, self.train_seconds
+        self.checkpoint_step = self.step
         self._checkpointed_at = time.perf_counter()
         self.checkpoint_seconds += self._checkpointed_at - self._resumed_at
         self._resumed_at = self._checkpointed_at

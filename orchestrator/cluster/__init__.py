@@ -4,6 +4,6 @@
 only `host` loads JAX.
 """
 
-from orchestrator.cluster.ray_cluster import RayCluster, RemoteWorker
+from orchestrator.cluster.ray_cluster import RayCluster, RemoteWorker, WorkerLost
 
-__all__ = ["RayCluster", "RemoteWorker"]
+__all__ = ["RayCluster", "RemoteWorker", "WorkerLost"]

@@ -1,10 +1,10 @@
 """The trainer process: one model shape, many runs, spoken to through a pipe.
 
-    python -P -m orchestrator.cluster.host      stdin: JSON lines of commands      file descriptor 3: JSON lines of events
+    python -P -u -m orchestrator.cluster.host FD      stdin: JSON lines of commands      file descriptor FD: JSON lines of events
 
-Commands: `{"run": {config, directory, resume_from, checkpoint_seconds}}` and `{"stop": true}`. Events are those of `trainer.train`,
-plus `raised` when it raises; each carries `elapsed`, seconds since the command came. They also go to `<directory>/events.jsonl`, so
-that nothing is lost when nobody listens. What the training prints goes to `<directory>/log.txt`.
+Commands: `{"run": {token, config, directory, resume_from, …}}` and `{"stop": token}`. Events are those of `trainer.train`, plus `placed` (on
+what it runs) and `raised` when it raises; each carries the token and `elapsed`, seconds since the command came. They also go to
+`<directory>/events.jsonl`, so that nothing is lost when nobody listens. What the training prints goes to `<directory>/log.txt`.
 
 The pipe is also the leash: when stdin ends (its owner died), the run is checkpointed and the process leaves.
 """
@@ -25,65 +25,87 @@ from typing import Any, TextIO
 
 __all__ = ["main"]
 
-EVENTS_FD = 3
+
+class _Stop:
+    """Who was asked to stop: a run by its token, or, when the leash is let go or a signal comes, every run."""
+
+    def __init__(self) -> None:
+        self._tokens: set[str] = set()
+        self.all = False
+
+    def add(self, token: str) -> None:
+        self._tokens.add(token)
+
+    def covers(self, token: str) -> bool:
+        return self.all or token in self._tokens
 
 
-def main() -> None:
+def main(events_fd: int) -> None:
     """Serve commands until stdin ends."""
     commands: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-    stop = threading.Event()
+    stop = _Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: setattr(stop, "all", True))
     threading.Thread(target=_listen, args=(commands, stop), daemon=True).start()
-    with os.fdopen(EVENTS_FD, "w", buffering=1) as pipe:
+    with os.fdopen(events_fd, "w", buffering=1) as pipe:
         while (command := commands.get()) is not None:
-            stop.clear()
             _serve(command["run"], stop, pipe)
 
 
-def _listen(commands: SimpleQueue[dict[str, Any] | None], stop: threading.Event) -> None:
+def _listen(commands: SimpleQueue[dict[str, Any] | None], stop: _Stop) -> None:
     for line in sys.stdin:
         command = json.loads(line)
         if "stop" in command:
-            stop.set()
+            stop.add(command["stop"])
         else:
             commands.put(command)
-    stop.set()
+    stop.all = True
     commands.put(None)
 
 
-def _serve(order: dict[str, Any], stop: threading.Event, pipe: TextIO) -> None:
+def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
     """Train one run; every ending becomes an event."""
     started = time.monotonic()
-    directory = Path(order["directory"])
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "events.jsonl").open("a", buffering=1) as spool, (directory / "log.txt").open("a", buffering=1) as log:
+    spool: TextIO | None = None
 
-        def emit(event: dict[str, Any]) -> None:
-            line = json.dumps(event | {"elapsed": time.monotonic() - started, "pid": os.getpid()})
-            spool.write(line + "\n")
-            try:
-                pipe.write(line + "\n")
-            except BrokenPipeError:
-                stop.set()  # nobody listens: the spool has it all, and the leash ends the run
-
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
+    def emit(event: dict[str, Any]) -> None:
+        line = json.dumps(event | {"token": order["token"], "elapsed": time.monotonic() - started}) + "\n"
+        if spool is not None:
+            spool.write(line)
         try:
-            _train(order, stop, emit)
-        except BaseException as error:  # noqa: BLE001 - the edge of the process: it must say how it ended
-            traceback.print_exc()
-            emit({"kind": "raised", "step": 0, "reason": _reason(error), "out_of_memory": _is_out_of_memory(error)})
+            pipe.write(line)
+        except BrokenPipeError:
+            stop.all = True  # nobody listens: the spool has it all, and the leash ends the run
+
+    try:
+        directory = Path(order["directory"])
+        directory.mkdir(parents=True, exist_ok=True)
+        spool = (directory / "events.jsonl").open("a", buffering=1)
+        with (directory / "log.txt").open("a", buffering=1) as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        _train(order, stop, emit)
+    except BaseException as error:  # noqa: BLE001 - the edge of the process: it must say how it ended
+        traceback.print_exc()
+        raised = {"kind": "raised", "step": 0, "reason": _reason(error), "out_of_memory": _is_out_of_memory(error)}
+        try:
+            emit(raised)
+        except OSError:  # the disk is full: the spool cannot take it, the pipe can
+            spool = None
+            emit(raised)
+    finally:
+        if spool is not None:
+            spool.close()
 
 
-def _train(order: dict[str, Any], stop: threading.Event, emit: Any) -> None:
-    for folder in order.get("import_path", ()):
-        if folder not in sys.path:
-            sys.path.append(folder)  # a user's own families and data sets; last, so that they shadow nothing
+def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
+    if order["working_directory"] not in sys.path:
+        sys.path.append(order["working_directory"])  # a user's own families and data sets; last, so that they shadow nothing
 
     import jax
     from jax.sharding import Mesh
 
+    from orchestrator.provenance import code_version
     from trainer import TrainConfig, train
 
     _configure(jax, order)
@@ -97,13 +119,14 @@ def _train(order: dict[str, Any], stop: threading.Event, emit: Any) -> None:
             "devices": len(devices),
             "threads": int(os.environ.get("NPROC", os.cpu_count() or 1)),
             "jaxlib_version": jax.lib.__version__,
+            "code_version": code_version(),
         }
     )
     train(
         TrainConfig.from_dict(order["config"]),
         directory=order["directory"],
         resume_from=order.get("resume_from"),
-        should_stop=stop.is_set,
+        should_stop=lambda: stop.covers(order["token"]),
         on_event=emit,
         mesh=Mesh(devices, ("batch",)) if len(devices) > 1 else None,
         checkpoint_seconds=order["checkpoint_seconds"],
@@ -127,4 +150,4 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

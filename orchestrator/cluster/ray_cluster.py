@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,18 @@ from orchestrator.provenance import check_packages
 from scaling.accelerators import Accelerator
 from scaling.errors import ClusterError
 
-__all__ = ["RayCluster", "RemoteWorker"]
+__all__ = ["RayCluster", "RemoteWorker", "WorkerLost"]
 
 _OBJECT_STORE_BYTES = 80_000_000
 _CONNECT_SECONDS = 20
+
+
+class WorkerLost(ClusterError):
+    """A worker or its node is gone; `preempted` when it was taken away rather than broken."""
+
+    def __init__(self, what: str, *, preempted: bool) -> None:
+        self.preempted = preempted
+        super().__init__(f"the worker is gone ({what})", hint="the run is put on another worker")
 
 
 class RemoteWorker:
@@ -27,11 +37,11 @@ class RemoteWorker:
     def __init__(self, actor: Any) -> None:
         self._actor = actor
 
-    def start(self, token: str, order: Mapping[str, Any]) -> Any:
-        return self._actor.start.remote(token, dict(order))
+    def start(self, order: Mapping[str, Any]) -> Any:
+        return self._actor.start.remote(dict(order))
 
-    def stop(self) -> Any:
-        return self._actor.stop.remote()
+    def stop(self, token: str) -> Any:
+        return self._actor.stop.remote(token)
 
     def next_events(self, wait_seconds: float) -> Any:
         return self._actor.next_events.remote(wait_seconds)
@@ -65,8 +75,8 @@ class _Need:
 class RayCluster:
     """A connection to Ray. `address="local"` starts one for this process alone; anything else joins that cluster."""
 
-    def __init__(self, address: str = "local", *, home: Path, temp_dir: str | None = None) -> None:
-        self.address, self._home, self._temp_dir = address, home, temp_dir
+    def __init__(self, address: str = "local", *, temp_dir: str | None = None) -> None:
+        self.address, self._temp_dir = address, temp_dir
 
     def __enter__(self) -> RayCluster:
         """Connect. Raises `ClusterError` when nobody answers."""
@@ -89,7 +99,7 @@ class RayCluster:
             _refuse_silent_address(self.address)
             options["address"] = self.address
         try:
-            with _neutral_directory():
+            with _neutral_directory(), _own_signals():
                 ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise ClusterError(
@@ -103,23 +113,25 @@ class RayCluster:
 
         ray.shutdown()
 
-    def capacity(self, kind: Accelerator, chips: int) -> int:
-        """How many runs of `chips` chips each fit on the cluster at once. Raises `ClusterError` when it is none."""
+    def chips(self, kind: Accelerator, *, at_least: int) -> int:
+        """Chips of `kind` (cores, for a CPU) that the cluster has, busy or free.
+
+        Raises `ClusterError` when no single node has `at_least`: a run stays on one host.
+        """
         import ray
 
-        total = ray.cluster_resources()
-        resource = {"cpu": "CPU"}.get(kind.name, "TPU" if kind.name.startswith("TPU") else "GPU")
-        slots = int(total.get(resource, 0) // chips)
-        if slots < 1:
-            has = (
-                ", ".join(f"{amount:g} {name}" for name, amount in sorted(total.items()) if name in ("CPU", "GPU", "TPU"))
-                or "nothing"
-            )
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        name = _resource(kind)
+        largest = max((node.get(name, 0) for node in nodes), default=0)
+        _need(kind, at_least)
+        if largest < at_least:
+            unit = "core" if kind.name == "cpu" else "chip"
             raise ClusterError(
-                f"a run needs {chips} {kind.name} {'core' if kind.name == 'cpu' else 'chip'}{'s' if chips > 1 else ''}; the cluster at {self.address} has {has}",
+                f"a run needs {at_least} {kind.name} {unit}{'s' if at_least > 1 else ''} on one node;"
+                f" the largest of the {len(nodes)} at {self.address} has {largest:g} {name}",
                 hint="change `resources` in the file, or add nodes",
             )
-        return slots
+        return int(sum(node.get(name, 0) for node in nodes))
 
     def new_worker(self, kind: Accelerator, chips: int) -> RemoteWorker:
         """Hold `chips` of `kind` on one host. The actor starts in the background."""
@@ -152,15 +164,18 @@ class RayCluster:
         return [*done, *(reference for reference in more if reference not in done)]
 
     def answer(self, reference: Any) -> Any:
-        """The value behind a reference. Raises `ClusterError` when the worker or its node is gone."""
+        """The value behind a reference. Raises `WorkerLost` when the worker or its node is gone."""
         import ray
 
         try:
             return ray.get(reference)
         except ray.exceptions.RayError as error:
-            preempted = getattr(error, "preempted", False)
-            what = "the node was preempted" if preempted else f"the worker is gone ({_first_line(error)})"
-            raise ClusterError(what, hint="the run is put on another worker") from error
+            raise WorkerLost(_first_line(error), preempted=bool(getattr(error, "preempted", False))) from error
+
+
+def _resource(kind: Accelerator) -> str:
+    """Ray's name for it."""
+    return "CPU" if kind.name == "cpu" else "TPU" if kind.name.startswith("TPU") else "GPU"
 
 
 def _need(kind: Accelerator, chips: int) -> _Need:
@@ -182,6 +197,20 @@ def _environment(kind: Accelerator, chips: int) -> dict[str, str]:
     if kind.name == "cpu":
         return {"NPROC": str(chips), "OMP_NUM_THREADS": str(chips), "JAX_PLATFORMS": "cpu"}
     return {}
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """`ray.init` puts its own handler on SIGTERM, which would end the command before its runs could checkpoint."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

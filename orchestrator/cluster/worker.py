@@ -12,103 +12,135 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import IO, Any
 
 __all__ = ["Worker"]
 
+_LAST_WORDS = 300
+"""Characters of a dead process's last line that go into the reason."""
+
 
 class Worker:
-    """Methods are called through Ray; `next_events` waits in one thread while the others answer in a second."""
+    """Methods are called through Ray, in threads and in any order; `next_events` waits in one of them."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
+        self._granted = time.monotonic()
         self._environment = dict(environment)
-        self._process: subprocess.Popen[str] | None = None
         self._events: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        self._token: str | None = None
-        self._started = 0.0
+        self._lock = threading.Lock()
+        self._trainer: _Trainer | None = None
+        self._stopped: set[str] = set()
 
-    def start(self, token: str, order: Mapping[str, Any]) -> None:
-        """Train a run; its events come from `next_events`, each with the attempt's `token`."""
-        self._token, self._started = token, time.monotonic()
-        if self._process is None or self._process.poll() is not None:
-            self._process = self._spawn(Path(order["compile_cache"]).parent)
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps({"run": dict(order)}) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it died just now; the reader of its events says how
+    def start(self, order: Mapping[str, Any]) -> None:
+        """Train a run; its events come from `next_events`, each with the order's `token`."""
+        with self._lock:
+            if self._trainer is None or not self._trainer.is_alive():
+                self._trainer = _Trainer(self._environment, order["working_directory"], self._events)
+            self._trainer.take(order)
+            if order["token"] in self._stopped:  # asked before it was started
+                self._trainer.say({"stop": order["token"]})
 
-    def stop(self) -> None:
-        """Ask the run to checkpoint and end."""
-        if self._process is not None and self._process.poll() is None and self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write('{"stop": true}\n')
-                self._process.stdin.flush()
+    def stop(self, token: str) -> None:
+        """Ask the run of this token to checkpoint and end."""
+        with self._lock:
+            self._stopped.add(token)
+            if self._trainer is not None:
+                self._trainer.say({"stop": token})
 
-    def next_events(self, wait_seconds: float) -> list[dict[str, Any]]:
-        """Events since the last call; waits for the first one up to `wait_seconds`."""
+    def next_events(self, wait_seconds: float) -> tuple[float, list[dict[str, Any]]]:
+        """For how many seconds this worker has held its devices, and the events since the last call.
+
+        Waits for the first event up to `wait_seconds`.
+        """
         events: list[dict[str, Any]] = []
         try:
             events.append(self._events.get(timeout=wait_seconds))
             while True:
                 events.append(self._events.get_nowait())
         except Empty:
-            return events
+            return time.monotonic() - self._granted, events
 
     def close(self) -> None:
         """End the trainer process: it has nothing to do any more."""
-        if self._process is not None and self._process.poll() is None:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+        with self._lock:
+            if self._trainer is not None:
+                self._trainer.close()
 
-    def _spawn(self, directory: Path) -> subprocess.Popen[str]:
-        directory.mkdir(parents=True, exist_ok=True)
+
+class _Trainer:
+    """One life of the trainer process, and the run it is at. What it says carries the token of that run, whatever came after."""
+
+    def __init__(self, environment: Mapping[str, str], directory: str, events: SimpleQueue[dict[str, Any]]) -> None:
+        self._events, self._token, self._started = events, None, 0.0
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         receive, send = os.pipe()
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT.format(send=send)],
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-u", "-m", "orchestrator.cluster.host", str(send)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
             pass_fds=(send,),
-            env=os.environ | self._environment,
+            env=os.environ | environment,
+            cwd=directory if Path(directory).is_dir() else None,
             start_new_session=True,  # a Ctrl-C in the terminal is the scheduler's to handle
         )
         os.close(send)
-        threading.Thread(target=self._read, args=(process, receive), daemon=True).start()
-        return process
+        threading.Thread(target=self._read, args=(receive,), daemon=True).start()
 
-    def _read(self, process: subprocess.Popen[str], receive: int) -> None:
+    _token: str | None
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def take(self, order: Mapping[str, Any]) -> None:
+        """Give it a run. When it has died just now, the reader says so, under this run's token."""
+        self._token, self._started = order["token"], time.monotonic()
+        self.say({"run": dict(order)})
+
+    def say(self, command: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(command) + "\n")
+            self._process.stdin.flush()
+
+    def close(self) -> None:
+        """Let go of the leash, and wait for it to leave."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+    def _read(self, receive: int) -> None:
         with os.fdopen(receive) as pipe:
             for line in pipe:
-                event = json.loads(line)
-                ended = event["kind"] in ("ended", "raised")
-                self._put(event)
-                if ended:
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    break  # cut off in the middle: it died
+                event["wall_seconds"] = time.monotonic() - self._started
+                if event["kind"] in ("ended", "raised") and event["token"] == self._token:
                     self._token = None
-        code = process.wait()
+                self._events.put(event)
+        code = self._process.wait()
         if self._token is not None:
-            self._put({"kind": "died", "step": 0, "reason": _how(code)})
-            self._token = None
+            wall_seconds = time.monotonic() - self._started
+            self._events.put(
+                {"kind": "died", "step": 0, "reason": self._how(code), "token": self._token, "wall_seconds": wall_seconds}
+            )
 
-    def _put(self, event: dict[str, Any]) -> None:
-        self._events.put(event | {"token": self._token, "wall_seconds": time.monotonic() - self._started})
-
-
-_BOOT = "import os; os.dup2({send}, 3); from orchestrator.cluster.host import main; main()"
-
-
-def _how(code: int) -> str:
-    if code < 0:
-        return f"the trainer process was killed by {signal.Signals(-code).name}"
-    return f"the trainer process left with exit code {code}"
+    def _how(self, code: int) -> str:
+        if code < 0:
+            return f"the trainer process was killed by {signal.Signals(-code).name}"
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return f"the trainer process left with exit code {code}" + (f": {lines[-1][:_LAST_WORDS]}" if lines else "")

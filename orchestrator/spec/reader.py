@@ -72,6 +72,11 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     for name, field in spec.learning_rate.items():
         if name != "*" and name not in names:
             yield _unknown(document, ("learning_rate", name), "model", name, names)
+        at: tuple[str | int, ...] = ("learning_rate",) if name == "*" else ("learning_rate", name)
+        yield from (
+            document.fault((*at, "grid"), f"{rate:g} is given twice")
+            for rate in sorted({r for r in field.grid if field.grid.count(r) > 1})
+        )
         for epochs in field.epochs or ():
             if epochs not in spec.epochs:
                 yield document.fault(

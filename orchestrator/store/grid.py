@@ -16,10 +16,14 @@ from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Accepted", "accept", "known_runs"]
+__all__ = ["Accepted", "Waiting", "accept", "known_runs", "pause", "waiting_runs"]
 
 _AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
 """Statuses that submitting again puts back to pending. A diverged run would diverge again."""
+
+
+_HOW = ("config", "resources", "estimated_core_hours")
+"""How and where a run is done: what a file may change about a run that waits. The config's part of it is where its data lie."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,33 @@ class Accepted:
     waiting: list[str]
     again: list[str]
     done: list[str]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A pending run, as far as the order of runs needs it. `cost`: its training FLOPs."""
+
+    id: str
+    shape: str
+    cost: float
+    priority: int
+    resources: Mapping[str, Any]
+
+
+def waiting_runs(session: Session) -> list[Waiting]:
+    """Pending runs that at least one experiment still wants."""
+    wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
+    query = select(Run.id, Run.shape, Run.train_flops, Run.priority, Run.resources)
+    return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
+
+
+def pause(session: Session, experiment: str, *, reason: str) -> None:
+    """Put aside the pending runs that this experiment wants and no other does."""
+    links = select(ExperimentRun.run_id).join(ExperimentRun.experiment).where(ExperimentRun.removed_in.is_(None))
+    ours, theirs = links.where(Experiment.name == experiment), links.where(Experiment.name != experiment)
+    alone = (Run.status == RunStatus.PENDING) & Run.id.in_(ours) & Run.id.not_in(theirs)
+    for run in session.scalars(select(Run).where(alone)):
+        run.status, run.reason = RunStatus.PAUSED, reason
 
 
 def known_runs(session: Session, ids: Sequence[str]) -> dict[str, Run]:
@@ -91,7 +122,13 @@ def accept(
 
     ids = [row["id"] for row in runs]
     known = known_runs(session, ids)
-    session.add_all(Run(**row) for row in runs if row["id"] not in known)
+    for row in runs:
+        run = known.get(row["id"])
+        if run is None:
+            session.add(Run(**row))
+        elif run.status is RunStatus.PENDING or run.status in _AGAIN:
+            for name in _HOW:
+                setattr(run, name, row.get(name))
     session.flush()
     _link(session, experiment.id, ids, number)
     again = [run_id for run_id, run in known.items() if run.status in _AGAIN]

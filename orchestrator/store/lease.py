@@ -7,6 +7,7 @@ import socket
 from datetime import datetime, timedelta
 
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from orchestrator.store.models import Lease, now
@@ -21,14 +22,20 @@ _NAME = "scheduler"
 
 def take(session: Session, holder: str) -> bool:
     """Take the lease if nobody holds it, its time is up, or its holder was a process of this machine that is gone."""
+    ours = {"holder": holder, "host": socket.gethostname(), "pid": os.getpid(), "acquired_at": now(), "expires_at": _later()}
     lease = session.get(Lease, _NAME)
-    if lease is not None and lease.holder != holder and lease.expires_at > now() and not _is_gone(lease):
+    if lease is None:
+        try:
+            with session.begin_nested():
+                session.add(Lease(name=_NAME, **ours))
+        except IntegrityError:  # somebody else was first
+            return False
+        return True
+    if lease.holder != holder and lease.expires_at > now() and not _is_gone(lease):
         return False
-    if lease is not None:
-        session.delete(lease)
-        session.flush()
-    session.add(Lease(name=_NAME, holder=holder, host=socket.gethostname(), pid=os.getpid(), expires_at=_later()))
-    return True
+    as_seen = (Lease.name == _NAME) & (Lease.holder == lease.holder) & (Lease.expires_at == lease.expires_at)
+    taken = session.execute(update(Lease).where(as_seen).values(**ours))
+    return taken.rowcount == 1  # type: ignore[attr-defined]
 
 
 def renew(session: Session, holder: str) -> bool:

@@ -132,6 +132,7 @@ def record(
     token: str,
     *,
     step: int | None = None,
+    first_step: int | None = None,
     train_loss: float | None = None,
     place: Mapping[str, Any] | None = None,
     metrics: Iterable[tuple[int, str, float | None]] = (),
@@ -141,6 +142,8 @@ def record(
     """Write down how an attempt is getting on. False (and nothing written) when its token is no longer the run's.
 
     Args:
+        first_step: where it really started. Below the granted step when the checkpoint there was damaged or gone: then steps of
+            earlier attempts are done again, and no longer count as useful.
         place: host, device, devices, threads, code_version, jaxlib_version.
         metrics: (step, name, value) rows; the same row again is the same row.
         evaluations: rows with step, split, loss, top1, top5, examples, seconds.
@@ -155,17 +158,34 @@ def record(
     attempt.heartbeat_at = now()
     for name, value in (place or {}).items():
         setattr(attempt, name, value)
+    if first_step is not None and first_step < attempt.first_step:
+        attempt.first_step = first_step
+        _redo(session, run, attempt, from_step=first_step)
     if step is not None:
         run.step = attempt.last_step = step
     if train_loss is not None:
         run.train_loss = train_loss
     if checkpoint_step is not None:
         run.resume_attempt, run.resume_step = attempt.number, checkpoint_step
+        attempt.checkpoint_step = checkpoint_step
     for at, name, value in metrics:
         session.merge(Metric(run_id=run.id, step=at, name=name, value=value))
     for row in evaluations:
         session.merge(Evaluation(run_id=run.id, **row))
     return True
+
+
+def _redo(session: Session, run: Run, attempt: Attempt, *, from_step: int) -> None:
+    """Steps from `from_step` on that earlier attempts had saved are done again: move their seconds, by share of steps, to redone."""
+    earlier = select(Attempt).where(Attempt.run_id == run.id, Attempt.number < attempt.number, Attempt.checkpoint_step > from_step)
+    for other in session.scalars(earlier):
+        assert other.checkpoint_step is not None
+        surviving = max(0, from_step - other.first_step) / max(1, other.checkpoint_step - other.first_step)
+        lost = other.useful_seconds * (1.0 - surviving)
+        other.useful_seconds -= lost
+        other.redone_seconds += lost
+        other.checkpoint_step = max(from_step, other.first_step)
+        run.core_hours -= core_hours(other.cores, lost)
 
 
 def heartbeat(session: Session, tokens: Iterable[str]) -> None:
@@ -211,7 +231,8 @@ def end_attempt(
         if run.failures >= MAX_FAILURES:
             run.status, run.reason = RunStatus.FAILED, f"{run.failures} attempts ended like this: {reason}"
     for name, value in (result or {}).items():
-        setattr(run, name, value)
+        if value is not None:  # an attempt that resumed at the last step has no training loss of its own
+            setattr(run, name, value)
     if attempt.code_version:
         run.code_version = attempt.code_version
     if run.status.is_final:

@@ -221,7 +221,6 @@ class Allocation(Base):
     shape: Mapped[str] = mapped_column(String(16))
     accelerator: Mapped[str] = mapped_column(String(40))
     cores: Mapped[int]
-    host: Mapped[str | None] = mapped_column(String(200))
     started_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
     held_seconds: Mapped[float | None]
@@ -257,6 +256,8 @@ class Attempt(Base):
     ended_at: Mapped[datetime | None]
     first_step: Mapped[int] = mapped_column(BigInteger, default=0)
     last_step: Mapped[int | None] = mapped_column(BigInteger)
+    checkpoint_step: Mapped[int | None] = mapped_column(BigInteger)
+    """Its last committed checkpoint; steps from `first_step` to here survive."""
     outcome: Mapped[AttemptOutcome | None] = mapped_column(Named(AttemptOutcome))
     reason: Mapped[str] = mapped_column(Text, default="")
 

@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import URL, Connection, Engine, inspect
 from sqlalchemy.exc import DatabaseError
 
 from orchestrator.store.engine import sqlite_path
@@ -25,6 +25,11 @@ def migrate(engine: Engine) -> None:
     """Create or upgrade the tables. Raises `StoreTooNew` before anything is touched."""
     with _readable(engine.url), engine.connect() as connection:
         found = _refuse_newer(connection, engine.url)
+        if found is None and (tables := inspect(connection).get_table_names()):
+            raise StoreError(
+                f"{_name(engine.url)} is a database of something else (it has a table {tables[0]!r})",
+                hint="name another one with --db or SCALING_DB; nothing was changed",
+            )
     head = head_revision()
     if found == head:
         return

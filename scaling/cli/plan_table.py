@@ -13,7 +13,7 @@ __all__ = ["payload", "rows", "show"]
 
 
 def rows(plan: Plan, states: dict[str, str] | None) -> list[dict[str, Any]]:
-    """A row a cell: its runs summed, its learning rates and seeds counted."""
+    """A row a cell. FLOPs, core-hours and wall time are those of one of its `runs` runs."""
     cells: dict[tuple[str, str, float], list[PlannedRun]] = {}
     for run in plan.runs:
         config = run.config

@@ -86,7 +86,7 @@ def _confirm(plan: Plan, states: dict[str, str], yes: bool) -> None:
     from scaling.errors import UsageError
 
     limit = plan.spec.confirm_above
-    ahead = sum(run.estimated_core_hours for run in plan.runs if states[run.id] != "finished")
+    ahead = sum(run.estimated_core_hours for run in plan.runs if states[run.id] not in ("finished", "diverged", "stopped"))
     if limit is None or ahead <= limit.core_hours or yes:
         return
     question = f"this is estimated at {ahead:,.3g} core-hours, above confirm_above ({limit.core_hours:g}). Go on?"
@@ -102,7 +102,7 @@ def _run(store: Store, plan: Plan, *, address: str, home: Path, checkpoint_secon
 
     stop = _stop_on_signals()
     with live_progress(plan.spec.name) as show:
-        done = see_through(
+        ended = see_through(
             store,
             plan.spec.name,
             address=address,
@@ -111,8 +111,11 @@ def _run(store: Store, plan: Plan, *, address: str, home: Path, checkpoint_secon
             should_stop=stop.is_set,
             on_progress=show,
         )
-    if not done:
+    if ended == "paused":
         messages().print(f"paused; `scaling submit {plan.document.file}` goes on from here", highlight=False)
+    elif ended == "left":
+        messages().print("another scheduler works on; `scaling status` shows how it stands", highlight=False)
+    if ended != "done":
         raise typer.Exit(130)
 
 

@@ -1,13 +1,15 @@
 """The store: migrations, refusals, one writer, and the ledger's compare-and-set."""
 
+import shutil
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from orchestrator.store import Store, lease, ledger, open_readonly, queries, schema
+from orchestrator.store import Store, grid, lease, ledger, open_readonly, queries, schema
 from orchestrator.store.grid import accept
 from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Allocation, Attempt, Base, Run
@@ -82,11 +84,39 @@ def test_a_newer_database_is_refused_untouched(store, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_a_migration_copies_the_file_first(store, tmp_path):
-    with store._writer.begin() as connection:
-        connection.exec_driver_sql("CREATE TABLE keepsake (x)")
-    schema._back_up(tmp_path / "scaling.db", tmp_path / "copy.db")
-    assert sqlite3.connect(tmp_path / "copy.db").execute("SELECT count(*) FROM keepsake").fetchone() == (0,)
+def test_a_migration_copies_the_file_first(store, tmp_path, monkeypatch):
+    """Through a real migration more: the store is one revision behind a version that adds a table."""
+    accepted(store, a_run())
+    store.close()
+    later = tmp_path / "migrations"
+    shutil.copytree(Path(schema.__file__).parent / "migrations", later)
+    (later / "versions" / "0002_more.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '0002', '0001'\n"
+        "def upgrade():\n    op.create_table('more', sa.Column('x', sa.Integer))\n"
+    )
+    configure = schema._config
+
+    def with_one_more():
+        config = configure()
+        config.set_main_option("script_location", str(later))
+        return config
+
+    monkeypatch.setattr(schema, "_config", with_one_more)
+    with Store.open(store.name) as upgraded, upgraded.read() as session:
+        assert session.get(Run, "a" * 16) is not None
+        assert session.execute(sa.text("SELECT count(*) FROM more")).scalar() == 0
+    with sqlite3.connect(tmp_path / "scaling.db.before-0002") as copy:
+        assert copy.execute("SELECT id FROM runs").fetchall() == [("a" * 16,)]
+        assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path):
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE keepsakes (x)")
+    with pytest.raises(StoreError, match="it has a table 'keepsakes'"):
+        Store.open(str(tmp_path / "other.db"))
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        assert other.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
 
 
 def test_what_is_not_a_store(tmp_path):
@@ -241,6 +271,50 @@ def test_a_zombie_changes_nothing(store):
     with store.read() as session:
         run = session.get(Run, "a" * 16)
         assert (run.status, run.val_loss, run.core_hours, run.resume_step) == (RunStatus.RUNNING, None, 0, 40)
+
+
+def test_steps_that_are_done_again_stop_counting_as_useful(store):
+    """The checkpoint at step 80 turned out damaged, the one before it is at 20: 60 of 80 steps of the first attempt are redone."""
+    accepted(store, a_run())
+    first = granted(store)
+    with store.write() as session:
+        ledger.record(session, first.token, step=80, checkpoint_step=80)
+        charge = Charge(useful=160, startup=10)
+        ledger.end_attempt(session, first.token, outcome=AttemptOutcome.INTERRUPTED, reason="", charge=charge, last_step=80)
+    second = granted(store)
+    with store.write() as session:
+        ledger.record(session, second.token, first_step=20)
+        ledger.end_attempt(
+            session, second.token, outcome=AttemptOutcome.FINISHED, reason="", charge=Charge(useful=160), last_step=100
+        )
+    with store.read() as session:
+        run = session.get(Run, "a" * 16)
+        attempts = run.attempts
+        assert [(attempt.first_step, attempt.useful_seconds, attempt.redone_seconds) for attempt in attempts] == [
+            (0, 40, 120),
+            (20, 160, 0),
+        ]
+        assert run.core_hours == pytest.approx(2 * 200 / 3600)
+        assert run.allocated_core_hours == pytest.approx(2 * 330 / 3600)
+
+
+def test_a_run_that_waits_takes_new_resources_and_places_from_the_file(store):
+    accepted(store, a_run(resources={"accelerator": "cpu", "chips": 4096}))
+    accepted(store, a_run(resources={"accelerator": "cpu", "chips": 1}))
+    with store.read() as session:
+        assert session.get(Run, "a" * 16).resources["chips"] == 1
+
+
+def test_only_wanted_runs_wait_and_a_pause_spares_what_another_experiment_wants(store):
+    accepted(store, a_run(), a_run("b" * 16), a_run("c" * 16), name="one")
+    accepted(store, a_run("b" * 16), name="two")
+    accepted(store, a_run(), a_run("b" * 16), name="one")
+    with store.write() as session:
+        assert sorted(run.id[0] for run in grid.waiting_runs(session)) == ["a", "b"]
+        grid.pause(session, "one", reason="why")
+    with store.read() as session:
+        statuses = {row["id"][0]: row["status"] for row in queries.runs(session)}
+    assert statuses == {"a": "paused", "b": "pending", "c": "pending"}
 
 
 def test_a_run_is_granted_once(store):

@@ -40,6 +40,8 @@ def test_digits_are_real_and_split_once_for_all():
     assert digits.card == data.card("digits", {})
     with pytest.raises(UsageError, match="1797 images"):
         data.card("digits", {"validation_examples": 1797})
+    with pytest.raises(UsageError, match="450"):
+        data.card("digits", {"validation_examples": 450.5})
 
 
 def test_idx_files_plain_and_gzipped_are_one_data_set(idx_folder, tmp_path_factory):
@@ -72,7 +74,7 @@ def test_idx_files_that_are_damaged_missing_or_something_else(idx_folder):
 def test_a_declared_data_set_can_be_planned_not_trained():
     declared = {
         "title": "JFT-4B",
-        "train_examples": 4e9,
+        "train_examples": 4_000_000_000,
         "validation_examples": 130_000,
         "num_classes": 30_000,
         "image_shape": [224, 224, 3],
@@ -82,6 +84,9 @@ def test_a_declared_data_set_can_be_planned_not_trained():
     assert (card.name, card.train_examples, card.image_shape) == ("JFT-4B", 4_000_000_000, (224, 224, 3))
     with pytest.raises(DataNotFound, match="only declared"):
         data.load("declared", declared)
+    for key, wrong in (("image_shape", 32), ("train_examples", "many"), ("num_classes", 0)):
+        with pytest.raises(UsageError, match=key):
+            data.card("declared", declared | {key: wrong})
     with pytest.raises(UsageError, match="needs num_classes"):
         data.card("declared", {key: value for key, value in declared.items() if key != "num_classes"})
 

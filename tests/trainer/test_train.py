@@ -118,10 +118,42 @@ def test_padding_does_not_count(tmp_path):
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_label_smoothing_changes_training_not_the_validation_loss(tmp_path):
-    config = make_config(label_smoothing=0.1, schedule=ScheduleConfig(epochs=0.1))
-    assert train(config, directory=tmp_path).outcome is AttemptOutcome.FINISHED
-    assert config.shape_id() != make_config().shape_id()
+def test_label_smoothing_changes_the_training_loss_and_not_the_validation_loss():
+    plain, smooth = (program_for(make_config(label_smoothing=smoothing)) for smoothing in (0.0, 0.1))
+    state = plain.initial_state(make_config())
+    images, labels = data.load("digits", {}).train.gather(np.arange(64))
+    log_p = np.asarray(jax.nn.log_softmax(plain.module.apply({"params": state.params}, images)), np.float64)
+    targets = 0.9 * np.eye(10)[labels] + 0.01
+    ones, scalars = np.ones(64, np.float32), (np.float32(0), np.uint32(0), np.uint32(0))
+    _, loss = smooth.train_step(smooth.initial_state(make_config()), images, labels, ones, *scalars)
+    assert float(loss) == pytest.approx(-(targets * log_p).sum(1).mean(), rel=1e-5)
+    padded = [np.resize(part, (smooth.eval_batch, *part.shape[1:])) for part in (images, labels)]
+    weights = np.zeros(smooth.eval_batch, np.float32)
+    weights[:64] = 1
+    sums = smooth.eval_step(state.params, *padded, weights)
+    assert float(sums.loss) / 64 == pytest.approx(-log_p[np.arange(64), labels].mean(), rel=1e-5)
+
+
+def test_resuming_at_the_last_step_only_evaluates(whole, tmp_path):
+    result, directory, _ = whole
+    again = train(make_config(), directory=tmp_path, resume_from={"directory": str(directory), "step": result.last_step})
+    assert (again.first_step, again.last_step, again.val_loss) == (result.last_step, result.last_step, result.val_loss)
+
+
+def test_a_checkpoint_that_is_gone_is_a_fresh_start_that_says_so(whole, tmp_path):
+    events = []
+    resume = {"directory": str(tmp_path / "nowhere"), "step": 9}
+    again = train(make_config(), directory=tmp_path / "2", resume_from=resume, on_event=events.append)
+    assert (again.first_step, again.val_loss) == (0, whole[0].val_loss)
+    assert next(event["step"] for event in events if event["kind"] == "started") == 0
+
+
+def test_other_data_than_the_run_was_planned_with_is_refused(tmp_path):
+    import dataclasses
+
+    card = dataclasses.replace(data.card("digits", {}), fingerprint="f" * 16)
+    with pytest.raises(DataError, match="the run is of ffff"):
+        train(make_config(data=DataConfig("digits", card)), directory=tmp_path)
 
 
 def test_an_optimizer_that_does_not_exist(tmp_path):

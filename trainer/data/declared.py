@@ -33,14 +33,20 @@ def card(options: Mapping[str, Any]) -> DataCard:
             f"a declared data set needs {', '.join(missing)}", hint="; ".join(f"{key}: {text}" for key, text in OPTIONS.items())
         )
     declared = {key: options[key] for key in OPTIONS}
-    height, width, channels = options["image_shape"]
+    for key in ("train_examples", "validation_examples", "num_classes"):
+        if not isinstance(options[key], int) or options[key] < 1:
+            raise UsageError(f"{key}: {options[key]!r} is not a whole number above 0", hint=OPTIONS[key])
+    shape = options["image_shape"]
+    if not isinstance(shape, (list, tuple)) or len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
+        raise UsageError(f"image_shape: {shape!r} is not three whole numbers", hint=OPTIONS["image_shape"])
+    height, width, channels = shape
     return DataCard(
         name=options["title"],
         fingerprint="declared-" + hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:7],
         num_classes=options["num_classes"],
         image_shape=(height, width, channels),
-        train_examples=int(options["train_examples"]),
-        validation_examples=int(options["validation_examples"]),
+        train_examples=options["train_examples"],
+        validation_examples=options["validation_examples"],
         provisional=True,
     )
 

@@ -27,8 +27,10 @@ def card(options: Mapping[str, Any]) -> DataCard:
     """Describe the data set; needs no path."""
     images, labels = _arrays()
     held_out = options.get("validation_examples", 450)
-    if not 1 <= held_out < len(labels):
-        raise UsageError(f"validation_examples: {held_out} of {len(labels)} images", hint=f"1 … {len(labels) - 1}")
+    if not isinstance(held_out, int) or not 1 <= held_out < len(labels):
+        raise UsageError(
+            f"validation_examples: {held_out!r} of {len(labels)} images", hint=f"a whole number, 1 … {len(labels) - 1}"
+        )
     return DataCard("digits", fingerprint_arrays(images, labels), 10, (8, 8, 1), len(labels) - held_out, held_out)
 
 
