@@ -124,7 +124,7 @@ def _planned(config: TrainConfig, resources: ResourcesField) -> PlannedRun:
     order = data.Order(card.train_examples, config.schedule.epochs, config.batch_size, config.seed)
     macs = family.macs(config.model.name, config.model.options, num_classes=card.num_classes, image_shape=card.image_shape)
     train_flops = 6.0 * macs * order.total
-    seconds = train_flops / (resources.core_count * resources.kind.peak_flops_per_core * resources.mfu)
+    seconds = train_flops / (resources.core_count * resources.kind.peak_flops_per_core * resources.assumed_mfu)
     return PlannedRun(
         config=config,
         params=family.params(config.model.name, config.model.options, num_classes=card.num_classes, channels=card.image_shape[2]),

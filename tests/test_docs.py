@@ -71,7 +71,7 @@ def test_help_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["experiments.yaml", "experiments/jft4b.yaml"])
+@pytest.mark.parametrize("name", ["experiments.yaml", "experiments/fashion_mnist.yaml", "experiments/jft4b.yaml"])
 def test_files_that_ship_are_valid(name):
     plan = make_plan(*read_spec(ROOT / name))
     assert plan.runs

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
@@ -86,16 +87,19 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
             os.dup2(log.fileno(), 2)
         _train(order, stop, emit)
     except BaseException as error:  # noqa: BLE001 - the edge of the process: it must say how it ended
-        traceback.print_exc()
         raised = {"kind": "raised", "step": 0, "reason": _reason(error), "out_of_memory": _is_out_of_memory(error)}
         try:
             emit(raised)
         except OSError:  # the disk is full: the spool cannot take it, the pipe can
-            spool = None
+            full, spool = spool, None
             emit(raised)
+            spool = full
+        with suppress(OSError):
+            traceback.print_exc()
     finally:
         if spool is not None:
-            spool.close()
+            with suppress(OSError):
+                spool.close()
 
 
 def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:

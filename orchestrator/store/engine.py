@@ -66,7 +66,10 @@ def read_engine(url: URL) -> Engine:
 def _engine(url: URL, *, begin: str, query_only: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
         options = {"postgresql_readonly": True} if query_only and url.get_backend_name() == "postgresql" else {}
-        return create_engine(url, execution_options=options)
+        try:
+            return create_engine(url, execution_options=options)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"{url.drivername} needs the package {error.name!r}", hint=f"pip install {error.name}") from error
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")

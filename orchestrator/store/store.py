@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from orchestrator.store import queries, schema
@@ -75,8 +75,13 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A consistent view; cannot write."""
-        with Session(self._reader) as session, session.begin():
-            yield session
+        try:
+            with Session(self._reader) as session, session.begin():
+                yield session
+        except DatabaseError as error:
+            raise StoreError(
+                f"the store {self.name} cannot be read: {error.orig}", hint="is it whole, and written by this version of scaling?"
+            ) from error
 
     def runs_frame(self, experiment: str | None = None) -> pd.DataFrame:
         """All runs (of an experiment) as the table that `analysis` takes: the columns of `scaling.columns.RUN_COLUMNS`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -42,15 +43,20 @@ def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; a dash for nothing."""
-    return "–" if value is None else f"{value:.4g}"
+    """Four significant digits, trailing zeros kept, so that columns of them compare; a dash for nothing."""
+    return "–" if value is None else _significant(value, 4)
 
 
 def core_hours(value: float | None) -> str:
-    """Core-hours at a readable precision, from a laptop's seconds to a pod's months."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.1 else f"{value:.5f}"
+    """Core-hours at three significant digits, from a laptop's seconds to a pod's months."""
+    return "–" if value is None else f"{value:,.0f}" if value >= 100 else _significant(value, 3)
+
+
+def _significant(value: float, digits: int) -> str:
+    """Fixed notation: `0.0000736`, not `7.36e-05`, so that a column keeps its decimal point."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
 
 
 def flops(value: float) -> str:

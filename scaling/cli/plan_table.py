@@ -82,7 +82,7 @@ def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None
     unit = "core" if resources.accelerator == "cpu" else "chip"
     out.print(
         f"{len(plan.runs)} runs, {core_hours(plan.estimated_core_hours)} core-hours in all: FLOPs, core-hours and wall time are a run's, estimated at "
-        f"{resources.mfu:.3g} of the peak of {resources.chip_count} {resources.accelerator} {unit}{'s' if resources.chip_count > 1 else ''} "
+        f"{resources.assumed_mfu:.3g} of the peak of {resources.chip_count} {resources.accelerator} {unit}{'s' if resources.chip_count > 1 else ''} "
         f"({resources.core_count} core{'s' if resources.core_count > 1 else ''})",
         highlight=False,
     )

@@ -84,7 +84,7 @@ def _panel(name: str, progress: Progress, elapsed: float) -> Group:
     running = Table.grid(padding=(0, 2))
     for log in progress.running:
         config = log.grant.config
-        share = f"{log.step:,}/{log.steps:,}" if log.steps else "compiling"
+        share = f"{log.step:,}/{log.steps:,}" if log.steps else "starting"
         loss = "" if log.train_loss is None else f"train loss {log.train_loss:.3f}"
         running.add_row(
             "  ",

@@ -10,7 +10,13 @@ from scaling.cli.options import AsCsv, AsJson, Db, Experiment
 
 __all__ = ["EXAMPLES", "runs_command"]
 
-EXAMPLES = "Examples:  scaling runs --status failed  ·  scaling runs 3fa9  ·  scaling runs --csv > runs.csv"
+EXAMPLES = """
+scaling runs --status failed --status diverged  # what went wrong, with the reasons
+
+scaling runs 3fa9                               # one run with its attempts
+
+scaling runs --csv > runs.csv
+"""
 
 _COLUMNS = ("id", "model", "epochs", "learning_rate", "seed", "status", "core_hours", "val_loss", "val_top1")
 
@@ -27,10 +33,15 @@ def runs_command(
 ) -> None:
     """List runs with their cost and result, or show one run with its attempts."""
     from orchestrator.store import open_readonly, queries
+    from scaling.cli.runs_input import refuse_both
+    from scaling.errors import UsageError
     from orchestrator.store.payloads import run_payload, runs_payload
     from scaling.cli.output import print_csv, print_json
     from scaling.columns import RUN_COLUMNS
 
+    refuse_both(as_json, as_csv)
+    if run is not None and as_csv:
+        raise UsageError("--csv is for the table of runs, not for one run", hint="--json prints one run whole")
     store = open_readonly(db)
     with store.read() as session:
         if run is not None:
@@ -65,6 +76,9 @@ def _show_table(rows: list[dict]) -> None:
             core_hours(row["core_hours"]), number(row["val_loss"]), number(row["val_top1"]),
         )  # fmt: skip
     out = console()
+    if not rows:
+        out.print("no runs match")
+        return
     out.print(table)
     for row in rows:
         if row["reason"]:

@@ -6,7 +6,11 @@ from scaling.cli.options import AsJson, Db
 
 __all__ = ["EXAMPLES", "status_command"]
 
-EXAMPLES = "Examples:  scaling status  ·  scaling status --json"
+EXAMPLES = """
+scaling status
+
+scaling status --json  # the same for a script
+"""
 
 
 def status_command(db: Db = "scaling.db", as_json: AsJson = False) -> None:

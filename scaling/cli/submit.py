@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["EXAMPLES", "submit_command"]
 
-EXAMPLES = (
-    "Examples:  scaling submit experiments.yaml  ·  scaling submit experiments/jft4b.yaml --dry-run  ·  "
-    "scaling submit experiments.yaml --address 10.0.0.2:6379"
-)
+EXAMPLES = """
+scaling submit experiments.yaml
+
+scaling submit experiments/jft4b.yaml --dry-run                # what it would cost
+
+scaling submit experiments.yaml --address 10.0.0.2:6379 --yes  # on a Ray cluster, without asking
+"""
 
 
 def submit_command(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
 
 from orchestrator.store import Store, grid, lease, ledger, open_readonly, queries, schema
 from orchestrator.store.grid import accept
@@ -68,7 +67,7 @@ def test_sqlite_is_in_wal_mode_and_readers_cannot_write(store):
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
-    with pytest.raises(OperationalError, match="readonly"), store.read() as session:
+    with pytest.raises(StoreError, match="cannot be read: attempt to write a readonly"), store.read() as session:
         session.execute(sa.insert(Run).values(**a_run()))
     with pytest.raises(StoreError, match="opened for reading"), open_readonly(store.name).write():
         pass
@@ -128,6 +127,8 @@ def test_what_is_not_a_store(tmp_path):
     assert not (tmp_path / "none.db").exists()
     with pytest.raises(UsageError, match="not a database URL"):
         Store.open("://")
+    with pytest.raises(UsageError, match="needs the package 'asyncmy'"):
+        Store.open("mysql+asyncmy://there/db")
     with pytest.raises(UsageError, match="no driver"):
         Store.open("nonsense://there")
 
