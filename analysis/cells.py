@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.selection import Excluded
+from scaling.errors import UsageError
 
-__all__ = ["CELL", "assign_cells", "best_learning_rates"]
+__all__ = ["CELL", "assign_cells", "best_learning_rates", "refuse_mixed_studies"]
 
 CELL = ("family", "model", "epochs")
 """The columns that name a cell."""
@@ -27,6 +28,27 @@ def assign_cells(runs: pd.DataFrame, by: Sequence[str], x: str) -> pd.Series:
     if not present:
         return pd.Series(np.arange(len(runs)), index=runs.index)
     return runs.groupby(list(dict.fromkeys(present)), dropna=False, sort=True).ngroup()
+
+
+def refuse_mixed_studies(runs: pd.DataFrame) -> None:
+    """Raises `UsageError` when one seed of a cell has several runs at one learning rate.
+
+    They differ in what no column here tells apart (batch size, optimiser, split …), so a mean over them would be of no study.
+    `runs` has a column `cell` and each id once. A table without `seed` cannot be judged and passes.
+    """
+    if "seed" not in runs:
+        return
+    key = [name for name in ("cell", "learning_rate", "seed") if name in runs]
+    again = runs[runs.duplicated(key, keep=False) & runs["seed"].notna()]
+    if again.empty:
+        return
+    _, same = next(iter(again.groupby(key, dropna=False)))
+    which = ", ".join(f"{name} {same[name].iloc[0]}" for name in ("model", "epochs", "learning_rate", "seed") if name in same)
+    raise UsageError(
+        f"the runs are of several studies ({which}: {', '.join(same['id'])}): batch size, optimiser or split differ, so their losses "
+        "do not compare",
+        hint="choose one experiment: --experiment NAME, or filter the table",
+    )
 
 
 def best_learning_rates(runs: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:

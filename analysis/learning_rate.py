@@ -13,7 +13,7 @@ from analysis.fitting.estimate import Precision
 from analysis.fitting.shared_parabola import SharedParabola, shared_parabola
 from analysis.learning_rate_grids import Grids, learning_rate_grids
 from analysis.numbers import finite, records, significant, with_interval
-from analysis.selection import Excluded, excluded_payload
+from analysis.selection import Excluded, excluded_payload, excluded_words
 from scaling.errors import DataError, UnknownName
 from scaling.outcomes import FitStatus
 
@@ -33,7 +33,7 @@ class LearningRateTrend:
         mean over seeds), `rates` (how many were tried) and `at_edge`: `lowest` or `highest` where the best of the grid is its last,
         so that the optimum may lie beyond it; a diverged run at a higher rate closes that side.
     points: the runs used, with `excess`: metric over their cell's fitted minimum, less 1, and `doublings`: log2 of rate over optimum.
-    residual_std: of the log of the metric about the parabolas, so a share of the metric.
+    residual_std: of the log of the metric about the parabolas, so one of them is a factor of exp(residual_std).
     """
 
     metric: str
@@ -86,11 +86,11 @@ class LearningRateTrend:
             lines.append(
                 f"  {row['model']} at {row['epochs']:g} epochs: best at the {row['at_edge']} rate tried, {row['best_tried']:g}"
             )
-        lines.append(f"  {self.runs_used} runs in {len(self.optima)} cells used, {len(self.excluded)} left out")
+        lines.append(f"  {self.runs_used} runs in {len(self.optima)} cells used, {excluded_words(self.excluded)}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """The trend as JSON holds it, without `schema_version`: see `analysis.payloads`."""
+        """The trend as JSON holds it, without `schema_version`: see `analysis.payloads`. `residual_std` is in log units."""
         return {
             "metric": self.metric,
             "formula": FORMULA,
@@ -120,8 +120,11 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
     κ and s are shared by all cells and c by the cells of a model, so that a few cells with three rates each already say something
     about s. Multiplied out, the model is linear in κ, κ·log c, κ·s and a constant for each cell: one linear least squares gives the
     global optimum. The parabola is of the metric's log: a wrong rate costs a share of the loss, so that one κ can serve a cell
-    whose loss is 1 and one whose loss is 0.05. s, c and the optima are ratios of coefficients; their intervals are Fieller's, with t quantiles of n − coefficients degrees of freedom. They take runs
-    as independent and the parabola as true: near the optimum it is, rates far from it bend it.
+    whose loss is 1 and one whose loss is 0.05.
+
+    s, c and the optima are ratios of coefficients; their intervals are Fieller's, with t quantiles of n − coefficients degrees of
+    freedom. They take runs as independent, but the seeds of a cell share its misfit, so they are somewhat too narrow. They take the
+    parabola as true: near the optimum it is, rates far from it bend it.
 
     Diverged runs say "too high": they are listed in `excluded`, and close the upper side of their cell's grid.
 
@@ -133,6 +136,7 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
     Raises:
         TooFewPoints: fewer than two epoch budgets with three finished learning rates; says how many more.
         DataError: the parabola opens downwards, so there is no optimum inside the grids.
+        UsageError: no such column, or runs of several studies: see `analysis.frontier`.
     """
     grids = learning_rate_grids(runs, metric)
     parabola = _fit(grids, metric, level)

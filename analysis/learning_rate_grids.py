@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.cells import CELL, assign_cells
+from analysis.cells import CELL, assign_cells, refuse_mixed_studies
 from analysis.selection import Excluded, usable_runs
 from scaling.errors import TooFewPoints, UsageError, nearest
 from scaling.outcomes import RunStatus
@@ -35,6 +35,7 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
             raise UsageError(f"a learning-rate trend needs a column {name}{guess}", hint=f"name it with --map {name}=theirs")
     usable = usable_runs(runs, metric=metric, x="learning_rate")
     tried = usable.runs.assign(cell=assign_cells(usable.runs, CELL, "epochs"))
+    refuse_mixed_studies(tried)
     rates = tried.groupby("cell")["learning_rate"].transform("nunique")
     few = rates < LEAST_RATES
     too_few = tuple(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.cells import CELL, assign_cells, best_learning_rates
+from analysis.cells import CELL, assign_cells, best_learning_rates, refuse_mixed_studies
 from analysis.numbers import records
 from analysis.selection import Excluded, excluded_payload, usable_runs
 from scaling.errors import TooFewPoints
@@ -82,13 +82,14 @@ def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hou
 
     Args:
         runs: one row a run, columns as in `scaling.columns`. Needs `metric` and `x`; uses `family`, `model`, `epochs`,
-            `learning_rate`, `params`, `status`, `accelerator` and `dataset` where they are there.
+            `learning_rate`, `seed`, `params`, `status`, `accelerator` and `dataset` where they are there.
         metric: what should be low, in its own unit (`val_loss`: nats).
         x: what it costs (`core_hours`, `train_flops`, …).
         clusters: the columns that name a cell.
 
     Raises:
-        TooFewPoints: no run is usable; and what `usable_runs` raises.
+        TooFewPoints: no run is usable.
+        UsageError: the runs are of several studies, see `refuse_mixed_studies`; and what `usable_runs` raises.
     """
     usable = usable_runs(runs, metric=metric, x=x)
     if usable.runs.empty:
@@ -99,6 +100,7 @@ def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hou
             hint="`scaling status` shows what is still running; `scaling submit experiments.yaml` trains a grid",
         )
     table = usable.runs.assign(cell=assign_cells(usable.runs, clusters, x))
+    refuse_mixed_studies(table)
     kept, not_best = best_learning_rates(table, metric)
     points = _points(kept, metric, x)
     return Frontier(metric, x, points, kept.reset_index(drop=True), usable.excluded + not_best)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from scaling.columns import COLUMNS
 from scaling.errors import DataError, UnknownName, UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Excluded", "Usable", "excluded_payload", "usable_runs"]
-
+__all__ = ["Excluded", "Usable", "excluded_payload", "excluded_words", "usable_runs"]
 
 _FINAL = frozenset(str(status) for status in RunStatus if status.is_final)
 
@@ -34,9 +35,17 @@ class Usable:
     excluded: tuple[Excluded, ...]
 
 
-def excluded_payload(excluded: Iterable[Excluded]) -> list[dict[str, str]]:
+def excluded_payload(excluded: Sequence[Excluded]) -> list[dict[str, str]]:
     """`[{"id", "reason"}]`, as every payload lists what was left out."""
     return [{"id": entry.id, "reason": entry.reason} for entry in excluded]
+
+
+def excluded_words(excluded: Sequence[Excluded]) -> str:
+    """`3 left out: 2 diverged, 1 no val_loss`."""
+    if not excluded:
+        return "none left out"
+    counts = Counter(entry.kind for entry in excluded)
+    return f"{len(excluded)} left out: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
 
 
 def usable_runs(runs: pd.DataFrame, *, metric: str, x: str) -> Usable:
@@ -92,15 +101,15 @@ def _with_names(runs: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
         table[name] = table[name].fillna("").astype(str) if name in table else ""
     share = metric.removesuffix("_error")
     if metric not in table and share in table and share != metric:
-        table[metric] = 1.0 - _as_numbers(table, share)
+        table[metric] = 1.0 - _as_numbers(table, share, "--metric")
     if metric in ("val_top1", "val_top5"):
         raise UsageError(f"{metric} is better when higher; the laws are of what falls", hint=f"use --metric {metric}_error")
-    for name in (metric, x):
-        table[name] = _as_numbers(table, name)
+    for name, option in ((metric, "--metric"), (x, "--x")):
+        table[name] = _as_numbers(table, name, option)
     return table
 
 
-def _as_numbers(table: pd.DataFrame, name: str) -> pd.Series:
+def _as_numbers(table: pd.DataFrame, name: str, option: str) -> pd.Series:
     if name not in table:
         numeric = [str(column) for column in table.columns if pd.api.types.is_numeric_dtype(table[column])]
         known = [column for column in numeric if column not in ("seed", "attempts")]
@@ -108,7 +117,8 @@ def _as_numbers(table: pd.DataFrame, name: str) -> pd.Series:
             raise DataError(
                 f"the table has no column {name}, nor any other of numbers", hint="one run a row, below the column names"
             )
-        raise UnknownName("column", name, known, hint=f"number columns of this table: {', '.join(known)}; rename one with --map")
+        rename = "" if set(COLUMNS) <= set(table) else f", or rename one: --map {name}=THEIRS"  # nothing to rename in the store's
+        raise UnknownName("column", name, known, hint=f"choose a number column: {option} {'|'.join(known)}{rename}")
     try:
         return pd.to_numeric(table[name]).astype(float)
     except (ValueError, TypeError) as error:

@@ -8,12 +8,12 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
-from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from orchestrator.store import Store
@@ -31,13 +31,13 @@ _ANSWERS_KEPT = 64
 
 @dataclass
 class _Opened:
-    """A store that is open. `answers` are of the store as it was at `answers_version`."""
+    """A store that is open. `answers` are of the store as it was at `answers_version`; one that is not done is being computed."""
 
     store: Store
     file: tuple[int, int] | None
     changes: sqlite3.Connection | None
     name: str = field(default_factory=lambda: secrets.token_hex(6))
-    answers: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
+    answers: OrderedDict[Hashable, Future[Any]] = field(default_factory=OrderedDict)
     answers_version: str | None = None
 
 
@@ -63,14 +63,8 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A consistent view of the store. Raises `StoreError` when it cannot be read."""
-        store = self._open().store
-        try:
-            with store.read() as session:
-                yield session
-        except DatabaseError as error:
-            raise StoreError(
-                f"the store {self.name} cannot be read: {error.orig}", hint="is its disk full, or was it moved?"
-            ) from error
+        with self._open().store.read() as session:
+            yield session
 
     def runs_frame(self, experiment: str | None) -> pd.DataFrame:
         """All runs (of an experiment) as the table that `analysis` takes. Shared: not to be changed."""
@@ -89,24 +83,41 @@ class Database:
         return f"{opened.name}-{count}"
 
     def remember(self, key: Hashable, compute: Callable[[], _Answer]) -> _Answer:
-        """The answer called `key`, computed at most once for each version of the store."""
+        """The answer called `key`, computed at most once for each version of the store.
+
+        The first to ask computes it, outside the lock, so that other questions are answered meanwhile; whoever asks the same waits
+        for it. An error goes to all who wait, and is not remembered.
+        """
         with self._lock:
             version = self.version()  # before computing: an answer may be newer than its version, never older
-            if version is None:
-                return compute()
-            opened = self._open()
-            if opened.answers_version != version:
-                opened.answers.clear()
-                opened.answers_version = version
-            if key in opened.answers:
-                opened.answers.move_to_end(key)
-                return cast(_Answer, opened.answers[key])
-            answer = compute()
-            if opened.answers_version == version:
-                opened.answers[key] = answer
-                while len(opened.answers) > _ANSWERS_KEPT:
-                    opened.answers.popitem(last=False)
-            return answer
+            answers = self._answers(version)
+            answer = answers.get(key)
+            is_first = answer is None
+            if answer is None:
+                answer = answers[key] = Future()
+            answers.move_to_end(key)
+            while len(answers) > _ANSWERS_KEPT:
+                answers.popitem(last=False)
+        if is_first:
+            try:
+                answer.set_result(compute())
+            except BaseException as error:
+                with self._lock:
+                    if answers.get(key) is answer:
+                        del answers[key]
+                answer.set_exception(error)
+                raise
+        return cast(_Answer, answer.result())
+
+    def _answers(self, version: str | None) -> OrderedDict[Hashable, Future[Any]]:
+        """What is remembered of the store at `version`; nothing where versions cannot be told."""
+        if version is None:
+            return OrderedDict()
+        opened = self._open()
+        if opened.answers_version != version:
+            opened.answers.clear()
+            opened.answers_version = version
+        return opened.answers
 
     def _open(self) -> _Opened:
         with self._lock:

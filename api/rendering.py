@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from analysis.figures.style import FAINT, NEUTRAL
-from analysis.numbers import significant
+from analysis.numbers import as_factor, significant
 from api.assets import asset_url
 from orchestrator.store import DEFAULT_URL
 from scaling.columns import describe
@@ -156,6 +156,7 @@ _FILTERS: dict[str, Callable[..., str]] = {
     "count": _count,
     "count_of": _count_of,
     "equation": _equation,
+    "factor": as_factor,
     "general": _general,
     "label": _label,
     "number": _number,

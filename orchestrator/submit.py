@@ -114,7 +114,9 @@ def see_through(
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"the folder of runs {home} cannot be made: {error.strerror}", hint="name another with --home or SCALING_HOME") from error
+        raise UsageError(
+            f"the folder of runs {home} cannot be made: {error.strerror}", hint="name another with --home or SCALING_HOME"
+        ) from error
     identity, clock, ended = new_scheduler_id(), _Clock(), "done"
     while ended == "done" and _open_runs(store, experiment):
         with store.write() as session:

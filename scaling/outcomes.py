@@ -66,4 +66,5 @@ class FitStatus(_Advised):
         "exponent-not-identified",
         ("The interval of the exponent includes zero: the runs span too little compute, or the loss does not depend on it."),
     )
+    RISES = "rises", "The metric rises with x: are these runs comparable? Check units, data sets and what was mixed."
     NOT_CONVERGED = "not-converged", "The optimiser stopped before it converged; treat the coefficients as a guess."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import plotly.graph_objects as go
 
 from analysis.figures.axes import Scale, axis, axis_label
@@ -13,27 +14,26 @@ __all__ = ["residuals_figure"]
 
 
 def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> go.Figure:
-    """Residuals of the runs used, 100 · log(metric / law), with two residual standard deviations shaded.
+    """Residuals of the runs used, 100 · (metric / law − 1), with two residual standard deviations of the logs shaded.
 
     A trend in them, rather than a cloud about zero, says that the law has the wrong shape.
     """
-    residuals = fit.residuals
+    residuals = fit.residuals.assign(percent=lambda table: 100 * np.expm1(table["residual"]))
     figure = go.Figure()
-    spread = 200 * fit.residual_std
-    figure.add_hrect(y0=-spread, y1=spread, fillcolor=FAINT, opacity=0.5, line_width=0, layer="below")
+    low, high = 100 * np.expm1([-2 * fit.residual_std, 2 * fit.residual_std])
+    figure.add_hrect(y0=low, y1=high, fillcolor=FAINT, opacity=0.5, line_width=0, layer="below")
     figure.add_hline(y=0, line={"color": NEUTRAL, "width": 1.4})
     for model, look in looks(fit.runs).items():
         rows = residuals[residuals["model"] == model]
         figure.add_scatter(
             x=rows[fit.x],
-            y=100 * rows["residual"],
+            y=rows["percent"],
             mode="markers",
             name=model or "runs",
             marker={"symbol": look.marker, "size": 9, "color": look.colour, "opacity": 0.85},
             customdata=rows["id"],
             hovertext=[
-                f"{run_text(row, fit.metric, fit.x)}<br>{100 * row['residual']:+.2g} % off the law"
-                for row in rows.to_dict("records")
+                f"{run_text(row, fit.metric, fit.x)}<br>{row['percent']:+.2g} % off the law" for row in rows.to_dict("records")
             ],
             hoverinfo="text",
         )

@@ -11,7 +11,7 @@ from scipy import stats
 
 from scaling.outcomes import FitStatus
 
-__all__ = ["Estimate", "Estimator", "Precision", "Sample"]
+__all__ = ["Estimate", "Estimator", "Precision", "Sample", "exponent_status"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,3 +63,10 @@ class Estimate(ABC):
 
 
 Estimator = Callable[[Sample, Precision], Estimate]
+
+
+def exponent_status(low: float, high: float) -> FitStatus:
+    """What the interval of an exponent a allows to say; the metric falls where a is positive."""
+    if high < 0:
+        return FitStatus.RISES
+    return FitStatus.EXPONENT_NOT_IDENTIFIED if low <= 0 else FitStatus.OK

@@ -53,7 +53,7 @@ def fit(
 
     Raises:
         TooFewPoints: fewer distinct compute budgets than coefficients + 1; says how many more.
-        UnknownName: no such law, objective or column; and what `analysis.selection.usable_runs` raises.
+        UnknownName: no such law, objective or column; and what `analysis.frontier` raises.
     """
     chosen = law_named(law)
     if objective not in chosen.estimators:

@@ -9,7 +9,8 @@ import numpy as np
 from scipy import optimize
 
 from analysis.fitting.bootstrap import cell_weights, small_sample_factor
-from analysis.fitting.estimate import Estimate, Precision, Sample
+from analysis.fitting.estimate import Estimate, Precision, Sample, exponent_status
+from analysis.fitting.log_least_squares import log_least_squares
 from analysis.fitting.score_bootstrap import CellScores
 from analysis.fitting.variable_projection import EXPONENT_TIMES_SPAN, minimise
 from scaling.outcomes import FitStatus
@@ -45,7 +46,8 @@ def floor_on_log_residuals(sample: Sample, precision: Precision) -> FloorEstimat
     Intervals: percentiles of a bootstrap over cells (`analysis.fitting.bootstrap`), spread about the point estimate by the
     small-sample factor; E's is cut at zero. At a nominal 95 % they covered the truth in 88–95 % of simulations with 5–24 cells, and
     a law without a floor was given one in 2–4 %. The status says when the best E *is* zero (`no-floor`), when E's interval
-    reaches zero (`floor-not-identified`), and when the exponent's does or its bound was hit (`exponent-not-identified`).
+    reaches zero (`floor-not-identified`), and when the exponent's does or its bound was hit (`exponent-not-identified`). This curve
+    cannot rise, so that the metric does (`rises`) is read off the straight line on log–log axes.
     """
     log_x = np.log(sample.x)
     centre = float(log_x.mean())
@@ -63,13 +65,15 @@ def floor_on_log_residuals(sample: Sample, precision: Precision) -> FloorEstimat
 
     span = float(np.ptp(log_x))
     a_at_bound = not 1.001 * EXPONENT_TIMES_SPAN[0] < theta[2] * span < 0.999 * EXPONENT_TIMES_SPAN[1]
+    exponent = FitStatus.EXPONENT_NOT_IDENTIFIED if a_at_bound else exponent_status(low[2], high[2])
+    rises = log_least_squares(sample, precision).status == FitStatus.RISES
     with np.errstate(over="ignore"):  # an infinite end of an interval is an answer
         low[1], high[1] = np.exp(low[1]), np.exp(high[1])
         return FloorEstimate(
             values={"E": float(theta[0]), "A": float(np.exp(point[1])), "a": float(theta[2])},
             low=dict(zip("EAa", low.tolist(), strict=True)),
             high=dict(zip("EAa", high.tolist(), strict=True)),
-            status=_status(converged, theta[0], low[0], low[2], a_at_bound),
+            status=FitStatus.RISES if rises else _status(converged, theta[0], low[0], exponent),
             degrees_of_freedom=sample.cells - _COEFFICIENTS,
             centre=centre,
             theta=theta,
@@ -114,11 +118,11 @@ def _quantiles(draws: np.ndarray, level: float) -> np.ndarray:
     return np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=0)
 
 
-def _status(converged: bool, E: float, E_low: float, a_low: float, a_at_bound: bool) -> FitStatus:
+def _status(converged: bool, E: float, E_low: float, exponent: FitStatus) -> FitStatus:
     if not converged:
         return FitStatus.NOT_CONVERGED
-    if a_at_bound or a_low <= 0:
-        return FitStatus.EXPONENT_NOT_IDENTIFIED
+    if exponent != FitStatus.OK:
+        return exponent
     if E == 0:
         return FitStatus.NO_FLOOR
     return FitStatus.FLOOR_NOT_IDENTIFIED if E_low <= 0 else FitStatus.OK

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.fitting.estimate import Estimate, Precision, Sample
-from scaling.outcomes import FitStatus
+from analysis.fitting.estimate import Estimate, Precision, Sample, exponent_status
 
 __all__ = ["LogLinearEstimate", "cell_jackknife_covariance", "log_least_squares"]
 
@@ -67,7 +66,7 @@ def log_least_squares(sample: Sample, precision: Precision) -> LogLinearEstimate
         values={"A": float(np.exp(log_A)), "a": a},
         low=low,
         high=high,
-        status=FitStatus.EXPONENT_NOT_IDENTIFIED if low["a"] <= 0 <= high["a"] else FitStatus.OK,
+        status=exponent_status(low["a"], high["a"]),
         degrees_of_freedom=degrees_of_freedom,
         centre=centre,
         line=line,

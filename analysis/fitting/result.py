@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Literal
@@ -12,8 +11,8 @@ import pandas as pd
 
 from analysis.fitting.estimate import Estimate, Precision
 from analysis.laws import law_named
-from analysis.numbers import finite, significant, with_interval
-from analysis.selection import Excluded, excluded_payload
+from analysis.numbers import as_factor, finite, significant, with_interval
+from analysis.selection import Excluded, excluded_payload, excluded_words
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import FitStatus
 
@@ -64,7 +63,7 @@ class Fit:
 
     @property
     def residuals(self) -> pd.DataFrame:
-        """The runs used with `predicted` and `residual` = log(metric / predicted): 0.01 is one per cent above the law."""
+        """The runs used with `predicted` and `residual` = log(metric / predicted): log 2 is twice what the law says."""
         named = [name for name in ("id", "family", "model", "epochs", "seed", self.x, self.metric) if name in self.runs]
         table = self.runs[list(dict.fromkeys(named))].copy()
         table["predicted"] = self._curve(table[self.x].to_numpy(float))
@@ -80,7 +79,7 @@ class Fit:
 
     @property
     def residual_std(self) -> float:
-        """Residual standard deviation in log units, about the relative error of one run; degrees of freedom n − coefficients."""
+        """Residual standard deviation in log units, so one of them is a factor of exp(residual_std); degrees of freedom n − coefficients."""
         return float(np.sqrt(np.sum(self.residuals["residual"] ** 2) / max(1, self.runs_used - len(self.params))))
 
     def interval(self) -> pd.DataFrame:
@@ -127,7 +126,7 @@ class Fit:
             low, high = significant(self.estimate.low[name]), significant(self.estimate.high[name])
             lines.append(f"  {name} = {significant(value)}  ({self.level_words}: {low} … {high})")
         lines.append(f"  {self.status.value}: {self.status.advice}")
-        lines.append(f"  R² {self.r_squared:.4f} (log–log), residual sd {100 * self.residual_std:.2g} %")
+        lines.append(f"  R² {self.r_squared:.4f} (log–log), residuals {as_factor(self.residual_std)} (one sd)")
         lines.append(f"  {self.runs_used} runs in {self.cells} cells used, {self.excluded_words}")
         return "\n".join(lines)
 
@@ -142,13 +141,10 @@ class Fit:
     @property
     def excluded_words(self) -> str:
         """`3 left out: 2 diverged, 1 no val_loss`."""
-        if not self.excluded:
-            return "none left out"
-        counts = Counter(entry.kind for entry in self.excluded)
-        return f"{len(self.excluded)} left out: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
+        return excluded_words(self.excluded)
 
     def to_dict(self) -> dict[str, Any]:
-        """One element of the list `fits` of the JSON that the command and the HTTP API return."""
+        """One element of the list `fits` of the JSON that the command and the HTTP API return; `residual_std` is in log units."""
         return {
             "law": self.law,
             "formula": law_named(self.law).formula,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,9 +10,9 @@ from fastapi import APIRouter, Query, Request, Response
 from analysis import Fit, Frontier, frontier_payload, law_names
 from analysis.figures import best_model_figure, frontier_figure, residuals_figure
 from analysis.laws import law_named
-from analysis.selection import Excluded
 from api.database import Database, TheDatabase
 from api.pages.drawing import MOST_MARKS, Drawn, drawn
+from api.pages.left_out import by_reason
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
 from api.questions import ViewQuestion
@@ -31,7 +29,6 @@ TAB = Tab(1, "/frontier", "Frontier")
 METRICS = ("val_loss", "val_top1_error", "val_top5_error", "train_loss")
 COMPUTE = ("core_hours", "allocated_core_hours", "train_flops", "examples_seen")
 ROWS_SHOWN = 500
-IDS_SHOWN = 40
 
 router = APIRouter()
 
@@ -109,7 +106,7 @@ def _numbers(frontier: Frontier, fit: Fit | None) -> dict[str, Any]:
         "shown": drawn(frontier),
         "rows": frontier.points.head(ROWS_SHOWN).to_dict("records"),
         "best": frontier.best().to_dict("records"),
-        "excluded": _by_reason(fit.excluded if fit is not None else frontier.excluded),
+        "excluded": by_reason(fit.excluded if fit is not None else frontier.excluded),
         "interval": fit.interval().to_dict("index") if fit is not None else {},
         "meanings": law_named(fit.law).meanings if fit is not None else {},
     }
@@ -127,17 +124,6 @@ def _figures(question: ViewQuestion, shown: Drawn, answer: Answer) -> dict[str, 
         residuals.update_layout(xaxis=figures["frontier"].layout.xaxis, yaxis_title_text="Residual (%)", showlegend=False)
         figures["residuals"] = residuals.update_layout(margin={"t": 10, "b": 50})
     return {name: figure_json(figure) for name, figure in figures.items()}
-
-
-def _by_reason(excluded: Iterable[Excluded]) -> list[dict[str, Any]]:
-    """Most frequent first: the kind of reason, how many, and the first entries of each."""
-    groups: dict[str, list[Excluded]] = defaultdict(list)
-    for entry in excluded:
-        groups[entry.kind].append(entry)
-    return [
-        {"kind": kind, "count": len(entries), "entries": entries[:IDS_SHOWN]}
-        for kind, entries in sorted(groups.items(), key=lambda group: -len(group[1]))
-    ]
 
 
 def _with(known: tuple[str, ...], asked: str) -> tuple[str, ...]:

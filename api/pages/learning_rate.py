@@ -11,6 +11,7 @@ from analysis.figures import learning_rate_figure
 from analysis.learning_rate import FORMULA
 from api.database import TheDatabase
 from api.pages.frontier import METRICS
+from api.pages.left_out import by_reason
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
 from api.questions import LearningRateQuestion
@@ -58,6 +59,7 @@ def learning_rate_page(question: Annotated[LearningRateQuestion, Query()], datab
         choices={"experiment": [row["name"] for row in experiments], "metric": METRICS},
         trend=trend,
         trouble=trouble,
+        excluded=by_reason(trend.excluded) if trend is not None else [],
         formula=FORMULA,
         figure=figure_json(learning_rate_figure(trend)) if trend is not None else None,
         command=question.command(database.url),

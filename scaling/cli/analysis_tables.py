@@ -24,7 +24,7 @@ _IDS_SHOWN = 3
 def print_fit(console: Console, fit: Fit) -> None:
     """Formula with numbers, coefficients with intervals, status, quality, runs used."""
     from analysis.laws import law_named
-    from analysis.numbers import significant
+    from analysis.numbers import as_factor, significant
 
     console.print(Text.assemble((f"{fit.law} law, {fit.on_words}", "bold"), "   ", (fit.equation(), "bold cyan")))
     meanings, interval = law_named(fit.law).meanings, fit.interval()
@@ -37,8 +37,8 @@ def print_fit(console: Console, fit: Fit) -> None:
     _print_status(console, fit.status, fit.status.advice)
     _line(
         console,
-        f"R² {fit.r_squared:.4f} (log–log), residual sd {100 * fit.residual_std:.2g} %; "
-        f"{_count(fit.runs_used, 'run')} in {_count(fit.cells, 'cell')}, {len(fit.excluded)} left out",
+        f"R² {fit.r_squared:.4f} (log–log), residuals {as_factor(fit.residual_std)} (one sd); "
+        f"{_count(fit.runs_used, 'run')} in {_count(fit.cells, 'cell')}, {fit.excluded_words}",
     )
     console.print()
 
@@ -61,6 +61,7 @@ def print_frontier(console: Console, frontier: Frontier) -> None:
 def print_points(console: Console, frontier: Frontier) -> None:
     """Every cell, in order of compute; ● marks the compute-optimal ones."""
     from analysis.numbers import significant
+    from analysis.selection import excluded_words
 
     points = frontier.points
     named = [name for name in ("model", "epochs", "learning_rate", "seeds") if name in points]
@@ -72,14 +73,15 @@ def print_points(console: Console, frontier: Frontier) -> None:
         table.add_row(mark, significant(row[frontier.x]), *cells, *spread, style=style)
     console.print(table)
     used = f"{_count(len(frontier.runs), 'run')} in {_count(len(points), 'cell')}"
-    _line(console, f"● compute-optimal; {used}, {len(frontier.excluded)} left out")
+    _line(console, f"● compute-optimal; {used}, {excluded_words(frontier.excluded)}")
     console.print()
 
 
 def print_trend(console: Console, trend: LearningRateTrend) -> None:
     """The law of the best learning rate, then each cell's optimum beside the best rate tried."""
     from analysis.learning_rate import FORMULA
-    from analysis.numbers import significant
+    from analysis.numbers import as_factor, significant
+    from analysis.selection import excluded_words
 
     console.print(Text(FORMULA, "bold cyan"))
     percent = f"{100 * trend.level:g} %"
@@ -95,8 +97,8 @@ def print_trend(console: Console, trend: LearningRateTrend) -> None:
     _print_status(console, trend.status, trend.advice)
     _line(
         console,
-        f"residual sd {100 * trend.residual_std:.2g} %; {_count(trend.runs_used, 'run')} in {_count(len(trend.optima), 'cell')}, "
-        f"{len(trend.excluded)} left out",
+        f"residuals {as_factor(trend.residual_std)} (one sd); "
+        f"{_count(trend.runs_used, 'run')} in {_count(len(trend.optima), 'cell')}, {excluded_words(trend.excluded)}",
     )
     console.print()
     table = _table("model", "epochs", "best learning rate", f"{percent} low", "high", "best tried", "of", "")

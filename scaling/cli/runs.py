@@ -33,11 +33,11 @@ def runs_command(
 ) -> None:
     """List runs with their cost and result, or show one run with its attempts."""
     from orchestrator.store import open_readonly, queries
-    from scaling.cli.runs_input import refuse_both
-    from scaling.errors import UsageError
     from orchestrator.store.payloads import run_payload, runs_payload
     from scaling.cli.output import print_csv, print_json
+    from scaling.cli.runs_input import refuse_both
     from scaling.columns import RUN_COLUMNS
+    from scaling.errors import UsageError
 
     refuse_both(as_json, as_csv)
     if run is not None and as_csv:

@@ -61,7 +61,8 @@ def test_residuals_and_best_model(nfnet, frontier):
     fit = analysis.fit(nfnet, metric="error")
     figure = residuals_figure(fit)
     drawn = np.concatenate([trace.y for trace in figure.data])
-    assert sorted(drawn) == pytest.approx(sorted(100 * fit.residuals["residual"]))
+    assert sorted(drawn) == pytest.approx(sorted(100 * (nfnet["error"] / fit.predict(nfnet)["mean"] - 1)))
+    assert figure.layout.shapes[0].y1 == pytest.approx(100 * (np.exp(2 * fit.residual_std) - 1))
     steps = best_model_figure(frontier)
     assert list(steps.data[0].x)[:-1] == list(frontier.best()["core_hours_from"])
     assert list(steps.layout.yaxis.categoryarray) == ["F1", "F3", "F3_wide", "F7"]

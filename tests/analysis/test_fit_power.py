@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import analysis
+from analysis.fitting.estimate import exponent_status
 from analysis.fitting.log_least_squares import cell_jackknife_covariance
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import FitStatus
@@ -73,7 +74,7 @@ def test_copies_of_every_run_are_no_evidence(simulate):
     ratios = []
     for draw in range(20):
         runs = simulate(power, seeds=1, noise=0.02, rng_seed=draw)
-        twice = pd.concat([runs, runs.assign(id=runs["id"] + "again")])
+        twice = pd.concat([runs, runs.assign(id=runs["id"] + "again", seed=1)])
         once, doubled = (analysis.fit(table).interval().loc["a"] for table in (runs, twice))
         ratios.append((doubled["high"] - doubled["low"]) / (once["high"] - once["low"]))
     assert np.mean(ratios) > 0.9  # 0.7 if copies were taken for independent runs
@@ -118,6 +119,26 @@ def test_a_flat_loss_has_no_exponent(simulate):
     assert fit.status == FitStatus.EXPONENT_NOT_IDENTIFIED
 
 
+@pytest.mark.parametrize("law", ["power", "power-floor"])
+def test_a_loss_that_rises_is_named(simulate, law):
+    fit = analysis.fit(simulate(lambda x: x**0.1, noise=0.02), law=law, bootstrap=200)
+    assert fit.status == FitStatus.RISES
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "status"),
+    [
+        (0.1, 0.2, FitStatus.OK),
+        (0.0, 0.2, FitStatus.EXPONENT_NOT_IDENTIFIED),
+        (-0.2, 0.2, FitStatus.EXPONENT_NOT_IDENTIFIED),
+        (-np.inf, np.inf, FitStatus.EXPONENT_NOT_IDENTIFIED),
+        (-0.2, -0.1, FitStatus.RISES),
+    ],
+)
+def test_status_of_an_exponent(low, high, status):
+    assert exponent_status(low, high) == status
+
+
 @pytest.mark.parametrize(("law", "cells", "more"), [("power", 2, 1), ("power", 1, 2), ("power-floor", 3, 1)])
 def test_too_few_points_says_how_many_more(simulate, law, cells, more):
     with pytest.raises(TooFewPoints, match=rf"{more} more (is|are) needed") as caught:
@@ -155,7 +176,9 @@ def test_json_has_no_nan_and_names_everything(simulate):
 
 
 def test_summary_gives_each_coefficient_its_interval(simulate):
-    text = analysis.fit(simulate(power, noise=0.02)).summary()
+    fit = analysis.fit(simulate(power, noise=0.02))
+    text = fit.summary()
+    assert f"residuals ×/÷ {np.exp(fit.residual_std):.3f} (one sd)" in text
     assert re.search(r"A = [23]\.\d+  \(95 %: [\d.]+ … [\d.]+\)", text)
     assert re.search(r"a = 0\.1\d+  \(95 %: [\d.]+ … [\d.]+\)", text)
     assert "24 runs in 12 cells used, none left out" in text

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 import analysis
+from analysis.numbers import significant
 from analysis.selection import usable_runs
+from scaling.columns import COLUMNS
 from scaling.errors import DataError, DataNotFound, UnknownName, UsageError
 
 
@@ -109,6 +111,22 @@ def test_runs_of_different_data_sets_are_refused(simulate):
         analysis.fit(runs)
 
 
+def test_runs_of_different_studies_are_refused(simulate, sweep):
+    """Two experiments on one data set that differ in the batch size alone."""
+    runs = simulate(lambda x: x**-0.2).assign(batch_size=128)
+    both = pd.concat([runs, runs.assign(id=runs["id"] + "b", batch_size=256, val_loss=1.5 * runs["val_loss"])], ignore_index=True)
+    for answer in (analysis.frontier, analysis.fit):
+        with pytest.raises(UsageError, match=r"model F1, epochs 1, seed 0: run0, run0b") as caught:
+            answer(both)
+        assert "--experiment NAME" in caught.value.hint
+    assert analysis.fit(both, clusters=("family", "model", "epochs", "batch_size")).cells == 24  # told apart on purpose
+    assert analysis.fit(both.drop(columns="seed")).runs_used == len(both)
+    assert analysis.fit(both.assign(seed=np.nan)).runs_used == len(both)
+    rates = sweep()
+    with pytest.raises(UsageError, match=r"model F0, epochs 1, learning_rate 0\.2, seed 0"):
+        analysis.learning_rate_trend(pd.concat([rates, rates.assign(id=rates["id"] + "b", val_loss=1.5 * rates["val_loss"])]))
+
+
 def test_accuracy_is_fitted_as_error(simulate):
     runs = simulate(lambda x: 0.5 * x**-0.2).assign(val_top1=lambda table: 1 - table["val_loss"])
     with pytest.raises(UsageError) as caught:
@@ -118,5 +136,19 @@ def test_accuracy_is_fitted_as_error(simulate):
 
 
 def test_a_metric_that_is_not_there():
-    with pytest.raises(UnknownName, match='"val_loss"'):
-        usable_runs(pd.DataFrame({"core_hours": [1.0], "val_loss": [1.0]}), metric="valloss", x="core_hours")
+    table = pd.DataFrame({"core_hours": [1.0], "val_loss": [1.0]})
+    with pytest.raises(UnknownName, match='"val_loss"') as caught:
+        usable_runs(table, metric="valloss", x="core_hours")
+    assert caught.value.hint == "choose a number column: --metric core_hours|val_loss, or rename one: --map valloss=THEIRS"
+    with pytest.raises(UnknownName) as caught:
+        usable_runs(table.assign(**{name: None for name in COLUMNS if name not in table}), metric="val_loss", x="core_hour")
+    assert "--x " in caught.value.hint
+    assert "--map" not in caught.value.hint  # the store's table: its columns have our names
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.041268, "0.04127"), (np.inf, "∞"), (-np.inf, "−∞"), (np.nan, "–"), (None, "–"), (0.0, "0"), (2.5e-9, "2.500e-09")],
+)
+def test_numbers_for_people(value, text):
+    assert significant(value) == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 import shlex
 
@@ -113,6 +114,24 @@ def test_the_law_with_its_intervals_and_what_was_left_out(client):
     assert f"{law['runs_used']} runs in {law['cells_used']} cells" in page
     for kind in ("diverged", "failed", "not finished (running)", "not on the frontier"):
         assert re.search(rf'<span class="n">\d+</span> {re.escape(kind)}', page), kind
+
+
+def test_what_the_trend_left_out_says_why(client):
+    page = text_of(client.get("/learning-rate"))
+    for kind in ("diverged", "failed", "in a cell with fewer than 3 learning rates"):
+        assert re.search(rf'<span class="n">\d+</span> {re.escape(kind)}', page), kind
+
+
+def test_the_spread_of_residuals_is_a_factor(client):
+    (law,) = client.get("/api/v1/fits?law=power&on=frontier").json()["fits"]
+    assert f"×/÷ {math.exp(law['residual_std']):.3f}" in text_of(client.get("/frontier"))
+
+
+def test_the_estimate_is_compared_with_useful_core_hours(client):
+    experiment = client.get("/api/v1/experiments/digits").json()["experiment"]
+    share = experiment["core_hours"] / experiment["estimated_core_hours"]
+    useful = text_of(client.get("/experiments/digits")).partition("<dt>Useful core-hours</dt>")[2].partition("</div>")[0]
+    assert f"{100 * share:.0f} % of" in useful
 
 
 def test_the_command_is_that_of_the_view(client, filled_store):
