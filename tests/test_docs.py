@@ -1,5 +1,6 @@
 """Docs say what the code does: fields, columns, commands and figures that can be checked are checked."""
 
+import os
 import re
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from orchestrator.spec import read_spec
 from orchestrator.spec.fields import Spec
 from scaling.cli.app import app
 from scaling.columns import RUN_COLUMNS
+from scaling.errors import SpecError
 from scaling.outcomes import RunStatus
 from trainer import data
+from trainer.data import idx
 from trainer.models import nfnet
 
 ROOT = Path(__file__).parents[1]
@@ -71,10 +74,21 @@ def test_help_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["experiments.yaml", "experiments/fashion_mnist.yaml", "experiments/jft4b.yaml"])
+@pytest.mark.parametrize("name", ["experiments.yaml", "experiments/jft4b.yaml"])
 def test_files_that_ship_are_valid(name):
     plan = make_plan(*read_spec(ROOT / name))
     assert plan.runs
+
+
+def test_the_fashion_mnist_file_is_valid_or_says_what_to_install():
+    path = ROOT / "experiments" / "fashion_mnist.yaml"
+    if not os.environ.get("SCALING_CI") and not any(Path(place).is_dir() for place in idx.fashion_mnist.places):
+        with pytest.raises(SpecError, match="apt install dataset-fashion-mnist"):
+            read_spec(path)
+        return
+    plan = make_plan(*read_spec(path))
+    assert (plan.card.train_examples, plan.card.validation_examples) == (60_000, 10_000)
+    assert max(plan.spec.epochs) == 2
 
 
 def test_the_default_file_is_the_study_it_claims():

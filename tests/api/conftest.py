@@ -67,7 +67,10 @@ def site(filled_store) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     program = os.environ.get("SCALING_CHROMIUM") or shutil.which("chromium")
-    assert program, "the tests of the pages need Chromium: `apt install chromium`, or name one in SCALING_CHROMIUM"
+    if not program:
+        reason = "the pages are tested in Chromium: `apt install chromium`, or name one in SCALING_CHROMIUM"
+        assert not os.environ.get("SCALING_CI"), reason  # where everything must be checked, a missing browser is a failure
+        pytest.skip(reason)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
