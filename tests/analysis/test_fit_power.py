@@ -92,7 +92,7 @@ def test_intervals_cover(simulate, cells, seeds):
 @settings(max_examples=15, deadline=None)
 @given(order=st.randoms(use_true_random=False), unit=st.floats(1e-6, 1e9))
 def test_row_order_and_units(order, unit):
-    from conftest import simulated_cells
+    from tests.analysis.conftest import simulated_cells
 
     runs = simulated_cells(power, noise=0.03)
     rows = list(range(len(runs)))

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, sync_playwright
-from small_grid import fill
 from starlette.testclient import TestClient
 
 from api import create_app
 from orchestrator.store import Store
 from orchestrator.store.models import Run
+from tests.api.small_grid import fill
 
 
 @pytest.fixture(scope="session")

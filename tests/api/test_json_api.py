@@ -7,13 +7,13 @@ import io
 import json
 
 import pytest
-from small_grid import run_row
 
 from analysis import fit, fits_payload, frontier, frontier_payload, law_names, learning_rate_payload, learning_rate_trend
 from orchestrator.store import Store, queries
 from orchestrator.store.models import Run
 from orchestrator.store.payloads import experiments_payload, runs_payload
 from scaling.columns import RUN_COLUMNS, SCHEMA_VERSION
+from tests.api.small_grid import run_row
 
 
 @pytest.fixture(scope="module")

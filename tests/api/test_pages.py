@@ -9,7 +9,6 @@ import shlex
 
 import pandas as pd
 import pytest
-from small_grid import run_row
 
 import api.pages.drawing as drawing
 from analysis import frontier
@@ -18,6 +17,7 @@ from api.pages import tabs
 from api.security import HEADERS
 from orchestrator.store import Store
 from orchestrator.store.models import Run
+from tests.api.small_grid import run_row
 
 PAGES = ("/frontier", "/runs", "/experiments", "/experiments/digits", "/learning-rate")
 

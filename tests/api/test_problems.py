@@ -7,10 +7,10 @@ import json
 import sqlite3
 
 import pytest
-from small_grid import run_row
 
 from api.security import HEADERS
 from orchestrator.store import Store
+from tests.api.small_grid import run_row
 
 SHAPE = {"type", "title", "status", "detail", "code", "hint", "errors"}
 

@@ -9,12 +9,12 @@ import sys
 from urllib.request import urlopen
 
 import pytest
-from small_grid import run_row
 
 from orchestrator.store import Store
 from orchestrator.store.models import Run
 from scaling.cli.serve import EXAMPLES, serve_command
 from scaling.errors import ScalingError, UsageError
+from tests.api.small_grid import run_row
 
 COMMAND = [sys.executable, "-c", "import typer; from scaling.cli.serve import serve_command; typer.run(serve_command)"]
 
