@@ -76,6 +76,18 @@ def test_the_image_installs_what_the_distribution_has():
         assert folder in dockerfile
 
 
+def test_the_submit_entrypoint_starts_a_node_and_then_runs_its_command():
+    """Without starting that node: on one machine the head's serves. `$$` is compose's way to write `$`."""
+    shell, flag, script, *rest = [part.replace("$$", "$") for part in SERVICES["submit"]["entrypoint"]]
+    assert script.startswith("ray start --address=head:6379 --num-cpus=0 ")
+    done = subprocess.run(
+        [shell, flag, f"true {script}", *rest, "printf", "%s|", "two words", "x"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "two words|x|"
+    refused = subprocess.run([shell, flag, f"false {script}", *rest, "printf", "x"], capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout) == (1, "")
+
+
 class Composed:
     """The services as processes on this machine."""
 

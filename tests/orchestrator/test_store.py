@@ -44,10 +44,10 @@ def accepted(store, *runs, name="study", shared=None, revise=False):
         )
 
 
-def granted(store, run_id="a" * 16):
+def granted(store, run_id="a" * 16, home="/home"):
     with store.write() as session:
         allocation = ledger.open_allocation(session, scheduler="me", shape="s", accelerator="cpu", cores=2)
-        return ledger.begin_attempt(session, run_id, allocation_id=allocation, home="/home")
+        return ledger.begin_attempt(session, run_id, allocation_id=allocation, home=home)
 
 
 # -- opening -----------------------------------------------------------------------------------------------------------------------

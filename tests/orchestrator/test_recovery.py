@@ -1,0 +1,78 @@
+"""What a dead scheduler left open is closed from what its attempts wrote in their folders."""
+
+import json
+
+import pytest
+from sqlalchemy import select
+
+from orchestrator.recovery import recover, spooled_events
+from orchestrator.store import Store
+from orchestrator.store.models import Allocation, Attempt, Run
+from scaling.outcomes import AttemptOutcome, RunStatus
+from tests.orchestrator.test_store import a_run, accepted, granted
+
+STARTED = {"kind": "started", "step": 0, "steps": 100, "elapsed": 5.0}
+PROGRESS = {"kind": "progress", "step": 70, "steps": 100, "train_loss": 0.5, "train_seconds": 7.0, "learning_rate": 0.1}
+SAVED = {"kind": "checkpoint", "step": 60, "train_seconds": 6.0, "checkpoint_seconds": 0.5, "elapsed": 11.5}
+
+
+@pytest.fixture
+def left_open(tmp_path):
+    """A store with an open attempt of the scheduler `me`, and a function that spools events in the attempt's folder."""
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        accepted(store, a_run())
+        grant = granted(store, home=str(tmp_path))
+        folder = tmp_path / grant.folder
+        folder.mkdir(parents=True)
+
+        def spool(*events, rest=""):
+            (folder / "events.jsonl").write_text(
+                "".join(json.dumps(event | {"token": grant.token}) + "\n" for event in events) + rest
+            )
+
+        yield store, spool
+
+
+def recovered(store):
+    with store.write() as session:
+        recover(session, scheduler="another")
+    with store.write() as session:  # its rows may be used after it ends
+        run = session.get(Run, "a" * 16)
+        assert all(allocation.ended_at for allocation in session.scalars(select(Allocation)))
+        return run, session.scalar(select(Attempt))
+
+
+def test_a_run_that_finished_while_nobody_listened_is_finished(left_open):
+    store, spool = left_open
+    seconds = {"startup": 5.0, "train": 10.0, "evaluation": 1.0, "checkpoint": 0.5}
+    ended = {"kind": "ended", "outcome": "finished", "reason": "", "last_step": 100, "seconds": seconds, "elapsed": 17.0}
+    spool(STARTED, PROGRESS, SAVED, ended | {"val_loss": 0.25, "val_top1": 0.9, "val_top5": 1.0, "train_loss": 0.3})
+    run, attempt = recovered(store)
+    assert (run.status, run.val_loss, attempt.outcome) == (RunStatus.FINISHED, 0.25, AttemptOutcome.FINISHED)
+    assert (attempt.useful_seconds, attempt.startup_seconds) == (10.0, pytest.approx(5.5))
+    assert run.core_hours == pytest.approx(2 * 10 / 3600)
+
+
+def test_one_that_checkpointed_goes_on_from_there_and_what_followed_is_redone(left_open):
+    store, spool = left_open
+    spool(STARTED, SAVED, PROGRESS | {"elapsed": 13.0}, rest='{"kind": "progress", "step": 7')
+    run, attempt = recovered(store)
+    assert (run.status, run.resume_step, run.failures, attempt.outcome) == (RunStatus.PENDING, 60, 1, AttemptOutcome.LOST)
+    assert (attempt.useful_seconds, attempt.redone_seconds) == (6.0, 1.0)
+
+
+def test_one_that_wrote_nothing_starts_again(left_open):
+    store, _ = left_open
+    run, attempt = recovered(store)
+    assert (run.status, run.resume_step, attempt.charged_seconds) == (RunStatus.PENDING, 0, 0)
+
+
+def test_its_own_attempts_are_left_alone(left_open):
+    store, _ = left_open
+    with store.write() as session:
+        recover(session, scheduler="me")
+        assert session.get(Run, "a" * 16).status is RunStatus.RUNNING
+
+
+def test_a_folder_without_a_spool_has_no_events(tmp_path):
+    assert list(spooled_events(tmp_path)) == []
