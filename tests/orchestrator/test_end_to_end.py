@@ -214,7 +214,7 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_bits(study, tmp_
 def test_after_kill_9_nothing_is_lost_and_nothing_counted_twice(study):
     file = study.write(epochs="[0.25, 80]", seeds="[0]")
     process = study.start("submit", file, "--checkpoint-seconds", "1")
-    study.wait_for("SELECT count(*) FROM runs WHERE status = 'running' AND resume_step > 0")
+    study.wait_for("SELECT count(*) FROM runs WHERE status = 'running' AND resume_step > 0 AND epochs = 80")
     process.kill()
     process.communicate()
     with sqlite3.connect(study.db) as connection:
@@ -226,8 +226,11 @@ def test_after_kill_9_nothing_is_lost_and_nothing_counted_twice(study):
     assert all(row["attempts"] == 1 for row in rows.values() if row["id"] in finished_before)
     assert_ledger_adds_up(study.db)
     with sqlite3.connect(study.db) as connection:
-        resumed = connection.execute("SELECT first_step FROM attempts WHERE number = 2").fetchall()
-    assert max(step for (step,) in resumed) > 0
+        resumed = connection.execute(
+            "SELECT a.first_step FROM attempts a JOIN runs r ON r.id = a.run_id WHERE a.number = 2 AND r.epochs = 80"
+        ).fetchall()
+    assert resumed
+    assert resumed[0][0] > 0
 
 
 def test_two_submitters_share_one_store_and_each_run_is_done_once(study):
