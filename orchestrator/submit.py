@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,14 +17,13 @@ from orchestrator.plan import Plan
 from orchestrator.store import Store, lease, queries
 from orchestrator.store.grid import Accepted, accept, known_runs
 from orchestrator.store.models import Experiment, ExperimentRun, Run
-from scaling.accelerators import accelerator
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
 if TYPE_CHECKING:
     from orchestrator.scheduler import Scheduler
 
-__all__ = ["Ended", "Progress", "accept_plan", "home_directory", "plan_status", "see_through"]
+__all__ = ["Ended", "Progress", "accept_plan", "plan_status", "see_through"]
 
 _FOLLOW_SECONDS = 1.0
 
@@ -37,7 +35,7 @@ class Progress:
     """How an experiment stands, for a display.
 
     counts: runs by status. running: attempts under way (empty when another scheduler runs them).
-    spent, estimated: useful core-hours so far, and of the whole grid by the plan's estimate.
+    core_hours, estimated_core_hours: useful ones so far, and of the whole grid by the plan's estimate.
     eta_seconds: by the share of estimated core-hours done and the time it took; None until something has been done.
     """
 
@@ -47,11 +45,6 @@ class Progress:
     estimated_core_hours: float
     best_val_loss: float | None
     eta_seconds: float | None
-
-
-def home_directory() -> Path:
-    """SCALING_HOME: where attempts write. Default `./scaling-runs`."""
-    return Path(os.environ.get("SCALING_HOME", "scaling-runs"))
 
 
 def plan_status(store: Store, plan: Plan) -> dict[str, str]:
@@ -70,7 +63,6 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             hint="--dry-run plans it; to train, name a data set at hand",
         )
     resources = {"accelerator": plan.spec.resources.accelerator, "chips": plan.spec.resources.chip_count}
-    accelerator(plan.spec.resources.accelerator)
     with store.write() as session:
         return accept(
             session,
@@ -88,8 +80,8 @@ def see_through(
     store: Store,
     experiment: str,
     *,
+    home: Path,
     address: str = "local",
-    home: Path | None = None,
     checkpoint_seconds: float = 60.0,
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -101,6 +93,7 @@ def see_through(
     takes over when the holder goes.
 
     Args:
+        home: SCALING_HOME, the folder under which attempts write; made if need be.
         address: a Ray cluster, or "local" to start one for this call.
         should_stop: polled about twice a second. When it says True, a scheduler lets what runs checkpoint and puts its experiment's
             other runs aside: "paused". A follower just goes, and the scheduler it followed works on: "left".
@@ -110,14 +103,14 @@ def see_through(
     from orchestrator.cluster import RayCluster
     from orchestrator.scheduler import Scheduler, new_scheduler_id
 
-    home = home or home_directory()
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"the folder of runs {home} cannot be made: {error.strerror}", hint="name another with --home or SCALING_HOME"
         ) from error
-    identity, clock, ended = new_scheduler_id(), _Clock(), "done"
+    identity, clock = new_scheduler_id(), _Clock()
+    ended: Ended = "done"
     while ended == "done" and _open_runs(store, experiment):
         with store.write() as session:
             holds = lease.take(session, identity)
@@ -143,7 +136,7 @@ def see_through(
             with store.write() as session:
                 lease.release(session, identity)
     on_progress(_progress(store, experiment, [], clock))
-    return "done" if ended == "done" else "paused"
+    return ended
 
 
 def _tick(store: Store, experiment: str, scheduler: Scheduler, clock: _Clock, on_progress: Callable[[Progress], None]) -> None:

@@ -51,6 +51,8 @@ def main(events_fd: int) -> None:
     with os.fdopen(events_fd, "w", buffering=1) as pipe:
         while (command := commands.get()) is not None:
             _serve(command["run"], stop, pipe)
+            if stop.all:
+                return  # whoever told the process to stop meant the next run too; its owner starts a fresh one
 
 
 def _listen(commands: SimpleQueue[dict[str, Any] | None], stop: _Stop) -> None:

@@ -8,7 +8,8 @@
 | `grid` | accept an experiment: which runs it wants, which are new |
 | `ledger` | allocations and attempts: begin, progress, end + charge + requeue in one transaction |
 | `lease` | one scheduler at a time |
-| `queries` | what commands and pages read |
+| `laws` | fits that were shown, with their provenance |
+| `queries`, `payloads` | what commands and pages read; the JSON they return |
 
 Knows neither Ray nor the trainer.
 """

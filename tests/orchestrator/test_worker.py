@@ -1,0 +1,69 @@
+"""The worker and its trainer process, without Ray between: stops that come early, from outside, or not at all."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from orchestrator.cluster.worker import Worker
+from tests.trainer.test_train import make_config
+from trainer import ScheduleConfig
+
+
+@pytest.fixture
+def worker():
+    worker = Worker({"NPROC": "1", "JAX_PLATFORMS": "cpu"})
+    yield worker
+    worker.close()
+
+
+@pytest.fixture
+def order(tmp_path):
+    def make(token, epochs):
+        return {
+            "token": token,
+            "config": make_config(schedule=ScheduleConfig(epochs)).to_dict(),
+            "directory": str(tmp_path / token),
+            "resume_from": None,
+            "checkpoint_seconds": 60.0,
+            "compile_cache": str(tmp_path / "compile-cache"),
+            "working_directory": str(tmp_path),
+        }
+
+    return make
+
+
+def events_until(worker, *kinds, seconds=120):
+    """Events up to the first of one of these kinds."""
+    deadline, events = time.monotonic() + seconds, []
+    while time.monotonic() < deadline:
+        for event in worker.next_events(1.0)[1]:
+            events.append(event)
+            if event["kind"] in kinds:
+                return events
+    raise AssertionError(f"no {kinds} among {[event['kind'] for event in events]}")
+
+
+def test_a_stop_before_the_start_is_not_lost_and_spares_the_next_run(worker, order):
+    worker.stop("first")
+    worker.start(order("first", 500.0))
+    ended = events_until(worker, "ended", "raised", "died")[-1]
+    assert (ended["token"], ended["kind"], ended["outcome"], ended["last_step"]) == ("first", "ended", "interrupted", 0)
+    worker.start(order("second", 0.1))
+    ended = events_until(worker, "ended", "raised", "died")[-1]
+    assert (ended["token"], ended["outcome"]) == ("second", "finished")
+
+
+def test_a_process_told_to_stop_from_outside_checkpoints_and_the_next_run_gets_a_fresh_one(worker, order):
+    worker.start(order("first", 500.0))
+    events_until(worker, "progress")
+    process = worker._trainer._process
+    os.kill(process.pid, signal.SIGTERM)
+    ended = events_until(worker, "ended", "raised", "died")[-1]
+    assert (ended["outcome"], ended["checkpoint_step"]) == ("interrupted", ended["last_step"])
+    assert process.wait(timeout=10) == 0
+    worker.start(order("second", 0.1))
+    ended = events_until(worker, "ended", "raised", "died")[-1]
+    assert (ended["token"], ended["outcome"]) == ("second", "finished")
+    assert worker._trainer._process.pid != process.pid
