@@ -92,17 +92,13 @@ def make_plan(spec: Spec, document: Document) -> Plan:
     """Expand a file into its runs. Needs the data set's card, not its images."""
     card = data.card(spec.dataset.name, spec.dataset.options)
     runs = [
-        _planned(_config(spec, card, ModelConfig(_family(model), model.name, model.options), epochs, rate, seed), spec.resources)
+        _planned(_config(spec, card, ModelConfig(model.family_name, model.name, model.options), epochs, rate, seed), spec.resources)
         for model in spec.models
         for epochs in spec.epochs
         for rate in spec.learning_rates(model.name, epochs)
         for seed in spec.seeds
     ]
     return Plan(spec, document, card, tuple(runs))
-
-
-def _family(model: Any) -> str:
-    return model.source or model.family or ("nfnet" if model.options.get("width") else models.family_of(model.name))
 
 
 def _config(spec: Spec, card: data.DataCard, model: ModelConfig, epochs: float, rate: float, seed: int) -> TrainConfig:

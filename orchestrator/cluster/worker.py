@@ -77,7 +77,8 @@ class _Trainer:
     """One life of the trainer process, and the run it is at. What it says carries the token of that run, whatever came after."""
 
     def __init__(self, environment: Mapping[str, str], directory: str, events: SimpleQueue[dict[str, Any]]) -> None:
-        self._events, self._token, self._started = events, None, 0.0
+        self._events, self._started = events, 0.0
+        self._token: str | None = None
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         receive, send = os.pipe()
         self._process = subprocess.Popen(
@@ -93,8 +94,6 @@ class _Trainer:
         )
         os.close(send)
         threading.Thread(target=self._read, args=(receive,), daemon=True).start()
-
-    _token: str | None
 
     def is_alive(self) -> bool:
         return self._process.poll() is None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from scaling.accelerators import Accelerator, accelerator
+from trainer.models import family_of
 
 __all__ = [
     "ConfirmAbove",
@@ -73,6 +74,11 @@ class ModelField(BaseModel):
     def options(self) -> dict[str, Any]:
         """What is said beyond name and family."""
         return dict(self.model_extra or {})
+
+    @property
+    def family_name(self) -> str:
+        """As stated; else NFNet for a model by its dimensions, else the family that knows the name. Raises `UnknownName`."""
+        return self.source or self.family or ("nfnet" if self.options.get("width") else family_of(self.name))
 
 
 class LearningRateField(_Field):

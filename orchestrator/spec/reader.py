@@ -64,9 +64,7 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             yield document.fault(place, f"model {model.name!r} is given twice")
         names.append(model.name)
         try:
-            known = model.source or model.family
-            family = models.family(known if known else "nfnet" if model.options.get("width") else models.family_of(model.name))
-            family.check(model.name, model.options)
+            models.family(model.family_name).check(model.name, model.options)
         except (UsageError, TypeError) as error:
             yield document.fault(place, str(error))
     for name, field in spec.learning_rate.items():
