@@ -2,7 +2,7 @@
 
 | part | what it holds |
 |---|---|
-| `config` | `TrainConfig`, run id, shape id |
+| `config`, `execution` | what a run computes, with run id and shape id; and how |
 | `data/` | data sets, one file a format; the order in which a run sees them |
 | `models/` | model families, one folder each |
 | `optimizers/` | optimisers and learning-rate schedules |
@@ -17,14 +17,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainer.config import DataConfig, ModelConfig, NumericsConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from trainer.config import AugmentConfig, DataConfig, ModelConfig, NumericsConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from trainer.execution import Execution
 from trainer.result import Seconds, TrainResult
 
 if TYPE_CHECKING:
     from trainer.train import train
 
 __all__ = [
+    "AugmentConfig",
     "DataConfig",
+    "Execution",
     "ModelConfig",
     "NumericsConfig",
     "OptimizerConfig",

@@ -13,7 +13,16 @@ from typing import Any
 
 from trainer.data.dataset import DataCard
 
-__all__ = ["RECIPE", "DataConfig", "ModelConfig", "NumericsConfig", "OptimizerConfig", "ScheduleConfig", "TrainConfig"]
+__all__ = [
+    "RECIPE",
+    "AugmentConfig",
+    "DataConfig",
+    "ModelConfig",
+    "NumericsConfig",
+    "OptimizerConfig",
+    "ScheduleConfig",
+    "TrainConfig",
+]
 
 RECIPE = 1
 """Raised by hand when a change of this code changes results; a test of exact bits guards it."""
@@ -39,11 +48,41 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """How long, and how the learning rate goes: `name` is a key of `trainer.optimizers.SCHEDULES`."""
+    """How long, and how the learning rate goes: `name` is a key of `trainer.optimizers.SCHEDULES`.
+
+    decay_fraction: share of the steps in which warmup-stable-decay comes down; the others do not look at it.
+    """
 
     epochs: float
     name: str = "cosine"
     warmup_epochs: float = 0.0
+    decay_fraction: float = 0.2
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What is done to a training image; the held-out split is never augmented. The default leaves images as they are.
+
+    crop: random resized crop, its area a share of the image between `crop_min_area` and 1; else the image is resized whole.
+    flip: mirror left and right with probability ½.
+    randaugment_layers, randaugment_magnitude: RandAugment (arXiv 1909.13719); 0 layers turn it off.
+    mixup, cutmix: parameter α of the Beta distribution (arXiv 1710.09412, 1905.04899); 0 turns it off; with both on, a batch takes either.
+    repeats: how often an example appears in a batch, each time augmented anew (arXiv 1901.09335), at the same number of images a step.
+    """
+
+    crop: bool = False
+    crop_min_area: float = 0.08
+    flip: bool = False
+    randaugment_layers: int = 0
+    randaugment_magnitude: float = 9.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    repeats: int = 1
+
+    @property
+    def mixes(self) -> bool:
+        """Whether a training image may be made of two, with two labels."""
+        return self.mixup > 0 or self.cutmix > 0
 
 
 @dataclass(frozen=True)
@@ -72,6 +111,9 @@ class TrainConfig:
     learning_rate: peak, given to the optimiser as it is, not rescaled by batch.
     batch_size: examples a step over all devices.
     label_smoothing: of the training loss; the validation loss is always plain.
+    augment: what is done to training images.
+    ema: largest decay of the exponential moving average of the parameters, min(ema, (1 + t) / (10 + t)) at step t; it is what is
+        evaluated then. None keeps none.
     parent: {"run": id, "step": n} when the run starts from another one's checkpoint.
     """
 
@@ -84,6 +126,8 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     numerics: NumericsConfig = field(default_factory=NumericsConfig)
     label_smoothing: float = 0.0
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    ema: float | None = None
     parent: Mapping[str, Any] | None = None
     recipe: int = RECIPE
 
@@ -109,11 +153,14 @@ class TrainConfig:
             {
                 "model": asdict(self.model),
                 "image_shape": list(self.data.card.image_shape),
+                "eval_shape": list(self.data.card.eval_shape),
                 "num_classes": self.data.card.num_classes,
                 "batch_size": self.batch_size,
                 "optimizer": asdict(self.optimizer),
                 "numerics": asdict(self.numerics),
                 "label_smoothing": self.label_smoothing,
+                "mixes": self.augment.mixes,
+                "ema": self.ema,
                 "recipe": self.recipe,
             }
         )
@@ -127,14 +174,13 @@ class TrainConfig:
         """What `to_dict` wrote. Raises `TypeError` for a field that this version does not know."""
         parts = dict(content)
         data = dict(parts["data"])
-        card = dict(data["card"])
-        data["card"] = DataCard(**card | {"image_shape": tuple(card["image_shape"])})
-        parts["data"] = DataConfig(**data)
+        parts["data"] = DataConfig(**data | {"card": DataCard.from_dict(data["card"])})
         for name, kind in (
             ("model", ModelConfig),
             ("schedule", ScheduleConfig),
             ("optimizer", OptimizerConfig),
             ("numerics", NumericsConfig),
+            ("augment", AugmentConfig),
         ):
             if name in parts:
                 parts[name] = kind(**parts[name])
@@ -152,10 +198,12 @@ def _defaults(kind: Any) -> dict[str, Any]:
 _NEUTRAL: dict[str, Any] = {
     "optimizer": _defaults(OptimizerConfig),
     "numerics": _defaults(NumericsConfig),
-    "schedule": {"name": "cosine", "warmup_epochs": 0.0},
+    "schedule": {"name": "cosine", "warmup_epochs": 0.0, "decay_fraction": 0.2},
     "model": {"options": {}},
     "data": {"options": {}},
     "label_smoothing": 0.0,
+    "augment": _defaults(AugmentConfig),
+    "ema": None,
     "parent": None,
 }
 

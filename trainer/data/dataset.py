@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -15,8 +16,9 @@ __all__ = ["ArrayExamples", "DataCard", "Dataset", "Examples", "fingerprint_arra
 class DataCard:
     """What is known of a data set before it is read: enough to plan, to build a model and to give a run its id.
 
-    image_shape: (height, width, channels) that the model sees.
+    image_shape: (height, width, channels) that the model sees in training.
     fingerprint: hash of the content; for a data set that is not at hand, of what was declared (`provisional`).
+    evaluation_shape: what it sees when it is evaluated; None is `image_shape`. NFNets are evaluated at larger images than trained.
     """
 
     name: str
@@ -26,10 +28,26 @@ class DataCard:
     train_examples: int
     validation_examples: int
     provisional: bool = False
+    evaluation_shape: tuple[int, int, int] | None = None
+
+    @property
+    def eval_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the held-out images as the model sees them."""
+        return self.evaluation_shape or self.image_shape
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self) | {"image_shape": list(self.image_shape)}
+        """As plain JSON values; `from_dict` reads them back."""
+        shapes = {"image_shape": list(self.image_shape)}
+        return asdict(self) | shapes | {"evaluation_shape": list(self.evaluation_shape) if self.evaluation_shape else None}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> DataCard:
+        """What `to_dict` wrote."""
+        height, width, channels = content["image_shape"]
+        evaluation = content.get("evaluation_shape")
+        return cls(
+            **{**content, "image_shape": (height, width, channels), "evaluation_shape": tuple(evaluation) if evaluation else None}
+        )
 
 
 class Examples(Protocol):
