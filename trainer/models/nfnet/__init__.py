@@ -48,7 +48,16 @@ def macs(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape
     return counts.macs(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
 
 
-def build(name: str | Variant, *, num_classes: int, width: str = "paper", dtype: Any = None, **options: Any) -> NFNet:
+def build(
+    name: str | Variant,
+    *,
+    num_classes: int,
+    width: str = "paper",
+    dtype: Any = None,
+    scan: bool = False,
+    remat: str = "none",
+    **options: Any,
+) -> NFNet:
     """A Flax module with `.init(key, x)` and `.apply(variables, x)` on NHWC float images.
 
     Args:
@@ -56,6 +65,8 @@ def build(name: str | Variant, *, num_classes: int, width: str = "paper", dtype:
         num_classes: outputs of the classifier.
         width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded.
         dtype: of the computation; parameters stay float32. Default float32.
+        scan: the blocks of a stage as one loop: compiles in the time of one block, and is slow on a CPU. Parameters are the same.
+        remat: "none", "block" or "dots": what the backward pass computes again to save memory; see `rematerialisation`.
         options: `dropout`, `stochastic_depth` (rates, default 0) or any field of `Variant`.
 
     >>> module = build("nano-F0", num_classes=10)
@@ -67,4 +78,4 @@ def build(name: str | Variant, *, num_classes: int, width: str = "paper", dtype:
 
     rates = {key: options.pop(key, 0.0) for key in _REGULARISERS}
     dimensions = name if isinstance(name, Variant) else resolve(name, {"width_rule": width, **options})
-    return NFNet(dimensions, num_classes, dtype=dtype or jnp.float32, **rates)
+    return NFNet(dimensions, num_classes, dtype=dtype or jnp.float32, scan=scan, remat=remat, **rates)

@@ -7,12 +7,13 @@ What keeps the signal in range instead:
   standard deviation of x. That expectation starts at 1, grows by α² in variance with each block and is reset in a transition,
   whose shortcut sees the rescaled input: `expected_stds` writes it down.
 
-Images are NHWC floats; one layout of parameters for every backend: `stem/conv<i>`, `block<i>/…`, `final_conv`, `classifier`.
+Images are NHWC floats; one layout of parameters for every backend and option: `stem_conv<i>`, `block<i>/…`, `final_conv`, `classifier`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -20,6 +21,8 @@ import jax
 import jax.numpy as jnp
 
 from trainer.models.nfnet.layers import SqueezeExcite, WSConv, activation, average_pool, stochastic_depth
+from trainer.models.nfnet.rematerialisation import rematerialised
+from trainer.models.nfnet.scanning import scanned
 from trainer.models.nfnet.variants import STEMS, Variant
 
 __all__ = ["ALPHA", "NFBlock", "NFNet", "expected_stds"]
@@ -46,23 +49,28 @@ def expected_stds(variant: Variant) -> list[float]:
 class NFBlock(nn.Module):
     """One residual block: bottleneck of 1×1, two grouped 3×3, 1×1, then squeeze-and-excite ×2, SkipInit and α.
 
-    beta: 1 / expected standard deviation of the input.
-    drop_rate: probability that a sample skips the residual branch (stochastic depth, not rescaled).
+    Blocks of a stage differ in parameters and in what is given to the call alone, so one compiled block can serve them all.
     """
 
     width: int
     bottleneck: int
     groups: int
     stride: int
-    beta: float
     se_ratio: float
-    drop_rate: float
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, beta: float | jax.Array, keep_rate: float | jax.Array | None = None, key: jax.Array | None = None
+    ) -> jax.Array:
+        """`[B, H, W, C] → [B, ⌈H/stride⌉, ⌈W/stride⌉, width]`.
+
+        beta: 1 / expected standard deviation of `x`.
+        keep_rate: probability that a sample goes through the residual branch (stochastic depth, not rescaled); None: every sample does.
+        key: of its random numbers; None: from Flax's `dropout` stream.
+        """
         conv = lambda channels, kernel, name, **options: WSConv(channels, kernel, dtype=self.dtype, name=name, **options)  # noqa: E731
-        a = activation(x) * self.beta
+        a = activation(x) * jnp.asarray(beta, x.dtype)
         shortcut = x
         if self.stride > 1 or x.shape[-1] != self.width:
             pooled = average_pool(a) if self.stride > 1 else a
@@ -72,8 +80,8 @@ class NFBlock(nn.Module):
         h = conv(self.bottleneck, 3, "conv1b", groups=self.groups)(activation(h))
         h = conv(self.width, 1, "conv2")(activation(h))
         h = 2.0 * SqueezeExcite(max(1, int(self.width * self.se_ratio)), dtype=self.dtype, name="squeeze_excite")(h)
-        if train and self.drop_rate > 0:
-            h = stochastic_depth(h, self.drop_rate, self.make_rng("dropout"))
+        if keep_rate is not None:
+            h = stochastic_depth(h, keep_rate, self.make_rng("dropout") if key is None else key)
         skip_gain = self.param("skip_gain", nn.initializers.zeros, (), jnp.float32)
         return shortcut + (ALPHA * skip_gain).astype(h.dtype) * h
 
@@ -83,6 +91,8 @@ class NFNet(nn.Module):
 
     dropout: rate before the classifier. stochastic_depth: rate of the last block; block i gets `rate · i / blocks`.
     dtype: of activations and of the convolutions' operands; parameters and weight standardisation stay float32.
+    scan: the blocks of a stage that are alike as one loop, which is compiled once (`scanning`).
+    remat: what the backward pass keeps of a block (`rematerialisation`).
     """
 
     variant: Variant
@@ -90,32 +100,46 @@ class NFNet(nn.Module):
     dropout: float = 0.0
     stochastic_depth: float = 0.0
     dtype: Any = jnp.float32
+    scan: bool = False
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         variant = self.variant
         x = self._stem(x.astype(self.dtype))
-        stds, blocks, index = expected_stds(variant), sum(variant.depth), 0
-        for stage, (width, depth) in enumerate(zip(variant.width, variant.depth, strict=True)):
-            groups, bottleneck = variant.groups_and_bottleneck(stage)
-            for position in range(depth):
-                x = NFBlock(
-                    width=width,
-                    bottleneck=bottleneck,
-                    groups=groups,
-                    stride=variant.strides[stage] if position == 0 else 1,
-                    beta=1.0 / stds[index],
-                    se_ratio=variant.se_ratio,
-                    drop_rate=self.stochastic_depth * index / blocks,
-                    dtype=self.dtype,
-                    name=f"block{index}",
-                )(x, train=train)
-                index += 1
+        first = 0
+        for stage, depth in enumerate(variant.depth):
+            x = self._blocks(x, stage, range(first, first + 1), train, stride=variant.strides[stage])
+            x = self._blocks(x, stage, range(first + 1, first + depth), train)
+            first += depth
         x = activation(WSConv(variant.head_width, 1, dtype=self.dtype, name="final_conv")(x))
         pooled = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
         self.sow("intermediates", "pooled", pooled)
         pooled = nn.Dropout(self.dropout, deterministic=not train)(pooled)
         return nn.Dense(self.num_classes, kernel_init=nn.initializers.normal(0.01), name="classifier")(pooled)
+
+    def _blocks(self, x: jax.Array, stage: int, indices: Sequence[int], train: bool, stride: int = 1) -> jax.Array:
+        """Blocks `indices` of the network, all of one shape."""
+        variant = self.variant
+        groups, bottleneck = variant.groups_and_bottleneck(stage)
+        stds, blocks = expected_stds(variant), sum(variant.depth)
+        options = {
+            "width": variant.width[stage],
+            "bottleneck": bottleneck,
+            "groups": groups,
+            "stride": stride,
+            "se_ratio": variant.se_ratio,
+            "dtype": self.dtype,
+        }
+        drops = train and self.stochastic_depth > 0
+        betas = [1.0 / stds[index] for index in indices]
+        keep_rates = [1.0 - self.stochastic_depth * index / blocks for index in indices] if drops else [None] * len(betas)
+        if self.scan and len(betas) > 1 and not self.is_initializing():
+            return scanned(self, NFBlock(**options, parent=None), x, indices, betas, keep_rates, remat=self.remat)
+        block = rematerialised(NFBlock, self.remat)
+        for index, beta, keep_rate in zip(indices, betas, keep_rates, strict=True):
+            x = block(**options, name=f"block{index}")(x, beta, keep_rate)
+        return x
 
     def _stem(self, x: jax.Array) -> jax.Array:
         convolutions = STEMS[self.variant.stem].convolutions

@@ -1,0 +1,91 @@
+"""Convolutions, each in the form that its backend computes fastest: the one place where that is decided.
+
+TPU and GPU take the convolution as it is, groups included. On a CPU XLA is quick at some convolutions and slow at others, so there a
+convolution is spelled by those it is quick at. The sums are the same ones. Measured on two cores with AVX-512 (`docs/speed.md`):
+
+- groups: one convolution a group and a concatenation, 10 to 40 times faster than `feature_group_count`, which takes a generic path.
+- gradient of the kernel: a convolution that contracts over the batch, so it wants the batch innermost. XLA gets it there by an
+  element-wise copy, fused with the activation before it, that strides through memory by whole images; a product with the identity matrix
+  moves the same numbers, exactly, at the speed of a matrix product.
+- gradient of the input at stride 2: XLA dilates the incoming gradient with zeros and multiplies by them. Here the four phases of the
+  result are output channels of one 2×2 convolution at the small resolution.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+__all__ = ["convolve"]
+
+_NHWC = ("NHWC", "HWIO", "NHWC")
+
+
+def convolve(x: jax.Array, kernel: jax.Array, *, stride: int = 1, groups: int = 1) -> jax.Array:
+    """Convolution of `x` [B, H, W, I] with `kernel` [K, K, I / groups, O], SAME padding → [B, ⌈H/stride⌉, ⌈W/stride⌉, O]."""
+    if jax.default_backend() != "cpu":
+        return _plain(x, kernel, stride, groups)
+    if groups > 1:
+        inputs, kernels = jnp.split(x, groups, axis=-1), jnp.split(kernel, groups, axis=-1)
+        parts = [convolve(part, weights, stride=stride) for part, weights in zip(inputs, kernels, strict=True)]
+        return jnp.concatenate(parts, axis=-1)
+    if kernel.shape[:2] == (1, 1) and stride == 1:
+        return x @ kernel[0, 0]
+    return _on_cpu(x, kernel, stride)
+
+
+def _plain(x: jax.Array, kernel: jax.Array, stride: int, groups: int = 1) -> jax.Array:
+    return lax.conv_general_dilated(x, kernel, (stride, stride), "SAME", dimension_numbers=_NHWC, feature_group_count=groups)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _on_cpu(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """A convolution without groups whose gradients are spelled out below."""
+    return _plain(x, kernel, stride)
+
+
+def _forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _plain(x, kernel, stride), (x, kernel)
+
+
+def _backward(stride: int, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, kernel = kept
+    return _input_gradient(x, kernel, stride, gradient), _kernel_gradient(x, kernel, stride, gradient)
+
+
+_on_cpu.defvjp(_forward, _backward)
+
+
+def _input_gradient(x: jax.Array, kernel: jax.Array, stride: int, gradient: jax.Array) -> jax.Array:
+    batch, height, width, channels = x.shape
+    if stride != 2 or kernel.shape[:2] != (3, 3) or height % 2 or width % 2:
+        return jax.vjp(lambda x: _plain(x, kernel, stride), x)[1](gradient)[0]
+    # Row 2m + p of x meets tap k = 2a + p of the kernel in row m − a of the gradient (SAME pads below and to the right alone).
+    outputs = kernel.shape[-1]
+    taps = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0))).reshape(2, 2, 2, 2, channels, outputs)  # [a, p, b, q, I, O]
+    phases = taps[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4).reshape(2, 2, outputs, 4 * channels)
+    result = lax.conv_general_dilated(gradient, phases, (1, 1), ((1, 0), (1, 0)), dimension_numbers=_NHWC)
+    result = result.reshape(batch, height // 2, width // 2, 2, 2, channels).transpose(0, 1, 3, 2, 4, 5)
+    return result.reshape(x.shape)
+
+
+def _kernel_gradient(x: jax.Array, kernel: jax.Array, stride: int, gradient: jax.Array) -> jax.Array:
+    pads = []
+    for size, taps, steps in zip(x.shape[1:3], kernel.shape[:2], gradient.shape[1:3], strict=True):
+        spanned = (steps - 1) * stride + 1
+        before = max(spanned - 1 + taps - size, 0) // 2
+        pads.append((before, spanned + taps - 1 - before - size))
+    result = lax.conv_general_dilated(
+        _batch_last(x), gradient, (1, 1), pads, rhs_dilation=(stride, stride), dimension_numbers=("HWNC", "IHWO", "NHWC")
+    )
+    return result.transpose(1, 2, 0, 3)
+
+
+def _batch_last(x: jax.Array) -> jax.Array:
+    """[B, …] → […, B], as a product with the identity: the same numbers, without a copy that strides through memory."""
+    batch = x.shape[0]
+    moved = lax.dot_general(x.reshape(batch, -1), jnp.eye(batch, dtype=x.dtype), (((0,), (0,)), ((), ())))
+    return moved.reshape(*x.shape[1:], batch)

@@ -1,0 +1,43 @@
+"""What the backward pass keeps of a block's forward pass, and what it computes again: memory against time, the same values.
+
+| policy | kept of a block | computed again |
+|---|---|---|
+| `none` | everything the gradients need | nothing |
+| `dots` | what convolutions and matrix products gave | activations, weight standardisation, squeeze-and-excite's gates |
+| `block` | its input | the whole block: about a third more FLOPs |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from scaling.errors import UnknownName
+from trainer.models.nfnet.layers import PRODUCT
+
+__all__ = ["POLICIES", "rematerialised", "rematerialised_function"]
+
+POLICIES = ("none", "block", "dots")
+
+
+def rematerialised(module: type[nn.Module], remat: str) -> type[nn.Module]:
+    """The module class under a policy; parameters keep their names. Raises `UnknownName`."""
+    return module if _known(remat) == "none" else nn.remat(module, policy=_policy(remat))
+
+
+def rematerialised_function(function: Callable[..., Any], remat: str) -> Callable[..., Any]:
+    """The same for a function of arrays, the body of a loop."""
+    return function if _known(remat) == "none" else jax.checkpoint(function, policy=_policy(remat), prevent_cse=False)
+
+
+def _policy(remat: str) -> Callable[..., Any] | None:
+    return jax.checkpoint_policies.save_only_these_names(PRODUCT) if remat == "dots" else None
+
+
+def _known(remat: str) -> str:
+    if remat not in POLICIES:
+        raise UnknownName("rematerialisation policy", remat, POLICIES)
+    return remat

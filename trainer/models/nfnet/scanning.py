@@ -1,0 +1,61 @@
+"""Blocks of one shape as one loop, so that XLA compiles one block where there are dozens.
+
+Parameters stay as they are, `block<i>/…` each: they are stacked inside the computation and only there. So checkpoints, the optimiser's
+units (adaptive gradient clipping must not see a stack) and the initial values do not know of the loop. β and the rate of stochastic depth,
+which differ from block to block, go in as arrays; random numbers are those of the unrolled network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from trainer.models.nfnet.rematerialisation import rematerialised_function
+
+__all__ = ["scanned"]
+
+
+class _Key(nn.Module):
+    """The key that a block of this name would draw from Flax's `dropout` stream."""
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        return self.make_rng("dropout")
+
+
+def scanned(
+    network: nn.Module,
+    block: nn.Module,
+    x: jax.Array,
+    indices: Sequence[int],
+    betas: Sequence[float],
+    keep_rates: Sequence[float | None],
+    *,
+    remat: str,
+) -> jax.Array:
+    """`x` through blocks `indices` of `network`, as `lax.scan` over their stacked parameters.
+
+    Args:
+        network: a bound module whose parameters have an entry `block<i>` for each index.
+        block: an unbound block; all indices have its shapes.
+        betas, keep_rates: one a block; rates are all None, or none is.
+    """
+    params = [network.variables["params"][f"block{index}"] for index in indices]
+    per_block: dict[str, Any] = {
+        "params": jax.tree.map(lambda *leaves: jnp.stack(leaves), *params),
+        "beta": jnp.asarray(betas, x.dtype),
+    }
+    if keep_rates[0] is not None:
+        per_block["keep_rate"] = jnp.asarray(keep_rates, jnp.float32)
+        per_block["key"] = jnp.stack([_Key(name=f"block{index}", parent=network)() for index in indices])
+
+    def body(x: Any, inputs: dict[str, Any]) -> tuple[Any, None]:
+        rest = {name: value for name, value in inputs.items() if name != "params"}
+        return block.apply({"params": inputs["params"]}, x, **rest), None
+
+    return lax.scan(rematerialised_function(body, remat), x, per_block)[0]
