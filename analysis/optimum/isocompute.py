@@ -62,12 +62,13 @@ def isocompute(cells: GridCells, noise: CellNoise, *, x: str, draws: int, level:
     at = slices[interior]
     points["optimal_size"] = np.nan
     points.loc[interior, "optimal_size"] = np.exp(value)
+    line, line_draws = _weighted_lines(at, value, vertices)
     return path_along(
         "isocompute",
         x=x,
         log_x=at,
-        size=(value, vertices),
-        epochs=(cells.log_epochs_at(at, value), cells.log_epochs_at(at, vertices)),
+        size=(line, line_draws),
+        epochs=(cells.log_epochs_at(at, line), cells.log_epochs_at(at, line_draws)),
         level=level,
         reason=f"parabolas in {len(kept)} slices of equal compute",
         points=points,
@@ -117,8 +118,8 @@ def _window(row: np.ndarray) -> np.ndarray | None:
 
 
 def _vertices(sizes: np.ndarray, losses: np.ndarray, kept: list[tuple[int, np.ndarray]]) -> np.ndarray:
-    """Log size of each kept slice's vertex in every draw, (draws, kept); NaN where the parabola does not bend upwards or its vertex lies
-    further out than the sizes of the slice."""
+    """Log size of each kept slice's vertex in every draw, (draws, kept), no further out than twice the slice's sizes; NaN where the
+    parabola does not bend upwards."""
     found = np.full((len(losses), len(kept)), np.nan)
     for column, (number, window) in enumerate(kept):
         v = sizes[window]
@@ -126,5 +127,23 @@ def _vertices(sizes: np.ndarray, losses: np.ndarray, kept: list[tuple[int, np.nd
         a, b, _ = np.polyfit(v - centre, losses[:, number][:, window].T, 2)
         with np.errstate(divide="ignore", invalid="ignore"):
             vertex = np.where(a > 0, -b / (2 * a), np.nan)
-        found[:, column] = np.where(np.abs(vertex) <= width, centre + vertex, np.nan)
+        found[:, column] = centre + np.clip(vertex, -width, width)
     return found
+
+
+def _weighted_lines(at: np.ndarray, value: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The line through the vertices and through those of each draw, at `at`. A slice weighs as the inverse of its vertex's variance over
+    the draws; a draw without vertices in most of that weight has no line."""
+    known = np.isfinite(draws)
+    weights = np.ones(len(at))
+    if known.any(0).all():
+        weights = 1 / np.maximum(np.nanvar(draws, axis=0), 1e-12)
+    rows = np.concatenate([value[None], np.where(known, draws, 0.0)])
+    w = np.concatenate([weights[None], known * weights])
+    total = np.maximum(w.sum(1, keepdims=True), 1e-300)
+    u0, v0 = (w @ at)[:, None] / total, (w * rows).sum(1, keepdims=True) / total
+    spread = (w * (at - u0) ** 2).sum(1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lines = v0 + (w * (at - u0) * (rows - v0)).sum(1, keepdims=True) / spread * (at - u0)
+    lines = np.where((total > 0.5 * weights.sum()) & (spread > 0), lines, np.nan)
+    return lines[0], lines[1:]
