@@ -14,13 +14,14 @@ from importlib.resources import files
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
+from analysis import presentation
+
 __all__ = ["asset_url", "router"]
 
 PLOTLY = "plotly.js"
 _MEDIA_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_OWN = tuple(
-    sorted(entry.name for entry in files("api").joinpath("static").iterdir() if entry.name.rpartition(".")[2] in _MEDIA_TYPES)
-)
+_PAGES = tuple(entry.name for entry in files("api").joinpath("static").iterdir() if entry.name.rpartition(".")[2] in _MEDIA_TYPES)
+_OWN = tuple(sorted((*_PAGES, *presentation.STATIC)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _asset(name: str) -> _Asset:
         from plotly.offline import get_plotlyjs
 
         return _Asset(get_plotlyjs().encode())
-    return _Asset(files("api").joinpath("static", name).read_bytes())
+    return _Asset(presentation.static(name) if name in presentation.STATIC else files("api").joinpath("static", name).read_bytes())
 
 
 def _version(name: str) -> str:
