@@ -7,24 +7,50 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.selection import Excluded
-from scaling.errors import UsageError
+from analysis.selection import Excluded, usable_runs
+from scaling.errors import TooFewPoints, UsageError
 
-__all__ = ["CELL", "assign_cells", "best_learning_rates", "refuse_mixed_studies"]
+__all__ = ["CELL", "assign_cells", "best_learning_rates", "cells_of", "refuse_mixed_studies"]
 
 CELL = ("family", "model", "epochs")
 """The columns that name a cell."""
 
 
-def assign_cells(runs: pd.DataFrame, by: Sequence[str], x: str) -> pd.Series:
+def cells_of(
+    runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], clusters: Sequence[str] = CELL
+) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
+    """The usable runs at their cell's best learning rate, with a column `cell`, and all others with the reason.
+
+    Raises:
+        TooFewPoints: no run is usable.
+        UsageError: the runs are of several studies, see `refuse_mixed_studies`; and what `usable_runs` raises.
+    """
+    axes = (x,) if isinstance(x, str) else tuple(x)
+    usable = usable_runs(runs, metric=metric, x=axes)
+    if usable.runs.empty:
+        raise TooFewPoints(
+            f"none of the {len(runs)} runs has a usable {metric} and {' and '.join(axes)}{_reasons(usable.excluded)}: 1 more is needed",
+            have=0,
+            need=1,
+            hint="`scaling status` shows what is still running; `scaling submit experiments.yaml` trains a grid",
+        )
+    table = usable.runs.assign(cell=assign_cells(usable.runs, clusters, axes))
+    refuse_mixed_studies(table)
+    kept, not_best = best_learning_rates(table, metric)
+    return kept.reset_index(drop=True), usable.excluded + not_best
+
+
+def assign_cells(runs: pd.DataFrame, by: Sequence[str], x: str | Sequence[str]) -> pd.Series:
     """A number for each run: runs with equal `by` columns share it.
 
     Columns that the table lacks are passed over. Without `epochs`, nothing would tell a model's budgets apart, so then the runs
-    of a cell must also have equal `x`: in a bare table of (compute, loss) each distinct compute is a cell.
+    of a cell must also have equal `x`: in a bare table of (compute, loss) each distinct compute is a cell. Of a surface, `x` are
+    the design itself (params, examples seen) rather than a measurement, and always tell cells apart.
     """
+    axes = (x,) if isinstance(x, str) else tuple(x)
     present = [name for name in by if name in runs]
-    if "epochs" in by and "epochs" not in runs:
-        present.append(x)
+    if ("epochs" in by and "epochs" not in runs) or (len(axes) > 1 and tuple(by) == CELL):
+        present.extend(axes)
     if not present:
         return pd.Series(np.arange(len(runs)), index=runs.index)
     return runs.groupby(list(dict.fromkeys(present)), dropna=False, sort=True).ngroup()
@@ -70,3 +96,8 @@ def best_learning_rates(runs: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, 
         for run, own, other in zip(runs.loc[~kept, "id"], rate[~kept], cell_best[~kept], strict=True)
     )
     return runs[kept], excluded
+
+
+def _reasons(excluded: Sequence[Excluded]) -> str:
+    counts = pd.Series([entry.kind for entry in excluded], dtype=object).value_counts()
+    return f" ({', '.join(f'{count} {kind}' for kind, count in counts.items())})" if len(counts) else ""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.cells import CELL, assign_cells, best_learning_rates, refuse_mixed_studies
+from analysis.cells import CELL, cells_of
 from analysis.numbers import records
-from analysis.selection import Excluded, excluded_payload, usable_runs
-from scaling.errors import TooFewPoints
+from analysis.selection import Excluded, excluded_payload
+from scaling.errors import UsageError
 
 __all__ = ["Frontier", "frontier", "pareto_mask"]
 
@@ -91,19 +91,10 @@ def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hou
         TooFewPoints: no run is usable.
         UsageError: the runs are of several studies, see `refuse_mixed_studies`; and what `usable_runs` raises.
     """
-    usable = usable_runs(runs, metric=metric, x=x)
-    if usable.runs.empty:
-        raise TooFewPoints(
-            f"none of the {len(runs)} runs has a usable {metric} and {x}{_reasons(usable.excluded)}: 1 more is needed",
-            have=0,
-            need=1,
-            hint="`scaling status` shows what is still running; `scaling submit experiments.yaml` trains a grid",
-        )
-    table = usable.runs.assign(cell=assign_cells(usable.runs, clusters, x))
-    refuse_mixed_studies(table)
-    kept, not_best = best_learning_rates(table, metric)
-    points = _points(kept, metric, x)
-    return Frontier(metric, x, points, kept.reset_index(drop=True), usable.excluded + not_best)
+    if not isinstance(x, str):
+        raise UsageError(f"the frontier is one of compute, not of {' and '.join(x)}", hint="choose one column: --x core_hours")
+    kept, excluded = cells_of(runs, metric=metric, x=x, clusters=clusters)
+    return Frontier(metric, x, _points(kept, metric, x), kept, excluded)
 
 
 def pareto_mask(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -130,8 +121,3 @@ def _points(runs: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
     points = pd.DataFrame(columns).reset_index()
     points["on_frontier"] = pareto_mask(points[x].to_numpy(), points[metric].to_numpy())
     return points.sort_values([x, metric], kind="stable").reset_index(drop=True)
-
-
-def _reasons(excluded: Sequence[Excluded]) -> str:
-    counts = pd.Series([entry.kind for entry in excluded], dtype=object).value_counts()
-    return f" ({', '.join(f'{count} {kind}' for kind, count in counts.items())})" if len(counts) else ""

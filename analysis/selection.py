@@ -29,7 +29,7 @@ class Excluded:
 
 @dataclass(frozen=True, eq=False)
 class Usable:
-    """`runs`: rows with finite, positive `metric` and `x`, and with string `id`, `family` and `model`; `excluded`: all others."""
+    """`runs`: rows with finite, positive `metric` and every `x`, and with string `id`, `family` and `model`; `excluded`: all others."""
 
     runs: pd.DataFrame
     excluded: tuple[Excluded, ...]
@@ -48,8 +48,8 @@ def excluded_words(excluded: Sequence[Excluded]) -> str:
     return f"{len(excluded)} left out: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
 
 
-def usable_runs(runs: pd.DataFrame, *, metric: str, x: str) -> Usable:
-    """The finished runs whose `metric` and `x` are finite and positive, as logarithms need them.
+def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> Usable:
+    """The finished runs whose `metric` and `x` (one column or several) are finite and positive, as logarithms need them.
 
     A table without `status` counts as finished throughout. `<name>_error` stands for 1 − `<name>` where the table has only the
     share `<name>` (`val_top1_error`): the analysis takes lower as better.
@@ -60,7 +60,8 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str) -> Usable:
         UsageError: the metric is one where higher is better; the runs are of several data sets; or x is core-hours and the
             runs come from several kinds of accelerator, whose hours do not compare.
     """
-    table = _with_names(runs, metric, x)
+    axes = (x,) if isinstance(x, str) else tuple(x)
+    table = _with_names(runs, metric, axes)
     excluded: list[Excluded] = []
 
     def leave_out(bad: pd.Series, reason: str, kind: str | None = None) -> None:
@@ -74,14 +75,14 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str) -> Usable:
                 final = status in _FINAL
                 leave_out(table["status"] == status, str(status) if final else f"not finished ({status})")
     leave_out(table["id"].duplicated(), "the same id again", "the same id again")
-    for name in dict.fromkeys((metric, x)):
+    for name in dict.fromkeys((metric, *axes)):
         leave_out(table[name].isna(), f"no {name}")
         leave_out(~np.isfinite(table[name]), f"{name} is infinite")
         leave_out(table[name] <= 0, f"{name} is not positive")
 
     if "dataset" in table:
         _refuse_mixture(table, "dataset", "data sets", "their losses do not compare", "choose one experiment: --experiment NAME")
-    if "core_hours" in x and "accelerator" in table:
+    if any("core_hours" in name for name in axes) and "accelerator" in table:
         _refuse_mixture(
             table,
             "accelerator",
@@ -92,7 +93,7 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str) -> Usable:
     return Usable(table.reset_index(drop=True), tuple(excluded))
 
 
-def _with_names(runs: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
+def _with_names(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataFrame:
     table = runs.copy()
     if "id" not in table:
         table.insert(0, "id", [f"row {number}" for number in range(1, len(table) + 1)])
@@ -104,7 +105,7 @@ def _with_names(runs: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
         table[metric] = 1.0 - _as_numbers(table, share, "--metric")
     if metric in ("val_top1", "val_top5"):
         raise UsageError(f"{metric} is better when higher; the laws are of what falls", hint=f"use --metric {metric}_error")
-    for name, option in ((metric, "--metric"), (x, "--x")):
+    for name, option in ((metric, "--metric"), *((name, "--x") for name in axes)):
         table[name] = _as_numbers(table, name, option)
     return table
 

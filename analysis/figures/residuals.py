@@ -19,6 +19,7 @@ def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> 
     A trend in them, rather than a cloud about zero, says that the law has the wrong shape.
     """
     residuals = fit.residuals.assign(percent=lambda table: 100 * np.expm1(table["residual"]))
+    x = fit.x if isinstance(fit.x, str) else "predicted"  # a surface has no one axis: its residuals are seen against what it says
     figure = go.Figure()
     low, high = 100 * np.expm1([-2 * fit.residual_std, 2 * fit.residual_std])
     figure.add_hrect(y0=low, y1=high, fillcolor=FAINT, opacity=0.5, line_width=0, layer="below")
@@ -26,22 +27,20 @@ def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> 
     for model, look in looks(fit.runs).items():
         rows = residuals[residuals["model"] == model]
         figure.add_scatter(
-            x=rows[fit.x],
+            x=rows[x],
             y=rows["percent"],
             mode="markers",
             name=model or "runs",
             marker={"symbol": look.marker, "size": 9, "color": look.colour, "opacity": 0.85},
             customdata=rows["id"],
-            hovertext=[
-                f"{run_text(row, fit.metric, fit.x)}<br>{row['percent']:+.2g} % off the law" for row in rows.to_dict("records")
-            ],
+            hovertext=[f"{run_text(row, fit.metric, x)}<br>{row['percent']:+.2g} % off the law" for row in rows.to_dict("records")],
             hoverinfo="text",
         )
     figure.update_layout(
         layout(
-            revision=("residuals", fit.law, fit.on, fit.metric, fit.x, x_scale),
+            revision=("residuals", fit.law, fit.on, fit.metric, x, x_scale),
             height=height,
-            xaxis=axis(residuals[fit.x], x_scale, axis_label(fit.x), pad=0.04),
+            xaxis=axis(residuals[x], x_scale, axis_label(x), pad=0.04),
             yaxis={**axis([], "linear", f"Residual of the {fit.law} law (%)"), "ticksuffix": " "},
             legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
         )

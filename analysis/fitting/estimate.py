@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +11,22 @@ from scipy import stats
 
 from scaling.outcomes import FitStatus
 
-__all__ = ["Estimate", "Estimator", "Precision", "Sample", "exponent_status"]
+__all__ = ["Estimate", "Precision", "Sample", "exponent_status"]
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The runs of a fit as arrays of one length: positive `x` and `y`, and `cell`, a number 0 … `cells` − 1 for each run."""
+    """The runs of a fit as arrays: positive `inputs` (k, n) and `y` (n,); `cell` (n,), a number 0 … `cells` − 1 for each run; `weights`
+    (n,), by which the objective counts runs."""
 
-    x: np.ndarray
+    inputs: np.ndarray
     y: np.ndarray
     cell: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def runs(self) -> int:
+        return len(self.y)
 
     @property
     def cells(self) -> int:
@@ -28,7 +34,11 @@ class Sample:
 
     @property
     def seeds_repeat_a_cell(self) -> bool:
-        return self.cells < len(self.x)
+        return self.cells < self.runs
+
+    @property
+    def is_weighted(self) -> bool:
+        return bool(np.ptp(self.weights) > 0)
 
 
 @dataclass(frozen=True)
@@ -39,30 +49,43 @@ class Precision:
     bootstrap: int = 1000
     seed: int = 0
 
-    def t(self, degrees_of_freedom: int) -> float:
+    def t(self, degrees_of_freedom: float) -> float:
         """Two-sided t quantile; 1.96 for level 0.95 and many degrees of freedom."""
-        return float(stats.t.ppf(0.5 + self.level / 2, max(1, degrees_of_freedom)))
+        return float(stats.t.ppf(0.5 + self.level / 2, max(1.0, degrees_of_freedom)))
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate(ABC):
-    """Coefficients with intervals, and the band of the mean curve.
+    """Coefficients with intervals, and what they say about the mean curve and about one more run.
 
     values, low, high: by the letters of the law's formula. degrees_of_freedom: of the t quantiles used.
+    seed_std: standard deviation of log metric between the runs of a cell; NaN when no cell has two.
+    lack_of_fit_std: standard deviation of cells about the law in log metric, beyond what seeds explain; 0 when nothing shows.
     """
 
     values: Mapping[str, float]
     low: Mapping[str, float]
     high: Mapping[str, float]
     status: FitStatus
-    degrees_of_freedom: int
+    degrees_of_freedom: float
+    seed_std: float
+    lack_of_fit_std: float
 
     @abstractmethod
-    def log_band(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Interval of the log of the mean curve at each x, as (low, high)."""
+    def log_mean(self, inputs: np.ndarray) -> np.ndarray:
+        """Log of the mean curve at inputs (k, m), (m,)."""
 
+    @abstractmethod
+    def log_band(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Interval of the log of the mean curve, as (low, high), each (m,)."""
 
-Estimator = Callable[[Sample, Precision], Estimate]
+    @abstractmethod
+    def log_new_run(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Interval of the log of the metric of one more run in a new cell, as (low, high), each (m,)."""
+
+    @abstractmethod
+    def log_mean_draws(self, inputs: np.ndarray) -> np.ndarray:
+        """Log of the mean curve as the coefficients vary within their uncertainty, (draws, m)."""
 
 
 def exponent_status(low: float, high: float) -> FitStatus:

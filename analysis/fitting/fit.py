@@ -8,14 +8,17 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.cells import CELL
+from analysis.cells import CELL, cells_of
 from analysis.fitting.estimate import Precision, Sample
+from analysis.fitting.estimator import estimate
+from analysis.fitting.objective import objective_named
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
+from analysis.laws.axes import AXIS_COLUMNS, AXIS_NAMES
 from analysis.laws.law import Law
-from analysis.pareto import Frontier, frontier
+from analysis.pareto import frontier
 from analysis.selection import Excluded
-from scaling.errors import TooFewPoints, UnknownName, UsageError
+from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
 
 __all__ = ["fit"]
 
@@ -24,7 +27,7 @@ def fit(
     runs: pd.DataFrame,
     *,
     metric: str = "val_loss",
-    x: str = "core_hours",
+    x: str | Sequence[str] | None = None,
     law: str = "power",
     objective: str = "log",
     on: Literal["all", "frontier"] = "all",
@@ -32,85 +35,150 @@ def fit(
     bootstrap: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    weights: str | Sequence[float] | None = None,
+    envelope: float | None = None,
 ) -> Fit:
     """Fit a law of `metric` against `x`.
 
     >>> fit(runs, metric="val_loss", x="core_hours", law="power", on="frontier").interval()
+    >>> fit(runs, x=("params", "examples_seen"), law="chinchilla", objective="huber-log").summary()
 
     Args:
         runs: one row a run, columns as in `scaling.columns`; see `analysis.frontier` for the optional ones.
         metric: any positive column that is better when lower.
-        x: any positive column; `core_hours` is refused for runs from several kinds of accelerator.
+        x: a positive column for each input of the law, in the order of its formula. None: `core_hours` for compute, `params`,
+            `examples_seen` and `unique_examples` for N, D and U. `core_hours` is refused for runs from several kinds of accelerator.
         law: one of `analysis.law_names()`.
-        objective: `log`: squares of log residuals, i.e. of relative errors.
+        objective: `log`: squares of log residuals, i.e. of relative errors; `huber-log`: the same, robust to outliers; `relative`:
+            squares of 1 − law/metric; `mse`: plain squares.
         on: `frontier`: the runs (every seed) of the compute-optimal cells; the interval takes the choice of cells as given. `all`:
             every cell. In both a cell is represented by its best learning rate (lowest mean over seeds): runs at other rates
-            measure the search for it, not what compute buys, and are listed in `excluded`.
+            measure the search for it, not what compute buys, and are listed in `excluded`. A surface is fitted to `all`: the
+            frontier is one of compute.
         clusters: the columns that name a cell; the runs of one cell are resampled together.
         bootstrap: draws, for laws whose intervals need them.
         level: nominal coverage of the intervals.
         seed: of the draws; equal input and seed give equal output.
+        weights: by which the objective counts runs: a column, or a number for each row of `runs`. None: all alike.
+        envelope: between 0 and 1; below 0.5 the law is drawn towards the lowest runs, see `Objective`.
 
     Raises:
-        TooFewPoints: fewer distinct compute budgets than coefficients + 1; says how many more.
-        UnknownName: no such law, objective or column; and what `analysis.frontier` raises.
+        TooFewPoints: fewer distinct inputs than coefficients + 1, or too few of one input to know its coefficients; says how many more.
+        UnknownName: no such law, objective or column.
+        UsageError: inputs that do not go with the law; and what `analysis.frontier` raises.
     """
     chosen = law_named(law)
-    if objective not in chosen.estimators:
-        raise UnknownName(f"objective for law {law}:", objective, chosen.estimators)
+    aim = objective_named(objective, envelope)
+    axes = _axes(chosen, x)
     if on not in ("all", "frontier"):
         raise UnknownName("choice of runs", on, ("all", "frontier"))
+    if on == "frontier" and chosen.is_surface:
+        raise UsageError(
+            f"law {law} is of {' and '.join(axes)}, but the frontier is one of compute",
+            hint="fit a surface to all runs (--on all), or a law of one axis to the frontier (--law power --x core_hours)",
+        )
     if not 0 < level < 1:
         raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
     if bootstrap < 100:
         raise UsageError(f"{bootstrap} bootstrap draws are too few for an interval", hint="1000 is the default, 100 the least")
 
-    cells = frontier(runs, metric=metric, x=x, clusters=clusters)
-    used, excluded = _used(cells, on)
+    used, excluded = _used(_with_weights(runs, weights), metric, axes, clusters, on)
     sample = Sample(
-        x=used[x].to_numpy(float),
+        inputs=used[list(axes)].to_numpy(float).T,
         y=used[metric].to_numpy(float),
         cell=np.unique(used["cell"].to_numpy(), return_inverse=True)[1],
+        weights=used[_WEIGHT].to_numpy(float) if weights is not None else np.ones(len(used)),
     )
-    _require_enough(chosen, sample, x, on, excluded)
+    _require_enough(chosen, sample, axes, on, excluded)
     precision = Precision(level=level, bootstrap=bootstrap, seed=seed)
-    estimate = chosen.estimators[objective](sample, precision)
     return Fit(
         law=law,
         objective=objective,
         on=on,
         metric=metric,
-        x=x,
-        estimate=estimate,
+        x=axes if chosen.is_surface else axes[0],
+        estimate=estimate(chosen, sample, aim, precision),
         precision=precision,
-        runs=used.reset_index(drop=True),
+        runs=used.drop(columns=_WEIGHT, errors="ignore").reset_index(drop=True),
         cells=sample.cells,
         excluded=excluded,
     )
 
 
-def _used(cells: Frontier, on: str) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
-    # In an order that does not depend on the table's, so that the bootstrap does not either.
-    runs = cells.runs.sort_values([cells.x, cells.metric, "id"], kind="stable")
-    if on == "all":
-        return runs, cells.excluded
-    optimal = runs["cell"].isin(cells.frontier_runs["cell"])
-    reason = "its cell is not on the frontier"
-    return runs[optimal], cells.excluded + tuple(Excluded(run, reason, "not on the frontier") for run in runs.loc[~optimal, "id"])
+_WEIGHT = "_weight"
 
 
-def _require_enough(law: Law, sample: Sample, x: str, on: str, excluded: Sequence[Excluded]) -> None:
-    # Seeds of a cell differ a little in measured core-hours, but they are one budget.
-    have, need = min(sample.cells, len(np.unique(sample.x))), law.least_points
-    if have >= need:
-        return
-    more = need - have
-    where = " on the frontier" if on == "frontier" else ""
-    raise TooFewPoints(
-        f"law {law.name} has {len(law.coefficients)} coefficients and needs {need} cells of distinct {x}{where}; there "
-        f"{'is' if have == 1 else 'are'} {have} ({len(excluded)} runs left out): {more} more {'is' if more == 1 else 'are'} needed",
-        have=have,
-        need=need,
-        hint="add epochs or models to the file and `scaling submit` it again; `scaling runs` lists what there is and why"
-        + ("; or fit all runs: --on all" if on == "frontier" else ""),
+def _axes(law: Law, x: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The column of each input of the law."""
+    if x is None:
+        return tuple(AXIS_COLUMNS[letter] for letter in law.axes)
+    axes = (x,) if isinstance(x, str) else tuple(x)
+    if len(axes) == len(law.axes):
+        return axes
+    inputs = ", ".join(f"{letter} {AXIS_NAMES[letter]}" for letter in law.axes)
+    raise UsageError(
+        f"law {law.name} is of {inputs}; x names {len(axes)} column{'' if len(axes) == 1 else 's'} ({', '.join(axes)})",
+        hint=f"--x {','.join(AXIS_COLUMNS[letter] for letter in law.axes)}",
     )
+
+
+def _with_weights(runs: pd.DataFrame, weights: str | Sequence[float] | None) -> pd.DataFrame:
+    """The table with the weight of each run in a column of its own."""
+    if weights is None:
+        return runs
+    if isinstance(weights, str) and weights not in runs:
+        raise UnknownName("column", weights, [str(name) for name in runs], hint="weights: a column, or a number for each row")
+    values = pd.to_numeric(runs[weights], errors="coerce") if isinstance(weights, str) else np.asarray(weights, dtype=float)
+    if len(values) != len(runs):
+        raise UsageError(f"{len(values)} weights for {len(runs)} runs", hint="give one weight for each row")
+    if not (np.isfinite(values) & (values > 0)).all():
+        raise DataError("weights must be positive numbers", hint="leave a run out by its row, not by a weight of zero")
+    return runs.assign(**{_WEIGHT: np.asarray(values) / np.mean(values)})
+
+
+def _used(
+    runs: pd.DataFrame, metric: str, axes: Sequence[str], clusters: Sequence[str], on: str
+) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
+    if on == "all":
+        kept, excluded = cells_of(runs, metric=metric, x=axes, clusters=clusters)
+    else:
+        cells = frontier(runs, metric=metric, x=axes[0], clusters=clusters)
+        optimal = cells.runs["cell"].isin(cells.frontier_runs["cell"])
+        kept, others = cells.runs[optimal], cells.runs.loc[~optimal, "id"]
+        excluded = cells.excluded + tuple(Excluded(run, "its cell is not on the frontier", "not on the frontier") for run in others)
+    # In an order that does not depend on the table's, so that the bootstrap does not either.
+    return kept.sort_values([*axes, metric, "id"], kind="stable"), excluded
+
+
+def _require_enough(law: Law, sample: Sample, axes: Sequence[str], on: str, excluded: Sequence[Excluded]) -> None:
+    # Seeds of a cell differ a little in measured core-hours, but they are one budget.
+    have, need = min(sample.cells, np.unique(sample.inputs, axis=1).shape[1]), law.least_points
+    where = " on the frontier" if on == "frontier" else ""
+    if have < need:
+        more = need - have
+        raise TooFewPoints(
+            f"law {law.name} has {len(law.coefficients)} coefficients and needs {need} cells of distinct {' and '.join(axes)}{where}; "
+            f"there {'is' if have == 1 else 'are'} {have} ({len(excluded)} runs left out): {more} more {'is' if more == 1 else 'are'} needed",
+            have=have,
+            need=need,
+            hint="add epochs or models to the file and `scaling submit` it again; `scaling runs` lists what there is and why"
+            + ("; or fit all runs: --on all" if on == "frontier" else ""),
+        )
+    if law.is_surface:
+        _require_both_ways(law, sample, axes)
+
+
+def _require_both_ways(law: Law, sample: Sample, axes: Sequence[str]) -> None:
+    """A power of one input, beside a floor and another input, shows from three values of it on."""
+    for term in law.terms:
+        for exponent, axis in term.exponents.items():
+            have = len(np.unique(sample.inputs[axis]))
+            if have < 3:
+                at = "one value" if have == 1 else "two values"
+                raise TooFewPoints(
+                    f"the runs have {at} of {axes[axis]}, and law {law.name} needs 3 to know {term.coefficient} and {exponent}: "
+                    f"{3 - have} more {'is' if have == 2 else 'are'} needed",
+                    have=have,
+                    need=3,
+                    hint=f"add runs at other {axes[axis]}, or fit a law of one axis: --law power-floor --x {axes[1 - min(axis, 1)]}",
+                )

@@ -1,4 +1,4 @@
-"""Every law on every choice of runs: what the command and the pages show when nobody asks for one law."""
+"""Several laws on several choices of runs: what the command and the pages show when nobody asks for one law."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import pandas as pd
 
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
-from analysis.laws import law_names
+from analysis.laws import law_named
 from scaling.errors import TooFewPoints
 
-__all__ = ["fit_all"]
+__all__ = ["DEFAULT_LAWS", "fit_all"]
+
+DEFAULT_LAWS = ("power", "power-floor")
+"""What is fitted when no law is named: with and without a floor. Laws with more coefficients, and surfaces, are for the asking."""
 
 
 def fit_all(
@@ -22,8 +25,8 @@ def fit_all(
 
     Args:
         runs: a table of runs.
-        laws: names; every law when empty.
-        on: which cells; "both" fits each law to the frontier and to all of them.
+        laws: names; `DEFAULT_LAWS` when empty.
+        on: which cells; "both" fits each law to the frontier and to all of them, and a surface to all.
         settings: of `analysis.fit`.
 
     Returns:
@@ -36,7 +39,9 @@ def fit_all(
     refused: list[tuple[str, str, TooFewPoints]] = []
     choices: tuple[Literal["frontier", "all"], ...] = ("frontier", "all") if on == "both" else (on,)
     for choice in choices:
-        for law in laws or law_names():
+        for law in laws or DEFAULT_LAWS:
+            if on == "both" and choice == "frontier" and law_named(law).is_surface:
+                continue
             try:
                 fits.append(fit(runs, law=law, on=choice, **settings))
             except TooFewPoints as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.fitting.estimate import Estimate, Precision
+from analysis.fitting.law_estimate import LawEstimate
 from analysis.laws import law_named
 from analysis.numbers import as_factor, finite, significant, with_interval
 from analysis.selection import Excluded, excluded_payload, excluded_words
@@ -23,21 +25,31 @@ __all__ = ["Fit"]
 class Fit:
     """A law fitted to runs.
 
-    law, objective, on, metric, x: what was asked for.
+    law, objective, on, metric, x: what was asked for; x is a tuple of columns for a surface.
     estimate: coefficients, intervals and the mean curve's band, as the estimator made them.
     runs: the rows used. cells: how many cells they are of. excluded: every row not used, with its reason.
+    members: law → weight where several laws were averaged; None for a single one.
+    backtest, diagnostics: where they were made.
     """
 
     law: str
     objective: str
     on: str
     metric: str
-    x: str
+    x: str | tuple[str, ...]
     estimate: Estimate
     precision: Precision
     runs: pd.DataFrame
     cells: int
     excluded: tuple[Excluded, ...]
+    members: Mapping[str, float] | None = None
+    backtest: Any = None
+    diagnostics: Any = None
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The columns that the law explains the metric by."""
+        return (self.x,) if isinstance(self.x, str) else self.x
 
     @property
     def params(self) -> dict[str, float]:
@@ -57,16 +69,23 @@ class Fit:
         return tuple(self.runs["id"])
 
     @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Column → smallest and largest value in the runs used; beyond them every prediction is an extrapolation."""
+        return {name: (float(self.runs[name].min()), float(self.runs[name].max())) for name in self.axes}
+
+    @property
     def x_range(self) -> tuple[float, float]:
-        """Smallest and largest x of the runs used; beyond it every prediction is an extrapolation."""
-        return float(self.runs[self.x].min()), float(self.runs[self.x].max())
+        """The same for a law of one axis. Raises `UsageError` for a surface, which has no one range."""
+        if len(self.axes) > 1:
+            raise UsageError(f"law {self.law} is of {' and '.join(self.axes)}: it has no one range", hint="see `ranges`")
+        return self.ranges[self.axes[0]]
 
     @property
     def residuals(self) -> pd.DataFrame:
         """The runs used with `predicted` and `residual` = log(metric / predicted): log 2 is twice what the law says."""
-        named = [name for name in ("id", "family", "model", "epochs", "seed", self.x, self.metric) if name in self.runs]
+        named = [name for name in ("id", "family", "model", "epochs", "seed", *self.axes, self.metric) if name in self.runs]
         table = self.runs[list(dict.fromkeys(named))].copy()
-        table["predicted"] = self._curve(table[self.x].to_numpy(float))
+        table["predicted"] = np.exp(self.log_mean(table))
         table["residual"] = np.log(table[self.metric] / table["predicted"])
         return table.reset_index(drop=True)
 
@@ -94,34 +113,83 @@ class Fit:
         """The metric at each x, with its interval.
 
         Args:
-            x: numbers in the unit of `self.x`, or a table with that column.
-            kind: `mean`: the interval of the law itself. `new-run`: of one more run, i.e. the residual scatter added in quadrature.
+            x: a table with the columns `self.axes`; or numbers in the unit of `self.x`, for a law of one axis.
+            kind: `mean`: the interval of the law itself. `new-run`: of one more run, i.e. with the scatter of cells and seeds.
 
         Returns:
             Columns `mean`, `low`, `high`; a table's index is kept.
         """
         if kind not in ("mean", "new-run"):
             raise UnknownName("kind of prediction", kind, ("mean", "new-run"))
-        at = x[self.x] if isinstance(x, pd.DataFrame) else x
+        inputs = self._inputs(x)
         index = x.index if isinstance(x, (pd.DataFrame, pd.Series)) else None
-        values = np.atleast_1d(np.asarray(at, dtype=float))
-        if not (np.isfinite(values) & (values > 0)).all():
-            raise UsageError(f"{self.x} must be positive numbers to predict at", hint="the laws are of positive x")
-        mean = np.log(self._curve(values))
-        low, high = self.estimate.log_band(values)
-        if kind == "new-run":
-            scatter = self.precision.t(self.estimate.degrees_of_freedom) * self.residual_std
-            low, high = mean - np.hypot(mean - low, scatter), mean + np.hypot(high - mean, scatter)
+        low, high = self.estimate.log_band(inputs) if kind == "mean" else self.estimate.log_new_run(inputs)
         with np.errstate(over="ignore"):
-            return pd.DataFrame({"mean": np.exp(mean), "low": np.exp(low), "high": np.exp(high)}, index=index)
+            return pd.DataFrame(
+                {"mean": np.exp(self.estimate.log_mean(inputs)), "low": np.exp(low), "high": np.exp(high)}, index=index
+            )
+
+    def log_mean(self, x: pd.DataFrame | Any) -> np.ndarray:
+        """Log of the mean curve at each row of a table, or at numbers, (n,)."""
+        return self.estimate.log_mean(self._inputs(x))
+
+    def log_mean_draws(self, x: pd.DataFrame | Any) -> np.ndarray:
+        """Log of the mean curve as its coefficients vary within their uncertainty, (draws, n): row i is the same draw at every call."""
+        return self.estimate.log_mean_draws(self._inputs(x))
+
+    def log_mean_jacobian(self, x: pd.DataFrame | Any) -> np.ndarray:
+        """Derivatives of `log_mean` by theta, (n, p). Only of a single law."""
+        return self._single.log_mean_jacobian(self._inputs(x))
+
+    @property
+    def theta(self) -> np.ndarray:
+        """(p,): the coefficients as `analysis.laws.law.Law` orders them, with logarithms where it has them. Only of a single law."""
+        return self._single.theta
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """(p, p), of theta. Only of a single law."""
+        return self._single.covariance
+
+    @property
+    def seed_std(self) -> float:
+        """Standard deviation of log metric between runs of one cell; NaN when no cell has two."""
+        return self.estimate.seed_std
+
+    @property
+    def lack_of_fit_std(self) -> float:
+        """Standard deviation of cells about the law in log metric, beyond what seeds explain."""
+        return self.estimate.lack_of_fit_std
+
+    @property
+    def _single(self) -> LawEstimate:
+        if not isinstance(self.estimate, LawEstimate):
+            raise UsageError(f"{self.law} averages several laws: it has no one theta", hint="see `members`, or fit one of them")
+        return self.estimate
+
+    def _inputs(self, x: pd.DataFrame | Any) -> np.ndarray:
+        """(k, n). Raises `UsageError` unless all are positive numbers."""
+        if isinstance(x, pd.DataFrame):
+            for name in self.axes:
+                if name not in x:
+                    raise UnknownName(
+                        "column", name, [str(column) for column in x], hint=f"the law is of {' and '.join(self.axes)}"
+                    )
+            inputs = x[list(self.axes)].to_numpy(float).T
+        else:
+            inputs = np.asarray(x, dtype=float)
+            inputs = np.atleast_1d(inputs)[None] if len(self.axes) == 1 else inputs.reshape(len(self.axes), -1)
+        if not (np.isfinite(inputs) & (inputs > 0)).all():
+            raise UsageError(f"{' and '.join(self.axes)} must be positive numbers to predict at", hint="the laws are of positive x")
+        return inputs
 
     def equation(self, digits: int = 3) -> str:
         """The formula with the numbers in it: `val_loss = 0.04127 · core_hours^-0.310`."""
-        return law_named(self.law).equation({n: significant(v, digits) for n, v in self.params.items()}, self.metric, self.x)
+        return law_named(self.law).equation({n: significant(v, digits) for n, v in self.params.items()}, self.metric, self.axes)
 
     def summary(self) -> str:
         """Some lines for people: formula, coefficients ± interval, status, fit quality, runs used and left out."""
-        lines = [f"{self.law} law of {self.metric} against {self.x}, on {self.on_words}", f"  {self.equation()}"]
+        lines = [f"{self.law} law of {self.metric} against {self.x_words}, on {self.on_words}", f"  {self.equation()}"]
         for name, value in self.params.items():
             low, high = significant(self.estimate.low[name]), significant(self.estimate.high[name])
             lines.append(f"  {name} = {significant(value)}  ({self.level_words}: {low} … {high})")
@@ -129,6 +197,10 @@ class Fit:
         lines.append(f"  R² {self.r_squared:.4f} (log–log), residuals {as_factor(self.residual_std)} (one sd)")
         lines.append(f"  {self.runs_used} runs in {self.cells} cells used, {self.excluded_words}")
         return "\n".join(lines)
+
+    @property
+    def x_words(self) -> str:
+        return " and ".join(self.axes)
 
     @property
     def on_words(self) -> str:
@@ -150,7 +222,7 @@ class Fit:
             "formula": law_named(self.law).formula,
             "on": self.on,
             "metric": self.metric,
-            "x": self.x,
+            "x": self.x if isinstance(self.x, str) else list(self.x),
             "objective": self.objective,
             "status": self.status.value,
             "advice": self.status.advice,
@@ -164,9 +236,6 @@ class Fit:
             "excluded": excluded_payload(self.excluded),
             "r_squared": finite(self.r_squared),
             "residual_std": finite(self.residual_std),
-            "x_range": list(self.x_range),
+            "x_range": list(self.x_range) if isinstance(self.x, str) else {name: list(ends) for name, ends in self.ranges.items()},
             "version": metadata.version("scaling"),
         }
-
-    def _curve(self, x: np.ndarray) -> np.ndarray:
-        return law_named(self.law).curve(x, self.estimate.values)

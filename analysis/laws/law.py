@@ -2,42 +2,195 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from analysis.fitting.estimate import Estimator
+__all__ = ["Law", "Shape", "Slope", "Term"]
 
-__all__ = ["Law"]
+Slope = tuple[int, int, np.ndarray]
+"""(term, shape coefficient, derivative of the logarithm of that term by that coefficient, broadcast to (draws, n))."""
+
+EXPONENT_TIMES_SPAN = (0.02, 40.0)
+"""Bounds of an exponent times the range of its log input, so that they do not depend on a unit. Below, a term is straight in the log
+to within noise; above, all but the first point lie on what is left without it."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A coefficient inside a term, where it does not enter linearly.
+
+    name: its letter. axis: the input it belongs to, an index into `Law.axes`.
+    kind: `exponent`: positive, without a unit, searched on a logarithmic grid within `EXPONENT_TIMES_SPAN`; `location`: a place on the
+        axis, in its unit; `count`: a positive number without a unit. The last two are handled as logarithms.
+    bounds: of the logarithm of a location or count, from the log inputs (k, n); scale-free as well. None for an exponent.
+    nodes: of the grid that finds the basin of the optimum.
+    may_be_negative: an exponent that may have either sign.
+    """
+
+    name: str
+    axis: int
+    kind: str = "exponent"
+    bounds: Callable[[np.ndarray], tuple[float, float]] | None = None
+    nodes: int = 32
+    may_be_negative: bool = False
+
+    @property
+    def is_logged(self) -> bool:
+        return self.kind != "exponent"
+
+    def range(self, logs: np.ndarray) -> tuple[float, float]:
+        """Bounds of the coefficient as the solver holds it, for log inputs (k, n)."""
+        if self.bounds is not None:
+            return self.bounds(logs)
+        span = max(float(np.ptp(logs[self.axis])), 1e-9)
+        low, high = (bound / span for bound in EXPONENT_TIMES_SPAN)
+        return (-high, high) if self.may_be_negative else (low, high)
+
+    def grid(self, logs: np.ndarray) -> np.ndarray:
+        """Where the search for the basin looks, (nodes,)."""
+        low, high = self.range(logs)
+        if self.is_logged:
+            return np.linspace(low, high, self.nodes)
+        upward = np.geomspace(EXPONENT_TIMES_SPAN[0] / EXPONENT_TIMES_SPAN[1] * high, high, self.nodes)
+        return np.concatenate([-upward[::-1], upward]) if self.may_be_negative else upward
+
+
+@dataclass(frozen=True)
+class Term:
+    """A summand `coefficient · exp(…)` with a coefficient that is not negative.
+
+    exponents: which shape coefficients are powers of which input, {"a": 0}: rescaling input 0 by s multiplies the coefficient by s^a.
+    """
+
+    coefficient: str
+    exponents: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Law:
-    """A formula for a metric against x.
+    """A formula for a metric against one input or several: a floor (or none) and terms whose coefficients enter linearly.
+
+    `theta`, the vector that solvers and covariances speak of, holds the coefficients in the order of `coefficients`: the floor E and
+    exponents as they are, all others as logarithms.
 
     name: as `--law` takes it.
-    formula: for people, with `x` for the compute axis.
+    formula: for people; `x` is the input of a law of one axis.
+    axes: letters of the inputs: C compute, N params, D examples seen, U unique examples.
     coefficients: the letters of the formula, in the order in which they are shown.
     meanings: letter → what it is, in words.
     citation: where the form comes from.
-    curve: `curve(x, {"A": …}) -> metric`, elementwise over an array of positive x in its own unit.
-    equation: the formula with numbers and names filled in: `equation(values, metric, x)`; `values` are already text.
-    estimators: objective → the estimator that fits this law by it.
+    equation: the formula with numbers and names filled in: `equation(values, metric, x)`; `values` and `x` are already text.
+    floor: whether the formula begins with `E +`.
+    terms, shapes: what follows the floor, and the coefficients inside.
+    log_terms: `log_terms(logs (k, n), shape (draws, q)) -> (logs of the terms without their coefficients, slopes)`: a sequence of arrays
+        (draws, n) in the order of `terms`, and `Slope`s.
+    shares_unit_with: for each axis, the axis whose unit it must keep to when inputs are rescaled.
     """
 
     name: str
     formula: str
+    axes: tuple[str, ...]
     coefficients: tuple[str, ...]
     meanings: Mapping[str, str]
     citation: str
-    curve: Callable[[np.ndarray, Mapping[str, float]], np.ndarray]
-    equation: Callable[[Mapping[str, str], str, str], str]
-    estimators: Mapping[str, Estimator]
+    equation: Callable[[Mapping[str, str], str, Sequence[str]], str]
+    floor: bool
+    terms: tuple[Term, ...]
+    shapes: tuple[Shape, ...]
+    log_terms: Callable[[np.ndarray, np.ndarray], tuple[Sequence[np.ndarray], Sequence[Slope]]]
+    shares_unit_with: tuple[int, ...] = ()
 
     @property
     def least_points(self) -> int:
-        """Distinct x a fit needs: one more than there are coefficients, else nothing is left to measure the noise by."""
+        """Distinct inputs a fit needs: one more than there are coefficients, else nothing is left to measure the noise by."""
         return len(self.coefficients) + 1
+
+    @property
+    def is_surface(self) -> bool:
+        return len(self.axes) > 1
+
+    @property
+    def linear(self) -> tuple[str, ...]:
+        """Letters of the coefficients that enter linearly: the floor first, then those of the terms."""
+        return (("E",) if self.floor else ()) + tuple(term.coefficient for term in self.terms)
+
+    @property
+    def linear_at(self) -> list[int]:
+        """Where the linear coefficients stand in theta."""
+        return [self.coefficients.index(name) for name in self.linear]
+
+    @property
+    def shape_at(self) -> list[int]:
+        """Where the shape coefficients stand in theta."""
+        return [self.coefficients.index(shape.name) for shape in self.shapes]
+
+    @property
+    def logged(self) -> np.ndarray:
+        """(p,), true where theta holds a logarithm."""
+        plain = {"E"} | {shape.name for shape in self.shapes if not shape.is_logged}
+        return np.array([name not in plain for name in self.coefficients])
+
+    def values(self, theta: np.ndarray) -> dict[str, np.ndarray]:
+        """Letter → (draws,), from theta (draws, p)."""
+        with np.errstate(over="ignore"):
+            natural = np.where(self.logged, np.exp(np.where(self.logged, theta, 0.0)), theta)
+        return {name: natural[..., place] for place, name in enumerate(self.coefficients)}
+
+    def theta(self, values: Mapping[str, float]) -> np.ndarray:
+        """(p,), from letter → number."""
+        plain = np.array([float(values[name]) for name in self.coefficients])
+        with np.errstate(divide="ignore"):
+            return np.where(self.logged, np.log(np.where(self.logged, plain, 1.0)), plain)
+
+    def log_curve(self, inputs: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """Log of the mean curve: positive inputs (k, n) and theta (draws, p) → (draws, n). In logarithms, since a coefficient such
+        as A overflows long before its term does."""
+        logs, _ = self.log_terms(np.log(np.atleast_2d(inputs)), theta[:, self.shape_at])
+        of_terms = theta[:, self.linear_at][:, 1 if self.floor else 0 :]
+        total = None
+        with np.errstate(divide="ignore"):
+            if self.floor:
+                total = np.log(np.maximum(theta[:, self.linear_at[:1]], 0.0)) + np.zeros(np.shape(inputs)[-1])
+            for place, log_term in enumerate(logs):
+                part = of_terms[:, place : place + 1] + log_term
+                total = part if total is None else np.logaddexp(total, part)
+        assert total is not None
+        return total
+
+    def log_curve_jacobian(self, inputs: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """Derivatives of `log_curve` at one theta (p,) by its entries, (n, p)."""
+        inputs = np.atleast_2d(inputs)
+        logs, slopes = self.log_terms(np.log(inputs), theta[None, self.shape_at])
+        log_curve = self.log_curve(inputs, theta[None])[0]
+        of_terms = theta[self.linear_at][1 if self.floor else 0 :]
+        shares = [np.exp(log_c + log_term - log_curve).reshape(-1) for log_c, log_term in zip(of_terms, logs, strict=True)]
+        jacobian = np.zeros((inputs.shape[1], len(self.coefficients)))
+        if self.floor:
+            jacobian[:, self.linear_at[0]] = np.exp(-log_curve)
+        for place, share in zip(self.linear_at[1 if self.floor else 0 :], shares, strict=True):
+            jacobian[:, place] = share
+        for term, shape, slope in slopes:
+            jacobian[:, self.shape_at[shape]] += shares[term] * np.broadcast_to(slope, (1, inputs.shape[1]))[0]
+        return jacobian
+
+    def curve(self, inputs: np.ndarray, values: Mapping[str, float]) -> np.ndarray:
+        """The mean curve (n,), in the unit of the metric."""
+        return np.exp(self.log_curve(np.atleast_2d(inputs), self.theta(values)[None])[0])
+
+    def centre(self, logs: np.ndarray) -> np.ndarray:
+        """The mean of each log input, (k,); axes of one unit get one centre. Centred, coefficients are nearly uncorrelated."""
+        means = logs.mean(axis=1)
+        return means[list(self.shares_unit_with)] if self.shares_unit_with else means
+
+    def uncentring(self, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(matrix (p, p), offset (p,)): theta for inputs in their unit = matrix @ (theta for inputs divided by exp(centre)) + offset."""
+        matrix, offset = np.eye(len(self.coefficients)), np.zeros(len(self.coefficients))
+        for term in self.terms:
+            for name, axis in term.exponents.items():
+                matrix[self.coefficients.index(term.coefficient), self.coefficients.index(name)] += centre[axis]
+        for shape, place in zip(self.shapes, self.shape_at, strict=True):
+            if shape.kind == "location":
+                offset[place] = centre[shape.axis]
+        return matrix, offset

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.fitting.floor import floor_on_log_residuals
-from analysis.laws.law import Law
+from analysis.laws.law import Law, Shape, Slope, Term
 
 __all__ = ["LAW"]
 
 
-def _curve(x: np.ndarray, values: Mapping[str, float]) -> np.ndarray:
-    return values["E"] + np.exp(np.log(values["A"]) - values["a"] * np.log(x))
+def _log_terms(logs: np.ndarray, shape: np.ndarray) -> tuple[Sequence[np.ndarray], Sequence[Slope]]:
+    return [-shape[:, :1] * logs[0]], [(0, 0, -logs[0])]
 
 
-def _equation(values: Mapping[str, str], metric: str, x: str) -> str:
-    return f"{metric} = {values['E']} + {values['A']} · {x}^-{values['a']}"
+def _equation(values: Mapping[str, str], metric: str, x: Sequence[str]) -> str:
+    return f"{metric} = {values['E']} + {values['A']} · {x[0]}^-{values['a']}"
 
 
 LAW = Law(
     name="power-floor",
     formula="E + A·x^-a",
+    axes=("C",),
     coefficients=("E", "A", "a"),
     meanings={
         "E": "floor: what no amount of x removes",
@@ -30,7 +30,9 @@ LAW = Law(
         "a": "exponent of what is above the floor",
     },
     citation="Henighan et al. 2020, arXiv 2010.14701; Alabdulmohsin et al. 2022, arXiv 2209.06640 (form M2)",
-    curve=_curve,
     equation=_equation,
-    estimators={"log": floor_on_log_residuals},
+    floor=True,
+    terms=(Term("A", {"a": 0}),),
+    shapes=(Shape("a", 0, nodes=48),),
+    log_terms=_log_terms,
 )

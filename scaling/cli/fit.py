@@ -8,7 +8,7 @@ import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
 from scaling.cli.output import console
-from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, X, load_runs, print_answer, print_input, refuse_both
+from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, load_runs, print_answer, print_input, refuse_both
 from scaling.columns import column_name
 from scaling.errors import TooFewPoints, UnknownName
 
@@ -24,6 +24,8 @@ scaling fit --metric val_loss  # power law, with and without floor, on the front
 
 scaling fit --x flops --law power --on frontier --json
 
+scaling fit --x params,examples_seen --law chinchilla --objective huber-log
+
 scaling fit --data runs.csv --map core_hours=tpu_v4_core_hours --map error=top1_error_pct --metric error
 
 scaling fit --data runs.parquet --map core_hours=gpu_seconds --unit core_hours=seconds*8
@@ -31,14 +33,17 @@ scaling fit --data runs.parquet --map core_hours=gpu_seconds --unit core_hours=s
 
 On = Literal["frontier", "all", "both"]
 _CHOICES = get_args(On)
+_X = "Column it is explained by: core_hours (default), flops, params …; or one for each input of a surface: params,examples_seen."
+_LAW = "power, power-floor, saturating, hill, broken, chinchilla, data-constrained; repeatable. Default: power and power-floor."
 
 
 def fit_command(
     metric: Metric = "val_loss",
-    x: X = "core_hours",
-    law: Annotated[list[str] | None, typer.Option(help="power or power-floor; repeatable. Default: every law.")] = None,
+    x: Annotated[str | None, typer.Option("--x", help=_X)] = None,
+    law: Annotated[list[str] | None, typer.Option(help=_LAW)] = None,
     on: Annotated[str, typer.Option(help="frontier: the compute-optimal cells; all: every cell; both.")] = "both",
-    objective: Annotated[str, typer.Option(help="log: least squares of relative errors.")] = "log",
+    objective: Annotated[str, typer.Option(help="log, huber-log (robust to outliers), relative or mse.")] = "log",
+    envelope: Annotated[float | None, typer.Option(help="0 … 1; below 0.5 draws the law towards the lowest runs.")] = None,
     level: Level = 0.95,
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the intervals of a law with a floor.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
@@ -62,7 +67,7 @@ def fit_command(
     from analysis import fit_all, fits_payload
 
     runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
-    settings: dict[str, Any] = {"metric": column_name(metric), "x": column_name(x), "objective": objective}
+    settings: dict[str, Any] = {"metric": column_name(metric), "x": _columns(x), "objective": objective, "envelope": envelope}
     settings |= {"level": level, "bootstrap": bootstrap, "seed": seed}
     fits, not_fitted = fit_all(runs, laws=law or (), on=cast(On, on), **settings)
 
@@ -78,7 +83,7 @@ def show_law(runs: DataFrame) -> list[Fit]:
     """Print what `scaling fit` prints by default, and return its fits; with too few runs, say how many more it takes."""
     from analysis import fit_all
 
-    settings: dict[str, Any] = {"metric": "val_loss", "x": "core_hours"}
+    settings: dict[str, Any] = {"metric": "val_loss", "x": None}
     try:
         fits, not_fitted = fit_all(runs, **settings)
     except TooFewPoints as error:
@@ -86,6 +91,14 @@ def show_law(runs: DataFrame) -> list[Fit]:
         return []
     _print(runs, fits, not_fitted, settings)
     return fits
+
+
+def _columns(x: str | None) -> str | tuple[str, ...] | None:
+    """`params,examples_seen` → a column for each input; one name stays one."""
+    if x is None:
+        return None
+    columns = tuple(column_name(name.strip()) for name in x.split(","))
+    return columns[0] if len(columns) == 1 else columns
 
 
 def _coefficients(fits: list[Fit]) -> DataFrame:
@@ -120,6 +133,8 @@ def _print(runs: DataFrame, fits: list[Fit], not_fitted: list[dict[str, Any]], s
         out.print(Text(f"{entry['law']} law, {entry['on']}: not fitted: {entry['reason']}", "yellow"), soft_wrap=True)
     if not_fitted:
         out.print()
-    print_frontier(out, frontier(runs, metric=settings["metric"], x=settings["x"]))
+    compute = next((fit.x for fit in fits if isinstance(fit.x, str)), None)
+    if compute is not None:  # a surface has no frontier of its own
+        print_frontier(out, frontier(runs, metric=settings["metric"], x=compute))
     print_excluded(out, max(fits, key=lambda fit: len(fit.excluded)).excluded)
     print_input(out, runs)

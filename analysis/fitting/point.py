@@ -1,0 +1,112 @@
+"""Point estimates of any law by any objective: a grid finds the basins, a bounded Levenberg–Marquardt polishes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.fitting.basin import basins
+from analysis.fitting.objective import Objective, objective_named
+from analysis.fitting.polish import Problem, polish
+from analysis.laws.law import Law
+
+__all__ = ["Points", "fit_point"]
+
+_STARTS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Optima of one law for many weightings of the same runs.
+
+    theta: (draws, p), see `Law`. loss: (draws,), `Σ w·ρ(r)` with ρ = r²/2 for squares. converged: (draws,).
+    at_zero: (draws, p), which linear coefficients are exactly zero: there is no such term (theta is 0 for the floor, −∞ for others).
+    at_bound: (draws, p), which shape coefficients stopped at the bound of the search.
+    """
+
+    law: Law
+    theta: np.ndarray
+    loss: np.ndarray
+    converged: np.ndarray
+    at_zero: np.ndarray
+    at_bound: np.ndarray
+
+    @property
+    def values(self) -> dict[str, np.ndarray]:
+        """Coefficient by its letter, (draws,)."""
+        return self.law.values(self.theta)
+
+
+def fit_point(
+    law: Law,
+    inputs: np.ndarray,
+    y: np.ndarray,
+    *,
+    objective: str | Objective = "log",
+    weights: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+) -> Points:
+    """The best coefficients for each row of weights (or of y); no uncertainty.
+
+    Args:
+        law: what to fit.
+        inputs: (k, n), positive, one row for each of `law.axes`; (n,) will do for a law of one.
+        y: (n,), positive; or (draws, n), to fit one law to many outcomes of the same runs.
+        objective: a name of `OBJECTIVES`, or an `Objective`.
+        weights: (n,) or (draws, n), not negative; None counts every run once.
+        start: theta (p,) or (draws, p) to begin at, instead of searching: for draws that lie near a known optimum.
+    """
+    objective = objective_named(objective) if isinstance(objective, str) else objective
+    logs = np.log(np.atleast_2d(np.asarray(inputs, dtype=float)))
+    y = np.atleast_2d(np.asarray(y, dtype=float))
+    weights = np.ones((1, logs.shape[1])) if weights is None else np.atleast_2d(np.asarray(weights, dtype=float))
+    draws = max(len(y), len(weights))
+    centre, unit = law.centre(logs), float(np.exp(np.log(y).mean()))
+    problem = Problem(law, objective, logs - centre[:, None], y / unit, weights)
+
+    if start is None:
+        starts = _STARTS if draws == 1 else 1
+        begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=starts)
+        found = [polish(problem, begin[:, place]) for place in range(starts)]
+    else:
+        found = [polish(problem, np.broadcast_to(_to_solver(law, start, centre, unit), (draws, len(law.coefficients))))]
+    losses = np.stack([loss for _, loss, _ in found])
+    best, each = losses.argmin(0), np.arange(draws)
+    solved = np.stack([theta for theta, _, _ in found])[best, each]
+    converged = np.stack([flag for _, _, flag in found])[best, each]
+
+    low, high = problem.bounds
+    tie = 1e-9 * np.where(np.isfinite(high), high - low, 0.0)
+    stopped = (solved <= low + tie) | (solved >= high - tie)
+    m, order = len(law.linear), np.argsort([*law.linear_at, *law.shape_at])
+    linear = np.arange(solved.shape[1]) < m
+    loss = losses[best, each] * (1.0 if objective.relative else unit**2)
+    theta = _from_solver(law, solved, centre, unit)
+    return Points(law, theta, loss, converged, (stopped & linear)[:, order], (stopped & ~linear)[:, order])
+
+
+def _from_solver(law: Law, solved: np.ndarray, centre: np.ndarray, unit: float) -> np.ndarray:
+    """Linear coefficients then shapes, centred → theta in the units of the inputs and of y."""
+    m = len(law.linear)
+    theta = np.empty_like(solved)
+    theta[:, law.linear_at], theta[:, law.shape_at] = solved[:, :m] * unit, solved[:, m:]
+    with np.errstate(divide="ignore"):
+        for place in law.linear_at[1 if law.floor else 0 :]:
+            theta[:, place] = np.log(theta[:, place])
+    matrix, offset = law.uncentring(centre)
+    return _affine(theta, matrix, offset)
+
+
+def _to_solver(law: Law, theta: np.ndarray, centre: np.ndarray, unit: float) -> np.ndarray:
+    matrix, offset = law.uncentring(centre)
+    centred = _affine(np.atleast_2d(theta) - offset, np.linalg.inv(matrix), np.zeros(len(offset)))
+    linear = centred[:, law.linear_at]
+    linear[:, 1 if law.floor else 0 :] = np.exp(linear[:, 1 if law.floor else 0 :])
+    return np.concatenate([linear / unit, centred[:, law.shape_at]], axis=1)
+
+
+def _affine(theta: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    # A term that is not there has a logarithm of −∞, which a matrix product would turn into NaN elsewhere.
+    finite = np.where(np.isneginf(theta), 0.0, theta) @ matrix.T + offset
+    return np.where(np.isneginf(theta), -np.inf, finite)

@@ -1,0 +1,167 @@
+"""From a start to the optimum: Levenberg–Marquardt within bounds, for many weightings or many y at once.
+
+Second derivatives are those of Gauss and Newton with the curvature ρ″ of the objective. Where the objective is robust and most runs
+lie beyond its linear part, that alone is nearly singular; the damping then falls back to iteratively reweighted least squares, whose
+steps never increase the loss by much. A coefficient at its bound, with the loss falling beyond it, is held there exactly: the faces
+E = 0 and A = 0 are found as such.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.fitting.objective import Objective
+from analysis.laws.law import Law
+
+__all__ = ["Problem", "polish"]
+
+_ENTRIES_AT_ONCE = 400_000
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A law, an objective and the runs in centred units: logs (k, n); y and weights (1 or draws, n)."""
+
+    law: Law
+    objective: Objective
+    logs: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest of (linear coefficients, shape coefficients)."""
+        ranges = [shape.range(self.logs) for shape in self.law.shapes]
+        m = len(self.law.linear)
+        return np.array([0.0] * m + [low for low, _ in ranges]), np.array([np.inf] * m + [high for _, high in ranges])
+
+    def of(self, draws: np.ndarray) -> Problem:
+        """The same for some of the draws."""
+        y = self.y if len(self.y) == 1 else self.y[draws]
+        weights = self.weights if len(self.weights) == 1 else self.weights[draws]
+        return Problem(self.law, self.objective, self.logs, y, weights)
+
+    def loss(self, theta: np.ndarray) -> np.ndarray:
+        """(draws,), for theta (draws, p) as the solver orders it."""
+        m = len(self.law.linear)
+        log_terms, _ = self.law.log_terms(self.logs, theta[:, m:])
+        f = theta[:, :1] if self.law.floor else 0.0
+        for c, log_term in zip(theta[:, m - len(log_terms) : m].T, log_terms, strict=True):
+            f = f + c[:, None] * np.exp(np.minimum(log_term, 300.0))
+        f = np.broadcast_to(f, (len(theta), self.logs.shape[1]))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            r, _ = self.objective.residual(f, self.y)
+            loss = _sum(self.weights, self.objective.loss(r))
+        return np.where(np.isfinite(loss), loss, np.inf)
+
+    def residual_and_jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """r (draws, n) and −dr/dtheta (draws, p, n)."""
+        m, n = len(self.law.linear), self.logs.shape[1]
+        log_terms, slopes = self.law.log_terms(self.logs, theta[:, m:])
+        jacobian = np.zeros((len(theta), theta.shape[1], n))
+        first = m - len(log_terms)
+        if self.law.floor:
+            jacobian[:, 0] = 1.0
+        for place, log_term in enumerate(log_terms):
+            jacobian[:, first + place] = np.exp(np.minimum(log_term, 300.0))
+        f = np.einsum("dm,dmn->dn", theta[:, :m], jacobian[:, :m])
+        for term, shape, slope in slopes:
+            jacobian[:, m + shape] += theta[:, first + term, None] * jacobian[:, first + term] * slope
+        r, sensitivity = self.objective.residual(f, self.y)
+        jacobian *= sensitivity[:, None, :]
+        return r, jacobian
+
+
+def _sum(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.einsum("dn,dn->d", np.broadcast_to(weights, values.shape), values)
+
+
+def polish(
+    problem: Problem, start: np.ndarray, *, steps: int = 200, tolerance: float = 1e-12
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The local optimum reached from each start (draws, p).
+
+    Returns:
+        theta (draws, p), its loss (draws,), and whether it converged (draws,): the last accepted step gained less than `tolerance` of
+        the loss, or no step gains anything.
+    """
+    size = max(1, _ENTRIES_AT_ONCE // problem.logs.shape[1])
+    parts = []
+    for first in range(0, len(start), size):
+        some = np.arange(first, min(first + size, len(start)))
+        parts.append(_polish(problem.of(some), start[some], steps, tolerance))
+    theta, loss, converged = zip(*parts, strict=True)
+    return np.concatenate(theta), np.concatenate(loss), np.concatenate(converged)
+
+
+def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    low, high = problem.bounds
+    theta = np.clip(start, low, high)
+    loss = problem.loss(theta)
+    damping = np.full(len(theta), 1e-3)
+    converged = np.zeros(len(theta), dtype=bool)
+    active, quiet = np.arange(len(theta)), np.zeros(len(theta), dtype=int)
+    for _ in range(steps):
+        here, now = problem.of(active), theta[active]
+        gradient, hessian, metric = _derivatives(here, now)
+        candidate = _bounded_step(now, gradient, hessian, metric, damping[active], low, high)
+        new_loss = here.loss(candidate)
+        gain = loss[active] - new_loss
+        better = gain > 0
+        theta[active[better]], loss[active[better]] = candidate[better], new_loss[better]
+        damping[active] = np.where(better, np.maximum(damping[active] * 0.15, 1e-12), damping[active] * 6.0)
+        small = better & (gain <= tolerance * loss[active])
+        quiet[active] = np.where(better, np.where(small, quiet[active] + 1, 0), quiet[active])
+        converged[active] = (quiet[active] >= 2) | (damping[active] > 1e10) | (loss[active] < 1e-28)
+        active = active[~converged[active]]
+        if not len(active):
+            break
+    return theta, loss, converged
+
+
+def _derivatives(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Descent direction (draws, p), second derivatives (draws, p, p), and those of iteratively reweighted least squares."""
+    r, jacobian = problem.residual_and_jacobian(theta)
+    psi, curvature, weight = problem.objective.influence(r)
+    gradient = np.einsum("dpn,dn->dp", jacobian, problem.weights * psi)
+    hessian = (jacobian * (problem.weights * curvature)[:, None, :]) @ jacobian.transpose(0, 2, 1)
+    if problem.objective.is_least_squares:
+        return gradient, hessian, hessian
+    return gradient, hessian, (jacobian * (problem.weights * weight)[:, None, :]) @ jacobian.transpose(0, 2, 1)
+
+
+def _bounded_step(
+    theta: np.ndarray,
+    gradient: np.ndarray,
+    hessian: np.ndarray,
+    metric: np.ndarray,
+    damping: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+) -> np.ndarray:
+    p = theta.shape[1]
+    diagonal = np.einsum("dii->di", metric)
+    ridge = 1e-12 * diagonal.max(1, keepdims=True) + 1e-300
+    damped = hessian + damping[:, None, None] * (metric + np.eye(p) * diagonal[:, None, :]) + np.eye(p) * ridge[:, :, None]
+    held = ((theta <= low) & (gradient < 0)) | ((theta >= high) & (gradient > 0))
+    step = _solve_rest(damped, gradient, held, np.zeros_like(theta))
+    beyond = ~held & ((theta + step < low) | (theta + step > high))
+    if beyond.any():  # the others take the best step given that these stop at their bound
+        to_bound = np.where(beyond, np.clip(theta + step, low, high) - theta, 0.0)
+        again = beyond.any(1)
+        step[again] = _solve_rest(damped[again], gradient[again], (held | beyond)[again], to_bound[again])
+    return np.clip(theta + step, low, high)
+
+
+def _solve_rest(hessian: np.ndarray, gradient: np.ndarray, held: np.ndarray, fixed: np.ndarray) -> np.ndarray:
+    """The step with the entries `held` equal to `fixed`."""
+    free = ~held
+    right = np.where(free, gradient - np.einsum("dij,dj->di", hessian, fixed), fixed)
+    both = free[:, :, None] & free[:, None, :]
+    matrix = np.where(both, hessian, 0.0) + np.eye(hessian.shape[1]) * held[:, :, None]
+    # Scaled to a unit diagonal: coefficients differ by orders of magnitude.
+    scale = 1 / np.sqrt(np.einsum("dii->di", matrix))
+    solved = np.linalg.solve(matrix * scale[:, :, None] * scale[:, None, :], (right * scale)[:, :, None])[:, :, 0]
+    return solved * scale
