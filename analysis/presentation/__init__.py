@@ -3,6 +3,7 @@
 | file | what it holds |
 |---|---|
 | `filters` | numbers, names and sentences as HTML |
+| `left_out` | runs that were not used, by reason |
 | `templates/` | parts of a page as Jinja macros |
 | `static/` | `look.css`, `parts.css`; `charts.js` draws the figures, `tables.js` sorts |
 """

@@ -13,7 +13,7 @@ _KEY = "source"  # of DataFrame.attrs, which copies and selections keep; plain J
 
 
 def attach_source(runs: pd.DataFrame, source: dict[str, Any]) -> pd.DataFrame:
-    """The table with `source`: `{"file", "format", "sha256", "rows", "mapping", "units", "notes": []}`."""
+    """The table with `source`: `{"file", "format", "sha256", "rows", "mapping", "units", "command", "notes": []}`."""
     runs.attrs[_KEY] = {"notes": [], **source}
     return runs
 

@@ -68,7 +68,19 @@ def load_runs(
         from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
 
         runs = convert_core_hours(runs, check_conversions(convert))
-    return runs
+    from analysis.reading.source import attach_source, source_of
+
+    words = _words(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
+    return attach_source(runs, {**source_of(runs), "command": words})
+
+
+def _words(*, data: str | None, db: str, experiment: str | None, **repeated: list[str] | None) -> list[str]:
+    """The options that choose these runs again. A data base named by a URL is left out: it may hold a password, and SCALING_DB has it."""
+    words = ["--data", data] if data is not None else []
+    words += ["--experiment", experiment] if experiment is not None else []
+    words += ["--db", db] if data is None and db != "scaling.db" and "://" not in db else []
+    flags = {"mapping": "--map", "unit": "--unit", "convert": "--convert"}
+    return words + [word for name, values in repeated.items() for value in values or () for word in (flags[name], value)]
 
 
 def print_answer(payload: dict[str, Any], runs: DataFrame) -> None:
