@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["AttemptOutcome", "FitStatus", "RunStatus"]
+__all__ = ["AttemptOutcome", "FitStatus", "OptimumStatus", "RunStatus"]
 
 
 class _Advised(StrEnum):
@@ -48,6 +48,22 @@ class AttemptOutcome(_Advised):
     OUT_OF_MEMORY = "out-of-memory", "The device or the host ran out of memory; use a smaller batch or a larger device."
     LOST = "lost", "Its scheduler or node went away; retried from the last checkpoint."
     CANCELLED = "cancelled", "Stopped on request."
+
+
+class OptimumStatus(_Advised):
+    """What the runs allow to say about the compute-optimal size and epochs, by one approach."""
+
+    OK = "ok", "The optimum lies inside what was tried."
+    NOT_INTERIOR = (
+        "optimum-not-interior",
+        "The best size or epoch budget is the smallest or largest that was tried: try beyond it before trusting an optimum.",
+    )
+    TOO_FEW_POINTS = "too-few-points", "There are too few cells for this approach; add sizes and epoch budgets to the file."
+    NOT_APPLICABLE = "not-applicable", "The table lacks a column that this approach needs."
+    NO_NOISE_ESTIMATE = (
+        "no-noise-estimate",
+        "One run a cell and too few cells tell nothing about noise, so there is no interval; run more seeds.",
+    )
 
 
 class FitStatus(_Advised):

@@ -1,0 +1,62 @@
+"""How fast the best loss falls with compute, read off a smooth surface over cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.comparison.difference import Linear
+from analysis.pareto import pareto_mask
+from analysis.response_surface import Covered, least_squares, polynomial, polynomial_degree
+
+__all__ = ["FrontierSlopes", "best_second", "frontier_slopes"]
+
+_STEPS = 41
+
+
+@dataclass(frozen=True, eq=False)
+class FrontierSlopes:
+    """Of log metric against log compute, positive where it falls: the mean over the range, and over its upper half.
+
+    u, w: where the best second coordinate was looked up; w is zero where there is none.
+    """
+
+    mean: Linear
+    at_largest: Linear
+    u: np.ndarray
+    w: np.ndarray
+
+    def best_w(self, u: np.ndarray) -> np.ndarray:
+        return np.interp(u, self.u, self.w)
+
+
+def frontier_slopes(u: np.ndarray, w: np.ndarray | None, y: np.ndarray) -> FrontierSlopes:
+    """Args: u, w: log compute and log epochs of n ≥ 4 cells; y: their log metric."""
+    degree = polynomial_degree(len(u), 2) if w is not None else 0
+    if w is None or degree < 2:  # too few cells for a surface: a line through those that no other beats
+        w, kept = None, pareto_mask(np.exp(u), y)
+        kept = kept if kept.sum() >= 3 else np.ones(len(u), dtype=bool)
+        u, y, degree = u[kept], y[kept], 1
+    u0, w0 = u.mean(), (w.mean() if w is not None else 0.0)
+    fitted = least_squares(polynomial(u - u0, w - w0 if w is not None else None, degree), y)
+    ends = np.array([u.min(), (u.min() + u.max()) / 2, u.max()])
+
+    if w is None:
+        best = np.zeros(3)
+        rows = polynomial(ends - u0, None, degree)
+    else:
+        region = Covered(u, w)
+        best = np.array([best_second(lambda at, u=u: polynomial(u - u0, at - w0, degree) @ fitted.theta, region, u) for u in ends])
+        rows = polynomial(ends - u0, best - w0, degree)
+
+    def slope(start: int, stop: int) -> Linear:
+        return Linear.of(-(rows[stop] - rows[start]) / (ends[stop] - ends[start]), fitted.theta, fitted.covariance)
+
+    return FrontierSlopes(mean=slope(0, 2), at_largest=slope(1, 2), u=ends, w=best)
+
+
+def best_second(curve, region: Covered, u: float) -> float:
+    """The w within the covered region at which `curve(w)` (n,) → (n,) is lowest at this u."""
+    at = np.linspace(*region.between(u), _STEPS)
+    return float(at[np.argmin(curve(at))])
