@@ -6,7 +6,7 @@
 
 | file | what it holds |
 |---|---|
-| `table` | reading runs that were trained elsewhere |
+| `reading/` | reading runs that were trained elsewhere: files, folders, units |
 | `selection`, `cells` | which rows count, and why the others do not; seeds and learning rates of one cell |
 | `laws/` | one law a file: formula, coefficients, citation |
 | `fitting/` | estimators, their intervals, and `Fit` |
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from analysis.learning_rate import LearningRateTrend, learning_rate_trend
     from analysis.pareto import Frontier, frontier
     from analysis.payloads import fits_payload, frontier_payload, learning_rate_payload
-    from analysis.table import read_runs
+    from analysis.reading.accelerator_hours import convert_core_hours
+    from analysis.reading.runs import read_runs
+    from analysis.reading.source import source_of
 
 _HOMES = {
     "Fit": "analysis.fitting.result",
@@ -46,13 +48,16 @@ _HOMES = {
     "law_names": "analysis.laws",
     "learning_rate_payload": "analysis.payloads",
     "learning_rate_trend": "analysis.learning_rate",
-    "read_runs": "analysis.table",
+    "convert_core_hours": "analysis.reading.accelerator_hours",
+    "read_runs": "analysis.reading.runs",
+    "source_of": "analysis.reading.source",
 }
 
 __all__ = [
     "Fit",
     "Frontier",
     "LearningRateTrend",
+    "convert_core_hours",
     "fit",
     "fit_all",
     "fits_payload",
@@ -62,6 +67,7 @@ __all__ = [
     "learning_rate_payload",
     "learning_rate_trend",
     "read_runs",
+    "source_of",
 ]
 
 

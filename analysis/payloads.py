@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from analysis.reading.source import source_of
 from scaling.columns import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.fitting.result import Fit
     from analysis.learning_rate import LearningRateTrend
     from analysis.pareto import Frontier
 
-__all__ = ["fits_payload", "frontier_payload", "learning_rate_payload"]
+__all__ = ["fits_payload", "frontier_payload", "learning_rate_payload", "with_input"]
 
 
 def fits_payload(fits: Iterable[Fit], not_fitted: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
@@ -28,3 +31,8 @@ def frontier_payload(frontier: Frontier) -> dict[str, Any]:
 def learning_rate_payload(trend: LearningRateTrend) -> dict[str, Any]:
     """`{"schema_version", "metric", "formula", "status", "slope", "models", "optima", "points", …}`."""
     return {"schema_version": SCHEMA_VERSION, **trend.to_dict()}
+
+
+def with_input(payload: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
+    """The payload with `input`: `{"notes": [what was converted], "file", "sha256", "rows", "mapping", "units"}`; of the store, `notes` alone."""
+    return {**payload, "input": source_of(runs)}

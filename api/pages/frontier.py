@@ -10,13 +10,14 @@ from fastapi import APIRouter, Query, Request, Response
 from analysis import Fit, Frontier, frontier_payload, law_names
 from analysis.figures import best_model_figure, frontier_figure, residuals_figure
 from analysis.laws import law_named
+from analysis.presentation import figure_json
+from analysis.presentation.left_out import by_reason
 from api.database import Database, TheDatabase
 from api.pages.drawing import MOST_MARKS, Drawn, drawn
-from api.pages.left_out import by_reason
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
 from api.questions import ViewQuestion
-from api.rendering import figure_json, render
+from api.rendering import render
 from api.studies import fits_of, frontier_of
 from api.tables import csv_response
 from orchestrator.store import queries

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
-from scaling.cli.output import console, print_json
-from scaling.cli.runs_input import Data, Mapping, Metric, X, load_runs, refuse_both
+from scaling.cli.output import console
+from scaling.cli.runs_input import Convert, Data, Mapping, Metric, Unit, X, load_runs, print_answer, print_input, refuse_both
 from scaling.columns import column_name
 
 __all__ = ["EXAMPLES", "frontier_command"]
@@ -23,6 +23,8 @@ def frontier_command(
     x: X = "core_hours",
     data: Data = None,
     mapping: Mapping = None,
+    unit: Unit = None,
+    convert: Convert = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     json: AsJson = False,
@@ -35,10 +37,10 @@ def frontier_command(
     refuse_both(json, csv)
     from analysis import frontier, frontier_payload
 
-    runs = load_runs(data=data, mapping=mapping, experiment=experiment, db=db)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
     found = frontier(runs, metric=column_name(metric), x=column_name(x))
     if json:
-        print_json(frontier_payload(found))
+        print_answer(frontier_payload(found), runs)
     elif csv:
         print(found.to_csv(), end="")
     else:
@@ -48,3 +50,4 @@ def frontier_command(
         print_frontier(out, found)
         print_points(out, found)
         print_excluded(out, found.excluded)
+        print_input(out, runs)

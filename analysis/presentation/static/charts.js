@@ -51,7 +51,7 @@
   function bind(chart) {
     chart.querySelector(".plot").on("plotly_click", ({ points }) => {
       const run = points[0] && points[0].customdata;
-      if (run) window.location.assign(`/runs/${encodeURIComponent(run)}`);
+      if (run) window.location.assign(chart.dataset.runs + encodeURIComponent(run));
     });
     const saves = chart.querySelector(".saves");
     if (saves) {

@@ -1,0 +1,107 @@
+"""`report_html`: a study as one HTML file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from analysis.figures import best_model_figure, frontier_figure, learning_rate_figure, residuals_figure
+from analysis.figures.script import plotly_js
+from analysis.fitting.result import Fit
+from analysis.laws import law_named
+from analysis.learning_rate import LearningRateTrend
+from analysis.pareto import Frontier
+from analysis.presentation import environment, figure_json, static
+from analysis.presentation.left_out import by_reason
+from analysis.report.commands import commands
+from analysis.report.study import Study
+
+__all__ = ["report_html"]
+
+MOST_MARKS = 2_000
+"""Markers an SVG chart redraws without a stutter; with more runs than that, cells are drawn alone."""
+
+RUNS_SHOWN = 2_000
+"""Rows of the table of runs; the report names how many there are."""
+
+
+def report_html(study: Study) -> str:
+    """The whole document: figures, tables, style and scripts in it; a content security policy that forbids it to load anything."""
+    return _environment().get_template("report.html").render(study=study, **_context(study))
+
+
+def _context(study: Study) -> dict[str, Any]:
+    law = study.law if isinstance(study.law, Fit) else None
+    used = law.residuals if law is not None else study.frontier.runs
+    return {
+        "law": law,
+        "meanings": law_named(law.law).meanings if law is not None else {},
+        "interval": law.interval().to_dict("index") if law is not None else {},
+        "trend": study.learning_rate if isinstance(study.learning_rate, LearningRateTrend) else None,
+        "best": study.frontier.best().to_dict("records"),
+        "predictions": study.predictions.to_dict("records"),
+        "laws": [_law_row(fit) for fit in study.laws],
+        "excluded": by_reason(law.excluded if law is not None else study.frontier.excluded),
+        "used": used.head(RUNS_SHOWN).to_dict("records"),
+        "used_in_all": len(used),
+        "points": study.frontier.points.head(RUNS_SHOWN).to_dict("records"),
+        "figures": _figures(study, law),
+        "commands": commands(
+            study.source, {"metric": study.metric, "x": study.x, "law": law.law if law else "power", "on": study.on}
+        ),
+    }
+
+
+def _law_row(fit: Fit) -> dict[str, Any]:
+    exponent = "a" if "a" in fit.params else None
+    interval = fit.interval()
+    return {
+        "law": fit.law,
+        "equation": fit.equation(),
+        "a": fit.params[exponent] if exponent else None,
+        "low": interval["low"][exponent] if exponent else None,
+        "high": interval["high"][exponent] if exponent else None,
+        "status": fit.status,
+        "residual_std": fit.residual_std,
+        "runs_used": fit.runs_used,
+    }
+
+
+def _figures(study: Study, law: Fit | None) -> dict[str, Any]:
+    shown = _drawn(study.frontier)
+    figures = {"frontier": frontier_figure(shown, [law] if law is not None else [], extrapolate=10.0, height=520)}
+    if study.frontier.points["on_frontier"].sum() > 1:
+        figures["best"] = best_model_figure(study.frontier, height=440)
+    if law is not None and law.runs_used <= MOST_MARKS:
+        figures["residuals"] = residuals_figure(law, height=300)
+    if isinstance(study.learning_rate, LearningRateTrend):
+        figures["learning_rate"] = learning_rate_figure(study.learning_rate, height=420)
+    return {name: figure_json(figure) for name, figure in figures.items()}
+
+
+def _drawn(frontier: Frontier) -> Frontier:
+    if len(frontier.runs) + len(frontier.points) <= MOST_MARKS:
+        return frontier
+    optimal = frontier.points["on_frontier"]
+    others = frontier.points[~optimal]
+    kept = others.iloc[:: max(1, len(others) // (MOST_MARKS // 2))]
+    points = pd.concat([frontier.points[optimal], kept]).sort_values([frontier.x, frontier.metric], kind="stable")
+    return replace(frontier, points=points.reset_index(drop=True), runs=frontier.runs.iloc[:0])
+
+
+@cache
+def _environment() -> Environment:
+    made = environment(PackageLoader("analysis.report"), runs="#run-")
+    style = "\n".join(static(name).decode() for name in ("look.css", "parts.css"))
+    own, _, _ = PackageLoader("analysis.report").get_source(made, "report.css")
+    made.globals |= {
+        "style": Markup(f"{style}\n{own}"),
+        "plotly": lambda: Markup(plotly_js()),  # a function, so that it is not kept in memory twice
+        "scripts": Markup("\n".join(static(name).decode() for name in ("charts.js", "tables.js"))),
+    }
+    return made

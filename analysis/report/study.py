@@ -1,0 +1,125 @@
+"""Everything that a table of runs says, gathered once: what cannot be said is a refusal with its reason, not a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib import metadata
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from analysis.fitting.fit import fit
+from analysis.fitting.result import Fit
+from analysis.laws import law_named, law_names
+from analysis.learning_rate import LearningRateTrend, learning_rate_trend
+from analysis.pareto import Frontier, frontier
+from analysis.reading.source import source_of
+from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
+
+__all__ = ["Refusal", "Study", "study_of"]
+
+BEYOND = (1.0, 2.0, 5.0, 10.0)
+"""Where the law is asked for a prediction, as factors of the largest compute that was run."""
+
+_Part = TypeVar("_Part")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a part is not there, and what to do."""
+
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What `study_of` found. A part that these runs do not allow is a `Refusal`.
+
+    law: the one that the report is about; laws: it and the others, fitted to the same cells. predictions: at `BEYOND`, columns `x`,
+    `beyond`, `mean`, `low`, `high`, `run_low`, `run_high`. source: of `source_of`. created: in UTC.
+    """
+
+    title: str
+    metric: str
+    x: str
+    on: Literal["all", "frontier"]
+    level: float
+    frontier: Frontier
+    law: Fit | Refusal
+    laws: tuple[Fit, ...]
+    predictions: pd.DataFrame
+    learning_rate: LearningRateTrend | Refusal
+    source: dict[str, Any]
+    created: datetime
+    version: str
+
+
+def study_of(
+    runs: pd.DataFrame,
+    *,
+    metric: str = "val_loss",
+    x: str = "core_hours",
+    law: str = "power",
+    on: Literal["all", "frontier"] = "frontier",
+    level: float = 0.95,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    title: str = "",
+) -> Study:
+    """Frontier, laws, predictions and all that follows from them.
+
+    Args:
+        runs: one row a run, columns as in `scaling.columns`.
+        metric, x: what is explained by what.
+        law: the law to bet on. The other laws of one axis are fitted beside it, for comparison.
+        on: which cells: the compute-optimal ones, or all.
+        level, bootstrap, seed: of the intervals.
+        title: of the report; the file's or store's name where empty.
+
+    Raises:
+        What `analysis.frontier` raises: without a usable run there is nothing to report. `UnknownName`: no such law.
+    """
+    settings: dict[str, Any] = {"metric": metric, "x": x, "on": on, "level": level, "bootstrap": bootstrap, "seed": seed}
+    law_named(law)
+    found = frontier(runs, metric=metric, x=x)
+    main = _attempt(lambda: fit(runs, law=law, **settings))
+    others = [name for name in law_names() if name != law and len(law_named(name).axes) == 1]
+    fits = [main, *(_attempt(partial(fit, runs, law=name, **settings)) for name in others)]
+    source = source_of(runs)
+    return Study(
+        title=title or str(source.get("file", "")) or f"{metric} against {x}",
+        metric=metric,
+        x=x,
+        on=on,
+        level=level,
+        frontier=found,
+        law=main,
+        laws=tuple(entry for entry in fits if isinstance(entry, Fit)),
+        predictions=_predictions(main) if isinstance(main, Fit) else pd.DataFrame(),
+        learning_rate=_attempt(lambda: learning_rate_trend(runs, metric=metric, level=level)),
+        source=source,
+        created=datetime.now(UTC),
+        version=metadata.version("scaling"),
+    )
+
+
+def _attempt(part: Callable[[], _Part]) -> _Part | Refusal:
+    try:
+        return part()
+    except (TooFewPoints, DataError, UsageError) as error:
+        return _refusal(error)
+
+
+def _refusal(error: ScalingError) -> Refusal:
+    return Refusal(str(error), error.hint)
+
+
+def _predictions(law: Fit, beyond: Sequence[float] = BEYOND) -> pd.DataFrame:
+    x = law.x_range[1] * np.asarray(beyond)
+    mean, run = law.predict(x), law.predict(x, kind="new-run")
+    return mean.assign(x=x, beyond=beyond, run_low=run["low"], run_high=run["high"])
