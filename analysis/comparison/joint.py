@@ -9,7 +9,8 @@ import pandas as pd
 
 from analysis.comparison.difference import Difference, Linear
 from analysis.comparison.frontier_slope import best_second
-from analysis.response_surface import Covered, least_squares, polynomial, polynomial_degree
+from analysis.comparison.twins import least_squares_with_twins, twin_cells
+from analysis.response_surface import Covered, polynomial, polynomial_degree
 from scaling.errors import TooFewPoints
 
 __all__ = ["joint_difference"]
@@ -22,7 +23,8 @@ def joint_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool) -> Differen
     """`log metric = g(u, w) + side·(δ + γ·u + η·w)` with one polynomial g in u = log compute and w = log epochs.
 
     At each compute either side is read off at its own best w within the region that its cells cover; the difference of the two is
-    averaged over the range of compute that both cover. Where there is no w, only the cells on either side's frontier count, and g is
+    averaged over the range of compute that both cover. Cells of the two at the same epochs and rank of size may share noise: see
+    `analysis.comparison.twins`. Where there is no w, only the cells on either side's frontier count, and g is
     a polynomial in u.
 
     Args: tables of cells with `log_x`, `log_metric`, `on_frontier` and, with `second`, `log_w`.
@@ -48,7 +50,8 @@ def joint_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool) -> Differen
         return design(table["log_x"].to_numpy(), table["log_w"].to_numpy() if second else None, side)
 
     y = np.concatenate([a["log_metric"], b["log_metric"]])
-    fitted = least_squares(np.concatenate([of(a, 0.5), of(b, -0.5)]), y)
+    twins = twin_cells(a, b) + np.array([0, len(a)])
+    fitted = least_squares_with_twins(np.concatenate([of(a, 0.5), of(b, -0.5)]), y, twins, _SHIFTS if second else 2).fitted
 
     def height(u: np.ndarray, w: np.ndarray, *, side: float) -> np.ndarray:
         return design(u, w, side) @ fitted.theta
