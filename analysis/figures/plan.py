@@ -51,7 +51,7 @@ def plan_figure(found: NextRuns, *, height: int = 380) -> go.Figure:
             revision=("plan", found.fit.metric, found.target, str(found.budget_core_hours)),
             height=height,
             xaxis={**axis([], "linear", "Core-hours spent on the planned runs"), "rangemode": "tozero"},
-            yaxis=axis([], "linear", f"{axis_label(found.fit.metric)} at {found.target}"),
+            yaxis=axis([], "linear", f"{axis_label(found.fit.metric)} at the target"),
             showlegend=False,
         )
     )
