@@ -50,11 +50,11 @@ class Transfer:
 
     @property
     def best_upstream(self) -> pd.Series:
-        return self.checkpoints.loc[self.checkpoints[self.upstream].idxmin()]
+        return self.checkpoints.iloc[int(self.checkpoints[self.upstream].to_numpy().argmin())]
 
     @property
     def best_downstream(self) -> pd.Series:
-        return self.checkpoints.loc[self.checkpoints[self.downstream].idxmin()]
+        return self.checkpoints.iloc[int(self.checkpoints[self.downstream].to_numpy().argmin())]
 
     @property
     def same_best(self) -> bool:
@@ -120,7 +120,12 @@ def with_parents(runs: pd.DataFrame, upstream: str = "val_loss") -> pd.DataFrame
     Raises: UnknownName, no column `parent`; TooFewPoints, no run whose parent is in the table.
     """
     if "parent" not in runs:
-        raise UnknownName("column", "parent", [str(name) for name in runs.columns], hint="name the columns of a table: --upstream COLUMN --x COLUMN")
+        raise UnknownName(
+            "column",
+            "parent",
+            [str(name) for name in runs.columns],
+            hint="name the columns of a table: --upstream COLUMN --x COLUMN",
+        )
     share = upstream.removesuffix("_error")
     parents = runs.assign(**{upstream: 1.0 - runs[share].astype(float)}) if upstream not in runs and share in runs else runs
     carried = [name for name in dict.fromkeys((upstream, *_CARRIED)) if name in parents]
@@ -137,7 +142,13 @@ def with_parents(runs: pd.DataFrame, upstream: str = "val_loss") -> pd.DataFrame
 
 
 def transfer(
-    runs: pd.DataFrame, *, downstream: str = "val_loss", upstream: str = "parent_val_loss", x: str = "parent_core_hours", law: str = "power", level: float = 0.95
+    runs: pd.DataFrame,
+    *,
+    downstream: str = "val_loss",
+    upstream: str = "parent_val_loss",
+    x: str = "parent_core_hours",
+    law: str = "power",
+    level: float = 0.95,
 ) -> Transfer:
     """Downstream metric against pre-training compute and pre-training metric.
 
@@ -204,7 +215,13 @@ def _checkpoints(runs: pd.DataFrame, name: str | None, downstream: str, upstream
             labels = labels + " at " + groups[epochs].first().map("{:g}".format) + " epochs"
     if name:
         labels = labels + " (" + groups[name].first().astype(str) + ")"
-    columns = {"checkpoint": labels, x: groups[x].mean(), upstream: groups[upstream].mean(), downstream: groups[downstream].mean(), "runs": groups.size()}
+    columns = {
+        "checkpoint": labels,
+        x: groups[x].mean(),
+        upstream: groups[upstream].mean(),
+        downstream: groups[downstream].mean(),
+        "runs": groups.size(),
+    }
     return pd.DataFrame(columns).sort_values([x, upstream], kind="stable").reset_index(drop=True)
 
 
@@ -229,7 +246,7 @@ def _partial(a: np.ndarray, b: np.ndarray, given: np.ndarray) -> float:
 
 
 def _seed_std(runs: pd.DataFrame, metric: str) -> float:
-    logs = np.log(runs[metric].astype(float))
+    logs = pd.Series(np.log(runs[metric].to_numpy(float)), index=runs.index)
     within = logs - logs.groupby(runs["cell"]).transform("mean")
     left = len(runs) - runs["cell"].nunique()
     return float(np.sqrt(np.sum(within**2) / left)) if left > 0 else float("nan")

@@ -107,10 +107,14 @@ def _inputs(at: Sequence[float] | pd.DataFrame, axes: tuple[str, ...]) -> pd.Dat
     if isinstance(at, pd.DataFrame):
         missing = [name for name in axes if name not in at]
         if missing:
-            raise UsageError(f"to predict, the law needs {' and '.join(missing)} too", hint=f"give a value for each of {', '.join(axes)}")
+            raise UsageError(
+                f"to predict, the law needs {' and '.join(missing)} too", hint=f"give a value for each of {', '.join(axes)}"
+            )
         return at[list(axes)].astype(float).reset_index(drop=True)
     if len(axes) != 1:
-        raise UsageError(f"the law is of {' and '.join(axes)}: one number does not say where", hint="give a table with these columns")
+        raise UsageError(
+            f"the law is of {' and '.join(axes)}: one number does not say where", hint="give a table with these columns"
+        )
     return pd.DataFrame({axes[0]: np.atleast_1d(np.asarray(at, dtype=float))})
 
 

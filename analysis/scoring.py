@@ -37,7 +37,11 @@ class Scores:
     def sentence(self) -> str:
         """How many were hit, of how many."""
         if not len(self.table):
-            return f"Nothing to score yet: {len(self.waiting)} registered and no run near them since." if self.waiting else "Nothing is registered."
+            return (
+                f"Nothing to score yet: {len(self.waiting)} registered and no run near them since."
+                if self.waiting
+                else "Nothing is registered."
+            )
         error = float(np.sqrt(np.mean(self.table["log_error"] ** 2)))
         level = self.table["level"].mean()
         return (

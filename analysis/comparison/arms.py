@@ -36,7 +36,9 @@ def split_arms(
         TooFewPoints: a side has no usable run.
     """
     if by not in runs:
-        raise UnknownName("column", by, [str(name) for name in runs.columns], hint="--by takes any column that tells two recipes apart")
+        raise UnknownName(
+            "column", by, [str(name) for name in runs.columns], hint="--by takes any column that tells two recipes apart"
+        )
     labels = runs[by].map(_label)
     a, b = _two_names(labels, by, names)
     chosen = runs[labels.isin((a, b))]
@@ -73,7 +75,10 @@ def _two_names(labels: pd.Series, by: str, names: tuple[str | None, str | None])
     given = [name for name in names if name is not None]
     rest = [name for name in known if name not in given]
     if len(given) + len(rest) < 2:
-        raise UsageError(f"every run has {by} {', '.join(known) or 'unknown'}: there is nothing to compare", hint="choose another column: --by COLUMN")
+        raise UsageError(
+            f"every run has {by} {', '.join(known) or 'unknown'}: there is nothing to compare",
+            hint="choose another column: --by COLUMN",
+        )
     if len(given) < 2 and len(given) + len(rest) > 2:
         raise UsageError(f"{by} has {len(known)} values ({', '.join(known)}): which two?", hint=f"--a {known[0]} --b {known[1]}")
     a = names[0] if names[0] is not None else rest.pop(0)
@@ -93,7 +98,10 @@ def _second_coordinate(tables: Sequence[pd.DataFrame]) -> str | None:
 
 
 def _with_logs(found: Frontier, second: str | None) -> pd.DataFrame:
-    logs = {"log_x": np.log(found.points[found.x].to_numpy(float)), "log_metric": np.log(found.points[found.metric].to_numpy(float))}
+    logs = {
+        "log_x": np.log(found.points[found.x].to_numpy(float)),
+        "log_metric": np.log(found.points[found.metric].to_numpy(float)),
+    }
     if second is not None:
         logs["log_w"] = np.log(found.points[second].to_numpy(float))
     return found.points.assign(**logs)

@@ -79,7 +79,7 @@ def _pair_table(a: Arm, b: Arm, ours: pd.DataFrame, theirs: pd.DataFrame, metric
     columns = {"epochs": ours["epochs"]} if "epochs" in ours else {}
     for side, table in (("a", ours), ("b", theirs)):
         columns |= {f"{name}_{side}": table[name] for name in dict.fromkeys(("model", "seeds", x, metric))}
-    columns["log_ratio"] = np.log(ours[metric] / theirs[metric])
+    columns["log_ratio"] = pd.Series(np.log(ours[metric].to_numpy(float) / theirs[metric].to_numpy(float)))
     return pd.DataFrame(columns).sort_values([f"{x}_a", f"{metric}_a"], kind="stable").reset_index(drop=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,16 +40,15 @@ def frontier_slopes(u: np.ndarray, w: np.ndarray | None, y: np.ndarray) -> Front
         kept = kept if kept.sum() >= 3 else np.ones(len(u), dtype=bool)
         u, y, degree = u[kept], y[kept], 1
     u0, w0 = u.mean(), (w.mean() if w is not None else 0.0)
+    second = w is not None
     fitted = least_squares(polynomial(u - u0, w - w0 if w is not None else None, degree), y)
     ends = np.array([u.min(), (u.min() + u.max()) / 2, u.max()])
 
-    if w is None:
-        best = np.zeros(3)
-        rows = polynomial(ends - u0, None, degree)
-    else:
-        region = Covered(u, w)
-        best = np.array([best_second(lambda at, u=u: polynomial(u - u0, at - w0, degree) @ fitted.theta, region, u) for u in ends])
-        rows = polynomial(ends - u0, best - w0, degree)
+    def rows_at(at: np.ndarray, w: np.ndarray) -> np.ndarray:
+        return polynomial(at - u0, w - w0 if second else None, degree)
+
+    best = best_second(Covered(u, w), ends, lambda at, w: rows_at(at, w) @ fitted.theta) if w is not None else np.zeros(3)
+    rows = rows_at(ends, best)
 
     def slope(start: int, stop: int) -> Linear:
         return Linear.of(-(rows[stop] - rows[start]) / (ends[stop] - ends[start]), fitted.theta, fitted.covariance)
@@ -56,7 +56,10 @@ def frontier_slopes(u: np.ndarray, w: np.ndarray | None, y: np.ndarray) -> Front
     return FrontierSlopes(mean=slope(0, 2), at_largest=slope(1, 2), u=ends, w=best)
 
 
-def best_second(curve, region: Covered, u: float) -> float:
-    """The w within the covered region at which `curve(w)` (n,) → (n,) is lowest at this u."""
-    at = np.linspace(*region.between(u), _STEPS)
-    return float(at[np.argmin(curve(at))])
+def best_second(region: Covered, u: np.ndarray, curve: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """For each u (k,) the w within the covered region at which `curve(u, w)`, (n,) and (n,) → (n,), is lowest."""
+    found = np.empty(len(u))
+    for number, at in enumerate(u):
+        w = np.linspace(*region.between(float(at)), _STEPS)
+        found[number] = w[np.argmin(curve(np.full(_STEPS, at), w))]
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -48,13 +50,16 @@ def joint_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool) -> Differen
     y = np.concatenate([a["log_metric"], b["log_metric"]])
     fitted = least_squares(np.concatenate([of(a, 0.5), of(b, -0.5)]), y)
 
+    def height(u: np.ndarray, w: np.ndarray, *, side: float) -> np.ndarray:
+        return design(u, w, side) @ fitted.theta
+
     grid = np.linspace(low, high, _GRID)
     rows = {}
     for name, table, side in (("a", a, 0.5), ("b", b, -0.5)):
         best = None
         if second:
             region = Covered(table["log_x"].to_numpy(), table["log_w"].to_numpy())
-            best = np.array([best_second(lambda w, u=u, s=side: design(np.full_like(w, u), w, s) @ fitted.theta, region, u) for u in grid])
+            best = best_second(region, grid, partial(height, side=side))
         rows[name] = design(grid, best, side)
     apart, middle = rows["a"] - rows["b"], (rows["a"] + rows["b"]) / 2
 

@@ -24,11 +24,11 @@ def pair_cells(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
 
     Args: tables of cells with `log_x`, and `epochs` and `params` where known.
     """
-    gap = _gaps(a["log_x"], b["log_x"]) / np.log(CALIPER)
+    gap = _gaps(a["log_x"].to_numpy(float), b["log_x"].to_numpy(float)) / np.log(CALIPER)
     cost = np.where(gap < 1, gap, _IMPOSSIBLE)
     for name, tolerance in (("epochs", _SAME_EPOCHS), ("params", None)):
         if name in a and name in b and a[name].notna().all() and b[name].notna().all():
-            apart = _gaps(np.log(a[name].astype(float)), np.log(b[name].astype(float)))
+            apart = _gaps(np.log(a[name].to_numpy(float)), np.log(b[name].to_numpy(float)))
             if tolerance is not None:
                 cost = np.where(apart < np.log(tolerance), cost, _IMPOSSIBLE)
             else:
@@ -38,5 +38,5 @@ def pair_cells(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
     return np.column_stack([rows[real], columns[real]])
 
 
-def _gaps(a: pd.Series, b: pd.Series) -> np.ndarray:
-    return np.abs(a.to_numpy(float)[:, None] - b.to_numpy(float)[None, :])
+def _gaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.abs(a[:, None] - b[None, :])

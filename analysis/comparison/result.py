@@ -87,7 +87,9 @@ class Comparison:
 
     def sentence(self) -> str:
         """The answer in words."""
-        basis = f"{self.found.pairs} shared budgets" if self.found.design == "paired" else f"{self.found.pairs} cells that do not pair"
+        basis = (
+            f"{self.found.pairs} shared budgets" if self.found.design == "paired" else f"{self.found.pairs} cells that do not pair"
+        )
         if self.better is None:
             worst = max(abs(self.difference.low), abs(self.difference.high))
             return (
@@ -97,7 +99,11 @@ class Comparison:
         other = self.a if self.better == self.b else self.b
         shown = self.difference if self.better == self.a else _negative(self.difference)
         needs = self.speed_up if other == self.a else _inverse(self.speed_up)
-        more = f"{other} needs {needs.words()} times the {self.x} to equal it" if needs.bounded else f"how much {self.x} that is worth is not determined"
+        more = (
+            f"{other} needs {needs.words()} times the {self.x} to equal it"
+            if needs.bounded
+            else f"how much {self.x} that is worth is not determined"
+        )
         return (
             f"{self.better} is better than {other} at equal {self.x}: {self.metric} {_percent(shown)}, {basis}, p = {self.p_value:.2g}; "
             f"{more}.{self._at_scale()}"

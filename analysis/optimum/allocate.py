@@ -66,7 +66,6 @@ def compute_optimal(
     cells = grid_cells(found)
     _require(len(cells.sizes), len(cells.x))
     noise = cell_noise(found.points, found.runs, metric, x)
-    settings = {"x": x, "draws": bootstrap, "level": level, "seed": seed}
     surface: Surface | None = None
     by_surface: Path
     try:
@@ -74,13 +73,14 @@ def compute_optimal(
         by_surface = surface_path(surface, x=x, level=level)
     except TooFewPoints as error:
         by_surface = refused("surface", OptimumStatus.TOO_FEW_POINTS, str(error))
-    paths = (by_surface, envelope(cells, noise, **settings), isocompute(cells, noise, **settings))
+    by_envelope = envelope(cells, noise, x=x, draws=bootstrap, level=level, seed=seed)
+    by_slices = isocompute(cells, noise, x=x, draws=bootstrap, level=level, seed=seed)
     answer = Optimum(
         metric=metric,
         x=x,
         size_name=cells.size_name,
         level=level,
-        paths=paths,
+        paths=(by_surface, by_envelope, by_slices),
         runnable=pd.DataFrame(),
         noise=noise,
         cells=len(cells.x),

@@ -65,12 +65,18 @@ def grid_cells(found: Frontier) -> GridCells:
     if "params" in points and points["params"].notna().all():
         log_size, size_name = np.log(points["params"].to_numpy(float)), "params"
     elif "model" in points and (points["model"] != "").all():
-        per_epoch = pd.Series(log_x - log_epochs).groupby(points["model"].to_numpy()).transform("median")
-        log_size, size_name = per_epoch.to_numpy(), f"{found.x} an epoch"
+        cost = pd.Series(log_x - log_epochs).groupby(points["model"].to_numpy()).transform("median")
+        log_size, size_name = cost.to_numpy(float), f"{found.x} an epoch"
     else:
-        raise DataError("the optimum of size and epochs needs the size of every run", hint="--map params=THEIRS, or --map model=THEIRS")
+        raise DataError(
+            "the optimum of size and epochs needs the size of every run", hint="--map params=THEIRS, or --map model=THEIRS"
+        )
     runs = found.runs
-    per_epoch = (runs["examples_seen"] / runs["epochs"]).median() if "examples_seen" in runs else float("nan")
+    per_epoch = (
+        float(np.median(runs["examples_seen"].to_numpy(float) / runs["epochs"].to_numpy(float)))
+        if "examples_seen" in runs
+        else np.nan
+    )
     return GridCells(
         x=log_x,
         size=log_size,
@@ -79,5 +85,5 @@ def grid_cells(found: Frontier) -> GridCells:
         seeds=points["seeds"].to_numpy(float),
         model=points["model"].to_numpy(str) if "model" in points else np.full(len(points), ""),
         size_name=size_name,
-        examples_per_epoch=float(per_epoch) if np.isfinite(per_epoch) else 1.0,
+        examples_per_epoch=per_epoch if np.isfinite(per_epoch) else 1.0,
     )

@@ -52,7 +52,9 @@ def isocompute(cells: GridCells, noise: CellNoise, *, x: str, draws: int, level:
         good = np.isfinite(value)
         kept, interior, value = [pair for pair, ok in zip(kept, good, strict=True) if ok], interior[good], value[good]
         if len(kept) < 2:
-            return refused("isocompute", OptimumStatus.NOT_INTERIOR, "the losses of the slices do not bend upwards in log size", points)
+            return refused(
+                "isocompute", OptimumStatus.NOT_INTERIOR, "the losses of the slices do not bend upwards in log size", points
+            )
     known = bool(np.isfinite(noise.cell))
     if known:
         _, moved = slices_at_equal_compute(cells, resampled(cells.loss, noise, draws=draws, seed=seed))

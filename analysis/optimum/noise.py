@@ -31,7 +31,7 @@ class CellNoise:
 
 def cell_noise(points: pd.DataFrame, runs: pd.DataFrame, metric: str, x: str) -> CellNoise:
     """Args: points and runs of a `Frontier` of one family."""
-    log_loss = np.log(runs[metric].astype(float))
+    log_loss = pd.Series(np.log(runs[metric].to_numpy(float)), index=runs.index)
     within = log_loss - log_loss.groupby(runs["cell"]).transform("mean")
     freedom = len(runs) - runs["cell"].nunique()
     seeds = float(np.sqrt(np.sum(within**2) / freedom)) if freedom >= _LEAST_SEED_FREEDOM else float("nan")

@@ -98,7 +98,11 @@ def path_along(
     columns: dict[str, Any] = {x: np.exp(log_x)}
     for name, (value, draws) in (("size", size), ("epochs", epochs)):
         ends = [Interval.of_draws(float(value[k]), draws[:, k], level).exp() for k in range(len(log_x))]
-        columns |= {name: [end.value for end in ends], f"{name}_low": [end.low for end in ends], f"{name}_high": [end.high for end in ends]}
+        columns |= {
+            name: [end.value for end in ends],
+            f"{name}_low": [end.low for end in ends],
+            f"{name}_high": [end.high for end in ends],
+        }
     size_line, size_draws = _lines(log_x, *size)
     epochs_line, epochs_draws = _lines(log_x, *epochs)
     return Path(
@@ -121,9 +125,7 @@ def _lines(log_x: np.ndarray, value: np.ndarray, draws: np.ndarray) -> tuple[np.
     return weights @ value, draws @ weights.T
 
 
-def _crossing(
-    line: np.ndarray, draws: np.ndarray, log_x: np.ndarray, x: str, tried: tuple[float, float], level: float
-) -> Crossing:
+def _crossing(line: np.ndarray, draws: np.ndarray, log_x: np.ndarray, x: str, tried: tuple[float, float], level: float) -> Crossing:
     """Where the line passes log epochs = 0, if these data say."""
     if tried[0] > 1:
         return Crossing(None, f"no budget of one epoch or less was tried (the smallest is {tried[0]:g})")
@@ -139,5 +141,9 @@ def _crossing(
         return Crossing(None, f"whether the best epoch budget grows with {x} is not determined by these runs")
     at = found.exp()
     inside = log_x.min() <= found.value <= log_x.max()
-    beyond = "" if inside else f", extrapolated: optima were found from {significant(np.exp(log_x.min()), 3)} to {significant(np.exp(log_x.max()), 3)}"
+    beyond = (
+        ""
+        if inside
+        else f", extrapolated: optima were found from {significant(np.exp(log_x.min()), 3)} to {significant(np.exp(log_x.max()), 3)}"
+    )
     return Crossing(at, f"the best epoch budget passes 1 at {at.words()} {x}{beyond}")

@@ -50,7 +50,10 @@ class Optimum:
     def epochs_above_one(self) -> Crossing:
         """Above which compute more than one epoch pays, by the first approach in the order of `recommended` that can say."""
         answers = [self.path(name).crossing for name in _ORDER if self.path(name).answers]
-        return next((found for found in answers if found.at is not None), answers[0] if answers else Crossing(None, "no approach found an optimum"))
+        return next(
+            (found for found in answers if found.at is not None),
+            answers[0] if answers else Crossing(None, "no approach found an optimum"),
+        )
 
     def disagreement(self) -> pd.DataFrame:
         """A row a compute that at least two approaches cover: `size_<approach>` and `epochs_<approach>`, and `size_ratio` and `epochs_ratio`, the
@@ -79,11 +82,21 @@ class Optimum:
         if best is None or best.size_exponent is None or best.epochs_exponent is None:
             return "No optimum is shown: " + "; ".join(f"{path.approach}: {path.reason}" for path in self.paths) + "."
         apart = self.disagreement()
-        how_far = f" The approaches differ by up to {significant(float(apart['size_ratio'].max()), 2)}× in size." if len(apart) else ""
+        how_far = (
+            f" The approaches differ by up to {significant(float(apart['size_ratio'].max()), 2)}× in size." if len(apart) else ""
+        )
         size, epochs = best.size_exponent, best.epochs_exponent
-        same = " They grow at about the same rate." if min(size.high, epochs.high) > max(size.low, epochs.low) and size.low > 0 < epochs.low else ""
+        same = (
+            " They grow at about the same rate."
+            if min(size.high, epochs.high) > max(size.low, epochs.low) and size.low > 0 < epochs.low
+            else ""
+        )
         above = self.epochs_above_one
-        pays = f" More than one epoch pays above {above.at.words()} {self.x}." if above.at else f" Above which {self.x} epochs > 1 pay is not determined: {above.reason}."
+        pays = (
+            f" More than one epoch pays above {above.at.words()} {self.x}."
+            if above.at
+            else f" Above which {self.x} epochs > 1 pay is not determined: {above.reason}."
+        )
         return f"Best size grows as {self.x}^{size.words()}, best epochs as {self.x}^{epochs.words()} ({best.approach}).{same}{pays}{how_far}"
 
     def to_dict(self) -> dict[str, Any]:

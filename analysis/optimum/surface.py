@@ -46,10 +46,14 @@ class Surface:
         log_size, budgets = np.tile(sizes, len(log_x)), np.repeat(log_x, _SIZES)
         table = self.table(log_size, self.cells.log_epochs_at(budgets, log_size))
         shape = (-1, len(log_x), _SIZES)
-        return _minimum(sizes, self.fit.log_mean(table).reshape(shape))[0], _minimum(sizes, self.fit.log_mean_draws(table).reshape(shape))
+        return _minimum(sizes, self.fit.log_mean(table).reshape(shape))[0], _minimum(
+            sizes, self.fit.log_mean_draws(table).reshape(shape)
+        )
 
 
-def fit_surface(runs: pd.DataFrame, cells: GridCells, *, metric: str, law: str | None, bootstrap: int, level: float, seed: int) -> Surface:
+def fit_surface(
+    runs: pd.DataFrame, cells: GridCells, *, metric: str, law: str | None, bootstrap: int, level: float, seed: int
+) -> Surface:
     """Fit `law`, or, where none is named, the one of `chinchilla` and `data-constrained` with the smaller residual variance for its
     degrees of freedom; the latter only where epochs repeat.
 
@@ -87,7 +91,13 @@ def surface_path(surface: Surface, *, x: str, level: float) -> Path:
     inside = (size > sizes[0]) & (size < sizes[-1]) & (epochs >= cells.epochs.min()) & (epochs <= cells.epochs.max())
     points = pd.DataFrame({x: np.exp(budgets), "size": np.exp(size), "epochs": np.exp(epochs), "interior": inside})
     if inside.sum() < 2:
-        side = "above the largest" if np.median(size) >= sizes[-1] else "below the smallest" if np.median(size) <= sizes[0] else "outside the epochs"
+        side = (
+            "above the largest"
+            if np.median(size) >= sizes[-1]
+            else "below the smallest"
+            if np.median(size) <= sizes[0]
+            else "outside the epochs"
+        )
         reason = f"the minimum of the {law} surface lies {side} tried at {int((~inside).sum())} of {_BUDGETS} computes"
         return refused("surface", OptimumStatus.NOT_INTERIOR, reason, points, law)
     at = budgets[inside]

@@ -41,7 +41,9 @@ def spread_after(covariance: np.ndarray, candidates: Candidates, chosen: list[in
     return covariance
 
 
-def choose(covariance: np.ndarray, candidates: Candidates, target: np.ndarray, budget: float, criterion: Criterion = "c") -> list[int]:
+def choose(
+    covariance: np.ndarray, candidates: Candidates, target: np.ndarray, budget: float, criterion: Criterion = "c"
+) -> list[int]:
     """Which candidates to observe, each at most once, at a total cost of at most `budget`.
 
     `c`: the smallest variance of `target · theta`; `D`: the smallest volume of theta's confidence region. Two greedy starts (by gain, and
@@ -92,7 +94,18 @@ def _gains(covariance: np.ndarray, scaled: np.ndarray, target: np.ndarray, crite
     return -np.log1p(-share)
 
 
-def _fill(covariance: np.ndarray, scaled: np.ndarray, cost: np.ndarray, target: np.ndarray, budget: float, chosen: list[int], criterion: Criterion, *, per_cost: bool, barred: tuple[int, ...] = ()) -> list[int]:
+def _fill(
+    covariance: np.ndarray,
+    scaled: np.ndarray,
+    cost: np.ndarray,
+    target: np.ndarray,
+    budget: float,
+    chosen: list[int],
+    criterion: Criterion,
+    *,
+    per_cost: bool,
+    barred: tuple[int, ...] = (),
+) -> list[int]:
     """Add the best affordable candidate that is not barred until none is left that helps."""
     chosen, left = list(chosen), budget - float(cost[chosen].sum())
     now = _after(covariance, scaled, chosen)
@@ -110,7 +123,15 @@ def _fill(covariance: np.ndarray, scaled: np.ndarray, cost: np.ndarray, target: 
         free[index], left, now = False, left - float(cost[index]), _with(now, scaled[index])
 
 
-def _exchange(covariance: np.ndarray, scaled: np.ndarray, cost: np.ndarray, target: np.ndarray, budget: float, chosen: list[int], criterion: Criterion) -> list[int]:
+def _exchange(
+    covariance: np.ndarray,
+    scaled: np.ndarray,
+    cost: np.ndarray,
+    target: np.ndarray,
+    budget: float,
+    chosen: list[int],
+    criterion: Criterion,
+) -> list[int]:
     """Give one up, or two, for others and fill what is left, as long as it helps."""
     value = _value(_after(covariance, scaled, chosen), target, criterion)
     for _ in range(_MOST_ROUNDS):

@@ -19,6 +19,8 @@ from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
 
 __all__ = ["NextRuns", "plan"]
 
+_NEGLIGIBLE = 0.01
+
 
 @dataclass(frozen=True, eq=False)
 class NextRuns:
@@ -98,6 +100,8 @@ def plan(
 
     >>> plan(runs, candidates, budget_core_hours=50, target=110_000).chosen
 
+    Runs that would narrow the interval by less than a hundredth together are left out, though there were budget for them.
+
     The law is linearised at its present estimate: a cell adds the information of its place over its variance, (lack of fit)² + (seed
     noise)² / seeds. A candidate in a cell that was run before adds only what more seeds add.
 
@@ -121,7 +125,9 @@ def plan(
     found = aimed.fit
     kept = np.diag(found.covariance) > 0
     if not kept.any():
-        raise TooFewPoints("the law's coefficients have no known uncertainty, so that no run can be said to lower it", have=0, need=1)
+        raise TooFewPoints(
+            "the law's coefficients have no known uncertainty, so that no run can be said to lower it", have=0, need=1
+        )
     covariance = found.covariance[np.ix_(kept, kept)]
     rows = found.log_mean_jacobian(candidates)[:, kept]
     gradient = found.log_mean_jacobian(aimed.at)[0, kept]
@@ -131,6 +137,8 @@ def plan(
     scales = [1.0]
     for number in range(1, len(picked) + 1):
         scales.append(_scale(found, gradient, covariance, spread_after(covariance, pool, picked[:number]), number))
+    picked = picked[: _worthwhile(scales)]
+    scales = scales[: len(picked) + 1]
     now, now_run = _at(found, aimed, "mean"), _at(found, aimed, "new-run")
     steps = [_scaled(now, scale) for scale in scales[1:]]
     chosen = candidates.iloc[picked].reset_index(drop=True)
@@ -153,9 +161,13 @@ def plan(
 
 def _priced(candidates: pd.DataFrame) -> np.ndarray:
     if candidates.empty:
-        raise DataError("there are no candidates to choose from", hint="every cell of the file is done: add models or epoch budgets to it")
+        raise DataError(
+            "there are no candidates to choose from", hint="every cell of the file is done: add models or epoch budgets to it"
+        )
     if "core_hours" not in candidates:
-        raise UnknownName("column", "core_hours", [str(name) for name in candidates], hint="a candidate needs its price: --map core_hours=THEIRS")
+        raise UnknownName(
+            "column", "core_hours", [str(name) for name in candidates], hint="a candidate needs its price: --map core_hours=THEIRS"
+        )
     cost = pd.to_numeric(candidates["core_hours"], errors="coerce").to_numpy(float)
     bad = ~(np.isfinite(cost) & (cost > 0))
     if bad.any():
@@ -195,6 +207,12 @@ def _scale(found: Fit, gradient: np.ndarray, before: np.ndarray, after: np.ndarr
     return float(np.sqrt((gradient @ after @ gradient) / (gradient @ before @ gradient)) * quantiles)
 
 
+def _worthwhile(scales: list[float]) -> int:
+    """How many of the picks to keep: the last ones, if together they narrow the interval by less than a hundredth, are not worth their
+    core-hours."""
+    return next(number for number, scale in enumerate(scales) if scale <= (1 + _NEGLIGIBLE) * scales[-1])
+
+
 def _at(found: Fit, aimed: Target, kind: Any) -> Interval:
     row = found.predict(aimed.at, kind=kind).iloc[0]
     return Interval(float(row["mean"]), float(row["low"]), float(row["high"]))
@@ -202,7 +220,9 @@ def _at(found: Fit, aimed: Target, kind: Any) -> Interval:
 
 def _scaled(interval: Interval, scale: float) -> Interval:
     value = np.log(interval.value)
-    return Interval(*(float(np.exp(value + scale * (np.log(end) - value))) for end in (interval.value, interval.low, interval.high)))
+    return Interval(
+        *(float(np.exp(value + scale * (np.log(end) - value))) for end in (interval.value, interval.low, interval.high))
+    )
 
 
 def _new_run(mean: Interval, run: Interval, scale: float) -> Interval:

@@ -52,7 +52,10 @@ def aim(
         if missing and not last:
             continue
         if missing:
-            raise DataError(f"law {name} needs {', '.join(missing)} of the runs and of the candidates", hint="--map column=THEIRS, or another --law")
+            raise DataError(
+                f"law {name} needs {', '.join(missing)} of the runs and of the candidates",
+                hint="--map column=THEIRS, or another --law",
+            )
         try:
             found = fit(runs, x=columns[0] if len(columns) == 1 else columns, law=name, **settings)
             return _placed(found, target, runs, x)
@@ -75,7 +78,10 @@ def _placed(found: Fit, target: float | Mapping[str, float], runs: pd.DataFrame,
     if len(found.axes) == 1:
         return Target(found, pd.DataFrame({found.axes[0]: [float(target)]}), words)
     if "epochs" not in runs:
-        raise DataError("a target in compute needs the epochs of every run to be placed on a surface", hint="--map epochs=THEIRS, or --law power")
+        raise DataError(
+            "a target in compute needs the epochs of every run to be placed on a surface",
+            hint="--map epochs=THEIRS, or --law power",
+        )
     surface = Surface(found, grid_cells(frontier(runs, metric=found.metric, x=x)), found.axes)
     log_size = surface.optimum(np.log([float(target)]))[0]
     at = surface.table(log_size, surface.cells.log_epochs_at(np.log([float(target)]), log_size))

@@ -15,7 +15,13 @@ __all__ = ["register", "registered"]
 
 
 def register(
-    session: Session, *, name: str, experiment: str | None, fit: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], code_version: str
+    session: Session,
+    *,
+    name: str,
+    experiment: str | None,
+    fit: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    code_version: str,
 ) -> list[dict[str, Any]]:
     """Add predictions under a name, and return them as `registered` does.
 
@@ -57,7 +63,9 @@ def register(
 
 def registered(session: Session, *, experiment: str | None = None, name: str | None = None) -> list[dict[str, Any]]:
     """Registered predictions, oldest first. Raises `UnknownName` for a name that none has."""
-    query = select(Prediction, Experiment.name).outerjoin(Experiment, Experiment.id == Prediction.experiment_id).order_by(Prediction.id)
+    query = (
+        select(Prediction, Experiment.name).outerjoin(Experiment, Experiment.id == Prediction.experiment_id).order_by(Prediction.id)
+    )
     if experiment is not None:
         query = query.where(Experiment.name == experiment)
     if name is not None:

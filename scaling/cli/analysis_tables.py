@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from scaling.cli.tables import line as _line
+from scaling.cli.tables import table as _table
 from scaling.outcomes import FitStatus
 
 if TYPE_CHECKING:
@@ -127,17 +127,6 @@ def print_excluded(console: Console, excluded: Iterable[Excluded]) -> None:
 def _print_status(console: Console, status: FitStatus, advice: str) -> None:
     style = "green" if status == FitStatus.OK else "yellow"
     console.print(Text.assemble("  ", (status.value, style), f"  {advice}"), soft_wrap=True)
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(Text(f"  {text}"), soft_wrap=True)
-
-
-def _table(*heads: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
-    for head in heads:
-        table.add_column(head, justify="left" if head in ("model", "family") else "right", no_wrap=head != "")
-    return table
 
 
 def _cell(name: str, value: Any, metric: str) -> str:
