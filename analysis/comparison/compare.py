@@ -33,7 +33,7 @@ def compare(
 
     >>> compare(runs, by="family", a="nfnet", b="vit").sentence()
 
-    Cells of the two sides that share a budget (equal epochs, compute within a quarter) are paired, so that what both share cancels. Where
+    Cells of the two sides that share a budget (equal epochs, compute within 8 %) are paired, so that what both share cancels. Where
     fewer than half of the smaller side's cells pair, all cells are fitted jointly by one smooth surface that is shifted between the
     sides. Either way a cell stands at its best learning rate, the mean over its seeds, and counts once.
 

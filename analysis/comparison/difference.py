@@ -33,13 +33,14 @@ class Difference:
 
     design: `paired`: from cells that share a budget, in whose differences shared noise cancels; `joint`: from one smooth surface for all
     cells, shifted between the sides, where they share too few.
-    mean: over the shared budgets. at_largest: at the largest shared compute. trend: change per e-fold of compute.
+    mean: over the shared budgets. on_frontier: over compute, each side at its best epochs (the same, in a joint design). at_largest: at the largest shared compute. trend: change per e-fold of compute.
     slope: −d log metric / d log compute along the frontier, the mean over the shared range; slope_at_largest: over its upper half.
     pairs: budgets (paired) or cells (joint) behind it. noise_std: residual standard deviation of one of them, in log units.
     """
 
     design: Literal["paired", "joint"]
     mean: Linear
+    on_frontier: Linear
     at_largest: Linear
     trend: Linear
     slope: Linear

@@ -14,19 +14,21 @@ from analysis.response_surface import Covered, least_squares, polynomial, polyno
 __all__ = ["FrontierSlopes", "best_second", "frontier_slopes"]
 
 _STEPS = 41
+_STEP = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class FrontierSlopes:
     """Of log metric against log compute, positive where it falls: the mean over the range, and over its upper half.
 
-    u, w: where the best second coordinate was looked up; w is zero where there is none.
+    u, w: where the best second coordinate was looked up; w is zero where there is none. at: (u, w) → the slope at fixed w of each cell.
     """
 
     mean: Linear
     at_largest: Linear
     u: np.ndarray
     w: np.ndarray
+    at: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
     def best_w(self, u: np.ndarray) -> np.ndarray:
         return np.interp(u, self.u, self.w)
@@ -47,13 +49,17 @@ def frontier_slopes(u: np.ndarray, w: np.ndarray | None, y: np.ndarray) -> Front
     def rows_at(at: np.ndarray, w: np.ndarray) -> np.ndarray:
         return polynomial(at - u0, w - w0 if second else None, degree)
 
+    def local(at: np.ndarray, w: np.ndarray | None) -> np.ndarray:
+        w = np.zeros_like(at) if w is None else w
+        return (rows_at(at - _STEP, w) - rows_at(at + _STEP, w)) @ fitted.theta / (2 * _STEP)
+
     best = best_second(Covered(u, w), ends, lambda at, w: rows_at(at, w) @ fitted.theta) if w is not None else np.zeros(3)
     rows = rows_at(ends, best)
 
     def slope(start: int, stop: int) -> Linear:
         return Linear.of(-(rows[stop] - rows[start]) / (ends[stop] - ends[start]), fitted.theta, fitted.covariance)
 
-    return FrontierSlopes(mean=slope(0, 2), at_largest=slope(1, 2), u=ends, w=best)
+    return FrontierSlopes(mean=slope(0, 2), at_largest=slope(1, 2), u=ends, w=best, at=local)
 
 
 def best_second(region: Covered, u: np.ndarray, curve: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:

@@ -12,6 +12,7 @@ from analysis.response_surface import least_squares, polynomial
 __all__ = ["LEAST_PAIRS", "paired_difference"]
 
 LEAST_PAIRS = 4
+_GRID = 25
 _PAIRS_FOR_A_PLANE, _PAIRS_FOR_CURVATURE = 10, 24
 
 
@@ -31,7 +32,7 @@ def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool) -> Differe
     slopes = frontier_slopes(u, w, (a["log_metric"].to_numpy() + b["log_metric"].to_numpy()) / 2)
     # Where a had a little more compute than b, it had a little too good a loss.
     difference = a["log_metric"].to_numpy() - b["log_metric"].to_numpy()
-    difference = difference + slopes.mean.value * (a["log_x"].to_numpy() - b["log_x"].to_numpy())
+    difference = difference + slopes.at(u, w) * (a["log_x"].to_numpy() - b["log_x"].to_numpy())
 
     pairs = len(u)
     u0, w0 = u.mean(), (w.mean() if w is not None else 0.0)
@@ -43,17 +44,18 @@ def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool) -> Differe
 
     columns = design(u, w)
     fitted = least_squares(columns, difference)
-    ends = np.array([u.min(), u.max()])
-    at_ends = design(ends, slopes.best_w(ends) if w is not None else None)
+    grid = np.linspace(u.min(), u.max(), _GRID)
+    along = design(grid, slopes.best_w(grid) if w is not None else None)
     return Difference(
         design="paired",
         mean=Linear.of(columns.mean(0), fitted.theta, fitted.covariance),
-        at_largest=Linear.of(at_ends[1], fitted.theta, fitted.covariance),
-        trend=Linear.of((at_ends[1] - at_ends[0]) / np.ptp(ends), fitted.theta, fitted.covariance),
+        on_frontier=Linear.of(along.mean(0), fitted.theta, fitted.covariance),
+        at_largest=Linear.of(along[-1], fitted.theta, fitted.covariance),
+        trend=Linear.of((along[-1] - along[0]) / np.ptp(grid), fitted.theta, fitted.covariance),
         slope=slopes.mean,
         slope_at_largest=slopes.at_largest,
         pairs=pairs,
         degrees_of_freedom=fitted.degrees_of_freedom,
         noise_std=fitted.residual_std,
-        shared=(float(np.exp(ends[0])), float(np.exp(ends[1]))),
+        shared=(float(np.exp(grid[0])), float(np.exp(grid[-1]))),
     )

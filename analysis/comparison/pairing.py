@@ -8,9 +8,9 @@ from scipy import optimize
 
 __all__ = ["CALIPER", "pair_cells"]
 
-CALIPER = 1.25
-"""Two cells share a budget when their computes differ by less than this factor. What is left of the difference is corrected with the
-slope of the law, so its width matters little; measured core-hours of one budget differ by some per cent."""
+CALIPER = 1.08
+"""Two cells share a budget when their computes differ by less than this factor: measured core-hours of one budget differ by some per
+cent. What is left of the difference is corrected with the local slope of the loss."""
 
 _SAME_EPOCHS = 1.05
 _IMPOSSIBLE = 1e6

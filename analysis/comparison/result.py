@@ -52,6 +52,15 @@ class Comparison:
         return self.found.p_value(self.found.mean)
 
     @cached_property
+    def difference_on_frontier(self) -> Interval:
+        """The log ratio averaged over compute with each side at its best epochs; `difference` averages over all shared budgets, good and bad."""
+        return self.found.interval(self.found.on_frontier, self.level)
+
+    @cached_property
+    def p_value_on_frontier(self) -> float:
+        return self.found.p_value(self.found.on_frontier)
+
+    @cached_property
     def difference_at_largest(self) -> Interval:
         """The log ratio at the largest shared compute."""
         return self.found.interval(self.found.at_largest, self.level)
@@ -135,6 +144,7 @@ class Comparison:
             "ratio": self.ratio.to_dict(),
             "p_value": finite(self.p_value),
             "speed_up": self.speed_up.to_dict(),
+            "on_frontier": {"log_ratio": self.difference_on_frontier.to_dict(), "p_value": finite(self.p_value_on_frontier)},
             "at_largest": {
                 self.x: self.found.shared[1],
                 "log_ratio": self.difference_at_largest.to_dict(),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cells import CELL
+from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.numbers import records, significant
@@ -29,6 +30,7 @@ class NextRuns:
     chosen: rows of the candidates, the most useful first, with `mean_low` and `mean_high`: the interval once that row and those above are done.
     now, after: intervals of the mean at the target; now_run, after_run: of a new run there. They keep the value of now: what the runs will
     say cannot be known, how much they will narrow it can, as far as the law holds.
+    share_of_law: the part of the mean's variance that more runs are sure to narrow; the rest is lack of fit.
     """
 
     target: str
@@ -43,6 +45,7 @@ class NextRuns:
     after: Interval
     now_run: Interval
     after_run: Interval
+    share_of_law: float
 
     @property
     def shrinkage(self) -> float:
@@ -57,7 +60,15 @@ class NextRuns:
         return (
             f"{len(self.chosen)} of {self.candidates} candidates, {significant(self.core_hours, 3)} of {self.budget_core_hours:g} core-hours: "
             f"{metric} at {self.target} is now {self.now.words(4)}; afterwards about {significant(self.after.low)} … {significant(self.after.high)}, "
-            f"{significant(self.shrinkage, 2)} of the width."
+            f"{significant(self.shrinkage, 2)} of the width.{self._lack_of_fit()}"
+        )
+
+    def _lack_of_fit(self) -> str:
+        if self.share_of_law > 0.5:
+            return ""
+        return (
+            f" {100 * (1 - self.share_of_law):.0f} % of the variance there is that the {self.fit.law} law does not fit these runs well, which the plan takes to "
+            "stay: try another law, or run nearer to the target."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,6 +79,7 @@ class NextRuns:
             "at": self.at,
             "law": self.fit.law,
             "criterion": self.criterion,
+            "share_of_law": self.share_of_law,
             "budget_core_hours": self.budget_core_hours,
             "core_hours": self.core_hours,
             "candidates": self.candidates,
@@ -134,11 +146,12 @@ def plan(
     pool = Candidates(rows, _information(found, candidates), cost)
     picked = choose(covariance, pool, gradient, budget_core_hours, criterion)
 
-    scales = [1.0]
+    of_law = _share_of_law(found, aimed)
+    narrower = [1.0]
     for number in range(1, len(picked) + 1):
-        scales.append(_scale(found, gradient, covariance, spread_after(covariance, pool, picked[:number]), number))
-    picked = picked[: _worthwhile(scales)]
-    scales = scales[: len(picked) + 1]
+        narrower.append(_scale(found, gradient, covariance, spread_after(covariance, pool, picked[:number]), number))
+    picked = picked[: _worthwhile(narrower)]
+    scales = [float(np.sqrt(of_law * scale**2 + 1 - of_law)) for scale in narrower[: len(picked) + 1]]
     now, now_run = _at(found, aimed, "mean"), _at(found, aimed, "new-run")
     steps = [_scaled(now, scale) for scale in scales[1:]]
     chosen = candidates.iloc[picked].reset_index(drop=True)
@@ -156,6 +169,7 @@ def plan(
         after=_scaled(now, scales[-1]),
         now_run=now_run,
         after_run=_new_run(now, now_run, scales[-1]),
+        share_of_law=of_law,
     )
 
 
@@ -205,6 +219,16 @@ def _scale(found: Fit, gradient: np.ndarray, before: np.ndarray, after: np.ndarr
     freedom = found.estimate.degrees_of_freedom
     quantiles = found.precision.t(freedom + cells) / found.precision.t(freedom)
     return float(np.sqrt((gradient @ after @ gradient) / (gradient @ before @ gradient)) * quantiles)
+
+
+def _share_of_law(found: Fit, aimed: Target) -> float:
+    """The share of the variance at the target that comes from the law's coefficients. The rest is lack of fit: what the law's form may be off
+    by; more runs show it, and nobody knows beforehand by how much they will narrow it, so that the plan takes it to stay."""
+    jacobian = found.log_mean_jacobian(aimed.at)
+    of_law = float(jacobian[0] @ found.covariance @ jacobian[0])
+    discrepancy = found.estimate.discrepancy if isinstance(found.estimate, LawEstimate) else None
+    trend = float(discrepancy.variance_at(aimed.at[list(found.axes)].to_numpy(float).T, jacobian)[0]) if discrepancy else 0.0
+    return of_law / (of_law + trend) if of_law + trend > 0 else 1.0
 
 
 def _worthwhile(scales: list[float]) -> int:

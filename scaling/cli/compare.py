@@ -78,7 +78,8 @@ def _print(out: Console, found: Comparison) -> None:
     shown.columns[0].justify = "left"
     end = f"at {significant(found.found.shared[1], 3)} {found.x}"
     for label, interval, p in (
-        (f"{found.metric} ratio, mean", found.ratio, found.p_value),
+        (f"{found.metric} ratio, mean of the budgets", found.ratio, found.p_value),
+        (f"{found.metric} ratio, along the frontier", found.difference_on_frontier.exp(), found.p_value_on_frontier),
         (f"{found.metric} ratio, {end}", found.difference_at_largest.exp(), found.p_value_at_largest),
         ("change of log ratio per e-fold", found.trend, found.p_value_trend),
         (f"{found.x} {found.a} needs to equal {found.b}: times", found.speed_up, found.p_value),
