@@ -64,7 +64,19 @@ class FitStatus(Advised):
     )
     EXPONENT_NOT_IDENTIFIED = (
         "exponent-not-identified",
-        ("The interval of the exponent includes zero: the runs span too little compute, or the loss does not depend on it."),
+        ("The interval of the exponent includes zero or has no end: the runs span too little, or the loss does not depend on it."),
+    )
+    TERM_VANISHES = (
+        "term-vanishes",
+        ("The best law has no such term: these runs do not fall with that input; vary it more, or fit a law without it."),
+    )
+    AT_BOUND = (
+        "at-bound",
+        ("A coefficient stopped at the edge of what these runs can show, so a law without it serves as well; prefer that one."),
+    )
+    NOT_IDENTIFIED = (
+        "not-identified",
+        ("The interval of a coefficient has no end: predictions among these runs hold, but do not build on that coefficient."),
     )
     RISES = "rises", "The metric rises with x: are these runs comparable? Check units, data sets and what was mixed."
     NOT_CONVERGED = "not-converged", "The optimiser stopped before it converged; treat the coefficients as a guess."

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from scaling.outcomes import FitStatus
 
-__all__ = ["Estimate", "Precision", "Sample", "exponent_status"]
+__all__ = ["Estimate", "Precision", "Sample"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +50,10 @@ class Precision:
     bootstrap: int = 1000
     seed: int = 0
 
-    def t(self, degrees_of_freedom: float) -> float:
-        """Two-sided t quantile; 1.96 for level 0.95 and many degrees of freedom."""
-        return float(stats.t.ppf(0.5 + self.level / 2, max(1.0, degrees_of_freedom)))
+    def t(self, degrees_of_freedom: Any) -> Any:
+        """Two-sided t quantile, elementwise; 1.96 for level 0.95 and many degrees of freedom."""
+        quantile = special.stdtrit(np.maximum(1.0, degrees_of_freedom), 0.5 + self.level / 2)
+        return quantile if np.ndim(quantile) else float(quantile)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,7 @@ class Estimate(ABC):
     """Coefficients with intervals, and what they say about the mean curve and about one more run.
 
     values, low, high: by the letters of the law's formula. degrees_of_freedom: of the t quantiles used.
+    status: the gravest of what the data do not say. status_about: the letters it is about.
     seed_std: standard deviation of log metric between the runs of a cell; NaN when no cell has two.
     lack_of_fit_std: standard deviation of cells about the law in log metric, beyond what seeds explain; 0 when nothing shows.
     """
@@ -67,6 +70,7 @@ class Estimate(ABC):
     low: Mapping[str, float]
     high: Mapping[str, float]
     status: FitStatus
+    status_about: tuple[str, ...]
     degrees_of_freedom: float
     seed_std: float
     lack_of_fit_std: float
@@ -86,10 +90,3 @@ class Estimate(ABC):
     @abstractmethod
     def log_mean_draws(self, inputs: np.ndarray) -> np.ndarray:
         """Log of the mean curve as the coefficients vary within their uncertainty, (draws, m)."""
-
-
-def exponent_status(low: float, high: float) -> FitStatus:
-    """What the interval of an exponent a allows to say; the metric falls where a is positive."""
-    if high < 0:
-        return FitStatus.RISES
-    return FitStatus.EXPONENT_NOT_IDENTIFIED if low <= 0 else FitStatus.OK

@@ -1,85 +1,175 @@
-"""From the runs of a fit to an estimate: the optimum, its uncertainty, and what it cannot say."""
+"""From the runs of a fit to an estimate: the optimum, how sure one can be of it, and what it cannot say."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 
-from analysis.fitting.bootstrap import cell_weights, small_sample_factor
-from analysis.fitting.estimate import Precision, Sample, exponent_status
+from analysis.fitting.bootstrap import pairs_draws, small_sample_factor, wild_draws
+from analysis.fitting.discrepancy import Discrepancy, discrepancy_of
+from analysis.fitting.estimate import Precision, Sample
 from analysis.fitting.law_estimate import LawEstimate
-from analysis.fitting.linearised import linearise
 from analysis.fitting.log_least_squares import log_least_squares
 from analysis.fitting.objective import Objective
-from analysis.fitting.point import Points, fit_point
+from analysis.fitting.point import fit_point
+from analysis.fitting.profile import profile_intervals
+from analysis.fitting.status import status_of
+from analysis.fitting.tangent import Tangent, tangent_at
 from analysis.laws.law import Law
-from scaling.outcomes import FitStatus
 
-__all__ = ["estimate"]
+__all__ = ["INTERVALS", "estimate"]
+
+INTERVALS = ("auto", "pairs", "wild")
+"""`auto`: for sums of squares t intervals with the covariance of a jackknife over cells, profiled for coefficients; else `pairs`.
+`pairs`, `wild`: percentiles of that bootstrap over cells, see `analysis.fitting.bootstrap`."""
+
+_PROFILE_UP_TO = 20_000  # runs; with more the loss is a parabola about its optimum
+_CELLS_A_COEFFICIENT = 4
 
 
-def estimate(law: Law, sample: Sample, objective: Objective, precision: Precision) -> LawEstimate:
-    """The estimate of a law from a sample."""
+def estimate(law: Law, sample: Sample, objective: Objective, precision: Precision, intervals: str = "auto") -> LawEstimate:
+    """The estimate of a law from a sample.
+
+    Point: the optimum of the objective (`analysis.fitting.point`).
+
+    Covariance of theta: the jackknife over cells (CR3), with t quantiles of G − p degrees of freedom for G cells and p coefficients; with
+    fewer than four cells a coefficient its mean with the plain one of least squares, since it is itself noisy then. Of the power law by
+    log least squares, where each cell has one run, the plain one, exactly the textbook's; where seeds repeat a cell, the jackknife's with
+    G − 1 degrees of freedom (Cameron and Miller 2015, A practitioner's guide to cluster-robust inference, VI.B). The usual sandwich (CR1)
+    is not used: with the 4–20 cells that studies have, its nominal 95 % intervals covered the truth in 75–92 % of simulations.
+
+    Lack of fit widens the intervals of the mean curve and of new runs (`analysis.fitting.discrepancy`), and those of coefficients in
+    proportion.
+    """
     point = fit_point(law, sample.inputs, sample.y, objective=objective, weights=sample.weights)
-    theta, p = point.theta[0], len(law.coefficients)
-    tangent = linearise(law, sample, theta, objective)
-    log_residual = np.log(sample.y) - law.log_curve(sample.inputs, point.theta)[0]
-    scatter = float(np.sqrt(log_residual @ log_residual / max(1, sample.runs - p)))
-    if sample.seeds_repeat_a_cell:
+    theta = point.theta[0]
+    tangent = tangent_at(law, sample, theta, objective, point.at_bound[0])
+    discrepancy = discrepancy_of(tangent, sample.inputs)
+    is_line = law.name == "power" and objective.name == "log" and objective.is_least_squares
+    by_draws = intervals != "auto" or not objective.is_least_squares
+
+    if is_line and not sample.seeds_repeat_a_cell:
+        (theta, covariance), degrees_of_freedom = log_least_squares(sample), sample.runs - 2
+    elif is_line:
         covariance, degrees_of_freedom = tangent.jackknife_covariance(), sample.cells - 1
-    elif law.name == "power" and objective.name == "log" and objective.is_least_squares:
-        (theta, covariance), degrees_of_freedom = log_least_squares(sample), sample.runs - p
     else:
-        covariance, degrees_of_freedom = tangent.plain_covariance(scatter**2), sample.runs - p
-    draws = np.concatenate(
-        [
-            fit_point(
-                law, sample.inputs, sample.y, objective=objective, weights=weights[:, sample.cell] * sample.weights, start=theta
-            ).theta
-            for weights in cell_weights(sample.cells, precision)
-        ]
-    )
-    half = precision.t(degrees_of_freedom) * np.sqrt(np.diag(covariance))
-    low, high = theta - half, theta + half
+        covariance, degrees_of_freedom = _covariance(tangent), tangent.degrees_of_freedom
+    inflation = _inflation(tangent, discrepancy, covariance)  # of each entry of theta
+
+    draw: Callable[[], np.ndarray]
+    if intervals == "pairs" or (intervals == "auto" and by_draws):
+        draw = partial(pairs_draws, law, sample, objective, theta, tangent, precision)
+        spread = small_sample_factor(sample.cells, tangent.coefficients, precision)
+    else:
+        draw = partial(wild_draws, law, sample, objective, theta, tangent, precision)
+        spread = precision.t(degrees_of_freedom) / precision.t(10**9)
+    spread *= _spread_by_lack_of_fit(tangent, discrepancy, sample.inputs, covariance)
+
+    if by_draws:
+        drawn = draw()
+        low, high = _percentiles(drawn, theta, spread, precision.level)
+        covariance = np.where(np.outer(tangent.kept, tangent.kept), np.cov(np.nan_to_num(drawn, neginf=-700.0).T) * spread**2, 0.0)
+        draw = _Made(drawn)
+    else:
+        variance = np.diag(covariance) * inflation
+        t = precision.t(degrees_of_freedom)
+        if is_line or sample.runs > _PROFILE_UP_TO or tangent.cell_variance < 1e-22:
+            half = t * np.sqrt(variance)
+            low, high = np.where(tangent.kept, theta - half, -np.inf), np.where(tangent.kept, theta + half, np.inf)
+        else:
+            curvature = np.diag(tangent.bread)
+            low, high = profile_intervals(law, sample, objective, theta, curvature=curvature, variance=variance, t=t)
     if law.floor:
         low[0] = max(0.0, low[0])
+
+    status, about = status_of(law, sample, point, low, high, precision)
     return LawEstimate(
         values=_named(law, theta),
         low=_named(law, low),
         high=_named(law, high),
-        status=_status(law, point, low, high),
+        status=status,
+        status_about=about,
         degrees_of_freedom=degrees_of_freedom,
-        seed_std=_seed_std(log_residual, sample.cell),
-        lack_of_fit_std=0.0,
+        seed_std=float(np.sqrt(tangent.seed_variance)),
+        lack_of_fit_std=_lack_of_fit_std(tangent, discrepancy),
         law=law,
         theta=theta,
         covariance=covariance,
-        draws=draws,
-        spread=small_sample_factor(sample.cells, p, precision),
-        scatter=scatter,
+        tangent=tangent,
+        discrepancy=discrepancy,
+        draw=draw,
+        by_draws=by_draws,
+        spread=spread,
+        new_run_variances=_new_run_variances(tangent, discrepancy, objective, precision),
+        noise_grows_with=0.0 if objective.relative else -1.0,
         precision=precision,
     )
 
 
-def _seed_std(residual: np.ndarray, cell: np.ndarray) -> float:
-    counts = np.bincount(cell)
-    within = residual - (np.bincount(cell, residual) / counts)[cell]
-    left = len(cell) - len(counts)
-    return float(np.sqrt(within @ within / left)) if left else float("nan")
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """Draws that are there already."""
+
+    draws: np.ndarray
+
+    def __call__(self) -> np.ndarray:
+        return self.draws
+
+
+def _covariance(tangent: Tangent) -> np.ndarray:
+    jackknife = tangent.jackknife_covariance()
+    if tangent.cells >= _CELLS_A_COEFFICIENT * tangent.coefficients:
+        return jackknife
+    return 0.5 * (jackknife + tangent.plain_covariance())
+
+
+def _inflation(tangent: Tangent, discrepancy: Discrepancy, covariance: np.ndarray) -> np.ndarray:
+    """By how much the variance of each entry of theta is larger on account of lack of fit, (p,), at least 1."""
+    if discrepancy.variance == 0:
+        return np.ones(len(tangent.kept))
+    of_trend = discrepancy.variance * np.sum(discrepancy.response**2, axis=1)
+    of_noise = np.diag(tangent.plain_covariance()) * discrepancy.nugget / tangent.cell_variance
+    return np.maximum(1.0, (of_trend + of_noise) / np.maximum(np.diag(covariance), 1e-300))
+
+
+def _spread_by_lack_of_fit(tangent: Tangent, discrepancy: Discrepancy, inputs: np.ndarray, covariance: np.ndarray) -> float:
+    """By how much the standard error of the mean curve is larger for it, over the runs."""
+    variance = np.einsum("ni,ij,nj->n", tangent.jacobian, covariance, tangent.jacobian)
+    beyond = discrepancy.variance_at(inputs, tangent.jacobian)
+    return float(np.sqrt(1 + np.mean(beyond) / max(float(np.mean(variance)), 1e-300)))
+
+
+def _lack_of_fit_std(tangent: Tangent, discrepancy: Discrepancy) -> float:
+    if np.isnan(tangent.seed_variance):
+        return float(np.sqrt(discrepancy.residual_variance))
+    return float(np.sqrt(max(0.0, tangent.cell_variance - tangent.seed_variance) / np.mean(tangent.seeds)))
+
+
+def _new_run_variances(
+    tangent: Tangent, discrepancy: Discrepancy, objective: Objective, precision: Precision
+) -> tuple[tuple[float, float], ...]:
+    """Of a run in a new cell about law and trend: what cells add, and what seeds add."""
+    if not objective.is_least_squares:
+        # Residuals may have tails that a variance does not describe: the quantile that is asked for, as if it were a normal one.
+        size = np.quantile(np.abs(tangent.residual), precision.level) / precision.t(10**9)
+        return ((float(size**2) * len(tangent.residual) / tangent.degrees_of_freedom, np.inf),)
+    of_cells, seeds = discrepancy.nugget, float(np.mean(tangent.seeds))
+    if np.isnan(tangent.seed_variance):
+        return ((of_cells, tangent.degrees_of_freedom),)
+    of_seeds = tangent.seed_variance * (1 - 1 / seeds)
+    return ((of_cells / seeds, tangent.degrees_of_freedom), (of_seeds, len(tangent.cell) - tangent.cells))
+
+
+def _percentiles(draws: np.ndarray, theta: np.ndarray, spread: float, level: float) -> tuple[np.ndarray, np.ndarray]:
+    low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=0, method="nearest")
+    with np.errstate(invalid="ignore"):  # −∞ − −∞ for a term that is not there
+        return theta + spread * np.nan_to_num(np.minimum(low - theta, 0.0)), theta + spread * np.nan_to_num(
+            np.maximum(high - theta, 0.0)
+        )
 
 
 def _named(law: Law, theta: np.ndarray) -> dict[str, float]:
     return {name: float(value[0]) for name, value in law.values(theta[None]).items()}
-
-
-def _status(law: Law, point: Points, low: np.ndarray, high: np.ndarray) -> FitStatus:
-    if not point.converged[0]:
-        return FitStatus.NOT_CONVERGED
-    for name in ("a", "alpha", "beta"):
-        if name in law.coefficients:
-            place = law.coefficients.index(name)
-            exponent = FitStatus.EXPONENT_NOT_IDENTIFIED if point.at_bound[0, place] else exponent_status(low[place], high[place])
-            if exponent != FitStatus.OK:
-                return exponent
-    if law.floor and point.at_zero[0, 0]:
-        return FitStatus.NO_FLOOR
-    return FitStatus.FLOOR_NOT_IDENTIFIED if law.floor and low[0] <= 0 else FitStatus.OK

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.cells import CELL, cells_of
 from analysis.fitting.estimate import Precision, Sample
-from analysis.fitting.estimator import estimate
+from analysis.fitting.estimator import INTERVALS, estimate
 from analysis.fitting.objective import objective_named
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
@@ -37,6 +37,7 @@ def fit(
     seed: int = 0,
     weights: str | Sequence[float] | None = None,
     envelope: float | None = None,
+    intervals: Literal["auto", "pairs", "wild"] = "auto",
 ) -> Fit:
     """Fit a law of `metric` against `x`.
 
@@ -61,6 +62,8 @@ def fit(
         seed: of the draws; equal input and seed give equal output.
         weights: by which the objective counts runs: a column, or a number for each row of `runs`. None: all alike.
         envelope: between 0 and 1; below 0.5 the law is drawn towards the lowest runs, see `Objective`.
+        intervals: `auto`: t intervals, profiled for coefficients, for sums of squares, and the bootstrap for robust objectives; `pairs`
+            or `wild`: that bootstrap over cells, see `analysis.fitting.bootstrap`.
 
     Raises:
         TooFewPoints: fewer distinct inputs than coefficients + 1, or too few of one input to know its coefficients; says how many more.
@@ -79,6 +82,8 @@ def fit(
         )
     if not 0 < level < 1:
         raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
+    if intervals not in INTERVALS:
+        raise UnknownName("kind of intervals", intervals, INTERVALS)
     if bootstrap < 100:
         raise UsageError(f"{bootstrap} bootstrap draws are too few for an interval", hint="1000 is the default, 100 the least")
 
@@ -97,7 +102,7 @@ def fit(
         on=on,
         metric=metric,
         x=axes if chosen.is_surface else axes[0],
-        estimate=estimate(chosen, sample, aim, precision),
+        estimate=estimate(chosen, sample, aim, precision, intervals),
         precision=precision,
         runs=used.drop(columns=_WEIGHT, errors="ignore").reset_index(drop=True),
         cells=sample.cells,
@@ -143,8 +148,9 @@ def _used(
         kept, excluded = cells_of(runs, metric=metric, x=axes, clusters=clusters)
     else:
         cells = frontier(runs, metric=metric, x=axes[0], clusters=clusters)
-        optimal = cells.runs["cell"].isin(cells.frontier_runs["cell"])
-        kept, others = cells.runs[optimal], cells.runs.loc[~optimal, "id"]
+        candidates = cells.runs.sort_values([*axes, metric, "id"], kind="stable")
+        optimal = candidates["cell"].isin(cells.frontier_runs["cell"])
+        kept, others = candidates[optimal], candidates.loc[~optimal, "id"]
         excluded = cells.excluded + tuple(Excluded(run, "its cell is not on the frontier", "not on the frontier") for run in others)
     # In an order that does not depend on the table's, so that the bootstrap does not either.
     return kept.sort_values([*axes, metric, "id"], kind="stable"), excluded

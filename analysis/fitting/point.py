@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.fitting.basin import basins
 from analysis.fitting.objective import Objective, objective_named
-from analysis.fitting.polish import Problem, polish
+from analysis.fitting.polish import Problem, polish, search_bounds
 from analysis.laws.law import Law
 
 __all__ = ["Points", "fit_point"]
@@ -66,7 +66,9 @@ def fit_point(
     weights = np.ones((1, logs.shape[1])) if weights is None else np.atleast_2d(np.asarray(weights, dtype=float))
     draws = max(len(y), len(weights))
     centre, unit = law.centre(logs), float(np.exp(np.log(y).mean()))
-    problem = Problem(law, objective, logs - centre[:, None], y / unit, weights)
+    centred = logs - centre[:, None]
+    low, high = search_bounds(law, centred)
+    problem = Problem(law, objective, centred, y / unit, weights, low, high)
 
     if start is None:
         starts = _STARTS if draws == 1 else 1
@@ -80,7 +82,6 @@ def fit_point(
     solved = np.stack([theta for theta, _, _ in found])[best, each]
     converged = np.stack([flag for _, _, flag in found])[best, each]
 
-    low, high = problem.bounds
     tie = 1e-9 * np.where(np.isfinite(high), high - low, 0.0)
     stopped = (solved <= low + tie) | (solved >= high - tie)
     m, order = len(law.linear), np.argsort([*law.linear_at, *law.shape_at])

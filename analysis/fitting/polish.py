@@ -15,33 +15,28 @@ import numpy as np
 from analysis.fitting.objective import Objective
 from analysis.laws.law import Law
 
-__all__ = ["Problem", "polish"]
+__all__ = ["Problem", "polish", "search_bounds"]
 
 _ENTRIES_AT_ONCE = 400_000
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A law, an objective and the runs in centred units: logs (k, n); y and weights (1 or draws, n)."""
+    """A law, an objective and the runs in the solver's units: logs (k, n); y and weights (1 or draws, n); low and high (1 or draws, p):
+    bounds of (linear coefficients, shape coefficients), equal where a coefficient is held."""
 
     law: Law
     objective: Objective
     logs: np.ndarray
     y: np.ndarray
     weights: np.ndarray
-
-    @property
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest of (linear coefficients, shape coefficients)."""
-        ranges = [shape.range(self.logs) for shape in self.law.shapes]
-        m = len(self.law.linear)
-        return np.array([0.0] * m + [low for low, _ in ranges]), np.array([np.inf] * m + [high for _, high in ranges])
+    low: np.ndarray
+    high: np.ndarray
 
     def of(self, draws: np.ndarray) -> Problem:
         """The same for some of the draws."""
-        y = self.y if len(self.y) == 1 else self.y[draws]
-        weights = self.weights if len(self.weights) == 1 else self.weights[draws]
-        return Problem(self.law, self.objective, self.logs, y, weights)
+        y, weights, low, high = (some if len(some) == 1 else some[draws] for some in (self.y, self.weights, self.low, self.high))
+        return Problem(self.law, self.objective, self.logs, y, weights, low, high)
 
     def loss(self, theta: np.ndarray) -> np.ndarray:
         """(draws,), for theta (draws, p) as the solver orders it."""
@@ -78,6 +73,13 @@ def _sum(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.einsum("dn,dn->d", np.broadcast_to(weights, values.shape), values)
 
 
+def search_bounds(law: Law, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest of (linear coefficients, shape coefficients), (1, p) each."""
+    ranges = [shape.range(logs) for shape in law.shapes]
+    m = len(law.linear)
+    return np.array([[0.0] * m + [low for low, _ in ranges]]), np.array([[np.inf] * m + [high for _, high in ranges]])
+
+
 def polish(
     problem: Problem, start: np.ndarray, *, steps: int = 200, tolerance: float = 1e-12
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -97,8 +99,7 @@ def polish(
 
 
 def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    low, high = problem.bounds
-    theta = np.clip(start, low, high)
+    theta = np.clip(start, problem.low, problem.high)
     loss = problem.loss(theta)
     damping = np.full(len(theta), 1e-3)
     converged = np.zeros(len(theta), dtype=bool)
@@ -106,7 +107,7 @@ def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -
     for _ in range(steps):
         here, now = problem.of(active), theta[active]
         gradient, hessian, metric = _derivatives(here, now)
-        candidate = _bounded_step(now, gradient, hessian, metric, damping[active], low, high)
+        candidate = _bounded_step(now, gradient, hessian, metric, damping[active], here.low, here.high)
         new_loss = here.loss(candidate)
         gain = loss[active] - new_loss
         better = gain > 0

@@ -66,13 +66,14 @@ def test_no_floor_is_the_plain_power_law(simulate):
 
 
 def test_intervals_cover_and_identify(simulate):
-    hits = np.zeros(3)
+    hits, identified = np.zeros(3), 0
     for draw in range(60):
         fit = analysis.fit(simulate(floor, noise=0.02, rng_seed=draw), law="power-floor", bootstrap=300)
         low, high = fit.interval()["low"], fit.interval()["high"]
         hits += [low[name] <= value <= high[name] for name, value in {"E": 0.5, "A": 2.0, "a": 0.4}.items()]
-        assert fit.status == FitStatus.OK
-    assert (hits / 60 >= 0.83).all()
+        identified += fit.status == FitStatus.OK
+    assert identified >= 57
+    assert (hits / 60 >= 0.86).all()  # three standard errors below 0.95
     assert (hits / 60).mean() < 1.0
 
 
@@ -93,26 +94,28 @@ def test_few_cells_give_wide_intervals(simulate):
     assert (width > 2).all()
 
 
-def test_same_seed_same_intervals(simulate):
+def test_same_seed_same_draws(simulate):
     runs = simulate(floor, noise=0.02)
-    first, again = (analysis.fit(runs, law="power-floor", bootstrap=200, seed=3).interval() for _ in range(2))
-    assert first.equals(again)
-    assert not first.equals(analysis.fit(runs, law="power-floor", bootstrap=200, seed=4).interval())
+    first, again = (analysis.fit(runs, law="power-floor", bootstrap=200, seed=3).log_mean_draws([5.0]) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != analysis.fit(runs, law="power-floor", bootstrap=200, seed=4).log_mean_draws([5.0])).any()
 
 
-def test_large_tables_take_one_step_and_agree_with_refitting(simulate, monkeypatch):
+@pytest.mark.parametrize("intervals", ["pairs", "wild"])
+def test_draws_of_large_tables_take_one_step_and_agree_with_refitting(simulate, monkeypatch, intervals):
     runs = simulate(floor, cells=60, noise=0.02)
-    refitted = analysis.fit(runs, law="power-floor").interval()
-    monkeypatch.setattr("analysis.fitting.floor._REFIT_UP_TO", 0)
-    stepped = analysis.fit(runs, law="power-floor").interval()
+    refitted = analysis.fit(runs, law="power-floor", intervals=intervals).interval()
+    monkeypatch.setattr("analysis.fitting.bootstrap._REFIT_UP_TO", 0)
+    stepped = analysis.fit(runs, law="power-floor", intervals=intervals).interval()
     width = refitted["high"] - refitted["low"]
     assert (((stepped - refitted).abs()).div(width, axis=0) < 0.12).all(axis=None)
 
 
 def test_one_step_stays_above_a_zero_floor(simulate, monkeypatch):
-    monkeypatch.setattr("analysis.fitting.floor._REFIT_UP_TO", 0)
+    monkeypatch.setattr("analysis.fitting.bootstrap._REFIT_UP_TO", 0)
     for draw in range(6):
-        fit = analysis.fit(simulate(lambda x: 3 * x**-0.2, noise=0.02, rng_seed=draw, cells=40), law="power-floor")
+        runs = simulate(lambda x: 3 * x**-0.2, noise=0.02, rng_seed=draw, cells=40)
+        fit = analysis.fit(runs, law="power-floor", intervals="pairs")
         assert (fit.estimate.draws[:, 0] >= 0).all()
         assert fit.interval().loc["a", "low"] < 0.2 < fit.interval().loc["a", "high"]
 

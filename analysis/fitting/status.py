@@ -1,0 +1,74 @@
+"""What the data allowed a fit to say, and of which coefficients it says so."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.fitting.estimate import Precision, Sample
+from analysis.fitting.objective import OBJECTIVES
+from analysis.fitting.point import Points, fit_point
+from analysis.fitting.tangent import tangent_at
+from analysis.laws import law_named
+from analysis.laws.law import Law
+from scaling.outcomes import FitStatus
+
+__all__ = ["exponent_status", "status_of"]
+
+
+def status_of(
+    law: Law, sample: Sample, point: Points, low: np.ndarray, high: np.ndarray, precision: Precision
+) -> tuple[FitStatus, tuple[str, ...]]:
+    """The gravest of what can be said, and the letters it is about; low and high: (p,), the ends of the intervals of theta."""
+    names, at_zero, at_bound = np.array(law.coefficients), point.at_zero[0], point.at_bound[0]
+
+    def about(where: np.ndarray) -> tuple[str, ...]:
+        return tuple(str(name) for name in names[where])
+
+    exponents = np.isin(names, [shape.name for shape in law.shapes if not shape.is_logged])
+    open_ended = ~np.isfinite(low) | ~np.isfinite(high)
+    is_floor = names == "E"
+    gone = np.isin(
+        names,
+        [name for term in law.terms for name in (term.coefficient, *term.exponents) if _is_gone(law, term.coefficient, at_zero)],
+    )
+    if not point.converged[0]:
+        return FitStatus.NOT_CONVERGED, ()
+    if not law.floor:
+        (place,) = np.flatnonzero(exponents)
+        status = exponent_status(low[place], high[place])
+        return status, () if status == FitStatus.OK else about(exponents)
+    if not law.is_surface and _rises(sample, precision):
+        return FitStatus.RISES, ()
+    if gone.any():
+        return FitStatus.TERM_VANISHES, about(gone)
+    if (exponents & (at_bound | open_ended)).any():
+        return FitStatus.EXPONENT_NOT_IDENTIFIED, about(exponents & (at_bound | open_ended))
+    if at_bound.any():
+        return FitStatus.AT_BOUND, about(at_bound)
+    if (at_zero & is_floor).any():
+        return FitStatus.NO_FLOOR, ("E",)
+    if low[0] <= 0:
+        return FitStatus.FLOOR_NOT_IDENTIFIED, ("E",)
+    if open_ended.any():
+        return FitStatus.NOT_IDENTIFIED, about(open_ended)
+    return FitStatus.OK, ()
+
+
+def exponent_status(low: float, high: float) -> FitStatus:
+    """What the interval of an exponent a of either sign allows to say; the metric falls where a is positive."""
+    if high < 0:
+        return FitStatus.RISES
+    return FitStatus.EXPONENT_NOT_IDENTIFIED if low <= 0 else FitStatus.OK
+
+
+def _is_gone(law: Law, coefficient: str, at_zero: np.ndarray) -> bool:
+    return bool(at_zero[law.coefficients.index(coefficient)])
+
+
+def _rises(sample: Sample, precision: Precision) -> bool:
+    """Whether a straight line on log–log axes says so: a curve with a floor cannot rise."""
+    line = law_named("power")
+    point = fit_point(line, sample.inputs, sample.y)
+    tangent = tangent_at(line, sample, point.theta[0], OBJECTIVES["log"], point.at_bound[0])
+    error = precision.t(tangent.degrees_of_freedom) * float(np.sqrt(tangent.plain_covariance()[1, 1]))
+    return bool(point.theta[0, 1] + error < 0)
