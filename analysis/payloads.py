@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from analysis.fitting.result import Fit
     from analysis.learning_rate import LearningRateTrend
     from analysis.optimum.result import Optimum
+    from analysis.optimum.slices import Slices
     from analysis.pareto import Frontier
     from analysis.planning.next_runs import NextRuns
     from analysis.prediction import Prediction
@@ -31,6 +32,7 @@ __all__ = [
     "plan_payload",
     "prediction_payload",
     "scores_payload",
+    "slices_payload",
     "transfer_payload",
     "with_input",
 ]
@@ -58,6 +60,11 @@ def frontier_payload(frontier: Frontier, band: pd.DataFrame | None = None) -> di
 def optimum_payload(optimum: Optimum) -> dict[str, Any]:
     """`{"schema_version", "metric", "x", "size", "sentence", "recommended", "approaches", "epochs_above_one", "disagreement", "runnable", …}`."""
     return {"schema_version": SCHEMA_VERSION, **optimum.to_dict()}
+
+
+def slices_payload(slices: Slices) -> dict[str, Any]:
+    """`{"schema_version", "metric", "x", "size", "slices", "optima"}`."""
+    return {"schema_version": SCHEMA_VERSION, **slices.to_dict()}
 
 
 def comparison_payload(comparison: Comparison) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from analysis.figures.axes import Scale, axis, axis_label
 from analysis.figures.hover import cell_text, run_text
-from analysis.figures.style import LAW_COLOURS, NEUTRAL, Look, layout, looks, translucent
+from analysis.figures.style import LAW_COLOURS, NEUTRAL, Look, labels, layout, looks, translucent
 from analysis.fitting.result import Fit
 from analysis.numbers import significant
 from analysis.pareto import Frontier
@@ -67,8 +67,8 @@ def frontier_figure(
 
 
 def _add_model(figure: go.Figure, frontier: Frontier, model: str, look: Look) -> None:
-    runs = frontier.runs[frontier.runs["model"] == model]
-    cells = frontier.points[frontier.points["model"] == model]
+    cells = frontier.points[labels(frontier.points) == model]
+    runs = frontier.runs[frontier.runs["cell"].isin(cells["cell"])]
     name = model or "runs"
     if len(runs) > len(cells):  # else each run *is* its cell
         figure.add_scatter(

@@ -16,7 +16,7 @@ from analysis.optimum.noise import CellNoise, resampled
 from analysis.optimum.path import Path, path_along, refused
 from scaling.outcomes import OptimumStatus
 
-__all__ = ["isocompute"]
+__all__ = ["isocompute", "slices_at_equal_compute"]
 
 _SLICES = 12
 _LEAST_SIZES = 3
@@ -28,7 +28,7 @@ def isocompute(cells: GridCells, noise: CellNoise, *, x: str, draws: int, level:
     """Vertices of the parabolas of up to twelve slices, and the line through them. A slice counts where at least three sizes reach its
     compute and the best of them is neither the smallest nor the largest.
     """
-    slices, losses = _slices(cells, cells.loss[None, :])
+    slices, losses = slices_at_equal_compute(cells, cells.loss[None, :])
     if not len(slices):
         reason = f"at no compute were {_LEAST_SIZES} sizes trained with budgets on both sides of it"
         return refused("isocompute", OptimumStatus.TOO_FEW_POINTS, reason)
@@ -57,7 +57,7 @@ def isocompute(cells: GridCells, noise: CellNoise, *, x: str, draws: int, level:
             )
     known = bool(np.isfinite(noise.cell))
     if known:
-        _, moved = _slices(cells, resampled(cells.loss, noise, draws=draws, seed=seed))
+        _, moved = slices_at_equal_compute(cells, resampled(cells.loss, noise, draws=draws, seed=seed))
         vertices = _vertices(cells.sizes, moved, kept)
     else:
         vertices = np.full((draws, len(kept)), np.nan)
@@ -79,7 +79,7 @@ def isocompute(cells: GridCells, noise: CellNoise, *, x: str, draws: int, level:
     )
 
 
-def _slices(cells: GridCells, loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def slices_at_equal_compute(cells: GridCells, loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log computes of the slices (s,), and the log loss of every size at each, (draws, s, sizes); NaN where a size has no budget near.
 
     loss: (draws, n), of the cells.

@@ -20,6 +20,11 @@ def _number(value: float | None, digits: int = 3) -> str:
     return Markup(f"{mantissa}·10<sup>{_signed(int(exponent))}</sup>") if exponent else mantissa
 
 
+def _interval(value: Any, digits: int = 3) -> Markup:
+    """`1.31 (1.25 … 1.38)` of an `Interval`; an end that the data do not bound is ±∞."""
+    return Markup(f"{_number(value.value, digits)} ({_number(value.low, digits)} … {_number(value.high, digits)})")
+
+
 def _prose(text: object) -> Markup:
     """A sentence for a page: a capital first, and what stands between backticks as code."""
     sentence = _capitalize_first(str(text))
@@ -66,6 +71,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "equation": _equation,
     "factor": as_factor,
     "general": _general,
+    "interval": _interval,
     "label": axis_label,
     "number": _number,
     "percent": _percent,

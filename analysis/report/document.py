@@ -10,11 +10,21 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from analysis.figures import best_model_figure, frontier_figure, learning_rate_figure, residuals_figure
+from analysis.comparison.result import Comparison
+from analysis.figures import (
+    best_model_figure,
+    comparison_figure,
+    frontier_figure,
+    learning_rate_figure,
+    optimum_figure,
+    residuals_figure,
+    slices_figure,
+)
 from analysis.figures.script import plotly_js
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from analysis.learning_rate import LearningRateTrend
+from analysis.optimum.result import Optimum
 from analysis.pareto import Frontier
 from analysis.presentation import environment, figure_json, static
 from analysis.presentation.left_out import by_reason
@@ -41,7 +51,10 @@ def _context(study: Study) -> dict[str, Any]:
     return {
         "law": law,
         "meanings": law_named(law.law).meanings if law is not None else {},
-        "interval": law.interval().to_dict("index") if law is not None else {},
+        "optima": [(family, entry) for family, entry in study.optima.items() if isinstance(entry, Optimum)],
+        "no_optima": [(family, entry) for family, entry in study.optima.items() if not isinstance(entry, Optimum)],
+        "comparisons": [entry for entry in study.comparisons if isinstance(entry, Comparison)],
+        "no_comparisons": [entry for entry in study.comparisons if not isinstance(entry, Comparison)],
         "trend": study.learning_rate if isinstance(study.learning_rate, LearningRateTrend) else None,
         "best": study.frontier.best().to_dict("records"),
         "predictions": study.predictions.to_dict("records"),
@@ -79,6 +92,14 @@ def _figures(study: Study, law: Fit | None) -> dict[str, Any]:
         figures["best"] = best_model_figure(study.frontier, height=440)
     if law is not None and law.runs_used <= MOST_MARKS:
         figures["residuals"] = residuals_figure(law, height=300)
+    for number, (family, optimum) in enumerate(study.optima.items()):
+        if isinstance(optimum, Optimum):
+            if optimum.recommended is not None:
+                figures[f"optimum-{number}"] = optimum_figure(optimum, height=540)
+            if len(study.slices[family].table):
+                figures[f"slices-{number}"] = slices_figure(study.slices[family], height=420)
+    for number, comparison in enumerate(entry for entry in study.comparisons if isinstance(entry, Comparison)):
+        figures[f"comparison-{number}"] = comparison_figure(comparison, height=500)
     if isinstance(study.learning_rate, LearningRateTrend):
         figures["learning_rate"] = learning_rate_figure(study.learning_rate, height=420)
     return {name: figure_json(figure) for name, figure in figures.items()}

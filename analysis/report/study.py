@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
+from itertools import combinations
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from analysis.comparison.compare import compare
+from analysis.comparison.result import Comparison
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.laws import law_named, law_names
 from analysis.learning_rate import LearningRateTrend, learning_rate_trend
+from analysis.optimum.allocate import compute_optimal
+from analysis.optimum.result import Optimum
+from analysis.optimum.slices import Slices, slices_of
 from analysis.pareto import Frontier, frontier
 from analysis.reading.source import source_of
 from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
@@ -24,6 +30,8 @@ __all__ = ["Refusal", "Study", "study_of"]
 
 BEYOND = (1.0, 2.0, 5.0, 10.0)
 """Where the law is asked for a prediction, as factors of the largest compute that was run."""
+
+MOST_COMPARISONS = 6
 
 _Part = TypeVar("_Part")
 
@@ -41,7 +49,8 @@ class Study:
     """What `study_of` found. A part that these runs do not allow is a `Refusal`.
 
     law: the one that the report is about; laws: it and the others, fitted to the same cells. predictions: at `BEYOND`, columns `x`,
-    `beyond`, `mean`, `low`, `high`, `run_low`, `run_high`. source: of `source_of`. created: in UTC.
+    `beyond`, `mean`, `low`, `high`, `run_low`, `run_high`. optima, slices: by family. comparisons: of the families, where there are
+    several. source: of `source_of`. created: in UTC.
     """
 
     title: str
@@ -53,6 +62,9 @@ class Study:
     law: Fit | Refusal
     laws: tuple[Fit, ...]
     predictions: pd.DataFrame
+    optima: Mapping[str, Optimum | Refusal]
+    slices: Mapping[str, Slices]
+    comparisons: tuple[Comparison | Refusal, ...]
     learning_rate: LearningRateTrend | Refusal
     source: dict[str, Any]
     created: datetime
@@ -90,6 +102,9 @@ def study_of(
     main = _attempt(lambda: fit(runs, law=law, **settings))
     others = [name for name in law_names() if name != law and len(law_named(name).axes) == 1]
     fits = [main, *(_attempt(partial(fit, runs, law=name, **settings)) for name in others)]
+    families = sorted(found.points["family"].unique()) if "family" in found.points else [""]
+    optima = {name: _attempt(partial(_optimum, runs, name, metric=metric, x=x, level=level, seed=seed)) for name in families}
+    sides = list(combinations(families, 2))[:MOST_COMPARISONS]
     source = source_of(runs)
     return Study(
         title=title or str(source.get("file", "")) or f"{metric} against {x}",
@@ -101,6 +116,11 @@ def study_of(
         law=main,
         laws=tuple(entry for entry in fits if isinstance(entry, Fit)),
         predictions=_predictions(main) if isinstance(main, Fit) else pd.DataFrame(),
+        optima=optima,
+        slices={name: _slices(runs, name, entry) for name, entry in optima.items() if isinstance(entry, Optimum)},
+        comparisons=tuple(
+            _attempt(partial(compare, runs, by="family", a=a, b=b, metric=metric, x=x, level=level)) for a, b in sides
+        ),
         learning_rate=_attempt(lambda: learning_rate_trend(runs, metric=metric, level=level)),
         source=source,
         created=datetime.now(UTC),
@@ -117,6 +137,15 @@ def _attempt(part: Callable[[], _Part]) -> _Part | Refusal:
 
 def _refusal(error: ScalingError) -> Refusal:
     return Refusal(str(error), error.hint)
+
+
+def _optimum(runs: pd.DataFrame, family: str, **settings: Any) -> Optimum:
+    return compute_optimal(runs, family=family or None, **settings)
+
+
+def _slices(runs: pd.DataFrame, family: str, optimum: Optimum) -> Slices:
+    own = runs[runs["family"] == family] if family else runs
+    return slices_of(frontier(own, metric=optimum.metric, x=optimum.x), optimum)
 
 
 def _predictions(law: Fit, beyond: Sequence[float] = BEYOND) -> pd.DataFrame:

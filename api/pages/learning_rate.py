@@ -12,7 +12,7 @@ from analysis.learning_rate import FORMULA
 from analysis.presentation import figure_json
 from analysis.presentation.left_out import by_reason
 from api.database import TheDatabase
-from api.pages.frontier import METRICS
+from api.pages.choices import METRICS
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
 from api.questions import LearningRateQuestion

@@ -116,7 +116,7 @@ def _coefficients(fits: list[Fit]) -> DataFrame:
             "runs_used": fit.runs_used,
         }
         for fit in fits
-        for name, value in fit.params.items()
+        for name, value in fit.coefficients.items()
     )
 
 
