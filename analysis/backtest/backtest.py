@@ -99,9 +99,7 @@ class Backtest:
             if row.law in self.scores
         )
         forecasts = int(self.windows.held_out.sum())
-        return (
-            f"back-test: {len(self.windows)} windows, {forecasts} forecasts up to {self.horizon:g} times their compute; error (one sd): {scored}"
-        )
+        return f"back-test: {len(self.windows)} windows, {forecasts} forecasts up to {self.horizon:g} times their compute; error (one sd): {scored}"
 
     def to_dict(self) -> dict[str, Any]:
         """Scores as standard deviations of log metric."""
@@ -117,7 +115,13 @@ class Backtest:
 
 
 def backtest(
-    laws: Sequence[Law], sample: Sample, order: np.ndarray, objective: Objective, *, rows_of: Callable[[Law], list[int]], horizon: float
+    laws: Sequence[Law],
+    sample: Sample,
+    order: np.ndarray,
+    objective: Objective,
+    *,
+    rows_of: Callable[[Law], list[int]],
+    horizon: float,
 ) -> Backtest:
     """Fit the laws to every window, forecast what is beyond it, and weigh them by the rule.
 
