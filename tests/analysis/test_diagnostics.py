@@ -134,7 +134,7 @@ def test_best_model_at_the_edge_of_the_sizes():
     assert CODE.OPTIMUM_NOT_INTERIOR not in codes(analysis.fit(inside, law="power", on="frontier"))
     larger_is_always_better = inside.assign(val_loss=lambda table: table["params"] ** -0.3 * table["examples_seen"] ** -0.01)
     found = one(analysis.fit(larger_is_always_better, law="power", on="frontier"), CODE.OPTIMUM_NOT_INTERIOR)
-    assert "of the smallest or largest model" in found.message
+    assert "12 of 12 frontier cells" in found.message
 
 
 def test_residual_trend(sound):
