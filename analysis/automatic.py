@@ -28,12 +28,13 @@ AUTO = "auto"
 
 @dataclass(frozen=True, eq=False)
 class Automatic:
-    """law: the name of the one that was chosen, or `auto` for an average. members: law → weight of an average, else None."""
+    """law: the name of the one that was chosen, or `auto` for an average. members: law → weight of an average, else None. backtest: None
+    where the law was named."""
 
     law: str
     estimate: Estimate
     members: dict[str, float] | None
-    backtest: Backtest
+    backtest: Backtest | None
 
 
 def letters_of(inputs: int) -> tuple[str, ...]:

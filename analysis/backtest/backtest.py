@@ -25,7 +25,7 @@ _LEAST_WINDOWS = 2
 _LEAST_VALUES = 3  # of each input of a surface, as `analysis.fit` asks for
 
 # Residuals of some percent are wanted here, not the optimum's twelfth digit.
-_STEPS, _TOLERANCE = 200, 1e-10
+_STEPS, _TOLERANCE = 120, 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +93,13 @@ class Backtest:
 
     def summary(self) -> str:
         """One line for people: what was held out, and how the laws did."""
+        best_first = sorted(self.laws, key=lambda law: self.scores[law])
         scored = ", ".join(
-            f"{row.law} {as_factor(row.score)}" + (f" weight {row.weight:.2f}" if row.weight > 0 else "")
-            for row in self.table().itertuples()
-            if row.law in self.scores
+            f"{law} {as_factor(self.scores[law])}" + (f" weight {self.weights[law]:.2f}" if self.weights[law] > 0 else "")
+            for law in best_first
         )
         forecasts = int(self.windows.held_out.sum())
-        return (
-            f"back-test: {len(self.windows)} windows, {forecasts} forecasts up to {self.horizon:g} times their compute; error (one sd): {scored}"
-        )
+        return f"back-test: {len(self.windows)} windows, {forecasts} forecasts up to {self.horizon:g} times their compute; error (one sd): {scored}"
 
     def to_dict(self) -> dict[str, Any]:
         """Scores as standard deviations of log metric."""
@@ -117,7 +115,13 @@ class Backtest:
 
 
 def backtest(
-    laws: Sequence[Law], sample: Sample, order: np.ndarray, objective: Objective, *, rows_of: Callable[[Law], list[int]], horizon: float
+    laws: Sequence[Law],
+    sample: Sample,
+    order: np.ndarray,
+    objective: Objective,
+    *,
+    rows_of: Callable[[Law], list[int]],
+    horizon: float,
 ) -> Backtest:
     """Fit the laws to every window, forecast what is beyond it, and weigh them by the rule.
 
@@ -204,7 +208,8 @@ def _fit_windows(law: Law, cells: Cells, some: Windows, objective: Objective, ro
 def _can_be_fitted(law: Law, inputs: np.ndarray, cells: Cells) -> Callable[[np.ndarray], bool]:
     def enough(inside: np.ndarray) -> bool:
         if law.is_surface:
-            varied = all(len(np.unique(row[inside])) >= _LEAST_VALUES for row in inputs)
+            powers = {axis for term in law.terms for axis in term.exponents.values()}
+            varied = all(len(np.unique(inputs[axis, inside])) >= _LEAST_VALUES for axis in powers)
             return varied and np.unique(inputs[:, inside], axis=1).shape[1] >= law.least_points
         return len(np.unique(cells.order[inside])) >= law.least_points
 

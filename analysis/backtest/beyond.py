@@ -83,7 +83,9 @@ class AveragedEstimate(Estimate):
         return self._interval(inputs, [member.log_new_run(inputs[list(rows)]) for member, rows in self._each])
 
     def log_mean_draws(self, inputs: np.ndarray) -> np.ndarray:
-        each = [member.log_mean_draws(inputs[list(rows)]) for member, rows in self._each]  # one seed: draw i is of the same cells in all
+        each = [
+            member.log_mean_draws(inputs[list(rows)]) for member, rows in self._each
+        ]  # one seed: draw i is of the same cells in all
         draws = np.einsum("m,mdn->dn", self.weights, np.stack(each))
         apart = self._means(inputs) - self.log_mean(inputs)
         member = np.random.default_rng(self.precision.seed + 1).choice(len(self.weights), size=len(draws), p=self.weights)

@@ -46,11 +46,15 @@ def collinear_design(fit: Fit) -> list[Diagnostic]:
     if len(varied) < 2:
         return []
     correlation = np.corrcoef(logs[:, varied].T)
-    inflation = np.diag(np.linalg.pinv(correlation, rcond=1e-12)) if np.linalg.cond(correlation) < 1e12 else np.full(len(varied), np.inf)
+    inflation = (
+        np.diag(np.linalg.pinv(correlation, rcond=1e-12)) if np.linalg.cond(correlation) < 1e12 else np.full(len(varied), np.inf)
+    )
     if inflation.max() <= MOST_INFLATION:
         return []
     names = tuple(fit.axes[place] for place, value in zip(varied, inflation, strict=True) if value > MOST_INFLATION)
     largest = float(np.abs(correlation - np.eye(len(varied))).max())
     return [
-        Diagnostic(DiagnosticCode.COLLINEAR_DESIGN, f"{' and '.join(names)} rise together (correlation of logs {largest:.3f})", names)
+        Diagnostic(
+            DiagnosticCode.COLLINEAR_DESIGN, f"{' and '.join(names)} rise together (correlation of logs {largest:.3f})", names
+        )
     ]

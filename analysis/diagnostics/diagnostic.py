@@ -16,8 +16,14 @@ _IDS_NAMED = 3
 class DiagnosticCode(Advised):
     """What can be wrong with a fit or with the runs behind it."""
 
-    TOO_FEW_SIZES = "too-few-sizes", "Add models of other sizes: a law across sizes cannot be told from the curve of one or two models."
-    FEW_CELLS = "few-cells", "Add budgets, or fit a law with fewer coefficients: with so few cells the scatter itself is hardly known."
+    TOO_FEW_SIZES = (
+        "too-few-sizes",
+        "Add models of other sizes: a law across sizes cannot be told from the curve of one or two models.",
+    )
+    FEW_CELLS = (
+        "few-cells",
+        "Add budgets, or fit a law with fewer coefficients: with so few cells the scatter itself is hardly known.",
+    )
     COLLINEAR_DESIGN = (
         "collinear-design",
         "Vary the inputs apart (small models for long, large ones briefly): these runs cannot say which of them lowered the metric.",
@@ -42,8 +48,14 @@ class DiagnosticCode(Advised):
         "heteroscedastic",
         "The scatter is not alike everywhere: prefer intervals by the pairs bootstrap, and repeat seeds where the scatter is large.",
     )
-    OUTLIER = "outlier", "Look at these runs (learning rate, divergence, data); they are kept. Objective huber-log bounds their pull."
-    INFLUENTIAL_RUN = "influential-run", "The forecast hangs on this cell: repeat it with another seed before you act on the forecast."
+    OUTLIER = (
+        "outlier",
+        "Look at these runs (learning rate, divergence, data); they are kept. Objective huber-log bounds their pull.",
+    )
+    INFLUENTIAL_RUN = (
+        "influential-run",
+        "The forecast hangs on this cell: repeat it with another seed before you act on the forecast.",
+    )
     FAR_EXTRAPOLATION = (
         "far-extrapolation",
         "Nothing in these runs tests a forecast that far: train something between, or treat the interval as a lower bound of the doubt.",

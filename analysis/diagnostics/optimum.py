@@ -34,7 +34,9 @@ def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
     at_edge = (best <= edges["min"]) | (best >= edges["max"])
     if not at_edge.any():
         return []
-    ids = tuple(str(run) for run in table.loc[tried.index[tried["cell"].isin(at_edge.index[at_edge])], "id"] if str(run) in fit.run_ids)
+    ids = tuple(
+        str(run) for run in table.loc[tried.index[tried["cell"].isin(at_edge.index[at_edge])], "id"] if str(run) in fit.run_ids
+    )
     return [
         Diagnostic(
             DiagnosticCode.OPTIMUM_NOT_INTERIOR,

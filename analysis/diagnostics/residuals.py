@@ -44,7 +44,10 @@ def residual_trend(fit: Fit) -> list[Diagnostic]:
     share = 1 - after / before
     names = " and ".join(fit.axes)
     return [
-        Diagnostic(DiagnosticCode.RESIDUAL_TREND, f"a curve in log {names} explains {100 * share:.0f} % of what the law leaves (p = {p:.1g})")
+        Diagnostic(
+            DiagnosticCode.RESIDUAL_TREND,
+            f"a curve in log {names} explains {100 * share:.0f} % of what the law leaves (p = {p:.1g})",
+        )
     ]
 
 
@@ -84,7 +87,9 @@ def outliers(fit: Fit) -> list[Diagnostic]:
         return []
     leverage = np.minimum(np.sum(basis**2, axis=1), 1 - 1e-6)
     centred = residual / np.sqrt(1 - leverage)
-    if fit.objective == "huber-log":  # a robust fit leaves several at once far off, which would hide one another: judge by the median
+    if (
+        fit.objective == "huber-log"
+    ):  # a robust fit leaves several at once far off, which would hide one another: judge by the median
         scale = 1.4826 * np.median(np.abs(centred)) * np.sqrt(len(residual) / (left + 1))
         studentised = centred / max(float(scale), 1e-300)
     else:
@@ -96,7 +101,11 @@ def outliers(fit: Fit) -> list[Diagnostic]:
     far = far[np.argsort(-np.abs(studentised[far]))]
     ids = tuple(str(run) for run in table["id"].iloc[far])
     worst = f"{significant(float(np.exp(residual[far[0]])), 3)} times what the law says"
-    return [Diagnostic(DiagnosticCode.OUTLIER, f"{len(ids)} run{'s' if len(ids) > 1 else ''} far off: {listed(ids)}; the first is {worst}", ids)]
+    return [
+        Diagnostic(
+            DiagnosticCode.OUTLIER, f"{len(ids)} run{'s' if len(ids) > 1 else ''} far off: {listed(ids)}; the first is {worst}", ids
+        )
+    ]
 
 
 def _cells(fit: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -136,7 +136,9 @@ class Fit:
     @property
     def residual_std(self) -> float:
         """Residual standard deviation in log units, so one of them is a factor of exp(residual_std); degrees of freedom n − coefficients."""
-        return float(np.sqrt(np.sum(self.residuals["residual"] ** 2) / max(1, self.runs_used - len(self.single_laws[0][0].coefficients))))
+        return float(
+            np.sqrt(np.sum(self.residuals["residual"] ** 2) / max(1, self.runs_used - len(self.single_laws[0][0].coefficients)))
+        )
 
     def interval(self) -> pd.DataFrame:
         """Index `coefficient`, columns `low` and `high`, at the level that was asked for."""
@@ -231,7 +233,9 @@ class Fit:
         """The formula with the numbers in it: `val_loss = 0.04127 · core_hours^-0.310`; of an average, its members with their weights."""
         if self.members is not None:
             return f"{self.metric} = exp({' + '.join(f'{weight:.2f} · log {law}' for law, weight in self.members.items())})"
-        return law_named(self.law).equation({n: significant(v, digits) for n, v in self.coefficients.items()}, self.metric, self.axes)
+        return law_named(self.law).equation(
+            {n: significant(v, digits) for n, v in self.coefficients.items()}, self.metric, self.axes
+        )
 
     def summary(self) -> str:
         """Some lines for people: formula, coefficients ± interval, status, fit quality, back-test, diagnostics, runs used and left out."""
@@ -279,7 +283,8 @@ class Fit:
             "advice": self.status.advice,
             "level": self.precision.level,
             "coefficients": {
-                name: with_interval(value, self.estimate.low[name], self.estimate.high[name]) for name, value in self.coefficients.items()
+                name: with_interval(value, self.estimate.low[name], self.estimate.high[name])
+                for name, value in self.coefficients.items()
             },
             "members": [{"law": law, "weight": weight} for law, weight in (self.members or {}).items()],
             "backtest": self.backtest.to_dict() if self.backtest is not None else None,

@@ -39,7 +39,9 @@ def print_fit(console: Console, fit: Fit) -> None:
     if fit.backtest is not None:
         _print_backtest(console, fit.backtest)
     for diagnostic in fit.diagnostics:
-        console.print(Text.assemble("  ", (diagnostic.code.value, "yellow"), f"  {diagnostic.message}. {diagnostic.advice}"), soft_wrap=True)
+        console.print(
+            Text.assemble("  ", (diagnostic.code.value, "yellow"), f"  {diagnostic.message}. {diagnostic.advice}"), soft_wrap=True
+        )
     console.print()
 
 
