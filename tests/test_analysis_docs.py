@@ -17,6 +17,7 @@ from analysis.laws import law_named, law_names
 from analysis.reading.formats import READERS
 from analysis.reading.units import UNITS
 from scaling.cli.app import app
+from scaling.outcomes import FitStatus, OptimumStatus
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "analysis.md").read_text()
@@ -51,7 +52,7 @@ def test_the_output_shown_is_what_is_printed(printed):
         known = {" ".join(line.split()) for line in text.splitlines()}
         for line in filter(None, (" ".join(line.split()) for line in lines.splitlines())):
             if line != "…":
-                assert line in known, f"{commands}does not print\n{line}\nbut\n{text}"
+                assert line in known, f"`python docs/refresh.py` renews the page: {commands}does not print\n{line}\nbut\n{text}"
                 shown += 1
     assert shown > 20
 
@@ -67,6 +68,13 @@ def test_every_law_is_listed_as_the_code_has_it():
 def test_every_diagnostic_is_listed_with_its_advice():
     for code in DiagnosticCode:
         assert f"| `{code.value}` | {code.advice} |" in TEXT
+
+
+@pytest.mark.parametrize("statuses", [FitStatus, OptimumStatus])
+def test_every_status_is_listed_with_its_advice(statuses):
+    text = (ROOT / "docs" / "columns.md").read_text()
+    for status in statuses:
+        assert f"| `{status}` | {status.advice} |" in text
 
 
 def test_every_unit_and_format_is_named():
