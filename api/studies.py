@@ -20,7 +20,7 @@ from analysis import (
     plan,
 )
 from analysis.optimum.slices import Slices, slices_of
-from analysis.planning.neighbours import neighbouring_cells
+from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cells
 from api.database import Database
 from api.questions import CompareQuestion, FitsQuestion, FrontierQuestion, LearningRateQuestion, OptimumQuestion, PlanQuestion
 
@@ -87,10 +87,8 @@ def plan_of(database: Database, question: PlanQuestion) -> Planned:
 
 def _plan(database: Database, question: PlanQuestion) -> Planned:
     runs = database.runs_frame(question.experiment)
-    done = frontier(runs, metric=question.metric, x=question.x)
-    spent = float(runs.loc[runs["id"].isin(done.runs["id"]), "core_hours"].astype(float).sum())
-    budget = question.budget or float(f"{spent / 10:.2g}")
-    target = question.target or float(f"{10 * done.points[question.x].max():.2g}")
+    usual = a_tenth_and_ten_times(frontier(runs, metric=question.metric, x=question.x))
+    budget, target = question.budget or usual[0], question.target or usual[1]
     candidates = neighbouring_cells(runs, metric=question.metric)
     settings = question.model_dump(include={"metric", "x", "law", "criterion", "level"})
     return Planned(plan(runs, candidates, budget_core_hours=budget, target=target, **settings), budget, target)

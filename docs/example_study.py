@@ -44,13 +44,37 @@ def study() -> pd.DataFrame:
                     seconds = 6 * MACS_PER_PARAM * params * epochs * EXAMPLES / (GPUS * FLOPS) * rng.normal(1, 0.01)
                     result = worse * loss(params, epochs) * np.exp(NOISE * rng.standard_normal())
                     rows.append(
-                        [arch, name, params, epochs, seed, epochs * EXAMPLES, GPUS, round(seconds, 1), round(result, 5), "finished"]
+                        [
+                            arch,
+                            name,
+                            params,
+                            epochs,
+                            seed,
+                            epochs * EXAMPLES,
+                            min(epochs, 1) * EXAMPLES,
+                            GPUS,
+                            round(seconds, 1),
+                            round(result, 5),
+                            "finished",
+                        ]
                     )
-    rows.append(["mixer", "huge", SIZES["huge"], 16, 2, 16 * EXAMPLES, GPUS, 21_450.0, np.nan, "crashed"])
-    rows.append(["convnet", "large", SIZES["large"], 4, 2, 4 * EXAMPLES, GPUS, 972.0, np.nan, "diverged"])
-    columns = ["arch", "network", "weights", "passes", "seed", "samples", "n_gpus", "wall_seconds", "eval_loss", "state"]
+    rows.append(["mixer", "huge", SIZES["huge"], 16, 2, 16 * EXAMPLES, EXAMPLES, GPUS, 21_450.0, np.nan, "crashed"])
+    rows.append(["convnet", "large", SIZES["large"], 4, 2, 4 * EXAMPLES, EXAMPLES, GPUS, 972.0, np.nan, "diverged"])
+    columns = [
+        "arch",
+        "network",
+        "weights",
+        "passes",
+        "seed",
+        "samples",
+        "distinct_samples",
+        "n_gpus",
+        "wall_seconds",
+        "eval_loss",
+        "state",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
 if __name__ == "__main__":
-    study().astype({"weights": int, "samples": int}).to_csv(sys.argv[1], index=False)
+    study().astype({"weights": int, "samples": int, "distinct_samples": int}).to_csv(sys.argv[1], index=False)

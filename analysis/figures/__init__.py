@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.figures.backtest import backtest_figure
     from analysis.figures.best_model import best_model_figure
     from analysis.figures.comparison import comparison_figure
     from analysis.figures.frontier import frontier_figure
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from analysis.figures.slices import slices_figure
 
 __all__ = [
+    "backtest_figure",
     "best_model_figure",
     "comparison_figure",
     "frontier_figure",

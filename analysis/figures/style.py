@@ -21,7 +21,7 @@ FAINT = "rgba(128, 128, 128, 0.22)"
 _PALETTE = ("#1B80C0", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")  # 7 and 6: 42 pairs before one repeats
 
-LAW_COLOURS = (NEUTRAL, "#D55E00", "#8C6BB1", "#2A9D8F")
+LAW_COLOURS = (NEUTRAL, "#D55E00", "#8C6BB1", "#2A9D8F", "#C2942B", "#C0568E", "#4C86C6")
 
 
 @dataclass(frozen=True)

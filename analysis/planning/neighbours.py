@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.pareto import Frontier
 from analysis.selection import usable_runs
 from scaling.errors import DataError
 
-__all__ = ["neighbouring_cells"]
+__all__ = ["a_tenth_and_ten_times", "neighbouring_cells"]
 
 BEYOND = 4.0
 """How far above the largest epoch budget that was run a candidate may lie, as a factor."""
@@ -55,3 +56,10 @@ def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.Da
                 row["unique_examples"] = of_one * min(budget, 1.0)
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def a_tenth_and_ten_times(found: Frontier) -> tuple[float, float]:
+    """A budget and a target for a plan where nobody named any: a tenth of the core-hours that the frontier's runs took, and ten times the
+    largest compute among them; two digits of each."""
+    spent = float(found.runs["core_hours"].astype(float).sum()) if "core_hours" in found.runs else float("nan")
+    return float(f"{spent / 10:.2g}"), float(f"{10 * found.points[found.x].max():.2g}")

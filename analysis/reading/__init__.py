@@ -10,6 +10,7 @@
 | `units` | what `--unit core_hours=seconds*8` means |
 | `statuses` | how others call the end of a run |
 | `accelerator_hours` | core-hours of one accelerator as those of another, by a factor that was named |
+| `choice` | some rows, by the value of a column |
 | `source` | where a table came from and what was done to it, carried along for the answer |
 """
 

@@ -12,11 +12,13 @@ from markupsafe import Markup
 
 from analysis.comparison.result import Comparison
 from analysis.figures import (
+    backtest_figure,
     best_model_figure,
     comparison_figure,
     frontier_figure,
     learning_rate_figure,
     optimum_figure,
+    plan_figure,
     residuals_figure,
     slices_figure,
 )
@@ -26,10 +28,12 @@ from analysis.laws import law_named
 from analysis.learning_rate import LearningRateTrend
 from analysis.optimum.result import Optimum
 from analysis.pareto import Frontier
+from analysis.planning.neighbours import a_tenth_and_ten_times
+from analysis.planning.next_runs import NextRuns
 from analysis.presentation import environment, figure_json, static
 from analysis.presentation.left_out import by_reason
 from analysis.report.commands import commands
-from analysis.report.study import Study
+from analysis.report.study import BEYOND, Study
 
 __all__ = ["report_html"]
 
@@ -50,11 +54,13 @@ def _context(study: Study) -> dict[str, Any]:
     used = law.residuals if law is not None else study.frontier.runs
     return {
         "law": law,
-        "meanings": law_named(law.law).meanings if law is not None else {},
+        "meanings": law_named(law.law).meanings if law is not None and not law.members else {},
+        "test": study.automatic.backtest if isinstance(study.automatic, Fit) else None,
         "optima": [(family, entry) for family, entry in study.optima.items() if isinstance(entry, Optimum)],
         "no_optima": [(family, entry) for family, entry in study.optima.items() if not isinstance(entry, Optimum)],
         "comparisons": [entry for entry in study.comparisons if isinstance(entry, Comparison)],
         "no_comparisons": [entry for entry in study.comparisons if not isinstance(entry, Comparison)],
+        "plan": study.plan if isinstance(study.plan, NextRuns) else None,
         "trend": study.learning_rate if isinstance(study.learning_rate, LearningRateTrend) else None,
         "best": study.frontier.best().to_dict("records"),
         "predictions": study.predictions.to_dict("records"),
@@ -64,24 +70,33 @@ def _context(study: Study) -> dict[str, Any]:
         "used_in_all": len(used),
         "points": study.frontier.points.head(RUNS_SHOWN).to_dict("records"),
         "figures": _figures(study, law),
-        "commands": commands(
-            study.source, {"metric": study.metric, "x": study.x, "law": law.law if law else "power", "on": study.on}
-        ),
+        "commands": commands(study.source, _asked(study)),
     }
 
 
+def _asked(study: Study) -> dict[str, Any]:
+    asked: dict[str, Any] = {
+        "metric": study.metric,
+        "x": study.x,
+        "law": study.asked,
+        "on": study.on,
+        "families": list(study.optima),
+    }
+    if isinstance(study.plan, NextRuns):
+        budget, target = a_tenth_and_ten_times(study.frontier)
+        asked |= {"budget": budget, "target": target}
+    return asked
+
+
 def _law_row(fit: Fit) -> dict[str, Any]:
-    exponent = "a" if "a" in fit.params else None
-    interval = fit.interval()
+    end = fit.predict([BEYOND[-1] * fit.x_range[1]], kind="new-run").iloc[0]
     return {
         "law": fit.law,
         "equation": fit.equation(),
-        "a": fit.params[exponent] if exponent else None,
-        "low": interval["low"][exponent] if exponent else None,
-        "high": interval["high"][exponent] if exponent else None,
         "status": fit.status,
         "residual_std": fit.residual_std,
         "runs_used": fit.runs_used,
+        **{name: float(end[name]) for name in ("mean", "low", "high")},
     }
 
 
@@ -92,6 +107,8 @@ def _figures(study: Study, law: Fit | None) -> dict[str, Any]:
         figures["best"] = best_model_figure(study.frontier, height=440)
     if law is not None and law.runs_used <= MOST_MARKS:
         figures["residuals"] = residuals_figure(law, height=300)
+    if isinstance(study.automatic, Fit) and study.automatic.backtest is not None:
+        figures["backtest"] = backtest_figure(study.automatic.backtest)
     for number, (family, optimum) in enumerate(study.optima.items()):
         if isinstance(optimum, Optimum):
             if optimum.recommended is not None:
@@ -100,6 +117,8 @@ def _figures(study: Study, law: Fit | None) -> dict[str, Any]:
                 figures[f"slices-{number}"] = slices_figure(study.slices[family], height=420)
     for number, comparison in enumerate(entry for entry in study.comparisons if isinstance(entry, Comparison)):
         figures[f"comparison-{number}"] = comparison_figure(comparison, height=500)
+    if isinstance(study.plan, NextRuns) and len(study.plan.chosen):
+        figures["plan"] = plan_figure(study.plan)
     if isinstance(study.learning_rate, LearningRateTrend):
         figures["learning_rate"] = learning_rate_figure(study.learning_rate, height=420)
     return {name: figure_json(figure) for name, figure in figures.items()}

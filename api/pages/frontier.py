@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from analysis import Fit, Frontier, frontier_payload
+from analysis.automatic import AUTO
 from analysis.figures import best_model_figure, frontier_figure, residuals_figure
 from analysis.laws import law_named
 from analysis.presentation import figure_json
@@ -70,7 +71,7 @@ def frontier_page(question: Annotated[ViewQuestion, Query()], database: TheDatab
         question=question,
         choices={
             **analysis_choices(database, question),
-            "law": (*laws_of_one_axis(), "none"),
+            "law": (AUTO, *laws_of_one_axis(), "none"),
         },
         answer=answer,
         counts=counts,
@@ -81,7 +82,7 @@ def frontier_page(question: Annotated[ViewQuestion, Query()], database: TheDatab
 
 def _answer(database: Database, question: ViewQuestion) -> Answer:
     """Raises `UnknownName`: a link to a metric or law that does not exist is a mistake in the link."""
-    if question.law != "none":
+    if question.law not in ("none", AUTO):
         law_named(question.law)
     try:
         frontier = frontier_of(database, question)
@@ -104,7 +105,7 @@ def _numbers(frontier: Frontier, fit: Fit | None) -> dict[str, Any]:
         "rows": frontier.points.head(ROWS_SHOWN).to_dict("records"),
         "best": frontier.best().to_dict("records"),
         "excluded": by_reason(fit.excluded if fit is not None else frontier.excluded),
-        "meanings": law_named(fit.law).meanings if fit is not None else {},
+        "meanings": law_named(fit.law).meanings if fit is not None and not fit.members else {},
     }
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from analysis import Fit, fits_payload
+from analysis.automatic import AUTO
 from analysis.figures import frontier_figure
 from analysis.presentation import figure_json
 from api.database import Database, TheDatabase
@@ -31,7 +32,7 @@ BEYOND = 10.0
 
 @router.get("/frontier/laws.json")
 def laws_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
-    return fits_payload(*fits_of(database, question.fits(laws_of_one_axis())))
+    return fits_payload(*fits_of(database, question.fits(_laws())))
 
 
 @router.get("/frontier/laws.csv")
@@ -57,24 +58,29 @@ def laws_page(question: Asked, database: TheDatabase, request: Request) -> Respo
         beyond=BEYOND,
         trouble=trouble,
         figure=figure,
-        command=question.command(database.url, laws_of_one_axis()),
+        command=question.command(database.url, _laws()),
     )
 
 
+def _laws() -> list[str]:
+    """What the back-test chooses first, then every law of one axis."""
+    return [AUTO, *laws_of_one_axis()]
+
+
 def _fits(database: Database, question: LawsQuestion) -> tuple[list[Fit], list[dict[str, Any]]]:
-    return fits_of(database, question.fits(laws_of_one_axis()))
+    return fits_of(database, question.fits(_laws()))
 
 
 def _figure(database: Database, question: LawsQuestion, fits: list[Fit]) -> Any:
     shown = drawn(frontier_of(database, question))
-    return figure_json(frontier_figure(shown.frontier, fits, extrapolate=BEYOND))
+    return figure_json(frontier_figure(shown.frontier, fits, extrapolate=BEYOND, bands=False))
 
 
 def _row(fit: Fit) -> dict[str, Any]:
     largest = fit.x_range[1]
     end = fit.predict([BEYOND * largest], kind="new-run").iloc[0]
     return {
-        "law": fit.law,
+        "law": AUTO if fit.backtest is not None else fit.law,
         "equation": fit.equation(),
         "status": str(fit.status),
         "residual_std": fit.residual_std,

@@ -8,7 +8,20 @@ import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
 from scaling.cli.output import console
-from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, X, load_runs, print_answer, print_input, refuse_both
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    X,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
 from scaling.columns import column_name
 
 if TYPE_CHECKING:
@@ -40,6 +53,7 @@ def compare_command(
     mapping: Mapping = None,
     unit: Unit = None,
     convert: Convert = None,
+    where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     json: AsJson = False,
@@ -53,7 +67,7 @@ def compare_command(
     refuse_both(json, csv)
     from analysis import compare, comparison_payload
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     found = compare(runs, by=column_name(by), a=a, b=b, metric=column_name(metric), x=column_name(x), level=level)
     if json:
         print_answer(comparison_payload(found), runs)

@@ -9,7 +9,7 @@ import typer
 
 from scaling.cli.options import Db, Experiment
 from scaling.cli.output import messages
-from scaling.cli.runs_input import Convert, Data, Mapping, Unit, load_runs
+from scaling.cli.runs_input import Convert, Data, Mapping, Unit, Where, load_runs
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def export_command(
     mapping: Mapping = None,
     unit: Unit = None,
     convert: Convert = None,
+    where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
 ) -> None:
@@ -45,7 +46,7 @@ def export_command(
         raise UsageError(
             f"{file}: do not know how to write {file.suffix or 'a file without an ending'}", hint=f"known: {', '.join(_ENDINGS)}"
         )
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     try:
         _write(runs, file)
     except OSError as error:

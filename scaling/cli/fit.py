@@ -8,7 +8,19 @@ import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
 from scaling.cli.output import console
-from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, load_runs, print_answer, print_input, refuse_both
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
 from scaling.columns import column_name
 from scaling.errors import TooFewPoints, UnknownName
 
@@ -51,6 +63,7 @@ def fit_command(
     mapping: Mapping = None,
     unit: Unit = None,
     convert: Convert = None,
+    where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     json: AsJson = False,
@@ -66,7 +79,7 @@ def fit_command(
         raise UnknownName("choice for --on", on, _CHOICES)
     from analysis import fit_all, fits_payload
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     settings: dict[str, Any] = {"metric": column_name(metric), "x": _columns(x), "objective": objective, "envelope": envelope}
     settings |= {"level": level, "bootstrap": bootstrap, "seed": seed}
     fits, not_fitted = fit_all(runs, laws=law or (), on=cast(On, on), **settings)

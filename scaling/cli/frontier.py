@@ -8,7 +8,20 @@ import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
 from scaling.cli.output import console
-from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, X, load_runs, print_answer, print_input, refuse_both
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    X,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
 from scaling.columns import column_name
 from scaling.errors import UsageError
 
@@ -32,6 +45,7 @@ def frontier_command(
     mapping: Mapping = None,
     unit: Unit = None,
     convert: Convert = None,
+    where: Where = None,
     optimum: Annotated[bool, typer.Option("--optimum", help="Best size and epochs against compute, by three approaches.")] = False,
     family: Annotated[str | None, typer.Option(help="With --optimum: of which family, where there are several.")] = None,
     law: Annotated[str | None, typer.Option(help="With --optimum: the surface, chinchilla or data-constrained.")] = None,
@@ -52,7 +66,7 @@ def frontier_command(
     refuse_both(json, csv)
     from analysis import compute_optimal, frontier, frontier_band, frontier_payload, optimum_payload
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     metric, x = column_name(metric), column_name(x)
     if not optimum and (family or law):
         raise UsageError("--family and --law belong to --optimum", hint="add --optimum")

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
 from scaling.cli.output import console
-from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, load_runs, print_answer, print_input, refuse_both
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
 from scaling.columns import column_name
 
 __all__ = ["EXAMPLES", "lr_command"]
@@ -25,6 +37,7 @@ def lr_command(
     mapping: Mapping = None,
     unit: Unit = None,
     convert: Convert = None,
+    where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     json: AsJson = False,
@@ -38,7 +51,7 @@ def lr_command(
     refuse_both(json, csv)
     from analysis import learning_rate_payload, learning_rate_trend
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     trend = learning_rate_trend(runs, metric=column_name(metric), level=level)
     if json:
         print_answer(learning_rate_payload(trend), runs)

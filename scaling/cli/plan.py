@@ -9,7 +9,20 @@ import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
 from scaling.cli.output import console
-from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, X, load_runs, print_answer, print_input, refuse_both
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    X,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
 from scaling.columns import column_name
 from scaling.errors import UsageError
 
@@ -24,6 +37,8 @@ __all__ = ["EXAMPLES", "plan_command"]
 EXAMPLES = """
 scaling plan experiments.yaml --budget 50 --target 110000  # which of its cells to run for 50 core-hours, to know val_loss at 110,000
 
+scaling plan --budget 50 --target 110000                   # of cells like those that were run
+
 scaling plan more.yaml --budget 2 --target 500 --law power --criterion D --json
 
 scaling plan candidates.csv --data runs.csv --budget 50 --target 110000 --csv
@@ -32,11 +47,13 @@ scaling plan candidates.csv --data runs.csv --budget 50 --target 110000 --csv
 
 def plan_command(
     file: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            help="An experiments file, whose cells that are not done are priced; or a table of candidates with core_hours (CSV, Parquet …)."
+            help="An experiments file, whose cells that are not done are priced; or a table of candidates with core_hours (CSV, Parquet …). "
+            "Without: cells like those that were run, up to four times the epochs."
         ),
-    ],
+    ] = None,
+    *,
     budget: Annotated[float, typer.Option("--budget", help="Core-hours to spend.")],
     target: Annotated[float, typer.Option("--target", help="Compute, in the unit of --x, at which the metric should be known.")],
     metric: Metric = "val_loss",
@@ -51,6 +68,7 @@ def plan_command(
     mapping: Mapping = None,
     unit: Unit = None,
     convert: Convert = None,
+    where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     json: AsJson = False,
@@ -63,8 +81,8 @@ def plan_command(
     refuse_both(json, csv)
     from analysis import plan, plan_payload
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
-    candidates = _candidates(file, runs, mapping)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    candidates = _candidates(file, runs, mapping, column_name(metric))
     found = plan(
         runs,
         candidates,
@@ -87,7 +105,11 @@ def plan_command(
         print_input(out, runs)
 
 
-def _candidates(file: Path, runs: DataFrame, mapping: list[str] | None) -> DataFrame:
+def _candidates(file: Path | None, runs: DataFrame, mapping: list[str] | None, metric: str) -> DataFrame:
+    if file is None:
+        from analysis.planning.neighbours import neighbouring_cells
+
+        return neighbouring_cells(runs, metric=metric)
     if file.suffix.lower() in (".yaml", ".yml"):
         import sys
 

@@ -8,7 +8,19 @@ import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
 from scaling.cli.output import console, messages
-from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, load_runs, print_answer, print_input, refuse_both
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
 from scaling.columns import column_name
 from scaling.errors import UsageError
 
@@ -52,6 +64,7 @@ def predict_command(
     mapping: Mapping = None,
     unit: Unit = None,
     convert: Convert = None,
+    where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     json: AsJson = False,
@@ -73,7 +86,7 @@ def predict_command(
         )
     from analysis import predict, prediction_payload
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     columns = None if x is None else tuple(column_name(name.strip()) for name in x.split(","))
     settings: dict[str, Any] = {"metric": column_name(metric), "law": law, "on": on, "objective": objective}
     settings |= {

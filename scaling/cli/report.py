@@ -9,7 +9,7 @@ import typer
 
 from scaling.cli.options import Db, Experiment
 from scaling.cli.output import messages
-from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, X, load_runs
+from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, Where, X, load_runs
 from scaling.columns import column_name
 from scaling.errors import UnknownName, UsageError
 
@@ -28,7 +28,7 @@ def report_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
     metric: Metric = "val_loss",
     x: X = "core_hours",
-    law: Annotated[str, typer.Option(help="The law to report on; the others are shown beside it.")] = "power",
+    law: Annotated[str, typer.Option(help="The law to report on, or auto; the others are shown beside it.")] = "power",
     on: Annotated[str, typer.Option(help="frontier: the compute-optimal cells; all: every cell.")] = "frontier",
     title: Annotated[str, typer.Option(help="Of the report; the name of the data where left out.")] = "",
     level: Level = 0.95,
@@ -38,6 +38,7 @@ def report_command(
     mapping: Mapping = None,
     unit: Unit = None,
     convert: Convert = None,
+    where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
 ) -> None:
@@ -53,7 +54,7 @@ def report_command(
         )
     from analysis.report import report_html, study_of
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     settings: dict[str, Any] = {"metric": column_name(metric), "x": column_name(x), "law": law, "on": on}
     found = study_of(runs, **settings, level=level, bootstrap=bootstrap, seed=seed, title=title)
     output.write_text(report_html(found), encoding="utf-8")

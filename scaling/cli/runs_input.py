@@ -14,7 +14,20 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from rich.console import Console
 
-__all__ = ["Convert", "Data", "Level", "Mapping", "Metric", "Unit", "X", "load_runs", "print_answer", "print_input", "refuse_both"]
+__all__ = [
+    "Convert",
+    "Data",
+    "Level",
+    "Mapping",
+    "Metric",
+    "Unit",
+    "Where",
+    "X",
+    "load_runs",
+    "print_answer",
+    "print_input",
+    "refuse_both",
+]
 
 Metric = Annotated[str, typer.Option(help="Column to explain, better when lower; val_top1_error is 1 − val_top1.")]
 X = Annotated[str, typer.Option("--x", help="Column it is explained by: core_hours, flops, params, …")]
@@ -35,6 +48,10 @@ Convert = Annotated[
     list[str] | None,
     typer.Option("--convert", metavar="THEIRS:OURS=FACTOR", help="So many core-hours on THEIRS count as one on OURS; repeatable."),
 ]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="COLUMN=VALUE", help="Only runs with this value, or one of several: seed=0,1; repeatable."),
+]
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 
 
@@ -46,8 +63,9 @@ def load_runs(
     db: str,
     unit: list[str] | None = None,
     convert: list[str] | None = None,
+    where: list[str] | None = None,
 ) -> DataFrame:
-    """The runs of FILE, else of the store, in our units; core-hours converted between accelerators where that was asked for."""
+    """The runs of FILE, else of the store, in our units; core-hours converted between accelerators, and rows chosen, where that was asked for."""
     if data is None:
         for given, option in ((mapping, "--map"), (unit, "--unit")):
             if given:
@@ -64,13 +82,17 @@ def load_runs(
         from analysis.reading.units import check_units
 
         runs = read_runs(data, check_mapping(mapping or []), check_units(unit or []))
+    if where:
+        from analysis.reading.choice import choose_runs
+
+        runs = choose_runs(runs, where)
     if convert:
         from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
 
         runs = convert_core_hours(runs, check_conversions(convert))
     from analysis.reading.source import attach_source, source_of
 
-    words = _words(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
+    words = _words(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     return attach_source(runs, {**source_of(runs), "command": words})
 
 
@@ -79,7 +101,7 @@ def _words(*, data: str | None, db: str, experiment: str | None, **repeated: lis
     words = ["--data", data] if data is not None else []
     words += ["--experiment", experiment] if experiment is not None else []
     words += ["--db", db] if data is None and db != "scaling.db" and "://" not in db else []
-    flags = {"mapping": "--map", "unit": "--unit", "convert": "--convert"}
+    flags = {"mapping": "--map", "unit": "--unit", "convert": "--convert", "where": "--where"}
     return words + [word for name, values in repeated.items() for value in values or () for word in (flags[name], value)]
 
 
@@ -91,13 +113,13 @@ def print_answer(payload: dict[str, Any], runs: DataFrame) -> None:
 
 
 def print_input(console: Console, runs: DataFrame) -> None:
-    """A line for each thing that was done to the numbers before the analysis."""
+    """A line for each thing that was done to the table before the analysis."""
     from rich.text import Text
 
     from analysis import source_of
 
     for note in source_of(runs)["notes"]:
-        console.print(Text.assemble(("converted", "bold"), f"  {note}"), soft_wrap=True)
+        console.print(Text.assemble(("input", "bold"), f"  {note}"), soft_wrap=True)
 
 
 def refuse_both(json: bool, csv: bool) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
 from scaling.cli.output import console
-from scaling.cli.runs_input import Convert, Data, Level, Mapping, Unit, load_runs, print_answer, print_input, refuse_both
+from scaling.cli.runs_input import Convert, Data, Level, Mapping, Unit, Where, load_runs, print_answer, print_input, refuse_both
 from scaling.columns import column_name
 from scaling.errors import UsageError
 
@@ -42,6 +42,7 @@ def transfer_command(
     mapping: Mapping = None,
     unit: Unit = None,
     convert: Convert = None,
+    where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     json: AsJson = False,
@@ -54,7 +55,7 @@ def transfer_command(
     refuse_both(json, csv)
     from analysis import transfer, transfer_payload, with_parents
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, experiment=experiment, db=db)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     up, cost = column_name(upstream), column_name(x)
     if data is None or ("parent" in runs and runs["parent"].isin(runs["id"]).any()):
         table, up, cost = with_parents(runs, up), f"parent_{up}", f"parent_{cost}"
