@@ -46,6 +46,8 @@ def fit_point(
     objective: str | Objective = "log",
     weights: np.ndarray | None = None,
     start: np.ndarray | None = None,
+    steps: int = 200,
+    tolerance: float = 1e-12,
 ) -> Points:
     """The best coefficients for each row of weights (or of y); no uncertainty.
 
@@ -56,6 +58,7 @@ def fit_point(
         objective: a name of `OBJECTIVES`, or an `Objective`.
         weights: (n,) or (draws, n), not negative; None counts every run once.
         start: theta (p,) or (draws, p) to begin at, instead of searching: for draws that lie near a known optimum.
+        steps, tolerance: of the polish; fewer and looser where percents of a residual will do.
     """
     objective = objective_named(objective) if isinstance(objective, str) else objective
     logs = np.log(np.atleast_2d(np.asarray(inputs, dtype=float)))
@@ -70,9 +73,10 @@ def fit_point(
     if start is None:
         starts = _STARTS if draws == 1 else 1
         begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=starts)
-        found = [polish(problem, begin[:, place]) for place in range(starts)]
+        found = [polish(problem, begin[:, place], steps=steps, tolerance=tolerance) for place in range(starts)]
     else:
-        found = [polish(problem, np.broadcast_to(_to_solver(law, start, centre, unit), (draws, len(law.coefficients))))]
+        at_start = np.broadcast_to(_to_solver(law, start, centre, unit), (draws, len(law.coefficients)))
+        found = [polish(problem, at_start, steps=steps, tolerance=tolerance)]
     losses = np.stack([loss for _, loss, _ in found])
     best, each = losses.argmin(0), np.arange(draws)
     solved = np.stack([theta for theta, _, _ in found])[best, each]
