@@ -200,6 +200,7 @@ class _Loop:
             steps=self.order.steps,
             warmup_steps=self.warmup_steps,
             schedule=self.config.schedule.name,
+            decay_fraction=self.config.schedule.decay_fraction,
         )
 
     def _pause_clock(self) -> None:
