@@ -76,22 +76,25 @@ class Plan:
         return sum(run.estimated_core_hours for run in self.runs)
 
     @property
-    def resources(self) -> dict[str, Any]:
-        """What each run is given, as `Run.resources` holds it. A rehearsal says how fast it goes and how many chips there are."""
-        given = self.spec.resources
-        held = {"accelerator": given.accelerator, "chips": given.chip_count}
-        if self.spec.simulate is None:
-            return held
-        return held | {
-            "accelerator": SIMULATED + given.accelerator,
-            "speed": self.spec.simulate.speed,
-            "pool": self.spec.simulate.chips,
-        }
-
-    @property
     def resolved(self) -> dict[str, Any]:
         """The file with every default filled in."""
         return self.spec.model_dump(mode="json")
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
+
+        `execution` and `evaluate_at` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
+        """
+        given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
+        held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
+        if execution:
+            held["execution"] = execution
+        if self.spec.evaluate_at:
+            held["evaluate_at"] = sorted(self.spec.evaluate_at)
+        if rehearsal := self.spec.simulate:
+            held |= {"accelerator": SIMULATED + given.accelerator, "speed": rehearsal.speed, "pool": rehearsal.chips}
+        return held
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -100,7 +103,9 @@ class Plan:
         if self.spec.simulate:
             fields.append("simulate")
         dumped = self.resolved
-        return {field: dumped[field] for field in fields} | {
+        if dumped["schedule"]["decay_fraction"] is None:  # a field that came later is left out at its neutral value, as in run ids
+            del dumped["schedule"]["decay_fraction"]
+        return {field: dumped[field] for field in (*fields, *(["ema"] if dumped["ema"] is not None else []))} | {
             "dataset": self.card.fingerprint,
             "train_examples": self.card.train_examples,
         }
@@ -130,13 +135,19 @@ def _config(spec: Spec, card: data.DataCard, model: ModelConfig, epochs: float, 
     return TrainConfig(
         data=DataConfig(spec.dataset.name, card, spec.dataset.options),
         model=model,
-        schedule=ScheduleConfig(epochs=float(epochs), name=spec.schedule.name, warmup_epochs=spec.schedule.warmup_epochs),
+        schedule=ScheduleConfig(
+            epochs=float(epochs),
+            name=spec.schedule.name,
+            warmup_epochs=spec.schedule.warmup_epochs,
+            decay_fraction=spec.schedule.decay_fraction or ScheduleConfig.decay_fraction,
+        ),
         batch_size=spec.batch_size,
         learning_rate=float(rate),
         seed=seed,
         optimizer=OptimizerConfig(**spec.optimizer.model_dump()),
         numerics=NumericsConfig(**spec.numerics.model_dump()),
         label_smoothing=spec.label_smoothing,
+        ema=spec.ema,
     )
 
 

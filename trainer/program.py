@@ -1,4 +1,4 @@
-"""The compiled programs of one model shape: a training step and an evaluation step.
+"""The program of one model shape: its compiled steps, where their arrays live, and the micro-batch that fits.
 
 Learning rate, seed and the position in the schedule are arguments, so every run of a shape shares one compilation. Programs are kept
 for the life of the process and, through JAX's persistent cache, for later processes.
@@ -6,196 +6,240 @@ for the life of the process and, through JAX's persistent cache, for later proce
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple
+import math
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
-from scaling.errors import UnknownName, UsageError
-from trainer.config import OptimizerConfig, TrainConfig
-from trainer.models import family
+from scaling.errors import OutOfMemory, UsageError
+from trainer.compiled import EVAL_BATCH, CompiledEvaluation, CompiledTraining, Compiler
+from trainer.config import TrainConfig
+from trainer.execution import Execution
+from trainer.finite import leaf_names, non_finite_name
+from trainer.memory import device_memory_bytes, fitting_micro_batch, is_out_of_memory
 from trainer.models.initial import initial_params
-from trainer.optimizers import sgd_agc
+from trainer.sharding import Placement
+from trainer.step import StepMetrics, Sums, TrainState
 
-__all__ = ["EVAL_BATCH", "Program", "Sums", "TrainState", "program_for"]
-
-EVAL_BATCH = 256
-"""Examples an evaluation step takes; the last batch of a split is padded and masked."""
-
-
-class TrainState(NamedTuple):
-    """What a step changes: parameters and optimiser state."""
-
-    params: Any
-    optimizer: Any
-
-
-class Sums(NamedTuple):
-    """Sums over real examples of a batch, so that padded batches add up right."""
-
-    loss: jax.Array
-    top1: jax.Array
-    top5: jax.Array
+__all__ = ["EVAL_BATCH", "Program", "StepMetrics", "Sums", "TrainState", "halved", "program_for"]
 
 
 @dataclass(frozen=True)
 class Program:
-    """`train_step(state, images, labels, weights, learning_rate, seed, step) → (state, loss)`; `eval_step(params, images, labels, weights) → Sums`.
+    """Compiled steps.
 
-    weights: 1 for a real example, 0 for padding; the loss is the mean over real ones.
-    compile_seconds: what it took to get here.
+    micro_batch: examples that go through the network at once; `batch_size` when gradients are not accumulated.
     """
 
-    module: Any
-    optimizer: optax.GradientTransformation
-    train_step: Any
-    eval_step: Any
-    eval_batch: int
-    compile_seconds: float
-    mesh: Mesh | None
+    config: TrainConfig
+    execution: Execution
+    micro_batch: int
+    compiler: Compiler
+    training: CompiledTraining
+    evaluation: CompiledEvaluation
+
+    @property
+    def module(self) -> Any:
+        """The Flax module."""
+        return self.compiler.module
+
+    @property
+    def placement(self) -> Placement:
+        return self.compiler.placement
+
+    @property
+    def mesh(self) -> Mesh | None:
+        return self.placement.mesh
+
+    @property
+    def compile_seconds(self) -> float:
+        """What it took to compile this shape, or to load it from JAX's cache on disk."""
+        return self.training.compilation.seconds + self.evaluation.compilation.seconds
+
+    @property
+    def memory_bytes(self) -> int:
+        """What training needs on one device at its peak."""
+        return self.training.memory_bytes
+
+    @property
+    def eval_batch(self) -> int:
+        """Examples that `eval_step` takes."""
+        return self.evaluation.batch
+
+    @property
+    def micro_batches(self) -> int:
+        return self.config.batch_size // self.micro_batch
+
+    def train_step(self, state: TrainState, *arguments: Any) -> tuple[TrainState, StepMetrics]:
+        """One update.
+
+        Args:
+            state: is used up (its memory goes to the new state).
+            arguments: the batch's arrays (`place_batch`), then learning rate (float32), seed and step (uint32).
+        """
+        if self.micro_batches == 1:
+            return self.training.whole(state, *arguments)
+        *batch, learning_rate, seed, step = arguments
+        parts = [array if isinstance(array, tuple) else self._parts(array) for array in batch]
+        sums = self.training.zeros()
+        for first, part in enumerate(zip(*parts, strict=True)):
+            place = np.uint32(first), np.uint32(self.micro_batches)
+            sums = self.training.accumulate(state.params, sums, *part, seed, step, *place)
+        return self.training.apply(state, sums, learning_rate, step)
+
+    def eval_step(self, params: Any, images: Any, labels: Any, weights: Any) -> Sums:
+        """Sums over one evaluation batch (`place_eval_batch`) of images [eval_batch, *card.eval_shape]; weights: 0 for padding."""
+        return self.evaluation.evaluate(params, images, labels, weights)
 
     def initial_state(self, config: TrainConfig) -> TrainState:
-        """Parameters by the run's seed, and an empty optimiser state, on the device."""
+        """Parameters by the run's seed, an optimiser state of zeros, and an average that starts at the parameters. Compiles nothing."""
         params = initial_params(self.module, seed=config.seed, image_shape=config.data.card.image_shape)
-        return self.place(TrainState(params, self.optimizer.init(params)))
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(self.compiler.optimizer.init, params))
+        return self.place(TrainState(params, zeros, None if config.ema is None else jax.tree.map(np.copy, params)))
 
     def place(self, state: TrainState) -> TrainState:
-        """A state from host memory on the device; with a mesh, one copy on each."""
-        return jax.device_put(state, _replicated(self.mesh)) if self.mesh else jax.device_put(state)
+        """A state from host memory on the device, or on all devices of the mesh."""
+        return self.placement.put(state)
 
-    def place_batch(self, *arrays: np.ndarray) -> tuple[Any, ...]:
-        """Arrays whose first axis is the batch, split over the mesh."""
-        return tuple(jax.device_put(array, _split(self.mesh)) for array in arrays) if self.mesh else arrays
+    def batch_arrays(self, batch: Any) -> tuple[Any, ...]:
+        """A loader's batch as the arrays of a step: second labels only for runs that mix images."""
+        plain = batch.images, batch.labels, batch.weights
+        return (*plain, batch.other_labels, batch.mix) if self.config.augment.mixes else plain
+
+    def place_batch(self, *arrays: Any) -> tuple[Any, ...]:
+        """The arrays of a training batch (this process's part, `placement.shard`) where the step wants them.
+
+        When gradients are accumulated, each becomes a tuple of micro-batches.
+        """
+        return tuple(map(self._parts if self.micro_batches > 1 else self.placement.put_batch, arrays))
+
+    def place_eval_batch(self, *arrays: Any) -> tuple[Any, ...]:
+        """The arrays of an evaluation batch (this process's part) where `eval_step` wants them."""
+        return tuple(map(self.placement.put_batch, arrays))
+
+    def name_non_finite(self, metrics: StepMetrics) -> str | None:
+        """What left the finite numbers in a step: `the loss (nan)`, `the gradient of block3/conv1/kernel and 2 more`; None if nothing."""
+        return non_finite_name(
+            metrics.loss, metrics.gradients_finite, metrics.params_finite, leaf_names(self.compiler.param_shapes)
+        )
+
+    def _parts(self, array: Any) -> tuple[Any, ...]:
+        """Every `micro_batches`-th row: so each device's share of the batch holds its share of each micro-batch."""
+        return tuple(
+            self.placement.put_batch(np.ascontiguousarray(array[first :: self.micro_batches]))
+            for first in range(self.micro_batches)
+        )
+
+
+def program_for(
+    config: TrainConfig, execution: Execution | None = None, mesh: Mesh | None = None, *, memory_limit_bytes: int | None = None
+) -> Program:
+    """The program of a config's shape; compiled once a process.
+
+    Args:
+        execution: micro-batch, scan, rematerialisation, FSDP, and what to do when a step does not fit.
+        mesh: devices to split each batch over; None is one device.
+        memory_limit_bytes: stands in for the device's own limit.
+
+    Raises:
+        UsageError: a batch that does not split as asked, or a family that does not know what `execution` asks for.
+        OutOfMemory: a step does not fit the device; says which micro-batch does.
+    """
+    execution = execution or Execution()
+    placement = Placement(mesh, execution.fsdp)
+    compiler = _compiler(config.shape_id(), execution.scan, execution.remat, placement, _Unkeyed(config))
+    size = _micro_batch(execution.micro_batch or config.batch_size, config.batch_size, placement.devices)
+    limit = memory_limit_bytes or device_memory_bytes(placement.device)
+    need = _need(compiler, size)
+    if limit is not None and need > limit:
+        size = _fitting(compiler, size, need, limit, may_go_on=execution.on_out_of_memory == "halve")
+    return _program(compiler, replace(execution.computation, micro_batch=size), limit)
+
+
+@dataclass(frozen=True)
+class _Unkeyed:
+    """Lets a config ride along without being part of a cache's key: every instance equals every other."""
+
+    config: TrainConfig = field(compare=False)
 
 
 @lru_cache(maxsize=8)
-def _program(_shape: str, mesh: Mesh | None, template: _Hashable) -> Program:
-    return _compile(template.config, mesh)
+def _compiler(_shape: str, scan: bool | None, remat: str, placement: Placement, template: _Unkeyed) -> Compiler:
+    return Compiler(template.config, Execution(scan=scan, remat=remat, fsdp=placement.fsdp), placement)
 
 
-@dataclass(frozen=True, eq=False)
-class _Hashable:
-    """Lets a config ride along without being part of the cache's key."""
-
-    config: TrainConfig
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashable)
+@lru_cache(maxsize=8)
+def _program(compiler: Compiler, execution: Execution, limit: int | None) -> Program:
+    assert execution.micro_batch is not None
+    training = compiler.training(execution.micro_batch)
+    return Program(compiler.config, execution, execution.micro_batch, compiler, training, compiler.evaluation(limit))
 
 
-def program_for(config: TrainConfig, mesh: Mesh | None = None) -> Program:
-    """The program of a config's shape; compiled once a process."""
-    return _program(config.shape_id(), mesh, _Hashable(config))
+def _micro_batch(asked: int, batch_size: int, devices: int) -> int:
+    size = max((size for size in micro_batch_sizes(batch_size, devices) if size <= asked), default=None)
+    if size is None:
+        raise UsageError(
+            f"a micro-batch of {asked} is less than one example for each of {devices} devices",
+            hint=f"make execution.micro_batch at least {devices}",
+        )
+    return size
 
 
-def _compile(config: TrainConfig, mesh: Mesh | None) -> Program:
-    started = time.perf_counter()
-    card = config.data.card
-    module = family(config.model.family).build(
-        config.model.name, num_classes=card.num_classes, dtype=jnp.dtype(config.numerics.dtype), **config.model.options
+def _need(compiler: Compiler, micro_batch: int) -> float:
+    """Bytes that training needs on a device; `inf` when the compiler itself finds that it does not fit."""
+    try:
+        return compiler.training(micro_batch).memory_bytes
+    except jax.errors.JaxRuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return math.inf
+
+
+def _fitting(compiler: Compiler, size: int, need: float, limit: int, *, may_go_on: bool) -> int:
+    """The micro-batch to go on with; raises `OutOfMemory` when there is none, or when the run may not."""
+    config, placement = compiler.config, compiler.placement
+    found = fitting_micro_batch(
+        partial(_need, compiler),
+        micro_batch_sizes(config.batch_size, placement.devices),
+        limit=limit,
+        start=(size, need),
+        fixed=placement.bytes_per_device(compiler.state_shapes),
     )
-    optimizer = _optimizer(config.optimizer)
-
-    def loss_of(params: Any, images: jax.Array, labels: jax.Array, weights: jax.Array, key: jax.Array) -> jax.Array:
-        logits = module.apply({"params": params}, images, train=True, rngs={"dropout": key})
-        losses = _cross_entropy(logits, labels, card.num_classes, config.label_smoothing)
-        return jnp.sum(losses * weights) / jnp.sum(weights)
-
-    def train_step(
-        state: TrainState,
-        images: jax.Array,
-        labels: jax.Array,
-        weights: jax.Array,
-        learning_rate: jax.Array,
-        seed: jax.Array,
-        step: jax.Array,
-    ) -> tuple[TrainState, jax.Array]:
-        key = jax.random.fold_in(jax.random.key(seed), step)
-        loss, gradients = jax.value_and_grad(loss_of)(state.params, images, labels, weights, key)
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
-        params = jax.tree.map(lambda weight, update: weight - learning_rate * update, state.params, updates)
-        return TrainState(params, optimizer_state), loss
-
-    def eval_step(params: Any, images: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
-        logits = module.apply({"params": params}, images, train=False).astype(jnp.float32)
-        of_label = jnp.take_along_axis(logits, labels[:, None], axis=1)
-        rank = jnp.sum(logits > of_label, axis=1)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return Sums(jnp.sum(losses * weights), jnp.sum((rank < 1) * weights), jnp.sum((rank < 5) * weights))
-
-    params = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *card.image_shape), jnp.float32))["params"]
-    state = TrainState(params, jax.eval_shape(optimizer.init, params))
-    eval_batch = EVAL_BATCH
-    if mesh:
-        if config.batch_size % mesh.size:
-            raise UsageError(
-                f"a batch of {config.batch_size} does not split over {mesh.size} devices", hint="make batch_size a multiple of it"
-            )
-        eval_batch = -(-EVAL_BATCH // mesh.size) * mesh.size
-    rate, count = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.uint32)
-    train, evaluate = _jitted(train_step, eval_step, mesh)
-    return Program(
-        module=module,
-        optimizer=optimizer,
-        train_step=train.lower(state, *_batch_shapes(config.batch_size, card.image_shape), rate, count, count).compile(),
-        eval_step=evaluate.lower(params, *_batch_shapes(eval_batch, card.image_shape)).compile(),
-        eval_batch=eval_batch,
-        compile_seconds=time.perf_counter() - started,
-        mesh=mesh,
-    )
+    asks = f"a training step of {config.model.name} on {size} examples at once is out of memory: it needs {_gb(need)}, a device has {_gb(limit)}"
+    if found is None:
+        raise OutOfMemory(
+            f"{asks}, and no smaller micro-batch fits", hint="use more or larger devices, execution.fsdp, or execution.remat: block"
+        )
+    if not may_go_on:
+        raise OutOfMemory(
+            f"{asks}; a micro-batch of {found[0]} would need {_gb(found[1])}",
+            hint=f"write `execution: {{micro_batch: {found[0]}}}`, the same result by accumulation; or `on_out_of_memory: halve`",
+        )
+    return found[0]
 
 
-def _jitted(train_step: Any, eval_step: Any, mesh: Mesh | None) -> tuple[Any, Any]:
-    """Both steps under `jit`; with a mesh, state on every device and batches split over its first axis."""
-    if mesh is None:
-        return jax.jit(train_step, donate_argnums=0), jax.jit(eval_step)
-    whole, split = _replicated(mesh), _split(mesh)
-    batch = (split, split, split)
-    return (
-        jax.jit(train_step, donate_argnums=0, in_shardings=(whole, *batch, whole, whole, whole), out_shardings=(whole, whole)),
-        jax.jit(eval_step, in_shardings=(whole, *batch)),
-    )
+def halved(program: Program) -> Execution | None:
+    """The execution to go on with after a step of `program` ran out of memory at run time; None when there is nothing smaller.
+
+    The state of the failed step is lost with it: place it anew from the last checkpoint.
+    """
+    smaller = [
+        size for size in micro_batch_sizes(program.config.batch_size, program.placement.devices) if size <= program.micro_batch // 2
+    ]
+    return replace(program.execution, micro_batch=smaller[-1]) if smaller else None
 
 
-def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
-    if config.name != "sgd-agc":
-        raise UnknownName("optimizer", config.name, ("sgd-agc",))
-    return sgd_agc(
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        clip=config.clip,
-        clip_eps=config.clip_eps,
-        weight_decay=config.weight_decay,
-    )
+def micro_batch_sizes(batch_size: int, devices: int) -> list[int]:
+    """Micro-batches that split a batch evenly, and themselves over the devices; smallest first. Raises `UsageError` when none does."""
+    if batch_size % devices:
+        raise UsageError(f"a batch of {batch_size} does not split over {devices} devices", hint="make batch_size a multiple of it")
+    each = batch_size // devices
+    return [devices * size for size in range(1, each + 1) if each % size == 0]
 
 
-def _cross_entropy(logits: jax.Array, labels: jax.Array, num_classes: int, smoothing: float) -> jax.Array:
-    logits = logits.astype(jnp.float32)
-    if smoothing == 0:
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    return optax.softmax_cross_entropy(logits, optax.smooth_labels(jax.nn.one_hot(labels, num_classes), smoothing))
-
-
-def _batch_shapes(size: int, image_shape: tuple[int, int, int]) -> tuple[jax.ShapeDtypeStruct, ...]:
-    return (
-        jax.ShapeDtypeStruct((size, *image_shape), jnp.float32),
-        jax.ShapeDtypeStruct((size,), jnp.int32),
-        jax.ShapeDtypeStruct((size,), jnp.float32),
-    )
-
-
-def _replicated(mesh: Mesh) -> NamedSharding:
-    return NamedSharding(mesh, PartitionSpec())
-
-
-def _split(mesh: Mesh) -> NamedSharding:
-    return NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
+def _gb(number: float) -> str:
+    return "more than the compiler allows" if math.isinf(number) else f"{number / 1e9:.3g} GB"

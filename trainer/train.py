@@ -87,7 +87,7 @@ def train(
     warmup_steps = round(config.schedule.warmup_epochs * len(dataset.train) / config.batch_size)
 
     # 2. The compiled step: shared by all runs of this shape.
-    program = program_for(config, mesh)
+    program = program_for(config, mesh=mesh)
     emit({"kind": "compiled", "step": 0, "seconds": program.compile_seconds, "shape": config.shape_id()})
 
     # 3. The state: fresh, or exactly where an earlier attempt left off.
@@ -111,7 +111,7 @@ def train(
 
     # 5. The held-out loss, at the last step.
     if outcome is AttemptOutcome.FINISHED:
-        scores = evaluate(program, loop.state.params, dataset.validation)
+        scores = evaluate(program, loop.state.evaluated, dataset.validation)
         result = replace(result, seconds=replace(result.seconds, evaluation=scores.seconds))
         emit({"kind": "evaluated", "step": loop.step, "split": "validation", **scores.to_dict()})
         if math.isfinite(scores.loss):
@@ -187,9 +187,11 @@ class _Loop:
         ids = self.order.ids(self.step)
         images, labels, weights = _padded(*self.dataset.train.gather(ids), self.config.batch_size)
         rate, seed, step = np.float32(self._learning_rate(self.step)), np.uint32(self.config.seed), np.uint32(self.step)
-        self.state, loss = self.program.train_step(self.state, *self.program.place_batch(images, labels, weights), rate, seed, step)
+        self.state, metrics = self.program.train_step(
+            self.state, *self.program.place_batch(images, labels, weights), rate, seed, step
+        )
         self.step += 1
-        return loss
+        return metrics.loss
 
     def _learning_rate(self, step: int) -> float:
         return learning_rate_at(
@@ -198,6 +200,7 @@ class _Loop:
             steps=self.order.steps,
             warmup_steps=self.warmup_steps,
             schedule=self.config.schedule.name,
+            decay_fraction=self.config.schedule.decay_fraction,
         )
 
     def _pause_clock(self) -> None:
