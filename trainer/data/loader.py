@@ -18,8 +18,7 @@ import numpy as np
 from scaling.errors import DataError, UsageError
 from trainer.data.assembly import Assembly
 from trainer.data.batch import Batch
-from trainer.data.dataset import ArrayExamples, Examples
-from trainer.data.images.decode import BadExample
+from trainer.data.dataset import ArrayExamples, BadExample, Examples
 from trainer.data.images.mix import Mixing
 from trainer.data.images.preparation import Preparation
 from trainer.data.normalization import IMAGENET, Normalization

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from trainer.data.batch import Skipped
-from trainer.data.dataset import Examples
-from trainer.data.images.decode import BadExample
+from trainer.data.dataset import BadExample, Examples
 from trainer.data.images.preparation import Preparation
 from trainer.data.order import Draws
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.data.dataset import BadExample
 from trainer.data.images.crop import center_crop, random_resized_crop, whole
-from trainer.data.images.decode import BadExample, picture
+from trainer.data.images.decode import picture
 from trainer.data.images.randaugment import randaugment
 from trainer.data.images.randomness import generator
 from trainer.data.images.resample import resample
