@@ -1,0 +1,271 @@
+"""The training loop: batch after batch, and between them checkpoints, evaluations, reports and the wish to stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from scaling.outcomes import AttemptOutcome
+from trainer import data
+from trainer.checkpoint import NotFinite, Writer, Written
+from trainer.checkpoint.snapshot import take_snapshot
+from trainer.clock import Clock, Pace
+from trainer.config import TrainConfig
+from trainer.distributed import Accord
+from trainer.evaluate import Scores, evaluate
+from trainer.optimizers import learning_rate_at
+from trainer.program import Program, TrainState
+
+__all__ = ["Event", "History", "Loop"]
+
+Event = dict[str, Any]
+
+LOG_POINTS = 50
+"""Points on a run's curves; the loss is fetched from the device that often."""
+
+_LAG = 16
+"""Steps that may be under way before the loop waits for the oldest one's word that its numbers are finite."""
+
+
+@dataclass
+class History:
+    """What a run has to tell so far, over all its attempts; it travels in the checkpoints.
+
+    train_seconds: of the steps up to the checkpoint, each once.
+    checkpoints: how many were begun. progress, evaluations: the events of their kinds, as rows.
+    """
+
+    train_seconds: float = 0.0
+    checkpoints: int = 0
+    progress: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, counters: Mapping[str, Any]) -> History:
+        """As a checkpoint's counters have it."""
+        progress, evaluations = list(counters["progress"]), list(counters["evaluations"])
+        return cls(counters["train_seconds"], counters["checkpoint"], progress, evaluations)
+
+
+class _Diverged(Exception):
+    """A number that is none; `str` is the reason."""
+
+
+class Loop:
+    """One attempt's loop. `run` it once, then `finish` it when it got to the end.
+
+    Args:
+        dataset: its validation split is evaluated.
+        batches: this process's share of the batches from `first_step` on.
+        first_step, state, checkpoint_step, history: where the attempt begins, and what came before.
+        evaluate_after: steps after which the held-out loss is taken, besides the last.
+        identity: counters that every checkpoint carries: whose state it is.
+        flops_per_example, peak_flops: of a training step, and of all devices; for the MFU.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: TrainConfig,
+        program: Program,
+        dataset: data.Dataset,
+        order: data.Order,
+        batches: Any,
+        first_step: int,
+        state: TrainState,
+        checkpoint_step: int | None,
+        history: History,
+        writer: Writer,
+        accord: Accord,
+        life: str,
+        identity: Mapping[str, Any],
+        evaluate_after: Sequence[int],
+        checkpoint_interval: float,
+        flops_per_example: float,
+        peak_flops: float | None,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.config, self.program, self.dataset, self.order = config, program, dataset, order
+        self.step, self.state, self.checkpoint_step, self.history = first_step, state, checkpoint_step, history
+        self.clock = Clock()
+        self._batches, self._iterator = batches, iter(batches)
+        self._writer, self._accord, self._life, self._identity = writer, accord, life, identity
+        self._evaluate_after = set(evaluate_after)
+        self._evaluate_after -= {row["step"] for row in history.evaluations}
+        self._interval, self._emit = checkpoint_interval, emit
+        self._flops_per_example, self._peak_flops = flops_per_example, peak_flops
+        self._first_step = self._saved_step = first_step
+        self._saved_at = time.perf_counter()
+        self._seconds_at = {first_step: 0.0}
+        self._unsettled: deque[tuple[int, jax.Array]] = deque()
+        self._warmup_steps = round(config.schedule.warmup_epochs * order.examples / config.batch_size)
+        self._log_every = max(1, order.steps // LOG_POINTS)
+        self._logged = (first_step, 0.0, 0.0)  # step, train seconds, stalled seconds
+
+    @property
+    def train_loss(self) -> float | None:
+        """Of the last step that was logged, in whichever attempt."""
+        return self.history.progress[-1]["train_loss"] if self.history.progress else None
+
+    def run(self, should_stop: Callable[[], bool]) -> tuple[AttemptOutcome, str]:
+        """Until the last step, a request to stop, or a number that is none."""
+        self._saved_at = time.perf_counter()
+        with self.clock.training():
+            try:
+                return self._run(should_stop)
+            except _Diverged as diverged:
+                return AttemptOutcome.DIVERGED, str(diverged)
+
+    def _run(self, should_stop: Callable[[], bool]) -> tuple[AttemptOutcome, str]:
+        while self.step < self.order.steps:
+            self._settle()
+            self._take_outcome()
+            if self.step in self._evaluate_after:
+                self._evaluate()
+            due = time.perf_counter() - self._saved_at > self._interval and not self._writer.busy
+            stop, due = self._accord.decide(self.step, stop=should_stop(), checkpoint=due)
+            if stop:
+                return self._stopped()
+            if due and self.step > self._saved_step:
+                self._checkpoint()
+            self._take_step()
+        if self.step > self._saved_step:
+            self._checkpoint()
+        return AttemptOutcome.FINISHED, ""
+
+    def finish(self) -> Scores:
+        """The held-out loss at the last step, while its checkpoint is being written. Raises `OSError` when that was refused."""
+        scores = self._evaluate()
+        with self.clock.aside("checkpoint"):
+            written = self._writer.take(wait=True)
+        if written is not None:
+            self._tell(written)
+            if written.failure is not None:
+                raise OSError(
+                    f"the checkpoint of the last step, {written.step}, cannot be written: {written.failure}"
+                    f" (the one before is of step {self.checkpoint_step})"
+                ) from written.failure
+        return scores
+
+    # -- a step ------------------------------------------------------------------------------------------------------------------
+
+    def _take_step(self) -> None:
+        batch = next(self._iterator)
+        rate, seed, step = np.float32(self._learning_rate(self.step)), np.uint32(self.config.seed), np.uint32(self.step)
+        arrays = self.program.place_batch(*batch)
+        self.state, loss = self.program.train_step(self.state, *arrays, rate, seed, step)
+        self.step += 1
+        if self.step == self.order.steps or self.step % self._log_every == 0:
+            self._report(float(loss))
+
+    def _settle(self, *, wait: bool = False) -> None:
+        """Hear of steps that are done whether their numbers were finite."""
+
+    def _learning_rate(self, step: int) -> float:
+        return learning_rate_at(
+            step,
+            peak=self.config.learning_rate,
+            steps=self.order.steps,
+            warmup_steps=self._warmup_steps,
+            schedule=self.config.schedule.name,
+        )
+
+    def _report(self, loss: float) -> None:
+        """A point on the curves. Fetching the loss has waited for the device, so the clock is right."""
+        step, seconds, stalled = self.step, self.clock.train, self._batches.stalled_seconds
+        before, seconds_before, stalled_before = self._logged
+        self._logged = (step, seconds, stalled)
+        pace = Pace.of(
+            steps=step - before,
+            examples=min(step * self.config.batch_size, self.order.total) - before * self.config.batch_size,
+            seconds=seconds - seconds_before,
+            stalled_seconds=stalled - stalled_before,
+            flops_per_example=self._flops_per_example,
+            peak=self._peak_flops,
+        )
+        row = {"step": step, "train_loss": loss if math.isfinite(loss) else None, "learning_rate": self._learning_rate(step - 1)}
+        row |= asdict(pace)
+        self.history.progress.append(row)
+        self._emit({"kind": "progress", "steps": self.order.steps, "train_seconds": seconds, **row})
+        if not math.isfinite(loss):
+            raise _Diverged(f"the training loss is {loss} at step {step} of {self.order.steps}{self._last_good()}")
+
+    # -- between steps -----------------------------------------------------------------------------------------------------------
+
+    def _evaluate(self) -> Scores:
+        jax.block_until_ready(self.state)
+        with self.clock.aside("evaluation"):
+            scores = evaluate(self.program, self.state.params, self.dataset.validation)
+        row = {"step": self.step, "split": "validation", **scores.to_dict()}
+        self.history.evaluations.append(row)
+        self._emit({"kind": "evaluated", **row})
+        return scores
+
+    def _stopped(self) -> tuple[AttemptOutcome, str]:
+        """Asked to stop: save what there is to save, and say how far that is."""
+        failure = None
+        if self.step > self._saved_step:
+            self._checkpoint()
+        with self.clock.aside("checkpoint"):
+            if (written := self._writer.take(wait=True)) is not None:
+                self._tell(written)
+                failure = written.failure
+        if failure is None:
+            return AttemptOutcome.INTERRUPTED, "asked to stop"
+        return AttemptOutcome.INTERRUPTED, f"asked to stop; the checkpoint cannot be written: {failure}{self._last_good()}"
+
+    def _checkpoint(self) -> None:
+        """Copy the state to the host, and leave the writing to the writer."""
+        jax.block_until_ready(self.state)
+        self._settle(wait=True)
+        with self.clock.aside("checkpoint"):
+            self._take_outcome(wait=True)
+            train_seconds = self.clock.train
+            self.history.checkpoints += 1
+            examples = min(self.step * self.config.batch_size, self.order.total)
+            counters = {
+                **self._identity,
+                "checkpoint": self.history.checkpoints,
+                "examples_seen": examples,
+                "position": examples,
+                "train_seconds": self.history.train_seconds + train_seconds,
+                "progress": list(self.history.progress),
+                "evaluations": list(self.history.evaluations),
+            }
+            self._writer.submit(take_snapshot(self.state, step=self.step, counters=counters, life=self._life))
+            self._seconds_at[self.step] = train_seconds
+            self._saved_step, self._saved_at = self.step, time.perf_counter()
+
+    def _take_outcome(self, *, wait: bool = False) -> None:
+        if (written := self._writer.take(wait=wait)) is not None:
+            self._tell(written)
+
+    def _tell(self, written: Written) -> None:
+        if isinstance(written.failure, NotFinite):
+            raise _Diverged(f"{written.failure.array} is not finite after step {written.step}{self._last_good()}")
+        event = {
+            "step": written.step,
+            "train_seconds": self._seconds_at.pop(written.step),
+            "checkpoint_seconds": self.clock.checkpoint,
+            "write_seconds": written.seconds,
+        }
+        if written.failure is not None:
+            self._saved_step = self._first_step  # tried again when it is due, or when asked to stop
+            self._emit({"kind": "checkpoint_failed", "reason": str(written.failure), **event})
+            return
+        self.checkpoint_step = written.step
+        self._emit({"kind": "checkpoint", "bytes": written.bytes, **event})
+
+    def _last_good(self) -> str:
+        return (
+            "; there is no checkpoint"
+            if self.checkpoint_step is None
+            else f"; the last good checkpoint is of step {self.checkpoint_step}"
+        )
