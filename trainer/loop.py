@@ -14,14 +14,16 @@ import numpy as np
 
 from scaling.outcomes import AttemptOutcome
 from trainer import data
+from trainer.audit import Recorder
 from trainer.checkpoint import NotFinite, Writer, Written
 from trainer.checkpoint.snapshot import take_snapshot
 from trainer.clock import Clock, Pace
 from trainer.config import TrainConfig
+from trainer.data.loader import Loader
 from trainer.distributed import Accord
 from trainer.evaluate import Scores, evaluate
 from trainer.optimizers import learning_rate_at
-from trainer.program import Program, TrainState
+from trainer.program import Program, StepMetrics, TrainState
 
 __all__ = ["Event", "History", "Loop"]
 
@@ -63,7 +65,7 @@ class Loop:
 
     Args:
         dataset: its validation split is evaluated.
-        batches: this process's share of the batches from `first_step` on.
+        batches: this process's share of the batches from `first_step` on. recorder: writes down what was in them.
         first_step, state, checkpoint_step, history: where the attempt begins, and what came before.
         evaluate_after: steps after which the held-out loss is taken, besides the last.
         identity: counters that every checkpoint carries: whose state it is.
@@ -77,7 +79,8 @@ class Loop:
         program: Program,
         dataset: data.Dataset,
         order: data.Order,
-        batches: Any,
+        batches: Loader,
+        recorder: Recorder,
         first_step: int,
         state: TrainState,
         checkpoint_step: int | None,
@@ -95,7 +98,7 @@ class Loop:
         self.config, self.program, self.dataset, self.order = config, program, dataset, order
         self.step, self.state, self.checkpoint_step, self.history = first_step, state, checkpoint_step, history
         self.clock = Clock()
-        self._batches, self._iterator = batches, iter(batches)
+        self._batches, self._recorder = batches, recorder
         self._writer, self._accord, self._life, self._identity = writer, accord, life, identity
         self._evaluate_after = set(evaluate_after)
         self._evaluate_after -= {row["step"] for row in history.evaluations}
@@ -104,7 +107,7 @@ class Loop:
         self._first_step = self._saved_step = first_step
         self._saved_at = time.perf_counter()
         self._seconds_at = {first_step: 0.0}
-        self._unsettled: deque[tuple[int, jax.Array]] = deque()
+        self._unsettled: deque[tuple[int, StepMetrics]] = deque()
         self._warmup_steps = round(config.schedule.warmup_epochs * order.examples / config.batch_size)
         self._log_every = max(1, order.steps // LOG_POINTS)
         self._logged = (first_step, 0.0, 0.0)  # step, train seconds, stalled seconds
@@ -157,16 +160,27 @@ class Loop:
     # -- a step ------------------------------------------------------------------------------------------------------------------
 
     def _take_step(self) -> None:
-        batch = next(self._iterator)
+        batch = next(self._batches)
         rate, seed, step = np.float32(self._learning_rate(self.step)), np.uint32(self.config.seed), np.uint32(self.step)
-        arrays = self.program.place_batch(*batch)
-        self.state, loss = self.program.train_step(self.state, *arrays, rate, seed, step)
+        arrays = self.program.place_batch(*self.program.batch_arrays(batch))
+        self.state, metrics = self.program.train_step(self.state, *arrays, rate, seed, step)
+        self._recorder.record_batch(batch)
         self.step += 1
+        self._unsettled.append((self.step, metrics))
         if self.step == self.order.steps or self.step % self._log_every == 0:
-            self._report(float(loss))
+            self._report(float(metrics.loss))
 
     def _settle(self, *, wait: bool = False) -> None:
-        """Hear of steps that are done whether their numbers were finite."""
+        """Hear of steps that are done whether their numbers were finite; of all of them, or of those that have come to it."""
+        while self._unsettled:
+            step, metrics = self._unsettled[0]
+            if not (wait or len(self._unsettled) > _LAG or metrics.finite.is_ready()):
+                return
+            self._unsettled.popleft()
+            if not metrics.finite:
+                self.step = step
+                what = self.program.name_non_finite(metrics)
+                raise _Diverged(f"{what} is not finite at step {step} of {self.order.steps}{self._last_good()}")
 
     def _learning_rate(self, step: int) -> float:
         return learning_rate_at(
@@ -194,15 +208,13 @@ class Loop:
         row |= asdict(pace)
         self.history.progress.append(row)
         self._emit({"kind": "progress", "steps": self.order.steps, "train_seconds": seconds, **row})
-        if not math.isfinite(loss):
-            raise _Diverged(f"the training loss is {loss} at step {step} of {self.order.steps}{self._last_good()}")
 
     # -- between steps -----------------------------------------------------------------------------------------------------------
 
     def _evaluate(self) -> Scores:
         jax.block_until_ready(self.state)
         with self.clock.aside("evaluation"):
-            scores = evaluate(self.program, self.state.params, self.dataset.validation)
+            scores = evaluate(self.program, self.state.evaluated, self.dataset.validation)
         row = {"step": self.step, "split": "validation", **scores.to_dict()}
         self.history.evaluations.append(row)
         self._emit({"kind": "evaluated", **row})
@@ -227,6 +239,7 @@ class Loop:
         self._settle(wait=True)
         with self.clock.aside("checkpoint"):
             self._take_outcome(wait=True)
+            self._recorder.flush()  # what entered these steps is on disk before the steps count
             train_seconds = self.clock.train
             self.history.checkpoints += 1
             examples = min(self.step * self.config.batch_size, self.order.total)
