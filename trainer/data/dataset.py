@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from trainer.data.normalization import Normalization
+
 __all__ = ["ArrayExamples", "DataCard", "Dataset", "Examples", "fingerprint_arrays"]
 
 
@@ -51,16 +53,21 @@ class DataCard:
 
 
 class Examples(Protocol):
-    """One split. Ids are 0 … len − 1."""
+    """One split. Ids are 0 … len − 1. That is all a data set of your own has to offer.
+
+    It may also carry `normalization` (a `Normalization` for uint8 pixels, default `IMAGENET`, or mean and standard deviation ½ for other
+    than three channels), and `name(index)`, what an unreadable example is called in an error. It must pickle to be read by workers.
+    """
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """`{"image": float32 [H, W, C], "label": int, "id": int}`."""
-        ...
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        """`{"image": …, "label": int, "id": index}`; the image is one of
 
-    def gather(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images [len(ids), H, W, C] float32 and labels [len(ids)] int32, in the order of `ids`."""
+        bytes: of a JPEG, PNG or WebP file, decoded to the channels of the card;
+        uint8 [H, W, C]: pixels of any height and width, augmented or resized to the card's shape, then normalised;
+        float32 [H, W, C]: of the card's shape, and given to the network as it is.
+        """
         ...
 
 
@@ -81,17 +88,23 @@ class ArrayExamples:
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, *, full_scale: float, mean: float, std: float) -> None:
         self._images, self._labels = images, labels.astype(np.int32)
-        self._scale, self._shift = np.float32(1.0 / (full_scale * std)), np.float32(mean / std)
+        self.normalization = Normalization(mean, std, full_scale)
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        images, labels = self.gather(np.array([index]))
-        return {"image": images[0], "label": int(labels[0]), "id": index}
+        return {"image": self._images[index], "label": int(self._labels[index]), "id": index}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of every image."""
+        height, width, channels = self._images.shape[1:]
+        return height, width, channels
 
     def gather(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._images[ids].astype(np.float32) * self._scale - self._shift, self._labels[ids]
+        """Images [len(ids), H, W, C] float32 and labels [len(ids)] int32, in the order of `ids`."""
+        return self.normalization.apply(self._images[ids]), self._labels[ids]
 
 
 def fingerprint_arrays(*arrays: np.ndarray) -> str:
