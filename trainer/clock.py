@@ -14,6 +14,7 @@ from typing import Literal
 import jax
 
 from scaling.accelerators import Accelerator, accelerator
+from trainer.result import Seconds
 
 __all__ = ["Clock", "Pace", "peak_bytes", "peak_flops"]
 
@@ -67,6 +68,15 @@ class Clock:
             now = time.perf_counter()
             setattr(self, what, getattr(self, what) + now - started)
             self._since = now if was_training else None
+
+    def forget_after(self, train_seconds: float) -> None:
+        """Training after this moment was lost and counts as start-up of what follows."""
+        self._train, self._since = train_seconds, None
+
+    def seconds(self, *, since: float) -> Seconds:
+        """Where the time since `since` (of `time.perf_counter`) went. What is none of the others is start-up."""
+        rest = time.perf_counter() - since - self.train - self.evaluation - self.checkpoint
+        return Seconds(max(0.0, rest), self.train, self.evaluation, self.checkpoint)
 
 
 @dataclass(frozen=True)

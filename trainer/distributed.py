@@ -17,6 +17,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from trainer.sharding import Placement
+
 __all__ = ["Accord", "Group", "first_says", "join", "mesh_over", "new_life", "share_of", "whole_mesh"]
 
 _ACCORD_SECONDS = 0.25
@@ -56,10 +58,7 @@ def whole_mesh() -> Mesh | None:
 
 def share_of(mesh: Mesh | None) -> tuple[int, int]:
     """(index, count) of this process among those whose devices the mesh spans."""
-    if mesh is None:
-        return 0, 1
-    processes = sorted({device.process_index for device in mesh.devices.flat})
-    return processes.index(jax.process_index()), len(processes)
+    return Placement(mesh).shard
 
 
 def first_says(mesh: Mesh | None, value: int) -> int:

@@ -5,27 +5,28 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import jax
 import numpy as np
 
 from scaling.outcomes import AttemptOutcome
-from trainer import data
+from trainer import data, models
 from trainer.audit import Recorder
 from trainer.checkpoint import NotFinite, Writer, Written
 from trainer.checkpoint.snapshot import take_snapshot
-from trainer.clock import Clock, Pace
+from trainer.clock import Clock, Pace, peak_flops
 from trainer.config import TrainConfig
 from trainer.data.loader import Loader
 from trainer.distributed import Accord
 from trainer.evaluate import Scores, evaluate
 from trainer.optimizers import learning_rate_at
-from trainer.program import Program, StepMetrics, TrainState
+from trainer.program import Program, StepMetrics
+from trainer.start import Start, devices_of
 
-__all__ = ["Event", "History", "Loop"]
+__all__ = ["Event", "Loop"]
 
 Event = dict[str, Any]
 
@@ -34,26 +35,6 @@ LOG_POINTS = 50
 
 _LAG = 16
 """Steps that may be under way before the loop waits for the oldest one's word that its numbers are finite."""
-
-
-@dataclass
-class History:
-    """What a run has to tell so far, over all its attempts; it travels in the checkpoints.
-
-    train_seconds: of the steps up to the checkpoint, each once.
-    checkpoints: how many were begun. progress, evaluations: the events of their kinds, as rows.
-    """
-
-    train_seconds: float = 0.0
-    checkpoints: int = 0
-    progress: list[dict[str, Any]] = field(default_factory=list)
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, counters: Mapping[str, Any]) -> History:
-        """As a checkpoint's counters have it."""
-        progress, evaluations = list(counters["progress"]), list(counters["evaluations"])
-        return cls(counters["train_seconds"], counters["checkpoint"], progress, evaluations)
 
 
 class _Diverged(Exception):
@@ -66,10 +47,9 @@ class Loop:
     Args:
         dataset: its validation split is evaluated.
         batches: this process's share of the batches from `first_step` on. recorder: writes down what was in them.
-        first_step, state, checkpoint_step, history: where the attempt begins, and what came before.
+        start: where the attempt begins, and what came before.
         evaluate_after: steps after which the held-out loss is taken, besides the last.
-        identity: counters that every checkpoint carries: whose state it is.
-        flops_per_example, peak_flops: of a training step, and of all devices; for the MFU.
+        clock: of the attempt; some of it may have passed in a loop that ran out of memory.
     """
 
     def __init__(
@@ -81,41 +61,43 @@ class Loop:
         order: data.Order,
         batches: Loader,
         recorder: Recorder,
-        first_step: int,
-        state: TrainState,
-        checkpoint_step: int | None,
-        history: History,
+        start: Start,
         writer: Writer,
         accord: Accord,
         life: str,
-        identity: Mapping[str, Any],
         evaluate_after: Sequence[int],
         checkpoint_interval: float,
-        flops_per_example: float,
-        peak_flops: float | None,
+        clock: Clock,
         emit: Callable[[Event], None],
     ) -> None:
         self.config, self.program, self.dataset, self.order = config, program, dataset, order
-        self.step, self.state, self.checkpoint_step, self.history = first_step, state, checkpoint_step, history
-        self.clock = Clock()
-        self._batches, self._recorder = batches, recorder
-        self._writer, self._accord, self._life, self._identity = writer, accord, life, identity
-        self._evaluate_after = set(evaluate_after)
-        self._evaluate_after -= {row["step"] for row in history.evaluations}
+        self.step, self.state, self.checkpoint_step = start.step, start.state, start.checkpoint_step
+        self.clock = clock
+        self.saved_train_seconds = clock.train
+        self._batches, self._recorder, self._writer, self._accord, self._life = batches, recorder, writer, accord, life
+        self._identity, self._history = start.identity, start.history
+        self._train_seconds_before = start.history.train_seconds - clock.train
+        self._evaluate_after = set(evaluate_after) - {row["step"] for row in start.history.evaluations}
         self._interval, self._emit = checkpoint_interval, emit
-        self._flops_per_example, self._peak_flops = flops_per_example, peak_flops
-        self._first_step = self._saved_step = first_step
+        self._first_step = self._saved_step = start.step
         self._saved_at = time.perf_counter()
-        self._seconds_at = {first_step: 0.0}
+        self._seconds_at: dict[int, float] = {}
         self._unsettled: deque[tuple[int, StepMetrics]] = deque()
         self._warmup_steps = round(config.schedule.warmup_epochs * order.examples / config.batch_size)
         self._log_every = max(1, order.steps // LOG_POINTS)
-        self._logged = (first_step, 0.0, 0.0)  # step, train seconds, stalled seconds
+        self._logged = (start.step, clock.train, batches.stalled_seconds)
+        self._flops_per_example = _flops_per_example(config)
+        self._peak_flops = peak_flops(devices_of(program.mesh))
 
     @property
     def train_loss(self) -> float | None:
         """Of the last step that was logged, in whichever attempt."""
-        return self.history.progress[-1]["train_loss"] if self.history.progress else None
+        return self._history.progress[-1]["train_loss"] if self._history.progress else None
+
+    @property
+    def useful_seconds(self) -> float:
+        """Of training, over all attempts, each surviving step once."""
+        return self._train_seconds_before + self.clock.train
 
     def run(self, should_stop: Callable[[], bool]) -> tuple[AttemptOutcome, str]:
         """Until the last step, a request to stop, or a number that is none."""
@@ -174,7 +156,7 @@ class Loop:
         """Hear of steps that are done whether their numbers were finite; of all of them, or of those that have come to it."""
         while self._unsettled:
             step, metrics = self._unsettled[0]
-            if not (wait or len(self._unsettled) > _LAG or metrics.finite.is_ready()):
+            if not (wait or len(self._unsettled) > _LAG or metrics.finite.is_ready()):  # type: ignore[attr-defined]
                 return
             self._unsettled.popleft()
             if not metrics.finite:
@@ -206,7 +188,7 @@ class Loop:
         )
         row = {"step": step, "train_loss": loss if math.isfinite(loss) else None, "learning_rate": self._learning_rate(step - 1)}
         row |= asdict(pace)
-        self.history.progress.append(row)
+        self._history.progress.append(row)
         self._emit({"kind": "progress", "steps": self.order.steps, "train_seconds": seconds, **row})
 
     # -- between steps -----------------------------------------------------------------------------------------------------------
@@ -216,7 +198,7 @@ class Loop:
         with self.clock.aside("evaluation"):
             scores = evaluate(self.program, self.state.evaluated, self.dataset.validation)
         row = {"step": self.step, "split": "validation", **scores.to_dict()}
-        self.history.evaluations.append(row)
+        self._history.evaluations.append(row)
         self._emit({"kind": "evaluated", **row})
         return scores
 
@@ -241,16 +223,16 @@ class Loop:
             self._take_outcome(wait=True)
             self._recorder.flush()  # what entered these steps is on disk before the steps count
             train_seconds = self.clock.train
-            self.history.checkpoints += 1
+            self._history.checkpoints += 1
             examples = min(self.step * self.config.batch_size, self.order.total)
             counters = {
                 **self._identity,
-                "checkpoint": self.history.checkpoints,
+                "checkpoint": self._history.checkpoints,
                 "examples_seen": examples,
                 "position": examples,
-                "train_seconds": self.history.train_seconds + train_seconds,
-                "progress": list(self.history.progress),
-                "evaluations": list(self.history.evaluations),
+                "train_seconds": self._train_seconds_before + train_seconds,
+                "progress": list(self._history.progress),
+                "evaluations": list(self._history.evaluations),
             }
             self._writer.submit(take_snapshot(self.state, step=self.step, counters=counters, life=self._life))
             self._seconds_at[self.step] = train_seconds
@@ -263,7 +245,7 @@ class Loop:
     def _tell(self, written: Written) -> None:
         if isinstance(written.failure, NotFinite):
             raise _Diverged(f"{written.failure.array} is not finite after step {written.step}{self._last_good()}")
-        event = {
+        event: Event = {
             "step": written.step,
             "train_seconds": self._seconds_at.pop(written.step),
             "checkpoint_seconds": self.clock.checkpoint,
@@ -273,7 +255,7 @@ class Loop:
             self._saved_step = self._first_step  # tried again when it is due, or when asked to stop
             self._emit({"kind": "checkpoint_failed", "reason": str(written.failure), **event})
             return
-        self.checkpoint_step = written.step
+        self.checkpoint_step, self.saved_train_seconds = written.step, event["train_seconds"]
         self._emit({"kind": "checkpoint", "bytes": written.bytes, **event})
 
     def _last_good(self) -> str:
@@ -282,3 +264,10 @@ class Loop:
             if self.checkpoint_step is None
             else f"; the last good checkpoint is of step {self.checkpoint_step}"
         )
+
+
+def _flops_per_example(config: TrainConfig) -> float:
+    """6 × MACs: forward 2, backward 4 a MAC."""
+    family, card = models.family(config.model.family), config.data.card
+    macs = family.macs(config.model.name, config.model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+    return 6.0 * macs

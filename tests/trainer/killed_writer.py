@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.checkpoint import Keep, Snapshot, Writer, storage_at
+from trainer.checkpoint import Keep, Snapshot, Writer
 from trainer.checkpoint.files import Piece
+from trainer.storage import storage_at
 
 
 def snapshot_of(step, life="0"):

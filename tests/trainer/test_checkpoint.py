@@ -17,8 +17,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from scaling.errors import DataError
 from tests.trainer.killed_writer import snapshot_of, write
 from trainer import checkpoint
-from trainer.checkpoint import Keep, NotFinite, Piece, Snapshot, Writer, storage_at
+from trainer.checkpoint import Keep, NotFinite, Piece, Snapshot, Writer
 from trainer.checkpoint.snapshot import state_from
+from trainer.storage import storage_at
 
 
 class Bucket(MemoryFileSystem):

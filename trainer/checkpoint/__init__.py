@@ -2,7 +2,6 @@
 
 | part | what it holds |
 |---|---|
-| `storage` | disk and object stores: durable files, and small ones that appear whole |
 | `files` | what lies in a checkpoint's folder; commit and read |
 | `writer` | the thread that writes, and which checkpoints are kept |
 | `restore` | the newest sound one, over all attempts of a run |
@@ -11,25 +10,20 @@
 
 from trainer.checkpoint.files import Damaged, Piece, Snapshot, commit, committed, write_part
 from trainer.checkpoint.restore import Restored, describe_attempt, restore
-from trainer.checkpoint.storage import Disk, ObjectStore, Storage, storage_at
 from trainer.checkpoint.writer import Keep, NotFinite, Writer, Written
 
 __all__ = [
     "Damaged",
-    "Disk",
     "Keep",
     "NotFinite",
-    "ObjectStore",
     "Piece",
     "Restored",
     "Snapshot",
-    "Storage",
     "Writer",
     "Written",
     "commit",
     "committed",
     "describe_attempt",
     "restore",
-    "storage_at",
     "write_part",
 ]

@@ -21,7 +21,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from trainer.checkpoint.storage import Storage
+from trainer.storage import Storage
 
 __all__ = [
     "FORMAT",

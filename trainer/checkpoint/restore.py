@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from trainer.checkpoint.files import Damaged, committed, read_arrays, read_manifest
-from trainer.checkpoint.storage import Storage, storage_at
+from trainer.storage import Storage, storage_at
 
 __all__ = ["Restored", "describe_attempt", "restore"]
 

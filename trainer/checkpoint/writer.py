@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainer.checkpoint.files import Damaged, Snapshot, commit, committed, read_manifest, remove_step, uncommitted, write_part
-from trainer.checkpoint.storage import Storage
+from trainer.storage import Storage
 
 __all__ = ["Keep", "NotFinite", "Writer", "Written", "check_finite"]
 

@@ -29,6 +29,10 @@ class Storage(Protocol):
         """Make a file appear, whole and durable, in place of what had its name."""
         ...
 
+    def append(self, name: str, data: bytes) -> None:
+        """Add to the end of a file, durably; a new one when there is none."""
+        ...
+
     def open(self, name: str) -> IO[bytes]:
         """A file to read, seekable. Raises `FileNotFoundError`."""
         ...
@@ -79,6 +83,15 @@ class Disk:
         os.replace(draft, path)
         _sync_folder(path.parent)
 
+    def append(self, name: str, data: bytes) -> None:
+        path = self.folder / name
+        _make_folder(path.parent)
+        with path.open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(path.parent)
+
     def open(self, name: str) -> IO[bytes]:
         return (self.folder / name).open("rb")
 
@@ -122,6 +135,12 @@ class ObjectStore:
         path = self._path(name)
         self._system.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         self._system.pipe_file(path, data)
+
+    def append(self, name: str, data: bytes) -> None:
+        before = b""
+        with suppress(FileNotFoundError), self.open(name) as file:
+            before = file.read()
+        self.publish(name, before + data)
 
     def open(self, name: str) -> IO[bytes]:
         return self._system.open(self._path(name), "rb")
