@@ -87,8 +87,8 @@ def test_padding_does_not_count(tmp_path):
     weights[:3] = 1
     logits = program.module.apply({"params": state.params}, images)
     expected = -jax.nn.log_softmax(logits)[np.arange(3), labels[:3]].mean()
-    _, loss = program.train_step(state, images, labels, weights, np.float32(0), np.uint32(0), np.uint32(0))
-    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    _, metrics = program.train_step(state, images, labels, weights, np.float32(0), np.uint32(0), np.uint32(0))
+    assert float(metrics.loss) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_label_smoothing_changes_the_training_loss_and_not_the_validation_loss():
@@ -98,8 +98,8 @@ def test_label_smoothing_changes_the_training_loss_and_not_the_validation_loss()
     log_p = np.asarray(jax.nn.log_softmax(plain.module.apply({"params": state.params}, images)), np.float64)
     targets = 0.9 * np.eye(10)[labels] + 0.01
     ones, scalars = np.ones(64, np.float32), (np.float32(0), np.uint32(0), np.uint32(0))
-    _, loss = smooth.train_step(smooth.initial_state(make_config()), images, labels, ones, *scalars)
-    assert float(loss) == pytest.approx(-(targets * log_p).sum(1).mean(), rel=1e-5)
+    _, metrics = smooth.train_step(smooth.initial_state(make_config()), images, labels, ones, *scalars)
+    assert float(metrics.loss) == pytest.approx(-(targets * log_p).sum(1).mean(), rel=1e-5)
     padded = [np.resize(part, (smooth.eval_batch, *part.shape[1:])) for part in (images, labels)]
     weights = np.zeros(smooth.eval_batch, np.float32)
     weights[:64] = 1
