@@ -6,6 +6,7 @@
     │   ├── UnknownName          a model, data set, metric … that does not exist
     │   └── DataNotFound         a data directory or table that is not where it was said to be
     ├── DataError                data that is there but cannot be used
+    ├── OutOfMemory              a training step does not fit the device; says which micro-batch would
     ├── TooFewPoints             not enough runs for what was asked; says how many more
     ├── StoreError               the database cannot be read or written
     │   ├── StoreTooNew          written by a newer version of `scaling`
@@ -27,6 +28,7 @@ __all__ = [
     "DataError",
     "DataNotFound",
     "Fault",
+    "OutOfMemory",
     "ScalingError",
     "SpecError",
     "StaleToken",
@@ -95,6 +97,10 @@ class DataNotFound(UsageError):
 
 class DataError(ScalingError):
     """The data is there but cannot be used: corrupt, empty, wrong shape, wrong unit."""
+
+
+class OutOfMemory(ScalingError):
+    """A training step needs more memory than the device has."""
 
 
 class TooFewPoints(ScalingError):

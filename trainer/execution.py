@@ -7,7 +7,7 @@ recorded with its attempts, since equal bits need equal choices.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 __all__ = ["Execution"]
@@ -34,6 +34,11 @@ class Execution:
     workers: int = 0
     on_out_of_memory: str = "fail"
     on_bad_example: str = "fail"
+
+    @property
+    def computation(self) -> Execution:
+        """Only what a compiled program depends on; the rest at its default."""
+        return replace(self, workers=0, on_bad_example="fail")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back."""

@@ -25,6 +25,7 @@ import numpy as np
 from trainer.audit.multiset import Multiset
 from trainer.audit.record import file_of
 from trainer.data.order import Order
+from trainer.storage import storage_at
 
 __all__ = ["AuditReport", "EpochAudit", "Stretch", "check"]
 
@@ -40,7 +41,7 @@ class Stretch:
     hosts: processes that each kept a record of their own slices.
     """
 
-    directory: Path
+    directory: str | Path
     first_step: int
     stop_step: int
     hosts: int = 1
@@ -122,9 +123,11 @@ def _surviving_lines(stretch: Stretch, faults: list[str]) -> list[dict[str, Any]
     """Lines of the steps that count. A line on both sides of a border cannot be split, which is a fault of whoever wrote it."""
     kept = []
     for host in range(stretch.hosts):
-        path = file_of(stretch.directory, (host, stretch.hosts))
+        storage, name = storage_at(stretch.directory), file_of((host, stretch.hosts))
+        path = f"{storage.url}/{name}"
         try:
-            text = path.read_text(encoding="utf-8")
+            with storage.open(name) as file:
+                text = file.read().decode()
         except FileNotFoundError:
             if stretch.stop_step > stretch.first_step:
                 faults.append(f"{path} is not there: nothing says what steps {stretch.first_step} to {stretch.stop_step - 1} used")

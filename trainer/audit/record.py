@@ -10,8 +10,9 @@ spelled out: the sums are of what came.
 from __future__ import annotations
 
 import json
-import os
+import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,15 @@ import numpy as np
 from trainer.audit.multiset import Multiset
 from trainer.data.batch import Batch, Skipped
 from trainer.data.order import Order
+from trainer.storage import storage_at
 
 __all__ = ["Recorder", "file_of"]
 
 
-def file_of(directory: str | Path, shard: tuple[int, int] = (0, 1)) -> Path:
-    """Where an attempt's record lies."""
+def file_of(shard: tuple[int, int] = (0, 1)) -> str:
+    """The name of a host's record in an attempt's folder."""
     index, count = shard
-    return Path(directory) / ("audit.jsonl" if count == 1 else f"audit-{index}.jsonl")
+    return "audit.jsonl" if count == 1 else f"audit-{index}.jsonl"
 
 
 @dataclass
@@ -70,15 +72,17 @@ class Recorder:
     wholly before or wholly after it.
 
     Args:
-        directory: the attempt's own folder.
+        directory: the attempt's own folder or fsspec URL.
         order: the order of the run.
         shard: (index, count) of this host, as the loader's.
+        first_step: where the attempt starts; what an earlier life in the same folder recorded from there on is taken away.
     """
 
-    def __init__(self, directory: str | Path, order: Order, *, shard: tuple[int, int] = (0, 1)) -> None:
-        self._path, self._order = file_of(directory, shard), order
+    def __init__(self, directory: str | Path, order: Order, *, shard: tuple[int, int] = (0, 1), first_step: int = 0) -> None:
+        self._storage, self._name, self._order = storage_at(directory), file_of(shard), order
         self._epoch_positions = order.examples * order.repeats
         self._open: dict[int, _Stretch] = {}
+        self._forget_from(first_step)
 
     def record_batch(self, batch: Batch) -> None:
         """One step, from the batch that it was given: used is what has weight in it."""
@@ -114,13 +118,24 @@ class Recorder:
         """Write what was recorded since the last flush, so that it survives a power cut."""
         if not self._open:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            for epoch in sorted(self._open):
-                file.write(json.dumps(self._open[epoch].to_json(), separators=(",", ":")) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        lines = [json.dumps(self._open[epoch].to_json(), separators=(",", ":")) for epoch in sorted(self._open)]
+        self._storage.append(self._name, "".join(f"{line}\n" for line in lines).encode())
         self._open = {}
+
+    def _forget_from(self, step: int) -> None:
+        with suppress(FileNotFoundError), self._storage.open(self._name) as file:
+            lines = file.read().splitlines(keepends=True)
+            kept = [line for line in lines if _last_step(line) < step]
+            if kept != lines:
+                self._storage.publish(self._name, b"".join(kept))
+
+
+def _last_step(line: bytes) -> float:
+    """Of a line of the record; one that was cut off in writing is past all of them."""
+    try:
+        return json.loads(line)["steps"][1]
+    except ValueError:
+        return math.inf
 
 
 def _without(ids: np.ndarray, left_out: list[int]) -> np.ndarray:

@@ -1,0 +1,39 @@
+"""Whether a step stayed among the finite numbers, and which tensor left them first.
+
+The step answers per tensor, in reductions that ride along with the update; nothing of it is fetched while all is well.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+__all__ = ["finite_leaves", "leaf_names", "non_finite_name"]
+
+
+def finite_leaves(tree: Any) -> jax.Array:
+    """[leaves] bool, in the order of `leaf_names`."""
+    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)])
+
+
+def leaf_names(tree: Any) -> list[str]:
+    """Names of a tree's leaves, as `block3/conv1/kernel`."""
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def non_finite_name(loss: Any, gradients_finite: Any, params_finite: Any, names: list[str]) -> str | None:
+    """The tensor that is not finite, by cause: the loss before gradients, gradients before parameters; None when all are finite.
+
+    A loss that is not finite makes gradients not finite, and those the parameters, so the first of this order is the one to look at.
+    """
+    if not math.isfinite(float(loss)):
+        return f"the loss ({float(loss)})"
+    for kind, finite in (("gradient of", gradients_finite), ("parameter", params_finite)):
+        bad = [name for name, fine in zip(names, np.asarray(finite), strict=True) if not fine]
+        if bad:
+            return f"the {kind} {bad[0]}" + (f" and {len(bad) - 1} more" if len(bad) > 1 else "")
+    return None

@@ -1,0 +1,24 @@
+"""Exponential moving average of the parameters: what is evaluated when a run keeps one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+__all__ = ["ema_decay", "moved_average"]
+
+
+def ema_decay(step: jax.Array, largest: float) -> jax.Array:
+    """`min(largest, (1 + t) / (10 + t))` at step t (from 0): a short memory at first, so that the initial weights are soon forgotten.
+
+    The rule of the released NFNet code, which has it from TensorFlow's `ExponentialMovingAverage(num_updates=t)`.
+    """
+    t = step.astype(jnp.float32)
+    return jnp.minimum(jnp.float32(largest), (1.0 + t) / (10.0 + t))
+
+
+def moved_average(average: Any, params: Any, decay: jax.Array) -> Any:
+    """`average ← decay · average + (1 − decay) · params`, leaf by leaf, float32."""
+    return jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, average, params)

@@ -1,0 +1,140 @@
+"""What one training step and one evaluation step compute: pure functions of arrays, before anything is compiled or placed.
+
+A batch is `images [B, H, W, C] float32, labels [B] int32, weights [B] float32`, and for runs that mix images also
+`other_labels [B] int32, mix [B] float32`. weights: 1 for a real example, 0 for padding or a skipped one; every mean is over real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from trainer.finite import finite_leaves
+from trainer.losses import cross_entropy
+from trainer.optimizers.ema import ema_decay, moved_average
+from trainer.randomness import key_of_rows
+
+__all__ = ["Accumulated", "StepMetrics", "Steps", "Sums", "TrainState"]
+
+
+class TrainState(NamedTuple):
+    """What a step changes: parameters, optimiser state, and the moving average of the parameters when the run keeps one."""
+
+    params: Any
+    optimizer: Any
+    ema: Any = None
+
+    @property
+    def evaluated(self) -> Any:
+        """The parameters that the held-out loss is of."""
+        return self.params if self.ema is None else self.ema
+
+
+class StepMetrics(NamedTuple):
+    """loss: nats, mean over the batch's real examples, of the training loss (smoothed, mixed).
+
+    finite: whether loss, gradients and new parameters all are. gradients_finite, params_finite: the same, one each a parameter
+    tensor, for `Program.name_non_finite`.
+    """
+
+    loss: jax.Array
+    finite: jax.Array
+    gradients_finite: jax.Array
+    params_finite: jax.Array
+
+
+class Sums(NamedTuple):
+    """Sums over real examples of a batch, so that padded batches add up right."""
+
+    loss: jax.Array
+    top1: jax.Array
+    top5: jax.Array
+
+
+class Accumulated(NamedTuple):
+    """Sums over the micro-batches so far: of the loss, of the weights, of the loss's gradients."""
+
+    loss: Any
+    weight: Any
+    gradients: Any
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of one model under one recipe.
+
+    gathered: makes parameters whole before they are computed with (`Placement.gathered`).
+    """
+
+    module: Any
+    optimizer: optax.GradientTransformation
+    label_smoothing: float
+    ema: float | None
+    gathered: Callable[[Any], Any]
+
+    def whole(self, state: TrainState, *arguments: jax.Array) -> tuple[TrainState, StepMetrics]:
+        """A step on a whole batch. arguments: the batch's arrays, learning rate, seed, step."""
+        *batch, learning_rate, seed, step = arguments
+
+        def mean_loss(params: Any) -> jax.Array:
+            total, weight = self._weighted_loss(params, batch, _key(seed, step))
+            return total / _some(weight)
+
+        loss, gradients = jax.value_and_grad(mean_loss)(state.params)
+        return self._updated(state, loss, gradients, learning_rate, step)
+
+    def accumulate(self, params: Any, so_far: Accumulated, *arguments: jax.Array) -> Accumulated:
+        """Add micro-batch `first` of `count`, which are rows first, first + count, … of the batch.
+
+        arguments: the micro-batch's arrays, seed, step, first, count. Random numbers are those of the whole batch.
+        """
+        *batch, seed, step, first, count = arguments
+        key = key_of_rows(_key(seed, step), first=first, stride=count, rows=batch[0].shape[0])
+        (loss, weight), gradients = jax.value_and_grad(self._weighted_loss, has_aux=True)(params, batch, key)
+        return jax.tree.map(jnp.add, so_far, Accumulated(loss, weight, gradients))
+
+    def apply(
+        self, state: TrainState, sums: Accumulated, learning_rate: jax.Array, step: jax.Array
+    ) -> tuple[TrainState, StepMetrics]:
+        """The step that the accumulated micro-batches ask for: one division by the number of real examples."""
+        loss, gradients = jax.tree.map(lambda total: total / _some(sums.weight), (sums.loss, sums.gradients))
+        return self._updated(state, loss, gradients, learning_rate, step)
+
+    def evaluate(self, params: Any, images: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
+        """Plain cross-entropy and hits of one batch of held-out examples."""
+        logits = self.module.apply({"params": self.gathered(params)}, images, train=False).astype(jnp.float32)
+        of_label = jnp.take_along_axis(logits, labels[:, None], axis=1)
+        rank = jnp.sum(logits > of_label, axis=1)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return Sums(jnp.sum(losses * weights), jnp.sum((rank < 1) * weights), jnp.sum((rank < 5) * weights))
+
+    def _weighted_loss(self, params: Any, batch: list[jax.Array], key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        images, labels, weights, *mixed = batch
+        logits = self.module.apply({"params": self.gathered(params)}, images, train=True, rngs={"dropout": key})
+        other_labels, mix = mixed or (None, None)
+        losses = cross_entropy(logits, labels, smoothing=self.label_smoothing, other_labels=other_labels, mix=mix)
+        return jnp.sum(losses * weights), jnp.sum(weights)
+
+    def _updated(
+        self, state: TrainState, loss: jax.Array, gradients: Any, learning_rate: jax.Array, step: jax.Array
+    ) -> tuple[TrainState, StepMetrics]:
+        updates, optimizer_state = self.optimizer.update(gradients, state.optimizer, state.params)
+        params = jax.tree.map(lambda weight, update: weight - learning_rate * update, state.params, updates)
+        average = None if self.ema is None else moved_average(state.ema, params, ema_decay(step, self.ema))
+        gradients_finite, params_finite = finite_leaves(gradients), finite_leaves(params)
+        finite = jnp.isfinite(loss) & jnp.all(gradients_finite) & jnp.all(params_finite)
+        return TrainState(params, optimizer_state, average), StepMetrics(loss, finite, gradients_finite, params_finite)
+
+
+def _key(seed: jax.Array, step: jax.Array) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(seed), step)
+
+
+def _some(weight: jax.Array) -> jax.Array:
+    """A divisor: the weight of the real examples, or 1 when a batch has none, whose loss and gradients then are 0."""
+    return jnp.where(weight > 0, weight, 1.0)
