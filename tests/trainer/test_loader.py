@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from scaling.errors import DataError, UsageError
 from tests.trainer import pictures
+from tests.trainer.own_data import Flat
 from trainer import AugmentConfig, DataConfig, Execution, ModelConfig, ScheduleConfig, TrainConfig, data
 from trainer.data.loader import open_evaluation, open_loader
 
@@ -167,36 +168,17 @@ def test_bad_examples_fail_the_run_by_name_or_are_left_out_and_counted(spoilt, w
         assert (batch.mix[batch.weights == 0] == 1).all()
 
 
-class Broken:
-    """A data set of someone's own, with a defect in it."""
-
-    normalization = None
-
-    def __init__(self, death=None):
-        self.death = death
-
-    def __len__(self):
-        return 64
-
-    def __getitem__(self, index):
-        if index == 40 and self.death == "raise":
-            raise ZeroDivisionError("a defect of the data set")
-        if index == 40 and self.death == "die":
-            os._exit(7)
-        return {"image": np.full((20, 20, 3), index, np.uint8), "label": index % 3, "id": index}
-
-
 def test_what_a_worker_dies_of_is_raised_here(dataset):
     config = config_of(dataset, data=DataConfig("own", dataclasses.replace(dataset.card, train_examples=64)))
     with pytest.raises(ZeroDivisionError, match="a defect") as caught:
-        batches(data.Dataset(dataset.card, Broken("raise"), Broken()), config, workers=2)
+        batches(data.Dataset(dataset.card, Flat("raise"), Flat()), config, workers=2)
     assert "in a reader process" in caught.value.__notes__[0]
     with pytest.raises(DataError, match="reader process has ended with exit code 7"):
-        batches(data.Dataset(dataset.card, Broken("die"), Broken()), config, workers=2)
-    unpicklable = Broken()
+        batches(data.Dataset(dataset.card, Flat("die"), Flat()), config, workers=2)
+    unpicklable = Flat()
     unpicklable.trouble = lambda: None
     with pytest.raises(UsageError, match="cannot be sent to reader processes"):
-        batches(data.Dataset(dataset.card, unpicklable, Broken()), config, workers=1)
+        batches(data.Dataset(dataset.card, unpicklable, Flat()), config, workers=1)
 
 
 def alive(pid):
@@ -258,15 +240,10 @@ def test_workers_are_gone_after_an_exception_and_after_the_trainer_was_killed(da
 
 
 def test_waiting_for_batches_is_timed(dataset):
-    class Slow(Broken):
-        def __getitem__(self, index):
-            time.sleep(0.002)
-            return super().__getitem__(index)
-
     config = config_of(
         dataset, data=DataConfig("own", dataclasses.replace(dataset.card, train_examples=64)), augment=AugmentConfig()
     )
-    with open_loader(Slow(), data.Order.of(config), config=config, execution=Execution()) as loader:
+    with open_loader(Flat("slow"), data.Order.of(config), config=config, execution=Execution()) as loader:
         next(loader)
         assert loader.stalled_seconds >= 8 * 0.002
         stalled = loader.stalled_seconds
