@@ -6,7 +6,7 @@ published parameters. Only `build` loads JAX.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.models.nfnet import counts
@@ -48,13 +48,15 @@ def macs(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape
     return counts.macs(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
 
 
-def build(name: str | Variant, *, num_classes: int, width: str = "paper", dtype: Any = None, **options: Any) -> NFNet:
+def build(
+    name: str | Variant, *, num_classes: int, width: str | Sequence[int] = "paper", dtype: Any = None, **options: Any
+) -> NFNet:
     """A Flax module with `.init(key, x)` and `.apply(variables, x)` on NHWC float images.
 
     Args:
         name: F0 … F7+, nano-F0 … nano-F7+, or a `Variant`.
         num_classes: outputs of the classifier.
-        width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded.
+        width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded. Or the widths of the stages.
         dtype: of the computation; parameters stay float32. Default float32.
         options: `dropout`, `stochastic_depth` (rates, default 0) or any field of `Variant`.
 
@@ -66,5 +68,9 @@ def build(name: str | Variant, *, num_classes: int, width: str = "paper", dtype:
     from trainer.models.nfnet.network import NFNet
 
     rates = {key: options.pop(key, 0.0) for key in _REGULARISERS}
-    dimensions = name if isinstance(name, Variant) else resolve(name, {"width_rule": width, **options})
+    dimensions = (
+        name
+        if isinstance(name, Variant)
+        else resolve(name, {"width_rule" if isinstance(width, str) else "width": width, **options})
+    )
     return NFNet(dimensions, num_classes, dtype=dtype or jnp.float32, **rates)
