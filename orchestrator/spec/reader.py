@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from orchestrator.spec.document import Document, read_document
 from orchestrator.spec.fields import Spec
 from scaling.accelerators import ACCELERATORS
-from scaling.errors import Fault, SpecError, UsageError, nearest
+from scaling.errors import DataError, Fault, SpecError, UsageError, nearest
 from trainer import data, models
 
 __all__ = ["read_spec"]
@@ -104,7 +104,7 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             return
     try:
         card = data.card(name, options)
-    except UsageError as error:
+    except (UsageError, DataError) as error:
         yield document.fault(("dataset",), f"{error} ({error.hint})" if error.hint else str(error))
         return
     if spec.batch_size > card.train_examples:

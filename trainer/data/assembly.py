@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from trainer.data.batch import Batch, Skipped
+from trainer.data.images.mix import Mixing
 from trainer.data.normalization import Normalization
 from trainer.data.order import Draws
+from trainer.data.rows import Rows
 
-__all__ = ["Assembly", "Rows"]
-
-
-@dataclass
-class Rows:
-    """The rows of one step while they are filled. Row k is position `draws.positions[k]`; rows past them are padding.
-
-    pixels: [B, H, W, C], uint8 or float32. labels: [B] int32. ids: [len(draws.ids)] int64, of what was read.
-    """
-
-    step: int
-    draws: Draws
-    pixels: np.ndarray
-    labels: np.ndarray
-    ids: np.ndarray
-    skipped: list[Skipped] = field(default_factory=list)
-
-    @classmethod
-    def empty(cls, step: int, draws: Draws, pixels: np.ndarray) -> Rows:
-        """Nothing read yet; `pixels` is the memory to fill."""
-        return cls(step, draws, pixels, np.zeros(len(pixels), np.int32), np.full(len(draws.ids), -1, np.int64))
+__all__ = ["Assembly"]
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """Turns filled rows into a batch."""
+    """Turns filled rows into a batch.
+
+    mixing: how training images are mixed; None leaves them alone.
+    first_row: where this host's rows begin in the global batch.
+    """
 
     normalization: Normalization
+    mixing: Mixing | None = None
+    first_row: int = 0
 
     def batch(self, rows: Rows) -> Batch:
         """A batch that owns its memory: the rows may be filled anew at once."""
@@ -47,16 +36,18 @@ class Assembly:
         return self.of_images(rows.step, rows.draws, images, rows.labels, rows.ids, rows.skipped)
 
     def of_images(
-        self, step: int, draws: Draws, images: np.ndarray, labels: np.ndarray, ids: np.ndarray, skipped: list[Skipped] | None = None
+        self, step: int, draws: Draws, images: np.ndarray, labels: np.ndarray, ids: np.ndarray, skipped: Sequence[Skipped] = ()
     ) -> Batch:
         """A batch of images that are normalised already: [B, H, W, C] float32, the first `len(draws.ids)` of them real."""
         size, real = len(images), len(draws.ids)
         images[real:] = 0.0
         weights = np.zeros(size, np.float32)
         weights[:real] = 1.0
-        for position, _, _ in skipped or ():
+        for position, _, _ in skipped:
             row = position - draws.positions.start
             images[row], weights[row], labels[row] = 0.0, 0.0, 0
-        return Batch(
-            step, images, labels, labels, np.ones(size, np.float32), weights, draws.positions, ids, tuple(sorted(skipped or ()))
-        )
+        others, mix = labels, np.ones(size, np.float32)
+        if self.mixing is not None:
+            partners, mix = self.mixing.apply(images, weights, step=step, first_row=self.first_row)
+            others = labels[partners]
+        return Batch(step, images, labels, others, mix, weights, draws.positions, ids, tuple(sorted(skipped)))

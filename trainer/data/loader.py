@@ -7,20 +7,23 @@ is a function of (seed, position), and each host reads its own slice of each glo
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
 from scaling.errors import DataError, UsageError
-from trainer.data.assembly import Assembly, Rows
+from trainer.data.assembly import Assembly
 from trainer.data.batch import Batch
-from trainer.data.dataset import ArrayExamples, Examples
-from trainer.data.images.decode import BadExample
+from trainer.data.dataset import ArrayExamples, BadExample, Examples
+from trainer.data.images.mix import Mixing
 from trainer.data.images.preparation import Preparation
 from trainer.data.normalization import IMAGENET, Normalization
 from trainer.data.order import Draws, InOrder
+from trainer.data.rows import Rows, read_into
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
@@ -49,8 +52,9 @@ class Loader:
     stalled_seconds: time that the caller has spent waiting for batches.
     """
 
-    def __init__(self, batches: Iterator[Batch], close: Callable[[], None]) -> None:
-        self._batches, self._close = batches, close
+    def __init__(self, batches: Iterator[Batch], close: Callable[[], None] = lambda: None) -> None:
+        self._batches = batches
+        self._close = weakref.finalize(self, close)  # also when it is dropped, and when the interpreter ends
         self.stalled_seconds = 0.0
 
     def __iter__(self) -> Self:
@@ -102,7 +106,10 @@ def open_loader(
         )
     card = config.data.card
     preparation = Preparation(card.image_shape, card.num_classes, config.seed, config.augment)
-    return _open(examples, order, preparation, execution, first_step, shard, split="train")
+    augment, mixing = config.augment, None
+    if augment.mixes:
+        mixing = Mixing(augment.mixup, augment.cutmix, augment.repeats, config.seed, config.batch_size)
+    return _open(examples, order, preparation, execution, first_step, shard, mixing=mixing)
 
 
 def open_evaluation(
@@ -113,7 +120,7 @@ def open_evaluation(
     Raises as `open_loader`. A skipped example has weight 0, so a mean over weights is one over the examples that could be read.
     """
     preparation = Preparation(card.eval_shape, card.num_classes)
-    return _open(examples, InOrder(len(examples), batch_size), preparation, execution, 0, shard, split="validation")
+    return _open(examples, InOrder(len(examples), batch_size), preparation, execution, 0, shard)
 
 
 def _open(
@@ -123,18 +130,46 @@ def _open(
     execution: Execution,
     first_step: int,
     shard: tuple[int, int],
-    split: str,
+    mixing: Mixing | None = None,
 ) -> Loader:
     index, count = shard
-    if order.batch_size % count:
+    # Rows that belong together stay together on one host; with one host only the copies of an example have to fit into the batch.
+    unit = count * order.repeats * (2 if mixing and count > 1 else 1)
+    if order.batch_size % unit:
         raise UsageError(
-            f"a batch of {order.batch_size} does not split over {count} hosts", hint="make batch_size a multiple of it"
+            f"a batch of {order.batch_size} does not split over {count} hosts with {order.repeats} copies of an example"
+            + (" in pairs" if mixing else ""),
+            hint=f"make batch_size a multiple of {unit}",
         )
+    kind, normalization = _pixel_type(examples), _normalization(examples, preparation.shape[2])
+    _check_randaugment(preparation, kind, normalization)
     slices = _Slices(order, index, order.batch_size // count)
-    assembly = Assembly(_normalization(examples, preparation.shape[2]))
+    steps = range(first_step, order.steps)
+    assembly = Assembly(normalization, mixing, index * slices.size)
     if isinstance(examples, ArrayExamples) and preparation.leaves_alone(examples.image_shape):
-        return Loader(_gathered(examples, slices, assembly, first_step), lambda: None)
-    return Loader(_read_here(examples, slices, preparation, assembly, execution, first_step, split), lambda: None)
+        return Loader(_gathered(examples, slices, assembly, steps))
+
+    def finish(rows: Rows) -> Batch:
+        if rows.skipped and execution.on_bad_example == "fail":
+            raise _bad_example(min(rows.skipped), examples, preparation)
+        return assembly.batch(rows)
+
+    if execution.workers == 0:
+        return Loader(_read_here(examples, preparation, slices, kind, steps, finish))
+
+    from trainer.data.readers import ReaderPool
+
+    pool = ReaderPool(
+        examples,
+        preparation,
+        workers=execution.workers,
+        size=slices.size,
+        kind=kind,
+        steps=steps,
+        draws=slices.draws,
+        finish=finish,
+    )
+    return Loader(pool.batches(), pool.close)
 
 
 class _Slices:
@@ -149,9 +184,9 @@ class _Slices:
         return self.order.draws(range(start, min(start + self.size, whole.stop)))
 
 
-def _gathered(examples: ArrayExamples, slices: _Slices, assembly: Assembly, first_step: int) -> Iterator[Batch]:
+def _gathered(examples: ArrayExamples, slices: _Slices, assembly: Assembly, steps: range) -> Iterator[Batch]:
     """From arrays in memory that need no preparation: one indexing operation a batch, quicker than any other process could send it."""
-    for step in range(first_step, slices.order.steps):
+    for step in steps:
         draws = slices.draws(step)
         images, labels = examples.gather(draws.ids)
         missing = slices.size - len(labels)
@@ -162,40 +197,21 @@ def _gathered(examples: ArrayExamples, slices: _Slices, assembly: Assembly, firs
 
 
 def _read_here(
-    examples: Examples,
-    slices: _Slices,
-    preparation: Preparation,
-    assembly: Assembly,
-    execution: Execution,
-    first_step: int,
-    split: str,
+    examples: Examples, preparation: Preparation, slices: _Slices, kind: str, steps: range, finish: Callable[[Rows], Batch]
 ) -> Iterator[Batch]:
     """In this process, when a batch is asked for."""
-    pixels = np.empty((slices.size, *preparation.shape), _pixel_type(examples))
-    for step in range(first_step, slices.order.steps):
+    pixels = np.empty((slices.size, *preparation.shape), kind)
+    for step in steps:
         rows = Rows.empty(step, slices.draws(step), pixels)
         for row in range(len(rows.draws.ids)):
             read_into(rows, row, examples, preparation)
-        if rows.skipped and execution.on_bad_example == "fail":
-            raise bad_example_error(rows.skipped[0], examples, split)
-        yield assembly.batch(rows)
+        yield finish(rows)
 
 
-def read_into(rows: Rows, row: int, examples: Examples, preparation: Preparation) -> None:
-    """Read and prepare one row. One that cannot be used is noted among the skipped."""
-    wanted, epoch, copy = (int(part[row]) for part in (rows.draws.ids, rows.draws.epochs, rows.draws.copies))
-    try:
-        example = examples[wanted]
-        rows.ids[row] = example["id"]
-        rows.pixels[row], rows.labels[row] = preparation(example, epoch, copy)
-    except (BadExample, OSError) as error:
-        rows.ids[row] = wanted
-        rows.skipped.append((rows.draws.positions[row], wanted, str(error)))
-
-
-def bad_example_error(skipped: tuple[int, int, str], examples: Examples, split: str) -> DataError:
+def _bad_example(skipped: tuple[int, int, str], examples: Examples, preparation: Preparation) -> DataError:
     """What a run dies of whose policy is `fail`."""
     _, number, reason = skipped
+    split = "validation" if preparation.augment is None else "train"
     name = getattr(examples, "name", None)
     called = f" ({name(number)})" if name else ""
     return DataError(
@@ -204,15 +220,23 @@ def bad_example_error(skipped: tuple[int, int, str], examples: Examples, split: 
     )
 
 
-def _pixel_type(examples: Examples) -> np.dtype:
+def _check_randaugment(preparation: Preparation, kind: str, normalization: Normalization) -> None:
+    if preparation.augment is None or not preparation.augment.randaugment_layers:
+        return
+    if kind != "u1" or normalization.full_scale != 255:
+        found = "float32" if kind != "u1" else f"0 … {normalization.full_scale:g}"
+        raise UsageError(
+            f"RandAugment is for pixels 0 … 255, this data set has {found}", hint="leave out augment.randaugment_layers"
+        )
+
+
+def _pixel_type(examples: Examples) -> str:
     """Of what the data set gives: its first readable example says."""
     for index in range(min(len(examples), 16)):
-        try:
+        with suppress(BadExample, OSError):
             image = examples[index]["image"]
-        except (BadExample, OSError):
-            continue
-        return np.dtype(np.uint8) if isinstance(image, bytes) else np.asarray(image).dtype
-    return np.dtype(np.uint8)
+            return "f4" if isinstance(image, np.ndarray) and image.dtype == np.float32 else "u1"
+    return "u1"
 
 
 def _normalization(examples: Examples, channels: int) -> Normalization:

@@ -14,11 +14,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-__all__ = ["BadExample", "EncodedPicture", "Picture", "PixelPicture", "picture"]
+from trainer.data.dataset import BadExample
 
-
-class BadExample(Exception):
-    """One example cannot be used; the message is the reason. The run's policy decides what becomes of it."""
+__all__ = ["EncodedPicture", "Picture", "PixelPicture", "picture"]
 
 
 class Picture:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.data.dataset import BadExample
 from trainer.data.images.crop import center_crop, random_resized_crop, whole
-from trainer.data.images.decode import BadExample, picture
+from trainer.data.images.decode import picture
+from trainer.data.images.randaugment import randaugment
 from trainer.data.images.randomness import generator
 from trainer.data.images.resample import resample
 
@@ -57,4 +59,6 @@ class Preparation:
         pixels = resample(image, box, target)
         if self.augment.flip and rng.random() < 0.5:
             pixels = pixels[:, ::-1]
+        if self.augment.randaugment_layers:
+            pixels = randaugment(pixels, self.augment.randaugment_layers, self.augment.randaugment_magnitude, rng)
         return pixels, label
