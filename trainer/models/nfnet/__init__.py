@@ -7,8 +7,10 @@ published parameters. Only `build` loads JAX.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from scaling.errors import UnknownName, UsageError
 from trainer.models.nfnet import counts
 from trainer.models.nfnet.released import load_released
 from trainer.models.nfnet.variants import Variant, custom, names, variant
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Variant", "build", "load_released", "macs", "names", "params", "resolve", "variant"]
 
 _REGULARISERS = ("dropout", "stochastic_depth")
+_OPTIONS = ("width_rule", *_REGULARISERS, *(field.name for field in fields(Variant) if field.name not in ("name", "dropout")))
 
 
 def resolve(name: str, options: Mapping[str, Any]) -> Variant:
@@ -27,6 +30,11 @@ def resolve(name: str, options: Mapping[str, Any]) -> Variant:
     `options`: `width_rule` ("paper", "released_code"), `dropout`, `stochastic_depth`, or any field of `Variant`; with both `width` and
     `depth` the name is free. Raises `UsageError` or `UnknownName`.
     """
+    for key, value in options.items():
+        if key not in _OPTIONS:
+            raise UnknownName("model option", key, _OPTIONS)
+        if key in _REGULARISERS and not (type(value) in (int, float) and 0 <= value < 1):
+            raise UsageError(f"{name}: {key}: {value!r} is not a rate", hint="give a number from 0 up to, not including, 1")
     dimensions = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in options.items()
