@@ -78,11 +78,23 @@ class Plan:
         return self.spec.model_dump(mode="json")
 
     @property
+    def resources(self) -> dict[str, Any]:
+        """On what and how the runs are done, and when they are evaluated on the way: all of it may differ for a run of the same id."""
+        resources, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
+        return (
+            {"accelerator": resources.accelerator, "chips": resources.chip_count}
+            | ({"execution": execution} if execution else {})
+            | ({"evaluate_at": sorted(self.spec.evaluate_at)} if self.spec.evaluate_at else {})
+        )
+
+    @property
     def shared(self) -> dict[str, Any]:
         """What all runs of the experiment have in common: another value makes another study."""
         fields = ("batch_size", "schedule", "optimizer", "numerics", "label_smoothing")
         dumped = self.resolved
-        return {field: dumped[field] for field in fields} | {
+        if dumped["schedule"]["decay_fraction"] is None:  # a field that came later is left out at its neutral value, as in run ids
+            del dumped["schedule"]["decay_fraction"]
+        return {field: dumped[field] for field in (*fields, *(["ema"] if dumped["ema"] is not None else []))} | {
             "dataset": self.card.fingerprint,
             "train_examples": self.card.train_examples,
         }
@@ -105,13 +117,19 @@ def _config(spec: Spec, card: data.DataCard, model: ModelConfig, epochs: float, 
     return TrainConfig(
         data=DataConfig(spec.dataset.name, card, spec.dataset.options),
         model=model,
-        schedule=ScheduleConfig(epochs=float(epochs), name=spec.schedule.name, warmup_epochs=spec.schedule.warmup_epochs),
+        schedule=ScheduleConfig(
+            epochs=float(epochs),
+            name=spec.schedule.name,
+            warmup_epochs=spec.schedule.warmup_epochs,
+            decay_fraction=spec.schedule.decay_fraction or ScheduleConfig.decay_fraction,
+        ),
         batch_size=spec.batch_size,
         learning_rate=float(rate),
         seed=seed,
         optimizer=OptimizerConfig(**spec.optimizer.model_dump()),
         numerics=NumericsConfig(**spec.numerics.model_dump()),
         label_smoothing=spec.label_smoothing,
+        ema=spec.ema,
     )
 
 

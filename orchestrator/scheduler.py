@@ -221,6 +221,8 @@ class Scheduler:
         order = {
             "token": grant.token,
             "config": grant.config,
+            "execution": grant.resources.get("execution", {}),
+            "evaluate_at": grant.resources.get("evaluate_at", []),
             "directory": str(self.home / grant.folder),
             "resume_from": None
             if grant.resume_folder is None

@@ -62,7 +62,6 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             f"data set {plan.card.name!r} is only declared, so nothing can be trained on it",
             hint="--dry-run plans it; to train, name a data set at hand",
         )
-    resources = {"accelerator": plan.spec.resources.accelerator, "chips": plan.spec.resources.chip_count}
     with store.write() as session:
         return accept(
             session,
@@ -71,7 +70,7 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             text=plan.document.text,
             resolved=plan.resolved,
             shared=plan.shared,
-            runs=[run.row(resources) for run in plan.runs],
+            runs=[run.row(plan.resources) for run in plan.runs],
             revise=revise,
         )
 

@@ -175,6 +175,7 @@ class Loop:
             steps=self.order.steps,
             warmup_steps=self._warmup_steps,
             schedule=self.config.schedule.name,
+            decay_fraction=self.config.schedule.decay_fraction,
         )
 
     def _report(self, loss: float) -> None:

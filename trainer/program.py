@@ -1,84 +1,74 @@
-"""The compiled programs of one model shape, and where their arrays live.
+"""The program of one model shape: its compiled steps, where their arrays live, and the micro-batch that fits.
 
 Learning rate, seed and the position in the schedule are arguments, so every run of a shape shares one compilation. Programs are kept
 for the life of the process and, through JAX's persistent cache, for later processes.
-
-Gradient accumulation is a loop of the host over one compiled micro-batch. Measured on two CPU cores (8 micro-batches of 8 images):
-as fast as the whole batch, where `lax.scan` took 1.7 times as long, and unrolling compiled twice as long and saved no memory.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh
 
-from scaling.errors import OutOfMemory, UnknownName, UsageError
-from trainer.compilation import Compilation, counted_compilation
-from trainer.config import OptimizerConfig, TrainConfig
+from scaling.errors import OutOfMemory, UsageError
+from trainer.compilation import Compilation
+from trainer.compiled import EVAL_BATCH, CompiledSteps, compile_steps
+from trainer.config import TrainConfig
 from trainer.execution import Execution
 from trainer.finite import leaf_names, non_finite_name
-from trainer.memory import device_memory_bytes, fitting_micro_batch, is_out_of_memory, program_bytes
-from trainer.models import family
+from trainer.memory import device_memory_bytes, fitting_micro_batch, is_out_of_memory
 from trainer.models.initial import initial_params
-from trainer.optimizers import sgd_agc
 from trainer.sharding import Placement
-from trainer.step import Accumulated, StepMetrics, Steps, Sums, TrainState
+from trainer.step import StepMetrics, Sums, TrainState
 
 __all__ = ["EVAL_BATCH", "Program", "StepMetrics", "Sums", "TrainState", "halved", "program_for"]
-
-EVAL_BATCH = 256
-"""Examples an evaluation step takes; the last batch of a split is padded and masked."""
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    """A training step: `whole`, or, when gradients are accumulated, `zeros`, `accumulate` and `apply` (see `trainer.step.Steps`)."""
-
-    whole: Any = None
-    zeros: Any = None
-    accumulate: Any = None
-    apply: Any = None
 
 
 @dataclass(frozen=True)
 class Program:
     """Compiled steps.
 
-    `eval_step(params, images [eval_batch, …], labels, weights) → Sums`; images are of `card.eval_shape`.
     micro_batch: examples that go through the network at once; `batch_size` when gradients are not accumulated.
-    memory_bytes: what a training step needs on one device.
-    compilation: what it took to get here; `compile_seconds` of it.
     """
 
     config: TrainConfig
     execution: Execution
-    module: Any
-    optimizer: optax.GradientTransformation
     placement: Placement
     micro_batch: int
-    eval_batch: int
-    eval_step: Any
-    memory_bytes: int
-    compilation: Compilation
-    _steps: _Compiled
+    steps: CompiledSteps
 
     @property
     def mesh(self) -> Mesh | None:
         return self.placement.mesh
 
     @property
+    def module(self) -> Any:
+        """The Flax module."""
+        return self.steps.module
+
+    @property
+    def compilation(self) -> Compilation:
+        """What it took to get here."""
+        return self.steps.compilation
+
+    @property
     def compile_seconds(self) -> float:
         return self.compilation.seconds
+
+    @property
+    def memory_bytes(self) -> int:
+        """What training needs on one device at its peak."""
+        return self.steps.memory_bytes
+
+    @property
+    def eval_batch(self) -> int:
+        """Examples that `eval_step` takes."""
+        return self.steps.eval_batch
 
     @property
     def micro_batches(self) -> int:
@@ -92,19 +82,23 @@ class Program:
             arguments: the batch's arrays (`place_batch`), then learning rate (float32), seed and step (uint32).
         """
         if self.micro_batches == 1:
-            return self._steps.whole(state, *arguments)
+            return self.steps.whole(state, *arguments)
         *batch, learning_rate, seed, step = arguments
         parts = [array if isinstance(array, tuple) else self._parts(array) for array in batch]
-        sums = self._steps.zeros()
+        sums = self.steps.zeros()
         for first, part in enumerate(zip(*parts, strict=True)):
             place = np.uint32(first), np.uint32(self.micro_batches)
-            sums = self._steps.accumulate(state.params, sums, *part, seed, step, *place)
-        return self._steps.apply(state, sums, learning_rate, step)
+            sums = self.steps.accumulate(state.params, sums, *part, seed, step, *place)
+        return self.steps.apply(state, sums, learning_rate, step)
+
+    def eval_step(self, params: Any, images: Any, labels: Any, weights: Any) -> Sums:
+        """Sums over one evaluation batch (`place_eval_batch`) of images [eval_batch, *card.eval_shape]; weights: 0 for padding."""
+        return self.steps.evaluate(params, images, labels, weights)
 
     def initial_state(self, config: TrainConfig) -> TrainState:
         """Parameters by the run's seed, an optimiser state of zeros, and an average that starts at the parameters. Compiles nothing."""
         params = initial_params(self.module, seed=config.seed, image_shape=config.data.card.image_shape)
-        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(self.optimizer.init, params))
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(self.steps.optimizer.init, params))
         return self.place(TrainState(params, zeros, None if config.ema is None else jax.tree.map(np.copy, params)))
 
     def place(self, state: TrainState) -> TrainState:
@@ -129,8 +123,7 @@ class Program:
 
     def name_non_finite(self, metrics: StepMetrics) -> str | None:
         """What left the finite numbers in a step: `the loss (nan)`, `the gradient of block3/conv1/kernel and 2 more`; None if nothing."""
-        names = leaf_names(_param_shapes(self.module, self.config))
-        return non_finite_name(metrics.loss, metrics.gradients_finite, metrics.params_finite, names)
+        return non_finite_name(metrics.loss, metrics.gradients_finite, metrics.params_finite, leaf_names(self.steps.param_shapes))
 
     def _parts(self, array: Any) -> tuple[Any, ...]:
         """Every `micro_batches`-th row: so each device's share of the batch holds its share of each micro-batch."""
@@ -215,7 +208,9 @@ def _compile_within(
 ) -> tuple[Program | None, float]:
     """The program, if it fits, and what it needs; `inf` when the compiler itself finds that it does not fit."""
     try:
-        program = _compile(config, execution, placement, micro_batch, limit)
+        program = Program(
+            config, execution, placement, micro_batch, compile_steps(config, execution, placement, micro_batch, limit)
+        )
     except jax.errors.JaxRuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -240,112 +235,6 @@ def micro_batch_sizes(batch_size: int, devices: int) -> list[int]:
         raise UsageError(f"a batch of {batch_size} does not split over {devices} devices", hint="make batch_size a multiple of it")
     each = batch_size // devices
     return [devices * size for size in range(1, each + 1) if each % size == 0]
-
-
-def _compile(config: TrainConfig, execution: Execution, placement: Placement, micro_batch: int, limit: int | None) -> Program:
-    with counted_compilation() as compilation:
-        card, everywhere = config.data.card, placement.everywhere
-        module, optimizer = _module(config, execution), _optimizer(config.optimizer)
-        steps = Steps(module, optimizer, config.label_smoothing, config.ema, placement.gathered)
-        params = _param_shapes(module, config)
-        state = TrainState(params, jax.eval_shape(optimizer.init, params), None if config.ema is None else params)
-        rate, count = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.uint32)
-        batch = _batch_shapes(micro_batch, card.image_shape, config.augment.mixes)
-        split = (placement.split,) * len(batch)
-
-        def compiled(function: Any, shapes: Sequence[Any], placed: Sequence[Any], result: Any, donated: Sequence[int] = ()) -> Any:
-            shardings = {} if placement.mesh is None else {"in_shardings": tuple(placed), "out_shardings": result}
-            return jax.jit(function, donate_argnums=donated, **shardings).lower(*shapes).compile()
-
-        rest = placement.bytes_per_device(state) - placement.bytes_per_device(params)  # stays on the device beside the parameters
-        on_state, on_params = placement.of_state(state), placement.of_state(params)
-        if micro_batch == config.batch_size:
-            whole = compiled(
-                steps.whole,
-                (state, *batch, rate, count, count),
-                (on_state, *split, *[everywhere] * 3),
-                (on_state, everywhere),
-                donated=(0,),
-            )
-            training, memory = _Compiled(whole), program_bytes(whole)
-        else:
-            number = jax.ShapeDtypeStruct((), jnp.float32)
-            sums, on_sums = Accumulated(number, number, params), Accumulated(everywhere, everywhere, on_params)
-            training = _Compiled(
-                zeros=compiled(lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), sums), (), (), on_sums),
-                accumulate=compiled(
-                    steps.accumulate,
-                    (params, sums, *batch, *[count] * 4),
-                    (on_params, on_sums, *split, *[everywhere] * 4),
-                    on_sums,
-                    donated=(1,),
-                ),
-                apply=compiled(
-                    steps.apply,
-                    (state, sums, rate, count),
-                    (on_state, on_sums, everywhere, everywhere),
-                    (on_state, everywhere),
-                    donated=(0,),
-                ),
-            )
-            memory = max(program_bytes(training.accumulate) + rest, program_bytes(training.apply))
-        eval_batch = -(-EVAL_BATCH // placement.devices) * placement.devices
-        while True:
-            evaluated = _batch_shapes(eval_batch, card.eval_shape, mixes=False)
-            eval_step = compiled(steps.evaluate, (params, *evaluated), (on_params, *[placement.split] * 3), everywhere)
-            if limit is None or program_bytes(eval_step) + rest <= limit or eval_batch <= placement.devices:
-                break
-            eval_batch = -(-eval_batch // 2 // placement.devices) * placement.devices
-    return Program(
-        config=config,
-        execution=execution,
-        module=module,
-        optimizer=optimizer,
-        placement=placement,
-        micro_batch=micro_batch,
-        eval_batch=eval_batch,
-        eval_step=eval_step,
-        memory_bytes=memory,
-        compilation=compilation,
-        _steps=training,
-    )
-
-
-def _module(config: TrainConfig, execution: Execution) -> Any:
-    """The model, with `scan` and `remat` passed on to families that know them. Raises `UsageError` when one that does not is asked."""
-    build = family(config.model.family).build
-    scan = execution.scan if execution.scan is not None else jax.default_backend() in ("gpu", "tpu")
-    wanted = {"scan": scan, "remat": execution.remat}
-    known = {name: value for name, value in wanted.items() if name in inspect.signature(build).parameters}
-    for name, asked in (("scan", execution.scan is True), ("remat", execution.remat != "none")):
-        if asked and name not in known:
-            raise UsageError(
-                f"family {config.model.family} does not know execution.{name}", hint=f"leave it out, or let its build take `{name}`"
-            )
-    classes, dtype = config.data.card.num_classes, jnp.dtype(config.numerics.dtype)
-    return build(config.model.name, num_classes=classes, dtype=dtype, **known, **config.model.options)
-
-
-def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
-    if config.name != "sgd-agc":
-        raise UnknownName("optimizer", config.name, ("sgd-agc",))
-    return sgd_agc(
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        clip=config.clip,
-        clip_eps=config.clip_eps,
-        weight_decay=config.weight_decay,
-    )
-
-
-def _param_shapes(module: Any, config: TrainConfig) -> Any:
-    return jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *config.data.card.image_shape), jnp.float32))["params"]
-
-
-def _batch_shapes(size: int, image_shape: tuple[int, int, int], mixes: bool) -> list[jax.ShapeDtypeStruct]:
-    kinds = [((size, *image_shape), jnp.float32), ((size,), jnp.int32), ((size,), jnp.float32)]
-    kinds += [((size,), jnp.int32), ((size,), jnp.float32)] if mixes else []
-    return [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
 
 
 def _gb(number: float) -> str:

@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from scaling.accelerators import Accelerator, accelerator
+from trainer.config import ScheduleConfig
 from trainer.models import family_of
 
 __all__ = [
     "ConfirmAbove",
     "DatasetField",
+    "ExecutionField",
     "LearningRateField",
     "ModelField",
     "NumericsField",
@@ -108,10 +110,22 @@ class LearningRateField(_Field):
 
 
 class ScheduleField(_Field):
-    """How the learning rate goes: cosine to zero over each epoch budget, or constant; linear warm-up first."""
+    """How the learning rate goes: cosine to zero over each epoch budget, constant, or constant and then down; linear warm-up first."""
 
-    name: Literal["cosine", "constant"] = "cosine"
+    name: Literal["cosine", "constant", "warmup-stable-decay"] = "cosine"
     warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    decay_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _decay_has_a_use(self) -> ScheduleField:
+        if self.decay_fraction is not None and self.name != "warmup-stable-decay":
+            raise ValueError(f"decay_fraction is of warmup-stable-decay; {self.name} has none")
+        return self
+
+    @property
+    def decay_epochs(self) -> float:
+        """Decay as a share of the epochs: 0.2 unless stated, as in Hägele et al. 2024 (arXiv 2405.18392); 0 for the other schedules."""
+        return (self.decay_fraction or ScheduleConfig.decay_fraction) if self.name == "warmup-stable-decay" else 0.0
 
 
 class OptimizerField(_Field):
@@ -129,6 +143,18 @@ class NumericsField(_Field):
     """Type of the computation; parameters and the loss stay float32."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+class ExecutionField(_Field):
+    """How a run is computed: speed and memory, and results by rounding only. See `trainer.Execution`."""
+
+    micro_batch: Count | None = None
+    scan: bool | None = None
+    remat: Literal["none", "block", "dots"] = "none"
+    fsdp: bool = False
+    workers: Annotated[int, Field(ge=0, strict=True)] = 0
+    on_out_of_memory: Literal["fail", "halve"] = "fail"
+    on_bad_example: Literal["fail", "skip"] = "fail"
 
 
 class ResourcesField(_Field):
@@ -197,6 +223,9 @@ class Spec(_Field):
     optimizer: OptimizerField = OptimizerField()
     numerics: NumericsField = NumericsField()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    evaluate_at: list[Annotated[float, Field(gt=0, lt=1)]] = []
+    execution: ExecutionField = ExecutionField()
     resources: ResourcesField = ResourcesField()
     confirm_above: ConfirmAbove | None = None
 

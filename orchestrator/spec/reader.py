@@ -46,14 +46,29 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
     if spec.resources.accelerator not in ACCELERATORS:
         yield _unknown(document, ("resources", "accelerator"), "accelerator", spec.resources.accelerator, ACCELERATORS)
     yield from _model_faults(spec, document)
-    for field in ("epochs", "seeds"):
+    for field in ("epochs", "seeds", "evaluate_at"):
         values = getattr(spec, field)
         yield from (
             document.fault((field, index), f"{value:g} is given twice")
             for index, value in enumerate(values)
             if value in values[:index]
         )
+    yield from _schedule_faults(spec, document)
+    if spec.execution.micro_batch is not None and spec.execution.micro_batch > spec.batch_size:
+        yield document.fault(
+            ("execution", "micro_batch"),
+            f"a micro-batch of {spec.execution.micro_batch} is larger than the batch of {spec.batch_size}",
+        )
     yield from _dataset_faults(spec, document)
+
+
+def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    warmup = spec.schedule.warmup_epochs
+    for index, epochs in enumerate(spec.epochs):
+        decay = spec.schedule.decay_epochs * epochs
+        if warmup and warmup + decay >= epochs + (1e-9 if decay else 0):
+            and_decay = f" and {decay:g} epochs of decay do" if decay else " does"
+            yield document.fault(("epochs", index), f"warm-up of {warmup:g} epochs{and_decay} not fit into a budget of {epochs:g}")
 
 
 def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -51,7 +51,7 @@ _COUNTED = (AttemptOutcome.DIED, AttemptOutcome.LOST)
 
 @dataclass(frozen=True)
 class Grant:
-    """Leave to run: the attempt's number and token, its folder's name, and the checkpoint to start from."""
+    """Leave to run: the attempt's number and token, its folder's name, the checkpoint to start from, and how the run is computed."""
 
     run_id: str
     number: int
@@ -59,6 +59,7 @@ class Grant:
     config: dict[str, Any]
     resume_attempt: int | None
     resume_step: int
+    resources: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
@@ -108,7 +109,7 @@ def begin_attempt(session: Session, run_id: str, *, allocation_id: int, home: st
     assert allocation is not None
     number = (session.scalar(select(func.max(Attempt.number)).where(Attempt.run_id == run_id)) or 0) + 1
     token = secrets.token_hex(16)
-    grant = Grant(run_id, number, token, run.config, run.resume_attempt, run.resume_step)
+    grant = Grant(run_id, number, token, run.config, run.resume_attempt, run.resume_step, run.resources)
     session.add(
         Attempt(
             run_id=run_id,

@@ -1,10 +1,14 @@
 """An experiments file that is wrong gets every fault at once, with file, line and nearest name."""
 
+from dataclasses import fields
+
 import pytest
 
 from orchestrator.plan import make_plan
 from orchestrator.spec import read_spec
+from orchestrator.spec.fields import ExecutionField
 from scaling.errors import DataNotFound, SpecError
+from trainer import Execution, ScheduleConfig
 
 GOOD = """\
 name: tiny
@@ -91,6 +95,43 @@ def test_a_good_file_is_the_grid_it_says(read):
         ("seeds: [0, 1]", "resources: {cores: 1, core_hours: 2}", "7: resources.core_hours: unknown key 'core_hours'"),
         ("seeds: [0, 1]", "resources: {cores: 1, chips: 1}", "7: resources: give one of `cores`, `chips` and `topology`"),
         ("seeds: [0, 1]", "schedule: {name: cosin}", "7: schedule.name: unknown value 'cosin'; did you mean \"cosine\"?"),
+        (
+            "seeds: [0, 1]",
+            "schedule: {decay_fraction: 0.1}",
+            "7: schedule: decay_fraction is of warmup-stable-decay; cosine has none",
+        ),
+        (
+            "seeds: [0, 1]",
+            "schedule: {warmup_epochs: 0.5}",
+            "4: epochs[0]: warm-up of 0.5 epochs does not fit into a budget of 0.5",
+        ),
+        (
+            "seeds: [0, 1]",
+            "schedule: {name: warmup-stable-decay, warmup_epochs: 0.2, decay_fraction: 0.8}",
+            "4: epochs[0]: warm-up of 0.2 epochs and 0.4 epochs of decay do not fit into a budget of 0.5",
+        ),
+        ("seeds: [0, 1]", "ema: 1", "7: ema: 1 is not allowed: it must be less than 1"),
+        ("seeds: [0, 1]", "evaluate_at: [0.5, 1]", "7: evaluate_at[1]: 1 is not allowed: it must be less than 1"),
+        ("seeds: [0, 1]", "evaluate_at: [0.5, 0.5]", "7: evaluate_at[1]: 0.5 is given twice"),
+        (
+            "seeds: [0, 1]",
+            "execution: {microbatch: 8}",
+            "7: execution.microbatch: unknown key 'microbatch'; did you mean \"micro_batch\"?",
+        ),
+        (
+            "seeds: [0, 1]",
+            "execution: {micro_batch: 65}",
+            "7: execution.micro_batch: a micro-batch of 65 is larger than the batch of 64",
+        ),
+        ("seeds: [0, 1]", "execution: {remat: blok}", "7: execution.remat: unknown value 'blok'; did you mean \"block\"?"),
+        (
+            "seeds: [0, 1]",
+            "execution: {on_out_of_memory: half}",
+            "7: execution.on_out_of_memory: unknown value 'half'; did you mean \"halve\"?",
+        ),
+        ("seeds: [0, 1]", "execution: {scan: 2}", "7: execution.scan: 2: input should be a valid boolean"),
+        ("nano-F1]", "{name: nano-F1, dropuot: 0.1}]", "3: models[1]: unknown model option 'dropuot'; did you mean \"dropout\"?"),
+        ("nano-F1]", "{name: nano-F1, stochastic_depth: 1.5}]", "3: models[1]: nano-F1: stochastic_depth: 1.5 is not a rate"),
         ("seeds: [0, 1]", "name: other", "7: key 'name' is given twice"),
         ("name: tiny", "name: a name", "1: name: 'a name'"),
         ("name: tiny\n", "", "1: key 'name' is missing"),
@@ -136,3 +177,33 @@ def test_a_model_by_its_dimensions(read):
     plan = make_plan(*read(text))
     assert plan.runs[-1].config.model.family == "nfnet"
     assert plan.runs[-1].params > plan.runs[0].params
+
+
+def test_how_a_run_is_computed_is_no_part_of_its_id(read):
+    plain = make_plan(*read(GOOD))
+    text = GOOD + "execution: {micro_batch: 16, scan: false, on_out_of_memory: halve}\nevaluate_at: [0.5, 0.25]\n"
+    plan = make_plan(*read(text))
+    assert [run.id for run in plan.runs] == [run.id for run in plain.runs]
+    assert plan.shared == plain.shared
+    assert plain.resources == {"accelerator": "cpu", "chips": 1}
+    assert plan.resources == plain.resources | {
+        "execution": {"micro_batch": 16, "scan": False, "on_out_of_memory": "halve"},
+        "evaluate_at": [0.25, 0.5],
+    }
+    assert Execution.from_dict(plan.resources["execution"]) == Execution(16, False, on_out_of_memory="halve")
+    assert set(ExecutionField.model_fields) == {field.name for field in fields(Execution)}
+    assert ExecutionField().model_dump() == Execution().to_dict()
+
+
+def test_schedule_average_and_regularisers_reach_the_config(read):
+    text = (
+        GOOD.replace("nano-F1]", "{name: nano-F1, dropout: 0.1, stochastic_depth: 0.2}]").replace("[0, 1]", "[0]")
+        + "schedule: {name: warmup-stable-decay, warmup_epochs: 0.1, decay_fraction: 0.5}\nema: 0.999\nlabel_smoothing: 0.1\n"
+    )
+    plan = make_plan(*read(text))
+    config = plan.runs[-1].config
+    assert config.schedule == ScheduleConfig(1.0, "warmup-stable-decay", 0.1, 0.5)
+    assert (config.ema, config.label_smoothing) == (0.999, 0.1)
+    assert config.model.options == {"dropout": 0.1, "stochastic_depth": 0.2}
+    assert {"ema", "schedule", "label_smoothing"} <= plan.shared.keys()
+    assert not {run.id for run in plan.runs} & {run.id for run in make_plan(*read(GOOD)).runs}

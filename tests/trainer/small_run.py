@@ -6,7 +6,7 @@ import numpy as np
 
 from trainer import AugmentConfig, DataConfig, ModelConfig, ScheduleConfig, TrainConfig, checkpoint
 from trainer.data import ArrayExamples, DataCard, Dataset
-from trainer.data.dataset import fingerprint_arrays
+from trainer.data.fingerprint import fingerprint_arrays
 
 EXAMPLES, BATCH, EPOCHS = 96, 16, 4
 STEPS_AN_EPOCH, STEPS = 6, 24

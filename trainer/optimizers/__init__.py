@@ -1,4 +1,4 @@
-"""Optimisers, one file each, and the learning-rate schedules."""
+"""Optimisers, one file each, the learning-rate schedules, and the moving average of the parameters."""
 
 from trainer.optimizers.schedules import SCHEDULES, learning_rate_at
 from trainer.optimizers.sgd_agc import sgd_agc

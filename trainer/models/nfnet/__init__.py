@@ -6,9 +6,11 @@ published parameters. Only `build` loads JAX.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from scaling.errors import UnknownName, UsageError
 from trainer.models.nfnet import counts
 from trainer.models.nfnet.released import load_released
 from trainer.models.nfnet.variants import Variant, custom, names, variant
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Variant", "build", "load_released", "macs", "names", "params", "resolve", "variant"]
 
 _REGULARISERS = ("dropout", "stochastic_depth")
+_OPTIONS = ("width_rule", *_REGULARISERS, *(field.name for field in fields(Variant) if field.name not in ("name", "dropout")))
 
 
 def resolve(name: str, options: Mapping[str, Any]) -> Variant:
@@ -27,6 +30,11 @@ def resolve(name: str, options: Mapping[str, Any]) -> Variant:
     `options`: `width_rule` ("paper", "released_code"), `dropout`, `stochastic_depth`, or any field of `Variant`; with both `width` and
     `depth` the name is free. Raises `UsageError` or `UnknownName`.
     """
+    for key, value in options.items():
+        if key not in _OPTIONS:
+            raise UnknownName("model option", key, _OPTIONS)
+        if key in _REGULARISERS and not (type(value) in (int, float) and 0 <= value < 1):
+            raise UsageError(f"{name}: {key}: {value!r} is not a rate", hint="give a number from 0 up to, not including, 1")
     dimensions = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in options.items()
@@ -48,13 +56,15 @@ def macs(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape
     return counts.macs(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
 
 
-def build(name: str | Variant, *, num_classes: int, width: str = "paper", dtype: Any = None, **options: Any) -> NFNet:
+def build(
+    name: str | Variant, *, num_classes: int, width: str | Sequence[int] = "paper", dtype: Any = None, **options: Any
+) -> NFNet:
     """A Flax module with `.init(key, x)` and `.apply(variables, x)` on NHWC float images.
 
     Args:
         name: F0 … F7+, nano-F0 … nano-F7+, or a `Variant`.
         num_classes: outputs of the classifier.
-        width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded.
+        width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded. Or the widths of the stages.
         dtype: of the computation; parameters stay float32. Default float32.
         options: `dropout`, `stochastic_depth` (rates, default 0) or any field of `Variant`.
 
@@ -66,5 +76,9 @@ def build(name: str | Variant, *, num_classes: int, width: str = "paper", dtype:
     from trainer.models.nfnet.network import NFNet
 
     rates = {key: options.pop(key, 0.0) for key in _REGULARISERS}
-    dimensions = name if isinstance(name, Variant) else resolve(name, {"width_rule": width, **options})
+    dimensions = (
+        name
+        if isinstance(name, Variant)
+        else resolve(name, {"width_rule" if isinstance(width, str) else "width": width, **options})
+    )
     return NFNet(dimensions, num_classes, dtype=dtype or jnp.float32, **rates)
