@@ -6,6 +6,7 @@ seconds before the trainer process took the run, which only the worker knows.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,10 @@ from scaling.outcomes import AttemptOutcome
 
 __all__ = ["AttemptLog", "Ending"]
 
+_logger = logging.getLogger(__name__)
+
 _PLACE = ("host", "device", "devices", "threads", "jaxlib_version", "code_version")
-_CURVES = ("train_loss", "learning_rate", "examples_per_second")
+_CURVES = ("train_loss", "learning_rate", "examples_per_second", "step_seconds", "mfu", "input_stall", "memory_bytes")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class AttemptLog:
         match event["kind"]:
             case "placed":
                 self._place = {name: event[name] for name in _PLACE}
+            case "compiled":
+                self._metrics.append((0, "compile_seconds", event["seconds"]))
             case "started":
                 self.step = self._first_step = event["step"]
                 self.steps = event["steps"]
@@ -77,8 +82,12 @@ class AttemptLog:
                 self._metrics += [(event["step"], name, event.get(name)) for name in _CURVES]
             case "checkpoint":
                 self._checkpoint_step = event["step"]
-                self._train_seconds = self._train_seconds_at_checkpoint = event["train_seconds"]
+                self._train_seconds_at_checkpoint = event["train_seconds"]  # it was written while later steps were taken
+                self._train_seconds = max(self._train_seconds, event["train_seconds"])
                 self._checkpoint_seconds = event["checkpoint_seconds"]
+            case "checkpoint_failed":
+                self._checkpoint_seconds = event["checkpoint_seconds"]
+                _logger.warning("run %s: no checkpoint at step %d: %s", self.grant.run_id, event["step"], event["reason"])
             case "evaluated":
                 self._evaluations.append(
                     {name: event[name] for name in ("step", "split", "loss", "top1", "top5", "examples", "seconds")}
@@ -119,14 +128,21 @@ class AttemptLog:
         self._first_step = self._checkpoint_step = None
 
     def _ended(self, event: Mapping[str, Any]) -> Ending:
-        """It said so itself. All its steps count: an interrupted one checkpointed first, a diverged one has no successor."""
+        """It said so itself. Its steps count, since an interrupted one checkpointed first and a diverged one has no successor.
+
+        Unless the storage refused that checkpoint: then what followed the one before will be done again.
+        """
         seconds = event["seconds"]
         known = seconds["train"] + seconds["evaluation"] + seconds["checkpoint"]
+        redone = 0.0
+        if event["outcome"] == AttemptOutcome.INTERRUPTED and (event["checkpoint_step"] or 0) < event["last_step"]:
+            redone = seconds["train"] - self._train_seconds_at_checkpoint
         return Ending(
             outcome=AttemptOutcome(event["outcome"]),
             reason=event["reason"],
             charge=Charge(
-                useful=seconds["train"],
+                useful=seconds["train"] - redone,
+                redone=redone,
                 startup=max(0.0, self._wall_seconds - known),
                 evaluation=seconds["evaluation"],
                 checkpoint=seconds["checkpoint"],

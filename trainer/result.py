@@ -32,7 +32,9 @@ class TrainResult:
     first_step, last_step: this attempt did steps first_step … last_step − 1.
     checkpoint_step: step of the newest committed checkpoint: its own, or the one it started from; None when there is none.
     examples_seen: positions consumed since the start of the run.
+    train_loss: of the last step that was logged, in this attempt or an earlier one.
     val_loss: nats, plain cross-entropy on the held-out split at the last step; None unless finished.
+    useful_seconds: of training, over all attempts, each surviving step once.
     """
 
     outcome: AttemptOutcome
@@ -46,6 +48,7 @@ class TrainResult:
     val_loss: float | None = None
     val_top1: float | None = None
     val_top5: float | None = None
+    useful_seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -6,7 +6,11 @@ Commands: `{"run": {token, config, directory, resume_from, …}}` and `{"stop": 
 what it runs) and `raised` when it raises; each carries the token and `elapsed`, seconds since the command came. They also go to
 `<directory>/events.jsonl`, so that nothing is lost when nobody listens. What the training prints goes to `<directory>/log.txt`.
 
-The pipe is also the leash: when stdin ends (its owner died), the run is checkpointed and the process leaves.
+The pipe is also the leash: when stdin ends (its owner died), the run is checkpointed and the process leaves. SIGTERM does the same.
+
+A run may be trained by several such processes: each is given the same command with its own `group`: {coordinator, count, index}. Process 0
+tells of the training; the others say only `placed`, `left` when they are through, and `raised`. A stop asked of one stops all, at one
+step. Whoever hosts them lets them share one fate: when one dies, kill the others.
 """
 
 from __future__ import annotations
@@ -86,13 +90,21 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
     try:
         directory = Path(order["directory"])
         directory.mkdir(parents=True, exist_ok=True)
-        spool = (directory / "events.jsonl").open("a", buffering=1)
-        with (directory / "log.txt").open("a", buffering=1) as log:
+        index = (order.get("group") or {}).get("index", 0)
+        suffix = f"-{index}" if index else ""
+        spool = (directory / f"events{suffix}.jsonl").open("a", buffering=1)
+        with (directory / f"log{suffix}.txt").open("a", buffering=1) as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         _train(order, stop, emit)
     except BaseException as error:  # noqa: BLE001 - the edge of the process: it must say how it ended
-        raised = {"kind": "raised", "step": 0, "reason": _reason(error), "out_of_memory": _is_out_of_memory(error)}
+        raised = {
+            "kind": "raised",
+            "step": 0,
+            "reason": _reason(error),
+            "out_of_memory": _is_out_of_memory(error),
+            "of_the_group": bool(order.get("group")) and type(error).__name__ == "JaxRuntimeError",  # a peer may have died
+        }
         try:
             emit(raised)
         except OSError:  # the disk is full: the spool cannot take it, the pipe can
@@ -112,7 +124,7 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
         sys.path.append(order["working_directory"])  # a user's own families and data sets; last, so that they shadow nothing
 
     from orchestrator.provenance import code_version
-    from trainer import train
+    from trainer import Execution, train
 
     config = TrainConfig.from_dict(order["config"])
     if config.model.family == simulated.FAMILY:
@@ -120,7 +132,8 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
         return
 
     import jax
-    from jax.sharding import Mesh
+
+    from trainer.distributed import mesh_over, whole_mesh
 
     _configure(jax, order)
     devices = jax.local_devices()
@@ -136,15 +149,19 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
             "code_version": code_version(),
         }
     )
-    train(
+    result = train(
         config,
         directory=order["directory"],
         resume_from=order.get("resume_from"),
         should_stop=lambda: stop.covers(order["token"]),
         on_event=emit,
-        mesh=Mesh(devices, ("batch",)) if len(devices) > 1 else None,
+        mesh=whole_mesh() if order.get("group") else mesh_over(devices),
+        execution=Execution.from_dict(order.get("execution") or {}),
+        evaluate_at=order.get("evaluate_at") or (),
         checkpoint_seconds=order["checkpoint_seconds"],
     )
+    if jax.process_index() > 0:
+        emit({"kind": "left", "step": result.last_step, "outcome": str(result.outcome)})
 
 
 def _rehearse(config: TrainConfig, order: dict[str, Any], stop: _Stop, emit: Any) -> None:
@@ -169,10 +186,14 @@ def _rehearse(config: TrainConfig, order: dict[str, Any], stop: _Stop, emit: Any
 
 
 def _configure(jax: Any, order: dict[str, Any]) -> None:
-    """Keep compiled programs on disk, so that a second process of a shape loads what the first compiled."""
+    """Keep compiled programs on disk, so that a second process of a shape loads what the first compiled; find the group's others, once."""
     jax.config.update("jax_compilation_cache_dir", order["compile_cache"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    if (group := order.get("group")) and not jax.distributed.is_initialized():
+        from trainer.distributed import Group, join
+
+        join(Group(**group))
 
 
 def _reason(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from trainer.models import family_of
 from trainer.simulated import Surface
 
 __all__ = [
+    "AugmentField",
     "BudgetField",
     "ConfirmAbove",
     "DatasetField",
@@ -129,6 +130,19 @@ class ScheduleField(_Field):
     def decay_epochs(self) -> float:
         """Decay as a share of the epochs: 0.2 unless stated, as in Hägele et al. 2024 (arXiv 2405.18392); 0 for the other schedules."""
         return (self.decay_fraction or ScheduleConfig.decay_fraction) if self.name == "warmup-stable-decay" else 0.0
+
+
+class AugmentField(_Field):
+    """What is done to training images; nothing by default, and never to held-out ones. See `trainer.AugmentConfig`."""
+
+    crop: bool = False
+    crop_min_area: Annotated[float, Field(gt=0, le=1)] = 0.08
+    flip: bool = False
+    randaugment_layers: Annotated[int, Field(ge=0, le=16, strict=True)] = 0
+    randaugment_magnitude: Annotated[float, Field(ge=0, le=30)] = 9.0
+    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    cutmix: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    repeats: Count = 1
 
 
 class OptimizerField(_Field):
@@ -260,6 +274,7 @@ class Spec(_Field):
     optimizer: OptimizerField = OptimizerField()
     numerics: NumericsField = NumericsField()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    augment: AugmentField = AugmentField()
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     evaluate_at: list[Annotated[float, Field(gt=0, lt=1)]] = []
     execution: ExecutionField = ExecutionField()

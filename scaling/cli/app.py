@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from scaling.cli import compare, export, fit, frontier, gc, logs, lr, plan, predict, report, runs, serve, status, steering, submit, transfer
+from scaling.cli import audit, compare, export, fit, frontier, gc, logs, lr, plan, predict, report, runs, serve, status, steering, submit, transfer
 from scaling.errors import ScalingError
 
 __all__ = ["app", "main"]
@@ -39,6 +39,7 @@ for name, command, examples in (
     ("priority", steering.priority_command, steering.PRIORITY_EXAMPLES),
     ("exclude", steering.exclude_command, steering.EXCLUDE_EXAMPLES),
     ("gc", gc.gc_command, gc.EXAMPLES),
+    ("audit", audit.audit_command, audit.EXAMPLES),
     ("fit", fit.fit_command, fit.EXAMPLES),
     ("frontier", frontier.frontier_command, frontier.EXAMPLES),
     ("lr", lr.lr_command, lr.EXAMPLES),

@@ -1,15 +1,38 @@
 """`train` on real digits: it learns, it resumes bit for bit, it says how it ended."""
 
+import errno
 import json
+import os
+import re
+import subprocess
+import uuid
 
 import jax
 import numpy as np
 import pytest
 
-from scaling.errors import DataError, UnknownName
+from scaling.errors import DataError, OutOfMemory, UnknownName, UsageError
 from scaling.outcomes import AttemptOutcome
-from trainer import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig, TrainResult, checkpoint, data, train
-from trainer.program import program_for
+from tests.trainer import small_run
+from tests.trainer.small_run import STEPS
+from trainer import (
+    DataConfig,
+    Execution,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+    TrainResult,
+    audit,
+    checkpoint,
+    data,
+    models,
+    train,
+)
+from trainer.data.loader import Loader
+from trainer.loop import Loop
+from trainer.program import Program, program_for
+from trainer.storage import Disk, storage_at
 
 
 def make_config(**changes):
@@ -21,10 +44,6 @@ def make_config(**changes):
         "learning_rate": 1.6,
     }
     return TrainConfig(**fields | changes)
-
-
-def params_of(directory, step):
-    return dict(np.load(directory / "checkpoints" / str(step) / "state.npz"))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +61,7 @@ def test_it_learns_and_tells(whole):
     assert result.examples_seen == round(1.5 * 1347)
     assert result.val_loss < 1.6 < np.log(10)
     assert [event["kind"] for event in events][:2] == ["compiled", "started"]
-    assert [event["kind"] for event in events][-2:] == ["evaluated", "ended"]
+    assert [event["kind"] for event in events][-2:] == ["checkpoint", "ended"]
     assert [event["step"] for event in events if event["kind"] == "progress"] == list(range(1, steps + 1))
     assert TrainResult.from_dict(json.loads((directory / "result.json").read_text())) == result
 
@@ -54,44 +73,14 @@ def test_an_interrupted_run_ends_with_the_same_bits(whole, tmp_path):
     assert (first.outcome, first.last_step, first.checkpoint_step) == (AttemptOutcome.INTERRUPTED, 9, 9)
     second = train(make_config(), directory=tmp_path / "2", resume_from={"directory": str(tmp_path / "1"), "step": 9})
     assert (second.first_step, second.val_loss) == (9, result.val_loss)
-    ours, theirs = params_of(tmp_path / "2", second.last_step), params_of(directory, result.last_step)
-    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
-    assert not list((tmp_path / "1" / "checkpoints").glob(".*"))
-
-
-@pytest.mark.parametrize("damage", ["flip", "truncate", "no manifest"])
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
-    state = {"w": np.arange(6.0).reshape(2, 3)}
-    for step in (1, 2, 3):
-        checkpoint.save(tmp_path, step, {"w": state["w"] * step}, {"examples_seen": step})
-    assert checkpoint.steps(tmp_path) == [2, 3]
-    newest = tmp_path / "checkpoints" / "3"
-    content = bytearray((newest / "state.npz").read_bytes())
-    if damage == "flip":
-        content[len(content) // 2] ^= 1
-        (newest / "state.npz").write_bytes(content)
-    elif damage == "truncate":
-        (newest / "state.npz").write_bytes(content[:-10])
-    else:
-        (newest / "manifest.json").unlink()
-    restored = checkpoint.restore(tmp_path, state)
-    assert restored is not None
-    assert restored.step == restored.counters["examples_seen"] == 2
-    np.testing.assert_array_equal(restored.state["w"], state["w"] * 2)
-
-
-def test_a_checkpoint_of_another_model_is_refused(tmp_path):
-    checkpoint.save(tmp_path, 1, {"w": np.zeros(3)}, {})
-    with pytest.raises(DataError, match="does not belong"):
-        checkpoint.restore(tmp_path, {"w": np.zeros(4)})
-    assert checkpoint.restore(tmp_path / "nowhere", {"w": np.zeros(3)}) is None
+    assert small_run.bits(tmp_path / "2", second.last_step) == small_run.bits(directory, result.last_step)
 
 
 def test_divergence_is_an_outcome_with_its_reason(tmp_path):
-    config = make_config(learning_rate=1e30, optimizer=OptimizerConfig(clip=None), schedule=ScheduleConfig(epochs=1.0))
+    config = small_run.config(learning_rate=1e30, optimizer=OptimizerConfig(clip=None))
     result = train(config, directory=tmp_path)
     assert result.outcome is AttemptOutcome.DIVERGED
-    assert "training loss is" in result.reason
+    assert re.fullmatch(r"the .* is not finite at step \d of 24; there is no checkpoint", result.reason)
     assert result.val_loss is None
     json.loads((tmp_path / "result.json").read_text(), parse_constant=lambda text: pytest.fail(f"{text} in JSON"))
 
@@ -154,6 +143,200 @@ def test_other_data_than_the_run_was_planned_with_is_refused(tmp_path):
     card = dataclasses.replace(data.card("digits", {}), fingerprint="f" * 16)
     with pytest.raises(DataError, match="the run is of ffff"):
         train(make_config(data=DataConfig("digits", card)), directory=tmp_path)
+
+
+# -- what can go wrong, on a run of a second -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """An undisturbed small run: its result, the bits of its end, and its folder."""
+    directory = tmp_path_factory.mktemp("small")
+    return train(small_run.config(), directory=directory), small_run.bits(directory, STEPS), directory
+
+
+def test_a_number_that_is_none_is_found_at_its_step_and_never_saved(small, tmp_path, monkeypatch):
+    """Also when the loop hears of it late. The run goes on from the last good checkpoint once the cause is mended."""
+    settle, read = Loop._settle, Loader.__next__
+
+    def poisoned(loader):
+        batch = read(loader)
+        if batch.step == 11:
+            batch.images[3, 2, 1] = np.nan
+        return batch
+
+    monkeypatch.setattr(Loader, "__next__", poisoned)
+    monkeypatch.setattr(Loop, "_settle", lambda self, wait=False: settle(self, wait=wait) if wait or self.step % 8 == 0 else None)
+    polls = iter(range(100))
+    first = train(small_run.config(), directory=tmp_path / "1", should_stop=lambda: next(polls) == 9)
+    assert first.checkpoint_step == 9
+    second = train(small_run.config(), directory=tmp_path / "2", resume_from={"directory": tmp_path / "1"}, checkpoint_seconds=3600)
+    assert (second.outcome, second.last_step, second.checkpoint_step) == (AttemptOutcome.DIVERGED, 12, 9)
+    assert second.reason == "the loss (nan) is not finite at step 12 of 24; the last good checkpoint is of step 9"
+    assert checkpoint.committed(storage_at(tmp_path / "2")) == []
+    monkeypatch.setattr(Loader, "__next__", read)
+    train(small_run.config(), directory=tmp_path / "3", resume_from={"directory": tmp_path / "2"})
+    assert small_run.bits(tmp_path / "3", STEPS) == small[1]
+
+
+def test_evaluations_on_the_way_are_told_once_and_change_nothing(small, tmp_path):
+    fractions, events, polls = (0.25, 0.5, 0.75), [], iter(range(100))
+    first = train(
+        small_run.config(),
+        directory=tmp_path / "1",
+        evaluate_at=fractions,
+        on_event=events.append,
+        should_stop=lambda: next(polls) == 12,
+    )
+    assert first.last_step == 12
+    second = train(
+        small_run.config(),
+        directory=tmp_path / "2",
+        evaluate_at=fractions,
+        on_event=events.append,
+        resume_from={"directory": tmp_path / "1", "step": 12},
+    )
+    evaluated = [event for event in events if event["kind"] == "evaluated"]
+    assert [event["step"] for event in evaluated] == [6, 12, 18, 24]
+    assert evaluated[0]["loss"] > evaluated[-1]["loss"] == second.val_loss == small[0].val_loss
+    assert small_run.bits(tmp_path / "2", STEPS) == small[1]
+    assert second.train_loss == small[0].train_loss
+    assert second.useful_seconds == pytest.approx(first.seconds.train + second.seconds.train, rel=0.01)
+
+
+def test_a_run_tells_how_fast_it_is(small, tmp_path):
+    events = []
+    train(small_run.config(plain=True), directory=tmp_path, on_event=events.append)
+    progress = [event for event in events if event["kind"] == "progress"]
+    macs = models.family("nfnet").macs("small", small_run.config(plain=True).model.options, num_classes=4, image_shape=(8, 8, 1))
+    for event in progress:
+        assert event["examples_per_second"] * event["step_seconds"] == pytest.approx(small_run.BATCH)
+        assert event["mfu"] == pytest.approx(6 * macs * event["examples_per_second"] / (int(os.environ["NPROC"]) * 100e9))
+        assert 0 <= event["input_stall"] < 1
+        assert event["memory_bytes"] > 1e7
+    assert progress[-1]["train_seconds"] == pytest.approx(sum(event["step_seconds"] for event in progress))
+    ended = events[-1]
+    assert sum(ended["seconds"].values()) > ended["seconds"]["train"] >= progress[-1]["train_seconds"]
+
+
+def test_a_refused_checkpoint_is_told_and_tried_again(small, tmp_path, monkeypatch):
+    """A disk that is full for a while costs checkpoints, not the run; at the end it does."""
+    create, events = Disk.create, []
+
+    def refuse(until):
+        def refused(self, name):
+            if name.startswith("checkpoints/") and int(name.split("/")[1]) < until:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return create(self, name)
+
+        monkeypatch.setattr(Disk, "create", refused)
+
+    refuse(until=12)
+    train(small_run.config(), directory=tmp_path / "1", checkpoint_seconds=0.0, on_event=events.append)
+    told = [(event["kind"], event["step"] < 12) for event in events if event["kind"].startswith("checkpoint")]
+    assert ("checkpoint_failed", True) in told
+    assert ("checkpoint", False) in told
+    assert {kind for kind, early in told if early} == {"checkpoint_failed"}
+    assert small_run.bits(tmp_path / "1", STEPS) == small[1]
+
+    refuse(until=100)
+    with pytest.raises(OSError, match=r"the checkpoint of the last step, 24, cannot be written: .*No space left"):
+        train(small_run.config(), directory=tmp_path / "2")
+    polls = iter(range(100))
+    stopped = train(small_run.config(), directory=tmp_path / "3", should_stop=lambda: next(polls) == 5)
+    assert (stopped.outcome, stopped.last_step, stopped.checkpoint_step) == (AttemptOutcome.INTERRUPTED, 5, None)
+    assert "cannot be written" in stopped.reason
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_a_step(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    events = []
+    with pytest.raises(OSError, match="Not a directory"):
+        train(small_run.config(), directory=tmp_path / "file" / "1", on_event=events.append)
+    assert "progress" not in {event["kind"] for event in events}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_read_only_file_system_is_refused_before_a_step(tmp_path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with pytest.raises(OSError, match="Read-only file system"):
+            train(small_run.config(), directory=tmp_path / "1")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data_seed": 1}, "data set source has changed since the checkpoint of step 24"),
+        ({"learning_rate": 0.2}, r"is of another run: learning_rate 0.4 → 0.2"),
+    ],
+)
+def test_a_checkpoint_of_another_run_or_of_other_data_is_refused(small, tmp_path, changes, message):
+    with pytest.raises(DataError, match=message):
+        train(small_run.config(**changes), directory=tmp_path, resume_from={"directory": small[2]})
+
+
+def test_a_folder_may_be_gone_on_with_but_not_started_anew(small, tmp_path):
+    polls = iter(range(100))
+    train(small_run.config(), directory=tmp_path, should_stop=lambda: next(polls) == 7)
+    with pytest.raises(UsageError, match="holds checkpoints already"):
+        train(small_run.config(), directory=tmp_path)
+    (state,) = (tmp_path / "checkpoints" / "7").glob("state.*")
+    state.write_bytes(b"")  # damaged: the same folder begins again at the start
+    events = []
+    train(small_run.config(), directory=tmp_path, resume_from={"directory": tmp_path}, on_event=events.append)
+    started = next(event for event in events if event["kind"] == "started")
+    assert started["step"] == 0
+    assert "has 0 bytes" in started["passed_over"][0]
+    assert small_run.bits(tmp_path, STEPS) == small[1]
+    report = audit.check([audit.Stretch(tmp_path, 0, STEPS)], data.Order.of(small_run.config()))
+    assert (report.clean, report.complete) == (True, True)
+
+
+def test_an_attempt_may_lie_on_an_object_store(small):
+    home, polls = f"memory://{uuid.uuid4().hex}", iter(range(100))
+    train(small_run.config(), directory=f"{home}/1", should_stop=lambda: next(polls) == 7)
+    result = train(small_run.config(), directory=f"{home}/2", resume_from={"directory": f"{home}/1", "step": 7})
+    assert (result.first_step, small_run.bits(f"{home}/2", STEPS)) == (7, small[1])
+    with storage_at(f"{home}/2").open("result.json") as file:
+        assert TrainResult.from_dict(json.loads(file.read())) == result
+    stretches = [audit.Stretch(f"{home}/1", 0, 7), audit.Stretch(f"{home}/2", 7, STEPS)]
+    report = audit.check(stretches, data.Order.of(small_run.config()))
+    assert (report.clean, report.complete) == (True, True)
+
+
+def test_out_of_memory_says_what_fits_or_goes_on_with_it(tmp_path, monkeypatch):
+    """A step that fails once on its device: half the micro-batch from the last checkpoint on, to the same loss."""
+    step, failures = Program.train_step, []
+
+    def failing(self, state, *arguments):
+        if self.micro_batch == small_run.BATCH and int(arguments[-1]) == 9:
+            failures.append(self.micro_batch)
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+        return step(self, state, *arguments)
+
+    whole = train(small_run.config(plain=True), directory=tmp_path / "0")
+    monkeypatch.setattr(Program, "train_step", failing)
+    with pytest.raises(OutOfMemory, match="on 16 examples at once ran out of memory"):
+        train(small_run.config(plain=True), directory=tmp_path / "1")
+    events = []
+    result = train(
+        small_run.config(plain=True),
+        directory=tmp_path / "2",
+        execution=Execution(on_out_of_memory="halve"),
+        checkpoint_seconds=0.0,
+        on_event=events.append,
+    )
+    assert failures == [16, 16]
+    assert next(event["micro_batch"] for event in events if event["kind"] == "out_of_memory") == 8
+    assert result.first_step > 0
+    assert result.val_loss == pytest.approx(whole.val_loss, rel=1e-4)
+    report = audit.check([audit.Stretch(tmp_path / "2", 0, STEPS)], data.Order.of(small_run.config(plain=True)))
+    assert (report.clean, report.complete) == (True, True)
 
 
 def test_an_optimizer_that_does_not_exist(tmp_path):

@@ -6,17 +6,32 @@ A data set of your own: `dataset: {source: "package.module:factory"}`, where `fa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from scaling.errors import UnknownName, UsageError
-from trainer.data import declared, digits, idx
-from trainer.data.dataset import ArrayExamples, DataCard, Dataset, Examples
+from trainer.data import array_record, declared, digits, idx, imagefolder, parquet, webdataset
+from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Examples
+from trainer.data.normalization import Normalization
 from trainer.data.order import Order
 from trainer.data.permutation import permute
 
-__all__ = ["ArrayExamples", "DataCard", "Dataset", "Examples", "Order", "card", "load", "names", "options_of", "permute"]
+__all__ = [
+    "ArrayExamples",
+    "BadExample",
+    "DataCard",
+    "Dataset",
+    "Examples",
+    "Normalization",
+    "Order",
+    "card",
+    "load",
+    "names",
+    "options_of",
+    "permute",
+    "significant",
+]
 
 
 @dataclass(frozen=True)
@@ -24,12 +39,21 @@ class _Format:
     card: Callable[[Mapping[str, Any]], DataCard]
     load: Callable[[Mapping[str, Any]], Dataset]
     options: Mapping[str, str]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _photographs(module: Any) -> _Format:
+    return _Format(module.card, module.load, module.OPTIONS, module.DEFAULTS)
 
 
 _FORMATS = {
     "digits": _Format(digits.card, digits.load, digits.OPTIONS),
     "fashion_mnist": _Format(idx.fashion_mnist.card, idx.fashion_mnist.load, idx.OPTIONS),
     "mnist": _Format(idx.mnist.card, idx.mnist.load, idx.OPTIONS),
+    "imagefolder": _photographs(imagefolder),
+    "parquet": _photographs(parquet),
+    "webdataset": _photographs(webdataset),
+    "array_record": _photographs(array_record),
     "declared": _Format(declared.card, declared.load, declared.OPTIONS),
 }
 
@@ -42,6 +66,14 @@ def names() -> tuple[str, ...]:
 def options_of(name: str) -> Mapping[str, str]:
     """The options a data set takes, with a description each. Raises `UnknownName`."""
     return _format(name).options
+
+
+def significant(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options without those that say what would be so anyway, so that spelling a default out makes no other run."""
+    defaults = dict(_format(name).defaults) if name != "source" else {}
+    if "eval_px" in options and "train_px" in options:
+        defaults["eval_px"] = options["train_px"]
+    return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
 
 
 def card(name: str, options: Mapping[str, Any]) -> DataCard:

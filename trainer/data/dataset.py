@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["ArrayExamples", "DataCard", "Dataset", "Examples", "fingerprint_arrays"]
+from scaling.errors import DataError
+from trainer.data.fingerprint import Parts
+from trainer.data.normalization import Normalization
+
+__all__ = ["ArrayExamples", "BadExample", "DataCard", "Dataset", "Examples"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class DataCard:
     image_shape: (height, width, channels) that the model sees in training.
     fingerprint: hash of the content; for a data set that is not at hand, of what was declared (`provisional`).
     evaluation_shape: what it sees when it is evaluated; None is `image_shape`. NFNets are evaluated at larger images than trained.
+    parts: what the fingerprint is made of, so that a change can be named.
     """
 
     name: str
@@ -29,6 +33,7 @@ class DataCard:
     validation_examples: int
     provisional: bool = False
     evaluation_shape: tuple[int, int, int] | None = None
+    parts: Parts = ()
 
     @property
     def eval_shape(self) -> tuple[int, int, int]:
@@ -37,30 +42,63 @@ class DataCard:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; `from_dict` reads them back."""
-        shapes = {"image_shape": list(self.image_shape)}
-        return asdict(self) | shapes | {"evaluation_shape": list(self.evaluation_shape) if self.evaluation_shape else None}
+        return asdict(self) | {
+            "image_shape": list(self.image_shape),
+            "evaluation_shape": list(self.evaluation_shape) if self.evaluation_shape else None,
+            "parts": [list(part) for part in self.parts],
+        }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> DataCard:
         """What `to_dict` wrote."""
         height, width, channels = content["image_shape"]
         evaluation = content.get("evaluation_shape")
-        return cls(
-            **{**content, "image_shape": (height, width, channels), "evaluation_shape": tuple(evaluation) if evaluation else None}
+        known = {
+            "image_shape": (height, width, channels),
+            "evaluation_shape": tuple(evaluation) if evaluation else None,
+            "parts": tuple((name, value) for name, value in content.get("parts", ())),
+        }
+        return cls(**{**content, **known})
+
+    def require(self, found: DataCard, *, at: str = "here") -> None:
+        """That a data set is still the one of this card. Raises `DataError`, which names what has changed as far as the parts tell."""
+        if found.fingerprint == self.fingerprint:
+            return
+        before, now = dict(self.parts), dict(found.parts)
+        changed = [
+            f"{name}: {before.get(name, 'none')} then, {now.get(name, 'none')} now"
+            for name in before | now
+            if before.get(name) != now.get(name)
+        ]
+        raise DataError(
+            f"data set {self.name} has content {found.fingerprint} {at}, the run is of {self.fingerprint}"
+            + (f" ({'; '.join(changed)})" if changed and before else ""),
+            hint="name the folder that holds the data the run was planned with, or submit the file again for the new data",
         )
 
 
+class BadExample(Exception):
+    """One example cannot be used; the message is the reason. The run's policy decides what becomes of it."""
+
+
 class Examples(Protocol):
-    """One split. Ids are 0 … len − 1."""
+    """One split. Ids are 0 … len − 1. That is all a data set of your own has to offer.
+
+    It may also carry `normalization` (a `Normalization` for uint8 pixels, default `IMAGENET`, or mean and standard deviation ½ for other
+    than three channels), and `name(index)`, what an unreadable example is called in an error. It must pickle to be read by workers.
+    """
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """`{"image": float32 [H, W, C], "label": int, "id": int}`."""
-        ...
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        """`{"image": …, "label": int, "id": index}`; the image is one of
 
-    def gather(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images [len(ids), H, W, C] float32 and labels [len(ids)] int32, in the order of `ids`."""
+        bytes: of a JPEG, PNG or WebP file, decoded to the channels of the card;
+        uint8 [H, W, C]: pixels of any height and width, augmented or resized to the card's shape, then normalised;
+        float32 [H, W, C]: of the card's shape, and given to the network as it is.
+
+        Raises `BadExample` or `OSError` for one that cannot be read; the run's policy decides what becomes of it.
+        """
         ...
 
 
@@ -81,23 +119,20 @@ class ArrayExamples:
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, *, full_scale: float, mean: float, std: float) -> None:
         self._images, self._labels = images, labels.astype(np.int32)
-        self._scale, self._shift = np.float32(1.0 / (full_scale * std)), np.float32(mean / std)
+        self.normalization = Normalization(mean, std, full_scale)
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        images, labels = self.gather(np.array([index]))
-        return {"image": images[0], "label": int(labels[0]), "id": index}
+        return {"image": self._images[index], "label": int(self._labels[index]), "id": index}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of every image."""
+        height, width, channels = self._images.shape[1:]
+        return height, width, channels
 
     def gather(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._images[ids].astype(np.float32) * self._scale - self._shift, self._labels[ids]
-
-
-def fingerprint_arrays(*arrays: np.ndarray) -> str:
-    """16 hex digits of a hash over shapes, types and bytes."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+        """Images [len(ids), H, W, C] float32 and labels [len(ids)] int32, in the order of `ids`."""
+        return self.normalization.apply(self._images[ids]), self._labels[ids]

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from scaling.errors import UsageError
-from trainer.data.dataset import ArrayExamples, DataCard, Dataset, fingerprint_arrays
+from trainer.data.dataset import ArrayExamples, DataCard, Dataset
+from trainer.data.fingerprint import fingerprint_arrays
 from trainer.data.permutation import permute
 
 __all__ = ["OPTIONS", "card", "load"]

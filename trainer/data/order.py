@@ -2,27 +2,53 @@
 
 Position p of a run lies in epoch p // n at place p % n; its id is that place under the epoch's keyed permutation. A run of `epochs`
 has round(epochs · n) positions. Batches straddle epochs; the last one is padded to the one compiled shape and masked.
+
+With repeated augmentation (`repeats` r > 1) r positions in a row are copies of one example, so p // r takes the part of p: an epoch of
+n · r positions holds each example r times, and a run costs the same number of images as without.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from trainer.data.permutation import permute
 
-__all__ = ["Order"]
+if TYPE_CHECKING:
+    from trainer.config import TrainConfig
+
+__all__ = ["Draws", "InOrder", "Order"]
+
+
+class Draws(NamedTuple):
+    """What some positions of a run stand for: `ids[k]`, in its `epochs[k]`, for the `copies[k]`-th time, is position `positions[k]`."""
+
+    positions: range
+    ids: np.ndarray
+    epochs: np.ndarray
+    copies: np.ndarray
+
+    def part(self, first: int, stop: int) -> Draws:
+        """Those from the `first` to before the `stop`, as in a slice."""
+        return Draws(self.positions[first:stop], self.ids[first:stop], self.epochs[first:stop], self.copies[first:stop])
 
 
 @dataclass(frozen=True)
 class Order:
-    """The order of one run: `examples` in the training split, `epochs` over them, `batch_size` a step."""
+    """The order of one run: `examples` in the training split, `epochs` over them, `batch_size` a step, `repeats` copies in a row."""
 
     examples: int
     epochs: float
     batch_size: int
     seed: int
+    repeats: int = 1
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> Order:
+        """The order that a config asks for."""
+        return cls(config.data.card.train_examples, config.schedule.epochs, config.batch_size, config.seed, config.augment.repeats)
 
     @property
     def total(self) -> int:
@@ -34,17 +60,54 @@ class Order:
         """Steps of the whole run, the padded last one included."""
         return -(-self.total // self.batch_size)
 
+    @property
+    def unique_examples(self) -> int:
+        """Different examples that the whole run sees."""
+        return min(-(-self.total // self.repeats), self.examples)
+
     def positions(self, step: int) -> range:
         """Global positions that step `step` (from 0) consumes."""
         return range(step * self.batch_size, min((step + 1) * self.batch_size, self.total))
 
     def ids(self, step: int) -> np.ndarray:
         """Ids of the examples of a step, in order: `len(positions(step))` of them."""
-        span = self.positions(step)
+        return self.draws(self.positions(step)).ids
+
+    def draws(self, span: range) -> Draws:
+        """What the positions of `span` stand for."""
         positions = np.arange(span.start, span.stop)
-        epochs, places = positions // self.examples, positions % self.examples
+        draws, copies = np.divmod(positions, self.repeats) if self.repeats > 1 else (positions, np.zeros_like(positions))
+        epochs, places = draws // self.examples, draws % self.examples
         ids = np.empty_like(places)
-        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1) if len(epochs) else ():
             inside = epochs == epoch
             ids[inside] = permute(places[inside], self.examples, (self.seed, epoch))
-        return ids
+        return Draws(span, ids, epochs, copies)
+
+
+@dataclass(frozen=True)
+class InOrder:
+    """The order in which a held-out split is read: every example once, by its id."""
+
+    examples: int
+    batch_size: int
+    repeats: int = 1
+
+    @property
+    def total(self) -> int:
+        """Positions, one an example."""
+        return self.examples
+
+    @property
+    def steps(self) -> int:
+        """Batches, the padded last one included."""
+        return -(-self.examples // self.batch_size)
+
+    def positions(self, step: int) -> range:
+        """Positions of batch `step`, which are ids."""
+        return range(step * self.batch_size, min((step + 1) * self.batch_size, self.examples))
+
+    def draws(self, span: range) -> Draws:
+        """What the positions of `span` stand for."""
+        zeros = np.zeros(len(span), np.int64)
+        return Draws(span, np.arange(span.start, span.stop), zeros, zeros)

@@ -6,7 +6,7 @@ published parameters. Only `build` loads JAX.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from trainer.models.nfnet.variants import Variant, custom, names, variant
 if TYPE_CHECKING:
     from trainer.models.nfnet.network import NFNet
 
-__all__ = ["Variant", "build", "load_released", "macs", "names", "params", "resolve", "variant"]
+__all__ = ["Variant", "build", "load_released", "macs", "names", "params", "resolve", "stride", "variant"]
 
 _REGULARISERS = ("dropout", "stochastic_depth")
 _OPTIONS = ("width_rule", *_REGULARISERS, *(field.name for field in fields(Variant) if field.name not in ("name", "dropout")))
@@ -56,11 +56,16 @@ def macs(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape
     return counts.macs(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
 
 
+def stride(name: str, options: Mapping[str, Any]) -> int:
+    """How many times an image is shrunk, a side, on the way to the last feature map."""
+    return resolve(name, options).stride
+
+
 def build(
     name: str | Variant,
     *,
     num_classes: int,
-    width: str = "paper",
+    width: str | Sequence[int] = "paper",
     dtype: Any = None,
     scan: bool = False,
     remat: str = "none",
@@ -71,7 +76,7 @@ def build(
     Args:
         name: F0 … F7+, nano-F0 … nano-F7+, or a `Variant`.
         num_classes: outputs of the classifier.
-        width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded.
+        width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded. Or the widths of the stages.
         dtype: of the computation; parameters stay float32. Default float32.
         scan: the blocks of a stage as one loop: compiles in the time of one block, and is slow on a CPU. Parameters are the same.
         remat: "none", "block" or "dots": what the backward pass computes again to save memory; see `rematerialisation`.
@@ -85,5 +90,9 @@ def build(
     from trainer.models.nfnet.network import NFNet
 
     rates = {key: options.pop(key, 0.0) for key in _REGULARISERS}
-    dimensions = name if isinstance(name, Variant) else resolve(name, {"width_rule": width, **options})
+    dimensions = (
+        name
+        if isinstance(name, Variant)
+        else resolve(name, {"width_rule" if isinstance(width, str) else "width": width, **options})
+    )
     return NFNet(dimensions, num_classes, dtype=dtype or jnp.float32, scan=scan, remat=remat, **rates)

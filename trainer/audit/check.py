@@ -1,0 +1,228 @@
+"""`check`: was each example used exactly once an epoch, over all attempts of a run?
+
+Three things are shown, in this order:
+
+1. The recorded positions of the surviving steps cover 0 … total − 1, each once: no step is missing and none counts twice.
+2. For each whole epoch, the multiset of ids that entered it, with those left out as unreadable, is {0 … n − 1}: compared with a sum over
+   that set, in which the order plays no part.
+3. For an epoch of which the run has only a part, it is the multiset of the ids that the order puts at these positions, and no id occurs
+   there twice.
+
+Time: about 10 ns an id for whole epochs, 100 ns for parts. Where a sum differs, the steps that were spelled out name the ids.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.audit.multiset import Multiset
+from trainer.audit.record import file_of
+from trainer.data.order import Order
+from trainer.storage import storage_at
+
+__all__ = ["AuditReport", "EpochAudit", "Stretch", "check"]
+
+_NAMED = 20
+"""Ids that a report names; it counts them all."""
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The steps of an attempt that survive: from `first_step` to before `stop_step`, where its successor took over.
+
+    hosts: processes that each kept a record of their own slices; None takes the records that are there (one that is missing shows as
+        positions that nobody used).
+    """
+
+    directory: str | Path
+    first_step: int
+    stop_step: int
+    hosts: int | None = None
+
+
+@dataclass(frozen=True)
+class EpochAudit:
+    """One epoch, or the part of it that the run has.
+
+    expected: uses that it should hold. used, skipped: uses it holds, and those left out because the example could not be read.
+    missing, repeated: ids used too seldom and too often, as far as the records tell.
+    """
+
+    epoch: int
+    expected: int
+    used: int
+    skipped: int
+    exact: bool
+    missing: tuple[int, ...] = ()
+    repeated: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """What `check` found. `clean`: every example exactly once an epoch, except those named as skipped, as far as the run has got.
+
+    total: positions of the whole run. covered: positions of the steps that survive.
+    skipped: (epoch, id, reason). faults: what is wrong, one sentence each.
+    """
+
+    total: int
+    covered: int
+    epochs: tuple[EpochAudit, ...]
+    skipped: tuple[tuple[int, int, str], ...]
+    faults: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Nothing is wrong with what the run has used so far."""
+        return not self.faults
+
+    @property
+    def complete(self) -> bool:
+        """The run is through."""
+        return self.covered == self.total
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "clean": self.clean,
+            "complete": self.complete,
+            "total": self.total,
+            "covered": self.covered,
+            "epochs": [vars(epoch) | {"missing": list(epoch.missing), "repeated": list(epoch.repeated)} for epoch in self.epochs],
+            "skipped": [{"epoch": epoch, "id": number, "reason": reason} for epoch, number, reason in self.skipped],
+            "faults": list(self.faults),
+        }
+
+
+def check(stretches: Sequence[Stretch], order: Order) -> AuditReport:
+    """Audit a run.
+
+    Args:
+        stretches: the attempts whose steps survive, each with the steps that do; together from step 0 to the last one so far.
+        order: the order of the run.
+    """
+    faults: list[str] = []
+    lines = [line for stretch in stretches for line in _surviving_lines(stretch, faults)]
+    stop_step = max((stretch.stop_step for stretch in stretches), default=0)
+    covered = order.positions(stop_step - 1).stop if stop_step else 0
+    faults += _coverage_faults(lines, covered)
+    epochs = [_audit_epoch(epoch, lines, order, covered) for epoch in range(-(-covered // (order.examples * order.repeats)))]
+    faults += [_sentence(epoch) for epoch in epochs if not epoch.exact]
+    skipped = [(line["epoch"], number, reason) for line in lines for _, number, reason in line.get("skipped", ())]
+    return AuditReport(order.total, covered, tuple(epochs), tuple(sorted(skipped)), tuple(faults))
+
+
+def _surviving_lines(stretch: Stretch, faults: list[str]) -> list[dict[str, Any]]:
+    """Lines of the steps that count. A line on both sides of a border cannot be split, which is a fault of whoever wrote it."""
+    kept, storage = [], storage_at(stretch.directory)
+    hosts = stretch.hosts or max(1, sum(name.startswith("audit-") for name in storage.names("")))
+    for host in range(hosts):
+        name = file_of((host, hosts))
+        path = f"{storage.url}/{name}"
+        try:
+            with storage.open(name) as file:
+                text = file.read().decode()
+        except FileNotFoundError:
+            if stretch.stop_step > stretch.first_step:
+                faults.append(f"{path} is not there: nothing says what steps {stretch.first_step} to {stretch.stop_step - 1} used")
+            continue
+        for row in text.splitlines():
+            try:
+                line = json.loads(row)
+            except ValueError:
+                continue  # cut short by a crash while it was written; if its steps count, they will be found missing
+            first, last = line["steps"]
+            if stretch.first_step <= first and last < stretch.stop_step:
+                kept.append(line)
+            elif first < stretch.stop_step and last >= stretch.first_step:
+                faults.append(
+                    f"{path}: steps {first} to {last} were recorded together, but only {stretch.first_step} to {stretch.stop_step - 1} count"
+                )
+    return kept
+
+
+def _coverage_faults(lines: Sequence[dict[str, Any]], covered: int) -> list[str]:
+    """Positions that no step or more than one step used."""
+    spans = [
+        np.stack([starts := start + stride * np.arange(times), starts + length], axis=1)
+        for line in lines
+        for start, length, stride, times in line["positions"]
+    ]
+    table = np.concatenate(spans) if spans else np.empty((0, 2), np.int64)
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    ends = np.maximum.accumulate(np.concatenate([[0], table[:, 1]]))
+    starts = np.concatenate([table[:, 0], [covered]])
+    faults = [
+        f"positions {ends[k]} to {starts[k] - 1} were used by no recorded step"
+        if starts[k] > ends[k]
+        else f"positions {starts[k]} to {min(ends[k], table[k, 1] if k < len(table) else ends[k]) - 1} were used twice"
+        for k in np.flatnonzero(starts != ends)
+    ]
+    return faults if len(faults) <= _NAMED else [*faults[:_NAMED], f"… and {len(faults) - _NAMED} more such stretches"]
+
+
+@dataclass
+class _Uses:
+    """What the lines of one epoch say."""
+
+    used: Multiset = field(default_factory=Multiset)
+    skipped: list[int] = field(default_factory=list)
+    differs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _audit_epoch(epoch: int, lines: Sequence[dict[str, Any]], order: Order, covered: int) -> EpochAudit:
+    uses = _Uses()
+    for line in lines:
+        if line["epoch"] == epoch:
+            uses.used += Multiset.from_json(line["used"])
+            uses.skipped += [number for _, number, _ in line.get("skipped", ())]
+            uses.differs += line.get("differs", ())
+    size = order.examples * order.repeats
+    span = range(epoch * size, min((epoch + 1) * size, covered))
+    if len(span) == size:
+        expected, distinct = Multiset.of_all(order.examples, order.repeats), True
+    else:
+        expected, distinct = _of_part(order, span)
+    found = uses.used + Multiset.of(np.array(uses.skipped, np.int64))
+    missing, repeated = _named(uses.differs, order)
+    return EpochAudit(
+        epoch, len(span), uses.used.count, len(uses.skipped), found == expected and distinct, tuple(missing), tuple(repeated)
+    )
+
+
+def _of_part(order: Order, span: range) -> tuple[Multiset, bool]:
+    """The ids that the order puts at a part of an epoch, and whether each is there no more often than `repeats` times."""
+    seen = np.zeros(order.examples, np.uint16)
+    whole = Multiset()
+    for first in range(span.start, span.stop, _CHUNK):
+        ids = order.draws(range(first, min(first + _CHUNK, span.stop))).ids
+        whole += Multiset.of(ids)
+        np.add.at(seen, ids, 1)
+    return whole, bool(seen.max(initial=0) <= order.repeats)
+
+
+def _named(differs: Sequence[dict[str, Any]], order: Order) -> tuple[list[int], list[int]]:
+    """Ids used too seldom and too often, from the steps that were spelled out. One that only moved to another step is neither."""
+    balance: Counter[int] = Counter()
+    for step in differs:
+        balance.update(step["ids"])
+        balance.subtract(map(int, order.draws(range(*step["positions"])).ids))
+    return sorted(n for n, count in balance.items() if count < 0), sorted(n for n, count in balance.items() if count > 0)
+
+
+def _sentence(epoch: EpochAudit) -> str:
+    told = [
+        f"{len(ids)} {what} ({', '.join(map(str, ids[:_NAMED]))}{', …' if len(ids) > _NAMED else ''})"
+        for what, ids in (("used too seldom", epoch.missing), ("used too often", epoch.repeated))
+        if ids
+    ]
+    found = f"epoch {epoch.epoch}: {epoch.used} uses and {epoch.skipped} skipped where {epoch.expected} are due"
+    return f"{found}: {'; '.join(told)}" if told else f"{found}: the ids are not those of the epoch, and no step says which"

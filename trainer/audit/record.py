@@ -1,0 +1,149 @@
+"""`Recorder`: what a run used, written while it trains.
+
+    <attempt>/audit.jsonl          one line per epoch and flush; with several hosts audit-<index>.jsonl, one file each
+
+A line holds the positions of a stretch of steps and the multiset of the ids that came with the images of those steps. A step whose ids
+are not the ones that the order has at its positions is spelled out, so that the audit can name them. The comparison decides only what is
+spelled out: the sums are of what came.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.audit.multiset import Multiset
+from trainer.data.batch import Batch, Skipped
+from trainer.data.order import Order
+from trainer.storage import storage_at
+
+__all__ = ["Recorder", "file_of"]
+
+
+def file_of(shard: tuple[int, int] = (0, 1)) -> str:
+    """The name of a host's record in an attempt's folder."""
+    index, count = shard
+    return "audit.jsonl" if count == 1 else f"audit-{index}.jsonl"
+
+
+@dataclass
+class _Stretch:
+    """Consecutive steps of one epoch."""
+
+    epoch: int
+    first_step: int
+    last_step: int
+    used: Multiset = field(default_factory=Multiset)
+    runs: list[list[int]] = field(default_factory=list)
+    skipped: list[list[Any]] = field(default_factory=list)
+    differs: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, step: int, span: range) -> None:
+        """Positions of one more step. A run is [start, length, stride, times]: hosts see slices at equal distances."""
+        self.last_step = step
+        if self.runs:
+            start, length, stride, times = last = self.runs[-1]
+            if len(span) == length and (times == 1 or span.start == start + stride * times) and span.start > start:
+                last[2:] = [span.start - start if times == 1 else stride, times + 1]
+                return
+        self.runs.append([span.start, len(span), 0, 1])
+
+    def to_json(self) -> dict[str, Any]:
+        line = {
+            "epoch": self.epoch,
+            "steps": [self.first_step, self.last_step],
+            "positions": self.runs,
+            "used": self.used.to_json(),
+        }
+        return line | {name: value for name, value in (("skipped", self.skipped), ("differs", self.differs)) if value}
+
+
+class Recorder:
+    """Takes what entered each step and writes it down at each `flush`.
+
+    Call `flush` before a checkpoint of the same step is committed: on resume only the steps up to the checkpoint count, and a line lies
+    wholly before or wholly after it.
+
+    Args:
+        directory: the attempt's own folder or fsspec URL.
+        order: the order of the run.
+        shard: (index, count) of this host, as the loader's.
+        first_step: where the attempt starts; what an earlier life in the same folder recorded from there on is taken away.
+    """
+
+    def __init__(self, directory: str | Path, order: Order, *, shard: tuple[int, int] = (0, 1), first_step: int = 0) -> None:
+        self._storage, self._name, self._order = storage_at(directory), file_of(shard), order
+        self._epoch_positions = order.examples * order.repeats
+        self._open: dict[int, _Stretch] = {}
+        self._forget_from(first_step)
+
+    def record_batch(self, batch: Batch) -> None:
+        """One step, from the batch that it was given: used is what has weight in it."""
+        named = {position for position, _, _ in batch.skipped}
+        heavy = batch.weights[: len(batch.ids)] > 0
+        kept = [bool(weight) or position in named for weight, position in zip(heavy, batch.positions, strict=False)]
+        kept += [True] * (len(batch.ids) - len(kept))
+        self.record(batch.step, batch.positions, batch.ids[np.array(kept, bool)], batch.skipped)
+
+    def record(self, step: int, positions: range, ids: np.ndarray, skipped: Iterable[Skipped] = ()) -> None:
+        """One step: its global positions, the ids that came with its images, and those among them that were left out."""
+        skipped = tuple(skipped)
+        first, last = positions.start // self._epoch_positions, max(positions.stop - 1, positions.start) // self._epoch_positions
+        planned = self._order.draws(positions).ids
+        as_planned = np.array_equal(planned, ids)
+        for epoch in range(first, last + 1) if len(positions) or len(ids) else ():
+            begin = max(positions.start, epoch * self._epoch_positions)
+            span = range(begin, min(positions.stop, (epoch + 1) * self._epoch_positions))
+            place = begin - positions.start
+            # Ids that are more or fewer than the positions are counted to the last epoch of the step: nothing says where they belong.
+            of_epoch = np.asarray(ids)[place:] if epoch == last else np.asarray(ids)[place : place + len(span)]
+            left_out = [entry for entry in skipped if entry[0] in span]
+            stretch = self._open.setdefault(epoch, _Stretch(epoch, step, step))
+            stretch.add(step, span)
+            stretch.used += Multiset.of(_without(of_epoch, [number for _, number, _ in left_out]))
+            stretch.skipped += [list(entry) for entry in left_out]
+            if not as_planned:
+                stretch.differs.append(
+                    {"step": step, "positions": [span.start, span.stop], "ids": [int(number) for number in of_epoch]}
+                )
+
+    def flush(self) -> None:
+        """Write what was recorded since the last flush, so that it survives a power cut."""
+        if not self._open:
+            return
+        lines = [json.dumps(self._open[epoch].to_json(), separators=(",", ":")) for epoch in sorted(self._open)]
+        self._storage.append(self._name, "".join(f"{line}\n" for line in lines).encode())
+        self._open = {}
+
+    def _forget_from(self, step: int) -> None:
+        with suppress(FileNotFoundError), self._storage.open(self._name) as file:
+            lines = file.read().splitlines(keepends=True)
+            kept = [line for line in lines if _last_step(line) < step]
+            if kept != lines:
+                self._storage.publish(self._name, b"".join(kept))
+
+
+def _last_step(line: bytes) -> float:
+    """Of a line of the record; one that was cut off in writing is past all of them."""
+    try:
+        return json.loads(line)["steps"][1]
+    except ValueError:
+        return math.inf
+
+
+def _without(ids: np.ndarray, left_out: list[int]) -> np.ndarray:
+    """Each of `left_out` taken away once."""
+    if not left_out:
+        return ids
+    kept = list(map(int, ids))
+    for number in left_out:
+        if number in kept:
+            kept.remove(number)
+    return np.array(kept, np.int64)

@@ -1,0 +1,94 @@
+"""The newest checkpoint that is what it says, wherever in a run's line of attempts it lies.
+
+An attempt says in its own folder (`attempt.json`) what it is and which checkpoint it starts from. So when all of its own are damaged,
+the search goes on in the attempt before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.checkpoint.files import Damaged, committed, read_arrays, read_manifest
+from trainer.storage import Storage, storage_at
+
+__all__ = ["Restored", "describe_attempt", "restore"]
+
+_ATTEMPT = "attempt.json"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A verified checkpoint in host memory: arrays by name, and the counters saved with it.
+
+    place: the folder or URL of the attempt it was found in.
+    """
+
+    step: int
+    arrays: Mapping[str, np.ndarray]
+    counters: Mapping[str, Any]
+    place: str
+
+
+def restore(place: str | Path, *, at_most: int | None = None) -> tuple[Restored | None, list[str]]:
+    """The newest sound checkpoint of the attempt at `place` (none past step `at_most`), or of those before it.
+
+    Returns it, None when there is none, and what is wrong with newer ones that were passed over.
+    """
+    faults: list[str] = []
+    seen: set[str] = set()
+    while True:
+        storage = storage_at(place)
+        seen.add(storage.url)
+        for step in reversed(committed(storage)):
+            if at_most is not None and step > at_most:
+                continue
+            try:
+                manifest = read_manifest(storage, step)
+                arrays = read_arrays(storage, step, manifest)
+            except Damaged as damage:
+                faults.append(f"{storage.url}: {damage}")
+                continue
+            return Restored(step, arrays, manifest["counters"], storage.url), faults
+        origin = _origin(storage)
+        if origin is None or storage_at(origin[0]).url in seen:
+            return None, faults
+        place, at_most = origin[0], _least(at_most, origin[1])
+
+
+def describe_attempt(storage: Storage, resume_from: Mapping[str, Any] | None, content: Mapping[str, Any]) -> None:
+    """Write down what this attempt is and where it starts from. A folder that is gone on with in place keeps its first origin.
+
+    Raises `OSError` when nothing can be written there.
+    """
+    origin = None
+    if resume_from is not None:
+        before = storage_at(resume_from["directory"]).url
+        origin = _stated_origin(storage) if before == storage.url else {"directory": before, "step": resume_from.get("step")}
+    storage.publish(_ATTEMPT, json.dumps({**content, "resumed_from": origin}, indent=1).encode())
+
+
+def _stated_origin(storage: Storage) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError, KeyError), storage.open(_ATTEMPT) as file:
+        return json.loads(file.read())["resumed_from"]
+    return None
+
+
+def _origin(storage: Storage) -> tuple[str, int | None] | None:
+    """Where an attempt started from. Attempts of a run lie side by side, so a home that was moved as a whole is found as well."""
+    origin = _stated_origin(storage)
+    if origin is None:
+        return None
+    directory = origin["directory"]
+    beside = f"{storage.url.rpartition('/')[0]}/{directory.rpartition('/')[2]}"
+    return (directory if committed(storage_at(directory)) else beside), origin["step"]
+
+
+def _least(first: int | None, second: int | None) -> int | None:
+    return min((bound for bound in (first, second) if bound is not None), default=None)

@@ -1,0 +1,141 @@
+"""Where an attempt's seconds go, and how fast it trains."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+
+from scaling.accelerators import Accelerator, accelerator
+from trainer.result import Seconds
+
+__all__ = ["Clock", "Pace", "peak_bytes", "peak_flops"]
+
+_KINDS = {
+    "TPU v2": "TPU-v2",
+    "TPU v3": "TPU-v3",
+    "TPU v4": "TPU-v4",
+    "TPU v5 lite": "TPU-v5e",
+    "TPU v5e": "TPU-v5e",
+    "TPU v5": "TPU-v5p",
+    "TPU v5p": "TPU-v5p",
+    "TPU v6 lite": "TPU-v6e",
+    "TPU v6e": "TPU-v6e",
+}
+"""JAX's device kinds as `scaling.accelerators` calls them. GPUs are found by the name inside theirs: `NVIDIA H100 80GB HBM3`."""
+
+_ONE_CORE_DEVICES = ("TPU-v2", "TPU-v3")
+"""Where JAX shows each core of a chip as a device."""
+
+
+class Clock:
+    """Seconds of training, evaluation and checkpoints. What is neither of the last two is training, waiting for data included."""
+
+    def __init__(self) -> None:
+        self.evaluation = self.checkpoint = 0.0
+        self._train = 0.0
+        self._since: float | None = None
+
+    @property
+    def train(self) -> float:
+        """Until now."""
+        return self._train + (time.perf_counter() - self._since if self._since is not None else 0.0)
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """What is done in this block is training, but for what is set aside."""
+        self._since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._train, self._since = self.train, None
+
+    @contextmanager
+    def aside(self, what: Literal["evaluation", "checkpoint"]) -> Iterator[None]:
+        """What is done in this block is not training. Devices must have done what they were given before it."""
+        started, was_training = time.perf_counter(), self._since is not None
+        self._train, self._since = self.train, None
+        try:
+            yield
+        finally:
+            now = time.perf_counter()
+            setattr(self, what, getattr(self, what) + now - started)
+            self._since = now if was_training else None
+
+    def forget_after(self, train_seconds: float) -> None:
+        """Training after this moment was lost and counts as start-up of what follows."""
+        self._train, self._since = train_seconds, None
+
+    def seconds(self, *, since: float) -> Seconds:
+        """Where the time since `since` (of `time.perf_counter`) went. What is none of the others is start-up."""
+        rest = time.perf_counter() - since - self.train - self.evaluation - self.checkpoint
+        return Seconds(max(0.0, rest), self.train, self.evaluation, self.checkpoint)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a stretch of steps went.
+
+    examples_per_second, step_seconds: over the train clock, so without evaluations and checkpoints.
+    mfu: model FLOPs utilisation: 6 × MACs × examples/s over the devices' peak (dense bf16); None where the peak is not known.
+    input_stall: share of the time in which the loop waited for examples, 0 … 1.
+    memory_bytes: the most that was held so far: of device memory where the device counts it, else of the process.
+    """
+
+    examples_per_second: float
+    step_seconds: float
+    mfu: float | None
+    input_stall: float
+    memory_bytes: int | None
+
+    @classmethod
+    def of(
+        cls, *, steps: int, examples: int, seconds: float, stalled_seconds: float, flops_per_example: float, peak: float | None
+    ) -> Pace:
+        """Of `steps` steps with `examples` examples in `seconds`. `peak`: FLOP/s of all devices together."""
+        seconds = max(seconds, 1e-9)
+        return cls(
+            examples_per_second=examples / seconds,
+            step_seconds=seconds / max(1, steps),
+            mfu=flops_per_example * examples / seconds / peak if peak else None,
+            input_stall=min(1.0, stalled_seconds / seconds),
+            memory_bytes=peak_bytes(),
+        )
+
+
+def peak_flops(devices: Sequence[jax.Device]) -> float | None:
+    """FLOP/s that these devices could do together at most (dense bf16); None for a kind that `scaling.accelerators` does not list.
+
+    CPU devices of one process are one CPU, however many of them are simulated; it has NPROC cores.
+    """
+    kind = _accelerator(devices[0])
+    if kind is None:
+        return None
+    if kind.name == "cpu":
+        processes = {device.process_index for device in devices}
+        return len(processes) * int(os.environ.get("NPROC") or os.cpu_count() or 1) * kind.peak_flops_per_core
+    cores = 1 if kind.name in _ONE_CORE_DEVICES else kind.cores_per_chip
+    return len(devices) * cores * kind.peak_flops_per_core
+
+
+def _accelerator(device: jax.Device) -> Accelerator | None:
+    if device.platform == "cpu":
+        return accelerator("cpu")
+    name = _KINDS.get(device.device_kind) or next((gpu for gpu in ("A100", "H100", "H200") if gpu in device.device_kind), None)
+    return accelerator(name) if name else None
+
+
+def peak_bytes() -> int | None:
+    """Most memory held so far on the first local device; on CPU, by the process."""
+    statistics = jax.local_devices()[0].memory_stats()
+    if statistics and "peak_bytes_in_use" in statistics:
+        return int(statistics["peak_bytes_in_use"])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

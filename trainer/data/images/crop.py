@@ -1,0 +1,64 @@
+"""Which part of an image is used: chosen at random for training, in the centre for evaluation."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Box", "center_crop", "random_resized_crop", "whole"]
+
+_ASPECT = (3 / 4, 4 / 3)
+_TRIES = 10
+_PADDING_PX = 32
+
+
+class Box(NamedTuple):
+    """A part of an image in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def whole(height: int, width: int) -> Box:
+    """All of it."""
+    return Box(0, 0, height, width)
+
+
+def random_resized_crop(height: int, width: int, min_area: float, rng: np.random.Generator) -> Box:
+    """A box of a random share of the area, uniform in `min_area` … 1, and a random aspect ratio, log-uniform in 3/4 … 4/3.
+
+    Ten boxes are drawn; if none fits, it is the largest centred one whose aspect ratio is within the bounds. Szegedy et al. 2014
+    (arXiv 1409.4842); the rules are those of torchvision's `RandomResizedCrop`.
+    """
+    shares = rng.uniform(min_area, 1.0, _TRIES)
+    aspects = np.exp(rng.uniform(math.log(_ASPECT[0]), math.log(_ASPECT[1]), _TRIES))
+    offsets = rng.random(2)
+    areas = shares * (height * width)
+    widths, heights = np.rint(np.sqrt(areas * aspects)).astype(int), np.rint(np.sqrt(areas / aspects)).astype(int)
+    fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
+    if fits.any():
+        first = int(fits.argmax())
+        box_height, box_width = int(heights[first]), int(widths[first])
+        top, left = offsets * (height - box_height + 1, width - box_width + 1)
+        return Box(int(top), int(left), box_height, box_width)
+    aspect = width / height
+    box_width = width if aspect <= _ASPECT[1] else round(height * _ASPECT[1])
+    box_height = height if aspect >= _ASPECT[0] else round(width / _ASPECT[0])
+    return Box((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
+
+
+def center_crop(height: int, width: int, target: tuple[int, int]) -> Box:
+    """The centred box for evaluation at `target` (height, width): resizing it equals resizing the shorter side and cutting out the centre.
+
+    The shorter side becomes the target's plus 32 px (256 for 224, 288 for 256), as in the released NFNet evaluation. An image that is
+    already of the target's size is used whole.
+    """
+    if (height, width) == target:
+        return whole(height, width)
+    scale = min(height / (target[0] + _PADDING_PX), width / (target[1] + _PADDING_PX))
+    box_height, box_width = max(1, round(target[0] * scale)), max(1, round(target[1] * scale))
+    return Box((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)

@@ -1,0 +1,64 @@
+"""All that happens to one example between the data set and the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer.data.dataset import BadExample
+from trainer.data.images.crop import center_crop, random_resized_crop, whole
+from trainer.data.images.decode import picture
+from trainer.data.images.randaugment import randaugment
+from trainer.data.images.randomness import generator
+from trainer.data.images.resample import resample
+
+if TYPE_CHECKING:
+    from trainer.config import AugmentConfig
+
+__all__ = ["Preparation"]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How examples become pixels of `shape`. A pure function of (seed, epoch, id, copy) and the example.
+
+    shape: (height, width, channels) of the result.
+    num_classes: labels are 0 … num_classes − 1.
+    augment: what is done to a training image; None prepares for evaluation.
+    """
+
+    shape: tuple[int, int, int]
+    num_classes: int
+    seed: int = 0
+    augment: AugmentConfig | None = None
+
+    def leaves_alone(self, shape: tuple[int, int, int]) -> bool:
+        """Whether pixels of this shape go into the batch as they are."""
+        augment = self.augment
+        changes = augment is not None and (augment.crop or augment.flip or augment.randaugment_layers > 0)
+        return shape == self.shape and not changes
+
+    def __call__(self, example: Mapping[str, Any], epoch: int, copy: int) -> tuple[np.ndarray, int]:
+        """Pixels of `shape`, uint8 or float32 as the example's, and the label. Raises `BadExample`."""
+        label = int(example["label"])
+        if not 0 <= label < self.num_classes:
+            raise BadExample(f"label {label} is not one of 0 … {self.num_classes - 1}")
+        image = picture(example["image"], self.shape[2])
+        target = self.shape[:2]
+        if self.augment is None:
+            box = center_crop(image.height, image.width, target)
+            return resample(image, box, target), label
+        rng = generator(self.seed, epoch, int(example["id"]), copy=copy)
+        if self.augment.crop:
+            box = random_resized_crop(image.height, image.width, self.augment.crop_min_area, rng)
+        else:
+            box = whole(image.height, image.width)
+        pixels = resample(image, box, target)
+        if self.augment.flip and rng.random() < 0.5:
+            pixels = pixels[:, ::-1]
+        if self.augment.randaugment_layers:
+            pixels = randaugment(pixels, self.augment.randaugment_layers, self.augment.randaugment_magnitude, rng)
+        return pixels, label

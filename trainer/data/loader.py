@@ -1,0 +1,244 @@
+"""Batches in the order of a run, read ahead by worker processes or made on demand.
+
+Whatever the number of workers, hosts, devices or restarts, step s holds the same examples, augmented the same way: what a row contains
+is a function of (seed, position), and each host reads its own slice of each global batch.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
+
+from scaling.errors import DataError, UsageError
+from trainer.data.assembly import Assembly
+from trainer.data.batch import Batch
+from trainer.data.dataset import ArrayExamples, BadExample, Examples
+from trainer.data.images.mix import Mixing
+from trainer.data.images.preparation import Preparation
+from trainer.data.normalization import IMAGENET, Normalization
+from trainer.data.order import Draws, InOrder
+from trainer.data.rows import Rows, read_into
+
+if TYPE_CHECKING:
+    from trainer.config import TrainConfig
+    from trainer.data.dataset import DataCard
+    from trainer.execution import Execution
+
+__all__ = ["Loader", "Positions", "open_evaluation", "open_loader"]
+
+
+class Positions(Protocol):
+    """An order: `Order` for training, `InOrder` for evaluation."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def repeats(self) -> int: ...
+    def positions(self, step: int) -> range: ...
+    def draws(self, span: range) -> Draws: ...
+
+
+class Loader:
+    """Iterate over it for batches; leave its `with` block, or `close` it, and its workers are gone.
+
+    stalled_seconds: time that the caller has spent waiting for batches.
+    """
+
+    def __init__(self, batches: Iterator[Batch], close: Callable[[], None] = lambda: None) -> None:
+        self._batches = batches
+        self._close = weakref.finalize(self, close)  # also when it is dropped, and when the interpreter ends
+        self.stalled_seconds = 0.0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        started = time.perf_counter()
+        try:
+            return next(self._batches)
+        finally:
+            self.stalled_seconds += time.perf_counter() - started
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading ahead. Safe to call twice."""
+        self._close()
+
+
+def open_loader(
+    examples: Examples,
+    order: Positions,
+    *,
+    config: TrainConfig,
+    execution: Execution,
+    first_step: int = 0,
+    shard: tuple[int, int] = (0, 1),
+) -> Loader:
+    """Training batches from step `first_step` to the last of `order`.
+
+    Args:
+        examples: the training split.
+        order: which example is where; `Order.of(config)`.
+        config: what is done to an image (`augment`, `seed`) and what it must be (the data set's card).
+        execution: `workers` and `on_bad_example`.
+        shard: (index, count) of this host among those that read slices of each global batch.
+
+    Raises:
+        UsageError: the batch does not split over the hosts, or the order is not the config's.
+        DataError: while iterating, an example that cannot be used, unless `on_bad_example` is `skip`.
+    """
+    if order.repeats != config.augment.repeats:
+        raise UsageError(
+            f"the order has {order.repeats} copies of an example, the config {config.augment.repeats}", hint="use Order.of(config)"
+        )
+    card = config.data.card
+    preparation = Preparation(card.image_shape, card.num_classes, config.seed, config.augment)
+    augment, mixing = config.augment, None
+    if augment.mixes:
+        mixing = Mixing(augment.mixup, augment.cutmix, augment.repeats, config.seed, config.batch_size)
+    return _open(examples, order, preparation, execution, first_step, shard, mixing=mixing)
+
+
+def open_evaluation(
+    examples: Examples, *, card: DataCard, batch_size: int, execution: Execution, shard: tuple[int, int] = (0, 1)
+) -> Loader:
+    """Every example of a held-out split once, in order, unaugmented: shorter side resized, centre cut out, at the card's `eval_shape`.
+
+    Raises as `open_loader`. A skipped example has weight 0, so a mean over weights is one over the examples that could be read.
+    """
+    preparation = Preparation(card.eval_shape, card.num_classes)
+    return _open(examples, InOrder(len(examples), batch_size), preparation, execution, 0, shard)
+
+
+def _open(
+    examples: Examples,
+    order: Positions,
+    preparation: Preparation,
+    execution: Execution,
+    first_step: int,
+    shard: tuple[int, int],
+    mixing: Mixing | None = None,
+) -> Loader:
+    index, count = shard
+    # Rows that belong together stay together on one host; with one host only the copies of an example have to fit into the batch.
+    unit = count * order.repeats * (2 if mixing and count > 1 else 1)
+    if order.batch_size % unit:
+        raise UsageError(
+            f"a batch of {order.batch_size} does not split over {count} hosts with {order.repeats} copies of an example"
+            + (" in pairs" if mixing else ""),
+            hint=f"make batch_size a multiple of {unit}",
+        )
+    kind, normalization = _pixel_type(examples), _normalization(examples, preparation.shape[2])
+    _check_randaugment(preparation, kind, normalization)
+    slices = _Slices(order, index, order.batch_size // count)
+    steps = range(first_step, order.steps)
+    assembly = Assembly(normalization, mixing, index * slices.size)
+    if isinstance(examples, ArrayExamples) and preparation.leaves_alone(examples.image_shape):
+        return Loader(_gathered(examples, slices, assembly, steps))
+
+    def finish(rows: Rows) -> Batch:
+        if rows.skipped and execution.on_bad_example == "fail":
+            raise _bad_example(min(rows.skipped), examples, preparation)
+        return assembly.batch(rows)
+
+    if execution.workers == 0:
+        return Loader(_read_here(examples, preparation, slices, kind, steps, finish))
+
+    from trainer.data.readers import ReaderPool
+
+    pool = ReaderPool(
+        examples,
+        preparation,
+        workers=execution.workers,
+        size=slices.size,
+        kind=kind,
+        steps=steps,
+        draws=slices.draws,
+        finish=finish,
+    )
+    return Loader(pool.batches(), pool.close)
+
+
+class _Slices:
+    """This host's part of each step: `size` rows from row `index · size` on."""
+
+    def __init__(self, order: Positions, index: int, size: int) -> None:
+        self.order, self.size, self._first = order, size, index * size
+
+    def draws(self, step: int) -> Draws:
+        whole = self.order.positions(step)
+        start = min(whole.start + self._first, whole.stop)
+        return self.order.draws(range(start, min(start + self.size, whole.stop)))
+
+
+def _gathered(examples: ArrayExamples, slices: _Slices, assembly: Assembly, steps: range) -> Iterator[Batch]:
+    """From arrays in memory that need no preparation: one indexing operation a batch, quicker than any other process could send it."""
+    for step in steps:
+        draws = slices.draws(step)
+        images, labels = examples.gather(draws.ids)
+        missing = slices.size - len(labels)
+        if missing:
+            images = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
+            labels = np.concatenate([labels, np.zeros(missing, labels.dtype)])
+        yield assembly.of_images(step, draws, images, labels, draws.ids)
+
+
+def _read_here(
+    examples: Examples, preparation: Preparation, slices: _Slices, kind: str, steps: range, finish: Callable[[Rows], Batch]
+) -> Iterator[Batch]:
+    """In this process, when a batch is asked for."""
+    pixels = np.empty((slices.size, *preparation.shape), kind)
+    for step in steps:
+        rows = Rows.empty(step, slices.draws(step), pixels)
+        for row in range(len(rows.draws.ids)):
+            read_into(rows, row, examples, preparation)
+        yield finish(rows)
+
+
+def _bad_example(skipped: tuple[int, int, str], examples: Examples, preparation: Preparation) -> DataError:
+    """What a run dies of whose policy is `fail`."""
+    _, number, reason = skipped
+    split = "validation" if preparation.augment is None else "train"
+    name = getattr(examples, "name", None)
+    called = f" ({name(number)})" if name else ""
+    return DataError(
+        f"{split} example {number}{called}: {reason}",
+        hint="mend or remove it and submit again, or set `execution: {on_bad_example: skip}`: skipped examples are named in the audit",
+    )
+
+
+def _check_randaugment(preparation: Preparation, kind: str, normalization: Normalization) -> None:
+    if preparation.augment is None or not preparation.augment.randaugment_layers:
+        return
+    if kind != "u1" or normalization.full_scale != 255:
+        found = "float32" if kind != "u1" else f"0 … {normalization.full_scale:g}"
+        raise UsageError(
+            f"RandAugment is for pixels 0 … 255, this data set has {found}", hint="leave out augment.randaugment_layers"
+        )
+
+
+def _pixel_type(examples: Examples) -> str:
+    """Of what the data set gives: its first readable example says."""
+    for index in range(min(len(examples), 16)):
+        with suppress(BadExample, OSError):
+            image = examples[index]["image"]
+            return "f4" if isinstance(image, np.ndarray) and image.dtype == np.float32 else "u1"
+    return "u1"
+
+
+def _normalization(examples: Examples, channels: int) -> Normalization:
+    stated = getattr(examples, "normalization", None)
+    return stated or (IMAGENET if channels == 3 else Normalization(0.5, 0.5))

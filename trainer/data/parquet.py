@@ -1,0 +1,155 @@
+"""Parquet files as the Hugging Face Hub holds image data sets: a column of image bytes and a column of labels.
+
+Rows are reached through their row group: the group is the smallest part that Parquet reads, so one example costs the reading of all its
+group's images. The last groups read are kept, up to 256 MB a process; a data set that fits is read once. For a larger one, files of small
+row groups (`row_group_size=8` when they are written) or another format are quicker.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaling.errors import DataError, UsageError
+from trainer.data import fingerprint, shapes
+from trainer.data.dataset import BadExample, DataCard, Dataset
+from trainer.data.split_files import OPTIONS as SPLIT_OPTIONS
+from trainer.data.split_files import split_files
+
+__all__ = ["DEFAULTS", "OPTIONS", "ParquetRows", "card", "load"]
+
+OPTIONS = (
+    shapes.OPTIONS
+    | SPLIT_OPTIONS
+    | {"image_column": "column of images, default image or img", "label_column": "column of labels, default label or labels"}
+)
+DEFAULTS = {"channels": 3}
+
+_KEPT_BYTES = 256 * 2**20
+_IMAGE = ("image", "img", "jpg", "png")
+_LABEL = ("label", "labels", "fine_label", "class", "cls")
+
+
+class ParquetRows:
+    """One split: rows of several files, one after the other. Files are opened by the process that reads."""
+
+    def __init__(self, files: Sequence[Path], options: Mapping[str, Any]) -> None:
+        self._files = [str(path) for path in files]
+        self._open: dict[int, Any] = {}
+        self._groups: OrderedDict[int, Any] = OrderedDict()
+        self._image = _column(self._file(0), options, "image_column", _IMAGE)
+        self._label = _column(self._file(0), options, "label_column", _LABEL)
+        self._places = [(number, group) for number in range(len(files)) for group in range(self._file(number).num_row_groups)]
+        rows = [self._file(number).metadata.row_group(group).num_rows for number, group in self._places]
+        self._starts = np.cumsum([0, *rows])
+        self.labels = self._read_labels()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": {}, "_groups": OrderedDict()}
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"image": self.read(index), "label": int(self.labels[index]), "id": index}
+
+    def read(self, index: int) -> bytes:
+        """The image's bytes. Raises `BadExample` when there are none."""
+        place = int(np.searchsorted(self._starts, index, side="right")) - 1
+        value = self._group(place)[index - int(self._starts[place])].as_py()
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(content, bytes):
+            raise BadExample("the row has no image bytes")
+        return content
+
+    def name(self, index: int) -> str:
+        """File and row."""
+        place = int(np.searchsorted(self._starts, index, side="right")) - 1
+        number, _ = self._places[place]
+        first = next(start for (other, _), start in zip(self._places, self._starts, strict=False) if other == number)
+        return f"{Path(self._files[number]).name}, row {index - first}"
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """As the Hub's libraries write them into the schema; None where they did not."""
+        try:
+            about = json.loads(self._file(0).schema_arrow.metadata[b"huggingface"])
+            return about["info"]["features"][self._label]["names"]
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _read_labels(self) -> np.ndarray:
+        """[rows] int32; a row without a label has −1, which no class count allows."""
+        columns = [self._file(number).read([self._label]).column(0) for number in range(len(self._files))]
+        return np.concatenate([column.fill_null(-1).to_numpy().astype(np.int32) for column in columns])
+
+    def _group(self, place: int) -> Any:
+        if place in self._groups:
+            self._groups.move_to_end(place)
+            return self._groups[place]
+        number, group = self._places[place]
+        column = self._file(number).read_row_group(group, columns=[self._image]).column(0)
+        self._groups[place] = column
+        while len(self._groups) > 1 and sum(kept.nbytes for kept in self._groups.values()) > _KEPT_BYTES:
+            self._groups.popitem(last=False)
+        return column
+
+    def _file(self, number: int) -> Any:
+        if number not in self._open:
+            import pyarrow
+            import pyarrow.parquet
+
+            try:
+                self._open[number] = pyarrow.parquet.ParquetFile(self._files[number], memory_map=True)
+            except (pyarrow.ArrowInvalid, OSError) as error:
+                raise DataError(f"{self._files[number]} is not a Parquet file: {error}", hint="fetch it again") from None
+        return self._open[number]
+
+
+def card(options: Mapping[str, Any]) -> DataCard:
+    """Describe it: reads footers, labels and the groups of 64 images. Raises `DataNotFound`, `DataError`, `UsageError`."""
+    return load(options).card
+
+
+def load(options: Mapping[str, Any]) -> Dataset:
+    """Both splits; images are read when they are asked for. Raises as `card`."""
+    image_shape, evaluation_shape = shapes.shapes(options)
+    folder, files = split_files(options, "*.parquet")
+    splits = {split: ParquetRows(paths, options) for split, paths in files.items()}
+    names = splits["train"].class_names
+    found = (
+        len(names)
+        if names
+        else shapes.classes_by_labels({split: (rows.labels, rows.name) for split, rows in splits.items()}, options)
+    )
+    parts: dict[str, object] = {}
+    for split, rows in splits.items():
+        if not len(rows):
+            raise DataError(f"{folder}: the {split} split is empty", hint="check the patterns train and validation")
+        parts |= {
+            f"{split} rows": len(rows),
+            f"{split} files": fingerprint.digest(*(f"{path.name} {path.stat().st_size}".encode() for path in files[split])),
+            f"{split} labels": fingerprint.digest(rows.labels),
+            f"{split} content of {fingerprint.SAMPLED}": fingerprint.sampled(len(rows), rows.read),
+        }
+    classes = shapes.class_count(options, found, where=str(folder), names=names or ())
+    whole, kept = fingerprint.whole(parts)
+    about = DataCard(
+        folder.name, whole, classes, image_shape, len(splits["train"]), len(splits["validation"]),
+        evaluation_shape=evaluation_shape, parts=kept,
+    )  # fmt: skip
+    return Dataset(about, splits["train"], splits["validation"])
+
+
+def _column(file: Any, options: Mapping[str, Any], option: str, usual: Sequence[str]) -> str:
+    names = file.schema_arrow.names
+    wanted = [options[option]] if option in options else usual
+    for name in wanted:
+        if name in names:
+            return name
+    raise UsageError(f"no column {' or '.join(wanted)} among {', '.join(names)}", hint=f"{option}: the name of the column")

@@ -1,0 +1,140 @@
+"""Where an attempt begins: fresh at step 0, or exactly where an earlier one left off; and whether that is the same run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jaxlib
+from jax.sharding import Mesh
+
+from scaling.errors import DataError, UsageError
+from trainer import checkpoint
+from trainer.checkpoint.snapshot import state_from
+from trainer.config import TrainConfig
+from trainer.distributed import first_says, share_of
+from trainer.program import Program
+from trainer.step import TrainState
+from trainer.storage import Storage
+
+__all__ = ["History", "Start", "devices_of", "start"]
+
+
+@dataclass
+class History:
+    """What a run has to tell so far, over all its attempts; it travels in the checkpoints.
+
+    train_seconds: of the steps up to the checkpoint, each once.
+    checkpoints: how many were begun. progress, evaluations: the events of their kinds, as rows.
+    """
+
+    train_seconds: float = 0.0
+    checkpoints: int = 0
+    progress: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, counters: Mapping[str, Any]) -> History:
+        """As a checkpoint's counters have it."""
+        progress, evaluations = list(counters["progress"]), list(counters["evaluations"])
+        return cls(counters["train_seconds"], counters["checkpoint"], progress, evaluations)
+
+
+@dataclass(frozen=True)
+class Start:
+    """step, state: where the attempt begins; `checkpoint_step` is None when it is fresh.
+
+    identity: whose state it is, for the checkpoints to come.
+    passed_over: newer checkpoints that could not be used, and why.
+    changed: what the last bits may depend on and is other than when the checkpoint was written: name → [then, now].
+    """
+
+    step: int
+    state: TrainState
+    checkpoint_step: int | None
+    history: History
+    identity: Mapping[str, Any]
+    passed_over: list[str]
+    changed: dict[str, list[Any]]
+
+
+def start(config: TrainConfig, program: Program, storage: Storage, resume_from: Mapping[str, Any] | None) -> Start:
+    """Read the checkpoint to start from, if one is named and sound.
+
+    Raises `UsageError` when a fresh start would mix with checkpoints that `storage` holds, `DataError` for those of another run.
+    """
+    state, identity = program.initial_state(config), _identity(config, program)
+    restored, passed_over = _restore(resume_from, program.mesh)
+    if restored is not None:
+        changed = _compare(restored, config, identity)
+        state = program.place(state_from(restored.arrays, state, restored.place))
+        return Start(restored.step, state, restored.step, History.of(restored.counters), identity, passed_over, changed)
+    if resume_from is None and checkpoint.committed(storage):
+        raise UsageError(
+            f"{storage.url} holds checkpoints already", hint="give every attempt a folder of its own, or resume from this one"
+        )
+    return Start(0, state, None, History(), identity, passed_over, {})
+
+
+def devices_of(mesh: Mesh | None) -> list[jax.Device]:
+    """All devices that a mesh spans, those of other processes included."""
+    return list(mesh.devices.flat) if mesh else jax.local_devices()[:1]
+
+
+def _restore(resume_from: Mapping[str, Any] | None, mesh: Mesh | None) -> tuple[checkpoint.Restored | None, list[str]]:
+    """The checkpoint to start from. With several processes, process 0 says which one is sound, and all load that."""
+    if resume_from is None:
+        return None, []
+    index, _ = share_of(mesh)
+    place, at_most = resume_from["directory"], resume_from.get("step")
+    restored, faults = checkpoint.restore(place, at_most=at_most) if index == 0 else (None, [])
+    step = first_says(mesh, restored.step if restored else -1)
+    if index > 0 and step >= 0:
+        restored, faults = checkpoint.restore(place, at_most=step)
+        if restored is None or restored.step != step:
+            raise OSError(f"process {index} cannot read the checkpoint of step {step} that process 0 read: {'; '.join(faults)}")
+    return restored, faults
+
+
+def _identity(config: TrainConfig, program: Program) -> dict[str, Any]:
+    """Whose state a checkpoint is, and what its bits depend on besides."""
+    devices, execution = devices_of(program.mesh), program.execution
+    return {
+        "run": config.run_id(),
+        "config": config.to_dict(),
+        "rng": {"seed": config.seed, "rule": "fold_in(key(seed), step)"},
+        "place": {
+            "device": devices[0].device_kind,
+            "devices": len(devices),
+            "processes": share_of(program.mesh)[1],
+            "threads": int(os.environ.get("NPROC") or os.cpu_count() or 1),
+            "jaxlib": jaxlib.__version__,
+            "micro_batch": program.micro_batch,
+            "scan": execution.scan,
+            "remat": execution.remat,
+            "fsdp": execution.fsdp,
+        },
+    }
+
+
+def _compare(restored: checkpoint.Restored, config: TrainConfig, identity: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What is other than when the checkpoint was written and may change the last bits: name → [then, now].
+
+    Raises `DataError` when it is the checkpoint of another run, or of other data.
+    """
+    then, now = restored.counters["config"], identity["config"]
+    where = f"the checkpoint of step {restored.step} in {restored.place}"
+    if then["data"]["card"]["fingerprint"] != now["data"]["card"]["fingerprint"]:
+        was, is_now = then["data"]["card"]["fingerprint"], now["data"]["card"]["fingerprint"]
+        raise DataError(
+            f"data set {config.data.name} has changed since {where} was written: content {was} then, {is_now} now",
+            hint="bring back the data it was trained on, or train from the start",
+        )
+    if restored.counters["run"] != identity["run"]:
+        fields = ", ".join(f"{name} {then.get(name)!r} → {now[name]!r}" for name in now if then.get(name) != now[name])
+        raise DataError(f"{where} is of another run: {fields}", hint="resume with the config it was saved under")
+    place = restored.counters["place"]
+    return {name: [place.get(name), value] for name, value in identity["place"].items() if place.get(name) != value}
