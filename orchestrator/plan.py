@@ -8,7 +8,17 @@ from typing import Any
 
 from orchestrator.spec import Document, ResourcesField, Spec
 from scaling.accelerators import core_hours
-from trainer import DataConfig, ModelConfig, NumericsConfig, OptimizerConfig, ScheduleConfig, TrainConfig, data, models
+from trainer import (
+    AugmentConfig,
+    DataConfig,
+    ModelConfig,
+    NumericsConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+    data,
+    models,
+)
 
 __all__ = ["Plan", "PlannedRun", "make_plan"]
 
@@ -94,7 +104,8 @@ class Plan:
         dumped = self.resolved
         if dumped["schedule"]["decay_fraction"] is None:  # a field that came later is left out at its neutral value, as in run ids
             del dumped["schedule"]["decay_fraction"]
-        return {field: dumped[field] for field in (*fields, *(["ema"] if dumped["ema"] is not None else []))} | {
+        later = [name for name in ("ema", "augment") if getattr(self.spec, name) != Spec.model_fields[name].default]
+        return {field: dumped[field] for field in (*fields, *later)} | {
             "dataset": self.card.fingerprint,
             "train_examples": self.card.train_examples,
         }
@@ -115,7 +126,7 @@ def make_plan(spec: Spec, document: Document) -> Plan:
 
 def _config(spec: Spec, card: data.DataCard, model: ModelConfig, epochs: float, rate: float, seed: int) -> TrainConfig:
     return TrainConfig(
-        data=DataConfig(spec.dataset.name, card, spec.dataset.options),
+        data=DataConfig(spec.dataset.name, card, data.significant(spec.dataset.name, spec.dataset.options)),
         model=model,
         schedule=ScheduleConfig(
             epochs=float(epochs),
@@ -129,13 +140,14 @@ def _config(spec: Spec, card: data.DataCard, model: ModelConfig, epochs: float, 
         optimizer=OptimizerConfig(**spec.optimizer.model_dump()),
         numerics=NumericsConfig(**spec.numerics.model_dump()),
         label_smoothing=spec.label_smoothing,
+        augment=AugmentConfig(**spec.augment.model_dump()),
         ema=spec.ema,
     )
 
 
 def _planned(config: TrainConfig, resources: ResourcesField) -> PlannedRun:
     card, family = config.data.card, models.family(config.model.family)
-    order = data.Order(card.train_examples, config.schedule.epochs, config.batch_size, config.seed)
+    order = data.Order.of(config)
     macs = family.macs(config.model.name, config.model.options, num_classes=card.num_classes, image_shape=card.image_shape)
     train_flops = 6.0 * macs * order.total
     seconds = train_flops / (resources.core_count * resources.kind.peak_flops_per_core * resources.assumed_mfu)
@@ -144,7 +156,7 @@ def _planned(config: TrainConfig, resources: ResourcesField) -> PlannedRun:
         params=family.params(config.model.name, config.model.options, num_classes=card.num_classes, channels=card.image_shape[2]),
         steps=order.steps,
         examples_seen=order.total,
-        unique_examples=min(order.total, card.train_examples),
+        unique_examples=order.unique_examples,
         train_flops=train_flops,
         estimated_seconds=seconds,
         estimated_core_hours=core_hours(resources.core_count, seconds),

@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from jax.experimental import multihost_utils
 
-from trainer.data.dataset import Examples
+from trainer.data.dataset import Dataset
+from trainer.data.loader import open_evaluation
+from trainer.execution import Execution
 from trainer.program import Program
 
 __all__ = ["Scores", "evaluate"]
@@ -16,33 +19,44 @@ __all__ = ["Scores", "evaluate"]
 
 @dataclass(frozen=True)
 class Scores:
-    """loss: nats, plain cross-entropy. top1, top5: shares of examples, 0 … 1. seconds: what the evaluation took."""
+    """loss: nats, plain cross-entropy. top1, top5: shares of examples, 0 … 1. seconds: what the evaluation took.
+
+    examples: that were scored. skipped: (id, reason) of those that this process could not read, where the run's policy is to go on.
+    """
 
     loss: float
     top1: float
     top5: float
     examples: int
     seconds: float
+    skipped: tuple[tuple[int, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
 
 
-def evaluate(program: Program, params: Any, examples: Examples) -> Scores:
-    """Score every example once; sums are added up in float64 on the host.
+def evaluate(program: Program, params: Any, dataset: Dataset, execution: Execution | None = None) -> Scores:
+    """Score every held-out example once; sums are added up in float64 on the host.
 
     On a mesh over several processes each scores its part of every batch, and all get the sums.
     """
-    started = time.perf_counter()
-    sums = np.zeros(3)
-    index, count = program.placement.shard
-    size = program.eval_batch // count
-    for first in range(index * size, len(examples) + index * size, program.eval_batch):
-        ids = np.arange(first, min(first + size, len(examples)))
-        weights = np.zeros(size, np.float32)
-        weights[: len(ids)] = 1.0
-        images, labels = examples.gather(np.resize(ids, size))
-        sums += np.asarray(program.eval_step(params, *program.place_eval_batch(images, labels, weights)), np.float64)
-    loss, top1, top5 = sums / len(examples)
-    return Scores(float(loss), float(top1), float(top5), len(examples), time.perf_counter() - started)
+    started, execution = time.perf_counter(), execution or Execution()
+    sums, scored, skipped = np.zeros(3), 0, []
+    batches = open_evaluation(
+        dataset.validation,
+        card=dataset.card,
+        batch_size=program.eval_batch,
+        execution=execution,
+        shard=program.placement.shard,
+    )
+    with batches:
+        for batch in batches:
+            arrays = program.place_eval_batch(batch.images, batch.labels, batch.weights)
+            sums += np.asarray(program.eval_step(params, *arrays), np.float64)
+            scored += int(batch.weights.sum())
+            skipped += [(number, reason) for _, number, reason in batch.skipped]
+    if program.placement.shard[1] > 1:
+        scored = int(multihost_utils.process_allgather(np.int64(scored)).sum())
+    loss, top1, top5 = sums / scored
+    return Scores(float(loss), float(top1), float(top5), scored, time.perf_counter() - started, tuple(skipped))

@@ -22,6 +22,7 @@ from trainer.config import TrainConfig
 from trainer.data.loader import Loader
 from trainer.distributed import Accord
 from trainer.evaluate import Scores, evaluate
+from trainer.execution import Execution
 from trainer.optimizers import learning_rate_at
 from trainer.program import Program, StepMetrics
 from trainer.start import Start, devices_of
@@ -45,6 +46,7 @@ class Loop:
     """One attempt's loop. `run` it once, then `finish` it when it got to the end.
 
     Args:
+        execution: who reads the held-out split, and what becomes of an example that cannot be read.
         dataset: its validation split is evaluated.
         batches: this process's share of the batches from `first_step` on. recorder: writes down what was in them.
         start: where the attempt begins, and what came before.
@@ -57,6 +59,7 @@ class Loop:
         *,
         config: TrainConfig,
         program: Program,
+        execution: Execution,
         dataset: data.Dataset,
         order: data.Order,
         batches: Loader,
@@ -75,6 +78,7 @@ class Loop:
         self.clock = clock
         self.saved_train_seconds = clock.train
         self._batches, self._recorder, self._writer, self._accord, self._life = batches, recorder, writer, accord, life
+        self._execution = execution
         self._identity, self._history = start.identity, start.history
         self._train_seconds_before = start.history.train_seconds - clock.train
         self._evaluate_after = set(evaluate_after) - {row["step"] for row in start.history.evaluations}
@@ -197,7 +201,7 @@ class Loop:
     def _evaluate(self) -> Scores:
         jax.block_until_ready(self.state)
         with self.clock.aside("evaluation"):
-            scores = evaluate(self.program, self.state.evaluated, self.dataset.validation)
+            scores = evaluate(self.program, self.state.evaluated, self.dataset, self._execution)
         row = {"step": self.step, "split": "validation", **scores.to_dict()}
         self._history.evaluations.append(row)
         self._emit({"kind": "evaluated", **row})

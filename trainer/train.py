@@ -14,7 +14,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from scaling.errors import DataError, OutOfMemory
+from scaling.errors import OutOfMemory
 from scaling.outcomes import AttemptOutcome
 from trainer import checkpoint, data
 from trainer.audit import Recorder
@@ -80,11 +80,7 @@ def train(
 
     # 1. The data, and the order in which this run sees it.
     dataset = data.load(config.data.name, config.data.options)
-    if dataset.card.fingerprint != config.data.card.fingerprint:
-        raise DataError(
-            f"data set {config.data.name} has content {dataset.card.fingerprint} here, the run is of {config.data.card.fingerprint}",
-            hint="name the folder that holds the data the run was planned with, or submit the file again for the new data",
-        )
+    config.data.card.require(dataset.card)
     order = data.Order.of(config)
 
     while True:
@@ -108,6 +104,7 @@ def train(
         loop = Loop(
             config=config,
             program=program,
+            execution=execution,
             dataset=dataset,
             order=order,
             batches=batches,

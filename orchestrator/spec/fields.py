@@ -14,6 +14,7 @@ from trainer.config import ScheduleConfig
 from trainer.models import family_of
 
 __all__ = [
+    "AugmentField",
     "ConfirmAbove",
     "DatasetField",
     "ExecutionField",
@@ -128,6 +129,19 @@ class ScheduleField(_Field):
         return (self.decay_fraction or ScheduleConfig.decay_fraction) if self.name == "warmup-stable-decay" else 0.0
 
 
+class AugmentField(_Field):
+    """What is done to training images; nothing by default, and never to held-out ones. See `trainer.AugmentConfig`."""
+
+    crop: bool = False
+    crop_min_area: Annotated[float, Field(gt=0, le=1)] = 0.08
+    flip: bool = False
+    randaugment_layers: Annotated[int, Field(ge=0, le=16, strict=True)] = 0
+    randaugment_magnitude: Annotated[float, Field(ge=0, le=30)] = 9.0
+    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    cutmix: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    repeats: Count = 1
+
+
 class OptimizerField(_Field):
     """SGD with Nesterov momentum, adaptive gradient clipping (`clip: null` turns it off) and coupled weight decay."""
 
@@ -223,6 +237,7 @@ class Spec(_Field):
     optimizer: OptimizerField = OptimizerField()
     numerics: NumericsField = NumericsField()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    augment: AugmentField = AugmentField()
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     evaluate_at: list[Annotated[float, Field(gt=0, lt=1)]] = []
     execution: ExecutionField = ExecutionField()

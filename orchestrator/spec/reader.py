@@ -127,9 +127,29 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             ("batch_size",),
             f"a batch of {spec.batch_size} is larger than the training split of {card.name} ({card.train_examples} examples)",
         )
+    yield from _resolution_faults(spec, document, card)
+    if spec.batch_size % spec.augment.repeats:
+        yield document.fault(
+            ("augment", "repeats"), f"a batch of {spec.batch_size} cannot hold each example {spec.augment.repeats} times"
+        )
     for index, epochs in enumerate(spec.epochs):
         if round(epochs * card.train_examples) < 1:
             yield document.fault(("epochs", index), f"{epochs:g} epochs of {card.train_examples} examples is less than one example")
+
+
+def _resolution_faults(spec: Spec, document: Document, card: data.DataCard) -> Iterator[Fault]:
+    """Images of fewer pixels than a network's stride would be padding, mostly, by the time they reach its end."""
+    side = min(card.image_shape[:2] + card.eval_shape[:2])
+    for index, model in enumerate(spec.models):
+        try:
+            stride = models.family(model.family_name).stride(model.name, model.options)
+        except (UsageError, TypeError):
+            continue  # told by `_model_faults`
+        if side < stride:
+            yield document.fault(
+                ("models", index),
+                f"images of {side} px are too small for {model.name}, which shrinks them {stride} times (larger train_px, or stem: small)",
+            )
 
 
 def _fault(document: Document, detail: ErrorDetails) -> Fault:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from scaling.cli import fit, frontier, lr, runs, serve, status, submit
+from scaling.cli import audit, fit, frontier, lr, runs, serve, status, submit
 from scaling.errors import ScalingError
 
 __all__ = ["app", "main"]
@@ -31,6 +31,7 @@ for name, command, examples in (
     ("submit", submit.submit_command, submit.EXAMPLES),
     ("status", status.status_command, status.EXAMPLES),
     ("runs", runs.runs_command, runs.EXAMPLES),
+    ("audit", audit.audit_command, audit.EXAMPLES),
     ("fit", fit.fit_command, fit.EXAMPLES),
     ("frontier", frontier.frontier_command, frontier.EXAMPLES),
     ("lr", lr.lr_command, lr.EXAMPLES),

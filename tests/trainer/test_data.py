@@ -84,26 +84,12 @@ def test_a_declared_data_set_can_be_planned_not_trained():
     assert (card.name, card.train_examples, card.image_shape) == ("JFT-4B", 4_000_000_000, (224, 224, 3))
     with pytest.raises(DataNotFound, match="only declared"):
         data.load("declared", declared)
-    for key, wrong in (("image_shape", 32), ("train_examples", "many"), ("num_classes", 0)):
+    assert data.card("declared", declared | {"evaluation_shape": [256, 256, 3]}).eval_shape == (256, 256, 3)
+    for key, wrong in (("image_shape", 32), ("evaluation_shape", [0, 1, 1]), ("train_examples", "many"), ("num_classes", 0)):
         with pytest.raises(UsageError, match=key):
             data.card("declared", declared | {key: wrong})
     with pytest.raises(UsageError, match="needs num_classes"):
         data.card("declared", {key: value for key, value in declared.items() if key != "num_classes"})
-
-
-def test_a_users_own_data_set(tmp_path, monkeypatch):
-    (tmp_path / "mydata.py").write_text(
-        "import numpy as np\n"
-        "from trainer.data import ArrayExamples, DataCard, Dataset\n"
-        "def squares(options):\n"
-        "    images = np.zeros((options['n'], 4, 4, 1), np.uint8)\n"
-        "    part = ArrayExamples(images, np.zeros(options['n'], int), full_scale=255, mean=0, std=1)\n"
-        "    return Dataset(DataCard('squares', 'f' * 16, 2, (4, 4, 1), options['n'], options['n']), part, part)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    assert data.card("source", {"source": "mydata:squares", "n": 5}).train_examples == 5
-    with pytest.raises(UsageError, match="cannot be imported"):
-        data.card("source", {"source": "mydata:circles"})
 
 
 def test_an_unknown_data_set_names_the_nearest():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -34,11 +35,32 @@ def released_weights(shapes):
     return load_released(params)
 
 
-@pytest.fixture(scope="module")
-def tiny():
+@cache
+def tiny_reference():
+    """Variables of the tiny net by the reference's rule, and the reference's numbers."""
     shapes = json.loads((FOLDER / "tiny_official_shapes.json").read_text())
     variables = released_weights({path: shape for path, shape in shapes.items() if path.startswith("param/")})
     return variables, np.load(FOLDER / "tiny_official.npz")
+
+
+@cache
+def tiny_loss_and_gradients():
+    """Loss with label smoothing 0.1 and its gradients; compiled once for all tests that look at them."""
+    variables, reference = tiny_reference()
+    targets = 0.9 * jax.nn.one_hot(reference["y"], 10) + 0.01
+    module = build(TINY, num_classes=10)
+
+    def loss(variables):
+        logits = module.apply(variables, jnp.asarray(reference["x"]))
+        return -jnp.mean(jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1))
+
+    with jax.default_matmul_precision("highest"):
+        return jax.jit(jax.value_and_grad(loss))(variables)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return tiny_reference()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["variant"] for row in ROWS])
@@ -74,15 +96,7 @@ def test_tiny_logits_and_pool(tiny):
 
 def test_tiny_gradients(tiny):
     variables, reference = tiny
-    targets = 0.9 * jax.nn.one_hot(reference["y"], 10) + 0.01
-    module = build(TINY, num_classes=10)
-
-    def loss(variables):
-        logits = module.apply(variables, jnp.asarray(reference["x"]))
-        return -jnp.mean(jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1))
-
-    with jax.default_matmul_precision("highest"):
-        value, gradients = jax.jit(jax.value_and_grad(loss))(variables)
+    value, gradients = tiny_loss_and_gradients()
     assert float(value) == pytest.approx(float(reference["loss_ls0.1"]), rel=1e-6)
     differences, heads = [], []
     for key in reference:

@@ -1,6 +1,6 @@
 """The optimiser equals the released one over three steps, and each of its rules holds on its own."""
 
-import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -8,25 +8,26 @@ import numpy as np
 import optax
 import pytest
 
-from tests.conftest import REFERENCE
-from tests.trainer.test_nfnet_exact import released_weights
+from tests.trainer.test_nfnet_exact import tiny_loss_and_gradients, tiny_reference
 from trainer.models.nfnet.released import released_path
 from trainer.optimizers import learning_rate_at, sgd_agc
 from trainer.optimizers.sgd_agc import adaptive_gradient_clipping, unit_norm
 
 
 def test_three_steps_of_the_released_optimiser():
-    folder = REFERENCE / "nfnet"
-    shapes = json.loads((folder / "tiny_official_shapes.json").read_text())
-    reference = np.load(folder / "tiny_official.npz")
-    params = released_weights({path: shape for path, shape in shapes.items() if path.startswith("param/")})["params"]
-    start = jax.tree.map(jnp.asarray, params)
-    gradients = _reference_gradients(start, reference)
+    variables, reference = tiny_reference()
+    gradients = tiny_loss_and_gradients()[1]["params"]
     optimizer = sgd_agc(momentum=0.9, nesterov=True, clip=0.01, clip_eps=1e-3, weight_decay=2e-5)
-    state, now = optimizer.init(start), start
+
+    @jax.jit
+    def stepped(now, state, scale):
+        updates, state = optimizer.update(jax.tree.map(lambda g: g * scale, gradients), state, now)
+        return jax.tree.map(lambda weight, update: weight - 0.4 * update, now, updates), state
+
+    now = variables["params"]
+    state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(optimizer.init, now))
     for step in range(3):
-        updates, state = optimizer.update(jax.tree.map(lambda g, s=step: g * (50.0 * (s + 1)), gradients), state, now)
-        now = jax.tree.map(lambda weight, update: weight - 0.4 * update, now, updates)
+        now, state = stepped(now, state, 50.0 * (step + 1))
     names = [key for key in reference if key.endswith("#head") and not key.startswith("grad/")]
     assert names
     for key in names:
@@ -36,22 +37,6 @@ def test_three_steps_of_the_released_optimiser():
             leaf = leaf[part]
         norm = float(reference[key.replace("#head", "#norm")])
         assert np.abs(np.ravel(leaf)[:16] - reference[key]).max() <= 1e-6 * norm + 1e-8, f"{prefix} {path}"
-
-
-def _reference_gradients(params, reference):
-    """Gradients of the reference's loss, recomputed: the file holds only their first entries."""
-    from tests.trainer.test_nfnet_exact import TINY
-    from trainer.models.nfnet import build
-
-    module = build(TINY, num_classes=10)
-    targets = 0.9 * jax.nn.one_hot(reference["y"], 10) + 0.01
-
-    def loss(params):
-        logits = module.apply({"params": params}, jnp.asarray(reference["x"]))
-        return -jnp.mean(jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1))
-
-    with jax.default_matmul_precision("highest"):
-        return jax.jit(jax.grad(loss))(params)
 
 
 def test_a_unit_is_one_output_of_a_kernel_and_a_whole_vector():
@@ -71,6 +56,31 @@ def test_clipping_caps_each_unit_and_spares_the_classifier_kernel():
     assert float(unit_norm(clipped["classifier"]["bias"])) == pytest.approx(0.01 * 1e-3, rel=1e-5)
 
 
+def test_stacked_layers_are_clipped_one_by_one():
+    """Three layers with gradients of very different size. Clipped as if the stack were one kernel, the small ones go wrong."""
+    rng = np.random.default_rng(0)
+    layer = {"conv": {"kernel": (3, 3, 4, 2), "gain": (2,)}, "skip_gain": ()}
+    shaped = lambda scale: jax.tree.map(  # noqa: E731
+        lambda shape: jnp.asarray(scale * rng.standard_normal(shape), jnp.float32), layer, is_leaf=lambda leaf: type(leaf) is tuple
+    )
+    weights, gradients = [shaped(1.0) for _ in range(3)], [shaped(scale) for scale in (1e-3, 0.1, 10.0)]
+    stack = lambda trees: {"stage": jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)}  # noqa: E731
+
+    @partial(jax.jit, static_argnames="stacked")
+    def clip(gradients, weights, stacked=None):
+        return adaptive_gradient_clipping(0.01, 1e-3, stacked=stacked).update(gradients, optax.EmptyState(), weights)[0]
+
+    right = stack([clip(g, w) for g, w in zip(gradients, weights, strict=True)])
+    mapped = clip(stack(gradients), stack(weights), stacked=lambda path: path[0] == "stage")
+    jax.tree.map(np.testing.assert_array_equal, mapped, right)
+    wrong = clip(stack(gradients), stack(weights))
+    for name in (("conv", "kernel"), ("conv", "gain"), ("skip_gain",)):
+        one, other = wrong["stage"], right["stage"]
+        for part in name:
+            one, other = one[part], other[part]
+        assert np.abs(one - other).max() > 0.5 * np.abs(other).max(), name
+
+
 def test_weight_decay_is_coupled_after_clipping_and_spares_gains_and_biases():
     params = {"conv": {"kernel": jnp.full((1, 1, 1, 1), 2.0), "gain": jnp.ones(1), "bias": jnp.ones(1)}, "skip_gain": jnp.ones(())}
     zero = jax.tree.map(jnp.zeros_like, params)
@@ -87,3 +97,16 @@ def test_cosine_goes_from_the_peak_to_zero_after_a_linear_warm_up():
     assert rates[55] == pytest.approx(1.0)
     assert rates[-1] < 0.01
     assert learning_rate_at(99, peak=2.0, steps=100, schedule="constant") == 2.0
+
+
+def test_warmup_stable_decay_holds_the_peak_and_comes_down_by_one_minus_a_square_root():
+    """arXiv 2405.18392, eq. 1: the decay is over the last 20 of 100 steps, warm-up or not."""
+    for warmup in (0, 10):
+        options = {"peak": 2.0, "steps": 100, "warmup_steps": warmup, "schedule": "warmup-stable-decay", "decay_fraction": 0.2}
+        rates = [learning_rate_at(step, **options) for step in range(100)]
+        assert rates[:warmup] == pytest.approx([2.0 * (step + 1) / 10 for step in range(warmup)])
+        assert rates[warmup:81] == pytest.approx([2.0] * (81 - warmup))
+        assert rates[80:] == pytest.approx([2.0 * (1 - ((step - 80) / 20) ** 0.5) for step in range(80, 100)])
+        assert rates[85] == pytest.approx(1.0)  # a quarter of the way down the steps, half of the way down the rate
+    with pytest.raises(ValueError, match="decay_fraction"):
+        learning_rate_at(0, peak=1.0, steps=10, schedule="warmup-stable-decay")

@@ -38,13 +38,14 @@ _CHUNK = 1 << 20
 class Stretch:
     """The steps of an attempt that survive: from `first_step` to before `stop_step`, where its successor took over.
 
-    hosts: processes that each kept a record of their own slices.
+    hosts: processes that each kept a record of their own slices; None takes the records that are there (one that is missing shows as
+        positions that nobody used).
     """
 
     directory: str | Path
     first_step: int
     stop_step: int
-    hosts: int = 1
+    hosts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,10 @@ def check(stretches: Sequence[Stretch], order: Order) -> AuditReport:
 
 def _surviving_lines(stretch: Stretch, faults: list[str]) -> list[dict[str, Any]]:
     """Lines of the steps that count. A line on both sides of a border cannot be split, which is a fault of whoever wrote it."""
-    kept = []
-    for host in range(stretch.hosts):
-        storage, name = storage_at(stretch.directory), file_of((host, stretch.hosts))
+    kept, storage = [], storage_at(stretch.directory)
+    hosts = stretch.hosts or max(1, sum(name.startswith("audit-") for name in storage.names("")))
+    for host in range(hosts):
+        name = file_of((host, hosts))
         path = f"{storage.url}/{name}"
         try:
             with storage.open(name) as file:

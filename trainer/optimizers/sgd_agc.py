@@ -6,6 +6,7 @@ weight norm, add the weight decay to the clipped gradient, then momentum. Equal 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,13 +15,21 @@ import optax
 
 __all__ = ["adaptive_gradient_clipping", "sgd_agc", "unit_norm"]
 
+Stacked = Callable[[tuple[str, ...]], bool]
+
 _NOT_CLIPPED = "classifier"
 """The kernel of the last layer is not clipped; its bias is."""
 _NOT_DECAYED = ("gain", "bias", "skip_gain")
 
 
 def sgd_agc(
-    *, momentum: float = 0.9, nesterov: bool = True, clip: float | None = 0.01, clip_eps: float = 1e-3, weight_decay: float = 0.0
+    *,
+    momentum: float = 0.9,
+    nesterov: bool = True,
+    clip: float | None = 0.01,
+    clip_eps: float = 1e-3,
+    weight_decay: float = 0.0,
+    stacked: Stacked | None = None,
 ) -> optax.GradientTransformation:
     """The update direction, before the learning rate: `params ← params − learning_rate · update`.
 
@@ -30,33 +39,45 @@ def sgd_agc(
         clip: λ of adaptive gradient clipping; None turns it off.
         clip_eps: smallest weight norm that counts, so that zero-initialised weights can move.
         weight_decay: coupled: `weight_decay · w` is added to the gradient; not on gains, biases, skip gains.
+        stacked: says of a parameter's path whether it holds several layers; see `adaptive_gradient_clipping`.
 
     The learning rate is left to the caller, so that one compiled step serves every learning rate and schedule.
     """
     parts = []
     if clip is not None:
-        parts.append(adaptive_gradient_clipping(clip, clip_eps))
+        parts.append(adaptive_gradient_clipping(clip, clip_eps, stacked=stacked))
     parts.append(optax.masked(optax.add_decayed_weights(weight_decay), _decayed))
     parts.append(optax.trace(decay=momentum, nesterov=nesterov))
     return optax.chain(*parts)
 
 
-def adaptive_gradient_clipping(clip: float, eps: float) -> optax.GradientTransformation:
-    """`g_i ← g_i · min(1, clip · max(‖w_i‖, eps) / ‖g_i‖)` for each unit i of each parameter but the classifier's kernel."""
+def adaptive_gradient_clipping(clip: float, eps: float, *, stacked: Stacked | None = None) -> optax.GradientTransformation:
+    """`g_i ← g_i · min(1, clip · max(‖w_i‖, eps) / ‖g_i‖)` for each unit i of each parameter but the classifier's kernel.
+
+    Args:
+        stacked: says of a path, e.g. `("stage2", "conv1", "kernel")`, whether the parameter's first axis counts layers, as `lax.scan`
+            over layers wants them. Such a parameter is clipped layer by layer. Nothing in its shape tells: a stack of kernels looks
+            like a convolution in three dimensions, a stack of skip gains like one vector, and each would be clipped as one.
+            None: no parameter is stacked, which is how this project's networks keep theirs.
+    """
 
     def init(params: Any) -> optax.EmptyState:
         del params
         return optax.EmptyState()
 
+    def clipped(gradient: jax.Array, weight: jax.Array) -> jax.Array:
+        limit = clip * jnp.maximum(unit_norm(weight), eps)
+        norm = unit_norm(gradient)
+        return jnp.where(norm > limit, gradient * (limit / jnp.maximum(norm, 1e-6)), gradient)
+
     def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
-        def clipped(path: tuple[Any, ...], gradient: jax.Array, weight: jax.Array) -> jax.Array:
+        def of_parameter(path: tuple[Any, ...], gradient: jax.Array, weight: jax.Array) -> jax.Array:
             if _name(path, -2) == _NOT_CLIPPED and _name(path, -1) == "kernel":
                 return gradient
-            limit = clip * jnp.maximum(unit_norm(weight), eps)
-            norm = unit_norm(gradient)
-            return jnp.where(norm > limit, gradient * (limit / jnp.maximum(norm, 1e-6)), gradient)
+            layers = stacked is not None and stacked(tuple(str(part.key) for part in path))
+            return (jax.vmap(clipped) if layers else clipped)(gradient, weight)
 
-        return jax.tree_util.tree_map_with_path(clipped, updates, params), state
+        return jax.tree_util.tree_map_with_path(of_parameter, updates, params), state
 
     return optax.GradientTransformation(init, update)
 

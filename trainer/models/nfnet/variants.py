@@ -9,6 +9,7 @@ SE) at widths that train in seconds on one CPU core, with a stem that does not s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,6 +63,11 @@ class Variant:
     def head_width(self) -> int:
         """Channels of the last convolution, before pooling."""
         return 2 * self.width[-1]
+
+    @property
+    def stride(self) -> int:
+        """How many times an image is shrunk, a side, on the way to the last feature map."""
+        return math.prod((*(stride for _, stride in STEMS[self.stem].convolutions), *self.strides))
 
     def groups_and_bottleneck(self, stage: int) -> tuple[int, int]:
         """Number of groups and channels of the 3×3 convolutions of a stage."""

@@ -1,0 +1,50 @@
+"""Which steps of which attempts a run consists of: those that survive, once every fall-back to an earlier checkpoint is taken into account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session, selectinload
+
+from orchestrator.store import queries
+from orchestrator.store.models import Run
+
+__all__ = ["Lineage", "Share", "lineage_of"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What an attempt gave to its run: the steps from `first_step` to before `stop_step`, recorded in `directory`."""
+
+    attempt: int
+    directory: str
+    first_step: int
+    stop_step: int
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A run by its id and config, and its shares from step 0 to its newest checkpoint, in order."""
+
+    run_id: str
+    config: dict[str, Any]
+    status: str
+    shares: tuple[Share, ...]
+
+
+def lineage_of(session: Session, prefix: str) -> Lineage:
+    """Of the run whose id begins with `prefix`. Raises `UnknownName`, `UsageError` as `queries.run_detail`."""
+    run_id = queries.run_detail(session, prefix)["id"]
+    run = session.get(Run, run_id, options=[selectinload(Run.attempts)])
+    assert run is not None
+    attempts = {attempt.number: attempt for attempt in run.attempts}
+    shares: list[Share] = []
+    number, stop = run.resume_attempt, run.resume_step
+    while number is not None and stop > 0:
+        attempt = attempts[number]
+        if attempt.first_step < stop:  # else it was resumed below where it began, so nothing of it is left
+            shares.append(Share(number, attempt.directory, attempt.first_step, stop))
+            stop = attempt.first_step
+        number = attempt.resumed_from
+    return Lineage(run.id, run.config, str(run.status), tuple(reversed(shares)))

@@ -1,0 +1,83 @@
+"""`scaling audit`: proof that a run used each example exactly once an epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scaling.cli.options import AsJson, Db
+
+if TYPE_CHECKING:
+    from orchestrator.lineage import Lineage
+    from trainer.audit import AuditReport
+
+__all__ = ["EXAMPLES", "audit_command"]
+
+EXAMPLES = """
+scaling audit 3fa9                              # exits 1 when an example was used twice, or not at all
+
+scaling audit 3fa9 --json
+"""
+
+
+def audit_command(
+    run: Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")],
+    db: Db = "scaling.db",
+    as_json: AsJson = False,
+) -> None:
+    """Prove that a run used each example exactly once an epoch over all its attempts, or say which it did not."""
+    from orchestrator.lineage import lineage_of
+    from orchestrator.store import open_readonly
+    from trainer import TrainConfig
+    from trainer.audit import Stretch, check
+    from trainer.data import Order
+
+    store = open_readonly(db)
+    with store.read() as session:
+        lineage = lineage_of(session, run)
+    stretches = [Stretch(share.directory, share.first_step, share.stop_step) for share in lineage.shares]
+    report = check(stretches, Order.of(TrainConfig.from_dict(lineage.config)))
+    if as_json:
+        from scaling.cli.output import print_json
+
+        print_json(_payload(lineage, report))
+    else:
+        _show(lineage, report)
+    if not report.clean:
+        raise typer.Exit(1)
+
+
+def _payload(lineage: Lineage, report: AuditReport) -> dict[str, Any]:
+    """`{"schema_version", "run", "attempts": [{"attempt", "first_step", "stop_step"}], "audit": AuditReport.to_dict()}`."""
+    from scaling.columns import SCHEMA_VERSION
+
+    attempts = [{"attempt": s.attempt, "first_step": s.first_step, "stop_step": s.stop_step} for s in lineage.shares]
+    return {"schema_version": SCHEMA_VERSION, "run": lineage.run_id, "attempts": attempts, "audit": report.to_dict()}
+
+
+def _show(lineage: Lineage, report: AuditReport) -> None:
+    from scaling.cli.output import console
+
+    out = console()
+    out.print(
+        f"run {lineage.run_id} ({lineage.status}): {report.covered:,} of {report.total:,} uses of an example", highlight=False
+    )
+    for share in lineage.shares:
+        out.print(f"  attempt {share.attempt}: steps {share.first_step} to {share.stop_step - 1}", highlight=False)
+    for epoch in report.epochs:
+        skipped = f", {epoch.skipped:,} skipped" if epoch.skipped else ""
+        verdict = "each as often as it should" if epoch.exact else "not as they should"
+        out.print(f"  epoch {epoch.epoch}: {epoch.used:,} of {epoch.expected:,} uses{skipped}, {verdict}", highlight=False)
+    for epoch_number, number, reason in report.skipped:
+        out.print(f"  skipped in epoch {epoch_number}: example {number}: {reason}", highlight=False)
+    for fault in report.faults:
+        out.print(f"  fault: {fault}", highlight=False)
+    if not report.covered:
+        out.print("nothing to audit: no checkpoint of this run has been committed yet")
+    elif report.clean:
+        named = ", but for the skipped ones" if report.skipped else ""
+        so_far = "" if report.complete else " so far"
+        out.print(f"clean: every example exactly once an epoch{so_far}{named}")
+    else:
+        out.print("not clean: the faults above say which examples")

@@ -1,0 +1,76 @@
+"""`scaling audit` over the attempts of a run in a real store: clean, or exit code 1 and the ids."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.store import Store, ledger
+from orchestrator.store.grid import accept
+from scaling.cli.app import app
+from tests.trainer.test_audit import attempt, double, planted, world
+
+RUN = "ab" * 8
+
+
+def audit(store, *arguments):
+    return CliRunner().invoke(app, ["audit", RUN[:4], "--db", store.name, *arguments])
+
+
+@pytest.fixture
+def store(tmp_path):
+    _, config, order = world()
+    row = {
+        "id": RUN, "family": "nfnet", "model": "nano-F0", "dataset": "numbers", "epochs": 2.3, "learning_rate": 1.0, "batch_size": 8,
+        "seed": 4, "config": config.to_dict(), "shape": "s", "resources": {}, "params": 10, "steps": order.steps,
+        "examples_seen": order.total, "unique_examples": 50, "train_flops": 1e9,
+    }  # fmt: skip
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        with store.write() as session:
+            accept(session, name="study", file="f", text="", resolved={}, shared={}, runs=[row], revise=False)
+        yield store
+
+
+def train_attempt(store, home, *, ends_at, saves, loader=None):
+    """An attempt as the scheduler and the trainer see it: granted, recorded, checkpointed, lost or finished."""
+    examples, config, order = world()
+    with store.write() as session:
+        allocation = ledger.open_allocation(session, scheduler="me", shape="s", accelerator="cpu", cores=1)
+        grant = ledger.begin_attempt(session, RUN, allocation_id=allocation, home=str(home))
+    kind = {"loader": loader} if loader else {}
+    attempt(home / grant.folder, examples, config, order, first=grant.resume_step, stop=ends_at, saves=saves, **kind)
+    with store.write() as session:
+        ledger.record(session, grant.token, checkpoint_step=max(saves))
+    if ends_at is not None:
+        from scaling.outcomes import AttemptOutcome
+
+        with store.write() as session:
+            charge = ledger.Charge(1.0, 0.0, 0.0, 0.0, 0.0)
+            ledger.end_attempt(session, grant.token, outcome=AttemptOutcome.PREEMPTED, reason="", charge=charge, last_step=ends_at)
+
+
+def test_a_run_of_several_attempts_is_proven(store, tmp_path):
+    assert "nothing to audit" in audit(store).stdout
+    train_attempt(store, tmp_path, ends_at=6, saves=(2, 5))
+    so_far = audit(store)
+    assert so_far.exit_code == 0
+    assert "clean: every example exactly once an epoch so far" in so_far.stdout
+    train_attempt(store, tmp_path, ends_at=None, saves=(9, 15))
+    shown = audit(store)
+    assert shown.exit_code == 0
+    assert "attempt 1: steps 0 to 4" in shown.stdout
+    assert "attempt 2: steps 5 to 14" in shown.stdout
+    assert "epoch 1: 50 of 50 uses, each as often as it should" in shown.stdout
+    assert "clean: every example exactly once an epoch\n" in shown.stdout
+    answer = json.loads(audit(store, "--json").stdout)
+    assert answer["audit"]["complete"]
+    assert answer["attempts"] == [{"attempt": 1, "first_step": 0, "stop_step": 5}, {"attempt": 2, "first_step": 5, "stop_step": 15}]
+
+
+def test_one_that_used_an_example_twice_is_not(store, tmp_path):
+    train_attempt(store, tmp_path, ends_at=None, saves=(15,), loader=planted(double))
+    shown = audit(store)
+    _, _, order = world()
+    assert shown.exit_code == 1
+    assert f"1 used too seldom ({order.ids(3)[5]}); 1 used too often ({order.ids(3)[4]})" in shown.stdout
+    assert "not clean" in shown.stdout

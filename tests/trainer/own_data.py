@@ -1,0 +1,27 @@
+"""Data sets of someone's own, as reader processes import them: nothing slow here."""
+
+import os
+import time
+
+import numpy as np
+
+SIZE = 64
+
+
+class Flat:
+    """Example k is a grey image of value k; `trouble` is what example 40 does."""
+
+    def __init__(self, trouble=None):
+        self.trouble = trouble
+
+    def __len__(self):
+        return SIZE
+
+    def __getitem__(self, index):
+        if index == 40 and self.trouble == "raise":
+            raise ZeroDivisionError("a defect of the data set")
+        if index == 40 and self.trouble == "die":
+            os._exit(7)
+        if self.trouble == "slow":
+            time.sleep(0.002)
+        return {"image": np.full((20, 20, 3), index, np.uint8), "label": index % 3, "id": index}
