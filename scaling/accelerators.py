@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from scaling.errors import UnknownName
 
-__all__ = ["ACCELERATORS", "Accelerator", "CONVERSIONS", "HourConversion", "SIMULATED", "accelerator", "core_hours"]
+__all__ = ["ACCELERATORS", "CONVERSIONS", "SIMULATED", "Accelerator", "HourConversion", "accelerator", "core_hours"]
 
 
 @dataclass(frozen=True)

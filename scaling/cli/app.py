@@ -12,7 +12,25 @@ from typing import Annotated
 
 import typer
 
-from scaling.cli import audit, compare, export, fit, frontier, gc, logs, lr, plan, predict, report, runs, serve, status, steering, submit, transfer
+from scaling.cli import (
+    audit,
+    compare,
+    export,
+    fit,
+    frontier,
+    gc,
+    logs,
+    lr,
+    plan,
+    predict,
+    report,
+    runs,
+    serve,
+    status,
+    steering,
+    submit,
+    transfer,
+)
 from scaling.errors import ScalingError
 
 __all__ = ["app", "main"]
