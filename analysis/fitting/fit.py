@@ -47,7 +47,7 @@ def fit(
     Args:
         runs: one row a run, columns as in `scaling.columns`; see `analysis.frontier` for the optional ones.
         metric: any positive column that is better when lower.
-        x: a positive column for each input of the law, in the order of its formula. None: `core_hours` for compute, `params`,
+        x: a positive column for each input of the law, in the order of its formula, or one text with commas between them. None: `core_hours` for compute, `params`,
             `examples_seen` and `unique_examples` for N, D and U. `core_hours` is refused for runs from several kinds of accelerator.
         law: one of `analysis.law_names()`.
         objective: `log`: squares of log residuals, i.e. of relative errors; `huber-log`: the same, robust to outliers; `relative`:
@@ -117,7 +117,7 @@ def _axes(law: Law, x: str | Sequence[str] | None) -> tuple[str, ...]:
     """The column of each input of the law."""
     if x is None:
         return tuple(AXIS_COLUMNS[letter] for letter in law.axes)
-    axes = (x,) if isinstance(x, str) else tuple(x)
+    axes = tuple(name.strip() for name in x.split(",")) if isinstance(x, str) else tuple(x)
     if len(axes) == len(law.axes):
         return axes
     inputs = ", ".join(f"{letter} {AXIS_NAMES[letter]}" for letter in law.axes)

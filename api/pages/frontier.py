@@ -73,7 +73,7 @@ def frontier_page(question: Annotated[ViewQuestion, Query()], database: TheDatab
             "experiment": [row["name"] for row in experiments],
             "metric": _with(METRICS, question.metric),
             "x": _with(COMPUTE, question.x),
-            "law": (*law_names(), "none"),
+            "law": (*law_names(inputs=1), "none"),
         },
         answer=answer,
         counts=counts,

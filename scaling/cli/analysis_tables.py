@@ -34,7 +34,7 @@ def print_fit(console: Console, fit: Fit) -> None:
         table.add_row(Text(name, "bold"), significant(value), significant(low), significant(high), Text(meanings[name], "dim"))
     table.columns[-1].justify = "left"
     console.print(table)
-    _print_status(console, fit.status, fit.status.advice)
+    _print_status(console, fit.status, fit.advice)
     _line(
         console,
         f"R² {fit.r_squared:.4f} (log–log), residuals {as_factor(fit.residual_std)} (one sd); "

@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from analysis import fit, fits_payload, frontier, frontier_payload, law_names, learning_rate_payload, learning_rate_trend
+from analysis import fit, fits_payload, frontier, frontier_payload, learning_rate_payload, learning_rate_trend
+from analysis.fitting.fit_all import DEFAULT_LAWS
 from orchestrator.store import Store, queries
 from orchestrator.store.models import Run
 from orchestrator.store.payloads import experiments_payload, runs_payload
@@ -44,7 +45,7 @@ def test_frontier_csv_is_that_of_the_analysis(client, runs):
 
 
 def test_fits_are_the_payload_of_the_analysis(client, runs):
-    expected = [fit(runs, law=law, on=on, bootstrap=100) for on in ("frontier", "all") for law in law_names()]
+    expected = [fit(runs, law=law, on=on, bootstrap=100) for on in ("frontier", "all") for law in DEFAULT_LAWS]
     assert strict(client.get("/api/v1/fits", params={"bootstrap": 100})) == fits_payload(expected)
 
 
