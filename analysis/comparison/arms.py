@@ -63,12 +63,14 @@ def split_arms(
 
 
 def _label(value: Any) -> str:
-    """Values as they are typed: 64 for 64.0."""
+    """Values as they are typed: 64 for 64.0; nothing for what is missing."""
+    if pd.isna(value):
+        return ""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _two_names(labels: pd.Series, by: str, names: tuple[str | None, str | None]) -> tuple[str, str]:
-    known = sorted(labels[labels != "nan"].unique())
+    known = sorted(labels[labels != ""].unique())
     for name in names:
         if name is not None and name not in known:
             raise UnknownName(by, name, known)

@@ -23,25 +23,31 @@ _MOST_CELLS = 200  # refitted without; of more, no one carries a forecast
 
 
 def influential_runs(fit: Fit) -> list[Diagnostic]:
-    """Cells without which the forecast leaves its own interval."""
+    """Cells without which the forecast leaves the interval that equal scatter would give it."""
     law, estimate = fit.single_laws[0]
     if fit.cells > _MOST_CELLS or fit.cells <= len(law.coefficients) + 1:
         return []
     inputs = fit.runs[list(fit.axes)].to_numpy(float).T[list(fit.rows_of_heaviest)]
     at = AHEAD * inputs.max(axis=1, keepdims=True)
     names, cell = np.unique(fit.runs["cell"].to_numpy(), return_inverse=True)
-    without = 1.0 - np.eye(len(names))[:, cell]
+    kept = np.vstack([np.ones(len(cell)), 1.0 - np.eye(len(names))[:, cell]])  # all, then without each
     points = fit_point(
         law,
         inputs,
         fit.runs[fit.metric].to_numpy(float),
         objective=objective_named(fit.objective, fit.envelope),
-        weights=without * fit.weights,
+        weights=kept * fit.weights,
         start=estimate.theta,
     )
-    moved = law.log_curve(at, points.theta)[:, 0] - estimate.log_mean(at)[0]
-    low, high = estimate.log_band(at)
-    half = np.where(moved < 0, estimate.log_mean(at) - low, high - estimate.log_mean(at))
+    moved = law.log_curve(at, points.theta)[1:, 0] - estimate.log_mean(at)[0]
+    # Judged by what equal, independent scatter would do to the forecast: the fit's own interval is made of these very moves (jackknife).
+    # A cell far off adds to the scatter that it is judged by, so that of the others is taken.
+    jacobian = estimate.log_mean_jacobian(at)[0]
+    scatter = np.sqrt(points.loss / np.maximum(kept.sum(1) - len(law.coefficients), 1.0))
+    error = np.sqrt(jacobian @ estimate.tangent.plain_covariance() @ jacobian)
+    half = (
+        fit.precision.t(fit.cells - len(law.coefficients)) * error * np.minimum(1.0, scatter[1:] / max(float(scatter[0]), 1e-300))
+    )
     far = np.flatnonzero((np.abs(moved) > half) & (np.abs(moved) > 1e-6))
     if not len(far):
         return []
@@ -52,7 +58,7 @@ def influential_runs(fit: Fit) -> list[Diagnostic]:
         Diagnostic(
             DiagnosticCode.INFLUENTIAL_RUN,
             f"without the cell of {listed(ids)} the {law.name} law's forecast at {AHEAD:g} times the largest run is {factor} times what it is, "
-            f"outside its {fit.level_words} interval",
+            f"outside the {fit.level_words} interval of equal scatter",
             ids,
         )
     ]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["best_model_at_edge", "learning_rate_at_edge"]
 
 _LEAST_RATES = 2
+_LEAST_SIZES = 3  # with two, the best is always at an edge
 
 
 def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
@@ -47,26 +48,26 @@ def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
 
 
 def best_model_at_edge(fit: Fit) -> list[Diagnostic]:
-    """A frontier most of whose cells, of those that had a rival size at their compute, are of the smallest or largest model."""
-    params = AXIS_COLUMNS["N"]
-    if fit.on != "frontier" or fit.table is None or params not in fit.table or fit.axes[0] not in fit.table:
+    """A frontier most of whose cells are of the smallest or the largest of the sizes that were trained up to and beyond their compute."""
+    params, x = AXIS_COLUMNS["N"], fit.axes[0]
+    if fit.on != "frontier" or fit.table is None or params not in fit.table or x not in fit.table:
         return []
-    tried = fit.table[[params, fit.axes[0]]].apply(pd.to_numeric, errors="coerce").dropna()
-    ranges = tried.groupby(params)[fit.axes[0]].agg(["min", "max"])
-    if len(ranges) < 2:
-        return []
+    tried = fit.table[[params, x]].apply(pd.to_numeric, errors="coerce").dropna()
+    ranges = tried.groupby(params)[x].agg(["min", "max"])
     cells = fit.runs.drop_duplicates("cell")
-    x, size = cells[fit.axes[0]].to_numpy(float), cells[params].to_numpy(float)
-    reached = (ranges["min"].to_numpy() <= x[:, None]) & (x[:, None] <= ranges["max"].to_numpy())
-    rivals = (reached & (ranges.index.to_numpy(float) != size[:, None])).any(1)
-    at_edge = rivals & ((size == ranges.index.min()) | (size == ranges.index.max()))
-    if not rivals.any() or at_edge.sum() <= 0.5 * rivals.sum():
+    at, size = cells[x].to_numpy(float), cells[params].to_numpy(float)
+    reached = (ranges["min"].to_numpy() <= at[:, None]) & (at[:, None] <= ranges["max"].to_numpy())
+    sizes = np.where(reached, ranges.index.to_numpy(float), np.nan)
+    compared = reached.sum(1) >= _LEAST_SIZES
+    at_edge = compared & ((size <= np.nanmin(sizes, axis=1)) | (size >= np.nanmax(sizes, axis=1)))
+    if at_edge.sum() <= 0.5 * compared.sum():
         return []
-    ids = tuple(cells["id"].astype(str).to_numpy()[np.flatnonzero(at_edge)])
+    ids = tuple(cells["id"].astype(str).to_numpy()[at_edge])
     return [
         Diagnostic(
             DiagnosticCode.OPTIMUM_NOT_INTERIOR,
-            f"{int(at_edge.sum())} of {int(rivals.sum())} frontier cells with a rival size are of the smallest or largest model ({listed(ids)})",
+            f"{int(at_edge.sum())} of {int(compared.sum())} frontier cells where three sizes or more can be compared are of the smallest or largest of them "
+            f"({listed(ids)})",
             ids,
         )
     ]

@@ -22,12 +22,12 @@ def optimum_figure(optimum: Optimum, *, x_scale: Scale = "log", height: int = 62
     figure = go.Figure()
     x_values: list[float] = []
     sizes: list[float] = []
-    epochs: list[float] = [1.0]
+    epochs: list[float] = [1.0] if optimum.data_name == "epochs" else []
     for path in optimum.paths:
         if not path.answers:
             continue
         colour, dash = APPROACHES[path.approach]
-        for side, quantity, values in (("y", "size", sizes), ("y2", "epochs", epochs)):
+        for side, quantity, values in (("y", "size", sizes), ("y2", optimum.data_name, epochs)):
             table = path.table
             add_band(
                 figure,
@@ -45,9 +45,9 @@ def optimum_figure(optimum: Optimum, *, x_scale: Scale = "log", height: int = 62
     if len(optimum.runnable):
         _add_runnable(figure, optimum)
         sizes += optimum.runnable["size"].tolist()
-        epochs += optimum.runnable["epochs"].tolist()
+        epochs += optimum.runnable[optimum.data_name].tolist()
     _add_crossing(figure, optimum)
-    if len(x_values):
+    if len(x_values) and optimum.data_name == "epochs":
         figure.add_shape(
             type="line",
             x0=min(x_values),
@@ -65,7 +65,7 @@ def optimum_figure(optimum: Optimum, *, x_scale: Scale = "log", height: int = 62
             height=height,
             xaxis={**axis(x_values, x_scale, axis_label(optimum.x), pad=0.04), "anchor": "y2"},
             yaxis={**axis(sizes, "log", f"Best {size_label[:1].lower()}{size_label[1:]}", pad=0.12), "domain": [0.54, 1.0]},
-            yaxis2={**axis(epochs, "log", "Best epochs", pad=0.12), "domain": [0.0, 0.46]},
+            yaxis2={**axis(epochs, "log", f"Best {optimum.data_name.replace('_', ' ')}", pad=0.12), "domain": [0.0, 0.46]},
             legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
         )
     )
@@ -81,12 +81,12 @@ def _texts(path: Path, optimum: Optimum, quantity: str) -> list[str]:
 
 
 def _add_runnable(figure: go.Figure, optimum: Optimum) -> None:
-    table = optimum.runnable
+    table, data = optimum.runnable, optimum.data_name.replace("_", " ")
     texts = [
-        f"<b>{row['model']} · {row['epochs']:g} epochs</b><br>nearest that can be run at {significant(row[optimum.x])} {optimum.x}"
+        f"<b>{row['model']} · {row[optimum.data_name]:.4g} {data}</b><br>nearest that can be run at {significant(row[optimum.x])} {optimum.x}"
         for row in table.to_dict("records")
     ]
-    for side, quantity in (("y", "size"), ("y2", "epochs")):
+    for side, quantity in (("y", "size"), ("y2", optimum.data_name)):
         figure.add_scatter(
             x=table[optimum.x],
             y=table[quantity],

@@ -20,6 +20,7 @@ def slices_figure(slices: Slices, *, height: int = 460) -> go.Figure:
     """At most seven of the slices, evenly spread: markers are sizes at that compute, a star the vertex where the best size lies inside."""
     figure = go.Figure()
     table, x = slices.table, slices.x
+    data = "epochs" if "epochs" in table else "examples_seen"
     budgets = np.unique(table[x])
     shown = (
         budgets[np.unique(np.linspace(0, len(budgets) - 1, min(len(_SHADES), len(budgets))).astype(int))]
@@ -39,7 +40,7 @@ def slices_figure(slices: Slices, *, height: int = 460) -> go.Figure:
             line={"color": colour, "width": 1.4, "shape": "spline", "smoothing": 0.6},
             marker={"size": 8, "color": colour},
             hovertext=[
-                f"<b>{row['model']} · {row['epochs']:.3g} epochs</b><br>{name}<br>{slices.metric} {significant(row[slices.metric])}"
+                f"<b>{row['model']} · {row[data]:.3g} {data.replace('_', ' ')}</b><br>{name}<br>{slices.metric} {significant(row[slices.metric])}"
                 for row in own.to_dict("records")
             ],
             hoverinfo="text",

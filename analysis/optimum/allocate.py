@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cells import CELL
-from analysis.optimum.cells import grid_cells
+from analysis.optimum.cells import grid_cells, with_data
 from analysis.optimum.envelope import envelope
 from analysis.optimum.isocompute import isocompute
 from analysis.optimum.noise import cell_noise
@@ -32,6 +32,7 @@ def compute_optimal(
     x: str = "core_hours",
     family: str | None = None,
     law: str | None = None,
+    objective: str = "log",
     models: Mapping[str, float] | None = None,
     epochs: Sequence[float] | None = None,
     clusters: Sequence[str] = CELL,
@@ -45,9 +46,10 @@ def compute_optimal(
     that was tried, it may be beyond.
 
     Args:
-        runs: one row a run, with `epochs`, and `params` or `model`; `examples_seen` and `unique_examples` where known.
+        runs: one row a run, with `epochs` (else `examples_seen`), and `params` or `model`; `examples_seen` and `unique_examples` where known.
         family: whose runs, where the table has several.
         law: the surface, `chinchilla` or `data-constrained`; None: whichever leaves less.
+        objective: by which it is fitted, see `analysis.fit`; `huber-log` bounds the pull of outliers.
         models, epochs: what can be run, name → size; those of the table when left out.
         bootstrap: draws behind the intervals.
 
@@ -65,11 +67,13 @@ def compute_optimal(
     found = frontier(runs, metric=metric, x=x, clusters=clusters)
     cells = grid_cells(found)
     _require(len(cells.sizes), len(cells.x))
-    noise = cell_noise(found.points, found.runs, metric, x)
+    noise = cell_noise(with_data(found)[0], found.runs, metric, x, cells.data_name)
     surface: Surface | None = None
     by_surface: Path
     try:
-        surface = fit_surface(found.runs, cells, metric=metric, law=law, bootstrap=bootstrap, level=level, seed=seed)
+        surface = fit_surface(
+            found.runs, cells, metric=metric, law=law, objective=objective, bootstrap=bootstrap, level=level, seed=seed
+        )
         by_surface = surface_path(surface, x=x, level=level)
     except TooFewPoints as error:
         by_surface = refused("surface", OptimumStatus.TOO_FEW_POINTS, str(error))
@@ -79,6 +83,7 @@ def compute_optimal(
         metric=metric,
         x=x,
         size_name=cells.size_name,
+        data_name=cells.data_name,
         level=level,
         paths=(by_surface, by_envelope, by_slices),
         runnable=pd.DataFrame(),
@@ -90,8 +95,10 @@ def compute_optimal(
     best = answer.recommended
     if best is None:
         return answer
-    exist = models or dict(zip(cells.model, np.exp(cells.size).tolist(), strict=True))
-    budgets = epochs or sorted(set(np.exp(cells.epochs).round(9)))
+    names = np.where(cells.model == "", [f"{size:.3g}" for size in np.exp(cells.size)], cells.model)
+    exist = models or dict(zip(names.tolist(), np.exp(cells.size).tolist(), strict=True))
+    tried = sorted(set(np.exp(cells.epochs).round(9))) if cells.data_name == "epochs" else []
+    budgets = tried if epochs is None else epochs
     table = runnable_cells(best, cells, surface if best is by_surface else None, x=x, models=exist, epochs=budgets)
     return Optimum(**{**answer.__dict__, "runnable": table})
 

@@ -10,6 +10,8 @@ from analysis.pareto import Frontier, pareto_mask
 
 __all__ = ["frontier_band"]
 
+_NUMBERS, _LEAST_DRAWS = 4_000_000, 50  # of draws times cells: with 1e5 cells few draws are enough to see a band that narrow
+
 
 def frontier_band(found: Frontier, *, draws: int = 400, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
     """The points of a frontier with `best`, `best_low`, `best_high` and `frontier_share`.
@@ -22,6 +24,7 @@ def frontier_band(found: Frontier, *, draws: int = 400, level: float = 0.95, see
     points = found.points.reset_index(drop=True)
     x, loss = points[found.x].to_numpy(float), np.log(points[found.metric].to_numpy(float))
     family = points["family"].astype(str) if "family" in points else pd.Series("", index=points.index)
+    draws = min(draws, max(_LEAST_DRAWS, _NUMBERS // len(loss)))
     moved = np.tile(loss, (draws, 1))
     known = True
     for number, name in enumerate(sorted(family.unique())):

@@ -35,7 +35,7 @@ def envelope(cells: GridCells, noise: CellNoise, *, x: str, draws: int, level: f
             x: np.exp(cells.x[optimal]),
             "model": cells.model[optimal],
             "size": np.exp(cells.size[optimal]),
-            "epochs": np.exp(cells.epochs[optimal]),
+            cells.data_name: np.exp(cells.epochs[optimal]),
             "interior": inside[optimal],
         }
     )
@@ -64,6 +64,7 @@ def envelope(cells: GridCells, noise: CellNoise, *, x: str, draws: int, level: f
     return path_along(
         "envelope",
         x=x,
+        data=cells.data_name,
         log_x=budgets,
         size=(size_value, size_draws),
         epochs=(epochs_value, epochs_draws),

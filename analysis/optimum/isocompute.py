@@ -2,7 +2,7 @@
 
 Approach 2 of Hoffmann et al. 2022 (arXiv 2203.15556, sec. 3.2), at budgets that nobody has to have trained at: each model's loss is
 interpolated between its epoch budgets (Porian et al. 2024, arXiv 2406.19146, do the same). Parabolas are biased when the slice is wide
-and lopsided (arXiv 2603.22339), so that at most five sizes about the best one are used; the approach is for comparison.
+and lopsided (arXiv 2603.22339), so that only sizes about the best one are used; the approach is for comparison.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ __all__ = ["isocompute", "slices_at_equal_compute"]
 
 _SLICES = 12
 _LEAST_SIZES = 3
-_EACH_SIDE = 2  # sizes of a parabola on either side of the best one
+_EACH_SIDE = 2  # sizes of a parabola on either side of the best one, at most where they are far apart
+_REACH = np.log(5.0)  # and all within this factor of it, where they lie densely
 _SAME_BUDGET = 0.02  # of log compute: nearer cells of a model are one
 
 
@@ -32,7 +33,7 @@ def isocompute(cells: GridCells, noise: CellNoise, *, x: str, draws: int, level:
     if not len(slices):
         reason = f"at no compute were {_LEAST_SIZES} sizes trained with budgets on both sides of it"
         return refused("isocompute", OptimumStatus.TOO_FEW_POINTS, reason)
-    windows = [_window(row) for row in losses[0]]
+    windows = [_window(row, cells.sizes) for row in losses[0]]
     points = pd.DataFrame(
         {
             x: np.exp(slices),
@@ -68,6 +69,7 @@ def isocompute(cells: GridCells, noise: CellNoise, *, x: str, draws: int, level:
     return path_along(
         "isocompute",
         x=x,
+        data=cells.data_name,
         log_x=at,
         size=(line, line_draws),
         epochs=(cells.log_epochs_at(at, line), cells.log_epochs_at(at, line_draws)),
@@ -110,13 +112,15 @@ def _merged(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.bincount(group, u) / np.bincount(group), group
 
 
-def _window(row: np.ndarray) -> np.ndarray | None:
+def _window(row: np.ndarray, sizes: np.ndarray) -> np.ndarray | None:
     """Which sizes a slice's parabola uses, or None where the best is the smallest or largest of the slice."""
     known = np.flatnonzero(np.isfinite(row))
     best = int(np.argmin(row[known]))
     if best in (0, len(known) - 1):
         return None
-    return known[max(0, best - _EACH_SIDE) : best + _EACH_SIDE + 1]
+    near = np.abs(sizes[known] - sizes[known[best]]) <= _REACH
+    near[max(0, best - _EACH_SIDE) : best + _EACH_SIDE + 1] = True
+    return known[near]
 
 
 def _vertices(sizes: np.ndarray, losses: np.ndarray, kept: list[tuple[int, np.ndarray]]) -> np.ndarray:

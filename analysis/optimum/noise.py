@@ -29,17 +29,17 @@ class CellNoise:
     source: Literal["surface", "seeds", "none"]
 
 
-def cell_noise(points: pd.DataFrame, runs: pd.DataFrame, metric: str, x: str) -> CellNoise:
-    """Args: points and runs of a `Frontier` of one family."""
+def cell_noise(points: pd.DataFrame, runs: pd.DataFrame, metric: str, x: str, data: str = "epochs") -> CellNoise:
+    """Args: points and runs of a `Frontier` of one family; data: the column beside x that places a cell."""
     log_loss = pd.Series(np.log(runs[metric].to_numpy(float)), index=runs.index)
     within = log_loss - log_loss.groupby(runs["cell"]).transform("mean")
     freedom = len(runs) - runs["cell"].nunique()
     seeds = float(np.sqrt(np.sum(within**2) / freedom)) if freedom >= _LEAST_SEED_FREEDOM else float("nan")
     of_mean = seeds * float(np.sqrt(np.mean(1.0 / points["seeds"]))) if np.isfinite(seeds) else float("nan")
 
-    degree = polynomial_degree(len(points), 2) if "epochs" in points else 0
-    if degree >= _LEAST_SURFACE_DEGREE and points["epochs"].nunique() > degree:
-        u, w = np.log(points[x].to_numpy(float)), np.log(points["epochs"].to_numpy(float))
+    degree = polynomial_degree(len(points), 2) if data in points else 0
+    if degree >= _LEAST_SURFACE_DEGREE and points[data].nunique() > degree:
+        u, w = np.log(points[x].to_numpy(float)), np.log(points[data].to_numpy(float))
         found = least_squares(polynomial(u - u.mean(), w - w.mean(), degree), np.log(points[metric].to_numpy(float)))
         if found.degrees_of_freedom >= 4:
             return CellNoise(float(np.nanmax([found.residual_std, of_mean])), seeds, "surface")

@@ -32,8 +32,9 @@ class Crossing:
 class Path:
     """What one approach says.
 
-    table: a row a budget inside what the approach covers: x, `size`, `epochs`, and `_low`, `_high` of both.
-    size_exponent, epochs_exponent: of `size ∝ x^s`; None when refused.
+    table: a row a budget inside what the approach covers: x, `size`, `epochs` (`examples_seen`, where the table has no epochs), and `_low`,
+        `_high` of both.
+    size_exponent, epochs_exponent: of `size ∝ x^s`; None when refused. Epochs and examples seen have one exponent.
     crossing: where the best epoch budget passes 1. points: what the approach rests on (frontier points, slices); may be empty.
     law: of the surface approach.
     """
@@ -78,6 +79,7 @@ def path_along(
     approach: str,
     *,
     x: str,
+    data: str,
     log_x: np.ndarray,
     size: tuple[np.ndarray, np.ndarray],
     epochs: tuple[np.ndarray, np.ndarray],
@@ -91,12 +93,13 @@ def path_along(
     """A path from its values and draws.
 
     Args:
+        data: what `epochs` are called in the table: `epochs`, or `examples_seen` where there are none.
         log_x: (k,), budgets, k ≥ 2.
         size, epochs: logarithms of the optimum at each budget, (k,), and its draws, (draws, k); NaN where a draw has none.
         epochs_tried: smallest and largest epoch budget of the cells.
     """
     columns: dict[str, Any] = {x: np.exp(log_x)}
-    for name, (value, draws) in (("size", size), ("epochs", epochs)):
+    for name, (value, draws) in (("size", size), (data, epochs)):
         ends = [Interval.of_draws(float(value[k]), draws[:, k], level).exp() for k in range(len(log_x))]
         columns |= {
             name: [end.value for end in ends],
@@ -112,7 +115,9 @@ def path_along(
         table=pd.DataFrame(columns),
         size_exponent=Interval.of_draws(float(size_line[1]), size_draws[:, 1], level),
         epochs_exponent=Interval.of_draws(float(epochs_line[1]), epochs_draws[:, 1], level),
-        crossing=_crossing(epochs_line, epochs_draws, log_x, x, epochs_tried, level),
+        crossing=_crossing(epochs_line, epochs_draws, log_x, x, epochs_tried, level)
+        if data == "epochs"
+        else Crossing(None, "the table has no epochs"),
         points=points,
         law=law,
     )

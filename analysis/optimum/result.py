@@ -22,7 +22,8 @@ _ORDER = ("surface", "isocompute", "envelope")
 class Optimum:
     """Three approaches to the best size and epochs at each compute, side by side.
 
-    size_name: what `size` is: `params`, or `<x> an epoch` where the table has none.
+    size_name: what `size` is: `params`, or `<x> an epoch` where the table has none. data_name: `epochs`, or `examples_seen` where the table
+        has none.
     paths: `surface`, `envelope`, `isocompute`, each with a status. noise: of cells, behind the intervals.
     runnable: the recommended optimum in models and epoch budgets that exist; empty where no approach answers.
     """
@@ -30,6 +31,7 @@ class Optimum:
     metric: str
     x: str
     size_name: str
+    data_name: str
     level: float
     paths: tuple[Path, ...]
     runnable: pd.DataFrame
@@ -56,8 +58,8 @@ class Optimum:
         )
 
     def disagreement(self) -> pd.DataFrame:
-        """A row a compute that at least two approaches cover: `size_<approach>` and `epochs_<approach>`, and `size_ratio` and `epochs_ratio`, the
-        largest answer over the smallest."""
+        """A row a compute that at least two approaches cover: `size_<approach>` and `epochs_<approach>` (or `examples_seen_…`), and
+        `size_ratio` and `epochs_ratio`, the largest answer over the smallest."""
         answering = [path for path in self.paths if path.answers]
         ends = [(float(path.table[self.x].min()), float(path.table[self.x].max())) for path in answering]
         if len(answering) < 2:
@@ -67,7 +69,7 @@ class Optimum:
             return pd.DataFrame()
         at = np.geomspace(low, high, 5) if high > low else np.array([low])
         table = pd.DataFrame({self.x: at})
-        for quantity in ("size", "epochs"):
+        for quantity in ("size", self.data_name):
             columns = {}
             for path, (start, stop) in zip(answering, ends, strict=True):
                 values = np.exp(np.interp(np.log(at), np.log(path.table[self.x]), np.log(path.table[quantity])))
@@ -86,18 +88,16 @@ class Optimum:
             f" The approaches differ by up to {significant(float(apart['size_ratio'].max()), 2)}× in size." if len(apart) else ""
         )
         size, epochs = best.size_exponent, best.epochs_exponent
-        same = (
-            " They grow at about the same rate."
-            if min(size.high, epochs.high) > max(size.low, epochs.low) and size.low > 0 < epochs.low
-            else ""
-        )
+        same = " They grow at about the same rate." if all(0.3 < end.low < 0.5 < end.high < 0.7 for end in (size, epochs)) else ""
         above = self.epochs_above_one
         pays = (
-            f" More than one epoch pays above {above.at.words()} {self.x}."
+            ""
+            if self.data_name != "epochs"
+            else f" More than one epoch pays above {above.at.words()} {self.x}."
             if above.at
             else f" Above which {self.x} epochs > 1 pay is not determined: {above.reason}."
         )
-        return f"Best size grows as {self.x}^{size.words()}, best epochs as {self.x}^{epochs.words()} ({best.approach}).{same}{pays}{how_far}"
+        return f"Best size grows as {self.x}^{size.words()}, best {self.data_name.replace('_', ' ')} as {self.x}^{epochs.words()} ({best.approach}).{same}{pays}{how_far}"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it, without `schema_version`."""
@@ -106,6 +106,7 @@ class Optimum:
             "metric": self.metric,
             "x": self.x,
             "size": self.size_name,
+            "data": self.data_name,
             "level": self.level,
             "sentence": self.sentence(),
             "recommended": best.approach if best else None,
@@ -122,7 +123,9 @@ class Optimum:
     def to_csv(self) -> str:
         """The optima of all approaches, one row an approach and compute."""
         tables = [path.table.assign(approach=path.approach) for path in self.paths if len(path.table)]
-        table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[self.x, "size", "epochs", "approach"])
+        table = (
+            pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[self.x, "size", self.data_name, "approach"])
+        )
         return table[["approach", *(name for name in table if name != "approach")]].to_csv(index=False)
 
 

@@ -25,15 +25,20 @@ def runnable_cells(
     being that loss over the surface's minimum there. Without: the cell nearest to the optimum in log size and log epochs.
 
     Args:
-        models: name → size, in the unit of `cells.size_name`. epochs: budgets that can be run.
+        models: name → size, in the unit of `cells.size_name`. epochs: budgets that can be run; empty: any,
+            as where examples seen are counted instead.
     """
+    data = cells.data_name
     names = sorted(models, key=lambda name: models[name])
-    log_size = np.repeat(np.log([models[name] for name in names]), len(epochs))
-    log_epochs = np.tile(np.log(np.asarray(epochs, dtype=float)), len(names))
-    log_cost = log_epochs - cells.log_epochs_at(np.zeros_like(log_size), log_size)
     rows = []
     for row in path.table.to_dict("records"):
-        budget, size, best_epochs = (np.log(float(row[name])) for name in (x, "size", "epochs"))
+        budget, size, best_epochs = (np.log(float(row[name])) for name in (x, "size", data))
+        sizes = np.log([models[name] for name in names])
+        log_size = np.repeat(sizes, max(1, len(epochs)))
+        log_epochs = (
+            np.tile(np.log(np.asarray(epochs, dtype=float)), len(names)) if len(epochs) else cells.log_epochs_at(budget, sizes)
+        )
+        log_cost = log_epochs - cells.log_epochs_at(np.zeros_like(log_size), log_size)
         over_best = float("nan")
         affordable = log_cost <= budget + _OVER_BUDGET
         if surface is not None and affordable.any():
@@ -47,10 +52,10 @@ def runnable_cells(
             {
                 x: float(row[x]),
                 "optimal_size": float(row["size"]),
-                "optimal_epochs": float(row["epochs"]),
-                "model": names[choice // len(epochs)],
+                f"optimal_{data}": float(row[data]),
+                "model": names[choice // max(1, len(epochs))],
                 "size": float(np.exp(log_size[choice])),
-                "epochs": float(np.exp(log_epochs[choice])),
+                data: float(np.exp(log_epochs[choice])),
                 f"{x}_of_cell": float(np.exp(log_cost[choice])),
                 "metric_over_best": over_best,
             }

@@ -49,12 +49,12 @@ def slices_of(found: Frontier, optimum: Optimum) -> Slices:
             found.x: float(np.exp(budget)),
             "size": float(np.exp(size)),
             "model": model,
-            "epochs": float(np.exp(cells.log_epochs_at(np.array([budget]), np.array([size]))[0])),
+            cells.data_name: float(np.exp(cells.log_epochs_at(np.array([budget]), np.array([size]))[0])),
             found.metric: float(np.exp(loss)),
         }
         for budget, row in zip(budgets, losses[0] if len(budgets) else (), strict=True)
         for size, model, loss in zip(cells.sizes, models, row, strict=True)
         if np.isfinite(loss)
     ]
-    table = pd.DataFrame(rows, columns=[found.x, "size", "model", "epochs", found.metric])
+    table = pd.DataFrame(rows, columns=[found.x, "size", "model", cells.data_name, found.metric])
     return Slices(found.metric, found.x, cells.size_name, table, optimum.path("isocompute").points)

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.fitting.bootstrap import small_sample_factor
 from analysis.fitting.fit import fit
+from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
-from analysis.laws import law_names
+from analysis.laws import law_named, law_names
 from analysis.optimum.cells import GridCells
 from analysis.optimum.path import Path, path_along, refused
 from scaling.errors import TooFewPoints, UnknownName
@@ -46,13 +48,20 @@ class Surface:
         log_size, budgets = np.tile(sizes, len(log_x)), np.repeat(log_x, _SIZES)
         table = self.table(log_size, self.cells.log_epochs_at(budgets, log_size))
         shape = (-1, len(log_x), _SIZES)
-        return _minimum(sizes, self.fit.log_mean(table).reshape(shape))[0], _minimum(
-            sizes, self.fit.log_mean_draws(table).reshape(shape)
-        )
+        mean = self.fit.log_mean(table)
+        value = _minimum(sizes, mean.reshape(shape))[0]
+        # Draws come spread about the mean curve, for the small sample and for lack of fit. A curve so stretched is no curve of the law any
+        # more, and its minimum may be anywhere; so the curves are put back, and their minima are spread for the small sample. What the
+        # form of the law may be off by shows in how far the three approaches differ.
+        estimate = self.fit.estimate
+        stretched = estimate.spread if isinstance(estimate, LawEstimate) else 1.0
+        spread = small_sample_factor(self.fit.cells, len(law_named(self.fit.law).coefficients), self.fit.precision)
+        curves = mean + (self.fit.log_mean_draws(table) - mean) / stretched
+        return value, value + spread * (_minimum(sizes, curves.reshape(shape)) - value)
 
 
 def fit_surface(
-    runs: pd.DataFrame, cells: GridCells, *, metric: str, law: str | None, bootstrap: int, level: float, seed: int
+    runs: pd.DataFrame, cells: GridCells, *, metric: str, law: str | None, objective: str, bootstrap: int, level: float, seed: int
 ) -> Surface:
     """Fit `law`, or, where none is named, the one of `chinchilla` and `data-constrained` with the smaller residual variance for its
     degrees of freedom; the latter only where epochs repeat.
@@ -64,13 +73,23 @@ def fit_surface(
     surfaces = [name for name in ("chinchilla", "data-constrained") if name in law_names()]
     if law is not None and law not in surfaces:
         raise UnknownName("surface", law, surfaces)
-    names = [law] if law is not None else [name for name in surfaces if name == "chinchilla" or np.exp(cells.epochs.max()) > 1]
+    names = [law] if law is not None else [name for name in surfaces if name == "chinchilla" or cells.repeats]
     fits: list[Surface] = []
     fault: TooFewPoints | None = None
     for name in names:
         own = columns if name == "data-constrained" else columns[:2]
         try:
-            found = fit(table, metric=metric, x=own, law=name, clusters=("cell",), bootstrap=bootstrap, level=level, seed=seed)
+            found = fit(
+                table,
+                metric=metric,
+                x=own,
+                law=name,
+                clusters=("cell",),
+                objective=objective,
+                bootstrap=bootstrap,
+                level=level,
+                seed=seed,
+            )
         except TooFewPoints as error:
             fault = fault or error
             continue
@@ -89,14 +108,14 @@ def surface_path(surface: Surface, *, x: str, level: float) -> Path:
     epochs = cells.log_epochs_at(budgets, size)
     sizes = cells.sizes
     inside = (size > sizes[0]) & (size < sizes[-1]) & (epochs >= cells.epochs.min()) & (epochs <= cells.epochs.max())
-    points = pd.DataFrame({x: np.exp(budgets), "size": np.exp(size), "epochs": np.exp(epochs), "interior": inside})
+    points = pd.DataFrame({x: np.exp(budgets), "size": np.exp(size), cells.data_name: np.exp(epochs), "interior": inside})
     if inside.sum() < 2:
         side = (
             "above the largest"
             if np.median(size) >= sizes[-1]
             else "below the smallest"
             if np.median(size) <= sizes[0]
-            else "outside the epochs"
+            else f"outside the {cells.data_name.replace('_', ' ')}"
         )
         reason = f"the minimum of the {law} surface lies {side} tried at {int((~inside).sum())} of {_BUDGETS} computes"
         return refused("surface", OptimumStatus.NOT_INTERIOR, reason, points, law)
@@ -104,6 +123,7 @@ def surface_path(surface: Surface, *, x: str, level: float) -> Path:
     return path_along(
         "surface",
         x=x,
+        data=cells.data_name,
         log_x=at,
         size=(size[inside], size_draws[:, inside]),
         epochs=(epochs[inside], cells.log_epochs_at(at, size_draws[:, inside])),
@@ -120,7 +140,7 @@ def _with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tu
     table = runs.copy()
     if cells.size_name != "params":
         table["size"] = table["model"].map(dict(zip(cells.model, np.exp(cells.size), strict=True)))
-    seen = "examples_seen" if cells.examples_per_epoch != 1.0 else "epochs"
+    seen = "examples_seen" if cells.examples_per_epoch != 1.0 else cells.data_name
     if "unique_examples" not in table or table["unique_examples"].isna().any():
         table["unique_examples"] = np.minimum(table[seen].astype(float), cells.examples_per_epoch)
     return table, ("params" if cells.size_name == "params" else "size", seen, "unique_examples")

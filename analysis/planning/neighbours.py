@@ -29,7 +29,8 @@ def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.Da
     missing = [name for name in ("model", "epochs", "core_hours") if name not in runs or runs[name].isna().all()]
     if missing:
         raise DataError(
-            f"candidates need the {' and '.join(missing)} of the runs", hint="give a table of candidates, or map them: --map epochs=THEIRS"
+            f"candidates need the {' and '.join(missing)} of the runs",
+            hint="give a table of candidates, or map them: --map epochs=THEIRS",
         )
     table = usable_runs(runs, metric=metric, x="core_hours").runs
     table = table[table["epochs"].astype(float) > 0]
@@ -40,7 +41,11 @@ def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.Da
     rows = []
     for (family, model), own in table.groupby(["family", "model"], sort=True):
         epochs = own["epochs"].astype(float)
-        an_epoch = {name: float((own[name] / epochs).median()) for name in ("core_hours", *_CARRIED) if name in own and own[name].notna().any()}
+        an_epoch = {
+            name: float((own[name] / epochs).median())
+            for name in ("core_hours", *_CARRIED)
+            if name in own and own[name].notna().any()
+        }
         of_one = float((own["unique_examples"] / np.minimum(epochs, 1.0)).median()) if "unique_examples" in own else np.nan
         for budget in budgets:
             row = {"family": family, "model": model, "epochs": budget, "seeds": 1}

@@ -49,6 +49,7 @@ def frontier_command(
     optimum: Annotated[bool, typer.Option("--optimum", help="Best size and epochs against compute, by three approaches.")] = False,
     family: Annotated[str | None, typer.Option(help="With --optimum: of which family, where there are several.")] = None,
     law: Annotated[str | None, typer.Option(help="With --optimum: the surface, chinchilla or data-constrained.")] = None,
+    objective: Annotated[str, typer.Option(help="With --optimum: of the surface; huber-log is robust to outliers.")] = "log",
     level: Level = 0.95,
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the band and the intervals.")] = 400,
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
@@ -70,7 +71,9 @@ def frontier_command(
     if not optimum and (family or law):
         raise UsageError("--family and --law belong to --optimum", hint="add --optimum")
     if optimum:
-        best = compute_optimal(runs, metric=metric, x=x, family=family, law=law, level=level, bootstrap=bootstrap, seed=seed)
+        best = compute_optimal(
+            runs, metric=metric, x=x, family=family, law=law, objective=objective, level=level, bootstrap=bootstrap, seed=seed
+        )
         if json:
             print_answer(optimum_payload(best), runs)
         elif csv:

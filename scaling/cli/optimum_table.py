@@ -23,7 +23,8 @@ def print_optimum(out: Console, optimum: Optimum) -> None:
 
     headline(out, optimum.sentence())
     percent, x = f"{100 * optimum.level:g} %", optimum.x
-    shown = table("approach", f"size ∝ {x}^", percent, f"epochs ∝ {x}^", percent, f"epochs > 1 above {x}", percent, "status")
+    data = optimum.data_name.replace("_", " ")
+    shown = table("approach", f"size ∝ {x}^", percent, f"{data} ∝ {x}^", percent, f"epochs > 1 above {x}", percent, "status")
     for path in optimum.paths:
         shown.add_row(
             path.approach, *_pair(path.size_exponent), *_pair(path.epochs_exponent), *_pair(path.crossing.at), path.status.value
@@ -51,14 +52,14 @@ def print_optimum(out: Console, optimum: Optimum) -> None:
         out.print(
             Text(f"in models and epoch budgets that exist ({optimum.recommended.approach if optimum.recommended else ''})", "bold")
         )
-        shown = table(x, "best size", "best epochs", "model", "epochs", f"its {x}", "over the best")
+        shown = table(x, "best size", f"best {data}", "model", data, f"its {x}", "over the best")
         for row in optimum.runnable.to_dict("records"):
             over = row["metric_over_best"]
-            numbers = (significant(row[name], 3) for name in (x, "optimal_size", "optimal_epochs"))
+            numbers = (significant(row[name], 3) for name in (x, "optimal_size", f"optimal_{optimum.data_name}"))
             shown.add_row(
                 *numbers,
                 row["model"],
-                f"{row['epochs']:g}",
+                f"{row[optimum.data_name]:.4g}",
                 significant(row[f"{x}_of_cell"], 3),
                 "–" if over != over else f"{100 * (over - 1):+.2g} %",
             )

@@ -105,7 +105,15 @@ def test_epochs_above_one_is_not_determined_when_the_data_do_not_say():
     u = np.linspace(0, 3, 4)
     shaky = {"size": (u, u + np.zeros((200, 1))), "epochs": (0.05 * u - 0.1, rng.standard_normal((200, 1)) * u + 0.1)}
     path = path_along(
-        "surface", x="core_hours", log_x=u, level=0.95, reason="", points=pd.DataFrame(), epochs_tried=(0.25, 8), **shaky
+        "surface",
+        x="core_hours",
+        data="epochs",
+        log_x=u,
+        level=0.95,
+        reason="",
+        points=pd.DataFrame(),
+        epochs_tried=(0.25, 8),
+        **shaky,
     )
     assert path.crossing.at is None
     assert "not determined" in path.crossing.reason
@@ -136,6 +144,21 @@ def test_without_params_the_compute_of_an_epoch_is_the_size(nfnet):
     assert best.size_exponent.low < 0.5 < best.size_exponent.high
 
 
+def test_without_epochs_the_examples_seen_are_the_data():
+    """A table of language models: sizes, tokens, FLOPs; sizes as if read off a picture."""
+    runs = grid(noise=0.003).drop(columns=["epochs", "model", "family", "seed", "unique_examples"])
+    runs["params"] *= 1 + 1e-3 * np.random.default_rng(0).standard_normal(len(runs))
+    found = analysis.compute_optimal(runs, bootstrap=200)
+    assert found.data_name == "examples_seen"
+    assert not set(found.path("surface").table) & {"epochs"}
+    for path in found.paths:
+        assert path.size_exponent.low < EXPONENT < path.size_exponent.high, path.approach
+        assert path.crossing.at is None
+    at = found.runnable
+    assert (6 * at["size"] * at["examples_seen"] / 1e15).to_numpy() == pytest.approx(at["core_hours"], rel=0.02)
+    assert "best examples seen" in found.sentence()
+
+
 def test_cost_of_an_epoch_is_interpolated_between_models():
     runs = grid(cost=1.0)
     runs["core_hours"] *= (runs["params"] / 1e6) ** 0.2  # bigger models run at lower utilisation
@@ -153,7 +176,7 @@ def test_refusals():
     with pytest.raises(TooFewPoints, match="1 more size needed"):
         analysis.compute_optimal(grid(sizes=(1e6, 3e6)))
     with pytest.raises(DataError, match="needs the epochs"):
-        analysis.compute_optimal(grid().drop(columns="epochs"))
+        analysis.compute_optimal(grid().drop(columns=["epochs", "examples_seen"]))
     with pytest.raises(DataError, match="needs the size"):
         analysis.compute_optimal(grid().drop(columns=["params", "model", "seed"]))
     with pytest.raises(UnknownName, match="surface 'power'"):

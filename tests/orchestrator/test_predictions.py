@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from orchestrator.store.ledger import open_allocation
 from orchestrator.store.models import Prediction
 from scaling.cli.plan import plan_command
 from scaling.cli.predict import predict_command
+from scaling.cli.transfer import transfer_command
 from scaling.errors import StoreError, UnknownName, UsageError
 from tests.api import small_grid
 
@@ -89,11 +91,16 @@ def test_a_store_of_the_version_before_is_brought_up_to_date(tmp_path, monkeypat
 # -- the command ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def filled(tmp_path):
-    path = tmp_path / "filled.db"
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    path = tmp_path_factory.mktemp("small") / "small.db"
     small_grid.fill(path)
-    return str(path)
+    return path
+
+
+@pytest.fixture
+def filled(small, tmp_path):
+    return str(shutil.copy(small, tmp_path / "filled.db"))
 
 
 def run(command, *arguments):
@@ -126,21 +133,16 @@ def test_register_then_run_then_score(filled):
     scored = json.loads(run(predict_command, "--score", "--db", filled, "--json"))
     assert scored["scored"] == 1
     assert scored["scores"][0]["run_ids"] == [row["id"]]
-    assert scored["scores"][0]["observed"] == pytest.approx(small_grid.val_loss("nano-F3", 32, 0))
-    assert "1 inside" in run(predict_command, "--score", "--db", filled) or "0 of 1" in run(
-        predict_command, "--score", "--db", filled
-    )
+    assert scored["scores"][0]["observed"] == pytest.approx(small_grid.val_loss("nano-F3", row["epochs"], 0))
+    assert f"{scored['hits']} of 1 inside" in run(predict_command, "--score", "--db", filled)
     assert run(predict_command, "--score", "--db", filled, "--csv").splitlines()[0].startswith("name,registered_at,metric")
 
 
 def test_predict_refusals(filled):
     with pytest.raises(UsageError, match="predict where"):
         run(predict_command, "--db", filled)
-    with pytest.raises(UsageError, match="leave out --data"):
-        try:
-            run(predict_command, "--data", "x.csv", "--at", "1", "--register", "n")
-        except UsageError as error:
-            raise UsageError(error.hint) from None
+    with pytest.raises(UsageError, match="--register keeps a prediction in the store"):
+        run(predict_command, "--data", "x.csv", "--at", "1", "--register", "n")
     with pytest.raises(UsageError, match="--score compares"):
         run(predict_command, "--score", "--at", "1", "--db", filled)
     with pytest.raises(UsageError, match="is not a number"):
@@ -194,3 +196,22 @@ def test_plan_command_prices_the_cells_of_a_file(filled, tmp_path):
     assert payload["chosen"]
     assert "afterwards about" in run(plan_command, *asked)
     assert run(plan_command, *asked, "--csv").splitlines()[0].startswith("family,model,epochs,params")
+
+
+def test_transfer_reads_the_parent_links_of_the_store(filled):
+    rows = []
+    for number, (model, epochs, seed) in enumerate(small_grid._grid()):
+        if seed == 0:
+            own = small_grid.run_row(model, 50 + epochs, 0, number=700 + number)
+            rows.append(own | {"parent_id": small_grid.run_row(model, epochs, 0, number=number)["id"], "dataset": "small"})
+    with Store.open(filled) as store, store.write() as session:
+        accept(session, name="finetune", file="f.yaml", text="", resolved={"name": "finetune"}, shared={}, runs=rows)
+        allocation = open_allocation(session, scheduler="test", shape="any", accelerator="cpu", cores=1)
+        for row in rows:
+            small_grid._finish(session, row, allocation)
+    payload = json.loads(run(transfer_command, "--db", filled, "--upstream", "val_loss", "--json"))
+    assert len(payload["checkpoints"]) == 15
+    assert payload["x"] == "parent_core_hours"
+    assert payload["upstream"] == "parent_val_loss"
+    assert {entry["runs"] for entry in payload["checkpoints"]} == {1}
+    assert "Rank correlation of parent_val_loss and val_loss over 15 checkpoints" in run(transfer_command, "--db", filled)
