@@ -6,11 +6,16 @@
 
 | file | what it holds |
 |---|---|
-| `table` | reading runs that were trained elsewhere |
+| `reading/` | reading runs that were trained elsewhere: files, folders, units |
 | `selection`, `cells` | which rows count, and why the others do not; seeds and learning rates of one cell |
 | `laws/` | one law a file: formula, coefficients, citation |
 | `fitting/` | estimators, their intervals, and `Fit` |
 | `pareto` | the compute-optimal frontier |
+| `optimum/` | best size and epochs against compute, three approaches side by side; the frontier's band |
+| `comparison/` | two families or recipes at equal compute |
+| `prediction`, `scoring` | the metric at a budget, and what became of registered predictions |
+| `planning/` | which next runs make a prediction surest |
+| `downstream` | fine-tuned metric against pre-training compute |
 | `learning_rate`, `learning_rate_grids` | how the best learning rate falls with the epoch budget |
 | `figures/` | one figure a file; the only place that knows plotly |
 | `payloads` | the JSON that the command and the HTTP API return |
@@ -25,43 +30,108 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.comparison.compare import compare
+    from analysis.comparison.result import Comparison
+    from analysis.downstream import Transfer, transfer, with_parents
     from analysis.fitting.fit import fit
     from analysis.fitting.fit_all import fit_all
     from analysis.fitting.result import Fit
     from analysis.laws import law_names
     from analysis.learning_rate import LearningRateTrend, learning_rate_trend
+    from analysis.optimum.allocate import compute_optimal
+    from analysis.optimum.band import frontier_band
+    from analysis.optimum.result import Optimum
     from analysis.pareto import Frontier, frontier
-    from analysis.payloads import fits_payload, frontier_payload, learning_rate_payload
-    from analysis.table import read_runs
+    from analysis.payloads import (
+        comparison_payload,
+        fits_payload,
+        frontier_payload,
+        learning_rate_payload,
+        optimum_payload,
+        plan_payload,
+        prediction_payload,
+        scores_payload,
+        transfer_payload,
+    )
+    from analysis.planning.next_runs import NextRuns, plan
+    from analysis.prediction import Prediction, predict
+    from analysis.reading.accelerator_hours import convert_core_hours
+    from analysis.reading.runs import read_runs
+    from analysis.reading.source import source_of
+    from analysis.scoring import Scores, score
 
 _HOMES = {
+    "Comparison": "analysis.comparison.result",
     "Fit": "analysis.fitting.result",
     "Frontier": "analysis.pareto",
     "LearningRateTrend": "analysis.learning_rate",
+    "NextRuns": "analysis.planning.next_runs",
+    "Optimum": "analysis.optimum.result",
+    "Prediction": "analysis.prediction",
+    "Scores": "analysis.scoring",
+    "Transfer": "analysis.downstream",
+    "compare": "analysis.comparison.compare",
+    "comparison_payload": "analysis.payloads",
+    "compute_optimal": "analysis.optimum.allocate",
+    "convert_core_hours": "analysis.reading.accelerator_hours",
     "fit": "analysis.fitting.fit",
     "fit_all": "analysis.fitting.fit_all",
     "fits_payload": "analysis.payloads",
     "frontier": "analysis.pareto",
+    "frontier_band": "analysis.optimum.band",
     "frontier_payload": "analysis.payloads",
     "law_names": "analysis.laws",
     "learning_rate_payload": "analysis.payloads",
     "learning_rate_trend": "analysis.learning_rate",
-    "read_runs": "analysis.table",
+    "optimum_payload": "analysis.payloads",
+    "plan": "analysis.planning.next_runs",
+    "plan_payload": "analysis.payloads",
+    "predict": "analysis.prediction",
+    "prediction_payload": "analysis.payloads",
+    "read_runs": "analysis.reading.runs",
+    "score": "analysis.scoring",
+    "scores_payload": "analysis.payloads",
+    "source_of": "analysis.reading.source",
+    "transfer": "analysis.downstream",
+    "transfer_payload": "analysis.payloads",
+    "with_parents": "analysis.downstream",
 }
 
 __all__ = [
+    "Comparison",
     "Fit",
     "Frontier",
     "LearningRateTrend",
+    "NextRuns",
+    "Optimum",
+    "Prediction",
+    "Scores",
+    "Transfer",
+    "compare",
+    "comparison_payload",
+    "compute_optimal",
+    "convert_core_hours",
     "fit",
     "fit_all",
     "fits_payload",
     "frontier",
+    "frontier_band",
     "frontier_payload",
     "law_names",
     "learning_rate_payload",
     "learning_rate_trend",
+    "optimum_payload",
+    "plan",
+    "plan_payload",
+    "predict",
+    "prediction_payload",
     "read_runs",
+    "score",
+    "scores_payload",
+    "source_of",
+    "transfer",
+    "transfer_payload",
+    "with_parents",
 ]
 
 

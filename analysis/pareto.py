@@ -117,7 +117,10 @@ def _points(runs: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
     columns[metric] = groups[metric].mean()
     columns[f"{metric}_min"] = groups[metric].min()
     columns[f"{metric}_max"] = groups[metric].max()
-    columns["run_ids"] = groups["id"].agg(list)
+    order = np.argsort(runs["cell"].to_numpy(), kind="stable")  # not `agg(list)`: 1e5 cells would take ten seconds
+    starts = np.cumsum(columns["seeds"].to_numpy())[:-1]
+    ids = [part.tolist() for part in np.split(runs["id"].to_numpy(object)[order], starts)]
+    columns["run_ids"] = pd.Series(ids, index=columns["seeds"].index)
     points = pd.DataFrame(columns).reset_index()
     points["on_frontier"] = pareto_mask(points[x].to_numpy(), points[metric].to_numpy())
     return points.sort_values([x, metric], kind="stable").reset_index(drop=True)

@@ -5,14 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from analysis.numbers import finite, with_interval
+from analysis.reading.source import source_of
 from scaling.columns import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.comparison.result import Comparison
+    from analysis.downstream import Transfer
     from analysis.fitting.result import Fit
     from analysis.learning_rate import LearningRateTrend
+    from analysis.optimum.result import Optimum
+    from analysis.optimum.slices import Slices
     from analysis.pareto import Frontier
+    from analysis.planning.next_runs import NextRuns
+    from analysis.prediction import Prediction
+    from analysis.scoring import Scores
 
-__all__ = ["fits_payload", "frontier_payload", "learning_rate_payload"]
+__all__ = [
+    "comparison_payload",
+    "fits_payload",
+    "frontier_payload",
+    "learning_rate_payload",
+    "optimum_payload",
+    "plan_payload",
+    "prediction_payload",
+    "scores_payload",
+    "slices_payload",
+    "transfer_payload",
+    "with_input",
+]
 
 
 def fits_payload(fits: Iterable[Fit], not_fitted: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
@@ -20,11 +43,60 @@ def fits_payload(fits: Iterable[Fit], not_fitted: Iterable[dict[str, Any]] = ())
     return {"schema_version": SCHEMA_VERSION, "fits": [fit.to_dict() for fit in fits], "not_fitted": list(not_fitted)}
 
 
-def frontier_payload(frontier: Frontier) -> dict[str, Any]:
-    """`{"schema_version", "metric", "x", "points", "best", "runs_used", "excluded"}`."""
-    return {"schema_version": SCHEMA_VERSION, **frontier.to_dict()}
+def frontier_payload(frontier: Frontier, band: pd.DataFrame | None = None) -> dict[str, Any]:
+    """`{"schema_version", "metric", "x", "points", "best", "runs_used", "excluded"}`.
+
+    `band`, of `analysis.frontier_band`: each point then has `best_loss` (value, low, high: of the lowest metric at that compute or less) and
+    `frontier_share`.
+    """
+    content = frontier.to_dict()
+    if band is not None:
+        columns = (band[name] for name in ("best", "best_low", "best_high", "frontier_share"))
+        for point, best, low, high, share in zip(content["points"], *columns, strict=True):
+            point |= {"best_loss": with_interval(best, low, high), "frontier_share": finite(share)}
+    return {"schema_version": SCHEMA_VERSION, **content}
+
+
+def optimum_payload(optimum: Optimum) -> dict[str, Any]:
+    """`{"schema_version", "metric", "x", "size", "sentence", "recommended", "approaches", "epochs_above_one", "disagreement", "runnable", …}`."""
+    return {"schema_version": SCHEMA_VERSION, **optimum.to_dict()}
+
+
+def slices_payload(slices: Slices) -> dict[str, Any]:
+    """`{"schema_version", "metric", "x", "size", "slices", "optima"}`."""
+    return {"schema_version": SCHEMA_VERSION, **slices.to_dict()}
+
+
+def comparison_payload(comparison: Comparison) -> dict[str, Any]:
+    """`{"schema_version", "by", "a", "b", "better", "sentence", "log_ratio", "ratio", "p_value", "speed_up", "at_largest", "trend", "budgets", …}`."""
+    return {"schema_version": SCHEMA_VERSION, **comparison.to_dict()}
+
+
+def prediction_payload(prediction: Prediction, registered: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
+    """`{"schema_version", "metric", "x", "predictions": [{"at", "mean", "new_run", "beyond", "where"}], "fit", "registered": [rows of the store]}`."""
+    return {"schema_version": SCHEMA_VERSION, **prediction.to_dict(), "registered": list(registered)}
+
+
+def scores_payload(scores: Scores) -> dict[str, Any]:
+    """`{"schema_version", "sentence", "hits", "scored", "scores", "waiting"}`."""
+    return {"schema_version": SCHEMA_VERSION, **scores.to_dict()}
+
+
+def plan_payload(plan: NextRuns) -> dict[str, Any]:
+    """`{"schema_version", "target", "law", "budget_core_hours", "core_hours", "now", "after", "chosen", "fit", …}`."""
+    return {"schema_version": SCHEMA_VERSION, **plan.to_dict()}
+
+
+def transfer_payload(transfer: Transfer) -> dict[str, Any]:
+    """`{"schema_version", "downstream", "upstream", "x", "sentence", "rank_correlation", "same_best", "regret", "checkpoints", "fit", …}`."""
+    return {"schema_version": SCHEMA_VERSION, **transfer.to_dict()}
 
 
 def learning_rate_payload(trend: LearningRateTrend) -> dict[str, Any]:
     """`{"schema_version", "metric", "formula", "status", "slope", "models", "optima", "points", …}`."""
     return {"schema_version": SCHEMA_VERSION, **trend.to_dict()}
+
+
+def with_input(payload: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
+    """The payload with `input`: `{"notes": [what was converted], "file", "sha256", "rows", "mapping", "units"}`; of the store, `notes` alone."""
+    return {**payload, "input": source_of(runs)}

@@ -88,7 +88,7 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> U
             "accelerator",
             "kinds of accelerator",
             "their core-hours do not compare",
-            "fit against --x train_flops, or choose one experiment: --experiment NAME",
+            "name what they are worth: --convert TPU-v3:TPU-v4=2.27; or fit against --x train_flops, or choose one experiment",
         )
     return Usable(table.reset_index(drop=True), tuple(excluded))
 

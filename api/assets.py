@@ -14,13 +14,15 @@ from importlib.resources import files
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
+from analysis import presentation
+from analysis.figures.script import plotly_js, plotly_version
+
 __all__ = ["asset_url", "router"]
 
 PLOTLY = "plotly.js"
 _MEDIA_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_OWN = tuple(
-    sorted(entry.name for entry in files("api").joinpath("static").iterdir() if entry.name.rpartition(".")[2] in _MEDIA_TYPES)
-)
+_PAGES = tuple(entry.name for entry in files("api").joinpath("static").iterdir() if entry.name.rpartition(".")[2] in _MEDIA_TYPES)
+_OWN = tuple(sorted((*_PAGES, *presentation.STATIC)))
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,11 @@ def asset(file: str, request: Request) -> Response:
 @cache
 def _asset(name: str) -> _Asset:
     if name == PLOTLY:
-        from plotly.offline import get_plotlyjs
-
-        return _Asset(get_plotlyjs().encode())
-    return _Asset(files("api").joinpath("static", name).read_bytes())
+        return _Asset(plotly_js().encode())
+    return _Asset(presentation.static(name) if name in presentation.STATIC else files("api").joinpath("static", name).read_bytes())
 
 
 def _version(name: str) -> str:
     if name == PLOTLY:
-        from plotly.offline import get_plotlyjs_version
-
-        return str(get_plotlyjs_version())
+        return plotly_version()
     return hashlib.sha256(_asset(name).plain).hexdigest()[:10]

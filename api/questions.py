@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -10,7 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from orchestrator.store import DEFAULT_URL
 from scaling.columns import column_name
 
-__all__ = ["FitsQuestion", "FrontierQuestion", "LearningRateQuestion", "RunsQuestion", "ViewQuestion"]
+__all__ = [
+    "CompareQuestion",
+    "FitsQuestion",
+    "FrontierQuestion",
+    "LawsQuestion",
+    "LearningRateQuestion",
+    "OptimumQuestion",
+    "PlanQuestion",
+    "RunsQuestion",
+    "TrustQuestion",
+    "ViewQuestion",
+]
 
 MOST_RUNS_A_PAGE = 1_000
 
@@ -22,7 +34,9 @@ class _Question(BaseModel):
 
     experiment: Annotated[str | None, Field(description="Only the runs of this experiment.")] = None
 
-    @field_validator("experiment", "status", "family", "model", "limit", "next", mode="before", check_fields=False)
+    @field_validator(
+        "experiment", "status", "family", "model", "limit", "next", "a", "b", "budget", "target", mode="before", check_fields=False
+    )
     @classmethod
     def _empty_is_any(cls, value: object) -> object:
         """A form sends an empty text for "all"."""
@@ -31,7 +45,7 @@ class _Question(BaseModel):
     @field_validator("metric", "x", mode="after", check_fields=False)
     @classmethod
     def _column(cls, value: str) -> str:
-        return column_name(value)
+        return ",".join(column_name(name.strip()) for name in value.split(","))
 
     def _command(self, *words: str, db: str) -> str:
         """A command line for a shell, with the experiment and, unless it is the default, the store."""
@@ -49,6 +63,11 @@ class FrontierQuestion(_Question):
         "core_hours"
     )
 
+    @property
+    def plain(self) -> FrontierQuestion:
+        """What all questions about the frontier share, without what a view adds."""
+        return FrontierQuestion(**{name: getattr(self, name) for name in FrontierQuestion.model_fields})
+
 
 class FitsQuestion(FrontierQuestion):
     """Which laws, fitted to which runs, how."""
@@ -61,6 +80,14 @@ class FitsQuestion(FrontierQuestion):
     level: Annotated[float, Field(gt=0, lt=1, description="Nominal coverage of the intervals.")] = 0.95
     bootstrap: Annotated[int, Field(ge=100, le=20_000, description="Draws behind the intervals of a law with a floor.")] = 1000
     seed: Annotated[int, Field(description="Of those draws.")] = 0
+
+    @property
+    def axes(self) -> str | tuple[str, ...] | None:
+        """`x` as `analysis.fit` takes it: one column, several for a surface, or None for those that the laws themselves name."""
+        columns = tuple(self.x.split(","))
+        if columns == ("core_hours",) and self.law:
+            return None
+        return columns[0] if len(columns) == 1 else columns
 
 
 class ViewQuestion(FrontierQuestion):
@@ -83,6 +110,94 @@ class ViewQuestion(FrontierQuestion):
         if self.law == "none":
             return self._command("frontier", *asked, db=db)
         return self._command("fit", *asked, "--law", self.law, "--on", self.on, db=db)
+
+
+class LawsQuestion(FrontierQuestion):
+    """Which cells the laws are fitted to, side by side."""
+
+    on: Annotated[Literal["frontier", "all"], Field(description="What the laws are fitted to.")] = "frontier"
+
+    def fits(self, laws: Iterable[str]) -> FitsQuestion:
+        """The same question to the JSON API."""
+        return FitsQuestion(experiment=self.experiment, metric=self.metric, x=self.x, law=tuple(laws), on=self.on)
+
+    def command(self, db: str, laws: Iterable[str]) -> str:
+        named = [word for law in laws for word in ("--law", law)]
+        return self._command("fit", "--metric", self.metric, "--x", self.x, *named, "--on", self.on, db=db)
+
+
+class TrustQuestion(FrontierQuestion):
+    """Which law, of which cells, to look at closely."""
+
+    law: Annotated[str, Field(description="The law.")] = "power"
+    on: Annotated[Literal["frontier", "all"], Field(description="What the law is fitted to.")] = "frontier"
+
+    @property
+    def fits(self) -> FitsQuestion:
+        """The same question to the JSON API."""
+        return FitsQuestion(experiment=self.experiment, metric=self.metric, x=self.x, law=(self.law,), on=self.on)
+
+    def command(self, db: str) -> str:
+        return self._command("fit", "--metric", self.metric, "--x", self.x, "--law", self.law, "--on", self.on, db=db)
+
+
+class OptimumQuestion(FrontierQuestion):
+    """Of which family the best size and epochs."""
+
+    family: Annotated[str | None, Field(description="Only this model family; needed where there are several.")] = None
+    level: Annotated[float, Field(gt=0, lt=1, description="Nominal coverage of the intervals.")] = 0.95
+
+    def command(self, db: str) -> str:
+        family = ["--family", self.family] if self.family else []
+        return self._command("frontier", "--optimum", "--metric", self.metric, "--x", self.x, *family, db=db)
+
+
+class CompareQuestion(FrontierQuestion):
+    """Which two sides to compare."""
+
+    by: Annotated[str, Field(description="The column that tells the two sides apart.")] = "family"
+    a: Annotated[str | None, Field(description="One side, a value of that column; may be left out when it has two.")] = None
+    b: Annotated[str | None, Field(description="The other side.")] = None
+    level: Annotated[float, Field(gt=0, lt=1, description="Nominal coverage of the intervals.")] = 0.95
+
+    @field_validator("by")
+    @classmethod
+    def _column_by(cls, value: str) -> str:
+        return column_name(value)
+
+    def command(self, db: str) -> str:
+        sides = [word for name in ("a", "b") if (value := getattr(self, name)) for word in (f"--{name}", value)]
+        return self._command("compare", "--by", self.by, *sides, "--metric", self.metric, "--x", self.x, db=db)
+
+
+class PlanQuestion(FrontierQuestion):
+    """What the next runs should make sure of, and for how much."""
+
+    budget: Annotated[
+        float | None, Field(gt=0, description="Core-hours to spend; a tenth of what the finished runs took when left out.")
+    ] = None
+    target: Annotated[
+        float | None,
+        Field(gt=0, description="Compute at which the metric should be known; ten times the largest run when left out."),
+    ] = None
+    law: Annotated[
+        str | None, Field(description="The law that predicts; chinchilla where sizes are known, else power, when left out.")
+    ] = None
+    criterion: Annotated[Literal["c", "D"], Field(description="c: the prediction at the target; D: all coefficients together.")] = (
+        "c"
+    )
+    level: Annotated[float, Field(gt=0, lt=1, description="Nominal coverage of the intervals.")] = 0.95
+
+    @field_validator("law", mode="before")
+    @classmethod
+    def _empty_is_the_best(cls, value: object) -> object:
+        return None if value == "" else value
+
+    def command(self, db: str, *, budget: float, target: float) -> str:
+        law = ["--law", self.law] if self.law else []
+        criterion = ["--criterion", self.criterion] if self.criterion != "c" else []
+        asked = ["--budget", f"{budget:g}", "--target", f"{target:g}", "--metric", self.metric, "--x", self.x]
+        return self._command("plan", *asked, *law, *criterion, db=db)
 
 
 class LearningRateQuestion(_Question):

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from analysis import Fit, Frontier, LearningRateTrend, fit_all, frontier, learning_rate_trend
+from analysis import (
+    Comparison,
+    Fit,
+    Frontier,
+    LearningRateTrend,
+    NextRuns,
+    Optimum,
+    compare,
+    compute_optimal,
+    fit_all,
+    frontier,
+    learning_rate_trend,
+    plan,
+)
+from analysis.optimum.slices import Slices, slices_of
+from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cells
 from api.database import Database
-from api.questions import FitsQuestion, FrontierQuestion, LearningRateQuestion
+from api.questions import CompareQuestion, FitsQuestion, FrontierQuestion, LearningRateQuestion, OptimumQuestion, PlanQuestion
 
-__all__ = ["fits_of", "frontier_of", "trend_of"]
+__all__ = ["Planned", "comparison_of", "fits_of", "frontier_of", "optimum_of", "plan_of", "slices_at", "trend_of"]
 
 
 def frontier_of(database: Database, question: FrontierQuestion) -> Frontier:
     """The compute-optimal frontier. Raises what `analysis.frontier` raises."""
-    asked = FrontierQuestion(**question.model_dump(include=set(FrontierQuestion.model_fields)))
+    asked = question.plain
     return database.remember(asked, lambda: frontier(database.runs_frame(asked.experiment), metric=asked.metric, x=asked.x))
 
 
@@ -32,6 +48,52 @@ def trend_of(database: Database, question: LearningRateQuestion) -> LearningRate
     )
 
 
+def optimum_of(database: Database, question: OptimumQuestion) -> Optimum:
+    """The best size and epochs against compute. Raises what `analysis.compute_optimal` raises."""
+    settings = question.model_dump(include={"metric", "x", "family", "level"})
+    return database.remember(question, lambda: compute_optimal(database.runs_frame(question.experiment), **settings))
+
+
+def slices_at(database: Database, question: OptimumQuestion) -> Slices:
+    """The slices of equal compute behind it."""
+
+    def made() -> Slices:
+        optimum, runs = optimum_of(database, question), database.runs_frame(question.experiment)
+        own = runs[runs["family"] == question.family] if question.family else runs
+        return slices_of(frontier(own, metric=question.metric, x=question.x), optimum)
+
+    return database.remember(("slices", question), made)
+
+
+def comparison_of(database: Database, question: CompareQuestion) -> Comparison:
+    """Two sides at equal compute. Raises what `analysis.compare` raises."""
+    settings = question.model_dump(include={"by", "a", "b", "metric", "x", "level"})
+    return database.remember(question, lambda: compare(database.runs_frame(question.experiment), **settings))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and the budget and target that it was made for, also where the link left them open."""
+
+    plan: NextRuns
+    budget: float
+    target: float
+
+
+def plan_of(database: Database, question: PlanQuestion) -> Planned:
+    """The next runs, of cells like those that were run. Raises what `analysis.plan` raises."""
+    return database.remember(question, lambda: _plan(database, question))
+
+
+def _plan(database: Database, question: PlanQuestion) -> Planned:
+    runs = database.runs_frame(question.experiment)
+    usual = a_tenth_and_ten_times(frontier(runs, metric=question.metric, x=question.x))
+    budget, target = question.budget or usual[0], question.target or usual[1]
+    candidates = neighbouring_cells(runs, metric=question.metric)
+    settings = question.model_dump(include={"metric", "x", "law", "criterion", "level"})
+    return Planned(plan(runs, candidates, budget_core_hours=budget, target=target, **settings), budget, target)
+
+
 def _fit_all(database: Database, question: FitsQuestion) -> tuple[list[Fit], list[dict[str, Any]]]:
-    settings = question.model_dump(include={"metric", "x", "objective", "level", "bootstrap", "seed"})
+    settings = question.model_dump(include={"metric", "objective", "level", "bootstrap", "seed"}) | {"x": question.axes}
     return fit_all(database.runs_frame(question.experiment), laws=question.law, on=question.on, **settings)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scaling.errors import UnknownName
 
-__all__ = ["ACCELERATORS", "Accelerator", "accelerator", "core_hours"]
+__all__ = ["ACCELERATORS", "CONVERSIONS", "Accelerator", "HourConversion", "accelerator", "core_hours"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,28 @@ _TABLE = (
     Accelerator("H100", 1, 8, 989e12),
     Accelerator("H200", 1, 8, 989e12),
 )
+
+
+@dataclass(frozen=True)
+class HourConversion:
+    """`factor` core-hours on `theirs` do what one core-hour on `ours` does, according to `source`.
+
+    The factor is of a kind of model, not of the devices alone: measured speed-ups differ between families, and from the ratio of
+    peak FLOP/s. `name` is how the published ones are called; those that a user names have none.
+    """
+
+    name: str
+    theirs: str
+    ours: str
+    factor: float
+    source: str
+
+
+CONVERSIONS = (
+    HourConversion("nfnet", "TPU-v3", "TPU-v4", 2.27, "NFNet-F7+: 250k to 110k core-hours, Smith et al. 2023, arXiv 2310.16764"),
+    HourConversion("vit", "TPU-v3", "TPU-v4", 1.77, "ViT: 1.75 to 1.79, Smith et al. 2023, arXiv 2310.16764"),
+)
+"""Published factors."""
 
 ACCELERATORS: dict[str, Accelerator] = {entry.name: entry for entry in _TABLE}
 

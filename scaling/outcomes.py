@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["AttemptOutcome", "FitStatus", "RunStatus"]
+__all__ = ["Advised", "AttemptOutcome", "FitStatus", "OptimumStatus", "RunStatus"]
 
 
-class _Advised(StrEnum):
+class Advised(StrEnum):
     """A string enum whose members carry `advice`, a sentence that a user can act on."""
 
     advice: str
@@ -19,7 +19,7 @@ class _Advised(StrEnum):
         return member
 
 
-class RunStatus(_Advised):
+class RunStatus(Advised):
     """Where a run stands. The last five are final: a run reaches exactly one of them."""
 
     PENDING = "pending", "Waits for a device; `scaling submit` goes on with it."
@@ -36,7 +36,7 @@ class RunStatus(_Advised):
         return self not in (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.PAUSED)
 
 
-class AttemptOutcome(_Advised):
+class AttemptOutcome(Advised):
     """How one stay of a run on hardware ended."""
 
     FINISHED = "finished", "Reached the last step."
@@ -50,7 +50,23 @@ class AttemptOutcome(_Advised):
     CANCELLED = "cancelled", "Stopped on request."
 
 
-class FitStatus(_Advised):
+class OptimumStatus(Advised):
+    """What the runs allow to say about the compute-optimal size and epochs, by one approach."""
+
+    OK = "ok", "The optimum lies inside what was tried."
+    NOT_INTERIOR = (
+        "optimum-not-interior",
+        "The best size or epoch budget is the smallest or largest that was tried: try beyond it before trusting an optimum.",
+    )
+    TOO_FEW_POINTS = "too-few-points", "There are too few cells for this approach; add sizes and epoch budgets to the file."
+    NOT_APPLICABLE = "not-applicable", "The table lacks a column that this approach needs."
+    NO_NOISE_ESTIMATE = (
+        "no-noise-estimate",
+        "One run a cell and too few cells tell nothing about noise, so there is no interval; run more seeds.",
+    )
+
+
+class FitStatus(Advised):
     """What the data allowed a fit to say."""
 
     OK = "ok", "All coefficients are identified by these runs."

@@ -11,12 +11,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.figures.backtest import backtest_figure
     from analysis.figures.best_model import best_model_figure
+    from analysis.figures.comparison import comparison_figure
     from analysis.figures.frontier import frontier_figure
     from analysis.figures.learning_rate import learning_rate_figure
+    from analysis.figures.optimum import optimum_figure
+    from analysis.figures.plan import plan_figure
     from analysis.figures.residuals import residuals_figure
+    from analysis.figures.scores import scores_figure
+    from analysis.figures.slices import slices_figure
 
-__all__ = ["best_model_figure", "frontier_figure", "learning_rate_figure", "residuals_figure"]
+__all__ = [
+    "backtest_figure",
+    "best_model_figure",
+    "comparison_figure",
+    "frontier_figure",
+    "learning_rate_figure",
+    "optimum_figure",
+    "plan_figure",
+    "residuals_figure",
+    "scores_figure",
+    "slices_figure",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.figures.axes import Scale, axis, axis_label, ticks_at
-from analysis.figures.style import FAINT, NEUTRAL, layout, looks
+from analysis.figures.style import FAINT, NEUTRAL, labels, layout, looks
 from analysis.numbers import significant
 from analysis.pareto import Frontier
 
@@ -17,6 +17,7 @@ __all__ = ["best_model_figure"]
 def best_model_figure(frontier: Frontier, *, x_scale: Scale = "log", height: int = 520) -> go.Figure:
     """The rows of `frontier.best()`: model above, epochs below; a step holds from its compute up to the next one's."""
     steps = frontier.best()
+    steps = steps.assign(model=labels(steps) if frontier.points["family"].nunique() > 1 else steps["model"])
     start, end = f"{frontier.x}_from", f"{frontier.x}_to"
     styles = looks(frontier.points)
     models = [model for model in styles if model in set(steps["model"])]
@@ -61,6 +62,7 @@ def best_model_figure(frontier: Frontier, *, x_scale: Scale = "log", height: int
                 "type": "category",
                 "categoryorder": "array",
                 "categoryarray": models,
+                "dtick": 1,
                 "domain": [0.56, 1.0] if has_epochs else [0.0, 1.0],
                 "gridcolor": FAINT,
                 "linecolor": FAINT,

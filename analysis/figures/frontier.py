@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.figures.axes import Scale, axis, axis_label
 from analysis.figures.hover import cell_text, run_text
-from analysis.figures.style import LAW_COLOURS, NEUTRAL, Look, layout, looks, translucent
+from analysis.figures.style import LAW_COLOURS, NEUTRAL, Look, labels, layout, looks, translucent
 from analysis.fitting.result import Fit
 from analysis.numbers import significant
 from analysis.pareto import Frontier
@@ -24,6 +25,7 @@ def frontier_figure(
     x_scale: Scale = "log",
     y_scale: Scale = "log",
     extrapolate: float = 3.0,
+    bands: bool = True,
     height: int = 560,
 ) -> go.Figure:
     """Draw a frontier and laws fitted to the same metric and x.
@@ -33,11 +35,12 @@ def frontier_figure(
         fits: laws to draw, each with the band of its mean curve: solid over the runs it was fitted to, dashed beyond.
         x_scale, y_scale: `log` or `linear`.
         extrapolate: how far beyond its runs a law is drawn, as a factor of x; 1 draws none.
+        bands: whether each law has its band; without, several can be told apart.
         height: pixels; the width is that of the page.
     """
     figure = go.Figure()
     for number, fit in enumerate(fits):
-        _add_law(figure, fit, LAW_COLOURS[number % len(LAW_COLOURS)], extrapolate)
+        _add_law(figure, fit, LAW_COLOURS[number % len(LAW_COLOURS)], extrapolate, bands)
     for model, look in looks(frontier.points).items():
         _add_model(figure, frontier, model, look)
     optimal = frontier.on_frontier
@@ -67,8 +70,8 @@ def frontier_figure(
 
 
 def _add_model(figure: go.Figure, frontier: Frontier, model: str, look: Look) -> None:
-    runs = frontier.runs[frontier.runs["model"] == model]
-    cells = frontier.points[frontier.points["model"] == model]
+    cells = frontier.points[labels(frontier.points) == model]
+    runs = frontier.runs[frontier.runs["cell"].isin(cells["cell"])]
     name = model or "runs"
     if len(runs) > len(cells):  # else each run *is* its cell
         figure.add_scatter(
@@ -97,31 +100,21 @@ def _add_model(figure: go.Figure, frontier: Frontier, model: str, look: Look) ->
     )
 
 
-def _add_law(figure: go.Figure, fit: Fit, colour: str, extrapolate: float) -> None:
+def _add_law(figure: go.Figure, fit: Fit, colour: str, extrapolate: float, band: bool) -> None:
     low, high = fit.x_range
     name = f"{fit.law} law, {'frontier' if fit.on == 'frontier' else 'all runs'}"
-    _add_stretch(figure, fit, np.geomspace(low, high, 80), colour, name, dash="solid")
+    _add_stretch(figure, fit, np.geomspace(low, high, 80), colour, name, dash="solid", band=band)
     if extrapolate > 1:
         beyond = np.geomspace(high, high * extrapolate, 40)
-        _add_stretch(figure, fit, beyond, colour, name, dash="dash")
+        _add_stretch(figure, fit, beyond, colour, name, dash="dash", band=band)
 
 
-def _add_stretch(figure: go.Figure, fit: Fit, x: np.ndarray, colour: str, name: str, *, dash: str) -> None:
+def _add_stretch(figure: go.Figure, fit: Fit, x: np.ndarray, colour: str, name: str, *, dash: str, band: bool) -> None:
     """The law over `x` and its band."""
     curve = fit.predict(x)
     extrapolated = dash != "solid"
-    figure.add_scatter(
-        x=np.concatenate([x, x[::-1]]),
-        y=np.concatenate([curve["low"], curve["high"][::-1]]),
-        fill="toself",
-        fillcolor=translucent(colour, 0.08 if extrapolated else 0.16),
-        line={"width": 0},
-        mode="lines",
-        name=f"{name}, {fit.level_words} band",
-        legendgroup=name,
-        showlegend=False,
-        hoverinfo="skip",
-    )
+    if band:
+        _add_law_band(figure, fit, x, curve, colour, name, extrapolated)
     figure.add_scatter(
         x=x,
         y=curve["mean"],
@@ -137,6 +130,23 @@ def _add_stretch(figure: go.Figure, fit: Fit, x: np.ndarray, colour: str, name: 
             for at, mean, low, high in zip(x, curve["mean"], curve["low"], curve["high"], strict=True)
         ],
         hoverinfo="text",
+    )
+
+
+def _add_law_band(
+    figure: go.Figure, fit: Fit, x: np.ndarray, curve: pd.DataFrame, colour: str, name: str, extrapolated: bool
+) -> None:
+    figure.add_scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([curve["low"], curve["high"][::-1]]),
+        fill="toself",
+        fillcolor=translucent(colour, 0.08 if extrapolated else 0.16),
+        line={"width": 0},
+        mode="lines",
+        name=f"{name}, {fit.level_words} band",
+        legendgroup=name,
+        showlegend=False,
+        hoverinfo="skip",
     )
 
 

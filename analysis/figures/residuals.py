@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from analysis.figures.axes import Scale, axis, axis_label
 from analysis.figures.hover import run_text
-from analysis.figures.style import FAINT, NEUTRAL, layout, looks
+from analysis.figures.style import FAINT, NEUTRAL, labels, layout, looks
 from analysis.fitting.result import Fit
 
 __all__ = ["residuals_figure"]
@@ -25,7 +25,7 @@ def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> 
     figure.add_hrect(y0=low, y1=high, fillcolor=FAINT, opacity=0.5, line_width=0, layer="below")
     figure.add_hline(y=0, line={"color": NEUTRAL, "width": 1.4})
     for model, look in looks(fit.runs).items():
-        rows = residuals[residuals["model"] == model]
+        rows = residuals[labels(residuals) == model]
         figure.add_scatter(
             x=rows[x],
             y=rows["percent"],

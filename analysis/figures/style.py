@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["FAINT", "LAW_COLOURS", "NEUTRAL", "Look", "layout", "looks", "translucent"]
+__all__ = ["FAINT", "LAW_COLOURS", "NEUTRAL", "Look", "labels", "layout", "looks", "translucent"]
 
 NEUTRAL = "#7b7b7b"
 """Text and law lines: contrast about 4.2 : 1 on white and 4.5 : 1 on near-black."""
@@ -21,26 +21,43 @@ FAINT = "rgba(128, 128, 128, 0.22)"
 _PALETTE = ("#1B80C0", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")  # 7 and 6: 42 pairs before one repeats
 
-LAW_COLOURS = (NEUTRAL, "#D55E00", "#8C6BB1", "#2A9D8F")
+LAW_COLOURS = (NEUTRAL, "#D55E00", "#8C6BB1", "#2A9D8F", "#C2942B", "#C0568E", "#4C86C6")
 
 
 @dataclass(frozen=True)
 class Look:
-    """The colour and the marker of a model."""
+    """Colour and marker."""
 
     colour: str
     marker: str
 
 
+def labels(table: pd.DataFrame) -> pd.Series:
+    """What each row is called in a legend: its `model`, and its family before it where the table has several."""
+    models = table["model"].astype(str)
+    if "family" not in table or table["family"].nunique() < 2:
+        return models
+    return table["family"].astype(str) + " " + models
+
+
 def looks(table: pd.DataFrame) -> dict[str, Look]:
-    """A look for each `model` of the table, small models first (by `params` where known, else in order of appearance)."""
-    models = table.drop_duplicates("model")
+    """A look for each of the `labels` of the table, small models first (by `params` where known, else in order of appearance).
+
+    Of one family every model has its own colour and marker; of several, a family is a colour and a model a marker.
+    """
+    models = table.assign(label=labels(table)).drop_duplicates("label")
     if "params" in models and models["params"].notna().all():
         models = models.sort_values("params", kind="stable")
-    return {
-        str(model): Look(_PALETTE[number % len(_PALETTE)], _MARKERS[number % len(_MARKERS)])
-        for number, model in enumerate(models["model"])
-    }
+    several = "family" in models and models["family"].nunique() > 1
+    families = sorted(models["family"].unique()) if several else []
+    names = list(dict.fromkeys(models["model"]))
+    found = {}
+    for number, (label, model) in enumerate(zip(models["label"], models["model"], strict=True)):
+        colour, marker = (families.index(models["family"].iloc[number]), names.index(model)) if several else (number, number)
+        found[str(label)] = Look(_PALETTE[colour % len(_PALETTE)], _MARKERS[marker % len(_MARKERS)])
+    if several:  # in the legend a family stands together
+        found = dict(sorted(found.items(), key=lambda entry: _PALETTE.index(entry[1].colour)))
+    return found
 
 
 def translucent(colour: str, alpha: float) -> str:

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from analysis.automatic import AUTO, Automatic, automatic, letters_of
+from analysis.backtest.windows import HORIZON
 from analysis.cells import CELL, cells_of
 from analysis.fitting.estimate import Precision, Sample
 from analysis.fitting.estimator import INTERVALS, estimate
@@ -38,6 +40,7 @@ def fit(
     weights: str | Sequence[float] | None = None,
     envelope: float | None = None,
     intervals: Literal["auto", "pairs", "wild"] = "auto",
+    horizon: float = HORIZON,
 ) -> Fit:
     """Fit a law of `metric` against `x`.
 
@@ -47,9 +50,11 @@ def fit(
     Args:
         runs: one row a run, columns as in `scaling.columns`; see `analysis.frontier` for the optional ones.
         metric: any positive column that is better when lower.
-        x: a positive column for each input of the law, in the order of its formula, or one text with commas between them. None: `core_hours` for compute, `params`,
-            `examples_seen` and `unique_examples` for N, D and U. `core_hours` is refused for runs from several kinds of accelerator.
-        law: one of `analysis.law_names()`.
+        x: a positive column for each input of the law, in the order of its formula, or one text with commas between them. None:
+            `core_hours` for compute, `params`, `examples_seen` and `unique_examples` for N, D and U. `core_hours` is refused for runs from
+            several kinds of accelerator.
+        law: one of `analysis.law_names()`; or `auto`: the law, or the average of laws of these inputs, that forecasts the larger of the
+            runs best from the smaller ones, see `analysis.automatic`.
         objective: `log`: squares of log residuals, i.e. of relative errors; `huber-log`: the same, robust to outliers; `relative`:
             squares of 1 − law/metric; `mse`: plain squares.
         on: `frontier`: the runs (every seed) of the compute-optimal cells; the interval takes the choice of cells as given. `all`:
@@ -64,18 +69,20 @@ def fit(
         envelope: between 0 and 1; below 0.5 the law is drawn towards the lowest runs, see `Objective`.
         intervals: `auto`: t intervals, profiled for coefficients, for sums of squares, and the bootstrap for robust objectives; `pairs`
             or `wild`: that bootstrap over cells, see `analysis.fitting.bootstrap`.
+        horizon: of `auto`: its forecasts count up to so many times the compute that they were made from.
 
     Raises:
         TooFewPoints: fewer distinct inputs than coefficients + 1, or too few of one input to know its coefficients; says how many more.
         UnknownName: no such law, objective or column.
         UsageError: inputs that do not go with the law; and what `analysis.frontier` raises.
     """
-    chosen = law_named(law)
+    automatically = law == AUTO
+    letters = letters_of(1 if x is None else len(columns_of(x))) if automatically else law_named(law).axes
     aim = objective_named(objective, envelope)
-    axes = _axes(chosen, x)
+    axes = _axes(law, letters, x)
     if on not in ("all", "frontier"):
         raise UnknownName("choice of runs", on, ("all", "frontier"))
-    if on == "frontier" and chosen.is_surface:
+    if on == "frontier" and len(letters) > 1:
         raise UsageError(
             f"law {law} is of {' and '.join(axes)}, but the frontier is one of compute",
             hint="fit a surface to all runs (--on all), or a law of one axis to the frontier (--law power --x core_hours)",
@@ -94,36 +101,52 @@ def fit(
         cell=np.unique(used["cell"].to_numpy(), return_inverse=True)[1],
         weights=used[_WEIGHT].to_numpy(float) if weights is not None else np.ones(len(used)),
     )
-    _require_enough(chosen, sample, axes, on, excluded)
+    if not automatically:
+        _require_enough(law_named(law), sample, axes, on, excluded)
     precision = Precision(level=level, bootstrap=bootstrap, seed=seed)
+    if automatically:
+        made = automatic(sample, letters, objective=aim, precision=precision, intervals=intervals, horizon=horizon)
+    else:
+        made = Automatic(law, estimate(law_named(law), sample, aim, precision, intervals), None, None)
     return Fit(
-        law=law,
+        law=made.law,
         objective=objective,
         on=on,
         metric=metric,
-        x=axes if chosen.is_surface else axes[0],
-        estimate=estimate(chosen, sample, aim, precision, intervals),
+        x=axes if len(axes) > 1 else axes[0],
+        estimate=made.estimate,
         precision=precision,
         runs=used.drop(columns=_WEIGHT, errors="ignore").reset_index(drop=True),
         cells=sample.cells,
         excluded=excluded,
+        members=made.members,
+        backtest=made.backtest,
+        table=runs,
+        clusters=tuple(clusters),
+        weights=sample.weights,
+        envelope=envelope,
     )
 
 
 _WEIGHT = "_weight"
 
 
-def _axes(law: Law, x: str | Sequence[str] | None) -> tuple[str, ...]:
+def columns_of(x: str | Sequence[str]) -> tuple[str, ...]:
+    """`"params, examples_seen"` or the names one by one → the names."""
+    return tuple(name.strip() for name in x.split(",")) if isinstance(x, str) else tuple(x)
+
+
+def _axes(law: str, letters: Sequence[str], x: str | Sequence[str] | None) -> tuple[str, ...]:
     """The column of each input of the law."""
     if x is None:
-        return tuple(AXIS_COLUMNS[letter] for letter in law.axes)
-    axes = tuple(name.strip() for name in x.split(",")) if isinstance(x, str) else tuple(x)
-    if len(axes) == len(law.axes):
+        return tuple(AXIS_COLUMNS[letter] for letter in letters)
+    axes = columns_of(x)
+    if len(axes) == len(letters):
         return axes
-    inputs = ", ".join(f"{letter} {AXIS_NAMES[letter]}" for letter in law.axes)
+    inputs = ", ".join(f"{letter} {AXIS_NAMES[letter]}" for letter in letters)
     raise UsageError(
-        f"law {law.name} is of {inputs}; x names {len(axes)} column{'' if len(axes) == 1 else 's'} ({', '.join(axes)})",
-        hint=f"--x {','.join(AXIS_COLUMNS[letter] for letter in law.axes)}",
+        f"law {law} is of {inputs}; x names {len(axes)} column{'' if len(axes) == 1 else 's'} ({', '.join(axes)})",
+        hint=f"--x {','.join(AXIS_COLUMNS[letter] for letter in letters)}",
     )
 
 

@@ -46,6 +46,8 @@ def fit_point(
     objective: str | Objective = "log",
     weights: np.ndarray | None = None,
     start: np.ndarray | None = None,
+    steps: int = 200,
+    tolerance: float = 1e-12,
 ) -> Points:
     """The best coefficients for each row of weights (or of y); no uncertainty.
 
@@ -56,6 +58,7 @@ def fit_point(
         objective: a name of `OBJECTIVES`, or an `Objective`.
         weights: (n,) or (draws, n), not negative; None counts every run once.
         start: theta (p,) or (draws, p) to begin at, instead of searching: for draws that lie near a known optimum.
+        steps, tolerance: of the polish; fewer and looser where percents of a residual will do.
     """
     objective = objective_named(objective) if isinstance(objective, str) else objective
     logs = np.log(np.atleast_2d(np.asarray(inputs, dtype=float)))
@@ -74,7 +77,7 @@ def fit_point(
         )
     else:
         begin = np.broadcast_to(_to_solver(law, start, centre, unit), (draws, len(law.coefficients)))
-    solved, losses, converged = polish(problem, begin)
+    solved, losses, converged = polish(problem, begin, steps=steps, tolerance=tolerance)
     if len(begin) > draws:
         best = [int(losses.argmin())]
         solved, losses, converged = solved[best], losses[best], converged[best]

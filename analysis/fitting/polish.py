@@ -111,11 +111,14 @@ def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -
         new_loss = here.loss(candidate)
         gain = loss[active] - new_loss
         better = gain > 0
+        # A step that should gain less than rounding and gains nothing is the end; damping it further only takes time.
+        promised = np.einsum("di,di->d", candidate - now, gradient)
         theta[active[better]], loss[active[better]] = candidate[better], new_loss[better]
         damping[active] = np.where(better, np.maximum(damping[active] * 0.15, 1e-12), damping[active] * 6.0)
         small = better & (gain <= tolerance * loss[active])
         quiet[active] = np.where(better, np.where(small, quiet[active] + 1, 0), quiet[active])
-        converged[active] = (quiet[active] >= 2) | (damping[active] > 1e10) | (loss[active] < 1e-28)
+        over = ~better & (promised <= tolerance * loss[active])
+        converged[active] = over | (quiet[active] >= 2) | (damping[active] > 1e10) | (loss[active] < 1e-28)
         active = active[~converged[active]]
         if not len(active):
             break

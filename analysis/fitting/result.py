@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,12 @@ from analysis.selection import Excluded, excluded_payload, excluded_words
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import FitStatus
 
+if TYPE_CHECKING:
+    from analysis.backtest.backtest import Backtest
+    from analysis.backtest.beyond import AveragedEstimate
+    from analysis.diagnostics import Diagnostic
+    from analysis.laws.law import Law
+
 __all__ = ["Fit"]
 
 
@@ -25,11 +32,12 @@ __all__ = ["Fit"]
 class Fit:
     """A law fitted to runs.
 
-    law, objective, on, metric, x: what was asked for; x is a tuple of columns for a surface.
+    law: its name; `auto` for an average of several. objective, on, metric, x: what was asked for; x is a tuple of columns for a surface.
     estimate: coefficients, intervals and the mean curve's band, as the estimator made them.
     runs: the rows used. cells: how many cells they are of. excluded: every row not used, with its reason.
-    members: law → weight where several laws were averaged; None for a single one.
-    backtest, diagnostics: where they were made.
+    members: law → weight where several laws were averaged, the heaviest first; None for a single one.
+    backtest: what the laws forecast, where `auto` was asked for.
+    table, clusters, weights, envelope: the table as it was given, and settings as `analysis.fit` takes them; weights of the runs used.
     """
 
     law: str
@@ -43,8 +51,11 @@ class Fit:
     cells: int
     excluded: tuple[Excluded, ...]
     members: Mapping[str, float] | None = None
-    backtest: Any = None
-    diagnostics: Any = None
+    backtest: Backtest | None = None
+    table: pd.DataFrame | None = None
+    clusters: Sequence[str] = ()
+    weights: np.ndarray | float = 1.0
+    envelope: float | None = None
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -52,9 +63,35 @@ class Fit:
         return (self.x,) if isinstance(self.x, str) else self.x
 
     @property
-    def params(self) -> dict[str, float]:
-        """Coefficient by its letter in the formula, in the units of `metric` and `x`."""
+    def params(self) -> dict[str, float] | None:
+        """Coefficient by its letter in the formula, in the units of `metric` and `x`; None for an average, which has none of its own."""
+        return self.coefficients or None
+
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """As `params`, but empty for an average."""
+        if self.members is not None:
+            return {}
         return {name: self.estimate.values[name] for name in law_named(self.law).coefficients}
+
+    @property
+    def single_laws(self) -> list[tuple[Law, LawEstimate]]:
+        """The law with its estimate; of an average, each member's, the heaviest first."""
+        if self.members is None:
+            return [(law_named(self.law), self._single)]
+        return [(law_named(name), each) for name, each in zip(self.members, self._averaged.members, strict=True)]
+
+    @property
+    def rows_of_heaviest(self) -> tuple[int, ...]:
+        """Which of the axes the first of `single_laws` takes."""
+        return tuple(range(len(self.axes))) if self.members is None else self._averaged.rows[0]
+
+    @cached_property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What is worth saying about this fit and the runs behind it, see `analysis.diagnostics`."""
+        from analysis.diagnostics import diagnose
+
+        return diagnose(self)
 
     @property
     def status(self) -> FitStatus:
@@ -110,11 +147,13 @@ class Fit:
     @property
     def residual_std(self) -> float:
         """Residual standard deviation in log units, so one of them is a factor of exp(residual_std); degrees of freedom n − coefficients."""
-        return float(np.sqrt(np.sum(self.residuals["residual"] ** 2) / max(1, self.runs_used - len(self.params))))
+        return float(
+            np.sqrt(np.sum(self.residuals["residual"] ** 2) / max(1, self.runs_used - len(self.single_laws[0][0].coefficients)))
+        )
 
     def interval(self) -> pd.DataFrame:
         """Index `coefficient`, columns `low` and `high`, at the level that was asked for."""
-        names = list(self.params)
+        names = list(self.coefficients)
         table = pd.DataFrame(
             {"low": [self.estimate.low[n] for n in names], "high": [self.estimate.high[n] for n in names]}, index=names
         )
@@ -132,7 +171,7 @@ class Fit:
         """
         if kind not in ("mean", "new-run"):
             raise UnknownName("kind of prediction", kind, ("mean", "new-run"))
-        inputs = self._inputs(x)
+        inputs = self.inputs_at(x)
         index = x.index if isinstance(x, (pd.DataFrame, pd.Series)) else None
         low, high = self.estimate.log_band(inputs) if kind == "mean" else self.estimate.log_new_run(inputs)
         with np.errstate(over="ignore"):
@@ -142,15 +181,15 @@ class Fit:
 
     def log_mean(self, x: pd.DataFrame | Any) -> np.ndarray:
         """Log of the mean curve at each row of a table, or at numbers, (n,)."""
-        return self.estimate.log_mean(self._inputs(x))
+        return self.estimate.log_mean(self.inputs_at(x))
 
     def log_mean_draws(self, x: pd.DataFrame | Any) -> np.ndarray:
         """Log of the mean curve as its coefficients vary within their uncertainty, (draws, n): row i is the same draw at every call."""
-        return self.estimate.log_mean_draws(self._inputs(x))
+        return self.estimate.log_mean_draws(self.inputs_at(x))
 
     def log_mean_jacobian(self, x: pd.DataFrame | Any) -> np.ndarray:
         """Derivatives of `log_mean` by theta, (n, p). Only of a single law."""
-        return self._single.log_mean_jacobian(self._inputs(x))
+        return self._single.log_mean_jacobian(self.inputs_at(x))
 
     @property
     def theta(self) -> np.ndarray:
@@ -178,7 +217,14 @@ class Fit:
             raise UsageError(f"{self.law} averages several laws: it has no one theta", hint="see `members`, or fit one of them")
         return self.estimate
 
-    def _inputs(self, x: pd.DataFrame | Any) -> np.ndarray:
+    @property
+    def _averaged(self) -> AveragedEstimate:
+        from analysis.backtest.beyond import AveragedEstimate
+
+        assert isinstance(self.estimate, AveragedEstimate)
+        return self.estimate
+
+    def inputs_at(self, x: pd.DataFrame | Any) -> np.ndarray:
         """(k, n). Raises `UsageError` unless all are positive numbers."""
         if isinstance(x, pd.DataFrame):
             for name in self.axes:
@@ -195,17 +241,26 @@ class Fit:
         return inputs
 
     def equation(self, digits: int = 3) -> str:
-        """The formula with the numbers in it: `val_loss = 0.04127 · core_hours^-0.310`."""
-        return law_named(self.law).equation({n: significant(v, digits) for n, v in self.params.items()}, self.metric, self.axes)
+        """The formula with the numbers in it: `val_loss = 0.04127 · core_hours^-0.310`; of an average, its members with their weights."""
+        if self.members is not None:
+            return f"{self.metric} = exp({' + '.join(f'{weight:.2f} · log {law}' for law, weight in self.members.items())})"
+        return law_named(self.law).equation(
+            {n: significant(v, digits) for n, v in self.coefficients.items()}, self.metric, self.axes
+        )
 
     def summary(self) -> str:
-        """Some lines for people: formula, coefficients ± interval, status, fit quality, runs used and left out."""
-        lines = [f"{self.law} law of {self.metric} against {self.x_words}, on {self.on_words}", f"  {self.equation()}"]
-        for name, value in self.params.items():
+        """Some lines for people: formula, coefficients ± interval, status, fit quality, back-test, diagnostics, runs used and left out."""
+        what = f"{self.law} law" if self.members is None else f"average of {len(self.members)} laws"
+        lines = [f"{what} of {self.metric} against {self.x_words}, on {self.on_words}", f"  {self.equation()}"]
+        for name, value in self.coefficients.items():
             low, high = significant(self.estimate.low[name]), significant(self.estimate.high[name])
             lines.append(f"  {name} = {significant(value)}  ({self.level_words}: {low} … {high})")
-        lines.append(f"  {self.status.value}: {self.advice}")
+        if self.members is None:
+            lines.append(f"  {self.status.value}: {self.advice}")
         lines.append(f"  R² {self.r_squared:.4f} (log–log), residuals {as_factor(self.residual_std)} (one sd)")
+        if self.backtest is not None:
+            lines.append(f"  {self.backtest.summary()}")
+        lines += [f"  {diagnostic}" for diagnostic in self.diagnostics]
         lines.append(f"  {self.runs_used} runs in {self.cells} cells used, {self.excluded_words}")
         return "\n".join(lines)
 
@@ -230,7 +285,7 @@ class Fit:
         """One element of the list `fits` of the JSON that the command and the HTTP API return; `residual_std` is in log units."""
         return {
             "law": self.law,
-            "formula": law_named(self.law).formula,
+            "formula": law_named(self.law).formula if self.members is None else self.equation(),
             "on": self.on,
             "metric": self.metric,
             "x": self.x if isinstance(self.x, str) else list(self.x),
@@ -240,8 +295,12 @@ class Fit:
             "advice": self.advice,
             "level": self.precision.level,
             "coefficients": {
-                name: with_interval(value, self.estimate.low[name], self.estimate.high[name]) for name, value in self.params.items()
+                name: with_interval(value, self.estimate.low[name], self.estimate.high[name])
+                for name, value in self.coefficients.items()
             },
+            "members": [{"law": law, "weight": weight} for law, weight in (self.members or {}).items()],
+            "backtest": self.backtest.to_dict() if self.backtest is not None else None,
+            "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "runs_used": self.runs_used,
             "cells_used": self.cells,
             "run_ids": list(self.run_ids),

@@ -7,16 +7,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from analysis import Fit, Frontier, frontier_payload, law_names
+from analysis import Fit, Frontier, frontier_payload
+from analysis.automatic import AUTO
 from analysis.figures import best_model_figure, frontier_figure, residuals_figure
 from analysis.laws import law_named
+from analysis.presentation import figure_json
+from analysis.presentation.left_out import by_reason
 from api.database import Database, TheDatabase
+from api.pages.choices import analysis_choices, laws_of_one_axis
 from api.pages.drawing import MOST_MARKS, Drawn, drawn
-from api.pages.left_out import by_reason
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
 from api.questions import ViewQuestion
-from api.rendering import figure_json, render
+from api.rendering import render
 from api.studies import fits_of, frontier_of
 from api.tables import csv_response
 from orchestrator.store import queries
@@ -26,8 +29,6 @@ __all__ = ["TAB", "router"]
 
 TAB = Tab(1, "/frontier", "Frontier")
 
-METRICS = ("val_loss", "val_top1_error", "val_top5_error", "train_loss")
-COMPUTE = ("core_hours", "allocated_core_hours", "train_flops", "examples_seen")
 ROWS_SHOWN = 500
 
 router = APIRouter()
@@ -58,7 +59,6 @@ def frontier_page(question: Annotated[ViewQuestion, Query()], database: TheDatab
     if (welcome := no_store(request, database)) is not None:
         return welcome
     with database.read() as session:
-        experiments = queries.experiments(session)
         counts = queries.status_counts(session, question.experiment)
     answer = _answer(database, question)
     context: dict[str, Any] = {"shown": None, "figures": {}, "best": [], "excluded": [], "meanings": {}}
@@ -70,10 +70,8 @@ def frontier_page(question: Annotated[ViewQuestion, Query()], database: TheDatab
         "frontier.html",
         question=question,
         choices={
-            "experiment": [row["name"] for row in experiments],
-            "metric": _with(METRICS, question.metric),
-            "x": _with(COMPUTE, question.x),
-            "law": (*law_names(inputs=1), "none"),
+            **analysis_choices(database, question),
+            "law": (AUTO, *laws_of_one_axis(), "none"),
         },
         answer=answer,
         counts=counts,
@@ -84,7 +82,7 @@ def frontier_page(question: Annotated[ViewQuestion, Query()], database: TheDatab
 
 def _answer(database: Database, question: ViewQuestion) -> Answer:
     """Raises `UnknownName`: a link to a metric or law that does not exist is a mistake in the link."""
-    if question.law != "none":
+    if question.law not in ("none", AUTO):
         law_named(question.law)
     try:
         frontier = frontier_of(database, question)
@@ -107,8 +105,7 @@ def _numbers(frontier: Frontier, fit: Fit | None) -> dict[str, Any]:
         "rows": frontier.points.head(ROWS_SHOWN).to_dict("records"),
         "best": frontier.best().to_dict("records"),
         "excluded": by_reason(fit.excluded if fit is not None else frontier.excluded),
-        "interval": fit.interval().to_dict("index") if fit is not None else {},
-        "meanings": law_named(fit.law).meanings if fit is not None else {},
+        "meanings": law_named(fit.law).meanings if fit is not None and not fit.members else {},
     }
 
 
@@ -124,7 +121,3 @@ def _figures(question: ViewQuestion, shown: Drawn, answer: Answer) -> dict[str, 
         residuals.update_layout(xaxis=figures["frontier"].layout.xaxis, yaxis_title_text="Residual (%)", showlegend=False)
         figures["residuals"] = residuals.update_layout(margin={"t": 10, "b": 50})
     return {name: figure_json(figure) for name, figure in figures.items()}
-
-
-def _with(known: tuple[str, ...], asked: str) -> tuple[str, ...]:
-    return known if asked in known else (*known, asked)

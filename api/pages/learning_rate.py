@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query, Request, Response
 from analysis import LearningRateTrend, learning_rate_payload
 from analysis.figures import learning_rate_figure
 from analysis.learning_rate import FORMULA
+from analysis.presentation import figure_json
+from analysis.presentation.left_out import by_reason
 from api.database import TheDatabase
-from api.pages.frontier import METRICS
-from api.pages.left_out import by_reason
+from api.pages.choices import METRICS
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
 from api.questions import LearningRateQuestion
-from api.rendering import figure_json, render
+from api.rendering import render
 from api.studies import trend_of
 from api.tables import csv_response
 from orchestrator.store import queries

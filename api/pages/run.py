@@ -8,10 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from analysis.presentation import figure_json
 from api.database import TheDatabase
 from api.pages.curves import curve_figures
 from api.pages.welcome import no_store
-from api.rendering import figure_json, render
+from api.rendering import render
 from api.tables import csv_response, csv_text
 from api.v1.runs import run_with_curves
 from orchestrator.store.payloads import run_payload

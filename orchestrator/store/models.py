@@ -9,6 +9,7 @@
     Lease                              which scheduler may write
     Intent                             what a command or a page asks of the scheduler
     Law                                a fit that was shown, with its provenance
+    Prediction                         what a law said before the run was done; never changed
 
 A cell is not a table: it is (family, model, epochs) of a run.
 """
@@ -48,6 +49,7 @@ __all__ = [
     "Law",
     "Lease",
     "Metric",
+    "Prediction",
     "Revision",
     "Run",
     "now",
@@ -341,6 +343,37 @@ class Law(Base):
     metric: Mapped[str] = mapped_column(String(60))
     x: Mapped[str] = mapped_column(String(60))
     on: Mapped[str] = mapped_column("fitted_on", String(20))
+    fit: Mapped[dict[str, Any]]
+    run_ids: Mapped[list[str]] = mapped_column(JSON)
+    code_version: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Prediction(Base):
+    """A prediction registered before its run was done. Rows are only ever added: the database refuses to change or remove one."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (UniqueConstraint("name", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    number: Mapped[int]
+    """Place among the budgets registered under one name."""
+    experiment_id: Mapped[int | None] = mapped_column(ForeignKey("experiments.id"))
+    law: Mapped[str] = mapped_column(String(40))
+    metric: Mapped[str] = mapped_column(String(60))
+    on: Mapped[str] = mapped_column("fitted_on", String(20))
+    at: Mapped[dict[str, Any]]
+    """Input of the law → where it was asked."""
+    value: Mapped[float]
+    mean_low: Mapped[float]
+    mean_high: Mapped[float]
+    low: Mapped[float]
+    """With `high`, the interval of one more run; `mean_low` and `mean_high` are that of the law itself."""
+    high: Mapped[float]
+    level: Mapped[float]
+    slope: Mapped[dict[str, Any]]
+    """Input → d log value / d log input, to compare with a run a little beside."""
     fit: Mapped[dict[str, Any]]
     run_ids: Mapped[list[str]] = mapped_column(JSON)
     code_version: Mapped[str] = mapped_column(String(100))

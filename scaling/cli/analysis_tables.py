@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from scaling.cli.tables import line as _line
+from scaling.cli.tables import table as _table
 from scaling.outcomes import FitStatus
 
 if TYPE_CHECKING:
     from analysis import Fit, Frontier, LearningRateTrend
+    from analysis.backtest.backtest import Backtest
     from analysis.selection import Excluded
 
 __all__ = ["print_excluded", "print_fit", "print_frontier", "print_points", "print_trend"]
@@ -23,24 +24,58 @@ _IDS_SHOWN = 3
 
 def print_fit(console: Console, fit: Fit) -> None:
     """Formula with numbers, coefficients with intervals, status, quality, runs used."""
-    from analysis.laws import law_named
-    from analysis.numbers import as_factor, significant
+    from analysis.numbers import as_factor
 
-    console.print(Text.assemble((f"{fit.law} law, {fit.on_words}", "bold"), "   ", (fit.equation(), "bold cyan")))
-    meanings, interval = law_named(fit.law).meanings, fit.interval()
-    table = _table("", "value", f"{fit.level_words} low", "high", "")
-    for name, value in fit.params.items():
-        low, high = interval["low"][name], interval["high"][name]
-        table.add_row(Text(name, "bold"), significant(value), significant(low), significant(high), Text(meanings[name], "dim"))
-    table.columns[-1].justify = "left"
-    console.print(table)
-    _print_status(console, fit.status, fit.advice)
+    name = f"{fit.law} law" if fit.members is None else f"average of {len(fit.members)} laws"
+    console.print(Text.assemble((f"{name}, {fit.on_words}", "bold"), "   ", (fit.equation(), "bold cyan")))
+    if fit.members is None:
+        _print_coefficients(console, fit)
+        _print_status(console, fit.status, fit.advice)
     _line(
         console,
         f"R² {fit.r_squared:.4f} (log–log), residuals {as_factor(fit.residual_std)} (one sd); "
         f"{_count(fit.runs_used, 'run')} in {_count(fit.cells, 'cell')}, {fit.excluded_words}",
     )
+    if fit.backtest is not None:
+        _print_backtest(console, fit.backtest)
+    for diagnostic in fit.diagnostics:
+        console.print(
+            Text.assemble("  ", (diagnostic.code.value, "yellow"), f"  {diagnostic.message}. {diagnostic.advice}"), soft_wrap=True
+        )
     console.print()
+
+
+def _print_coefficients(console: Console, fit: Fit) -> None:
+    from analysis.laws import law_named
+    from analysis.numbers import significant
+
+    meanings, interval = law_named(fit.law).meanings, fit.interval()
+    table = _table("", "value", f"{fit.level_words} low", "high", "")
+    for name, value in fit.coefficients.items():
+        low, high = interval["low"][name], interval["high"][name]
+        table.add_row(Text(name, "bold"), significant(value), significant(low), significant(high), Text(meanings[name], "dim"))
+    table.columns[-1].justify = "left"
+    console.print(table)
+
+
+def _print_backtest(console: Console, backtest: Backtest) -> None:
+    """How far each law was off, and what it weighs."""
+    from analysis.numbers import as_factor
+
+    forecasts = int(backtest.windows.held_out.sum())
+    _line(
+        console,
+        f"back-test: {len(backtest.windows)} windows, {forecasts} forecasts of runs held out, up to {backtest.horizon:g} times the window's compute",
+    )
+    table = _table("law", "weight", "error (one sd)", "of forecasts", "of residuals", "")
+    table.columns[-1].justify = "left"
+    for row in backtest.table().to_dict("records"):
+        if row["law"] in backtest.scores:
+            numbers = [as_factor(row[name]) for name in ("score", "forecast_error", "residual_std")]
+            table.add_row(row["law"], f"{row['weight']:.2f}", *numbers, Text(row["reason"], "dim"))
+        else:
+            table.add_row(row["law"], "–", "–", "–", "–", Text(row["reason"], "dim"))
+    console.print(table)
 
 
 def print_frontier(console: Console, frontier: Frontier) -> None:
@@ -127,17 +162,6 @@ def print_excluded(console: Console, excluded: Iterable[Excluded]) -> None:
 def _print_status(console: Console, status: FitStatus, advice: str) -> None:
     style = "green" if status == FitStatus.OK else "yellow"
     console.print(Text.assemble("  ", (status.value, style), f"  {advice}"), soft_wrap=True)
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(Text(f"  {text}"), soft_wrap=True)
-
-
-def _table(*heads: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
-    for head in heads:
-        table.add_column(head, justify="left" if head in ("model", "family") else "right", no_wrap=head != "")
-    return table
 
 
 def _cell(name: str, value: Any, metric: str) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from scaling.cli import fit, frontier, lr, runs, serve, status, submit
+from scaling.cli import compare, export, fit, frontier, lr, plan, predict, report, runs, serve, status, submit, transfer
 from scaling.errors import ScalingError
 
 __all__ = ["app", "main"]
@@ -34,6 +34,12 @@ for name, command, examples in (
     ("fit", fit.fit_command, fit.EXAMPLES),
     ("frontier", frontier.frontier_command, frontier.EXAMPLES),
     ("lr", lr.lr_command, lr.EXAMPLES),
+    ("compare", compare.compare_command, compare.EXAMPLES),
+    ("predict", predict.predict_command, predict.EXAMPLES),
+    ("plan", plan.plan_command, plan.EXAMPLES),
+    ("transfer", transfer.transfer_command, transfer.EXAMPLES),
+    ("report", report.report_command, report.EXAMPLES),
+    ("export", export.export_command, export.EXAMPLES),
     ("serve", serve.serve_command, serve.EXAMPLES),
 ):
     app.command(name, epilog=examples)(command)

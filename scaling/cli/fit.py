@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
-from scaling.cli.output import console, print_json
-from scaling.cli.runs_input import Data, Level, Mapping, Metric, load_runs, refuse_both
+from scaling.cli.output import console
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
 from scaling.columns import column_name
 from scaling.errors import TooFewPoints, UnknownName
 
@@ -27,6 +39,8 @@ scaling fit --x flops --law power --on frontier --json
 scaling fit --x params,examples_seen --law chinchilla --objective huber-log
 
 scaling fit --data runs.csv --map core_hours=tpu_v4_core_hours --map error=top1_error_pct --metric error
+
+scaling fit --data runs.parquet --map core_hours=gpu_seconds --unit core_hours=seconds*8
 """
 
 On = Literal["frontier", "all", "both"]
@@ -47,6 +61,9 @@ def fit_command(
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
     data: Data = None,
     mapping: Mapping = None,
+    unit: Unit = None,
+    convert: Convert = None,
+    where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     json: AsJson = False,
@@ -62,13 +79,13 @@ def fit_command(
         raise UnknownName("choice for --on", on, _CHOICES)
     from analysis import fit_all, fits_payload
 
-    runs = load_runs(data=data, mapping=mapping, experiment=experiment, db=db)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     settings: dict[str, Any] = {"metric": column_name(metric), "x": _columns(x), "objective": objective, "envelope": envelope}
     settings |= {"level": level, "bootstrap": bootstrap, "seed": seed}
     fits, not_fitted = fit_all(runs, laws=law or (), on=cast(On, on), **settings)
 
     if json:
-        print_json(fits_payload(fits, not_fitted))
+        print_answer(fits_payload(fits, not_fitted), runs)
     elif csv:
         print(_coefficients(fits).to_csv(index=False), end="")
     else:
@@ -111,7 +128,7 @@ def _coefficients(fits: list[Fit]) -> DataFrame:
             "runs_used": fit.runs_used,
         }
         for fit in fits
-        for name, value in fit.params.items()
+        for name, value in fit.coefficients.items()
     )
 
 
@@ -132,3 +149,4 @@ def _print(runs: DataFrame, fits: list[Fit], not_fitted: list[dict[str, Any]], s
     if compute is not None:  # a surface has no frontier of its own
         print_frontier(out, frontier(runs, metric=settings["metric"], x=compute))
     print_excluded(out, max(fits, key=lambda fit: len(fit.excluded)).excluded)
+    print_input(out, runs)

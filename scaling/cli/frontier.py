@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
-from scaling.cli.output import console, print_json
-from scaling.cli.runs_input import Data, Mapping, Metric, X, load_runs, refuse_both
+from scaling.cli.output import console
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    X,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
 from scaling.columns import column_name
+from scaling.errors import UsageError
 
 __all__ = ["EXAMPLES", "frontier_command"]
 
@@ -13,6 +31,8 @@ EXAMPLES = """
 scaling frontier  # best model and epochs against core-hours
 
 scaling frontier --x flops --csv > frontier.csv
+
+scaling frontier --optimum --family nfnet  # best size and epochs by three approaches, and when epochs > 1 pay
 
 scaling frontier --data runs.csv --map core_hours=tpu_hours --metric val_loss --json
 """
@@ -23,6 +43,16 @@ def frontier_command(
     x: X = "core_hours",
     data: Data = None,
     mapping: Mapping = None,
+    unit: Unit = None,
+    convert: Convert = None,
+    where: Where = None,
+    optimum: Annotated[bool, typer.Option("--optimum", help="Best size and epochs against compute, by three approaches.")] = False,
+    family: Annotated[str | None, typer.Option(help="With --optimum: of which family, where there are several.")] = None,
+    law: Annotated[str | None, typer.Option(help="With --optimum: the surface, chinchilla or data-constrained.")] = None,
+    objective: Annotated[str, typer.Option(help="With --optimum: of the surface; huber-log is robust to outliers.")] = "log",
+    level: Level = 0.95,
+    bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the band and the intervals.")] = 400,
+    seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     json: AsJson = False,
@@ -30,15 +60,35 @@ def frontier_command(
 ) -> None:
     """Show the compute-optimal frontier: which model and how many epochs are best at each compute.
 
-    A point is a cell (model and epochs) at its best learning rate, the mean over its seeds.
+    A point is a cell (model and epochs) at its best learning rate, the mean over its seeds. --optimum fits how the best size and the best
+    epochs grow with compute, names what can be run, and says above which compute more than one epoch pays.
     """
     refuse_both(json, csv)
-    from analysis import frontier, frontier_payload
+    from analysis import compute_optimal, frontier, frontier_band, frontier_payload, optimum_payload
 
-    runs = load_runs(data=data, mapping=mapping, experiment=experiment, db=db)
-    found = frontier(runs, metric=column_name(metric), x=column_name(x))
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    metric, x = column_name(metric), column_name(x)
+    if not optimum and (family or law):
+        raise UsageError("--family and --law belong to --optimum", hint="add --optimum")
+    if optimum:
+        best = compute_optimal(
+            runs, metric=metric, x=x, family=family, law=law, objective=objective, level=level, bootstrap=bootstrap, seed=seed
+        )
+        if json:
+            print_answer(optimum_payload(best), runs)
+        elif csv:
+            print(best.to_csv(), end="")
+        else:
+            from scaling.cli.analysis_tables import print_excluded
+            from scaling.cli.optimum_table import print_optimum
+
+            print_optimum(console(), best)
+            print_excluded(console(), best.excluded)
+            print_input(console(), runs)
+        return
+    found = frontier(runs, metric=metric, x=x)
     if json:
-        print_json(frontier_payload(found))
+        print_answer(frontier_payload(found, frontier_band(found, draws=bootstrap, level=level, seed=seed)), runs)
     elif csv:
         print(found.to_csv(), end="")
     else:
@@ -48,3 +98,4 @@ def frontier_command(
         print_frontier(out, found)
         print_points(out, found)
         print_excluded(out, found.excluded)
+        print_input(out, runs)

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment
-from scaling.cli.output import console, print_json
-from scaling.cli.runs_input import Data, Level, Mapping, Metric, load_runs, refuse_both
+from scaling.cli.output import console
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
 from scaling.columns import column_name
 
 __all__ = ["EXAMPLES", "lr_command"]
@@ -23,6 +35,9 @@ def lr_command(
     level: Level = 0.95,
     data: Data = None,
     mapping: Mapping = None,
+    unit: Unit = None,
+    convert: Convert = None,
+    where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     json: AsJson = False,
@@ -36,10 +51,10 @@ def lr_command(
     refuse_both(json, csv)
     from analysis import learning_rate_payload, learning_rate_trend
 
-    runs = load_runs(data=data, mapping=mapping, experiment=experiment, db=db)
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     trend = learning_rate_trend(runs, metric=column_name(metric), level=level)
     if json:
-        print_json(learning_rate_payload(trend))
+        print_answer(learning_rate_payload(trend), runs)
     elif csv:
         print(trend.optima.to_csv(index=False), end="")
     else:
@@ -48,3 +63,4 @@ def lr_command(
         out = console()
         print_trend(out, trend)
         print_excluded(out, trend.excluded)
+        print_input(out, runs)

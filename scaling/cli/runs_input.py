@@ -2,40 +2,124 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scaling.cli.output import print_json
 from scaling.columns import check_mapping
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from rich.console import Console
 
-__all__ = ["Data", "Level", "Mapping", "Metric", "X", "load_runs", "refuse_both"]
+__all__ = [
+    "Convert",
+    "Data",
+    "Level",
+    "Mapping",
+    "Metric",
+    "Unit",
+    "Where",
+    "X",
+    "load_runs",
+    "print_answer",
+    "print_input",
+    "refuse_both",
+]
 
 Metric = Annotated[str, typer.Option(help="Column to explain, better when lower; val_top1_error is 1 − val_top1.")]
 X = Annotated[str, typer.Option("--x", help="Column it is explained by: core_hours, flops, params, …")]
-Data = Annotated[str | None, typer.Option(metavar="FILE", help="A CSV, TSV or JSON-lines file of runs, instead of the store.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Runs from elsewhere, instead of the store: CSV, TSV, JSON, Parquet, or a folder of MLflow or W&B."
+    ),
+]
 Mapping = Annotated[
     list[str] | None, typer.Option("--map", metavar="COLUMN=THEIRS", help="Our column name = the name in FILE; repeatable.")
+]
+Unit = Annotated[
+    list[str] | None,
+    typer.Option("--unit", metavar="COLUMN=UNIT", help="What the numbers of FILE are: seconds*8, PFLOP, %, bits; repeatable."),
+]
+Convert = Annotated[
+    list[str] | None,
+    typer.Option("--convert", metavar="THEIRS:OURS=FACTOR", help="So many core-hours on THEIRS count as one on OURS; repeatable."),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="COLUMN=VALUE", help="Only runs with this value, or one of several: seed=0,1; repeatable."),
 ]
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 
 
-def load_runs(*, data: str | None, mapping: list[str] | None, experiment: str | None, db: str) -> DataFrame:
-    """The runs of FILE, else of the store."""
+def load_runs(
+    *,
+    data: str | None,
+    mapping: list[str] | None,
+    experiment: str | None,
+    db: str,
+    unit: list[str] | None = None,
+    convert: list[str] | None = None,
+    where: list[str] | None = None,
+) -> DataFrame:
+    """The runs of FILE, else of the store, in our units; core-hours converted between accelerators, and rows chosen, where that was asked for."""
     if data is None:
-        if mapping:
-            raise UsageError("--map is for a table given by --data", hint="add --data FILE")
+        for given, option in ((mapping, "--map"), (unit, "--unit")):
+            if given:
+                raise UsageError(f"{option} is for a table given by --data", hint="add --data FILE")
         from orchestrator.store import open_readonly
 
-        return open_readonly(db).runs_frame(experiment=experiment)
-    if experiment is not None:
-        raise UsageError("--experiment chooses among the runs of the store, not of a file", hint="leave out --data or --experiment")
-    from analysis import read_runs
+        runs = open_readonly(db).runs_frame(experiment=experiment)
+    else:
+        if experiment is not None:
+            raise UsageError(
+                "--experiment chooses among the runs of the store, not of a file", hint="leave out --data or --experiment"
+            )
+        from analysis import read_runs
+        from analysis.reading.units import check_units
 
-    return read_runs(data, check_mapping(mapping or []))
+        runs = read_runs(data, check_mapping(mapping or []), check_units(unit or []))
+    if where:
+        from analysis.reading.choice import choose_runs
+
+        runs = choose_runs(runs, where)
+    if convert:
+        from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
+
+        runs = convert_core_hours(runs, check_conversions(convert))
+    from analysis.reading.source import attach_source, source_of
+
+    words = _words(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    return attach_source(runs, {**source_of(runs), "command": words})
+
+
+def _words(*, data: str | None, db: str, experiment: str | None, **repeated: list[str] | None) -> list[str]:
+    """The options that choose these runs again. A data base named by a URL is left out: it may hold a password, and SCALING_DB has it."""
+    words = ["--data", data] if data is not None else []
+    words += ["--experiment", experiment] if experiment is not None else []
+    words += ["--db", db] if data is None and db != "scaling.db" and "://" not in db else []
+    flags = {"mapping": "--map", "unit": "--unit", "convert": "--convert", "where": "--where"}
+    return words + [word for name, values in repeated.items() for value in values or () for word in (flags[name], value)]
+
+
+def print_answer(payload: dict[str, Any], runs: DataFrame) -> None:
+    """The payload as JSON, with `input`: which file the runs came from and what was converted."""
+    from analysis.payloads import with_input
+
+    print_json(with_input(payload, runs))
+
+
+def print_input(console: Console, runs: DataFrame) -> None:
+    """A line for each thing that was done to the table before the analysis."""
+    from rich.text import Text
+
+    from analysis import source_of
+
+    for note in source_of(runs)["notes"]:
+        console.print(Text.assemble(("input", "bold"), f"  {note}"), soft_wrap=True)
 
 
 def refuse_both(json: bool, csv: bool) -> None:

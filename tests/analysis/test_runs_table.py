@@ -48,8 +48,8 @@ def test_missing_column_names_the_nearest(tmp_path):
 
 
 def test_text_in_a_number_column_names_row_and_column(tmp_path):
-    with pytest.raises(DataError, match=r"row 2, column core_hours: '3 h' is not a number"):
-        analysis.read_runs(write(tmp_path, "core_hours,val_loss\n1,2\n3 h,4\n"))
+    with pytest.raises(DataError, match=r"row 2, column core_hours: 'three' is not a number"):
+        analysis.read_runs(write(tmp_path, "core_hours,val_loss\n1,2\nthree,4\n"))
 
 
 @pytest.mark.parametrize("text", ["", "core_hours,val_loss\n"])

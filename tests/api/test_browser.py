@@ -10,6 +10,12 @@ import pytest
 PAGES = (
     "/frontier",
     "/frontier?law=power-floor&on=all&x_scale=linear&y_scale=linear&x=flops",
+    "/frontier/laws?on=all",
+    "/frontier/trust",
+    "/frontier/optimum",
+    "/frontier/slices",
+    "/compare?by=model&a=nano-F1&b=nano-F3",
+    "/plan",
     "/learning-rate",
     "/experiments/digits",
     "/runs",
@@ -198,17 +204,30 @@ def test_the_form_makes_the_link(visit):
     assert page.locator("h1").inner_text().endswith("training FLOPs")
 
 
-@pytest.mark.parametrize("path", ["/frontier", "/learning-rate", "/experiments", "/experiments/digits", "/runs"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/frontier",
+        "/frontier/laws",
+        "/frontier/optimum",
+        "/compare?by=model&a=nano-F1&b=nano-F3",
+        "/plan",
+        "/learning-rate",
+        "/experiments",
+        "/experiments/digits",
+        "/runs",
+    ],
+)
 def test_a_narrow_screen_does_not_scroll_sideways(visit, path):
     page = visit(path, width=390).page
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.parametrize("path", ["/frontier", "/runs"])
+@pytest.mark.parametrize("path", ["/frontier", "/compare", "/plan", "/runs"])
 def test_every_control_and_chart_has_a_name(visit, path):
     page = visit(path).page
     unnamed = page.evaluate(
-        """() => [...document.querySelectorAll('select, main button, figure.chart, nav')]
+        """() => [...document.querySelectorAll('select, input, main button, figure.chart, nav')]
             .filter((e) => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))
             .map((e) => e.outerHTML.slice(0, 80))"""
     )

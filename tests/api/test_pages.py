@@ -19,7 +19,19 @@ from orchestrator.store import Store
 from orchestrator.store.models import Run
 from tests.api.small_grid import run_row
 
-PAGES = ("/frontier", "/runs", "/experiments", "/experiments/digits", "/learning-rate")
+PAGES = (
+    "/frontier",
+    "/frontier/laws",
+    "/frontier/trust",
+    "/frontier/optimum",
+    "/frontier/slices",
+    "/compare?by=model&a=nano-F1&b=nano-F3",
+    "/plan",
+    "/runs",
+    "/experiments",
+    "/experiments/digits",
+    "/learning-rate",
+)
 
 
 def text_of(response, status=200):
@@ -44,7 +56,7 @@ def test_the_front_page_is_the_frontier(client):
 
 
 def test_tabs_are_in_order():
-    assert [tab.path for tab in tabs()] == ["/frontier", "/runs", "/experiments", "/learning-rate"]
+    assert [tab.path for tab in tabs()] == ["/frontier", "/runs", "/experiments", "/learning-rate", "/compare", "/plan"]
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -87,10 +87,11 @@ def test_a_migration_copies_the_file_first(store, tmp_path, monkeypatch):
     """Through a real migration more: the store is one revision behind a version that adds a table."""
     accepted(store, a_run())
     store.close()
+    before = schema.head_revision()
     later = tmp_path / "migrations"
     shutil.copytree(Path(schema.__file__).parent / "migrations", later)
-    (later / "versions" / "0002_more.py").write_text(
-        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    (later / "versions" / "9999_more.py").write_text(
+        f"import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '9999', {before!r}\n"
         "def upgrade():\n    op.create_table('more', sa.Column('x', sa.Integer))\n"
     )
     configure = schema._config
@@ -104,9 +105,9 @@ def test_a_migration_copies_the_file_first(store, tmp_path, monkeypatch):
     with Store.open(store.name) as upgraded, upgraded.read() as session:
         assert session.get(Run, "a" * 16) is not None
         assert session.execute(sa.text("SELECT count(*) FROM more")).scalar() == 0
-    with sqlite3.connect(tmp_path / "scaling.db.before-0002") as copy:
+    with sqlite3.connect(tmp_path / "scaling.db.before-9999") as copy:
         assert copy.execute("SELECT id FROM runs").fetchall() == [("a" * 16,)]
-        assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == (before,)
 
 
 def test_a_database_of_something_else_is_left_alone(tmp_path):

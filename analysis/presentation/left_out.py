@@ -1,4 +1,4 @@
-"""Runs left out of an answer, as the pages list them: by reason, the most frequent first."""
+"""Runs left out of an answer, as pages and reports list them: by reason, the most frequent first."""
 
 from __future__ import annotations
 

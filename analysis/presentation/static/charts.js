@@ -4,6 +4,7 @@
 (() => {
   const CONFIG = { showSendToCloud: false, displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
   const NARROW_PX = 640;
+  const PAPER_PX = 680; // of a page of A4 or Letter between its margins
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -48,10 +49,16 @@
     Plotly.downloadImage({ data, layout: { ...layout, ...size, paper_bgcolor: "#ffffff" } }, { format, ...size, scale: 2, filename: `scaling-${chart.id}` });
   }
 
+  // On paper: dark ink on white, whatever the screen has, and no wider than the page.
+  function drawForPaper(chart) {
+    const { data, layout } = JSON.parse(chart.querySelector("script").textContent);
+    return Plotly.react(chart.querySelector(".plot"), data, { ...layout, width: PAPER_PX }, CONFIG);
+  }
+
   function bind(chart) {
     chart.querySelector(".plot").on("plotly_click", ({ points }) => {
       const run = points[0] && points[0].customdata;
-      if (run) window.location.assign(`/runs/${encodeURIComponent(run)}`);
+      if (run) window.location.assign(chart.dataset.runs + encodeURIComponent(run));
     });
     const saves = chart.querySelector(".saves");
     if (saves) {
@@ -62,6 +69,11 @@
 
   const charts = [...document.querySelectorAll(".chart")];
   charts.forEach((chart) => draw(chart).then(() => { bind(chart); chart.dataset.drawn = "yes"; }));
+  window.addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details")) part.open = true;
+    charts.forEach(drawForPaper);
+  });
+  window.addEventListener("afterprint", () => charts.forEach(draw));
   dark.addEventListener("change", () => charts.forEach(draw));
   window.addEventListener("resize", () => charts.filter((chart) => String(chart.clientWidth < NARROW_PX) !== chart.dataset.narrow).forEach(draw));
 })();

@@ -1,0 +1,229 @@
+"""`backtest`: every law is fitted to the smaller runs and forecasts the larger ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.backtest.forecast_error import ForecastError, forecast_error
+from analysis.backtest.rule import repeats, weights_of
+from analysis.backtest.windows import Cells, Windows, cells_in_order, windows
+from analysis.fitting.estimate import Sample
+from analysis.fitting.objective import Objective
+from analysis.fitting.point import Points, fit_point
+from analysis.laws.law import Law
+from analysis.numbers import as_factor, finite, records
+from scaling.errors import TooFewPoints
+
+__all__ = ["Backtest", "backtest"]
+
+_LEAST_WINDOWS = 2
+_LEAST_VALUES = 3  # of each input of a surface, as `analysis.fit` asks for
+
+# Residuals of some percent are wanted here, not the optimum's twelfth digit.
+_STEPS, _TOLERANCE = 120, 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """What laws forecast of runs that they were not fitted to.
+
+    laws: those that took part, in order of coefficients. left_out: law → why it did not.
+    scores: law → root mean square of its errors, forecasts and residuals together, in log metric (`analysis.backtest.rule`).
+    forecast_errors, residual_stds: law → the two parts of it.
+    weights: law → its weight; zero for those that the average leaves out. same_as: law → the one that it repeats.
+    horizon: up to how many times a window's compute forecasts were scored.
+    windows: the windows; cells: what they are windows of, in order of compute.
+    logs_of_forecasts: law → (windows, n), log of what the law, fitted to the window, says of every cell.
+    error: of the weighted forecast, and how it grows with distance.
+    """
+
+    laws: tuple[str, ...]
+    left_out: Mapping[str, str]
+    scores: Mapping[str, float]
+    forecast_errors: Mapping[str, float]
+    residual_stds: Mapping[str, float]
+    weights: Mapping[str, float]
+    same_as: Mapping[str, str]
+    horizon: float
+    windows: Windows
+    cells: Cells
+    logs_of_forecasts: Mapping[str, np.ndarray]
+    error: ForecastError
+
+    @property
+    def members(self) -> dict[str, float]:
+        """Law → weight, without those of no weight; the heaviest first."""
+        kept = [(law, weight) for law, weight in self.weights.items() if weight > 0]
+        return dict(sorted(kept, key=lambda entry: -entry[1]))
+
+    @property
+    def held_out(self) -> pd.DataFrame:
+        """Columns `window`, `up_to` (compute of its largest cell), `at` (compute of the cell forecast), `times` (at / up_to), `actual`, and
+        `error_<law>` = log(forecast / actual). Compute in the unit of x; of a surface, the product of params and examples seen."""
+        window, cell = np.nonzero(self.windows.held_out)
+        end, at = np.exp(self.windows.end[window]), np.exp(self.cells.order[cell])
+        table = {"window": window, "up_to": end, "at": at, "times": at / end, "actual": self.cells.y[cell]}
+        errors = {f"error_{law}": self.logs_of_forecasts[law][window, cell] - np.log(self.cells.y[cell]) for law in self.laws}
+        return pd.DataFrame(table | errors)
+
+    def table(self) -> pd.DataFrame:
+        """A row a law: weight, score, forecast_error, residual_std, same_as; the best first, then those left out with `reason`."""
+        rows = [
+            {
+                "law": law,
+                "weight": self.weights[law],
+                "score": self.scores[law],
+                "forecast_error": self.forecast_errors[law],
+                "residual_std": self.residual_stds[law],
+                "reason": f"repeats {self.same_as[law]}" if law in self.same_as else "",
+            }
+            for law in sorted(self.laws, key=lambda law: (-self.weights[law], self.scores[law]))
+        ]
+        nan = float("nan")
+        rows += [
+            {"law": law, "weight": 0.0, "score": nan, "forecast_error": nan, "residual_std": nan, "reason": reason}
+            for law, reason in self.left_out.items()
+        ]
+        return pd.DataFrame(rows)
+
+    def summary(self) -> str:
+        """One line for people: what was held out, and how the laws did."""
+        best_first = sorted(self.laws, key=lambda law: self.scores[law])
+        scored = ", ".join(
+            f"{law} {as_factor(self.scores[law])}" + (f" weight {self.weights[law]:.2f}" if self.weights[law] > 0 else "")
+            for law in best_first
+        )
+        forecasts = int(self.windows.held_out.sum())
+        return f"back-test: {len(self.windows)} windows, {forecasts} forecasts up to {self.horizon:g} times their compute; error (one sd): {scored}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Scores as standard deviations of log metric."""
+        return {
+            "horizon": self.horizon,
+            "windows": [
+                {"up_to": finite(np.exp(end)), "cells": int(inside.sum()), "held_out": int(out.sum())}
+                for end, inside, out in zip(self.windows.end, self.windows.inside, self.windows.held_out, strict=True)
+            ],
+            "laws": records(self.table()),
+            "growth": {"slope": finite(self.error.slope), "degrees_of_freedom": self.error.degrees_of_freedom},
+        }
+
+
+def backtest(
+    laws: Sequence[Law],
+    sample: Sample,
+    order: np.ndarray,
+    objective: Objective,
+    *,
+    rows_of: Callable[[Law], list[int]],
+    horizon: float,
+) -> Backtest:
+    """Fit the laws to every window, forecast what is beyond it, and weigh them by the rule.
+
+    Args:
+        laws: in order of coefficients, fewest first.
+        sample: the runs. order: (runs,), log compute.
+        objective: by which laws are fitted; scores are of log metric whatever it is.
+        rows_of: which inputs of the sample a law takes.
+        horizon: a forecast counts while it is of at most so many times the compute of its window.
+
+    Raises:
+        TooFewPoints: no law can be fitted with two windows left to hold out; says how many more budgets that takes.
+    """
+    cells = cells_in_order(sample, order)
+    fits_in = {law.name: _can_be_fitted(law, cells.inputs[rows_of(law)], cells) for law in laws}
+    taking_part, left_out = [], {}
+    for law in laws:
+        found = len(windows(cells, can_be_fitted=fits_in[law.name], horizon=horizon))
+        if found >= _LEAST_WINDOWS:
+            taking_part.append(law)
+        else:
+            left_out[law.name] = (
+                f"{len(law.coefficients)} coefficients leave {found or 'no'} window{'' if found == 1 else 's'} to hold out"
+            )
+    if not taking_part:
+        raise _too_few(laws, cells)
+
+    some = windows(cells, can_be_fitted=lambda inside: all(fits_in[law.name](inside) for law in taking_part), horizon=horizon)
+    forecasts, residuals, stds = {}, {}, {}
+    for law in taking_part:
+        points = _fit_windows(law, cells, some, objective, rows_of(law))
+        logs = law.log_curve(cells.inputs[rows_of(law)], points.theta)
+        forecasts[law.name] = logs[:-1]
+        residuals[law.name] = logs[-1] - np.log(cells.y)
+        left = max(1, len(cells.y) - len(law.coefficients))
+        share = cells.weights / cells.weights.mean()
+        stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / left))
+    return _weighed([law.name for law in taking_part], left_out, forecasts, residuals, stds, some, cells, horizon)
+
+
+def _weighed(
+    names: list[str],
+    left_out: Mapping[str, str],
+    forecasts: Mapping[str, np.ndarray],
+    residuals: Mapping[str, np.ndarray],
+    stds: Mapping[str, float],
+    some: Windows,
+    cells: Cells,
+    horizon: float,
+) -> Backtest:
+    log_y, held_out = np.log(cells.y), some.held_out
+    share = np.broadcast_to(cells.weights, held_out.shape)[held_out]
+    errors = {name: (forecasts[name] - log_y)[held_out] for name in names}
+    forecast_errors = {name: float(np.sqrt(np.average(errors[name] ** 2, weights=share))) for name in names}
+    scores = np.array([np.hypot(forecast_errors[name], stds[name]) for name in names])
+    same = repeats(np.stack([np.concatenate([errors[name], residuals[name]]) for name in names]), scores)
+    own = np.array([earlier is None for earlier in same])
+    weights = np.zeros(len(names))
+    weights[own] = weights_of(scores[own])
+    together = np.sum([weight * forecasts[name] for weight, name in zip(weights, names, strict=True)], axis=0)
+    residual_std = float(weights @ np.array([stds[name] for name in names]))
+    return Backtest(
+        laws=tuple(names),
+        left_out=left_out,
+        scores=dict(zip(names, scores.tolist(), strict=True)),
+        forecast_errors=forecast_errors,
+        residual_stds=stds,
+        weights=dict(zip(names, weights.tolist(), strict=True)),
+        same_as={name: names[earlier] for name, earlier in zip(names, same, strict=True) if earlier is not None},
+        horizon=horizon,
+        windows=some,
+        cells=cells,
+        logs_of_forecasts=forecasts,
+        error=forecast_error(together - log_y, some.ahead, held_out, residual_std),
+    )
+
+
+def _fit_windows(law: Law, cells: Cells, some: Windows, objective: Objective, rows: list[int]) -> Points:
+    """Fitted to each window, and last to all cells."""
+    weights = np.vstack([some.inside, np.ones(len(cells.y))]) * cells.weights
+    return fit_point(law, cells.inputs[rows], cells.y, objective=objective, weights=weights, steps=_STEPS, tolerance=_TOLERANCE)
+
+
+def _can_be_fitted(law: Law, inputs: np.ndarray, cells: Cells) -> Callable[[np.ndarray], bool]:
+    def enough(inside: np.ndarray) -> bool:
+        if law.is_surface:
+            powers = {axis for term in law.terms for axis in term.exponents.values()}
+            varied = all(len(np.unique(inputs[axis, inside])) >= _LEAST_VALUES for axis in powers)
+            return varied and np.unique(inputs[:, inside], axis=1).shape[1] >= law.least_points
+        return len(np.unique(cells.order[inside])) >= law.least_points
+
+    return enough
+
+
+def _too_few(laws: Sequence[Law], cells: Cells) -> TooFewPoints:
+    least = min(laws, key=lambda law: law.least_points)
+    have, need = len(cells.positions), least.least_points + _LEAST_WINDOWS
+    missing = max(1, need - have)
+    return TooFewPoints(
+        f"choosing a law by what it forecasts holds out the largest runs twice: that takes {need} distinct budgets; there are {have}, "
+        f"{missing} more {'is' if missing == 1 else 'are'} needed",
+        have=have,
+        need=max(need, have + 1),
+        hint="name a law instead (--law power), or add budgets",
+    )

@@ -1,0 +1,139 @@
+"""Estimates that know from a back-test how far to trust themselves beyond the runs: one law, or an average of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from analysis.backtest.forecast_error import ForecastError
+from analysis.fitting.estimate import Estimate, Precision
+from analysis.fitting.law_estimate import LawEstimate
+
+__all__ = ["AveragedEstimate", "Beyond", "ChosenEstimate", "averaged", "chosen"]
+
+Band = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """error: of forecasts. edge: log compute of the largest run. compute_rows: the inputs whose product is compute."""
+
+    error: ForecastError
+    edge: float
+    compute_rows: tuple[int, ...]
+
+    def distance(self, inputs: np.ndarray) -> np.ndarray:
+        """How far inputs (k, n) lie beyond the largest run in log compute, (n,); zero among the runs."""
+        return np.maximum(0.0, np.log(inputs[list(self.compute_rows)]).sum(0) - self.edge)
+
+    def half_width(self, inputs: np.ndarray, precision: Precision) -> np.ndarray:
+        """Of the interval of a forecast, in log metric, (n,)."""
+        t = precision.t(self.error.degrees_of_freedom)
+        return t * np.sqrt(self.error.variance(self.distance(inputs)))
+
+
+def _widened(mean: np.ndarray, band: Band, *half_widths: np.ndarray) -> Band:
+    """In quadrature: the errors have different sources."""
+    low, high = (np.sqrt(side**2 + sum(half**2 for half in half_widths)) for side in (mean - band[0], band[1] - mean))
+    return mean - low, mean + high
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenEstimate(LawEstimate):
+    """One law, with the back-test's error in what it says beyond the runs."""
+
+    beyond: Beyond
+
+    def log_band(self, inputs: np.ndarray) -> Band:
+        return _widened(self.log_mean(inputs), super().log_band(inputs), self.beyond.half_width(inputs, self.precision))
+
+    def log_new_run(self, inputs: np.ndarray) -> Band:
+        return _widened(self.log_mean(inputs), super().log_new_run(inputs), self.beyond.half_width(inputs, self.precision))
+
+    def log_mean_draws(self, inputs: np.ndarray) -> np.ndarray:
+        draws = super().log_mean_draws(inputs)
+        return draws + _forecast_draws(self.beyond, inputs, len(draws), self.precision)
+
+
+@dataclass(frozen=True, eq=False)
+class AveragedEstimate(Estimate):
+    """A weighted average of the logs of several laws' mean curves. It has no coefficients of its own.
+
+    Its interval adds three variances: the members' own (they are of the same runs, so their half-widths are averaged), how far the members
+    lie apart (Buckland et al. 1997, Model selection: an integral part of inference), and beyond the runs the back-test's error.
+
+    members: estimates, the heaviest first. weights: theirs. rows: which of the inputs each takes.
+    """
+
+    members: tuple[LawEstimate, ...]
+    weights: np.ndarray
+    rows: tuple[tuple[int, ...], ...]
+    beyond: Beyond
+    precision: Precision
+
+    def log_mean(self, inputs: np.ndarray) -> np.ndarray:
+        return self.weights @ self._means(inputs)
+
+    def log_band(self, inputs: np.ndarray) -> Band:
+        return self._interval(inputs, [member.log_band(inputs[list(rows)]) for member, rows in self._each])
+
+    def log_new_run(self, inputs: np.ndarray) -> Band:
+        return self._interval(inputs, [member.log_new_run(inputs[list(rows)]) for member, rows in self._each])
+
+    def log_mean_draws(self, inputs: np.ndarray) -> np.ndarray:
+        each = [
+            member.log_mean_draws(inputs[list(rows)]) for member, rows in self._each
+        ]  # one seed: draw i is of the same cells in all
+        draws = np.einsum("m,mdn->dn", self.weights, np.stack(each))
+        apart = self._means(inputs) - self.log_mean(inputs)
+        member = np.random.default_rng(self.precision.seed + 1).choice(len(self.weights), size=len(draws), p=self.weights)
+        return draws + apart[member] + _forecast_draws(self.beyond, inputs, len(draws), self.precision)
+
+    @property
+    def _each(self) -> Sequence[tuple[LawEstimate, tuple[int, ...]]]:
+        return list(zip(self.members, self.rows, strict=True))
+
+    def _means(self, inputs: np.ndarray) -> np.ndarray:
+        """(members, n)."""
+        return np.stack([member.log_mean(inputs[list(rows)]) for member, rows in self._each])
+
+    def _interval(self, inputs: np.ndarray, bands: Sequence[Band]) -> Band:
+        means, mean = self._means(inputs), self.log_mean(inputs)
+        low = mean - self.weights @ np.stack([own - band[0] for own, band in zip(means, bands, strict=True)])
+        high = mean + self.weights @ np.stack([band[1] - own for own, band in zip(means, bands, strict=True)])
+        apart = self.precision.t(10**9) * np.sqrt(self.weights @ (means - mean) ** 2)
+        return _widened(mean, (low, high), apart, self.beyond.half_width(inputs, self.precision))
+
+
+def chosen(estimate: LawEstimate, beyond: Beyond) -> ChosenEstimate:
+    return ChosenEstimate(**{field.name: getattr(estimate, field.name) for field in fields(LawEstimate)}, beyond=beyond)
+
+
+def averaged(
+    members: Sequence[LawEstimate], weights: Sequence[float], rows: Sequence[Sequence[int]], beyond: Beyond, precision: Precision
+) -> AveragedEstimate:
+    """The heaviest member comes first; status and seed noise are its own."""
+    first = members[0]
+    return AveragedEstimate(
+        values={},
+        low={},
+        high={},
+        status=first.status,
+        status_about=first.status_about,
+        degrees_of_freedom=min(member.degrees_of_freedom for member in members),
+        seed_std=first.seed_std,
+        lack_of_fit_std=float(np.dot(weights, [member.lack_of_fit_std for member in members])),
+        members=tuple(members),
+        weights=np.asarray(weights, dtype=float),
+        rows=tuple(tuple(each) for each in rows),
+        beyond=beyond,
+        precision=precision,
+    )
+
+
+def _forecast_draws(beyond: Beyond, inputs: np.ndarray, draws: int, precision: Precision) -> np.ndarray:
+    """(draws, n): one forecast error a draw, in proportion to the distance."""
+    error = np.random.default_rng(precision.seed + 2).standard_t(max(1.0, beyond.error.degrees_of_freedom), size=draws)
+    return error[:, None] * np.sqrt(beyond.error.variance(beyond.distance(inputs)))

@@ -1,0 +1,49 @@
+"""The rule by which a back-test turns into weights of laws. It is fixed: no data set, and no user, changes it.
+
+A law's score is the root of two mean squares added: of its forecasts' errors in log metric, over every cell that some window held out
+within the horizon, and of its residuals over all runs (with n − p degrees of freedom): a law has to forecast *and* to describe. Its
+weight is proportional to score^-6, so that a law twice as bad as another counts for 1/64 of it, laws as good as one another are
+averaged, and a clear winner stands alone. What would get less than 5 % gets nothing.
+
+A tie goes to fewer coefficients: a law whose forecasts and residuals are, within 5 % of the score, those of a law with fewer
+coefficients (its further coefficients vanished) would count that law twice, and is left out.
+
+Why a power and not a softmax with the number of points in it: the errors of overlapping windows hang together, so no likelihood can be
+claimed for them. Why not stacking (weights that minimise the squared error of the average): see `docs/laws_figures.md`, where the rules
+that were tried stand beside this one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["LEAST_WEIGHT", "POWER", "TIE", "repeats", "weights_of"]
+
+POWER = 6.0
+LEAST_WEIGHT = 0.05
+TIE = 0.05
+
+_EXACT = 1e-9  # log metric; below, residuals are rounding
+
+
+def weights_of(scores: np.ndarray) -> np.ndarray:
+    """(laws,) → (laws,), which sum to one."""
+    safe = np.maximum(scores, _EXACT)
+    raw = (safe.min() / safe) ** POWER
+    raw = np.where(raw >= LEAST_WEIGHT * raw.sum(), raw, 0.0)
+    return raw / raw.sum()
+
+
+def repeats(errors: np.ndarray, scores: np.ndarray) -> list[int | None]:
+    """For each law the earlier one that it repeats, or None. errors: (laws, m), of forecasts and residuals; laws in order of
+    coefficients; scores: (laws,)."""
+    found: list[int | None] = []
+    for place, mine in enumerate(errors):
+        near = (
+            earlier
+            for earlier in range(place)
+            if found[earlier] is None
+            and np.sqrt(np.mean((mine - errors[earlier]) ** 2)) <= TIE * max(scores[earlier], scores[place], _EXACT)
+        )
+        found.append(next(near, None))
+    return found

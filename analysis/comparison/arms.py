@@ -1,0 +1,109 @@
+"""The two sides of a comparison: what tells them apart, and the cells of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.pareto import Frontier, frontier
+from analysis.selection import Excluded, usable_runs
+from scaling.errors import TooFewPoints, UnknownName, UsageError
+
+__all__ = ["Arm", "split_arms"]
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One side. `cells`: `Frontier.points` of its runs with `log_x`, `log_metric`, and `log_w` where the sides have one."""
+
+    name: str
+    cells: pd.DataFrame
+    frontier: Frontier
+
+
+def split_arms(
+    runs: pd.DataFrame, *, by: str, names: tuple[str | None, str | None], metric: str, x: str, clusters: Sequence[str]
+) -> tuple[Arm, Arm, str | None, tuple[Excluded, ...]]:
+    """Both sides, the column that serves as second coordinate beside compute (`epochs`, else `params`, else None), and what was left out.
+
+    Raises:
+        UnknownName: no column `by`, or no such value in it.
+        UsageError: `by` has more than two values and the two to compare were not named; and what `usable_runs` raises.
+        TooFewPoints: a side has no usable run.
+    """
+    if by not in runs:
+        raise UnknownName(
+            "column", by, [str(name) for name in runs.columns], hint="--by takes any column that tells two recipes apart"
+        )
+    labels = runs[by].map(_label)
+    a, b = _two_names(labels, by, names)
+    chosen = runs[labels.isin((a, b))]
+    usable = usable_runs(chosen, metric=metric, x=x)  # over both: their data sets and accelerators must be the same
+    excluded = list(usable.excluded)
+    sides = []
+    for name in (a, b):
+        own = usable.runs[usable.runs[by].map(_label) == name]
+        if own.empty:
+            raise TooFewPoints(
+                f"{by} {name} has no usable run ({len(excluded)} left out of both sides): 1 more is needed",
+                have=0,
+                need=1,
+                hint="`scaling runs` lists what there is and why",
+            )
+        found = frontier(own, metric=metric, x=x, clusters=clusters)
+        excluded += found.excluded
+        sides.append((name, found))
+    second = _second_coordinate([found.points for _, found in sides])
+    arms = [Arm(name, _with_logs(found, second), found) for name, found in sides]
+    return arms[0], arms[1], second, tuple(excluded)
+
+
+def _label(value: Any) -> str:
+    """Values as they are typed: 64 for 64.0; nothing for what is missing."""
+    if pd.isna(value):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _two_names(labels: pd.Series, by: str, names: tuple[str | None, str | None]) -> tuple[str, str]:
+    known = sorted(labels[labels != ""].unique())
+    for name in names:
+        if name is not None and name not in known:
+            raise UnknownName(by, name, known)
+    given = [name for name in names if name is not None]
+    rest = [name for name in known if name not in given]
+    if len(given) + len(rest) < 2:
+        raise UsageError(
+            f"every run has {by} {', '.join(known) or 'unknown'}: there is nothing to compare",
+            hint="choose another column: --by COLUMN",
+        )
+    if len(given) < 2 and len(given) + len(rest) > 2:
+        raise UsageError(f"{by} has {len(known)} values ({', '.join(known)}): which two?", hint=f"--a {known[0]} --b {known[1]}")
+    a = names[0] if names[0] is not None else rest.pop(0)
+    b = names[1] if names[1] is not None else rest.pop(0)
+    if a == b:
+        raise UsageError(f"both sides are {by} {a}", hint="name two different values")
+    return a, b
+
+
+def _second_coordinate(tables: Sequence[pd.DataFrame]) -> str | None:
+    for name in ("epochs", "params"):
+        if all(name in table and table[name].notna().all() and (table[name] > 0).all() for table in tables) and all(
+            table[name].nunique() > 1 for table in tables
+        ):
+            return name
+    return None
+
+
+def _with_logs(found: Frontier, second: str | None) -> pd.DataFrame:
+    logs = {
+        "log_x": np.log(found.points[found.x].to_numpy(float)),
+        "log_metric": np.log(found.points[found.metric].to_numpy(float)),
+    }
+    if second is not None:
+        logs["log_w"] = np.log(found.points[second].to_numpy(float))
+    return found.points.assign(**logs)

@@ -1,0 +1,21 @@
+"""What is wrong with a fit, or with the runs behind it, as codes with a sentence each. Nothing is dropped: only said.
+
+| file | what it looks for |
+|---|---|
+| `diagnostic` | the codes with their advice, and `Diagnostic` |
+| `diagnose` | `diagnose`: all of the below for one fit |
+| `design` | too few sizes, few cells, collinear inputs |
+| `identification` | exponent or floor that the runs do not determine |
+| `optimum` | cells whose best learning rate, or best model, is at the edge of what was tried |
+| `residuals` | a trend, unequal scatter, single runs far off |
+| `influence` | single cells that carry the forecast |
+| `extrapolation` | predictions far beyond the runs |
+"""
+
+from __future__ import annotations
+
+from analysis.diagnostics.diagnose import diagnose
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
+from analysis.diagnostics.extrapolation import far_extrapolation
+
+__all__ = ["Diagnostic", "DiagnosticCode", "diagnose", "far_extrapolation"]

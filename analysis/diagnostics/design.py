@@ -1,0 +1,60 @@
+"""Whether the runs were laid out so that a law can be read off them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
+from analysis.laws.axes import AXIS_COLUMNS
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
+
+__all__ = ["collinear_design", "few_cells", "too_few_sizes"]
+
+LEAST_SIZES = 3
+CELLS_A_COEFFICIENT = 2
+MOST_INFLATION = 10.0
+"""Variance inflation beyond which inputs count as collinear, the usual rule (Belsley, Kuh and Welsch 1980); 10 is a correlation of 0.95."""
+
+
+def too_few_sizes(fit: Fit) -> list[Diagnostic]:
+    column = next((name for name in (AXIS_COLUMNS["N"], "model") if name in fit.runs and fit.runs[name].notna().all()), None)
+    if column is None or (column == "model" and (fit.runs[column] == "").any()):
+        return []  # a bare table of compute and loss does not say
+    sizes = fit.runs[column].nunique()
+    if sizes >= LEAST_SIZES:
+        return []
+    what = "one size" if sizes == 1 else f"{sizes} sizes"
+    return [Diagnostic(DiagnosticCode.TOO_FEW_SIZES, f"the runs are of {what} of model ({column})", (column,))]
+
+
+def few_cells(fit: Fit) -> list[Diagnostic]:
+    coefficients = max((len(law.coefficients) for law, _ in fit.single_laws), default=0)
+    if fit.cells >= CELLS_A_COEFFICIENT * coefficients:
+        return []
+    return [Diagnostic(DiagnosticCode.FEW_CELLS, f"{fit.cells} cells for {coefficients} coefficients")]
+
+
+def collinear_design(fit: Fit) -> list[Diagnostic]:
+    if len(fit.axes) < 2:
+        return []
+    logs = np.log(fit.runs[list(fit.axes)].to_numpy(float))
+    varied = [place for place in range(logs.shape[1]) if np.ptp(logs[:, place]) > 0]
+    if len(varied) < 2:
+        return []
+    correlation = np.corrcoef(logs[:, varied].T)
+    inflation = (
+        np.diag(np.linalg.pinv(correlation, rcond=1e-12)) if np.linalg.cond(correlation) < 1e12 else np.full(len(varied), np.inf)
+    )
+    if inflation.max() <= MOST_INFLATION:
+        return []
+    names = tuple(fit.axes[place] for place, value in zip(varied, inflation, strict=True) if value > MOST_INFLATION)
+    largest = float(np.abs(correlation - np.eye(len(varied))).max())
+    return [
+        Diagnostic(
+            DiagnosticCode.COLLINEAR_DESIGN, f"{' and '.join(names)} rise together (correlation of logs {largest:.3f})", names
+        )
+    ]

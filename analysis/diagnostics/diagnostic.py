@@ -1,0 +1,86 @@
+"""The codes of what can be wrong with a fit, each with its advice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scaling.outcomes import Advised
+
+__all__ = ["Diagnostic", "DiagnosticCode", "listed"]
+
+_IDS_NAMED = 3
+
+
+class DiagnosticCode(Advised):
+    """What can be wrong with a fit or with the runs behind it."""
+
+    TOO_FEW_SIZES = (
+        "too-few-sizes",
+        "Add models of other sizes: a law across sizes cannot be told from the curve of one or two models.",
+    )
+    FEW_CELLS = (
+        "few-cells",
+        "Add budgets, or fit a law with fewer coefficients: with so few cells the scatter itself is hardly known.",
+    )
+    COLLINEAR_DESIGN = (
+        "collinear-design",
+        "Vary the inputs apart (small models for long, large ones briefly): these runs cannot say which of them lowered the metric.",
+    )
+    EXPONENT_NOT_IDENTIFIED = (
+        "exponent-not-identified",
+        "Do not build on this exponent: widen the range of its input, or fit a law without it.",
+    )
+    FLOOR_NOT_IDENTIFIED = (
+        "floor-not-identified",
+        "Do not build on this floor: laws with and without it fit these runs alike and part beyond them; add runs at larger compute.",
+    )
+    OPTIMUM_NOT_INTERIOR = (
+        "optimum-not-interior",
+        "Try values beyond that edge: the best may lie outside, and then these losses are not the best that their compute can buy.",
+    )
+    RESIDUAL_TREND = (
+        "residual-trend",
+        "The law bends otherwise than the runs do: try law auto or one with another shape before you extrapolate.",
+    )
+    HETEROSCEDASTIC = (
+        "heteroscedastic",
+        "The scatter is not alike everywhere: prefer intervals by the pairs bootstrap, and repeat seeds where the scatter is large.",
+    )
+    OUTLIER = (
+        "outlier",
+        "Look at these runs (learning rate, divergence, data); they are kept. Objective huber-log bounds their pull.",
+    )
+    INFLUENTIAL_RUN = (
+        "influential-run",
+        "The forecast hangs on this cell: repeat it with another seed before you act on the forecast.",
+    )
+    FAR_EXTRAPOLATION = (
+        "far-extrapolation",
+        "Nothing in these runs tests a forecast that far: train something between, or treat the interval as a lower bound of the doubt.",
+    )
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """message: what was seen, with numbers. about: ids of runs, letters of coefficients or names of columns, most telling first."""
+
+    code: DiagnosticCode
+    message: str
+    about: tuple[str, ...] = ()
+
+    @property
+    def advice(self) -> str:
+        return self.code.advice
+
+    def __str__(self) -> str:
+        return f"{self.code.value}: {self.message}. {self.advice}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"code": self.code.value, "message": self.message, "advice": self.advice, "about": list(self.about)}
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b, c, …`"""
+    return ", ".join(names[:_IDS_NAMED]) + (", …" if len(names) > _IDS_NAMED else "")

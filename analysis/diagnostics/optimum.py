@@ -1,0 +1,73 @@
+"""Cells whose best is at the edge of what was tried: beyond it may be better, and then the law is of second-best runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analysis.cells import assign_cells
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
+from analysis.laws.axes import AXIS_COLUMNS
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
+
+__all__ = ["best_model_at_edge", "learning_rate_at_edge"]
+
+_LEAST_RATES = 2
+_LEAST_SIZES = 3  # with two, the best is always at an edge
+
+
+def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
+    """Cells whose best learning rate is the smallest or largest of those tried."""
+    table = fit.table
+    if table is None or "learning_rate" not in table or fit.metric not in table:
+        return []
+    tried = table[["learning_rate", fit.metric]].apply(pd.to_numeric, errors="coerce").dropna()
+    tried["cell"] = assign_cells(table, fit.clusters, fit.axes[0]).loc[tried.index]
+    edges = tried.groupby("cell")["learning_rate"].agg(["min", "max", "nunique"])
+    rows = table.index[table["id"].astype(str).isin(fit.run_ids)] if "id" in table else fit.runs.index
+    best = tried.loc[tried.index.intersection(rows)].groupby("cell")["learning_rate"].first()
+    edges = edges.loc[best.index][edges.loc[best.index, "nunique"] >= _LEAST_RATES]
+    best = best.loc[edges.index]
+    at_edge = (best <= edges["min"]) | (best >= edges["max"])
+    if not at_edge.any():
+        return []
+    ids = tuple(
+        str(run) for run in table.loc[tried.index[tried["cell"].isin(at_edge.index[at_edge])], "id"] if str(run) in fit.run_ids
+    )
+    return [
+        Diagnostic(
+            DiagnosticCode.OPTIMUM_NOT_INTERIOR,
+            f"in {int(at_edge.sum())} of {len(at_edge)} cells the best learning rate is the smallest or largest tried ({listed(ids)})",
+            ids,
+        )
+    ]
+
+
+def best_model_at_edge(fit: Fit) -> list[Diagnostic]:
+    """A frontier most of whose cells are of the smallest or the largest of the sizes that were trained up to and beyond their compute."""
+    params, x = AXIS_COLUMNS["N"], fit.axes[0]
+    if fit.on != "frontier" or fit.table is None or params not in fit.table or x not in fit.table:
+        return []
+    tried = fit.table[[params, x]].apply(pd.to_numeric, errors="coerce").dropna()
+    ranges = tried.groupby(params)[x].agg(["min", "max"])
+    cells = fit.runs.drop_duplicates("cell")
+    at, size = cells[x].to_numpy(float), cells[params].to_numpy(float)
+    reached = (ranges["min"].to_numpy() <= at[:, None]) & (at[:, None] <= ranges["max"].to_numpy())
+    sizes = np.where(reached, ranges.index.to_numpy(float), np.nan)
+    compared = reached.sum(1) >= _LEAST_SIZES
+    at_edge = compared & ((size <= np.nanmin(sizes, axis=1)) | (size >= np.nanmax(sizes, axis=1)))
+    if at_edge.sum() <= 0.5 * compared.sum():
+        return []
+    ids = tuple(cells["id"].astype(str).to_numpy()[at_edge])
+    return [
+        Diagnostic(
+            DiagnosticCode.OPTIMUM_NOT_INTERIOR,
+            f"{int(at_edge.sum())} of {int(compared.sum())} frontier cells where three sizes or more can be compared are of the smallest or largest of them "
+            f"({listed(ids)})",
+            ids,
+        )
+    ]

@@ -1,0 +1,123 @@
+"""What residuals say that a law with equal, independent scatter would not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
+from analysis.numbers import as_factor, significant
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
+
+__all__ = ["heteroscedastic", "outliers", "residual_trend"]
+
+_LEVEL = 0.01
+"""Of each test: with ten of them on a sound fit, one in ten says something."""
+
+_LEAST_FOR_SCATTER = 12
+
+
+def residual_trend(fit: Fit) -> list[Diagnostic]:
+    """F test of a square and a cube of each log input beside the law's own tangent, on the means of cells."""
+    _, estimate = fit.single_laws[0]
+    inputs, residual, seeds = _cells(fit)
+    jacobian = estimate.log_mean_jacobian(inputs[list(fit.rows_of_heaviest)])
+    logs = np.log(inputs)
+    span = np.ptp(logs, axis=1)
+    z = (logs - logs.mean(1, keepdims=True))[span > 0] / span[span > 0, None]
+    root = np.sqrt(seeds)
+    small, large = _basis(jacobian * root[:, None]), _basis(np.column_stack([jacobian, *(z**2), *(z**3)]) * root[:, None])
+    more, left = large.shape[1] - small.shape[1], len(residual) - large.shape[1]
+    if more < 1 or left < 2:
+        return []
+    scaled = residual * root
+    before, after = (float(np.sum((scaled - basis @ (basis.T @ scaled)) ** 2)) for basis in (small, large))
+    if before <= 1e-18 * len(residual):
+        return []  # exact to rounding
+    p = float(stats.f.sf((before - after) / more / max(after / left, 1e-300), more, left))
+    if p >= _LEVEL:
+        return []
+    share = 1 - after / before
+    names = " and ".join(fit.axes)
+    return [
+        Diagnostic(
+            DiagnosticCode.RESIDUAL_TREND,
+            f"a curve in log {names} explains {100 * share:.0f} % of what the law leaves (p = {p:.1g})",
+        )
+    ]
+
+
+def heteroscedastic(fit: Fit) -> list[Diagnostic]:
+    """Rank correlation of the size of residuals with the mean curve."""
+    table = fit.residuals
+    residual, predicted = table["residual"].to_numpy(float), table["predicted"].to_numpy(float)
+    if fit.objective == "mse":  # whose noise is alike in the unit of the metric, not in relative terms
+        residual = residual * predicted
+    if len(residual) < _LEAST_FOR_SCATTER or np.ptp(predicted) == 0 or np.abs(residual).max() < 1e-9:
+        return []
+    rank, p = stats.spearmanr(np.abs(residual), predicted)
+    if not p < _LEVEL:
+        return []
+    order = np.argsort(predicted)
+    half = len(order) // 2
+    at_low, at_high = (float(np.sqrt(np.mean(residual[part] ** 2))) for part in (order[:half], order[-half:]))
+    where = "larger" if rank > 0 else "smaller"
+    return [
+        Diagnostic(
+            DiagnosticCode.HETEROSCEDASTIC,
+            f"residuals are {where} where {fit.metric} is high: {as_factor(at_high)} in its upper half, {as_factor(at_low)} in its lower "
+            f"(rank correlation {rank:+.2f}, p = {p:.1g})",
+        )
+    ]
+
+
+def outliers(fit: Fit) -> list[Diagnostic]:
+    """Runs whose residual, judged by the scatter of all others, is beyond chance (deleted residuals with Bonferroni's correction)."""
+    table = fit.residuals
+    residual = table["residual"].to_numpy(float)
+    _, estimate = fit.single_laws[0]
+    inputs = fit.runs[list(fit.axes)].to_numpy(float).T
+    basis = _basis(estimate.log_mean_jacobian(inputs[list(fit.rows_of_heaviest)]))
+    left = len(residual) - basis.shape[1] - 1
+    if left < 3 or np.abs(residual).max() < 1e-9:
+        return []
+    leverage = np.minimum(np.sum(basis**2, axis=1), 1 - 1e-6)
+    centred = residual / np.sqrt(1 - leverage)
+    if (
+        fit.objective == "huber-log"
+    ):  # a robust fit leaves several at once far off, which would hide one another: judge by the median
+        scale = 1.4826 * np.median(np.abs(centred)) * np.sqrt(len(residual) / (left + 1))
+        studentised = centred / max(float(scale), 1e-300)
+    else:
+        others = np.maximum((np.sum(residual**2) - centred**2) / left, 1e-300)
+        studentised = centred / np.sqrt(others)
+    far = np.flatnonzero(np.abs(studentised) > stats.t.isf(_LEVEL / 2 / len(residual), left))
+    if not len(far):
+        return []
+    far = far[np.argsort(-np.abs(studentised[far]))]
+    ids = tuple(str(run) for run in table["id"].iloc[far])
+    worst = f"{significant(float(np.exp(residual[far[0]])), 3)} times what the law says"
+    return [
+        Diagnostic(
+            DiagnosticCode.OUTLIER, f"{len(ids)} run{'s' if len(ids) > 1 else ''} far off: {listed(ids)}; the first is {worst}", ids
+        )
+    ]
+
+
+def _cells(fit: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Inputs (k, G), mean residual (G,) and number of seeds (G,) of each cell."""
+    _, cell, seeds = np.unique(fit.runs["cell"].to_numpy(), return_inverse=True, return_counts=True)
+    logs = np.log(fit.runs[list(fit.axes)].to_numpy(float)).T
+    residual = fit.residuals["residual"].to_numpy(float)
+    return np.exp(np.stack([np.bincount(cell, row) / seeds for row in logs])), np.bincount(cell, residual) / seeds, seeds
+
+
+def _basis(design: np.ndarray) -> np.ndarray:
+    """Orthonormal columns that span the design."""
+    norm = np.linalg.norm(design, axis=0)
+    u, size, _ = np.linalg.svd(design / np.where(norm > 0, norm, 1.0), full_matrices=False)
+    return u[:, size > 1e-9 * max(size[0], 1e-300)]

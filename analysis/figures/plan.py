@@ -1,0 +1,65 @@
+"""How sure the prediction at the target becomes as planned runs are done: its interval against core-hours spent."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from analysis.figures.axes import axis, axis_label
+from analysis.figures.band import add_band
+from analysis.figures.style import NEUTRAL, layout
+from analysis.numbers import significant
+from analysis.planning.next_runs import NextRuns
+
+__all__ = ["plan_figure"]
+
+_COLOUR = "#1B80C0"
+
+
+def plan_figure(found: NextRuns, *, height: int = 380) -> go.Figure:
+    """From the interval now, at no core-hours, over each planned run in order of use to the interval afterwards. The value is that of now: what
+    the runs will say cannot be known."""
+    spent = np.concatenate([[0.0], np.cumsum(found.chosen["core_hours"].to_numpy(float))])
+    low = np.concatenate([[found.now.low], found.chosen["mean_low"].to_numpy(float)])
+    high = np.concatenate([[found.now.high], found.chosen["mean_high"].to_numpy(float)])
+    names = ["now", *(_name(row) for row in found.chosen.to_dict("records"))]
+    texts = [
+        f"<b>{'now' if number == 0 else f'after run {number}: {name}'}</b><br>{significant(at, 3)} core-hours spent<br>"
+        f"{found.fit.metric} at {found.target}: {significant(below)} … {significant(above)}"
+        for number, (name, at, below, above) in enumerate(zip(names, spent, low, high, strict=True))
+    ]
+    figure = go.Figure()
+    add_band(
+        figure, spent, np.full(len(spent), found.now.value), low, high, colour=_COLOUR, name="prediction of the mean", texts=texts,
+        line={"color": _COLOUR, "width": 1.8, "dash": "dash"},
+    )  # fmt: skip
+    for ends, name in ((low, "lower end"), (high, "upper end")):
+        figure.add_scatter(
+            x=spent,
+            y=ends,
+            mode="lines+markers",
+            name=name,
+            showlegend=False,
+            line={"color": _COLOUR, "width": 1.2},
+            marker={"size": 7, "color": _COLOUR},
+            hovertext=texts,
+            hoverinfo="text",
+        )
+    figure.add_hline(y=found.now.value, line={"color": NEUTRAL, "width": 1, "dash": "dot"}, opacity=0.5)
+    figure.update_layout(
+        layout(
+            revision=("plan", found.fit.metric, found.target, str(found.budget_core_hours)),
+            height=height,
+            xaxis={**axis([], "linear", "Core-hours spent on the planned runs"), "rangemode": "tozero"},
+            yaxis=axis([], "linear", f"{axis_label(found.fit.metric)} at the target"),
+            showlegend=False,
+        )
+    )
+    return figure
+
+
+def _name(row: dict[object, object]) -> str:
+    epochs = row.get("epochs")
+    parts = [str(row["model"])] if row.get("model") else []
+    parts += [f"{float(str(epochs)):g} epochs"] if epochs is not None else []
+    return " · ".join(parts) or f"{significant(float(str(row['core_hours'])), 3)} core-hours"

@@ -1,0 +1,53 @@
+"""A number with its interval, as every answer carries it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.numbers import significant, with_interval
+
+__all__ = ["Interval"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """`value` and the ends of its interval; infinite ends are an answer: the data do not bound it there."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of_draws(cls, value: float, draws: np.ndarray, level: float) -> Interval:
+        """Percentiles of finite `draws` (n,); the interval never leaves the value out. NaN draws count as not bounded at either end."""
+        known = draws[~np.isnan(draws)]
+        tail = 0.5 - level / 2
+        if len(known) < (1 - tail) * len(draws) or not len(known):
+            return cls(value, -math.inf, math.inf)
+        low, high = np.quantile(known, [tail, 1 - tail])
+        return cls(value, min(float(low), value), max(float(high), value))
+
+    @classmethod
+    def around(cls, value: float, half: float) -> Interval:
+        return cls(value, value - half, value + half)
+
+    def exp(self) -> Interval:
+        with np.errstate(over="ignore"):
+            return Interval(*(float(np.exp(end)) for end in (self.value, self.low, self.high)))
+
+    @property
+    def bounded(self) -> bool:
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    def excludes(self, number: float) -> bool:
+        return self.low > number or self.high < number
+
+    def to_dict(self) -> dict[str, float | None]:
+        return with_interval(self.value, self.low, self.high)
+
+    def words(self, digits: int = 3) -> str:
+        """`1.31 (1.25 … 1.38)`."""
+        return f"{significant(self.value, digits)} ({significant(self.low, digits)} … {significant(self.high, digits)})"

@@ -1,0 +1,127 @@
+"""The cells of one family as arrays: size, epochs, compute and loss, all in logarithms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.pareto import Frontier
+from scaling.errors import DataError, UsageError
+
+__all__ = ["GridCells", "grid_cells", "with_data"]
+
+_SAME_SIZE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class GridCells:
+    """n cells in order of compute.
+
+    x, size, epochs, loss: (n,), natural logarithms; where the table has no epochs, `epochs` are the examples seen, see `data_name`. seeds: runs behind each. sizes: the distinct log sizes, ascending.
+    size_name: `params`, or `<x> an epoch` where the table has no params: compute then is size times epochs. Sizes within 2 % are one.
+    data_name: how much was trained on: `epochs`, else `examples_seen`.
+    examples_per_epoch: of the training split; 1 where the table does not say.
+    """
+
+    x: np.ndarray
+    size: np.ndarray
+    epochs: np.ndarray
+    loss: np.ndarray
+    seeds: np.ndarray
+    model: np.ndarray
+    size_name: str
+    data_name: Literal["epochs", "examples_seen"]
+    examples_per_epoch: float
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.unique(self.size)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether any run saw an example more than once."""
+        return self.data_name == "epochs" and bool(self.epochs.max() > 0)
+
+    def log_epochs_at(self, log_x: np.ndarray, log_size: np.ndarray) -> np.ndarray:
+        """Epochs that compute x buys at a size: x / (compute of an epoch), which is interpolated in log size between the models."""
+        sizes = self.sizes
+        cost = np.array([np.median((self.x - self.epochs)[self.size == size]) for size in sizes])
+        slope = np.polyfit(sizes, cost, 1)[0] if len(sizes) > 1 else 1.0
+        beyond = np.where(log_size < sizes[0], log_size - sizes[0], np.where(log_size > sizes[-1], log_size - sizes[-1], 0.0))
+        return log_x - np.interp(log_size, sizes, cost) - slope * beyond
+
+
+def grid_cells(found: Frontier) -> GridCells:
+    """The cells of a frontier of one family.
+
+    Raises:
+        UsageError: the runs are of several families, whose sizes do not compare.
+        DataError: the table has no epochs, or neither params nor model names.
+    """
+    points = found.points
+    families = sorted({str(name) for name in points["family"] if name}) if "family" in points else []
+    if len(families) > 1:
+        raise UsageError(
+            f"the runs are of {len(families)} families ({', '.join(families)}), whose sizes do not compare",
+            hint=f"choose one: --family {families[0]}; `scaling compare --by family` compares them",
+        )
+    points, data_name = with_data(found)
+    points = points.sort_values([found.x, data_name], kind="stable")
+    log_x, log_epochs = np.log(points[found.x].to_numpy(float)), np.log(points[data_name].to_numpy(float))
+    if "params" in points and points["params"].notna().all():
+        log_size, size_name = _merged_sizes(np.log(points["params"].to_numpy(float))), "params"
+    elif "model" in points and (points["model"] != "").all():
+        cost = pd.Series(log_x - log_epochs).groupby(points["model"].to_numpy()).transform("median")
+        log_size, size_name = cost.to_numpy(float), f"{found.x} an epoch"
+    else:
+        raise DataError(
+            "the optimum of size and epochs needs the size of every run", hint="--map params=THEIRS, or --map model=THEIRS"
+        )
+    runs = found.runs
+    per_epoch = (
+        float(np.median(runs["examples_seen"].to_numpy(float) / runs["epochs"].to_numpy(float)))
+        if "examples_seen" in runs and data_name == "epochs"
+        else np.nan
+    )
+    return GridCells(
+        x=log_x,
+        size=log_size,
+        epochs=log_epochs,
+        loss=np.log(points[found.metric].to_numpy(float)),
+        seeds=points["seeds"].to_numpy(float),
+        model=points["model"].to_numpy(str) if "model" in points else np.full(len(points), ""),
+        size_name=size_name,
+        data_name=data_name,
+        examples_per_epoch=per_epoch if np.isfinite(per_epoch) else 1.0,
+    )
+
+
+def with_data(found: Frontier) -> tuple[pd.DataFrame, Literal["epochs", "examples_seen"]]:
+    """The points of a frontier with the column that says how much was trained on: `epochs`, else `examples_seen`.
+
+    Raises: DataError, there is neither.
+    """
+    points, runs = found.points, found.runs
+    if "epochs" in points and points["epochs"].notna().all():
+        return points, "epochs"
+    if "examples_seen" in runs and (runs["examples_seen"] > 0).all():
+        return points.assign(examples_seen=points["cell"].map(runs.groupby("cell")["examples_seen"].mean())), "examples_seen"
+    raise DataError(
+        "the optimum of size and epochs needs the epochs, or the examples seen, of every run",
+        hint="--map epochs=THEIRS, or --map examples_seen=THEIRS",
+    )
+
+
+def _merged_sizes(log_size: np.ndarray) -> np.ndarray:
+    """The same with sizes within `_SAME_SIZE` of each other set to their mean: digitised or rounded parameter counts of one model."""
+    distinct, place = np.unique(log_size, return_inverse=True)
+    first, groups = -np.inf, []
+    for size in distinct:
+        if size - first > _SAME_SIZE:
+            first = size
+        groups.append(first)
+    group = np.unique(groups, return_inverse=True)[1][place]
+    return (np.bincount(group, log_size) / np.bincount(group))[group]

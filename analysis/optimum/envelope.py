@@ -1,0 +1,96 @@
+"""The optimum from the envelope of all cells: sizes and epochs of the compute-optimal cells, against compute.
+
+Approach 1 of Hoffmann et al. 2022 (arXiv 2203.15556, sec. 3.1), on final losses of runs that were trained to their end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.optimum.cells import GridCells
+from analysis.optimum.noise import CellNoise, resampled
+from analysis.optimum.path import Path, path_along, refused
+from analysis.pareto import pareto_mask
+from scaling.outcomes import OptimumStatus
+
+__all__ = ["envelope"]
+
+_LEAST_POINTS = 4
+_BUDGETS = 7
+
+
+def envelope(cells: GridCells, noise: CellNoise, *, x: str, draws: int, level: float, seed: int) -> Path:
+    """A straight line through log size, and one through log epochs, of the compute-optimal cells of middle sizes.
+
+    A compute-optimal cell of the smallest or largest size says only that the optimum lies there or beyond; it would flatten the line,
+    so it is left out. Intervals: every draw moves the cells by their noise, takes the frontier anew, and weighs its points at random
+    (Bayesian bootstrap), so that they hold both the noise and the accident of which cells were tried.
+    """
+    optimal = pareto_mask(np.exp(cells.x), cells.loss)
+    inside = _inside(cells)
+    kept = optimal & inside
+    points = pd.DataFrame(
+        {
+            x: np.exp(cells.x[optimal]),
+            "model": cells.model[optimal],
+            "size": np.exp(cells.size[optimal]),
+            cells.data_name: np.exp(cells.epochs[optimal]),
+            "interior": inside[optimal],
+        }
+    )
+    if kept.sum() < _LEAST_POINTS:
+        status = OptimumStatus.NOT_INTERIOR if optimal.sum() >= _LEAST_POINTS else OptimumStatus.TOO_FEW_POINTS
+        return refused(
+            "envelope",
+            status,
+            f"{int(kept.sum())} of the {int(optimal.sum())} compute-optimal cells are of a size between the smallest and the largest "
+            f"that was tried; {_LEAST_POINTS} are needed",
+            points,
+        )
+    if len(np.unique(cells.size[kept])) < 2:
+        reason = "the compute-optimal cells of middle size are all of one size; 2 are needed"
+        return refused("envelope", OptimumStatus.TOO_FEW_POINTS, reason, points)
+
+    budgets = np.linspace(cells.x[kept].min(), cells.x[kept].max(), _BUDGETS)
+    size_value, epochs_value = _lines_at(cells, kept, np.ones(len(kept)), budgets)
+    size_draws, epochs_draws = np.full((2, draws, _BUDGETS), np.nan)
+    if np.isfinite(noise.cell):
+        weights = np.random.default_rng(seed + 1).exponential(size=(draws, len(kept)))
+        for row, loss in enumerate(resampled(cells.loss, noise, draws=draws, seed=seed)):
+            chosen = pareto_mask(np.exp(cells.x), loss) & inside
+            if chosen.sum() >= 3:
+                size_draws[row], epochs_draws[row] = _lines_at(cells, chosen, weights[row], budgets)
+    return path_along(
+        "envelope",
+        x=x,
+        data=cells.data_name,
+        log_x=budgets,
+        size=(size_value, size_draws),
+        epochs=(epochs_value, epochs_draws),
+        level=level,
+        reason=f"lines through {int(kept.sum())} compute-optimal cells of middle size",
+        points=points,
+        epochs_tried=(float(np.exp(cells.epochs.min())), float(np.exp(cells.epochs.max()))),
+        noise_known=bool(np.isfinite(noise.cell)),
+    )
+
+
+def _inside(cells: GridCells) -> np.ndarray:
+    sizes = cells.sizes
+    return (cells.size > sizes[0]) & (cells.size < sizes[-1])
+
+
+def _lines_at(cells: GridCells, chosen: np.ndarray, weights: np.ndarray, budgets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted least-squares lines of log size and log epochs against log compute, at the budgets."""
+    u, w = cells.x[chosen], weights[chosen] / weights[chosen].sum()
+    centre = w @ u
+    spread = w @ (u - centre) ** 2
+    if spread <= 0:
+        return np.full(len(budgets), np.nan), np.full(len(budgets), np.nan)
+    lines = []
+    for values in (cells.size[chosen], cells.epochs[chosen]):
+        mean = w @ values
+        slope = (w * (u - centre)) @ (values - mean) / spread
+        lines.append(mean + slope * (budgets - centre))
+    return lines[0], lines[1]

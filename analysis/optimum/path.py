@@ -1,0 +1,154 @@
+"""Best size and best epochs along compute, by one approach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.interval import Interval
+from analysis.numbers import records, significant
+from scaling.outcomes import OptimumStatus
+
+__all__ = ["Crossing", "Path", "path_along", "refused"]
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The compute above which more than one epoch pays. `at` is None where the data do not say; `reason` says why."""
+
+    at: Interval | None
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"determined": self.at is not None, "reason": self.reason} | (
+            {"at": self.at.to_dict()} if self.at is not None else {"at": None}
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """What one approach says.
+
+    table: a row a budget inside what the approach covers: x, `size`, `epochs` (`examples_seen`, where the table has no epochs), and `_low`,
+        `_high` of both.
+    size_exponent, epochs_exponent: of `size ∝ x^s`; None when refused. Epochs and examples seen have one exponent.
+    crossing: where the best epoch budget passes 1. points: what the approach rests on (frontier points, slices); may be empty.
+    law: of the surface approach.
+    """
+
+    approach: str
+    status: OptimumStatus
+    reason: str
+    table: pd.DataFrame
+    size_exponent: Interval | None
+    epochs_exponent: Interval | None
+    crossing: Crossing
+    points: pd.DataFrame
+    law: str | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it names an optimum at all."""
+        return self.size_exponent is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "approach": self.approach,
+            "status": self.status.value,
+            "advice": self.status.advice,
+            "reason": self.reason,
+            "law": self.law,
+            "size_exponent": self.size_exponent.to_dict() if self.size_exponent else None,
+            "epochs_exponent": self.epochs_exponent.to_dict() if self.epochs_exponent else None,
+            "epochs_above_one": self.crossing.to_dict(),
+            "optimum": records(self.table),
+            "points": records(self.points),
+        }
+
+
+def refused(approach: str, status: OptimumStatus, reason: str, points: pd.DataFrame | None = None, law: str | None = None) -> Path:
+    """A path that is not there, with the reason."""
+    nothing = pd.DataFrame() if points is None else points
+    return Path(approach, status, reason, pd.DataFrame(), None, None, Crossing(None, reason), nothing, law)
+
+
+def path_along(
+    approach: str,
+    *,
+    x: str,
+    data: str,
+    log_x: np.ndarray,
+    size: tuple[np.ndarray, np.ndarray],
+    epochs: tuple[np.ndarray, np.ndarray],
+    level: float,
+    reason: str,
+    points: pd.DataFrame,
+    epochs_tried: tuple[float, float],
+    noise_known: bool = True,
+    law: str | None = None,
+) -> Path:
+    """A path from its values and draws.
+
+    Args:
+        data: what `epochs` are called in the table: `epochs`, or `examples_seen` where there are none.
+        log_x: (k,), budgets, k ≥ 2.
+        size, epochs: logarithms of the optimum at each budget, (k,), and its draws, (draws, k); NaN where a draw has none.
+        epochs_tried: smallest and largest epoch budget of the cells.
+    """
+    columns: dict[str, Any] = {x: np.exp(log_x)}
+    for name, (value, draws) in (("size", size), (data, epochs)):
+        ends = [Interval.of_draws(float(value[k]), draws[:, k], level).exp() for k in range(len(log_x))]
+        columns |= {
+            name: [end.value for end in ends],
+            f"{name}_low": [end.low for end in ends],
+            f"{name}_high": [end.high for end in ends],
+        }
+    size_line, size_draws = _lines(log_x, *size)
+    epochs_line, epochs_draws = _lines(log_x, *epochs)
+    return Path(
+        approach=approach,
+        status=OptimumStatus.OK if noise_known else OptimumStatus.NO_NOISE_ESTIMATE,
+        reason=reason,
+        table=pd.DataFrame(columns),
+        size_exponent=Interval.of_draws(float(size_line[1]), size_draws[:, 1], level),
+        epochs_exponent=Interval.of_draws(float(epochs_line[1]), epochs_draws[:, 1], level),
+        crossing=_crossing(epochs_line, epochs_draws, log_x, x, epochs_tried, level)
+        if data == "epochs"
+        else Crossing(None, "the table has no epochs"),
+        points=points,
+        law=law,
+    )
+
+
+def _lines(log_x: np.ndarray, value: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(height at the centre, slope) of the least-squares line through the value, (2,), and through each draw, (draws, 2)."""
+    u = log_x - log_x.mean()
+    weights = np.stack([np.full_like(u, 1 / len(u)), u / np.sum(u**2)])
+    return weights @ value, draws @ weights.T
+
+
+def _crossing(line: np.ndarray, draws: np.ndarray, log_x: np.ndarray, x: str, tried: tuple[float, float], level: float) -> Crossing:
+    """Where the line passes log epochs = 0, if these data say."""
+    if tried[0] > 1:
+        return Crossing(None, f"no budget of one epoch or less was tried (the smallest is {tried[0]:g})")
+    if tried[1] <= 1:
+        return Crossing(None, f"no budget above one epoch was tried (the largest is {tried[1]:g})")
+    (height, slope), centre = line, float(log_x.mean())
+    if slope <= 0:
+        return Crossing(None, f"the best epoch budget does not grow with {x} here")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossings = np.where(draws[:, 1] > 0, centre - draws[:, 0] / draws[:, 1], np.nan)
+    found = Interval.of_draws(float(centre - height / slope), crossings, level)
+    if not found.bounded:
+        return Crossing(None, f"whether the best epoch budget grows with {x} is not determined by these runs")
+    at = found.exp()
+    inside = log_x.min() <= found.value <= log_x.max()
+    beyond = (
+        ""
+        if inside
+        else f", extrapolated: optima were found from {significant(np.exp(log_x.min()), 3)} to {significant(np.exp(log_x.max()), 3)}"
+    )
+    return Crossing(at, f"the best epoch budget passes 1 at {at.words()} {x}{beyond}")

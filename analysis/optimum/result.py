@@ -1,0 +1,133 @@
+"""What the runs say about the compute-optimal size and epochs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.numbers import records, significant
+from analysis.optimum.noise import CellNoise
+from analysis.optimum.path import Crossing, Path
+from analysis.selection import Excluded, excluded_payload
+
+__all__ = ["Optimum"]
+
+_ORDER = ("surface", "isocompute", "envelope")
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Three approaches to the best size and epochs at each compute, side by side.
+
+    size_name: what `size` is: `params`, or `<x> an epoch` where the table has none. data_name: `epochs`, or `examples_seen` where the table
+        has none.
+    paths: `surface`, `envelope`, `isocompute`, each with a status. noise: of cells, behind the intervals.
+    runnable: the recommended optimum in models and epoch budgets that exist; empty where no approach answers.
+    """
+
+    metric: str
+    x: str
+    size_name: str
+    data_name: str
+    level: float
+    paths: tuple[Path, ...]
+    runnable: pd.DataFrame
+    noise: CellNoise
+    cells: int
+    runs_used: int
+    excluded: tuple[Excluded, ...]
+
+    def path(self, approach: str) -> Path:
+        return next(path for path in self.paths if path.approach == approach)
+
+    @property
+    def recommended(self) -> Path | None:
+        """The surface where it answers: it alone uses every cell; else isocompute, else envelope; None when all refuse."""
+        return next((self.path(name) for name in _ORDER if self.path(name).answers), None)
+
+    @property
+    def epochs_above_one(self) -> Crossing:
+        """Above which compute more than one epoch pays, by the first approach in the order of `recommended` that can say."""
+        answers = [self.path(name).crossing for name in _ORDER if self.path(name).answers]
+        return next(
+            (found for found in answers if found.at is not None),
+            answers[0] if answers else Crossing(None, "no approach found an optimum"),
+        )
+
+    def disagreement(self) -> pd.DataFrame:
+        """A row a compute that at least two approaches cover: `size_<approach>` and `epochs_<approach>` (or `examples_seen_…`), and
+        `size_ratio` and `epochs_ratio`, the largest answer over the smallest."""
+        answering = [path for path in self.paths if path.answers]
+        ends = [(float(path.table[self.x].min()), float(path.table[self.x].max())) for path in answering]
+        if len(answering) < 2:
+            return pd.DataFrame()
+        low, high = sorted(end[0] for end in ends)[1], sorted((end[1] for end in ends), reverse=True)[1]
+        if high < low:
+            return pd.DataFrame()
+        at = np.geomspace(low, high, 5) if high > low else np.array([low])
+        table = pd.DataFrame({self.x: at})
+        for quantity in ("size", self.data_name):
+            columns = {}
+            for path, (start, stop) in zip(answering, ends, strict=True):
+                values = np.exp(np.interp(np.log(at), np.log(path.table[self.x]), np.log(path.table[quantity])))
+                columns[f"{quantity}_{path.approach}"] = np.where((at >= start * 0.999) & (at <= stop * 1.001), values, np.nan)
+            found = pd.DataFrame(columns)
+            table = pd.concat([table, found, (found.max(axis=1) / found.min(axis=1)).rename(f"{quantity}_ratio")], axis=1)
+        return table
+
+    def sentence(self) -> str:
+        """The answer in words."""
+        best = self.recommended
+        if best is None or best.size_exponent is None or best.epochs_exponent is None:
+            return "No optimum is shown: " + "; ".join(f"{path.approach}: {path.reason}" for path in self.paths) + "."
+        apart = self.disagreement()
+        how_far = (
+            f" The approaches differ by up to {significant(float(apart['size_ratio'].max()), 2)}× in size." if len(apart) else ""
+        )
+        size, epochs = best.size_exponent, best.epochs_exponent
+        same = " They grow at about the same rate." if all(0.3 < end.low < 0.5 < end.high < 0.7 for end in (size, epochs)) else ""
+        above = self.epochs_above_one
+        pays = (
+            ""
+            if self.data_name != "epochs"
+            else f" More than one epoch pays above {above.at.words()} {self.x}."
+            if above.at
+            else f" Above which {self.x} epochs > 1 pay is not determined: {above.reason}."
+        )
+        return f"Best size grows as {self.x}^{size.words()}, best {self.data_name.replace('_', ' ')} as {self.x}^{epochs.words()} ({best.approach}).{same}{pays}{how_far}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it, without `schema_version`."""
+        best = self.recommended
+        return {
+            "metric": self.metric,
+            "x": self.x,
+            "size": self.size_name,
+            "data": self.data_name,
+            "level": self.level,
+            "sentence": self.sentence(),
+            "recommended": best.approach if best else None,
+            "approaches": [path.to_dict() for path in self.paths],
+            "epochs_above_one": self.epochs_above_one.to_dict(),
+            "disagreement": records(self.disagreement()),
+            "runnable": records(self.runnable),
+            "noise": {"cell_std": _finite(self.noise.cell), "seed_std": _finite(self.noise.seeds), "source": self.noise.source},
+            "cells_used": self.cells,
+            "runs_used": self.runs_used,
+            "excluded": excluded_payload(self.excluded),
+        }
+
+    def to_csv(self) -> str:
+        """The optima of all approaches, one row an approach and compute."""
+        tables = [path.table.assign(approach=path.approach) for path in self.paths if len(path.table)]
+        table = (
+            pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[self.x, "size", self.data_name, "approach"])
+        )
+        return table[["approach", *(name for name in table if name != "approach")]].to_csv(index=False)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

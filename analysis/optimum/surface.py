@@ -1,0 +1,156 @@
+"""The optimum from a fitted surface: minimise L(N, D) at each compute.
+
+Approach 3 of Hoffmann et al. 2022 (arXiv 2203.15556, sec. 3.3); with repeated epochs the surface is that of Muennighoff et al. 2023
+(arXiv 2305.16264). The cost of an epoch is read off the runs at each size rather than taken as 6·N·D, so that compute may be measured
+core-hours and models may be convolutional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.fitting.bootstrap import small_sample_factor
+from analysis.fitting.fit import fit
+from analysis.fitting.law_estimate import LawEstimate
+from analysis.fitting.result import Fit
+from analysis.laws import law_named, law_names
+from analysis.optimum.cells import GridCells
+from analysis.optimum.path import Path, path_along, refused
+from scaling.errors import TooFewPoints, UnknownName
+from scaling.outcomes import OptimumStatus
+
+__all__ = ["Surface", "fit_surface", "surface_path"]
+
+_BUDGETS = 9
+_SIZES = 181
+_BEYOND = np.log(30.0)  # how far outside the sizes tried a draw's optimum is followed
+
+
+class Surface:
+    """A fitted surface over the cells of one family, asked for by log size and log epochs."""
+
+    def __init__(self, found: Fit, cells: GridCells, columns: Sequence[str]) -> None:
+        self.fit, self.cells, self.columns = found, cells, tuple(columns)
+
+    def table(self, log_size: np.ndarray, log_epochs: np.ndarray) -> pd.DataFrame:
+        """The inputs of the law at these sizes and epochs, one row each."""
+        with np.errstate(over="ignore"):
+            seen = np.exp(log_epochs) * self.cells.examples_per_epoch
+            values = (np.exp(log_size), seen, np.minimum(seen, self.cells.examples_per_epoch))
+        return pd.DataFrame(dict(zip(self.columns, values, strict=False)))
+
+    def optimum(self, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log size of the minimum at each compute (k,), and in every draw (draws, k)."""
+        sizes = np.linspace(self.cells.sizes[0] - _BEYOND, self.cells.sizes[-1] + _BEYOND, _SIZES)
+        log_size, budgets = np.tile(sizes, len(log_x)), np.repeat(log_x, _SIZES)
+        table = self.table(log_size, self.cells.log_epochs_at(budgets, log_size))
+        shape = (-1, len(log_x), _SIZES)
+        mean = self.fit.log_mean(table)
+        value = _minimum(sizes, mean.reshape(shape))[0]
+        # Draws come spread about the mean curve, for the small sample and for lack of fit. A curve so stretched is no curve of the law any
+        # more, and its minimum may be anywhere; so the curves are put back, and their minima are spread for the small sample. What the
+        # form of the law may be off by shows in how far the three approaches differ.
+        estimate = self.fit.estimate
+        stretched = estimate.spread if isinstance(estimate, LawEstimate) else 1.0
+        spread = small_sample_factor(self.fit.cells, len(law_named(self.fit.law).coefficients), self.fit.precision)
+        curves = mean + (self.fit.log_mean_draws(table) - mean) / stretched
+        return value, value + spread * (_minimum(sizes, curves.reshape(shape)) - value)
+
+
+def fit_surface(
+    runs: pd.DataFrame, cells: GridCells, *, metric: str, law: str | None, objective: str, bootstrap: int, level: float, seed: int
+) -> Surface:
+    """Fit `law`, or, where none is named, the one of `chinchilla` and `data-constrained` with the smaller residual variance for its
+    degrees of freedom; the latter only where epochs repeat.
+
+    Args: runs: those of the cells, as `Frontier.runs` has them.
+    Raises: TooFewPoints; UnknownName for a law that is not a surface.
+    """
+    table, columns = _with_inputs(runs, cells)
+    surfaces = [name for name in ("chinchilla", "data-constrained") if name in law_names()]
+    if law is not None and law not in surfaces:
+        raise UnknownName("surface", law, surfaces)
+    names = [law] if law is not None else [name for name in surfaces if name == "chinchilla" or cells.repeats]
+    fits: list[Surface] = []
+    fault: TooFewPoints | None = None
+    for name in names:
+        own = columns if name == "data-constrained" else columns[:2]
+        try:
+            found = fit(
+                table,
+                metric=metric,
+                x=own,
+                law=name,
+                clusters=("cell",),
+                objective=objective,
+                bootstrap=bootstrap,
+                level=level,
+                seed=seed,
+            )
+        except TooFewPoints as error:
+            fault = fault or error
+            continue
+        fits.append(Surface(found, cells, own))
+    if not fits:
+        assert fault is not None
+        raise fault
+    return min(fits, key=lambda surface: surface.fit.residual_std)
+
+
+def surface_path(surface: Surface, *, x: str, level: float) -> Path:
+    """The path of a fitted surface, at the computes where its optimum lies inside the sizes and epochs that were tried."""
+    cells, law = surface.cells, surface.fit.law
+    budgets = np.linspace(cells.x.min(), cells.x.max(), _BUDGETS)
+    size, size_draws = surface.optimum(budgets)
+    epochs = cells.log_epochs_at(budgets, size)
+    sizes = cells.sizes
+    inside = (size > sizes[0]) & (size < sizes[-1]) & (epochs >= cells.epochs.min()) & (epochs <= cells.epochs.max())
+    points = pd.DataFrame({x: np.exp(budgets), "size": np.exp(size), cells.data_name: np.exp(epochs), "interior": inside})
+    if inside.sum() < 2:
+        side = (
+            "above the largest"
+            if np.median(size) >= sizes[-1]
+            else "below the smallest"
+            if np.median(size) <= sizes[0]
+            else f"outside the {cells.data_name.replace('_', ' ')}"
+        )
+        reason = f"the minimum of the {law} surface lies {side} tried at {int((~inside).sum())} of {_BUDGETS} computes"
+        return refused("surface", OptimumStatus.NOT_INTERIOR, reason, points, law)
+    at = budgets[inside]
+    return path_along(
+        "surface",
+        x=x,
+        data=cells.data_name,
+        log_x=at,
+        size=(size[inside], size_draws[:, inside]),
+        epochs=(epochs[inside], cells.log_epochs_at(at, size_draws[:, inside])),
+        level=level,
+        reason=f"minimum of the {law} surface of {surface.fit.cells} cells ({surface.fit.status.value})",
+        points=points,
+        epochs_tried=(float(np.exp(cells.epochs.min())), float(np.exp(cells.epochs.max()))),
+        law=law,
+    )
+
+
+def _with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tuple[str, str, str]]:
+    """The runs with a column for N, D and U each, and the names of these."""
+    table = runs.copy()
+    if cells.size_name != "params":
+        table["size"] = table["model"].map(dict(zip(cells.model, np.exp(cells.size), strict=True)))
+    seen = "examples_seen" if cells.examples_per_epoch != 1.0 else cells.data_name
+    if "unique_examples" not in table or table["unique_examples"].isna().any():
+        table["unique_examples"] = np.minimum(table[seen].astype(float), cells.examples_per_epoch)
+    return table, ("params" if cells.size_name == "params" else "size", seen, "unique_examples")
+
+
+def _minimum(sizes: np.ndarray, curves: np.ndarray) -> np.ndarray:
+    """Where each curve (draws, k, sizes) is lowest, (draws, k), by the parabola through the lowest point and its neighbours."""
+    best = np.clip(np.argmin(curves, axis=-1), 1, len(sizes) - 2)
+    left, here, right = (np.take_along_axis(curves, (best + step)[..., None], -1)[..., 0] for step in (-1, 0, 1))
+    bend = left - 2 * here + right
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = np.where(bend > 0, (left - right) / (2 * bend), 0.0)
+    return sizes[best] + np.clip(shift, -1, 1) * (sizes[1] - sizes[0])

@@ -1,0 +1,8 @@
+"""Which runs to do next, so that a prediction becomes as sure as the budget allows.
+
+| file | what it holds |
+|---|---|
+| `design` | the choice of cells under a budget: greedy, then exchanges; c- and D-optimal |
+| `target` | the law, where it is asked, and the derivatives that the design needs |
+| `next_runs` | `plan(runs, candidates, …) -> NextRuns` |
+"""

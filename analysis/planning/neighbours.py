@@ -1,0 +1,65 @@
+"""Cells like those that were run, with their price: candidates for a plan where no file says which cells there could be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.pareto import Frontier
+from analysis.selection import usable_runs
+from scaling.errors import DataError
+
+__all__ = ["a_tenth_and_ten_times", "neighbouring_cells"]
+
+BEYOND = 4.0
+"""How far above the largest epoch budget that was run a candidate may lie, as a factor."""
+
+_CARRIED = ("params", "train_flops", "examples_seen")
+
+
+def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.DataFrame:
+    """Every model that was run at every epoch budget that was, and at twice and four times the largest.
+
+    A row is one run of a cell, whether it was run before (another seed) or not: `family`, `model`, `epochs`, `seeds` = 1, `core_hours`, and
+    `params`, `examples_seen`, `unique_examples`, `train_flops` where the table has them. The price of an epoch is the median of what the
+    model's runs took.
+
+    Raises: DataError without `model`, `epochs` and `core_hours`; and what `usable_runs` raises.
+    """
+    missing = [name for name in ("model", "epochs", "core_hours") if name not in runs or runs[name].isna().all()]
+    if missing:
+        raise DataError(
+            f"candidates need the {' and '.join(missing)} of the runs",
+            hint="give a table of candidates, or map them: --map epochs=THEIRS",
+        )
+    table = usable_runs(runs, metric=metric, x="core_hours").runs
+    table = table[table["epochs"].astype(float) > 0]
+    budgets = np.unique(table["epochs"].astype(float))
+    if not len(budgets):
+        return pd.DataFrame(columns=["family", "model", "epochs", "seeds", "core_hours"])
+    budgets = np.unique(np.concatenate([budgets, budgets.max() * np.array([2.0, BEYOND])]))
+    rows = []
+    for (family, model), own in table.groupby(["family", "model"], sort=True):
+        epochs = own["epochs"].astype(float)
+        an_epoch = {
+            name: float((own[name] / epochs).median())
+            for name in ("core_hours", *_CARRIED)
+            if name in own and own[name].notna().any()
+        }
+        of_one = float((own["unique_examples"] / np.minimum(epochs, 1.0)).median()) if "unique_examples" in own else np.nan
+        for budget in budgets:
+            row = {"family": family, "model": model, "epochs": budget, "seeds": 1}
+            row |= {name: value * budget for name, value in an_epoch.items() if name != "params"}
+            if "params" in an_epoch:
+                row["params"] = float(own["params"].median())
+            if np.isfinite(of_one):
+                row["unique_examples"] = of_one * min(budget, 1.0)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def a_tenth_and_ten_times(found: Frontier) -> tuple[float, float]:
+    """A budget and a target for a plan where nobody named any: a tenth of the core-hours that the frontier's runs took, and ten times the
+    largest compute among them; two digits of each."""
+    spent = float(found.runs["core_hours"].astype(float).sum()) if "core_hours" in found.runs else float("nan")
+    return float(f"{spent / 10:.2g}"), float(f"{10 * found.points[found.x].max():.2g}")

@@ -1,0 +1,262 @@
+"""`plan`: the next runs that make a prediction surest for a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.cells import CELL
+from analysis.fitting.law_estimate import LawEstimate
+from analysis.fitting.result import Fit
+from analysis.interval import Interval
+from analysis.numbers import records, significant
+from analysis.planning.design import Candidates, Criterion, choose, spread_after
+from analysis.planning.target import Target, aim
+from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
+
+__all__ = ["NextRuns", "plan"]
+
+_NEGLIGIBLE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class NextRuns:
+    """What to run next, and how sure the prediction at the target will be.
+
+    chosen: rows of the candidates, the most useful first, with `mean_low` and `mean_high`: the interval once that row and those above are done.
+    now, after: intervals of the mean at the target; now_run, after_run: of a new run there. They keep the value of now: what the runs will
+    say cannot be known, how much they will narrow it can, as far as the law holds.
+    share_of_law: the part of the mean's variance that more runs are sure to narrow; the rest is lack of fit.
+    """
+
+    target: str
+    at: dict[str, float]
+    fit: Fit
+    criterion: Criterion
+    budget_core_hours: float
+    core_hours: float
+    candidates: int
+    chosen: pd.DataFrame
+    now: Interval
+    after: Interval
+    now_run: Interval
+    after_run: Interval
+    share_of_law: float
+
+    @property
+    def shrinkage(self) -> float:
+        """Width of the mean's interval afterwards over its width now, in logarithms; 0.5 is half as wide."""
+        return _width(self.after) / _width(self.now) if _width(self.now) > 0 else float("nan")
+
+    def sentence(self) -> str:
+        """The answer in words."""
+        metric = self.fit.metric
+        if self.chosen.empty:
+            return f"Nothing among {self.candidates} candidates fits {self.budget_core_hours:g} core-hours and helps: {metric} at {self.target} stays {self.now.words(4)}."
+        return (
+            f"{len(self.chosen)} of {self.candidates} candidates, {significant(self.core_hours, 3)} of {self.budget_core_hours:g} core-hours: "
+            f"{metric} at {self.target} is now {self.now.words(4)}; afterwards about {significant(self.after.low)} … {significant(self.after.high)}, "
+            f"{significant(self.shrinkage, 2)} of the width.{self._lack_of_fit()}"
+        )
+
+    def _lack_of_fit(self) -> str:
+        if self.share_of_law > 0.5:
+            return ""
+        return (
+            f" {100 * (1 - self.share_of_law):.0f} % of the variance there is that the {self.fit.law} law does not fit these runs well, which the plan takes to "
+            "stay: try another law, or run nearer to the target."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it, without `schema_version`."""
+        return {
+            "metric": self.fit.metric,
+            "target": self.target,
+            "at": self.at,
+            "law": self.fit.law,
+            "criterion": self.criterion,
+            "share_of_law": self.share_of_law,
+            "budget_core_hours": self.budget_core_hours,
+            "core_hours": self.core_hours,
+            "candidates": self.candidates,
+            "sentence": self.sentence(),
+            "now": {"mean": self.now.to_dict(), "new_run": self.now_run.to_dict()},
+            "after": {"mean": self.after.to_dict(), "new_run": self.after_run.to_dict()},
+            "chosen": records(self.chosen),
+            "fit": self.fit.to_dict(),
+        }
+
+    def to_csv(self) -> str:
+        """`chosen` as CSV."""
+        return self.chosen.to_csv(index=False)
+
+
+def plan(
+    runs: pd.DataFrame,
+    candidates: pd.DataFrame,
+    *,
+    budget_core_hours: float,
+    target: float | Mapping[str, float],
+    metric: str = "val_loss",
+    x: str = "core_hours",
+    law: str | None = None,
+    criterion: Criterion = "c",
+    level: float = 0.95,
+    **settings: Any,
+) -> NextRuns:
+    """Choose the candidates that most reduce the uncertainty of the prediction at `target`.
+
+    >>> plan(runs, candidates, budget_core_hours=50, target=110_000).chosen
+
+    Runs that would narrow the interval by less than a hundredth together are left out, though there were budget for them.
+
+    The law is linearised at its present estimate: a cell adds the information of its place over its variance, (lack of fit)² + (seed
+    noise)² / seeds. A candidate in a cell that was run before adds only what more seeds add.
+
+    Args:
+        runs: what was done, as for `analysis.fit`.
+        candidates: one row a cell that could be run, with the law's inputs, `core_hours` (of all that the row stands for) and, where more than
+            one, `seeds`. Other columns (`model`, `epochs`, …) name it.
+        budget_core_hours: to spend on them. target: compute in the unit of `x`, or each of the law's inputs.
+        law: None: see `analysis.planning.target.aim`.
+        criterion: `c`: the prediction at the target; `D`: all coefficients together.
+        settings: of `analysis.fit`.
+
+    Raises: what `analysis.fit` raises; DataError or UsageError for candidates that cannot be priced.
+    """
+    if criterion not in ("c", "D"):
+        raise UnknownName("criterion", criterion, ("c", "D"))
+    if not (np.isfinite(budget_core_hours) and budget_core_hours > 0):
+        raise UsageError(f"a budget of {budget_core_hours:g} core-hours buys nothing", hint="--budget takes a positive number")
+    cost = _priced(candidates)
+    aimed = aim(runs, target, candidates, x=x, law=law, metric=metric, level=level, **settings)
+    found = aimed.fit
+    kept = np.diag(found.covariance) > 0
+    if not kept.any():
+        raise TooFewPoints(
+            "the law's coefficients have no known uncertainty, so that no run can be said to lower it", have=0, need=1
+        )
+    covariance = found.covariance[np.ix_(kept, kept)]
+    rows = found.log_mean_jacobian(candidates)[:, kept]
+    gradient = found.log_mean_jacobian(aimed.at)[0, kept]
+    pool = Candidates(rows, _information(found, candidates), cost)
+    picked = choose(covariance, pool, gradient, budget_core_hours, criterion)
+
+    of_law = _share_of_law(found, aimed)
+    narrower = [1.0]
+    for number in range(1, len(picked) + 1):
+        narrower.append(_scale(found, gradient, covariance, spread_after(covariance, pool, picked[:number]), number))
+    picked = picked[: _worthwhile(narrower)]
+    scales = [float(np.sqrt(of_law * scale**2 + 1 - of_law)) for scale in narrower[: len(picked) + 1]]
+    now, now_run = _at(found, aimed, "mean"), _at(found, aimed, "new-run")
+    steps = [_scaled(now, scale) for scale in scales[1:]]
+    chosen = candidates.iloc[picked].reset_index(drop=True)
+    chosen = chosen.assign(mean_low=[step.low for step in steps], mean_high=[step.high for step in steps])
+    return NextRuns(
+        target=aimed.words,
+        at={name: float(aimed.at[name].iloc[0]) for name in found.axes},
+        fit=found,
+        criterion=criterion,
+        budget_core_hours=float(budget_core_hours),
+        core_hours=float(cost[picked].sum()),
+        candidates=len(candidates),
+        chosen=chosen,
+        now=now,
+        after=_scaled(now, scales[-1]),
+        now_run=now_run,
+        after_run=_new_run(now, now_run, scales[-1]),
+        share_of_law=of_law,
+    )
+
+
+def _priced(candidates: pd.DataFrame) -> np.ndarray:
+    if candidates.empty:
+        raise DataError(
+            "there are no candidates to choose from", hint="every cell of the file is done: add models or epoch budgets to it"
+        )
+    if "core_hours" not in candidates:
+        raise UnknownName(
+            "column", "core_hours", [str(name) for name in candidates], hint="a candidate needs its price: --map core_hours=THEIRS"
+        )
+    cost = pd.to_numeric(candidates["core_hours"], errors="coerce").to_numpy(float)
+    bad = ~(np.isfinite(cost) & (cost > 0))
+    if bad.any():
+        raise DataError(f"candidate {int(np.argmax(bad)) + 1} has no positive core_hours", hint="every candidate needs its price")
+    return cost
+
+
+def _information(found: Fit, candidates: pd.DataFrame) -> np.ndarray:
+    """1 / variance that each candidate's mean adds, (m,)."""
+    seed_std, lack_std = found.seed_std, found.lack_of_fit_std
+    if not np.isfinite(seed_std):  # no cell was repeated: seed noise and lack of fit are one
+        seed_std, lack_std = 0.0, found.residual_std
+    floor = max(found.residual_std * 1e-3, 1e-12)
+    seeds = candidates["seeds"].to_numpy(float) if "seeds" in candidates else np.ones(len(candidates))
+    done = _seeds_done(found.runs, candidates)
+
+    def precision(count: np.ndarray) -> np.ndarray:
+        return np.where(count > 0, 1 / np.maximum(lack_std**2 + seed_std**2 / np.maximum(count, 1e-9), floor**2), 0.0)
+
+    return np.maximum(precision(done + seeds) - precision(done), 0.0)
+
+
+def _seeds_done(runs: pd.DataFrame, candidates: pd.DataFrame) -> np.ndarray:
+    """How many runs the law has in each candidate's cell already, (m,)."""
+    key = [name for name in CELL if name in runs and name in candidates and runs[name].notna().all()]
+    if "model" not in key or "epochs" not in key:
+        return np.zeros(len(candidates))
+    counts = runs.groupby(key).size()
+    index = pd.MultiIndex.from_frame(candidates[key])
+    return counts.reindex(index).fillna(0).to_numpy(float)
+
+
+def _scale(found: Fit, gradient: np.ndarray, before: np.ndarray, after: np.ndarray, cells: int) -> float:
+    """Half-width afterwards over half-width now: standard errors, and t quantiles with one degree of freedom more for each new cell."""
+    freedom = found.estimate.degrees_of_freedom
+    quantiles = found.precision.t(freedom + cells) / found.precision.t(freedom)
+    return float(np.sqrt((gradient @ after @ gradient) / (gradient @ before @ gradient)) * quantiles)
+
+
+def _share_of_law(found: Fit, aimed: Target) -> float:
+    """The share of the variance at the target that comes from the law's coefficients. The rest is lack of fit: what the law's form may be off
+    by; more runs show it, and nobody knows beforehand by how much they will narrow it, so that the plan takes it to stay."""
+    jacobian = found.log_mean_jacobian(aimed.at)
+    of_law = float(jacobian[0] @ found.covariance @ jacobian[0])
+    discrepancy = found.estimate.discrepancy if isinstance(found.estimate, LawEstimate) else None
+    trend = float(discrepancy.variance_at(aimed.at[list(found.axes)].to_numpy(float).T, jacobian)[0]) if discrepancy else 0.0
+    return of_law / (of_law + trend) if of_law + trend > 0 else 1.0
+
+
+def _worthwhile(scales: list[float]) -> int:
+    """How many of the picks to keep: the last ones, if together they narrow the interval by less than a hundredth, are not worth their
+    core-hours."""
+    return next(number for number, scale in enumerate(scales) if scale <= (1 + _NEGLIGIBLE) * scales[-1])
+
+
+def _at(found: Fit, aimed: Target, kind: Any) -> Interval:
+    row = found.predict(aimed.at, kind=kind).iloc[0]
+    return Interval(float(row["mean"]), float(row["low"]), float(row["high"]))
+
+
+def _scaled(interval: Interval, scale: float) -> Interval:
+    value = np.log(interval.value)
+    return Interval(
+        *(float(np.exp(value + scale * (np.log(end) - value))) for end in (interval.value, interval.low, interval.high))
+    )
+
+
+def _new_run(mean: Interval, run: Interval, scale: float) -> Interval:
+    """The mean's half-widths shrink; what a new run has on top of them stays."""
+    value, ends = np.log(mean.value), []
+    for sign, ours, theirs in ((-1, mean.low, run.low), (1, mean.high, run.high)):
+        half, whole = abs(np.log(ours) - value), abs(np.log(theirs) - value)
+        ends.append(value + sign * np.sqrt((scale * half) ** 2 + max(0.0, whole**2 - half**2)))
+    return Interval(mean.value, float(np.exp(ends[0])), float(np.exp(ends[1])))
+
+
+def _width(interval: Interval) -> float:
+    return float(np.log(interval.high / interval.low))

@@ -1,0 +1,147 @@
+"""`predict`: the metric at a budget, with its interval and how far beyond the data that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.fitting.fit import fit
+from analysis.fitting.result import Fit
+from analysis.interval import Interval
+from analysis.laws import law_named
+from analysis.numbers import finite, significant
+from scaling.errors import UsageError
+
+__all__ = ["Prediction", "predict", "runs_to_predict_from"]
+
+_SLOPE_STEP = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a law says at some budgets.
+
+    fit: the law, with the runs behind it.
+    table: a row a budget: the law's inputs; `value`; `low`, `high` of the mean; `run_low`, `run_high` of one more run; `beyond`, the factor
+        by which the budget lies outside the runs (1 inside, 4 is four times the largest); and `slope_<input>`, d log value / d log input.
+    """
+
+    fit: Fit
+    table: pd.DataFrame
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [{str(name): float(value) for name, value in row.items()} for row in self.table.to_dict("records")]
+
+    def mean(self, row: int = 0) -> Interval:
+        """Interval of the law itself at a budget."""
+        return Interval(*(float(self.table[name].iloc[row]) for name in ("value", "low", "high")))
+
+    def new_run(self, row: int = 0) -> Interval:
+        """Interval of one more run at a budget."""
+        return Interval(*(float(self.table[name].iloc[row]) for name in ("value", "run_low", "run_high")))
+
+    def where(self, row: int = 0) -> str:
+        """`1.47 times beyond the largest core_hours of the runs`, or `within the runs`."""
+        beyond = float(self.table["beyond"].iloc[row])
+        if beyond <= 1:
+            return "within the runs"
+        at, ranges = self.table.iloc[row], self.fit.ranges
+        furthest = max(self.fit.axes, key=lambda name: _beyond(float(at[name]), ranges[name]))
+        side = "largest" if at[furthest] > ranges[furthest][1] else "smallest"
+        return f"{significant(beyond, 3)} times beyond the {side} {furthest} of the runs"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it, without `schema_version`."""
+        described = self.fit.to_dict()
+        return {
+            "metric": self.fit.metric,
+            "x": described["x"],
+            "level": self.fit.precision.level,
+            "predictions": [
+                {
+                    "at": {name: row[name] for name in self.fit.axes},
+                    "mean": self.mean(number).to_dict(),
+                    "new_run": self.new_run(number).to_dict(),
+                    "beyond": finite(row["beyond"]),
+                    "where": self.where(number),
+                }
+                for number, row in enumerate(self.rows)
+            ],
+            "fit": described,
+        }
+
+    def to_csv(self) -> str:
+        """`table` as CSV."""
+        return self.table.to_csv(index=False)
+
+
+def runs_to_predict_from(runs: pd.DataFrame, x: str | Sequence[str] | None, law: str) -> Literal["all", "frontier"]:
+    """What a prediction is fitted to when nobody says.
+
+    `frontier` for a law of one input and a grid (several sizes or models, each at several epoch budgets): what a budget buys is what its
+    best cell reaches, and cells far from the best do not lie on a law of compute. `all` for a surface, which needs every cell, and for a
+    bare table: there the frontier would be the points that luck has put low.
+    """
+    if (law != "auto" and law_named(law).is_surface) or not (x is None or isinstance(x, str) or len(x) == 1):
+        return "all"
+    size = next((name for name in ("params", "model") if name in runs and runs[name].nunique() > 1), None)
+    if size is None or "epochs" not in runs:
+        return "all"
+    several = runs.groupby(size)["epochs"].nunique() > 1
+    return "frontier" if several.sum() > 1 else "all"
+
+
+def predict(
+    runs: pd.DataFrame,
+    at: Sequence[float] | pd.DataFrame,
+    *,
+    law: str = "auto",
+    on: Literal["all", "frontier"] | None = None,
+    **settings: Any,
+) -> Prediction:
+    """Fit a law and read it off at budgets.
+
+    >>> predict(runs, [110_000], metric="val_loss", law="power", on="frontier").new_run()
+
+    Args:
+        at: numbers in the unit of `x`, or a table with a column for each input of the law.
+        law: a name, or `auto`. on: None: see `runs_to_predict_from`.
+        settings: of `analysis.fit`: metric, x, level …
+
+    Raises: what `analysis.fit` raises; UsageError for budgets that are not positive numbers.
+    """
+    found = fit(runs, law=law, on=on or runs_to_predict_from(runs, settings.get("x"), law), **settings)
+    inputs = _inputs(at, found.axes)
+    mean, run = found.predict(inputs), found.predict(inputs, kind="new-run")
+    table = inputs.assign(value=mean["mean"], low=mean["low"], high=mean["high"], run_low=run["low"], run_high=run["high"])
+    ranges = found.ranges
+    table["beyond"] = np.max([[_beyond(value, ranges[name]) for value in inputs[name]] for name in found.axes], axis=0)
+    here = found.log_mean(inputs)
+    for name in found.axes:
+        moved = inputs.assign(**{name: inputs[name] * np.exp(_SLOPE_STEP)})
+        table[f"slope_{name}"] = (found.log_mean(moved) - here) / _SLOPE_STEP
+    return Prediction(found, table)
+
+
+def _inputs(at: Sequence[float] | pd.DataFrame, axes: tuple[str, ...]) -> pd.DataFrame:
+    if isinstance(at, pd.DataFrame):
+        missing = [name for name in axes if name not in at]
+        if missing:
+            raise UsageError(
+                f"to predict, the law needs {' and '.join(missing)} too", hint=f"give a value for each of {', '.join(axes)}"
+            )
+        return at[list(axes)].astype(float).reset_index(drop=True)
+    if len(axes) != 1:
+        raise UsageError(
+            f"the law is of {' and '.join(axes)}: one number does not say where", hint="give a table with these columns"
+        )
+    return pd.DataFrame({axes[0]: np.atleast_1d(np.asarray(at, dtype=float))})
+
+
+def _beyond(value: float, ends: tuple[float, float]) -> float:
+    return max(value / ends[1], ends[0] / value, 1.0) if value > 0 else float("inf")

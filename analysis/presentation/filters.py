@@ -1,0 +1,79 @@
+"""How numbers, names and sentences are written in HTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from analysis.figures.axes import axis_label
+from analysis.numbers import as_factor, significant
+
+__all__ = ["FILTERS"]
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    """`0.0414`, `2.04·10¹¹`, `–` for what is not known."""
+    mantissa, _, exponent = significant(value, digits).partition("e")
+    return Markup(f"{mantissa}·10<sup>{_signed(int(exponent))}</sup>") if exponent else mantissa
+
+
+def _interval(value: Any, digits: int = 3) -> Markup:
+    """`1.31 (1.25 … 1.38)` of an `Interval`; an end that the data do not bound is ±∞."""
+    return Markup(f"{_number(value.value, digits)} ({_number(value.low, digits)} … {_number(value.high, digits)})")
+
+
+def _prose(text: object) -> Markup:
+    """A sentence for a page: a capital first, and what stands between backticks as code."""
+    sentence = _capitalize_first(str(text))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
+
+
+def _equation(text: str) -> Markup:
+    """`core_hours^-0.310` → an exponent set as one."""
+    return Markup(
+        re.sub(r"\^(-?)([\w.]+(?:[+-]\d+)?)", lambda found: f"<sup>{'−' if found[1] else ''}{found[2]}</sup>", str(escape(text)))
+    )
+
+
+def _signed(number: int) -> str:
+    return f"−{-number}" if number < 0 else str(number)
+
+
+def _count(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _general(value: float | None) -> str:
+    return "–" if value is None else f"{value:g}"
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def _count_of(items: Iterable[Any] | int, noun: str) -> str:
+    """`1 run`, `3 runs`."""
+    number = items if isinstance(items, int) else len(list(items))
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _capitalize_first(text: str) -> str:
+    """Unlike Jinja's own, leaves the rest as it is: names are in it."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "count": _count,
+    "count_of": _count_of,
+    "equation": _equation,
+    "factor": as_factor,
+    "general": _general,
+    "interval": _interval,
+    "label": axis_label,
+    "number": _number,
+    "percent": _percent,
+    "prose": _prose,
+}

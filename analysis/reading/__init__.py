@@ -1,0 +1,39 @@
+"""Reading tables of runs that were trained elsewhere, whatever wrote them, into the names and units of `scaling.columns`.
+
+| file | what it holds |
+|---|---|
+| `runs` | `read_runs`: path, mapping and units → table of runs |
+| `formats` | CSV, TSV, JSON, JSON lines, Parquet |
+| `wandb`, `wandb_log` | exports of Weights & Biases, folders of its runs, and the log a run writes offline |
+| `mlflow` | the file store `mlruns`, the data base `mlflow.db`, and the table of `mlflow.search_runs` |
+| `numbers_in` | text → numbers, with the unit a cell may carry |
+| `units` | what `--unit core_hours=seconds*8` means |
+| `statuses` | how others call the end of a run |
+| `accelerator_hours` | core-hours of one accelerator as those of another, by a factor that was named |
+| `choice` | some rows, by the value of a column |
+| `source` | where a table came from and what was done to it, carried along for the answer |
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.reading.accelerator_hours import convert_core_hours
+    from analysis.reading.runs import read_runs
+    from analysis.reading.source import source_of
+
+_HOMES = {
+    "convert_core_hours": "analysis.reading.accelerator_hours",
+    "read_runs": "analysis.reading.runs",
+    "source_of": "analysis.reading.source",
+}
+
+__all__ = ["convert_core_hours", "read_runs", "source_of"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,76 @@
+"""Core-hours of one accelerator as those of another. Hours of different devices do not compare unless somebody names the factor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from analysis.reading.source import add_note
+from scaling.accelerators import CONVERSIONS, HourConversion
+from scaling.errors import UsageError
+
+__all__ = ["check_conversions", "convert_core_hours"]
+
+_HINT = "e.g. --convert TPU-v3:TPU-v4=2.27, when 2.27 core-hours on TPU-v3 do what one does on TPU-v4"
+
+
+def check_conversions(texts: Iterable[str]) -> tuple[HourConversion, ...]:
+    """`["TPU-v3:TPU-v4=2.27", …]` → conversions; instead of a number the name of a published one (`=nfnet`). Raises `UsageError`."""
+    found: list[HourConversion] = []
+    for text in texts:
+        pair, equals, factor = text.partition("=")
+        theirs, colon, ours = (part.strip() for part in pair.partition(":"))
+        factor = factor.strip()
+        published = {entry.name: entry for entry in CONVERSIONS if (entry.theirs, entry.ours) == (theirs, ours)}
+        if not (colon and theirs and ours):
+            raise UsageError(f"--convert {text!r} is not of the form theirs:ours=factor", hint=_HINT)
+        if theirs == ours or theirs in {entry.theirs for entry in found}:
+            raise UsageError(f"--convert {text!r}: {theirs} is converted twice or into itself", hint="give each accelerator once")
+        if factor in published:
+            found.append(published[factor])
+            continue
+        try:
+            number = float(factor) if equals else math.nan
+        except ValueError:
+            number = math.nan
+        if not (math.isfinite(number) and number > 0):
+            known = "; ".join(
+                f"--convert {theirs}:{ours}={entry.name} is {entry.factor:g} ({entry.source})" for entry in published.values()
+            )
+            raise UsageError(f"--convert {text!r} names no factor", hint=known or _HINT)
+        found.append(HourConversion("", theirs, ours, number, "named with --convert"))
+    return tuple(found)
+
+
+def convert_core_hours(runs: pd.DataFrame, conversions: Iterable[HourConversion]) -> pd.DataFrame:
+    """A table in which core-hours of `theirs` are divided by the factor and count as `ours`, with a note that says so.
+
+    `converted_from` holds the accelerator that a converted run was trained on. Raises `UsageError` when the table has no such runs.
+    """
+    conversions = tuple(conversions)
+    if not conversions:
+        return runs
+    if "accelerator" not in runs:
+        raise UsageError("--convert needs a column accelerator", hint="name it with --map accelerator=THEIRS")
+    notes, attributes = [], dict(runs.attrs)
+    runs = runs.copy()
+    trained_on = runs["accelerator"].astype(object)
+    for entry in conversions:
+        rows = trained_on == entry.theirs
+        if not rows.any():
+            kinds = ", ".join(sorted(trained_on.dropna().astype(str).unique()))
+            raise UsageError(
+                f"--convert: no run was trained on {entry.theirs}", hint=f"the runs are of: {kinds or 'none that is known'}"
+            )
+        for column in ("core_hours", "allocated_core_hours"):
+            if column in runs:
+                runs[column] = runs[column].astype(float).mask(rows, runs[column] / entry.factor)
+        runs["accelerator"] = runs["accelerator"].mask(rows, entry.ours)
+        notes.append(
+            f"core-hours of {int(rows.sum())} runs on {entry.theirs} count as those of {entry.ours}, divided by {entry.factor:g} ({entry.source})"
+        )
+    runs["converted_from"] = trained_on.where(trained_on != runs["accelerator"], "")
+    runs.attrs = attributes
+    return add_note(runs, notes)

@@ -1,0 +1,126 @@
+"""What MLflow writes: the folder `mlruns`, the data base `mlflow.db`, and the table that `mlflow.search_runs` returns.
+
+A run becomes a row with `id`, `status` and its metrics, parameters and tags under their own names; a name that several of them use
+goes to the metric, and the others keep `params.` or `tags.` before it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from scaling.errors import DataError
+
+__all__ = ["is_database", "is_folder", "read_database", "read_folder", "tidy"]
+
+_KINDS = ("metrics", "params", "tags")
+_STATUSES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}  # of `meta.yaml`
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a file store, one of its experiments, or one of its runs."""
+    return any(path.glob("*/meta.yaml")) or (path / "meta.yaml").is_file()
+
+
+def is_database(path: Path) -> bool:
+    """Whether it is an SQLite data base with MLflow's tables."""
+    if path.suffix.lower() not in (".db", ".sqlite", ".sqlite3"):
+        return False
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
+        try:
+            names = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        except sqlite3.DatabaseError:
+            return False
+    return {"runs", "latest_metrics", "params", "tags"} <= names
+
+
+def read_folder(path: Path) -> pd.DataFrame:
+    """Every run in the folder that was not deleted, with the last value of each metric. Raises `DataError` when there is none."""
+    rows = [_run(meta.parent) for meta in sorted(path.rglob("meta.yaml")) if _is_run(meta.parent)]
+    rows = [row for row in rows if row.pop("lifecycle_stage", "active") == "active"]
+    if not rows:
+        raise DataError(f"{path}: no run of MLflow in it", hint="give the folder mlruns, or the folder of one experiment in it")
+    return tidy(pd.DataFrame(rows))
+
+
+def read_database(path: Path) -> pd.DataFrame:
+    """The same of a data base."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
+        rows = {
+            run: {"run_id": run, "status": status, "tags.mlflow.runName": name}
+            for run, status, name in base.execute("SELECT run_uuid, status, name FROM runs WHERE lifecycle_stage = 'active'")
+        }
+        for kind, query in (
+            ("metrics", "SELECT run_uuid, key, CASE WHEN is_nan THEN NULL ELSE value END FROM latest_metrics"),
+            ("params", "SELECT run_uuid, key, value FROM params"),
+            ("tags", "SELECT run_uuid, key, value FROM tags"),
+        ):
+            for run, key, value in base.execute(query):
+                if run in rows:
+                    rows[run][f"{kind}.{key}"] = value
+    if not rows:
+        raise DataError(f"{path}: no run of MLflow in it", hint="give the mlflow.db that the tracking server writes")
+    return tidy(pd.DataFrame(list(rows.values())))
+
+
+def tidy(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of `mlflow.search_runs` in plain names; any other table as it is."""
+    if "run_id" not in table or not any(str(name).startswith("metrics.") for name in table):
+        return table
+    taken = {str(name) for name in table if not str(name).startswith(tuple(f"{kind}." for kind in _KINDS))}
+    names: dict[str, str] = {}
+    for kind in _KINDS:
+        for column in (str(name) for name in table if str(name).startswith(f"{kind}.")):
+            plain = column.removeprefix(f"{kind}.")
+            if plain not in taken:
+                names[column] = plain
+                taken.add(plain)
+    table = table.rename(columns=names)
+    return _with_numbers(table.rename(columns={"run_id": "id"} if "id" not in table else {}), names.values())
+
+
+def _with_numbers(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """Parameters are text there: those that are numbers throughout become numbers."""
+    for name in names:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            numbers = pd.to_numeric(table[name], errors="coerce")
+            if (numbers.notna() | table[name].isna()).all():
+                table = table.assign(**{name: numbers})
+    return table
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / kind).is_dir() for kind in _KINDS) and folder.parent.name != ".trash"
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    meta: dict[str, Any] = yaml.safe_load((folder / "meta.yaml").read_text()) or {}
+    row: dict[str, Any] = {"run_id": str(meta.get("run_id") or meta.get("run_uuid") or folder.name)}
+    row["lifecycle_stage"] = meta.get("lifecycle_stage", "active")
+    row["status"] = _STATUSES.get(meta.get("status", 0), str(meta.get("status", "")))
+    for kind in _KINDS:
+        for file in sorted(found for found in (folder / kind).rglob("*") if found.is_file()):
+            value = _last(file) if kind == "metrics" else file.read_text().strip()
+            row[f"{kind}.{file.relative_to(folder / kind).as_posix()}"] = value
+    return row
+
+
+def _last(file: Path) -> float:
+    """A line is `timestamp value step`, in old stores without the step; the last is that of the largest step, then time."""
+    best: tuple[float, float, float] | None = None
+    for number, line in enumerate(file.read_text().splitlines(), start=1):
+        try:
+            time, value, *step = (float(part) for part in line.split()[:3])
+        except ValueError:
+            raise DataError(
+                f"{file}: line {number}: {line!r} is not `timestamp value step`", hint="mend or remove that line"
+            ) from None
+        entry = (step[0] if step else 0.0, time, value)
+        best = entry if best is None or entry[:2] >= best[:2] else best
+    return best[2] if best else float("nan")

@@ -1,0 +1,66 @@
+"""A column of a user's table as numbers in our unit: what cannot be one is named by file, row and column."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from analysis.reading.units import Conversion, Unit, unit_named
+from scaling.errors import DataError
+
+__all__ = ["numbers_in"]
+
+_WITH_UNIT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*?)\s*")
+_ABSENT = ("", "nan", "none", "null", "n/a", "na", "-", "–")
+
+
+def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) -> tuple[pd.Series, Unit | None]:
+    """The numbers of `column` before any factor, and the unit that every cell carries (`3.5 h`), if they do.
+
+    Raises `DataError` for the first cell that is no number, and for the first whose unit is not that of the rows above it or of
+    `--unit`. Rows count from 1, without the header.
+    """
+    if pd.api.types.is_bool_dtype(column):
+        raise DataError(
+            f"{file}: row 1, column {column.name}: {column.iloc[0]} is not a number", hint="map the column that holds it"
+        )
+    if pd.api.types.is_numeric_dtype(column):
+        return column, None
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    absent = column.isna() | column.astype(str).str.strip().str.lower().isin(_ABSENT)
+    odd = np.flatnonzero((numbers.isna() & ~absent).to_numpy())
+    if not len(odd):
+        return numbers, None
+
+    cells, values = column.astype(str).tolist(), numbers.to_numpy(copy=True)
+    units: dict[int, Unit] = {}
+    for row in odd.tolist():
+        found = _WITH_UNIT.fullmatch(cells[row])
+        unit = unit_named(found[2]) if found else None
+        if found is not None and unit is not None:
+            values[row], units[row] = float(found[1]), unit
+    if len(units) < len(odd):
+        row = next(row for row in odd.tolist() if row not in units)
+        more = f" ({len(odd) - len(units) - 1} more like it)" if len(odd) - len(units) > 1 else ""
+        raise DataError(
+            f"{file}: row {row + 1}, column {column.name}: {cells[row]!r} is not a number{more}",
+            hint="write numbers plainly, with a point and without thousands separators; leave a field empty when there is no value",
+        )
+    known = np.flatnonzero(np.isfinite(values)).tolist()
+    first = known[0]
+    for row in known:
+        where = f"{file}: row {row + 1}, column {column.name}: {cells[row]!r} is {_words(units.get(row))}"
+        if units.get(row) != units.get(first):
+            raise DataError(
+                f"{where}, where row {first + 1} is {_words(units.get(first))}: {cells[first]!r}",
+                hint="one unit in a column: write it in every cell or in none",
+            )
+        if asked is not None and asked.unit is not None and units[row] != asked.unit:
+            raise DataError(f"{where}, where --unit says {asked.text}", hint=f"leave out --unit {asked.column}, or mend the cell")
+    return pd.Series(values, index=column.index, name=column.name), units[first]
+
+
+def _words(unit: Unit | None) -> str:
+    return "a number without a unit" if unit is None else f"in {unit.name}"

@@ -1,0 +1,148 @@
+"""What a unit is worth in ours: `seconds*8` of `core_hours`, `PFLOP` of `train_flops`, `%` of an error, `bits` of a loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from scaling.columns import COLUMNS, describe
+from scaling.errors import UnknownName, UsageError
+
+__all__ = ["UNITS", "Conversion", "Unit", "check_units", "conversion", "unit_named"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """`factor` of the base unit of its dimension: one minute is 1/60 of an hour."""
+
+    name: str
+    dimension: str
+    factor: float
+
+
+_BASES = {"time": "hours", "compute": "FLOP", "share": "a share 0 … 1", "information": "nats", "count": "a plain count"}
+"""Dimension → the unit that `scaling.columns` uses for it."""
+
+
+def _units() -> dict[str, Unit]:
+    table: dict[str, Unit] = {}
+
+    def add(dimension: str, factor: float, *names: str) -> None:
+        for name in names:
+            table[name] = Unit(names[0], dimension, factor)
+
+    for factor, *names in (
+        (1 / 3_600_000, "milliseconds", "ms"),
+        (1 / 3_600, "seconds", "second", "sec", "secs", "s"),
+        (1 / 60, "minutes", "minute", "min", "mins"),
+        (1.0, "hours", "hour", "hrs", "hr", "h"),
+        (24.0, "days", "day", "d"),
+    ):
+        # The hours of a device are hours of it: how many devices there were is a factor of its own, `seconds*8`.
+        devices = [f"{device}-{name}" for device in ("device", "core", "gpu", "tpu") for name in names if len(name) > 3]
+        add("time", factor, *names, *devices)
+    for prefix, factor in zip(("", "k", "M", "G", "T", "P", "E", "Z", "Y"), (10.0**n for n in range(0, 27, 3)), strict=True):
+        add("compute", factor, f"{prefix}FLOP", f"{prefix}FLOPs", f"{prefix}FLOPS")
+    add("compute", 1e15 * 86_400, "PF-days", "PF-day", "petaflop-days", "petaflop/s-days")
+    add("share", 1.0, "share", "fraction")
+    add("share", 0.01, "%", "percent")
+    add("information", 1.0, "nats", "nat")
+    add("information", math.log(2.0), "bits", "bit")
+    for factor, *names in ((1e3, "thousand", "K", "k"), (1e6, "million", "M"), (1e9, "billion", "B"), (1e12, "trillion", "T")):
+        add("count", factor, *names)
+    return table
+
+
+UNITS: dict[str, Unit] = _units()
+"""Every spelling → its unit."""
+
+_FOLDED = {name.lower(): unit for name, unit in UNITS.items() if len(name) > 2}  # k, M, T and ms mean something by their case
+
+
+def unit_named(name: str) -> Unit | None:
+    """The unit spelled like this, capitals apart where no other unit differs by them alone."""
+    return UNITS.get(name) or _FOLDED.get(name.lower().replace("_", "-"))
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How the numbers of a column become ours: times `factor`, times the columns `by`, row by row. `text` is how it was asked for."""
+
+    column: str
+    text: str
+    unit: Unit | None
+    factor: float
+    by: tuple[str, ...]
+
+
+def check_units(pairs: Iterable[str]) -> dict[str, str]:
+    """`["core_hours=seconds*8", …]` → `{"core_hours": "seconds*8"}`. Raises `UsageError` for what is not of that form."""
+    units: dict[str, str] = {}
+    for pair in pairs:
+        column, separator, text = pair.partition("=")
+        column, text = column.strip(), text.strip()
+        if not separator or not column or not text:
+            raise UsageError(f"--unit {pair!r} is not of the form column=unit", hint="e.g. --unit core_hours=seconds*8")
+        if column in units:
+            raise UsageError(f"--unit names column {column!r} twice", hint="give each column once")
+        units[column] = text
+    return units
+
+
+def conversion(column: str, text: str, columns: Iterable[str]) -> Conversion:
+    """What `--unit column=text` asks for.
+
+    text: a product of at most one unit, numbers, and other columns of the table: `minutes`, `seconds*8`, `seconds*n_gpus`, `1e18`.
+    columns: the names in the table.
+
+    Raises `UnknownName` for a factor that is none of these, and `UsageError` for a unit of another kind than the column's.
+    """
+    unit: Unit | None = None
+    factor, by = 1.0, []
+    present = set(columns)
+    for term in (part.strip() for part in text.split("*")):
+        found = None if term in present and term not in UNITS else unit_named(term)
+        if found is not None:
+            if unit is not None:
+                raise UsageError(
+                    f"--unit {column}={text} names two units", hint="one unit, times numbers or columns: seconds*n_gpus"
+                )
+            unit = found
+        elif term in present:
+            by.append(term)
+        else:
+            try:
+                factor *= float(term)
+            except ValueError:
+                raise UnknownName(
+                    "unit",
+                    term,
+                    list(dict.fromkeys([*UNITS, *present])),
+                    hint=f"e.g. {_examples(column)}, or a column of the table",
+                ) from None
+    if not (math.isfinite(factor) and factor > 0):
+        raise UsageError(f"--unit {column}={text}: a factor must be a positive number", hint="e.g. --unit core_hours=seconds*8")
+    dimension = _dimension(column)
+    if unit is not None and dimension is not None and unit.dimension != dimension:
+        raise UsageError(
+            f"--unit {column}={text}: {column} is {_BASES[dimension]}, and {unit.name} is no unit of that",
+            hint=f"e.g. {_examples(column)}",
+        )
+    return Conversion(column, text, unit, factor * (unit.factor if unit else 1.0), tuple(by))
+
+
+def _dimension(column: str) -> str | None:
+    """Of one of our columns; None for a column that is not ours, which takes any unit."""
+    if column not in COLUMNS:
+        return None
+    known: Mapping[str, str] = {"core-hours": "time", "FLOP": "compute", "nats": "information"}
+    if column in ("val_top1", "val_top5"):
+        return "share"
+    return known.get(describe(column).unit, "count")
+
+
+def _examples(column: str) -> str:
+    of = _dimension(column)
+    names = [unit.name for unit in UNITS.values() if of is None or unit.dimension == of]
+    return ", ".join(dict.fromkeys(names))

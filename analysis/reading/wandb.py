@@ -1,0 +1,139 @@
+"""What Weights & Biases writes: the runs table as a CSV, the CSV of its API's example, folders of runs, histories.
+
+| where it comes from | what it looks like |
+|---|---|
+| "Export table as CSV" of the project page | `Name`, `State`, `Runtime`, … and configuration and summary under their own names |
+| the export of its API documentation | `summary` and `config` as text of a Python dict in each cell, `name` |
+| `wandb/` with `run-*` and `offline-run-*` | `run-<id>.wandb`, the log of all records; online also `files/config.yaml` and `files/wandb-summary.json` |
+| a history, many rows a run | `_step`, `_runtime`, `_timestamp` and the metrics |
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from analysis.reading.formats import as_table
+from analysis.reading.wandb_log import read_log
+from scaling.errors import DataError
+
+__all__ = ["is_folder", "read_folder", "read_log", "tidy"]
+
+_RUN_OF_A_HISTORY = ("run_id", "_run_id", "run", "run_name", "Name", "name")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a `wandb` folder or one run of it."""
+    return any(path.glob("*run-*")) or any(path.glob("*.wandb")) or (path / "files" / "wandb-summary.json").is_file()
+
+
+def read_folder(path: Path) -> pd.DataFrame:
+    """A row a run: its configuration and its summary under their own names, with `id`, `Name` and `State`."""
+    runs = sorted(found for found in path.glob("*run-*/") if not found.is_symlink()) or [path]
+    rows = [row for run in runs if (row := _run(run)) is not None]
+    if not rows:
+        raise DataError(
+            f"{path}: no run in it has a .wandb log or a wandb-summary.json", hint="give the folder `wandb` that holds run-*"
+        )
+    return as_table(rows)
+
+
+def tidy(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """A table that W&B exported, with `id` and `status`, a row a run; any other table as it is."""
+    if "Step" in table and any(str(name).endswith("__MAX") for name in table):
+        raise DataError(
+            f"{path}: this is the export of a chart, a row a step", hint="export the runs table of the project page instead"
+        )
+    if {"summary", "config"} <= set(table) and table["summary"].map(
+        lambda cell: isinstance(cell, str) and cell.startswith("{")
+    ).any():
+        table = _unpacked(table, path)
+    if "_step" in table:
+        table = _last_of_each_run(table, path)
+    if {"Name", "State"} <= set(table):
+        table = table.rename(columns={"State": "status"} if "status" not in table else {})
+        if "id" not in table:
+            names = "ID" if "ID" in table else "Name"
+            if table[names].notna().all() and table[names].is_unique:
+                table = table.rename(columns={names: "id"})
+    elif "state" in table and "status" not in table and ("name" in table or "_runtime" in table):
+        table = table.rename(columns={"state": "status"})
+    return table
+
+
+def _unpacked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Cells with the text of a dict as columns; a name that is in both keeps its `config.` there."""
+    rows = []
+    for number, row in enumerate(table.to_dict("records"), start=1):
+        summary, config = (_dict(row.pop(name), path, number, name) for name in ("summary", "config"))
+        rest = {str(name): value for name, value in row.items() if not str(name).startswith("Unnamed")}
+        clash = summary.keys() & config.keys()
+        rows.append({**rest, **{(f"config.{name}" if name in clash else name): value for name, value in config.items()}, **summary})
+    return as_table(_without_internals(row) for row in rows)
+
+
+def _dict(cell: Any, path: Path, row: int, column: str) -> dict[str, Any]:
+    if isinstance(cell, dict):
+        return cell
+    if not isinstance(cell, str) or not cell.strip():
+        return {}
+    try:
+        found = ast.literal_eval(_without_bare_nan(cell))
+    except (ValueError, SyntaxError):
+        try:
+            found = json.loads(cell)
+        except json.JSONDecodeError:
+            raise DataError(
+                f"{path}: row {row}, column {column}: the text is no dict: {cell[:60]!r}", hint="write config and summary as JSON"
+            ) from None
+    return found if isinstance(found, dict) else {}
+
+
+def _without_bare_nan(text: str) -> str:
+    """`{'loss': nan}` is how Python prints it, and no literal."""
+    return text.replace(": nan", ": 'nan'").replace(": inf", ": 'inf'").replace(": -inf", ": '-inf'")
+
+
+def _without_internals(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value for name, value in row.items() if name not in ("_wandb", "wandb_version") and not name.startswith("_wandb.")
+    }
+
+
+def _last_of_each_run(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The last value of every column of each run, in order of `_step`. A table with a row a run (its summary) is one already."""
+    run = next((name for name in _RUN_OF_A_HISTORY if name in table), None)
+    if run is None:
+        if len(table) > 1 and table["_step"].is_monotonic_increasing and table["_step"].is_unique:
+            raise DataError(
+                f"{path}: this is the history of one run, a row a step",
+                hint="give a table with a row a run, or add a column run_id",
+            )
+        return table
+    if table[run].is_unique:
+        return table
+    table = table.sort_values("_step", kind="stable")
+    return table.groupby(run, sort=False).last().reset_index().rename(columns={run: "id"} if "id" not in table else {})
+
+
+def _run(folder: Path) -> dict[str, Any] | None:
+    files = folder / "files" if (folder / "files").is_dir() else folder
+    row: dict[str, Any] = {}
+    for log in sorted(folder.glob("*.wandb")):
+        row |= read_log(log)
+    config, summary = files / "config.yaml", files / "wandb-summary.json"
+    if config.is_file():
+        content = yaml.safe_load(config.read_text()) or {}
+        # {value: …}, with a description in old versions; a plain value where people wrote the file.
+        row |= {name: entry["value"] if isinstance(entry, dict) and "value" in entry else entry for name, entry in content.items()}
+    if summary.is_file():
+        row |= json.loads(summary.read_text())
+    if not row:
+        return None
+    row.setdefault("id", folder.name.rpartition("-")[2])
+    return _without_internals(row)

@@ -1,0 +1,28 @@
+"""The report: all that a table of runs says, in one HTML file that loads nothing from anywhere.
+
+| file | what it holds |
+|---|---|
+| `study` | `study_of(runs) -> Study`: the numbers, and for each part that these runs do not allow the reason |
+| `commands` | the commands that print the same numbers |
+| `document` | `report_html(study)`: the file |
+| `templates/` | its text and its style |
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.report.document import report_html
+    from analysis.report.study import Study, study_of
+
+_HOMES = {"Study": "analysis.report.study", "report_html": "analysis.report.document", "study_of": "analysis.report.study"}
+
+__all__ = ["Study", "report_html", "study_of"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,173 @@
+"""Everything that a table of runs says, gathered once: what cannot be said is a refusal with its reason, not a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib import metadata
+from itertools import combinations
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from analysis.automatic import AUTO
+from analysis.comparison.compare import compare
+from analysis.comparison.result import Comparison
+from analysis.fitting.fit import fit
+from analysis.fitting.result import Fit
+from analysis.laws import law_named, law_names
+from analysis.learning_rate import LearningRateTrend, learning_rate_trend
+from analysis.optimum.allocate import compute_optimal
+from analysis.optimum.result import Optimum
+from analysis.optimum.slices import Slices, slices_of
+from analysis.pareto import Frontier, frontier
+from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cells
+from analysis.planning.next_runs import NextRuns, plan
+from analysis.reading.source import source_of
+from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
+
+__all__ = ["Refusal", "Study", "study_of"]
+
+BEYOND = (1.0, 2.0, 5.0, 10.0)
+"""Where the law is asked for a prediction, as factors of the largest compute that was run."""
+
+MOST_COMPARISONS = 6
+
+_Part = TypeVar("_Part")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a part is not there, and what to do."""
+
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What `study_of` found. A part that these runs do not allow is a `Refusal`.
+
+    asked: the name of the law that was asked for. law: the one that the report is about; laws: it and the others, fitted to the same cells; automatic: what the back-test chooses of
+    them. predictions: at `BEYOND`, columns `x`,
+    `beyond`, `mean`, `low`, `high`, `run_low`, `run_high`. optima, slices: by family. comparisons: of the families, where there are
+    several. plan: for a tenth of the core-hours spent, aimed at ten times the largest run. source: of `source_of`. created: in UTC.
+    """
+
+    title: str
+    metric: str
+    x: str
+    on: Literal["all", "frontier"]
+    level: float
+    asked: str
+    frontier: Frontier
+    law: Fit | Refusal
+    laws: tuple[Fit, ...]
+    automatic: Fit | Refusal
+    predictions: pd.DataFrame
+    optima: Mapping[str, Optimum | Refusal]
+    slices: Mapping[str, Slices]
+    comparisons: tuple[Comparison | Refusal, ...]
+    plan: NextRuns | Refusal
+    learning_rate: LearningRateTrend | Refusal
+    source: dict[str, Any]
+    created: datetime
+    version: str
+
+
+def study_of(
+    runs: pd.DataFrame,
+    *,
+    metric: str = "val_loss",
+    x: str = "core_hours",
+    law: str = "power",
+    on: Literal["all", "frontier"] = "frontier",
+    level: float = 0.95,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    title: str = "",
+) -> Study:
+    """Frontier, laws, predictions and all that follows from them.
+
+    Args:
+        runs: one row a run, columns as in `scaling.columns`.
+        metric, x: what is explained by what.
+        law: the law to bet on, or `auto`. The other laws of one axis are fitted beside it, for comparison.
+        on: which cells: the compute-optimal ones, or all.
+        level, bootstrap, seed: of the intervals.
+        title: of the report; the file's or store's name where empty.
+
+    Raises:
+        What `analysis.frontier` raises: without a usable run there is nothing to report. `UnknownName`: no such law.
+    """
+    settings: dict[str, Any] = {"metric": metric, "x": x, "on": on, "level": level, "bootstrap": bootstrap, "seed": seed}
+    if law != AUTO:
+        law_named(law)
+    found = frontier(runs, metric=metric, x=x)
+    main = _attempt(lambda: fit(runs, law=law, **settings))
+    automatic = main if law == AUTO else _attempt(lambda: fit(runs, law=AUTO, **settings))
+    others = [name for name in law_names() if name != law and len(law_named(name).axes) == 1]
+    fits = [main, *(_attempt(partial(fit, runs, law=name, **settings)) for name in others)]
+    families = sorted(found.points["family"].unique()) if "family" in found.points else [""]
+    optima = {name: _attempt(partial(_optimum, runs, name, metric=metric, x=x, level=level, seed=seed)) for name in families}
+    sides = list(combinations(families, 2))[:MOST_COMPARISONS]
+    source = source_of(runs)
+    return Study(
+        title=title or str(source.get("file", "")) or f"{metric} against {x}",
+        metric=metric,
+        x=x,
+        on=on,
+        level=level,
+        asked=law,
+        frontier=found,
+        law=main,
+        laws=tuple(entry for entry in fits if isinstance(entry, Fit)),
+        automatic=automatic,
+        predictions=_predictions(main) if isinstance(main, Fit) else pd.DataFrame(),
+        optima=optima,
+        slices={name: _slices(runs, name, entry) for name, entry in optima.items() if isinstance(entry, Optimum)},
+        comparisons=tuple(
+            _attempt(partial(compare, runs, by="family", a=a, b=b, metric=metric, x=x, level=level)) for a, b in sides
+        ),
+        plan=_attempt(partial(_plan, runs, found, None if law == AUTO else law, level)),
+        learning_rate=_attempt(lambda: learning_rate_trend(runs, metric=metric, level=level)),
+        source=source,
+        created=datetime.now(UTC),
+        version=metadata.version("scaling"),
+    )
+
+
+def _attempt(part: Callable[[], _Part]) -> _Part | Refusal:
+    try:
+        return part()
+    except (TooFewPoints, DataError, UsageError) as error:
+        return _refusal(error)
+
+
+def _refusal(error: ScalingError) -> Refusal:
+    return Refusal(str(error), error.hint)
+
+
+def _optimum(runs: pd.DataFrame, family: str, **settings: Any) -> Optimum:
+    return compute_optimal(runs, family=family or None, **settings)
+
+
+def _slices(runs: pd.DataFrame, family: str, optimum: Optimum) -> Slices:
+    own = runs[runs["family"] == family] if family else runs
+    return slices_of(frontier(own, metric=optimum.metric, x=optimum.x), optimum)
+
+
+def _plan(runs: pd.DataFrame, found: Frontier, law: str | None, level: float) -> NextRuns:
+    budget, target = a_tenth_and_ten_times(found)
+    candidates = neighbouring_cells(runs, metric=found.metric)
+    settings: dict[str, Any] = {"metric": found.metric, "x": found.x, "law": law, "level": level}
+    return plan(runs, candidates, budget_core_hours=budget, target=target, **settings)
+
+
+def _predictions(law: Fit, beyond: Sequence[float] = BEYOND) -> pd.DataFrame:
+    x = law.x_range[1] * np.asarray(beyond)
+    mean, run = law.predict(x), law.predict(x, kind="new-run")
+    return mean.assign(x=x, beyond=beyond, run_low=run["low"], run_high=run["high"])

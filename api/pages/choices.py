@@ -1,0 +1,38 @@
+"""What the forms of the analysis offer: metrics, measures of compute, laws, families."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis import law_names
+from analysis.laws import law_named
+from api.database import Database
+from orchestrator.store import queries
+
+__all__ = ["COMPUTE", "METRICS", "analysis_choices", "families", "laws_of_one_axis"]
+
+METRICS = ("val_loss", "val_top1_error", "val_top5_error", "train_loss")
+COMPUTE = ("core_hours", "allocated_core_hours", "train_flops", "examples_seen")
+
+
+def analysis_choices(database: Database, question: Any) -> dict[str, Any]:
+    """`experiment`, `metric` and `x` for the macro `choice`; what the link asks for is among them."""
+    with database.read() as session:
+        experiments = [row["name"] for row in queries.experiments(session)]
+    x = getattr(question, "x", None)
+    return {"experiment": experiments, "metric": _with(METRICS, question.metric), "x": _with(COMPUTE, x) if x else COMPUTE}
+
+
+def families(database: Database) -> list[str]:
+    """Of all runs, in alphabetical order."""
+    with database.read() as session:
+        return sorted({family for family, _ in queries.models(session)})
+
+
+def laws_of_one_axis() -> list[str]:
+    """Those that a chart of one measure of compute can draw."""
+    return [name for name in law_names() if len(law_named(name).axes) == 1]
+
+
+def _with(known: tuple[str, ...], asked: str) -> tuple[str, ...]:
+    return known if asked in known else (*known, asked)

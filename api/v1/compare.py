@@ -1,0 +1,42 @@
+"""`/api/v1/compare`: two families or recipes at equal compute."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from analysis import comparison_payload
+from api.database import TheDatabase
+from api.questions import CompareQuestion
+from api.studies import comparison_of
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_EXAMPLE = {
+    "schema_version": 1,
+    "by": "family",
+    "a": "nfnet",
+    "b": "vit",
+    "metric": "val_loss",
+    "x": "core_hours",
+    "design": "paired",
+    "better": "nfnet",
+    "ratio": {"value": 0.971, "low": 0.960, "high": 0.983},
+    "p_value": 0.0004,
+    "speed_up": {"value": 0.78, "low": 0.70, "high": 0.87},
+    "runs_used": 60,
+    "excluded": [],
+}
+
+
+@router.get(
+    "/compare",
+    summary="Is one side better at equal compute, and by how much",
+    responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
+)
+def compare(question: Annotated[CompareQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+    """The object that `scaling compare --json` prints. `speed_up`: how many times the compute of b side a needs to equal it."""
+    return comparison_payload(comparison_of(database, question))

@@ -1,0 +1,65 @@
+"""The cells of an experiments file that are not done, with their price: what `analysis.plan` chooses from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.plan import Plan, PlannedRun
+from scaling.outcomes import RunStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["candidate_cells"]
+
+
+def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row a cell with at least one run that has not finished: `family`, `model`, `epochs`, `params`, `examples_seen`, `unique_examples`,
+    `train_flops` of one run, `seeds` and `runs` still to do, `core_hours` of all of them.
+
+    The price is the file's estimate; where runs of the same model (else of any) were measured, their core-hours for a FLOP replace it.
+
+    Args:
+        runs: the table of runs, with `id`, `status`, `model`, `train_flops` and `core_hours` where known.
+    """
+    import pandas as pd
+
+    done = set(runs.loc[runs["status"] == RunStatus.FINISHED, "id"]) if {"id", "status"} <= set(runs) else set()
+    cells: dict[tuple[str, str, float], list[PlannedRun]] = {}
+    for run in plan.runs:
+        if run.id not in done:
+            config = run.config
+            cells.setdefault((config.model.family, config.model.name, config.schedule.epochs), []).append(run)
+    hours_per_flop = _measured(runs)
+    rows: list[dict[str, Any]] = []
+    for (family, model, epochs), waiting in cells.items():
+        first = waiting[0]
+        speed = hours_per_flop.get(model, hours_per_flop.get(""))
+        hours = sum(speed * run.train_flops if speed is not None else run.estimated_core_hours for run in waiting)
+        rows.append(
+            {
+                "family": family,
+                "model": model,
+                "epochs": epochs,
+                "params": first.params,
+                "examples_seen": first.examples_seen,
+                "unique_examples": first.unique_examples,
+                "train_flops": first.train_flops,
+                "seeds": len({run.config.seed for run in waiting}),
+                "runs": len(waiting),
+                "core_hours": hours,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _measured(runs: pd.DataFrame) -> dict[str, float]:
+    """Median core-hours a FLOP by model, and of all runs under the empty name; empty where none was measured."""
+    if not {"train_flops", "core_hours", "model"} <= set(runs):
+        return {}
+    ratio = (runs["core_hours"].astype(float) / runs["train_flops"].astype(float)).dropna()
+    if ratio.empty:
+        return {}
+    return {str(model): float(value) for model, value in ratio.groupby(runs["model"]).median().items()} | {
+        "": float(ratio.median())
+    }

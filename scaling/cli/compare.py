@@ -1,0 +1,110 @@
+"""`scaling compare`: two families or recipes at equal compute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.output import console
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    X,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
+from scaling.columns import column_name
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from analysis import Comparison
+
+__all__ = ["EXAMPLES", "compare_command"]
+
+EXAMPLES = """
+scaling compare --by family  # is one better at equal core-hours, or is that noise?
+
+scaling compare --by batch_size --a 256 --b 1024 --x flops --json
+
+scaling compare --data runs.csv --map core_hours=tpu_hours --by optimizer --a adam --b sgd --csv
+"""
+
+
+def compare_command(
+    by: Annotated[
+        str, typer.Option(help="Column that tells the two sides apart: family, model, batch_size, any other.")
+    ] = "family",
+    a: Annotated[str | None, typer.Option("--a", help="One side, a value of that column; may be left out when it has two.")] = None,
+    b: Annotated[str | None, typer.Option("--b", help="The other side.")] = None,
+    metric: Metric = "val_loss",
+    x: X = "core_hours",
+    level: Level = 0.95,
+    data: Data = None,
+    mapping: Mapping = None,
+    unit: Unit = None,
+    convert: Convert = None,
+    where: Where = None,
+    experiment: Experiment = None,
+    db: Db = "scaling.db",
+    json: AsJson = False,
+    csv: AsCsv = False,
+) -> None:
+    """Compare two families or recipes at equal compute: who is better, by how much, and is it noise?
+
+    Cells that share a budget are paired, so that what both sides share cancels. Says how much more compute the worse side needs to equal the
+    better one, and whether the gap changes with compute.
+    """
+    refuse_both(json, csv)
+    from analysis import compare, comparison_payload
+
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    found = compare(runs, by=column_name(by), a=a, b=b, metric=column_name(metric), x=column_name(x), level=level)
+    if json:
+        print_answer(comparison_payload(found), runs)
+    elif csv:
+        print(found.to_csv(), end="")
+    else:
+        from scaling.cli.analysis_tables import print_excluded
+
+        out = console()
+        _print(out, found)
+        print_excluded(out, found.excluded)
+        print_input(out, runs)
+
+
+def _print(out: Console, found: Comparison) -> None:
+    from analysis.numbers import as_factor, significant
+    from analysis.selection import excluded_words
+    from scaling.cli.tables import headline, line, table
+
+    headline(out, found.sentence())
+    shown = table(f"{found.a} against {found.b}", "value", f"{100 * found.level:g} % low", "high", "p")
+    shown.columns[0].justify = "left"
+    end = f"at {significant(found.found.shared[1], 3)} {found.x}"
+    for label, interval, p in (
+        (f"{found.metric} ratio, mean of the budgets", found.ratio, found.p_value),
+        (f"{found.metric} ratio, along the frontier", found.difference_on_frontier.exp(), found.p_value_on_frontier),
+        (f"{found.metric} ratio, {end}", found.difference_at_largest.exp(), found.p_value_at_largest),
+        ("change of log ratio per e-fold", found.trend, found.p_value_trend),
+        (f"{found.x} {found.a} needs to equal {found.b}: times", found.speed_up, found.p_value),
+        (f"the same {end}", found.speed_up_at_largest, found.p_value_at_largest),
+    ):
+        shown.add_row(label, *(significant(value) for value in (interval.value, interval.low, interval.high)), f"{p:.2g}")
+    out.print(shown)
+    kind = "budgets, each a pair" if found.found.design == "paired" else "cells, fitted jointly: too few share a budget"
+    low, high = (significant(value, 3) for value in found.found.shared)
+    line(
+        out, f"{found.found.pairs} {kind}, from {low} to {high} {found.x}; noise of one {as_factor(found.found.noise_std)} (one sd)"
+    )
+    line(out, f"{found.runs_used} runs, {excluded_words(found.excluded)}")
+    out.print()

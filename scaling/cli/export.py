@@ -1,0 +1,65 @@
+"""`scaling export`: the table of runs as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scaling.cli.options import Db, Experiment
+from scaling.cli.output import messages
+from scaling.cli.runs_input import Convert, Data, Mapping, Unit, Where, load_runs
+from scaling.errors import UsageError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["EXAMPLES", "export_command"]
+
+EXAMPLES = """
+scaling export runs.parquet
+
+scaling export runs.csv --experiment digits
+
+scaling export runs.csv --data mlruns --map core_hours=gpu_seconds --unit core_hours=seconds  # theirs in our names and units
+"""
+
+_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def export_command(
+    file: Annotated[Path, typer.Argument(help="What to write; the ending says how: .csv, .tsv, .jsonl or .parquet.")],
+    data: Data = None,
+    mapping: Mapping = None,
+    unit: Unit = None,
+    convert: Convert = None,
+    where: Where = None,
+    experiment: Experiment = None,
+    db: Db = "scaling.db",
+) -> None:
+    """Write the table of runs to a file, every run with its status, in the names and units of the docs.
+
+    `--data FILE` reads it again.
+    """
+    if file.suffix.lower() not in _ENDINGS:
+        raise UsageError(
+            f"{file}: do not know how to write {file.suffix or 'a file without an ending'}", hint=f"known: {', '.join(_ENDINGS)}"
+        )
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    try:
+        _write(runs, file)
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be written: {error.strerror}", hint="name a file in a folder that exists") from error
+    messages().print(f"{len(runs)} runs in {file}", highlight=False)
+
+
+def _write(runs: DataFrame, file: Path) -> None:
+    ending = file.suffix.lower()
+    if ending == ".parquet":
+        runs.to_parquet(file, index=False)
+    elif ending == ".jsonl":
+        runs.to_json(file, orient="records", lines=True, date_format="iso", double_precision=15)
+    else:
+        joined = {str(name): runs[name].map(" ".join) for name in runs if runs[name].map(lambda cell: isinstance(cell, list)).any()}
+        runs.assign(**joined).to_csv(file, index=False, sep="\t" if ending == ".tsv" else ",")

@@ -1,0 +1,75 @@
+"""The compute-optimal size and epochs, as `scaling frontier --optimum` prints them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from scaling.cli.tables import headline, line, table
+
+if TYPE_CHECKING:
+    from analysis import Optimum
+    from analysis.interval import Interval
+
+__all__ = ["print_optimum"]
+
+
+def print_optimum(out: Console, optimum: Optimum) -> None:
+    """The answer, the three approaches, where they disagree, and what can be run."""
+    from analysis.numbers import as_factor, significant
+    from analysis.selection import excluded_words
+
+    headline(out, optimum.sentence())
+    percent, x = f"{100 * optimum.level:g} %", optimum.x
+    data = optimum.data_name.replace("_", " ")
+    shown = table("approach", f"size ∝ {x}^", percent, f"{data} ∝ {x}^", percent, f"epochs > 1 above {x}", percent, "status")
+    for path in optimum.paths:
+        shown.add_row(
+            path.approach, *_pair(path.size_exponent), *_pair(path.epochs_exponent), *_pair(path.crossing.at), path.status.value
+        )
+    out.print(shown)
+    for path in optimum.paths:
+        line(out, f"{path.approach}: {path.reason}" + ("" if path.answers else f". {path.status.advice}"))
+    line(out, f"size is {optimum.size_name}; {optimum.cells} cells of {optimum.runs_used} runs, {excluded_words(optimum.excluded)}")
+    if optimum.noise.source != "none":
+        line(
+            out,
+            f"a cell scatters by {as_factor(optimum.noise.cell)} (one sd), read off {'a smooth surface' if optimum.noise.source == 'surface' else 'its seeds'}",
+        )
+    out.print()
+
+    apart = optimum.disagreement()
+    if len(apart):
+        out.print(Text("where the approaches agree, and where not", "bold"))
+        shown = table(*(str(name).replace("_", " ") for name in apart))
+        for values in apart.to_numpy(float):
+            shown.add_row(*(significant(value, 3) for value in values))
+        out.print(shown)
+        out.print()
+    if len(optimum.runnable):
+        out.print(
+            Text(f"in models and epoch budgets that exist ({optimum.recommended.approach if optimum.recommended else ''})", "bold")
+        )
+        shown = table(x, "best size", f"best {data}", "model", data, f"its {x}", "over the best")
+        for row in optimum.runnable.to_dict("records"):
+            over = row["metric_over_best"]
+            numbers = (significant(row[name], 3) for name in (x, "optimal_size", f"optimal_{optimum.data_name}"))
+            shown.add_row(
+                *numbers,
+                row["model"],
+                f"{row[optimum.data_name]:.4g}",
+                significant(row[f"{x}_of_cell"], 3),
+                "–" if over != over else f"{100 * (over - 1):+.2g} %",
+            )
+        out.print(shown)
+        out.print()
+
+
+def _pair(interval: Interval | None) -> tuple[str, str]:
+    from analysis.numbers import significant
+
+    if interval is None:
+        return "–", ""
+    return significant(interval.value, 3), f"{significant(interval.low, 3)} … {significant(interval.high, 3)}"

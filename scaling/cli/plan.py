@@ -1,0 +1,172 @@
+"""`scaling plan`: which runs to do next, for a budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.output import console
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    X,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
+from scaling.columns import column_name
+from scaling.errors import UsageError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
+
+    from analysis import NextRuns
+
+__all__ = ["EXAMPLES", "plan_command"]
+
+EXAMPLES = """
+scaling plan experiments.yaml --budget 50 --target 110000  # which of its cells to run for 50 core-hours, to know val_loss at 110,000
+
+scaling plan --budget 50 --target 110000                   # of cells like those that were run
+
+scaling plan more.yaml --budget 2 --target 500 --law power --criterion D --json
+
+scaling plan candidates.csv --data runs.csv --budget 50 --target 110000 --csv
+"""
+
+
+def plan_command(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="An experiments file, whose cells that are not done are priced; or a table of candidates with core_hours (CSV, Parquet …). "
+            "Without: cells like those that were run, up to four times the epochs."
+        ),
+    ] = None,
+    *,
+    budget: Annotated[float, typer.Option("--budget", help="Core-hours to spend.")],
+    target: Annotated[float, typer.Option("--target", help="Compute, in the unit of --x, at which the metric should be known.")],
+    metric: Metric = "val_loss",
+    x: X = "core_hours",
+    law: Annotated[
+        str | None, typer.Option(help="The law that predicts. Default: chinchilla where sizes are known, else power.")
+    ] = None,
+    criterion: Annotated[str, typer.Option(help="c: the prediction at the target; D: all coefficients together.")] = "c",
+    level: Level = 0.95,
+    seed: Annotated[int, typer.Option(help="Of the draws behind the intervals.")] = 0,
+    data: Data = None,
+    mapping: Mapping = None,
+    unit: Unit = None,
+    convert: Convert = None,
+    where: Where = None,
+    experiment: Experiment = None,
+    db: Db = "scaling.db",
+    json: AsJson = False,
+    csv: AsCsv = False,
+) -> None:
+    """Choose the next runs that most reduce the uncertainty of a prediction, and say how sure it will be afterwards.
+
+    A cell of the file that has no finished run is a candidate, at the price of all its runs; where runs were measured, by their speed.
+    """
+    refuse_both(json, csv)
+    from analysis import plan, plan_payload
+
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    candidates = _candidates(file, runs, mapping, column_name(metric))
+    found = plan(
+        runs,
+        candidates,
+        budget_core_hours=budget,
+        target=target,
+        metric=column_name(metric),
+        x=column_name(x),
+        law=law,
+        criterion=cast(Literal["c", "D"], criterion),
+        level=level,
+        seed=seed,
+    )
+    if json:
+        print_answer(plan_payload(found), runs)
+    elif csv:
+        print(found.to_csv(), end="")
+    else:
+        out = console()
+        _print(out, found)
+        print_input(out, runs)
+
+
+def _candidates(file: Path | None, runs: DataFrame, mapping: list[str] | None, metric: str) -> DataFrame:
+    if file is None:
+        from analysis.planning.neighbours import neighbouring_cells
+
+        return neighbouring_cells(runs, metric=metric)
+    if file.suffix.lower() in (".yaml", ".yml"):
+        import sys
+
+        from orchestrator.candidates import candidate_cells
+        from orchestrator.plan import make_plan
+        from orchestrator.spec import read_spec
+
+        sys.path.append(str(Path.cwd()))  # a user's own families and data sets
+        cells = candidate_cells(make_plan(*read_spec(file)), runs)
+        if cells.empty:
+            raise UsageError(
+                f"every cell of {file} is done: there is nothing to choose from", hint="add models or epoch budgets to it"
+            )
+        return cells
+    from analysis import read_runs
+    from scaling.columns import check_mapping
+
+    names = check_mapping(mapping or [])
+    head = read_runs(file)
+    return read_runs(file, {ours: theirs for ours, theirs in names.items() if theirs in head})
+
+
+def _print(out: Console, found: NextRuns) -> None:
+    from analysis.numbers import significant
+    from scaling.cli.output import core_hours
+    from scaling.cli.tables import headline, line, table
+
+    headline(out, found.sentence())
+    percent = f"{100 * found.fit.precision.level:g} %"
+    named = [name for name in ("model", "params", "epochs", "seeds", "runs") if name in found.chosen]
+    if len(found.chosen):
+        shown = table("", *named, "core-hours", f"then {percent} low", "high")
+        for number, row in enumerate(found.chosen.to_dict("records"), 1):
+            shown.add_row(
+                str(number),
+                *(_cell(row[name]) for name in named),
+                core_hours(row["core_hours"]),
+                significant(row["mean_low"]),
+                significant(row["mean_high"]),
+            )
+        out.print(shown)
+    shown = table(f"{found.fit.metric} at {found.target}", "value", f"{percent} low", "high")
+    shown.columns[0].justify = "left"
+    for label, interval in (
+        ("mean, now", found.now),
+        ("mean, afterwards", found.after),
+        ("one run, now", found.now_run),
+        ("one run, afterwards", found.after_run),
+    ):
+        shown.add_row(label, *(significant(value) for value in (interval.value, interval.low, interval.high)))
+    out.print(shown)
+    line(
+        out,
+        f"{found.fit.law} law of {found.fit.runs_used} runs in {found.fit.cells} cells, {found.fit.excluded_words}; {found.criterion}-optimal",
+    )
+    line(out, "the value afterwards is what the runs will say; the width is what they will narrow it to, as far as the law holds")
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"

@@ -1,0 +1,227 @@
+"""`scaling predict`: the metric at a budget; registered before the run, scored after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.output import console, messages
+from scaling.cli.runs_input import (
+    Convert,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    load_runs,
+    print_answer,
+    print_input,
+    refuse_both,
+)
+from scaling.columns import column_name
+from scaling.errors import UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
+
+    from analysis import Prediction, Scores
+
+__all__ = ["EXAMPLES", "predict_command"]
+
+EXAMPLES = """
+scaling predict --at 110000  # val_loss at so many core-hours, by the law that the back-test chooses
+
+scaling predict --at 110000 --law power --on frontier --register before-f7plus
+
+scaling predict --score  # registered predictions against what was run since
+
+scaling predict --x params,examples_seen --law chinchilla --at 1e9,2e10 --data runs.csv --json
+"""
+
+_AT = "Where to predict, in the unit of --x; repeatable. For a surface a number for each input: --at 1e9,2e10."
+
+
+def predict_command(
+    at: Annotated[list[str] | None, typer.Option("--at", help=_AT)] = None,
+    law: Annotated[str, typer.Option(help="A law, or auto: the one that the back-test chooses.")] = "auto",
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="frontier: the compute-optimal cells; all: every cell. Default: frontier for a law of compute on a grid."
+        ),
+    ] = None,
+    metric: Metric = "val_loss",
+    x: Annotated[str | None, typer.Option("--x", help="Column, or one for each input of a surface: params,examples_seen.")] = None,
+    objective: Annotated[str, typer.Option(help="log, huber-log (robust to outliers), relative or mse.")] = "log",
+    register: Annotated[
+        str | None,
+        typer.Option("--register", metavar="NAME", help="Keep it in the store under this name, for good, to be scored later."),
+    ] = None,
+    score: Annotated[bool, typer.Option("--score", help="Compare what is registered with runs that were done since.")] = False,
+    level: Level = 0.95,
+    bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
+    data: Data = None,
+    mapping: Mapping = None,
+    unit: Unit = None,
+    convert: Convert = None,
+    where: Where = None,
+    experiment: Experiment = None,
+    db: Db = "scaling.db",
+    json: AsJson = False,
+    csv: AsCsv = False,
+) -> None:
+    """Predict the metric at a budget, with intervals of the mean and of one more run, and how far beyond the data that is.
+
+    A registered prediction cannot be changed. --score says which were hit, and by how many standard deviations they were off.
+    """
+    refuse_both(json, csv)
+    if score:
+        _score(at, register, data, experiment, db, json, csv)
+        return
+    if on not in (None, "all", "frontier"):
+        raise UnknownName("choice for --on", on, ("all", "frontier"))
+    if not at:
+        raise UsageError("predict where?", hint="--at 110000, or --score to compare what is registered with what was run since")
+    if register is not None and data is not None:
+        raise UsageError(
+            "--register keeps a prediction in the store, beside the runs that will score it", hint="leave out --data, or --register"
+        )
+    from analysis import predict, prediction_payload
+
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    columns = None if x is None else tuple(column_name(name.strip()) for name in x.split(","))
+    settings: dict[str, Any] = {"metric": column_name(metric), "law": law, "on": on, "objective": objective}
+    settings |= {
+        "x": columns[0] if columns and len(columns) == 1 else columns,
+        "level": level,
+        "bootstrap": bootstrap,
+        "seed": seed,
+    }
+    found = predict(runs, _places(at, law, columns), **settings)
+    kept = _register(found, register, experiment, db) if register is not None else []
+    if json:
+        print_answer(prediction_payload(found, kept), runs)
+    elif csv:
+        print(found.to_csv(), end="")
+    else:
+        out = console()
+        _print(out, found)
+        print_input(out, runs)
+    if register is not None:
+        messages().print(
+            f"registered as {register!r}; `scaling predict --score` compares it with the run once it is done",
+            highlight=False,
+            markup=False,
+        )
+
+
+def _places(at: list[str], law: str, columns: tuple[str, ...] | None) -> Any:
+    """Numbers for a law of one input; a table for a surface."""
+    try:
+        rows = [[float(part) for part in place.replace("_", "").split(",")] for place in at]
+    except ValueError:
+        raise UsageError(f"--at {', '.join(at)} is not a number", hint="--at 110000, or --at 1e9,2e10 for a surface") from None
+    if all(len(row) == 1 for row in rows):
+        return [row[0] for row in rows]
+    from pandas import DataFrame
+
+    from analysis.laws import law_named
+    from analysis.laws.axes import AXIS_COLUMNS
+
+    names = columns or (tuple(AXIS_COLUMNS[axis] for axis in law_named(law).axes) if law != "auto" else ())
+    if any(len(row) != len(names) for row in rows):
+        raise UsageError(
+            f"--at {at[0]} gives {len(rows[0])} numbers for {len(names) or 'unnamed'} inputs",
+            hint="--x params,examples_seen --law chinchilla --at 1e9,2e10",
+        )
+    return DataFrame(rows, columns=list(names))
+
+
+def _register(found: Prediction, name: str, experiment: str | None, db: str) -> list[dict[str, Any]]:
+    from orchestrator.provenance import code_version
+    from orchestrator.store import Store, predictions
+
+    rows = [
+        {
+            "at": {axis: row[axis] for axis in found.fit.axes},
+            "value": row["value"],
+            "mean_low": row["low"],
+            "mean_high": row["high"],
+            "low": row["run_low"],
+            "high": row["run_high"],
+            "slope": {axis: row[f"slope_{axis}"] for axis in found.fit.axes},
+        }
+        for row in found.rows
+    ]
+    with Store.open(db) as store, store.write() as session:
+        return predictions.register(
+            session, name=name, experiment=experiment, fit=found.fit.to_dict(), rows=rows, code_version=code_version()
+        )
+
+
+def _score(
+    at: list[str] | None, register: str | None, data: str | None, experiment: str | None, db: str, json: bool, csv: bool
+) -> None:
+    if at or register is not None or data is not None:
+        raise UsageError("--score compares what is registered in the store", hint="leave out --at, --register and --data")
+    from analysis import score, scores_payload
+    from orchestrator.store import open_readonly, predictions
+
+    store = open_readonly(db)
+    with store.read() as session:
+        rows = predictions.registered(session, experiment=experiment)
+    runs: DataFrame = store.runs_frame(experiment=experiment)
+    scores = score(rows, runs)
+    if json:
+        print_answer(scores_payload(scores), runs)
+    elif csv:
+        print(scores.to_csv(), end="")
+    else:
+        _print_scores(console(), scores)
+
+
+def _print(out: Console, found: Prediction) -> None:
+    from analysis.numbers import significant
+    from scaling.cli.tables import line, table
+
+    fit = found.fit
+    percent = f"{100 * fit.precision.level:g} %"
+    shown = table(*fit.axes, fit.metric, f"{percent} low", "high", "one run: low", "high", "")
+    shown.columns[-1].justify = "left"
+    for number, row in enumerate(found.rows):
+        inputs = (f"{row[name]:,g}" for name in fit.axes)
+        values = (significant(row[name]) for name in ("value", "low", "high", "run_low", "run_high"))
+        shown.add_row(*inputs, *values, found.where(number))
+    out.print(shown)
+    line(out, f"{fit.law} law on {fit.on_words}: {fit.runs_used} runs in {fit.cells} cells, {fit.excluded_words}")
+    line(out, f"{fit.status.value}: {fit.status.advice}")
+    out.print()
+
+
+def _print_scores(out: Console, scores: Scores) -> None:
+    from analysis.numbers import significant
+    from scaling.cli.tables import headline, line, table
+
+    headline(out, scores.sentence())
+    if len(scores.table):
+        shown = table("name", "at", "metric", "predicted", "low", "high", "observed", "hit", "z", "off by")
+        for row in scores.table.to_dict("records"):
+            place = ", ".join(f"{row[name]:,.4g} {name}" for name in row["at"])
+            numbers = (significant(row[name]) for name in ("value", "low", "high", "observed"))
+            shown.add_row(
+                row["name"],
+                place,
+                row["metric"],
+                *numbers,
+                "yes" if row["hit"] else "no",
+                f"{row['z']:+.2f}",
+                f"{100 * row['log_error']:+.2g} %",
+            )
+        out.print(shown)
+    for entry in scores.waiting:
+        line(out, f"{entry['name']} at {', '.join(f'{value:,g} {name}' for name, value in entry['at'].items())}: {entry['reason']}")

@@ -1,0 +1,112 @@
+"""`scaling transfer`: what pre-training buys downstream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.output import console
+from scaling.cli.runs_input import Convert, Data, Level, Mapping, Unit, Where, load_runs, print_answer, print_input, refuse_both
+from scaling.columns import column_name
+from scaling.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from analysis import Transfer
+
+__all__ = ["EXAMPLES", "transfer_command"]
+
+EXAMPLES = """
+scaling transfer  # fine-tuned runs of the store against the runs they started from
+
+scaling transfer --downstream val_top1_error --upstream val_loss --json
+
+scaling transfer --data finetuned.csv --downstream imagenet_error --upstream pretrain_loss --x core_hours
+"""
+
+
+def transfer_command(
+    downstream: Annotated[str, typer.Option(help="Column of the fine-tuned runs, better when lower.")] = "val_loss",
+    upstream: Annotated[
+        str, typer.Option(help="Pre-training metric, better when lower: of the parent run; with --data, a column of the table.")
+    ] = "val_loss",
+    x: Annotated[
+        str, typer.Option("--x", help="What pre-training cost: of the parent run; with --data, a column of the table.")
+    ] = "core_hours",
+    law: Annotated[str, typer.Option(help="Law of the downstream metric against --x.")] = "power",
+    level: Level = 0.95,
+    data: Data = None,
+    mapping: Mapping = None,
+    unit: Unit = None,
+    convert: Convert = None,
+    where: Where = None,
+    experiment: Experiment = None,
+    db: Db = "scaling.db",
+    json: AsJson = False,
+    csv: AsCsv = False,
+) -> None:
+    """Show the downstream metric against pre-training compute, and whether the best pre-trained checkpoint is the best fine-tuned one.
+
+    A table with `parent` ids of its own rows, or the store, is joined: a fine-tuned run with the run it started from.
+    """
+    refuse_both(json, csv)
+    from analysis import transfer, transfer_payload, with_parents
+
+    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    up, cost = column_name(upstream), column_name(x)
+    if data is None or ("parent" in runs and runs["parent"].isin(runs["id"]).any()):
+        table, up, cost = with_parents(runs, up), f"parent_{up}", f"parent_{cost}"
+    else:
+        table = runs
+    if column_name(downstream) == up:
+        raise UsageError(
+            f"--downstream and --upstream are both {up}",
+            hint="name the column of each: --downstream imagenet_error --upstream pretrain_loss",
+        )
+    found = transfer(table, downstream=column_name(downstream), upstream=up, x=cost, law=law, level=level)
+    if json:
+        print_answer(transfer_payload(found), runs)
+    elif csv:
+        print(found.to_csv(), end="")
+    else:
+        from scaling.cli.analysis_tables import print_excluded
+
+        out = console()
+        _print(out, found)
+        print_excluded(out, found.excluded)
+        print_input(out, runs)
+
+
+def _print(out: Console, found: Transfer) -> None:
+    from analysis.numbers import significant
+    from scaling.cli.analysis_tables import print_fit
+    from scaling.cli.tables import headline, line, table
+
+    headline(out, found.sentence())
+    shown = table("checkpoint", found.x, found.upstream, found.downstream, "runs", "")
+    shown.columns[-1].justify = "left"
+    for number, row in found.checkpoints.iterrows():
+        marks = [
+            word
+            for word, best in (("best pre-trained", found.best_upstream), ("best fine-tuned", found.best_downstream))
+            if best.name == number
+        ]
+        shown.add_row(
+            row["checkpoint"],
+            *(significant(row[name]) for name in (found.x, found.upstream, found.downstream)),
+            str(row["runs"]),
+            ", ".join(marks),
+        )
+    out.print(shown)
+    line(
+        out,
+        f"rank correlation {found.rank_correlation.words()}, p = {found.p_value:.2g}; with {found.x} held fixed {found.given_compute.words()}",
+    )
+    out.print()
+    if found.law is not None:
+        print_fit(out, found.law)
+    else:
+        line(out, f"no law of {found.downstream} against {found.x}: {found.not_fitted}")

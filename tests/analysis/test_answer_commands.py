@@ -1,0 +1,125 @@
+"""`scaling compare`, `predict`, `plan`, `transfer` and `frontier --optimum` on tables from files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from scaling.cli.compare import compare_command
+from scaling.cli.frontier import frontier_command
+from scaling.cli.plan import plan_command
+from scaling.cli.predict import predict_command
+from scaling.cli.transfer import transfer_command
+from scaling.errors import UsageError
+from tests.analysis.grids import chinchilla, grid
+
+COMMANDS = {
+    "compare": compare_command,
+    "frontier": frontier_command,
+    "plan": plan_command,
+    "predict": predict_command,
+    "transfer": transfer_command,
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    one = grid(noise=0.005, seeds=2)
+    two = pd.concat([one, grid(lambda N, D: 0.985 * chinchilla(N, D), family="vit", noise=0.005, seeds=2)])
+    tuned = one[one["seed"] == 0].rename(columns={"val_loss": "pretrain_loss"})
+    tables = {
+        "one": one.rename(columns={"core_hours": "hours"}),
+        "two": two.rename(columns={"core_hours": "hours"}),
+        "more": grid(sizes=(2.43e8,), epochs=(1, 4)).drop(columns=["val_loss", "seed", "id", "status"]),
+        "tuned": tuned.assign(error=0.1 * tuned["pretrain_loss"] ** 1.5),
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    return {name: str(folder / f"{name}.csv") for name in tables}
+
+
+def run(command, *arguments):
+    app = typer.Typer()
+    app.command()(COMMANDS[command])
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.stdout
+
+
+HOURS = ["--map", "core_hours=hours"]
+
+
+def test_compare(files):
+    asked = ["--data", files["two"], *HOURS]
+    text = run("compare", *asked)
+    assert text.startswith("vit is better than nfnet at equal core_hours")
+    assert "120 runs, none left out" in text
+    payload = json.loads(run("compare", *asked, "--json"))
+    assert payload["better"] == "vit"
+    assert payload["input"]["rows"] == 120
+    assert len(run("compare", *asked, "--csv").splitlines()) == 31
+
+
+def test_frontier_optimum(files):
+    asked = ["--data", files["one"], *HOURS, "--optimum", "--bootstrap", "100"]
+    text = run("frontier", *asked)
+    assert text.startswith("Best size grows as core_hours^")
+    for words in ("surface", "envelope", "isocompute", "in models and epoch budgets that exist", "60 runs"):
+        assert words in text
+    payload = json.loads(run("frontier", *asked, "--json"))
+    assert payload["recommended"] == "surface"
+    assert run("frontier", *asked, "--csv").splitlines()[0].startswith("approach,core_hours,size")
+    plain = json.loads(run("frontier", "--data", files["one"], *HOURS, "--json"))
+    assert plain["points"][0]["best_loss"]["low"] < plain["points"][0]["best_loss"]["high"]
+    with pytest.raises(UsageError, match="belong to --optimum"):
+        run("frontier", "--data", files["one"], *HOURS, "--family", "nfnet")
+
+
+def test_predict(files):
+    asked = ["--data", files["one"], *HOURS]
+    text = run("predict", *asked, "--at", "500", "--at", "10", "--law", "power", "--on", "frontier")
+    assert "6.43 times beyond the largest core_hours of the runs" in text
+    assert "within the runs" in text
+    surface = ["--law", "chinchilla", "--at", "1e9,2e9", "--bootstrap", "100"]
+    payload = json.loads(run("predict", *asked, *surface, "--json"))
+    assert payload["predictions"][0]["at"] == {"params": 1e9, "examples_seen": 2e9}
+    assert len(run("predict", *asked, *surface, "--csv").splitlines()) == 2
+    with pytest.raises(UsageError, match="gives 3 numbers for 2 inputs"):
+        run("predict", *asked, "--law", "chinchilla", "--at", "1,2,3")
+
+
+def test_plan(files):
+    asked = [files["more"], "--data", files["one"], *HOURS, "--budget", "150", "--target", "500"]
+    text = run("plan", *asked)
+    assert "at the best size there" in text
+    assert "one run, afterwards" in text
+    assert json.loads(run("plan", *asked, "--json"))["law"] == "chinchilla"
+
+
+def test_transfer(files):
+    asked = ["--data", files["tuned"], "--downstream", "error", "--upstream", "pretrain_loss"]
+    text = run("transfer", *asked)
+    assert text.startswith("The best pre-trained checkpoint")
+    assert "power law" in text
+    payload = json.loads(run("transfer", *asked, "--json"))
+    assert payload["rank_correlation"]["value"] == pytest.approx(1.0)
+    assert len(run("transfer", *asked, "--csv").splitlines()) == 31
+    with pytest.raises(UsageError, match="are both val_loss"):
+        run("transfer", "--data", files["one"], *HOURS)
+
+
+def test_importing_the_commands_loads_nothing_heavy():
+    names = ", ".join(f"scaling.cli.{name}" for name in COMMANDS)
+    code = (
+        f"import sys, analysis, {names}; print([n for n in ('numpy', 'scipy', 'pandas', 'rich', 'sqlalchemy') if n in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() in ("[]", "['rich']")  # Typer loads rich

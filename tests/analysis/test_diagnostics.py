@@ -1,0 +1,209 @@
+"""Each diagnostic with runs that have the fault and with runs that do not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import analysis
+from analysis.diagnostics import DiagnosticCode, diagnose, far_extrapolation
+
+CODE = DiagnosticCode
+
+
+def codes(fit) -> set[DiagnosticCode]:
+    return {found.code for found in diagnose(fit)}
+
+
+def one(fit, code):
+    (found,) = [found for found in fit.diagnostics if found.code == code]
+    return found
+
+
+def grid(
+    *, sizes: int = 5, budgets: int = 6, seeds: int = 2, noise: float = 0.003, tied: bool = False, falls_with_size: bool = True
+) -> pd.DataFrame:
+    """Runs of several sizes, each for several numbers of examples; `tied`: twenty examples a parameter, give or take a few percent."""
+    rng = np.random.default_rng(7)
+    rows = [
+        {"model": f"m{size}", "params": 1e5 * 4.0**size, "epochs": budget, "examples_seen": 1e6 * 3.0**budget, "seed": seed}
+        for size in range(sizes)
+        for budget in range(budgets)
+        for seed in range(seeds)
+    ]
+    runs = pd.DataFrame(rows).assign(
+        id=lambda table: [f"r{number}" for number in range(len(table))], family="nfnet", status="finished"
+    )
+    if tied:
+        runs["examples_seen"] = 20 * runs["params"] * (1 + 0.05 * runs["epochs"])
+    runs["core_hours"] = runs["params"] * runs["examples_seen"] / 1e12
+    by_size = 40 * runs["params"] ** -0.35 if falls_with_size else 0.5
+    mean = 0.3 + by_size + 40 * runs["examples_seen"] ** -0.3
+    return runs.assign(val_loss=mean * np.exp(noise * rng.standard_normal(len(runs))))
+
+
+def curve(noise: float = 0.01, cells: int = 12, seeds: int = 3, **changes) -> pd.DataFrame:
+    from tests.analysis.conftest import simulated_cells
+
+    return simulated_cells(lambda x: 0.5 + 2 * x**-0.4, noise=noise, cells=cells, seeds=seeds, **changes).assign(
+        model=lambda table: [f"m{number % 4}" for number in table["epochs"]]
+    )
+
+
+@pytest.fixture(scope="module")
+def sound():
+    return analysis.fit(curve(), law="power-floor", bootstrap=100)
+
+
+@pytest.fixture(scope="module")
+def sound_surface():
+    return analysis.fit(grid(), law="chinchilla", bootstrap=100)
+
+
+def test_sound_runs_have_nothing_said_about_them(sound, sound_surface):
+    assert sound.diagnostics == ()
+    assert sound_surface.diagnostics == ()
+
+
+def test_too_few_sizes():
+    assert CODE.TOO_FEW_SIZES in codes(analysis.fit(curve().assign(model="F1"), law="power-floor"))
+    assert "2 sizes" in one(analysis.fit(grid(sizes=2), law="power", x="core_hours"), CODE.TOO_FEW_SIZES).message
+
+
+def test_few_cells(sound):
+    assert CODE.FEW_CELLS in codes(analysis.fit(curve(cells=5), law="power-floor"))
+    assert CODE.FEW_CELLS not in codes(sound)
+
+
+def test_collinear_design():
+    found = one(analysis.fit(grid(tied=True), law="chinchilla"), CODE.COLLINEAR_DESIGN)
+    assert found.about == ("params", "examples_seen")
+    assert "correlation of logs 0.99" in found.message
+
+
+def test_exponent_not_identified():
+    fit = analysis.fit(grid(falls_with_size=False, noise=0.01), law="chinchilla")
+    assert "alpha" in one(fit, CODE.EXPONENT_NOT_IDENTIFIED).about
+    flat = curve().assign(val_loss=lambda table: 1 + 0.01 * np.random.default_rng(0).standard_normal(len(table)))
+    assert CODE.EXPONENT_NOT_IDENTIFIED in codes(analysis.fit(flat, law="power"))
+
+
+def test_floor_not_identified():
+    runs = curve().assign(
+        val_loss=lambda table: 2 * table["core_hours"] ** -0.3 * (1 + 0.02 * np.random.default_rng(1).standard_normal(len(table)))
+    )
+    found = one(analysis.fit(runs, law="power-floor"), CODE.FLOOR_NOT_IDENTIFIED)
+    assert found.about == ("E",)
+    assert "0 … " in found.message
+
+
+def test_an_average_with_and_without_a_floor_says_so():
+    runs = curve().assign(
+        val_loss=lambda table: 2 * table["core_hours"] ** -0.3 * (1 + 0.03 * np.random.default_rng(1).standard_normal(len(table)))
+    )
+    fit = analysis.fit(runs, law="auto")
+    assert {"power", "power-floor"} <= set(fit.members)
+    assert "the power law, which has none, is in the average" in one(fit, CODE.FLOOR_NOT_IDENTIFIED).message
+
+
+def with_rates(best: float) -> pd.DataFrame:
+    rates = (0.5, 1.0, 2.0)
+    parts = [
+        curve(seeds=1).assign(
+            learning_rate=rate,
+            id=lambda table, rate=rate: table["id"] + f"-{rate}",
+            val_loss=lambda table, rate=rate: table["val_loss"] * np.exp(0.1 * np.log(rate / best) ** 2),
+        )
+        for rate in rates
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_learning_rate_at_the_edge_of_those_tried():
+    found = one(analysis.fit(with_rates(best=4.0), law="power-floor"), CODE.OPTIMUM_NOT_INTERIOR)
+    assert "in 12 of 12 cells the best learning rate is the smallest or largest tried" in found.message
+    assert len(found.about) == 12
+    assert CODE.OPTIMUM_NOT_INTERIOR not in codes(analysis.fit(with_rates(best=1.0), law="power-floor"))
+
+
+def test_best_model_at_the_edge_of_the_sizes():
+    inside = grid(sizes=7, budgets=7, noise=0.0)
+    assert CODE.OPTIMUM_NOT_INTERIOR not in codes(analysis.fit(inside, law="power", on="frontier"))
+    larger_is_always_better = inside.assign(val_loss=lambda table: table["params"] ** -0.3 * table["examples_seen"] ** -0.01)
+    found = one(analysis.fit(larger_is_always_better, law="power", on="frontier"), CODE.OPTIMUM_NOT_INTERIOR)
+    assert "12 of 12 frontier cells" in found.message
+
+
+def test_residual_trend(sound):
+    fit = analysis.fit(curve(noise=0.002), law="power")
+    assert CODE.RESIDUAL_TREND in codes(fit)
+    assert "core_hours explains" in one(fit, CODE.RESIDUAL_TREND).message
+    assert CODE.RESIDUAL_TREND not in codes(sound)
+
+
+def test_heteroscedastic(sound):
+    runs = curve(noise=0.0)
+    noise = 0.001 * runs["core_hours"] ** 0.4 * np.random.default_rng(3).standard_normal(len(runs))
+    found = one(analysis.fit(runs.assign(val_loss=runs["val_loss"] * np.exp(noise)), law="power-floor"), CODE.HETEROSCEDASTIC)
+    assert "smaller where val_loss is high" in found.message
+    assert CODE.HETEROSCEDASTIC not in codes(sound)
+
+
+def test_equal_absolute_scatter_is_not_heteroscedastic_for_plain_squares():
+    runs = curve(noise=0.0)
+    runs["val_loss"] += 0.005 * np.random.default_rng(3).standard_normal(len(runs))
+    assert CODE.HETEROSCEDASTIC not in codes(analysis.fit(runs, law="power-floor", objective="mse"))
+
+
+@pytest.mark.parametrize("objective", ["log", "huber-log"])
+def test_outliers_are_named_and_kept(objective):
+    runs = curve()
+    runs.loc[runs["id"].isin(["run10", "run20"]), "val_loss"] *= 1.15
+    fit = analysis.fit(runs, law="power-floor", objective=objective, bootstrap=100)
+    assert set(one(fit, CODE.OUTLIER).about) == {"run10", "run20"}
+    assert {"run10", "run20"} <= set(fit.run_ids)
+    assert "1.1" in one(fit, CODE.OUTLIER).message
+
+
+def test_an_influential_run(sound):
+    runs = curve(seeds=1, cells=10)
+    runs.loc[9, "val_loss"] *= 0.93
+    fit = analysis.fit(runs, law="power-floor")
+    found = one(fit, CODE.INFLUENTIAL_RUN)
+    assert found.about[0] == "run9"
+    without = analysis.fit(runs.drop(index=9), law="power-floor")
+    factor = float(np.exp(without.log_mean([4e4]) - fit.log_mean([4e4]))[0])
+    assert f"is {factor:.3g}"[:7] in found.message
+    assert CODE.INFLUENTIAL_RUN not in codes(sound)
+
+
+def test_far_extrapolation(sound, sound_surface):
+    (found,) = far_extrapolation(sound, [1e4, 3e5])
+    assert found.code == CODE.FAR_EXTRAPOLATION
+    assert found.message == "core_hours is 30.0 times beyond the runs, whose own range is a factor of 10000"
+    assert far_extrapolation(sound, [1.0, 5e4]) == []
+    assert far_extrapolation(sound_surface, pd.DataFrame({"params": [1e6], "examples_seen": [1e10]}))[0].about == ("examples_seen",)
+
+
+def test_the_horizon_of_a_back_test_bounds_what_is_near(sound):
+    fit = analysis.fit(curve(), law="auto", bootstrap=100)
+    assert far_extrapolation(sound, [8e4]) == []
+    assert [found.code for found in far_extrapolation(fit, [8e4])] == [CODE.FAR_EXTRAPOLATION]
+
+
+def test_they_stand_in_summary_and_json():
+    fit = analysis.fit(curve(noise=0.002), law="power")
+    found = one(fit, CODE.RESIDUAL_TREND)
+    assert f"residual-trend: {found.message}" in fit.summary()
+    entry = next(entry for entry in json.loads(json.dumps(fit.to_dict()))["diagnostics"] if entry["code"] == "residual-trend")
+    assert entry == found.to_dict()
+    assert entry["advice"] == CODE.RESIDUAL_TREND.advice
+
+
+def test_every_code_has_a_sentence_of_advice():
+    for code in DiagnosticCode:
+        assert code.advice.endswith(".")
+        assert len(code.advice) > 40
