@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,11 @@ import pandas as pd
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
+from analysis.laws import law_named
 from analysis.numbers import finite, significant
 from scaling.errors import UsageError
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "predict", "runs_to_predict_from"]
 
 _SLOPE_STEP = 1e-3
 
@@ -79,18 +80,42 @@ class Prediction:
         return self.table.to_csv(index=False)
 
 
-def predict(runs: pd.DataFrame, at: Sequence[float] | pd.DataFrame, **settings: Any) -> Prediction:
+def runs_to_predict_from(runs: pd.DataFrame, x: str | Sequence[str] | None, law: str) -> Literal["all", "frontier"]:
+    """What a prediction is fitted to when nobody says.
+
+    `frontier` for a law of one input and a grid (several sizes or models, each at several epoch budgets): what a budget buys is what its
+    best cell reaches, and cells far from the best do not lie on a law of compute. `all` for a surface, which needs every cell, and for a
+    bare table: there the frontier would be the points that luck has put low.
+    """
+    if (law != "auto" and law_named(law).is_surface) or not (x is None or isinstance(x, str) or len(x) == 1):
+        return "all"
+    size = next((name for name in ("params", "model") if name in runs and runs[name].nunique() > 1), None)
+    if size is None or "epochs" not in runs:
+        return "all"
+    several = runs.groupby(size)["epochs"].nunique() > 1
+    return "frontier" if several.sum() > 1 else "all"
+
+
+def predict(
+    runs: pd.DataFrame,
+    at: Sequence[float] | pd.DataFrame,
+    *,
+    law: str = "auto",
+    on: Literal["all", "frontier"] | None = None,
+    **settings: Any,
+) -> Prediction:
     """Fit a law and read it off at budgets.
 
     >>> predict(runs, [110_000], metric="val_loss", law="power", on="frontier").new_run()
 
     Args:
         at: numbers in the unit of `x`, or a table with a column for each input of the law.
-        settings: of `analysis.fit`: metric, x, law, on, level …
+        law: a name, or `auto`. on: None: see `runs_to_predict_from`.
+        settings: of `analysis.fit`: metric, x, level …
 
     Raises: what `analysis.fit` raises; UsageError for budgets that are not positive numbers.
     """
-    found = fit(runs, **settings)
+    found = fit(runs, law=law, on=on or runs_to_predict_from(runs, settings.get("x"), law), **settings)
     inputs = _inputs(at, found.axes)
     mean, run = found.predict(inputs), found.predict(inputs, kind="new-run")
     table = inputs.assign(value=mean["mean"], low=mean["low"], high=mean["high"], run_low=run["low"], run_high=run["high"])

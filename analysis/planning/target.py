@@ -16,6 +16,7 @@ from analysis.laws.axes import AXIS_COLUMNS
 from analysis.optimum.cells import grid_cells
 from analysis.optimum.surface import Surface
 from analysis.pareto import frontier
+from analysis.prediction import runs_to_predict_from
 from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
 
 __all__ = ["Target", "aim"]
@@ -38,11 +39,13 @@ def aim(
     """Fit the law and place the target in its inputs.
 
     Without a `law`: the Chinchilla surface where the runs and candidates have params and examples seen and it can be fitted, because it tells
-    a candidate's size from its epochs; else a power law of compute. A number as target is compute: on a surface it stands for the
+    a candidate's size from its epochs; else a power law of compute, on the frontier where the runs are a grid: every candidate is then
+    taken for compute-optimal at its compute. A number as target is compute: on a surface it stands for the
     best size at that compute.
 
     Raises: what `analysis.fit` raises; UsageError for a target that does not go with the law.
     """
+    on = settings.pop("on", None)
     names = [law] if law is not None else [_SURFACE, "power"]
     for name in names:
         axes = law_named(name).axes
@@ -57,7 +60,8 @@ def aim(
                 hint="--map column=THEIRS, or another --law",
             )
         try:
-            found = fit(runs, x=columns[0] if len(columns) == 1 else columns, law=name, **settings)
+            inputs = columns[0] if len(columns) == 1 else columns
+            found = fit(runs, x=inputs, law=name, on=on or runs_to_predict_from(runs, inputs, name), **settings)
             return _placed(found, target, runs, x)
         except (TooFewPoints, DataError, UsageError):
             if last:

@@ -106,12 +106,11 @@ def show_law(runs: DataFrame) -> list[Fit]:
     return fits
 
 
-def _columns(x: str | None) -> str | tuple[str, ...] | None:
-    """`params,examples_seen` → a column for each input; one name stays one."""
+def _columns(x: str | None) -> str | None:
+    """Each name of `params,flops` as it is spelled here."""
     if x is None:
         return None
-    columns = tuple(column_name(name.strip()) for name in x.split(","))
-    return columns[0] if len(columns) == 1 else columns
+    return ",".join(column_name(name.strip()) for name in x.split(","))
 
 
 def _coefficients(fits: list[Fit]) -> DataFrame:

@@ -22,7 +22,7 @@ from scaling.cli.runs_input import (
     refuse_both,
 )
 from scaling.columns import column_name
-from scaling.errors import UsageError
+from scaling.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,7 +48,12 @@ _AT = "Where to predict, in the unit of --x; repeatable. For a surface a number 
 def predict_command(
     at: Annotated[list[str] | None, typer.Option("--at", help=_AT)] = None,
     law: Annotated[str, typer.Option(help="A law, or auto: the one that the back-test chooses.")] = "auto",
-    on: Annotated[str, typer.Option(help="frontier: the compute-optimal cells; all: every cell.")] = "all",
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="frontier: the compute-optimal cells; all: every cell. Default: frontier for a law of compute on a grid."
+        ),
+    ] = None,
     metric: Metric = "val_loss",
     x: Annotated[str | None, typer.Option("--x", help="Column, or one for each input of a surface: params,examples_seen.")] = None,
     objective: Annotated[str, typer.Option(help="log, huber-log (robust to outliers), relative or mse.")] = "log",
@@ -78,6 +83,8 @@ def predict_command(
     if score:
         _score(at, register, data, experiment, db, json, csv)
         return
+    if on not in (None, "all", "frontier"):
+        raise UnknownName("choice for --on", on, ("all", "frontier"))
     if not at:
         raise UsageError("predict where?", hint="--at 110000, or --score to compare what is registered with what was run since")
     if register is not None and data is not None:

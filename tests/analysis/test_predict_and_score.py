@@ -148,3 +148,15 @@ def test_scores_payload_and_nothing_registered(before):
     assert payload["scores"][0]["predicted"]["low"] < payload["scores"][0]["predicted"]["high"]
     assert payload["waiting"][0]["name"] == "far"
     assert analysis.score([], before).sentence() == "Nothing is registered."
+
+
+def test_a_grid_is_predicted_from_its_frontier_and_a_bare_table_from_all(simulate):
+    runs = grid(noise=0.003, seeds=2)
+    assert analysis.predict(runs, [500.0], law="power").fit.on == "frontier"
+    assert analysis.predict(runs, [500.0], law="power", on="all").fit.on == "all"
+    bare = simulate(power, noise=0.01)[["core_hours", "val_loss"]]
+    assert analysis.predict(bare, [500.0], law="power").fit.on == "all"
+    # The frontier of the grid is lower than its cells on average, and that is what a budget buys.
+    best = np.min([chinchilla(N, 500 * 1e15 / (6 * N)) for N in np.geomspace(1e6, 1e10, 2000)])
+    on_frontier, on_all = (analysis.predict(runs, [500.0], law="power-floor", on=on).mean() for on in ("frontier", "all"))
+    assert abs(np.log(on_frontier.value / best)) < abs(np.log(on_all.value / best))

@@ -17,6 +17,7 @@ from orchestrator.store.ledger import open_allocation
 from orchestrator.store.models import Prediction
 from scaling.cli.plan import plan_command
 from scaling.cli.predict import predict_command
+from scaling.cli.transfer import transfer_command
 from scaling.errors import StoreError, UnknownName, UsageError
 from tests.api import small_grid
 
@@ -195,3 +196,22 @@ def test_plan_command_prices_the_cells_of_a_file(filled, tmp_path):
     assert payload["chosen"]
     assert "afterwards about" in run(plan_command, *asked)
     assert run(plan_command, *asked, "--csv").splitlines()[0].startswith("family,model,epochs,params")
+
+
+def test_transfer_reads_the_parent_links_of_the_store(filled):
+    rows = []
+    for number, (model, epochs, seed) in enumerate(small_grid._grid()):
+        if seed == 0:
+            own = small_grid.run_row(model, 50 + epochs, 0, number=700 + number)
+            rows.append(own | {"parent_id": small_grid.run_row(model, epochs, 0, number=number)["id"], "dataset": "small"})
+    with Store.open(filled) as store, store.write() as session:
+        accept(session, name="finetune", file="f.yaml", text="", resolved={"name": "finetune"}, shared={}, runs=rows)
+        allocation = open_allocation(session, scheduler="test", shape="any", accelerator="cpu", cores=1)
+        for row in rows:
+            small_grid._finish(session, row, allocation)
+    payload = json.loads(run(transfer_command, "--db", filled, "--upstream", "val_loss", "--json"))
+    assert len(payload["checkpoints"]) == 15
+    assert payload["x"] == "parent_core_hours"
+    assert payload["upstream"] == "parent_val_loss"
+    assert {entry["runs"] for entry in payload["checkpoints"]} == {1}
+    assert "Rank correlation of parent_val_loss and val_loss over 15 checkpoints" in run(transfer_command, "--db", filled)
