@@ -1,4 +1,4 @@
-"""From a config to compiled steps: the model is built, its step lowered for one micro-batch, and XLA compiles.
+"""From a config to compiled steps: the model is built, its steps are lowered for one size of batch, and XLA compiles them.
 
 Gradient accumulation is a loop of the host over one compiled micro-batch (`Program.train_step`). Measured on two CPU cores (8
 micro-batches of 8 images): as fast as the whole batch, where `lax.scan` over them took 1.7 times as long, and unrolling took 1.9 times
@@ -26,25 +26,19 @@ from trainer.optimizers import sgd_agc
 from trainer.sharding import Placement
 from trainer.step import Accumulated, Steps, TrainState
 
-__all__ = ["EVAL_BATCH", "CompiledSteps", "compile_steps"]
+__all__ = ["EVAL_BATCH", "CompiledEvaluation", "CompiledTraining", "Compiler"]
 
 EVAL_BATCH = 256
 """Examples an evaluation step takes; the last batch of a split is padded and masked."""
 
 
 @dataclass(frozen=True)
-class CompiledSteps:
+class CompiledTraining:
     """The compiled functions of `trainer.step.Steps`: `whole`, or, when gradients are accumulated, `zeros`, `accumulate` and `apply`.
 
-    param_shapes: the tree of parameters as shapes. eval_batch: examples that `evaluate` takes.
     memory_bytes: what training needs on one device at its peak.
     """
 
-    module: Any
-    optimizer: optax.GradientTransformation
-    param_shapes: Any
-    evaluate: Any
-    eval_batch: int
     memory_bytes: int
     compilation: Compilation
     whole: Any = None
@@ -53,68 +47,116 @@ class CompiledSteps:
     apply: Any = None
 
 
-def compile_steps(
-    config: TrainConfig, execution: Execution, placement: Placement, micro_batch: int, limit: int | None = None
-) -> CompiledSteps:
-    """Compile training on `micro_batch` examples at once, and evaluation on as many as `limit` (bytes of a device) allows.
+@dataclass(frozen=True)
+class CompiledEvaluation:
+    """`evaluate` of `trainer.step.Steps`, for `batch` examples at once."""
 
-    Raises `UnknownName`, `UsageError`; `JaxRuntimeError` when the compiler itself runs out of device memory.
+    batch: int
+    memory_bytes: int
+    compilation: Compilation
+    evaluate: Any
+
+
+class Compiler:
+    """Compiles the steps of one model shape, each size of batch once.
+
+    param_shapes, state_shapes: trees of shapes, of the parameters and of a whole `TrainState`.
+    Raises `UnknownName`, `UsageError` for a config that cannot be built.
     """
-    with counted_compilation() as compilation:
-        card, everywhere = config.data.card, placement.everywhere
-        module, optimizer = _module(config, execution), _optimizer(config.optimizer)
-        steps = Steps(module, optimizer, config.label_smoothing, config.ema, placement.gathered)
-        image = jnp.zeros((1, *card.image_shape), jnp.float32)
-        params = jax.eval_shape(module.init, jax.random.key(0), image)["params"]
-        state = TrainState(params, jax.eval_shape(optimizer.init, params), None if config.ema is None else params)
-        rate, count = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.uint32)
-        batch = _batch_shapes(micro_batch, card.image_shape, config.augment.mixes)
-        split = (placement.split,) * len(batch)
 
-        def compiled(function: Any, shapes: Sequence[Any], placed: Sequence[Any], result: Any, donated: Sequence[int] = ()) -> Any:
-            shardings = {} if placement.mesh is None else {"in_shardings": tuple(placed), "out_shardings": result}
-            return jax.jit(function, donate_argnums=donated, **shardings).lower(*shapes).compile()
+    def __init__(self, config: TrainConfig, execution: Execution, placement: Placement) -> None:
+        self.config, self.placement = config, placement
+        self.module, self.optimizer = _module(config, execution), _optimizer(config.optimizer)
+        self._steps = Steps(self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered)
+        image = jnp.zeros((1, *config.data.card.image_shape), jnp.float32)
+        params = self.param_shapes = jax.eval_shape(self.module.init, jax.random.key(0), image)["params"]
+        self.state_shapes = TrainState(params, jax.eval_shape(self.optimizer.init, params), None if config.ema is None else params)
+        self._training: dict[int, CompiledTraining] = {}
+        self._evaluation: dict[int, CompiledEvaluation] = {}
 
-        rest = placement.bytes_per_device(state) - placement.bytes_per_device(params)  # stays on the device beside the parameters
-        on_state, on_params = placement.of_state(state), placement.of_state(params)
-        if micro_batch == config.batch_size:
-            whole = compiled(
-                steps.whole,
-                (state, *batch, rate, count, count),
-                (on_state, *split, *[everywhere] * 3),
-                (on_state, everywhere),
-                donated=(0,),
-            )
-            training, memory = {"whole": whole}, program_bytes(whole)
-        else:
-            number = jax.ShapeDtypeStruct((), jnp.float32)
-            sums, on_sums = Accumulated(number, number, params), Accumulated(everywhere, everywhere, on_params)
-            training = {
-                "zeros": compiled(lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), sums), (), (), on_sums),
-                "accumulate": compiled(
-                    steps.accumulate,
-                    (params, sums, *batch, *[count] * 4),
-                    (on_params, on_sums, *split, *[everywhere] * 4),
-                    on_sums,
-                    donated=(1,),
-                ),
-                "apply": compiled(
-                    steps.apply,
-                    (state, sums, rate, count),
-                    (on_state, on_sums, everywhere, everywhere),
-                    (on_state, everywhere),
-                    donated=(0,),
-                ),
-            }
-            memory = max(program_bytes(training["accumulate"]) + rest, program_bytes(training["apply"]))
-        eval_batch = -(-EVAL_BATCH // placement.devices) * placement.devices
+    def training(self, micro_batch: int) -> CompiledTraining:
+        """A training step with `micro_batch` examples at once. Raises `JaxRuntimeError` when the compiler itself runs out of memory."""
+        if micro_batch not in self._training:
+            whole = micro_batch == self.config.batch_size
+            self._training[micro_batch] = self._whole_step() if whole else self._accumulated_step(micro_batch)
+        return self._training[micro_batch]
+
+    def evaluation(self, limit: int | None) -> CompiledEvaluation:
+        """An evaluation step of `EVAL_BATCH` examples, or of as many as fit into `limit` bytes of a device beside the state."""
+        devices, batch = self.placement.devices, EVAL_BATCH
         while True:
-            evaluated = _batch_shapes(eval_batch, card.eval_shape, mixes=False)
-            eval_step = compiled(steps.evaluate, (params, *evaluated), (on_params, *[placement.split] * 3), everywhere)
-            if limit is None or program_bytes(eval_step) + rest <= limit or eval_batch <= placement.devices:
-                break
-            eval_batch = -(-eval_batch // 2 // placement.devices) * placement.devices
-    return CompiledSteps(module, optimizer, params, eval_step, eval_batch, memory, compilation, **training)
+            batch = -(-batch // devices) * devices
+            if batch not in self._evaluation:
+                self._evaluation[batch] = self._evaluation_step(batch)
+            if limit is None or self._evaluation[batch].memory_bytes <= limit or batch == devices:
+                return self._evaluation[batch]
+            batch //= 2
+
+    def _whole_step(self) -> CompiledTraining:
+        state, batch = self.state_shapes, self._batch(self.config.batch_size)
+        on_state, split, everywhere = self.placement.of_state(state), self.placement.split, self.placement.everywhere
+        with counted_compilation() as compilation:
+            whole = self._compiled(
+                self._steps.whole,
+                (state, *batch, _RATE, _COUNT, _COUNT),
+                (on_state, *[split] * len(batch), *[everywhere] * 3),
+                (on_state, everywhere),
+                donated=0,
+            )
+        return CompiledTraining(program_bytes(whole), compilation, whole=whole)
+
+    def _accumulated_step(self, micro_batch: int) -> CompiledTraining:
+        state, batch, everywhere = self.state_shapes, self._batch(micro_batch), self.placement.everywhere
+        sums = Accumulated(_RATE, _RATE, state.params)
+        on_state, on_params = self.placement.of_state(state), self.placement.of_state(state.params)
+        on_sums = Accumulated(everywhere, everywhere, on_params)
+        with counted_compilation() as compilation:
+            zeros = self._compiled(lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), sums), (), (), on_sums)
+            accumulate = self._compiled(
+                self._steps.accumulate,
+                (state.params, sums, *batch, *[_COUNT] * 4),
+                (on_params, on_sums, *[self.placement.split] * len(batch), *[everywhere] * 4),
+                on_sums,
+                donated=1,
+            )
+            apply = self._compiled(
+                self._steps.apply,
+                (state, sums, _RATE, _COUNT),
+                (on_state, on_sums, everywhere, everywhere),
+                (on_state, everywhere),
+                donated=0,
+            )
+        memory = max(program_bytes(accumulate) + self._bytes_beside_params(), program_bytes(apply))
+        return CompiledTraining(memory, compilation, zeros=zeros, accumulate=accumulate, apply=apply)
+
+    def _evaluation_step(self, size: int) -> CompiledEvaluation:
+        params, card, split = self.param_shapes, self.config.data.card, self.placement.split
+        batch = _batch_shapes(size, card.eval_shape, mixes=False)
+        with counted_compilation() as compilation:
+            evaluate = self._compiled(
+                self._steps.evaluate,
+                (params, *batch),
+                (self.placement.of_state(params), split, split, split),
+                self.placement.everywhere,
+            )
+        return CompiledEvaluation(size, program_bytes(evaluate) + self._bytes_beside_params(), compilation, evaluate)
+
+    def _batch(self, size: int) -> list[jax.ShapeDtypeStruct]:
+        return _batch_shapes(size, self.config.data.card.image_shape, self.config.augment.mixes)
+
+    def _bytes_beside_params(self) -> int:
+        """What stays on a device though a program that takes only the parameters does not count it."""
+        return self.placement.bytes_per_device(self.state_shapes) - self.placement.bytes_per_device(self.param_shapes)
+
+    def _compiled(
+        self, function: Any, shapes: Sequence[Any], placed: Sequence[Any], result: Any, donated: int | Sequence[int] = ()
+    ) -> Any:
+        shardings = {} if self.placement.mesh is None else {"in_shardings": tuple(placed), "out_shardings": result}
+        return jax.jit(function, donate_argnums=donated, **shardings).lower(*shapes).compile()
+
+
+_RATE = jax.ShapeDtypeStruct((), jnp.float32)
+_COUNT = jax.ShapeDtypeStruct((), jnp.uint32)
 
 
 def _module(config: TrainConfig, execution: Execution) -> Any:

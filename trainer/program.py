@@ -7,8 +7,8 @@ for the life of the process and, through JAX's persistent cache, for later proce
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -16,8 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from scaling.errors import OutOfMemory, UsageError
-from trainer.compilation import Compilation
-from trainer.compiled import EVAL_BATCH, CompiledSteps, compile_steps
+from trainer.compiled import EVAL_BATCH, CompiledEvaluation, CompiledTraining, Compiler
 from trainer.config import TrainConfig
 from trainer.execution import Execution
 from trainer.finite import leaf_names, non_finite_name
@@ -38,37 +37,38 @@ class Program:
 
     config: TrainConfig
     execution: Execution
-    placement: Placement
     micro_batch: int
-    steps: CompiledSteps
+    compiler: Compiler
+    training: CompiledTraining
+    evaluation: CompiledEvaluation
+
+    @property
+    def module(self) -> Any:
+        """The Flax module."""
+        return self.compiler.module
+
+    @property
+    def placement(self) -> Placement:
+        return self.compiler.placement
 
     @property
     def mesh(self) -> Mesh | None:
         return self.placement.mesh
 
     @property
-    def module(self) -> Any:
-        """The Flax module."""
-        return self.steps.module
-
-    @property
-    def compilation(self) -> Compilation:
-        """What it took to get here."""
-        return self.steps.compilation
-
-    @property
     def compile_seconds(self) -> float:
-        return self.compilation.seconds
+        """What it took to compile this shape, or to load it from JAX's cache on disk."""
+        return self.training.compilation.seconds + self.evaluation.compilation.seconds
 
     @property
     def memory_bytes(self) -> int:
         """What training needs on one device at its peak."""
-        return self.steps.memory_bytes
+        return self.training.memory_bytes
 
     @property
     def eval_batch(self) -> int:
         """Examples that `eval_step` takes."""
-        return self.steps.eval_batch
+        return self.evaluation.batch
 
     @property
     def micro_batches(self) -> int:
@@ -82,23 +82,23 @@ class Program:
             arguments: the batch's arrays (`place_batch`), then learning rate (float32), seed and step (uint32).
         """
         if self.micro_batches == 1:
-            return self.steps.whole(state, *arguments)
+            return self.training.whole(state, *arguments)
         *batch, learning_rate, seed, step = arguments
         parts = [array if isinstance(array, tuple) else self._parts(array) for array in batch]
-        sums = self.steps.zeros()
+        sums = self.training.zeros()
         for first, part in enumerate(zip(*parts, strict=True)):
             place = np.uint32(first), np.uint32(self.micro_batches)
-            sums = self.steps.accumulate(state.params, sums, *part, seed, step, *place)
-        return self.steps.apply(state, sums, learning_rate, step)
+            sums = self.training.accumulate(state.params, sums, *part, seed, step, *place)
+        return self.training.apply(state, sums, learning_rate, step)
 
     def eval_step(self, params: Any, images: Any, labels: Any, weights: Any) -> Sums:
         """Sums over one evaluation batch (`place_eval_batch`) of images [eval_batch, *card.eval_shape]; weights: 0 for padding."""
-        return self.steps.evaluate(params, images, labels, weights)
+        return self.evaluation.evaluate(params, images, labels, weights)
 
     def initial_state(self, config: TrainConfig) -> TrainState:
         """Parameters by the run's seed, an optimiser state of zeros, and an average that starts at the parameters. Compiles nothing."""
         params = initial_params(self.module, seed=config.seed, image_shape=config.data.card.image_shape)
-        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(self.steps.optimizer.init, params))
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(self.compiler.optimizer.init, params))
         return self.place(TrainState(params, zeros, None if config.ema is None else jax.tree.map(np.copy, params)))
 
     def place(self, state: TrainState) -> TrainState:
@@ -123,7 +123,9 @@ class Program:
 
     def name_non_finite(self, metrics: StepMetrics) -> str | None:
         """What left the finite numbers in a step: `the loss (nan)`, `the gradient of block3/conv1/kernel and 2 more`; None if nothing."""
-        return non_finite_name(metrics.loss, metrics.gradients_finite, metrics.params_finite, leaf_names(self.steps.param_shapes))
+        return non_finite_name(
+            metrics.loss, metrics.gradients_finite, metrics.params_finite, leaf_names(self.compiler.param_shapes)
+        )
 
     def _parts(self, array: Any) -> tuple[Any, ...]:
         """Every `micro_batches`-th row: so each device's share of the batch holds its share of each micro-batch."""
@@ -131,19 +133,6 @@ class Program:
             self.placement.put_batch(np.ascontiguousarray(array[first :: self.micro_batches]))
             for first in range(self.micro_batches)
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Hashable:
-    """Lets a config ride along without being part of the cache's key."""
-
-    config: TrainConfig
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashable)
 
 
 def program_for(
@@ -162,60 +151,75 @@ def program_for(
     """
     execution = execution or Execution()
     placement = Placement(mesh, execution.fsdp)
-    return _program(config.shape_id(), execution.computation, placement, memory_limit_bytes, _Hashable(config))
+    compiler = _compiler(config.shape_id(), execution.scan, execution.remat, placement, _Unkeyed(config))
+    size = _micro_batch(execution.micro_batch or config.batch_size, config.batch_size, placement.devices)
+    limit = memory_limit_bytes or device_memory_bytes(placement.device)
+    need = _need(compiler, size)
+    if limit is not None and need > limit:
+        size = _fitting(compiler, size, need, limit, may_go_on=execution.on_out_of_memory == "halve")
+    return _program(compiler, replace(execution.computation, micro_batch=size), limit)
+
+
+@dataclass(frozen=True)
+class _Unkeyed:
+    """Lets a config ride along without being part of a cache's key: every instance equals every other."""
+
+    config: TrainConfig = field(compare=False)
 
 
 @lru_cache(maxsize=8)
-def _program(_shape: str, execution: Execution, placement: Placement, limit: int | None, template: _Hashable) -> Program:
-    config = template.config
-    sizes = micro_batch_sizes(config.batch_size, placement.devices)
-    whole = config.batch_size if execution.micro_batch is None else execution.micro_batch
-    size = max((size for size in sizes if size <= whole), default=None)
+def _compiler(_shape: str, scan: bool | None, remat: str, placement: Placement, template: _Unkeyed) -> Compiler:
+    return Compiler(template.config, Execution(scan=scan, remat=remat, fsdp=placement.fsdp), placement)
+
+
+@lru_cache(maxsize=8)
+def _program(compiler: Compiler, execution: Execution, limit: int | None) -> Program:
+    assert execution.micro_batch is not None
+    training = compiler.training(execution.micro_batch)
+    return Program(compiler.config, execution, execution.micro_batch, compiler, training, compiler.evaluation(limit))
+
+
+def _micro_batch(asked: int, batch_size: int, devices: int) -> int:
+    size = max((size for size in micro_batch_sizes(batch_size, devices) if size <= asked), default=None)
     if size is None:
         raise UsageError(
-            f"a micro-batch of {whole} is less than one example for each of {placement.devices} devices",
-            hint=f"make execution.micro_batch at least {placement.devices}",
+            f"a micro-batch of {asked} is less than one example for each of {devices} devices",
+            hint=f"make execution.micro_batch at least {devices}",
         )
-    limit = limit or device_memory_bytes(placement.device)
-    program, need = _compile_within(config, execution, placement, size, limit)
-    if program is not None:
-        return program
-    assert limit is not None
-    found: dict[int, Program | None] = {}
-
-    def needed(candidate: int) -> float:
-        found[candidate], need = _compile_within(config, execution, placement, candidate, limit)
-        return need
-
-    fits = fitting_micro_batch(needed, sizes, limit=limit, start=(size, need))
-    asks = f"a training step of {config.model.name} on {size} examples at once is out of memory: it needs {_gb(need)}, a device has {_gb(limit)}"
-    if fits is None:
-        raise OutOfMemory(
-            f"{asks}, and no smaller micro-batch fits", hint="use more or larger devices, execution.fsdp, or execution.remat: block"
-        )
-    if execution.on_out_of_memory == "fail":
-        raise OutOfMemory(
-            f"{asks}; a micro-batch of {fits[0]} would need {_gb(fits[1])}",
-            hint=f"write `execution: {{micro_batch: {fits[0]}}}`, the same result by accumulation; or `on_out_of_memory: halve`",
-        )
-    fitting = found[fits[0]]
-    assert fitting is not None
-    return fitting
+    return size
 
 
-def _compile_within(
-    config: TrainConfig, execution: Execution, placement: Placement, micro_batch: int, limit: int | None
-) -> tuple[Program | None, float]:
-    """The program, if it fits, and what it needs; `inf` when the compiler itself finds that it does not fit."""
+def _need(compiler: Compiler, micro_batch: int) -> float:
+    """Bytes that training needs on a device; `inf` when the compiler itself finds that it does not fit."""
     try:
-        program = Program(
-            config, execution, placement, micro_batch, compile_steps(config, execution, placement, micro_batch, limit)
-        )
+        return compiler.training(micro_batch).memory_bytes
     except jax.errors.JaxRuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        return None, math.inf
-    return (program if limit is None or program.memory_bytes <= limit else None), program.memory_bytes
+        return math.inf
+
+
+def _fitting(compiler: Compiler, size: int, need: float, limit: int, *, may_go_on: bool) -> int:
+    """The micro-batch to go on with; raises `OutOfMemory` when there is none, or when the run may not."""
+    config, placement = compiler.config, compiler.placement
+    found = fitting_micro_batch(
+        partial(_need, compiler),
+        micro_batch_sizes(config.batch_size, placement.devices),
+        limit=limit,
+        start=(size, need),
+        fixed=placement.bytes_per_device(compiler.state_shapes),
+    )
+    asks = f"a training step of {config.model.name} on {size} examples at once is out of memory: it needs {_gb(need)}, a device has {_gb(limit)}"
+    if found is None:
+        raise OutOfMemory(
+            f"{asks}, and no smaller micro-batch fits", hint="use more or larger devices, execution.fsdp, or execution.remat: block"
+        )
+    if not may_go_on:
+        raise OutOfMemory(
+            f"{asks}; a micro-batch of {found[0]} would need {_gb(found[1])}",
+            hint=f"write `execution: {{micro_batch: {found[0]}}}`, the same result by accumulation; or `on_out_of_memory: halve`",
+        )
+    return found[0]
 
 
 def halved(program: Program) -> Execution | None:

@@ -17,6 +17,8 @@ _TITLES = {
     "learning_rate": "Learning rate",
     "examples_per_second": "Examples per second",
 }
+_NUMBERS = ("compile_seconds", "step_seconds", "memory_bytes")
+"""Logged with a step as well, but shown as one number each: they hardly change, or follow from another curve."""
 _COLOURS = ("#1B80C0", "#E69F00", "#009E73", "#CC79A7")
 _HEIGHT_PX = 260
 
@@ -32,6 +34,8 @@ def curve_figures(
     """
     groups: dict[str, dict[str, tuple[Curve, bool]]] = {name: {} for name in _TITLES}
     for name, points in curves.items():
+        if name in _NUMBERS:
+            continue
         groups.setdefault(_group(name), {})[name] = (points, False)
     for row in evaluations:
         for score, group in (("loss", "loss"), ("top1", "accuracy"), ("top5", "accuracy")):

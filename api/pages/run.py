@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -19,6 +21,7 @@ from orchestrator.store.payloads import run_payload
 __all__ = ["router"]
 
 SPENT_ON = ("useful", "redone", "startup", "evaluation", "checkpoint")
+PACE = ("examples_per_second", "step_seconds", "mfu", "input_stall", "memory_bytes", "compile_seconds")
 
 router = APIRouter()
 
@@ -49,7 +52,15 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
         "run.html",
         run=run,
         figures=[(title, figure_json(figure)) for title, figure in curve_figures(curves, run["evaluations"], run["steps"])],
+        pace=typical_pace(curves),
         seconds=seconds,
         held_seconds=sum(seconds.values()),
         config=json.dumps(run["config"], indent=2, ensure_ascii=False, default=str),
     )
+
+
+def typical_pace(curves: Mapping[str, Sequence[tuple[int, float | None]]]) -> dict[str, float | None]:
+    """How fast a run goes: medians over what was logged, of memory and compilation the most; None for what was not logged."""
+    logged = {name: [value for _, value in curves.get(name, ()) if value is not None] for name in PACE}
+    most = ("memory_bytes", "compile_seconds")
+    return {name: (max if name in most else median)(values) if values else None for name, values in logged.items()}

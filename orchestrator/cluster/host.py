@@ -28,6 +28,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
 
+from trainer.config import TrainConfig
+from trainer.models import simulated
+
 __all__ = ["main"]
 
 
@@ -120,10 +123,17 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
     if order["working_directory"] not in sys.path:
         sys.path.append(order["working_directory"])  # a user's own families and data sets; last, so that they shadow nothing
 
+    from orchestrator.provenance import code_version
+    from trainer import train
+
+    config = TrainConfig.from_dict(order["config"])
+    if config.model.family == simulated.FAMILY:
+        _rehearse(config, order, stop, emit)
+        return
+
     import jax
 
-    from orchestrator.provenance import code_version
-    from trainer import Execution, TrainConfig, train
+    from trainer import Execution
     from trainer.distributed import mesh_over, whole_mesh
 
     _configure(jax, order)
@@ -141,7 +151,7 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
         }
     )
     result = train(
-        TrainConfig.from_dict(order["config"]),
+        config,
         directory=order["directory"],
         resume_from=order.get("resume_from"),
         should_stop=lambda: stop.covers(order["token"]),
@@ -153,6 +163,27 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
     )
     if jax.process_index() > 0:
         emit({"kind": "left", "step": result.last_step, "outcome": str(result.outcome)})
+
+
+def _rehearse(config: TrainConfig, order: dict[str, Any], stop: _Stop, emit: Any) -> None:
+    """A run that is only simulated: the same process, orders and events, without JAX."""
+    from orchestrator.provenance import code_version
+    from trainer.simulated import simulate
+
+    resources = order["resources"]
+    place = {"host": socket.gethostname(), "device": resources["accelerator"], "devices": resources["chips"], "threads": 1}
+    emit({"kind": "placed", "step": 0, **place, "jaxlib_version": None, "code_version": code_version()})
+    simulate(
+        config,
+        params=order["params"],
+        step_seconds=resources["step_seconds"],
+        speed=resources["speed"],
+        directory=order["directory"],
+        resume_from=order.get("resume_from"),
+        should_stop=lambda: stop.covers(order["token"]),
+        on_event=emit,
+        checkpoint_seconds=order["checkpoint_seconds"],
+    )
 
 
 def _configure(jax: Any, order: dict[str, Any]) -> None:

@@ -154,6 +154,8 @@ def test_a_run_says_why_it_ended(client):
     assert "lower the learning rate" in text_of(client.get(f"/runs/{runs['diverged']['id']}"))
     assert "labels outside 0 … 9" in text_of(client.get(f"/runs/{runs['failed']['id']}"))
     finished = text_of(client.get(f"/runs/{runs['finished']['id']}"))
+    assert "MFU 5.0 %, 2.0 % of it waiting for input" in finished
+    assert "compiled in 12.0 s, 432 MB of memory" in finished
     assert "0.1.0+abc1234" in finished
     assert "Examples per second" in finished
     assert (

@@ -44,9 +44,7 @@ print(json.dumps({"results": {name: result.to_dict() for name, result in results
 def trained(tmp_path_factory):
     home = tmp_path_factory.mktemp("mesh")
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(home)], capture_output=True, text=True, env=environment, timeout=600
-    )
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(home)], capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     return home, json.loads(done.stdout.splitlines()[-1])
 
@@ -65,7 +63,7 @@ def test_eight_devices_train_as_one(trained, name):
 
 
 def test_their_batches_are_the_same(trained):
-    home, answer = trained
+    home, _ = trained
     order = data.Order.of(small_run.config())
     for stretches in (
         [audit.Stretch(home / "eight", 0, STEPS)],

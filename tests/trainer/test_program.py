@@ -1,67 +1,182 @@
-"""One step, whichever way it is computed: accumulated, padded, averaged, mixed, in bfloat16."""
+"""One step, whichever way it is computed: accumulated, padded, averaged, mixed, in bfloat16, on too little memory."""
+
+from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from trainer import AugmentConfig, DataConfig, Execution, ModelConfig, ScheduleConfig, TrainConfig, data
-from trainer.program import program_for
+from scaling.errors import OutOfMemory, UsageError
+from trainer import AugmentConfig, DataConfig, Execution, ModelConfig, NumericsConfig, ScheduleConfig, TrainConfig, data
+from trainer.compilation import counted_compilation
+from trainer.models.nfnet.layers import WSConv, standardize
+from trainer.program import halved, program_for
 
 CARD = data.card("digits", {})
-BATCH = 24
+BATCH, MICRO, EMA = 24, 6, 0.3
+MODEL = ModelConfig("nfnet", "nano-F0", {"dropout": 0.3, "stochastic_depth": 0.5})
+CONFIG = TrainConfig(
+    DataConfig("digits", CARD),
+    MODEL,
+    ScheduleConfig(1.0),
+    BATCH,
+    0.4,
+    label_smoothing=0.1,
+    augment=AugmentConfig(mixup=0.2),
+    ema=EMA,
+)
 
 
-def make_config(**changes):
-    fields = {
-        "data": DataConfig("digits", CARD),
-        "model": ModelConfig("nfnet", "nano-F0", {"dropout": 0.3, "stochastic_depth": 0.5}),
-        "schedule": ScheduleConfig(epochs=1.0),
-        "batch_size": BATCH,
-        "learning_rate": 0.4,
-        "label_smoothing": 0.1,
-        "augment": AugmentConfig(mixup=0.2),
-        "ema": 0.3,
-    }
-    return TrainConfig(**fields | changes)
+@pytest.fixture(scope="module")
+def whole():
+    return program_for(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def accumulating():
+    return program_for(CONFIG, Execution(micro_batch=7))
 
 
 def batch(real=BATCH):
-    """Digits in pairs, as mixup would make them; the last places are padding."""
+    """Digits in pairs, as mixup would make them; the last places are padding, filled with what must not count."""
     images, labels = data.load("digits", {}).train.gather(np.arange(BATCH))
+    images[real:] = 1e3
     weights = (np.arange(BATCH) < real).astype(np.float32)
-    mix = np.linspace(0.5, 1, BATCH, dtype=np.float32)
-    return images, labels, weights, labels[::-1].copy(), mix
+    return images, labels, weights, labels[::-1].copy(), np.linspace(0.5, 1, BATCH, dtype=np.float32)
 
 
-def shaken(program, config):
+def shaken(program):
     """An initial state whose skip gains are not 0, so that every parameter has a gradient."""
-    state = jax.device_get(program.initial_state(config))
+    state = jax.device_get(program.initial_state(program.config))
     rng = np.random.default_rng(0)
-    moved = lambda leaf: leaf + 0.1 * rng.standard_normal(leaf.shape).astype(np.float32)  # noqa: E731
-    return program.place(state._replace(params=jax.tree.map(moved, state.params)))
+    params = jax.tree.map(lambda leaf: leaf + 0.1 * rng.standard_normal(leaf.shape).astype(np.float32), state.params)
+    return program.place(state._replace(params=params, ema=params))
 
 
-def stepped(program, config, arrays, steps=2):
-    state = shaken(program, config)
+def stepped(program, arrays, *, steps=2, learning_rate=0.4):
+    """The state after each step, in host memory, and the last step's metrics."""
+    state, seen = shaken(program), []
     for step in range(steps):
-        state, metrics = program.train_step(
-            state, *program.place_batch(*arrays), np.float32(0.4), np.uint32(config.seed), np.uint32(step)
-        )
-    return jax.device_get(state), metrics
+        scalars = np.float32(learning_rate), np.uint32(0), np.uint32(step)
+        state, metrics = program.train_step(state, *program.place_batch(*arrays), *scalars)
+        seen.append(jax.tree.map(np.array, state))
+    return seen, metrics
 
 
 def distance(one, other):
-    difference = np.concatenate([np.ravel(a - b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)])
-    return np.linalg.norm(difference) / np.linalg.norm(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(other)]))
+    """‖one − other‖ / ‖other‖ over all leaves."""
+    flat = lambda tree: np.concatenate([np.ravel(leaf).astype(np.float64) for leaf in jax.tree.leaves(tree)])  # noqa: E731
+    return np.linalg.norm(flat(one) - flat(other)) / np.linalg.norm(flat(other))
 
 
 @pytest.mark.parametrize("real", [BATCH, 13])
-def test_accumulated_micro_batches_are_the_large_batch(real):
-    """With dropout, stochastic depth, mixed labels and padding in any of the micro-batches."""
-    config = make_config()
-    whole, whole_metrics = stepped(program_for(config), config, batch(real))
-    program = program_for(config, Execution(micro_batch=7))
-    assert (program.micro_batch, program.micro_batches) == (6, 4)
-    parts, metrics = stepped(program, config, batch(real))
-    assert float(metrics.loss) == pytest.approx(float(whole_metrics.loss), rel=1e-6)
-    assert distance(parts, whole) < 1e-6
+def test_accumulated_micro_batches_are_the_large_batch(whole, accumulating, real):
+    """With dropout, stochastic depth, mixed labels, and padding in some of the micro-batches."""
+    assert (accumulating.micro_batch, accumulating.micro_batches) == (MICRO, 4)
+    together, one = stepped(whole, batch(real))
+    in_parts, other = stepped(accumulating, batch(real))
+    assert float(other.loss) == pytest.approx(float(one.loss), rel=1e-6)
+    assert distance(in_parts[-1], together[-1]) < 1e-6
+    moved = jax.tree.map(lambda after, before: after - before, together[0].params, jax.tree.map(np.array, shaken(whole).params))
+    assert distance(jax.tree.map(np.zeros_like, moved), moved) == 1.0
+    assert (
+        np.linalg.norm(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(moved)])) > 1e-2
+    )  # there was something to agree on
+
+
+def test_a_padded_batch_is_the_shorter_batch(accumulating):
+    """Half a batch of padding, and a program for half the batch out of the same compiled micro-batches."""
+    half = replace(accumulating, config=replace(CONFIG, batch_size=BATCH // 2))
+    padded, one = stepped(accumulating, batch(real=BATCH // 2))
+    short, other = stepped(half, [array[: BATCH // 2] for array in batch()])
+    assert float(one.loss) == pytest.approx(float(other.loss), rel=1e-6)
+    assert distance(padded[-1], short[-1]) < 1e-6
+
+
+def test_a_batch_without_a_real_example_changes_nothing(accumulating):
+    states, metrics = stepped(accumulating, batch(real=0), steps=1)
+    assert float(metrics.loss) == 0.0
+    assert bool(metrics.finite)
+    assert distance(states[-1].params, jax.tree.map(np.array, shaken(accumulating).params)) == 0.0
+
+
+def test_the_average_is_numpys(accumulating):
+    states, _ = stepped(accumulating, batch(), steps=4)
+    average = jax.tree.map(lambda leaf: leaf.astype(np.float64), jax.tree.map(np.array, shaken(accumulating).params))
+    for step, state in enumerate(states):
+        decay = min(EMA, (1 + step) / (10 + step))
+        average = jax.tree.map(lambda old, new, decay=decay: decay * old + (1 - decay) * new, average, state.params)
+        assert distance(state.ema, average) < 1e-6
+    assert [min(EMA, (1 + step) / (10 + step)) for step in (0, 3)] == [0.1, EMA]  # both branches were taken
+    assert states[-1].evaluated is states[-1].ema
+    assert states[-1]._replace(ema=None).evaluated is states[-1].params
+
+
+def test_bfloat16_computes_near_float32_and_keeps_float32_weights(whole):
+    low = program_for(replace(CONFIG, numerics=NumericsConfig("bfloat16")))
+    precise, one = stepped(whole, batch(), steps=1)
+    states, other = stepped(low, batch(), steps=1)
+    assert {leaf.dtype for leaf in jax.tree.leaves(states[-1])} == {np.dtype("float32")}
+    assert float(other.loss) == pytest.approx(float(one.loss), rel=1e-2)
+    assert float(other.loss) != float(one.loss)
+    start = jax.tree.map(np.array, shaken(whole).params)
+    change = lambda state: jax.tree.map(np.subtract, state.params, start)  # noqa: E731
+    assert distance(change(states[-1]), change(precise[-1])) < 0.1
+
+
+def test_weights_are_standardised_in_float32_before_they_are_rounded():
+    """A 1×1 convolution of unit vectors answers with its weights."""
+    kernel = 3.0 + 1e-3 * np.random.default_rng(0).standard_normal((1, 1, 8, 4)).astype(np.float32)  # bfloat16 would see a constant
+    params = {"kernel": jnp.asarray(kernel), "gain": jnp.ones(4), "bias": jnp.zeros(4)}
+    answer = WSConv(4, 1, dtype=jnp.bfloat16).apply({"params": params}, jnp.eye(8).reshape(8, 1, 1, 8))
+    expected = standardize(params["kernel"], params["gain"])[0, 0].astype(jnp.bfloat16)
+    np.testing.assert_array_equal(np.asarray(answer.reshape(8, 4), np.float32), np.asarray(expected, np.float32))
+
+
+def test_a_step_that_leaves_the_finite_numbers_names_the_tensor(whole):
+    _, fine = stepped(whole, batch(), steps=1)
+    assert bool(fine.finite)
+    assert whole.name_non_finite(fine) is None
+    _, bad = stepped(whole, batch(), steps=1, learning_rate=np.inf)
+    assert not bool(bad.finite)
+    assert whole.name_non_finite(bad).startswith("the parameter block0/conv0/bias and ")
+    state = shaken(whole)
+    state.params["block1"]["conv2"]["kernel"] = jnp.full_like(state.params["block1"]["conv2"]["kernel"], np.nan)
+    _, bad = whole.train_step(state, *batch(), np.float32(0), np.uint32(0), np.uint32(0))
+    assert not bool(bad.finite)
+    assert whole.name_non_finite(bad) == "the loss (nan)"
+    one_gradient = fine._replace(gradients_finite=fine.gradients_finite.at[2].set(False))
+    assert whole.name_non_finite(one_gradient) == "the gradient of block0/conv0/kernel"
+
+
+def test_initialisation_compiles_nothing(whole):
+    with counted_compilation() as count:
+        state = whole.initial_state(CONFIG)
+    assert (count.compiled, count.loaded) == (0, 0)
+    assert count.seconds < 5
+    with counted_compilation() as count:
+        jax.jit(lambda leaf: leaf * 1.2345)(state.params["classifier"]["bias"])
+    assert count.compiled == 1
+
+
+def test_too_little_memory_says_which_micro_batch_fits_or_goes_on_with_it(whole):
+    """The limit is made up: this machine has no device that states one."""
+    limit = int(0.3 * whole.memory_bytes)
+    with pytest.raises(
+        OutOfMemory, match=r"24 examples at once is out of memory.*a micro-batch of (12|8|6|4|3|2|1) would"
+    ) as caught:
+        program_for(CONFIG, memory_limit_bytes=limit)
+    program = program_for(CONFIG, Execution(on_out_of_memory="halve"), memory_limit_bytes=limit)
+    assert f"micro_batch: {program.micro_batch}" in caught.value.hint
+    assert program.memory_bytes <= limit < whole.memory_bytes
+    assert distance(stepped(program, batch())[0][-1], stepped(whole, batch())[0][-1]) < 1e-6
+    assert halved(whole).micro_batch == 12
+    assert halved(replace(whole, micro_batch=1)) is None
+
+
+def test_what_a_micro_batch_must_be(whole):
+    with pytest.raises(UsageError, match=r"does not know execution\.remat"):
+        program_for(CONFIG, Execution(remat="block", scan=False))
+    assert program_for(CONFIG, Execution(workers=3)) is whole
+    assert program_for(CONFIG, Execution(micro_batch=1000)) is whole

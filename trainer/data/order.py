@@ -10,6 +10,7 @@ n · r positions holds each example r times, and a run costs the same number of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from trainer.config import TrainConfig
 
 __all__ = ["Draws", "InOrder", "Order"]
+
+_BLOCK = 4096
+"""Positions that are drawn at once."""
 
 
 class Draws(NamedTuple):
@@ -74,7 +78,19 @@ class Order:
         return self.draws(self.positions(step)).ids
 
     def draws(self, span: range) -> Draws:
-        """What the positions of `span` stand for."""
+        """What the positions of `span` stand for. Read-only arrays: steps share the block of positions that is drawn at once."""
+        if len(span) > _BLOCK or not len(span):
+            return self._drawn(span)
+        first, last = span.start // _BLOCK, (span.stop - 1) // _BLOCK
+        head = _block(self, first)
+        start = span.start - head.positions.start
+        if first == last:
+            return head.part(start, start + len(span))
+        parts = head.part(start, _BLOCK), _block(self, last).part(0, span.stop - last * _BLOCK)
+        ids, epochs, copies = (np.concatenate(pair) for pair in zip(*(part[1:] for part in parts), strict=True))
+        return Draws(span, ids, epochs, copies)
+
+    def _drawn(self, span: range) -> Draws:
         positions = np.arange(span.start, span.stop)
         draws, copies = np.divmod(positions, self.repeats) if self.repeats > 1 else (positions, np.zeros_like(positions))
         epochs, places = draws // self.examples, draws % self.examples
@@ -83,6 +99,15 @@ class Order:
             inside = epochs == epoch
             ids[inside] = permute(places[inside], self.examples, (self.seed, epoch))
         return Draws(span, ids, epochs, copies)
+
+
+@lru_cache(maxsize=8)
+def _block(order: Order, number: int) -> Draws:
+    """Block `number` of positions. The permutation costs as much for one id as for hundreds."""
+    block = order._drawn(range(number * _BLOCK, (number + 1) * _BLOCK))
+    for part in block[1:]:
+        part.setflags(write=False)
+    return block
 
 
 @dataclass(frozen=True)
