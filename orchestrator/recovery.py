@@ -38,7 +38,8 @@ def recover(session: Session, *, scheduler: str) -> None:
         )
         log = AttemptLog(grant)
         for event in spooled_events(Path(attempt.directory)):
-            log.take(event)
+            if event.get("token") == attempt.token:
+                log.take(event)
         log.write_progress(session)
         session.flush()
         ending = log.ending or log.lost("its scheduler ended before it did")

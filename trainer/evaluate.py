@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,10 +37,19 @@ class Scores:
         return asdict(self)
 
 
-def evaluate(program: Program, params: Any, dataset: Dataset, execution: Execution | None = None) -> Scores:
+def evaluate(
+    program: Program,
+    params: Any,
+    dataset: Dataset,
+    execution: Execution | None = None,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Scores | None:
     """Score every held-out example once; sums are added up in float64 on the host.
 
     On a mesh over several processes each scores its part of every batch, and all get the sums.
+
+    should_stop: polled before every batch; None is returned when it says True. Several processes do not ask, since all must do the same.
     """
     started, execution = time.perf_counter(), execution or Execution()
     sums, scored, skipped = np.zeros(3), 0, []
@@ -52,6 +62,8 @@ def evaluate(program: Program, params: Any, dataset: Dataset, execution: Executi
     )
     with batches:
         for batch in batches:
+            if program.placement.shard[1] == 1 and should_stop():
+                return None
             arrays = program.place_eval_batch(batch.images, batch.labels, batch.weights)
             sums += np.asarray(program.eval_step(params, *arrays), np.float64)
             scored += int(batch.weights.sum())

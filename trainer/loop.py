@@ -116,8 +116,8 @@ class Loop:
         while self.step < self.order.steps:
             self._settle()
             self._take_outcome()
-            if self.step in self._evaluate_after:
-                self._evaluate()
+            if self.step in self._evaluate_after and self._evaluate(should_stop) is None:
+                return self._stopped()  # it is evaluated when the run goes on
             due = time.perf_counter() - self._saved_at > self._interval and not self._writer.busy
             stop, due = self._accord.decide(self.step, stop=should_stop(), checkpoint=due)
             if stop:
@@ -129,9 +129,12 @@ class Loop:
             self._checkpoint()
         return AttemptOutcome.FINISHED, ""
 
-    def finish(self) -> Scores:
-        """The held-out loss at the last step, while its checkpoint is being written. Raises `OSError` when that was refused."""
-        scores = self._evaluate()
+    def finish(self, should_stop: Callable[[], bool]) -> Scores | None:
+        """The held-out loss at the last step, while its checkpoint is being written; None when asked to stop.
+
+        Raises `OSError` when the checkpoint was refused.
+        """
+        scores = self._evaluate(should_stop)
         with self.clock.aside("checkpoint"):
             written = self._writer.take(wait=True)
         if written is not None:
@@ -198,10 +201,12 @@ class Loop:
 
     # -- between steps -----------------------------------------------------------------------------------------------------------
 
-    def _evaluate(self) -> Scores:
+    def _evaluate(self, should_stop: Callable[[], bool]) -> Scores | None:
         jax.block_until_ready(self.state)
         with self.clock.aside("evaluation"):
-            scores = evaluate(self.program, self.state.evaluated, self.dataset, self._execution)
+            scores = evaluate(self.program, self.state.evaluated, self.dataset, self._execution, should_stop=should_stop)
+        if scores is None:
+            return None
         row = {"step": self.step, "split": "validation", **scores.to_dict()}
         self._history.evaluations.append(row)
         self._emit({"kind": "evaluated", **row})

@@ -54,7 +54,7 @@ def train(
         directory: this attempt's own folder or fsspec URL; nothing is written outside it.
         resume_from: {"directory": of an earlier attempt, "step": its checkpoint's step}; an unreadable checkpoint falls back to the one
             before it, in that attempt or those before, or to a fresh start.
-        should_stop: polled before every step; when it says True the state is checkpointed and the outcome is INTERRUPTED.
+        should_stop: polled before every step and every batch of an evaluation; when it says True the state is checkpointed and the outcome is INTERRUPTED.
         on_event: called, in the caller's thread, with plain dictionaries, each with `kind` and `step`:
             `compiled` (seconds, shape), `started` (steps, device, devices, threads, processes, passed_over, changed),
             `progress` (train_loss, learning_rate, train_seconds and the fields of `clock.Pace`),
@@ -76,7 +76,7 @@ def train(
     entered, clock = time.perf_counter(), Clock()
     index, processes = share_of(mesh)
     emit = on_event if on_event and index == 0 else lambda event: None
-    storage, execution = storage_at(directory), execution or Execution()
+    storage, execution, stop = storage_at(directory), execution or Execution(), should_stop or (lambda: False)
 
     # 1. The data, and the order in which this run sees it.
     dataset = data.load(config.data.name, config.data.options)
@@ -120,8 +120,8 @@ def train(
         )
         try:
             with batches, closing(writer):
-                outcome, reason = loop.run(should_stop or (lambda: False))
-                scores = loop.finish() if outcome is AttemptOutcome.FINISHED else None
+                outcome, reason = loop.run(stop)
+                scores = loop.finish(stop) if outcome is AttemptOutcome.FINISHED else None
             break
         except jax.errors.JaxRuntimeError as error:
             execution = _on_less_memory(error, program, execution)
@@ -145,6 +145,8 @@ def train(
         result = replace(result, val_loss=scores.loss, val_top1=scores.top1, val_top5=scores.top5)
     elif scores is not None:
         result = replace(result, outcome=AttemptOutcome.DIVERGED, reason=f"the validation loss is {scores.loss}")
+    elif outcome is AttemptOutcome.FINISHED:
+        result = replace(result, outcome=AttemptOutcome.INTERRUPTED, reason="asked to stop; trained, but not evaluated yet")
     if index == 0:
         storage.publish("result.json", json.dumps(result.to_dict(), indent=1).encode())
     emit({"kind": "ended", "step": loop.step, **result.to_dict()})

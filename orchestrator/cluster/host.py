@@ -24,6 +24,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
@@ -31,7 +32,7 @@ from typing import Any, TextIO
 from trainer.config import TrainConfig
 from trainer.models import simulated
 
-__all__ = ["main"]
+__all__ = ["main", "set_aside"]
 
 
 class _Stop:
@@ -89,6 +90,7 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
 
     try:
         directory = Path(order["directory"])
+        set_aside(directory, order["token"])
         directory.mkdir(parents=True, exist_ok=True)
         index = (order.get("group") or {}).get("index", 0)
         suffix = f"-{index}" if index else ""
@@ -117,6 +119,20 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
         if spool is not None:
             with suppress(OSError):
                 spool.close()
+
+
+def set_aside(directory: Path, token: str) -> None:
+    """An attempt's folder is new, unless another store has trained the same run under the same home: then its files go elsewhere."""
+    try:
+        with (directory / "events.jsonl").open(encoding="utf-8") as spool:
+            if json.loads(spool.readline() or "{}").get("token") == token:
+                return
+    except FileNotFoundError:
+        return
+    except ValueError:
+        pass  # cut off in writing its first line: it got nowhere
+    number = next(number for number in count(1) if not directory.with_name(f"{directory.name}.old-{number}").exists())
+    directory.rename(directory.with_name(f"{directory.name}.old-{number}"))
 
 
 def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:

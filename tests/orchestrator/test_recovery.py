@@ -15,6 +15,8 @@ STARTED = {"kind": "started", "step": 0, "steps": 100, "elapsed": 5.0}
 PROGRESS = {"kind": "progress", "step": 70, "steps": 100, "train_loss": 0.5, "train_seconds": 7.0, "learning_rate": 0.1}
 SAVED = {"kind": "checkpoint", "step": 60, "train_seconds": 6.0, "checkpoint_seconds": 0.5, "elapsed": 11.5}
 
+SCORES = ("val_loss", "val_top1", "val_top5", "train_loss")
+
 
 @pytest.fixture
 def left_open(tmp_path):
@@ -59,6 +61,33 @@ def test_one_that_checkpointed_goes_on_from_there_and_what_followed_is_redone(le
     run, attempt = recovered(store)
     assert (run.status, run.resume_step, run.failures, attempt.outcome) == (RunStatus.PENDING, 60, 1, AttemptOutcome.LOST)
     assert (attempt.useful_seconds, attempt.redone_seconds) == (6.0, 1.0)
+
+
+def test_a_checkpoint_that_was_written_while_the_training_went_on(left_open):
+    """It is told of after later steps; what it holds is what was done when it was begun."""
+    store, spool = left_open
+    spool(STARTED, PROGRESS, SAVED)
+    run, attempt = recovered(store)
+    assert (run.resume_step, attempt.useful_seconds, attempt.redone_seconds) == (60, 6.0, 1.0)
+
+
+def test_one_that_was_asked_to_stop_on_a_full_disk_goes_on_from_its_last_checkpoint(left_open):
+    store, spool = left_open
+    failed = {"kind": "checkpoint_failed", "step": 80, "reason": "No space left on device", "checkpoint_seconds": 0.75}
+    seconds = {"startup": 5.0, "train": 8.0, "evaluation": 0.0, "checkpoint": 0.75}
+    ended = {"kind": "ended", "outcome": "interrupted", "reason": "asked to stop", "last_step": 80, "checkpoint_step": 60}
+    spool(STARTED, SAVED, PROGRESS, failed, ended | {"seconds": seconds, "elapsed": 14.0, **dict.fromkeys(SCORES)})
+    run, attempt = recovered(store)
+    assert (run.status, run.resume_step, attempt.outcome) == (RunStatus.PENDING, 60, AttemptOutcome.INTERRUPTED)
+    assert (attempt.useful_seconds, attempt.redone_seconds, attempt.checkpoint_seconds) == (6.0, 2.0, 0.75)
+
+
+def test_events_of_another_store_s_attempt_in_its_folder_do_not_count(left_open):
+    store, spool = left_open
+    theirs = "".join(json.dumps(event | {"token": "theirs"}) + "\n" for event in (STARTED, SAVED))
+    spool(rest=theirs)
+    run, _ = recovered(store)
+    assert run.resume_step == 0
 
 
 def test_one_that_wrote_nothing_starts_again(left_open):

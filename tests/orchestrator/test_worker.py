@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from orchestrator.cluster import host
 from orchestrator.cluster.worker import Worker
 from tests.trainer.test_train import make_config
 from trainer import ScheduleConfig
@@ -53,6 +54,19 @@ def test_a_stop_before_the_start_is_not_lost_and_spares_the_next_run(worker, ord
     worker.start(order("second", 0.1))
     ended = events_until(worker, "ended", "raised", "died")[-1]
     assert (ended["token"], ended["outcome"]) == ("second", "finished")
+
+
+def test_files_of_another_store_in_its_folder_are_set_aside(tmp_path):
+    """Two databases may share a home; each calls its first attempt at a run `1`."""
+    folder = tmp_path / "run" / "1"
+    host.set_aside(folder, "mine")  # a new folder
+    folder.mkdir(parents=True)
+    (folder / "events.jsonl").write_text('{"kind": "placed", "token": "theirs"}\n')
+    host.set_aside(folder, "theirs")
+    assert folder.exists()
+    host.set_aside(folder, "mine")
+    assert not folder.exists()
+    assert "theirs" in (tmp_path / "run" / "1.old-1" / "events.jsonl").read_text()
 
 
 def test_a_process_told_to_stop_from_outside_checkpoints_and_the_next_run_gets_a_fresh_one(worker, order):

@@ -123,6 +123,16 @@ def test_label_smoothing_changes_the_training_loss_and_not_the_validation_loss()
     assert float(sums.loss) / 64 == pytest.approx(-log_p[np.arange(64), labels].mean(), rel=1e-5)
 
 
+def test_a_stop_after_the_last_step_leaves_the_evaluation_to_the_next_attempt(small, tmp_path):
+    events = []
+    first = train(
+        small_run.config(), directory=tmp_path / "1", on_event=events.append, should_stop=lambda: events[-1]["step"] == STEPS
+    )
+    assert (first.outcome, first.last_step, first.checkpoint_step) == (AttemptOutcome.INTERRUPTED, STEPS, STEPS)
+    second = train(small_run.config(), directory=tmp_path / "2", resume_from={"directory": tmp_path / "1", "step": STEPS})
+    assert (second.outcome, second.first_step, second.val_loss) == (AttemptOutcome.FINISHED, STEPS, small[0].val_loss)
+
+
 def test_resuming_at_the_last_step_only_evaluates(whole, tmp_path):
     result, directory, _ = whole
     again = train(make_config(), directory=tmp_path, resume_from={"directory": str(directory), "step": result.last_step})
@@ -180,15 +190,17 @@ def test_a_number_that_is_none_is_found_at_its_step_and_never_saved(small, tmp_p
 
 
 def test_evaluations_on_the_way_are_told_once_and_change_nothing(small, tmp_path):
-    fractions, events, polls = (0.25, 0.5, 0.75), [], iter(range(100))
+    """One that is interrupted is made up for when the run goes on."""
+    fractions, events = (0.25, 0.5, 0.75), []
     first = train(
         small_run.config(),
         directory=tmp_path / "1",
         evaluate_at=fractions,
         on_event=events.append,
-        should_stop=lambda: next(polls) == 12,
+        should_stop=lambda: events[-1]["step"] >= 12,
     )
-    assert first.last_step == 12
+    assert (first.outcome, first.last_step, first.checkpoint_step) == (AttemptOutcome.INTERRUPTED, 12, 12)
+    assert [event["step"] for event in events if event["kind"] == "evaluated"] == [6]
     second = train(
         small_run.config(),
         directory=tmp_path / "2",

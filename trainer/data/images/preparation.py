@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from trainer.data.dataset import BadExample
@@ -58,7 +59,7 @@ class Preparation:
             box = whole(image.height, image.width)
         pixels = resample(image, box, target)
         if self.augment.flip and rng.random() < 0.5:
-            pixels = pixels[:, ::-1]
+            pixels = cv2.flip(pixels, 1).reshape(pixels.shape)  # a view of negative stride would be copied five times slower
         if self.augment.randaugment_layers:
             pixels = randaugment(pixels, self.augment.randaugment_layers, self.augment.randaugment_magnitude, rng)
         return pixels, label
