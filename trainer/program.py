@@ -18,6 +18,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from scaling.errors import UnknownName, UsageError
+from trainer.backend import compiler_options, keep_freed_memory
 from trainer.config import OptimizerConfig, TrainConfig
 from trainer.models import family
 from trainer.models.initial import initial_params
@@ -143,11 +144,15 @@ def _compile(config: TrainConfig, mesh: Mesh | None) -> Program:
         eval_batch = -(-EVAL_BATCH // mesh.size) * mesh.size
     rate, count = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.uint32)
     train, evaluate = _jitted(train_step, eval_step, mesh)
+    options = compiler_options()
+    keep_freed_memory()
     return Program(
         module=module,
         optimizer=optimizer,
-        train_step=train.lower(state, *_batch_shapes(config.batch_size, card.image_shape), rate, count, count).compile(),
-        eval_step=evaluate.lower(params, *_batch_shapes(eval_batch, card.image_shape)).compile(),
+        train_step=train.lower(state, *_batch_shapes(config.batch_size, card.image_shape), rate, count, count).compile(
+            compiler_options=options
+        ),
+        eval_step=evaluate.lower(params, *_batch_shapes(eval_batch, card.image_shape)).compile(compiler_options=options),
         eval_batch=eval_batch,
         compile_seconds=time.perf_counter() - started,
         mesh=mesh,

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from scaling.cli import fit, frontier, lr, runs, serve, status, submit
+from scaling.cli import fit, frontier, lr, model, runs, serve, status, submit
 from scaling.errors import ScalingError
 
 __all__ = ["app", "main"]
@@ -34,6 +34,7 @@ for name, command, examples in (
     ("fit", fit.fit_command, fit.EXAMPLES),
     ("frontier", frontier.frontier_command, frontier.EXAMPLES),
     ("lr", lr.lr_command, lr.EXAMPLES),
+    ("model", model.model_command, model.EXAMPLES),
     ("serve", serve.serve_command, serve.EXAMPLES),
 ):
     app.command(name, epilog=examples)(command)

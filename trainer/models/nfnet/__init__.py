@@ -7,8 +7,10 @@ published parameters. Only `build` loads JAX.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from scaling.errors import UnknownName, UsageError
 from trainer.models.nfnet import counts
 from trainer.models.nfnet.released import load_released
 from trainer.models.nfnet.variants import Variant, custom, names, variant
@@ -16,9 +18,22 @@ from trainer.models.nfnet.variants import Variant, custom, names, variant
 if TYPE_CHECKING:
     from trainer.models.nfnet.network import NFNet
 
-__all__ = ["Variant", "build", "load_released", "macs", "names", "params", "resolve", "variant"]
+__all__ = [
+    "Variant",
+    "activations",
+    "build",
+    "kept_activations",
+    "load_released",
+    "macs",
+    "names",
+    "params",
+    "resolve",
+    "total_stride",
+    "variant",
+]
 
 _REGULARISERS = ("dropout", "stochastic_depth")
+_OPTIONS = ("width_rule", *_REGULARISERS, *(field.name for field in fields(Variant) if field.name not in ("name", "dropout")))
 
 
 def resolve(name: str, options: Mapping[str, Any]) -> Variant:
@@ -27,6 +42,11 @@ def resolve(name: str, options: Mapping[str, Any]) -> Variant:
     `options`: `width_rule` ("paper", "released_code"), `dropout`, `stochastic_depth`, or any field of `Variant`; with both `width` and
     `depth` the name is free. Raises `UsageError` or `UnknownName`.
     """
+    for key, value in options.items():
+        if key not in _OPTIONS:
+            raise UnknownName("model option", key, _OPTIONS)
+        if key in _REGULARISERS and not (type(value) in (int, float) and 0 <= value < 1):
+            raise UsageError(f"{name}: {key}: {value!r} is not a rate", hint="give a number from 0 up to, not including, 1")
     dimensions = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in options.items()
@@ -46,6 +66,28 @@ def macs(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape
     """Multiply–accumulates of one image [H, W, C], forward."""
     height, width, channels = image_shape
     return counts.macs(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
+
+
+def activations(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape: tuple[int, int, int]) -> int:
+    """Outputs of convolutions and dense layers of one image [H, W, C]."""
+    height, width, channels = image_shape
+    return counts.activations(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
+
+
+def kept_activations(
+    name: str, options: Mapping[str, Any], *, num_classes: int, image_shape: tuple[int, int, int], remat: str = "none"
+) -> int:
+    """About how many numbers of one image [H, W, C] the backward pass finds in memory. Raises `UnknownName` for the policy."""
+    if remat not in counts.REMAT:
+        raise UnknownName("rematerialisation policy", remat, counts.REMAT)
+    height, width, channels = image_shape
+    dimensions = resolve(name, options)
+    return counts.kept_activations(dimensions, num_classes=num_classes, height=height, width=width, channels=channels, remat=remat)
+
+
+def total_stride(name: str, options: Mapping[str, Any]) -> int:
+    """Pixels along each side that one pixel of the last feature map stands for; images should not be smaller."""
+    return resolve(name, options).total_stride
 
 
 def build(
