@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from scaling.errors import UnknownName, UsageError
+from trainer.backend import compiler_options, keep_freed_memory
 from trainer.compilation import Compilation, counted_compilation
 from trainer.config import OptimizerConfig, TrainConfig
 from trainer.execution import Execution
@@ -152,7 +153,9 @@ class Compiler:
         self, function: Any, shapes: Sequence[Any], placed: Sequence[Any], result: Any, donated: int | Sequence[int] = ()
     ) -> Any:
         shardings = {} if self.placement.mesh is None else {"in_shardings": tuple(placed), "out_shardings": result}
-        return jax.jit(function, donate_argnums=donated, **shardings).lower(*shapes).compile()
+        keep_freed_memory()
+        lowered = jax.jit(function, donate_argnums=donated, **shardings).lower(*shapes)
+        return lowered.compile(compiler_options=compiler_options())
 
 
 _RATE = jax.ShapeDtypeStruct((), jnp.float32)

@@ -21,6 +21,7 @@ from scaling.cli import (
     gc,
     logs,
     lr,
+    model,
     plan,
     predict,
     report,
@@ -67,6 +68,7 @@ for name, command, examples in (
     ("transfer", transfer.transfer_command, transfer.EXAMPLES),
     ("report", report.report_command, report.EXAMPLES),
     ("export", export.export_command, export.EXAMPLES),
+    ("model", model.model_command, model.EXAMPLES),
     ("serve", serve.serve_command, serve.EXAMPLES),
 ):
     app.command(name, epilog=examples)(command)

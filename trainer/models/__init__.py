@@ -23,9 +23,14 @@ class Family:
     names: models by name, smallest first.
     params: (name, options, num_classes=, channels=) → trainable parameters.
     macs: (name, options, num_classes=, image_shape=) → multiply–accumulates of one image's forward pass.
-    build: (name, num_classes=, dtype=, **options) → Flax module on NHWC float images, `apply(variables, x, train=…)` → logits.
+    build: (name, num_classes=, dtype=, **options) → Flax module on NHWC float images, `apply(variables, x, train=…)` → logits. It may take
+        `scan=` (bool) and `remat=` ("none", "block", "dots") as well; it is asked for them only if it names them.
     check: (name, options) → None, or raises `UsageError` or `UnknownName` for what cannot be built.
-    total_stride: (name, options) → pixels along each side that one pixel of the last feature map stands for; may be left out.
+
+    What a family may leave out, and model cards then do:
+    activations: as `macs` → outputs of convolutions and dense layers, one image.
+    kept_activations: as `macs`, and remat= → numbers that the backward pass of one image finds in memory, about.
+    total_stride: (name, options) → pixels along each side that one pixel of the last feature map stands for.
     """
 
     names: Callable[[], tuple[str, ...]]
@@ -33,10 +38,23 @@ class Family:
     macs: Callable[..., int]
     build: Callable[..., Any]
     check: Callable[[str, Mapping[str, Any]], Any]
+    activations: Callable[..., int] | None = None
+    kept_activations: Callable[..., int] | None = None
     total_stride: Callable[[str, Mapping[str, Any]], int] | None = None
 
 
-_FAMILIES = {"nfnet": Family(nfnet.names, nfnet.params, nfnet.macs, nfnet.build, nfnet.resolve, total_stride=nfnet.total_stride)}
+_FAMILIES = {
+    "nfnet": Family(
+        names=nfnet.names,
+        params=nfnet.params,
+        macs=nfnet.macs,
+        build=nfnet.build,
+        check=nfnet.resolve,
+        activations=nfnet.activations,
+        kept_activations=nfnet.kept_activations,
+        total_stride=nfnet.total_stride,
+    )
+}
 
 
 def _simulated() -> Family:
@@ -74,6 +92,11 @@ def family_of(model: str) -> str:
 def _imported(source: str) -> Family:
     module, _, attribute = source.partition(":")
     try:
-        return getattr(import_module(module), attribute)()
+        made = getattr(import_module(module), attribute)()
     except (ImportError, AttributeError) as error:
         raise UsageError(f"model family {source!r} cannot be imported: {error}", hint="write package.module:factory") from error
+    if not isinstance(made, Family):
+        raise UsageError(
+            f"model family {source!r}: {attribute}() gave a {type(made).__name__}", hint="let it return a trainer.models.Family"
+        )
+    return made

@@ -18,7 +18,19 @@ from trainer.models.nfnet.variants import Variant, custom, names, variant
 if TYPE_CHECKING:
     from trainer.models.nfnet.network import NFNet
 
-__all__ = ["Variant", "build", "load_released", "macs", "names", "params", "resolve", "total_stride", "variant"]
+__all__ = [
+    "Variant",
+    "activations",
+    "build",
+    "kept_activations",
+    "load_released",
+    "macs",
+    "names",
+    "params",
+    "resolve",
+    "total_stride",
+    "variant",
+]
 
 _REGULARISERS = ("dropout", "stochastic_depth")
 _OPTIONS = ("width_rule", *_REGULARISERS, *(field.name for field in fields(Variant) if field.name not in ("name", "dropout")))
@@ -54,6 +66,23 @@ def macs(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape
     """Multiply–accumulates of one image [H, W, C], forward."""
     height, width, channels = image_shape
     return counts.macs(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
+
+
+def activations(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape: tuple[int, int, int]) -> int:
+    """Outputs of convolutions and dense layers of one image [H, W, C]."""
+    height, width, channels = image_shape
+    return counts.activations(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
+
+
+def kept_activations(
+    name: str, options: Mapping[str, Any], *, num_classes: int, image_shape: tuple[int, int, int], remat: str = "none"
+) -> int:
+    """About how many numbers of one image [H, W, C] the backward pass finds in memory. Raises `UnknownName` for the policy."""
+    if remat not in counts.REMAT:
+        raise UnknownName("rematerialisation policy", remat, counts.REMAT)
+    height, width, channels = image_shape
+    dimensions = resolve(name, options)
+    return counts.kept_activations(dimensions, num_classes=num_classes, height=height, width=width, channels=channels, remat=remat)
 
 
 def total_stride(name: str, options: Mapping[str, Any]) -> int:

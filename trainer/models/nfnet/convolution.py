@@ -1,9 +1,12 @@
 """Convolutions, each in the form that its backend computes fastest: the one place where that is decided.
 
-TPU and GPU take the convolution as it is, groups included. On a CPU XLA is quick at some convolutions and slow at others, so there a
-convolution is spelled by those it is quick at. The sums are the same ones. Measured on two cores with AVX-512 (`docs/speed.md`):
+TPU and GPU take the convolution as it is, groups included (not measured here yet: `benchmarks/gpu_train_step.py` times the forms).
+On a CPU XLA is quick at some convolutions and slow at others, so there a convolution is spelled by those it is quick at. The sums are the
+same ones. Measured on two cores with AVX-512, `docs/speed.md`:
 
-- groups: one convolution a group and a concatenation, 10 to 40 times faster than `feature_group_count`, which takes a generic path.
+- groups: one convolution a group and a concatenation, 10 to 40 times faster than `feature_group_count`, which takes a generic path. Narrow groups
+  are first put together, as blocks on the diagonal of a kernel about `WIDE` channels wide: a convolution of 8 channels runs at a sixth of
+  the speed of one of 32, so that the zeros cost less than they save.
 - gradient of the kernel: a convolution that contracts over the batch, so it wants the batch innermost. XLA gets it there by an
   element-wise copy, fused with the activation before it, that strides through memory by whole images; a product with the identity matrix
   moves the same numbers, exactly, at the speed of a matrix product.
@@ -19,7 +22,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-__all__ = ["convolve"]
+__all__ = ["FORMS", "convolve"]
+
+WIDE = 32
+"""Channels up to which groups are put together on a CPU."""
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -27,28 +33,59 @@ _NHWC = ("NHWC", "HWIO", "NHWC")
 def convolve(x: jax.Array, kernel: jax.Array, *, stride: int = 1, groups: int = 1) -> jax.Array:
     """Convolution of `x` [B, H, W, I] with `kernel` [K, K, I / groups, O], SAME padding → [B, ⌈H/stride⌉, ⌈W/stride⌉, O]."""
     if jax.default_backend() != "cpu":
-        return _plain(x, kernel, stride, groups)
-    if groups > 1:
-        inputs, kernels = jnp.split(x, groups, axis=-1), jnp.split(kernel, groups, axis=-1)
-        parts = [convolve(part, weights, stride=stride) for part, weights in zip(inputs, kernels, strict=True)]
-        return jnp.concatenate(parts, axis=-1)
-    if kernel.shape[:2] == (1, 1) and stride == 1:
-        return x @ kernel[0, 0]
-    return _on_cpu(x, kernel, stride)
+        return native(x, kernel, stride=stride, groups=groups)
+    return merged(x, kernel, stride=stride, groups=groups)
 
 
-def _plain(x: jax.Array, kernel: jax.Array, stride: int, groups: int = 1) -> jax.Array:
+def native(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.Array:
+    """As XLA has it."""
     return lax.conv_general_dilated(x, kernel, (stride, stride), "SAME", dimension_numbers=_NHWC, feature_group_count=groups)
 
 
+def split(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.Array:
+    """One convolution a group, concatenated."""
+    if groups > 1:
+        inputs, kernels = jnp.split(x, groups, axis=-1), jnp.split(kernel, groups, axis=-1)
+        return jnp.concatenate(
+            [split(part, weights, stride=stride, groups=1) for part, weights in zip(inputs, kernels, strict=True)], axis=-1
+        )
+    if kernel.shape[:2] == (1, 1) and stride == 1:
+        return x @ kernel[0, 0]
+    return _with_own_gradients(x, kernel, stride) if jax.default_backend() == "cpu" else native(x, kernel, stride=stride, groups=1)
+
+
+def merged(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.Array:
+    """Groups put together up to `WIDE` channels, zeros off the diagonal; then as `split`."""
+    height, width, inputs, outputs = kernel.shape
+    together = max((n for n in range(1, groups + 1) if groups % n == 0 and n * inputs <= WIDE), default=1)
+    if together > 1:
+        blocks = kernel.reshape(height, width, 1, inputs, groups // together, together, outputs // groups)
+        diagonal = jnp.eye(together, dtype=kernel.dtype)[:, None, None, :, None]
+        kernel = (blocks * diagonal).reshape(height, width, together * inputs, outputs)
+    return split(x, kernel, stride=stride, groups=groups // together)
+
+
+def matmul(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.Array:
+    """Patches times kernels, a matrix product a group."""
+    taps, _, inputs, outputs = kernel.shape
+    patches = lax.conv_general_dilated_patches(x, (taps, taps), (stride, stride), "SAME", dimension_numbers=_NHWC)
+    patches = patches.reshape(*patches.shape[:3], groups, inputs * taps * taps)  # channels outermost
+    weights = kernel.transpose(2, 0, 1, 3).reshape(inputs * taps * taps, groups, outputs // groups)
+    return jnp.einsum("bhwgk,kgo->bhwgo", patches, weights).reshape(*patches.shape[:3], outputs)
+
+
+FORMS = {"native": native, "split": split, "merged": merged, "matmul": matmul}
+"""Every form of a grouped convolution: `form(x, kernel, stride=, groups=)`."""
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _on_cpu(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+def _with_own_gradients(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """A convolution without groups whose gradients are spelled out below."""
-    return _plain(x, kernel, stride)
+    return native(x, kernel, stride=stride, groups=1)
 
 
 def _forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _plain(x, kernel, stride), (x, kernel)
+    return native(x, kernel, stride=stride, groups=1), (x, kernel)
 
 
 def _backward(stride: int, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -56,13 +93,13 @@ def _backward(stride: int, kept: tuple[jax.Array, jax.Array], gradient: jax.Arra
     return _input_gradient(x, kernel, stride, gradient), _kernel_gradient(x, kernel, stride, gradient)
 
 
-_on_cpu.defvjp(_forward, _backward)
+_with_own_gradients.defvjp(_forward, _backward)
 
 
 def _input_gradient(x: jax.Array, kernel: jax.Array, stride: int, gradient: jax.Array) -> jax.Array:
     batch, height, width, channels = x.shape
     if stride != 2 or kernel.shape[:2] != (3, 3) or height % 2 or width % 2:
-        return jax.vjp(lambda x: _plain(x, kernel, stride), x)[1](gradient)[0]
+        return jax.vjp(lambda x: native(x, kernel, stride=stride, groups=1), x)[1](gradient)[0]
     # Row 2m + p of x meets tap k = 2a + p of the kernel in row m − a of the gradient (SAME pads below and to the right alone).
     outputs = kernel.shape[-1]
     taps = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0))).reshape(2, 2, 2, 2, channels, outputs)  # [a, p, b, q, I, O]

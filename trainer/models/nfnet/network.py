@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from trainer.models.nfnet.layers import SqueezeExcite, WSConv, activation, average_pool, stochastic_depth
 from trainer.models.nfnet.rematerialisation import rematerialised
 from trainer.models.nfnet.scanning import scanned
-from trainer.models.nfnet.variants import STEMS, Variant
+from trainer.models.nfnet.variants import Variant
 
 __all__ = ["ALPHA", "NFBlock", "NFNet", "expected_stds"]
 
@@ -142,9 +142,6 @@ class NFNet(nn.Module):
         return x
 
     def _stem(self, x: jax.Array) -> jax.Array:
-        convolutions = STEMS[self.variant.stem].convolutions
-        for index, (channels, stride) in enumerate(convolutions):
-            x = WSConv(channels or self.variant.width[0] // 2, 3, stride=stride, dtype=self.dtype, name=f"stem_conv{index}")(x)
-            if index < len(convolutions) - 1:
-                x = activation(x)
+        for index, (channels, stride) in enumerate(self.variant.stem_convolutions):
+            x = WSConv(channels, 3, stride=stride, dtype=self.dtype, name=f"stem_conv{index}")(activation(x) if index else x)
         return x

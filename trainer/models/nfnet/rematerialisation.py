@@ -16,11 +16,12 @@ import flax.linen as nn
 import jax
 
 from scaling.errors import UnknownName
+from trainer.models.nfnet.counts import REMAT
 from trainer.models.nfnet.layers import PRODUCT
 
 __all__ = ["POLICIES", "rematerialised", "rematerialised_function"]
 
-POLICIES = ("none", "block", "dots")
+POLICIES = REMAT
 
 
 def rematerialised(module: type[nn.Module], remat: str) -> type[nn.Module]:

@@ -60,6 +60,23 @@ class Variant:
     test_px: int | None = None
 
     @property
+    def stem_convolutions(self) -> tuple[tuple[int, int], ...]:
+        """(channels, stride) of each convolution of the stem."""
+        return tuple((channels or self.width[0] // 2, stride) for channels, stride in STEMS[self.stem].convolutions)
+
+    @property
+    def total_stride(self) -> int:
+        """How many pixels of the image, along each side, one pixel of the last feature map stands for."""
+        return math.prod([stride for _, stride in self.stem_convolutions] + list(self.strides))
+
+    def last_map(self, height: int, width: int) -> tuple[int, int]:
+        """Size of the last feature map, the smallest one, for images of `height` × `width` pixels.
+
+        An image smaller than `total_stride` gives 1 × 1 with padding in it: the last stages then see more zeros than image.
+        """
+        return -(-height // self.total_stride), -(-width // self.total_stride)
+
+    @property
     def head_width(self) -> int:
         """Channels of the last convolution, before pooling."""
         return 2 * self.width[-1]
