@@ -109,13 +109,12 @@ class Plan:
     @property
     def shared(self) -> dict[str, Any]:
         """What all runs of the experiment have in common: another value makes another study."""
-        fields = ["batch_size", "schedule", "optimizer", "numerics", "label_smoothing"]
-        if self.spec.simulate:
-            fields.append("simulate")
+        fields = ("batch_size", "schedule", "optimizer", "numerics", "label_smoothing")
         dumped = self.resolved
-        if dumped["schedule"]["decay_fraction"] is None:  # a field that came later is left out at its neutral value, as in run ids
+        # Fields that came later are left out at their neutral value, as in run ids: old experiments stay the same study.
+        later = [name for name in ("ema", "augment", "simulate") if getattr(self.spec, name) != Spec.model_fields[name].default]
+        if dumped["schedule"]["decay_fraction"] is None:
             del dumped["schedule"]["decay_fraction"]
-        later = [name for name in ("ema", "augment") if getattr(self.spec, name) != Spec.model_fields[name].default]
         return {field: dumped[field] for field in (*fields, *later)} | {
             "dataset": self.card.fingerprint,
             "train_examples": self.card.train_examples,

@@ -81,11 +81,6 @@ class Variant:
         """Channels of the last convolution, before pooling."""
         return 2 * self.width[-1]
 
-    @property
-    def total_stride(self) -> int:
-        """How many pixels of the image, along each side, one pixel of the last feature map stands for."""
-        return math.prod((*(stride for _, stride in STEMS[self.stem].convolutions), *self.strides))
-
     def groups_and_bottleneck(self, stage: int) -> tuple[int, int]:
         """Number of groups and channels of the 3×3 convolutions of a stage."""
         bottleneck = int(self.width[stage] * self.expansion)
