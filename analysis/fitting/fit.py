@@ -22,7 +22,7 @@ from analysis.pareto import frontier
 from analysis.selection import Excluded
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
 
-__all__ = ["fit"]
+__all__ = ["columns_of", "fit"]
 
 
 def fit(

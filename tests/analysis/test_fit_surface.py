@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import typer
+from typer.testing import CliRunner
 
 import analysis
 from analysis.fitting.point import fit_point
 from analysis.laws import law_named
+from scaling.cli.fit import fit_command
 from scaling.errors import TooFewPoints, UsageError
 from scaling.outcomes import FitStatus
 
@@ -160,3 +164,47 @@ def test_payload_of_a_surface():
     assert element["x"] == ["params", "examples_seen"]
     assert element["x_range"]["params"] == pytest.approx([3e5, 3e7])
     assert set(element["coefficients"]) == {"E", "A", "alpha", "B", "beta"}
+
+
+@pytest.fixture
+def fit_command_line(tmp_path):
+    app = typer.Typer()
+    app.command("fit")(fit_command)
+    path = tmp_path / "runs.csv"
+    grid().assign(train_flops=lambda t: 6 * t["params"] * t["examples_seen"], w=1.0).to_csv(path, index=False)
+
+    def invoke(*arguments):
+        result = CliRunner().invoke(app, ["--data", str(path), *arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.stdout
+
+    return invoke
+
+
+def test_command_fits_a_surface(fit_command_line):
+    text = fit_command_line("--x", "params,examples_seen", "--law", "chinchilla")
+    assert "chinchilla law, all runs" in text
+    assert "exponent of model size" in text
+    assert "30 runs in 30 cells" in text
+    payload = json.loads(
+        fit_command_line("--law", "chinchilla", "--objective", "huber-log", "--weights", "w", "--bootstrap", "100", "--json")
+    )
+    assert payload["fits"][0]["x"] == ["params", "examples_seen"]
+    assert len(fit_command_line("--law", "chinchilla", "--intervals", "wild", "--bootstrap", "100", "--csv").splitlines()) == 6
+
+
+def test_command_chooses_a_law(fit_command_line):
+    """Of one axis on both choices of cells; of two on all of them."""
+    one = json.loads(fit_command_line("--x", "flops", "--law", "auto", "--json"))
+    assert [entry["on"] for entry in one["fits"] + one["not_fitted"]] == ["frontier", "all"]
+    (two,) = json.loads(fit_command_line("--x", "params,examples_seen", "--law", "auto", "--json"))["fits"]
+    assert two["law"] == "chinchilla"
+
+
+@pytest.mark.parametrize("law", ["saturating", "hill", "broken"])
+def test_command_fits_every_law_of_one_axis(fit_command_line, law):
+    (element,) = json.loads(fit_command_line("--x", "flops", "--law", law, "--on", "all", "--json"))["fits"]
+    assert element["law"] == law
+    assert element["x"] == "train_flops"
+    assert all(entry["value"] is not None for entry in element["coefficients"].values())
