@@ -210,7 +210,6 @@ def test_the_form_makes_the_link(visit):
         "/frontier",
         "/frontier/laws",
         "/frontier/optimum",
-        "/frontier/slices",
         "/compare?by=model&a=nano-F1&b=nano-F3",
         "/plan",
         "/learning-rate",
@@ -224,7 +223,7 @@ def test_a_narrow_screen_does_not_scroll_sideways(visit, path):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.parametrize("path", ["/frontier", "/frontier/optimum", "/compare", "/plan", "/runs"])
+@pytest.mark.parametrize("path", ["/frontier", "/compare", "/plan", "/runs"])
 def test_every_control_and_chart_has_a_name(visit, path):
     page = visit(path).page
     unnamed = page.evaluate(
