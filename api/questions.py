@@ -72,7 +72,7 @@ class FrontierQuestion(_Question):
 class FitsQuestion(FrontierQuestion):
     """Which laws, fitted to which runs, how."""
 
-    law: Annotated[tuple[str, ...], Field(description="Names of laws; all of them when left out.")] = ()
+    law: Annotated[tuple[str, ...], Field(description="Names of laws; power and power-floor when left out.")] = ()
     on: Annotated[
         Literal["frontier", "all", "both"], Field(description="The compute-optimal cells, every cell, or both in turn.")
     ] = "both"

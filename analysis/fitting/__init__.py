@@ -2,12 +2,16 @@
 
 | file | what it holds |
 |---|---|
-| `fit` | `fit`: table of runs → `Fit` |
+| `fit`, `fit_all` | `fit`: table of runs → `Fit`; several laws at once |
 | `result` | `Fit`: what a fit says |
-| `estimate` | what an estimator takes and returns |
-| `log_least_squares` | straight line on log–log axes, cluster-robust intervals |
-| `floor` | power law with floor on log residuals, intervals by bootstrap |
-| `variable_projection` | its point estimates, many weightings at once |
-| `bootstrap`, `score_bootstrap` | random weights over cells, and draws for tables too large to refit |
+| `estimate`, `law_estimate` | what an estimator takes and returns; the estimate of one law |
+| `estimator` | from sample to estimate: optimum, covariance, intervals, status |
+| `point`, `basin`, `polish` | optima of any law by any objective, many weightings at once |
+| `objective` | log, huber-log, relative, mse, and the lower envelope |
+| `log_least_squares` | straight line on log–log axes, by statsmodels |
+| `tangent`, `profile` | covariances over cells; intervals of coefficients |
+| `discrepancy` | lack of fit, from residuals that hang together |
+| `bootstrap` | pairs and wild bootstrap over cells |
+| `status` | what the data allow to say, and of which coefficient |
 | `shared_parabola`, `ratio` | where the minima of many parabolas lie, and the interval of a ratio |
 """

@@ -22,7 +22,7 @@ from analysis.pareto import frontier
 from analysis.selection import Excluded
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
 
-__all__ = ["fit"]
+__all__ = ["columns_of", "fit"]
 
 
 def fit(
@@ -50,8 +50,9 @@ def fit(
     Args:
         runs: one row a run, columns as in `scaling.columns`; see `analysis.frontier` for the optional ones.
         metric: any positive column that is better when lower.
-        x: a positive column for each input of the law, in the order of its formula. None: `core_hours` for compute, `params`,
-            `examples_seen` and `unique_examples` for N, D and U. `core_hours` is refused for runs from several kinds of accelerator.
+        x: a positive column for each input of the law, in the order of its formula, or one text with commas between them. None:
+            `core_hours` for compute, `params`, `examples_seen` and `unique_examples` for N, D and U. `core_hours` is refused for runs from
+            several kinds of accelerator.
         law: one of `analysis.law_names()`; or `auto`: the law, or the average of laws of these inputs, that forecasts the larger of the
             runs best from the smaller ones, see `analysis.automatic`.
         objective: `log`: squares of log residuals, i.e. of relative errors; `huber-log`: the same, robust to outliers; `relative`:
@@ -76,7 +77,7 @@ def fit(
         UsageError: inputs that do not go with the law; and what `analysis.frontier` raises.
     """
     automatically = law == AUTO
-    letters = letters_of(1 if x is None or isinstance(x, str) else len(x)) if automatically else law_named(law).axes
+    letters = letters_of(1 if x is None else len(columns_of(x))) if automatically else law_named(law).axes
     aim = objective_named(objective, envelope)
     axes = _axes(law, letters, x)
     if on not in ("all", "frontier"):
@@ -130,11 +131,16 @@ def fit(
 _WEIGHT = "_weight"
 
 
+def columns_of(x: str | Sequence[str]) -> tuple[str, ...]:
+    """`"params, examples_seen"` or the names one by one → the names."""
+    return tuple(name.strip() for name in x.split(",")) if isinstance(x, str) else tuple(x)
+
+
 def _axes(law: str, letters: Sequence[str], x: str | Sequence[str] | None) -> tuple[str, ...]:
     """The column of each input of the law."""
     if x is None:
         return tuple(AXIS_COLUMNS[letter] for letter in letters)
-    axes = (x,) if isinstance(x, str) else tuple(x)
+    axes = columns_of(x)
     if len(axes) == len(letters):
         return axes
     inputs = ", ".join(f"{letter} {AXIS_NAMES[letter]}" for letter in letters)

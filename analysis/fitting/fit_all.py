@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from analysis.fitting.fit import fit
+from analysis.automatic import AUTO
+from analysis.fitting.fit import columns_of, fit
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from scaling.errors import TooFewPoints
@@ -40,7 +41,7 @@ def fit_all(
     choices: tuple[Literal["frontier", "all"], ...] = ("frontier", "all") if on == "both" else (on,)
     for choice in choices:
         for law in laws or DEFAULT_LAWS:
-            if on == "both" and choice == "frontier" and law_named(law).is_surface:
+            if on == "both" and choice == "frontier" and _is_surface(law, settings.get("x")):
                 continue
             try:
                 fits.append(fit(runs, law=law, on=choice, **settings))
@@ -51,3 +52,8 @@ def fit_all(
     return fits, [
         {"law": law, "on": choice, "reason": str(error), "have": error.have, "need": error.need} for law, choice, error in refused
     ]
+
+
+def _is_surface(law: str, x: str | Sequence[str] | None) -> bool:
+    """`auto` is of as many inputs as columns are named."""
+    return (x is not None and len(columns_of(x)) > 1) if law == AUTO else law_named(law).is_surface

@@ -68,7 +68,7 @@ class LawEstimate(Estimate):
         parts = [(variance * noise, freedom) for variance, freedom in scatter]
         if self.by_draws:
             low, high = _percentiles(self.log_mean_draws(inputs), mean, self.precision.level)
-            half = _half_width(parts, self.precision) if parts else 0.0  # the draws are spread for lack of fit already
+            half = _half_width([trend, *parts], self.precision)
             return mean - np.hypot(mean - low, half), mean + np.hypot(high - mean, half)
         of_mean = np.einsum("ni,ij,nj->n", jacobian, self.covariance, jacobian)
         half = _half_width([(of_mean, self.degrees_of_freedom), trend], self.precision)

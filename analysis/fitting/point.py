@@ -71,22 +71,22 @@ def fit_point(
     problem = Problem(law, objective, centred, y / unit, weights, low, high)
 
     if start is None:
-        starts = _STARTS if draws == 1 else 1
-        begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=starts)
-        found = [polish(problem, begin[:, place], steps=steps, tolerance=tolerance) for place in range(starts)]
+        starts = _STARTS if draws == 1 else 1  # of one draw several basins are tried, side by side
+        begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=starts).reshape(
+            draws * starts, -1
+        )
     else:
-        at_start = np.broadcast_to(_to_solver(law, start, centre, unit), (draws, len(law.coefficients)))
-        found = [polish(problem, at_start, steps=steps, tolerance=tolerance)]
-    losses = np.stack([loss for _, loss, _ in found])
-    best, each = losses.argmin(0), np.arange(draws)
-    solved = np.stack([theta for theta, _, _ in found])[best, each]
-    converged = np.stack([flag for _, _, flag in found])[best, each]
+        begin = np.broadcast_to(_to_solver(law, start, centre, unit), (draws, len(law.coefficients)))
+    solved, losses, converged = polish(problem, begin, steps=steps, tolerance=tolerance)
+    if len(begin) > draws:
+        best = [int(losses.argmin())]
+        solved, losses, converged = solved[best], losses[best], converged[best]
 
     tie = 1e-9 * np.where(np.isfinite(high), high - low, 0.0)
     stopped = (solved <= low + tie) | (solved >= high - tie)
     m, order = len(law.linear), np.argsort([*law.linear_at, *law.shape_at])
     linear = np.arange(solved.shape[1]) < m
-    loss = losses[best, each] * (1.0 if objective.relative else unit**2)
+    loss = losses * (1.0 if objective.relative else unit**2)
     theta = _from_solver(law, solved, centre, unit)
     return Points(law, theta, loss, converged, (stopped & linear)[:, order], (stopped & ~linear)[:, order])
 

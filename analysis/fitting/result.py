@@ -98,6 +98,17 @@ class Fit:
         return self.estimate.status
 
     @property
+    def status_about(self) -> tuple[str, ...]:
+        """The letters of the coefficients that the status is about."""
+        return self.estimate.status_about
+
+    @property
+    def advice(self) -> str:
+        """What the status means, in a sentence, after the letters it is about."""
+        about = ", ".join(self.status_about)
+        return f"{about}: {self.status.advice}" if len(self.status_about) and about != "E" else self.status.advice
+
+    @property
     def runs_used(self) -> int:
         return len(self.runs)
 
@@ -245,7 +256,7 @@ class Fit:
             low, high = significant(self.estimate.low[name]), significant(self.estimate.high[name])
             lines.append(f"  {name} = {significant(value)}  ({self.level_words}: {low} … {high})")
         if self.members is None:
-            lines.append(f"  {self.status.value}: {self.status.advice}")
+            lines.append(f"  {self.status.value}: {self.advice}")
         lines.append(f"  R² {self.r_squared:.4f} (log–log), residuals {as_factor(self.residual_std)} (one sd)")
         if self.backtest is not None:
             lines.append(f"  {self.backtest.summary()}")
@@ -280,7 +291,8 @@ class Fit:
             "x": self.x if isinstance(self.x, str) else list(self.x),
             "objective": self.objective,
             "status": self.status.value,
-            "advice": self.status.advice,
+            "status_about": list(self.status_about),
+            "advice": self.advice,
             "level": self.precision.level,
             "coefficients": {
                 name: with_interval(value, self.estimate.low[name], self.estimate.high[name])
@@ -295,6 +307,8 @@ class Fit:
             "excluded": excluded_payload(self.excluded),
             "r_squared": finite(self.r_squared),
             "residual_std": finite(self.residual_std),
+            "seed_std": finite(self.seed_std),
+            "lack_of_fit_std": finite(self.lack_of_fit_std),
             "x_range": list(self.x_range) if isinstance(self.x, str) else {name: list(ends) for name, ends in self.ranges.items()},
             "version": metadata.version("scaling"),
         }

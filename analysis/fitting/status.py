@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.fitting.estimate import Precision, Sample
-from analysis.fitting.objective import OBJECTIVES
-from analysis.fitting.point import Points, fit_point
-from analysis.fitting.tangent import tangent_at
-from analysis.laws import law_named
+from analysis.fitting.point import Points
 from analysis.laws.law import Law
 from scaling.outcomes import FitStatus
 
@@ -66,9 +63,10 @@ def _is_gone(law: Law, coefficient: str, at_zero: np.ndarray) -> bool:
 
 
 def _rises(sample: Sample, precision: Precision) -> bool:
-    """Whether a straight line on log–log axes says so: a curve with a floor cannot rise."""
-    line = law_named("power")
-    point = fit_point(line, sample.inputs, sample.y)
-    tangent = tangent_at(line, sample, point.theta[0], OBJECTIVES["log"], point.at_bound[0])
-    error = precision.t(tangent.degrees_of_freedom) * float(np.sqrt(tangent.plain_covariance()[1, 1]))
-    return bool(point.theta[0, 1] + error < 0)
+    """Whether a straight line on log–log axes, through the means of cells, says so: a curve with a floor cannot rise."""
+    seeds = np.bincount(sample.cell)
+    x, y = (np.bincount(sample.cell, np.log(values)) / seeds for values in (sample.inputs[0], sample.y))
+    x, y = x - x.mean(), y - y.mean()
+    slope = x @ y / (x @ x)
+    error = np.sqrt(np.sum((y - slope * x) ** 2) / (x @ x) / max(1, sample.cells - 2))
+    return bool(slope - precision.t(sample.cells - 2) * error > 1e-12)

@@ -1,7 +1,7 @@
 """The laws: one file each. A file in this folder that defines `LAW` *is* the registration; nothing else lists laws.
 
-A law says what it is called, its formula, its coefficients by the letters of the formula, where it comes from, how to predict with
-it, and which estimator of `analysis.fitting` serves each objective.
+A law says what it is called, its formula, its coefficients by the letters of the formula, where it comes from, and its terms: from
+these `analysis.fitting` fits it by every objective, with intervals, and the back-test, the command, the API and the figures offer it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["Law", "law_named", "law_names"]
 def _laws() -> dict[str, Law]:
     modules = (import_module(f"{__name__}.{entry.name}") for entry in iter_modules(__path__))
     laws = [module.LAW for module in modules if hasattr(module, "LAW")]
-    return {law.name: law for law in sorted(laws, key=lambda law: (len(law.coefficients), law.name))}
+    return {law.name: law for law in sorted(laws, key=lambda law: (len(law.axes), len(law.coefficients), law.name))}
 
 
-def law_names() -> tuple[str, ...]:
-    """The names of all laws, those with few coefficients first."""
-    return tuple(_laws())
+def law_names(inputs: int | None = None) -> tuple[str, ...]:
+    """The names of all laws, or of those of so many inputs: those of few inputs and coefficients first."""
+    return tuple(name for name, law in _laws().items() if inputs is None or len(law.axes) == inputs)
 
 
 def law_named(name: str) -> Law:

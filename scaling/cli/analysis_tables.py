@@ -30,7 +30,7 @@ def print_fit(console: Console, fit: Fit) -> None:
     console.print(Text.assemble((f"{name}, {fit.on_words}", "bold"), "   ", (fit.equation(), "bold cyan")))
     if fit.members is None:
         _print_coefficients(console, fit)
-        _print_status(console, fit.status, fit.status.advice)
+        _print_status(console, fit.status, fit.advice)
     _line(
         console,
         f"R² {fit.r_squared:.4f} (log–log), residuals {as_factor(fit.residual_std)} (one sd); "

@@ -43,10 +43,11 @@ scaling fit --data runs.csv --map core_hours=tpu_v4_core_hours --map error=top1_
 scaling fit --data runs.parquet --map core_hours=gpu_seconds --unit core_hours=seconds*8
 """
 
+_INTERVALS = "auto: t intervals, of huber-log and with --envelope a bootstrap; pairs or wild: that bootstrap over cells."
 On = Literal["frontier", "all", "both"]
 _CHOICES = get_args(On)
 _X = "Column it is explained by: core_hours (default), flops, params …; or one for each input of a surface: params,examples_seen."
-_LAW = "power, power-floor, saturating, hill, broken, chinchilla, data-constrained; repeatable. Default: power and power-floor."
+_LAW = "auto (chosen by back-test), power, power-floor, saturating, hill, broken, chinchilla, data-constrained; repeatable. Default: power and power-floor."
 
 
 def fit_command(
@@ -56,8 +57,10 @@ def fit_command(
     on: Annotated[str, typer.Option(help="frontier: the compute-optimal cells; all: every cell; both.")] = "both",
     objective: Annotated[str, typer.Option(help="log, huber-log (robust to outliers), relative or mse.")] = "log",
     envelope: Annotated[float | None, typer.Option(help="0 … 1; below 0.5 draws the law towards the lowest runs.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Column by which the objective counts runs. Default: all alike.")] = None,
+    intervals: Annotated[str, typer.Option(help=_INTERVALS)] = "auto",
     level: Level = 0.95,
-    bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the intervals of a law with a floor.")] = 1000,
+    bootstrap: Annotated[int, typer.Option(min=100, help="Draws, where intervals are of a bootstrap.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
     data: Data = None,
     mapping: Mapping = None,
@@ -81,7 +84,7 @@ def fit_command(
 
     runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
     settings: dict[str, Any] = {"metric": column_name(metric), "x": _columns(x), "objective": objective, "envelope": envelope}
-    settings |= {"level": level, "bootstrap": bootstrap, "seed": seed}
+    settings |= {"weights": weights, "intervals": intervals, "level": level, "bootstrap": bootstrap, "seed": seed}
     fits, not_fitted = fit_all(runs, laws=law or (), on=cast(On, on), **settings)
 
     if json:
@@ -106,12 +109,11 @@ def show_law(runs: DataFrame) -> list[Fit]:
     return fits
 
 
-def _columns(x: str | None) -> str | tuple[str, ...] | None:
-    """`params,examples_seen` → a column for each input; one name stays one."""
+def _columns(x: str | None) -> str | None:
+    """Each name of `params,flops` as it is spelled here."""
     if x is None:
         return None
-    columns = tuple(column_name(name.strip()) for name in x.split(","))
-    return columns[0] if len(columns) == 1 else columns
+    return ",".join(column_name(name.strip()) for name in x.split(","))
 
 
 def _coefficients(fits: list[Fit]) -> DataFrame:
