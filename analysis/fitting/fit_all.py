@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from analysis.automatic import AUTO
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
@@ -25,7 +26,7 @@ def fit_all(
 
     Args:
         runs: a table of runs.
-        laws: names; `DEFAULT_LAWS` when empty.
+        laws: names, `auto` among them; `DEFAULT_LAWS` when empty.
         on: which cells; "both" fits each law to the frontier and to all of them, and a surface to all.
         settings: of `analysis.fit`.
 
@@ -40,7 +41,7 @@ def fit_all(
     choices: tuple[Literal["frontier", "all"], ...] = ("frontier", "all") if on == "both" else (on,)
     for choice in choices:
         for law in laws or DEFAULT_LAWS:
-            if on == "both" and choice == "frontier" and law_named(law).is_surface:
+            if on == "both" and choice == "frontier" and _is_surface(law, settings.get("x")):
                 continue
             try:
                 fits.append(fit(runs, law=law, on=choice, **settings))
@@ -51,3 +52,10 @@ def fit_all(
     return fits, [
         {"law": law, "on": choice, "reason": str(error), "have": error.have, "need": error.need} for law, choice, error in refused
     ]
+
+
+def _is_surface(law: str, x: Any) -> bool:
+    """Whether the law has several inputs; what `auto` is of, x says."""
+    if law != AUTO:
+        return law_named(law).is_surface
+    return "," in x if isinstance(x, str) else x is not None and len(x) > 1
