@@ -172,14 +172,18 @@ def run_shard(scenario: Scenario, shard: int, simulations: int) -> list[dict[str
     seconds = time.perf_counter() - started
     date = datetime.now(UTC).strftime("%Y-%m-%d")
     return [
-        dict(
-            zip(
-                COLUMNS,
-                [date, scenario.name, shard, quantity, simulations, sum(inside), len(inside)]
-                + [f"{np.median(widths[quantity]):.6g}", f"{oracle_width(scenario):.6g}", f"{seconds:.1f}"],
-                strict=True,
-            )
-        )
+        {
+            "date": date,
+            "scenario": scenario.name,
+            "shard": shard,
+            "quantity": quantity,
+            "simulations": simulations,
+            "covered": sum(inside),
+            "of": len(inside),
+            "median_width": f"{np.median(widths[quantity]):.6g}",
+            "oracle_width": f"{oracle_width(scenario):.6g}",
+            "seconds": f"{seconds:.1f}",
+        }
         for quantity, inside in covered.items()
     ]
 
