@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import jax
 import numpy as np
@@ -19,11 +20,12 @@ from jax.sharding import Mesh
 
 from trainer.sharding import Placement
 
-__all__ = ["Accord", "Group", "first_says", "join", "mesh_over", "new_life", "share_of", "whole_mesh"]
+__all__ = ["Accord", "Group", "first_says", "join", "meet", "mesh_over", "new_life", "share_of", "whole_mesh"]
 
 _ACCORD_SECONDS = 0.25
 """How often processes compare notes. A collective of a few bytes costs about a millisecond."""
 _MOST_STEPS = 1000
+_MEETING_SECONDS = 1800
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,23 @@ def whole_mesh() -> Mesh | None:
 def share_of(mesh: Mesh | None) -> tuple[int, int]:
     """(index, count) of this process among those whose devices the mesh spans."""
     return Placement(mesh).shard
+
+
+def meet(mesh: Mesh | None, where: str) -> None:
+    """Wait until all processes of the mesh have got here; for what may take them very different times, as compiling does.
+
+    A collective is no place to wait in: on CPU it gives up after 30 seconds.
+    """
+    if share_of(mesh)[1] > 1:
+        from jax._src import distributed  # the coordination service has no public barrier
+
+        client = distributed.global_state.client
+        assert client is not None
+        client.wait_at_barrier(f"{where}-{next(_meetings)}", _MEETING_SECONDS * 1000)
+
+
+_meetings = count()
+"""All processes of a group meet equally often, so they count alike."""
 
 
 def first_says(mesh: Mesh | None, value: int) -> int:

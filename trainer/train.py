@@ -22,7 +22,7 @@ from trainer.clock import Clock
 from trainer.compilation import counted_compilation
 from trainer.config import TrainConfig
 from trainer.data.loader import open_loader
-from trainer.distributed import Accord, new_life, share_of
+from trainer.distributed import Accord, meet, new_life, share_of
 from trainer.execution import Execution
 from trainer.loop import Event, Loop
 from trainer.memory import is_out_of_memory
@@ -88,6 +88,7 @@ def train(
         with counted_compilation() as compilation:
             program = program_for(config, execution, mesh)
         emit({"kind": "compiled", "step": 0, "shape": config.shape_id(), **asdict(compilation)})
+        meet(mesh, "compiled")
 
         # 3. The state: fresh, or exactly where an earlier attempt left off.
         start = start_of(config, program, storage, resume_from)

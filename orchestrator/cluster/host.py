@@ -90,9 +90,11 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
 
     try:
         directory = Path(order["directory"])
-        set_aside(directory, order["token"])
+        group = order.get("group")
+        if group is None:  # several would do it to one another
+            set_aside(directory, order["token"])
         directory.mkdir(parents=True, exist_ok=True)
-        index = (order.get("group") or {}).get("index", 0)
+        index = group["index"] if group else 0
         suffix = f"-{index}" if index else ""
         spool = (directory / f"events{suffix}.jsonl").open("a", buffering=1)
         with (directory / f"log{suffix}.txt").open("a", buffering=1) as log:
