@@ -53,7 +53,8 @@ if TYPE_CHECKING:
         scores_payload,
         transfer_payload,
     )
-    from analysis.planning.next_runs import NextRuns, plan
+    from analysis.planning.next_runs import plan
+    from analysis.planning.result import NextRuns
     from analysis.prediction import Prediction, predict
     from analysis.reading.accelerator_hours import convert_core_hours
     from analysis.reading.runs import read_runs
@@ -65,7 +66,7 @@ _HOMES = {
     "Fit": "analysis.fitting.result",
     "Frontier": "analysis.pareto",
     "LearningRateTrend": "analysis.learning_rate",
-    "NextRuns": "analysis.planning.next_runs",
+    "NextRuns": "analysis.planning.result",
     "Optimum": "analysis.optimum.result",
     "Prediction": "analysis.prediction",
     "Scores": "analysis.scoring",

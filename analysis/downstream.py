@@ -181,7 +181,8 @@ def transfer(
         )
     checkpoints = _checkpoints(kept, name, downstream, upstream, x)
     up, down, compute = (checkpoints[column].to_numpy(float) for column in (upstream, downstream, x))
-    rho, p_value = stats.spearmanr(up, down)
+    constant = np.ptp(up) == 0 or np.ptp(down) == 0  # then there is no order to compare
+    rho, p_value = (np.nan, np.nan) if constant else stats.spearmanr(up, down)
     found, reason = None, ""
     try:
         found = fit(kept.drop(columns="cell"), metric=downstream, x=x, law=law, clusters=(*keys, x, upstream), level=level)
@@ -239,6 +240,8 @@ def _rank_interval(rho: float, n: int, level: float) -> Interval:
 
 def _partial(a: np.ndarray, b: np.ndarray, given: np.ndarray) -> float:
     """Partial rank correlation of a and b."""
+    if min(np.ptp(values) for values in (a, b, given)) == 0:
+        return float("nan")
     ranks = np.array([stats.rankdata(values) for values in (a, b, given)])
     ab, ag, bg = (float(np.corrcoef(ranks[i], ranks[j])[0, 1]) for i, j in ((0, 1), (0, 2), (1, 2)))
     left = (1 - ag**2) * (1 - bg**2)

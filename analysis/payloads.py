@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from analysis.optimum.result import Optimum
     from analysis.optimum.slices import Slices
     from analysis.pareto import Frontier
-    from analysis.planning.next_runs import NextRuns
+    from analysis.planning.result import NextRuns
     from analysis.prediction import Prediction
     from analysis.scoring import Scores
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from analysis.interval import Interval
 from analysis.laws import law_named
 from analysis.numbers import finite, significant
 from scaling.errors import UsageError
+
+if TYPE_CHECKING:
+    from analysis.diagnostics import Diagnostic
 
 __all__ = ["Prediction", "predict", "runs_to_predict_from"]
 
@@ -55,6 +58,13 @@ class Prediction:
         side = "largest" if at[furthest] > ranges[furthest][1] else "smallest"
         return f"{significant(beyond, 3)} times beyond the {side} {furthest} of the runs"
 
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Whether a budget is further from the runs than anything tests, see `analysis.diagnostics`; those of the fit are in `fit`."""
+        from analysis.diagnostics import far_extrapolation
+
+        return tuple(far_extrapolation(self.fit, self.table[list(self.fit.axes)]))
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it, without `schema_version`."""
         described = self.fit.to_dict()
@@ -72,6 +82,7 @@ class Prediction:
                 }
                 for number, row in enumerate(self.rows)
             ],
+            "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "fit": described,
         }
 

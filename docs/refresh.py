@@ -1,4 +1,5 @@
-"""Renew the output shown in docs/analysis.md: run its commands and replace every line shown by the printed line that is most like it.
+"""Renew docs/analysis.md: run its commands and replace every line of output shown by the printed line that is most like it, and list the
+laws and diagnostics as the code has them.
 
     python docs/refresh.py
 
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from analysis.diagnostics import DiagnosticCode
+from analysis.laws import law_named, law_names
 from scaling.cli.app import app
 
 DOCS = Path(__file__).parent
@@ -44,13 +47,29 @@ def renewed(step: re.Match[str]) -> str:
     return f"```sh\n{step['commands']}```{step['between']}```text\n" + "\n".join(shown) + "\n```"
 
 
+def laws() -> list[str]:
+    found = map(law_named, law_names())
+    return [f"| `{law.name}` | `{law.formula}` | {', '.join(law.coefficients)} | {law.citation} |" for law in found]
+
+
+def codes() -> list[str]:
+    return [f"| `{code.value}` | {code.advice} |" for code in DiagnosticCode]
+
+
+def with_rows(text: str, head: str, rows: list[str]) -> str:
+    """The text with other rows in the table under this head."""
+    pattern = re.compile(rf"({re.escape(head)}\n\|[-|]+\|\n)(?:\|.*\n)+")
+    return pattern.sub(lambda found: found[1] + "\n".join(rows) + "\n", text)
+
+
 def main() -> None:
     page = DOCS / "analysis.md"
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(DOCS, Path(place) / "docs")
         with contextlib.chdir(place):
             text = STEP.sub(renewed, page.read_text())
-    page.write_text(text)
+    text = with_rows(text, "| law | formula | coefficients | source |", laws())
+    page.write_text(with_rows(text, "| code | what to do |", codes()))
 
 
 if __name__ == "__main__":

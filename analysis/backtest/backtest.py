@@ -150,22 +150,24 @@ def backtest(
         raise _too_few(laws, cells)
 
     some = windows(cells, can_be_fitted=lambda inside: all(fits_in[law.name](inside) for law in taking_part), horizon=horizon)
-    forecasts, residuals, stds = {}, {}, {}
+    forecasts, variances, residuals, stds = {}, {}, {}, {}
     for law in taking_part:
         points = _fit_windows(law, cells, some, objective, rows_of(law))
         logs = law.log_curve(cells.inputs[rows_of(law)], points.theta)
         forecasts[law.name] = logs[:-1]
+        variances[law.name] = _own_variances(law, cells, some, points.theta, rows_of(law))
         residuals[law.name] = logs[-1] - np.log(cells.y)
         left = max(1, len(cells.y) - len(law.coefficients))
         share = cells.weights / cells.weights.mean()
         stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / left))
-    return _weighed([law.name for law in taking_part], left_out, forecasts, residuals, stds, some, cells, horizon)
+    return _weighed([law.name for law in taking_part], left_out, forecasts, variances, residuals, stds, some, cells, horizon)
 
 
 def _weighed(
     names: list[str],
     left_out: Mapping[str, str],
     forecasts: Mapping[str, np.ndarray],
+    variances: Mapping[str, np.ndarray],
     residuals: Mapping[str, np.ndarray],
     stds: Mapping[str, float],
     some: Windows,
@@ -183,6 +185,7 @@ def _weighed(
     weights[own] = weights_of(scores[own])
     together = np.sum([weight * forecasts[name] for weight, name in zip(weights, names, strict=True)], axis=0)
     residual_std = float(weights @ np.array([stds[name] for name in names]))
+    own_std = np.sum([weight * np.sqrt(variances[name]) for weight, name in zip(weights, names, strict=True)], axis=0)
     return Backtest(
         laws=tuple(names),
         left_out=left_out,
@@ -195,7 +198,7 @@ def _weighed(
         windows=some,
         cells=cells,
         logs_of_forecasts=forecasts,
-        error=forecast_error(together - log_y, some.ahead, held_out, residual_std),
+        error=forecast_error(together - log_y, some.ahead, held_out, residual_std, own_std**2),
     )
 
 
@@ -203,6 +206,20 @@ def _fit_windows(law: Law, cells: Cells, some: Windows, objective: Objective, ro
     """Fitted to each window, and last to all cells."""
     weights = np.vstack([some.inside, np.ones(len(cells.y))]) * cells.weights
     return fit_point(law, cells.inputs[rows], cells.y, objective=objective, weights=weights, steps=_STEPS, tolerance=_TOLERANCE)
+
+
+def _own_variances(law: Law, cells: Cells, some: Windows, theta: np.ndarray, rows: list[int]) -> np.ndarray:
+    """Variance of each window's forecast of each cell by least squares, (windows, n)."""
+    inputs, log_y = cells.inputs[rows], np.log(cells.y)
+    found = np.zeros(some.inside.shape)
+    for window, inside in enumerate(some.inside):
+        jacobian = np.nan_to_num(law.log_curve_jacobian(inputs, theta[window]))
+        scale = np.maximum(np.linalg.norm(jacobian[inside], axis=0), 1e-300)
+        root = np.linalg.pinv(jacobian[inside] / scale, rcond=1e-8)  # (p, cells inside)
+        residual = law.log_curve(inputs[:, inside], theta[window : window + 1])[0] - log_y[inside]
+        variance = float(residual @ residual) / max(1, int(inside.sum()) - len(law.coefficients))
+        found[window] = variance * np.sum(((jacobian / scale) @ root) ** 2, axis=1)
+    return found
 
 
 def _can_be_fitted(law: Law, inputs: np.ndarray, cells: Cells) -> Callable[[np.ndarray], bool]:

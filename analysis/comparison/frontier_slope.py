@@ -57,6 +57,8 @@ def frontier_slopes(u: np.ndarray, w: np.ndarray | None, y: np.ndarray) -> Front
     rows = rows_at(ends, best)
 
     def slope(start: int, stop: int) -> Linear:
+        if ends[start] == ends[stop]:  # all at one compute: nothing is known of a slope
+            return Linear(0.0, float("inf"))
         return Linear.of(-(rows[stop] - rows[start]) / (ends[stop] - ends[start]), fitted.theta, fitted.covariance)
 
     return FrontierSlopes(mean=slope(0, 2), at_largest=slope(1, 2), u=ends, w=best, at=local)

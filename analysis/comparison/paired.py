@@ -51,7 +51,9 @@ def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool) -> Differe
         mean=Linear.of(columns.mean(0), fitted.theta, fitted.covariance),
         on_frontier=Linear.of(along.mean(0), fitted.theta, fitted.covariance),
         at_largest=Linear.of(along[-1], fitted.theta, fitted.covariance),
-        trend=Linear.of((along[-1] - along[0]) / np.ptp(grid), fitted.theta, fitted.covariance),
+        trend=Linear.of((along[-1] - along[0]) / np.ptp(grid), fitted.theta, fitted.covariance)
+        if np.ptp(grid) > 0
+        else Linear(0.0, float("inf")),
         slope=slopes.mean,
         slope_at_largest=slopes.at_largest,
         pairs=pairs,

@@ -31,7 +31,7 @@ def pair_cells(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
     gap = _gaps(a["log_x"].to_numpy(float), b["log_x"].to_numpy(float)) / np.log(CALIPER)
     cost = np.where(gap < 1, gap, _IMPOSSIBLE)
     for name, tolerance in (("epochs", _SAME_EPOCHS), ("params", None)):
-        if name in a and name in b and a[name].notna().all() and b[name].notna().all():
+        if all(name in table and (table[name] > 0).all() for table in (a, b)):
             apart = _gaps(np.log(a[name].to_numpy(float)), np.log(b[name].to_numpy(float)))
             if tolerance is not None:
                 cost = np.where(apart < np.log(tolerance), cost, _IMPOSSIBLE)

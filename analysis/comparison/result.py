@@ -171,7 +171,7 @@ def _percent(log_ratio: Interval) -> str:
     ends = [100 * math.expm1(end) for end in (log_ratio.value, log_ratio.low, log_ratio.high)]
     if log_ratio.value > 0:
         return f"{ends[0]:.2g} % higher ({ends[1]:.2g} … {ends[2]:.2g})"
-    return f"{-ends[0]:.2g} % lower ({-ends[2]:.2g} … {-ends[1]:.2g})"
+    return f"{0 - ends[0]:.2g} % lower ({0 - ends[2]:.2g} … {0 - ends[1]:.2g})"
 
 
 def _negative(interval: Interval) -> Interval:

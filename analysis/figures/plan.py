@@ -9,7 +9,7 @@ from analysis.figures.axes import axis, axis_label
 from analysis.figures.band import add_band
 from analysis.figures.style import NEUTRAL, layout
 from analysis.numbers import significant
-from analysis.planning.next_runs import NextRuns
+from analysis.planning.result import NextRuns
 
 __all__ = ["plan_figure"]
 

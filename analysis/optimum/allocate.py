@@ -107,7 +107,11 @@ def _require(sizes: int, cells: int) -> None:
     if sizes >= _LEAST_SIZES and cells >= _LEAST_CELLS:
         return
     more = max(_LEAST_SIZES - sizes, 0)
-    what = f"{more} more size{'s' if more > 1 else ''}" if more else f"{_LEAST_CELLS - cells} more cells"
+    what = (
+        f"{more} more size{'s' if more > 1 else ''}"
+        if more
+        else f"{_LEAST_CELLS - cells} more cell{'' if cells == _LEAST_CELLS - 1 else 's'}"
+    )
     raise TooFewPoints(
         f"an optimum of size and epochs needs {_LEAST_SIZES} sizes and {_LEAST_CELLS} cells; there are {sizes} and {cells}: {what} needed",
         have=min(sizes, cells),

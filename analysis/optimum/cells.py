@@ -71,7 +71,7 @@ def grid_cells(found: Frontier) -> GridCells:
     points, data_name = with_data(found)
     points = points.sort_values([found.x, data_name], kind="stable")
     log_x, log_epochs = np.log(points[found.x].to_numpy(float)), np.log(points[data_name].to_numpy(float))
-    if "params" in points and points["params"].notna().all():
+    if "params" in points and (points["params"] > 0).all():
         log_size, size_name = _merged_sizes(np.log(points["params"].to_numpy(float))), "params"
     elif "model" in points and (points["model"] != "").all():
         cost = pd.Series(log_x - log_epochs).groupby(points["model"].to_numpy()).transform("median")
@@ -105,7 +105,7 @@ def with_data(found: Frontier) -> tuple[pd.DataFrame, Literal["epochs", "example
     Raises: DataError, there is neither.
     """
     points, runs = found.points, found.runs
-    if "epochs" in points and points["epochs"].notna().all():
+    if "epochs" in points and (points["epochs"] > 0).all():
         return points, "epochs"
     if "examples_seen" in runs and (runs["examples_seen"] > 0).all():
         return points.assign(examples_seen=points["cell"].map(runs.groupby("cell")["examples_seen"].mean())), "examples_seen"

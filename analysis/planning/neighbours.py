@@ -14,11 +14,14 @@ __all__ = ["a_tenth_and_ten_times", "neighbouring_cells"]
 BEYOND = 4.0
 """How far above the largest epoch budget that was run a candidate may lie, as a factor."""
 
+MOST = 80
+"""Candidates, so that a plan is made while one waits; of more epoch budgets an even spread is kept, of more models too."""
+
 _CARRIED = ("params", "train_flops", "examples_seen")
 
 
 def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.DataFrame:
-    """Every model that was run at every epoch budget that was, and at twice and four times the largest.
+    """Every model that was run at every epoch budget that was, and at twice and four times the largest; an even spread of them beyond `MOST`.
 
     A row is one run of a cell, whether it was run before (another seed) or not: `family`, `model`, `epochs`, `seeds` = 1, `core_hours`, and
     `params`, `examples_seen`, `unique_examples`, `train_flops` where the table has them. The price of an epoch is the median of what the
@@ -38,8 +41,11 @@ def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.Da
     if not len(budgets):
         return pd.DataFrame(columns=["family", "model", "epochs", "seeds", "core_hours"])
     budgets = np.unique(np.concatenate([budgets, budgets.max() * np.array([2.0, BEYOND])]))
+    models = [(name, own) for name, own in table.groupby(["family", "model"], sort=True)]
+    models = [models[place] for place in _spread(len(models), MOST // 4)]
+    budgets = budgets[_spread(len(budgets), max(4, MOST // max(1, len(models))))]
     rows = []
-    for (family, model), own in table.groupby(["family", "model"], sort=True):
+    for (family, model), own in models:
         epochs = own["epochs"].astype(float)
         an_epoch = {
             name: float((own[name] / epochs).median())
@@ -56,6 +62,11 @@ def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.Da
                 row["unique_examples"] = of_one * min(budget, 1.0)
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """At most `most` of `count` places, evenly, with both ends."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def a_tenth_and_ten_times(found: Frontier) -> tuple[float, float]:

@@ -29,7 +29,7 @@ from analysis.learning_rate import LearningRateTrend
 from analysis.optimum.result import Optimum
 from analysis.pareto import Frontier
 from analysis.planning.neighbours import a_tenth_and_ten_times
-from analysis.planning.next_runs import NextRuns
+from analysis.planning.result import NextRuns
 from analysis.presentation import environment, figure_json, static
 from analysis.presentation.left_out import by_reason
 from analysis.report.commands import commands

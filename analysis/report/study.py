@@ -25,7 +25,8 @@ from analysis.optimum.result import Optimum
 from analysis.optimum.slices import Slices, slices_of
 from analysis.pareto import Frontier, frontier
 from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cells
-from analysis.planning.next_runs import NextRuns, plan
+from analysis.planning.next_runs import plan
+from analysis.planning.result import NextRuns
 from analysis.reading.source import source_of
 from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
 

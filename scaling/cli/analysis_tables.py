@@ -13,6 +13,8 @@ from scaling.cli.tables import table as _table
 from scaling.outcomes import FitStatus
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from analysis import Fit, Frontier, LearningRateTrend
     from analysis.backtest.backtest import Backtest
     from analysis.selection import Excluded
@@ -93,22 +95,31 @@ def print_frontier(console: Console, frontier: Frontier) -> None:
     console.print()
 
 
-def print_points(console: Console, frontier: Frontier) -> None:
-    """Every cell, in order of compute; ● marks the compute-optimal ones."""
+def print_points(console: Console, frontier: Frontier, band: DataFrame) -> None:
+    """Every cell, in order of compute; ● marks the compute-optimal ones. `band`, of `analysis.frontier_band`: how sure of a cell that is,
+    and the interval of the lowest metric at its compute or less."""
     from analysis.numbers import significant
     from analysis.selection import excluded_words
 
     points = frontier.points
     named = [name for name in ("model", "epochs", "learning_rate", "seeds") if name in points]
-    table = _table("", frontier.x, *named, frontier.metric, "min", "max")
-    for row in points.to_dict("records"):
+    known = bool(band["frontier_share"].notna().all())
+    table = _table("", frontier.x, *named, frontier.metric, "min", "max", *(("sure", "best low", "high") if known else ()))
+    for row, sure in zip(points.to_dict("records"), band.to_dict("records"), strict=True):
         spread = (significant(row[f"{frontier.metric}_{end}"]) for end in ("min", "max"))
         cells = (_cell(name, row[name], frontier.metric) for name in (*named, frontier.metric))
         mark, style = ("●", None) if row["on_frontier"] else ("", "dim")
-        table.add_row(mark, significant(row[frontier.x]), *cells, *spread, style=style)
+        of_band = (
+            (f"{100 * sure['frontier_share']:.0f} %", significant(sure["best_low"]), significant(sure["best_high"]))
+            if known
+            else ()
+        )
+        table.add_row(mark, significant(row[frontier.x]), *cells, *spread, *of_band, style=style)
     console.print(table)
     used = f"{_count(len(frontier.runs), 'run')} in {_count(len(points), 'cell')}"
     _line(console, f"● compute-optimal; {used}, {excluded_words(frontier.excluded)}")
+    if known:
+        _line(console, "sure: how often noise would leave the cell on the frontier; best: what is lowest at that compute or less")
     console.print()
 
 

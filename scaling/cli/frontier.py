@@ -23,7 +23,7 @@ from scaling.cli.runs_input import (
     refuse_both,
 )
 from scaling.columns import column_name
-from scaling.errors import UsageError
+from scaling.errors import ScalingError, UsageError
 
 __all__ = ["EXAMPLES", "frontier_command"]
 
@@ -87,8 +87,9 @@ def frontier_command(
             print_input(console(), runs)
         return
     found = frontier(runs, metric=metric, x=x)
+    band = frontier_band(found, draws=bootstrap, level=level, seed=seed)
     if json:
-        print_answer(frontier_payload(found, frontier_band(found, draws=bootstrap, level=level, seed=seed)), runs)
+        print_answer(frontier_payload(found, band), runs)
     elif csv:
         print(found.to_csv(), end="")
     else:
@@ -96,6 +97,16 @@ def frontier_command(
 
         out = console()
         print_frontier(out, found)
-        print_points(out, found)
+        print_points(out, found, band)
+        try:
+            out.print(
+                compute_optimal(runs, metric=metric, x=x, level=level, bootstrap=bootstrap, seed=seed).sentence(),
+                soft_wrap=True,
+                markup=False,
+            )
+        except ScalingError as error:
+            out.print(f"best size and epochs: {error}; {error.hint}", soft_wrap=True, markup=False)
+        out.print("`scaling frontier --optimum` shows the three approaches side by side", highlight=False)
+        out.print()
         print_excluded(out, found.excluded)
         print_input(out, runs)

@@ -199,7 +199,11 @@ def _print(out: Console, found: Prediction) -> None:
         shown.add_row(*inputs, *values, found.where(number))
     out.print(shown)
     line(out, f"{fit.law} law on {fit.on_words}: {fit.runs_used} runs in {fit.cells} cells, {fit.excluded_words}")
+    if fit.members is not None:
+        line(out, "average by back-test: " + ", ".join(f"{weight:.2f} {name}" for name, weight in fit.members.items()))
     line(out, f"{fit.status.value}: {fit.status.advice}")
+    for diagnostic in (*found.diagnostics, *fit.diagnostics):
+        line(out, f"{diagnostic.code.value}: {diagnostic.message}. {diagnostic.advice}")
     out.print()
 
 

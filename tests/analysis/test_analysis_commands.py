@@ -118,3 +118,12 @@ def test_importing_the_commands_loads_nothing_heavy():
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_fit_auto_prints_the_back_test_and_the_diagnostics(run):
+    text = run("fit", *TABLE, "--law", "auto", "--on", "frontier")
+    assert "back-test:" in text
+    assert "floor-not-identified" in text
+    (fit,) = json.loads(run("fit", *TABLE, "--law", "auto", "--on", "frontier", "--json"))["fits"]
+    assert {entry["law"] for entry in fit["members"]} <= {entry["law"] for entry in fit["backtest"]["laws"]}
+    assert "floor-not-identified" in {entry["code"] for entry in fit["diagnostics"]}

@@ -77,6 +77,10 @@ def test_frontier_optimum(files):
     payload = json.loads(run("frontier", *asked, "--json"))
     assert payload["recommended"] == "surface"
     assert run("frontier", *asked, "--csv").splitlines()[0].startswith("approach,core_hours,size")
+    short = run("frontier", "--data", files["one"], *HOURS, "--bootstrap", "100")
+    assert "sure: how often noise would leave the cell on the frontier" in short
+    assert "Best size grows as core_hours^" in short
+    assert "best size and epochs: the runs are of 2 families" in run("frontier", "--data", files["two"], *HOURS)
     plain = json.loads(run("frontier", "--data", files["one"], *HOURS, "--json"))
     assert plain["points"][0]["best_loss"]["low"] < plain["points"][0]["best_loss"]["high"]
     with pytest.raises(UsageError, match="belong to --optimum"):

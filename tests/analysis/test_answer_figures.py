@@ -150,6 +150,17 @@ def test_candidates_are_the_neighbours_of_what_was_run(convnet):
         neighbouring_cells(convnet.drop(columns="epochs"))
 
 
+def test_of_many_candidates_an_even_spread_is_kept():
+    cells = [(f"m{model}", float(epochs)) for model in range(30) for epochs in range(1, 41)]
+    runs = pd.DataFrame(cells, columns=["model", "epochs"]).assign(
+        family="x", core_hours=lambda table: table["epochs"], val_loss=1.0
+    )
+    found = neighbouring_cells(runs)
+    assert len(found) <= 80
+    assert {found["epochs"].min(), found["epochs"].max()} == {1.0, 160.0}
+    assert {"m0", "m9"} <= set(found["model"])  # the first and the last in alphabetical order
+
+
 def test_backtest(convnet):
     found = analysis.fit(convnet, law="auto", on="frontier", bootstrap=100).backtest
     figure = backtest_figure(found)

@@ -1,0 +1,92 @@
+"""What a plan says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.fitting.result import Fit
+from analysis.interval import Interval
+from analysis.numbers import records, significant
+from analysis.planning.design import Criterion
+
+__all__ = ["NextRuns"]
+
+
+@dataclass(frozen=True, eq=False)
+class NextRuns:
+    """What to run next, and how sure the prediction at the target will be.
+
+    chosen: rows of the candidates, the most useful first, with `mean_low` and `mean_high`: the interval once that row and those above are done.
+    now, after: intervals of the mean at the target; now_run, after_run: of a new run there. They keep the value of now: what the runs will
+    say cannot be known, how much they will narrow it can, as far as the law holds.
+    share_of_law: the part of the mean's variance that more runs are sure to narrow; the rest is lack of fit.
+    """
+
+    target: str
+    at: dict[str, float]
+    fit: Fit
+    criterion: Criterion
+    budget_core_hours: float
+    core_hours: float
+    candidates: int
+    chosen: pd.DataFrame
+    now: Interval
+    after: Interval
+    now_run: Interval
+    after_run: Interval
+    share_of_law: float
+
+    @property
+    def shrinkage(self) -> float:
+        """Width of the mean's interval afterwards over its width now, in logarithms; 0.5 is half as wide."""
+        return _width(self.after) / _width(self.now) if _width(self.now) > 0 else float("nan")
+
+    def sentence(self) -> str:
+        """The answer in words."""
+        metric = self.fit.metric
+        if self.chosen.empty:
+            return f"Nothing among {self.candidates} candidates fits {self.budget_core_hours:g} core-hours and helps: {metric} at {self.target} stays {self.now.words(4)}."
+        return (
+            f"{len(self.chosen)} of {self.candidates} candidates, {significant(self.core_hours, 3)} of {self.budget_core_hours:g} core-hours: "
+            f"{metric} at {self.target} is now {self.now.words(4)}; afterwards about {significant(self.after.low)} … {significant(self.after.high)}, "
+            f"{significant(self.shrinkage, 2)} of the width.{self._lack_of_fit()}"
+        )
+
+    def _lack_of_fit(self) -> str:
+        if self.share_of_law > 0.5:
+            return ""
+        return (
+            f" {100 * (1 - self.share_of_law):.0f} % of the variance there is that the {self.fit.law} law does not fit these runs well, which the plan takes to "
+            "stay: try another law, or run nearer to the target."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it, without `schema_version`."""
+        return {
+            "metric": self.fit.metric,
+            "target": self.target,
+            "at": self.at,
+            "law": self.fit.law,
+            "criterion": self.criterion,
+            "share_of_law": self.share_of_law,
+            "budget_core_hours": self.budget_core_hours,
+            "core_hours": self.core_hours,
+            "candidates": self.candidates,
+            "sentence": self.sentence(),
+            "now": {"mean": self.now.to_dict(), "new_run": self.now_run.to_dict()},
+            "after": {"mean": self.after.to_dict(), "new_run": self.after_run.to_dict()},
+            "chosen": records(self.chosen),
+            "fit": self.fit.to_dict(),
+        }
+
+    def to_csv(self) -> str:
+        """`chosen` as CSV."""
+        return self.chosen.to_csv(index=False)
+
+
+def _width(interval: Interval) -> float:
+    return float(np.log(interval.high / interval.low))
