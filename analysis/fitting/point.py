@@ -13,7 +13,8 @@ from analysis.laws.law import Law
 
 __all__ = ["Points", "fit_point"]
 
-_STARTS = 6
+_STARTS, _FINALISTS = 6, 2
+_GLANCE_STEPS, _GLANCE_TOLERANCE = 25, 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ def fit_point(
     objective: str | Objective = "log",
     weights: np.ndarray | None = None,
     start: np.ndarray | None = None,
-    steps: int = 200,
+    steps: int = 300,
     tolerance: float = 1e-12,
 ) -> Points:
     """The best coefficients for each row of weights (or of y); no uncertainty.
@@ -70,15 +71,16 @@ def fit_point(
     low, high = search_bounds(law, centred)
     problem = Problem(law, objective, centred, y / unit, weights, low, high)
 
-    if start is None:
-        starts = _STARTS if draws == 1 else 1  # of one draw several basins are tried, side by side
-        begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=starts).reshape(
-            draws * starts, -1
-        )
-    else:
+    if start is not None:
         begin = np.broadcast_to(_to_solver(law, start, centre, unit), (draws, len(law.coefficients)))
+    elif draws > 1:
+        begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=1)[:, 0]
+    else:  # of one draw several basins are tried, side by side; those that look best at a glance to the end
+        begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=_STARTS)[0]
+        glance, loss, _ = polish(problem, begin, steps=min(steps, _GLANCE_STEPS), tolerance=_GLANCE_TOLERANCE)
+        begin = glance[loss.argsort()[:_FINALISTS]]
     solved, losses, converged = polish(problem, begin, steps=steps, tolerance=tolerance)
-    if len(begin) > draws:
+    if draws == 1:
         best = [int(losses.argmin())]
         solved, losses, converged = solved[best], losses[best], converged[best]
 
