@@ -19,6 +19,7 @@ __all__ = [
     "LearningRateQuestion",
     "OptimumQuestion",
     "PlanQuestion",
+    "PredictionsQuestion",
     "RunsQuestion",
     "TrustQuestion",
     "ViewQuestion",
@@ -198,6 +199,10 @@ class PlanQuestion(FrontierQuestion):
         criterion = ["--criterion", self.criterion] if self.criterion != "c" else []
         asked = ["--budget", f"{budget:g}", "--target", f"{target:g}", "--metric", self.metric, "--x", self.x]
         return self._command("plan", *asked, *law, *criterion, db=db)
+
+
+class PredictionsQuestion(_Question):
+    """Of which experiment the registered predictions."""
 
 
 class LearningRateQuestion(_Question):

@@ -8,8 +8,24 @@ import json
 
 import pytest
 
-from analysis import fit, fits_payload, frontier, frontier_payload, learning_rate_payload, learning_rate_trend
+from analysis import (
+    compare,
+    comparison_payload,
+    compute_optimal,
+    fit,
+    fits_payload,
+    frontier,
+    frontier_payload,
+    learning_rate_payload,
+    learning_rate_trend,
+    optimum_payload,
+    plan,
+    plan_payload,
+    score,
+    scores_payload,
+)
 from analysis.fitting.fit_all import DEFAULT_LAWS
+from analysis.planning.neighbours import neighbouring_cells
 from orchestrator.store import Store, queries
 from orchestrator.store.models import Run
 from orchestrator.store.payloads import experiments_payload, runs_payload
@@ -164,6 +180,51 @@ def test_a_store_may_appear_and_be_replaced(client_of, tmp_path):
             session.add_all(Run(**run_row("nano-F0", 1, seed)) for seed in range(runs))
         assert client.get("/readyz").json()["runs"] == runs
         assert client.get("/api/v1/runs").json()["total"] == runs
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (
+            "/api/v1/compare?by=model&a=nano-F1&b=nano-F3",
+            lambda runs: comparison_payload(compare(runs, by="model", a="nano-F1", b="nano-F3")),
+        ),
+        (
+            "/compare.json?by=model&a=nano-F1&b=nano-F3",
+            lambda runs: comparison_payload(compare(runs, by="model", a="nano-F1", b="nano-F3")),
+        ),
+        ("/api/v1/optimum", lambda runs: optimum_payload(compute_optimal(runs))),
+        ("/frontier/optimum.json", lambda runs: optimum_payload(compute_optimal(runs))),
+        ("/api/v1/predictions", lambda runs: scores_payload(score([], runs))),
+    ],
+)
+def test_answers_are_the_payloads_of_the_analysis(client, runs, path, expected):
+    assert strict(client.get(path)) == json.loads(json.dumps(expected(runs)))
+
+
+def test_a_plan_is_that_of_cells_like_those_that_were_run(client, runs):
+    body = strict(client.get("/api/v1/plan?budget=0.01&target=0.1&law=power"))
+    expected = plan_payload(plan(runs, neighbouring_cells(runs), budget_core_hours=0.01, target=0.1, law="power"))
+    assert body == json.loads(json.dumps(expected))
+    assert sum(row["core_hours"] for row in body["chosen"]) <= 0.01
+    assert client.get("/plan.csv?budget=0.01&target=0.1&law=power").text.count("\n") == len(body["chosen"]) + 1
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/api/v1/compare?by=familly", 'did you mean "family"'),
+        ("/api/v1/compare?by=model", "which two"),
+        ("/api/v1/optimum?family=vit", "family 'vit'"),
+        ("/api/v1/plan?budget=-1", "greater than 0"),
+        ("/frontier/trust.json?law=powr", 'did you mean "power"'),
+    ],
+)
+def test_a_question_that_cannot_be_answered_says_why(client, path, words):
+    answer = client.get(path)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert words in answer.json()["detail"]
 
 
 def test_version(client):
