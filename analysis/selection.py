@@ -73,6 +73,10 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str) -> Usable:
             if status != RunStatus.FINISHED:
                 final = status in _FINAL
                 leave_out(table["status"] == status, str(status) if final else f"not finished ({status})")
+    if "excluded" in table:
+        for reason in table["excluded"].fillna("").unique():
+            if reason:
+                leave_out(table["excluded"] == reason, f"excluded: {reason}", "excluded by a user")
     leave_out(table["id"].duplicated(), "the same id again", "the same id again")
     for name in dict.fromkeys((metric, x)):
         leave_out(table[name].isna(), f"no {name}")

@@ -63,7 +63,8 @@ class AttemptLog:
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Learn from one event."""
-        self._wall_seconds = max(self._wall_seconds, event.get("wall_seconds") or event.get("elapsed") or 0.0)
+        if not self.grant.is_rehearsal:  # there, real seconds would be charged next to simulated ones
+            self._wall_seconds = max(self._wall_seconds, event.get("wall_seconds") or event.get("elapsed") or 0.0)
         match event["kind"]:
             case "placed":
                 self._place = {name: event[name] for name in _PLACE}

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.spec import Document, ResourcesField, Spec
-from scaling.accelerators import core_hours
+from orchestrator.spec import Document, ModelField, ResourcesField, Spec
+from scaling.accelerators import SIMULATED, core_hours
 from trainer import DataConfig, ModelConfig, NumericsConfig, OptimizerConfig, ScheduleConfig, TrainConfig, data, models
+from trainer.models import simulated
 
 __all__ = ["Plan", "PlannedRun", "make_plan"]
 
@@ -37,6 +38,8 @@ class PlannedRun:
     def row(self, resources: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of `orchestrator.store.models.Run`."""
         config = self.config
+        if "speed" in resources:
+            resources = {**resources, "step_seconds": self.estimated_seconds / self.steps}
         return {
             "id": self.id,
             "family": config.model.family,
@@ -73,24 +76,36 @@ class Plan:
         return sum(run.estimated_core_hours for run in self.runs)
 
     @property
+    def resources(self) -> dict[str, Any]:
+        """On what and how each run is done, and when it is evaluated on the way, as `Run.resources` holds it; no part of a run's id.
+
+        A rehearsal says how fast it goes and how many chips there are.
+        """
+        given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
+        held = (
+            {"accelerator": given.accelerator, "chips": given.chip_count}
+            | ({"execution": execution} if execution else {})
+            | ({"evaluate_at": sorted(self.spec.evaluate_at)} if self.spec.evaluate_at else {})
+        )
+        if self.spec.simulate is None:
+            return held
+        return held | {
+            "accelerator": SIMULATED + given.accelerator,
+            "speed": self.spec.simulate.speed,
+            "pool": self.spec.simulate.chips,
+        }
+
+    @property
     def resolved(self) -> dict[str, Any]:
         """The file with every default filled in."""
         return self.spec.model_dump(mode="json")
 
     @property
-    def resources(self) -> dict[str, Any]:
-        """On what and how the runs are done, and when they are evaluated on the way: all of it may differ for a run of the same id."""
-        resources, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
-        return (
-            {"accelerator": resources.accelerator, "chips": resources.chip_count}
-            | ({"execution": execution} if execution else {})
-            | ({"evaluate_at": sorted(self.spec.evaluate_at)} if self.spec.evaluate_at else {})
-        )
-
-    @property
     def shared(self) -> dict[str, Any]:
         """What all runs of the experiment have in common: another value makes another study."""
-        fields = ("batch_size", "schedule", "optimizer", "numerics", "label_smoothing")
+        fields = ["batch_size", "schedule", "optimizer", "numerics", "label_smoothing"]
+        if self.spec.simulate:
+            fields.append("simulate")
         dumped = self.resolved
         if dumped["schedule"]["decay_fraction"] is None:  # a field that came later is left out at its neutral value, as in run ids
             del dumped["schedule"]["decay_fraction"]
@@ -104,13 +119,20 @@ def make_plan(spec: Spec, document: Document) -> Plan:
     """Expand a file into its runs. Needs the data set's card, not its images."""
     card = data.card(spec.dataset.name, spec.dataset.options)
     runs = [
-        _planned(_config(spec, card, ModelConfig(model.family_name, model.name, model.options), epochs, rate, seed), spec.resources)
+        _planned(_config(spec, card, _model(spec, model), epochs, rate, seed), spec.resources)
         for model in spec.models
         for epochs in spec.epochs
         for rate in spec.learning_rates(model.name, epochs)
         for seed in spec.seeds
     ]
     return Plan(spec, document, card, tuple(runs))
+
+
+def _model(spec: Spec, model: ModelField) -> ModelConfig:
+    if spec.simulate is None:
+        return ModelConfig(model.family_name, model.name, model.options)
+    stands_for = {"of": model.family_name, "of_options": model.options, "surface": spec.simulate.loss.model_dump()}
+    return ModelConfig(simulated.FAMILY, model.name, stands_for)
 
 
 def _config(spec: Spec, card: data.DataCard, model: ModelConfig, epochs: float, rate: float, seed: int) -> TrainConfig:

@@ -17,6 +17,7 @@ from orchestrator.attempt import AttemptLog
 from orchestrator.store import ledger
 from orchestrator.store.ledger import Grant
 from orchestrator.store.models import Allocation, Attempt, Run, now
+from scaling.accelerators import accelerator
 
 __all__ = ["recover", "spooled_events"]
 
@@ -32,7 +33,10 @@ def recover(session: Session, *, scheduler: str) -> None:
         if run.token != attempt.token:
             attempt.ended_at = now()
             continue
-        log = AttemptLog(Grant(run.id, attempt.number, attempt.token, run.config, attempt.resumed_from, attempt.first_step))
+        grant = Grant(
+            run.id, attempt.number, attempt.token, run.config, run.resources, run.params, attempt.resumed_from, attempt.first_step
+        )
+        log = AttemptLog(grant)
         for event in spooled_events(Path(attempt.directory)):
             log.take(event)
         log.write_progress(session)
@@ -57,9 +61,10 @@ def spooled_events(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def _close(session: Session, allocation: Allocation) -> None:
-    """Held at least as long as its attempts ran, and until the last sign of life of any of them."""
+    """Held at least as long as its attempts ran, and until the last sign of life of any of them (a rehearsal has no idle time)."""
     attempts = list(session.scalars(select(Attempt).where(Attempt.allocation_id == allocation.id)))
     last_sign = max((attempt.heartbeat_at for attempt in attempts), default=allocation.started_at)
     lived = (last_sign - allocation.started_at).total_seconds()
     allocation.ended_at = now()
-    allocation.held_seconds = max(lived, sum(attempt.charged_seconds for attempt in attempts))
+    charged = sum(attempt.charged_seconds for attempt in attempts)
+    allocation.held_seconds = charged if accelerator(allocation.accelerator).is_simulated else max(lived, charged)

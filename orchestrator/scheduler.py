@@ -4,7 +4,8 @@ A worker is one hold of devices for one model shape (an allocation); its trainer
 after another. The rules:
 
 1. Each shape gets one worker first, the shape with the most work first; its first run is its cheapest, a canary.
-2. After that, longest run first: it gives the shortest makespan.
+2. After that, longest run first: it gives the shortest makespan. Or cheapest first, when asked for: it gives the first results soonest.
+   Runs of higher priority come before all others of their shape.
 3. A shape gets further workers when devices are free and its program has been compiled, so that nothing compiles twice: later
    processes load it from JAX's cache on disk.
 4. A worker whose shape has nothing left gives its devices back when another shape waits.
@@ -21,6 +22,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,15 @@ from sqlalchemy.orm import Session
 from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, RemoteWorker, WorkerLost
 from orchestrator.recovery import recover, spooled_events
-from orchestrator.store import Store, lease, ledger
-from orchestrator.store.grid import Waiting, pause, waiting_runs
+from orchestrator.store import Store, lease, ledger, steering
+from orchestrator.store.budget import affordable
+from orchestrator.store.estimates import Rates, measured_rates
+from orchestrator.store.grid import Waiting, explain, pause, waiting_runs
 from scaling.accelerators import Accelerator, accelerator
 from scaling.errors import ClusterError, StaleToken, StoreError
 from scaling.outcomes import AttemptOutcome
 
-__all__ = ["Scheduler", "new_scheduler_id"]
+__all__ = ["Order", "Scheduler", "new_scheduler_id"]
 
 _logger = logging.getLogger(__name__)
 
@@ -47,8 +51,27 @@ _WAIT_SECONDS = 20.0
 _PATIENCE_SECONDS = 30.0
 """How long a cluster that others run may lack what a run needs, while its nodes start or restart."""
 
-_Group = tuple[str, str, int]
-"""Shape, accelerator, chips: runs that one worker can train."""
+
+class Order(StrEnum):
+    """Which of the runs of equal priority goes first, after a shape's canary."""
+
+    LONGEST_FIRST = "longest-first"
+    CHEAPEST_FIRST = "cheapest-first"
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Runs that one worker can train. `pool`: of a rehearsal, how many simulated chips there are."""
+
+    shape: str
+    accelerator: str
+    chips: int
+    pool: int = 0
+
+    @classmethod
+    def of(cls, run: Waiting) -> _Group:
+        given = run.resources
+        return cls(run.shape, given["accelerator"], given["chips"], given.get("pool", 0))
 
 
 @dataclass
@@ -62,11 +85,12 @@ class _Slot:
     opened: float | None = None
     question: Any = None
     attempt: AttemptLog | None = None
+    stopping: bool = False
     calls: list[Any] = field(default_factory=list)
 
     @property
     def chips(self) -> int:
-        return self.group[2]
+        return self.group.chips
 
 
 class Scheduler:
@@ -86,15 +110,19 @@ class Scheduler:
         home: Path,
         working_directory: Path,
         checkpoint_seconds: float = 60.0,
+        order: Order = Order.LONGEST_FIRST,
         on_tick: Callable[[], None] = lambda: None,
     ) -> None:
         self.store, self.cluster, self.id, self.home = store, cluster, identity, home.absolute()
         self.working_directory, self.checkpoint_seconds, self.on_tick = working_directory, checkpoint_seconds, on_tick
+        self.order = order
         self._slots: list[_Slot] = []
         self._compiled: set[_Group] = set()
         self._begun: set[_Group] = set()
         self._renewed = 0.0
         self._lacking_since: float | None = None
+        self._rates: Rates | None = None
+        self._left_out: dict[str, str] = {}
 
     def run(self, experiment: str, should_stop: Callable[[], bool] = lambda: False) -> bool:
         """Until nothing that an experiment wants is pending or running; True.
@@ -114,7 +142,8 @@ class Scheduler:
                     paused = True
                     continue
                 self._renew()
-                self._fill(waiting)
+                self._steer()
+                self._fill(self._waiting())
                 self.on_tick()
                 self._listen()
                 waiting = self._waiting()
@@ -142,19 +171,47 @@ class Scheduler:
                     self._end(session, slot, slot.attempt.given_up("asked to stop; had not checkpointed in time"))
             pause(session, experiment, reason="interrupted; submit again to go on")
 
+    def _steer(self) -> None:
+        """Do what users asked for; a run that is being trained is asked to checkpoint first, and dealt with once it has."""
+        with self.store.read() as session:
+            if not steering.open_intents(session):
+                return
+        with self.store.write() as session:
+            to_stop = set(steering.carry_out(session))
+        for slot in self._slots:
+            if slot.attempt and slot.attempt.grant.run_id in to_stop and not slot.stopping:
+                slot.calls.append(slot.worker.stop(slot.attempt.grant.token))
+                slot.stopping = True
+
     # -- what to run -------------------------------------------------------------------------------------------------------------
 
     def _waiting(self) -> list[Waiting]:
+        """Pending runs that the budgets allow; the others are told why they wait."""
         with self.store.read() as session:
-            return waiting_runs(session)
+            if self._rates is None:
+                self._rates = measured_rates(session)
+            found = affordable(session, waiting_runs(session), self._estimate)
+        changed = {run: found.left_out.get(run, "") for run in {*found.left_out, *self._left_out}}
+        changed = {run: reason for run, reason in changed.items() if self._left_out.get(run, "") != reason}
+        if changed:
+            with self.store.write() as session:
+                explain(session, changed)
+        self._left_out = found.left_out
+        return found.runs
+
+    def _estimate(self, run: Waiting) -> float | None:
+        rates, accelerator = self._rates or Rates(), run.resources["accelerator"]
+        return rates.core_hours(
+            shape=run.shape, family=run.family, accelerator=accelerator, train_flops=run.cost, stated=run.stated_core_hours
+        )
 
     def _fill(self, waiting: list[Waiting]) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""
         queues: dict[_Group, list[Waiting]] = {}
         for run in waiting:
-            queues.setdefault((run.shape, run.resources["accelerator"], run.resources["chips"]), []).append(run)
+            queues.setdefault(_Group.of(run), []).append(run)
         for queue in queues.values():
-            queue.sort(key=lambda run: (run.priority, run.cost))
+            queue.sort(key=lambda run: (run.priority, run.cost if self.order is Order.LONGEST_FIRST else -run.cost))
         for slot in list(self._slots):
             if slot.attempt is None and queues.get(slot.group):
                 self._grant(slot, queues)
@@ -184,9 +241,10 @@ class Scheduler:
 
     def _make_room(self, group: _Group, queues: dict[_Group, list[Waiting]]) -> bool:
         """Whether a worker more fits; closes idle ones of groups that have nothing left, as far as that helps."""
-        kind, chips = accelerator(group[1]), group[2]
+        kind, chips = accelerator(group.accelerator), group.chips
         held = sum(slot.chips for slot in self._slots if slot.kind == kind)
-        if self.cluster.chips(kind, at_least=chips) - held >= chips:
+        there = group.pool if kind.is_simulated else self.cluster.chips(kind, at_least=chips)
+        if there - held >= chips:
             return True
         idle = next(
             (slot for slot in self._slots if slot.attempt is None and slot.kind == kind and not queues.get(slot.group)), None
@@ -197,24 +255,33 @@ class Scheduler:
         return self._make_room(group, queues)
 
     def _open(self, group: _Group, queues: dict[_Group, list[Waiting]]) -> None:
-        shape, name, chips = group
-        kind = accelerator(name)
-        worker = self.cluster.new_worker(kind, chips)
+        kind = accelerator(group.accelerator)
+        worker = self.cluster.new_worker(kind, group.chips)
         with self.store.write() as session:
-            cores = chips * kind.cores_per_chip
-            allocation_id = ledger.open_allocation(session, scheduler=self.id, shape=shape, accelerator=name, cores=cores)
+            cores = group.chips * kind.cores_per_chip
+            allocation_id = ledger.open_allocation(
+                session, scheduler=self.id, shape=group.shape, accelerator=kind.name, cores=cores
+            )
         slot = _Slot(worker, group, kind, allocation_id)
         slot.question = worker.next_events(_WAIT_SECONDS)
         self._slots.append(slot)
         self._grant(slot, queues)
 
     def _grant(self, slot: _Slot, queues: dict[_Group, list[Waiting]]) -> None:
-        """Begin an attempt: in the store first, then on the worker. A group's first run is its cheapest, then the longest come first."""
-        run = queues[slot.group].pop(0 if slot.group not in self._begun else -1)
+        """Begin an attempt: in the store first, then on the worker. A group's first run is its cheapest, then by priority and order."""
+        queue = queues[slot.group]
+        canary = min(range(len(queue)), key=lambda index: queue[index].cost)
+        run = queue.pop(canary if slot.group not in self._begun else -1)
         self._begun.add(slot.group)
         try:
             with self.store.write() as session:
-                grant = ledger.begin_attempt(session, run.id, allocation_id=slot.allocation_id, home=str(self.home))
+                grant = ledger.begin_attempt(
+                    session,
+                    run.id,
+                    allocation_id=slot.allocation_id,
+                    home=str(self.home),
+                    estimated_core_hours=self._estimate(run),
+                )
         except StaleToken:
             return  # it was taken out of the grid just now
         slot.attempt = AttemptLog(grant)
@@ -230,6 +297,8 @@ class Scheduler:
             "checkpoint_seconds": self.checkpoint_seconds,
             "compile_cache": str(self.home / "compile-cache"),
             "working_directory": str(self.working_directory),
+            "resources": grant.resources,
+            "params": grant.params,
         }
         slot.calls.append(slot.worker.start(order))
 
@@ -288,7 +357,9 @@ class Scheduler:
             _logger.warning("attempt %s had been given up; its result does not count", slot.attempt.grant.folder)
         if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
             _logger.warning("run %s: %s", slot.attempt.grant.run_id, ending.reason)
-        slot.attempt = None
+        if ending.outcome is AttemptOutcome.FINISHED:
+            self._rates = None  # there is more to judge by
+        slot.attempt, slot.stopping = None, False
 
     # -- upkeep ------------------------------------------------------------------------------------------------------------------
 
@@ -308,7 +379,7 @@ class Scheduler:
         slot.worker.close() if slot.question is not None else slot.worker.kill()
         held_seconds = time.monotonic() - slot.opened if slot.opened else 0.0
         with self.store.write() as session:
-            ledger.close_allocation(session, slot.allocation_id, held_seconds=held_seconds)
+            ledger.close_allocation(session, slot.allocation_id, held_seconds=None if slot.kind.is_simulated else held_seconds)
 
     @property
     def running(self) -> list[AttemptLog]:

@@ -57,10 +57,10 @@ def plan_status(store: Store, plan: Plan) -> dict[str, str]:
 
 def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
     """Write down that the plan's runs are wanted; durable when this returns. Raises `UsageError` for another study of the same name."""
-    if plan.card.provisional:
+    if plan.card.provisional and plan.spec.simulate is None:
         raise UsageError(
             f"data set {plan.card.name!r} is only declared, so nothing can be trained on it",
-            hint="--dry-run plans it; to train, name a data set at hand",
+            hint="--dry-run plans it, --simulate rehearses it; to train, name a data set at hand",
         )
     with store.write() as session:
         return accept(
@@ -82,6 +82,7 @@ def see_through(
     home: Path,
     address: str = "local",
     checkpoint_seconds: float = 60.0,
+    order: str = "longest-first",
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     temp_dir: str | None = None,
@@ -94,13 +95,14 @@ def see_through(
     Args:
         home: SCALING_HOME, the folder under which attempts write; made if need be.
         address: a Ray cluster, or "local" to start one for this call.
+        order: a value of `orchestrator.scheduler.Order`.
         should_stop: polled about twice a second. When it says True, a scheduler lets what runs checkpoint and puts its experiment's
             other runs aside: "paused". A follower just goes, and the scheduler it followed works on: "left".
         temp_dir: where a local Ray keeps its files.
     """
     # Ray's names stay out of the way of whoever only reads.
     from orchestrator.cluster import RayCluster
-    from orchestrator.scheduler import Scheduler, new_scheduler_id
+    from orchestrator.scheduler import Order, Scheduler, new_scheduler_id
 
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -110,7 +112,7 @@ def see_through(
         ) from error
     identity, clock = new_scheduler_id(), _Clock()
     ended: Ended = "done"
-    while ended == "done" and _open_runs(store, experiment):
+    while _open_runs(store, experiment):
         with store.write() as session:
             holds = lease.take(session, identity)
         if not holds:
@@ -128,12 +130,14 @@ def see_through(
                     home=home,
                     working_directory=Path.cwd(),
                     checkpoint_seconds=checkpoint_seconds,
+                    order=Order(order),
                 )
                 scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)
                 ended = "done" if scheduler.run(experiment, should_stop) else "paused"
         finally:
             with store.write() as session:
                 lease.release(session, identity)
+        break  # what is pending still was left out by a budget
     on_progress(_progress(store, experiment, [], clock))
     return ended
 

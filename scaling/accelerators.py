@@ -6,11 +6,11 @@ architecture pages (v2 … v6e), NVIDIA A100/H100/H200 data sheets (SXM). TPU v2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaling.errors import UnknownName
 
-__all__ = ["ACCELERATORS", "Accelerator", "accelerator", "core_hours"]
+__all__ = ["ACCELERATORS", "SIMULATED", "Accelerator", "accelerator", "core_hours"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,14 @@ class Accelerator:
     chips_per_host: int
     peak_flops_per_core: float
 
+    @property
+    def is_simulated(self) -> bool:
+        """A rehearsal's: nothing is trained on it, and its core-hours are those of a stated speed."""
+        return self.name.startswith(SIMULATED)
+
+
+SIMULATED = "simulated "
+"""`simulated TPU-v4` counts and costs as a TPU-v4; the name keeps its runs apart from real ones wherever they are shown or fitted."""
 
 _TABLE = (
     # ASSUMPTION: 100 GFLOP/s a core: 32 float32 FLOP a cycle (AVX2, two FMA units) at about 3 GHz. CPUs differ by 4x either way;
@@ -47,7 +55,9 @@ ACCELERATORS: dict[str, Accelerator] = {entry.name: entry for entry in _TABLE}
 
 
 def accelerator(name: str) -> Accelerator:
-    """The accelerator called `name`. Raises `UnknownName` with the nearest name."""
+    """The accelerator called `name`, or `simulated <name>`. Raises `UnknownName` with the nearest name."""
+    if name.startswith(SIMULATED):
+        return replace(accelerator(name.removeprefix(SIMULATED)), name=name)
     try:
         return ACCELERATORS[name]
     except KeyError:

@@ -50,6 +50,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("batch_size", "int", "examples", "Examples a step, over all devices."),
     Column("status", "str", "", "pending, running, paused, finished, stopped, diverged, failed or cancelled."),
     Column("reason", "str", "", "Why the run has its status, when that needs saying."),
+    Column("excluded", "str", "", "Why a user left the run out of fits; empty when it counts."),
     Column("accelerator", "str", "", "Kind of device that trained it."),
     Column("cores", "int", "cores", "Accelerator cores the run used at once."),
     Column("params", "int", "", "Trainable parameters."),

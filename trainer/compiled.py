@@ -68,8 +68,9 @@ class Compiler:
         self.config, self.placement = config, placement
         self.module, self.optimizer = _module(config, execution), _optimizer(config.optimizer)
         self._steps = Steps(self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered)
-        image = jnp.zeros((1, *config.data.card.image_shape), jnp.float32)
-        params = self.param_shapes = jax.eval_shape(self.module.init, jax.random.key(0), image)["params"]
+        image_shape = config.data.card.image_shape
+        variables = jax.eval_shape(lambda: self.module.init(jax.random.key(0), jnp.zeros((1, *image_shape), jnp.float32)))
+        params = self.param_shapes = variables["params"]
         self.state_shapes = TrainState(params, jax.eval_shape(self.optimizer.init, params), None if config.ema is None else params)
         self._training: dict[int, CompiledTraining] = {}
         self._evaluation: dict[int, CompiledEvaluation] = {}

@@ -24,6 +24,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
 
+from trainer.config import TrainConfig
+from trainer.models import simulated
+
 __all__ = ["main"]
 
 
@@ -108,11 +111,16 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
     if order["working_directory"] not in sys.path:
         sys.path.append(order["working_directory"])  # a user's own families and data sets; last, so that they shadow nothing
 
+    from orchestrator.provenance import code_version
+    from trainer import train
+
+    config = TrainConfig.from_dict(order["config"])
+    if config.model.family == simulated.FAMILY:
+        _rehearse(config, order, stop, emit)
+        return
+
     import jax
     from jax.sharding import Mesh
-
-    from orchestrator.provenance import code_version
-    from trainer import TrainConfig, train
 
     _configure(jax, order)
     devices = jax.local_devices()
@@ -129,12 +137,33 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
         }
     )
     train(
-        TrainConfig.from_dict(order["config"]),
+        config,
         directory=order["directory"],
         resume_from=order.get("resume_from"),
         should_stop=lambda: stop.covers(order["token"]),
         on_event=emit,
         mesh=Mesh(devices, ("batch",)) if len(devices) > 1 else None,
+        checkpoint_seconds=order["checkpoint_seconds"],
+    )
+
+
+def _rehearse(config: TrainConfig, order: dict[str, Any], stop: _Stop, emit: Any) -> None:
+    """A run that is only simulated: the same process, orders and events, without JAX."""
+    from orchestrator.provenance import code_version
+    from trainer.simulated import simulate
+
+    resources = order["resources"]
+    place = {"host": socket.gethostname(), "device": resources["accelerator"], "devices": resources["chips"], "threads": 1}
+    emit({"kind": "placed", "step": 0, **place, "jaxlib_version": None, "code_version": code_version()})
+    simulate(
+        config,
+        params=order["params"],
+        step_seconds=resources["step_seconds"],
+        speed=resources["speed"],
+        directory=order["directory"],
+        resume_from=order.get("resume_from"),
+        should_stop=lambda: stop.covers(order["token"]),
+        on_event=emit,
         checkpoint_seconds=order["checkpoint_seconds"],
     )
 

@@ -114,7 +114,7 @@ class RayCluster:
         ray.shutdown()
 
     def chips(self, kind: Accelerator, *, at_least: int) -> int:
-        """Chips of `kind` (cores, for a CPU) that the cluster has, busy or free.
+        """Chips of `kind` (cores, for a CPU) that the cluster has, busy or free. Of a real kind: simulated chips are as many as the file says.
 
         Raises `ClusterError` when no single node has `at_least`: a run stays on one host.
         """
@@ -179,6 +179,8 @@ def _resource(kind: Accelerator) -> str:
 
 
 def _need(kind: Accelerator, chips: int) -> _Need:
+    if kind.is_simulated:
+        return _Need(0, 0, {}, {})
     if kind.name == "cpu":
         return _Need(chips, 0, {}, {})
     if not kind.name.startswith("TPU"):

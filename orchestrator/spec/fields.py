@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scaling.accelerators import Accelerator, accelerator
 from trainer.config import ScheduleConfig
 from trainer.models import family_of
+from trainer.simulated import Surface
 
 __all__ = [
+    "BudgetField",
     "ConfirmAbove",
     "DatasetField",
     "ExecutionField",
@@ -23,6 +25,7 @@ __all__ = [
     "OptimizerField",
     "ResourcesField",
     "ScheduleField",
+    "SimulateField",
     "Spec",
 ]
 
@@ -203,6 +206,40 @@ class ResourcesField(_Field):
         return self.chip_count * self.kind.cores_per_chip
 
 
+class BudgetField(_Field):
+    """A cap on all the core-hours an experiment's runs are charged: nothing starts that would pass it."""
+
+    core_hours: Positive
+
+
+class LossField(_Field):
+    """The loss of a rehearsal: `trainer.simulated.Surface`, which gives the formula."""
+
+    E: Annotated[float, Field(ge=0)] = Surface.E
+    A: Annotated[float, Field(ge=0)] = Surface.A
+    alpha: Positive = Surface.alpha
+    B: Annotated[float, Field(ge=0)] = Surface.B
+    beta: Positive = Surface.beta
+    noise: Annotated[float, Field(ge=0)] = Surface.noise
+    curvature: Annotated[float, Field(ge=0)] = Surface.curvature
+    lr_best: Positive = Surface.lr_best
+    lr_falls: float = Surface.lr_falls
+    lr_falls_faster: float = Surface.lr_falls_faster
+    lr_reference_params: Positive = Surface.lr_reference_params
+    diverges_above: Positive = Surface.diverges_above
+
+
+class SimulateField(_Field):
+    """Rehearse: nothing is trained, losses follow a stated surface.
+
+    speed: simulated seconds that pass in a real one. chips: how many the simulated cluster has; None is one TPU-v4 pod, 4,096.
+    """
+
+    speed: Positive = 3600.0
+    chips: Count = 4096
+    loss: LossField = LossField()
+
+
 class ConfirmAbove(_Field):
     """`scaling submit` asks before it spends more than this, by estimate."""
 
@@ -227,7 +264,9 @@ class Spec(_Field):
     evaluate_at: list[Annotated[float, Field(gt=0, lt=1)]] = []
     execution: ExecutionField = ExecutionField()
     resources: ResourcesField = ResourcesField()
+    budget: BudgetField | None = None
     confirm_above: ConfirmAbove | None = None
+    simulate: SimulateField | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.spec.document import Document, read_document
-from orchestrator.spec.fields import Spec
+from orchestrator.spec.fields import SimulateField, Spec
 from scaling.accelerators import ACCELERATORS
 from scaling.errors import Fault, SpecError, UsageError, nearest
 from trainer import data, models
@@ -22,8 +22,10 @@ __all__ = ["read_spec"]
 _HINT = "docs/experiments.md describes every field; `scaling submit FILE --dry-run` checks a file without running it"
 
 
-def read_spec(path: str | Path) -> tuple[Spec, Document]:
+def read_spec(path: str | Path, *, simulate: bool = False) -> tuple[Spec, Document]:
     """Read and check an experiments file.
+
+    simulate: as if the file had `simulate: {}`, unless it says more, under the name `<name>-simulated`.
 
     Raises:
         DataNotFound: there is no such file.
@@ -35,6 +37,9 @@ def read_spec(path: str | Path) -> tuple[Spec, Document]:
     except ValidationError as error:
         faults = [_fault(document, detail) for detail in error.errors()]
         raise SpecError(dict.fromkeys(faults), hint=_HINT) from None
+    if simulate:
+        rehearsal = {"name": f"{spec.name}-simulated", "simulate": spec.simulate or SimulateField()}
+        spec = spec.model_copy(update=rehearsal)
     faults = list(_cross_checks(spec, document))
     if faults:
         raise SpecError(faults, hint=_HINT)

@@ -1,7 +1,9 @@
 """Open a database: one engine that writes, one that can only read.
 
-SQLite runs in WAL mode with `synchronous=FULL`; a writer says `BEGIN IMMEDIATE`, so that two writers queue instead of failing half-way;
-readers begin deferred and are `query_only`. SQLite on a network file system loses locks, so that is refused.
+On both kinds of database one writer is at work at a time, and a reader sees one moment of it. SQLite runs in WAL mode with
+`synchronous=FULL`; a writer says `BEGIN IMMEDIATE`, so that two writers queue instead of failing half-way; readers begin deferred and are
+`query_only`. SQLite on a network file system loses locks, so that is refused. On PostgreSQL a writer takes one advisory lock for its
+transaction, and readers are read-only at REPEATABLE READ.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ __all__ = ["DEFAULT_URL", "read_engine", "sqlite_path", "store_url", "write_engi
 DEFAULT_URL = "scaling.db"
 BUSY_SECONDS = 60.0
 """How long a writer waits for another one. A commit takes milliseconds; a minute outlasts a backup."""
+
+_WRITER = 0x5CA11
+"""Key of the advisory lock that writers on PostgreSQL queue for."""
 
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "fuse.sshfs", "9p", "beegfs"}
@@ -65,11 +70,7 @@ def read_engine(url: URL) -> Engine:
 
 def _engine(url: URL, *, begin: str, query_only: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
-        options = {"postgresql_readonly": True} if query_only and url.get_backend_name() == "postgresql" else {}
-        try:
-            return create_engine(url, execution_options=options)
-        except ModuleNotFoundError as error:
-            raise UsageError(f"{url.drivername} needs the package {error.name!r}", hint=f"pip install {error.name}") from error
+        return _server_engine(url, query_only=query_only)
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
@@ -81,6 +82,23 @@ def _engine(url: URL, *, begin: str, query_only: bool) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _server_engine(url: URL, *, query_only: bool) -> Engine:
+    postgresql = url.get_backend_name() == "postgresql"
+    options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"} if query_only and postgresql else {}
+    try:
+        engine = create_engine(url, execution_options=options)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{url.drivername} needs the package {error.name!r}", hint='pip install "scaling[postgres]"') from error
+    if postgresql and not query_only:
+
+        @event.listens_for(engine, "begin")
+        def _queue(connection: Connection) -> None:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS:g}s'")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER})")
 
     return engine
 

@@ -16,7 +16,7 @@ from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Accepted", "Waiting", "accept", "known_runs", "pause", "waiting_runs"]
+__all__ = ["Accepted", "Waiting", "accept", "explain", "known_runs", "pause", "waiting_runs"]
 
 _AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
 """Statuses that submitting again puts back to pending. A diverged run would diverge again."""
@@ -40,19 +40,21 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A pending run, as far as the order of runs needs it. `cost`: its training FLOPs."""
+    """A pending run, as far as the order of runs needs it. `cost`: its training FLOPs; `stated_core_hours`: by the MFU of its file."""
 
     id: str
+    family: str
     shape: str
     cost: float
     priority: int
     resources: Mapping[str, Any]
+    stated_core_hours: float | None
 
 
 def waiting_runs(session: Session) -> list[Waiting]:
     """Pending runs that at least one experiment still wants."""
     wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
-    query = select(Run.id, Run.shape, Run.train_flops, Run.priority, Run.resources)
+    query = select(Run.id, Run.family, Run.shape, Run.train_flops, Run.priority, Run.resources, Run.estimated_core_hours)
     return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
 
 
@@ -63,6 +65,12 @@ def pause(session: Session, experiment: str, *, reason: str) -> None:
     alone = (Run.status == RunStatus.PENDING) & Run.id.in_(ours) & Run.id.not_in(theirs)
     for run in session.scalars(select(Run).where(alone)):
         run.status, run.reason = RunStatus.PAUSED, reason
+
+
+def explain(session: Session, reasons: Mapping[str, str]) -> None:
+    """Say of pending runs why they wait; an empty reason takes that back."""
+    for run_id, reason in reasons.items():
+        session.execute(update(Run).where(Run.id == run_id, Run.status == RunStatus.PENDING).values(reason=reason))
 
 
 def known_runs(session: Session, ids: Sequence[str]) -> dict[str, Run]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -51,15 +51,21 @@ _COUNTED = (AttemptOutcome.DIED, AttemptOutcome.LOST)
 
 @dataclass(frozen=True)
 class Grant:
-    """Leave to run: the attempt's number and token, its folder's name, the checkpoint to start from, and how the run is computed."""
+    """Leave to run: the attempt's number and token, its folder's name, and the checkpoint to start from."""
 
     run_id: str
     number: int
     token: str
     config: dict[str, Any]
+    resources: dict[str, Any]
+    params: int
     resume_attempt: int | None
     resume_step: int
-    resources: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Nothing is trained, and its seconds are simulated ones."""
+        return "speed" in self.resources
 
     @property
     def folder(self) -> str:
@@ -95,13 +101,21 @@ def open_allocation(session: Session, *, scheduler: str, shape: str, accelerator
     return allocation.id
 
 
-def close_allocation(session: Session, allocation_id: int, *, held_seconds: float) -> None:
-    """Devices were given back after `held_seconds`."""
+def close_allocation(session: Session, allocation_id: int, *, held_seconds: float | None) -> None:
+    """Devices were given back after `held_seconds`. None, of a rehearsal: as long as its attempts took in simulated seconds."""
+    if held_seconds is None:
+        attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation_id))
+        held_seconds = sum(attempt.charged_seconds for attempt in attempts)
     session.execute(update(Allocation).where(Allocation.id == allocation_id).values(ended_at=now(), held_seconds=held_seconds))
 
 
-def begin_attempt(session: Session, run_id: str, *, allocation_id: int, home: str) -> Grant:
-    """Start an attempt of a pending run. Raises `StaleToken` when the run is not pending any more."""
+def begin_attempt(
+    session: Session, run_id: str, *, allocation_id: int, home: str, estimated_core_hours: float | None = None
+) -> Grant:
+    """Start an attempt of a pending run. Raises `StaleToken` when the run is not pending any more.
+
+    estimated_core_hours: what the run is expected to cost in all, for `estimate_error` to judge by afterwards; of its first attempt.
+    """
     run = session.get(Run, run_id)
     if run is None or run.status is not RunStatus.PENDING:
         raise StaleToken(f"run {run_id} is {run.status if run else 'unknown'}, not pending")
@@ -109,7 +123,7 @@ def begin_attempt(session: Session, run_id: str, *, allocation_id: int, home: st
     assert allocation is not None
     number = (session.scalar(select(func.max(Attempt.number)).where(Attempt.run_id == run_id)) or 0) + 1
     token = secrets.token_hex(16)
-    grant = Grant(run_id, number, token, run.config, run.resume_attempt, run.resume_step, run.resources)
+    grant = Grant(run_id, number, token, run.config, run.resources, run.params, run.resume_attempt, run.resume_step)
     session.add(
         Attempt(
             run_id=run_id,
@@ -125,6 +139,8 @@ def begin_attempt(session: Session, run_id: str, *, allocation_id: int, home: st
     )
     run.status, run.reason, run.token = RunStatus.RUNNING, "", token
     run.accelerator, run.cores = allocation.accelerator, allocation.cores
+    if number == 1 and estimated_core_hours is not None:
+        run.estimated_core_hours = estimated_core_hours
     return grant
 
 

@@ -8,11 +8,25 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer, selectinload
 
+from orchestrator.store.budget import budget_of
+from orchestrator.store.estimates import estimate_error
 from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Lease, Metric, Revision, Run, now
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["count_runs", "experiments", "metrics", "models", "revision", "run_detail", "run_ids_like", "runs", "status_counts"]
+__all__ = [
+    "checkpoint_owners",
+    "count_runs",
+    "experiments",
+    "metrics",
+    "models",
+    "revision",
+    "run_detail",
+    "run_id",
+    "run_ids_like",
+    "runs",
+    "status_counts",
+]
 
 
 def runs(
@@ -68,7 +82,7 @@ def run_row(run: Run, experiments: list[str], attempts: int) -> dict[str, Any]:
         "experiments": experiments,
         "parent": run.parent_id,
         "attempts": attempts,
-        "reason": run.reason or (f"excluded: {run.excluded_reason}" if run.excluded_reason else ""),
+        "excluded": run.excluded_reason or "",
         "core_hours": run.core_hours or None,
         "allocated_core_hours": run.allocated_core_hours or None,
         "created_at": run.created_at.isoformat(),
@@ -78,7 +92,7 @@ def run_row(run: Run, experiments: list[str], attempts: int) -> dict[str, Any]:
 
 _PLAIN_RUN_COLUMNS = (
     "id", "family", "model", "dataset", "epochs", "seed", "learning_rate", "batch_size", "accelerator", "cores", "params", "steps", "step",
-    "examples_seen", "unique_examples", "train_flops", "val_loss", "val_top1", "val_top5", "train_loss",
+    "examples_seen", "unique_examples", "train_flops", "val_loss", "val_top1", "val_top5", "train_loss", "reason",
 )  # fmt: skip
 
 
@@ -87,17 +101,37 @@ def run_ids_like(session: Session, prefix: str) -> list[str]:
     return list(session.scalars(select(Run.id).where(Run.id.startswith(prefix, autoescape=True)).order_by(Run.id).limit(10)))
 
 
-def run_detail(session: Session, prefix: str) -> dict[str, Any]:
-    """One run by a unique prefix of its id: its row, config, attempts and evaluations.
-
-    Raises `UnknownName` when no run has it, `UsageError` when several have.
-    """
+def run_id(session: Session, prefix: str) -> str:
+    """The id that begins with `prefix`. Raises `UnknownName` when no run has it, `UsageError` when several have."""
     ids = run_ids_like(session, prefix)
     if not ids:
         raise UnknownName("run", prefix, session.scalars(select(Run.id).limit(1000)), hint="`scaling runs` lists them")
     if len(ids) > 1 and prefix not in ids:
         raise UsageError(f"run {prefix!r} is not unique: {', '.join(ids[:4])} …", hint="give more digits")
-    run = session.get(Run, prefix if prefix in ids else ids[0], options=[selectinload(Run.attempts), selectinload(Run.evaluations)])
+    return prefix if prefix in ids else ids[0]
+
+
+def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
+    """Attempts that may have checkpoints: `run_id`, `number`, `directory`, and `keep_step`, the checkpoint to keep, if it is theirs.
+
+    Attempts that are under way are not among them.
+    """
+    query = (
+        select(Attempt.run_id, Attempt.number, Attempt.directory, Run.resume_attempt, Run.resume_step)
+        .join(Run, Run.id == Attempt.run_id)
+        .where(Attempt.ended_at.is_not(None))
+        .order_by(Attempt.run_id, Attempt.number)
+    )
+    return [
+        {"run_id": run, "number": number, "directory": folder, "keep_step": step if owner == number else None}
+        for run, number, folder, owner, step in session.execute(query)
+    ]
+
+
+def run_detail(session: Session, prefix: str) -> dict[str, Any]:
+    """One run by a unique prefix of its id: its row, config, attempts and evaluations. Raises as `run_id`."""
+    found = run_id(session, prefix)
+    run = session.get(Run, found, options=[selectinload(Run.attempts), selectinload(Run.evaluations)])
     assert run is not None
     wanted_by = _experiments_of(session, [run.id])
     return run_row(run, wanted_by.get(run.id, []), len(run.attempts)) | {
@@ -105,7 +139,6 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
         "resources": run.resources,
         "parent_step": run.parent_step,
         "provisional": run.provisional,
-        "excluded_reason": run.excluded_reason,
         "estimated_core_hours": run.estimated_core_hours,
         "code_version": run.code_version,
         "attempt_rows": [_attempt_row(attempt) for attempt in run.attempts],
@@ -147,7 +180,10 @@ def status_counts(session: Session, experiment: str | None = None) -> dict[str, 
 
 
 def experiments(session: Session) -> list[dict[str, Any]]:
-    """Each experiment with its runs by status and its core-hours: done, allocated and estimated in all."""
+    """Each experiment with its runs by status and its core-hours: done, allocated, estimated in all, and the cap on them.
+
+    `estimate_error`: the median over finished runs of |actual / estimated − 1|.
+    """
     rows = []
     for experiment in session.scalars(select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id.desc())):
         query = _filtered(
@@ -161,6 +197,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
             experiment=experiment.name,
         )
         done, allocated, estimated, best = session.execute(query).one()
+        ids = _filtered(select(Run.id), session, experiment=experiment.name)
         latest = session.scalar(
             select(Revision).where(Revision.experiment_id == experiment.id).order_by(Revision.number.desc()).limit(1)
         )
@@ -174,6 +211,8 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "core_hours": done,
                 "allocated_core_hours": allocated,
                 "estimated_core_hours": estimated,
+                "estimate_error": estimate_error(session, [run for (run,) in session.execute(ids)]),
+                "budget_core_hours": budget_of(session, experiment.name),
                 "best_val_loss": best,
             }
         )

@@ -42,6 +42,12 @@ class Store:
         return store
 
     @classmethod
+    def open_existing(cls, url: str = DEFAULT_URL) -> Store:
+        """Open for writing what is there already. Raises `StoreError` when nothing is."""
+        cls.open_readonly(url).close()
+        return cls.open(url)
+
+    @classmethod
     def open_readonly(cls, url: str = DEFAULT_URL) -> Store:
         """Open for reading. Raises `StoreError` when there is nothing to read, `StoreTooNew` for a newer schema."""
         store = cls(url, writable=False)

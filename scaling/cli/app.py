@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from scaling.cli import fit, frontier, lr, runs, serve, status, submit
+from scaling.cli import fit, frontier, gc, logs, lr, runs, serve, status, steering, submit
 from scaling.errors import ScalingError
 
 __all__ = ["app", "main"]
@@ -31,6 +31,14 @@ for name, command, examples in (
     ("submit", submit.submit_command, submit.EXAMPLES),
     ("status", status.status_command, status.EXAMPLES),
     ("runs", runs.runs_command, runs.EXAMPLES),
+    ("logs", logs.logs_command, logs.EXAMPLES),
+    ("pause", steering.pause_command, steering.PAUSE_EXAMPLES),
+    ("resume", steering.resume_command, steering.RESUME_EXAMPLES),
+    ("cancel", steering.cancel_command, steering.CANCEL_EXAMPLES),
+    ("retry", steering.retry_command, steering.RETRY_EXAMPLES),
+    ("priority", steering.priority_command, steering.PRIORITY_EXAMPLES),
+    ("exclude", steering.exclude_command, steering.EXCLUDE_EXAMPLES),
+    ("gc", gc.gc_command, gc.EXAMPLES),
     ("fit", fit.fit_command, fit.EXAMPLES),
     ("frontier", frontier.frontier_command, frontier.EXAMPLES),
     ("lr", lr.lr_command, lr.EXAMPLES),

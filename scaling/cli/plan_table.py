@@ -86,7 +86,12 @@ def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None
         f"({resources.core_count} core{'s' if resources.core_count > 1 else ''})",
         highlight=False,
     )
-    if card.provisional:
+    if plan.spec.simulate:
+        out.print(
+            f"a rehearsal at {plan.spec.simulate.speed:g} simulated seconds a second: nothing is trained, losses follow a stated surface",
+            highlight=False,
+        )
+    elif card.provisional:
         out.print("the data set is declared, not at hand: run ids are provisional and nothing can be trained", highlight=False)
 
 

@@ -14,7 +14,10 @@ scaling status --json  # the same for a script
 
 
 def status_command(db: Db = "scaling.db", as_json: AsJson = False) -> None:
-    """Show experiments: runs by state, core-hours done and estimated, best loss."""
+    """Show experiments: runs by state, core-hours done and estimated, best loss.
+
+    "estimates off by" is the median over finished runs of how far the estimate a run was started with lies from what it took.
+    """
     from orchestrator.store import open_readonly, queries
     from orchestrator.store.payloads import experiments_payload
 
@@ -36,7 +39,7 @@ def status_command(db: Db = "scaling.db", as_json: AsJson = False) -> None:
     table = Table(
         "experiment",
         "runs by state",
-        *[_right(name) for name in ("core-hours", "allocated", "estimated", "best val_loss")],
+        *[_right(name) for name in ("core-hours", "allocated", "estimated", "estimates off by", "budget", "best val_loss")],
         box=None,
         pad_edge=False,
     )
@@ -48,6 +51,8 @@ def status_command(db: Db = "scaling.db", as_json: AsJson = False) -> None:
             core_hours(row["core_hours"]),
             core_hours(row["allocated_core_hours"]),
             core_hours(row["estimated_core_hours"]),
+            "–" if row["estimate_error"] is None else f"{100 * row['estimate_error']:.0f} %",
+            core_hours(row["budget_core_hours"]),
             number(row["best_val_loss"]),
         )
     out = console()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scaling.cli.options import AsJson, Db
+from scaling.errors import UnknownName
 
 if TYPE_CHECKING:
     from orchestrator.plan import Plan
@@ -23,8 +24,13 @@ scaling submit experiments.yaml
 
 scaling submit experiments/jft4b.yaml --dry-run                # what it would cost
 
+scaling submit experiments/jft4b.yaml --simulate               # the whole of it rehearsed, nothing trained
+
 scaling submit experiments.yaml --address 10.0.0.2:6379 --yes  # on a Ray cluster, without asking
 """
+
+
+_ORDERS = ("longest-first", "cheapest-first")
 
 
 def submit_command(
@@ -33,6 +39,10 @@ def submit_command(
         str, typer.Option("--address", help="A Ray cluster, host:port; `local` starts one for this command.")
     ] = "local",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan with its cost, run nothing.")] = False,
+    simulate: Annotated[
+        bool,
+        typer.Option("--simulate", help="Rehearse: train nothing, let losses follow a stated surface; see docs/experiments.md."),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask when the estimate passes `confirm_above`.")] = False,
     revise: Annotated[
         bool, typer.Option("--revise", help="Let this file replace an experiment of the same name with other settings.")
@@ -41,6 +51,9 @@ def submit_command(
     home: Annotated[
         Path, typer.Option("--home", envvar="SCALING_HOME", help="Folder for checkpoints and logs of the runs.")
     ] = Path("scaling-runs"),
+    order: Annotated[
+        str, typer.Option(help="longest-first: all done soonest; cheapest-first: first results soonest. Priorities come before.")
+    ] = "longest-first",
     checkpoint_seconds: Annotated[float, typer.Option(min=1, help="Seconds between a run's checkpoints.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:
@@ -55,8 +68,10 @@ def submit_command(
     from scaling.cli import plan_table
     from scaling.cli.output import messages, print_json
 
+    if order not in _ORDERS:
+        raise UnknownName("order", order, _ORDERS)
     sys.path.append(str(Path.cwd()))  # a user's own families and data sets; last, so that they shadow nothing
-    plan = make_plan(*read_spec(file))
+    plan = make_plan(*read_spec(file, simulate=simulate))
     if dry_run:
         if as_json:
             print_json(plan_table.payload(plan))
@@ -78,7 +93,7 @@ def submit_command(
     if accepted.again:
         err.print(f"{len(accepted.again)} runs that were paused, failed or cancelled go on", highlight=False)
     if accepted.new or accepted.waiting or accepted.again:
-        _run(store, plan, address=address, home=home, checkpoint_seconds=checkpoint_seconds)
+        _run(store, plan, address=address, home=home, checkpoint_seconds=checkpoint_seconds, order=order)
     else:
         err.print("nothing left to do")
     _close(store, plan, as_json)
@@ -98,7 +113,7 @@ def _confirm(plan: Plan, states: dict[str, str], yes: bool) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-def _run(store: Store, plan: Plan, *, address: str, home: Path, checkpoint_seconds: float) -> None:
+def _run(store: Store, plan: Plan, *, address: str, home: Path, checkpoint_seconds: float, order: str) -> None:
     from orchestrator.submit import see_through
     from scaling.cli.output import messages
     from scaling.cli.progress import live_progress
@@ -111,6 +126,7 @@ def _run(store: Store, plan: Plan, *, address: str, home: Path, checkpoint_secon
             address=address,
             home=home,
             checkpoint_seconds=checkpoint_seconds,
+            order=order,
             should_stop=stop.is_set,
             on_progress=show,
         )
@@ -153,7 +169,7 @@ def _close(store: Store, plan: Plan, as_json: bool) -> None:
             laws.remember(session, experiment=plan.spec.name, fits=[fit.to_dict() for fit in fits])
     err = messages()
     for row in rows:
-        if row["status"] in ("failed", "diverged"):
+        if row["status"] in ("failed", "diverged") or (row["status"] == "pending" and row["reason"]):
             err.print(
                 f"{row['status']}: {row['id']} ({row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}): {row['reason']}",
                 highlight=False,

@@ -9,7 +9,7 @@ from orchestrator.recovery import recover, spooled_events
 from orchestrator.store import Store
 from orchestrator.store.models import Allocation, Attempt, Run
 from scaling.outcomes import AttemptOutcome, RunStatus
-from tests.orchestrator.test_store import a_run, accepted, granted
+from tests.orchestrator.rows import a_run, accepted, granted
 
 STARTED = {"kind": "started", "step": 0, "steps": 100, "elapsed": 5.0}
 PROGRESS = {"kind": "progress", "step": 70, "steps": 100, "train_loss": 0.5, "train_seconds": 7.0, "learning_rate": 0.1}

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from scaling.errors import UnknownName, UsageError
-from trainer.models import nfnet
+from trainer.models import nfnet, simulated
 
 __all__ = ["Family", "family", "family_names", "family_of"]
 
@@ -37,6 +37,14 @@ class Family:
 _FAMILIES = {"nfnet": Family(nfnet.names, nfnet.params, nfnet.macs, nfnet.build, nfnet.resolve)}
 
 
+def _simulated() -> Family:
+    """Chosen by `simulate:` in a file, never by a model's name."""
+    params, macs = simulated.params_and_macs(family)
+    return Family(
+        tuple, params, macs, simulated.build, lambda name, options: family(options["of"]).check(name, options["of_options"])
+    )
+
+
 def family_names() -> tuple[str, ...]:
     """Families that ship with the project."""
     return tuple(_FAMILIES)
@@ -46,6 +54,8 @@ def family(name: str) -> Family:
     """A family by name, or a user's own by `package.module:factory`. Raises `UnknownName`, `UsageError`."""
     if ":" in name:
         return _imported(name)
+    if name == simulated.FAMILY:
+        return _simulated()
     if name not in _FAMILIES:
         raise UnknownName("model family", name, _FAMILIES)
     return _FAMILIES[name]

@@ -1,0 +1,99 @@
+"""`budget: {core_hours: …}`: a cap on all that an experiment's runs have been charged and may yet be.
+
+Nothing starts that would pass it by the estimate; what has started is not stopped. A run that several experiments want may start when one
+of them can pay, and counts against all of them, since a run is charged once and shown in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from orchestrator.store.grid import Waiting
+from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run
+from scaling.outcomes import RunStatus
+
+__all__ = ["Affordable", "affordable", "budget_of"]
+
+
+@dataclass(frozen=True)
+class Affordable:
+    """`runs` may start; `left_out`: run id → why not."""
+
+    runs: list[Waiting]
+    left_out: dict[str, str]
+
+
+@dataclass
+class _Purse:
+    name: str
+    limit: float
+    left: float
+
+
+def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[[Waiting], float | None]) -> Affordable:
+    """Which of the waiting runs the budgets allow: of high priority first, then cheap ones first, as many as fit.
+
+    estimate: core-hours of a run; None counts as nothing.
+    """
+    purses = _purses(session)
+    if not purses or not waiting:
+        return Affordable(list(waiting), {})
+    payers = _payers(session, [run.id for run in waiting])
+    allowed: list[Waiting] = []
+    left_out: dict[str, str] = {}
+    for run in sorted(waiting, key=lambda run: (-run.priority, run.cost, run.id)):
+        mine = [purses[payer] for payer in payers[run.id] if payer in purses]
+        cost = estimate(run) or 0.0
+        if len(mine) < len(payers[run.id]) or any(purse.left >= cost for purse in mine):
+            allowed.append(run)
+            for purse in mine:
+                purse.left -= cost
+        else:
+            purse = max(mine, key=lambda purse: purse.left)
+            left_out[run.id] = (
+                f"left out by the budget of {purse.limit:g} core-hours of {purse.name}: needs about {cost:.3g}, "
+                f"{max(0.0, purse.left):.3g} are left"
+            )
+    return Affordable(allowed, left_out)
+
+
+def budget_of(session: Session, experiment: str) -> float | None:
+    """The cap of an experiment in core-hours, by its latest revision; None when it has none."""
+    query = (
+        select(Revision.resolved).join(Experiment).where(Experiment.name == experiment).order_by(Revision.number.desc()).limit(1)
+    )
+    return _limit(session.scalar(query) or {})
+
+
+def _limit(resolved: dict) -> float | None:
+    return (resolved.get("budget") or {}).get("core_hours")
+
+
+def _purses(session: Session) -> dict[int, _Purse]:
+    """Experiments with a budget, and what is left of it: less what was charged, less what runs now are expected to cost."""
+    purses = {}
+    for experiment in session.scalars(select(Experiment)):
+        limit = budget_of(session, experiment.name)
+        if limit is None:
+            continue
+        ours = select(ExperimentRun.run_id).where(ExperimentRun.experiment_id == experiment.id, ExperimentRun.removed_in.is_(None))
+        charged = session.scalar(select(func.sum(Run.allocated_core_hours)).where(Run.id.in_(ours))) or 0.0
+        started = select(func.sum(Run.estimated_core_hours - Run.core_hours)).where(
+            Run.id.in_(ours), Run.status == RunStatus.RUNNING, Run.estimated_core_hours > Run.core_hours
+        )
+        purses[experiment.id] = _Purse(experiment.name, limit, limit - charged - (session.scalar(started) or 0.0))
+    return purses
+
+
+def _payers(session: Session, ids: Sequence[str]) -> dict[str, list[int]]:
+    """Run id → the experiments that want it."""
+    payers: dict[str, list[int]] = {run_id: [] for run_id in ids}
+    query = select(ExperimentRun.run_id, ExperimentRun.experiment_id).where(ExperimentRun.removed_in.is_(None))
+    for run_id, experiment_id in session.execute(query):
+        if run_id in payers:
+            payers[run_id].append(experiment_id)
+    return payers

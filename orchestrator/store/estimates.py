@@ -1,0 +1,57 @@
+"""What a run will cost, judged by what runs like it did cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import median
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from orchestrator.store.models import Run
+from scaling.outcomes import RunStatus
+
+__all__ = ["Rates", "estimate_error", "measured_rates"]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Useful core-hours a training FLOP, as measured: of a model shape on an accelerator, else of all shapes of the family there."""
+
+    by_shape: dict[tuple[str, str], float] = field(default_factory=dict)
+    by_family: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def core_hours(self, *, shape: str, family: str, accelerator: str, train_flops: float, stated: float | None) -> float | None:
+        """The estimate by the nearest measurement; `stated`, what the file's MFU gives, where nothing was measured."""
+        rate = self.by_shape.get((shape, accelerator)) or self.by_family.get((family, accelerator))
+        return stated if rate is None else rate * train_flops
+
+
+def measured_rates(session: Session) -> Rates:
+    """From every finished run of the store."""
+    query = (
+        select(Run.shape, Run.family, Run.accelerator, func.sum(Run.core_hours), func.sum(Run.train_flops))
+        .where(Run.status == RunStatus.FINISHED, Run.core_hours > 0, Run.accelerator.is_not(None))
+        .group_by(Run.shape, Run.family, Run.accelerator)
+    )
+    by_shape: dict[tuple[str, str], float] = {}
+    totals: dict[tuple[str, str], tuple[float, float]] = {}
+    for shape, family, accelerator, hours, flops in session.execute(query):
+        assert accelerator is not None  # by the query
+        by_shape[shape, accelerator] = hours / flops
+        before = totals.get((family, accelerator), (0.0, 0.0))
+        totals[family, accelerator] = (before[0] + hours, before[1] + flops)
+    return Rates(by_shape, {key: hours / flops for key, (hours, flops) in totals.items()})
+
+
+def estimate_error(session: Session, run_ids: list[str] | None = None) -> float | None:
+    """Median of |actual / estimated − 1| of useful core-hours over finished runs (0.1 is 10 %); None when there are none.
+
+    A run's estimate is the one it was started with.
+    """
+    query = select(Run.id, func.abs(Run.core_hours / Run.estimated_core_hours - 1)).where(
+        Run.status == RunStatus.FINISHED, Run.estimated_core_hours > 0, Run.core_hours > 0
+    )
+    wanted = None if run_ids is None else set(run_ids)
+    errors = [error for run, error in session.execute(query) if wanted is None or run in wanted]
+    return median(errors) if errors else None

@@ -1,0 +1,61 @@
+"""`scaling gc`: which checkpoints nobody will go on from, and the room they take."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scaling.cli.options import Db
+
+__all__ = ["EXAMPLES", "gc_command"]
+
+EXAMPLES = """
+scaling gc          # what could go, by size
+
+scaling gc --yes    # delete it
+"""
+
+
+def gc_command(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete; without it nothing is touched.")] = False,
+    db: Db = "scaling.db",
+) -> None:
+    """Free the disk of checkpoints that no run will go on from.
+
+    Kept: the final checkpoint of every finished run, the one that an unfinished run will go on from, and all logs and events.
+    """
+    from rich.table import Table
+
+    from orchestrator.store import open_readonly, queries
+    from scaling.cli.output import console, messages
+
+    store = open_readonly(db)
+    with store.read() as session:
+        attempts = queries.checkpoint_owners(session)
+    table = Table("run", "attempt", "checkpoints", "MB", box=None, pad_edge=False)
+    kept = freed = 0
+    for attempt in attempts:
+        root = Path(attempt["directory"]) / "checkpoints"
+        for entry in sorted(root.iterdir()) if root.is_dir() else ():
+            size = _bytes(entry)
+            if attempt["keep_step"] is not None and entry.stem == str(attempt["keep_step"]):
+                kept += size
+                continue
+            freed += size
+            table.add_row(attempt["run_id"], str(attempt["number"]), entry.name, f"{size / 1e6:.1f}")
+            if yes:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    out = console()
+    if freed:
+        out.print(table)
+    verb = "freed" if yes else "can be freed"
+    out.print(f"{freed / 1e6:.1f} MB {verb}, {kept / 1e6:.1f} MB of checkpoints kept", highlight=False)
+    if freed and not yes:
+        messages().print("nothing was deleted; `scaling gc --yes` does it", highlight=False)
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())

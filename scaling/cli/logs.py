@@ -1,0 +1,61 @@
+"""`scaling logs`: what a run's training printed."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scaling.cli.options import Db
+
+__all__ = ["EXAMPLES", "logs_command"]
+
+EXAMPLES = """
+scaling logs 3fa9                 # the last attempt
+
+scaling logs 3fa9 --attempt 1 --lines 0   # the whole log of the first
+
+scaling logs 3fa9 --follow        # until the attempt ends
+"""
+
+
+def logs_command(
+    run: Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")],
+    attempt: Annotated[int | None, typer.Option(help="Number of the attempt; default: the last.")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="The last so many lines; 0 is all.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the attempt ends.")] = False,
+    db: Db = "scaling.db",
+) -> None:
+    """Print the log of a run: warnings, tracebacks and whatever the training printed."""
+    from orchestrator.store import open_readonly, queries
+    from scaling.errors import DataNotFound, UnknownName, UsageError
+
+    store = open_readonly(db)
+
+    def of_run() -> dict:
+        with store.read() as session:
+            return queries.run_detail(session, run)
+
+    detail = of_run()
+    attempts = {row["number"]: row for row in detail["attempt_rows"]}
+    if not attempts:
+        raise UsageError(f"run {detail['id']} has not been tried yet ({detail['status']})", hint="`scaling status` shows the queue")
+    number = attempt if attempt is not None else max(attempts)
+    if number not in attempts:
+        raise UnknownName("attempt", str(number), map(str, attempts))
+    path = Path(attempts[number]["directory"]) / "log.txt"
+    if not path.is_file():
+        raise DataNotFound(f"no log at {path}", hint="it lies with the runs (SCALING_HOME), perhaps on another machine")
+    with path.open(errors="replace") as log:
+        for line in deque(log, maxlen=lines or None):
+            print(line, end="")
+        while follow:
+            if line := log.readline():
+                print(line, end="", flush=True)
+            elif next(row for row in of_run()["attempt_rows"] if row["number"] == number)["outcome"] is not None:
+                return
+            else:
+                time.sleep(0.5)

@@ -1,0 +1,32 @@
+"""Rows to put into a store."""
+
+from orchestrator.store import ledger
+from orchestrator.store.grid import accept
+
+
+def a_run(run_id="a" * 16, **changes):
+    return {
+        "id": run_id, "family": "nfnet", "model": "nano-F0", "dataset": "digits", "epochs": 1.0, "learning_rate": 1.6, "batch_size": 64,
+        "seed": 0, "config": {"seed": 0}, "shape": "s", "resources": {"accelerator": "cpu", "chips": 1}, "params": 10, "steps": 100,
+        "examples_seen": 6400, "unique_examples": 1347, "train_flops": 1e9,
+    } | changes  # fmt: skip
+
+
+def accepted(store, *runs, name="study", shared=None, revise=False):
+    with store.write() as session:
+        return accept(
+            session,
+            name=name,
+            file="f.yaml",
+            text="",
+            resolved={"runs": [run["id"] for run in runs]},
+            shared=shared or {},
+            runs=runs,
+            revise=revise,
+        )
+
+
+def granted(store, run_id="a" * 16, home="/home"):
+    with store.write() as session:
+        allocation = ledger.open_allocation(session, scheduler="me", shape="s", accelerator="cpu", cores=2)
+        return ledger.begin_attempt(session, run_id, allocation_id=allocation, home=home)

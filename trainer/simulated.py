@@ -1,0 +1,222 @@
+"""A training that is only rehearsed: its loss follows a stated surface, its steps take a stated time. No JAX, no data.
+
+It keeps the contract of `trainer.train` (own folder, events, checkpoints, `should_stop`, resumption at the step of a checkpoint), so that
+schedulers, stores and pages can be rehearsed at the published scale, and tested and timed, with the real processes and a known truth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+from scaling.outcomes import AttemptOutcome
+from trainer.config import TrainConfig
+from trainer.data.order import Order
+from trainer.result import Seconds, TrainResult
+
+__all__ = ["Surface", "simulate"]
+
+_TICK_SECONDS = 0.05
+_PROGRESS_POINTS = 50
+_DIVERGES_AT = 0.02
+"""Share of the run after which one with too high a learning rate diverges."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A known truth: loss in nats of N parameters after D examples, at a learning rate.
+
+        loss = (E + A·N^-alpha + B·D^-beta) · exp(curvature · (ln lr − ln lr*)² + noise · z),     z ~ N(0, 1) by run
+        lr*  = lr_best · epochs^-(lr_falls + lr_falls_faster · ln(N / lr_reference_params))
+
+    The first factor is the surface of Hoffmann et al. 2022 (arXiv 2203.15556) with D in images; the second and third are what Smith et al. 2023
+    (arXiv 2310.16764, sec. 2) saw: the best rate falls with the epoch budget, faster for larger models. A rate above
+    `diverges_above` · lr* diverges. ASSUMPTION: the defaults give losses of 2.4 … 3.2 over the published grid (there: 2.4 … 3.0); no coefficients of it are published.
+    """
+
+    E: float = 2.1
+    A: float = 520.0
+    alpha: float = 0.41
+    B: float = 4000.0
+    beta: float = 0.41
+    noise: float = 0.002
+    curvature: float = 0.01
+    lr_best: float = 1.6
+    lr_falls: float = 0.15
+    lr_falls_faster: float = 0.03
+    lr_reference_params: float = 1e8
+    diverges_above: float = 8.0
+
+    def best_learning_rate(self, params: int, epochs: float) -> float:
+        """lr* of a cell."""
+        falls = self.lr_falls + self.lr_falls_faster * math.log(params / self.lr_reference_params)
+        return self.lr_best * epochs**-falls
+
+    def loss(self, params: int, examples: float, epochs: float, learning_rate: float, z: float = 0.0) -> float:
+        """The loss; `z` is the noise in standard deviations."""
+        reducible = self.A * params**-self.alpha + self.B * max(examples, 1.0) ** -self.beta
+        miss = math.log(learning_rate / self.best_learning_rate(params, epochs))
+        return (self.E + reducible) * math.exp(self.curvature * miss**2 + self.noise * z)
+
+
+def simulate(
+    config: TrainConfig,
+    *,
+    params: int,
+    step_seconds: float,
+    speed: float,
+    directory: str | Path,
+    resume_from: Mapping[str, Any] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+    checkpoint_seconds: float = 60.0,
+) -> TrainResult:
+    """Let `config` pass: events, checkpoints and result as `trainer.train` gives them, with times in simulated seconds.
+
+    Args:
+        params: of the model; together with the examples seen it fixes the loss.
+        step_seconds: simulated seconds of one step.
+        speed: simulated seconds that pass in a real one.
+        checkpoint_seconds: simulated, but at least half a real second.
+        directory, resume_from, should_stop, on_event: as of `trainer.train`.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    emit, stop = on_event or (lambda event: None), should_stop or (lambda: False)
+    surface = Surface(**config.model.options["surface"])
+    order = Order(config.data.card.train_examples, config.schedule.epochs, config.batch_size, config.seed)
+    steps, epochs, rate = order.steps, config.schedule.epochs, config.learning_rate
+    diverges = rate > surface.diverges_above * surface.best_learning_rate(params, epochs)
+    last = max(1, math.ceil(_DIVERGES_AT * steps)) if diverges else steps
+
+    def seen(step: int) -> int:
+        return min(step * config.batch_size, order.total)
+
+    emit({"kind": "compiled", "step": 0, "seconds": 0.0, "shape": config.shape_id()})
+    first, digest = _restore(resume_from)
+    emit({"kind": "started", "step": first, "steps": steps, "device": "simulated"})
+
+    step, saved, started = first, (first if resume_from else None), time.monotonic()
+    checkpointed = reported = started
+    interval, report = max(checkpoint_seconds / speed, 0.5), max(steps * step_seconds / speed / _PROGRESS_POINTS, 2 * _TICK_SECONDS)
+    outcome, reason = AttemptOutcome.FINISHED, ""
+
+    def checkpoint() -> None:
+        nonlocal saved, checkpointed
+        _save(directory, step, digest)
+        saved, checkpointed = step, time.monotonic()
+        emit({"kind": "checkpoint", "step": step, "train_seconds": (step - first) * step_seconds, "checkpoint_seconds": 0.0})
+
+    def progress() -> None:
+        nonlocal reported
+        reported = time.monotonic()
+        emit(
+            {
+                "kind": "progress",
+                "step": step,
+                "steps": steps,
+                "train_loss": surface.loss(params, seen(step), epochs, rate),
+                "learning_rate": rate,
+                "examples_per_second": config.batch_size / step_seconds,
+                "train_seconds": (step - first) * step_seconds,
+            }
+        )
+
+    while step < last:
+        if stop():
+            checkpoint()
+            outcome, reason = AttemptOutcome.INTERRUPTED, "asked to stop"
+            break
+        time.sleep(min(_TICK_SECONDS, (last - step) * step_seconds / speed))
+        reached = min(last, first + int((time.monotonic() - started) * speed / step_seconds))
+        digest, step = _advanced(digest, step, reached), max(step, reached)
+        now = time.monotonic()
+        if now - reported > report:
+            progress()
+        if now - checkpointed > interval and step < last:
+            checkpoint()
+    if outcome is AttemptOutcome.FINISHED:
+        progress()
+        if diverges:
+            outcome, reason = AttemptOutcome.DIVERGED, f"the training loss is inf at step {step} of {steps}"
+        else:
+            checkpoint()
+
+    result = TrainResult(
+        outcome=outcome,
+        reason=reason,
+        first_step=first,
+        last_step=step,
+        checkpoint_step=saved,
+        examples_seen=seen(step),
+        seconds=Seconds(train=(step - first) * step_seconds),
+        train_loss=surface.loss(params, seen(step), epochs, rate),
+    )
+    if outcome is AttemptOutcome.FINISHED:
+        loss = surface.loss(params, order.total, epochs, rate, _noise(config))
+        top1 = math.exp(-loss)
+        scores = {"loss": loss, "top1": top1, "top5": min(1.0, 2 * top1)}
+        emit(
+            {
+                "kind": "evaluated",
+                "step": step,
+                "split": "validation",
+                **scores,
+                "examples": config.data.card.validation_examples,
+                "seconds": 0.0,
+            }
+        )
+        result = TrainResult(
+            **{**asdict(result), "seconds": result.seconds, "val_loss": loss, "val_top1": top1, "val_top5": scores["top5"]}
+        )
+    (directory / "result.json").write_text(json.dumps(result.to_dict() | {"digest": digest}, indent=1))
+    emit({"kind": "ended", "step": step, **result.to_dict()})
+    return result
+
+
+def _noise(config: TrainConfig) -> float:
+    """A standard normal number that a run always draws alike."""
+    drawn = int.from_bytes(hashlib.sha256(config.run_id().encode()).digest()[:8], "little")
+    return NormalDist().inv_cdf((drawn + 0.5) / 2**64)
+
+
+def _advanced(digest: int, step: int, reached: int) -> int:
+    """The digest after steps `step` … `reached` − 1: a sum of squares modulo 2⁶⁴, which a step left out or done twice changes."""
+    below = lambda n: (n - 1) * n * (2 * n - 1) // 6  # noqa: E731 - Σ k² for k < n
+    return (digest + below(max(step, reached)) - below(step)) % 2**64
+
+
+def _save(directory: Path, step: int, digest: int) -> None:
+    root = directory / "checkpoints"
+    root.mkdir(exist_ok=True)
+    draft = root / f".{step}.draft"
+    with draft.open("w") as file:
+        json.dump({"step": step, "digest": digest}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(root / f"{step}.json")
+
+
+def _restore(resume_from: Mapping[str, Any] | None) -> tuple[int, int]:
+    """Step and digest of the newest readable checkpoint not past the one named; the beginning when there is none."""
+    if resume_from is None:
+        return 0, 0
+    root, at_most = Path(resume_from["directory"]) / "checkpoints", resume_from.get("step")
+    found = sorted((int(path.stem) for path in root.glob("*.json")), reverse=True) if root.is_dir() else []
+    for step in found:
+        if at_most is not None and step > at_most:
+            continue
+        try:
+            content = json.loads((root / f"{step}.json").read_text())
+            return content["step"], content["digest"]
+        except (OSError, ValueError, KeyError):
+            continue
+    return 0, 0
