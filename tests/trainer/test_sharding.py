@@ -28,8 +28,10 @@ answer = {}
 with counted_compilation() as count:
     for name, execution in (("copied", Execution()), ("split", Execution(fsdp=True, micro_batch=16))):
         program = program_for(config, execution, mesh)
-        state = program.initial_state(config)
+        with counted_compilation() as initial:
+            state = program.initial_state(config)
         answer[name] = {
+            "initial": initial.compiled + initial.loaded,
             "held": sum(leaf.addressable_shards[0].data.nbytes for leaf in jax.tree.leaves(state)),
             "stated": program.placement.bytes_per_device(state),
             "at_peak": program.memory_bytes,
@@ -75,3 +77,7 @@ def test_a_second_process_of_the_same_shapes_compiles_nothing(answers):
     assert second["compiled"] == 0
     assert second["loaded"] == first["compiled"] + first["loaded"]
     assert [second[name]["leaves"] == first[name]["leaves"] for name in ("copied", "split")] == [True, True]
+
+
+def test_initialisation_compiles_nothing_even_in_a_fresh_process(answers):
+    assert [answer[name]["initial"] for answer in answers for name in ("copied", "split")] == [0] * 4
