@@ -7,13 +7,13 @@ published parameters. Only `build` loads JAX.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import UnknownName, UsageError
 from trainer.models.nfnet import counts
 from trainer.models.nfnet.released import load_released
-from trainer.models.nfnet.variants import Variant, custom, names, variant
+from trainer.models.nfnet.variants import Variant, checked, custom, names, variant
 
 if TYPE_CHECKING:
     from trainer.models.nfnet.network import NFNet
@@ -47,14 +47,15 @@ def resolve(name: str, options: Mapping[str, Any]) -> Variant:
             raise UnknownName("model option", key, _OPTIONS)
         if key in _REGULARISERS and not (type(value) in (int, float) and 0 <= value < 1):
             raise UsageError(f"{name}: {key}: {value!r} is not a rate", hint="give a number from 0 up to, not including, 1")
-    dimensions = {
+    dimensions: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in options.items()
         if key not in (*_REGULARISERS, "width_rule")
     }
     if "width" in dimensions and "depth" in dimensions and name not in names():
         return custom(name, **dimensions)
-    return variant(name, width=options.get("width_rule", "paper"), **dimensions)
+    named = variant(name, width=options.get("width_rule", "paper"))
+    return checked(replace(named, **dimensions))
 
 
 def params(name: str, options: Mapping[str, Any], *, num_classes: int, channels: int) -> int:
@@ -105,7 +106,8 @@ def build(
     Args:
         name: F0 … F7+, nano-F0 … nano-F7+, or a `Variant`.
         num_classes: outputs of the classifier.
-        width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded. Or the widths of the stages.
+        width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded; or the channels of each stage, as in an
+            experiments file.
         dtype: of the computation; parameters stay float32. Default float32.
         scan: the blocks of a stage as one loop: compiles in the time of one block, and is slow on a CPU. Parameters are the same.
         remat: "none", "block" or "dots": what the backward pass computes again to save memory; see `rematerialisation`.
@@ -119,9 +121,6 @@ def build(
     from trainer.models.nfnet.network import NFNet
 
     rates = {key: options.pop(key, 0.0) for key in _REGULARISERS}
-    dimensions = (
-        name
-        if isinstance(name, Variant)
-        else resolve(name, {"width_rule" if isinstance(width, str) else "width": width, **options})
-    )
+    given = {"width_rule" if isinstance(width, str) else "width": width}
+    dimensions = name if isinstance(name, Variant) else resolve(name, {**given, **options})
     return NFNet(dimensions, num_classes, dtype=dtype or jnp.float32, scan=scan, remat=remat, **rates)

@@ -10,6 +10,7 @@ same ones. Measured on two cores with AVX-512, `docs/speed.md`:
 - gradient of the kernel: a convolution that contracts over the batch, so it wants the batch innermost. XLA gets it there by an
   element-wise copy, fused with the activation before it, that strides through memory by whole images; a product with the identity matrix
   moves the same numbers, exactly, at the speed of a matrix product.
+- gradient of a 1×1 kernel: one product of two matrices over all pixels; the transposed product that differentiation gives is copied first.
 - gradient of the input at stride 2: XLA dilates the incoming gradient with zeros and multiplies by them. Here the four phases of the
   result are output channels of one 2×2 convolution at the small resolution.
 """
@@ -50,7 +51,7 @@ def split(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.A
             [split(part, weights, stride=stride, groups=1) for part, weights in zip(inputs, kernels, strict=True)], axis=-1
         )
     if kernel.shape[:2] == (1, 1) and stride == 1:
-        return x @ kernel[0, 0]
+        return _pointwise(x, kernel[0, 0])
     return _with_own_gradients(x, kernel, stride) if jax.default_backend() == "cpu" else native(x, kernel, stride=stride, groups=1)
 
 
@@ -76,6 +77,25 @@ def matmul(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.
 
 FORMS = {"native": native, "split": split, "merged": merged, "matmul": matmul}
 """Every form of a grouped convolution: `form(x, kernel, stride=, groups=)`."""
+
+
+@jax.custom_vjp
+def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A 1×1 convolution: [B, H, W, I] × [I, O]."""
+    return x @ kernel
+
+
+def _pointwise_forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return x @ kernel, (x, kernel)
+
+
+def _pointwise_backward(kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, kernel = kept
+    rows, outputs = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
+    return gradient @ kernel.T, lax.dot_general(rows, outputs, (((0,), (0,)), ((), ())))
+
+
+_pointwise.defvjp(_pointwise_forward, _pointwise_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

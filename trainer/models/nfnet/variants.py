@@ -15,7 +15,7 @@ from typing import Any
 
 from scaling.errors import UnknownName, UsageError
 
-__all__ = ["STEMS", "Stem", "Variant", "names", "variant"]
+__all__ = ["STEMS", "Stem", "Variant", "checked", "custom", "names", "variant"]
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def variant(name: str, *, width: str = "paper", **dimensions: Any) -> Variant:
         raise UnknownName("model", name, _VARIANTS)
     if width not in ("paper", "released_code"):
         raise UnknownName("width rule", width, ("paper", "released_code"))
-    return _checked(replace(_VARIANTS[name], floor_bottleneck=width == "released_code", **dimensions))
+    return checked(replace(_VARIANTS[name], floor_bottleneck=width == "released_code", **dimensions))
 
 
 def custom(name: str, **dimensions: Any) -> Variant:
@@ -159,10 +159,11 @@ def custom(name: str, **dimensions: Any) -> Variant:
     depth = tuple(dimensions.get("depth", ()))
     given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in dimensions.items()}
     given.setdefault("strides", (1, *(2,) * (len(depth) - 1)))
-    return _checked(Variant(name=name, **given))
+    return checked(Variant(name=name, **given))
 
 
-def _checked(candidate: Variant) -> Variant:
+def checked(candidate: Variant) -> Variant:
+    """`candidate`, if its dimensions fit together. Raises `UnknownName` for the stem, `UsageError`."""
     if candidate.stem not in STEMS:
         raise UnknownName("stem", candidate.stem, STEMS)
     if not len(candidate.width) == len(candidate.depth) == len(candidate.strides) > 0:
