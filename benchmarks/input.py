@@ -237,14 +237,13 @@ def measure(kind: str, name: str, folder: Path, images: int, workers: int) -> di
     batches = LOADERS[name](folder, workers)
     next(batches)
     first = time.perf_counter() - started
-    for _ in range(4):
+    for _ in range(8):  # what was read ahead while the first one was waited for
         next(batches)
     clock, cpu, seen = time.perf_counter(), cpu_seconds(os.getpid()), 0
-    while seen < images:
+    while seen < 4 * images:
         seen += next(batches)
     wall, spent = time.perf_counter() - clock, cpu_seconds(os.getpid()) - cpu
-    print(json.dumps({"wall": seen / wall, "per_core": seen / spent, "first_batch_seconds": first}), flush=True)
-    os._exit(0)  # some loaders take seconds to say good-bye
+    return {"wall": seen / wall, "per_core": seen / spent, "first_batch_seconds": first}
 
 
 def in_child(python: str, kind: str, name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, float] | str:
@@ -265,11 +264,11 @@ def in_child(python: str, kind: str, name: str, folder: Path, arguments: argpars
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         child = subprocess.Popen(command, env=environment, stdout=out, stderr=errors, start_new_session=True)
         try:
-            code = child.wait(timeout=300)
+            code: int | str = child.wait(timeout=300)
         except subprocess.TimeoutExpired:
-            code = "no end after 300 s"
+            code = "none after 300 s"
         with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)  # workers that outlive it: Grain's do
+            os.killpg(child.pid, signal.SIGKILL)  # it, or workers that outlived it
         child.wait()
         answers, complaints = (
             [line for line in (file.seek(0), file.read())[1].splitlines() if line.strip()] for file in (out, errors)
@@ -290,7 +289,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.contender:
         kind, name, folder = arguments.contender
-        print(json.dumps(measure(kind, name, Path(folder), arguments.images, arguments.workers)))
+        print(json.dumps(measure(kind, name, Path(folder), arguments.images, arguments.workers)), flush=True)
         return
     contenders = [("one core", name) for name in ONE_CORE] + [("loader", name) for name in LOADERS]
     found: dict[tuple[str, str], list[dict[str, float]]] = {contender: [] for contender in contenders}

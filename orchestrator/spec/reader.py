@@ -147,7 +147,8 @@ def _resolution_faults(spec: Spec, document: Document, card: data.DataCard) -> I
     side = min(card.image_shape[:2] + card.eval_shape[:2])
     for index, model in enumerate(spec.models):
         try:
-            stride = models.family(model.family_name).stride(model.name, model.options)
+            family = models.family(model.family_name)
+            stride = family.total_stride(model.name, model.options) if family.total_stride else 1
         except (UsageError, TypeError):
             continue  # told by `_model_faults`
         if side < stride:

@@ -265,8 +265,8 @@ def test_randaugment_is_refused_where_pixels_are_not_bytes_of_255():
     from trainer import DataConfig, Execution, ModelConfig, ScheduleConfig, TrainConfig, data
     from trainer.data.loader import open_loader
 
-    config = TrainConfig(
-        DataConfig("digits", data.card("digits", {})), ModelConfig("nfnet", "nano-F0"), ScheduleConfig(1.0), 64, 1.0, augment=STRONG
-    )
+    examples = data.ArrayExamples(np.zeros((64, 8, 8, 1), np.uint8), np.zeros(64, int), full_scale=16, mean=0.3, std=0.4)
+    card = data.DataCard("made", "f" * 16, 10, (8, 8, 1), 64, 64)
+    config = TrainConfig(DataConfig("made", card), ModelConfig("nfnet", "nano-F0"), ScheduleConfig(1.0), 64, 1.0, augment=STRONG)
     with pytest.raises(UsageError, match="this data set has 0 … 16"):
-        open_loader(data.load("digits", {}).train, data.Order.of(config), config=config, execution=Execution())
+        open_loader(examples, data.Order.of(config), config=config, execution=Execution())

@@ -6,12 +6,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.data import Order, permute
+from trainer.data.permutation import unpermute
 
 
 @settings(max_examples=60, deadline=None)
 @given(n=st.integers(1, 3000), key=st.tuples(st.integers(0, 2**40), st.integers(0, 1000)))
 def test_permute_is_a_permutation(n, key):
     assert np.array_equal(np.sort(permute(np.arange(n), n, key)), np.arange(n))
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 2**40), key=st.tuples(st.integers(0, 2**40), st.integers(0, 1000)), data=st.data())
+def test_every_id_leads_back_to_its_place(n, key, data):
+    places = np.array(data.draw(st.lists(st.integers(0, n - 1), max_size=20)), np.int64)
+    ids = permute(places, n, key)
+    assert ((ids >= 0) & (ids < n)).all()
+    assert np.array_equal(unpermute(ids, n, key), places)
+
+
+def test_repeats_are_copies_in_a_row_at_the_same_number_of_images():
+    order = Order(examples=10, epochs=2, batch_size=6, seed=1, repeats=3)
+    draws = order.draws(range(order.total))
+    assert order.total == 20
+    assert order.unique_examples == 7
+    assert np.array_equal(draws.ids[0:18:3], draws.ids[1:18:3])
+    assert np.array_equal(draws.copies, np.arange(20) % 3)
+    assert len(np.unique(draws.ids)) == 7
 
 
 def test_another_key_is_another_permutation_and_neighbours_part():

@@ -6,7 +6,7 @@ Three things are shown, in this order:
 2. For each whole epoch, the multiset of ids that entered it, with those left out as unreadable, is {0 … n − 1}: compared with a sum over
    that set, in which the order plays no part.
 3. For an epoch of which the run has only a part, it is the multiset of the ids that the order puts at these positions, and no id occurs
-   there twice.
+   there twice: each leads back to its place by the inverse permutation.
 
 Time: about 10 ns an id for whole epochs, 100 ns for parts. Where a sum differs, the steps that were spelled out name the ids.
 """
@@ -25,6 +25,7 @@ import numpy as np
 from trainer.audit.multiset import Multiset
 from trainer.audit.record import file_of
 from trainer.data.order import Order
+from trainer.data.permutation import unpermute
 from trainer.storage import storage_at
 
 __all__ = ["AuditReport", "EpochAudit", "Stretch", "check"]
@@ -199,14 +200,14 @@ def _audit_epoch(epoch: int, lines: Sequence[dict[str, Any]], order: Order, cove
 
 
 def _of_part(order: Order, span: range) -> tuple[Multiset, bool]:
-    """The ids that the order puts at a part of an epoch, and whether each is there no more often than `repeats` times."""
-    seen = np.zeros(order.examples, np.uint16)
-    whole = Multiset()
+    """The ids that the order puts at a part of an epoch, and whether no id is there twice: each leads back to a place of its own."""
+    whole, distinct = Multiset(), True
     for first in range(span.start, span.stop, _CHUNK):
-        ids = order.draws(range(first, min(first + _CHUNK, span.stop))).ids
-        whole += Multiset.of(ids)
-        np.add.at(seen, ids, 1)
-    return whole, bool(seen.max(initial=0) <= order.repeats)
+        draws = order.draws(range(first, min(first + _CHUNK, span.stop)))
+        whole += Multiset.of(draws.ids)
+        places = np.arange(draws.positions.start, draws.positions.stop) // order.repeats % order.examples
+        distinct &= np.array_equal(unpermute(draws.ids, order.examples, (order.seed, int(draws.epochs[0]))), places)
+    return whole, distinct
 
 
 def _named(differs: Sequence[dict[str, Any]], order: Order) -> tuple[list[int], list[int]]:

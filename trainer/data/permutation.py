@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-__all__ = ["permute"]
+__all__ = ["permute", "unpermute"]
 
 _ROUNDS = 6
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # multipliers of splitmix64's finaliser
@@ -28,12 +28,35 @@ def permute(places: np.ndarray, n: int, key: tuple[int, ...]) -> np.ndarray:
     Returns:
         int64 array of the shape of `places`; over all places each of 0 … n − 1 occurs once.
     """
-    half = max(1, (max(n - 1, 1).bit_length() + 1) // 2)
+    half = _half(n)
     round_keys = _round_keys(key)
     ids = _feistel(places.astype(np.uint64), half, round_keys)
     while (outside := ids >= n).any():
         ids[outside] = _feistel(ids[outside], half, round_keys)
     return ids.astype(np.int64)
+
+
+def unpermute(ids: np.ndarray, n: int, key: tuple[int, ...]) -> np.ndarray:
+    """Where each id came from: `unpermute(permute(places, n, key), n, key) == places`. That it exists is why no id comes twice."""
+    half = _half(n)
+    round_keys = _round_keys(key)
+    places = _feistel_back(ids.astype(np.uint64), half, round_keys)
+    while (outside := places >= n).any():
+        places[outside] = _feistel_back(places[outside], half, round_keys)
+    return places.astype(np.int64)
+
+
+def _half(n: int) -> int:
+    """Bits of each half of the smallest even number of bits that holds n."""
+    return max(1, (max(n - 1, 1).bit_length() + 1) // 2)
+
+
+def _feistel_back(values: np.ndarray, half: int, round_keys: tuple[np.uint64, ...]) -> np.ndarray:
+    shift, mask = np.uint64(half), np.uint64((1 << half) - 1)
+    left, right = values >> shift, values & mask
+    for round_key in reversed(round_keys):
+        left, right = right ^ (_mix(left ^ round_key) & mask), left
+    return (left << shift) | right
 
 
 def _feistel(values: np.ndarray, half: int, round_keys: tuple[np.uint64, ...]) -> np.ndarray:

@@ -25,7 +25,7 @@ class Family:
     macs: (name, options, num_classes=, image_shape=) → multiply–accumulates of one image's forward pass.
     build: (name, num_classes=, dtype=, **options) → Flax module on NHWC float images, `apply(variables, x, train=…)` → logits.
     check: (name, options) → None, or raises `UsageError` or `UnknownName` for what cannot be built.
-    stride: (name, options) → how many times an image is shrunk, a side, on the way to the last feature map; 1 where it does not matter.
+    total_stride: (name, options) → pixels along each side that one pixel of the last feature map stands for; may be left out.
     """
 
     names: Callable[[], tuple[str, ...]]
@@ -33,10 +33,10 @@ class Family:
     macs: Callable[..., int]
     build: Callable[..., Any]
     check: Callable[[str, Mapping[str, Any]], Any]
-    stride: Callable[[str, Mapping[str, Any]], int] = lambda name, options: 1
+    total_stride: Callable[[str, Mapping[str, Any]], int] | None = None
 
 
-_FAMILIES = {"nfnet": Family(nfnet.names, nfnet.params, nfnet.macs, nfnet.build, nfnet.resolve, nfnet.stride)}
+_FAMILIES = {"nfnet": Family(nfnet.names, nfnet.params, nfnet.macs, nfnet.build, nfnet.resolve, total_stride=nfnet.total_stride)}
 
 
 def _simulated() -> Family:

@@ -1,10 +1,10 @@
 """Worker processes that read and prepare examples straight into memory shared with the trainer.
 
-Why not Grain, which has worker processes: `benchmarks/input.py` measures both over the same files. Grain's workers each make whole batches,
-so the first batch takes as long as one process needs for it, and a batch of 4,096 photographs is held as often as there are workers; they
-send them through named shared memory, which a killed trainer leaves behind in /dev/shm; and they start as copies of `__main__`. Here all
-workers fill one batch, the memory has no name (it goes when the last process that holds it goes), and a worker ends when its trainer does,
-however that ends. Grain's files (ArrayRecord) are read.
+Why not Grain 0.2.18, which has worker processes too (`benchmarks/input.py` runs both over the same files): there each worker makes whole
+batches, so the first one takes as long as a single process needs, and a batch of 4,096 photographs is held as often as there are workers.
+When the trainer was killed, its workers were seen to live on and its batches to stay in /dev/shm. Here all workers fill one batch; the memory
+has no name, so it goes with the last process that holds it; a worker ends with its trainer, however that ends; and one that dies is told by
+its exit code. Grain's file format, ArrayRecord, is read.
 """
 
 from trainer.data.readers.pool import ReaderPool

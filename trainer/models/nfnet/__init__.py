@@ -18,7 +18,7 @@ from trainer.models.nfnet.variants import Variant, custom, names, variant
 if TYPE_CHECKING:
     from trainer.models.nfnet.network import NFNet
 
-__all__ = ["Variant", "build", "load_released", "macs", "names", "params", "resolve", "stride", "variant"]
+__all__ = ["Variant", "build", "load_released", "macs", "names", "params", "resolve", "total_stride", "variant"]
 
 _REGULARISERS = ("dropout", "stochastic_depth")
 _OPTIONS = ("width_rule", *_REGULARISERS, *(field.name for field in fields(Variant) if field.name not in ("name", "dropout")))
@@ -56,9 +56,9 @@ def macs(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape
     return counts.macs(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
 
 
-def stride(name: str, options: Mapping[str, Any]) -> int:
-    """How many times an image is shrunk, a side, on the way to the last feature map."""
-    return resolve(name, options).stride
+def total_stride(name: str, options: Mapping[str, Any]) -> int:
+    """Pixels along each side that one pixel of the last feature map stands for; images should not be smaller."""
+    return resolve(name, options).total_stride
 
 
 def build(

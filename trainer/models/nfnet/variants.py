@@ -65,8 +65,8 @@ class Variant:
         return 2 * self.width[-1]
 
     @property
-    def stride(self) -> int:
-        """How many times an image is shrunk, a side, on the way to the last feature map."""
+    def total_stride(self) -> int:
+        """How many pixels of the image, along each side, one pixel of the last feature map stands for."""
         return math.prod((*(stride for _, stride in STEMS[self.stem].convolutions), *self.strides))
 
     def groups_and_bottleneck(self, stage: int) -> tuple[int, int]:
