@@ -87,9 +87,9 @@ class Plan:
 
     @property
     def resources(self) -> dict[str, Any]:
-        """What each run is given, as `Run.resources` holds it: on what and how it is done, and when it is evaluated on the way.
+        """On what and how each run is done, and when it is evaluated on the way, as `Run.resources` holds it; no part of a run's id.
 
-        All of it may differ for a run of the same id. A rehearsal says how fast it goes and how many chips there are.
+        A rehearsal says how fast it goes and how many chips there are.
         """
         given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
         held = (

@@ -20,7 +20,7 @@ from scaling.errors import UnknownName, UsageError
 from trainer.compilation import Compilation, counted_compilation
 from trainer.config import OptimizerConfig, TrainConfig
 from trainer.execution import Execution
-from trainer.memory import program_bytes
+from trainer.memory import fitting_micro_batch, program_bytes
 from trainer.models import family
 from trainer.optimizers import sgd_agc
 from trainer.sharding import Placement
@@ -68,8 +68,9 @@ class Compiler:
         self.config, self.placement = config, placement
         self.module, self.optimizer = _module(config, execution), _optimizer(config.optimizer)
         self._steps = Steps(self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered)
-        image = jnp.zeros((1, *config.data.card.image_shape), jnp.float32)
-        params = self.param_shapes = jax.eval_shape(self.module.init, jax.random.key(0), image)["params"]
+        image_shape = config.data.card.image_shape
+        variables = jax.eval_shape(lambda: self.module.init(jax.random.key(0), jnp.zeros((1, *image_shape), jnp.float32)))
+        params = self.param_shapes = variables["params"]
         self.state_shapes = TrainState(params, jax.eval_shape(self.optimizer.init, params), None if config.ema is None else params)
         self._training: dict[int, CompiledTraining] = {}
         self._evaluation: dict[int, CompiledEvaluation] = {}
@@ -83,14 +84,24 @@ class Compiler:
 
     def evaluation(self, limit: int | None) -> CompiledEvaluation:
         """An evaluation step of `EVAL_BATCH` examples, or of as many as fit into `limit` bytes of a device beside the state."""
-        devices, batch = self.placement.devices, EVAL_BATCH
-        while True:
-            batch = -(-batch // devices) * devices
-            if batch not in self._evaluation:
-                self._evaluation[batch] = self._evaluation_step(batch)
-            if limit is None or self._evaluation[batch].memory_bytes <= limit or batch == devices:
-                return self._evaluation[batch]
-            batch //= 2
+        devices = self.placement.devices
+        sizes = sorted({-(-(EVAL_BATCH >> halvings) // devices) * devices for halvings in range(EVAL_BATCH.bit_length())})
+        first = self._evaluation_of(sizes[-1])
+        if limit is None or first.memory_bytes <= limit:
+            return first
+        fits = fitting_micro_batch(
+            lambda size: self._evaluation_of(size).memory_bytes,
+            sizes,
+            limit=limit,
+            start=(sizes[-1], first.memory_bytes),
+            fixed=self.placement.bytes_per_device(self.state_shapes),
+        )
+        return self._evaluation_of(fits[0] if fits else sizes[0])
+
+    def _evaluation_of(self, size: int) -> CompiledEvaluation:
+        if size not in self._evaluation:
+            self._evaluation[size] = self._evaluation_step(size)
+        return self._evaluation[size]
 
     def _whole_step(self) -> CompiledTraining:
         state, batch = self.state_shapes, self._batch(self.config.batch_size)

@@ -54,7 +54,8 @@ def fitting_micro_batch(
     """
     tried, bytes_tried = start
     while True:
-        guess = (limit - fixed) / (bytes_tried - fixed) * tried if math.isfinite(bytes_tried) else tried / 2
+        varying = bytes_tried - fixed
+        guess = tried * (limit - fixed) / varying if 0 < varying < math.inf else tried / 2
         smaller = [size for size in sizes if size < tried]
         if not smaller:
             return None

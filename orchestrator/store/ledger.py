@@ -51,7 +51,7 @@ _COUNTED = (AttemptOutcome.DIED, AttemptOutcome.LOST)
 
 @dataclass(frozen=True)
 class Grant:
-    """Leave to run: the attempt's number and token, its folder's name, the checkpoint to start from, and how the run is computed."""
+    """Leave to run: the attempt's number and token, its folder's name, and the checkpoint to start from."""
 
     run_id: str
     number: int

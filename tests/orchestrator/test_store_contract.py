@@ -175,6 +175,11 @@ class TestEveryStore:
         with store.read() as session:
             assert session.get(Run, "a" * 16).resources["chips"] == 1
 
+    def test_how_a_run_is_computed_comes_with_the_leave_to_run(self, store):
+        accepted(store, a_run(resources={"accelerator": "cpu", "chips": 1, "execution": {"micro_batch": 8}, "evaluate_at": [0.5]}))
+        grant = granted(store)
+        assert (grant.resources["execution"], grant.resources["evaluate_at"]) == ({"micro_batch": 8}, [0.5])
+
     def test_only_wanted_runs_wait_and_a_pause_spares_what_another_experiment_wants(self, store):
         accepted(store, a_run(), a_run("b" * 16), a_run("c" * 16), name="one")
         accepted(store, a_run("b" * 16), name="two")

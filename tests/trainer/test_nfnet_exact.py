@@ -119,7 +119,7 @@ def test_full_f0_logits():
     reference = np.load(FOLDER / "f0_official_logits.npz")
     with jax.default_matmul_precision("highest"):
         logits = build("F0", num_classes=1000).apply(released_weights(shapes), jnp.asarray(reference["x"]))
-    np.testing.assert_allclose(logits, reference["logits"], atol=2e-6)
+    np.testing.assert_allclose(logits, reference["logits"], rtol=0, atol=1e-6)  # seen: 5.4e-7; either is 5e-7 from float64
 
 
 def test_beta_of_f0_is_the_published_sequence():

@@ -10,8 +10,11 @@ import pytest
 from scaling.errors import OutOfMemory, UsageError
 from trainer import AugmentConfig, DataConfig, Execution, ModelConfig, NumericsConfig, ScheduleConfig, TrainConfig, data
 from trainer.compilation import counted_compilation
+from trainer.compiled import Compiler
+from trainer.models.initial import initial_params
 from trainer.models.nfnet.layers import WSConv, standardize
 from trainer.program import halved, program_for
+from trainer.sharding import Placement
 
 CARD = data.card("digits", {})
 BATCH, MICRO, EMA = 24, 6, 0.3
@@ -46,12 +49,17 @@ def batch(real=BATCH):
     return images, labels, weights, labels[::-1].copy(), np.linspace(0.5, 1, BATCH, dtype=np.float32)
 
 
-def shaken(program):
-    """An initial state whose skip gains are not 0, so that every parameter has a gradient."""
-    state = jax.device_get(program.initial_state(program.config))
+def shaken_params(module):
+    """Initial parameters with skip gains that are not 0, so that every parameter has a gradient."""
     rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda leaf: leaf + 0.1 * rng.standard_normal(leaf.shape).astype(np.float32), state.params)
-    return program.place(state._replace(params=params, ema=params))
+    params = initial_params(module, seed=0, image_shape=CARD.image_shape)
+    return jax.tree.map(lambda leaf: leaf + 0.1 * rng.standard_normal(leaf.shape).astype(np.float32), params)
+
+
+def shaken(program):
+    params = shaken_params(program.module)
+    state = program.initial_state(program.config)
+    return program.place(jax.device_get(state)._replace(params=params, ema=params))
 
 
 def stepped(program, arrays, *, steps=2, learning_rate=0.4):
@@ -170,9 +178,25 @@ def test_too_little_memory_says_which_micro_batch_fits_or_goes_on_with_it(whole)
     program = program_for(CONFIG, Execution(on_out_of_memory="halve"), memory_limit_bytes=limit)
     assert f"micro_batch: {program.micro_batch}" in caught.value.hint
     assert program.memory_bytes <= limit < whole.memory_bytes
+    assert program.evaluation.memory_bytes <= limit < whole.evaluation.memory_bytes
     assert distance(stepped(program, batch())[0][-1], stepped(whole, batch())[0][-1]) < 1e-6
     assert halved(whole).micro_batch == 12
     assert halved(replace(whole, micro_batch=1)) is None
+
+
+def test_evaluation_at_another_resolution_than_training():
+    """8 px in training, 12 px in evaluation: the loss is that of the module on the larger images."""
+    card = replace(CARD, evaluation_shape=(12, 12, 1))
+    compiler = Compiler(replace(CONFIG, data=DataConfig("digits", card)), Execution(), Placement())
+    step = compiler.evaluation(limit=None)
+    params = shaken_params(compiler.module)
+    images = np.random.default_rng(0).standard_normal((step.batch, 12, 12, 1)).astype(np.float32)
+    labels, weights = np.arange(step.batch, dtype=np.int32) % 10, (np.arange(step.batch) < 100).astype(np.float32)
+    sums = step.evaluate(params, images, labels, weights)
+    log_p = np.asarray(jax.jit(lambda images: jax.nn.log_softmax(compiler.module.apply({"params": params}, images)))(images[:100]))
+    rank = (log_p > log_p[np.arange(100), labels[:100], None]).sum(1)
+    assert float(sums.loss) == pytest.approx(-log_p[np.arange(100), labels[:100]].sum(), rel=1e-5)
+    assert (float(sums.top1), float(sums.top5)) == ((rank < 1).sum(), (rank < 5).sum())
 
 
 def test_what_a_micro_batch_must_be(whole):

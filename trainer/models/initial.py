@@ -24,7 +24,7 @@ def initial_params(module: Any, *, seed: int, image_shape: tuple[int, int, int])
     Kernels ~ N(0, 1 / fan-in), the classifier's ~ N(0, 0.01²), gains 1, biases and skip gains 0. Each parameter has a random stream of
     its own, keyed by (seed, its path), so that adding a layer does not change the others.
     """
-    shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *image_shape), jnp.float32))["params"]
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((1, *image_shape), jnp.float32)))["params"]
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: _initial(tuple(str(part.key) for part in path), leaf.shape, seed), shapes
     )
