@@ -107,27 +107,22 @@ def random_kills(home: Path, kills: int) -> None:
     host.kill()
     assert ended is not None
     steps, seconds = ended["last_step"], ended["seconds"]["train"]
-    numbers, borders, number, resume, done = random.Random(0), [0], 1, None, None
+    numbers, lives, kills_done, done = random.Random(0), [], 0, None
     while done is None:
-        host = Host(home, number, resume, checkpoint_seconds=seconds / kills / 5)
+        folder = home / str(kills_done + 1)
+        host = Host(home, kills_done + 1, lives[-1][0] if lives else None, checkpoint_seconds=seconds / kills / 5)
         started = host.until("started")
         assert started is not None
-        if number > 1:
-            borders.append(started["step"])
-        wait = numbers.uniform(0.3, 1.7) * seconds / kills if number <= kills else 300.0
-        done = host.until("ended", seconds=wait)
+        done = host.until("ended", seconds=numbers.uniform(0.3, 1.7) * seconds / kills if kills_done < kills else 300.0)
         host.kill()
-        if done is None and (home / str(number) / "checkpoints").exists():
-            resume, number = home / str(number), number + 1
-        elif done is None:  # killed before its first checkpoint: the next one starts where this one did
-            number += 1
-            borders.pop()
-            (home / str(number - 1)).rename(home / f"{number - 1}-nothing")
-            number -= 1
-    stretches = [audit.Stretch(home / str(n + 1), *span) for n, span in enumerate(zip(borders, [*borders[1:], steps], strict=True))]
+        kills_done += done is None
+        if done is not None or any((folder / "checkpoints").glob("*/manifest.json")):
+            lives.append((folder, started["step"]))
+    borders = [first for _, first in lives] + [steps]
+    stretches = [audit.Stretch(folder, first, stop) for (folder, first), stop in zip(lives, borders[1:], strict=True)]
     report = audit.check(stretches, data.Order.of(config()))
-    same = bits(home / str(number), steps) == bits(home / "0", steps)
-    print(f"random kills: {number - 1} survived over {steps} steps, went on from {borders[1:]}")
+    same = bits(lives[-1][0], steps) == bits(home / "0", steps)
+    print(f"random kills: {kills_done} over {steps} steps; the lives that got to a checkpoint began at {borders[:-1]}")
     print(
         f"  bits of the end {'the same' if same else 'DIFFER'}; audit {'clean' if report.clean and report.complete else report.faults}"
     )

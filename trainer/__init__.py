@@ -7,8 +7,10 @@
 | `models/` | model families, one folder each |
 | `optimizers/` | optimisers and learning-rate schedules |
 | `program` | the compiled step of a shape |
-| `train`, `evaluate` | the loop and the held-out loss |
-| `checkpoint` | atomic, verified checkpoints |
+| `train`, `start`, `loop`, `evaluate` | a training told as steps; where it begins; the loop; the held-out loss |
+| `checkpoint/`, `storage` | atomic, verified checkpoints; on disk or on an object store |
+| `clock` | where the seconds go, and how fast that is |
+| `distributed` | several processes that train together |
 
 Importing this package loads no JAX; `train` does.
 """

@@ -59,10 +59,12 @@ def main(folder, cache, point, step):
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
     def is_manifest(_draft, target):
-        return str(target).endswith("manifest.json") and int(str(target).split("/")[-2]) >= step
+        return str(target).endswith(f"/{step}/manifest.json")
 
     taken = iter(range(10**6))
     stop, on_event = (lambda: False), None
+    if not point.startswith(("data", "step")):  # asked to stop at that step, so that its checkpoint is being written
+        stop = lambda: next(taken) == step  # noqa: E731
     if point == "data read, step not taken":
         after(Loader, "__next__", lambda batch, _loader: batch.step == step)
     elif point == "step taken, not recorded":
@@ -72,7 +74,6 @@ def main(folder, cache, point, step):
     elif point == "after the commit":
         after(os, "replace", lambda _result, *paths: is_manifest(*paths))
     elif point == "stopped at an epoch's end":
-        stop = lambda: next(taken) == step  # noqa: E731
         on_event = lambda event: halt() if event["kind"] == "checkpoint" and event["step"] == step else None  # noqa: E731
     else:
         raise SystemExit(f"no point {point!r}")
