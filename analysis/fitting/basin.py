@@ -16,8 +16,8 @@ from analysis.laws.law import Law
 
 __all__ = ["basins"]
 
-_MOST_ROWS = 4000
-"""Of the search; a larger table is thinned evenly for it. The polish sees every row."""
+_MOST_ENTRIES, _LEAST_ROWS, _MOST_ROWS = 400_000, 150, 4000
+"""Rows times nodes of the search, within these bounds; a larger table is thinned evenly for it. The polish sees every row."""
 _NUMBERS_AT_ONCE = 20_000_000
 
 
@@ -33,9 +33,10 @@ def basins(law: Law, logs: np.ndarray, y: np.ndarray, weights: np.ndarray, *, re
         local minima of the grid, repeated when there are fewer.
     """
     axes = [shape.grid(logs) for shape in law.shapes]
-    step = max(1, -(-logs.shape[1] // _MOST_ROWS))
-    logs, y, weights = logs[:, ::step], y[:, ::step], weights[:, ::step]
     nodes = np.array(list(product(*axes)))  # (nodes, q)
+    most = int(np.clip(_MOST_ENTRIES // len(nodes), _LEAST_ROWS, _MOST_ROWS))
+    step = max(1, -(-logs.shape[1] // most))
+    logs, y, weights = logs[:, ::step], y[:, ::step], weights[:, ::step]
     scale = 1 / np.exp(np.log(y).mean(0)) if relative else np.ones(y.shape[1])  # one for all draws: their y differ by noise alone
     gram, moment, total = _normal_equations(law, logs, y, weights, scale, nodes)
     linear, loss = _non_negative(gram, moment)

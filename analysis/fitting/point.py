@@ -13,7 +13,7 @@ from analysis.laws.law import Law
 
 __all__ = ["Points", "fit_point"]
 
-_STARTS, _FINALISTS = 6, 2
+_STARTS, _FINALISTS = 12, 3
 _GLANCE_STEPS, _GLANCE_TOLERANCE = 25, 1e-5
 
 

@@ -61,10 +61,10 @@ LAW = Law(
     floor=True,
     terms=(Term("A", {"a": 0}),),
     shapes=(
-        Shape("a", 0, nodes=8),
-        Shape("b", 0, nodes=8),
-        Shape("k", 0, kind="location", bounds=_bounds_of_k, nodes=7),
-        Shape("f", 0, kind="count", bounds=_bounds_of_f, nodes=2),
+        Shape("a", 0, nodes=10),
+        Shape("b", 0, nodes=10),
+        Shape("k", 0, kind="location", bounds=_bounds_of_k, nodes=9),
+        Shape("f", 0, kind="count", bounds=_bounds_of_f, nodes=3),
     ),
     log_terms=_log_terms,
 )

@@ -100,3 +100,19 @@ class TestLaw:
         np.testing.assert_allclose(
             law.log_curve(inputs * unit_x, after.theta) - np.log(unit_y), law.log_curve(inputs, before.theta), atol=1e-4
         )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"E": 0.2, "A": 2.0, "a": 0.5, "b": 0.1, "k": 300.0, "f": 0.2},
+        {"E": 0.2, "A": 2.0, "a": 0.05, "b": 0.5, "k": 3000.0, "f": 0.05},
+        {"E": 0.4, "A": 2.0, "a": 0.1, "b": 0.7, "k": 200.0, "f": 0.3},
+    ],
+)
+def test_the_deepest_of_many_basins_is_found(values):
+    """A broken law has several: without help the search ends as low as from the truth."""
+    law, x = law_named("broken"), np.geomspace(1, 1e5, 240)[None]
+    y = law.curve(x, values) * np.exp(0.005 * np.random.default_rng(0).standard_normal(240))
+    found, helped = fit_point(law, x, y), fit_point(law, x, y, start=law.theta(values))
+    assert found.loss[0] <= helped.loss[0] * (1 + 1e-6)
