@@ -15,6 +15,8 @@ import scaling
 from scaling.cli.app import app
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import AttemptOutcome
+from tests.conftest import REFERENCE
+from tests.trainer.test_nfnet_exact import TINY, released_weights
 from trainer import DataConfig, ModelConfig, ScheduleConfig, TrainConfig, data
 from trainer.models import family
 from trainer.models.card import model_card
@@ -137,18 +139,18 @@ def test_total_stride_and_the_last_map():
     assert (variant("nano-F0").total_stride, variant("nano-F0").last_map(8, 8)) == (2, (4, 4))
 
 
-def test_bfloat16_f0_is_near_float32():
-    """Full F0: bfloat16 has 8 bits, so logits agree to a few per cent of their spread."""
-    images = jnp.asarray(np.random.default_rng(0).normal(size=(2, 64, 64, 3)), jnp.float32)
-    params = initial_params(build("F0", num_classes=16), seed=0, image_shape=(64, 64, 3))
-    params["classifier"]["kernel"] = params["classifier"]["kernel"] * 20
-    logits = {
-        dtype: np.asarray(build("F0", num_classes=16, dtype=dtype).apply({"params": params}, images))
-        for dtype in (jnp.float32, jnp.bfloat16)
-    }
-    assert logits[jnp.bfloat16].dtype == np.float32
-    spread = logits[jnp.float32].std()
-    assert 0 < np.abs(logits[jnp.bfloat16] - logits[jnp.float32]).max() < 0.1 * spread
+def test_bfloat16_is_near_the_reference():
+    """bfloat16 keeps 8 bits, so logits agree with the released code's in float64 to a few per cent of their spread."""
+    variables, reference = _tiny()
+    logits = np.asarray(jax.jit(build(TINY, num_classes=10, dtype=jnp.bfloat16).apply)(variables, jnp.asarray(reference["x"])))
+    assert logits.dtype == np.float32
+    assert 0 < np.abs(logits - reference["out64/logits"]).max() < 0.1 * reference["out64/logits"].std()
+
+
+def _tiny():
+    shapes = json.loads((REFERENCE / "nfnet" / "tiny_official_shapes.json").read_text())
+    weights = released_weights({path: shape for path, shape in shapes.items() if path.startswith("param/")})
+    return weights, np.load(REFERENCE / "nfnet" / "tiny_official.npz")
 
 
 def test_the_family_of_the_how_to_trains(tmp_path, monkeypatch):
@@ -163,13 +165,13 @@ def test_the_family_of_the_how_to_trains(tmp_path, monkeypatch):
     try:
         result = scaling.train(config, directory=tmp_path / "run")
         known = family("my_models:perceptrons")
-        params = known.params("mlp-32", {}, num_classes=10, channels=1)
+        module = known.build("mlp-32", num_classes=10, dtype=jnp.float32)
+        shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+        assert known.params("mlp-32", {}, num_classes=10, channels=1) == sum(leaf.size for leaf in jax.tree.leaves(shapes))
     finally:
         sys.modules.pop("my_models", None)
     assert result.outcome is AttemptOutcome.FINISHED
     assert result.val_loss < 1.0 < np.log(10)
-    stored = np.load(tmp_path / "run" / "checkpoints" / str(result.last_step) / "state.npz")
-    assert params == sum(stored[name].size for name in stored.files if name.startswith("params"))
 
 
 def test_a_family_that_cannot_be_had_is_refused():
