@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +19,7 @@ from orchestrator.plan import Plan
 from orchestrator.store import Store, lease, queries
 from orchestrator.store.grid import Accepted, accept, known_runs
 from orchestrator.store.models import Experiment, ExperimentRun, Run
-from scaling.errors import UsageError
+from scaling.errors import StoreError, UsageError
 from scaling.outcomes import RunStatus
 
 if TYPE_CHECKING:
@@ -122,7 +124,9 @@ def see_through(
             time.sleep(_FOLLOW_SECONDS)
             continue
         try:
-            with RayCluster(address, temp_dir=temp_dir) as cluster:
+            with ExitStack() as stack:
+                with _lease_kept(store, identity):
+                    cluster = stack.enter_context(RayCluster(address, temp_dir=temp_dir))
                 scheduler = Scheduler(
                     store,
                     cluster,
@@ -140,6 +144,25 @@ def see_through(
         break  # what is pending still was left out by a budget
     on_progress(_progress(store, experiment, [], clock))
     return ended
+
+
+@contextmanager
+def _lease_kept(store: Store, identity: str) -> Iterator[None]:
+    """Renew the lease from a thread meanwhile: on a busy machine Ray may take longer to start than the lease lasts."""
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(lease.LEASE_SECONDS / 3):
+            with suppress(StoreError), store.write() as session:
+                lease.renew(session, identity)
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _tick(store: Store, experiment: str, scheduler: Scheduler, clock: _Clock, on_progress: Callable[[Progress], None]) -> None:
