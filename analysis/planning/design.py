@@ -14,6 +14,8 @@ __all__ = ["Candidates", "Criterion", "choose", "spread_after"]
 
 Criterion = Literal["c", "D"]
 _MOST_ROUNDS = 50
+_FEW = 12
+"""Up to so many chosen candidates every one and every pair is tried for an exchange; of more, the so many that are missed least."""
 _BETTER = 1e-9
 
 
@@ -136,7 +138,7 @@ def _exchange(
     value = _value(_after(covariance, scaled, chosen), target, criterion)
     for _ in range(_MOST_ROUNDS):
         better = None
-        for given_up in _given_up(chosen):
+        for given_up in _given_up(_after(covariance, scaled, chosen), scaled, target, chosen, criterion):
             rest = [index for index in chosen if index not in given_up]
             for per_cost in (True, False):
                 others = _fill(covariance, scaled, cost, target, budget, rest, criterion, per_cost=per_cost, barred=given_up)
@@ -150,11 +152,21 @@ def _exchange(
     return chosen
 
 
-def _given_up(chosen: list[int]) -> list[tuple[int, ...]]:
+def _given_up(
+    now: np.ndarray, scaled: np.ndarray, target: np.ndarray, chosen: list[int], criterion: Criterion
+) -> list[tuple[int, ...]]:
+    """What to try to do without: `now` is the covariance with all that is chosen."""
+    if len(chosen) > _FEW:
+        return [(chosen[place],) for place in np.argsort(_losses(now, scaled[chosen], target, criterion), kind="stable")[:_FEW]]
     singles: list[tuple[int, ...]] = [(index,) for index in chosen]
-    if len(chosen) > 12:  # pairs would be many, and single exchanges then move far
-        return singles
     return singles + [(i, j) for place, i in enumerate(chosen) for j in chosen[place + 1 :]]
+
+
+def _losses(now: np.ndarray, scaled: np.ndarray, target: np.ndarray, criterion: Criterion) -> np.ndarray:
+    """By how much the criterion rises without each of the observations (k, p) that are in `now`, (k,), up to a monotone function."""
+    along = scaled @ now
+    left = np.maximum(1 - np.einsum("kp,kp->k", along, scaled), 1e-15)
+    return -np.log(left) if criterion == "D" else (along @ target) ** 2 / left
 
 
 def _ordered(covariance: np.ndarray, scaled: np.ndarray, target: np.ndarray, chosen: list[int], criterion: Criterion) -> list[int]:

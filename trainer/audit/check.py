@@ -8,7 +8,7 @@ Three things are shown, in this order:
 3. For an epoch of which the run has only a part, it is the multiset of the ids that the order puts at these positions, and no id occurs
    there twice: each leads back to its place by the inverse permutation.
 
-Time: about 10 ns an id for whole epochs, 100 ns for parts. Where a sum differs, the steps that were spelled out name the ids.
+Time: about 20 ns an id for whole epochs, 600 ns for parts (on a busy machine). Where a sum differs, the steps that were spelled out name the ids.
 """
 
 from __future__ import annotations
