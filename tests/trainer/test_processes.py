@@ -15,8 +15,8 @@ from tests.trainer import small_run
 from tests.trainer.small_run import bits
 from trainer import Execution, audit, data
 
-EPOCHS = 20
-STEPS = 120
+EPOCHS = 60
+STEPS = 360
 
 
 class Host:
@@ -46,7 +46,7 @@ class Host:
             "config": small_run.config(epochs=EPOCHS).to_dict(),
             "directory": str(directory),
             "resume_from": resume_from,
-            "checkpoint_seconds": 0.1,
+            "checkpoint_seconds": 0.2,
             "compile_cache": self.cache,
             "working_directory": os.getcwd(),
             "execution": Execution(fsdp=True).to_dict(),

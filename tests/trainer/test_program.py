@@ -11,6 +11,7 @@ from scaling.errors import OutOfMemory, UsageError
 from trainer import AugmentConfig, DataConfig, Execution, ModelConfig, NumericsConfig, ScheduleConfig, TrainConfig, data
 from trainer.compilation import counted_compilation
 from trainer.compiled import Compiler
+from trainer.models import family
 from trainer.models.initial import initial_params
 from trainer.models.nfnet.layers import WSConv, standardize
 from trainer.program import halved, program_for
@@ -199,8 +200,20 @@ def test_evaluation_at_another_resolution_than_training():
     assert (float(sums.top1), float(sums.top5)) == ((rank < 1).sum(), (rank < 5).sum())
 
 
+def plain_family():
+    """A family whose build takes neither `scan` nor `remat`."""
+    nfnet = family("nfnet")
+    return replace(
+        nfnet, build=lambda name, *, num_classes, dtype, **options: nfnet.build(name, num_classes=num_classes, dtype=dtype)
+    )
+
+
+def test_a_family_that_cannot_do_what_execution_asks_for_is_named():
+    theirs = replace(CONFIG, model=ModelConfig(f"{__name__}:plain_family", "nano-F0"))
+    with pytest.raises(UsageError, match=r"plain_family does not know execution\.remat"):
+        program_for(theirs, Execution(remat="block"))
+
+
 def test_what_a_micro_batch_must_be(whole):
-    with pytest.raises(UsageError, match=r"does not know execution\.remat"):
-        program_for(CONFIG, Execution(remat="block", scan=False))
     assert program_for(CONFIG, Execution(workers=3)) is whole
     assert program_for(CONFIG, Execution(micro_batch=1000)) is whole
