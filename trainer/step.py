@@ -109,7 +109,10 @@ class Steps:
         """Plain cross-entropy and hits of one batch of held-out examples."""
         logits = self.module.apply({"params": self.gathered(params)}, images, train=False).astype(jnp.float32)
         of_label = jnp.take_along_axis(logits, labels[:, None], axis=1)
-        rank = jnp.sum(logits > of_label, axis=1)
+        ahead = (logits > of_label) | (
+            (logits == of_label) & (jnp.arange(logits.shape[1]) < labels[:, None])
+        )  # of equal ones the first
+        rank = jnp.sum(ahead, axis=1)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return Sums(jnp.sum(losses * weights), jnp.sum((rank < 1) * weights), jnp.sum((rank < 5) * weights))
 

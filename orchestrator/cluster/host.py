@@ -29,6 +29,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
 
+from scaling.errors import ScalingError
 from trainer.config import TrainConfig
 from trainer.models import simulated
 
@@ -102,11 +103,13 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
             os.dup2(log.fileno(), 2)
         _train(order, stop, emit)
     except BaseException as error:  # noqa: BLE001 - the edge of the process: it must say how it ended
+        from trainer.memory import is_out_of_memory
+
         raised = {
             "kind": "raised",
             "step": 0,
             "reason": _reason(error),
-            "out_of_memory": _is_out_of_memory(error),
+            "out_of_memory": is_out_of_memory(error),
             "of_the_group": bool(order.get("group")) and type(error).__name__ == "JaxRuntimeError",  # a peer may have died
         }
         try:
@@ -215,12 +218,11 @@ def _configure(jax: Any, order: dict[str, Any]) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
+    """One line: of our own errors what is wrong and what to do, of others also what they are called."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, ScalingError):
+        return f"{text} ({error.hint})" if error.hint else text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 if __name__ == "__main__":

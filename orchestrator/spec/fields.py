@@ -127,7 +127,7 @@ class ScheduleField(_Field):
         return self
 
     @property
-    def decay_epochs(self) -> float:
+    def decay_share(self) -> float:
         """Decay as a share of the epochs: 0.2 unless stated, as in Hägele et al. 2024 (arXiv 2405.18392); 0 for the other schedules."""
         return (self.decay_fraction or ScheduleConfig.decay_fraction) if self.name == "warmup-stable-decay" else 0.0
 
@@ -144,6 +144,17 @@ class AugmentField(_Field):
     cutmix: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     repeats: Count = 1
 
+    @model_validator(mode="after")
+    def _nothing_is_said_in_vain(self) -> AugmentField:
+        """What does nothing would still give the run another id, and it would be trained twice."""
+        for name, of, used in (
+            ("crop_min_area", "crop", self.crop),
+            ("randaugment_magnitude", "randaugment_layers", self.randaugment_layers > 0),
+        ):
+            if name in self.model_fields_set and not used:
+                raise ValueError(f"{name} is of {of}, which is off")
+        return self
+
 
 class OptimizerField(_Field):
     """SGD with Nesterov momentum, adaptive gradient clipping (`clip: null` turns it off) and coupled weight decay."""
@@ -154,6 +165,12 @@ class OptimizerField(_Field):
     clip: Positive | None = 0.01
     clip_eps: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _nothing_is_said_in_vain(self) -> OptimizerField:
+        if "clip_eps" in self.model_fields_set and self.clip is None:
+            raise ValueError("clip_eps is of clip, which is off")
+        return self
 
 
 class NumericsField(_Field):

@@ -70,7 +70,7 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
 def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     warmup = spec.schedule.warmup_epochs
     for index, epochs in enumerate(spec.epochs):
-        decay = spec.schedule.decay_epochs * epochs
+        decay = spec.schedule.decay_share * epochs
         if warmup and warmup + decay >= epochs + (1e-9 if decay else 0):
             and_decay = f" and {decay:g} epochs of decay do" if decay else " does"
             yield document.fault(("epochs", index), f"warm-up of {warmup:g} epochs{and_decay} not fit into a budget of {epochs:g}")

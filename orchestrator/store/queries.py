@@ -112,14 +112,15 @@ def run_id(session: Session, prefix: str) -> str:
 
 
 def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
-    """Attempts that may have checkpoints: `run_id`, `number`, `directory`, and `keep_step`, the checkpoint to keep, if it is theirs.
+    """Attempts whose checkpoints nobody will go on from: those of finished and diverged runs.
 
-    Attempts that are under way are not among them.
+    `run_id`, `number`, `directory`, and `keep_step`, the run's last checkpoint, where it is theirs. A run that may go on is not among
+    them: its older checkpoints are what it falls back to when the newest is damaged.
     """
     query = (
         select(Attempt.run_id, Attempt.number, Attempt.directory, Run.resume_attempt, Run.resume_step)
         .join(Run, Run.id == Attempt.run_id)
-        .where(Attempt.ended_at.is_not(None))
+        .where(Run.status.in_((RunStatus.FINISHED, RunStatus.DIVERGED)))
         .order_by(Attempt.run_id, Attempt.number)
     )
     return [

@@ -25,7 +25,8 @@ def gc_command(
 ) -> None:
     """Free the disk of checkpoints that no run will go on from.
 
-    Kept: the final checkpoint of every finished run, the one that an unfinished run will go on from, and all logs and events.
+    Kept: the last checkpoint of finished and diverged runs, every checkpoint of a run that may go on (also by `scaling retry`), all
+    logs and events.
     """
     from rich.table import Table
 
@@ -37,7 +38,10 @@ def gc_command(
         attempts = queries.checkpoint_owners(session)
     table = Table("run", "attempt", "checkpoints", "MB", box=None, pad_edge=False)
     kept = freed = 0
+    whole = {attempt["run_id"] for attempt in attempts if _has_kept(attempt)}
     for attempt in attempts:
+        if attempt["run_id"] not in whole:
+            continue  # its last checkpoint is not where it should be: the others are all there is
         root = Path(attempt["directory"]) / "checkpoints"
         for entry in sorted(root.iterdir()) if root.is_dir() else ():
             size = _bytes(entry)
@@ -55,6 +59,11 @@ def gc_command(
     out.print(f"{freed / 1e6:.1f} MB {verb}, {kept / 1e6:.1f} MB of checkpoints kept", highlight=False)
     if freed and not yes:
         messages().print("nothing was deleted; `scaling gc --yes` does it", highlight=False)
+
+
+def _has_kept(attempt: dict) -> bool:
+    root, step = Path(attempt["directory"]) / "checkpoints", attempt["keep_step"]
+    return step is not None and any((root / name).is_file() for name in (f"{step}/manifest.json", f"{step}.json"))
 
 
 def _bytes(path: Path) -> int:

@@ -66,6 +66,29 @@ def test_a_good_file_is_the_grid_it_says(read):
     [
         ("batch_size", "batchsize", "5: batchsize: unknown key 'batchsize'; did you mean \"batch_size\"?"),
         ("nano-F1]", "nano-F11]", "3: models[1]: unknown model 'nano-F11'; did you mean \"nano-F1\"?"),
+        (
+            "nano-F1]",
+            "{name: nano-F1, depth: [1.5, 1]}]",
+            "3: models[1]: nano-F1: depth (1.5, 1) is not made of whole numbers above 0",
+        ),
+        (
+            "nano-F1]",
+            "{name: nano-F1, group_width: 0}]",
+            "3: models[1]: nano-F1: group_width 0 is not made of whole numbers above 0",
+        ),
+        (
+            "nano-F1]",
+            "{name: nano-F1, strides: [1, 0]}]",
+            "3: models[1]: nano-F1: strides (1, 0) is not made of whole numbers above 0",
+        ),
+        ("nano-F1]", "{name: nano-F1, se_ratio: -1}]", "3: models[1]: nano-F1: se_ratio -1 is not above 0"),
+        ("seeds: [0, 1]", "augment: {crop_min_area: 0.5}", "7: augment: crop_min_area is of crop, which is off"),
+        (
+            "seeds: [0, 1]",
+            "augment: {randaugment_magnitude: 3}",
+            "7: augment: randaugment_magnitude is of randaugment_layers, which is off",
+        ),
+        ("seeds: [0, 1]", "optimizer: {clip: null, clip_eps: 0.01}", "7: optimizer: clip_eps is of clip, which is off"),
         ("name: digits", "name: digts", "2: dataset.name: unknown data set 'digts'; did you mean \"digits\"?"),
         ("{name: digits}", "{name: digits, validation_examples: many}", "2: dataset: validation_examples: 'many' of 1797 images"),
         ("{name: digits}", "{name: digits, validation: 3}", "2: dataset.validation: unknown key 'validation'"),

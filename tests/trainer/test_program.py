@@ -199,6 +199,11 @@ def test_evaluation_at_another_resolution_than_training():
     assert float(sums.loss) == pytest.approx(-log_p[np.arange(100), labels[:100]].sum(), rel=1e-5)
     assert (float(sums.top1), float(sums.top5)) == ((rank < 1).sum(), (rank < 5).sum())
 
+    alike = step.evaluate(
+        jax.tree.map(jnp.zeros_like, params), images, labels, weights
+    )  # all logits equal: the first class is the guess
+    assert (float(alike.top1), float(alike.top5)) == ((labels[:100] == 0).sum(), (labels[:100] < 5).sum())
+
 
 def plain_family():
     """A family whose build takes neither `scan` nor `remat`."""

@@ -166,6 +166,16 @@ def checked(candidate: Variant) -> Variant:
     """`candidate`, if its dimensions fit together. Raises `UnknownName` for the stem, `UsageError`."""
     if candidate.stem not in STEMS:
         raise UnknownName("stem", candidate.stem, STEMS)
+    for name in ("width", "depth", "strides", "group_width"):
+        given = getattr(candidate, name)
+        entries = given if isinstance(given, tuple) else (given,)
+        if not all(type(entry) is int and entry > 0 for entry in entries):
+            raise UsageError(
+                f"{candidate.name}: {name} {given!r} is not made of whole numbers above 0", hint="e.g. width: [64, 128]"
+            )
+    for name in ("expansion", "se_ratio"):
+        if not getattr(candidate, name) > 0:
+            raise UsageError(f"{candidate.name}: {name} {getattr(candidate, name)!r} is not above 0", hint="published: 0.5")
     if not len(candidate.width) == len(candidate.depth) == len(candidate.strides) > 0:
         raise UsageError(
             f"{candidate.name}: width {candidate.width}, depth {candidate.depth} and strides {candidate.strides} need one entry a stage each",
