@@ -13,9 +13,8 @@ from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from analysis.laws.axes import AXIS_COLUMNS
-from analysis.optimum.cells import grid_cells
+from analysis.optimum.cells import grid_cells, grid_frontier
 from analysis.optimum.surface import Surface
-from analysis.pareto import frontier
 from analysis.prediction import runs_to_predict_from
 from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
 
@@ -86,7 +85,13 @@ def _placed(found: Fit, target: float | Mapping[str, float], runs: pd.DataFrame,
             "a target in compute needs the epochs of every run to be placed on a surface",
             hint="--map epochs=THEIRS, or --law power",
         )
-    surface = Surface(found, grid_cells(frontier(runs, metric=found.metric, x=x)), found.axes)
+    cells = grid_cells(grid_frontier(found.runs.drop(columns="cell"), metric=found.metric, x=x))
+    if cells.size_name != found.axes[0]:
+        raise DataError(
+            f"law {found.law} is of {found.axes[0]}, but the size of these runs is known as {cells.size_name}",
+            hint=f"--map {found.axes[0]}=THEIRS, or --law power",
+        )
+    surface = Surface(found, cells, found.axes)
     log_size = surface.optimum(np.log([float(target)]))[0]
     at = surface.table(log_size, surface.cells.log_epochs_at(np.log([float(target)]), log_size))
     if not np.isfinite(at.to_numpy()).all():

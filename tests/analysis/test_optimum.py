@@ -168,6 +168,22 @@ def test_cost_of_an_epoch_is_interpolated_between_models():
     assert cells.log_epochs_at(np.zeros(4), log_size) == pytest.approx(-expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("column", ["epochs", "params", "examples_seen"])
+def test_a_run_with_a_hole_is_left_out_and_listed(column):
+    runs = grid(noise=0.004, seeds=2)
+    runs["id"] = [f"row {number}" for number in range(1, len(runs) + 1)]
+    runs.loc[9, column] = np.nan
+    runs.loc[20, column] = 0.0
+    found = analysis.compute_optimal(runs, bootstrap=100)
+    assert (found.size_name, found.data_name, found.runs_used) == ("params", "epochs", 58)
+    assert [(entry.id, entry.reason) for entry in found.excluded] == [
+        ("row 10", f"no {column}"),
+        ("row 21", f"{column} is not a positive number"),
+    ]
+    without = analysis.compute_optimal(runs.drop(index=[9, 20]), bootstrap=100)
+    assert found.sentence() == without.sentence()
+
+
 def test_refusals():
     with pytest.raises(UsageError, match="2 families"):
         analysis.compute_optimal(pd.concat([grid(), grid(family="vit")]))

@@ -11,6 +11,7 @@ import pytest
 
 import analysis
 from analysis.planning.design import Candidates, choose, spread_after
+from analysis.planning.neighbours import neighbouring_cells
 from scaling.errors import DataError, UnknownName, UsageError
 from tests.analysis.grids import EXAMPLES, chinchilla, grid
 
@@ -110,6 +111,27 @@ def test_on_a_surface_compute_stands_for_the_best_size_there():
         runs, candidates(runs), budget_core_hours=300, target={"params": 1e9, "examples_seen": 1e9}, law="chinchilla", bootstrap=100
     )
     assert named.at == {"params": 1e9, "examples_seen": 1e9}
+
+
+@pytest.fixture(scope="module")
+def study():
+    theirs = {"family": "arch", "model": "network", "params": "weights", "epochs": "passes", "examples_seen": "samples"}
+    theirs |= {"unique_examples": "distinct_samples", "core_hours": "wall_seconds", "val_loss": "eval_loss", "status": "state"}
+    runs = analysis.read_runs("docs/example_study.csv", theirs, {"core_hours": "seconds*n_gpus"})
+    return runs[runs["family"] == "convnet"].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("column", ["params", "examples_seen", "epochs", "core_hours"])
+def test_one_hole_in_a_table_leaves_the_plan_as_it_was(study, column):
+    holed = study.astype({column: float})
+    holed.loc[9, column] = np.nan
+    pool = neighbouring_cells(study, metric="val_loss")
+    whole, without = (
+        analysis.plan(runs, pool, budget_core_hours=300, target=4000, law="chinchilla", bootstrap=100) for runs in (study, holed)
+    )
+    for name, value in whole.at.items():
+        assert without.at[name] == pytest.approx(value, rel=0.05)
+    assert without.now.value == pytest.approx(whole.now.value, rel=0.01)
 
 
 def argmin_size(core_hours):
