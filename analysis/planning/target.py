@@ -94,6 +94,9 @@ def _placed(found: Fit, target: float | Mapping[str, float], runs: pd.DataFrame,
     surface = Surface(found, cells, found.axes)
     log_size = surface.optimum(np.log([float(target)]))[0]
     at = surface.table(log_size, surface.cells.log_epochs_at(np.log([float(target)]), log_size))
-    if not np.isfinite(at.to_numpy()).all():
-        raise ScalingError(f"the surface has no best size at {words}", hint="name the target by its inputs, or use --law power")
+    if not (np.isfinite(log_size).all() and np.isfinite(at.to_numpy()).all()):
+        raise ScalingError(
+            f"the {found.law} surface has no best size at {words}: it falls on a million times beyond the sizes that were run",
+            hint="choose a nearer target, or --law power-floor",
+        )
     return Target(found, at, f"{words} at the best size there ({at[found.axes[0]].iloc[0]:,.3g} {found.axes[0]})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -166,6 +167,25 @@ def test_cost_of_an_epoch_is_interpolated_between_models():
     log_size = np.log([1e6, 2e6, 8.1e7, 3e8])
     expected = np.log(6 * np.exp(log_size) * EXAMPLES / 1e15 * (np.exp(log_size) / 1e6) ** 0.2)
     assert cells.log_epochs_at(np.zeros(4), log_size) == pytest.approx(-expected, abs=1e-9)
+
+
+def test_what_is_not_bounded_is_not_identified_and_not_recommended(noisy):
+    u = np.linspace(0, 3, 4)
+    known = (u, u + 0.01 * np.random.default_rng(0).standard_normal((200, 4)))
+    settings = {"x": "core_hours", "data": "epochs", "log_x": u, "level": 0.95, "reason": "", "points": pd.DataFrame()}
+    settings |= {"epochs_tried": (0.25, 8)}
+    half = (u, np.where(np.arange(200)[:, None] % 2, known[1], np.nan))
+    assert path_along("surface", size=known, epochs=known, **settings).status == OptimumStatus.OK
+    open_ended = path_along("surface", size=half, epochs=known, **settings)
+    vague = path_along("surface", size=known, epochs=known, identified=False, **settings)
+    assert open_ended.status == vague.status == OptimumStatus.NOT_IDENTIFIED
+    for path in (open_ended, vague):
+        found = dataclasses.replace(noisy, paths=(path, *noisy.paths[1:]))
+        assert found.recommended.approach == "isocompute"
+        alone = dataclasses.replace(noisy, paths=(path, path_along("isocompute", size=half, epochs=known, **settings), open_ended))
+        alone = dataclasses.replace(alone, paths=(*alone.paths[:2], dataclasses.replace(open_ended, approach="envelope")))
+        assert alone.recommended is None
+        assert "not-identified" in alone.sentence()
 
 
 @pytest.mark.parametrize("column", ["epochs", "params", "examples_seen"])

@@ -12,7 +12,7 @@ import pytest
 import analysis
 from analysis.planning.design import Candidates, choose, spread_after
 from analysis.planning.neighbours import neighbouring_cells
-from scaling.errors import DataError, UnknownName, UsageError
+from scaling.errors import DataError, ScalingError, UnknownName, UsageError
 from tests.analysis.grids import EXAMPLES, chinchilla, grid
 
 
@@ -132,6 +132,16 @@ def test_one_hole_in_a_table_leaves_the_plan_as_it_was(study, column):
     for name, value in whole.at.items():
         assert without.at[name] == pytest.approx(value, rel=0.05)
     assert without.now.value == pytest.approx(whole.now.value, rel=0.01)
+
+
+def test_far_targets_have_best_sizes_of_their_own_and_none_is_the_edge_of_the_grid(study):
+    pool = neighbouring_cells(study, metric="val_loss")
+    settings = {"budget_core_hours": 300, "law": "chinchilla", "bootstrap": 100}
+    sizes = [analysis.plan(study, pool, target=target, **settings).at["params"] for target in (1e5, 1e6, 1e7)]
+    assert sizes[1] / sizes[0] == pytest.approx(sizes[2] / sizes[1], rel=0.01)
+    assert sizes[0] < sizes[1]
+    with pytest.raises(ScalingError, match="no best size"):
+        analysis.plan(study, pool, target=1e40, **settings)
 
 
 def argmin_size(core_hours):
