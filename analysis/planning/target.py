@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,13 @@ from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from analysis.laws.axes import AXIS_COLUMNS
 from analysis.optimum.cells import grid_cells, grid_frontier
-from analysis.optimum.surface import Surface
+from analysis.optimum.surface import Surface, surface_laws
 from analysis.prediction import runs_to_predict_from
 from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
 
 __all__ = ["Target", "aim"]
 
-_SURFACE = "chinchilla"
+_OF_COMPUTE = ("power-floor", "power")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,35 +38,53 @@ def aim(
 ) -> Target:
     """Fit the law and place the target in its inputs.
 
-    Without a `law`: the Chinchilla surface where the runs and candidates have params and examples seen and it can be fitted, because it tells
-    a candidate's size from its epochs; else a power law of compute, on the frontier where the runs are a grid: every candidate is then
-    taken for compute-optimal at its compute. A number as target is compute: on a surface it stands for the
-    best size at that compute.
+    Without a `law`: the surface that `analysis.optimum` would choose (data-constrained where epochs repeat and it leaves less than chinchilla,
+    else chinchilla), where the runs and candidates have its inputs and it can be fitted, because it tells a candidate's size from its
+    epochs; else a law of compute, power-floor, or power where there are too few points for a floor, on the frontier where the runs
+    are a grid: every candidate is then taken for compute-optimal at its compute. A number as target is compute: on a surface it stands
+    for the best size at that compute; a target of several inputs chooses among the laws of just these.
 
-    Raises: what `analysis.fit` raises; UsageError for a target that does not go with the law.
+    Raises: what `analysis.fit` raises; UsageError for a target that does not go with the law; ScalingError where the surface has no best size.
     """
     on = settings.pop("on", None)
-    names = [law] if law is not None else [_SURFACE, "power"]
-    for name in names:
-        axes = law_named(name).axes
-        columns = (x,) if axes == ("C",) else tuple(AXIS_COLUMNS[axis] for axis in axes)
-        last = name == names[-1]
-        missing = [column for column in columns if column not in runs or column not in candidates]
-        if missing and not last:
-            continue
+
+    def fitted(name: str) -> Fit:
+        columns = _columns(name, x)
+        inputs = columns[0] if len(columns) == 1 else columns
+        return fit(runs, x=inputs, law=name, on=on or runs_to_predict_from(runs, inputs, name), **settings)
+
+    if law is not None:
+        missing = _missing(law, x, runs, candidates)
         if missing:
             raise DataError(
-                f"law {name} needs {', '.join(missing)} of the runs and of the candidates",
+                f"law {law} needs {', '.join(missing)} of the runs and of the candidates",
                 hint="--map column=THEIRS, or another --law",
             )
-        try:
-            inputs = columns[0] if len(columns) == 1 else columns
-            found = fit(runs, x=inputs, law=name, on=on or runs_to_predict_from(runs, inputs, name), **settings)
-            return _placed(found, target, runs, x)
-        except (TooFewPoints, DataError, UsageError):
-            if last:
-                raise
-    raise AssertionError("the last name either returns or raises")
+        return _placed(fitted(law), target, runs, x)
+    repeats = "epochs" in runs and bool((pd.to_numeric(runs["epochs"], errors="coerce") > 1).any())
+    surfaces: list[Fit] = []
+    for name in surface_laws(repeats=repeats):
+        asked = not isinstance(target, Mapping) or set(target) == set(_columns(name, x))
+        if asked and not _missing(name, x, runs, candidates):
+            with suppress(TooFewPoints, DataError, UsageError):  # too few, or no such numbers: the next law needs less
+                surfaces.append(fitted(name))
+    if surfaces:
+        with suppress(TooFewPoints, DataError, UsageError):  # sizes of several families do not compare: compute does
+            return _placed(min(surfaces, key=lambda each: each.residual_std), target, runs, x)
+    try:
+        found = fitted(_OF_COMPUTE[0])
+    except TooFewPoints:
+        found = fitted(_OF_COMPUTE[1])
+    return _placed(found, target, runs, x)
+
+
+def _columns(law: str, x: str) -> tuple[str, ...]:
+    axes = law_named(law).axes
+    return (x,) if axes == ("C",) else tuple(AXIS_COLUMNS[axis] for axis in axes)
+
+
+def _missing(law: str, x: str, runs: pd.DataFrame, candidates: pd.DataFrame) -> list[str]:
+    return [column for column in _columns(law, x) if column not in runs or column not in candidates]
 
 
 def _placed(found: Fit, target: float | Mapping[str, float], runs: pd.DataFrame, x: str) -> Target:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 import analysis
 from analysis.planning.design import Candidates, choose, spread_after
 from analysis.planning.neighbours import neighbouring_cells
+from scaling.cli.plan import _print
 from scaling.errors import DataError, ScalingError, UnknownName, UsageError
 from tests.analysis.grids import EXAMPLES, chinchilla, grid
 
@@ -142,6 +145,38 @@ def test_far_targets_have_best_sizes_of_their_own_and_none_is_the_edge_of_the_gr
     assert sizes[0] < sizes[1]
     with pytest.raises(ScalingError, match="no best size"):
         analysis.plan(study, pool, target=1e40, **settings)
+
+
+def test_the_default_law_is_the_surface_of_the_optimum_else_of_compute(study):
+    pool = neighbouring_cells(study, metric="val_loss")
+    settings = {"budget_core_hours": 300, "target": 1000.0, "bootstrap": 100}
+    assert analysis.plan(study, pool, **settings).fit.law == analysis.compute_optimal(study, bootstrap=100).path("surface").law
+    once = grid(epochs=(0.25, 0.5, 1), noise=0.005, seeds=2)  # no example is repeated
+    assert analysis.plan(once, candidates(once), **settings).fit.law == "chinchilla"
+    of_compute = study.drop(columns=["params", "examples_seen", "unique_examples"])
+    assert analysis.plan(of_compute, pool, **settings).fit.law == "power-floor"
+    few = table(np.geomspace(1, 100, 3), np.random.default_rng(0))
+    assert analysis.plan(few, pool, **settings).fit.law == "power"
+
+
+def test_a_candidate_without_an_input_of_the_law_is_named(study):
+    pool = neighbouring_cells(study, metric="val_loss").astype({"params": float, "seeds": float})
+    for column, value, words in (("params", np.nan, "positive params"), ("seeds", 0.0, "seeds of 1 or more")):
+        bad = pool.copy()
+        bad.loc[2, column] = value
+        with pytest.raises(DataError, match=f"candidate 3 has no {words}"):
+            analysis.plan(study, bad, budget_core_hours=300, target=1000.0, law="chinchilla", bootstrap=100)
+
+
+def test_a_plan_says_what_is_wrong_with_its_fit(study):
+    pool = neighbouring_cells(study, metric="val_loss")
+    found = analysis.plan(study, pool, budget_core_hours=300, target=1e6, law="power", on="all", bootstrap=100)
+    codes = [entry["code"] for entry in analysis.plan_payload(found)["diagnostics"]]
+    assert codes[0] == "far-extrapolation"
+    assert codes[1:] == [entry["code"] for entry in found.fit.to_dict()["diagnostics"]]
+    out = io.StringIO()
+    _print(Console(file=out, width=200), found)
+    assert all(f"{code}: " in out.getvalue() for code in codes)
 
 
 def argmin_size(core_hours):
