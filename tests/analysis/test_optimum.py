@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import analysis
+from analysis.optimum import surface
 from analysis.optimum.cells import grid_cells
 from analysis.optimum.path import path_along
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
@@ -186,6 +187,17 @@ def test_what_is_not_bounded_is_not_identified_and_not_recommended(noisy):
         alone = dataclasses.replace(alone, paths=(*alone.paths[:2], dataclasses.replace(open_ended, approach="envelope")))
         assert alone.recommended is None
         assert "not-identified" in alone.sentence()
+
+
+def test_a_minimum_at_the_edge_of_the_sizes_looked_at_is_none(monkeypatch):
+    monkeypatch.setattr(surface, "_BEYOND", 0.0)
+    runs = grid(sizes=(1e4, 2e4, 4e4, 8e4), noise=0.002, seeds=2)
+    found = analysis.compute_optimal(runs, law="chinchilla", bootstrap=100)
+    path = found.path("surface")
+    assert path.status == OptimumStatus.NOT_INTERIOR
+    assert "above the largest" in path.reason
+    assert np.isinf(path.points["size"]).all()
+    assert json.loads(json.dumps(analysis.optimum_payload(found), allow_nan=False))["approaches"][0]["points"][0]["size"] is None
 
 
 @pytest.mark.parametrize("column", ["epochs", "params", "examples_seen"])
