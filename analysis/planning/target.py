@@ -54,12 +54,7 @@ def aim(
         return fit(runs, x=inputs, law=name, on=on or runs_to_predict_from(runs, inputs, name), **settings)
 
     if law is not None:
-        missing = _missing(law, x, runs, candidates)
-        if missing:
-            raise DataError(
-                f"law {law} needs {', '.join(missing)} of the runs and of the candidates",
-                hint="--map column=THEIRS, or another --law",
-            )
+        _require(law, x, runs, candidates)
         return _placed(fitted(law), target, runs, x)
     repeats = "epochs" in runs and bool((pd.to_numeric(runs["epochs"], errors="coerce") > 1).any())
     surfaces: list[Fit] = []
@@ -71,6 +66,7 @@ def aim(
     if surfaces:
         with suppress(TooFewPoints, DataError, UsageError):  # sizes of several families do not compare: compute does
             return _placed(min(surfaces, key=lambda each: each.residual_std), target, runs, x)
+    _require(_OF_COMPUTE[0], x, runs, candidates)
     try:
         found = fitted(_OF_COMPUTE[0])
     except TooFewPoints:
@@ -85,6 +81,14 @@ def _columns(law: str, x: str) -> tuple[str, ...]:
 
 def _missing(law: str, x: str, runs: pd.DataFrame, candidates: pd.DataFrame) -> list[str]:
     return [column for column in _columns(law, x) if column not in runs or column not in candidates]
+
+
+def _require(law: str, x: str, runs: pd.DataFrame, candidates: pd.DataFrame) -> None:
+    missing = _missing(law, x, runs, candidates)
+    if missing:
+        raise DataError(
+            f"law {law} needs {', '.join(missing)} of the runs and of the candidates", hint="--map column=THEIRS, or another --law"
+        )
 
 
 def _placed(found: Fit, target: float | Mapping[str, float], runs: pd.DataFrame, x: str) -> Target:

@@ -215,6 +215,8 @@ def test_refusals():
         analysis.plan(runs, pool.iloc[:1], criterion="A", **settings)
     with pytest.raises(DataError, match="needs params, examples_seen"):
         analysis.plan(runs, pool.iloc[:1], law="chinchilla", **settings)
+    with pytest.raises(DataError, match="needs train_flops"):
+        analysis.plan(runs.assign(train_flops=runs["core_hours"]), pool.iloc[:1], x="train_flops", **settings)
 
 
 def test_payload_and_csv():
