@@ -83,7 +83,7 @@ def scores_payload(scores: Scores) -> dict[str, Any]:
 
 
 def plan_payload(plan: NextRuns) -> dict[str, Any]:
-    """`{"schema_version", "target", "law", "budget_core_hours", "core_hours", "now", "after", "chosen", "fit", …}`."""
+    """`{"schema_version", "target", "law", "budget_core_hours", "core_hours", "diagnostics", "now", "after", "chosen", "fit", …}`."""
     return {"schema_version": SCHEMA_VERSION, **plan.to_dict()}
 
 

@@ -182,7 +182,10 @@ class PlanQuestion(FrontierQuestion):
         Field(gt=0, description="Compute at which the metric should be known; ten times the largest run when left out."),
     ] = None
     law: Annotated[
-        str | None, Field(description="The law that predicts; chinchilla where sizes are known, else power, when left out.")
+        str | None,
+        Field(
+            description="The law that predicts; when left out, data-constrained or chinchilla, whichever leaves less, where sizes and examples are known, else power-floor, or power of few points."
+        ),
     ] = None
     criterion: Annotated[Literal["c", "D"], Field(description="c: the prediction at the target; D: all coefficients together.")] = (
         "c"

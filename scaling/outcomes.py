@@ -64,6 +64,10 @@ class OptimumStatus(Advised):
         "no-noise-estimate",
         "One run a cell and too few cells tell nothing about noise, so there is no interval; run more seeds.",
     )
+    NOT_IDENTIFIED = (
+        "not-identified",
+        "An interval has no end, or a coefficient that the optimum hangs on is not determined by these runs: add sizes and epoch budgets.",
+    )
 
 
 class FitStatus(Advised):

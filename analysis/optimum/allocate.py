@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cells import CELL
-from analysis.optimum.cells import grid_cells, with_data
+from analysis.optimum.cells import grid_cells, grid_frontier, with_data
 from analysis.optimum.envelope import envelope
 from analysis.optimum.isocompute import isocompute
 from analysis.optimum.noise import cell_noise
@@ -16,7 +16,6 @@ from analysis.optimum.path import Path, refused
 from analysis.optimum.result import Optimum
 from analysis.optimum.runnable import runnable_cells
 from analysis.optimum.surface import Surface, fit_surface, surface_path
-from analysis.pareto import frontier
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import OptimumStatus
 
@@ -64,7 +63,7 @@ def compute_optimal(
         if family not in known:
             raise UnknownName("family", family, known)
         runs = runs[runs["family"] == family]
-    found = frontier(runs, metric=metric, x=x, clusters=clusters)
+    found = grid_frontier(runs, metric=metric, x=x, clusters=clusters)
     cells = grid_cells(found)
     _require(len(cells.sizes), len(cells.x))
     noise = cell_noise(with_data(found)[0], found.runs, metric, x, cells.data_name)

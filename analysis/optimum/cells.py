@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from analysis.pareto import Frontier
+from analysis.cells import CELL
+from analysis.pareto import Frontier, frontier
+from analysis.selection import Excluded
 from scaling.errors import DataError, UsageError
 
-__all__ = ["GridCells", "grid_cells", "with_data"]
+__all__ = ["GridCells", "grid_cells", "grid_frontier", "with_data"]
 
 _SAME_SIZE = 0.02
+_DESIGN = ("epochs", "params", "examples_seen")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,30 @@ class GridCells:
         return log_x - np.interp(log_size, sizes, cost) - slope * beyond
 
 
+def grid_frontier(runs: pd.DataFrame, *, metric: str, x: str, clusters: Sequence[str] = CELL) -> Frontier:
+    """`analysis.frontier` of the runs whose place in the grid is known: a run without a positive `epochs`, `params` or `examples_seen` is
+    left out and listed, unless no run has that column: one hole does not change what the others are measured by.
+
+    Raises: what `analysis.frontier` raises.
+    """
+    found = frontier(runs, metric=metric, x=x, clusters=clusters)
+    kept, excluded = found.runs, list(found.excluded)
+    for name in (name for name in _DESIGN if name in found.runs):
+        number = pd.to_numeric(found.runs[name], errors="coerce")
+        known = (number > 0) & np.isfinite(number)
+        if known.any():
+            reason = pd.Series(np.where(number.isna(), f"no {name}", f"{name} is not a positive number"), index=number.index)
+            bad = ~known.loc[kept.index]
+            excluded += [Excluded(run, why, why) for run, why in zip(kept.loc[bad, "id"], reason.loc[kept.index][bad], strict=True)]
+            kept = kept[~bad]
+    if len(kept) == len(found.runs):
+        return found
+    if kept.empty:
+        raise DataError("no run has epochs, params and examples seen together", hint="fill the holes of these columns")
+    again = frontier(kept.drop(columns="cell"), metric=metric, x=x, clusters=clusters)
+    return replace(again, excluded=(*excluded, *again.excluded))
+
+
 def grid_cells(found: Frontier) -> GridCells:
     """The cells of a frontier of one family.
 
@@ -82,8 +110,8 @@ def grid_cells(found: Frontier) -> GridCells:
         )
     runs = found.runs
     per_epoch = (
-        float(np.median(runs["examples_seen"].to_numpy(float) / runs["epochs"].to_numpy(float)))
-        if "examples_seen" in runs and data_name == "epochs"
+        float(np.nanmedian(runs["examples_seen"].to_numpy(float) / runs["epochs"].to_numpy(float)))
+        if "examples_seen" in runs and data_name == "epochs" and runs["examples_seen"].notna().any()
         else np.nan
     )
     return GridCells(

@@ -88,6 +88,7 @@ def path_along(
     points: pd.DataFrame,
     epochs_tried: tuple[float, float],
     noise_known: bool = True,
+    identified: bool = True,
     law: str | None = None,
 ) -> Path:
     """A path from its values and draws.
@@ -97,10 +98,13 @@ def path_along(
         log_x: (k,), budgets, k ≥ 2.
         size, epochs: logarithms of the optimum at each budget, (k,), and its draws, (draws, k); NaN where a draw has none.
         epochs_tried: smallest and largest epoch budget of the cells.
+        noise_known: whether there are draws at all. identified: whether what the path was made from is determined by the runs.
     """
     columns: dict[str, Any] = {x: np.exp(log_x)}
+    bounded = True
     for name, (value, draws) in (("size", size), (data, epochs)):
         ends = [Interval.of_draws(float(value[k]), draws[:, k], level).exp() for k in range(len(log_x))]
+        bounded &= all(end.bounded for end in ends)
         columns |= {
             name: [end.value for end in ends],
             f"{name}_low": [end.low for end in ends],
@@ -108,13 +112,21 @@ def path_along(
         }
     size_line, size_draws = _lines(log_x, *size)
     epochs_line, epochs_draws = _lines(log_x, *epochs)
+    exponents = [
+        Interval.of_draws(float(line[1]), own[:, 1], level) for line, own in ((size_line, size_draws), (epochs_line, epochs_draws))
+    ]
+    bounded &= all(exponent.bounded for exponent in exponents)
     return Path(
         approach=approach,
-        status=OptimumStatus.OK if noise_known else OptimumStatus.NO_NOISE_ESTIMATE,
+        status=OptimumStatus.NO_NOISE_ESTIMATE
+        if not noise_known
+        else OptimumStatus.OK
+        if bounded and identified
+        else OptimumStatus.NOT_IDENTIFIED,
         reason=reason,
         table=pd.DataFrame(columns),
-        size_exponent=Interval.of_draws(float(size_line[1]), size_draws[:, 1], level),
-        epochs_exponent=Interval.of_draws(float(epochs_line[1]), epochs_draws[:, 1], level),
+        size_exponent=exponents[0],
+        epochs_exponent=exponents[1],
         crossing=_crossing(epochs_line, epochs_draws, log_x, x, epochs_tried, level)
         if data == "epochs"
         else Crossing(None, "the table has no epochs"),

@@ -12,6 +12,7 @@ from analysis.numbers import records, significant
 from analysis.optimum.noise import CellNoise
 from analysis.optimum.path import Crossing, Path
 from analysis.selection import Excluded, excluded_payload
+from scaling.outcomes import OptimumStatus
 
 __all__ = ["Optimum"]
 
@@ -45,13 +46,18 @@ class Optimum:
 
     @property
     def recommended(self) -> Path | None:
-        """The surface where it answers: it alone uses every cell; else isocompute, else envelope; None when all refuse."""
-        return next((self.path(name) for name in _ORDER if self.path(name).answers), None)
+        """The surface where it answers: it alone uses every cell; else isocompute, else envelope; None when all refuse or are not
+        identified."""
+        return next((self.path(name) for name in _ORDER if self._says(name)), None)
+
+    def _says(self, approach: str) -> bool:
+        path = self.path(approach)
+        return path.answers and path.status != OptimumStatus.NOT_IDENTIFIED
 
     @property
     def epochs_above_one(self) -> Crossing:
         """Above which compute more than one epoch pays, by the first approach in the order of `recommended` that can say."""
-        answers = [self.path(name).crossing for name in _ORDER if self.path(name).answers]
+        answers = [self.path(name).crossing for name in _ORDER if self._says(name)]
         return next(
             (found for found in answers if found.at is not None),
             answers[0] if answers else Crossing(None, "no approach found an optimum"),
@@ -82,7 +88,9 @@ class Optimum:
         """The answer in words."""
         best = self.recommended
         if best is None or best.size_exponent is None or best.epochs_exponent is None:
-            return "No optimum is shown: " + "; ".join(f"{path.approach}: {path.reason}" for path in self.paths) + "."
+            return (
+                "No optimum is shown: " + "; ".join(f"{path.approach}: {path.reason}{_why_not(path)}" for path in self.paths) + "."
+            )
         apart = self.disagreement()
         how_far = (
             f" The approaches differ by up to {significant(float(apart['size_ratio'].max()), 2)}× in size." if len(apart) else ""
@@ -127,6 +135,10 @@ class Optimum:
             pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[self.x, "size", self.data_name, "approach"])
         )
         return table[["approach", *(name for name in table if name != "approach")]].to_csv(index=False)
+
+
+def _why_not(path: Path) -> str:
+    return f" ({path.status.value})" if path.answers else ""
 
 
 def _finite(value: float) -> float | None:

@@ -20,13 +20,16 @@ from analysis.laws import law_named, law_names
 from analysis.optimum.cells import GridCells
 from analysis.optimum.path import Path, path_along, refused
 from scaling.errors import TooFewPoints, UnknownName
-from scaling.outcomes import OptimumStatus
+from scaling.outcomes import FitStatus, OptimumStatus
 
-__all__ = ["Surface", "fit_surface", "surface_path"]
+__all__ = ["Surface", "fit_surface", "surface_laws", "surface_path"]
 
 _BUDGETS = 9
-_SIZES = 181
-_BEYOND = np.log(30.0)  # how far outside the sizes tried a draw's optimum is followed
+_SIZES = 721
+_BEYOND = np.log(1e6)  # how far outside the sizes tried an optimum is followed; there it is no optimum but the edge of the grid
+
+_NOT_IDENTIFIED = (FitStatus.NOT_IDENTIFIED, FitStatus.EXPONENT_NOT_IDENTIFIED, FitStatus.TERM_VANISHES, FitStatus.NOT_CONVERGED)
+"""Of a surface: where its minimum lies hangs on its exponents and terms, though not on its floor."""
 
 
 class Surface:
@@ -43,7 +46,11 @@ class Surface:
         return pd.DataFrame(dict(zip(self.columns, values, strict=False)))
 
     def optimum(self, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log size of the minimum at each compute (k,), and in every draw (draws, k)."""
+        """Log size of the minimum at each compute (k,), and in every draw (draws, k).
+
+        Where the curve falls to the end of the sizes looked at, a million times beyond those tried, there is no minimum: ±inf, and NaN in a
+        draw.
+        """
         sizes = np.linspace(self.cells.sizes[0] - _BEYOND, self.cells.sizes[-1] + _BEYOND, _SIZES)
         log_size, budgets = np.tile(sizes, len(log_x)), np.repeat(log_x, _SIZES)
         table = self.table(log_size, self.cells.log_epochs_at(budgets, log_size))
@@ -57,27 +64,27 @@ class Surface:
         stretched = estimate.spread if isinstance(estimate, LawEstimate) else 1.0
         spread = small_sample_factor(self.fit.cells, len(law_named(self.fit.law).coefficients), self.fit.precision)
         curves = mean + (self.fit.log_mean_draws(table) - mean) / stretched
-        return value, value + spread * (_minimum(sizes, curves.reshape(shape)) - value)
+        found = _minimum(sizes, curves.reshape(shape))
+        found = np.where(np.isfinite(found) & np.isfinite(value), found, np.nan)
+        return value, value + spread * (found - np.where(np.isfinite(value), value, 0.0))
 
 
 def fit_surface(
     runs: pd.DataFrame, cells: GridCells, *, metric: str, law: str | None, objective: str, bootstrap: int, level: float, seed: int
 ) -> Surface:
-    """Fit `law`, or, where none is named, the one of `chinchilla` and `data-constrained` with the smaller residual variance for its
-    degrees of freedom; the latter only where epochs repeat.
+    """Fit `law`, or, where none is named, the one of `surface_laws` with the smallest residual variance for its degrees of freedom.
 
     Args: runs: those of the cells, as `Frontier.runs` has them.
     Raises: TooFewPoints; UnknownName for a law that is not a surface.
     """
     table, columns = _with_inputs(runs, cells)
-    surfaces = [name for name in ("chinchilla", "data-constrained") if name in law_names()]
-    if law is not None and law not in surfaces:
-        raise UnknownName("surface", law, surfaces)
-    names = [law] if law is not None else [name for name in surfaces if name == "chinchilla" or cells.repeats]
+    if law is not None and law not in surface_laws():
+        raise UnknownName("surface", law, surface_laws())
+    names = [law] if law is not None else surface_laws(repeats=cells.repeats)
     fits: list[Surface] = []
     fault: TooFewPoints | None = None
     for name in names:
-        own = columns if name == "data-constrained" else columns[:2]
+        own = columns[: len(law_named(name).axes)]
         try:
             found = fit(
                 table,
@@ -98,6 +105,12 @@ def fit_surface(
         assert fault is not None
         raise fault
     return min(fits, key=lambda surface: surface.fit.residual_std)
+
+
+def surface_laws(*, repeats: bool = True) -> list[str]:
+    """The laws of size and examples; those that tell repeated examples from new ones only where there are `repeats`."""
+    axes = (("N", "D"), ("N", "D", "U"))
+    return [name for name in law_names() if law_named(name).axes in axes[: 2 if repeats else 1]]
 
 
 def surface_path(surface: Surface, *, x: str, level: float) -> Path:
@@ -132,6 +145,7 @@ def surface_path(surface: Surface, *, x: str, level: float) -> Path:
         points=points,
         epochs_tried=(float(np.exp(cells.epochs.min())), float(np.exp(cells.epochs.max()))),
         law=law,
+        identified=surface.fit.status not in _NOT_IDENTIFIED,
     )
 
 
@@ -147,10 +161,13 @@ def _with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tu
 
 
 def _minimum(sizes: np.ndarray, curves: np.ndarray) -> np.ndarray:
-    """Where each curve (draws, k, sizes) is lowest, (draws, k), by the parabola through the lowest point and its neighbours."""
-    best = np.clip(np.argmin(curves, axis=-1), 1, len(sizes) - 2)
+    """Where each curve (draws, k, sizes) is lowest, (draws, k), by the parabola through the lowest point and its neighbours;
+    -inf or inf where that is the first or the last."""
+    lowest = np.argmin(curves, axis=-1)
+    best = np.clip(lowest, 1, len(sizes) - 2)
     left, here, right = (np.take_along_axis(curves, (best + step)[..., None], -1)[..., 0] for step in (-1, 0, 1))
     bend = left - 2 * here + right
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = np.where(bend > 0, (left - right) / (2 * bend), 0.0)
-    return sizes[best] + np.clip(shift, -1, 1) * (sizes[1] - sizes[0])
+    inner = sizes[best] + np.clip(shift, -1, 1) * (sizes[1] - sizes[0])
+    return np.where(lowest == 0, -np.inf, np.where(lowest == len(sizes) - 1, np.inf, inner))

@@ -62,6 +62,7 @@ def plan(
     cost = _priced(candidates)
     aimed = aim(runs, target, candidates, x=x, law=law, metric=metric, level=level, **settings)
     found = aimed.fit
+    _require_inputs(candidates, found.axes)
     kept = np.diag(found.covariance) > 0
     if not kept.any():
         raise TooFewPoints(
@@ -109,11 +110,29 @@ def _priced(candidates: pd.DataFrame) -> np.ndarray:
         raise UnknownName(
             "column", "core_hours", [str(name) for name in candidates], hint="a candidate needs its price: --map core_hours=THEIRS"
         )
-    cost = pd.to_numeric(candidates["core_hours"], errors="coerce").to_numpy(float)
-    bad = ~(np.isfinite(cost) & (cost > 0))
-    if bad.any():
-        raise DataError(f"candidate {int(np.argmax(bad)) + 1} has no positive core_hours", hint="every candidate needs its price")
+    cost = _positive(candidates, "core_hours", "every candidate needs its price")
+    if "seeds" in candidates:
+        seeds = pd.to_numeric(candidates["seeds"], errors="coerce").to_numpy(float)
+        bad = ~(np.isfinite(seeds) & (seeds >= 1))
+        if bad.any():
+            raise DataError(
+                f"candidate {int(np.argmax(bad)) + 1} has no seeds of 1 or more", hint="seeds says how many runs a row stands for"
+            )
     return cost
+
+
+def _require_inputs(candidates: pd.DataFrame, axes: tuple[str, ...]) -> None:
+    for name in axes:
+        _positive(candidates, name, "the law needs it of every candidate; another --law may not")
+
+
+def _positive(candidates: pd.DataFrame, column: str, hint: str) -> np.ndarray:
+    """The column as numbers, (m,). Raises DataError, which names the first candidate without a positive one."""
+    numbers = pd.to_numeric(candidates[column], errors="coerce").to_numpy(float)
+    bad = ~(np.isfinite(numbers) & (numbers > 0))
+    if bad.any():
+        raise DataError(f"candidate {int(np.argmax(bad)) + 1} has no positive {column}", hint=hint)
+    return numbers
 
 
 def _information(found: Fit, candidates: pd.DataFrame) -> np.ndarray:

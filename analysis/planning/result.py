@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.numbers import records, significant
 from analysis.planning.design import Criterion
+
+if TYPE_CHECKING:
+    from analysis.diagnostics import Diagnostic
 
 __all__ = ["NextRuns"]
 
@@ -39,6 +42,13 @@ class NextRuns:
     now_run: Interval
     after_run: Interval
     share_of_law: float
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Whether the target is further from the runs than anything tests, and what is wrong with the fit, see `analysis.diagnostics`."""
+        from analysis.diagnostics import far_extrapolation
+
+        return (*far_extrapolation(self.fit, pd.DataFrame([self.at])), *self.fit.diagnostics)
 
     @property
     def shrinkage(self) -> float:
@@ -77,6 +87,7 @@ class NextRuns:
             "core_hours": self.core_hours,
             "candidates": self.candidates,
             "sentence": self.sentence(),
+            "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "now": {"mean": self.now.to_dict(), "new_run": self.now_run.to_dict()},
             "after": {"mean": self.after.to_dict(), "new_run": self.after_run.to_dict()},
             "chosen": records(self.chosen),

@@ -59,7 +59,10 @@ def plan_command(
     metric: Metric = "val_loss",
     x: X = "core_hours",
     law: Annotated[
-        str | None, typer.Option(help="The law that predicts. Default: chinchilla where sizes are known, else power.")
+        str | None,
+        typer.Option(
+            help="The law that predicts. Default: data-constrained or chinchilla, whichever leaves less, where sizes and examples are known; else power-floor, or power of few points."
+        ),
     ] = None,
     criterion: Annotated[str, typer.Option(help="c: the prediction at the target; D: all coefficients together.")] = "c",
     level: Level = 0.95,
@@ -165,6 +168,8 @@ def _print(out: Console, found: NextRuns) -> None:
         out,
         f"{found.fit.law} law of {found.fit.runs_used} runs in {found.fit.cells} cells, {found.fit.excluded_words}; {found.criterion}-optimal",
     )
+    for diagnostic in found.diagnostics:
+        line(out, f"{diagnostic.code.value}: {diagnostic.message}. {diagnostic.advice}")
     line(out, "the value afterwards is what the runs will say; the width is what they will narrow it to, as far as the law holds")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 import analysis
+from analysis.optimum import surface
 from analysis.optimum.cells import grid_cells
 from analysis.optimum.path import path_along
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
@@ -166,6 +168,52 @@ def test_cost_of_an_epoch_is_interpolated_between_models():
     log_size = np.log([1e6, 2e6, 8.1e7, 3e8])
     expected = np.log(6 * np.exp(log_size) * EXAMPLES / 1e15 * (np.exp(log_size) / 1e6) ** 0.2)
     assert cells.log_epochs_at(np.zeros(4), log_size) == pytest.approx(-expected, abs=1e-9)
+
+
+def test_what_is_not_bounded_is_not_identified_and_not_recommended(noisy):
+    u = np.linspace(0, 3, 4)
+    known = (u, u + 0.01 * np.random.default_rng(0).standard_normal((200, 4)))
+    settings = {"x": "core_hours", "data": "epochs", "log_x": u, "level": 0.95, "reason": "", "points": pd.DataFrame()}
+    settings |= {"epochs_tried": (0.25, 8)}
+    half = (u, np.where(np.arange(200)[:, None] % 2, known[1], np.nan))
+    assert path_along("surface", size=known, epochs=known, **settings).status == OptimumStatus.OK
+    open_ended = path_along("surface", size=half, epochs=known, **settings)
+    vague = path_along("surface", size=known, epochs=known, identified=False, **settings)
+    assert open_ended.status == vague.status == OptimumStatus.NOT_IDENTIFIED
+    for path in (open_ended, vague):
+        found = dataclasses.replace(noisy, paths=(path, *noisy.paths[1:]))
+        assert found.recommended.approach == "isocompute"
+        alone = dataclasses.replace(noisy, paths=(path, path_along("isocompute", size=half, epochs=known, **settings), open_ended))
+        alone = dataclasses.replace(alone, paths=(*alone.paths[:2], dataclasses.replace(open_ended, approach="envelope")))
+        assert alone.recommended is None
+        assert "not-identified" in alone.sentence()
+
+
+def test_a_minimum_at_the_edge_of_the_sizes_looked_at_is_none(monkeypatch):
+    monkeypatch.setattr(surface, "_BEYOND", 0.0)
+    runs = grid(sizes=(1e4, 2e4, 4e4, 8e4), noise=0.002, seeds=2)
+    found = analysis.compute_optimal(runs, law="chinchilla", bootstrap=100)
+    path = found.path("surface")
+    assert path.status == OptimumStatus.NOT_INTERIOR
+    assert "above the largest" in path.reason
+    assert np.isinf(path.points["size"]).all()
+    assert json.loads(json.dumps(analysis.optimum_payload(found), allow_nan=False))["approaches"][0]["points"][0]["size"] is None
+
+
+@pytest.mark.parametrize("column", ["epochs", "params", "examples_seen"])
+def test_a_run_with_a_hole_is_left_out_and_listed(column):
+    runs = grid(noise=0.004, seeds=2)
+    runs["id"] = [f"row {number}" for number in range(1, len(runs) + 1)]
+    runs.loc[9, column] = np.nan
+    runs.loc[20, column] = 0.0
+    found = analysis.compute_optimal(runs, bootstrap=100)
+    assert (found.size_name, found.data_name, found.runs_used) == ("params", "epochs", 58)
+    assert [(entry.id, entry.reason) for entry in found.excluded] == [
+        ("row 10", f"no {column}"),
+        ("row 21", f"{column} is not a positive number"),
+    ]
+    without = analysis.compute_optimal(runs.drop(index=[9, 20]), bootstrap=100)
+    assert found.sentence() == without.sentence()
 
 
 def test_refusals():

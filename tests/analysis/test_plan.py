@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 import analysis
 from analysis.planning.design import Candidates, choose, spread_after
-from scaling.errors import DataError, UnknownName, UsageError
+from analysis.planning.neighbours import neighbouring_cells
+from scaling.cli.plan import _print
+from scaling.errors import DataError, ScalingError, UnknownName, UsageError
 from tests.analysis.grids import EXAMPLES, chinchilla, grid
 
 
@@ -112,6 +116,69 @@ def test_on_a_surface_compute_stands_for_the_best_size_there():
     assert named.at == {"params": 1e9, "examples_seen": 1e9}
 
 
+@pytest.fixture(scope="module")
+def study():
+    theirs = {"family": "arch", "model": "network", "params": "weights", "epochs": "passes", "examples_seen": "samples"}
+    theirs |= {"unique_examples": "distinct_samples", "core_hours": "wall_seconds", "val_loss": "eval_loss", "status": "state"}
+    runs = analysis.read_runs("docs/example_study.csv", theirs, {"core_hours": "seconds*n_gpus"})
+    return runs[runs["family"] == "convnet"].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("column", ["params", "examples_seen", "epochs", "core_hours"])
+def test_one_hole_in_a_table_leaves_the_plan_as_it_was(study, column):
+    holed = study.astype({column: float})
+    holed.loc[9, column] = np.nan
+    pool = neighbouring_cells(study, metric="val_loss")
+    whole, without = (
+        analysis.plan(runs, pool, budget_core_hours=300, target=4000, law="chinchilla", bootstrap=100) for runs in (study, holed)
+    )
+    for name, value in whole.at.items():
+        assert without.at[name] == pytest.approx(value, rel=0.05)
+    assert without.now.value == pytest.approx(whole.now.value, rel=0.01)
+
+
+def test_far_targets_have_best_sizes_of_their_own_and_none_is_the_edge_of_the_grid(study):
+    pool = neighbouring_cells(study, metric="val_loss")
+    settings = {"budget_core_hours": 300, "law": "chinchilla", "bootstrap": 100}
+    sizes = [analysis.plan(study, pool, target=target, **settings).at["params"] for target in (1e5, 1e6, 1e7)]
+    assert sizes[1] / sizes[0] == pytest.approx(sizes[2] / sizes[1], rel=0.01)
+    assert sizes[0] < sizes[1]
+    with pytest.raises(ScalingError, match="no best size"):
+        analysis.plan(study, pool, target=1e40, **settings)
+
+
+def test_the_default_law_is_the_surface_of_the_optimum_else_of_compute(study):
+    pool = neighbouring_cells(study, metric="val_loss")
+    settings = {"budget_core_hours": 300, "target": 1000.0, "bootstrap": 100}
+    assert analysis.plan(study, pool, **settings).fit.law == analysis.compute_optimal(study, bootstrap=100).path("surface").law
+    once = grid(epochs=(0.25, 0.5, 1), noise=0.005, seeds=2)  # no example is repeated
+    assert analysis.plan(once, candidates(once), **settings).fit.law == "chinchilla"
+    of_compute = study.drop(columns=["params", "examples_seen", "unique_examples"])
+    assert analysis.plan(of_compute, pool, **settings).fit.law == "power-floor"
+    few = table(np.geomspace(1, 100, 3), np.random.default_rng(0))
+    assert analysis.plan(few, pool, **settings).fit.law == "power"
+
+
+def test_a_candidate_without_an_input_of_the_law_is_named(study):
+    pool = neighbouring_cells(study, metric="val_loss").astype({"params": float, "seeds": float})
+    for column, value, words in (("params", np.nan, "positive params"), ("seeds", 0.0, "seeds of 1 or more")):
+        bad = pool.copy()
+        bad.loc[2, column] = value
+        with pytest.raises(DataError, match=f"candidate 3 has no {words}"):
+            analysis.plan(study, bad, budget_core_hours=300, target=1000.0, law="chinchilla", bootstrap=100)
+
+
+def test_a_plan_says_what_is_wrong_with_its_fit(study):
+    pool = neighbouring_cells(study, metric="val_loss")
+    found = analysis.plan(study, pool, budget_core_hours=300, target=1e6, law="power", on="all", bootstrap=100)
+    codes = [entry["code"] for entry in analysis.plan_payload(found)["diagnostics"]]
+    assert codes[0] == "far-extrapolation"
+    assert codes[1:] == [entry["code"] for entry in found.fit.to_dict()["diagnostics"]]
+    out = io.StringIO()
+    _print(Console(file=out, width=200), found)
+    assert all(f"{code}: " in out.getvalue() for code in codes)
+
+
 def argmin_size(core_hours):
     sizes = np.geomspace(1e6, 1e11, 20001)
     return sizes[np.argmin(chinchilla(sizes, core_hours * 1e15 / (6 * sizes)))]
@@ -148,6 +215,8 @@ def test_refusals():
         analysis.plan(runs, pool.iloc[:1], criterion="A", **settings)
     with pytest.raises(DataError, match="needs params, examples_seen"):
         analysis.plan(runs, pool.iloc[:1], law="chinchilla", **settings)
+    with pytest.raises(DataError, match="needs train_flops"):
+        analysis.plan(runs.assign(train_flops=runs["core_hours"]), pool.iloc[:1], x="train_flops", **settings)
 
 
 def test_payload_and_csv():
