@@ -123,7 +123,7 @@ def test_arrays_in_memory_come_as_gather_gives_them():
     for workers in (0, 5):  # nothing to prepare: no process is started for it
         with open_loader(examples, order, config=config, execution=Execution(workers=workers)) as loader:
             for batch in loader:
-                images, labels = examples.gather(order.ids(batch.step))
+                images, labels, _ = examples.gather(order.ids(batch.step))
                 assert np.array_equal(batch.images[: len(labels)], images)
                 assert np.array_equal(batch.labels[: len(labels)], labels)
                 assert (batch.weights == (np.arange(16) < len(labels))).all()

@@ -98,7 +98,7 @@ def test_padding_does_not_count(tmp_path):
     config = make_config()
     program = program_for(config)
     state = program.initial_state(config)
-    images, labels = data.load("digits", {}).train.gather(np.arange(64))
+    images, labels, _ = data.load("digits", {}).train.gather(np.arange(64))
     weights = np.zeros(64, np.float32)
     weights[:3] = 1
     logits = program.module.apply({"params": state.params}, images)
@@ -110,7 +110,7 @@ def test_padding_does_not_count(tmp_path):
 def test_label_smoothing_changes_the_training_loss_and_not_the_validation_loss():
     plain, smooth = (program_for(make_config(label_smoothing=smoothing)) for smoothing in (0.0, 0.1))
     state = plain.initial_state(make_config())
-    images, labels = data.load("digits", {}).train.gather(np.arange(64))
+    images, labels, _ = data.load("digits", {}).train.gather(np.arange(64))
     log_p = np.asarray(jax.nn.log_softmax(plain.module.apply({"params": state.params}, images)), np.float64)
     targets = 0.9 * np.eye(10)[labels] + 0.01
     ones, scalars = np.ones(64, np.float32), (np.float32(0), np.uint32(0), np.uint32(0))

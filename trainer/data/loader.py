@@ -188,12 +188,19 @@ def _gathered(examples: ArrayExamples, slices: _Slices, assembly: Assembly, step
     """From arrays in memory that need no preparation: one indexing operation a batch, quicker than any other process could send it."""
     for step in steps:
         draws = slices.draws(step)
-        images, labels = examples.gather(draws.ids)
-        missing = slices.size - len(labels)
+        images, labels, *came = examples.gather(draws.ids)
+        ids = came[0] if came else draws.ids
+        asked = len(draws.ids)
+        if found := {len(images), len(labels), len(ids)} - {asked}:
+            raise DataError(
+                f"step {step}: {min(found)} examples came where {asked} were asked for",
+                hint="mend `gather` of the data set: an image, a label and an id for each id that it is given",
+            )
+        missing = slices.size - asked
         if missing:
             images = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
             labels = np.concatenate([labels, np.zeros(missing, labels.dtype)])
-        yield assembly.of_images(step, draws, images, labels, draws.ids)
+        yield assembly.of_images(step, draws, images, labels, ids)
 
 
 def _read_here(
