@@ -181,6 +181,17 @@ def test_what_a_worker_dies_of_is_raised_here(dataset):
         batches(data.Dataset(dataset.card, unpicklable, Flat()), config, workers=1)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_lost_mount_is_no_bad_example(dataset, workers):
+    card = dataclasses.replace(dataset.card, train_examples=64)
+    config = config_of(dataset, data=DataConfig("own", card))
+    with pytest.raises(DataError, match=r"example 40 cannot be read: .*Stale file handle"):
+        batches(data.Dataset(card, Flat("disk"), Flat()), config, workers=workers, policy="skip")
+    with pytest.raises(DataError, match=r"\d\d of \d\d examples are unreadable: is the folder still there\?") as caught:
+        batches(data.Dataset(card, Flat("gone"), Flat()), config, workers=workers, policy="skip")
+    assert "No such file" in caught.value.hint
+
+
 def alive(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"

@@ -97,7 +97,8 @@ class Examples(Protocol):
         uint8 [H, W, C]: pixels of any height and width, augmented or resized to the card's shape, then normalised;
         float32 [H, W, C]: of the card's shape, and given to the network as it is.
 
-        Raises `BadExample` or `OSError` for one that cannot be read; the run's policy decides what becomes of it.
+        Raises `BadExample`, `FileNotFoundError` or `PermissionError` for one that cannot be read; the run's policy decides what becomes
+        of it. Any other `OSError` stops the run.
         """
         ...
 
