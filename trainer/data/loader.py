@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -124,8 +124,9 @@ def open_evaluation(
 ) -> Loader:
     """Every example of a held-out split once, in order, unaugmented: shorter side resized, centre cut out, at the card's `eval_shape`.
 
-    Raises as `open_loader`. A skipped example has weight 0, so a mean over weights is one over the examples that could be read.
+    Raises as `open_loader`, but for any example that cannot be used: runs are compared on the same held-out images or not at all.
     """
+    execution = replace(execution, on_bad_example="fail")
     preparation = Preparation(card.eval_shape, card.num_classes)
     return _open(examples, InOrder(len(examples), batch_size), preparation, execution, 0, shard)
 
@@ -246,11 +247,10 @@ def _read_here(
 def _bad_example(skipped: tuple[int, int, str], examples: Examples, preparation: Preparation) -> DataError:
     """What a run dies of whose policy is `fail`."""
     _, number, reason = skipped
-    split = "validation" if preparation.augment is None else "train"
-    return DataError(
-        f"{split} example {called(number, examples)}: {reason}",
-        hint="mend or remove it and submit again, or set `execution: {on_bad_example: skip}`: skipped examples are named in the audit",
-    )
+    split, hint = "train", ", or set `execution: {on_bad_example: skip}`: skipped examples are named in the audit"
+    if preparation.augment is None:
+        split, hint = "validation", "; a held-out image is never skipped"
+    return DataError(f"{split} example {called(number, examples)}: {reason}", hint=f"mend or remove it and submit again{hint}")
 
 
 def _check_randaugment(preparation: Preparation, kind: str, normalization: Normalization) -> None:
