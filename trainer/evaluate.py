@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jax.experimental import multihost_utils
 
+from scaling.errors import DataError
 from trainer.data.dataset import Dataset
 from trainer.data.loader import open_evaluation
 from trainer.execution import Execution
@@ -22,7 +23,7 @@ __all__ = ["Scores", "evaluate"]
 class Scores:
     """loss: nats, plain cross-entropy. top1, top5: shares of examples, 0 … 1. seconds: what the evaluation took.
 
-    examples: that were scored. skipped: (id, reason) of those that this process could not read, where the run's policy is to go on.
+    examples: that were scored.
     """
 
     loss: float
@@ -30,7 +31,6 @@ class Scores:
     top5: float
     examples: int
     seconds: float
-    skipped: tuple[tuple[int, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -49,10 +49,12 @@ def evaluate(
 
     On a mesh over several processes each scores its part of every batch, and all get the sums.
 
+    Raises `DataError` for a held-out example that cannot be read, whatever `on_bad_example` says, and for a split without examples.
+
     should_stop: polled before every batch; None is returned when it says True. Several processes do not ask, since all must do the same.
     """
     started, execution = time.perf_counter(), execution or Execution()
-    sums, scored, skipped = np.zeros(3), 0, []
+    sums, scored = np.zeros(3), 0
     batches = open_evaluation(
         dataset.validation,
         card=dataset.card,
@@ -67,8 +69,9 @@ def evaluate(
             arrays = program.place_eval_batch(batch.images, batch.labels, batch.weights)
             sums += np.asarray(program.eval_step(params, *arrays), np.float64)
             scored += int(batch.weights.sum())
-            skipped += [(number, reason) for _, number, reason in batch.skipped]
     if program.placement.shard[1] > 1:
         scored = int(multihost_utils.process_allgather(np.int64(scored)).sum())
+    if not scored:
+        raise DataError("the validation split has no example to score", hint="hold some images out of training")
     loss, top1, top5 = sums / scored
-    return Scores(float(loss), float(top1), float(top5), scored, time.perf_counter() - started, tuple(skipped))
+    return Scores(float(loss), float(top1), float(top5), scored, time.perf_counter() - started)

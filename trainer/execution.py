@@ -18,13 +18,13 @@ class Execution:
     """Choices that leave the mathematics alone.
 
     micro_batch: examples that go through the network at once; gradients are accumulated over the batch. None is the whole batch.
-    scan: blocks of a stage as one loop (`lax.scan`): compiles in the time of one block. None: on TPU and GPU, not on CPU, where a
+    scan: blocks of a stage as one loop (`lax.scan`): compiles in less time (`docs/speed.md`). None: on TPU and GPU, not on CPU, where a
         scanned stage was seen to run five times slower than an unrolled one.
     remat: `none` keeps what the backward pass needs, `block` recomputes each block from its input, `dots` keeps only matrix products.
     fsdp: parameters and optimiser state split over the devices as well as the batch.
     workers: processes that read and augment images; 0 does it in the trainer's own.
     on_out_of_memory: `fail`, or `halve` the micro-batch and go on.
-    on_bad_example: `fail`, or `skip` an image that cannot be read, and say so in the audit.
+    on_bad_example: `fail`, or `skip` a training image that cannot be read, and say so in the audit.
     """
 
     micro_batch: int | None = None

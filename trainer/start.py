@@ -18,7 +18,7 @@ from trainer.config import TrainConfig
 from trainer.distributed import first_says, share_of
 from trainer.program import Program
 from trainer.step import TrainState
-from trainer.storage import Storage
+from trainer.storage import Storage, storage_at
 
 __all__ = ["History", "Start", "devices_of", "start"]
 
@@ -64,7 +64,8 @@ class Start:
 def start(config: TrainConfig, program: Program, storage: Storage, resume_from: Mapping[str, Any] | None) -> Start:
     """Read the checkpoint to start from, if one is named and sound.
 
-    Raises `UsageError` when a fresh start would mix with checkpoints that `storage` holds, `DataError` for those of another run.
+    Raises `UsageError` when a fresh start would mix with checkpoints that `storage` holds, `DataError` for those of another run, and when
+    the folder to go on from is not there.
     """
     state, identity = program.initial_state(config), _identity(config, program)
     restored, passed_over = _restore(resume_from, program.mesh)
@@ -90,6 +91,11 @@ def _restore(resume_from: Mapping[str, Any] | None, mesh: Mesh | None) -> tuple[
         return None, []
     index, _ = share_of(mesh)
     place, at_most = resume_from["directory"], resume_from.get("step")
+    if at_most and not storage_at(place).names(""):
+        raise DataError(
+            f"{place} is not there, and the run is to go on from its step {at_most}",
+            hint="mount the home it lies in, then `scaling retry`; a damaged checkpoint needs nothing, the one before it is used",
+        )
     restored, faults = checkpoint.restore(place, at_most=at_most) if index == 0 else (None, [])
     step = first_says(mesh, restored.step if restored else -1)
     if index > 0 and step >= 0:

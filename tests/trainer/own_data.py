@@ -1,5 +1,6 @@
 """Data sets of someone's own, as reader processes import them: nothing slow here."""
 
+import errno
 import os
 import time
 
@@ -9,7 +10,7 @@ SIZE = 64
 
 
 class Flat:
-    """Example k is a grey image of value k; `trouble` is what example 40 does."""
+    """Example k is a grey image of value k; `trouble` is what example 40 does, `gone` what all from 24 on do."""
 
     def __init__(self, trouble=None):
         self.trouble = trouble
@@ -22,6 +23,10 @@ class Flat:
             raise ZeroDivisionError("a defect of the data set")
         if index == 40 and self.trouble == "die":
             os._exit(7)
+        if index == 40 and self.trouble == "disk":
+            raise OSError(errno.ESTALE, "Stale file handle")
+        if index >= 24 and self.trouble == "gone":
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
         if self.trouble == "slow":
             time.sleep(0.002)
         return {"image": np.full((20, 20, 3), index, np.uint8), "label": index % 3, "id": index}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaling.errors import DataError
 from trainer import AugmentConfig, DataConfig, Execution, ModelConfig, ScheduleConfig, TrainConfig, data
 from trainer.audit import Recorder, Stretch, check
 from trainer.audit.multiset import Multiset
@@ -133,6 +134,34 @@ def test_a_loader_that_drops_or_doubles_is_caught_and_the_ids_are_named(tmp_path
     )
     assert all(epoch.exact for epoch in sound)
     assert "used too seldom" in report.faults[0]
+
+
+class Spoilt(data.ArrayExamples):
+    """Arrays in memory whose `gather` loses or doubles the sixth row of one batch; `told` says whether it returns ids."""
+
+    def __init__(self, fault, told, victim):
+        super().__init__(np.zeros((N, 2, 2, 1), np.uint8), np.arange(N) % 7, full_scale=255, mean=0.2, std=0.3)
+        self.fault, self.told, self.victim = fault, told, victim
+
+    def gather(self, ids):
+        if len(ids) > 5 and ids[5] == self.victim:
+            ids = np.delete(ids, 5) if self.fault == "drop" else np.concatenate([ids[:5], ids[4:5], ids[6:]])
+        return super().gather(ids)[: 3 if self.told else 2]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_row_that_arrays_in_memory_lose_stops_the_run(tmp_path, told):
+    _, config, order = world(epochs=1)
+    with pytest.raises(DataError, match="step 3: 7 examples came where 8 were asked for"):
+        attempt(tmp_path, Spoilt("drop", told, order.ids(3)[5]), config, order)
+
+
+def test_a_row_that_arrays_in_memory_double_is_caught(tmp_path):
+    _, config, order = world(epochs=1)
+    attempt(tmp_path, Spoilt("double", True, order.ids(3)[5]), config, order)
+    (epoch,) = (report := check([Stretch(tmp_path, 0, order.steps)], order)).epochs
+    assert not report.clean
+    assert (epoch.missing, epoch.repeated) == ((int(order.ids(3)[5]),), (int(order.ids(3)[4]),))
 
 
 def test_a_part_of_an_epoch_is_checked_too(tmp_path):

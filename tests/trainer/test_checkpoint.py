@@ -18,6 +18,7 @@ from scaling.errors import DataError
 from tests.trainer.killed_writer import snapshot_of, write
 from trainer import checkpoint
 from trainer.checkpoint import Keep, NotFinite, Piece, Snapshot, Writer
+from trainer.checkpoint.files import _digest
 from trainer.checkpoint.snapshot import state_from
 from trainer.storage import storage_at
 
@@ -106,6 +107,21 @@ def test_no_single_flipped_bit_goes_unseen(tmp_path):
             assert restored is None, f"bit {bit} of {path.name}"
         path.write_bytes(content)
     assert_is(checkpoint.restore(tmp_path)[0], 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [({"format": 1}, "step 20: format 1, this version reads 2"), ({"step": 30}, "step 20: its manifest is of step 30")],
+)
+def test_a_manifest_of_another_format_or_step_is_passed_over(tmp_path, change, fault):
+    write(tmp_path, 10, 20)
+    manifest = tmp_path / "checkpoints" / "20" / "manifest.json"
+    body = json.loads(manifest.read_text()) | change
+    body.pop("sha256")
+    manifest.write_text(json.dumps(body | {"sha256": _digest(body)}))
+    restored, faults = checkpoint.restore(tmp_path)
+    assert_is(restored, 10)
+    assert faults == [f"{tmp_path}: {fault}"]
 
 
 def test_when_all_of_an_attempt_are_damaged_the_attempt_before_has_one(tmp_path):

@@ -28,8 +28,8 @@ def idx_folder(tmp_path):
 def test_digits_are_real_and_split_once_for_all():
     digits = data.load("digits", {})
     assert (len(digits.train), len(digits.validation)) == (1347, 450)
-    images, labels = digits.train.gather(np.arange(1347))
-    held_out, _ = digits.validation.gather(np.arange(450))
+    images, labels, _ = digits.train.gather(np.arange(1347))
+    held_out, _, _ = digits.validation.gather(np.arange(450))
     assert images.dtype == np.float32
     assert images.shape == (1347, 8, 8, 1)
     assert abs(images.mean()) < 0.02

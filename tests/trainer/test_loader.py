@@ -19,6 +19,7 @@ from tests.trainer import pictures
 from tests.trainer.own_data import Flat
 from trainer import AugmentConfig, DataConfig, Execution, ModelConfig, ScheduleConfig, TrainConfig, data
 from trainer.data.loader import open_evaluation, open_loader
+from trainer.evaluate import evaluate
 
 SIZES = {"train_px": 20, "eval_px": 24}
 EVERYTHING = AugmentConfig(crop=True, flip=True, randaugment_layers=1, mixup=0.2, cutmix=1.0)
@@ -123,7 +124,7 @@ def test_arrays_in_memory_come_as_gather_gives_them():
     for workers in (0, 5):  # nothing to prepare: no process is started for it
         with open_loader(examples, order, config=config, execution=Execution(workers=workers)) as loader:
             for batch in loader:
-                images, labels = examples.gather(order.ids(batch.step))
+                images, labels, _ = examples.gather(order.ids(batch.step))
                 assert np.array_equal(batch.images[: len(labels)], images)
                 assert np.array_equal(batch.labels[: len(labels)], labels)
                 assert (batch.weights == (np.arange(16) < len(labels))).all()
@@ -179,6 +180,38 @@ def test_what_a_worker_dies_of_is_raised_here(dataset):
     unpicklable.trouble = lambda: None
     with pytest.raises(UsageError, match="cannot be sent to reader processes"):
         batches(data.Dataset(dataset.card, unpicklable, Flat()), config, workers=1)
+
+
+def test_a_bad_held_out_example_always_fails_by_name(folder, tmp_path):
+    images = pictures.small_set()
+    images["val"][2] = (images["val"][2][0], b"", images["val"][2][2])
+    spoilt = data.load("imagefolder", {"path": str(pictures.write_folder(tmp_path / "spoilt", images)), **SIZES})
+    execution = Execution(on_bad_example="skip")
+    with (
+        pytest.raises(DataError, match=r"validation example 2 \(.*\): empty file") as caught,
+        open_evaluation(spoilt.validation, card=spoilt.card, batch_size=4, execution=execution) as loader,
+    ):
+        list(loader)
+    assert "never skipped" in caught.value.hint
+
+
+def test_nothing_to_score_is_an_error(dataset):
+    class Program:
+        eval_batch, placement = 4, type("Placement", (), {"shard": (0, 1)})
+
+    with pytest.raises(DataError, match="no example to score"):
+        evaluate(Program(), None, data.Dataset(dataset.card, dataset.train, []))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_lost_mount_is_no_bad_example(dataset, workers):
+    card = dataclasses.replace(dataset.card, train_examples=64)
+    config = config_of(dataset, data=DataConfig("own", card))
+    with pytest.raises(DataError, match=r"example 40 cannot be read: .*Stale file handle"):
+        batches(data.Dataset(card, Flat("disk"), Flat()), config, workers=workers, policy="skip")
+    with pytest.raises(DataError, match=r"\d\d of \d\d examples are unreadable: is the folder still there\?") as caught:
+        batches(data.Dataset(card, Flat("gone"), Flat()), config, workers=workers, policy="skip")
+    assert "No such file" in caught.value.hint
 
 
 def alive(pid):

@@ -44,7 +44,7 @@ def accumulating():
 
 def batch(real=BATCH):
     """Digits in pairs, as mixup would make them; the last places are padding, filled with what must not count."""
-    images, labels = data.load("digits", {}).train.gather(np.arange(BATCH))
+    images, labels, _ = data.load("digits", {}).train.gather(np.arange(BATCH))
     images[real:] = 1e3
     weights = (np.arange(BATCH) < real).astype(np.float32)
     return images, labels, weights, labels[::-1].copy(), np.linspace(0.5, 1, BATCH, dtype=np.float32)

@@ -22,7 +22,7 @@ config = TrainConfig(
     DataConfig("digits", data.card("digits", {})), ModelConfig("nfnet", "nano-F0", {"dropout": 0.3}), ScheduleConfig(1.0), 48, 0.4, ema=0.9
 )
 mesh = Mesh(np.array(jax.devices()).reshape(2, 4), ("host", "device"))
-images, labels = data.load("digits", {}).train.gather(np.arange(48))
+images, labels, _ = data.load("digits", {}).train.gather(np.arange(48))
 weights = (np.arange(48) < 29).astype(np.float32)
 answer = {}
 with counted_compilation() as count:

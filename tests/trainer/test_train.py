@@ -98,7 +98,7 @@ def test_padding_does_not_count(tmp_path):
     config = make_config()
     program = program_for(config)
     state = program.initial_state(config)
-    images, labels = data.load("digits", {}).train.gather(np.arange(64))
+    images, labels, _ = data.load("digits", {}).train.gather(np.arange(64))
     weights = np.zeros(64, np.float32)
     weights[:3] = 1
     logits = program.module.apply({"params": state.params}, images)
@@ -110,7 +110,7 @@ def test_padding_does_not_count(tmp_path):
 def test_label_smoothing_changes_the_training_loss_and_not_the_validation_loss():
     plain, smooth = (program_for(make_config(label_smoothing=smoothing)) for smoothing in (0.0, 0.1))
     state = plain.initial_state(make_config())
-    images, labels = data.load("digits", {}).train.gather(np.arange(64))
+    images, labels, _ = data.load("digits", {}).train.gather(np.arange(64))
     log_p = np.asarray(jax.nn.log_softmax(plain.module.apply({"params": state.params}, images)), np.float64)
     targets = 0.9 * np.eye(10)[labels] + 0.01
     ones, scalars = np.ones(64, np.float32), (np.float32(0), np.uint32(0), np.uint32(0))
@@ -142,9 +142,13 @@ def test_resuming_at_the_last_step_only_evaluates(whole, tmp_path):
 def test_a_checkpoint_that_is_gone_is_a_fresh_start_that_says_so(whole, tmp_path):
     events = []
     resume = {"directory": str(tmp_path / "nowhere"), "step": 9}
+    with pytest.raises(DataError, match="nowhere is not there, and the run is to go on from its step 9"):
+        train(make_config(), directory=tmp_path / "2", resume_from=resume)
+    checkpoint.describe_attempt(storage_at(tmp_path / "nowhere"), None, {})
     again = train(make_config(), directory=tmp_path / "2", resume_from=resume, on_event=events.append)
     assert (again.first_step, again.val_loss) == (0, whole[0].val_loss)
-    assert next(event["step"] for event in events if event["kind"] == "started") == 0
+    started = next(event for event in events if event["kind"] == "started")
+    assert (started["step"], started["passed_over"]) == (0, [f"{tmp_path / 'nowhere'}: no checkpoint there"])
 
 
 def test_other_data_than_the_run_was_planned_with_is_refused(tmp_path):

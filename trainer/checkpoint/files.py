@@ -137,6 +137,10 @@ def read_manifest(storage: Storage, step: int) -> dict[str, Any]:
         raise Damaged(f"step {step}: its manifest cannot be read: {error or type(error).__name__}") from error
     if stated != _digest(manifest):
         raise Damaged(f"step {step}: its manifest is not what was written")
+    if manifest.get("format") != FORMAT:
+        raise Damaged(f"step {step}: format {manifest.get('format')}, this version reads {FORMAT}")
+    if manifest.get("step") != step:
+        raise Damaged(f"step {step}: its manifest is of step {manifest.get('step')}")
     return manifest
 
 

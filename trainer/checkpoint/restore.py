@@ -39,14 +39,17 @@ class Restored:
 def restore(place: str | Path, *, at_most: int | None = None) -> tuple[Restored | None, list[str]]:
     """The newest sound checkpoint of the attempt at `place` (none past step `at_most`), or of those before it.
 
-    Returns it, None when there is none, and what is wrong with newer ones that were passed over.
+    Returns it, None when there is none, and what is wrong with newer ones that were passed over, or that an attempt has none.
     """
     faults: list[str] = []
     seen: set[str] = set()
     while True:
         storage = storage_at(place)
         seen.add(storage.url)
-        for step in reversed(committed(storage)):
+        steps = committed(storage)
+        if not steps:
+            faults.append(f"{storage.url}: no checkpoint there")
+        for step in reversed(steps):
             if at_most is not None and step > at_most:
                 continue
             try:

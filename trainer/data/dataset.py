@@ -97,7 +97,8 @@ class Examples(Protocol):
         uint8 [H, W, C]: pixels of any height and width, augmented or resized to the card's shape, then normalised;
         float32 [H, W, C]: of the card's shape, and given to the network as it is.
 
-        Raises `BadExample` or `OSError` for one that cannot be read; the run's policy decides what becomes of it.
+        Raises `BadExample`, `FileNotFoundError` or `PermissionError` for one that cannot be read; the run's policy decides what becomes
+        of it. Any other `OSError` stops the run.
         """
         ...
 
@@ -119,6 +120,7 @@ class ArrayExamples:
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, *, full_scale: float, mean: float, std: float) -> None:
         self._images, self._labels = images, labels.astype(np.int32)
+        self._ids = np.arange(len(labels))
         self.normalization = Normalization(mean, std, full_scale)
 
     def __len__(self) -> int:
@@ -133,6 +135,10 @@ class ArrayExamples:
         height, width, channels = self._images.shape[1:]
         return height, width, channels
 
-    def gather(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images [len(ids), H, W, C] float32 and labels [len(ids)] int32, in the order of `ids`."""
-        return self.normalization.apply(self._images[ids]), self._labels[ids]
+    def gather(self, ids: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Images [len(ids), H, W, C] float32, labels [len(ids)] int32 and ids [len(ids)] int64, in the order of `ids`.
+
+        The ids are taken as the images are, so that an audit counts what came. A class of your own may leave them out of what it
+        returns: the number of rows is then all that is checked.
+        """
+        return self.normalization.apply(self._images[ids]), self._labels[ids], self._ids[ids]

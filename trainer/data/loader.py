@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -23,7 +24,7 @@ from trainer.data.images.mix import Mixing
 from trainer.data.images.preparation import Preparation
 from trainer.data.normalization import IMAGENET, Normalization
 from trainer.data.order import Draws, InOrder
-from trainer.data.rows import Rows, read_into
+from trainer.data.rows import Rows, called, read_into
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from trainer.execution import Execution
 
 __all__ = ["Loader", "Positions", "open_evaluation", "open_loader"]
+
+_SKIPPED_SHARE = 0.01
+"""ASSUMPTION: of the examples read so far. Published image sets have far fewer that are damaged."""
+_SKIPPED_AT_LEAST = 10
+"""So that one damaged image in the first batch stops nothing."""
 
 
 class Positions(Protocol):
@@ -98,7 +104,8 @@ def open_loader(
 
     Raises:
         UsageError: the batch does not split over the hosts, or the order is not the config's.
-        DataError: while iterating, an example that cannot be used, unless `on_bad_example` is `skip`.
+        DataError: while iterating, an example that cannot be used, unless `on_bad_example` is `skip`; then, when more than one in
+            a hundred cannot, or the disk fails.
     """
     if order.repeats != config.augment.repeats:
         raise UsageError(
@@ -117,8 +124,9 @@ def open_evaluation(
 ) -> Loader:
     """Every example of a held-out split once, in order, unaugmented: shorter side resized, centre cut out, at the card's `eval_shape`.
 
-    Raises as `open_loader`. A skipped example has weight 0, so a mean over weights is one over the examples that could be read.
+    Raises as `open_loader`, but for any example that cannot be used: runs are compared on the same held-out images or not at all.
     """
+    execution = replace(execution, on_bad_example="fail")
     preparation = Preparation(card.eval_shape, card.num_classes)
     return _open(examples, InOrder(len(examples), batch_size), preparation, execution, 0, shard)
 
@@ -149,9 +157,12 @@ def _open(
     if isinstance(examples, ArrayExamples) and preparation.leaves_alone(examples.image_shape):
         return Loader(_gathered(examples, slices, assembly, steps))
 
+    tally = _Tally()
+
     def finish(rows: Rows) -> Batch:
         if rows.skipped and execution.on_bad_example == "fail":
             raise _bad_example(min(rows.skipped), examples, preparation)
+        tally.add(rows)
         return assembly.batch(rows)
 
     if execution.workers == 0:
@@ -172,6 +183,24 @@ def _open(
     return Loader(pool.batches(), pool.close)
 
 
+@dataclass
+class _Tally:
+    """What this host has read and skipped so far: some images of a data set are damaged, a folder that is gone is another matter."""
+
+    read: int = 0
+    skipped: int = 0
+
+    def add(self, rows: Rows) -> None:
+        """Raises `DataError` when too many were skipped."""
+        self.read += len(rows.draws.ids)
+        self.skipped += len(rows.skipped)
+        if self.skipped >= _SKIPPED_AT_LEAST and self.skipped > _SKIPPED_SHARE * self.read:
+            raise DataError(
+                f"{self.skipped} of {self.read} examples are unreadable: is the folder still there?",
+                hint=f"the last one: {max(rows.skipped)[2]}; up to {_SKIPPED_SHARE:.0%} may be skipped",
+            )
+
+
 class _Slices:
     """This host's part of each step: `size` rows from row `index · size` on."""
 
@@ -188,12 +217,19 @@ def _gathered(examples: ArrayExamples, slices: _Slices, assembly: Assembly, step
     """From arrays in memory that need no preparation: one indexing operation a batch, quicker than any other process could send it."""
     for step in steps:
         draws = slices.draws(step)
-        images, labels = examples.gather(draws.ids)
-        missing = slices.size - len(labels)
+        images, labels, *came = examples.gather(draws.ids)
+        ids = came[0] if came else draws.ids
+        asked = len(draws.ids)
+        if found := {len(images), len(labels), len(ids)} - {asked}:
+            raise DataError(
+                f"step {step}: {min(found)} examples came where {asked} were asked for",
+                hint="mend `gather` of the data set: an image, a label and an id for each id that it is given",
+            )
+        missing = slices.size - asked
         if missing:
             images = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
             labels = np.concatenate([labels, np.zeros(missing, labels.dtype)])
-        yield assembly.of_images(step, draws, images, labels, draws.ids)
+        yield assembly.of_images(step, draws, images, labels, ids)
 
 
 def _read_here(
@@ -211,13 +247,10 @@ def _read_here(
 def _bad_example(skipped: tuple[int, int, str], examples: Examples, preparation: Preparation) -> DataError:
     """What a run dies of whose policy is `fail`."""
     _, number, reason = skipped
-    split = "validation" if preparation.augment is None else "train"
-    name = getattr(examples, "name", None)
-    called = f" ({name(number)})" if name else ""
-    return DataError(
-        f"{split} example {number}{called}: {reason}",
-        hint="mend or remove it and submit again, or set `execution: {on_bad_example: skip}`: skipped examples are named in the audit",
-    )
+    split, hint = "train", ", or set `execution: {on_bad_example: skip}`: skipped examples are named in the audit"
+    if preparation.augment is None:
+        split, hint = "validation", "; a held-out image is never skipped"
+    return DataError(f"{split} example {called(number, examples)}: {reason}", hint=f"mend or remove it and submit again{hint}")
 
 
 def _check_randaugment(preparation: Preparation, kind: str, normalization: Normalization) -> None:
