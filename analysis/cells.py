@@ -34,7 +34,7 @@ def cells_of(
             f"none of the {len(runs)} runs has a usable {metric} and {' and '.join(axes)}{_reasons(usable.excluded)}: 1 more is needed",
             have=0,
             need=1,
-            hint="`scaling status` shows what is still running; `scaling submit experiments.yaml` trains a grid",
+            hint="a table: fill these columns, or --map them; the store: `scaling status` shows what still runs, `scaling submit` trains a grid",
         )
     table = usable.runs.assign(cell=assign_cells(usable.runs, clusters, axes))
     refuse_mixed_studies(table)

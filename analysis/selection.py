@@ -89,14 +89,20 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> U
     table = table[~table["id"].isin(first)]
 
     if "dataset" in table:
-        _refuse_mixture(table, "dataset", "data sets", "their losses do not compare", "choose one experiment: --experiment NAME")
+        _refuse_mixture(
+            table,
+            "dataset",
+            "data sets",
+            "their losses do not compare",
+            "choose one experiment: --experiment NAME; or of a table some rows: --where dataset=NAME",
+        )
     if any("core_hours" in name for name in axes) and "accelerator" in table:
         _refuse_mixture(
             table,
             "accelerator",
             "kinds of accelerator",
             "their core-hours do not compare",
-            "name what they are worth: --convert TPU-v3:TPU-v4=2.27; or fit against --x train_flops, or choose one experiment",
+            "name what they are worth: --convert TPU-v3:TPU-v4=2.27; or fit against --x train_flops, or choose some runs: --where accelerator=NAME, --experiment NAME",
         )
     return Usable(table.reset_index(drop=True), tuple(excluded))
 
@@ -131,7 +137,12 @@ def _as_numbers(table: pd.DataFrame, name: str, option: str) -> pd.Series:
     try:
         return pd.to_numeric(table[name]).astype(float)
     except (ValueError, TypeError) as error:
-        raise DataError(f"column {name} holds text: {error}", hint="give a column of numbers") from error
+        bad = pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna()
+        row = int(bad.to_numpy().argmax())
+        raise DataError(
+            f"column {name} holds text: {str(table[name].iloc[row])!r} in row {row + 1}",
+            hint=f"give a column of numbers: {option} COLUMN",
+        ) from error
 
 
 def _first_of_repeats(table: pd.DataFrame, metric: str) -> dict[str, str]:
