@@ -125,6 +125,6 @@ def test_text_and_unknown_weights_are_named(simulate):
     runs = simulate(floor)
     with pytest.raises(DataError, match="column model holds text: 'F1' in row 1"):
         analysis.fit(runs, metric="model")
-    with pytest.raises(UnknownName, match="unknown column 'epoch'; did you mean .epochs") as caught:
+    with pytest.raises(UnknownName, match=r"unknown column 'epoch'; did you mean .epochs") as caught:
         analysis.fit(runs, weights="epoch")
     assert "core_hours" in caught.value.hint
