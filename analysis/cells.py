@@ -15,6 +15,8 @@ __all__ = ["CELL", "assign_cells", "best_learning_rates", "cells_of", "refuse_mi
 CELL = ("family", "model", "epochs")
 """The columns that name a cell."""
 
+_IDS_SHOWN = 4
+
 
 def cells_of(
     runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], clusters: Sequence[str] = CELL
@@ -32,7 +34,7 @@ def cells_of(
             f"none of the {len(runs)} runs has a usable {metric} and {' and '.join(axes)}{_reasons(usable.excluded)}: 1 more is needed",
             have=0,
             need=1,
-            hint="`scaling status` shows what is still running; `scaling submit experiments.yaml` trains a grid",
+            hint="a table: fill these columns, or --map them; the store: `scaling status` shows what still runs, `scaling submit` trains a grid",
         )
     table = usable.runs.assign(cell=assign_cells(usable.runs, clusters, axes))
     refuse_mixed_studies(table)
@@ -71,10 +73,14 @@ def refuse_mixed_studies(runs: pd.DataFrame) -> None:
     _, same = next(iter(again.groupby(key, dropna=False)))
     which = ", ".join(f"{name} {same[name].iloc[0]}" for name in ("model", "epochs", "learning_rate", "seed") if name in same)
     raise UsageError(
-        f"the runs are of several studies ({which}: {', '.join(same['id'])}): batch size, optimiser or split differ, so their losses "
-        "do not compare",
-        hint="choose one experiment: --experiment NAME, or filter the table",
+        f"the runs are of several studies ({which}: {_some(same['id'])}): they may differ in what the table does not say (batch size, "
+        "optimiser, split), so their losses do not compare",
+        hint="choose one experiment: --experiment NAME; or of a table some rows: --where COLUMN=VALUE",
     )
+
+
+def _some(ids: pd.Series) -> str:
+    return ", ".join([*ids[:_IDS_SHOWN], *(["…"] if len(ids) > _IDS_SHOWN else [])])
 
 
 def best_learning_rates(runs: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:

@@ -67,9 +67,9 @@ class Frontier:
             "excluded": excluded_payload(self.excluded),
         }
 
-    def to_csv(self) -> str:
-        """`points` as CSV; the run ids of a cell are joined by spaces."""
-        table = self.points.drop(columns="cell")
+    def to_csv(self, band: pd.DataFrame | None = None) -> str:
+        """`points` as CSV; the run ids of a cell are joined by spaces. With a `band`, of `analysis.frontier_band`, its columns as well."""
+        table = (self.points if band is None else band).drop(columns="cell")
         return table.assign(run_ids=table["run_ids"].map(" ".join)).to_csv(index=False)
 
 

@@ -49,7 +49,7 @@ def excluded_words(excluded: Sequence[Excluded]) -> str:
 
 
 def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> Usable:
-    """The finished runs whose `metric` and `x` (one column or several) are finite and positive, as logarithms need them.
+    """The finished runs whose `metric` and `x` (one column or several) are finite and positive, as logarithms need them, each once.
 
     A table without `status` counts as finished throughout. `<name>_error` stands for 1 − `<name>` where the table has only the
     share `<name>` (`val_top1_error`): the analysis takes lower as better.
@@ -58,7 +58,7 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> U
         UnknownName: the table has no such column.
         DataError: the column holds text.
         UsageError: the metric is one where higher is better; the runs are of several data sets; or x is core-hours and the
-            runs come from several kinds of accelerator, whose hours do not compare.
+            runs come from several kinds of accelerator, whose hours do not compare, or some of them from one that is not named.
     """
     axes = (x,) if isinstance(x, str) else tuple(x)
     table = _with_names(runs, metric, axes)
@@ -84,15 +84,25 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> U
         leave_out(~np.isfinite(table[name]), f"{name} is infinite")
         leave_out(table[name] <= 0, f"{name} is not positive")
 
+    first = _first_of_repeats(table, metric)
+    excluded.extend(Excluded(run, f"repeats {first[run]}", "the same run again") for run in table["id"] if run in first)
+    table = table[~table["id"].isin(first)]
+
     if "dataset" in table:
-        _refuse_mixture(table, "dataset", "data sets", "their losses do not compare", "choose one experiment: --experiment NAME")
+        _refuse_mixture(
+            table,
+            "dataset",
+            "data sets",
+            "their losses do not compare",
+            "choose one experiment: --experiment NAME; or of a table some rows: --where dataset=NAME",
+        )
     if any("core_hours" in name for name in axes) and "accelerator" in table:
         _refuse_mixture(
             table,
             "accelerator",
             "kinds of accelerator",
             "their core-hours do not compare",
-            "name what they are worth: --convert TPU-v3:TPU-v4=2.27; or fit against --x train_flops, or choose one experiment",
+            "name what they are worth: --convert TPU-v3:TPU-v4=2.27; or fit against --x train_flops, or choose some runs: --where accelerator=NAME, --experiment NAME",
         )
     return Usable(table.reset_index(drop=True), tuple(excluded))
 
@@ -127,10 +137,36 @@ def _as_numbers(table: pd.DataFrame, name: str, option: str) -> pd.Series:
     try:
         return pd.to_numeric(table[name]).astype(float)
     except (ValueError, TypeError) as error:
-        raise DataError(f"column {name} holds text: {error}", hint="give a column of numbers") from error
+        bad = pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna()
+        row = int(bad.to_numpy().argmax())
+        raise DataError(
+            f"column {name} holds text: {str(table[name].iloc[row])!r} in row {row + 1}",
+            hint=f"give a column of numbers: {option} COLUMN",
+        ) from error
+
+
+def _first_of_repeats(table: pd.DataFrame, metric: str) -> dict[str, str]:
+    """Id of a row that equals an earlier one in every column but `id`, the metric to all digits → the id of that one.
+
+    Such rows are one run exported twice, not new seeds: two runs do not end at one loss.
+    """
+    alike = table[table.duplicated([metric], keep=False)].reset_index(drop=True)
+    ids = alike.pop("id")
+    texts = {str(name): alike[name].map(repr) for name in alike if alike[name].dtype.kind == "O"}  # lists have no hash
+    groups = alike.assign(**texts).groupby(list(alike), dropna=False, sort=False).ngroup()
+    first = ids.groupby(groups).transform("first")
+    return dict(zip(ids[ids != first], first[ids != first], strict=True))
 
 
 def _refuse_mixture(table: pd.DataFrame, column: str, plural: str, why: str, hint: str) -> None:
-    kinds = sorted(table[column].dropna().astype(str).unique())
+    named = table[column].dropna().astype(str).loc[lambda names: names != ""]
+    kinds = sorted(named.unique())
+    silent = len(table) - len(named)
+    if column == "accelerator" and kinds and silent:
+        some = f"{silent} run names no" if silent == 1 else f"{silent} runs name no"
+        raise UsageError(
+            f"{some} accelerator, the others {', '.join(kinds)}: their core-hours may not compare",
+            hint=f"fill the column, or choose runs: --where accelerator={kinds[0]}",
+        )
     if len(kinds) > 1:
         raise UsageError(f"the runs are of {len(kinds)} {plural} ({', '.join(kinds)}): {why}", hint=hint)

@@ -2,8 +2,8 @@
 
     python benchmarks/compile_time.py [--models F0 F7] [--px 32] [--batch 2] [--csv benchmarks/compile_time.csv]
 
-Loss and gradients of the whole network on this machine's backend, no optimiser, nothing run, no cache. Small images and batches: compile
-time hardly depends on them. Each case is a process of its own, so that none profits from another.
+Loss and gradients of the whole network on the backend of the machine that runs it, no optimiser, nothing run, no cache. Small images and
+batches: compile time hardly depends on them. Each case is a process of its own, so that none profits from another.
 """
 
 from __future__ import annotations

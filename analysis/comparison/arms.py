@@ -15,6 +15,8 @@ from scaling.errors import TooFewPoints, UnknownName, UsageError
 
 __all__ = ["Arm", "split_arms"]
 
+_VALUES_SHOWN = 8
+
 
 @dataclass(frozen=True, eq=False)
 class Arm:
@@ -52,7 +54,7 @@ def split_arms(
                 f"{by} {name} has no usable run ({len(excluded)} left out of both sides): 1 more is needed",
                 have=0,
                 need=1,
-                hint="`scaling runs` lists what there is and why",
+                hint="choose another side; of the store, `scaling runs` lists what there is and why",
             )
         found = frontier(own, metric=metric, x=x, clusters=clusters)
         excluded += found.excluded
@@ -73,7 +75,7 @@ def _two_names(labels: pd.Series, by: str, names: tuple[str | None, str | None])
     known = sorted(labels[labels != ""].unique())
     for name in names:
         if name is not None and name not in known:
-            raise UnknownName(by, name, known)
+            raise UnknownName(by, name, known, hint=f"known: {_some(known)}")
     given = [name for name in names if name is not None]
     rest = [name for name in known if name not in given]
     if len(given) + len(rest) < 2:
@@ -82,12 +84,16 @@ def _two_names(labels: pd.Series, by: str, names: tuple[str | None, str | None])
             hint="choose another column: --by COLUMN",
         )
     if len(given) < 2 and len(given) + len(rest) > 2:
-        raise UsageError(f"{by} has {len(known)} values ({', '.join(known)}): which two?", hint=f"--a {known[0]} --b {known[1]}")
+        raise UsageError(f"{by} has {len(known)} values ({_some(known)}): which two?", hint=f"--a {known[0]} --b {known[1]}")
     a = names[0] if names[0] is not None else rest.pop(0)
     b = names[1] if names[1] is not None else rest.pop(0)
     if a == b:
         raise UsageError(f"both sides are {by} {a}", hint="name two different values")
     return a, b
+
+
+def _some(values: Sequence[str]) -> str:
+    return ", ".join([*values[:_VALUES_SHOWN], *(["…"] if len(values) > _VALUES_SHOWN else [])])
 
 
 def _second_coordinate(tables: Sequence[pd.DataFrame]) -> str | None:

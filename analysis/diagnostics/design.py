@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
 from analysis.laws.axes import AXIS_COLUMNS
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-__all__ = ["collinear_design", "few_cells", "too_few_sizes"]
+__all__ = ["collinear_design", "families_pooled", "few_cells", "too_few_sizes"]
 
 LEAST_SIZES = 3
 CELLS_A_COEFFICIENT = 2
@@ -29,6 +29,13 @@ def too_few_sizes(fit: Fit) -> list[Diagnostic]:
         return []
     what = "one size" if sizes == 1 else f"{sizes} sizes"
     return [Diagnostic(DiagnosticCode.TOO_FEW_SIZES, f"the runs are of {what} of model ({column})", (column,))]
+
+
+def families_pooled(fit: Fit) -> list[Diagnostic]:
+    families = tuple(sorted(set(fit.runs["family"]) - {""}))
+    if len(families) < 2:
+        return []
+    return [Diagnostic(DiagnosticCode.FAMILIES_POOLED, f"{len(families)} families in one law ({listed(families)})", families)]
 
 
 def few_cells(fit: Fit) -> list[Diagnostic]:

@@ -20,6 +20,10 @@ class DiagnosticCode(Advised):
         "too-few-sizes",
         "Add models of other sizes: a law across sizes cannot be told from the curve of one or two models.",
     )
+    FAMILIES_POOLED = (
+        "families-pooled",
+        "One law for all of them is of no one family: take one (--where family=NAME), unless the best of any family is meant.",
+    )
     FEW_CELLS = (
         "few-cells",
         "Add budgets, or fit a law with fewer coefficients: with so few cells the scatter itself is hardly known.",

@@ -74,6 +74,7 @@ def fit(
     Raises:
         TooFewPoints: fewer distinct inputs than coefficients + 1, or too few of one input to know its coefficients; says how many more.
         UnknownName: no such law, objective or column.
+        DataError: a metric beyond 1e±50; weights that are not positive.
         UsageError: inputs that do not go with the law; and what `analysis.frontier` raises.
     """
     automatically = law == AUTO
@@ -103,6 +104,7 @@ def fit(
     )
     if not automatically:
         _require_enough(law_named(law), sample, axes, on, excluded)
+    _require_ordinary_size(sample.y, metric)
     precision = Precision(level=level, bootstrap=bootstrap, seed=seed)
     if automatically:
         made = automatic(sample, letters, objective=aim, precision=precision, intervals=intervals, horizon=horizon)
@@ -129,6 +131,8 @@ def fit(
 
 
 _WEIGHT = "_weight"
+_LEAST, _MOST = 1e-50, 1e50
+"""Of the metric: covariances hold fourth powers of it, and floating point ends at 1e±308."""
 
 
 def columns_of(x: str | Sequence[str]) -> tuple[str, ...]:
@@ -155,7 +159,7 @@ def _with_weights(runs: pd.DataFrame, weights: str | Sequence[float] | None) -> 
     if weights is None:
         return runs
     if isinstance(weights, str) and weights not in runs:
-        raise UnknownName("column", weights, [str(name) for name in runs], hint="weights: a column, or a number for each row")
+        raise UnknownName("column", weights, known := [str(name) for name in runs], hint=f"weights: one of {', '.join(known)}")
     values = pd.to_numeric(runs[weights], errors="coerce") if isinstance(weights, str) else np.asarray(weights, dtype=float)
     if len(values) != len(runs):
         raise UsageError(f"{len(values)} weights for {len(runs)} runs", hint="give one weight for each row")
@@ -179,6 +183,15 @@ def _used(
     return kept.sort_values([*axes, metric, "id"], kind="stable"), excluded
 
 
+def _require_ordinary_size(y: np.ndarray, metric: str) -> None:
+    for value in (float(y.min()), float(y.max())):
+        if not _LEAST <= value <= _MOST:
+            raise DataError(
+                f"{metric} is {value:.3g} in a run: laws are fitted to numbers between {_LEAST:g} and {_MOST:g}",
+                hint="give it in another unit, e.g. divided by its largest value",
+            )
+
+
 def _require_enough(law: Law, sample: Sample, axes: Sequence[str], on: str, excluded: Sequence[Excluded]) -> None:
     # Seeds of a cell differ a little in measured core-hours, but they are one budget.
     have, need = min(sample.cells, np.unique(sample.inputs, axis=1).shape[1]), law.least_points
@@ -190,7 +203,7 @@ def _require_enough(law: Law, sample: Sample, axes: Sequence[str], on: str, excl
             f"there {'is' if have == 1 else 'are'} {have} ({len(excluded)} runs left out): {more} more {'is' if more == 1 else 'are'} needed",
             have=have,
             need=need,
-            hint="add epochs or models to the file and `scaling submit` it again; `scaling runs` lists what there is and why"
+            hint="add epochs or models (a table: rows; an experiments file: `scaling submit` it again, `scaling runs` says why runs are missing)"
             + ("; or fit all runs: --on all" if on == "frontier" else ""),
         )
     if law.is_surface:

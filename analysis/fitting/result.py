@@ -94,6 +94,15 @@ class Fit:
         return diagnose(self)
 
     @property
+    def further_diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Those that do not repeat the status, for where people read both."""
+        return tuple(
+            found
+            for found in self.diagnostics
+            if self.members is not None or found.code.value != self.status.value or not set(found.about) <= set(self.status_about)
+        )
+
+    @property
     def status(self) -> FitStatus:
         return self.estimate.status
 
@@ -212,6 +221,14 @@ class Fit:
         return self.estimate.lack_of_fit_std
 
     @property
+    def residual_words(self) -> str:
+        """`residuals ×/÷ 1.055 (one sd), of it seeds ×/÷ 1.006, lack of fit ×/÷ 1.055`; the parts where seeds repeat a cell."""
+        words = f"residuals {as_factor(self.residual_std)} (one sd)"
+        if not np.isfinite(self.seed_std):
+            return words
+        return f"{words}, of it seeds {as_factor(self.seed_std)}, lack of fit {as_factor(self.lack_of_fit_std)}"
+
+    @property
     def _single(self) -> LawEstimate:
         if not isinstance(self.estimate, LawEstimate):
             raise UsageError(f"{self.law} averages several laws: it has no one theta", hint="see `members`, or fit one of them")
@@ -257,10 +274,10 @@ class Fit:
             lines.append(f"  {name} = {significant(value)}  ({self.level_words}: {low} … {high})")
         if self.members is None:
             lines.append(f"  {self.status.value}: {self.advice}")
-        lines.append(f"  R² {self.r_squared:.4f} (log–log), residuals {as_factor(self.residual_std)} (one sd)")
+        lines.append(f"  R² {self.r_squared:.4f} (log–log), {self.residual_words}")
         if self.backtest is not None:
             lines.append(f"  {self.backtest.summary()}")
-        lines += [f"  {diagnostic}" for diagnostic in self.diagnostics]
+        lines += [f"  {diagnostic}" for diagnostic in self.further_diagnostics]
         lines.append(f"  {self.runs_used} runs in {self.cells} cells used, {self.excluded_words}")
         return "\n".join(lines)
 

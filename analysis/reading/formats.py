@@ -41,7 +41,7 @@ def parse(path: Path) -> pd.DataFrame:
             hint="is it the format that its ending says?",
         ) from error
     except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError, gzip.BadGzipFile, ValueError, OSError) as error:
-        raise DataError(f"{path}: cannot be parsed: {error}", hint="is it the format that its ending says?") from error
+        raise DataError(f"{path}: cannot be parsed: {str(error).strip()}", hint="is it the format that its ending says?") from error
 
 
 def as_table(objects: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -73,7 +73,26 @@ def _read_csv(path: Path, separator: str = ",") -> pd.DataFrame:
         raise DataError(f"{path}: two columns are called {again[0]!r}", hint="give each column its own name")
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header: pandas would shift or cut it
-        return pd.read_csv(path, sep=separator, skipinitialspace=True, encoding="utf-8-sig", low_memory=False, index_col=False)
+        try:
+            return pd.read_csv(path, sep=separator, skipinitialspace=True, encoding="utf-8-sig", low_memory=False, index_col=False)
+        except (pd.errors.ParserError, pd.errors.ParserWarning):
+            _refuse_long_row(path, separator)
+            raise
+
+
+def _refuse_long_row(path: Path, separator: str) -> None:
+    """Raises `DataError` with the first row that has more fields than the header."""
+    import csv
+
+    with _open(path) as file:
+        rows = csv.reader(file, delimiter=separator, skipinitialspace=True)
+        columns = len(next(rows, []))
+        for row in rows:
+            if len(row) > columns:
+                raise DataError(
+                    f"{path}: line {rows.line_num} has {len(row)} fields, the header {columns}",
+                    hint='a field that holds the separator is written in quotes: "1,5"',
+                )
 
 
 def _names(header: str, separator: str) -> list[str]:

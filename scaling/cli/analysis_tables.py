@@ -26,8 +26,6 @@ _IDS_SHOWN = 3
 
 def print_fit(console: Console, fit: Fit) -> None:
     """Formula with numbers, coefficients with intervals, status, quality, runs used."""
-    from analysis.numbers import as_factor
-
     name = f"{fit.law} law" if fit.members is None else f"average of {len(fit.members)} laws"
     console.print(Text.assemble((f"{name}, {fit.on_words}", "bold"), "   ", (fit.equation(), "bold cyan")))
     if fit.members is None:
@@ -35,12 +33,12 @@ def print_fit(console: Console, fit: Fit) -> None:
         _print_status(console, fit.status, fit.advice)
     _line(
         console,
-        f"R² {fit.r_squared:.4f} (log–log), residuals {as_factor(fit.residual_std)} (one sd); "
+        f"R² {fit.r_squared:.4f} (log–log), {fit.residual_words}; "
         f"{_count(fit.runs_used, 'run')} in {_count(fit.cells, 'cell')}, {fit.excluded_words}",
     )
     if fit.backtest is not None:
         _print_backtest(console, fit.backtest)
-    for diagnostic in fit.diagnostics:
+    for diagnostic in fit.further_diagnostics:
         console.print(
             Text.assemble("  ", (diagnostic.code.value, "yellow"), f"  {diagnostic.message}. {diagnostic.advice}"), soft_wrap=True
         )
@@ -88,6 +86,7 @@ def print_frontier(console: Console, frontier: Frontier) -> None:
     start = f"{frontier.x}_from"
     console.print(Text("compute-optimal: the best model and epochs from each compute on", "bold"))
     named = [name for name in ("model", "params", "epochs", "learning_rate", "seeds", frontier.metric) if name in steps]
+    named = [*_family(frontier), *named]
     table = _table(f"from {frontier.x}", *named)
     for row in steps.to_dict("records"):
         table.add_row(significant(row[start]), *(_cell(name, row[name], frontier.metric) for name in named))
@@ -102,7 +101,7 @@ def print_points(console: Console, frontier: Frontier, band: DataFrame) -> None:
     from analysis.selection import excluded_words
 
     points = frontier.points
-    named = [name for name in ("model", "epochs", "learning_rate", "seeds") if name in points]
+    named = [*_family(frontier), *(name for name in ("model", "epochs", "learning_rate", "seeds") if name in points)]
     known = bool(band["frontier_share"].notna().all())
     table = _table("", frontier.x, *named, frontier.metric, "min", "max", *(("sure", "best low", "high") if known else ()))
     for row, sure in zip(points.to_dict("records"), band.to_dict("records"), strict=True):
@@ -173,6 +172,11 @@ def print_excluded(console: Console, excluded: Iterable[Excluded]) -> None:
 def _print_status(console: Console, status: FitStatus, advice: str) -> None:
     style = "green" if status == FitStatus.OK else "yellow"
     console.print(Text.assemble("  ", (status.value, style), f"  {advice}"), soft_wrap=True)
+
+
+def _family(frontier: Frontier) -> list[str]:
+    """The column that tells families apart, where there are several."""
+    return ["family"] if frontier.points["family"].nunique() > 1 else []
 
 
 def _cell(name: str, value: Any, metric: str) -> str:

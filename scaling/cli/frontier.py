@@ -91,7 +91,7 @@ def frontier_command(
     if json:
         print_answer(frontier_payload(found, band), runs)
     elif csv:
-        print(found.to_csv(), end="")
+        print(found.to_csv(band), end="")
     else:
         from scaling.cli.analysis_tables import print_excluded, print_frontier, print_points
 

@@ -202,7 +202,7 @@ def _print(out: Console, found: Prediction) -> None:
     if fit.members is not None:
         line(out, "average by back-test: " + ", ".join(f"{weight:.2f} {name}" for name, weight in fit.members.items()))
     line(out, f"{fit.status.value}: {fit.status.advice}")
-    for diagnostic in (*found.diagnostics, *fit.diagnostics):
+    for diagnostic in (*found.diagnostics, *fit.further_diagnostics):
         line(out, f"{diagnostic.code.value}: {diagnostic.message}. {diagnostic.advice}")
     out.print()
 

@@ -58,4 +58,5 @@ def report_command(
     settings: dict[str, Any] = {"metric": column_name(metric), "x": column_name(x), "law": law, "on": on}
     found = study_of(runs, **settings, level=level, bootstrap=bootstrap, seed=seed, title=title)
     output.write_text(report_html(found), encoding="utf-8")
-    messages().print(f"{output}: {len(found.frontier.runs)} runs; open it in a browser", highlight=False)
+    count = len(found.frontier.runs)
+    messages().print(f"{output}: {count} run{'' if count == 1 else 's'}; open it in a browser", highlight=False)

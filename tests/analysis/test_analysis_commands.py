@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from scaling.cli.fit import fit_command
 from scaling.cli.frontier import frontier_command
 from scaling.cli.lr import lr_command
+from scaling.cli.predict import predict_command
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 
 NFNET = Path(__file__).parent.parent / "reference" / "laws" / "nfnet_fig1_clean21.csv"
@@ -35,6 +37,7 @@ def run():
     app.command("fit")(fit_command)
     app.command("frontier")(frontier_command)
     app.command("lr")(lr_command)
+    app.command("predict")(predict_command)
 
     def invoke(*arguments):
         result = CliRunner().invoke(app, list(arguments))
@@ -127,3 +130,22 @@ def test_fit_auto_prints_the_back_test_and_the_diagnostics(run):
     (fit,) = json.loads(run("fit", *TABLE, "--law", "auto", "--on", "frontier", "--json"))["fits"]
     assert {entry["law"] for entry in fit["members"]} <= {entry["law"] for entry in fit["backtest"]["laws"]}
     assert "floor-not-identified" in {entry["code"] for entry in fit["diagnostics"]}
+
+
+def test_several_families_are_told_apart_in_what_is_printed(run, simulate, tmp_path):
+    one = simulate(lambda x: x**-0.2, noise=0.01, cells=6)
+    other = simulate(lambda x: 1.5 * x**-0.25, noise=0.01, cells=6).assign(id=lambda table: "v" + table["id"], family="vit")
+    pd.concat([one, other]).to_csv(tmp_path / "both.csv", index=False)
+    text = run("fit", "--data", str(tmp_path / "both.csv"), "--law", "power")
+    assert "families-pooled  2 families in one law (nfnet, vit)" in text
+    for answer in (text, run("frontier", "--data", str(tmp_path / "both.csv"))):
+        head = next(line.split() for line in answer.splitlines() if "family" in line and "model" in line)
+        assert head.index("family") == head.index("model") - 1
+    assert "families-pooled" in run("predict", "--data", str(tmp_path / "both.csv"), "--law", "power", "--at", "1e5")
+    alone = run("fit", "--data", str(tmp_path / "both.csv"), "--where", "family=vit", "--law", "power")
+    assert "families" not in alone
+
+
+def test_frontier_as_csv_holds_the_band_that_json_holds(run):
+    head = run("frontier", *TABLE, "--csv").splitlines()[0]
+    assert head.endswith("on_frontier,best,best_low,best_high,frontier_share")

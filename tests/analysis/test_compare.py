@@ -186,3 +186,12 @@ def test_payload_and_csv():
     assert payload["runs_used"] == 120
     assert len(payload["budgets"]) == 30
     assert found.to_csv().splitlines()[0].startswith("epochs,model_a,seeds_a,core_hours_a")
+
+
+def test_a_column_of_many_values_is_listed_in_part(simulate):
+    runs = simulate(lambda x: x**-0.2, noise=0.01)
+    with pytest.raises(UsageError, match=r"val_loss has 24 values \((\S+, ){8}…\): which two") as caught:
+        analysis.compare(runs, by="val_loss")
+    with pytest.raises(UnknownName) as caught:
+        analysis.compare(runs, by="val_loss", a="nope")
+    assert len(caught.value.hint) < 120

@@ -207,3 +207,25 @@ def test_every_code_has_a_sentence_of_advice():
     for code in DiagnosticCode:
         assert code.advice.endswith(".")
         assert len(code.advice) > 40
+
+
+def test_families_in_one_law_are_named(sound):
+    other = curve(rng_seed=1).assign(
+        family="vit", id=lambda table: "vit-" + table["id"], val_loss=lambda table: 1.1 * table["val_loss"]
+    )
+    both = analysis.fit(pd.concat([curve(), other], ignore_index=True), law="power-floor")
+    assert one(both, CODE.FAMILIES_POOLED).message == "2 families in one law (nfnet, vit)"
+    assert CODE.FAMILIES_POOLED not in codes(sound)
+
+
+def test_what_the_status_says_is_not_said_again():
+    fit = analysis.fit(curve(noise=0.02, high=5.0), law="power-floor")
+    assert fit.status.value == "floor-not-identified"
+    assert CODE.FLOOR_NOT_IDENTIFIED in codes(fit)
+    assert CODE.FLOOR_NOT_IDENTIFIED not in {found.code for found in fit.further_diagnostics}
+    assert fit.summary().count("floor-not-identified") == 1
+
+
+def test_residuals_are_split_where_seeds_repeat_a_cell(sound):
+    assert f"of it seeds ×/÷ {np.exp(sound.seed_std):.3f}, lack of fit ×/÷ {np.exp(sound.lack_of_fit_std):.3f}" in sound.summary()
+    assert "of it" not in analysis.fit(curve(seeds=1)).summary()

@@ -107,3 +107,24 @@ def test_what_is_raised_is_ours(simulate):
     for wrong in ({"on": "some"}, {"level": 2.0}, {"bootstrap": 5}, {"objective": "l2"}, {"law": "linear"}, {"intervals": "bayes"}):
         with pytest.raises(ScalingError):
             analysis.fit(runs, **wrong)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("law", ["power", "power-floor"])
+def test_losses_of_any_size_give_finite_intervals_or_are_refused(simulate, law):
+    runs = simulate(floor, noise=0.01)
+    for unit in (1e-49, 1e48):
+        fit = analysis.fit(runs.assign(val_loss=runs["val_loss"] * unit), law=law)
+        assert np.isfinite(fit.interval()).all(axis=None)
+    for unit in (1e-200, 1e200):
+        with pytest.raises(DataError, match="laws are fitted to numbers between 1e-50 and"):
+            analysis.fit(runs.assign(val_loss=runs["val_loss"] * unit), law=law)
+
+
+def test_text_and_unknown_weights_are_named(simulate):
+    runs = simulate(floor)
+    with pytest.raises(DataError, match="column model holds text: 'F1' in row 1"):
+        analysis.fit(runs, metric="model")
+    with pytest.raises(UnknownName, match=r"unknown column 'epoch'; did you mean .epochs") as caught:
+        analysis.fit(runs, weights="epoch")
+    assert "core_hours" in caught.value.hint

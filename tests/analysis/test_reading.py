@@ -1,6 +1,6 @@
 """Tables and folders as other tools write them: names, statuses, units, and what is refused by file, row and column.
 
-`reference/exports` holds what W&B 0.31 (offline runs) and MLflow 3.17 (file store, `search_runs`) wrote for a small study.
+`tests/reference/exports` holds what W&B 0.31 (offline runs) and MLflow 3.17 (file store, `search_runs`) wrote for a small study.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def test_nested_objects_are_columns_with_dots(tmp_path):
         ("r.json", '{"a": 1}', "neither a list of runs"),
         ("r.csv", "a;b\n1;2\n", "separated by semicolons"),
         ("r.csv", "val_loss,val_loss\n1,2\n", "two columns are called 'val_loss'"),
-        ("r.csv", "core_hours,val_loss\n1,2,3,4\n1,2\n", "cannot be parsed"),
+        ("r.csv", "core_hours,val_loss\n1,2,3,4\n1,2\n", "line 2 has 4 fields, the header 2"),
+        ("r.csv", "core_hours,val_loss\n1,2\n3,4,5\n", "line 3 has 3 fields, the header 2"),
         ("r.parquet", "not parquet", "cannot be parsed"),
         ("r.csv", "Step,F0 - loss,F0 - loss__MIN,F0 - loss__MAX\n1,2,2,2\n", "the export of a chart"),
         ("r.csv", "_step,val_loss\n1,2\n2,1\n", "the history of one run"),

@@ -93,6 +93,36 @@ def test_an_id_counts_once():
     assert usable.excluded[0].reason == "the same id again"
 
 
+@pytest.mark.parametrize("without", [[], ["seed"], ["id"], ["id", "seed"]])
+def test_rows_exported_twice_count_once(simulate, without):
+    once = simulate(lambda x: x**-0.2, noise=0.01).assign(tags=[["a"], []] * 12)
+    once = once.drop(columns=without)
+    again = once.assign(id="again-" + once["id"]) if "id" in once else once
+    found = analysis.fit(pd.concat([once, again], ignore_index=True), x="core_hours")
+    assert found.equation(12) == analysis.fit(once, x="core_hours").equation(12)
+    assert found.runs_used == len(once)
+    assert {entry.kind for entry in found.excluded} == {"the same run again"}
+    assert found.excluded[0].reason == f"repeats {once['id'].iloc[0] if 'id' in once else 'row 1'}"
+
+
+def test_runs_that_differ_in_what_the_table_does_not_say_are_refused(simulate):
+    once = simulate(lambda x: x**-0.2, noise=0.01)
+    rerun = [once.assign(id=f"{number}-" + once["id"], val_loss=once["val_loss"] * (1 + number / 100)) for number in range(9)]
+    with pytest.raises(UsageError, match="may differ in what the table does not say") as caught:
+        analysis.fit(pd.concat(rerun, ignore_index=True))
+    assert "3-run0, …)" in str(caught.value)
+
+
+def test_core_hours_of_an_accelerator_that_is_not_named_are_refused(simulate):
+    runs = simulate(lambda x: x**-0.2).assign(accelerator="H100", train_flops=lambda table: table["core_hours"] * 1e12)
+    runs.loc[:4, "accelerator"] = None
+    with pytest.raises(UsageError, match="5 runs name no accelerator") as caught:
+        analysis.fit(runs)
+    assert "--where accelerator=H100" in caught.value.hint
+    analysis.fit(runs, x="train_flops")
+    analysis.fit(runs.assign(accelerator=None))
+
+
 def test_core_hours_of_different_accelerators_are_refused(simulate):
     runs = simulate(lambda x: x**-0.2).assign(accelerator="cpu", train_flops=lambda table: table["core_hours"] * 1e12)
     runs.loc[3, "accelerator"] = "H100"
@@ -113,7 +143,7 @@ def test_runs_of_different_data_sets_are_refused(simulate):
 
 def test_runs_of_different_studies_are_refused(simulate, sweep):
     """Two experiments on one data set that differ in the batch size alone."""
-    runs = simulate(lambda x: x**-0.2).assign(batch_size=128)
+    runs = simulate(lambda x: x**-0.2, noise=0.01).assign(batch_size=128)
     both = pd.concat([runs, runs.assign(id=runs["id"] + "b", batch_size=256, val_loss=1.5 * runs["val_loss"])], ignore_index=True)
     for answer in (analysis.frontier, analysis.fit):
         with pytest.raises(UsageError, match=r"model F1, epochs 1, seed 0: run0, run0b") as caught:
