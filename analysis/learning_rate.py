@@ -177,7 +177,7 @@ def _fit(grids: Grids, metric: str, level: float) -> SharedParabola:
     if parabola.curvature <= 0:
         raise DataError(
             f"{metric} does not rise away from a learning rate (κ = {parabola.curvature:.3g}): no best one lies inside these grids",
-            hint="try lower and higher learning rates: widen `learning_rate: {grid: […]}` and `scaling submit` the file again",
+            hint="try lower and higher learning rates: in an experiments file widen `learning_rate: {grid: […]}` and `scaling submit` it again",
         )
     return parabola
 

@@ -88,5 +88,5 @@ def _require_budgets(cells: pd.DataFrame, most_rates: int) -> None:
         f"there {'is' if have == 1 else 'are'} {have}: {more} more {'is' if more == 1 else 'are'} needed{short}",
         have=have,
         need=need,
-        hint="give a model a grid in the file, e.g. `learning_rate: {grid: [0.4, 0.8, 1.6]}`, and `scaling submit` it again",
+        hint="add rows at other learning rates; in an experiments file `learning_rate: {grid: [0.4, 0.8, 1.6]}`, and `scaling submit` it again",
     )

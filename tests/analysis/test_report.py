@@ -125,3 +125,9 @@ def test_the_command_writes_it_and_says_how_to_write_it_again(tmp_path):
 def test_where_it_cannot_be_written(tmp_path):
     result = CliRunner().invoke(app, ["report", "-o", str(tmp_path / "no" / "report.html"), *TABLE])
     assert isinstance(result.exception, UsageError)
+
+
+def test_one_row_is_one_run(tmp_path):
+    (tmp_path / "one.csv").write_text("core_hours,val_loss\n1,2\n")
+    result = CliRunner().invoke(app, ["report", "--data", str(tmp_path / "one.csv"), "-o", str(tmp_path / "one.html")])
+    assert "one.html: 1 run;" in result.output.replace("\n", "")
