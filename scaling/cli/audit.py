@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "audit_command"]
 
 EXAMPLES = """
-scaling audit 3fa9                              # exits 1 when an example was used twice, or not at all
+scaling audit 3fa9                              # exits 1 when an example was used twice or not at all, or nothing was audited
 
 scaling audit 3fa9 --json
 """
@@ -74,10 +74,12 @@ def _show(lineage: Lineage, report: AuditReport) -> None:
     for fault in report.faults:
         out.print(f"  fault: {fault}", highlight=False)
     if not report.covered:
-        out.print("nothing to audit: no checkpoint of this run has been committed yet")
+        out.print("not audited: no checkpoint of this run has been committed yet")
     elif report.clean:
         named = ", but for the skipped ones" if report.skipped else ""
         so_far = "" if report.complete else " so far"
         out.print(f"clean: every example exactly once an epoch{so_far}{named}")
-    else:
+    elif any(epoch.missing or epoch.repeated for epoch in report.epochs):
         out.print("not clean: the faults above say which examples")
+    else:
+        out.print("not clean: the records do not say which examples")

@@ -50,7 +50,9 @@ def train_attempt(store, home, *, ends_at, saves, loader=None):
 
 
 def test_a_run_of_several_attempts_is_proven(store, tmp_path):
-    assert "nothing to audit" in audit(store).stdout
+    nothing = audit(store)
+    assert nothing.exit_code == 1
+    assert "not audited: no checkpoint" in nothing.stdout
     train_attempt(store, tmp_path, ends_at=6, saves=(2, 5))
     so_far = audit(store)
     assert so_far.exit_code == 0
@@ -73,4 +75,13 @@ def test_one_that_used_an_example_twice_is_not(store, tmp_path):
     _, _, order = world()
     assert shown.exit_code == 1
     assert f"1 used too seldom ({order.ids(3)[5]}); 1 used too often ({order.ids(3)[4]})" in shown.stdout
-    assert "not clean" in shown.stdout
+    assert "not clean: the faults above say which examples" in shown.stdout
+
+
+def test_a_lost_record_does_not_promise_names(store, tmp_path):
+    train_attempt(store, tmp_path, ends_at=None, saves=(15,))
+    for record in tmp_path.rglob("audit.jsonl"):
+        record.unlink()
+    shown = audit(store)
+    assert shown.exit_code == 1
+    assert "not clean: the records do not say which examples" in shown.stdout

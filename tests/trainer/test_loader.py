@@ -159,6 +159,7 @@ def test_bad_examples_fail_the_run_by_name_or_are_left_out_and_counted(spoilt, w
     skipped = [entry for batch in read for entry in batch.skipped]
     order = data.Order.of(config)
     assert sorted(number for _, number, _ in skipped) == [4, 11]
+    assert {number: reason.partition(":")[0] for _, number, reason in skipped} == {4: "ant/004.jpg", 11: "bee/011.jpg"}
     assert all(order.draws(range(position, position + 1)).ids[0] == number for position, number, _ in skipped)
     assert sum(batch.weights.sum() for batch in read) == 19
     for batch in read:

@@ -82,8 +82,8 @@ class AuditReport:
 
     @property
     def clean(self) -> bool:
-        """Nothing is wrong with what the run has used so far."""
-        return not self.faults
+        """Nothing is wrong with what the run has used so far, and it has used something."""
+        return self.covered > 0 and not self.faults
 
     @property
     def complete(self) -> bool:

@@ -162,6 +162,8 @@ def _open(
     def finish(rows: Rows) -> Batch:
         if rows.skipped and execution.on_bad_example == "fail":
             raise _bad_example(min(rows.skipped), examples, preparation)
+        if name := getattr(examples, "name", None):
+            rows.skipped = [(position, number, f"{name(number)}: {reason}") for position, number, reason in rows.skipped]
         tally.add(rows)
         return assembly.batch(rows)
 
