@@ -109,7 +109,7 @@ def build(
         width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded; or the channels of each stage, as in an
             experiments file.
         dtype: of the computation; parameters stay float32. Default float32.
-        scan: the blocks of a stage as one loop: compiles in the time of one block, and is slow on a CPU. Parameters are the same.
+        scan: the blocks of a stage as one loop: compiles sooner the more blocks a stage has, and is slow on a CPU. Parameters are the same.
         remat: "none", "block" or "dots": what the backward pass computes again to save memory; see `rematerialisation`.
         options: `dropout`, `stochastic_depth` (rates, default 0) or any field of `Variant`.
 
