@@ -110,7 +110,7 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
             "step": 0,
             "reason": _reason(error),
             "out_of_memory": is_out_of_memory(error),
-            "of_the_group": bool(order.get("group")) and type(error).__name__ == "JaxRuntimeError",  # a peer may have died
+            "of_the_group": bool(order.get("group")) and _may_be_a_peers_fault(error),
         }
         try:
             emit(raised)
@@ -215,6 +215,11 @@ def _configure(jax: Any, order: dict[str, Any]) -> None:
         from trainer.distributed import Group, join
 
         join(Group(**group))
+
+
+def _may_be_a_peers_fault(error: BaseException) -> bool:
+    """A peer that died shows as a failed collective, which JAX raises as its own error or, from Gloo, as a ValueError."""
+    return type(error).__name__ == "JaxRuntimeError" or "gloo" in str(error).lower()
 
 
 def _reason(error: BaseException) -> str:

@@ -151,7 +151,7 @@ class AugmentField(_Field):
             ("crop_min_area", "crop", self.crop),
             ("randaugment_magnitude", "randaugment_layers", self.randaugment_layers > 0),
         ):
-            if name in self.model_fields_set and not used:
+            if getattr(self, name) != type(self).model_fields[name].default and not used:
                 raise ValueError(f"{name} is of {of}, which is off")
         return self
 
@@ -168,7 +168,7 @@ class OptimizerField(_Field):
 
     @model_validator(mode="after")
     def _nothing_is_said_in_vain(self) -> OptimizerField:
-        if "clip_eps" in self.model_fields_set and self.clip is None:
+        if self.clip_eps != type(self).model_fields["clip_eps"].default and self.clip is None:
             raise ValueError("clip_eps is of clip, which is off")
         return self
 
