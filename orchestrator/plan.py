@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.spec import Document, ModelField, ResourcesField, Spec
@@ -48,6 +48,8 @@ class PlannedRun:
     def row(self, resources: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of `orchestrator.store.models.Run`."""
         config = self.config
+        if "pack" in resources:
+            resources = {**resources, "alike": _alike(config)}
         if "speed" in resources:
             resources = {**resources, "step_seconds": self.estimated_seconds / self.steps}
         return {
@@ -94,12 +96,15 @@ class Plan:
     def resources(self) -> dict[str, Any]:
         """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
 
-        `execution` and `evaluate_at` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
+        `execution`, `pack` and `evaluate_at` where the file has them; of a rehearsal, which packs nothing, `speed` and `pool`, its
+        simulated chips.
         """
-        given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
+        given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True, exclude={"pack"})
         held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
         if execution:
             held["execution"] = execution
+        if self.spec.execution.pack > 1 and self.spec.simulate is None:
+            held["pack"] = self.spec.execution.pack
         if self.spec.evaluate_at:
             held["evaluate_at"] = sorted(self.spec.evaluate_at)
         if rehearsal := self.spec.simulate:
@@ -178,3 +183,8 @@ def _planned(config: TrainConfig, resources: ResourcesField) -> PlannedRun:
         estimated_seconds=seconds,
         estimated_core_hours=core_hours(resources.core_count, seconds),
     )
+
+
+def _alike(config: TrainConfig) -> str:
+    """The same for runs that differ in learning rate and seed alone, which can be trained at once; 16 hex digits."""
+    return replace(config, learning_rate=1.0, seed=0).run_id()

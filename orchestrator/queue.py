@@ -87,3 +87,15 @@ class Queue:
             return queue.pop()
         self._begun.add(group)
         return queue.pop(min(range(len(queue)), key=lambda index: queue[index].cost))
+
+    def take_pack(self, group: Group) -> list[Waiting]:
+        """The group's next run, and as many of equal priority as may be trained with it at once."""
+        first = self.take(group)
+        size, queue = first.pack, self._runs[group]
+        if size == 1:
+            return [first]
+        alike = (first.priority, first.cost)
+        joining = [run for run in queue if (run.priority, run.cost) == alike and run.can_join(first)][1 - size :]
+        taken = {run.id for run in joining}
+        self._runs[group] = [run for run in queue if run.id not in taken]
+        return [first, *joining]

@@ -187,5 +187,5 @@ def test_what_cannot_be_packed_is_refused(tmp_path):
         train_many(CONFIGS[:2], directories=[tmp_path, tmp_path])
     with pytest.raises(UsageError, match=r"trained at once cannot use execution\.micro_batch"):
         train_many(CONFIGS[:2], directories=[tmp_path / "1", tmp_path / "2"], execution=Execution(micro_batch=8))
-    with pytest.raises(OutOfMemory, match="3 runs of small at once are out of memory: they need .* GB, a device has 1e-06 GB"):
+    with pytest.raises(OutOfMemory, match=r"3 runs of small at once are out of memory: they need .* GB, a device has 1e-06 GB"):
         program_for(CONFIGS[0], runs=3, memory_limit_bytes=1000)
