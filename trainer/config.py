@@ -147,6 +147,11 @@ class TrainConfig:
         }
         return _digest(_without_neutral(content, _NEUTRAL))
 
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of linear warm-up; they do not depend on the epoch budget."""
+        return round(self.schedule.warmup_epochs * self.data.card.train_examples / self.batch_size)
+
     def shape_id(self) -> str:
         """16 hex digits over what fixes the compiled program. Learning rate, schedule and seed are arguments of it, so they are not in."""
         return _digest(

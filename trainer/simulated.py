@@ -11,7 +11,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -78,6 +78,7 @@ def simulate(
     should_stop: Callable[[], bool] | None = None,
     on_event: Callable[[dict[str, Any]], None] | None = None,
     checkpoint_seconds: float = 60.0,
+    checkpoint_at: Sequence[int] = (),
 ) -> TrainResult:
     """Let `config` pass: events, checkpoints and result as `trainer.train` gives them, with times in simulated seconds.
 
@@ -86,7 +87,7 @@ def simulate(
         step_seconds: simulated seconds of one step.
         speed: simulated seconds that pass in a real one.
         checkpoint_seconds: simulated, but at least half a real second.
-        directory, resume_from, should_stop, on_event: as of `trainer.train`.
+        directory, resume_from, should_stop, on_event, checkpoint_at: as of `trainer.train`.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -136,12 +137,13 @@ def simulate(
             outcome, reason = AttemptOutcome.INTERRUPTED, "asked to stop"
             break
         time.sleep(min(_TICK_SECONDS, (last - step) * step_seconds / speed))
-        reached = min(last, first + int((time.monotonic() - started) * speed / step_seconds))
+        due = next((pinned for pinned in sorted(checkpoint_at) if pinned > step), last)
+        reached = min(last, due, first + int((time.monotonic() - started) * speed / step_seconds))
         digest, step = _advanced(digest, step, reached), max(step, reached)
         now = time.monotonic()
         if now - reported > report:
             progress()
-        if now - checkpointed > interval and step < last:
+        if (now - checkpointed > interval or step == due) and saved != step < last:
             checkpoint()
     if outcome is AttemptOutcome.FINISHED:
         progress()
