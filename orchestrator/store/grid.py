@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import case, null, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run
+from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
@@ -25,6 +26,9 @@ _AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
 
 _HOW = ("config", "resources", "estimated_core_hours")
 """How and where a run is done: what a file may change about a run that waits. The config's part of it is where its data lie."""
+
+_WHERE_FROM = ("parent_id", "parent_step")
+"""What it may change as long as the run has no checkpoint of its own."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A pending run, as far as the order of runs needs it. `cost`: its training FLOPs; `stated_core_hours`: by the MFU of its file."""
+    """A pending run, as far as the order of runs needs it. `cost`: its training FLOPs; `stated_core_hours`: by the MFU of its file.
+
+    parent: the run that it starts from, of one that has not begun.
+    """
 
     id: str
     family: str
@@ -50,12 +57,14 @@ class Waiting:
     priority: int
     resources: Mapping[str, Any]
     stated_core_hours: float | None
+    parent: str | None = None
 
 
 def waiting_runs(session: Session) -> list[Waiting]:
     """Pending runs that at least one experiment still wants."""
     wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
-    query = select(Run.id, Run.family, Run.shape, Run.train_flops, Run.priority, Run.resources, Run.estimated_core_hours)
+    parent = case((Run.resume_attempt.is_(None), Run.parent_id), else_=null())
+    query = select(Run.id, Run.family, Run.shape, Run.train_flops, Run.priority, Run.resources, Run.estimated_core_hours, parent)
     return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
 
 
@@ -132,12 +141,14 @@ def accept(
 
     ids = [row["id"] for row in runs]
     known = known_runs(session, ids)
-    for row in runs:
+    rows = [{"parent_id": None, "parent_step": None, **row} for row in runs]
+    replant(session, rows)
+    for row in sorted(rows, key=lambda row: row["parent_id"] is not None):  # a parent's row must be there before its children's
         run = known.get(row["id"])
         if run is None:
             session.add(Run(**row))
         elif run.status is RunStatus.PENDING or run.status in _AGAIN:
-            for name in _HOW:
+            for name in (*_HOW, *(_WHERE_FROM if run.resume_attempt is None else ())):
                 setattr(run, name, row.get(name))
     session.flush()
     _link(session, experiment.id, ids, number)
