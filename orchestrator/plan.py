@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.spec import Document, ModelField, ResourcesField, Spec
+from orchestrator.trunk import Branch, branches
 from scaling.accelerators import SIMULATED, core_hours
 from trainer import (
     AugmentConfig,
@@ -30,6 +31,7 @@ class PlannedRun:
 
     train_flops: 6 × MACs × examples seen (forward 2, backward 4 a MAC).
     estimated_seconds: train_flops / (cores · peak · MFU) of the file's resources.
+    branch: how it shares steps with runs of other budgets, where the file says so.
     """
 
     config: TrainConfig
@@ -40,10 +42,16 @@ class PlannedRun:
     train_flops: float
     estimated_seconds: float
     estimated_core_hours: float
+    branch: Branch | None = None
 
     @property
     def id(self) -> str:
         return self.config.run_id()
+
+    @property
+    def inherited_core_hours(self) -> float:
+        """By estimate, the part of its core-hours that another run's steps give."""
+        return self.estimated_core_hours * self.branch.parent_step / self.steps if self.branch and self.branch.parent_step else 0.0
 
     def row(self, resources: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of `orchestrator.store.models.Run`."""
@@ -52,6 +60,8 @@ class PlannedRun:
             resources = {**resources, "alike": _alike(config)}
         if "speed" in resources:
             resources = {**resources, "step_seconds": self.estimated_seconds / self.steps}
+        if self.branch is not None:
+            resources = {**resources, "trunk": self.branch.trunk, "checkpoint_at": list(self.branch.checkpoint_at)}
         return {
             "id": self.id,
             "family": config.model.family,
@@ -64,6 +74,8 @@ class PlannedRun:
             "config": config.to_dict(),
             "shape": config.shape_id(),
             "resources": dict(resources),
+            "parent_id": self.branch.parent if self.branch else None,
+            "parent_step": self.branch.parent_step if self.branch else None,
             "provisional": config.data.card.provisional,
             "params": self.params,
             "steps": self.steps,
@@ -85,7 +97,13 @@ class Plan:
 
     @property
     def estimated_core_hours(self) -> float:
+        """What the runs would cost, each done alone."""
         return sum(run.estimated_core_hours for run in self.runs)
+
+    @property
+    def inherited_core_hours(self) -> float:
+        """The part of it that is not spent, because runs share their trunks."""
+        return sum(run.inherited_core_hours for run in self.runs)
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -120,6 +138,7 @@ class Plan:
         later = [name for name in ("ema", "augment", "simulate") if getattr(self.spec, name) != Spec.model_fields[name].default]
         if dumped["schedule"]["decay_fraction"] is None:
             del dumped["schedule"]["decay_fraction"]
+        del dumped["schedule"]["reuse_trunk"]  # how runs are done, not what they are
         return {field: dumped[field] for field in (*fields, *later)} | {
             "dataset": self.card.fingerprint,
             "train_examples": self.card.train_examples,
@@ -136,6 +155,9 @@ def make_plan(spec: Spec, document: Document) -> Plan:
         for rate in spec.learning_rates(model.name, epochs)
         for seed in spec.seeds
     ]
+    if spec.schedule.reuse_trunk:
+        found = branches([run.config for run in runs])
+        runs = [replace(run, branch=branch) for run, branch in zip(runs, found, strict=True)]
     return Plan(spec, document, card, tuple(runs))
 
 

@@ -42,6 +42,8 @@ def recover(session: Session, *, scheduler: str) -> None:
             run.params,
             attempt.resumed_from,
             attempt.first_step,
+            run.parent_id,
+            attempt.branched_from,
             packed=attempt.packed,
         )
         log = AttemptLog(grant)

@@ -162,7 +162,7 @@ class Scheduler:
                 self._queue.is_stale = True
 
     def _look_up(self) -> None:
-        """See which runs wait, and tell those that a budget leaves out."""
+        """See which runs wait, and tell those that may not start why."""
         with self.store.read() as session:
             if self._rates is None:
                 self._rates = measured_rates(session)
@@ -291,6 +291,8 @@ class Scheduler:
                 continue  # of an attempt that is over
             if event["kind"] == "compiled":
                 self._compiled.add(slot.group)
+            if event["kind"] == "checkpoint" and event["step"] in attempt.grant.resources.get("checkpoint_at", ()):
+                self._queue.is_stale = True  # runs of other budgets may start from it
             attempt.take(event)
         for attempt in list(slot.attempts.values()):
             attempt.write_progress(session)

@@ -9,13 +9,14 @@ checkpoint: Hägele et al. 2024 (arXiv 2405.18392), "one long stable phase serve
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from trainer.config import TrainConfig
 from trainer.data.order import Order
 from trainer.optimizers.schedules import steps_before_decay
 
-__all__ = ["foreign_to_trunk", "trunk_steps"]
+__all__ = ["foreign_to_trunk", "trunk_id", "trunk_steps"]
 
 _SCHEDULE = "warmup-stable-decay"
 
@@ -30,6 +31,11 @@ def trunk_steps(config: TrainConfig) -> int:
     order = Order.of(config)
     before_decay = steps_before_decay(order.steps, config.warmup_steps, config.schedule.decay_fraction)
     return min(before_decay, order.total // config.batch_size)
+
+
+def trunk_id(config: TrainConfig) -> str:
+    """The same for runs that differ in their epoch budgets alone; 16 hex digits."""
+    return replace(config, schedule=replace(config.schedule, epochs=1.0)).run_id()
 
 
 def foreign_to_trunk(config: TrainConfig, parent: Mapping[str, Any], step: int) -> str | None:

@@ -114,16 +114,22 @@ class LearningRateField(_Field):
 
 
 class ScheduleField(_Field):
-    """How the learning rate goes: cosine to zero over each epoch budget, constant, or constant and then down; linear warm-up first."""
+    """How the learning rate goes: cosine to zero over each epoch budget, constant, or constant and then down; linear warm-up first.
+
+    reuse_trunk: the shorter budgets of warmup-stable-decay start from checkpoints of the longest; no result and no run id changes.
+    """
 
     name: Literal["cosine", "constant", "warmup-stable-decay"] = "cosine"
     warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     decay_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    reuse_trunk: bool = False
 
     @model_validator(mode="after")
     def _decay_has_a_use(self) -> ScheduleField:
         if self.decay_fraction is not None and self.name != "warmup-stable-decay":
             raise ValueError(f"decay_fraction is of warmup-stable-decay; {self.name} has none")
+        if self.reuse_trunk and self.name != "warmup-stable-decay":
+            raise ValueError(f"reuse_trunk is of warmup-stable-decay; the budgets of {self.name} have no steps in common")
         return self
 
     @property

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import case, null, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes
 from orchestrator.store.ledger import MAX_FAILURES
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run
+from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
@@ -26,6 +27,9 @@ _AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
 
 _HOW = ("config", "resources", "estimated_core_hours")
 """How and where a run is done: what a file may change about a run that waits. The config's part of it is where its data lie."""
+
+_WHERE_FROM = ("parent_id", "parent_step")
+"""What it may change as long as the run has no checkpoint of its own."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Waiting:
     """A pending run, as far as the order of runs needs it.
 
     cost: its training FLOPs. stated_core_hours: by the MFU of its file. failures: how often it died or was lost.
+    parent: the run that it starts from, of one that has not begun.
     """
 
     id: str
@@ -56,6 +61,7 @@ class Waiting:
     stated_core_hours: float | None
     resume_step: int = 0
     failures: int = 0
+    parent: str | None = None
 
     @property
     def pack(self) -> int:
@@ -69,6 +75,7 @@ class Waiting:
             self.pack > 1
             and other.pack > 1
             and self.resume_step == other.resume_step
+            and (self.parent is None) == (other.parent is None)
             and all(self.resources.get(name) == other.resources.get(name) for name in same)
         )
 
@@ -76,6 +83,7 @@ class Waiting:
 def waiting_runs(session: Session) -> list[Waiting]:
     """Pending runs that at least one experiment still wants."""
     wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
+    parent = case((Run.resume_attempt.is_(None), Run.parent_id), else_=null())
     query = select(
         Run.id,
         Run.family,
@@ -86,6 +94,7 @@ def waiting_runs(session: Session) -> list[Waiting]:
         Run.estimated_core_hours,
         Run.resume_step,
         Run.failures,
+        parent,
     )
     return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
 
@@ -163,12 +172,14 @@ def accept(
 
     ids = [row["id"] for row in runs]
     known = known_runs(session, ids)
-    for row in runs:
+    rows = [{"parent_id": None, "parent_step": None, **row} for row in runs]
+    replant(session, rows)
+    for row in sorted(rows, key=lambda row: row["parent_id"] is not None):  # a parent's row must be there before its children's
         run = known.get(row["id"])
         if run is None:
             session.add(Run(**row))
         elif run.status is RunStatus.PENDING or run.status in _AGAIN:
-            for name in _HOW:
+            for name in (*_HOW, *(_WHERE_FROM if run.resume_attempt is None else ())):
                 setattr(run, name, row.get(name))
     session.flush()
     _link(session, experiment.id, ids, number)

@@ -104,7 +104,11 @@ def _confirm(plan: Plan, states: dict[str, str], yes: bool) -> None:
     from scaling.errors import UsageError
 
     limit = plan.spec.confirm_above
-    ahead = sum(run.estimated_core_hours for run in plan.runs if states[run.id] not in ("finished", "diverged", "stopped"))
+    ahead = sum(
+        run.estimated_core_hours - run.inherited_core_hours
+        for run in plan.runs
+        if states[run.id] not in ("finished", "diverged", "stopped")
+    )
     if limit is None or ahead <= limit.core_hours or yes:
         return
     question = f"this is estimated at {ahead:,.3g} core-hours, above confirm_above ({limit.core_hours:g}). Go on?"
