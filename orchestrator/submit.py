@@ -17,7 +17,7 @@ from sqlalchemy import select
 from orchestrator.attempt import AttemptLog
 from orchestrator.plan import Plan
 from orchestrator.store import Store, lease, queries
-from orchestrator.store.grid import Accepted, accept, known_runs
+from orchestrator.store.grid import Accepted, accept, known_statuses
 from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.errors import StoreError, UsageError
 from scaling.outcomes import RunStatus
@@ -53,7 +53,7 @@ def plan_status(store: Store, plan: Plan) -> dict[str, str]:
     """Run id → `new` or the status it has in the store."""
     ids = [run.id for run in plan.runs]
     with store.read() as session:
-        known = {run_id: str(run.status) for run_id, run in known_runs(session, ids).items()}
+        known = {run_id: str(status) for run_id, status in known_statuses(session, ids).items()}
     return {run_id: known.get(run_id, "new") for run_id in ids}
 
 
