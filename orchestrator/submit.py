@@ -64,6 +64,8 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             f"data set {plan.card.name!r} is only declared, so nothing can be trained on it",
             hint="--dry-run plans it, --simulate rehearses it; to train, name a data set at hand",
         )
+    resources = plan.resources
+    rows = [run.row(resources) for run in plan.runs]
     with store.write() as session:
         return accept(
             session,
@@ -72,7 +74,7 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             text=plan.document.text,
             resolved=plan.resolved,
             shared=plan.shared,
-            runs=[run.row(plan.resources) for run in plan.runs],
+            runs=rows,
             revise=revise,
         )
 

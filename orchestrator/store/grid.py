@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
+from orchestrator.store import changes
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
 from scaling.errors import UsageError
@@ -72,6 +73,7 @@ def pause(session: Session, experiment: str, *, reason: str) -> None:
     alone = (Run.status == RunStatus.PENDING) & Run.id.in_(ours) & Run.id.not_in(theirs)
     for run in session.scalars(select(Run).where(alone)):
         run.status, run.reason = RunStatus.PAUSED, reason
+    changes.note(session)
 
 
 def explain(session: Session, reasons: Mapping[str, str]) -> None:
@@ -140,6 +142,7 @@ def accept(
     if again:
         renewed = {"status": RunStatus.PENDING, "reason": "", "failures": 0, "ended_at": None}
         session.execute(update(Run).where(among(session, Run.id, again)).values(**renewed).execution_options(**_UNSYNCED))
+    changes.note(session)
     return Accepted(
         experiment_id=experiment.id,
         revision=number,
