@@ -5,11 +5,12 @@ Two hashes come from it: the run id (all that changes the result) and the shape 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from trainer.data.dataset import DataCard
@@ -166,7 +167,7 @@ class TrainConfig:
             if isinstance(value, _Part):
                 text = value._significant
             else:
-                text = "" if name in _NEUTRAL and value == _NEUTRAL[name] else _canonical(value)
+                text = "" if name in _NEUTRAL and value == _NEUTRAL[name] else _canonical_field(value)
             if text:
                 told.append(f'"{name}":{text}')
         return _hashed("{" + ",".join(told) + "}")
@@ -191,8 +192,12 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back."""
+        return copy.deepcopy(self.to_shared_dict())
+
+    def to_shared_dict(self) -> dict[str, Any]:
+        """The same, but its parts are objects that it shares with other configs of a grid: they must not be changed."""
         plain = {name: getattr(self, name) for name in _FIELDS}
-        return {name: dict(value._plain) if isinstance(value, _Part) else value for name, value in plain.items()}
+        return {name: value._plain if isinstance(value, _Part) else value for name, value in plain.items()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> TrainConfig:
@@ -222,8 +227,13 @@ def _digest(content: Mapping[str, Any]) -> str:
     return _hashed(_canonical(content))
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_canonical_scalar = lru_cache(maxsize=4096, typed=True)(_canonical)
+
+
+def _canonical_field(value: Any) -> str:
+    """The same few numbers come again and again in a grid."""
+    return _canonical_scalar(value) if isinstance(value, int | float | str | None) else _canonical(value)
 
 
 def _hashed(text: str) -> str:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes
+from orchestrator.store.bulk import insert_rows
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
 from scaling.errors import UsageError
@@ -161,15 +162,14 @@ def _write_rows(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapp
         for place, row in enumerate(runs)
         if row["id"] not in known
     }
-    if new:
-        session.execute(insert(_RUNS), list(new.values()))
+    insert_rows(session, _RUNS, list(new.values()))
     waiting = [
         {"its_id": row["id"], **{name: row.get(name) for name in _HOW}}
         for row in runs
         if row["id"] in known and (known[row["id"]] is RunStatus.PENDING or known[row["id"]] in _AGAIN)
     ]
     if waiting:
-        how = {name: bindparam(name) for name in _HOW}
+        how: dict[str, Any] = {name: bindparam(name) for name in _HOW}
         session.execute(update(_RUNS).where(_RUNS.c.id == bindparam("its_id")).values(how), waiting)
 
 
@@ -198,8 +198,7 @@ def _link(session: Session, experiment_id: int, ids: Sequence[str], number: int)
     )
     linked = {run_id: removed_in for run_id, removed_in in links}  # noqa: C416
     new = [{"experiment_id": experiment_id, "run_id": run_id, "added_in": number} for run_id in ids if run_id not in linked]
-    if new:
-        session.execute(insert(_LINKS), new)
+    insert_rows(session, _LINKS, new)
     wanted = set(ids)
     back = [run_id for run_id in ids if linked.get(run_id) is not None]
     gone = [run_id for run_id, removed_in in linked.items() if run_id not in wanted and removed_in is None]
@@ -207,7 +206,5 @@ def _link(session: Session, experiment_id: int, ids: Sequence[str], number: int)
         if some:
             ours = update(ExperimentRun).where(ExperimentRun.experiment_id == experiment_id)
             session.execute(
-                ours.where(among(session, ExperimentRun.run_id, some))
-                .values(removed_in=removed_in)
-                .execution_options(**_UNSYNCED)
+                ours.where(among(session, ExperimentRun.run_id, some)).values(removed_in=removed_in).execution_options(**_UNSYNCED)
             )
