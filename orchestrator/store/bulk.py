@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import JSON, Column, Dialect, Table, insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-__all__ = ["insert_rows"]
+__all__ = ["insert_rows", "upsert_rows"]
 
 _SCALARS = frozenset({int, float, str, bool, type(None)})
 
@@ -44,6 +45,18 @@ def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]
         names = list(written)
         parameters = [dict(zip(names, values, strict=True)) for values in zip(*written.values(), strict=True)]
     connection.exec_driver_sql(str(compiled), parameters)
+
+
+def upsert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert `rows`, all with the same columns; one whose primary key is there already replaces it. One statement."""
+    if not rows:
+        return
+    dialect = session.get_bind().dialect.name
+    insert_on: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    keys = [column.name for column in table.primary_key]
+    statement = insert_on(table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows))
 
 
 def _default(column: Column[Any]) -> Any:
