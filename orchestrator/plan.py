@@ -112,14 +112,17 @@ class Plan:
     def resources(self) -> dict[str, Any]:
         """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
 
-        `execution` and `evaluate_at` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
+        `execution`, `evaluate_at` and `early_stop` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
         """
         given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
         held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
         if execution:
             held["execution"] = execution
-        if self.spec.evaluate_at:
-            held["evaluate_at"] = sorted(self.spec.evaluate_at)
+        looks = {*self.spec.evaluate_at, *([self.spec.early_stop.after] if self.spec.early_stop else [])}
+        if looks:
+            held["evaluate_at"] = sorted(looks)
+        if self.spec.early_stop:
+            held["early_stop"] = self.spec.early_stop.model_dump()
         if rehearsal := self.spec.simulate:
             held |= {"accelerator": SIMULATED + given.accelerator, "speed": rehearsal.speed, "pool": rehearsal.chips}
         return held

@@ -77,6 +77,7 @@ def simulate(
     resume_from: Mapping[str, Any] | None = None,
     should_stop: Callable[[], bool] | None = None,
     on_event: Callable[[dict[str, Any]], None] | None = None,
+    evaluate_at: Sequence[float] = (),
     checkpoint_seconds: float = 60.0,
     checkpoint_at: Sequence[int] = (),
 ) -> TrainResult:
@@ -87,7 +88,7 @@ def simulate(
         step_seconds: simulated seconds of one step.
         speed: simulated seconds that pass in a real one.
         checkpoint_seconds: simulated, but at least half a real second.
-        directory, resume_from, should_stop, on_event, checkpoint_at: as of `trainer.train`.
+        directory, resume_from, should_stop, on_event, evaluate_at, checkpoint_at: as of `trainer.train`.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -131,20 +132,30 @@ def simulate(
             }
         )
 
+    def evaluate(loss: float) -> dict[str, float]:
+        scores = {"loss": loss, "top1": math.exp(-loss), "top5": min(1.0, 2 * math.exp(-loss))}
+        examples = config.data.card.validation_examples
+        emit({"kind": "evaluated", "step": step, "split": "validation", **scores, "examples": examples, "seconds": 0.0})
+        return scores
+
+    looks = {math.ceil(share * steps) for share in evaluate_at}
+    marks = sorted({*checkpoint_at, *looks})
     while step < last:
         if stop():
             checkpoint()
             outcome, reason = AttemptOutcome.INTERRUPTED, "asked to stop"
             break
         time.sleep(min(_TICK_SECONDS, (last - step) * step_seconds / speed))
-        due = next((pinned for pinned in sorted(checkpoint_at) if pinned > step), last)
+        due = next((mark for mark in marks if mark > step), last)
         reached = min(last, due, first + int((time.monotonic() - started) * speed / step_seconds))
         digest, step = _advanced(digest, step, reached), max(step, reached)
         now = time.monotonic()
         if now - reported > report:
             progress()
-        if (now - checkpointed > interval or step == due) and saved != step < last:
+        if (now - checkpointed > interval or step in checkpoint_at) and saved != step < last:
             checkpoint()
+        if step == due < last and step in looks:
+            evaluate(surface.loss(params, seen(step), epochs, rate, _noise(config)))
     if outcome is AttemptOutcome.FINISHED:
         progress()
         if diverges:
@@ -164,20 +175,15 @@ def simulate(
     )
     if outcome is AttemptOutcome.FINISHED:
         loss = surface.loss(params, order.total, epochs, rate, _noise(config))
-        top1 = math.exp(-loss)
-        scores = {"loss": loss, "top1": top1, "top5": min(1.0, 2 * top1)}
-        emit(
-            {
-                "kind": "evaluated",
-                "step": step,
-                "split": "validation",
-                **scores,
-                "examples": config.data.card.validation_examples,
-                "seconds": 0.0,
-            }
-        )
+        scores = evaluate(loss)
         result = TrainResult(
-            **{**asdict(result), "seconds": result.seconds, "val_loss": loss, "val_top1": top1, "val_top5": scores["top5"]}
+            **{
+                **asdict(result),
+                "seconds": result.seconds,
+                "val_loss": loss,
+                "val_top1": scores["top1"],
+                "val_top5": scores["top5"],
+            }
         )
     (directory / "result.json").write_text(json.dumps(result.to_dict() | {"digest": digest}, indent=1))
     emit({"kind": "ended", "step": step, **result.to_dict()})

@@ -203,6 +203,7 @@ def _rehearse(config: TrainConfig, order: dict[str, Any], stop: _Stop, emit: Any
         resume_from=order.get("resume_from"),
         should_stop=lambda: stop.covers(order["token"]),
         on_event=emit,
+        evaluate_at=order.get("evaluate_at") or (),
         checkpoint_seconds=order["checkpoint_seconds"],
         checkpoint_at=order.get("checkpoint_at") or (),
     )

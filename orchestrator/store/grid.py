@@ -148,8 +148,10 @@ def accept(
         if run is None:
             session.add(Run(**row))
         elif run.status is RunStatus.PENDING or run.status in _AGAIN:
+            goes_on = {"early_stop": None} if run.resources.get("early_stop", ...) is None else {}  # by `scaling retry`
             for name in (*_HOW, *(_WHERE_FROM if run.resume_attempt is None else ())):
                 setattr(run, name, row.get(name))
+            run.resources = {**run.resources, **goes_on}
     session.flush()
     _link(session, experiment.id, ids, number)
     again = [run_id for run_id, run in known.items() if run.status in _AGAIN]
