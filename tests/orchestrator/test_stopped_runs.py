@@ -149,7 +149,9 @@ def test_through_the_real_command(tmp_path):
         assert "of its steps: final loss" in row["reason"]
     assert_ledger_adds_up(study.db)
     left_out = usable_runs(open_readonly(str(study.db)).runs_frame("early"), metric="val_loss", x="core_hours").excluded
-    assert {entry.id: (entry.kind, entry.reason) for entry in left_out} == {row["id"]: ("stopped", row["reason"]) for row in stopped}
+    assert {entry.id: (entry.kind, entry.reason) for entry in left_out} == {
+        row["id"]: ("stopped", row["reason"]) for row in stopped
+    }
 
     study.run("retry", stopped[0]["id"])
     study.run("submit", file)
