@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.spec import Document, ModelField, ResourcesField, Spec
+from orchestrator.trunk import Branch, branches
 from scaling.accelerators import SIMULATED, core_hours
 from trainer import (
     AugmentConfig,
@@ -30,6 +31,7 @@ class PlannedRun:
 
     train_flops: 6 × MACs × examples seen (forward 2, backward 4 a MAC).
     estimated_seconds: train_flops / (cores · peak · MFU) of the file's resources.
+    branch: how it shares steps with runs of other budgets, where the file says so.
     """
 
     id: str
@@ -42,12 +44,20 @@ class PlannedRun:
     train_flops: float
     estimated_seconds: float
     estimated_core_hours: float
+    branch: Branch | None = None
+
+    @property
+    def inherited_core_hours(self) -> float:
+        """By estimate, the part of its core-hours that another run's steps give."""
+        return self.estimated_core_hours * self.branch.parent_step / self.steps if self.branch and self.branch.parent_step else 0.0
 
     def row(self, resources: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of `orchestrator.store.models.Run`."""
         config = self.config
         if "speed" in resources:
             resources = {**resources, "step_seconds": self.estimated_seconds / self.steps}
+        if self.branch is not None:
+            resources = {**resources, "trunk": self.branch.trunk, "checkpoint_at": list(self.branch.checkpoint_at)}
         return {
             "id": self.id,
             "family": config.model.family,
@@ -60,6 +70,8 @@ class PlannedRun:
             "config": config.to_shared_dict(),
             "shape": self.shape,
             "resources": resources,
+            "parent_id": self.branch.parent if self.branch else None,
+            "parent_step": self.branch.parent_step if self.branch else None,
             "provisional": config.data.card.provisional,
             "params": self.params,
             "steps": self.steps,
@@ -81,7 +93,13 @@ class Plan:
 
     @property
     def estimated_core_hours(self) -> float:
+        """What the runs would cost, each done alone."""
         return sum(run.estimated_core_hours for run in self.runs)
+
+    @property
+    def inherited_core_hours(self) -> float:
+        """The part of it that is not spent, because runs share their trunks."""
+        return sum(run.inherited_core_hours for run in self.runs)
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -92,14 +110,17 @@ class Plan:
     def resources(self) -> dict[str, Any]:
         """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
 
-        `execution` and `evaluate_at` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
+        `execution`, `evaluate_at` and `early_stop` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
         """
         given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
         held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
         if execution:
             held["execution"] = execution
-        if self.spec.evaluate_at:
-            held["evaluate_at"] = sorted(self.spec.evaluate_at)
+        looks = {*self.spec.evaluate_at, *([self.spec.early_stop.after] if self.spec.early_stop else [])}
+        if looks:
+            held["evaluate_at"] = sorted(looks)
+        if self.spec.early_stop:
+            held["early_stop"] = self.spec.early_stop.model_dump()
         if rehearsal := self.spec.simulate:
             held |= {"accelerator": SIMULATED + given.accelerator, "speed": rehearsal.speed, "pool": rehearsal.chips}
         return held
@@ -113,6 +134,7 @@ class Plan:
         later = [name for name in ("ema", "augment", "simulate") if getattr(self.spec, name) != Spec.model_fields[name].default]
         if dumped["schedule"]["decay_fraction"] is None:
             del dumped["schedule"]["decay_fraction"]
+        del dumped["schedule"]["reuse_trunk"]  # how runs are done, not what they are
         return {field: dumped[field] for field in (*fields, *later)} | {
             "dataset": self.card.fingerprint,
             "train_examples": self.card.train_examples,
@@ -135,6 +157,9 @@ def make_plan(spec: Spec, document: Document) -> Plan:
                     shape = shape or _Shape.of(config, spec.resources)
                     cell = cell or _cell(config, shape)
                     runs.append(PlannedRun(id=config.run_id(), config=config, **cell))
+    if spec.schedule.reuse_trunk:
+        found = branches([run.config for run in runs])
+        runs = [replace(run, branch=branch) for run, branch in zip(runs, found, strict=True)]
     return Plan(spec, document, card, tuple(runs))
 
 

@@ -57,7 +57,7 @@ _PATIENCE_SECONDS = 30.0
 Planner = Callable[[Session], bool]
 """Looks at what the store holds and changes what is to be run: a search that asks for its next trial. True when it changed something.
 
-It is called when the scheduler starts and in every transaction that ends an attempt, and must be a function of the store's content, so
+It is called when the scheduler starts and in every transaction that ends an attempt or evaluates a run, and must be a function of the store's content, so
 that a scheduler that takes over does what the one before would have done.
 """
 
@@ -174,7 +174,7 @@ class Scheduler:
                 self._queue.is_stale = True
 
     def _look_up(self) -> None:
-        """See which runs wait, and tell those that a budget leaves out."""
+        """See which runs wait, and tell those that may not start why."""
         with self.store.read() as session:
             if self._rates is None:
                 self._rates = measured_rates(session)
@@ -324,17 +324,23 @@ class Scheduler:
         return signs
 
     def _write_down(self, session: Session, slot: Slot, events: list[dict[str, Any]]) -> None:
+        evaluated = False
         for event in events:
             attempt = slot.attempts.get(event["token"])
             if attempt is None or attempt.ending is not None:
                 continue  # of an attempt that is over
             if event["kind"] == "compiled":
                 self._compiled.add(slot.group)
+            if event["kind"] == "checkpoint" and event["step"] in attempt.grant.resources.get("checkpoint_at", ()):
+                self._queue.is_stale = True  # runs of other budgets may start from it
+            evaluated = evaluated or event["kind"] == "evaluated"
             attempt.take(event)
         for attempt in list(slot.attempts.values()):
             attempt.write_progress(session)
             if attempt.ending is not None:
                 self._end(session, slot, attempt, attempt.ending)
+        if evaluated and slot.attempts:  # of a run that goes on: it may have shown that it cannot matter
+            self._plan_ahead(session)
 
     def _end(self, session: Session, slot: Slot, attempt: AttemptLog, ending: Ending) -> None:
         grant, status = attempt.grant, None

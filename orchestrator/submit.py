@@ -110,6 +110,7 @@ def see_through(
     """
     # Ray's names stay out of the way of whoever only reads.
     from orchestrator.cluster import RayCluster
+    from orchestrator.early_stop import stop_dominated
     from orchestrator.scheduler import Order, Scheduler, new_scheduler_id
 
     try:
@@ -141,6 +142,7 @@ def see_through(
                     working_directory=Path.cwd(),
                     checkpoint_seconds=checkpoint_seconds,
                     order=Order(order),
+                    planners=[stop_dominated],
                 )
                 scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)
                 ended = "done" if scheduler.run(experiment, should_stop) else "paused"

@@ -178,6 +178,7 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
         execution=Execution.from_dict(order.get("execution") or {}),
         evaluate_at=order.get("evaluate_at") or (),
         checkpoint_seconds=order["checkpoint_seconds"],
+        checkpoint_at=order.get("checkpoint_at") or (),
     )
     if jax.process_index() > 0:
         emit({"kind": "left", "step": result.last_step, "outcome": str(result.outcome)})
@@ -200,7 +201,9 @@ def _rehearse(config: TrainConfig, order: dict[str, Any], stop: _Stop, emit: Any
         resume_from=order.get("resume_from"),
         should_stop=lambda: stop.covers(order["token"]),
         on_event=emit,
+        evaluate_at=order.get("evaluate_at") or (),
         checkpoint_seconds=order["checkpoint_seconds"],
+        checkpoint_at=order.get("checkpoint_at") or (),
     )
 
 

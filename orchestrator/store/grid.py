@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, case, null, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes
 from orchestrator.store.bulk import insert_rows
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
+from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
@@ -34,6 +35,9 @@ _UNSYNCED: Any = {"synchronize_session": False}
 _HOW = ("config", "resources", "estimated_core_hours")
 """How and where a run is done: what a file may change about a run that waits. The config's part of it is where its data lie."""
 
+_WHERE_FROM = ("parent_id", "parent_step")
+"""What it may change as long as the run has no checkpoint of its own."""
+
 
 @dataclass(frozen=True)
 class Accepted:
@@ -49,7 +53,10 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A pending run, as far as the order of runs needs it. `cost`: its training FLOPs; `stated_core_hours`: by the MFU of its file."""
+    """A pending run, as far as the order of runs needs it. `cost`: its training FLOPs; `stated_core_hours`: by the MFU of its file.
+
+    parent: the run that it starts from, of one that has not begun.
+    """
 
     id: str
     family: str
@@ -58,12 +65,14 @@ class Waiting:
     priority: int
     resources: Mapping[str, Any]
     stated_core_hours: float | None
+    parent: str | None = None
 
 
 def waiting_runs(session: Session) -> list[Waiting]:
     """Pending runs that at least one experiment still wants."""
     wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
-    query = select(Run.id, Run.family, Run.shape, Run.train_flops, Run.priority, Run.resources, Run.estimated_core_hours)
+    parent = case((Run.resume_attempt.is_(None), Run.parent_id), else_=null())
+    query = select(Run.id, Run.family, Run.shape, Run.train_flops, Run.priority, Run.resources, Run.estimated_core_hours, parent)
     return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
 
 
@@ -137,7 +146,9 @@ def accept(
 
     ids = list(dict.fromkeys(row["id"] for row in runs))
     known = known_statuses(session, ids)
-    _write_rows(session, runs, known)
+    rows = [{"parent_id": None, "parent_step": None, **row} for row in runs]
+    replant(session, rows)
+    _write_rows(session, rows, known)
     _link(session, experiment.id, ids, number)
     again = [run_id for run_id, status in known.items() if status in _AGAIN]
     if again:
@@ -162,15 +173,34 @@ def _write_rows(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapp
         for place, row in enumerate(runs)
         if row["id"] not in known
     }
-    insert_rows(session, _RUNS, list(new.values()))
-    waiting = [
-        {"its_id": row["id"], **{name: row.get(name) for name in _HOW}}
-        for row in runs
-        if row["id"] in known and (known[row["id"]] is RunStatus.PENDING or known[row["id"]] in _AGAIN)
-    ]
+    insert_rows(session, _RUNS, sorted(new.values(), key=lambda row: row["parent_id"] is not None))  # parents before their children
+    waiting = [row for row in runs if known.get(row["id"]) is RunStatus.PENDING or known.get(row["id"]) in _AGAIN]
     if waiting:
-        how: dict[str, Any] = {name: bindparam(name) for name in _HOW}
-        session.execute(update(_RUNS).where(_RUNS.c.id == bindparam("its_id")).values(how), waiting)
+        waiting = _kept_going(session, waiting)
+        _set(session, waiting, _HOW)
+        _set(session, waiting, _WHERE_FROM, only=_RUNS.c.resume_attempt.is_(None))
+
+
+def _set(session: Session, rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, only: Any = None) -> None:
+    values: dict[str, Any] = {name: bindparam(name) for name in names}
+    statement = update(_RUNS).where(_RUNS.c.id == bindparam("its_id"))
+    statement = statement if only is None else statement.where(only)
+    session.execute(statement.values(values), [{"its_id": row["id"], **{name: row.get(name) for name in names}} for row in rows])
+
+
+def _kept_going(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows, but that a run which `scaling retry` told to go on is not stopped early by what the file says."""
+    ruled = [row["id"] for row in rows if "early_stop" in row["resources"]]
+    if not ruled:
+        return list(rows)
+    found = session.execute(select(Run.id, Run.resources).where(among(session, Run.id, ruled)))
+    exempt = {run_id for run_id, resources in found if resources.get("early_stop", ...) is None}
+    return [
+        {**row, "resources": {**row["resources"], "early_stop": None}}
+        if row["id"] in exempt
+        else row  # a key at None turns the rule off
+        for row in rows
+    ]
 
 
 def _refuse_another_study(session: Session, experiment: Experiment, latest: Revision, shared: Mapping[str, Any]) -> None:
