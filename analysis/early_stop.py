@@ -89,7 +89,8 @@ def outlook(loss: float, core_hours: float, finished: pd.DataFrame, *, confidenc
 
 
 def _rival(finished: pd.DataFrame, core_hours: float) -> tuple[str, float, float] | None:
-    cheaper = finished[(finished["core_hours"] <= core_hours) & (finished["val_loss"] > 0)]
+    no_more = core_hours * (1 + 1e-9)  # equal but for rounding is no more
+    cheaper = finished[(finished["core_hours"] <= no_more) & (finished["val_loss"] > 0)]
     if cheaper.empty:
         return None
     best = cheaper.iloc[int(cheaper["val_loss"].to_numpy().argmin())]

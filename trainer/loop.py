@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer import data
 from trainer.data.loader import Loader
@@ -90,6 +91,9 @@ class Loop:
         return scores
 
     def _take_step(self) -> None:
+        reached("step")
+        if self.step * self.journal.config.batch_size % self.journal.order.examples < self.journal.config.batch_size:
+            reached("epoch")
         batch, journal = next(self._batches), self.journal
         rate, seed, step = np.float32(journal.learning_rate(self.step)), np.uint32(journal.config.seed), np.uint32(self.step)
         arrays = self.program.place_batch(*self.program.batch_arrays(batch))

@@ -86,8 +86,10 @@ class PackedLoop:
         self._steps, self._clock = journals[0].order.steps, journals[0].clock
         self._unsettled: deque[tuple[int, StepMetrics]] = deque()
 
-    def run(self, should_stop: Callable[[], bool]) -> None:
+    def run(self, should_stop: Callable[[int], bool]) -> None:
         """Until each run is over: at the last step, at a request to stop, or at a number that is none.
+
+        should_stop: of the run in this place. One that is asked to leaves the others, which go on.
 
         Raises `OSError` when the checkpoint of the last step was refused.
         """
@@ -95,23 +97,29 @@ class PackedLoop:
         with self._clock.training():
             got_there = self._train(should_stop)
         if not got_there:
-            reasons = self._for_each(Journal.stopped)
-            endings = {index: MemberEnding(AttemptOutcome.INTERRUPTED, reason, self.step) for index, reason in reasons.items()}
+            endings = self._interrupted(self._members)
         else:
-            scores = self._evaluate(should_stop)
+            scores = self._evaluate(lambda: all(map(should_stop, self._members)))
             self._for_each(Journal.await_last)
             endings = {index: MemberEnding(AttemptOutcome.FINISHED, "", self.step, scores.get(index)) for index in self._members}
         for index, ending in endings.items():
             self._on_end(index, ending)
 
-    def _train(self, should_stop: Callable[[], bool]) -> bool:
-        """Whether the runs got to the last step; if not, they were asked to stop. Their last state is with the writers then."""
+    def _train(self, should_stop: Callable[[int], bool]) -> bool:
+        """Whether the runs got to the last step; if not, all were asked to stop. Their last state is with the writers then."""
         while self.step < self._steps and self._members:
             self._settle()
             self._for_each(Journal.take_outcome)
-            if not self._evaluate_on_the_way(should_stop) or should_stop():
+            evaluated = self._evaluate_on_the_way(lambda: all(map(should_stop, self._members)))
+            leaving = [index for index in self._members if should_stop(index)]
+            if not evaluated or len(leaving) == len(self._members):
                 self._checkpoint()
                 return False
+            if leaving:
+                self._checkpoint(leaving)
+                for index, ending in self._interrupted(leaving).items():
+                    self._members.remove(index)
+                    self._on_end(index, ending)
             due = all(journal.checkpoint_due(self._interval) for journal in self._left())
             if due or any(journal.wants_checkpoint(self.step) for journal in self._left()):
                 self._checkpoint()
@@ -171,17 +179,27 @@ class PackedLoop:
             found[index] = scores
         return found
 
-    def _checkpoint(self) -> None:
-        """Of every run that has taken a step since its last one."""
-        if all(journal.saved_step >= self.step for journal in self._left()):
+    def _checkpoint(self, members: Sequence[int] | None = None) -> None:
+        """Of every run, or of these, that has taken a step since its last one."""
+        wanted = set(self._members if members is None else members)
+        if all(self._journals[index].saved_step >= self.step for index in wanted):
             return
         jax.block_until_ready(self.states)
         self._settle(wait=True)
-        for index in list(self._members):
+        for index in [index for index in self._members if index in wanted]:
             if self._journals[index].saved_step < self.step:
                 with self._clock.aside("checkpoint"):
                     state = jax.block_until_ready(self._program.member(self.states, index))
                 self._guarded(index, lambda journal, state=state: journal.checkpoint(state, self.step))  # type: ignore[misc]
+
+    def _interrupted(self, members: Sequence[int]) -> dict[int, MemberEnding]:
+        """Of runs whose last state is with their writers; not of one whose state proves to be none."""
+        reasons = {index: self._guarded(index, Journal.stopped) for index in list(members)}
+        return {
+            index: MemberEnding(AttemptOutcome.INTERRUPTED, reason, self.step)
+            for index, reason in reasons.items()
+            if reason is not None
+        }
 
     def _left(self) -> list[Journal]:
         return [self._journals[index] for index in self._members]

@@ -14,6 +14,7 @@ import jax
 from jax.sharding import Mesh
 
 from scaling.errors import OutOfMemory
+from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer import checkpoint, data
 from trainer.audit import Recorder
@@ -145,6 +146,7 @@ def train(
     result = journal.result(outcome, reason, step=loop.step, scores=scores, since=entered)
     if index == 0:
         storage.publish("result.json", json.dumps(result.to_dict(), indent=1).encode())
+    reached("result-written")
     emit({"kind": "ended", "step": loop.step, **result.to_dict()})
     return result
 

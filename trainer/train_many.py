@@ -47,7 +47,7 @@ def train_many(
     *,
     directories: Sequence[str | Path],
     resume_from: Sequence[Mapping[str, Any] | None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    should_stop: Callable[[int], bool] | None = None,
     on_event: Callable[[int, Event], None] | None = None,
     execution: Execution | None = None,
     evaluate_at: Sequence[float] = (),
@@ -60,7 +60,8 @@ def train_many(
     Args:
         configs: of the runs.
         directories, resume_from, checkpoint_at: one a run, each as `train` takes it.
-        should_stop: stops all of them; each is checkpointed and INTERRUPTED.
+        should_stop: asked with a run's place in `configs` before every step. A run for which it says True is checkpointed and INTERRUPTED;
+            the others go on.
         on_event: called with a run's place in `configs` and the event, as `train` gives it. Times are the run's share.
         execution, evaluate_at, checkpoint_seconds, keep: as of `train`, the same for all.
 
@@ -75,13 +76,13 @@ def train_many(
     count = len(configs)
     check_pack(configs, directories)
     origins, pinned = list(resume_from or [None] * count), list(checkpoint_at or [()] * count)
-    stop, tell = should_stop or (lambda: False), on_event or (lambda index, event: None)
+    stop, tell = should_stop or (lambda index: False), on_event or (lambda index, event: None)
     if count == 1:
         result = train(
             configs[0],
             directory=directories[0],
             resume_from=origins[0],
-            should_stop=stop,
+            should_stop=partial(stop, 0),
             on_event=partial(tell, 0),
             execution=execution,
             evaluate_at=evaluate_at,

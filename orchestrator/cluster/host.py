@@ -3,7 +3,7 @@
     python -P -u -m orchestrator.cluster.host FD      stdin: JSON lines of commands      file descriptor FD: JSON lines of events
 
 Commands: `{"run": {token, config, directory, resume_from, …}}` and `{"stop": token}`. A run with `pack`, a list of such orders, is several that
-are trained at once; a stop of one of their tokens stops all of them. Events are those of `trainer.train`, plus `placed` (on
+are trained at once; one that is asked to stop leaves them. Events are those of `trainer.train`, plus `placed` (on
 what it runs) and `raised` when it raises; each carries the token and `elapsed`, seconds since the command came. They also go to
 `<directory>/events.jsonl`, so that nothing is lost when nobody listens. What the training prints goes to `<directory>/log.txt`.
 
@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -32,9 +32,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
 
+from orchestrator.cluster.spool import Spool
 from scaling.errors import ScalingError
 from trainer.config import TrainConfig
 from trainer.models import simulated
+from trainer.witness import Witness
 
 __all__ = ["main", "set_aside"]
 
@@ -49,8 +51,8 @@ class _Stop:
     def add(self, token: str) -> None:
         self._tokens.add(token)
 
-    def covers(self, tokens: Iterable[str]) -> bool:
-        return self.all or not self._tokens.isdisjoint(tokens)
+    def covers(self, token: str) -> bool:
+        return self.all or token in self._tokens
 
 
 def main(events_fd: int) -> None:
@@ -79,40 +81,43 @@ def _listen(commands: SimpleQueue[dict[str, Any] | None], stop: _Stop) -> None:
 
 
 class _Teller:
-    """Tells events of the runs of one order: on the pipe, with the token of their run, and in the spool of that run's folder."""
+    """Tells events of the runs of one order: on the pipe, with the token of their run, and in the records of that run's folder."""
 
     def __init__(self, orders: Sequence[Mapping[str, Any]], stop: _Stop, pipe: TextIO) -> None:
         self._started, self._stop, self._pipe = time.monotonic(), stop, pipe
-        self._spools: dict[str, TextIO] = {}
-        self.open_tokens = [order["token"] for order in orders]
-        """Of the runs that have not told their end."""
+        self._spools: dict[str, Spool] = {}
+        self._witnesses: dict[str, Witness] = {}
+        self._open = [order["token"] for order in orders]
 
-    def spool(self, token: str, path: Path) -> None:
-        self._spools[token] = path.open("a", buffering=1)
+    def record(self, token: str, spool: Spool, witness: Witness | None) -> None:
+        """Where a run's events are written down; with several processes, process 0 alone has a witness."""
+        self._spools[token] = spool
+        if witness is not None:
+            self._witnesses[token] = witness
 
-    def tell(self, token: str, event: Mapping[str, Any], *, spooled: bool = True) -> None:
+    def tell(self, token: str, event: Mapping[str, Any]) -> None:
         line = json.dumps({**event, "token": token, "elapsed": time.monotonic() - self._started}) + "\n"
-        if spooled and token in self._spools:
+        if token in self._witnesses:
+            self._witnesses[token].saw(event)
+        if token in self._spools:
             self._spools[token].write(line)
         if event["kind"] in ("ended", "raised"):
-            self.open_tokens.remove(token)
+            self._open.remove(token)
         try:
             self._pipe.write(line)
         except BrokenPipeError:
             self._stop.all = True  # nobody listens: the spool has it all, and the leash ends the run
 
-    def tell_raised(self, raised: Mapping[str, Any]) -> None:
+    def tell_rest(self, event: Mapping[str, Any]) -> None:
         """Of every run that has not told its end."""
-        for token in list(self.open_tokens):
-            try:
-                self.tell(token, raised)
-            except OSError:  # the disk is full: the spool cannot take it, the pipe can
-                self.tell(token, raised, spooled=False)
+        for token in list(self._open):
+            self.tell(token, event)
 
     def close(self) -> None:
         for spool in self._spools.values():
-            with suppress(OSError):
-                spool.close()
+            spool.close()
+        for witness in self._witnesses.values():
+            witness.close()
 
 
 def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
@@ -122,22 +127,20 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
     try:
         for member in orders:
             _open_folder(member, teller)
-        with _log_of(orders).open("a", buffering=1) as log:
+        with _log_of(order).open("a", buffering=1) as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         for member in orders[1:]:
             with suppress(OSError):  # what a pack prints is in the log of each: one file under several names
-                os.link(_log_of(orders), _log_of([member]))
+                os.link(_log_of(order), _log_of(member))
         _train(orders, stop, teller)
     except BaseException as error:  # noqa: BLE001 - the edge of the process: it must say how it ended
-        from trainer.memory import is_out_of_memory
-
-        teller.tell_raised(
+        teller.tell_rest(
             {
                 "kind": "raised",
                 "step": 0,
                 "reason": _reason(error),
-                "out_of_memory": is_out_of_memory(error),
+                "out_of_memory": _is_out_of_memory(error),
                 "of_the_group": bool(order.get("group")) and _may_be_a_peers_fault(error),
                 "of_the_pack": len(orders) > 1,
             }
@@ -149,21 +152,22 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
 
 
 def _open_folder(order: Mapping[str, Any], teller: _Teller) -> None:
-    directory = Path(order["directory"])
+    directory, index = Path(order["directory"]), _index_of(order)
     if order.get("group") is None:  # several would do it to one another
         set_aside(directory, order["token"])
     directory.mkdir(parents=True, exist_ok=True)
-    teller.spool(order["token"], directory / f"events{_suffix(order)}.jsonl")
+    spool = Spool(directory / f"events{f'-{index}' if index else ''}.jsonl")
+    teller.record(order["token"], spool, Witness(directory, order["token"]) if index == 0 else None)
 
 
-def _log_of(orders: Sequence[Mapping[str, Any]]) -> Path:
-    return Path(orders[0]["directory"]) / f"log{_suffix(orders[0])}.txt"
+def _log_of(order: Mapping[str, Any]) -> Path:
+    index = _index_of(order)
+    return Path(order["directory"]) / f"log{f'-{index}' if index else ''}.txt"
 
 
-def _suffix(order: Mapping[str, Any]) -> str:
-    """Of the files of a process that is one of several; process 0 has none."""
-    index = order["group"]["index"] if order.get("group") else 0
-    return f"-{index}" if index else ""
+def _index_of(order: Mapping[str, Any]) -> int:
+    """Of this process among those that train the run together."""
+    return order["group"]["index"] if order.get("group") else 0
 
 
 def set_aside(directory: Path, token: str) -> None:
@@ -203,7 +207,6 @@ def _train(orders: Sequence[dict[str, Any]], stop: _Stop, teller: _Teller) -> No
     for token in tokens:
         teller.tell(token, _placed(jax))
     common: dict[str, Any] = {
-        "should_stop": lambda: stop.covers(tokens),
         "execution": Execution.from_dict(order.get("execution") or {}),
         "evaluate_at": order.get("evaluate_at") or (),
         "checkpoint_seconds": order["checkpoint_seconds"],
@@ -214,6 +217,7 @@ def _train(orders: Sequence[dict[str, Any]], stop: _Stop, teller: _Teller) -> No
             directories=[order["directory"] for order in orders],
             resume_from=[order.get("resume_from") for order in orders],
             checkpoint_at=[order.get("checkpoint_at") or () for order in orders],
+            should_stop=lambda index: stop.covers(tokens[index]),
             on_event=lambda index, event: teller.tell(tokens[index], event),
             **common,
         )
@@ -223,6 +227,7 @@ def _train(orders: Sequence[dict[str, Any]], stop: _Stop, teller: _Teller) -> No
         directory=order["directory"],
         resume_from=order.get("resume_from"),
         checkpoint_at=order.get("checkpoint_at") or (),
+        should_stop=lambda: stop.covers(order["token"]),
         on_event=partial(teller.tell, order["token"]),
         mesh=whole_mesh() if order.get("group") else mesh_over(jax.local_devices()),
         **common,
@@ -263,8 +268,9 @@ def _rehearse(config: TrainConfig, order: Mapping[str, Any], stop: _Stop, emit: 
         speed=resources["speed"],
         directory=order["directory"],
         resume_from=order.get("resume_from"),
-        should_stop=lambda: stop.covers([order["token"]]),
+        should_stop=lambda: stop.covers(order["token"]),
         on_event=emit,
+        evaluate_at=order.get("evaluate_at") or (),
         checkpoint_seconds=order["checkpoint_seconds"],
         checkpoint_at=order.get("checkpoint_at") or (),
     )
@@ -279,6 +285,14 @@ def _configure(jax: Any, order: dict[str, Any]) -> None:
         from trainer.distributed import Group, join
 
         join(Group(**group))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):  # also of a process without JAX
+        return True
+    from trainer.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _may_be_a_peers_fault(error: BaseException) -> bool:

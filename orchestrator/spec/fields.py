@@ -19,6 +19,7 @@ __all__ = [
     "BudgetField",
     "ConfirmAbove",
     "DatasetField",
+    "EarlyStopField",
     "ExecutionField",
     "LearningRateField",
     "ModelField",
@@ -253,6 +254,17 @@ class BudgetField(_Field):
     core_hours: Positive
 
 
+class EarlyStopField(_Field):
+    """Stop runs that cannot reach the frontier any more, visibly: see `analysis.early_stop`.
+
+    confidence: of the interval of a run's final loss. after: share of its steps before which no run is stopped; a run is evaluated then,
+    and judged then and at each later share of `evaluate_at`.
+    """
+
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.99
+    after: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
 class LossField(_Field):
     """The loss of a rehearsal: `trainer.simulated.Surface`, which gives the formula."""
 
@@ -304,6 +316,7 @@ class Spec(_Field):
     augment: AugmentField = AugmentField()
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     evaluate_at: list[Annotated[float, Field(gt=0, lt=1)]] = []
+    early_stop: EarlyStopField | None = None
     execution: ExecutionField = ExecutionField()
     resources: ResourcesField = ResourcesField()
     budget: BudgetField | None = None

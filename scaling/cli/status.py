@@ -17,7 +17,7 @@ scaling status --server http://head:8000  # of a store elsewhere
 """
 
 
-_WRONG, _SHOWN = ["failed", "diverged"], 20
+_WRONG, _SHOWN = ["failed", "diverged", "stopped"], 20
 
 
 def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson = False) -> None:

@@ -44,6 +44,17 @@ def pack(tmp_path, name, **options):
     return train_many(options.pop("configs", CONFIGS), directories=folders, **options), folders
 
 
+def at_step(step, member=None):
+    """`should_stop` that says True at that step: to all, or to one."""
+    polls = {index: iter(range(1000)) for index in range(len(CONFIGS))}
+
+    def should_stop(index):
+        asked = next(polls[index])
+        return asked >= step if member is None else index == member and asked >= step
+
+    return should_stop
+
+
 def assert_close(result, other):
     assert result.outcome is other.outcome is AttemptOutcome.FINISHED
     assert result.val_loss == pytest.approx(other.val_loss, rel=CLOSE)
@@ -127,8 +138,8 @@ def test_all_that_diverge_end_it(tmp_path):
 
 def test_a_stop_stops_all_and_they_go_on_together_or_alone(alone, tmp_path):
     """And a run that began alone goes on in a pack."""
-    at, polls = STEPS_AN_EPOCH * 2, iter(range(100))
-    first, folders = pack(tmp_path, "1", should_stop=lambda: next(polls) == at)
+    at = STEPS_AN_EPOCH * 2
+    first, folders = pack(tmp_path, "1", should_stop=at_step(at))
     assert {(result.outcome, result.last_step, result.checkpoint_step) for result in first} == {
         (AttemptOutcome.INTERRUPTED, at, at)
     }
@@ -149,9 +160,19 @@ def test_a_stop_stops_all_and_they_go_on_together_or_alone(alone, tmp_path):
             assert second[index].useful_seconds == pytest.approx(together, rel=0.05)
 
 
+def test_one_that_is_asked_to_stop_leaves_the_others(alone, tmp_path):
+    results, folders = pack(tmp_path, "1", should_stop=at_step(7, member=1))
+    assert results[1].outcome is AttemptOutcome.INTERRUPTED
+    assert 0 < results[1].last_step == results[1].checkpoint_step < STEPS
+    for index in (0, 2):
+        assert_close(results[index], alone[0][index])
+        assert_audited(CONFIGS[index], (folders[index], 0, STEPS))
+    assert_close(train(CONFIGS[1], directory=tmp_path / "2", resume_from={"directory": folders[1]}), alone[0][1])
+
+
 def test_one_whose_checkpoint_is_damaged_is_left_to_go_on_without_them(alone, tmp_path):
-    at, polls = STEPS_AN_EPOCH * 2, iter(range(100))
-    _, folders = pack(tmp_path, "1", should_stop=lambda: next(polls) == at)
+    at = STEPS_AN_EPOCH * 2
+    _, folders = pack(tmp_path, "1", should_stop=at_step(at))
     (state,) = (folders[0] / "checkpoints" / str(at)).glob("state.*")
     state.write_bytes(b"")
     results, ends = pack(tmp_path, "2", resume_from=[{"directory": folder, "step": at} for folder in folders])
