@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.store import changes
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run
+from orchestrator.store.renewal import renewed
 from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
@@ -24,11 +25,8 @@ _AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
 """Statuses that submitting again puts back to pending. A diverged run would diverge again."""
 
 
-_HOW = ("config", "resources", "estimated_core_hours")
+_HOW = ("config", "resources", "estimated_core_hours", "parent_id", "parent_step")
 """How and where a run is done: what a file may change about a run that waits. The config's part of it is where its data lie."""
-
-_WHERE_FROM = ("parent_id", "parent_step")
-"""What it may change as long as the run has no checkpoint of its own."""
 
 
 @dataclass(frozen=True)
@@ -143,15 +141,12 @@ def accept(
     known = known_runs(session, ids)
     rows = [{"parent_id": None, "parent_step": None, **row} for row in runs]
     replant(session, rows)
-    for row in sorted(rows, key=lambda row: row["parent_id"] is not None):  # a parent's row must be there before its children's
-        run = known.get(row["id"])
-        if run is None:
-            session.add(Run(**row))
-        elif run.status is RunStatus.PENDING or run.status in _AGAIN:
-            goes_on = {"early_stop": None} if run.resources.get("early_stop", ...) is None else {}  # by `scaling retry`
-            for name in (*_HOW, *(_WHERE_FROM if run.resume_attempt is None else ())):
-                setattr(run, name, row.get(name))
-            run.resources = {**run.resources, **goes_on}
+    session.add_all(Run(**row) for row in sorted(rows, key=_has_parent) if row["id"] not in known)
+    for row in renewed(
+        session, [row for row in rows if row["id"] in known and known[row["id"]].status in (RunStatus.PENDING, *_AGAIN)]
+    ):
+        for name in _HOW:
+            setattr(known[row["id"]], name, row.get(name))
     session.flush()
     _link(session, experiment.id, ids, number)
     again = [run_id for run_id, run in known.items() if run.status in _AGAIN]
@@ -174,6 +169,11 @@ def accept(
             if run_id in known and known[run_id].status in (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED)
         ],
     )
+
+
+def _has_parent(row: Mapping[str, Any]) -> bool:
+    """A parent's row must be there before its children's."""
+    return row["parent_id"] is not None
 
 
 def _refuse_another_study(session: Session, experiment: Experiment, latest: Revision, shared: Mapping[str, Any]) -> None:
