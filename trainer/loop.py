@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer import data, models
 from trainer.audit import Recorder
@@ -151,6 +152,9 @@ class Loop:
     # -- a step ------------------------------------------------------------------------------------------------------------------
 
     def _take_step(self) -> None:
+        reached("step")
+        if self.step * self.config.batch_size % self.order.examples < self.config.batch_size:
+            reached("epoch")
         batch = next(self._batches)
         rate, seed, step = np.float32(self._learning_rate(self.step)), np.uint32(self.config.seed), np.uint32(self.step)
         arrays = self.program.place_batch(*self.program.batch_arrays(batch))

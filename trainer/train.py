@@ -15,6 +15,7 @@ import jax
 from jax.sharding import Mesh
 
 from scaling.errors import OutOfMemory
+from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer import checkpoint, data
 from trainer.audit import Recorder
@@ -155,6 +156,7 @@ def train(
         result = replace(result, outcome=AttemptOutcome.INTERRUPTED, reason="asked to stop; trained, but not evaluated yet")
     if index == 0:
         storage.publish("result.json", json.dumps(result.to_dict(), indent=1).encode())
+    reached("result-written")
     emit({"kind": "ended", "step": loop.step, **result.to_dict()})
     return result
 

@@ -7,23 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import case, null, select, update
+from sqlalchemy import bindparam, case, null, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes
-from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run
+from orchestrator.store.bulk import insert_rows
+from orchestrator.store.membership import among
+from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
 from orchestrator.store.renewal import renewed
 from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Accepted", "Waiting", "accept", "explain", "known_runs", "pause", "waiting_runs"]
+__all__ = ["Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
 
 _AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
 """Statuses that submitting again puts back to pending. A diverged run would diverge again."""
 
+
+_RUNS: Any = Run.__table__
+_LINKS: Any = ExperimentRun.__table__
+_UNSYNCED: Any = {"synchronize_session": False}
+"""Rows that a session may hold are not brought up to date: accepting is its transaction's only business."""
 
 _HOW = ("config", "resources", "estimated_core_hours", "parent_id", "parent_step")
 """How and where a run is done: what a file may change about a run that waits. The config's part of it is where its data lie."""
@@ -82,12 +90,9 @@ def explain(session: Session, reasons: Mapping[str, str]) -> None:
         session.execute(update(Run).where(Run.id == run_id, Run.status == RunStatus.PENDING).values(reason=reason))
 
 
-def known_runs(session: Session, ids: Sequence[str]) -> dict[str, Run]:
-    """Those of `ids` that the store already has."""
-    found: dict[str, Run] = {}
-    for first in range(0, len(ids), 500):
-        found |= {run.id: run for run in session.scalars(select(Run).where(Run.id.in_(ids[first : first + 500])))}
-    return found
+def known_statuses(session: Session, ids: Sequence[str]) -> dict[str, RunStatus]:
+    """Those of `ids` that the store already has, with where they stand."""
+    return {run_id: status for run_id, status in session.execute(select(Run.id, Run.status).where(among(session, Run.id, ids)))}  # noqa: C416
 
 
 def accept(
@@ -137,43 +142,41 @@ def accept(
             )
         )
 
-    ids = [row["id"] for row in runs]
-    known = known_runs(session, ids)
+    ids = list(dict.fromkeys(row["id"] for row in runs))
+    known = known_statuses(session, ids)
     rows = [{"parent_id": None, "parent_step": None, **row} for row in runs]
     replant(session, rows)
-    session.add_all(Run(**row) for row in sorted(rows, key=_has_parent) if row["id"] not in known)
-    for row in renewed(
-        session, [row for row in rows if row["id"] in known and known[row["id"]].status in (RunStatus.PENDING, *_AGAIN)]
-    ):
-        for name in _HOW:
-            setattr(known[row["id"]], name, row.get(name))
-    session.flush()
+    _write_rows(session, rows, known)
     _link(session, experiment.id, ids, number)
-    again = [run_id for run_id, run in known.items() if run.status in _AGAIN]
-    for first in range(0, len(again), 500):
-        session.execute(
-            update(Run)
-            .where(Run.id.in_(again[first : first + 500]))
-            .values(status=RunStatus.PENDING, reason="", failures=0, ended_at=None)
-        )
+    again = [run_id for run_id, status in known.items() if status in _AGAIN]
+    if again:
+        afresh = {"status": RunStatus.PENDING, "reason": "", "failures": 0, "ended_at": None}
+        session.execute(update(Run).where(among(session, Run.id, again)).values(**afresh).execution_options(**_UNSYNCED))
     changes.note(session)
     return Accepted(
         experiment_id=experiment.id,
         revision=number,
         new=[run_id for run_id in ids if run_id not in known],
-        waiting=[run_id for run_id in ids if run_id in known and known[run_id].status in (RunStatus.PENDING, RunStatus.RUNNING)],
+        waiting=[run_id for run_id in ids if known.get(run_id) in (RunStatus.PENDING, RunStatus.RUNNING)],
         again=again,
-        done=[
-            run_id
-            for run_id in ids
-            if run_id in known and known[run_id].status in (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED)
-        ],
+        done=[run_id for run_id in ids if known.get(run_id) in (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED)],
     )
 
 
-def _has_parent(row: Mapping[str, Any]) -> bool:
-    """A parent's row must be there before its children's."""
-    return row["parent_id"] is not None
+def _write_rows(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapping[str, RunStatus]) -> None:
+    """Insert the new runs, in the file's order, and tell those that wait how they are done now: a statement each, whatever their number."""
+    begun = now()
+    new = {
+        row["id"]: {**row, "created_at": begun + timedelta(microseconds=place)}
+        for place, row in enumerate(runs)
+        if row["id"] not in known
+    }
+    insert_rows(session, _RUNS, sorted(new.values(), key=lambda row: row["parent_id"] is not None))  # parents before their children
+    waiting = [row for row in runs if known.get(row["id"]) is RunStatus.PENDING or known.get(row["id"]) in _AGAIN]
+    if waiting:
+        how: dict[str, Any] = {name: bindparam(name) for name in _HOW}
+        given = [{"its_id": row["id"], **{name: row.get(name) for name in _HOW}} for row in renewed(session, waiting)]
+        session.execute(update(_RUNS).where(_RUNS.c.id == bindparam("its_id")).values(how), given)
 
 
 def _refuse_another_study(session: Session, experiment: Experiment, latest: Revision, shared: Mapping[str, Any]) -> None:
@@ -196,16 +199,18 @@ def _refuse_another_study(session: Session, experiment: Experiment, latest: Revi
 
 def _link(session: Session, experiment_id: int, ids: Sequence[str], number: int) -> None:
     """Make the experiment want exactly `ids`."""
-    links = {
-        link.run_id: link for link in session.scalars(select(ExperimentRun).where(ExperimentRun.experiment_id == experiment_id))
-    }
+    links = session.execute(
+        select(ExperimentRun.run_id, ExperimentRun.removed_in).where(ExperimentRun.experiment_id == experiment_id)
+    )
+    linked = {run_id: removed_in for run_id, removed_in in links}  # noqa: C416
+    new = [{"experiment_id": experiment_id, "run_id": run_id, "added_in": number} for run_id in ids if run_id not in linked]
+    insert_rows(session, _LINKS, new)
     wanted = set(ids)
-    for run_id in dict.fromkeys(ids):
-        link = links.get(run_id)
-        if link is None:
-            session.add(ExperimentRun(experiment_id=experiment_id, run_id=run_id, added_in=number))
-        else:
-            link.removed_in = None
-    for run_id, link in links.items():
-        if run_id not in wanted and link.removed_in is None:
-            link.removed_in = number
+    back = [run_id for run_id in ids if linked.get(run_id) is not None]
+    gone = [run_id for run_id, removed_in in linked.items() if run_id not in wanted and removed_in is None]
+    for some, removed_in in ((back, None), (gone, number)):
+        if some:
+            ours = update(ExperimentRun).where(ExperimentRun.experiment_id == experiment_id)
+            session.execute(
+                ours.where(among(session, ExperimentRun.run_id, some)).values(removed_in=removed_in).execution_options(**_UNSYNCED)
+            )

@@ -15,10 +15,15 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import trunks
+from orchestrator.store.bulk import upsert_rows
 from orchestrator.store.models import Allocation, Attempt, Evaluation, Metric, Run, now
 from scaling.accelerators import core_hours
 from scaling.errors import StaleToken
+from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome, RunStatus
+
+_METRICS: Any = Metric.__table__
+_EVALUATIONS: Any = Evaluation.__table__
 
 __all__ = [
     "MAX_FAILURES",
@@ -211,10 +216,9 @@ def record(
         run.resume_attempt, run.resume_step = attempt.number, checkpoint_step
         attempt.checkpoint_step = checkpoint_step
     trunks.note_branch_points(session, run, attempt, checkpoints)
-    for at, name, value in metrics:
-        session.merge(Metric(run_id=run.id, step=at, name=name, value=value))
-    for row in evaluations:
-        session.merge(Evaluation(run_id=run.id, **row))
+    points = {(at, name): {"run_id": run.id, "step": at, "name": name, "value": value} for at, name, value in metrics}
+    upsert_rows(session, _METRICS, list(points.values()))
+    upsert_rows(session, _EVALUATIONS, [{"run_id": run.id, **row} for row in evaluations])
     return True
 
 
@@ -265,6 +269,8 @@ def end_attempt(
     attempt.useful_seconds, attempt.redone_seconds, attempt.startup_seconds = charge.useful, charge.redone, charge.startup
     attempt.evaluation_seconds, attempt.checkpoint_seconds = charge.evaluation, charge.checkpoint
 
+    session.flush()
+    reached("ended")
     run.core_hours += core_hours(attempt.cores, charge.useful)
     run.allocated_core_hours += core_hours(attempt.cores, charge.total)
     run.token = None

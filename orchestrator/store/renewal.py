@@ -8,11 +8,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from orchestrator.store.membership import among
 from orchestrator.store.models import Run
 
 __all__ = ["renewed"]
-
-_AT_ONCE = 500
 
 
 def renewed(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -22,11 +21,9 @@ def renewed(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[dict[st
     that another experiment's runs start from goes on leaving checkpoints for them.
     """
     had: dict[str, tuple[dict[str, Any], int | None, str | None, int | None]] = {}
-    ids = [row["id"] for row in rows]
-    for first in range(0, len(ids), _AT_ONCE):
-        query = select(Run.id, Run.resources, Run.resume_attempt, Run.parent_id, Run.parent_step)
-        for run_id, *rest in session.execute(query.where(Run.id.in_(ids[first : first + _AT_ONCE]))):
-            had[run_id] = (rest[0], rest[1], rest[2], rest[3])
+    query = select(Run.id, Run.resources, Run.resume_attempt, Run.parent_id, Run.parent_step)
+    for run_id, resources, begun, parent, step in session.execute(query.where(among(session, Run.id, [row["id"] for row in rows]))):
+        had[run_id] = (resources, begun, parent, step)
     written = []
     for row in rows:
         resources, begun, parent, step = had[row["id"]]

@@ -36,4 +36,4 @@ def startable(session: Session, waiting: Sequence[Waiting], estimate: Callable[[
             break
         without |= left_out
     waits = {run: stand.reason for run, stand in stands.items() if stand.waits and run not in found.left_out}
-    return Affordable([run for run in found.runs if run.id not in waits], found.left_out | waits)
+    return Affordable([run for run in found.runs if run.id not in waits], found.left_out | waits, found.limited or bool(waits))
