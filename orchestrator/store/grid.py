@@ -17,6 +17,7 @@ from orchestrator.store import changes
 from orchestrator.store.bulk import insert_rows
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
+from orchestrator.store.renewal import renewed
 from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
@@ -32,11 +33,8 @@ _LINKS: Any = ExperimentRun.__table__
 _UNSYNCED: Any = {"synchronize_session": False}
 """Rows that a session may hold are not brought up to date: accepting is its transaction's only business."""
 
-_HOW = ("config", "resources", "estimated_core_hours")
+_HOW = ("config", "resources", "estimated_core_hours", "parent_id", "parent_step")
 """How and where a run is done: what a file may change about a run that waits. The config's part of it is where its data lie."""
-
-_WHERE_FROM = ("parent_id", "parent_step")
-"""What it may change as long as the run has no checkpoint of its own."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +150,8 @@ def accept(
     _link(session, experiment.id, ids, number)
     again = [run_id for run_id, status in known.items() if status in _AGAIN]
     if again:
-        renewed = {"status": RunStatus.PENDING, "reason": "", "failures": 0, "ended_at": None}
-        session.execute(update(Run).where(among(session, Run.id, again)).values(**renewed).execution_options(**_UNSYNCED))
+        afresh = {"status": RunStatus.PENDING, "reason": "", "failures": 0, "ended_at": None}
+        session.execute(update(Run).where(among(session, Run.id, again)).values(**afresh).execution_options(**_UNSYNCED))
     changes.note(session)
     return Accepted(
         experiment_id=experiment.id,
@@ -176,31 +174,9 @@ def _write_rows(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapp
     insert_rows(session, _RUNS, sorted(new.values(), key=lambda row: row["parent_id"] is not None))  # parents before their children
     waiting = [row for row in runs if known.get(row["id"]) is RunStatus.PENDING or known.get(row["id"]) in _AGAIN]
     if waiting:
-        waiting = _kept_going(session, waiting)
-        _set(session, waiting, _HOW)
-        _set(session, waiting, _WHERE_FROM, only=_RUNS.c.resume_attempt.is_(None))
-
-
-def _set(session: Session, rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, only: Any = None) -> None:
-    values: dict[str, Any] = {name: bindparam(name) for name in names}
-    statement = update(_RUNS).where(_RUNS.c.id == bindparam("its_id"))
-    statement = statement if only is None else statement.where(only)
-    session.execute(statement.values(values), [{"its_id": row["id"], **{name: row.get(name) for name in names}} for row in rows])
-
-
-def _kept_going(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The rows, but that a run which `scaling retry` told to go on is not stopped early by what the file says."""
-    ruled = [row["id"] for row in rows if "early_stop" in row["resources"]]
-    if not ruled:
-        return list(rows)
-    found = session.execute(select(Run.id, Run.resources).where(among(session, Run.id, ruled)))
-    exempt = {run_id for run_id, resources in found if resources.get("early_stop", ...) is None}
-    return [
-        {**row, "resources": {**row["resources"], "early_stop": None}}
-        if row["id"] in exempt
-        else row  # a key at None turns the rule off
-        for row in rows
-    ]
+        how: dict[str, Any] = {name: bindparam(name) for name in _HOW}
+        given = [{"its_id": row["id"], **{name: row.get(name) for name in _HOW}} for row in renewed(session, waiting)]
+        session.execute(update(_RUNS).where(_RUNS.c.id == bindparam("its_id")).values(how), given)
 
 
 def _refuse_another_study(session: Session, experiment: Experiment, latest: Revision, shared: Mapping[str, Any]) -> None:
