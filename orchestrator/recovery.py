@@ -44,6 +44,7 @@ def recover(session: Session, *, scheduler: str) -> None:
             attempt.first_step,
             run.parent_id,
             attempt.branched_from,
+            packed=attempt.packed,
         )
         log = AttemptLog(grant)
         for event in spooled_events(Path(attempt.directory)):

@@ -9,6 +9,7 @@ after another. The rules:
 3. A shape gets further workers when devices are free and its program has been compiled, so that nothing compiles twice: later
    processes load it from JAX's cache on disk.
 4. A worker whose shape has nothing left gives its devices back when another shape waits.
+5. Where the file says so (`execution: {pack: K}`), up to K runs that differ in learning rate and seed alone go to a worker at once.
 
 It runs what any experiment in the store wants, not only the one it was started for. Whatever a run does to its process, the others go
 on. All writing to the store happens here, under the lease; an attempt's events count only with the token of its run.
@@ -28,7 +29,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
-from orchestrator.orders import order_of
+from orchestrator.orders import order_of, order_of_pack
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover, spooled_events
 from orchestrator.slots import Slot
@@ -249,35 +250,27 @@ class Scheduler:
         self._grant(slot)
 
     def _grant(self, slot: Slot) -> None:
-        """Begin an attempt of the next run: in the store first, then on the worker."""
+        """Begin an attempt of the next run, or of several as a pack: in the store first, then on the worker."""
         with self.store.write() as session:
             begun = self._begin(session, slot)
         self._start(slot, begun)
 
-    def _begin(self, session: Session, slot: Slot) -> Grant | None:
-        """In the store. None when the run was taken out of the grid just now."""
-        run = self._queue.take(slot.group)
-        try:
-            return ledger.begin_attempt(
-                session,
-                run.id,
-                allocation_id=slot.allocation_id,
-                home=str(self.home),
-                estimated_core_hours=self._estimate(run),
-            )
-        except StaleToken:
-            return None
+    def _begin(self, session: Session, slot: Slot) -> list[Grant]:
+        """In the store. None of the runs that were taken out of the grid just now."""
+        runs = {run.id: self._estimate(run) for run in self._queue.take_pack(slot.group)}
+        return ledger.begin_pack(session, runs, allocation_id=slot.allocation_id, home=str(self.home))
 
-    def _start(self, slot: Slot, grant: Grant | None) -> None:
+    def _start(self, slot: Slot, grants: Sequence[Grant]) -> None:
         """On the worker."""
-        if grant is None:
+        if not grants:
             return
         reached("granted")
-        slot.attempts[grant.token] = AttemptLog(grant)
-        order = order_of(
-            grant, home=self.home, working_directory=self.working_directory, checkpoint_seconds=self.checkpoint_seconds
-        )
-        slot.calls.append(slot.worker.start(order))
+        slot.attempts.update({grant.token: AttemptLog(grant) for grant in grants})
+        orders = [
+            order_of(grant, home=self.home, working_directory=self.working_directory, checkpoint_seconds=self.checkpoint_seconds)
+            for grant in grants
+        ]
+        slot.calls.append(slot.worker.start(order_of_pack(orders)))
 
     # -- what came back ----------------------------------------------------------------------------------------------------------
 
@@ -305,8 +298,8 @@ class Scheduler:
                     self._write_down(session, slot, events)
                 begun = [(slot, self._begin(session, slot)) for slot, _ in heard if self._goes_on(slot)]
             reached("written-down")
-            for slot, grant in begun:
-                self._start(slot, grant)
+            for slot, grants in begun:
+                self._start(slot, grants)
         for slot in [slot for slot in self._slots if slot.question is None]:
             self._release(slot)
 

@@ -187,7 +187,10 @@ class NumericsField(_Field):
 
 
 class ExecutionField(_Field):
-    """How a run is computed: speed and memory, and results by rounding only. See `trainer.Execution`."""
+    """How a run is computed: speed and memory, and results by rounding only. See `trainer.Execution`.
+
+    pack: how many runs that differ in learning rate and seed alone are trained at once (`trainer.train_many`).
+    """
 
     micro_batch: Count | None = None
     scan: bool | None = None
@@ -196,6 +199,7 @@ class ExecutionField(_Field):
     workers: Annotated[int, Field(ge=0, strict=True)] = 0
     on_out_of_memory: Literal["fail", "halve"] = "fail"
     on_bad_example: Literal["fail", "skip"] = "fail"
+    pack: Annotated[int, Field(ge=1, le=64, strict=True)] = 1
 
 
 class ResourcesField(_Field):

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.store import changes
 from orchestrator.store.bulk import insert_rows
+from orchestrator.store.ledger import MAX_FAILURES
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
 from orchestrator.store.renewal import renewed
@@ -51,8 +52,9 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A pending run, as far as the order of runs needs it. `cost`: its training FLOPs; `stated_core_hours`: by the MFU of its file.
+    """A pending run, as far as the order of runs needs it.
 
+    cost: its training FLOPs. stated_core_hours: by the MFU of its file. failures: how often it died or was lost.
     parent: the run that it starts from, of one that has not begun.
     """
 
@@ -63,14 +65,43 @@ class Waiting:
     priority: int
     resources: Mapping[str, Any]
     stated_core_hours: float | None
+    resume_step: int = 0
+    failures: int = 0
     parent: str | None = None
+
+    @property
+    def pack(self) -> int:
+        """With how many others, itself counted, it may be trained at once. One that has died twice is tried alone the last time."""
+        return 1 if self.failures >= MAX_FAILURES - 1 else self.resources.get("pack", 1)
+
+    def can_join(self, other: Waiting) -> bool:
+        """Whether it can be trained at once with `other`: they differ in learning rate and seed alone, and stand at the same step."""
+        same = ("pack", "alike", "execution", "evaluate_at")
+        return (
+            self.pack > 1
+            and other.pack > 1
+            and self.resume_step == other.resume_step
+            and (self.parent is None) == (other.parent is None)
+            and all(self.resources.get(name) == other.resources.get(name) for name in same)
+        )
 
 
 def waiting_runs(session: Session) -> list[Waiting]:
     """Pending runs that at least one experiment still wants."""
     wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
     parent = case((Run.resume_attempt.is_(None), Run.parent_id), else_=null())
-    query = select(Run.id, Run.family, Run.shape, Run.train_flops, Run.priority, Run.resources, Run.estimated_core_hours, parent)
+    query = select(
+        Run.id,
+        Run.family,
+        Run.shape,
+        Run.train_flops,
+        Run.priority,
+        Run.resources,
+        Run.estimated_core_hours,
+        Run.resume_step,
+        Run.failures,
+        parent,
+    )
     return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
 
 
