@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis import (
+    CellRate,
     Comparison,
     Fit,
     Frontier,
@@ -24,7 +25,7 @@ from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cel
 from api.database import Database
 from api.questions import CompareQuestion, FitsQuestion, FrontierQuestion, LearningRateQuestion, OptimumQuestion, PlanQuestion
 
-__all__ = ["Planned", "comparison_of", "fits_of", "frontier_of", "optimum_of", "plan_of", "slices_at", "trend_of"]
+__all__ = ["Planned", "cell_rate", "comparison_of", "fits_of", "frontier_of", "optimum_of", "plan_of", "slices_at", "trend_of"]
 
 
 def frontier_of(database: Database, question: FrontierQuestion) -> Frontier:
@@ -42,10 +43,15 @@ def fits_of(database: Database, question: FitsQuestion) -> tuple[list[Fit], list
 
 
 def trend_of(database: Database, question: LearningRateQuestion) -> LearningRateTrend:
-    """How the best learning rate falls with the epoch budget. Raises what `analysis.learning_rate_trend` raises."""
-    return database.remember(
-        question, lambda: learning_rate_trend(database.runs_frame(question.experiment), metric=question.metric)
-    )
+    """How the best learning rate falls with epochs and size. Raises what `analysis.learning_rate_trend` raises."""
+    asked = question.plain
+    return database.remember(asked, lambda: learning_rate_trend(database.runs_frame(asked.experiment), metric=asked.metric))
+
+
+def cell_rate(database: Database, question: LearningRateQuestion) -> CellRate | None:
+    """The best rate of the cell that is asked for, None when none is. Raises what `LearningRateTrend.predict_cell` raises."""
+    asked = question.cell
+    return trend_of(database, question).predict_cell(**asked) if asked else None
 
 
 def optimum_of(database: Database, question: OptimumQuestion) -> Optimum:

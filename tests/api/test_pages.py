@@ -130,7 +130,7 @@ def test_the_law_with_its_intervals_and_what_was_left_out(client):
 
 def test_what_the_trend_left_out_says_why(client):
     page = text_of(client.get("/learning-rate"))
-    for kind in ("diverged", "failed", "in a cell with fewer than 3 learning rates"):
+    for kind in ("diverged", "failed", "in a cell with fewer than 2 learning rates"):
         assert re.search(rf'<span class="n">\d+</span> {re.escape(kind)}', page), kind
 
 
