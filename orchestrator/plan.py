@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.search.cells import Policy, SearchedCell
 from orchestrator.spec import Document, ModelField, ResourcesField, Spec
 from scaling.accelerators import SIMULATED, core_hours
 from trainer import (
@@ -21,7 +22,7 @@ from trainer import (
 )
 from trainer.models import simulated
 
-__all__ = ["Plan", "PlannedRun", "make_plan"]
+__all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,55 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
+class PlannedSearch:
+    """A cell whose learning rates are found on the way. `run`: one of its runs, at the rate that the search starts from."""
+
+    run: PlannedRun
+    policy: Policy
+
+    @property
+    def key(self) -> tuple[str, str, float]:
+        """Family, model, epochs."""
+        config = self.run.config
+        return (config.model.family, config.model.name, config.schedule.epochs)
+
+    @property
+    def expected_runs(self) -> int:
+        """Two trials, and the rate found once more on each further seed."""
+        return 2 + len(self.policy.seeds) - 1
+
+    @property
+    def estimated_core_hours(self) -> float:
+        return self.expected_runs * self.run.estimated_core_hours
+
+    def cell(self, resources: Mapping[str, Any]) -> SearchedCell:
+        """As `orchestrator.search` takes it."""
+        row = self.run.row(resources)
+        template = {name: value for name, value in row.items() if name not in ("id", "learning_rate")}
+        return SearchedCell(row["family"], row["model"], row["params"], row["epochs"], self.policy, template)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """All runs of one experiments file, in the file's order: models, then epoch budgets, learning rates, seeds."""
+    """All runs of one experiments file, in the file's order: models, then epoch budgets, learning rates, seeds.
+
+    searches: the cells whose learning rates are found on the way; their runs are not among `runs`, since nobody knows them yet.
+    """
 
     spec: Spec
     document: Document
     card: data.DataCard
     runs: tuple[PlannedRun, ...]
+    searches: tuple[PlannedSearch, ...] = ()
 
     @property
     def estimated_core_hours(self) -> float:
-        return sum(run.estimated_core_hours for run in self.runs)
+        return sum(run.estimated_core_hours for run in self.runs) + sum(search.estimated_core_hours for search in self.searches)
+
+    @property
+    def cells(self) -> list[SearchedCell]:
+        """The searches as `orchestrator.search` takes them."""
+        return [search.cell(self.resources) for search in self.searches]
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -131,7 +170,20 @@ def make_plan(spec: Spec, document: Document) -> Plan:
         for rate in spec.learning_rates(model.name, epochs)
         for seed in spec.seeds
     ]
-    return Plan(spec, document, card, tuple(runs))
+    return Plan(spec, document, card, tuple(runs), _searches(spec, card))
+
+
+def _searches(spec: Spec, card: data.DataCard) -> tuple[PlannedSearch, ...]:
+    found = []
+    for model in spec.models:
+        field = spec.learning_rate_of(model.name)
+        if field.start is None:
+            continue
+        policy = Policy(field.start, field.factor or 2.0, tuple(spec.seeds))
+        for epochs in spec.epochs:
+            config = _config(spec, card, _model(spec, model), epochs, policy.start, policy.seeds[0])
+            found.append(PlannedSearch(_planned(config, spec.resources), policy))
+    return tuple(found)
 
 
 def _model(spec: Spec, model: ModelField) -> ModelConfig:

@@ -10,14 +10,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from orchestrator.attempt import AttemptLog
 from orchestrator.plan import Plan
-from orchestrator.store import Store, lease, queries
-from orchestrator.store.grid import Accepted, accept, known_runs
+from orchestrator.search.advance import Searches, results_in
+from orchestrator.search.cells import SearchedCell
+from orchestrator.search.replay import replay
+from orchestrator.store import Store, lease, queries, searches
+from orchestrator.store.grid import AGAIN, Accepted, accept, known_runs
 from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.errors import StoreError, UsageError
 from scaling.outcomes import RunStatus
@@ -65,16 +69,35 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             hint="--dry-run plans it, --simulate rehearses it; to train, name a data set at hand",
         )
     with store.write() as session:
-        return accept(
+        accepted = accept(
             session,
             name=plan.spec.name,
             file=plan.document.file,
             text=plan.document.text,
             resolved=plan.resolved,
             shared=plan.shared,
-            runs=[run.row(plan.resources) for run in plan.runs],
+            runs=[run.row(plan.resources) for run in plan.runs] + _asked_before(session, plan),
+            searched=[_search_row(cell) for cell in plan.cells],
             revise=revise,
         )
+        if plan.searches:
+            session.flush()
+            Searches().advance(session)
+    return accepted
+
+
+def _asked_before(session: Session, plan: Plan) -> list[dict[str, Any]]:
+    """The runs that the file's searches have asked for so far, and those they ask for first."""
+    if not plan.searches:
+        return []
+    experiment = session.scalar(select(Experiment.id).where(Experiment.name == plan.spec.name))
+    states = replay(plan.cells, results_in(session, experiment, revived=AGAIN))
+    return [row for state in states for row in state.runs]
+
+
+def _search_row(cell: SearchedCell) -> dict[str, Any]:
+    names = ("family", "model", "epochs", "template")
+    return {name: getattr(cell, name) for name in names} | {"policy": cell.policy.to_dict()}
 
 
 def see_through(
@@ -135,6 +158,7 @@ def see_through(
                     working_directory=Path.cwd(),
                     checkpoint_seconds=checkpoint_seconds,
                     order=Order(order),
+                    planners=[Searches().advance],
                 )
                 scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)
                 ended = "done" if scheduler.run(experiment, should_stop) else "paused"
@@ -191,8 +215,9 @@ def _progress(store: Store, experiment: str, running: list[AttemptLog], clock: _
             .join(ExperimentRun.experiment)
             .where(ExperimentRun.removed_in.is_(None), Experiment.name == experiment)
         ).all()
+        searched = searches.progress(session, experiment)
     counts = Counter(row.status for row in rows)
-    total = sum(row.estimated_core_hours or 0.0 for row in rows)
+    total = sum(row.estimated_core_hours or 0.0 for row in rows) + (searched["core_hours_ahead"] if searched else 0.0)
     done = sum((row.estimated_core_hours or 0.0) * (1.0 if row.status.is_final else row.step / max(1, row.steps)) for row in rows)
     if clock.done_before is None:
         clock.done_before = done

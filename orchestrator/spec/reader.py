@@ -113,7 +113,7 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         at: tuple[str | int, ...] = ("learning_rate",) if name == "*" else ("learning_rate", name)
         yield from (
             document.fault((*at, "grid"), f"{rate:g} is given twice")
-            for rate in sorted({r for r in field.grid if field.grid.count(r) > 1})
+            for rate in sorted({r for r in field.grid or () if (field.grid or []).count(r) > 1})
         )
         for epochs in field.epochs or ():
             if epochs not in spec.epochs:

@@ -12,14 +12,14 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from orchestrator.store import changes
+from orchestrator.store import changes, searches
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Accepted", "Waiting", "accept", "explain", "known_runs", "pause", "waiting_runs"]
+__all__ = ["AGAIN", "Accepted", "Waiting", "accept", "explain", "known_runs", "pause", "waiting_runs"]
 
-_AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
+AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
 """Statuses that submitting again puts back to pending. A diverged run would diverge again."""
 
 
@@ -92,6 +92,7 @@ def accept(
     resolved: Mapping[str, Any],
     shared: Mapping[str, Any],
     runs: Sequence[Mapping[str, Any]],
+    searched: Sequence[Mapping[str, Any]] = (),
     revise: bool = False,
 ) -> Accepted:
     """Write down that experiment `name` wants `runs`.
@@ -101,6 +102,7 @@ def accept(
         shared: the fields that all runs share (data, optimiser, numerics …). When they differ from those of finished runs of this
             experiment, the file describes another study.
         runs: rows with the columns of `models.Run`, `id` among them.
+        searched: cells whose learning rates are searched for, as `searches.link` takes them.
         revise: accept changed shared fields all the same; runs that the file no longer wants leave the experiment.
 
     Raises:
@@ -136,12 +138,13 @@ def accept(
         run = known.get(row["id"])
         if run is None:
             session.add(Run(**row))
-        elif run.status is RunStatus.PENDING or run.status in _AGAIN:
+        elif run.status is RunStatus.PENDING or run.status in AGAIN:
             for name in _HOW:
                 setattr(run, name, row.get(name))
     session.flush()
     _link(session, experiment.id, ids, number)
-    again = [run_id for run_id, run in known.items() if run.status in _AGAIN]
+    searches.link(session, experiment.id, searched, revision=number)
+    again = [run_id for run_id, run in known.items() if run.status in AGAIN]
     for first in range(0, len(again), 500):
         session.execute(
             update(Run)

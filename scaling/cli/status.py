@@ -45,6 +45,8 @@ def status_command(db: Db = "scaling.db", as_json: AsJson = False) -> None:
     )
     for row in rows:
         states = ", ".join(f"{count} {state}" for state, count in row["runs"].items())
+        if searched := row["searches"]:
+            states += f"; learning rates found in {searched['settled']} of {searched['cells']} cells"
         table.add_row(
             row["name"],
             states,
