@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
     Convert,
@@ -50,6 +50,7 @@ def lr_command(
     where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
+    server: Server = None,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -61,7 +62,9 @@ def lr_command(
     refuse_both(json, csv)
     from analysis import learning_rate_payload, learning_rate_trend
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    runs = load_runs(
+        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+    )
     trend = learning_rate_trend(runs, metric=column_name(metric), level=level)
     asked = (at_model, at_params, at_epochs, at_family)
     cell = None
