@@ -22,6 +22,7 @@ from scaling.cli.runs_input import (
     refuse_both,
 )
 from scaling.columns import column_name
+from scaling.errors import UsageError
 
 __all__ = ["EXAMPLES", "lr_command"]
 
@@ -31,6 +32,8 @@ scaling lr  # from the cells in which two or more learning rates finished
 scaling lr --at-model nano-F3 --at-epochs 64  # the rate of a cell that was not run, and how many trials it would take
 
 scaling lr --at-params 1e9 --at-epochs 4 --experiment digits --json
+
+scaling lr --searches --experiment digits  # what a two-trial search did, beside a grid where one was run
 
 scaling lr --data sweep.csv --map learning_rate=peak_lr --csv
 """
@@ -42,6 +45,10 @@ def lr_command(
     at_params: Annotated[float | None, typer.Option(help="Predict for a model of so many parameters, at --at-epochs.")] = None,
     at_epochs: Annotated[float | None, typer.Option(help="The epoch budget to predict for.")] = None,
     at_family: Annotated[str | None, typer.Option(help="With --at-params: of this family, where there are several.")] = None,
+    searches: Annotated[
+        bool,
+        typer.Option("--searches", help="What `policy: two-trial` did: trials a cell, regret against a grid, core-hours saved."),
+    ] = False,
     level: Level = 0.95,
     data: Data = None,
     mapping: Mapping = None,
@@ -60,6 +67,13 @@ def lr_command(
     parameters. Cells whose best rate is the last of their grid are named.
     """
     refuse_both(json, csv)
+    if searches:
+        from scaling.cli.searches_table import show_searches
+
+        if data is not None or server is not None:
+            raise UsageError("--searches is about the runs of a store", hint="leave out --data and --server; --db names the store")
+        show_searches(db, experiment, json=json, csv=csv)
+        return
     from analysis import learning_rate_payload, learning_rate_trend
 
     runs = load_runs(
