@@ -136,6 +136,13 @@ def test_what_the_trend_left_out_says_why(client):
         assert re.search(rf'<span class="n">\d+</span> {re.escape(kind)}', page), kind
 
 
+def test_the_rate_of_a_cell_that_was_not_run(client):
+    page = text_of(client.get("/learning-rate?at_model=nano-F0&at_epochs=64"))
+    assert "Best learning rate of nano-F0 at 64 epochs" in page
+    assert "Trials it would take" in page
+    assert "no budget is given" in text_of(client.get("/learning-rate?at_model=nano-F0"))
+
+
 def test_the_spread_of_residuals_is_a_factor(client):
     (law,) = client.get("/api/v1/fits?law=power&on=frontier").json()["fits"]
     assert f"×/÷ {math.exp(law['residual_std']):.3f}" in text_of(client.get("/frontier"))
