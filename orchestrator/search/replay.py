@@ -12,7 +12,7 @@ from analysis.learning_rate.early import Trial, early_trend
 from orchestrator.search.cells import Policy, SearchedCell, groups_of
 from orchestrator.search.two_trial import Forecast, next_move
 
-__all__ = ["CellState", "Result", "replay"]
+__all__ = ["CellState", "Result", "first_step", "replay"]
 
 _ROUNDING = 1e-6
 """Of a step: two machines whose last bits differ choose the same rate."""
@@ -130,11 +130,8 @@ def _forecast(cell: SearchedCell, below: Sequence[CellState]) -> Forecast | None
 
 @lru_cache(maxsize=10_000)
 def _by_trend(trials: tuple[Trial, ...], policy: Policy, params: int, epochs: float, least: int, most: int) -> Forecast:
-    """The first rate is the one above the trend's, on the grid of the policy, so that the two trials bracket it.
-
-    On the grid, because a run's id holds its learning rate: an id must not hang on the last digits of a fit, and a run that a grid has done need not
-    be done again. The rate above and not the nearest: whichever side the trend errs on, the better neighbour is among the two
-    (docs/learning_rates.md compares them).
+    """The first rate is on the grid of the policy. A run's id holds its learning rate: an id must not hang on the last digits of a fit, and a run
+    that a grid has done need not be done again.
 
     The trend's rate is no higher than at the cells below, as it must be when it falls; and the first trial lies between the highest rate that the
     nearest cells below accepted and a step below the lowest, since it falls slowly.
@@ -143,8 +140,15 @@ def _by_trend(trials: tuple[Trial, ...], policy: Policy, params: int, epochs: fl
     value, low, _ = trend.at(params=params, epochs=epochs)
     at_cells = {(trial.params, trial.epochs) for trial in trials}
     value = min([value, *(trend.at(params=n, epochs=e)[0] for n, e in at_cells)])
-    first = math.ceil(_steps(value, policy) - _ROUNDING)
-    return Forecast(min(max(first, least - 1), most), _steps(low, policy))
+    return Forecast(min(max(first_step(_steps(value, policy)), least - 1), most), _steps(low, policy))
+
+
+def first_step(steps: float) -> int:
+    """The step to try first: the one above the trend's, so that it and the one below bracket it.
+
+    Above and not the nearest: whichever side the trend errs on, the better neighbour is among the two. docs/learning_rates.md compares them.
+    """
+    return math.ceil(steps - _ROUNDING)
 
 
 def _steps(rate: float, policy: Policy) -> float:

@@ -32,6 +32,7 @@ class CellReport:
     state: as of `CellState`. learning_rate: the one found. trials: rates tried. loss: of the rate found, mean over the seeds.
     grid_rates: how many rates the grid beside it has, 0 where none was run. best_of_grid: the lowest mean loss among them, at `best_rate`.
     seed_std: standard deviation of log loss between seeds at one rate, at the rate found and its neighbours; None with one seed.
+    runs: that the search asked for, on all seeds; grid_runs: of the grid, or of `GRID_RATES` rates on every seed. train_flops: of one of them.
     core_hours: useful ones, of all runs that the search asked for. grid_core_hours: of the grid's runs; where none was run, of `GRID_RATES` rates on
     every seed at the mean of the search's own runs.
     """
@@ -47,6 +48,9 @@ class CellReport:
     best_of_grid: float | None
     best_rate: float | None
     seed_std: float | None
+    runs: int
+    grid_runs: int
+    train_flops: float
     core_hours: float
     grid_core_hours: float | None
 
@@ -87,6 +91,13 @@ class SearchReport:
         return sum(cell.core_hours for cell in settled) / grid if grid else None
 
     @property
+    def share_of_grid_flops(self) -> float | None:
+        """The same in training FLOPs, which do not depend on how busy the machine was; a run that diverged early counts as a whole one."""
+        settled = [cell for cell in self.cells if cell.state == "settled"]
+        grid = sum(cell.grid_runs * cell.train_flops for cell in settled)
+        return sum(cell.runs * cell.train_flops for cell in settled) / grid if grid else None
+
+    @property
     def core_hours_saved(self) -> float | None:
         settled = [cell for cell in self.cells if cell.state == "settled" and cell.grid_core_hours]
         return sum((cell.grid_core_hours or 0.0) - cell.core_hours for cell in settled) if settled else None
@@ -99,6 +110,7 @@ class SearchReport:
             "regret": self.regret,
             "seed_noise": self.seed_noise,
             "share_of_grid": self.share_of_grid,
+            "share_of_grid_flops": self.share_of_grid_flops,
             "core_hours_saved": self.core_hours_saved,
             "cells": [{name: getattr(cell, name) for name in names} | {"regret": cell.regret} for cell in self.cells],
         }
@@ -144,6 +156,9 @@ def _of_cell(session: Session, state: CellState, experiment_id: int | None) -> C
         seed_std=_seed_std(
             [runs for step, runs in tried.items() if state.accepted is not None and abs(step - state.accepted) <= 1]
         ),
+        runs=len(own),
+        grid_runs=len(grid or range(GRID_RATES)) * seeds,
+        train_flops=cell.template["train_flops"],
         core_hours=sum(own),
         grid_core_hours=grid_hours,
     )

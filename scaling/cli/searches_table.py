@@ -11,7 +11,7 @@ __all__ = ["show_searches"]
 
 _COLUMNS = (
     "experiment", "family", "model", "epochs", "state", "learning_rate", "trials", "loss", "grid_rates", "best_of_grid", "best_rate", "regret",
-    "seed_std", "core_hours", "grid_core_hours",
+    "seed_std", "runs", "grid_runs", "train_flops", "core_hours", "grid_core_hours",
 )  # fmt: skip
 
 
@@ -69,7 +69,8 @@ def _show(report: SearchReport) -> None:
         out.print(f"loss {_percent(report.regret)} above the best of the grid, on average{noise}", highlight=False)
     if report.share_of_grid is not None:
         out.print(
-            f"{_percent(report.share_of_grid)} of the grid's core-hours: {core_hours(report.core_hours_saved)} saved"
+            f"{_percent(report.share_of_grid)} of the grid's core-hours, {_percent(report.share_of_grid_flops)} of its FLOPs: "
+            f"{core_hours(report.core_hours_saved)} core-hours saved"
             f"{'' if any(cell.grid_rates for cell in report.cells) else ' (no grid was run: five rates at the price of these runs)'}",
             highlight=False,
         )

@@ -44,6 +44,10 @@ def test_without_a_grid_its_cost_is_estimated_and_no_regret_is_claimed(searched)
     assert (first.core_hours, second.core_hours) == (4.0, 3.0)  # trials on one seed, the rate found once more on the other
     assert (first.grid_core_hours, first.grid_rates) == (10.0, 0)
     assert report.share_of_grid == pytest.approx(7 / 20)
+    assert (first.runs, second.runs, first.grid_runs) == (4, 3, 10)
+    assert report.share_of_grid_flops == pytest.approx(
+        (4 * first.train_flops + 3 * second.train_flops) / (10 * first.train_flops + 10 * second.train_flops)
+    )
     assert report.core_hours_saved == pytest.approx(13)
     assert report.regret is None
 
