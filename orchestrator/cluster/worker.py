@@ -24,6 +24,9 @@ __all__ = ["Worker"]
 
 _LAST_WORDS = 300
 """Characters of a dead process's last line that go into the reason."""
+_TOGETHER_SECONDS = 0.05
+"""How long events wait for others to be told with."""
+_LAST = ("ended", "raised", "died")
 
 
 class Worker:
@@ -56,15 +59,16 @@ class Worker:
     def next_events(self, wait_seconds: float) -> tuple[float, list[dict[str, Any]]]:
         """For how many seconds this worker has held its devices, and the events since the last call.
 
-        Waits for the first event up to `wait_seconds`.
+        Waits for the first event up to `wait_seconds`, and then a moment for others, unless it is the last of a run: each answer costs the
+        scheduler a transaction.
         """
         events: list[dict[str, Any]] = []
-        try:
+        with contextlib.suppress(Empty):
             events.append(self._events.get(timeout=wait_seconds))
-            while True:
-                events.append(self._events.get_nowait())
-        except Empty:
-            return time.monotonic() - self._granted, events
+            until = time.monotonic() + _TOGETHER_SECONDS
+            while events[-1]["kind"] not in _LAST and (left := until - time.monotonic()) > 0:
+                events.append(self._events.get(timeout=left))
+        return time.monotonic() - self._granted, events
 
     def close(self) -> None:
         """End the trainer process: it has nothing to do any more."""

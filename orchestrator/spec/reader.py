@@ -79,6 +79,7 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
             if value in values[:index]
         )
     yield from _schedule_faults(spec, document)
+    yield from _search_faults(spec, document)
     if spec.execution.micro_batch is not None and spec.execution.micro_batch > spec.batch_size:
         yield document.fault(
             ("execution", "micro_batch"),
@@ -94,6 +95,20 @@ def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         if warmup and warmup + decay >= epochs + (1e-9 if decay else 0):
             and_decay = f" and {decay:g} epochs of decay do" if decay else " does"
             yield document.fault(("epochs", index), f"warm-up of {warmup:g} epochs{and_decay} not fit into a budget of {epochs:g}")
+
+
+def _search_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """What a search of learning rates does not go with: it asks by the results of whole runs, one after another."""
+    if not any(field.policy for field in spec.learning_rate.values()):
+        return
+    if spec.schedule.reuse_trunk:
+        yield document.fault(
+            ("schedule", "reuse_trunk"), "runs share a trunk when their rates are listed; `policy: two-trial` finds them on the way"
+        )
+    if spec.early_stop is not None:
+        yield document.fault(
+            ("early_stop",), "a run stopped on the way tells a search nothing: leave it out with `policy: two-trial`"
+        )
 
 
 def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:

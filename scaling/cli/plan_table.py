@@ -38,6 +38,7 @@ def rows(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState
             "runs": len(runs),
             "train_flops": runs[0].train_flops,
             "estimated_core_hours": runs[0].estimated_core_hours,
+            "inherited_core_hours": runs[0].inherited_core_hours,
             "estimated_wall_seconds": runs[0].estimated_seconds,
             "state": _state(runs, states),
         }
@@ -58,6 +59,7 @@ def payload(plan: Plan) -> dict[str, Any]:
         "cells": rows(plan, None),
         "runs": len(plan.runs) + sum(search.expected_runs for search in plan.searches),
         "estimated_core_hours": plan.estimated_core_hours,
+        "inherited_core_hours": plan.inherited_core_hours,
     }
 
 
@@ -101,6 +103,13 @@ def show(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState
     if expected:
         out.print(
             f"learning rates of {len(plan.searches)} cells are found on the way, in two trials each; which, depends on what the smaller cells show",
+            highlight=False,
+        )
+    if plan.inherited_core_hours:
+        spent = plan.estimated_core_hours - plan.inherited_core_hours
+        out.print(
+            f"shorter budgets start from the longest one's checkpoints: {core_hours(spent)} core-hours are spent, "
+            f"{plan.inherited_core_hours / plan.estimated_core_hours:.0%} less than for each run alone",
             highlight=False,
         )
     if plan.spec.simulate:

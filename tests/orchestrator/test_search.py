@@ -28,6 +28,7 @@ epochs: {epochs}
 batch_size: 64
 learning_rate: {learning_rate}
 seeds: {seeds}
+{extra}
 simulate: {{loss: {{noise: 0, {loss}}}}}
 """
 SURFACE = "curvature: 0.05, lr_reference_params: 3000, lr_falls: 0.35, lr_falls_faster: 0.1"
@@ -41,9 +42,10 @@ def plan_of(tmp_path):
         learning_rate="{policy: two-trial, start: 1.6, factor: 2}",
         seeds="[0]",
         loss=SURFACE,
+        extra="",
     ):
         path = tmp_path / "grid.yaml"
-        path.write_text(GRID.format(models=models, epochs=epochs, learning_rate=learning_rate, seeds=seeds, loss=loss))
+        path.write_text(GRID.format(models=models, epochs=epochs, learning_rate=learning_rate, seeds=seeds, loss=loss, extra=extra))
         return make_plan(*read_spec(path))
 
     return make
@@ -291,4 +293,20 @@ def test_a_run_that_another_experiment_did_is_not_done_again(plan_of, tmp_path):
 def test_a_policy_that_is_wrong_is_told_with_its_line(plan_of, rate, fault):
     with pytest.raises(SpecError) as caught:
         plan_of(learning_rate=rate)
+    assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("extra", "fault"),
+    [
+        (
+            "schedule: {name: warmup-stable-decay, reuse_trunk: true}",
+            "8: schedule.reuse_trunk: runs share a trunk when their rates are listed",
+        ),
+        ("early_stop: {}", "8: early_stop: a run stopped on the way tells a search nothing"),
+    ],
+)
+def test_what_a_search_does_not_go_with(plan_of, extra, fault):
+    with pytest.raises(SpecError) as caught:
+        plan_of(extra=extra)
     assert fault in str(caught.value)
