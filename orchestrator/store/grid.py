@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, case, null, select, update
 from sqlalchemy.orm import Session
 
-from orchestrator.store import changes
+from orchestrator.store import changes, searches
 from orchestrator.store.bulk import insert_rows
 from orchestrator.store.ledger import MAX_FAILURES
 from orchestrator.store.membership import among
@@ -23,9 +23,9 @@ from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
+__all__ = ["AGAIN", "Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
 
-_AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
+AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
 """Statuses that submitting again puts back to pending. A diverged run would diverge again."""
 
 
@@ -135,6 +135,7 @@ def accept(
     resolved: Mapping[str, Any],
     shared: Mapping[str, Any],
     runs: Sequence[Mapping[str, Any]],
+    searched: Sequence[Mapping[str, Any]] = (),
     revise: bool = False,
 ) -> Accepted:
     """Write down that experiment `name` wants `runs`.
@@ -144,6 +145,7 @@ def accept(
         shared: the fields that all runs share (data, optimiser, numerics …). When they differ from those of finished runs of this
             experiment, the file describes another study.
         runs: rows with the columns of `models.Run`, `id` among them.
+        searched: cells whose learning rates are searched for, as `searches.link` takes them.
         revise: accept changed shared fields all the same; runs that the file no longer wants leave the experiment.
 
     Raises:
@@ -179,7 +181,8 @@ def accept(
     replant(session, rows)
     _write_rows(session, rows, known)
     _link(session, experiment.id, ids, number)
-    again = [run_id for run_id, status in known.items() if status in _AGAIN]
+    searches.link(session, experiment.id, searched, revision=number)
+    again = [run_id for run_id, status in known.items() if status in AGAIN]
     if again:
         afresh = {"status": RunStatus.PENDING, "reason": "", "failures": 0, "ended_at": None}
         session.execute(update(Run).where(among(session, Run.id, again)).values(**afresh).execution_options(**_UNSYNCED))
@@ -203,7 +206,7 @@ def _write_rows(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapp
         if row["id"] not in known
     }
     insert_rows(session, _RUNS, sorted(new.values(), key=lambda row: row["parent_id"] is not None))  # parents before their children
-    waiting = [row for row in runs if known.get(row["id"]) is RunStatus.PENDING or known.get(row["id"]) in _AGAIN]
+    waiting = [row for row in runs if known.get(row["id"]) is RunStatus.PENDING or known.get(row["id"]) in AGAIN]
     if waiting:
         how: dict[str, Any] = {name: bindparam(name) for name in _HOW}
         given = [{"its_id": row["id"], **{name: row.get(name) for name in _HOW}} for row in renewed(session, waiting)]
