@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from orchestrator.store import ledger
+from orchestrator.store.interruptions import CHECKPOINT_COST
 from orchestrator.store.ledger import Charge, Grant
 from scaling.outcomes import AttemptOutcome
 
@@ -47,13 +48,17 @@ class Ending:
 
 @dataclass
 class AttemptLog:
-    """What is known of an attempt. `take` an event, then `write_progress`; `ending` is set once it is over."""
+    """What is known of an attempt. `take` an event, then `write_progress`; `ending` is set once it is over.
+
+    notice: why its node will be taken away, once that is known; then how it ends is no fault of the run's.
+    """
 
     grant: Grant
     step: int = 0
     steps: int = 0
     train_loss: float | None = None
     ending: Ending | None = None
+    notice: str | None = None
     _place: dict[str, Any] = field(default_factory=dict)
     _metrics: list[tuple[int, str, float | None]] = field(default_factory=list)
     _evaluations: list[dict[str, Any]] = field(default_factory=list)
@@ -84,6 +89,8 @@ class AttemptLog:
                 self._checkpoint_step = event["step"]
                 self._train_seconds_at_checkpoint = event["train_seconds"]  # it was written while later steps were taken
                 self._train_seconds = max(self._train_seconds, event["train_seconds"])
+                if not self.grant.is_rehearsal:
+                    self._metrics.append((event["step"], CHECKPOINT_COST, self._cost_of(event)))
                 self._checkpoint_seconds = event["checkpoint_seconds"]
             case "checkpoint_failed":
                 self._checkpoint_seconds = event["checkpoint_seconds"]
@@ -102,6 +109,8 @@ class AttemptLog:
             case "lost":
                 outcome = AttemptOutcome.PREEMPTED if event["preempted"] else AttemptOutcome.LOST
                 self.ending = self._broken(outcome, event["reason"])
+            case "refused":
+                self.ending = self._broken(AttemptOutcome.INTERRUPTED, event["reason"])
 
     def lost(self, reason: str) -> Ending:
         """The ending when nothing more will be heard."""
@@ -110,6 +119,10 @@ class AttemptLog:
     def given_up(self, reason: str) -> Ending:
         """The ending when it was asked to stop and did not in time: no failure, but what followed its last checkpoint is lost."""
         return self._broken(AttemptOutcome.INTERRUPTED, reason)
+
+    def _cost_of(self, checkpoint: Mapping[str, Any]) -> float:
+        """Seconds that a checkpoint took until it was safe: the loop's, which it counts together, and the writer's."""
+        return max(0.0, checkpoint["checkpoint_seconds"] - self._checkpoint_seconds) + checkpoint.get("write_seconds", 0.0)
 
     def write_progress(self, session: Session) -> None:
         """Write what `take` learnt since the last call; nothing counts when the token is no longer the run's."""
@@ -132,14 +145,17 @@ class AttemptLog:
 
         Unless the storage refused that checkpoint: then what followed the one before will be done again.
         """
+        outcome, reason = AttemptOutcome(event["outcome"]), event["reason"]
+        if outcome is AttemptOutcome.INTERRUPTED and self.notice:
+            outcome, reason = AttemptOutcome.PREEMPTED, f"{self.notice}; {reason}"
         seconds = event["seconds"]
         known = seconds["train"] + seconds["evaluation"] + seconds["checkpoint"]
         redone = 0.0
         if event["outcome"] == AttemptOutcome.INTERRUPTED and (event["checkpoint_step"] or 0) < event["last_step"]:
             redone = seconds["train"] - self._train_seconds_at_checkpoint
         return Ending(
-            outcome=AttemptOutcome(event["outcome"]),
-            reason=event["reason"],
+            outcome=outcome,
+            reason=reason,
             charge=Charge(
                 useful=seconds["train"] - redone,
                 redone=redone,
@@ -153,6 +169,8 @@ class AttemptLog:
 
     def _broken(self, outcome: AttemptOutcome, reason: str) -> Ending:
         """It ended without a result: steps after its last checkpoint are lost and will be done again."""
+        if self.notice and outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
+            outcome, reason = AttemptOutcome.PREEMPTED, f"{self.notice}; {reason}"
         useful, redone = self._train_seconds_at_checkpoint, self._train_seconds - self._train_seconds_at_checkpoint
         rest = max(0.0, self._wall_seconds - self._train_seconds - self._checkpoint_seconds)
         return Ending(outcome, reason, Charge(useful, redone, rest, 0.0, self._checkpoint_seconds), self.step)

@@ -94,7 +94,7 @@ class Plan:
     def resources(self) -> dict[str, Any]:
         """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
 
-        `execution` and `evaluate_at` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
+        `execution`, `evaluate_at`, `topology` and `hosts` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
         """
         given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
         held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
@@ -102,6 +102,10 @@ class Plan:
             held["execution"] = execution
         if self.spec.evaluate_at:
             held["evaluate_at"] = sorted(self.spec.evaluate_at)
+        if given.topology and not self.spec.simulate:
+            held["topology"] = given.topology
+        if given.hosts and not self.spec.simulate:
+            held["hosts"] = given.hosts
         if rehearsal := self.spec.simulate:
             held |= {"accelerator": SIMULATED + given.accelerator, "speed": rehearsal.speed, "pool": rehearsal.chips}
         return held

@@ -38,8 +38,8 @@ def rows(plan: Plan, states: dict[str, str] | None) -> list[dict[str, Any]]:
     ]
 
 
-def payload(plan: Plan) -> dict[str, Any]:
-    """What `submit --dry-run --json` prints."""
+def payload(plan: Plan, *, measured: int = 0) -> dict[str, Any]:
+    """What `submit --dry-run --json` prints. measured: runs whose estimate rests on a measured rate instead of the file's MFU."""
     from scaling.columns import SCHEMA_VERSION
 
     return {
@@ -51,10 +51,11 @@ def payload(plan: Plan) -> dict[str, Any]:
         "cells": rows(plan, None),
         "runs": len(plan.runs),
         "estimated_core_hours": plan.estimated_core_hours,
+        "runs_estimated_by_measurement": measured,
     }
 
 
-def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None) -> None:
+def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None, measured: int = 0) -> None:
     """Print it, with what the whole grid comes to and on what the estimate rests."""
     from rich.table import Column, Table
 
@@ -79,11 +80,9 @@ def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None
         highlight=False,
     )
     out.print(table)
-    unit = "core" if resources.accelerator == "cpu" else "chip"
     out.print(
-        f"{len(plan.runs)} runs, {core_hours(plan.estimated_core_hours)} core-hours in all: FLOPs, core-hours and wall time are a run's, estimated at "
-        f"{resources.assumed_mfu:.3g} of the peak of {resources.chip_count} {resources.accelerator} {unit}{'s' if resources.chip_count > 1 else ''} "
-        f"({resources.core_count} core{'s' if resources.core_count > 1 else ''})",
+        f"{len(plan.runs)} runs, {core_hours(plan.estimated_core_hours)} core-hours in all: FLOPs, core-hours and wall time are a run's, "
+        f"estimated {_basis(plan, measured)}",
         highlight=False,
     )
     if plan.spec.simulate:
@@ -93,6 +92,21 @@ def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None
         )
     elif card.provisional:
         out.print("the data set is declared, not at hand: run ids are provisional and nothing can be trained", highlight=False)
+
+
+def _basis(plan: Plan, measured: int) -> str:
+    """On what the estimates rest."""
+    resources = plan.spec.resources
+    unit = "core" if resources.accelerator == "cpu" else "chip"
+    place = (
+        f"{resources.chip_count} {resources.accelerator} {unit}{'s' if resources.chip_count > 1 else ''} "
+        f"({resources.core_count} core{'s' if resources.core_count > 1 else ''})"
+    )
+    stated = f"at {resources.assumed_mfu:.3g} of the peak of {place}"
+    if not measured:
+        return stated
+    of = "" if measured == len(plan.runs) else f" for {measured} of them, the others {stated}"
+    return f"from speeds that were measured on {place if not of else resources.accelerator}{of}"
 
 
 def _state(runs: list[PlannedRun], states: dict[str, str] | None) -> str:
