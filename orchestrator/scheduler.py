@@ -20,26 +20,26 @@ import logging
 import secrets
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from orchestrator.attempt import AttemptLog, Ending
-from orchestrator.cluster import RayCluster, RemoteWorker, WorkerLost
+from orchestrator.cluster import RayCluster, WorkerLost
+from orchestrator.orders import order_of
+from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover, spooled_events
+from orchestrator.slots import Slot
 from orchestrator.store import Store, lease, ledger, steering
-from orchestrator.store.budget import affordable
 from orchestrator.store.estimates import Rates, measured_rates
-from orchestrator.store.grid import Waiting, explain, pause, waiting_runs
-from scaling.accelerators import Accelerator, accelerator
+from orchestrator.store.grid import Waiting, explain, pause
+from scaling.accelerators import accelerator
 from scaling.errors import ClusterError, StaleToken, StoreError
 from scaling.outcomes import AttemptOutcome
 
-__all__ = ["Order", "Scheduler", "new_scheduler_id"]
+__all__ = ["Order", "Planner", "Scheduler", "new_scheduler_id"]
 
 _logger = logging.getLogger(__name__)
 
@@ -51,46 +51,12 @@ _WAIT_SECONDS = 20.0
 _PATIENCE_SECONDS = 30.0
 """How long a cluster that others run may lack what a run needs, while its nodes start or restart."""
 
+Planner = Callable[[Session], bool]
+"""Looks at what the store holds and changes what is to be run: a search that asks for its next trial. True when it changed something.
 
-class Order(StrEnum):
-    """Which of the runs of equal priority goes first, after a shape's canary."""
-
-    LONGEST_FIRST = "longest-first"
-    CHEAPEST_FIRST = "cheapest-first"
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Runs that one worker can train. `pool`: of a rehearsal, how many simulated chips there are."""
-
-    shape: str
-    accelerator: str
-    chips: int
-    pool: int = 0
-
-    @classmethod
-    def of(cls, run: Waiting) -> _Group:
-        given = run.resources
-        return cls(run.shape, given["accelerator"], given["chips"], given.get("pool", 0))
-
-
-@dataclass
-class _Slot:
-    """A worker: a hold of devices for one group of runs, and the attempt on it. `opened`: when its devices were granted."""
-
-    worker: RemoteWorker
-    group: _Group
-    kind: Accelerator
-    allocation_id: int
-    opened: float | None = None
-    question: Any = None
-    attempt: AttemptLog | None = None
-    stopping: bool = False
-    calls: list[Any] = field(default_factory=list)
-
-    @property
-    def chips(self) -> int:
-        return self.group.chips
+It is called when the scheduler starts and in every transaction that ends an attempt, and must be a function of the store's content, so
+that a scheduler that takes over does what the one before would have done.
+"""
 
 
 class Scheduler:
@@ -99,6 +65,7 @@ class Scheduler:
     home: SCALING_HOME, the folder under which attempts write; the same path on every node.
     working_directory: where the file's relative paths start from, and where a user's own families are imported from.
     on_tick: called about twice a second, for progress.
+    planners: see `Planner`.
     """
 
     def __init__(
@@ -112,17 +79,17 @@ class Scheduler:
         checkpoint_seconds: float = 60.0,
         order: Order = Order.LONGEST_FIRST,
         on_tick: Callable[[], None] = lambda: None,
+        planners: Sequence[Planner] = (),
     ) -> None:
         self.store, self.cluster, self.id, self.home = store, cluster, identity, home.absolute()
         self.working_directory, self.checkpoint_seconds, self.on_tick = working_directory, checkpoint_seconds, on_tick
-        self.order = order
-        self._slots: list[_Slot] = []
-        self._compiled: set[_Group] = set()
-        self._begun: set[_Group] = set()
+        self._planners = planners
+        self._queue, self._explained = Queue(order), dict[str, str]()
+        self._slots: list[Slot] = []
+        self._compiled: set[Group] = set()
         self._renewed = 0.0
         self._lacking_since: float | None = None
         self._rates: Rates | None = None
-        self._left_out: dict[str, str] = {}
 
     def run(self, experiment: str, should_stop: Callable[[], bool] = lambda: False) -> bool:
         """Until nothing that an experiment wants is pending or running; True.
@@ -134,19 +101,22 @@ class Scheduler:
         """
         with self.store.write() as session:
             recover(session, scheduler=self.id)
-        waiting, paused = self._waiting(), False
+            self._plan_ahead(session)
+        self._look_up()
+        paused = False
         try:
-            while not paused and (waiting or self.running):
+            while not paused and (self._queue or self.running):
                 if should_stop():
                     self._pause(experiment)
                     paused = True
                     continue
                 self._renew()
                 self._steer()
-                self._fill(self._waiting())
+                self._look_up()
+                self._fill()
                 self.on_tick()
                 self._listen()
-                waiting = self._waiting()
+                self._look_up()
         except BaseException:
             for slot in self._slots:
                 slot.worker.kill()  # at once; what its runs did is in their folders
@@ -158,8 +128,8 @@ class Scheduler:
     def _pause(self, experiment: str) -> None:
         """Let every run checkpoint, write it down, and set aside what only this experiment wants."""
         for slot in self._slots:
-            if slot.attempt:
-                slot.calls.append(slot.worker.stop(slot.attempt.grant.token))
+            for token in slot.attempts:
+                slot.stop(token)
         deadline = time.monotonic() + _PAUSE_SECONDS
         while self.running and time.monotonic() < deadline:
             self._renew()
@@ -167,8 +137,8 @@ class Scheduler:
             self.on_tick()
         with self.store.write() as session:
             for slot in self._slots:
-                if slot.attempt:
-                    self._end(session, slot, slot.attempt.given_up("asked to stop; had not checkpointed in time"))
+                for attempt in list(slot.attempts.values()):
+                    self._end(session, slot, attempt, attempt.given_up("asked to stop; had not checkpointed in time"))
             pause(session, experiment, reason="interrupted; submit again to go on")
 
     def _steer(self) -> None:
@@ -179,25 +149,30 @@ class Scheduler:
         with self.store.write() as session:
             to_stop = set(steering.carry_out(session))
         for slot in self._slots:
-            if slot.attempt and slot.attempt.grant.run_id in to_stop and not slot.stopping:
-                slot.calls.append(slot.worker.stop(slot.attempt.grant.token))
-                slot.stopping = True
+            for token, attempt in slot.attempts.items():
+                if attempt.grant.run_id in to_stop:
+                    slot.stop(token)
 
     # -- what to run -------------------------------------------------------------------------------------------------------------
 
-    def _waiting(self) -> list[Waiting]:
-        """Pending runs that the budgets allow; the others are told why they wait."""
+    def _plan_ahead(self, session: Session) -> None:
+        for plan in self._planners:
+            if plan(session):
+                self._queue.is_stale = True
+
+    def _look_up(self) -> None:
+        """See which runs wait, and tell those that a budget leaves out."""
         with self.store.read() as session:
             if self._rates is None:
                 self._rates = measured_rates(session)
-            found = affordable(session, waiting_runs(session), self._estimate)
-        changed = {run: found.left_out.get(run, "") for run in {*found.left_out, *self._left_out}}
-        changed = {run: reason for run, reason in changed.items() if self._left_out.get(run, "") != reason}
+            if not self._queue.refresh(session, self._estimate):
+                return
+        told, before = self._queue.left_out, self._explained
+        changed = {run: told.get(run, "") for run in {*told, *before} if told.get(run, "") != before.get(run, "")}
         if changed:
             with self.store.write() as session:
                 explain(session, changed)
-        self._left_out = found.left_out
-        return found.runs
+        self._explained = told
 
     def _estimate(self, run: Waiting) -> float | None:
         rates, accelerator = self._rates or Rates(), run.resources["accelerator"]
@@ -205,22 +180,17 @@ class Scheduler:
             shape=run.shape, family=run.family, accelerator=accelerator, train_flops=run.cost, stated=run.stated_core_hours
         )
 
-    def _fill(self, waiting: list[Waiting]) -> None:
+    def _fill(self) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""
-        queues: dict[_Group, list[Waiting]] = {}
-        for run in waiting:
-            queues.setdefault(_Group.of(run), []).append(run)
-        for queue in queues.values():
-            queue.sort(key=lambda run: (run.priority, run.cost if self.order is Order.LONGEST_FIRST else -run.cost))
         for slot in list(self._slots):
-            if slot.attempt is None and queues.get(slot.group):
-                self._grant(slot, queues)
+            if slot.is_idle and self._queue.has(slot.group):
+                self._grant(slot)
         lacking: list[ClusterError] = []
         held = {slot.group for slot in self._slots}
-        for group in sorted(queues, key=lambda group: (group in held, -sum(run.cost for run in queues[group]))):
+        for group in sorted(self._queue.groups, key=lambda group: group in held):
             try:
-                while queues[group] and self._may_open(group) and self._make_room(group, queues):
-                    self._open(group, queues)
+                while self._queue.has(group) and self._may_open(group) and self._make_room(group):
+                    self._open(group)
             except ClusterError as error:
                 lacking.append(error)
         self._be_patient(lacking)
@@ -235,26 +205,24 @@ class Scheduler:
             raise lacking[0]
         time.sleep(_TICK_SECONDS)
 
-    def _may_open(self, group: _Group) -> bool:
+    def _may_open(self, group: Group) -> bool:
         """A second worker of a group waits until the first one has compiled its program."""
         return group in self._compiled or not any(slot.group == group for slot in self._slots)
 
-    def _make_room(self, group: _Group, queues: dict[_Group, list[Waiting]]) -> bool:
+    def _make_room(self, group: Group) -> bool:
         """Whether a worker more fits; closes idle ones of groups that have nothing left, as far as that helps."""
         kind, chips = accelerator(group.accelerator), group.chips
         held = sum(slot.chips for slot in self._slots if slot.kind == kind)
         there = group.pool if kind.is_simulated else self.cluster.chips(kind, at_least=chips)
         if there - held >= chips:
             return True
-        idle = next(
-            (slot for slot in self._slots if slot.attempt is None and slot.kind == kind and not queues.get(slot.group)), None
-        )
+        idle = next((slot for slot in self._slots if slot.is_idle and slot.kind == kind and not self._queue.has(slot.group)), None)
         if idle is None:
             return False
         self._release(idle)
-        return self._make_room(group, queues)
+        return self._make_room(group)
 
-    def _open(self, group: _Group, queues: dict[_Group, list[Waiting]]) -> None:
+    def _open(self, group: Group) -> None:
         kind = accelerator(group.accelerator)
         worker = self.cluster.new_worker(kind, group.chips)
         with self.store.write() as session:
@@ -262,17 +230,14 @@ class Scheduler:
             allocation_id = ledger.open_allocation(
                 session, scheduler=self.id, shape=group.shape, accelerator=kind.name, cores=cores
             )
-        slot = _Slot(worker, group, kind, allocation_id)
+        slot = Slot(worker, group, kind, allocation_id)
         slot.question = worker.next_events(_WAIT_SECONDS)
         self._slots.append(slot)
-        self._grant(slot, queues)
+        self._grant(slot)
 
-    def _grant(self, slot: _Slot, queues: dict[_Group, list[Waiting]]) -> None:
-        """Begin an attempt: in the store first, then on the worker. A group's first run is its cheapest, then by priority and order."""
-        queue = queues[slot.group]
-        canary = min(range(len(queue)), key=lambda index: queue[index].cost)
-        run = queue.pop(canary if slot.group not in self._begun else -1)
-        self._begun.add(slot.group)
+    def _grant(self, slot: Slot) -> None:
+        """Begin an attempt of the next run: in the store first, then on the worker."""
+        run = self._queue.take(slot.group)
         try:
             with self.store.write() as session:
                 grant = ledger.begin_attempt(
@@ -284,22 +249,10 @@ class Scheduler:
                 )
         except StaleToken:
             return  # it was taken out of the grid just now
-        slot.attempt = AttemptLog(grant)
-        order = {
-            "token": grant.token,
-            "config": grant.config,
-            "execution": grant.resources.get("execution", {}),
-            "evaluate_at": grant.resources.get("evaluate_at", []),
-            "directory": str(self.home / grant.folder),
-            "resume_from": None
-            if grant.resume_folder is None
-            else {"directory": str(self.home / grant.resume_folder), "step": grant.resume_step},
-            "checkpoint_seconds": self.checkpoint_seconds,
-            "compile_cache": str(self.home / "compile-cache"),
-            "working_directory": str(self.working_directory),
-            "resources": grant.resources,
-            "params": grant.params,
-        }
+        slot.attempts[grant.token] = AttemptLog(grant)
+        order = order_of(
+            grant, home=self.home, working_directory=self.working_directory, checkpoint_seconds=self.checkpoint_seconds
+        )
         slot.calls.append(slot.worker.start(order))
 
     # -- what came back ----------------------------------------------------------------------------------------------------------
@@ -307,7 +260,7 @@ class Scheduler:
     def _listen(self) -> None:
         """Take what the workers say and write it down, in one transaction a round."""
         questions = {slot.question: slot for slot in self._slots if slot.question is not None}
-        heard: list[tuple[_Slot, list[dict[str, Any]]]] = []
+        heard: list[tuple[Slot, list[dict[str, Any]]]] = []
         for question in self.cluster.ready(list(questions), _TICK_SECONDS):
             slot = questions[question]
             try:
@@ -328,38 +281,41 @@ class Scheduler:
         for slot in [slot for slot in self._slots if slot.question is None]:
             self._release(slot)
 
-    def _last_signs(self, slot: _Slot, error: WorkerLost) -> list[dict[str, Any]]:
-        """What a lost worker's attempt wrote in its folder, if that can be read from here, and then that it is lost."""
-        if slot.attempt is None:
-            return []
-        grant = slot.attempt.grant
-        lost = {"kind": "lost", "reason": str(error), "preempted": error.preempted, "token": grant.token}
-        return [*spooled_events(self.home / grant.folder), lost]
+    def _last_signs(self, slot: Slot, error: WorkerLost) -> list[dict[str, Any]]:
+        """What a lost worker's attempts wrote in their folders, if that can be read from here, and then that they are lost."""
+        signs: list[dict[str, Any]] = []
+        for token, attempt in slot.attempts.items():
+            lost = {"kind": "lost", "reason": str(error), "preempted": error.preempted, "token": token}
+            signs += [*spooled_events(self.home / attempt.grant.folder), lost]
+        return signs
 
-    def _write_down(self, session: Session, slot: _Slot, events: list[dict[str, Any]]) -> None:
+    def _write_down(self, session: Session, slot: Slot, events: list[dict[str, Any]]) -> None:
         for event in events:
-            if slot.attempt is None or event["token"] != slot.attempt.grant.token or slot.attempt.ending is not None:
+            attempt = slot.attempts.get(event["token"])
+            if attempt is None or attempt.ending is not None:
                 continue  # of an attempt that is over
             if event["kind"] == "compiled":
                 self._compiled.add(slot.group)
-            slot.attempt.take(event)
-        if slot.attempt is None:
-            return
-        slot.attempt.write_progress(session)
-        if slot.attempt.ending is not None:
-            self._end(session, slot, slot.attempt.ending)
+            attempt.take(event)
+        for attempt in list(slot.attempts.values()):
+            attempt.write_progress(session)
+            if attempt.ending is not None:
+                self._end(session, slot, attempt, attempt.ending)
 
-    def _end(self, session: Session, slot: _Slot, ending: Ending) -> None:
-        assert slot.attempt is not None
+    def _end(self, session: Session, slot: Slot, attempt: AttemptLog, ending: Ending) -> None:
+        grant = attempt.grant
         try:
-            ledger.end_attempt(session, slot.attempt.grant.token, **ending.as_arguments())
+            ledger.end_attempt(session, grant.token, **ending.as_arguments())
         except StaleToken:
-            _logger.warning("attempt %s had been given up; its result does not count", slot.attempt.grant.folder)
+            _logger.warning("attempt %s had been given up; its result does not count", grant.folder)
         if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
-            _logger.warning("run %s: %s", slot.attempt.grant.run_id, ending.reason)
+            _logger.warning("run %s: %s", grant.run_id, ending.reason)
         if ending.outcome is AttemptOutcome.FINISHED:
             self._rates = None  # there is more to judge by
-        slot.attempt, slot.stopping = None, False
+        del slot.attempts[grant.token]
+        slot.stopping.discard(grant.token)
+        self._queue.is_stale = True  # it may be pending again, and a budget has another rest
+        self._plan_ahead(session)
 
     # -- upkeep ------------------------------------------------------------------------------------------------------------------
 
@@ -371,10 +327,10 @@ class Scheduler:
                 raise StoreError(
                     "another scheduler took over this store", hint="`scaling status` shows which; this one stops writing"
                 )
-            ledger.heartbeat(session, [slot.attempt.grant.token for slot in self._slots if slot.attempt])
+            ledger.heartbeat(session, [token for slot in self._slots for token in slot.attempts])
         self._renewed = time.monotonic()
 
-    def _release(self, slot: _Slot) -> None:
+    def _release(self, slot: Slot) -> None:
         self._slots.remove(slot)
         slot.worker.close() if slot.question is not None else slot.worker.kill()
         held_seconds = time.monotonic() - slot.opened if slot.opened else 0.0
@@ -384,7 +340,7 @@ class Scheduler:
     @property
     def running(self) -> list[AttemptLog]:
         """Attempts under way, for progress."""
-        return [slot.attempt for slot in self._slots if slot.attempt]
+        return [attempt for slot in self._slots for attempt in slot.attempts.values()]
 
 
 def new_scheduler_id() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from orchestrator.store import changes
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
@@ -65,6 +66,7 @@ def pause(session: Session, experiment: str, *, reason: str) -> None:
     alone = (Run.status == RunStatus.PENDING) & Run.id.in_(ours) & Run.id.not_in(theirs)
     for run in session.scalars(select(Run).where(alone)):
         run.status, run.reason = RunStatus.PAUSED, reason
+    changes.note(session)
 
 
 def explain(session: Session, reasons: Mapping[str, str]) -> None:
@@ -146,6 +148,7 @@ def accept(
             .where(Run.id.in_(again[first : first + 500]))
             .values(status=RunStatus.PENDING, reason="", failures=0, ended_at=None)
         )
+    changes.note(session)
     return Accepted(
         experiment_id=experiment.id,
         revision=number,

@@ -8,6 +8,8 @@
                               └─< Evaluation              held-out loss and accuracy at a step
     Lease                              which scheduler may write
     Intent                             what a command or a page asks of the scheduler
+    Change                             how often the grid was changed
+    Search                             a cell whose learning rates are chosen one after another
     Law                                a fit that was shown, with its provenance
     Prediction                         what a law said before the run was done; never changed
 
@@ -42,6 +44,7 @@ __all__ = [
     "Allocation",
     "Attempt",
     "Base",
+    "Change",
     "Evaluation",
     "Experiment",
     "ExperimentRun",
@@ -52,6 +55,7 @@ __all__ = [
     "Prediction",
     "Revision",
     "Run",
+    "Search",
     "now",
 ]
 
@@ -195,6 +199,9 @@ class Run(Base):
     accelerator: Mapped[str | None] = mapped_column(String(40))
     cores: Mapped[int | None]
     core_hours: Mapped[float] = mapped_column(default=0.0)
+    """Useful ones: each surviving train step once, those of a shared trunk included."""
+    inherited_core_hours: Mapped[float] = mapped_column(default=0.0)
+    """The part of `core_hours` that steps of another run gave, and that was spent there."""
     allocated_core_hours: Mapped[float] = mapped_column(default=0.0)
     val_loss: Mapped[float | None]
     val_top1: Mapped[float | None]
@@ -226,6 +233,8 @@ class Allocation(Base):
     started_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
     held_seconds: Mapped[float | None]
+    worker: Mapped[str | None] = mapped_column(Text)
+    """Name of the worker, where a next scheduler can find it again."""
 
     attempts: Mapped[list[Attempt]] = relationship(back_populates="allocation")
 
@@ -244,7 +253,11 @@ class Attempt(Base):
     directory: Mapped[str] = mapped_column(Text)
     accelerator: Mapped[str] = mapped_column(String(40))
     cores: Mapped[int]
+    packed: Mapped[int] = mapped_column(default=1)
+    """How many attempts shared the devices, each charged so much less."""
     host: Mapped[str | None] = mapped_column(String(200))
+    node: Mapped[str | None] = mapped_column(String(64))
+    """The cluster's name for the machine."""
     device: Mapped[str | None] = mapped_column(String(200))
     devices: Mapped[int | None]
     threads: Mapped[int | None]
@@ -330,6 +343,33 @@ class Intent(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
     executed_at: Mapped[datetime | None]
     result: Mapped[str | None] = mapped_column(Text)
+
+
+class Change(Base):
+    """A counter that whoever changes the grid raises: see `orchestrator.store.changes`."""
+
+    __tablename__ = "changes"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Search(Base):
+    """A cell of an experiment whose learning rates are chosen one after another, each by what the ones before showed."""
+
+    __tablename__ = "searches"
+    __table_args__ = (UniqueConstraint("experiment_id", "family", "model", "epochs"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"))
+    family: Mapped[str] = mapped_column(String(100))
+    model: Mapped[str] = mapped_column(String(200))
+    epochs: Mapped[float]
+    template: Mapped[dict[str, Any]]
+    """A row of `Run` but for its id and learning rate."""
+    policy: Mapped[dict[str, Any]]
+    added_in: Mapped[int]
+    removed_in: Mapped[int | None]
 
 
 class Law(Base):

@@ -14,6 +14,7 @@ from enum import StrEnum
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from orchestrator.store import changes
 from orchestrator.store.models import Experiment, ExperimentRun, Intent, Run, now
 from orchestrator.store.queries import scheduler
 from scaling.errors import UnknownName
@@ -78,6 +79,7 @@ def open_intents(session: Session) -> bool:
 
 def carry_out(session: Session) -> list[str]:
     """Do what is asked, oldest first; returns the ids of runs that must stop training before the rest can be done."""
+    changes.note(session)
     to_stop: list[str] = []
     for intent in session.scalars(select(Intent).where(Intent.executed_at.is_(None)).order_by(Intent.id)):
         training = _carry_out(session, intent)

@@ -1,0 +1,33 @@
+"""What a worker is told to train: one grant of the ledger as a plain dictionary, which `orchestrator.cluster.host` reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from orchestrator.store.ledger import Grant
+
+__all__ = ["order_of"]
+
+
+def order_of(grant: Grant, *, home: Path, working_directory: Path, checkpoint_seconds: float) -> dict[str, Any]:
+    """home: SCALING_HOME, under which the attempt's folder lies. working_directory: where the file's relative paths start from.
+
+    checkpoint_seconds: time between checkpoints.
+    """
+    resume = None
+    if grant.resume_folder is not None:
+        resume = {"directory": str(home / grant.resume_folder), "step": grant.resume_step}
+    return {
+        "token": grant.token,
+        "config": grant.config,
+        "execution": grant.resources.get("execution", {}),
+        "evaluate_at": grant.resources.get("evaluate_at", []),
+        "directory": str(home / grant.folder),
+        "resume_from": resume,
+        "checkpoint_seconds": checkpoint_seconds,
+        "compile_cache": str(home / "compile-cache"),
+        "working_directory": str(working_directory),
+        "resources": grant.resources,
+        "params": grant.params,
+    }

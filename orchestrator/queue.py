@@ -1,0 +1,89 @@
+"""The pending runs as the scheduler holds them: by group, in order, read from the store only when they have changed there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+from orchestrator.store import changes
+from orchestrator.store.budget import affordable
+from orchestrator.store.grid import Waiting, waiting_runs
+
+__all__ = ["Group", "Order", "Queue"]
+
+
+class Order(StrEnum):
+    """Which of the runs of equal priority goes first, after a shape's canary."""
+
+    LONGEST_FIRST = "longest-first"
+    CHEAPEST_FIRST = "cheapest-first"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that one worker can train. `pool`: of a rehearsal, how many simulated chips there are."""
+
+    shape: str
+    accelerator: str
+    chips: int
+    pool: int = 0
+
+    @classmethod
+    def of(cls, run: Waiting) -> Group:
+        given = run.resources
+        return cls(run.shape, given["accelerator"], given["chips"], given.get("pool", 0))
+
+
+class Queue:
+    """Pending runs that the budgets allow.
+
+    left_out: run id → why a pending run may not start. `is_stale` makes the next `refresh` read the store; so does a change of the grid
+    by anybody else (`orchestrator.store.changes`).
+    """
+
+    def __init__(self, order: Order = Order.LONGEST_FIRST) -> None:
+        self.order = order
+        self.left_out: dict[str, str] = {}
+        self.is_stale = True
+        self._seen = -1
+        self._runs: dict[Group, list[Waiting]] = {}
+        self._begun: set[Group] = set()
+
+    def refresh(self, session: Session, estimate: Callable[[Waiting], float | None]) -> bool:
+        """Read the pending runs if they may have changed; True when that was so. estimate: core-hours of a run, for the budgets."""
+        number = changes.number(session)
+        if not self.is_stale and number == self._seen:
+            return False
+        found = affordable(session, waiting_runs(session), estimate)
+        self._runs = {}
+        for run in found.runs:
+            self._runs.setdefault(Group.of(run), []).append(run)
+        sign = 1 if self.order is Order.LONGEST_FIRST else -1
+        for queue in self._runs.values():
+            queue.sort(key=lambda run: (run.priority, sign * run.cost))
+        self.left_out, self._seen, self.is_stale = found.left_out, number, False
+        return True
+
+    def __bool__(self) -> bool:
+        return any(self._runs.values())
+
+    def has(self, group: Group) -> bool:
+        """Whether a run of the group waits."""
+        return bool(self._runs.get(group))
+
+    @property
+    def groups(self) -> list[Group]:
+        """Groups with runs that wait; the one with the most work first."""
+        work = {group: sum(run.cost for run in queue) for group, queue in self._runs.items() if queue}
+        return sorted(work, key=lambda group: -work[group])
+
+    def take(self, group: Group) -> Waiting:
+        """The group's next run, no longer in the queue: its cheapest the first time, a canary, then by priority and order."""
+        queue = self._runs[group]
+        if group in self._begun:
+            return queue.pop()
+        self._begun.add(group)
+        return queue.pop(min(range(len(queue)), key=lambda index: queue[index].cost))

@@ -1,0 +1,26 @@
+"""A counter of changes to the grid, so that a scheduler need not read all pending runs to learn that nothing has changed.
+
+Whoever changes which runs are pending, what they are given, or their order, raises it in the same transaction. The ledger does not: its
+only writer is the scheduler, which knows.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from orchestrator.store.models import Change
+
+__all__ = ["note", "number"]
+
+_GRID = "grid"
+
+
+def number(session: Session) -> int:
+    """How often the grid was changed."""
+    return session.scalar(select(Change.number).where(Change.name == _GRID)) or 0
+
+
+def note(session: Session) -> None:
+    """The grid is changed in this transaction."""
+    session.execute(update(Change).where(Change.name == _GRID).values(number=Change.number + 1))

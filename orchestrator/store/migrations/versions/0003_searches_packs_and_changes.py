@@ -1,0 +1,49 @@
+"""searches, packs, shared trunks, workers that outlive a scheduler, and a counter of changes
+
+Revision ID: 0003
+Revises: 0002
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    changes = op.create_table(
+        "changes",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.bulk_insert(changes, [{"name": "grid", "number": 0}])
+    op.create_table(
+        "searches",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("experiment_id", sa.Integer(), nullable=False),
+        sa.Column("family", sa.String(length=100), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("epochs", sa.Double(), nullable=False),
+        sa.Column("template", sa.JSON(), nullable=False),
+        sa.Column("policy", sa.JSON(), nullable=False),
+        sa.Column("added_in", sa.Integer(), nullable=False),
+        sa.Column("removed_in", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["experiment_id"], ["experiments.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("experiment_id", "family", "model", "epochs"),
+    )
+    op.add_column("runs", sa.Column("inherited_core_hours", sa.Double(), nullable=False, server_default="0"))
+    op.add_column("attempts", sa.Column("packed", sa.Integer(), nullable=False, server_default="1"))
+    op.add_column("attempts", sa.Column("node", sa.String(length=64), nullable=True))
+    op.add_column("allocations", sa.Column("worker", sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("allocations", "worker")
+    op.drop_column("attempts", "node")
+    op.drop_column("attempts", "packed")
+    op.drop_column("runs", "inherited_core_hours")
+    op.drop_table("searches")
+    op.drop_table("changes")
