@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from orchestrator.store import ledger
 from orchestrator.store.interruptions import CHECKPOINT_COST
 from orchestrator.store.ledger import Charge, Grant
+from orchestrator.store.models import Attempt, Run
 from scaling.outcomes import AttemptOutcome
 
 __all__ = ["AttemptLog", "Ending"]
@@ -69,13 +70,29 @@ class AttemptLog:
     _checkpoint_seconds: float = 0.0
     _wall_seconds: float = 0.0
 
+    @classmethod
+    def reopened(cls, attempt: Attempt, run: Run) -> AttemptLog:
+        """Of an attempt that another scheduler began; its events are to be taken from the first one on."""
+        return cls(
+            Grant(
+                run.id,
+                attempt.number,
+                attempt.token,
+                run.config,
+                run.resources,
+                run.params,
+                attempt.resumed_from,
+                attempt.first_step,
+            )
+        )
+
     def take(self, event: Mapping[str, Any]) -> None:
         """Learn from one event."""
         if not self.grant.is_rehearsal:  # there, real seconds would be charged next to simulated ones
             self._wall_seconds = max(self._wall_seconds, event.get("wall_seconds") or event.get("elapsed") or 0.0)
         match event["kind"]:
             case "placed":
-                self._place = {name: event[name] for name in _PLACE}
+                self._place = {name: event[name] for name in _PLACE} | {"node": event.get("node")}
             case "compiled":
                 self._metrics.append((0, "compile_seconds", event["seconds"]))
             case "started":
@@ -109,7 +126,7 @@ class AttemptLog:
             case "lost":
                 outcome = AttemptOutcome.PREEMPTED if event["preempted"] else AttemptOutcome.LOST
                 self.ending = self._broken(outcome, event["reason"])
-            case "refused":
+            case "refused" | "unheard-of":
                 self.ending = self._broken(AttemptOutcome.INTERRUPTED, event["reason"])
 
     def lost(self, reason: str) -> Ending:

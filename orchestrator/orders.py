@@ -10,16 +10,27 @@ from orchestrator.store.ledger import Grant
 __all__ = ["order_of"]
 
 
-def order_of(grant: Grant, *, home: Path, working_directory: Path, checkpoint_seconds: float) -> dict[str, Any]:
+def order_of(
+    grant: Grant,
+    *,
+    home: Path,
+    working_directory: Path,
+    checkpoint_seconds: float,
+    scheduler: str | None = None,
+    code_version: str | None = None,
+) -> dict[str, Any]:
     """home: SCALING_HOME, under which the attempt's folder lies. working_directory: where the file's relative paths start from.
 
-    checkpoint_seconds: time between checkpoints.
+    checkpoint_seconds: time between checkpoints. scheduler: who gives the order; a worker that belongs to another ignores it.
+    code_version: of the scheduler; a worker with another one refuses. None asks for nothing.
     """
     resume = None
     if grant.resume_folder is not None:
         resume = {"directory": str(home / grant.resume_folder), "step": grant.resume_step}
     return {
         "token": grant.token,
+        "scheduler": scheduler,
+        "code_version": code_version,
         "config": grant.config,
         "execution": grant.resources.get("execution", {}),
         "evaluate_at": grant.resources.get("evaluate_at", []),

@@ -64,7 +64,12 @@ def shapes(plan: Plan) -> list[PlannedRun]:
 
 
 def probe(
-    plan: Plan, cluster: RayCluster, *, home: Path, working_directory: Path, on_result: Callable[[Probed], None] = lambda probed: None
+    plan: Plan,
+    cluster: RayCluster,
+    *,
+    home: Path,
+    working_directory: Path,
+    on_result: Callable[[Probed], None] = lambda probed: None,
 ) -> list[Probed]:
     """Probe every shape of a plan, one after the other, on one worker a shape. `on_result` is called as each is done.
 
@@ -87,9 +92,7 @@ def probe(
     return probed
 
 
-def _probed(
-    run: PlannedRun, plan: Plan, cluster: RayCluster, hold: Hold, folder: Path, working_directory: Path
-) -> Probed:
+def _probed(run: PlannedRun, plan: Plan, cluster: RayCluster, hold: Hold, folder: Path, working_directory: Path) -> Probed:
     token = f"probe-{run.config.shape_id()}"
     steps = WARM_STEPS * _REPORTS
     epochs = steps * run.config.batch_size / plan.card.train_examples
@@ -145,9 +148,7 @@ def _heard(events: list[dict[str, Any]], run: PlannedRun, hold: Hold) -> Probed:
     last = events[-1]
     outcome, reason = _outcome(last)
     cores = hold.chips * hold.kind.cores_per_chip
-    probed = Probed(
-        run.config.shape_id(), run.config.model.family, run.config.model.name, hold.kind.name, cores, outcome, reason
-    )
+    probed = Probed(run.config.shape_id(), run.config.model.family, run.config.model.name, hold.kind.name, cores, outcome, reason)
     compiled = next((event["seconds"] for event in events if event["kind"] == "compiled"), None)
     measured = next((event for event in events if event["kind"] == "progress" and event["step"] == 2 * WARM_STEPS), None)
     if measured is None:

@@ -65,6 +65,7 @@ class Gang:
         self._members = [members[index] for index in in_order]
         self._places = [places[index] for index in in_order]
         self._mailbox, self._lock = Mailbox(), threading.RLock()
+        self._taken: set[str] = set()
         self._attempt: _Attempt | None = None
         self._coordinator: str | None = None
         self._broken: str | None = None
@@ -84,8 +85,9 @@ class Gang:
         import ray
 
         with self._lock:
-            if self._owner is not None and order.get("scheduler") != self._owner:
+            if order["token"] in self._taken or (self._owner is not None and order.get("scheduler") != self._owner):
                 return
+            self._taken.add(order["token"])
             if (reason := self._refusal(order)) is not None:
                 self._mailbox.put({"kind": "refused", "step": 0, "reason": reason, "token": order["token"]})
                 return

@@ -154,7 +154,7 @@ class RayCluster:
         if self.address != "local":
             outlives = {"name": f"worker-{secrets.token_hex(8)}", "namespace": _NAMESPACE, "lifetime": "detached"}
         alone_seconds = self.alone_seconds if outlives else None
-        options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 4, **outlives}
+        options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 8, **outlives}
         actor: Any
         if hold.hosts > 1:
             actor = ray.remote(Gang).options(num_cpus=0, **options).remote(hold, owner, alone_seconds)

@@ -47,6 +47,7 @@ class Worker:
         self._mailbox = Mailbox()
         self._lock = threading.Lock()
         self._trainer: _Trainer | None = None
+        self._taken: set[str] = set()
         self._stopped: set[str] = set()
         self._owner = owner
         if alone_seconds is not None:
@@ -67,10 +68,11 @@ class Worker:
             return sorted(training | set(self._mailbox.tokens()))
 
     def start(self, order: Mapping[str, Any]) -> None:
-        """Train a run; its events come from `next_events`, each with the order's `token`."""
+        """Train a run; its events come from `next_events`, each with the order's `token`. The same order again is the same run."""
         with self._lock:
-            if self._owner is not None and order.get("scheduler") != self._owner:
+            if order["token"] in self._taken or (self._owner is not None and order.get("scheduler") != self._owner):
                 return
+            self._taken.add(order["token"])
             if (reason := other_code(order)) is not None:
                 self._mailbox.put({"kind": "refused", "step": 0, "reason": reason, "token": order["token"]})
                 return

@@ -212,7 +212,9 @@ class ResourcesField(_Field):
         if self.cores is not None and self.accelerator != "cpu":
             raise ValueError(f"`cores` is for accelerator cpu; {self.accelerator} takes `chips` or `topology`")
         if self.topology is not None and not self.accelerator.startswith("TPU"):
-            raise ValueError(f"`topology` is of TPU slices; {self.accelerator} takes {'`cores`' if self.accelerator == 'cpu' else '`chips`'}")
+            raise ValueError(
+                f"`topology` is of TPU slices; {self.accelerator} takes {'`cores`' if self.accelerator == 'cpu' else '`chips`'}"
+            )
         if self.hosts is not None and self.accelerator.startswith("TPU"):
             raise ValueError("`hosts` is not for TPUs: the topology fixes them")
         if self.hosts is not None and self.chip_count % self.hosts:

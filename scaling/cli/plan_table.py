@@ -71,7 +71,6 @@ def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None
             flops(row["train_flops"]), core_hours(row["estimated_core_hours"]), duration(row["estimated_wall_seconds"]),
             *([row["state"]] if states else []),
         )  # fmt: skip
-    resources = plan.spec.resources
     out = to or console()
     card = plan.card
     out.print(

@@ -34,6 +34,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("experiment_id", "family", "model", "epochs"),
     )
+    op.create_table(
+        "probes",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("shape", sa.String(length=16), nullable=False),
+        sa.Column("family", sa.String(length=100), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("accelerator", sa.String(length=40), nullable=False),
+        sa.Column("cores", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.String(length=20), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("compile_seconds", sa.Double(), nullable=True),
+        sa.Column("step_seconds", sa.Double(), nullable=True),
+        sa.Column("examples_per_second", sa.Double(), nullable=True),
+        sa.Column("mfu", sa.Double(), nullable=True),
+        sa.Column("memory_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("core_hours_per_flop", sa.Double(), nullable=True),
+        sa.Column("code_version", sa.String(length=100), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("probes_by_shape", "probes", ["shape", "accelerator"])
     op.add_column("runs", sa.Column("inherited_core_hours", sa.Double(), nullable=False, server_default="0"))
     op.add_column("attempts", sa.Column("packed", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("attempts", sa.Column("node", sa.String(length=64), nullable=True))
@@ -45,5 +66,6 @@ def downgrade() -> None:
     op.drop_column("attempts", "node")
     op.drop_column("attempts", "packed")
     op.drop_column("runs", "inherited_core_hours")
+    op.drop_table("probes")
     op.drop_table("searches")
     op.drop_table("changes")
