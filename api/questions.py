@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -12,6 +12,7 @@ from orchestrator.store import DEFAULT_URL
 from scaling.columns import column_name
 
 __all__ = [
+    "AnalysisQuestion",
     "CompareQuestion",
     "FitsQuestion",
     "FrontierQuestion",
@@ -56,7 +57,34 @@ class _Question(BaseModel):
         return shlex.join(parts)
 
 
-class FrontierQuestion(_Question):
+class AnalysisQuestion(_Question):
+    """Of which runs an analysis is made."""
+
+    where: Annotated[
+        tuple[str, ...], Field(description="Only runs with this value of a column, or one of several: seed=0,1; repeatable.")
+    ] = ()
+    convert: Annotated[
+        tuple[str, ...],
+        Field(description="THEIRS:OURS=FACTOR: so many core-hours on accelerator THEIRS count as one on OURS; repeatable."),
+    ] = ()
+
+    @field_validator("where", "convert", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        """A form sends its empty fields, too."""
+        return tuple(text for text in value if text != "") if isinstance(value, (list, tuple)) else value
+
+    @property
+    def of_runs(self) -> dict[str, Any]:
+        """Which runs, for a question about the same ones."""
+        return {"experiment": self.experiment, "where": self.where, "convert": self.convert}
+
+    def _command(self, *words: str, db: str) -> str:
+        chosen = [word for flag in ("where", "convert") for value in getattr(self, flag) for word in (f"--{flag}", value)]
+        return super()._command(*words, *chosen, db=db)
+
+
+class FrontierQuestion(AnalysisQuestion):
     """Which metric against which measure of compute."""
 
     metric: Annotated[str, Field(description="A column that is better when lower; val_top1_error is 1 − val_top1.")] = "val_loss"
@@ -103,7 +131,7 @@ class ViewQuestion(FrontierQuestion):
     def fits(self) -> FitsQuestion:
         """The same question to the JSON API."""
         laws = () if self.law == "none" else (self.law,)
-        return FitsQuestion(experiment=self.experiment, metric=self.metric, x=self.x, law=laws, on=self.on)
+        return FitsQuestion(**self.of_runs, metric=self.metric, x=self.x, law=laws, on=self.on)
 
     def command(self, db: str) -> str:
         """The command that prints the numbers of this view."""
@@ -120,7 +148,7 @@ class LawsQuestion(FrontierQuestion):
 
     def fits(self, laws: Iterable[str]) -> FitsQuestion:
         """The same question to the JSON API."""
-        return FitsQuestion(experiment=self.experiment, metric=self.metric, x=self.x, law=tuple(laws), on=self.on)
+        return FitsQuestion(**self.of_runs, metric=self.metric, x=self.x, law=tuple(laws), on=self.on)
 
     def command(self, db: str, laws: Iterable[str]) -> str:
         named = [word for law in laws for word in ("--law", law)]
@@ -136,7 +164,7 @@ class TrustQuestion(FrontierQuestion):
     @property
     def fits(self) -> FitsQuestion:
         """The same question to the JSON API."""
-        return FitsQuestion(experiment=self.experiment, metric=self.metric, x=self.x, law=(self.law,), on=self.on)
+        return FitsQuestion(**self.of_runs, metric=self.metric, x=self.x, law=(self.law,), on=self.on)
 
     def command(self, db: str) -> str:
         return self._command("fit", "--metric", self.metric, "--x", self.x, "--law", self.law, "--on", self.on, db=db)
@@ -208,7 +236,7 @@ class PredictionsQuestion(_Question):
     """Of which experiment the registered predictions."""
 
 
-class LearningRateQuestion(_Question):
+class LearningRateQuestion(AnalysisQuestion):
     """Of which metric the best learning rate is the minimum."""
 
     metric: Annotated[str, Field(description="A column that is better when lower.")] = "val_loss"

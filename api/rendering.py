@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader
 
 from analysis import presentation
 from api.assets import asset_url
+from api.studies import notes_of
 from orchestrator.store import DEFAULT_URL
 from scaling.outcomes import AttemptOutcome, RunStatus
 
@@ -26,7 +27,8 @@ def render(
 ) -> HTMLResponse:
     """The page `template` with `context`; every template extends `base.html`."""
     database = request.app.state.database
-    text = _environment().get_template(template).render(request=request, store=database.name, db=database.url, **context)
+    context |= {"store": database.name, "db": database.url, "notes": notes_of(database, context.get("question"))}
+    text = _environment().get_template(template).render(request=request, **context)
     return HTMLResponse(text, code, headers)
 
 

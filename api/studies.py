@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis import (
     Comparison,
@@ -21,16 +22,64 @@ from analysis import (
 )
 from analysis.optimum.slices import Slices, slices_of
 from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cells
+from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
+from analysis.reading.choice import choose_runs
+from analysis.reading.source import source_of
 from api.database import Database
-from api.questions import CompareQuestion, FitsQuestion, FrontierQuestion, LearningRateQuestion, OptimumQuestion, PlanQuestion
+from api.questions import (
+    AnalysisQuestion,
+    CompareQuestion,
+    FitsQuestion,
+    FrontierQuestion,
+    LearningRateQuestion,
+    OptimumQuestion,
+    PlanQuestion,
+)
+from scaling.errors import ScalingError
 
-__all__ = ["Planned", "comparison_of", "fits_of", "frontier_of", "optimum_of", "plan_of", "slices_at", "trend_of"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Planned",
+    "comparison_of",
+    "fits_of",
+    "frontier_of",
+    "notes_of",
+    "optimum_of",
+    "plan_of",
+    "runs_of",
+    "slices_at",
+    "trend_of",
+]
+
+
+def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
+    """The runs that a question is about, in the order of the command line: rows chosen, then core-hours converted.
+
+    Raises what `analysis.reading` raises for a condition or a conversion that makes no sense. Not to be changed.
+    """
+    runs = database.runs_frame(question.experiment)
+    if question.where:
+        runs = choose_runs(runs, question.where)
+    if question.convert:
+        runs = convert_core_hours(runs, check_conversions(question.convert))
+    return runs
+
+
+def notes_of(database: Database, question: object) -> list[str]:
+    """What was done to the runs before the analysis of a question, in sentences; empty where that is nothing or makes no sense."""
+    if not isinstance(question, AnalysisQuestion):
+        return []
+    with suppress(ScalingError):
+        return list(source_of(runs_of(database, question))["notes"])
+    return []
 
 
 def frontier_of(database: Database, question: FrontierQuestion) -> Frontier:
     """The compute-optimal frontier. Raises what `analysis.frontier` raises."""
     asked = question.plain
-    return database.remember(asked, lambda: frontier(database.runs_frame(asked.experiment), metric=asked.metric, x=asked.x))
+    return database.remember(asked, lambda: frontier(runs_of(database, asked), metric=asked.metric, x=asked.x))
 
 
 def fits_of(database: Database, question: FitsQuestion) -> tuple[list[Fit], list[dict[str, Any]]]:
@@ -43,22 +92,20 @@ def fits_of(database: Database, question: FitsQuestion) -> tuple[list[Fit], list
 
 def trend_of(database: Database, question: LearningRateQuestion) -> LearningRateTrend:
     """How the best learning rate falls with the epoch budget. Raises what `analysis.learning_rate_trend` raises."""
-    return database.remember(
-        question, lambda: learning_rate_trend(database.runs_frame(question.experiment), metric=question.metric)
-    )
+    return database.remember(question, lambda: learning_rate_trend(runs_of(database, question), metric=question.metric))
 
 
 def optimum_of(database: Database, question: OptimumQuestion) -> Optimum:
     """The best size and epochs against compute. Raises what `analysis.compute_optimal` raises."""
     settings = question.model_dump(include={"metric", "x", "family", "level"})
-    return database.remember(question, lambda: compute_optimal(database.runs_frame(question.experiment), **settings))
+    return database.remember(question, lambda: compute_optimal(runs_of(database, question), **settings))
 
 
 def slices_at(database: Database, question: OptimumQuestion) -> Slices:
     """The slices of equal compute behind it."""
 
     def made() -> Slices:
-        optimum, runs = optimum_of(database, question), database.runs_frame(question.experiment)
+        optimum, runs = optimum_of(database, question), runs_of(database, question)
         own = runs[runs["family"] == question.family] if question.family else runs
         return slices_of(frontier(own, metric=question.metric, x=question.x), optimum)
 
@@ -68,7 +115,7 @@ def slices_at(database: Database, question: OptimumQuestion) -> Slices:
 def comparison_of(database: Database, question: CompareQuestion) -> Comparison:
     """Two sides at equal compute. Raises what `analysis.compare` raises."""
     settings = question.model_dump(include={"by", "a", "b", "metric", "x", "level"})
-    return database.remember(question, lambda: compare(database.runs_frame(question.experiment), **settings))
+    return database.remember(question, lambda: compare(runs_of(database, question), **settings))
 
 
 @dataclass(frozen=True)
@@ -86,7 +133,7 @@ def plan_of(database: Database, question: PlanQuestion) -> Planned:
 
 
 def _plan(database: Database, question: PlanQuestion) -> Planned:
-    runs = database.runs_frame(question.experiment)
+    runs = runs_of(database, question)
     usual = a_tenth_and_ten_times(frontier(runs, metric=question.metric, x=question.x))
     budget, target = question.budget or usual[0], question.target or usual[1]
     candidates = neighbouring_cells(runs, metric=question.metric)
@@ -96,4 +143,4 @@ def _plan(database: Database, question: PlanQuestion) -> Planned:
 
 def _fit_all(database: Database, question: FitsQuestion) -> tuple[list[Fit], list[dict[str, Any]]]:
     settings = question.model_dump(include={"metric", "objective", "level", "bootstrap", "seed"}) | {"x": question.axes}
-    return fit_all(database.runs_frame(question.experiment), laws=question.law, on=question.on, **settings)
+    return fit_all(runs_of(database, question), laws=question.law, on=question.on, **settings)

@@ -64,7 +64,7 @@ def comparison_page(question: Asked, database: TheDatabase, request: Request) ->
 
 
 def _choices(database: Database, question: CompareQuestion) -> dict[str, Any]:
-    runs = database.runs_frame(question.experiment)
+    runs = database.runs_frame(question.experiment)  # all of them: a condition that fits none must not empty the form
     by = [name for name in SIDES if runs[name].nunique() > 1]
     values = [_label(value) for value in runs[question.by].dropna().drop_duplicates()] if question.by in runs else []
     return {

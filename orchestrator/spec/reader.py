@@ -36,7 +36,7 @@ def read_spec(path: str | Path, *, simulate: bool = False) -> tuple[Spec, Docume
         spec = Spec.model_validate(document.content)
     except ValidationError as error:
         faults = [_fault(document, detail) for detail in error.errors()]
-        raise SpecError(dict.fromkeys(faults), hint=_HINT) from None
+        raise SpecError(dict.fromkeys([*faults, *_faults_of_the_rest(document, error)]), hint=_HINT) from None
     if simulate:
         rehearsal = {"name": f"{spec.name}-simulated", "simulate": spec.simulate or SimulateField()}
         spec = spec.model_copy(update=rehearsal)
@@ -44,6 +44,26 @@ def read_spec(path: str | Path, *, simulate: bool = False) -> tuple[Spec, Docume
     if faults:
         raise SpecError(faults, hint=_HINT)
     return spec, document
+
+
+_STAND_INS: dict[str, Any] = {"name": "unnamed", "epochs": [1], "batch_size": 232_792_560, "learning_rate": 1}
+"""For the keys that a file must have, so that what the others say can be checked although one of these is faulty. The batch is large, and a
+multiple of every number up to 20: no micro-batch or number of repeats is wrong for it."""
+
+
+def _faults_of_the_rest(document: Document, error: ValidationError) -> Iterator[Fault]:
+    """The cross-checks of what is left of a file without its faulty keys: a user mends all faults at once, not in two rounds."""
+    faulty = {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]}
+    if "epochs" in faulty:
+        faulty |= {"learning_rate", "schedule"}  # they speak of epoch budgets
+    sound = {key: value for key, value in document.content.items() if key not in faulty}
+    try:
+        spec = Spec.model_validate({key: value for key, value in _STAND_INS.items() if key not in sound} | sound)
+    except ValidationError:
+        return  # without models or data there is nothing to check
+    for fault in _cross_checks(spec, document):
+        if fault.path.partition("[")[0].partition(".")[0] not in faulty:
+            yield fault
 
 
 def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:

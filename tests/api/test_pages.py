@@ -9,15 +9,17 @@ import shlex
 
 import pandas as pd
 import pytest
+from starlette.testclient import TestClient
 
 import api.pages.drawing as drawing
 from analysis import frontier
+from api import create_app
 from api.assets import asset_url
 from api.pages import tabs
 from api.security import HEADERS
 from orchestrator.store import Store
 from orchestrator.store.models import Run
-from tests.api.small_grid import run_row
+from tests.api.small_grid import fill, run_row
 
 PAGES = (
     "/frontier",
@@ -229,3 +231,45 @@ def test_a_large_frontier_is_drawn_in_part(cells, seeds):
     assert len(shown.frontier.points) + len(shown.frontier.runs) <= drawing.MOST_MARKS
     assert set(shown.frontier.on_frontier["cell"]) == set(whole.on_frontier["cell"])
     assert set(shown.frontier.runs["cell"]) <= set(shown.frontier.points["cell"])
+
+
+class TestWhichRuns:
+    """Rows chosen and core-hours converted, in the spelling of the command line."""
+
+    @pytest.fixture
+    def mixed(self, tmp_path):
+        path = tmp_path / "mixed.db"
+        fill(path)
+        with Store.open(str(path)) as store, store.write() as session:
+            for run in session.query(Run).filter(Run.model == "nano-F3"):
+                run.accelerator = "TPU-v3"
+            for run in session.query(Run).filter(Run.model != "nano-F3"):
+                run.accelerator = "TPU-v4"
+        return TestClient(create_app(str(path)))
+
+    def test_mixed_accelerators_are_refused_until_a_conversion_is_named(self, mixed):
+        assert "--convert TPU-v3:TPU-v4" in html.unescape(text_of(mixed.get("/frontier")))
+        page = html.unescape(text_of(mixed.get("/frontier?convert=TPU-v3:TPU-v4=nfnet")))
+        assert "on TPU-v3 count as those of TPU-v4, divided by 2.27" in page
+        words = words_of_command(page, "scaling fit")
+        assert words[words.index("--convert") + 1] == "TPU-v3:TPU-v4=nfnet"
+        before = mixed.get("/frontier.json?where=accelerator=TPU-v3").json()
+        after = mixed.get("/frontier.json?convert=TPU-v3:TPU-v4=nfnet").json()
+
+        def hours(answer):
+            return {(cell["model"], cell["epochs"]): cell["core_hours"] for cell in answer["points"]}
+
+        alone, converted = hours(before), hours(after)
+        assert {name for name, _ in alone} == {"nano-F3"} < {name for name, _ in converted}
+        assert all(converted[cell] == pytest.approx(alone[cell] / 2.27) for cell in alone)
+
+    @pytest.mark.parametrize("path", PAGES[:7])
+    def test_every_view_keeps_the_choice(self, client, path):
+        mark = "&" if "?" in path else "?"
+        page = html.unescape(text_of(client.get(f"{path}{mark}where=seed%3D0&where=&convert=")))
+        assert "runs were chosen: seed is 0" in page
+        assert 'name="where" value="seed=0"' in page
+
+    def test_a_condition_that_no_run_meets_says_so(self, client):
+        page = html.unescape(text_of(client.get("/frontier?where=seed%3D77"), 422))
+        assert "unknown seed '77'" in page

@@ -230,3 +230,22 @@ def test_schedule_average_and_regularisers_reach_the_config(read):
     assert config.model.options == {"dropout": 0.1, "stochastic_depth": 0.2}
     assert {"ema", "schedule", "label_smoothing"} <= plan.shared.keys()
     assert not {run.id for run in plan.runs} & {run.id for run in make_plan(*read(GOOD)).runs}
+
+
+def test_faults_of_fields_do_not_hide_faults_of_names(faults):
+    found = faults(
+        "name: tiny\ndataset: {name: digit}\nmodels: [nano-F0, nano-F9]\nepochs: [1, 1]\nbatch_size: -3\n"
+        "learning_rate: 0.2\naugment: {repeats: 4}\nresources: {accelerator: gpu9}\n"
+    )
+    assert [fault.split(": ")[1] for fault in found] == [
+        "batch_size",
+        "resources.accelerator",
+        "models[1]",
+        "epochs[1]",
+        "dataset.name",
+    ]
+
+
+def test_a_faulty_list_of_budgets_is_not_blamed_on_the_learning_rates(faults):
+    found = faults(GOOD.replace("epochs: [0.5, 1]", "epochs: [0.5, -1]"))
+    assert [fault.split(": ")[1] for fault in found] == ["epochs[1]"]
