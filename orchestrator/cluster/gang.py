@@ -25,7 +25,9 @@ __all__ = ["Gang"]
 
 _QUESTION_SECONDS = 5.0
 _CAUSE_SECONDS = 5.0
-"""How long after a collective failed another host may take to say that it was the cause. Ray notices a lost node later than Gloo a peer."""
+"""How long after a collective failed another host may take to say that it was the cause."""
+_UNREACHABLE_SECONDS = 60.0
+"""The same, while a host cannot be reached: Ray takes its time to tell a lost node from a slow one."""
 _PARTING_SECONDS = 30.0
 """How long after process 0 is through the others may take to leave."""
 
@@ -69,6 +71,7 @@ class Gang:
         self._attempt: _Attempt | None = None
         self._coordinator: str | None = None
         self._broken: str | None = None
+        self._unreachable: set[int] = set()
         self._owner = owner
         threading.Thread(target=self._listen, daemon=True).start()
         if alone_seconds is not None:
@@ -151,16 +154,19 @@ class Gang:
                 try:
                     events = ray.get(question)["events"]
                 except ray.exceptions.ActorUnavailableError:  # not dead: Ray says so when it is
+                    self._unreachable.add(index)
                     questions[member.next_events.remote(_QUESTION_SECONDS, heard[index], heard[index])] = index
                     time.sleep(0.2)
                     continue
                 except ray.exceptions.RayError as error:
+                    self._unreachable.discard(index)
                     with self._lock:
                         self._broken = f"host {index} is gone"
                         self._fails(
                             index, {"kind": "lost", "reason": str(error).splitlines()[0], "preempted": _was_preempted(error)}
                         )
                     continue
+                self._unreachable.discard(index)
                 with self._lock:
                     for event in events:
                         self._hear(index, event)
@@ -206,7 +212,8 @@ class Gang:
         if attempt.failed_at is None:
             return
         own = [cause for cause in attempt.causes if not _may_be_a_consequence(cause[1])]
-        if own or now - attempt.failed_at > _CAUSE_SECONDS:
+        patience = _UNREACHABLE_SECONDS if self._unreachable else _CAUSE_SECONDS
+        if own or now - attempt.failed_at > patience:
             index, event = (own or attempt.causes)[0]
             if not own:  # nobody says that it was the cause; that is no error of the run's own
                 event = {**event, "kind": "died"}
