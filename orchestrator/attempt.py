@@ -118,6 +118,8 @@ class AttemptLog:
                 )
             case "ended":
                 self.ending = self._ended(event)
+            case "raised" if event.get("of_the_group"):
+                pass  # in the folder of one of several hosts: another one's end may be why, which whoever holds them all decides
             case "raised":
                 outcome = AttemptOutcome.OUT_OF_MEMORY if event["out_of_memory"] else AttemptOutcome.RAISED
                 self.ending = self._broken(outcome, event["reason"])

@@ -149,6 +149,7 @@ class RayCluster:
         On a cluster of others it outlives its scheduler: a new one finds it by its name.
         """
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         outlives: dict[str, Any] = {}
         if self.address != "local":
@@ -157,7 +158,10 @@ class RayCluster:
         options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 8, **outlives}
         actor: Any
         if hold.hosts > 1:
-            actor = ray.remote(Gang).options(num_cpus=0, **options).remote(hold, owner, alone_seconds)
+            here = NodeAffinitySchedulingStrategy(
+                ray.get_runtime_context().get_node_id(), soft=True
+            )  # not where it may be taken away
+            actor = ray.remote(Gang).options(num_cpus=0, scheduling_strategy=here, **options).remote(hold, owner, alone_seconds)
         else:
             need = hold.need
             actor = (

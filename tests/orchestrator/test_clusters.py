@@ -93,9 +93,9 @@ def runs(store):
 
 def test_one_host_of_a_slice_dies_and_both_start_again_together(cluster, ray_cluster, store, tmp_path):
     """One attempt on two hosts, joined by `jax.distributed`; the node of one is killed and comes back."""
-    config = small_run.config(epochs=40, plain=True)
+    config = small_run.config(epochs=12, plain=True)
     resources = {"accelerator": "TPU-v4", "chips": 8, "topology": "2x2x2", "execution": {"fsdp": True}}
-    row = a_run(config.run_id(), config=config.to_dict(), shape=config.shape_id(), resources=resources, steps=240)
+    row = a_run(config.run_id(), config=config.to_dict(), shape=config.shape_id(), resources=resources, steps=72)
     accepted(store, row)
     killed = []
 
@@ -106,14 +106,14 @@ def test_one_host_of_a_slice_dies_and_both_start_again_together(cluster, ray_clu
                 cluster.remove_node(cluster.hosts[1], allow_graceful=False)
                 cluster.hosts[1] = tpu_host(cluster, "slice-A", 1)
 
-    runs_now = scheduler(store, ray_cluster, tmp_path, checkpoint_seconds=0.5, on_tick=kill_a_host)
+    runs_now = scheduler(store, ray_cluster, tmp_path, checkpoint_seconds=0.3, on_tick=kill_a_host)
     assert runs_now.run("study")
     [run], [first, second] = runs(store), attempts(store)
     assert (run.status, run.accelerator, run.cores) == (RunStatus.FINISHED, "TPU-v4", 16)
     assert first.outcome is AttemptOutcome.LOST
     assert first.reason.startswith("host 1 of 2: ")
     assert 0 < second.first_step == first.checkpoint_step
-    assert (second.outcome, second.last_step, second.devices) == (AttemptOutcome.FINISHED, 240, 2)
+    assert (second.outcome, second.last_step, second.devices) == (AttemptOutcome.FINISHED, 72, 2)
     assert run.core_hours == pytest.approx(16 * (first.useful_seconds + second.useful_seconds) / 3600)
     with store.read() as session:
         for allocation in session.scalars(select(Allocation)):
