@@ -11,6 +11,7 @@
     ├── StoreError               the database cannot be read or written
     │   ├── StoreTooNew          written by a newer version of `scaling`
     │   └── StaleToken           a compare-and-set lost: this attempt is no longer the run's current one
+    ├── ServerError              the HTTP API of another machine does not answer, or not as this version understands
     └── ClusterError             Ray, or a resource that the cluster does not have
 
 Expected bad outcomes of a run or a fit are not exceptions but values: see `scaling.outcomes`.
@@ -30,6 +31,7 @@ __all__ = [
     "Fault",
     "OutOfMemory",
     "ScalingError",
+    "ServerError",
     "SpecError",
     "StaleToken",
     "StoreError",
@@ -121,6 +123,10 @@ class StoreTooNew(StoreError):
 
 class StaleToken(StoreError):
     """This attempt is no longer the current one of its run, so what it brought does not count."""
+
+
+class ServerError(ScalingError):
+    """A `scaling serve` elsewhere cannot be reached, or is none."""
 
 
 class ClusterError(ScalingError):

@@ -27,7 +27,7 @@ router = APIRouter()
 @router.get("/experiments.json")
 def experiments_as_json(database: TheDatabase) -> dict[str, Any]:
     with database.read() as session:
-        return experiments_payload(queries.experiments(session))
+        return experiments_payload(queries.experiments(session), queries.scheduler(session))
 
 
 @router.get("/experiments.csv")

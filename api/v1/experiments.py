@@ -32,12 +32,14 @@ _ROW = {
 @router.get(
     "/experiments",
     summary="Experiments, newest first",
-    responses={200: {"content": {"application/json": {"example": {"schema_version": 1, "experiments": [_ROW]}}}}},
+    responses={
+        200: {"content": {"application/json": {"example": {"schema_version": 1, "experiments": [_ROW], "scheduler": None}}}}
+    },
 )
 def experiments(database: TheDatabase) -> dict[str, Any]:
     """Each with its runs by status and its core-hours: useful, allocated, estimated in all."""
     with database.read() as session:
-        return experiments_payload(queries.experiments(session))
+        return experiments_payload(queries.experiments(session), queries.scheduler(session))
 
 
 @router.get(

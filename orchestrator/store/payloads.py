@@ -28,9 +28,9 @@ def run_payload(detail: Mapping[str, Any], curves: Mapping[str, Iterable[tuple[i
     return {"schema_version": SCHEMA_VERSION, "run": _plain({**detail, "metrics": dict(curves)})}
 
 
-def experiments_payload(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """`{"schema_version", "experiments": [row of queries.experiments]}`."""
-    return {"schema_version": SCHEMA_VERSION, "experiments": [_plain(row) for row in rows]}
+def experiments_payload(rows: Iterable[Mapping[str, Any]], scheduler: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`{"schema_version", "experiments": [row of queries.experiments], "scheduler": of queries.scheduler}`."""
+    return {"schema_version": SCHEMA_VERSION, "experiments": [_plain(row) for row in rows], "scheduler": scheduler}
 
 
 def experiment_payload(row: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

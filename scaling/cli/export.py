@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaling.cli.options import Db, Experiment
+from scaling.cli.options import Db, Experiment, Server
 from scaling.cli.output import messages
 from scaling.cli.runs_input import Convert, Data, Mapping, Unit, Where, load_runs
 from scaling.errors import UsageError
@@ -37,6 +37,7 @@ def export_command(
     where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
+    server: Server = None,
 ) -> None:
     """Write the table of runs to a file, every run with its status, in the names and units of the docs.
 
@@ -46,7 +47,9 @@ def export_command(
         raise UsageError(
             f"{file}: do not know how to write {file.suffix or 'a file without an ending'}", hint=f"known: {', '.join(_ENDINGS)}"
         )
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    runs = load_runs(
+        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+    )
     try:
         _write(runs, file)
     except OSError as error:

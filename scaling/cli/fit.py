@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
     Convert,
@@ -69,6 +69,7 @@ def fit_command(
     where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
+    server: Server = None,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -82,7 +83,9 @@ def fit_command(
         raise UnknownName("choice for --on", on, _CHOICES)
     from analysis import fit_all, fits_payload
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    runs = load_runs(
+        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+    )
     settings: dict[str, Any] = {"metric": column_name(metric), "x": _columns(x), "objective": objective, "envelope": envelope}
     settings |= {"weights": weights, "intervals": intervals, "level": level, "bootstrap": bootstrap, "seed": seed}
     fits, not_fitted = fit_all(runs, laws=law or (), on=cast(On, on), **settings)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
     Convert,
@@ -55,6 +55,7 @@ def frontier_command(
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
     experiment: Experiment = None,
     db: Db = "scaling.db",
+    server: Server = None,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -66,7 +67,9 @@ def frontier_command(
     refuse_both(json, csv)
     from analysis import compute_optimal, frontier, frontier_band, frontier_payload, optimum_payload
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    runs = load_runs(
+        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+    )
     metric, x = column_name(metric), column_name(x)
     if not optimum and (family or law):
         raise UsageError("--family and --law belong to --optimum", hint="add --optimum")

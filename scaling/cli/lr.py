@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
     Convert,
@@ -40,6 +40,7 @@ def lr_command(
     where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
+    server: Server = None,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -51,7 +52,9 @@ def lr_command(
     refuse_both(json, csv)
     from analysis import learning_rate_payload, learning_rate_trend
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    runs = load_runs(
+        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+    )
     trend = learning_rate_trend(runs, metric=column_name(metric), level=level)
     if json:
         print_answer(learning_rate_payload(trend), runs)

@@ -6,9 +6,15 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsCsv", "AsJson", "Db", "Experiment"]
+__all__ = ["AsCsv", "AsJson", "Db", "Experiment", "Server"]
 
 Db = Annotated[str, typer.Option("--db", envvar="SCALING_DB", help="Database: a path, or a SQLAlchemy URL.")]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server", metavar="URL", envvar="SCALING_SERVER", help="Read over HTTP from a `scaling serve` elsewhere, not from --db."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="The table as CSV on stdout.")]
 Experiment = Annotated[str | None, typer.Option("--experiment", "-e", help="Only this experiment.")]

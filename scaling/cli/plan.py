@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
     Convert,
@@ -74,6 +74,7 @@ def plan_command(
     where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
+    server: Server = None,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -84,8 +85,10 @@ def plan_command(
     refuse_both(json, csv)
     from analysis import plan, plan_payload
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
-    candidates = _candidates(file, runs, mapping, column_name(metric), db if data is None else None)
+    runs = load_runs(
+        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+    )
+    candidates = _candidates(file, runs, mapping, column_name(metric), db if data is None and server is None else None)
     found = plan(
         runs,
         candidates,

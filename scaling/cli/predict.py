@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console, messages
 from scaling.cli.runs_input import (
     Convert,
@@ -72,6 +72,7 @@ def predict_command(
     where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
+    server: Server = None,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -80,6 +81,11 @@ def predict_command(
     A registered prediction cannot be changed. --score says which were hit, and by how many standard deviations they were off.
     """
     refuse_both(json, csv)
+    if server is not None and (score or register is not None):
+        raise UsageError(
+            "registered predictions are kept in the store itself, which --server only reads",
+            hint="run this where the store is, or give its URL: --db postgresql+psycopg://…",
+        )
     if score:
         _score(at, register, data, experiment, db, json, csv)
         return
@@ -93,7 +99,9 @@ def predict_command(
         )
     from analysis import predict, prediction_payload
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    runs = load_runs(
+        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+    )
     columns = None if x is None else tuple(column_name(name.strip()) for name in x.split(","))
     settings: dict[str, Any] = {"metric": column_name(metric), "law": law, "on": on, "objective": objective}
     settings |= {

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scaling.cli.options import Db, Experiment
+from scaling.cli.options import Db, Experiment, Server
 from scaling.cli.output import messages
 from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, Where, X, load_runs
 from scaling.columns import column_name
@@ -41,6 +41,7 @@ def report_command(
     where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
+    server: Server = None,
 ) -> None:
     """Write a report: frontier, law, how far to trust it, what to train next; with the runs behind it and the commands that print it.
 
@@ -54,7 +55,9 @@ def report_command(
         )
     from analysis.report import report_html, study_of
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    runs = load_runs(
+        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+    )
     settings: dict[str, Any] = {"metric": column_name(metric), "x": column_name(x), "law": law, "on": on}
     found = study_of(runs, **settings, level=level, bootstrap=bootstrap, seed=seed, title=title)
     output.write_text(report_html(found), encoding="utf-8")

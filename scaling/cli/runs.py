@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 
 __all__ = ["EXAMPLES", "runs_command"]
 
@@ -28,12 +28,11 @@ def runs_command(
         list[str] | None, typer.Option("--status", "-s", help="Only runs of this status; may be given again.")
     ] = None,
     db: Db = "scaling.db",
+    server: Server = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
     """List runs with their cost and result, or show one run with its attempts."""
-    from orchestrator.store import open_readonly, queries
-    from orchestrator.store.payloads import run_payload, runs_payload
     from scaling.cli.output import print_csv, print_json
     from scaling.cli.runs_input import refuse_both
     from scaling.columns import RUN_COLUMNS
@@ -42,22 +41,43 @@ def runs_command(
     refuse_both(as_json, as_csv)
     if run is not None and as_csv:
         raise UsageError("--csv is for the table of runs, not for one run", hint="--json prints one run whole")
-    store = open_readonly(db)
-    with store.read() as session:
-        if run is not None:
-            detail = queries.run_detail(session, run)
-            if as_json:
-                print_json(run_payload(detail, queries.metrics(session, detail["id"])))
-            else:
-                _show_one(detail)
-            return
-        rows = queries.runs(session, experiment=experiment, status=status or ())
+    if run is not None:
+        payload = _one_run(run, db, server)
+        print_json(payload) if as_json else _show_one(payload["run"])
+        return
+    payload = _all_runs(experiment, status, db, server)
     if as_json:
-        print_json(runs_payload(rows))
+        print_json(payload)
     elif as_csv:
-        print_csv(rows, [column.name for column in RUN_COLUMNS])
+        print_csv(payload["runs"], [column.name for column in RUN_COLUMNS])
     else:
-        _show_table(rows)
+        _show_table(payload["runs"])
+
+
+def _one_run(prefix: str, db: str, server: str | None) -> dict[str, Any]:
+    if server is not None:
+        from scaling.cli.server import Server
+
+        return Server(server).run(prefix)
+    from orchestrator.store import open_readonly, queries
+    from orchestrator.store.payloads import run_payload
+
+    with open_readonly(db).read() as session:
+        detail = queries.run_detail(session, prefix)
+        return run_payload(detail, queries.metrics(session, detail["id"]))
+
+
+def _all_runs(experiment: str | None, status: list[str] | None, db: str, server: str | None) -> dict[str, Any]:
+    from orchestrator.store.payloads import runs_payload
+
+    if server is not None:
+        from scaling.cli.server import Server
+
+        return runs_payload(Server(server).runs(experiment=experiment, status=status))
+    from orchestrator.store import open_readonly, queries
+
+    with open_readonly(db).read() as session:
+        return runs_payload(queries.runs(session, experiment=experiment, status=status or ()))
 
 
 def _show_table(rows: list[dict]) -> None:

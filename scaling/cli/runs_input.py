@@ -64,15 +64,14 @@ def load_runs(
     unit: list[str] | None = None,
     convert: list[str] | None = None,
     where: list[str] | None = None,
+    server: str | None = None,
 ) -> DataFrame:
-    """The runs of FILE, else of the store, in our units; core-hours converted between accelerators, and rows chosen, where that was asked for."""
+    """The runs of FILE, else of the server, else of the store, in our units; core-hours converted between accelerators, and rows chosen, where that was asked for."""
     if data is None:
         for given, option in ((mapping, "--map"), (unit, "--unit")):
             if given:
                 raise UsageError(f"{option} is for a table given by --data", hint="add --data FILE")
-        from orchestrator.store import open_readonly
-
-        runs = open_readonly(db).runs_frame(experiment=experiment)
+        runs = _runs_of_the_store(db, server, experiment)
     else:
         if experiment is not None:
             raise UsageError(
@@ -92,15 +91,29 @@ def load_runs(
         runs = convert_core_hours(runs, check_conversions(convert))
     from analysis.reading.source import attach_source, source_of
 
-    words = _words(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    words = _words(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server)
     return attach_source(runs, {**source_of(runs), "command": words})
 
 
-def _words(*, data: str | None, db: str, experiment: str | None, **repeated: list[str] | None) -> list[str]:
+def _runs_of_the_store(db: str, server: str | None, experiment: str | None) -> DataFrame:
+    if server is None:
+        from orchestrator.store import open_readonly
+
+        return open_readonly(db).runs_frame(experiment=experiment)
+    import pandas as pd
+
+    from scaling.cli.server import Server
+    from scaling.columns import RUN_COLUMNS
+
+    return pd.DataFrame(Server(server).runs(experiment=experiment), columns=[column.name for column in RUN_COLUMNS])
+
+
+def _words(*, data: str | None, db: str, server: str | None, experiment: str | None, **repeated: list[str] | None) -> list[str]:
     """The options that choose these runs again. A data base named by a URL is left out: it may hold a password, and SCALING_DB has it."""
     words = ["--data", data] if data is not None else []
     words += ["--experiment", experiment] if experiment is not None else []
-    words += ["--db", db] if data is None and db != "scaling.db" and "://" not in db else []
+    words += ["--server", server] if data is None and server is not None else []
+    words += ["--db", db] if data is None and server is None and db != "scaling.db" and "://" not in db else []
     flags = {"mapping": "--map", "unit": "--unit", "convert": "--convert", "where": "--where"}
     return words + [word for name, values in repeated.items() for value in values or () for word in (flags[name], value)]
 

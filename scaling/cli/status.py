@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from scaling.cli.options import AsJson, Db
+from typing import Any
+
+from scaling.cli.options import AsJson, Db, Server
 
 __all__ = ["EXAMPLES", "status_command"]
 
@@ -10,26 +12,24 @@ EXAMPLES = """
 scaling status
 
 scaling status --json  # the same for a script
+
+scaling status --server http://head:8000  # of a store elsewhere
 """
 
 
-def status_command(db: Db = "scaling.db", as_json: AsJson = False) -> None:
+_WRONG, _SHOWN = ["failed", "diverged"], 20
+
+
+def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson = False) -> None:
     """Show experiments: runs by state, core-hours done and estimated, best loss.
 
     "estimates off by" is the median over finished runs of how far the estimate a run was started with lies from what it took.
     """
-    from orchestrator.store import open_readonly, queries
-    from orchestrator.store.payloads import experiments_payload
-
-    store = open_readonly(db)
-    with store.read() as session:
-        rows = queries.experiments(session)
-        scheduler = queries.scheduler(session)
-        failed = queries.runs(session, status=["failed", "diverged"], limit=20)
+    found, failed = _of_the_store(db) if server is None else _of_the_server(server)
     if as_json:
         from scaling.cli.output import print_json
 
-        print_json(experiments_payload(rows) | {"scheduler": scheduler})
+        print_json(found)
         return
 
     from rich.table import Table
@@ -43,7 +43,7 @@ def status_command(db: Db = "scaling.db", as_json: AsJson = False) -> None:
         box=None,
         pad_edge=False,
     )
-    for row in rows:
+    for row in found["experiments"]:
         states = ", ".join(f"{count} {state}" for state, count in row["runs"].items())
         table.add_row(
             row["name"],
@@ -57,12 +57,29 @@ def status_command(db: Db = "scaling.db", as_json: AsJson = False) -> None:
         )
     out = console()
     out.print(table)
+    scheduler = found["scheduler"]
     out.print(f"\nscheduler: {scheduler['holder']} (pid {scheduler['pid']})" if scheduler else "\nno scheduler is running")
     for row in failed:
         out.print(
             f"{row['status']}: {row['id']} {row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}: {row['reason']}",
             highlight=False,
         )
+
+
+def _of_the_store(db: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    from orchestrator.store import open_readonly, queries
+    from orchestrator.store.payloads import experiments_payload
+
+    with open_readonly(db).read() as session:
+        found = experiments_payload(queries.experiments(session), queries.scheduler(session))
+        return found, queries.runs(session, status=_WRONG, limit=_SHOWN)
+
+
+def _of_the_server(url: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    from scaling.cli.server import Server
+
+    server = Server(url)
+    return server.experiments(), server.get("/runs", status=_WRONG, limit=_SHOWN)["runs"]
 
 
 def _right(name: str):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment
+from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import Convert, Data, Level, Mapping, Unit, Where, load_runs, print_answer, print_input, refuse_both
 from scaling.columns import column_name
@@ -45,6 +45,7 @@ def transfer_command(
     where: Where = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
+    server: Server = None,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -55,7 +56,9 @@ def transfer_command(
     refuse_both(json, csv)
     from analysis import transfer, transfer_payload, with_parents
 
-    runs = load_runs(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db)
+    runs = load_runs(
+        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+    )
     up, cost = column_name(upstream), column_name(x)
     if data is None or ("parent" in runs and runs["parent"].isin(runs["id"]).any()):
         table, up, cost = with_parents(runs, up), f"parent_{up}", f"parent_{cost}"

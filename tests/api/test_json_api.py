@@ -81,7 +81,7 @@ def test_learning_rate_is_the_payload_of_the_analysis(client, runs, path):
 def test_experiments(client, filled_store, path):
     body = strict(client.get(path))
     with Store.open_readonly(str(filled_store)) as store, store.read() as session:
-        assert body == experiments_payload(queries.experiments(session))
+        assert body == experiments_payload(queries.experiments(session), queries.scheduler(session))
     assert [row["name"] for row in body["experiments"]] == ["first-look", "digits"]
 
 

@@ -177,11 +177,11 @@ class Unreachable(RayCluster):
         def next_events(*arguments):
             if cluster.left > 0 and worker_has_begun:
                 cluster.left -= 1
-                return fails.remote()
+                return failed
             worker_has_begun.append(True)
             return asked(*arguments)
 
-        worker_has_begun = []
+        worker_has_begun, failed = [], fails.remote()
         worker.next_events = next_events
         return worker
 
