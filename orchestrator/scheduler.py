@@ -301,7 +301,8 @@ class Scheduler:
                 if unheard_of := slot.unheard_of(self.cluster):
                     heard.append((slot, unheard_of))
                 if slot.question in ready:
-                    heard.append((slot, slot.answer(self.cluster)))
+                    if events := slot.answer(self.cluster):
+                        heard.append((slot, events))
                     slot.ask()
                     if self._code_version not in (None, slot.code_version):
                         slot.leaving = f"it runs scaling {slot.code_version}"
