@@ -65,6 +65,7 @@ class AttemptLog:
     _evaluations: list[dict[str, Any]] = field(default_factory=list)
     _first_step: int | None = None
     _checkpoint_step: int | None = None
+    _checkpoints: list[tuple[int, float]] = field(default_factory=list)
     _train_seconds: float = 0.0
     _train_seconds_at_checkpoint: float = 0.0
     _checkpoint_seconds: float = 0.0
@@ -83,6 +84,8 @@ class AttemptLog:
                 run.params,
                 attempt.resumed_from,
                 attempt.first_step,
+                run.parent_id,
+                attempt.branched_from,
             )
         )
 
@@ -104,6 +107,7 @@ class AttemptLog:
                 self._metrics += [(event["step"], name, event.get(name)) for name in _CURVES]
             case "checkpoint":
                 self._checkpoint_step = event["step"]
+                self._checkpoints.append((event["step"], event["train_seconds"]))
                 self._train_seconds_at_checkpoint = event["train_seconds"]  # it was written while later steps were taken
                 self._train_seconds = max(self._train_seconds, event["train_seconds"])
                 if not self.grant.is_rehearsal:
@@ -155,8 +159,9 @@ class AttemptLog:
             metrics=self._metrics,
             evaluations=self._evaluations,
             checkpoint_step=self._checkpoint_step,
+            checkpoints=self._checkpoints,
         )
-        self._place, self._metrics, self._evaluations = {}, [], []
+        self._place, self._metrics, self._evaluations, self._checkpoints = {}, [], [], []
         self._first_step = self._checkpoint_step = None
 
     def _ended(self, event: Mapping[str, Any]) -> Ending:

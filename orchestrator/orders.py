@@ -27,6 +27,8 @@ def order_of(
     resume = None
     if grant.resume_folder is not None:
         resume = {"directory": str(home / grant.resume_folder), "step": grant.resume_step}
+        if grant.parent is not None:  # also for a later attempt: what it falls back to is the parent's
+            resume["parent"] = grant.parent
     return {
         "token": grant.token,
         "scheduler": scheduler,
@@ -34,6 +36,7 @@ def order_of(
         "config": grant.config,
         "execution": grant.resources.get("execution", {}),
         "evaluate_at": grant.resources.get("evaluate_at", []),
+        "checkpoint_at": grant.resources.get("checkpoint_at", []),
         "directory": str(home / grant.folder),
         "resume_from": resume,
         "checkpoint_seconds": checkpoint_seconds,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.spec import Document, ModelField, ResourcesField, Spec
+from orchestrator.trunk import Branch, branches
 from scaling.accelerators import SIMULATED, core_hours
 from trainer import (
     AugmentConfig,
@@ -30,9 +31,12 @@ class PlannedRun:
 
     train_flops: 6 × MACs × examples seen (forward 2, backward 4 a MAC).
     estimated_seconds: train_flops / (cores · peak · MFU) of the file's resources.
+    branch: how it shares steps with runs of other budgets, where the file says so.
     """
 
+    id: str
     config: TrainConfig
+    shape: str
     params: int
     steps: int
     examples_seen: int
@@ -40,16 +44,20 @@ class PlannedRun:
     train_flops: float
     estimated_seconds: float
     estimated_core_hours: float
+    branch: Branch | None = None
 
     @property
-    def id(self) -> str:
-        return self.config.run_id()
+    def inherited_core_hours(self) -> float:
+        """By estimate, the part of its core-hours that another run's steps give."""
+        return self.estimated_core_hours * self.branch.parent_step / self.steps if self.branch and self.branch.parent_step else 0.0
 
     def row(self, resources: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of `orchestrator.store.models.Run`."""
         config = self.config
         if "speed" in resources:
             resources = {**resources, "step_seconds": self.estimated_seconds / self.steps}
+        if self.branch is not None:
+            resources = {**resources, "trunk": self.branch.trunk, "checkpoint_at": list(self.branch.checkpoint_at)}
         return {
             "id": self.id,
             "family": config.model.family,
@@ -59,9 +67,11 @@ class PlannedRun:
             "learning_rate": config.learning_rate,
             "batch_size": config.batch_size,
             "seed": config.seed,
-            "config": config.to_dict(),
-            "shape": config.shape_id(),
-            "resources": dict(resources),
+            "config": config.to_shared_dict(),
+            "shape": self.shape,
+            "resources": resources,
+            "parent_id": self.branch.parent if self.branch else None,
+            "parent_step": self.branch.parent_step if self.branch else None,
             "provisional": config.data.card.provisional,
             "params": self.params,
             "steps": self.steps,
@@ -83,7 +93,13 @@ class Plan:
 
     @property
     def estimated_core_hours(self) -> float:
+        """What the runs would cost, each done alone."""
         return sum(run.estimated_core_hours for run in self.runs)
+
+    @property
+    def inherited_core_hours(self) -> float:
+        """The part of it that is not spent, because runs share their trunks."""
+        return sum(run.inherited_core_hours for run in self.runs)
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -94,14 +110,17 @@ class Plan:
     def resources(self) -> dict[str, Any]:
         """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
 
-        `execution`, `evaluate_at`, `topology` and `hosts` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
+        `execution`, `evaluate_at`, `early_stop`, `topology` and `hosts` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
         """
         given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
         held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
         if execution:
             held["execution"] = execution
-        if self.spec.evaluate_at:
-            held["evaluate_at"] = sorted(self.spec.evaluate_at)
+        looks = {*self.spec.evaluate_at, *([self.spec.early_stop.after] if self.spec.early_stop else [])}
+        if looks:
+            held["evaluate_at"] = sorted(looks)
+        if self.spec.early_stop:
+            held["early_stop"] = self.spec.early_stop.model_dump()
         if given.topology and not self.spec.simulate:
             held["topology"] = given.topology
         if given.hosts and not self.spec.simulate:
@@ -119,6 +138,7 @@ class Plan:
         later = [name for name in ("ema", "augment", "simulate") if getattr(self.spec, name) != Spec.model_fields[name].default]
         if dumped["schedule"]["decay_fraction"] is None:
             del dumped["schedule"]["decay_fraction"]
+        del dumped["schedule"]["reuse_trunk"]  # how runs are done, not what they are
         return {field: dumped[field] for field in (*fields, *later)} | {
             "dataset": self.card.fingerprint,
             "train_examples": self.card.train_examples,
@@ -128,14 +148,45 @@ class Plan:
 def make_plan(spec: Spec, document: Document) -> Plan:
     """Expand a file into its runs. Needs the data set's card, not its images."""
     card = data.card(spec.dataset.name, spec.dataset.options)
-    runs = [
-        _planned(_config(spec, card, _model(spec, model), epochs, rate, seed), spec.resources)
-        for model in spec.models
-        for epochs in spec.epochs
-        for rate in spec.learning_rates(model.name, epochs)
-        for seed in spec.seeds
-    ]
+    recipe = _recipe(spec, card)
+    schedules = {epochs: _schedule(spec, epochs) for epochs in spec.epochs}
+    runs: list[PlannedRun] = []
+    for field in spec.models:
+        model, shape = _model(spec, field), None
+        for epochs, schedule in schedules.items():
+            cell = None
+            for rate in spec.learning_rates(field.name, epochs):
+                for seed in spec.seeds:
+                    config = TrainConfig(model=model, schedule=schedule, learning_rate=float(rate), seed=seed, **recipe)
+                    shape = shape or _Shape.of(config, spec.resources)
+                    cell = cell or _cell(config, shape)
+                    runs.append(PlannedRun(id=config.run_id(), config=config, **cell))
+    if spec.schedule.reuse_trunk:
+        found = branches([run.config for run in runs])
+        runs = [replace(run, branch=branch) for run, branch in zip(runs, found, strict=True)]
     return Plan(spec, document, card, tuple(runs))
+
+
+def _recipe(spec: Spec, card: data.DataCard) -> dict[str, Any]:
+    """What all runs of a file share, as arguments of `TrainConfig`."""
+    return {
+        "data": DataConfig(spec.dataset.name, card, data.significant(spec.dataset.name, spec.dataset.options)),
+        "batch_size": spec.batch_size,
+        "optimizer": OptimizerConfig(**spec.optimizer.model_dump()),
+        "numerics": NumericsConfig(**spec.numerics.model_dump()),
+        "label_smoothing": spec.label_smoothing,
+        "augment": AugmentConfig(**spec.augment.model_dump()),
+        "ema": spec.ema,
+    }
+
+
+def _schedule(spec: Spec, epochs: float) -> ScheduleConfig:
+    return ScheduleConfig(
+        epochs=float(epochs),
+        name=spec.schedule.name,
+        warmup_epochs=spec.schedule.warmup_epochs,
+        decay_fraction=spec.schedule.decay_fraction or ScheduleConfig.decay_fraction,
+    )
 
 
 def _model(spec: Spec, model: ModelField) -> ModelConfig:
@@ -145,40 +196,41 @@ def _model(spec: Spec, model: ModelField) -> ModelConfig:
     return ModelConfig(simulated.FAMILY, model.name, stands_for)
 
 
-def _config(spec: Spec, card: data.DataCard, model: ModelConfig, epochs: float, rate: float, seed: int) -> TrainConfig:
-    return TrainConfig(
-        data=DataConfig(spec.dataset.name, card, data.significant(spec.dataset.name, spec.dataset.options)),
-        model=model,
-        schedule=ScheduleConfig(
-            epochs=float(epochs),
-            name=spec.schedule.name,
-            warmup_epochs=spec.schedule.warmup_epochs,
-            decay_fraction=spec.schedule.decay_fraction or ScheduleConfig.decay_fraction,
-        ),
-        batch_size=spec.batch_size,
-        learning_rate=float(rate),
-        seed=seed,
-        optimizer=OptimizerConfig(**spec.optimizer.model_dump()),
-        numerics=NumericsConfig(**spec.numerics.model_dump()),
-        label_smoothing=spec.label_smoothing,
-        augment=AugmentConfig(**spec.augment.model_dump()),
-        ema=spec.ema,
-    )
+@dataclass(frozen=True)
+class _Shape:
+    """What all runs of a model have in common. flops: of training on one example; flops_per_second: of the cores that a run is given."""
+
+    id: str
+    params: int
+    flops: float
+    flops_per_second: float
+    cores: int
+
+    @classmethod
+    def of(cls, config: TrainConfig, resources: ResourcesField) -> _Shape:
+        card, model, family = config.data.card, config.model, models.family(config.model.family)
+        macs = family.macs(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+        return cls(
+            id=config.shape_id(),
+            params=family.params(model.name, model.options, num_classes=card.num_classes, channels=card.image_shape[2]),
+            flops=6.0 * macs,
+            flops_per_second=resources.core_count * resources.kind.peak_flops_per_core * resources.assumed_mfu,
+            cores=resources.core_count,
+        )
 
 
-def _planned(config: TrainConfig, resources: ResourcesField) -> PlannedRun:
-    card, family = config.data.card, models.family(config.model.family)
+def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
+    """What all runs of a model and an epoch budget have in common, as arguments of `PlannedRun`."""
     order = data.Order.of(config)
-    macs = family.macs(config.model.name, config.model.options, num_classes=card.num_classes, image_shape=card.image_shape)
-    train_flops = 6.0 * macs * order.total
-    seconds = train_flops / (resources.core_count * resources.kind.peak_flops_per_core * resources.assumed_mfu)
-    return PlannedRun(
-        config=config,
-        params=family.params(config.model.name, config.model.options, num_classes=card.num_classes, channels=card.image_shape[2]),
-        steps=order.steps,
-        examples_seen=order.total,
-        unique_examples=order.unique_examples,
-        train_flops=train_flops,
-        estimated_seconds=seconds,
-        estimated_core_hours=core_hours(resources.core_count, seconds),
-    )
+    train_flops = shape.flops * order.total
+    seconds = train_flops / shape.flops_per_second
+    return {
+        "shape": shape.id,
+        "params": shape.params,
+        "steps": order.steps,
+        "examples_seen": order.total,
+        "unique_examples": order.unique_examples,
+        "train_flops": train_flops,
+        "estimated_seconds": seconds,
+        "estimated_core_hours": core_hours(shape.cores, seconds),
+    }

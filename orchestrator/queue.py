@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from orchestrator.cluster.hold import Hold
 from orchestrator.store import changes
-from orchestrator.store.budget import affordable
 from orchestrator.store.grid import Waiting, waiting_runs
 from orchestrator.store.models import Run
+from orchestrator.store.startable import startable
 from scaling.accelerators import accelerator
 
 __all__ = ["Group", "Order", "Queue"]
@@ -55,18 +55,20 @@ class Group:
 
 
 class Queue:
-    """Pending runs that the budgets allow.
+    """Pending runs that may start: the budgets allow them, and what they start from is there.
 
     left_out: run id → why a pending run may not start. `is_stale` makes the next `refresh` read the store; so does a change of the grid
-    by anybody else (`orchestrator.store.changes`).
+    by anybody else (`orchestrator.store.changes`). `is_limited`: a budget counts or a run waits for another, so the end of an attempt may change what may start.
     """
 
     def __init__(self, order: Order = Order.LONGEST_FIRST) -> None:
         self.order = order
         self.left_out: dict[str, str] = {}
         self.is_stale = True
+        self.is_limited = False
         self._seen = -1
         self._runs: dict[Group, list[Waiting]] = {}
+        self._work: dict[Group, float] = {}
         self._begun: set[Group] = set()
 
     def refresh(self, session: Session, estimate: Callable[[Waiting], float | None]) -> bool:
@@ -74,14 +76,15 @@ class Queue:
         number = changes.number(session)
         if not self.is_stale and number == self._seen:
             return False
-        found = affordable(session, waiting_runs(session), estimate)
+        found = startable(session, waiting_runs(session), estimate)
         self._runs = {}
         for run in found.runs:
             self._runs.setdefault(Group.of(run), []).append(run)
         sign = 1 if self.order is Order.LONGEST_FIRST else -1
         for queue in self._runs.values():
             queue.sort(key=lambda run: (run.priority, sign * run.cost))
-        self.left_out, self._seen, self.is_stale = found.left_out, number, False
+        self._work = {group: sum(run.cost for run in queue) for group, queue in self._runs.items()}
+        self.left_out, self.is_limited, self._seen, self.is_stale = found.left_out, found.limited, number, False
         return True
 
     def __bool__(self) -> bool:
@@ -94,13 +97,14 @@ class Queue:
     @property
     def groups(self) -> list[Group]:
         """Groups with runs that wait; the one with the most work first."""
-        work = {group: sum(run.cost for run in queue) for group, queue in self._runs.items() if queue}
-        return sorted(work, key=lambda group: -work[group])
+        return sorted((group for group, queue in self._runs.items() if queue), key=lambda group: -self._work[group])
 
     def take(self, group: Group) -> Waiting:
         """The group's next run, no longer in the queue: its cheapest the first time, a canary, then by priority and order."""
-        queue = self._runs[group]
-        if group in self._begun:
-            return queue.pop()
-        self._begun.add(group)
-        return queue.pop(min(range(len(queue)), key=lambda index: queue[index].cost))
+        queue, place = self._runs[group], -1
+        if group not in self._begun:
+            self._begun.add(group)
+            place = min(range(len(queue)), key=lambda index: queue[index].cost)
+        run = queue.pop(place)
+        self._work[group] -= run.cost
+        return run

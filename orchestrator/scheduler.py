@@ -42,15 +42,18 @@ from orchestrator.store import Store, lease, ledger, steering
 from orchestrator.store.estimates import Rates, measured_rates
 from orchestrator.store.grid import Waiting, explain, pause
 from orchestrator.store.interruptions import interruptions
+from orchestrator.store.ledger import Grant
 from scaling.accelerators import accelerator
 from scaling.errors import ClusterError, StaleToken, StoreError
-from scaling.outcomes import AttemptOutcome
+from scaling.fault_points import reached
+from scaling.outcomes import AttemptOutcome, RunStatus
 
 __all__ = ["Order", "Planner", "Scheduler", "new_scheduler_id"]
 
 _logger = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
+_ATTEND_SECONDS = 0.2
 _PAUSE_SECONDS = 30.0
 """How long runs may take to checkpoint when asked to stop; below the grace period of docker-compose.yml."""
 _DRAIN_SECONDS = 1.0
@@ -61,7 +64,7 @@ _PATIENCE_SECONDS = 30.0
 Planner = Callable[[Session], bool]
 """Looks at what the store holds and changes what is to be run: a search that asks for its next trial. True when it changed something.
 
-It is called when the scheduler starts and in every transaction that ends an attempt, and must be a function of the store's content, so
+It is called when the scheduler starts and in every transaction that ends an attempt or evaluates a run, and must be a function of the store's content, so
 that a scheduler that takes over does what the one before would have done.
 """
 
@@ -98,11 +101,13 @@ class Scheduler:
         self._slots: list[Slot] = []
         self._compiled: set[Group] = set()
         self._intervals: dict[str, float] = {}
-        self._renewed = self._drained = 0.0
+        self._renewed = self._attended = self._drained = 0.0
         self._refused: str | None = None
         self._code_version = None if cluster.address == "local" else code_version()
         self._lacking_since: float | None = None
         self._rates: Rates | None = None
+        self._finished = self._judged_by = 0
+        self._pausing = False
 
     def run(self, experiment: str, should_stop: Callable[[], bool] = lambda: False) -> bool:
         """Until nothing that an experiment wants is pending or running; True.
@@ -125,13 +130,13 @@ class Scheduler:
                     paused = True
                     continue
                 self._renew()
-                self._steer()
+                self._attend()
                 self._leave_draining_nodes()
-                self._look_up()
                 self._fill()
                 self.on_tick()
                 self._listen()
-                self._look_up()
+                if not (self._queue or self.running):
+                    self._look_up()
         except BaseException:
             for slot in self._slots:
                 if slot.worker.name is None:
@@ -143,6 +148,7 @@ class Scheduler:
 
     def _pause(self, experiment: str) -> None:
         """Let every run checkpoint, write it down, and set aside what only this experiment wants."""
+        self._pausing = True
         for slot in self._slots:
             for token in slot.attempts:
                 slot.stop(token)
@@ -156,6 +162,13 @@ class Scheduler:
                 for attempt in list(slot.attempts.values()):
                     self._end(session, slot, attempt, attempt.given_up("asked to stop; had not checkpointed in time"))
             pause(session, experiment, reason="interrupted; submit again to go on")
+
+    def _attend(self) -> None:
+        """To what others have written in the store, a few times a second, and to what is to be read anew."""
+        if self._queue.is_stale or time.monotonic() > self._attended + _ATTEND_SECONDS:
+            self._steer()
+            self._look_up()
+            self._attended = time.monotonic()
 
     def _steer(self) -> None:
         """Do what users asked for; a run that is being trained is asked to checkpoint first, and dealt with once it has."""
@@ -177,7 +190,7 @@ class Scheduler:
                 self._queue.is_stale = True
 
     def _look_up(self) -> None:
-        """See which runs wait, and tell those that a budget leaves out."""
+        """See which runs wait, and tell those that may not start why."""
         with self.store.read() as session:
             if self._rates is None:
                 self._rates = measured_rates(session)
@@ -255,71 +268,88 @@ class Scheduler:
 
     def _grant(self, slot: Slot) -> None:
         """Begin an attempt of the next run: in the store first, then on the worker."""
+        with self.store.write() as session:
+            begun = self._begin(session, slot)
+        self._start(slot, begun)
+
+    def _begin(self, session: Session, slot: Slot) -> Grant | None:
+        """In the store. None when the run was taken out of the grid just now."""
         run = self._queue.take(slot.group)
         try:
-            with self.store.write() as session:
-                grant = ledger.begin_attempt(
-                    session,
-                    run.id,
-                    allocation_id=slot.allocation_id,
-                    home=str(self.home),
-                    estimated_core_hours=self._estimate(run),
-                )
-                interval = self._checkpoint_interval(session, slot.kind.name)
+            grant = ledger.begin_attempt(
+                session,
+                run.id,
+                allocation_id=slot.allocation_id,
+                home=str(self.home),
+                estimated_core_hours=self._estimate(run),
+            )
         except StaleToken:
-            return  # it was taken out of the grid just now
+            return None
+        if (kind := slot.kind.name) not in self._intervals:  # judged anew whenever an attempt has been cut short
+            self._intervals[kind] = interruptions(session, kind).checkpoint_interval(self.checkpoint_seconds)
+        return grant
+
+    def _start(self, slot: Slot, grant: Grant | None) -> None:
+        """On the worker."""
+        if grant is None:
+            return
+        reached("granted")
         slot.attempts[grant.token] = AttemptLog(grant)
         order = order_of(
             grant,
             home=self.home,
             working_directory=self.working_directory,
-            checkpoint_seconds=interval,
+            checkpoint_seconds=self._intervals.get(slot.kind.name, self.checkpoint_seconds),
             scheduler=self.id,
             code_version=self._code_version,
         )
         slot.call(lambda: slot.worker.start(order))
 
-    def _checkpoint_interval(self, session: Session, accelerator: str) -> float:
-        """Seconds between checkpoints there; judged anew whenever an attempt has been cut short."""
-        if accelerator not in self._intervals:
-            self._intervals[accelerator] = interruptions(session, accelerator).checkpoint_interval(self.checkpoint_seconds)
-        return self._intervals[accelerator]
-
     # -- what came back ----------------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        """Take what the workers say and write it down, in one transaction a round."""
+        """Take what the workers say and write it down, in one transaction a round; what was freed begins its next run in the same one."""
         for slot in self._slots:
             slot.ask()
         questions = {slot.question: slot for slot in self._slots if slot.question is not None}
         ready = set(self.cluster.ready(list(questions), _TICK_SECONDS))
         if not questions:
             time.sleep(_TICK_SECONDS / 5)
-        heard: list[tuple[Slot, list[dict[str, Any]]]] = []
+        heard: dict[Slot, list[dict[str, Any]]] = {}
         for slot in self._slots:
             try:
-                if unheard_of := slot.unheard_of(self.cluster):
-                    heard.append((slot, unheard_of))
+                events = slot.unheard_of(self.cluster)
                 if slot.question in ready:
-                    if events := slot.answer(self.cluster):
-                        heard.append((slot, events))
+                    events += slot.answer(self.cluster)
                     slot.ask()
                     if self._code_version not in (None, slot.code_version):
                         slot.leaving = f"it runs scaling {slot.code_version}"
                 slot.check_lease(self._lease_seconds)
             except WorkerLost as error:
                 slot.lost, slot.question = True, None
-                heard.append((slot, self._last_signs(slot, error)))
+                events = self._last_signs(slot, error)
+            if events or slot.lost:
+                heard[slot] = events
         if heard:
+            reached("heard")
             with self.store.write() as session:
-                for slot, events in heard:
+                for slot, events in heard.items():
                     self._write_down(session, slot, events)
-            for slot, _ in heard:
+                begun = [(slot, self._begin(session, slot)) for slot in heard if self._goes_on(slot)]
+            reached("written-down")
+            for slot, grant in begun:
+                self._start(slot, grant)
+            for slot in heard:
                 slot.settled = slot.heard
         for slot in [slot for slot in self._slots if slot.lost]:
             self._release(slot)
         if self._refused:
             raise ClusterError(self._refused, hint="install the same version on all nodes, then submit again: nothing was trained")
+
+    def _goes_on(self, slot: Slot) -> bool:
+        """Whether a worker takes the next run at once, without a look at the store and at the others."""
+        free = slot.is_idle and not slot.lost and not slot.leaving
+        return free and self._queue.has(slot.group) and not (self._queue.is_stale or self._pausing)
 
     def _last_signs(self, slot: Slot, error: WorkerLost) -> list[dict[str, Any]]:
         """What a lost worker's attempts wrote in their folders, if that can be read from here, and then that they are lost."""
@@ -330,6 +360,7 @@ class Scheduler:
         return signs
 
     def _write_down(self, session: Session, slot: Slot, events: list[dict[str, Any]]) -> None:
+        evaluated = False
         for event in events:
             attempt = slot.attempts.get(event["token"])
             if attempt is None or attempt.ending is not None:
@@ -338,16 +369,21 @@ class Scheduler:
                 self._compiled.add(slot.group)
             if event["kind"] == "refused":
                 self._refused = slot.leaving = event["reason"]
+            if event["kind"] == "checkpoint" and event["step"] in attempt.grant.resources.get("checkpoint_at", ()):
+                self._queue.is_stale = True  # runs of other budgets may start from it
+            evaluated = evaluated or event["kind"] == "evaluated"
             attempt.take({**event, "node": next(iter(slot.nodes), None)} if event["kind"] == "placed" else event)
         for attempt in list(slot.attempts.values()):
             attempt.write_progress(session)
             if attempt.ending is not None:
                 self._end(session, slot, attempt, attempt.ending)
+        if evaluated and slot.attempts:  # of a run that goes on: it may have shown that it cannot matter
+            self._plan_ahead(session)
 
     def _end(self, session: Session, slot: Slot, attempt: AttemptLog, ending: Ending) -> None:
-        grant = attempt.grant
+        grant, status = attempt.grant, None
         try:
-            ledger.end_attempt(session, grant.token, **ending.as_arguments())
+            status = ledger.end_attempt(session, grant.token, **ending.as_arguments())
         except StaleToken:
             _logger.warning("attempt %s had been given up; its result does not count", grant.folder)
         if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
@@ -355,10 +391,13 @@ class Scheduler:
         if ending.outcome in (AttemptOutcome.PREEMPTED, AttemptOutcome.DIED, AttemptOutcome.LOST):
             self._intervals.clear()
         if ending.outcome is AttemptOutcome.FINISHED:
-            self._rates = None  # there is more to judge by
+            self._finished += 1
+            if self._finished > 1.05 * self._judged_by:  # there is more to judge by
+                self._rates, self._judged_by = None, self._finished
         del slot.attempts[grant.token]
         slot.stopping.discard(grant.token)
-        self._queue.is_stale = True  # it may be pending again, and a budget has another rest
+        if status is RunStatus.PENDING or self._queue.is_limited:  # it waits again, or a budget has another rest
+            self._queue.is_stale = True
         self._plan_ahead(session)
 
     # -- upkeep ------------------------------------------------------------------------------------------------------------------

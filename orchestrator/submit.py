@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 
 from orchestrator.attempt import AttemptLog
 from orchestrator.plan import Plan
 from orchestrator.store import Store, lease, queries
-from orchestrator.store.grid import Accepted, accept, known_runs
+from orchestrator.store.grid import Accepted, accept, known_statuses
 from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.errors import StoreError, UsageError
 from scaling.outcomes import RunStatus
@@ -28,6 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["Ended", "Progress", "accept_plan", "plan_status", "see_through"]
 
 _FOLLOW_SECONDS = 1.0
+_TICK_SECONDS = 0.5
+_SHARE = 30.0
+"""Looking at how a large grid stands takes time; it is done so seldom that the scheduler spends a thirtieth of its time on it."""
+
+_FINAL = tuple(status for status in RunStatus if status.is_final)
 
 Ended = Literal["done", "paused", "left"]
 
@@ -53,7 +57,7 @@ def plan_status(store: Store, plan: Plan) -> dict[str, str]:
     """Run id → `new` or the status it has in the store."""
     ids = [run.id for run in plan.runs]
     with store.read() as session:
-        known = {run_id: str(run.status) for run_id, run in known_runs(session, ids).items()}
+        known = {run_id: str(status) for run_id, status in known_statuses(session, ids).items()}
     return {run_id: known.get(run_id, "new") for run_id in ids}
 
 
@@ -64,6 +68,8 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             f"data set {plan.card.name!r} is only declared, so nothing can be trained on it",
             hint="--dry-run plans it, --simulate rehearses it; to train, name a data set at hand",
         )
+    resources = plan.resources
+    rows = [run.row(resources) for run in plan.runs]
     with store.write() as session:
         return accept(
             session,
@@ -72,7 +78,7 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             text=plan.document.text,
             resolved=plan.resolved,
             shared=plan.shared,
-            runs=[run.row(plan.resources) for run in plan.runs],
+            runs=rows,
             revise=revise,
         )
 
@@ -104,6 +110,7 @@ def see_through(
     """
     # Ray's names stay out of the way of whoever only reads.
     from orchestrator.cluster import RayCluster
+    from orchestrator.early_stop import stop_dominated
     from orchestrator.scheduler import Order, Scheduler, new_scheduler_id
 
     try:
@@ -135,6 +142,7 @@ def see_through(
                     working_directory=Path.cwd(),
                     checkpoint_seconds=checkpoint_seconds,
                     order=Order(order),
+                    planners=[stop_dominated],
                 )
                 scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)
                 ended = "done" if scheduler.run(experiment, should_stop) else "paused"
@@ -166,7 +174,12 @@ def _lease_kept(store: Store, identity: str) -> Iterator[None]:
 
 
 def _tick(store: Store, experiment: str, scheduler: Scheduler, clock: _Clock, on_progress: Callable[[Progress], None]) -> None:
+    if time.monotonic() < clock.next_look:
+        return
+    started = time.monotonic()
     on_progress(_progress(store, experiment, scheduler.running, clock))
+    took = time.monotonic() - started
+    clock.next_look = started + max(_TICK_SECONDS, _SHARE * took)
 
 
 def _open_runs(store: Store, experiment: str) -> bool:
@@ -176,33 +189,43 @@ def _open_runs(store: Store, experiment: str) -> bool:
 
 
 class _Clock:
-    """When this command began, and what had been done by then: the rate behind the ETA."""
+    """When this command began, and what had been done by then: the rate behind the ETA. `next_look`: when progress is told next."""
 
     def __init__(self) -> None:
-        self.started = time.monotonic()
+        self.started = self.next_look = time.monotonic()
         self.done_before: float | None = None
 
 
 def _progress(store: Store, experiment: str, running: list[AttemptLog], clock: _Clock) -> Progress:
+    estimated = func.coalesce(Run.estimated_core_hours, 0.0)
+    share = Run.step * 1.0 / case((Run.steps > 0, Run.steps), else_=1)
+    query = (
+        select(
+            Run.status,
+            func.count(),
+            func.sum(estimated),
+            func.sum(estimated * case((Run.status.in_(_FINAL), 1.0), else_=share)),
+            func.sum(Run.core_hours),
+            func.min(Run.val_loss),
+        )
+        .join(Run.wanted_by)
+        .join(ExperimentRun.experiment)
+        .where(ExperimentRun.removed_in.is_(None), Experiment.name == experiment)
+        .group_by(Run.status)
+    )
     with store.read() as session:
-        rows = session.execute(
-            select(Run.status, Run.step, Run.steps, Run.estimated_core_hours, Run.core_hours, Run.val_loss)
-            .join(Run.wanted_by)
-            .join(ExperimentRun.experiment)
-            .where(ExperimentRun.removed_in.is_(None), Experiment.name == experiment)
-        ).all()
-    counts = Counter(row.status for row in rows)
-    total = sum(row.estimated_core_hours or 0.0 for row in rows)
-    done = sum((row.estimated_core_hours or 0.0) * (1.0 if row.status.is_final else row.step / max(1, row.steps)) for row in rows)
+        rows = session.execute(query).all()
+    counts = {status: count for status, count, *_ in rows}
+    total, done = sum(row[2] for row in rows), sum(row[3] for row in rows)
     if clock.done_before is None:
         clock.done_before = done
     advanced = done - clock.done_before
     elapsed = time.monotonic() - clock.started
     return Progress(
-        counts={str(status): counts[status] for status in RunStatus if counts[status]},
+        counts={str(status): counts[status] for status in RunStatus if status in counts},
         running=running,
-        core_hours=sum(row.core_hours for row in rows),
+        core_hours=sum(row[4] for row in rows),
         estimated_core_hours=total,
-        best_val_loss=min((row.val_loss for row in rows if row.val_loss is not None), default=None),
+        best_val_loss=min((row[5] for row in rows if row[5] is not None), default=None),
         eta_seconds=elapsed * (total - done) / advanced if advanced > 0.02 * total else None,
     )

@@ -59,7 +59,18 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("examples_seen", "int", "examples", "Training examples consumed, repeats counted."),
     Column("unique_examples", "int", "examples", "Distinct training examples consumed."),
     Column("train_flops", "float", "FLOP", "Floating-point operations of training: 6 × MACs × examples seen."),
-    Column("core_hours", "float", "core-hours", "Useful core-hours: each surviving training step once. The x of the law."),
+    Column(
+        "core_hours",
+        "float",
+        "core-hours",
+        "Useful core-hours: each surviving training step once, as if the run had been done alone. The x of the law.",
+    ),
+    Column(
+        "inherited_core_hours",
+        "float",
+        "core-hours",
+        "Part of core_hours that another run's steps gave (reuse_trunk); the grid did cost the sum of core_hours less these.",
+    ),
     Column(
         "allocated_core_hours",
         "float",

@@ -5,10 +5,12 @@ Two hashes come from it: the run id (all that changes the result) and the shape 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property, lru_cache
 from typing import Any
 
 from trainer.data.dataset import DataCard
@@ -28,17 +30,40 @@ RECIPE = 1
 """Raised by hand when a change of this code changes results; a test of exact bits guards it."""
 
 
+class _Part:
+    """A part that many configs of a grid share, so that its share of their ids is computed once."""
+
+    @cached_property
+    def _plain(self) -> dict[str, Any]:
+        """As JSON values. Shared: copied before it is handed out."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[call-overload]
+
+    @cached_property
+    def _significant(self) -> str:
+        """Canonical JSON of what changes the result and is not neutral; empty when nothing is."""
+        kept = _without_neutral(self._content(), _NEUTRAL[_FIELD_OF[type(self)]])
+        return _canonical(kept) if kept else ""
+
+    def _content(self) -> Mapping[str, Any]:
+        return self._plain
+
+
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(_Part):
     """A data set by name, with its options and what its card says of it."""
 
     name: str
     card: DataCard
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def _content(self) -> Mapping[str, Any]:
+        """Where the data lie is not part of it; what they contain (the fingerprint) is."""
+        options = {key: value for key, value in self._plain["options"].items() if key != "path"}
+        return {"fingerprint": self.card.fingerprint, "train_examples": self.card.train_examples, "options": options}
+
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(_Part):
     """A model of a family. `options` change it: dimensions, dropout, stochastic depth."""
 
     family: str
@@ -47,7 +72,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class ScheduleConfig:
+class ScheduleConfig(_Part):
     """How long, and how the learning rate goes: `name` is a key of `trainer.optimizers.SCHEDULES`.
 
     decay_fraction: share of the steps in which warmup-stable-decay comes down; the others do not look at it.
@@ -60,7 +85,7 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
+class AugmentConfig(_Part):
     """What is done to a training image; the held-out split is never augmented. The default leaves images as they are.
 
     crop: random resized crop, its area a share of the image between `crop_min_area` and 1; else the image is resized whole.
@@ -86,7 +111,7 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
+class OptimizerConfig(_Part):
     """Fields of `trainer.optimizers.sgd_agc`. `clip=None` turns adaptive gradient clipping off."""
 
     name: str = "sgd-agc"
@@ -98,7 +123,7 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
-class NumericsConfig:
+class NumericsConfig(_Part):
     """dtype of the computation; parameters, weight standardisation and the loss stay float32."""
 
     dtype: str = "float32"
@@ -134,18 +159,23 @@ class TrainConfig:
     def run_id(self) -> str:
         """16 hex digits of sha256 over canonical JSON of all that changes the result.
 
-        Fields at their neutral value are left out, so that a new option leaves the ids of old runs alone. Where the data lie is not
-        part of it; what they contain (the fingerprint) is.
+        Fields at their neutral value are left out, so that a new option leaves the ids of old runs alone.
         """
-        content = self.to_dict()
-        data = content.pop("data")
-        options = {key: value for key, value in data["options"].items() if key != "path"}
-        content["data"] = {
-            "fingerprint": data["card"]["fingerprint"],
-            "train_examples": data["card"]["train_examples"],
-            "options": options,
-        }
-        return _digest(_without_neutral(content, _NEUTRAL))
+        told = []
+        for name in _SORTED_FIELDS:
+            value = getattr(self, name)
+            if isinstance(value, _Part):
+                text = value._significant
+            else:
+                text = "" if name in _NEUTRAL and value == _NEUTRAL[name] else _canonical_field(value)
+            if text:
+                told.append(f'"{name}":{text}')
+        return _hashed("{" + ",".join(told) + "}")
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of linear warm-up; they do not depend on the epoch budget."""
+        return round(self.schedule.warmup_epochs * self.data.card.train_examples / self.batch_size)
 
     def shape_id(self) -> str:
         """16 hex digits over what fixes the compiled program. Learning rate, schedule and seed are arguments of it, so they are not in."""
@@ -167,7 +197,12 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back."""
-        return json.loads(json.dumps(asdict(self)))
+        return copy.deepcopy(self.to_shared_dict())
+
+    def to_shared_dict(self) -> dict[str, Any]:
+        """The same, but its parts are objects that it shares with other configs of a grid: they must not be changed."""
+        plain = {name: getattr(self, name) for name in _FIELDS}
+        return {name: value._plain if isinstance(value, _Part) else value for name, value in plain.items()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> TrainConfig:
@@ -175,20 +210,39 @@ class TrainConfig:
         parts = dict(content)
         data = dict(parts["data"])
         parts["data"] = DataConfig(**data | {"card": DataCard.from_dict(data["card"])})
-        for name, kind in (
-            ("model", ModelConfig),
-            ("schedule", ScheduleConfig),
-            ("optimizer", OptimizerConfig),
-            ("numerics", NumericsConfig),
-            ("augment", AugmentConfig),
-        ):
-            if name in parts:
+        for kind, name in _FIELD_OF.items():
+            if kind is not DataConfig and name in parts:
                 parts[name] = kind(**parts[name])
         return cls(**parts)
 
 
+_FIELDS = tuple(item.name for item in fields(TrainConfig))
+_SORTED_FIELDS = sorted(_FIELDS)
+_FIELD_OF: dict[type, str] = {
+    DataConfig: "data",
+    ModelConfig: "model",
+    ScheduleConfig: "schedule",
+    OptimizerConfig: "optimizer",
+    NumericsConfig: "numerics",
+    AugmentConfig: "augment",
+}
+
+
 def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+    return _hashed(_canonical(content))
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_canonical_scalar = lru_cache(maxsize=4096, typed=True)(_canonical)
+
+
+def _canonical_field(value: Any) -> str:
+    """The same few numbers come again and again in a grid."""
+    return _canonical_scalar(value) if isinstance(value, int | float | str | None) else _canonical(value)
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _defaults(kind: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer import data, models
 from trainer.audit import Recorder
@@ -51,6 +52,7 @@ class Loop:
         batches: this process's share of the batches from `first_step` on. recorder: writes down what was in them.
         start: where the attempt begins, and what came before.
         evaluate_after: steps after which the held-out loss is taken, besides the last.
+        checkpoint_at: steps after which a checkpoint is due, whatever the clock says.
         clock: of the attempt; some of it may have passed in a loop that ran out of memory.
     """
 
@@ -69,6 +71,7 @@ class Loop:
         accord: Accord,
         life: str,
         evaluate_after: Sequence[int],
+        checkpoint_at: Sequence[int],
         checkpoint_interval: float,
         clock: Clock,
         emit: Callable[[Event], None],
@@ -82,12 +85,12 @@ class Loop:
         self._identity, self._history = start.identity, start.history
         self._train_seconds_before = start.history.train_seconds - clock.train
         self._evaluate_after = set(evaluate_after) - {row["step"] for row in start.history.evaluations}
+        self._checkpoint_at = frozenset(checkpoint_at)
         self._interval, self._emit = checkpoint_interval, emit
         self._first_step = self._saved_step = start.step
         self._saved_at = time.perf_counter()
         self._seconds_at: dict[int, float] = {}
         self._unsettled: deque[tuple[int, StepMetrics]] = deque()
-        self._warmup_steps = round(config.schedule.warmup_epochs * order.examples / config.batch_size)
         self._log_every = max(1, order.steps // LOG_POINTS)
         self._logged = (start.step, clock.train, batches.stalled_seconds)
         self._flops_per_example = _flops_per_example(config)
@@ -122,7 +125,7 @@ class Loop:
             stop, due = self._accord.decide(self.step, stop=should_stop(), checkpoint=due)
             if stop:
                 return self._stopped()
-            if due and self.step > self._saved_step:
+            if (due or self.step in self._checkpoint_at) and self.step > self._saved_step:
                 self._checkpoint()
             self._take_step()
         if self.step > self._saved_step:
@@ -149,6 +152,9 @@ class Loop:
     # -- a step ------------------------------------------------------------------------------------------------------------------
 
     def _take_step(self) -> None:
+        reached("step")
+        if self.step * self.config.batch_size % self.order.examples < self.config.batch_size:
+            reached("epoch")
         batch = next(self._batches)
         rate, seed, step = np.float32(self._learning_rate(self.step)), np.uint32(self.config.seed), np.uint32(self.step)
         arrays = self.program.place_batch(*self.program.batch_arrays(batch))
@@ -176,7 +182,7 @@ class Loop:
             step,
             peak=self.config.learning_rate,
             steps=self.order.steps,
-            warmup_steps=self._warmup_steps,
+            warmup_steps=self.config.warmup_steps,
             schedule=self.config.schedule.name,
             decay_fraction=self.config.schedule.decay_fraction,
         )

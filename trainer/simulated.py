@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer.config import TrainConfig
 from trainer.data.order import Order
@@ -77,7 +77,9 @@ def simulate(
     resume_from: Mapping[str, Any] | None = None,
     should_stop: Callable[[], bool] | None = None,
     on_event: Callable[[dict[str, Any]], None] | None = None,
+    evaluate_at: Sequence[float] = (),
     checkpoint_seconds: float = 60.0,
+    checkpoint_at: Sequence[int] = (),
 ) -> TrainResult:
     """Let `config` pass: events, checkpoints and result as `trainer.train` gives them, with times in simulated seconds.
 
@@ -86,14 +88,14 @@ def simulate(
         step_seconds: simulated seconds of one step.
         speed: simulated seconds that pass in a real one.
         checkpoint_seconds: simulated, but at least half a real second.
-        directory, resume_from, should_stop, on_event: as of `trainer.train`.
+        directory, resume_from, should_stop, on_event, evaluate_at, checkpoint_at: as of `trainer.train`.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     emit, stop = on_event or (lambda event: None), should_stop or (lambda: False)
     surface = Surface(**config.model.options["surface"])
     order = Order(config.data.card.train_examples, config.schedule.epochs, config.batch_size, config.seed)
-    steps, epochs, rate = order.steps, config.schedule.epochs, config.learning_rate
+    card, steps, epochs, rate = config.data.card, order.steps, config.schedule.epochs, config.learning_rate
     diverges = rate > surface.diverges_above * surface.best_learning_rate(params, epochs)
     last = max(1, math.ceil(_DIVERGES_AT * steps)) if diverges else steps
 
@@ -110,10 +112,19 @@ def simulate(
     outcome, reason = AttemptOutcome.FINISHED, ""
 
     def checkpoint() -> None:
+        """A refused one is told, unless it is the last: without that the run has not ended well."""
         nonlocal saved, checkpointed
-        _save(directory, step, digest)
-        saved, checkpointed = step, time.monotonic()
-        emit({"kind": "checkpoint", "step": step, "train_seconds": (step - first) * step_seconds, "checkpoint_seconds": 0.0})
+        checkpointed = time.monotonic()
+        seconds = {"train_seconds": (step - first) * step_seconds, "checkpoint_seconds": 0.0}
+        try:
+            _save(directory, step, digest)
+        except OSError as error:
+            if step == steps:
+                raise
+            emit({"kind": "checkpoint_failed", "step": step, "reason": str(error), **seconds})
+            return
+        saved = step
+        emit({"kind": "checkpoint", "step": step, "digest": str(digest), **seconds})
 
     def progress() -> None:
         nonlocal reported
@@ -123,6 +134,7 @@ def simulate(
                 "kind": "progress",
                 "step": step,
                 "steps": steps,
+                "digest": str(digest),
                 "train_loss": surface.loss(params, seen(step), epochs, rate),
                 "learning_rate": rate,
                 "examples_per_second": config.batch_size / step_seconds,
@@ -130,19 +142,33 @@ def simulate(
             }
         )
 
+    def evaluate(loss: float) -> dict[str, float]:
+        scores = {"loss": loss, "top1": math.exp(-loss), "top5": min(1.0, 2 * math.exp(-loss))}
+        examples = config.data.card.validation_examples
+        emit({"kind": "evaluated", "step": step, "split": "validation", **scores, "examples": examples, "seconds": 0.0})
+        return scores
+
+    looks = {math.ceil(share * steps) for share in evaluate_at}
+    marks = sorted({*checkpoint_at, *looks})
     while step < last:
         if stop():
             checkpoint()
             outcome, reason = AttemptOutcome.INTERRUPTED, "asked to stop"
             break
         time.sleep(min(_TICK_SECONDS, (last - step) * step_seconds / speed))
-        reached = min(last, first + int((time.monotonic() - started) * speed / step_seconds))
-        digest, step = _advanced(digest, step, reached), max(step, reached)
+        due = next((mark for mark in marks if mark > step), last)
+        reached_step = min(last, due, first + int((time.monotonic() - started) * speed / step_seconds))
+        reached("step")
+        if seen(reached_step) // card.train_examples > seen(step) // card.train_examples:
+            reached("epoch")
+        digest, step = _advanced(digest, step, reached_step), max(step, reached_step)
         now = time.monotonic()
         if now - reported > report:
             progress()
-        if now - checkpointed > interval and step < last:
+        if (now - checkpointed > interval or step in checkpoint_at) and saved != step < last:
             checkpoint()
+        if step == due < last and step in looks:
+            evaluate(surface.loss(params, seen(step), epochs, rate, _noise(config)))
     if outcome is AttemptOutcome.FINISHED:
         progress()
         if diverges:
@@ -162,23 +188,19 @@ def simulate(
     )
     if outcome is AttemptOutcome.FINISHED:
         loss = surface.loss(params, order.total, epochs, rate, _noise(config))
-        top1 = math.exp(-loss)
-        scores = {"loss": loss, "top1": top1, "top5": min(1.0, 2 * top1)}
-        emit(
-            {
-                "kind": "evaluated",
-                "step": step,
-                "split": "validation",
-                **scores,
-                "examples": config.data.card.validation_examples,
-                "seconds": 0.0,
+        scores = evaluate(loss)
+        result = TrainResult(
+            **{
+                **asdict(result),
+                "seconds": result.seconds,
+                "val_loss": loss,
+                "val_top1": scores["top1"],
+                "val_top5": scores["top5"],
             }
         )
-        result = TrainResult(
-            **{**asdict(result), "seconds": result.seconds, "val_loss": loss, "val_top1": top1, "val_top5": scores["top5"]}
-        )
     (directory / "result.json").write_text(json.dumps(result.to_dict() | {"digest": digest}, indent=1))
-    emit({"kind": "ended", "step": step, **result.to_dict()})
+    reached("result-written")
+    emit({"kind": "ended", "step": step, "digest": str(digest), **result.to_dict()})
     return result
 
 
@@ -195,14 +217,19 @@ def _advanced(digest: int, step: int, reached: int) -> int:
 
 
 def _save(directory: Path, step: int, digest: int) -> None:
+    """Whole or not there, whenever the process is killed. Not synced: a rehearsal need not survive a power cut."""
     root = directory / "checkpoints"
     root.mkdir(exist_ok=True)
     draft = root / f".{step}.draft"
-    with draft.open("w") as file:
-        json.dump({"step": step, "digest": digest}, file)
-        file.flush()
-        os.fsync(file.fileno())
+    content = {"step": step, "digest": digest}
+    draft.write_text(json.dumps(content | {"sha256": _hash(content)}))
+    reached("checkpoint-drafted")
     draft.replace(root / f"{step}.json")
+    reached("checkpoint-committed")
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _restore(resume_from: Mapping[str, Any] | None) -> tuple[int, int]:
@@ -216,7 +243,8 @@ def _restore(resume_from: Mapping[str, Any] | None) -> tuple[int, int]:
             continue
         try:
             content = json.loads((root / f"{step}.json").read_text())
-            return content["step"], content["digest"]
-        except (OSError, ValueError, KeyError):
+            if content.pop("sha256") == _hash(content):
+                return content["step"], content["digest"]
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
             continue
     return 0, 0

@@ -15,6 +15,7 @@ import jax
 from jax.sharding import Mesh
 
 from scaling.errors import OutOfMemory
+from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer import checkpoint, data
 from trainer.audit import Recorder
@@ -45,6 +46,7 @@ def train(
     execution: Execution | None = None,
     evaluate_at: Sequence[float] = (),
     checkpoint_seconds: float = 60.0,
+    checkpoint_at: Sequence[int] = (),
     keep: checkpoint.Keep | None = None,
 ) -> TrainResult:
     """Train a model from its first step, or from a checkpoint, to its last.
@@ -53,7 +55,8 @@ def train(
         config: what to train.
         directory: this attempt's own folder or fsspec URL; nothing is written outside it.
         resume_from: {"directory": of an earlier attempt, "step": its checkpoint's step}; an unreadable checkpoint falls back to the one
-            before it, in that attempt or those before, or to a fresh start.
+            before it, in that attempt or those before, or to a fresh start. With "parent": a run id, the attempt is of that run, and
+            the two must have their steps up to there in common (`trainer.trunk`).
         should_stop: polled before every step and every batch of an evaluation; when it says True the state is checkpointed and the outcome is INTERRUPTED.
         on_event: called, in the caller's thread, with plain dictionaries, each with `kind` and `step`:
             `compiled` (seconds, shape), `started` (steps, device, devices, threads, processes, passed_over, changed),
@@ -64,6 +67,7 @@ def train(
         execution: how it is computed; None is the default of everything.
         evaluate_at: fractions of the run, 0 … 1, after which the held-out loss is taken; it always is at the end.
         checkpoint_seconds: time between checkpoints. One is also committed at the end and when asked to stop.
+        checkpoint_at: steps after which one is committed besides, and kept for other runs to start from.
         keep: which checkpoints stay.
 
     Returns:
@@ -98,7 +102,8 @@ def train(
         emit({"kind": "started", "step": start.step, **started})
 
         # 4. Step after step, and the held-out loss at the last one.
-        writer = checkpoint.Writer(storage, keep=keep or checkpoint.Keep(), first_step=start.step)
+        keep = replace(keep or checkpoint.Keep(), steps=frozenset(checkpoint_at))
+        writer = checkpoint.Writer(storage, keep=keep, first_step=start.step)
         batches = open_loader(
             dataset.train, order, config=config, execution=execution, first_step=start.step, shard=(index, processes)
         )
@@ -115,6 +120,7 @@ def train(
             accord=Accord(mesh, first_step=start.step),
             life=new_life(mesh),
             evaluate_after=[math.ceil(fraction * order.steps) for fraction in evaluate_at],
+            checkpoint_at=checkpoint_at,
             checkpoint_interval=checkpoint_seconds,
             clock=clock,
             emit=emit,
@@ -129,7 +135,7 @@ def train(
             emit({"kind": "out_of_memory", "step": loop.step, "micro_batch": execution.micro_batch})
             clock.forget_after(loop.saved_train_seconds)
             if checkpoint.committed(storage):
-                resume_from = {"directory": storage.url}
+                resume_from = {"directory": storage.url, "parent": (resume_from or {}).get("parent")}
 
     result = TrainResult(
         outcome=outcome,
@@ -150,6 +156,7 @@ def train(
         result = replace(result, outcome=AttemptOutcome.INTERRUPTED, reason="asked to stop; trained, but not evaluated yet")
     if index == 0:
         storage.publish("result.json", json.dumps(result.to_dict(), indent=1).encode())
+    reached("result-written")
     emit({"kind": "ended", "step": loop.step, **result.to_dict()})
     return result
 

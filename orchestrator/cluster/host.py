@@ -29,9 +29,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
 
+from orchestrator.cluster.spool import Spool
 from scaling.errors import ScalingError
 from trainer.config import TrainConfig
 from trainer.models import simulated
+from trainer.witness import Witness
 
 __all__ = ["main", "set_aside"]
 
@@ -78,10 +80,13 @@ def _listen(commands: SimpleQueue[dict[str, Any] | None], stop: _Stop) -> None:
 def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
     """Train one run; every ending becomes an event."""
     started = time.monotonic()
-    spool: TextIO | None = None
+    spool: Spool | None = None
+    witness: Witness | None = None
 
     def emit(event: dict[str, Any]) -> None:
         line = json.dumps(event | {"token": order["token"], "elapsed": time.monotonic() - started}) + "\n"
+        if witness is not None:
+            witness.saw(event)
         if spool is not None:
             spool.write(line)
         try:
@@ -97,33 +102,27 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         index = group["index"] if group else 0
         suffix = f"-{index}" if index else ""
-        spool = (directory / f"events{suffix}.jsonl").open("a", buffering=1)
+        spool = Spool(directory / f"events{suffix}.jsonl")
+        witness = Witness(directory, order["token"]) if index == 0 else None
         with (directory / f"log{suffix}.txt").open("a", buffering=1) as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         _train(order, stop, emit)
     except BaseException as error:  # noqa: BLE001 - the edge of the process: it must say how it ended
-        from trainer.memory import is_out_of_memory
-
         raised = {
             "kind": "raised",
             "step": 0,
             "reason": _reason(error),
-            "out_of_memory": is_out_of_memory(error),
+            "out_of_memory": _is_out_of_memory(error),
             "of_the_group": bool(order.get("group")) and _may_be_a_peers_fault(error),
         }
-        try:
-            emit(raised)
-        except OSError:  # the disk is full: the spool cannot take it, the pipe can
-            full, spool = spool, None
-            emit(raised)
-            spool = full
+        emit(raised)
         with suppress(OSError):
             traceback.print_exc()
     finally:
-        if spool is not None:
-            with suppress(OSError):
-                spool.close()
+        for record in (spool, witness):
+            if record is not None:
+                record.close()
 
 
 def set_aside(directory: Path, token: str) -> None:
@@ -144,9 +143,6 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
     if order["working_directory"] not in sys.path:
         sys.path.append(order["working_directory"])  # a user's own families and data sets; last, so that they shadow nothing
 
-    from orchestrator.provenance import code_version
-    from trainer import Execution, train
-
     config = TrainConfig.from_dict(order["config"])
     if config.model.family == simulated.FAMILY:
         _rehearse(config, order, stop, emit)
@@ -154,6 +150,8 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
 
     import jax
 
+    from orchestrator.provenance import code_version
+    from trainer import Execution, train
     from trainer.distributed import mesh_over, whole_mesh
 
     _configure(jax, order)
@@ -180,6 +178,7 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
         execution=Execution.from_dict(order.get("execution") or {}),
         evaluate_at=order.get("evaluate_at") or (),
         checkpoint_seconds=order["checkpoint_seconds"],
+        checkpoint_at=order.get("checkpoint_at") or (),
     )
     if jax.process_index() > 0:
         emit({"kind": "left", "step": result.last_step, "outcome": str(result.outcome)})
@@ -202,7 +201,9 @@ def _rehearse(config: TrainConfig, order: dict[str, Any], stop: _Stop, emit: Any
         resume_from=order.get("resume_from"),
         should_stop=lambda: stop.covers(order["token"]),
         on_event=emit,
+        evaluate_at=order.get("evaluate_at") or (),
         checkpoint_seconds=order["checkpoint_seconds"],
+        checkpoint_at=order.get("checkpoint_at") or (),
     )
 
 
@@ -215,6 +216,14 @@ def _configure(jax: Any, order: dict[str, Any]) -> None:
         from trainer.distributed import Group, join
 
         join(Group(**group))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):  # also of a process without JAX
+        return True
+    from trainer.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _may_be_a_peers_fault(error: BaseException) -> bool:

@@ -16,6 +16,9 @@ __all__ = ["ALONE_SECONDS", "ENDINGS", "Mailbox", "leave_when_alone"]
 ENDINGS = ("ended", "raised", "died", "lost", "refused")
 """The last event of an attempt is one of these."""
 
+_TOGETHER_SECONDS = 0.05
+"""How long events wait for others to be told with: each answer costs the scheduler a transaction."""
+
 ALONE_SECONDS = 600.0
 """How long a worker without a run waits for a scheduler before it leaves and its devices are free."""
 
@@ -37,13 +40,20 @@ class Mailbox:
             self._filled.notify_all()
 
     def take(self, wait_seconds: float, *, after: int = -1, settled: int = -1) -> list[dict[str, Any]]:
-        """Events numbered above `after`; waits for the first up to `wait_seconds`. Those up to `settled` are in the store."""
+        """Events numbered above `after`; waits for the first up to `wait_seconds`, and then a moment for others, up to the end of an attempt.
+
+        Those up to `settled` are in the store.
+        """
         with self._filled:
             self.asked_at = time.monotonic()
             self._drop(settled)
-            self._filled.wait_for(lambda: bool(self._kept) and self._kept[-1]["number"] > after, timeout=wait_seconds)
+            if self._filled.wait_for(lambda: self._last() > after, timeout=wait_seconds):
+                self._filled.wait_for(lambda: not self._kept or self._kept[-1]["kind"] in ENDINGS, timeout=_TOGETHER_SECONDS)
             self.asked_at = time.monotonic()
             return [event for event in self._kept if event["number"] > after]
+
+    def _last(self) -> int:
+        return self._kept[-1]["number"] if self._kept else -1
 
     def _drop(self, settled: int) -> None:
         over = {event["token"] for event in self._kept if event["number"] <= settled and event["kind"] in ENDINGS}

@@ -199,6 +199,8 @@ class RayCluster:
         if not references:
             return []
         done, _ = ray.wait(references, num_returns=1, timeout=seconds)
+        if not done or len(references) == 1:
+            return done
         more, _ = ray.wait(references, num_returns=len(references), timeout=0)
         return [*done, *(reference for reference in more if reference not in done)]
 

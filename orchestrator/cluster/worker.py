@@ -28,6 +28,9 @@ __all__ = ["Worker"]
 
 _LAST_WORDS = 300
 """Characters of a dead process's last line that go into the reason."""
+_TOGETHER_SECONDS = 0.05
+"""How long events wait for others to be told with."""
+_LAST = ("ended", "raised", "died")
 
 
 class Worker:

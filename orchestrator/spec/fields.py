@@ -19,6 +19,7 @@ __all__ = [
     "BudgetField",
     "ConfirmAbove",
     "DatasetField",
+    "EarlyStopField",
     "ExecutionField",
     "LearningRateField",
     "ModelField",
@@ -114,16 +115,22 @@ class LearningRateField(_Field):
 
 
 class ScheduleField(_Field):
-    """How the learning rate goes: cosine to zero over each epoch budget, constant, or constant and then down; linear warm-up first."""
+    """How the learning rate goes: cosine to zero over each epoch budget, constant, or constant and then down; linear warm-up first.
+
+    reuse_trunk: the shorter budgets of warmup-stable-decay start from checkpoints of the longest; no result and no run id changes.
+    """
 
     name: Literal["cosine", "constant", "warmup-stable-decay"] = "cosine"
     warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     decay_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    reuse_trunk: bool = False
 
     @model_validator(mode="after")
     def _decay_has_a_use(self) -> ScheduleField:
         if self.decay_fraction is not None and self.name != "warmup-stable-decay":
             raise ValueError(f"decay_fraction is of warmup-stable-decay; {self.name} has none")
+        if self.reuse_trunk and self.name != "warmup-stable-decay":
+            raise ValueError(f"reuse_trunk is of warmup-stable-decay; the budgets of {self.name} have no steps in common")
         return self
 
     @property
@@ -253,6 +260,17 @@ class BudgetField(_Field):
     core_hours: Positive
 
 
+class EarlyStopField(_Field):
+    """Stop runs that cannot reach the frontier any more, visibly: see `analysis.early_stop`.
+
+    confidence: of the interval of a run's final loss. after: share of its steps before which no run is stopped; a run is evaluated then,
+    and judged then and at each later share of `evaluate_at`.
+    """
+
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.99
+    after: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
 class LossField(_Field):
     """The loss of a rehearsal: `trainer.simulated.Surface`, which gives the formula."""
 
@@ -304,6 +322,7 @@ class Spec(_Field):
     augment: AugmentField = AugmentField()
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     evaluate_at: list[Annotated[float, Field(gt=0, lt=1)]] = []
+    early_stop: EarlyStopField | None = None
     execution: ExecutionField = ExecutionField()
     resources: ResourcesField = ResourcesField()
     budget: BudgetField | None = None

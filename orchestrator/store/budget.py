@@ -21,10 +21,11 @@ __all__ = ["Affordable", "affordable", "budget_of"]
 
 @dataclass(frozen=True)
 class Affordable:
-    """`runs` may start; `left_out`: run id → why not."""
+    """`runs` may start; `left_out`: run id → why not; `limited`: the end of an attempt may change both."""
 
     runs: list[Waiting]
     left_out: dict[str, str]
+    limited: bool
 
 
 @dataclass
@@ -41,7 +42,7 @@ def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[
     """
     purses = _purses(session)
     if not purses or not waiting:
-        return Affordable(list(waiting), {})
+        return Affordable(list(waiting), {}, bool(purses))
     payers = _payers(session, [run.id for run in waiting])
     allowed: list[Waiting] = []
     left_out: dict[str, str] = {}
@@ -58,7 +59,7 @@ def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[
                 f"left out by the budget of {purse.limit:g} core-hours of {purse.name}: needs about {cost:.3g}, "
                 f"{max(0.0, purse.left):.3g} are left"
             )
-    return Affordable(allowed, left_out)
+    return Affordable(allowed, left_out, True)
 
 
 def budget_of(session: Session, experiment: str) -> float | None:

@@ -7,24 +7,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, case, null, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes
-from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run
+from orchestrator.store.bulk import insert_rows
+from orchestrator.store.membership import among
+from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
+from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Accepted", "Waiting", "accept", "explain", "known_runs", "pause", "waiting_runs"]
+__all__ = ["Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
 
 _AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
 """Statuses that submitting again puts back to pending. A diverged run would diverge again."""
 
 
+_RUNS: Any = Run.__table__
+_LINKS: Any = ExperimentRun.__table__
+_UNSYNCED: Any = {"synchronize_session": False}
+"""Rows that a session may hold are not brought up to date: accepting is its transaction's only business."""
+
 _HOW = ("config", "resources", "estimated_core_hours")
 """How and where a run is done: what a file may change about a run that waits. The config's part of it is where its data lie."""
+
+_WHERE_FROM = ("parent_id", "parent_step")
+"""What it may change as long as the run has no checkpoint of its own."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,10 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A pending run, as far as the order of runs needs it. `cost`: its training FLOPs; `stated_core_hours`: by the MFU of its file."""
+    """A pending run, as far as the order of runs needs it. `cost`: its training FLOPs; `stated_core_hours`: by the MFU of its file.
+
+    parent: the run that it starts from, of one that has not begun.
+    """
 
     id: str
     family: str
@@ -50,12 +65,14 @@ class Waiting:
     priority: int
     resources: Mapping[str, Any]
     stated_core_hours: float | None
+    parent: str | None = None
 
 
 def waiting_runs(session: Session) -> list[Waiting]:
     """Pending runs that at least one experiment still wants."""
     wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
-    query = select(Run.id, Run.family, Run.shape, Run.train_flops, Run.priority, Run.resources, Run.estimated_core_hours)
+    parent = case((Run.resume_attempt.is_(None), Run.parent_id), else_=null())
+    query = select(Run.id, Run.family, Run.shape, Run.train_flops, Run.priority, Run.resources, Run.estimated_core_hours, parent)
     return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
 
 
@@ -75,12 +92,9 @@ def explain(session: Session, reasons: Mapping[str, str]) -> None:
         session.execute(update(Run).where(Run.id == run_id, Run.status == RunStatus.PENDING).values(reason=reason))
 
 
-def known_runs(session: Session, ids: Sequence[str]) -> dict[str, Run]:
-    """Those of `ids` that the store already has."""
-    found: dict[str, Run] = {}
-    for first in range(0, len(ids), 500):
-        found |= {run.id: run for run in session.scalars(select(Run).where(Run.id.in_(ids[first : first + 500])))}
-    return found
+def known_statuses(session: Session, ids: Sequence[str]) -> dict[str, RunStatus]:
+    """Those of `ids` that the store already has, with where they stand."""
+    return {run_id: status for run_id, status in session.execute(select(Run.id, Run.status).where(among(session, Run.id, ids)))}  # noqa: C416
 
 
 def accept(
@@ -130,37 +144,63 @@ def accept(
             )
         )
 
-    ids = [row["id"] for row in runs]
-    known = known_runs(session, ids)
-    for row in runs:
-        run = known.get(row["id"])
-        if run is None:
-            session.add(Run(**row))
-        elif run.status is RunStatus.PENDING or run.status in _AGAIN:
-            for name in _HOW:
-                setattr(run, name, row.get(name))
-    session.flush()
+    ids = list(dict.fromkeys(row["id"] for row in runs))
+    known = known_statuses(session, ids)
+    rows = [{"parent_id": None, "parent_step": None, **row} for row in runs]
+    replant(session, rows)
+    _write_rows(session, rows, known)
     _link(session, experiment.id, ids, number)
-    again = [run_id for run_id, run in known.items() if run.status in _AGAIN]
-    for first in range(0, len(again), 500):
-        session.execute(
-            update(Run)
-            .where(Run.id.in_(again[first : first + 500]))
-            .values(status=RunStatus.PENDING, reason="", failures=0, ended_at=None)
-        )
+    again = [run_id for run_id, status in known.items() if status in _AGAIN]
+    if again:
+        renewed = {"status": RunStatus.PENDING, "reason": "", "failures": 0, "ended_at": None}
+        session.execute(update(Run).where(among(session, Run.id, again)).values(**renewed).execution_options(**_UNSYNCED))
     changes.note(session)
     return Accepted(
         experiment_id=experiment.id,
         revision=number,
         new=[run_id for run_id in ids if run_id not in known],
-        waiting=[run_id for run_id in ids if run_id in known and known[run_id].status in (RunStatus.PENDING, RunStatus.RUNNING)],
+        waiting=[run_id for run_id in ids if known.get(run_id) in (RunStatus.PENDING, RunStatus.RUNNING)],
         again=again,
-        done=[
-            run_id
-            for run_id in ids
-            if run_id in known and known[run_id].status in (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED)
-        ],
+        done=[run_id for run_id in ids if known.get(run_id) in (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED)],
     )
+
+
+def _write_rows(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapping[str, RunStatus]) -> None:
+    """Insert the new runs, in the file's order, and tell those that wait how they are done now: a statement each, whatever their number."""
+    begun = now()
+    new = {
+        row["id"]: {**row, "created_at": begun + timedelta(microseconds=place)}
+        for place, row in enumerate(runs)
+        if row["id"] not in known
+    }
+    insert_rows(session, _RUNS, sorted(new.values(), key=lambda row: row["parent_id"] is not None))  # parents before their children
+    waiting = [row for row in runs if known.get(row["id"]) is RunStatus.PENDING or known.get(row["id"]) in _AGAIN]
+    if waiting:
+        waiting = _kept_going(session, waiting)
+        _set(session, waiting, _HOW)
+        _set(session, waiting, _WHERE_FROM, only=_RUNS.c.resume_attempt.is_(None))
+
+
+def _set(session: Session, rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, only: Any = None) -> None:
+    values: dict[str, Any] = {name: bindparam(name) for name in names}
+    statement = update(_RUNS).where(_RUNS.c.id == bindparam("its_id"))
+    statement = statement if only is None else statement.where(only)
+    session.execute(statement.values(values), [{"its_id": row["id"], **{name: row.get(name) for name in names}} for row in rows])
+
+
+def _kept_going(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows, but that a run which `scaling retry` told to go on is not stopped early by what the file says."""
+    ruled = [row["id"] for row in rows if "early_stop" in row["resources"]]
+    if not ruled:
+        return list(rows)
+    found = session.execute(select(Run.id, Run.resources).where(among(session, Run.id, ruled)))
+    exempt = {run_id for run_id, resources in found if resources.get("early_stop", ...) is None}
+    return [
+        {**row, "resources": {**row["resources"], "early_stop": None}}
+        if row["id"] in exempt
+        else row  # a key at None turns the rule off
+        for row in rows
+    ]
 
 
 def _refuse_another_study(session: Session, experiment: Experiment, latest: Revision, shared: Mapping[str, Any]) -> None:
@@ -183,16 +223,18 @@ def _refuse_another_study(session: Session, experiment: Experiment, latest: Revi
 
 def _link(session: Session, experiment_id: int, ids: Sequence[str], number: int) -> None:
     """Make the experiment want exactly `ids`."""
-    links = {
-        link.run_id: link for link in session.scalars(select(ExperimentRun).where(ExperimentRun.experiment_id == experiment_id))
-    }
+    links = session.execute(
+        select(ExperimentRun.run_id, ExperimentRun.removed_in).where(ExperimentRun.experiment_id == experiment_id)
+    )
+    linked = {run_id: removed_in for run_id, removed_in in links}  # noqa: C416
+    new = [{"experiment_id": experiment_id, "run_id": run_id, "added_in": number} for run_id in ids if run_id not in linked]
+    insert_rows(session, _LINKS, new)
     wanted = set(ids)
-    for run_id in dict.fromkeys(ids):
-        link = links.get(run_id)
-        if link is None:
-            session.add(ExperimentRun(experiment_id=experiment_id, run_id=run_id, added_in=number))
-        else:
-            link.removed_in = None
-    for run_id, link in links.items():
-        if run_id not in wanted and link.removed_in is None:
-            link.removed_in = number
+    back = [run_id for run_id in ids if linked.get(run_id) is not None]
+    gone = [run_id for run_id, removed_in in linked.items() if run_id not in wanted and removed_in is None]
+    for some, removed_in in ((back, None), (gone, number)):
+        if some:
+            ours = update(ExperimentRun).where(ExperimentRun.experiment_id == experiment_id)
+            session.execute(
+                ours.where(among(session, ExperimentRun.run_id, some)).values(removed_in=removed_in).execution_options(**_UNSYNCED)
+            )

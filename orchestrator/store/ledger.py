@@ -14,10 +14,16 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from orchestrator.store import trunks
+from orchestrator.store.bulk import upsert_rows
 from orchestrator.store.models import Allocation, Attempt, Evaluation, Metric, Run, now
 from scaling.accelerators import core_hours
 from scaling.errors import StaleToken
+from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome, RunStatus
+
+_METRICS: Any = Metric.__table__
+_EVALUATIONS: Any = Evaluation.__table__
 
 __all__ = [
     "MAX_FAILURES",
@@ -61,6 +67,9 @@ class Grant:
     params: int
     resume_attempt: int | None
     resume_step: int
+    parent: str | None = None
+    branched_from: int | None = None
+    """Number of the attempt of `parent` whose checkpoint it starts from."""
 
     @property
     def is_rehearsal(self) -> bool:
@@ -75,6 +84,8 @@ class Grant:
     @property
     def resume_folder(self) -> str | None:
         """The folder that holds the checkpoint to start from, under SCALING_HOME."""
+        if self.branched_from is not None:
+            return f"{self.parent}/{self.branched_from}"
         return None if self.resume_attempt is None else f"{self.run_id}/{self.resume_attempt}"
 
 
@@ -125,7 +136,19 @@ def begin_attempt(
     assert allocation is not None
     number = (session.scalar(select(func.max(Attempt.number)).where(Attempt.run_id == run_id)) or 0) + 1
     token = secrets.token_hex(16)
-    grant = Grant(run_id, number, token, run.config, run.resources, run.params, run.resume_attempt, run.resume_step)
+    branch = trunks.branch_of(session, run)
+    grant = Grant(
+        run_id,
+        number,
+        token,
+        run.config,
+        run.resources,
+        run.params,
+        run.resume_attempt,
+        branch.step if branch else run.resume_step,
+        run.parent_id,
+        branch.attempt if branch else None,
+    )
     session.add(
         Attempt(
             run_id=run_id,
@@ -136,7 +159,8 @@ def begin_attempt(
             accelerator=allocation.accelerator,
             cores=allocation.cores,
             resumed_from=run.resume_attempt,
-            first_step=run.resume_step,
+            branched_from=grant.branched_from,
+            first_step=grant.resume_step,
         )
     )
     run.status, run.reason, run.token = RunStatus.RUNNING, "", token
@@ -157,6 +181,7 @@ def record(
     metrics: Iterable[tuple[int, str, float | None]] = (),
     evaluations: Iterable[Mapping[str, Any]] = (),
     checkpoint_step: int | None = None,
+    checkpoints: Iterable[tuple[int, float]] = (),
 ) -> bool:
     """Write down how an attempt is getting on. False (and nothing written) when its token is no longer the run's.
 
@@ -167,6 +192,7 @@ def record(
         metrics: (step, name, value) rows; the same row again is the same row.
         evaluations: rows with step, split, loss, top1, top5, examples, seconds.
         checkpoint_step: a checkpoint was committed in this attempt's folder: a next attempt starts there.
+        checkpoints: all that were committed since the last call, each with this attempt's training seconds up to there.
     """
     found = session.execute(
         select(Attempt, Run).join(Run, Run.id == Attempt.run_id).where(Attempt.token == token, Run.token == token)
@@ -177,9 +203,13 @@ def record(
     attempt.heartbeat_at = now()
     for name, value in (place or {}).items():
         setattr(attempt, name, value)
-    if first_step is not None and first_step < attempt.first_step:
-        attempt.first_step = first_step
-        _redo(session, run, attempt, from_step=first_step)
+    if first_step is not None:
+        fell_back = first_step < attempt.first_step
+        if attempt.branched_from is not None or (fell_back and run.inherited_core_hours):
+            trunks.inherit(session, run, first_step)
+        if fell_back:
+            attempt.first_step = first_step
+            _redo(session, run, attempt, from_step=first_step)
     if step is not None:
         run.step = attempt.last_step = step
     if train_loss is not None:
@@ -187,10 +217,10 @@ def record(
     if checkpoint_step is not None:
         run.resume_attempt, run.resume_step = attempt.number, checkpoint_step
         attempt.checkpoint_step = checkpoint_step
-    for at, name, value in metrics:
-        session.merge(Metric(run_id=run.id, step=at, name=name, value=value))
-    for row in evaluations:
-        session.merge(Evaluation(run_id=run.id, **row))
+    trunks.note_branch_points(session, run, attempt, checkpoints)
+    points = {(at, name): {"run_id": run.id, "step": at, "name": name, "value": value} for at, name, value in metrics}
+    upsert_rows(session, _METRICS, list(points.values()))
+    upsert_rows(session, _EVALUATIONS, [{"run_id": run.id, **row} for row in evaluations])
     return True
 
 
@@ -241,6 +271,8 @@ def end_attempt(
     attempt.useful_seconds, attempt.redone_seconds, attempt.startup_seconds = charge.useful, charge.redone, charge.startup
     attempt.evaluation_seconds, attempt.checkpoint_seconds = charge.evaluation, charge.checkpoint
 
+    session.flush()
+    reached("ended")
     run.core_hours += core_hours(attempt.cores, charge.useful)
     run.allocated_core_hours += core_hours(attempt.cores, charge.total)
     run.token = None

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, defer, selectinload
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Lease, Metric, Revision, Run, now
+from orchestrator.store.trunks import pinned_steps
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import RunStatus
 
@@ -84,6 +85,7 @@ def run_row(run: Run, experiments: list[str], attempts: int) -> dict[str, Any]:
         "attempts": attempts,
         "excluded": run.excluded_reason or "",
         "core_hours": run.core_hours or None,
+        "inherited_core_hours": run.inherited_core_hours or None,
         "allocated_core_hours": run.allocated_core_hours or None,
         "created_at": run.created_at.isoformat(),
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
@@ -114,9 +116,11 @@ def run_id(session: Session, prefix: str) -> str:
 def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
     """Attempts whose checkpoints nobody will go on from: those of finished and diverged runs.
 
-    `run_id`, `number`, `directory`, and `keep_step`, the run's last checkpoint, where it is theirs. A run that may go on is not among
-    them: its older checkpoints are what it falls back to when the newest is damaged.
+    `run_id`, `number`, `directory`, `keep_step`, the run's last checkpoint, where it is theirs, and `branch_steps`, from which other
+    runs may yet start. A run that may go on is not among them: its older checkpoints are what it falls back to when the newest is
+    damaged.
     """
+    pinned = pinned_steps(session)
     query = (
         select(Attempt.run_id, Attempt.number, Attempt.directory, Run.resume_attempt, Run.resume_step)
         .join(Run, Run.id == Attempt.run_id)
@@ -124,7 +128,13 @@ def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
         .order_by(Attempt.run_id, Attempt.number)
     )
     return [
-        {"run_id": run, "number": number, "directory": folder, "keep_step": step if owner == number else None}
+        {
+            "run_id": run,
+            "number": number,
+            "directory": folder,
+            "keep_step": step if owner == number else None,
+            "branch_steps": sorted(at for of, by, at in pinned if (of, by) == (run, number)),
+        }
         for run, number, folder, owner, step in session.execute(query)
     ]
 
@@ -150,7 +160,7 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
 def _attempt_row(attempt: Attempt) -> dict[str, Any]:
     names = (
         "number", "host", "device", "devices", "threads", "accelerator", "cores", "code_version", "jaxlib_version", "resumed_from",
-        "first_step", "last_step", "reason", "useful_seconds", "redone_seconds", "startup_seconds", "evaluation_seconds",
+        "branched_from", "first_step", "last_step", "reason", "useful_seconds", "redone_seconds", "startup_seconds", "evaluation_seconds",
         "checkpoint_seconds", "directory",
     )  # fmt: skip
     return {name: getattr(attempt, name) for name in names} | {
@@ -165,11 +175,17 @@ def _evaluation_row(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def metrics(session: Session, run_id: str) -> dict[str, list[tuple[int, float | None]]]:
-    """Curves of a run: metric name → [(step, value), …] in order of steps."""
+    """Curves of a run: metric name → [(step, value), …] in order of steps; of one that started from another's trunk, with the trunk's."""
     curves: dict[str, list[tuple[int, float | None]]] = {}
     query = select(Metric.name, Metric.step, Metric.value).where(Metric.run_id == run_id).order_by(Metric.name, Metric.step)
     for name, step, value in session.execute(query):
         curves.setdefault(name, []).append((step, value))
+    run = session.get(Run, run_id)
+    if run is not None and run.inherited_core_hours and run.parent_id is not None and run.parent_step is not None:
+        trunk = metrics(session, run.parent_id)
+        for name, points in curves.items():
+            begins = min(run.parent_step + 1, points[0][0])
+            curves[name] = [point for point in trunk.get(name, ()) if point[0] < begins] + points
     return curves
 
 
@@ -183,6 +199,8 @@ def status_counts(session: Session, experiment: str | None = None) -> dict[str, 
 def experiments(session: Session) -> list[dict[str, Any]]:
     """Each experiment with its runs by status and its core-hours: done, allocated, estimated in all, and the cap on them.
 
+    `core_hours`: what its runs would have cost so far, each alone; `inherited_core_hours`: the part of it that they got from one another;
+    `spent_core_hours`: the rest, what the grid did cost; `saved`: the inherited share, 0 … 1.
     `estimate_error`: the median over finished runs of |actual / estimated − 1|.
     """
     rows = []
@@ -190,6 +208,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
         query = _filtered(
             select(
                 func.coalesce(func.sum(Run.core_hours), 0.0),
+                func.coalesce(func.sum(Run.inherited_core_hours), 0.0),
                 func.coalesce(func.sum(Run.allocated_core_hours), 0.0),
                 func.sum(Run.estimated_core_hours),
                 func.min(Run.val_loss),
@@ -197,7 +216,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
             session,
             experiment=experiment.name,
         )
-        done, allocated, estimated, best = session.execute(query).one()
+        done, inherited, allocated, estimated, best = session.execute(query).one()
         ids = _filtered(select(Run.id), session, experiment=experiment.name)
         latest = session.scalar(
             select(Revision).where(Revision.experiment_id == experiment.id).order_by(Revision.number.desc()).limit(1)
@@ -210,6 +229,9 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "file": latest.file if latest else None,
                 "runs": status_counts(session, experiment.name),
                 "core_hours": done,
+                "inherited_core_hours": inherited,
+                "spent_core_hours": done - inherited,
+                "saved": inherited / done if done else 0.0,
                 "allocated_core_hours": allocated,
                 "estimated_core_hours": estimated,
                 "estimate_error": estimate_error(session, [run for (run,) in session.execute(ids)]),

@@ -31,6 +31,7 @@ def rows(plan: Plan, states: dict[str, str] | None) -> list[dict[str, Any]]:
             "runs": len(runs),
             "train_flops": runs[0].train_flops,
             "estimated_core_hours": runs[0].estimated_core_hours,
+            "inherited_core_hours": runs[0].inherited_core_hours,
             "estimated_wall_seconds": runs[0].estimated_seconds,
             "state": _state(runs, states),
         }
@@ -52,6 +53,7 @@ def payload(plan: Plan, *, measured: int = 0) -> dict[str, Any]:
         "runs": len(plan.runs),
         "estimated_core_hours": plan.estimated_core_hours,
         "runs_estimated_by_measurement": measured,
+        "inherited_core_hours": plan.inherited_core_hours,
     }
 
 
@@ -84,6 +86,13 @@ def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None
         f"estimated {_basis(plan, measured)}",
         highlight=False,
     )
+    if plan.inherited_core_hours:
+        spent = plan.estimated_core_hours - plan.inherited_core_hours
+        out.print(
+            f"shorter budgets start from the longest one's checkpoints: {core_hours(spent)} core-hours are spent, "
+            f"{plan.inherited_core_hours / plan.estimated_core_hours:.0%} less than for each run alone",
+            highlight=False,
+        )
     if plan.spec.simulate:
         out.print(
             f"a rehearsal at {plan.spec.simulate.speed:g} simulated seconds a second: nothing is trained, losses follow a stated surface",

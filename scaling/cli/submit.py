@@ -106,7 +106,11 @@ def _confirm(plan: Plan, states: dict[str, str], yes: bool) -> None:
     from scaling.errors import UsageError
 
     limit = plan.spec.confirm_above
-    ahead = sum(run.estimated_core_hours for run in plan.runs if states[run.id] not in ("finished", "diverged", "stopped"))
+    ahead = sum(
+        run.estimated_core_hours - run.inherited_core_hours
+        for run in plan.runs
+        if states[run.id] not in ("finished", "diverged", "stopped")
+    )
     if limit is None or ahead <= limit.core_hours or yes:
         return
     question = f"this is estimated at {ahead:,.3g} core-hours, above confirm_above ({limit.core_hours:g}). Go on?"
@@ -171,7 +175,7 @@ def _close(store: Store, plan: Plan, as_json: bool) -> None:
             laws.remember(session, experiment=plan.spec.name, fits=[fit.to_dict() for fit in fits])
     err = messages()
     for row in rows:
-        if row["status"] in ("failed", "diverged") or (row["status"] == "pending" and row["reason"]):
+        if row["status"] in ("failed", "diverged", "stopped") or (row["status"] == "pending" and row["reason"]):
             err.print(
                 f"{row['status']}: {row['id']} ({row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}): {row['reason']}",
                 highlight=False,
@@ -182,6 +186,8 @@ def _close(store: Store, plan: Plan, as_json: bool) -> None:
 
 
 def _is_incomplete(rows: list[dict[str, Any]]) -> bool:
-    """A run failed, or a cell has no finished run. One learning rate among several that diverged is a result."""
-    finished = {(row["family"], row["model"], row["epochs"]) for row in rows if row["status"] == "finished"}
-    return any(row["status"] == "failed" or (row["family"], row["model"], row["epochs"]) not in finished for row in rows)
+    """A run failed, or a cell has no finished run. One learning rate among several that diverged is a result, and so is a cell that the
+    file's own rule stopped.
+    """
+    settled = {(row["family"], row["model"], row["epochs"]) for row in rows if row["status"] in ("finished", "stopped")}
+    return any(row["status"] == "failed" or (row["family"], row["model"], row["epochs"]) not in settled for row in rows)

@@ -21,6 +21,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from scaling.fault_points import reached
 from trainer.storage import Storage
 
 __all__ = [
@@ -123,7 +124,9 @@ def commit(storage: Storage, snapshot: Snapshot, *, wait_seconds: float) -> int:
         "shapes": {name: list(shape) for name, shape in snapshot.shapes.items()},
         "parts": parts,
     }
+    reached("checkpoint-drafted")
     storage.publish(f"{folder}/manifest.json", json.dumps(body | {"sha256": _digest(body)}).encode())
+    reached("checkpoint-committed")
     return sum(part["bytes"] for part in parts)
 
 

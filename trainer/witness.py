@@ -1,0 +1,60 @@
+"""What a trainer process saw itself do, for whoever judges the scheduler: `<attempt>/witness.jsonl`.
+
+One line an event: {"kind", "token", "first_step", "step", "digest", "at"}. It is only ever appended to, with one write a line, and neither
+the scheduler nor the store reads or writes it, so a fault of theirs cannot be in it too.
+
+`digest`: of a committed checkpoint's arrays, or of a rehearsal's state: what must not depend on how often the run was interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from trainer.checkpoint.files import Damaged, read_manifest
+from trainer.storage import storage_at
+
+__all__ = ["Witness", "state_digest"]
+
+_KINDS = ("started", "progress", "checkpoint", "ended", "raised")
+
+
+class Witness:
+    """Appends to the witness log of one attempt."""
+
+    def __init__(self, directory: Path, token: str) -> None:
+        self._directory, self._token, self._first = directory, token, 0
+        self._file = os.open(directory / "witness.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def saw(self, event: Mapping[str, Any]) -> None:
+        """Write down an event of the training; a full disk costs the line, not the run."""
+        kind, step = event["kind"], event["step"]
+        if kind not in _KINDS:
+            return
+        if kind == "started":
+            self._first = step
+        digest = event.get("digest")
+        if kind == "checkpoint" and digest is None:
+            digest = state_digest(self._directory, step)
+        line = {"kind": kind, "token": self._token, "first_step": self._first, "step": step, "digest": digest, "at": time.time()}
+        if kind == "ended":
+            line |= {name: event[name] for name in ("outcome", "val_loss", "checkpoint_step")}
+        with suppress(OSError):
+            os.write(self._file, (json.dumps(line) + "\n").encode())
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def state_digest(directory: str | Path, step: int) -> str | None:
+    """Of the arrays of the checkpoint of `step`, as their files' sha256 say it; None when there is none."""
+    with suppress(Damaged):
+        parts = read_manifest(storage_at(directory), step)["parts"]
+        return hashlib.sha256("".join(part["sha256"] for part in parts).encode()).hexdigest()[:16]
+    return None
