@@ -151,8 +151,8 @@ class Plan:
     def resources(self) -> dict[str, Any]:
         """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
 
-        `execution`, `pack`, `evaluate_at` and `early_stop` where the file has them; of a rehearsal, which packs nothing, `speed` and
-        `pool`, its simulated chips.
+        `execution`, `pack`, `evaluate_at`, `early_stop`, `topology` and `hosts` where the file has them; of a rehearsal, which packs nothing,
+        `speed` and `pool`, its simulated chips.
         """
         given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True, exclude={"pack"})
         held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
@@ -165,6 +165,10 @@ class Plan:
             held["evaluate_at"] = sorted(looks)
         if self.spec.early_stop:
             held["early_stop"] = self.spec.early_stop.model_dump()
+        if given.topology and not self.spec.simulate:
+            held["topology"] = given.topology
+        if given.hosts and not self.spec.simulate:
+            held["hosts"] = given.hosts
         if rehearsal := self.spec.simulate:
             held |= {"accelerator": SIMULATED + given.accelerator, "speed": rehearsal.speed, "pool": rehearsal.chips}
         return held

@@ -225,6 +225,7 @@ class ExecutionField(_Field):
 class ResourcesField(_Field):
     """What one run is given: cores of a CPU, chips of a host, or a TPU slice by topology.
 
+    hosts: split the cores or chips evenly over so many processes, one a host; None is as many as hold them. A TPU slice has its own.
     mfu: model FLOPs utilisation that estimates assume, 0 … 1 of the accelerator's peak; None is 0.3, and 0.05 on a CPU.
     """
 
@@ -232,6 +233,7 @@ class ResourcesField(_Field):
     cores: Count | None = None
     chips: Count | None = None
     topology: Annotated[str, Field(pattern=r"^\d+x\d+(x\d+)?$")] | None = None
+    hosts: Count | None = None
     mfu: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @model_validator(mode="after")
@@ -240,6 +242,14 @@ class ResourcesField(_Field):
             raise ValueError("give one of `cores`, `chips` and `topology`")
         if self.cores is not None and self.accelerator != "cpu":
             raise ValueError(f"`cores` is for accelerator cpu; {self.accelerator} takes `chips` or `topology`")
+        if self.topology is not None and not self.accelerator.startswith("TPU"):
+            raise ValueError(
+                f"`topology` is of TPU slices; {self.accelerator} takes {'`cores`' if self.accelerator == 'cpu' else '`chips`'}"
+            )
+        if self.hosts is not None and self.accelerator.startswith("TPU"):
+            raise ValueError("`hosts` is not for TPUs: the topology fixes them")
+        if self.hosts is not None and self.chip_count % self.hosts:
+            raise ValueError(f"{self.chip_count} do not split evenly over {self.hosts} hosts")
         return self
 
     @property
