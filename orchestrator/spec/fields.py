@@ -89,16 +89,34 @@ class ModelField(BaseModel):
 
 
 class LearningRateField(_Field):
-    """`1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere."""
+    """`1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere.
 
-    grid: Annotated[list[Positive], Field(min_length=1)]
+    Or `{policy: two-trial, start: 1.6, factor: 2}`: the rates are found, see `orchestrator.search`.
+    """
+
+    grid: Annotated[list[Positive], Field(min_length=1)] | None = None
     epochs: list[Positive] | None = None
     otherwise: Positive | None = None
+    policy: Literal["two-trial"] | None = None
+    start: Positive | None = None
+    factor: Annotated[float, Field(gt=1, le=10)] | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         return {"grid": [value]} if isinstance(value, (int, float)) else value
+
+    @model_validator(mode="after")
+    def _listed_or_found(self) -> LearningRateField:
+        if (self.grid is None) == (self.policy is None):
+            raise ValueError("give `grid: […]`, or `policy: two-trial` with the rate to start from")
+        if self.policy is None and (self.start is not None or self.factor is not None):
+            raise ValueError("`start` and `factor` are of `policy: two-trial`; a grid lists its rates")
+        if self.policy is not None and self.start is None:
+            raise ValueError("`policy: two-trial` needs `start`, the rate that is tried first in the smallest cell")
+        if self.policy is not None and (self.epochs is not None or self.otherwise is not None):
+            raise ValueError("`epochs` and `otherwise` are of a grid; `policy: two-trial` finds the rate of every budget")
+        return self
 
     @model_validator(mode="after")
     def _covers_all_budgets(self) -> LearningRateField:
@@ -107,7 +125,9 @@ class LearningRateField(_Field):
         return self
 
     def at(self, epochs: float) -> list[float]:
-        """Learning rates to train at this epoch budget."""
+        """Learning rates to train at this epoch budget; none where they are found on the way."""
+        if self.grid is None:
+            return []
         if self.epochs is None or epochs in self.epochs:
             return list(self.grid)
         assert self.otherwise is not None
@@ -205,6 +225,7 @@ class ExecutionField(_Field):
 class ResourcesField(_Field):
     """What one run is given: cores of a CPU, chips of a host, or a TPU slice by topology.
 
+    hosts: split the cores or chips evenly over so many processes, one a host; None is as many as hold them. A TPU slice has its own.
     mfu: model FLOPs utilisation that estimates assume, 0 … 1 of the accelerator's peak; None is 0.3, and 0.05 on a CPU.
     """
 
@@ -212,6 +233,7 @@ class ResourcesField(_Field):
     cores: Count | None = None
     chips: Count | None = None
     topology: Annotated[str, Field(pattern=r"^\d+x\d+(x\d+)?$")] | None = None
+    hosts: Count | None = None
     mfu: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @model_validator(mode="after")
@@ -220,6 +242,14 @@ class ResourcesField(_Field):
             raise ValueError("give one of `cores`, `chips` and `topology`")
         if self.cores is not None and self.accelerator != "cpu":
             raise ValueError(f"`cores` is for accelerator cpu; {self.accelerator} takes `chips` or `topology`")
+        if self.topology is not None and not self.accelerator.startswith("TPU"):
+            raise ValueError(
+                f"`topology` is of TPU slices; {self.accelerator} takes {'`cores`' if self.accelerator == 'cpu' else '`chips`'}"
+            )
+        if self.hosts is not None and self.accelerator.startswith("TPU"):
+            raise ValueError("`hosts` is not for TPUs: the topology fixes them")
+        if self.hosts is not None and self.chip_count % self.hosts:
+            raise ValueError(f"{self.chip_count} do not split evenly over {self.hosts} hosts")
         return self
 
     @property
@@ -326,14 +356,17 @@ class Spec(_Field):
     @model_validator(mode="before")
     @classmethod
     def _one_learning_rate_for_all(cls, value: Any) -> Any:
-        """`learning_rate: 1.6` and `{grid: […]}` stand for every model; `{nano-F0: …}` is one a model."""
+        """`learning_rate: 1.6`, `{grid: […]}` and `{policy: …}` stand for every model; `{nano-F0: …}` is one a model."""
         if isinstance(value, dict):
             rate = value.get("learning_rate")
-            if isinstance(rate, (int, float)) or (isinstance(rate, dict) and "grid" in rate):
+            if isinstance(rate, (int, float)) or (isinstance(rate, dict) and set(rate) & set(LearningRateField.model_fields)):
                 return value | {"learning_rate": {"*": rate}}
         return value
 
+    def learning_rate_of(self, model: str) -> LearningRateField:
+        """What the file says of a model's learning rates."""
+        return self.learning_rate.get(model) or self.learning_rate["*"]
+
     def learning_rates(self, model: str, epochs: float) -> list[float]:
-        """Learning rates to train a model with at an epoch budget."""
-        field = self.learning_rate.get(model) or self.learning_rate["*"]
-        return field.at(epochs)
+        """Learning rates to train a model with at an epoch budget; none where a policy finds them."""
+        return self.learning_rate_of(model).at(epochs)

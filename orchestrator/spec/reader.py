@@ -81,6 +81,7 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
     yield from _schedule_faults(spec, document)
     if spec.execution.pack > 1:
         yield from _pack_faults(spec, document)
+    yield from _search_faults(spec, document)
     if spec.execution.micro_batch is not None and spec.execution.micro_batch > spec.batch_size:
         yield document.fault(
             ("execution", "micro_batch"),
@@ -109,6 +110,20 @@ def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             yield document.fault(("epochs", index), f"warm-up of {warmup:g} epochs{and_decay} not fit into a budget of {epochs:g}")
 
 
+def _search_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """What a search of learning rates does not go with: it asks by the results of whole runs, one after another."""
+    if not any(field.policy for field in spec.learning_rate.values()):
+        return
+    if spec.schedule.reuse_trunk:
+        yield document.fault(
+            ("schedule", "reuse_trunk"), "runs share a trunk when their rates are listed; `policy: two-trial` finds them on the way"
+        )
+    if spec.early_stop is not None:
+        yield document.fault(
+            ("early_stop",), "a run stopped on the way tells a search nothing: leave it out with `policy: two-trial`"
+        )
+
+
 def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     names: list[str] = []
     for index, model in enumerate(spec.models):
@@ -126,7 +141,7 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         at: tuple[str | int, ...] = ("learning_rate",) if name == "*" else ("learning_rate", name)
         yield from (
             document.fault((*at, "grid"), f"{rate:g} is given twice")
-            for rate in sorted({r for r in field.grid if field.grid.count(r) > 1})
+            for rate in sorted({r for r in field.grid or () if (field.grid or []).count(r) > 1})
         )
         for epochs in field.epochs or ():
             if epochs not in spec.epochs:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer, selectinload
 
+from orchestrator.store import searches
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Lease, Metric, Revision, Run, now
@@ -203,7 +204,8 @@ def experiments(session: Session) -> list[dict[str, Any]]:
 
     `core_hours`: what its runs would have cost so far, each alone; `inherited_core_hours`: the part of it that they got from one another;
     `spent_core_hours`: the rest, what the grid did cost; `saved`: the inherited share, 0 … 1.
-    `estimate_error`: the median over finished runs of |actual / estimated − 1|.
+    `searches`: how far the cells are whose learning rates are searched for, see `searches.progress`; the estimate holds what they are expected to
+    take. `estimate_error`: the median over finished runs of |actual / estimated − 1|.
     """
     rows = []
     for experiment in session.scalars(select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id.desc())):
@@ -223,6 +225,9 @@ def experiments(session: Session) -> list[dict[str, Any]]:
         latest = session.scalar(
             select(Revision).where(Revision.experiment_id == experiment.id).order_by(Revision.number.desc()).limit(1)
         )
+        searched = searches.progress(session, experiment.name)
+        if searched is not None:
+            estimated = (estimated or 0.0) + searched["core_hours_ahead"]
         rows.append(
             {
                 "name": experiment.name,
@@ -239,6 +244,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "estimate_error": estimate_error(session, [run for (run,) in session.execute(ids)]),
                 "budget_core_hours": budget_of(session, experiment.name),
                 "best_val_loss": best,
+                "searches": searched,
             }
         )
     return rows

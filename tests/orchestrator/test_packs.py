@@ -31,7 +31,12 @@ EPOCHS, STEPS = 60, 360
 
 def packable(number, pack=4, alike="x", **changes):
     resources = {"accelerator": "cpu", "chips": 1, "pack": pack, "alike": alike} | changes.pop("resources", {})
-    rest = {"priority": 0, "resume_step": 0, "failures": 0, "status": RunStatus.PENDING}  # rows are written many at a time, all alike
+    rest = {
+        "priority": 0,
+        "resume_step": 0,
+        "failures": 0,
+        "status": RunStatus.PENDING,
+    }  # rows are written many at a time, all alike
     return a_run(f"{number:016x}", resources=resources, **rest | changes)
 
 
