@@ -151,5 +151,5 @@ def first_step(steps: float) -> int:
     return math.ceil(steps - _ROUNDING)
 
 
-def _steps(rate: float, policy: Policy) -> float:
-    return round(math.log(rate / policy.start) / math.log(policy.factor), 6)
+def _steps(log_rate: float, policy: Policy) -> float:
+    return (log_rate - math.log(policy.start)) / math.log(policy.factor)
