@@ -55,6 +55,8 @@ class PlannedRun:
     def row(self, resources: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of `orchestrator.store.models.Run`."""
         config = self.config
+        if "pack" in resources:
+            resources = {**resources, "alike": _alike(config)}
         if "speed" in resources:
             resources = {**resources, "step_seconds": self.estimated_seconds / self.steps}
         if self.branch is not None:
@@ -149,17 +151,24 @@ class Plan:
     def resources(self) -> dict[str, Any]:
         """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
 
-        `execution`, `evaluate_at` and `early_stop` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
+        `execution`, `pack`, `evaluate_at`, `early_stop`, `topology` and `hosts` where the file has them; of a rehearsal, which packs nothing,
+        `speed` and `pool`, its simulated chips.
         """
-        given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
+        given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True, exclude={"pack"})
         held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
         if execution:
             held["execution"] = execution
+        if self.spec.execution.pack > 1 and self.spec.simulate is None:
+            held["pack"] = self.spec.execution.pack
         looks = {*self.spec.evaluate_at, *([self.spec.early_stop.after] if self.spec.early_stop else [])}
         if looks:
             held["evaluate_at"] = sorted(looks)
         if self.spec.early_stop:
             held["early_stop"] = self.spec.early_stop.model_dump()
+        if given.topology and not self.spec.simulate:
+            held["topology"] = given.topology
+        if given.hosts and not self.spec.simulate:
+            held["hosts"] = given.hosts
         if rehearsal := self.spec.simulate:
             held |= {"accelerator": SIMULATED + given.accelerator, "speed": rehearsal.speed, "pool": rehearsal.chips}
         return held
@@ -285,3 +294,8 @@ def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
         "estimated_seconds": seconds,
         "estimated_core_hours": core_hours(shape.cores, seconds),
     }
+
+
+def _alike(config: TrainConfig) -> str:
+    """The same for runs that differ in learning rate and seed alone, which can be trained at once; 16 hex digits."""
+    return replace(config, learning_rate=1.0, seed=0).run_id()

@@ -207,7 +207,10 @@ class NumericsField(_Field):
 
 
 class ExecutionField(_Field):
-    """How a run is computed: speed and memory, and results by rounding only. See `trainer.Execution`."""
+    """How a run is computed: speed and memory, and results by rounding only. See `trainer.Execution`.
+
+    pack: how many runs that differ in learning rate and seed alone are trained at once (`trainer.train_many`).
+    """
 
     micro_batch: Count | None = None
     scan: bool | None = None
@@ -216,11 +219,13 @@ class ExecutionField(_Field):
     workers: Annotated[int, Field(ge=0, strict=True)] = 0
     on_out_of_memory: Literal["fail", "halve"] = "fail"
     on_bad_example: Literal["fail", "skip"] = "fail"
+    pack: Annotated[int, Field(ge=1, le=64, strict=True)] = 1
 
 
 class ResourcesField(_Field):
     """What one run is given: cores of a CPU, chips of a host, or a TPU slice by topology.
 
+    hosts: split the cores or chips evenly over so many processes, one a host; None is as many as hold them. A TPU slice has its own.
     mfu: model FLOPs utilisation that estimates assume, 0 … 1 of the accelerator's peak; None is 0.3, and 0.05 on a CPU.
     """
 
@@ -228,6 +233,7 @@ class ResourcesField(_Field):
     cores: Count | None = None
     chips: Count | None = None
     topology: Annotated[str, Field(pattern=r"^\d+x\d+(x\d+)?$")] | None = None
+    hosts: Count | None = None
     mfu: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @model_validator(mode="after")
@@ -236,6 +242,14 @@ class ResourcesField(_Field):
             raise ValueError("give one of `cores`, `chips` and `topology`")
         if self.cores is not None and self.accelerator != "cpu":
             raise ValueError(f"`cores` is for accelerator cpu; {self.accelerator} takes `chips` or `topology`")
+        if self.topology is not None and not self.accelerator.startswith("TPU"):
+            raise ValueError(
+                f"`topology` is of TPU slices; {self.accelerator} takes {'`cores`' if self.accelerator == 'cpu' else '`chips`'}"
+            )
+        if self.hosts is not None and self.accelerator.startswith("TPU"):
+            raise ValueError("`hosts` is not for TPUs: the topology fixes them")
+        if self.hosts is not None and self.chip_count % self.hosts:
+            raise ValueError(f"{self.chip_count} do not split evenly over {self.hosts} hosts")
         return self
 
     @property

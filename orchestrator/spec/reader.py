@@ -79,6 +79,8 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
             if value in values[:index]
         )
     yield from _schedule_faults(spec, document)
+    if spec.execution.pack > 1:
+        yield from _pack_faults(spec, document)
     yield from _search_faults(spec, document)
     if spec.execution.micro_batch is not None and spec.execution.micro_batch > spec.batch_size:
         yield document.fault(
@@ -86,6 +88,17 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
             f"a micro-batch of {spec.execution.micro_batch} is larger than the batch of {spec.batch_size}",
         )
     yield from _dataset_faults(spec, document)
+
+
+def _pack_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """Packed runs train on one device, each on whole batches."""
+    for name in ("micro_batch", "fsdp"):
+        if getattr(spec.execution, name):
+            yield document.fault(("execution", name), f"runs that are packed cannot use {name}: leave out one of the two")
+    if spec.resources.accelerator in ACCELERATORS and spec.resources.accelerator != "cpu" and spec.resources.chip_count > 1:
+        yield document.fault(
+            ("execution", "pack"), f"runs that are packed share one chip, and `resources` has {spec.resources.chip_count}"
+        )
 
 
 def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:

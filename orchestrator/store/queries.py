@@ -58,7 +58,7 @@ def runs(
     ids = [run.id for run in found]
     wanted_by = _experiments_of(session, ids if limit is not None else None)
     attempts = _attempt_counts(session, ids if limit is not None else None)
-    return [run_row(run, wanted_by.get(run.id, []), attempts.get(run.id, 0)) for run in found]
+    return [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None))) for run in found]
 
 
 def count_runs(
@@ -76,14 +76,15 @@ def count_runs(
     return session.scalar(query) or 0
 
 
-def run_row(run: Run, experiments: list[str], attempts: int) -> dict[str, Any]:
-    """One run with exactly the keys of `RUN_COLUMNS`."""
+def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None) -> dict[str, Any]:
+    """One run with exactly the keys of `RUN_COLUMNS`. packed: the most runs that shared the devices of one of its attempts."""
     row = {name: getattr(run, name) for name in _PLAIN_RUN_COLUMNS}
     return row | {
         "status": str(run.status),
         "experiments": experiments,
         "parent": run.parent_id,
         "attempts": attempts,
+        "packed": packed,
         "excluded": run.excluded_reason or "",
         "core_hours": run.core_hours or None,
         "inherited_core_hours": run.inherited_core_hours or None,
@@ -146,7 +147,8 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     run = session.get(Run, found, options=[selectinload(Run.attempts), selectinload(Run.evaluations)])
     assert run is not None
     wanted_by = _experiments_of(session, [run.id])
-    return run_row(run, wanted_by.get(run.id, []), len(run.attempts)) | {
+    packed = max((attempt.packed for attempt in run.attempts), default=None)
+    return run_row(run, wanted_by.get(run.id, []), len(run.attempts), packed) | {
         "config": run.config,
         "resources": run.resources,
         "parent_step": run.parent_step,
@@ -160,7 +162,7 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
 
 def _attempt_row(attempt: Attempt) -> dict[str, Any]:
     names = (
-        "number", "host", "device", "devices", "threads", "accelerator", "cores", "code_version", "jaxlib_version", "resumed_from",
+        "number", "packed", "host", "device", "devices", "threads", "accelerator", "cores", "code_version", "jaxlib_version", "resumed_from",
         "branched_from", "first_step", "last_step", "reason", "useful_seconds", "redone_seconds", "startup_seconds", "evaluation_seconds",
         "checkpoint_seconds", "directory",
     )  # fmt: skip
@@ -318,9 +320,9 @@ def _experiments_of(session: Session, ids: list[str] | None) -> dict[str, list[s
     return names
 
 
-def _attempt_counts(session: Session, ids: list[str] | None) -> dict[str, int]:
-    query = select(Attempt.run_id, func.count()).group_by(Attempt.run_id)
+def _attempt_counts(session: Session, ids: list[str] | None) -> dict[str, tuple[int, int]]:
+    """Run id → how many attempts it had, and how many runs shared the devices of one of them at most."""
+    query = select(Attempt.run_id, func.count(), func.max(Attempt.packed)).group_by(Attempt.run_id)
     if ids is not None:
         query = query.where(Attempt.run_id.in_(ids))
-    # Not `dict(…)`: a Result has `keys()`, so it would be taken for a mapping.
-    return {run_id: count for run_id, count in session.execute(query)}  # noqa: C416
+    return {run_id: (count, packed) for run_id, count, packed in session.execute(query)}

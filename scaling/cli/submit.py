@@ -64,6 +64,7 @@ def submit_command(
     Submitting again does nothing twice: finished runs are kept, interrupted ones go on where they stopped. Ctrl-C checkpoints and pauses.
     Exit code 1 when a run failed or a cell ended without a finished run.
     """
+    from orchestrator.measured import measured_plan, rates_of
     from orchestrator.plan import make_plan
     from orchestrator.spec import read_spec
     from orchestrator.store import Store
@@ -73,12 +74,13 @@ def submit_command(
     if order not in _ORDERS:
         raise UnknownName("order", order, _ORDERS)
     sys.path.append(str(Path.cwd()))  # a user's own families and data sets; last, so that they shadow nothing
-    plan = make_plan(*read_spec(file, simulate=simulate))
+    measured = measured_plan(make_plan(*read_spec(file, simulate=simulate)), rates_of(db))
+    plan = measured.plan
     if dry_run:
         if as_json:
-            print_json(plan_table.payload(plan))
+            print_json(plan_table.payload(plan, measured=measured.runs))
         else:
-            plan_table.show(plan, None)
+            plan_table.show(plan, None, measured=measured.runs)
         return
 
     from orchestrator.search.advance import states_of
@@ -88,7 +90,7 @@ def submit_command(
     err = messages()
     states, searched = plan_status(store, plan), states_of(store, plan)
     if not as_json:
-        plan_table.show(plan, states, searched, to=err)
+        plan_table.show(plan, states, searched, to=err, measured=measured.runs)
     _confirm(plan, states, searched, yes)
     accepted = accept_plan(store, plan, revise=revise)
     if accepted.done:

@@ -242,6 +242,19 @@ def test_families_in_one_law_are_named(sound):
     assert CODE.FAMILIES_POOLED not in codes(sound)
 
 
+def test_runs_of_a_model_that_were_packed_otherwise_are_named():
+    """Core-hours of a packed run are a share; a law in another x has nothing to do with them."""
+    half = curve().assign(packed=lambda table: np.where(table["seed"] == 0, 4, 1))
+    found = one(fit_power(half), CODE.PACKED_MIXED)
+    assert found.message == "the runs of m0, m1, m2, … were not trained equally many at once (1, 4)"
+    assert set(found.about) == {"m0", "m1", "m2", "m3"}
+    assert CODE.PACKED_MIXED not in codes(fit_power(half.assign(packed=4)))
+    assert CODE.PACKED_MIXED not in codes(fit_power(curve()))
+    by_size = half.assign(packed=lambda table: np.where(table["model"] == "m0", 4.0, np.nan))
+    assert CODE.PACKED_MIXED not in codes(fit_power(by_size))
+    assert CODE.PACKED_MIXED not in codes(fit_power(half.assign(train_flops=half["core_hours"] * 1e15), x="train_flops"))
+
+
 def test_what_the_status_says_is_not_said_again():
     fit = analysis.fit(curve(noise=0.02, high=5.0), law="power-floor")
     assert fit.status.value == "floor-not-identified"
