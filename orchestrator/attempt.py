@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -29,13 +29,14 @@ _CURVES = ("train_loss", "learning_rate", "examples_per_second", "step_seconds",
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended, as `ledger.end_attempt` takes it."""
+    """How an attempt ended, as `ledger.end_attempt` takes it. alone: its run is not packed with others any more."""
 
     outcome: AttemptOutcome
     reason: str
     charge: Charge
     last_step: int | None
     result: Mapping[str, Any] | None = None
+    alone: bool = False
 
     def as_arguments(self) -> dict[str, Any]:
         return {
@@ -44,6 +45,7 @@ class Ending:
             "charge": self.charge,
             "last_step": self.last_step,
             "result": self.result,
+            "alone": self.alone,
         }
 
 
@@ -86,13 +88,15 @@ class AttemptLog:
                 attempt.first_step,
                 run.parent_id,
                 attempt.branched_from,
+                packed=attempt.packed,
             )
         )
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Learn from one event."""
         if not self.grant.is_rehearsal:  # there, real seconds would be charged next to simulated ones
-            self._wall_seconds = max(self._wall_seconds, event.get("wall_seconds") or event.get("elapsed") or 0.0)
+            seconds = event.get("wall_seconds") or event.get("elapsed") or 0.0
+            self._wall_seconds = max(self._wall_seconds, seconds / self.grant.packed)  # the other times are shares already
         match event["kind"]:
             case "placed":
                 self._place = {name: event[name] for name in _PLACE} | {"node": event.get("node")}
@@ -122,6 +126,10 @@ class AttemptLog:
                 )
             case "ended":
                 self.ending = self._ended(event)
+            case "raised" if event.get("of_the_pack"):
+                # Which of them it was about, and whether it would have happened without the others, shows when each is done alone.
+                reason = f"the pack of {self.grant.packed} raised: {event['reason']}; it goes on alone"
+                self.ending = replace(self._broken(AttemptOutcome.INTERRUPTED, reason), alone=True)
             case "raised" if event.get("of_the_group"):
                 pass  # in the folder of one of several hosts: another one's end may be why, which whoever holds them all decides
             case "raised":

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.store.ledger import Grant
 
-__all__ = ["order_of"]
+__all__ = ["order_of", "order_of_pack"]
+
+
+def order_of_pack(orders: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several orders as one: their runs are trained at once. Its other fields are those of the first; one order stays as it is."""
+    return dict(orders[0]) if len(orders) == 1 else {**orders[0], "pack": list(orders)}
 
 
 def order_of(

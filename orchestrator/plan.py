@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from orchestrator.search.cells import Policy, SearchedCell
 from orchestrator.spec import Document, ModelField, ResourcesField, Spec
 from orchestrator.trunk import Branch, branches
 from scaling.accelerators import SIMULATED, core_hours
@@ -22,7 +23,7 @@ from trainer import (
 )
 from trainer.models import simulated
 
-__all__ = ["Plan", "PlannedRun", "make_plan"]
+__all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class PlannedRun:
     def row(self, resources: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of `orchestrator.store.models.Run`."""
         config = self.config
+        if "pack" in resources:
+            resources = {**resources, "alike": _alike(config)}
         if "speed" in resources:
             resources = {**resources, "step_seconds": self.estimated_seconds / self.steps}
         if self.branch is not None:
@@ -83,18 +86,56 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
+class PlannedSearch:
+    """A cell whose learning rates are found on the way. `run`: one of its runs, at the rate that the search starts from."""
+
+    run: PlannedRun
+    policy: Policy
+
+    @property
+    def key(self) -> tuple[str, str, float]:
+        """Family, model, epochs."""
+        config = self.run.config
+        return (config.model.family, config.model.name, config.schedule.epochs)
+
+    @property
+    def expected_runs(self) -> int:
+        """Two trials, and the rate found once more on each further seed."""
+        return 2 + len(self.policy.seeds) - 1
+
+    @property
+    def estimated_core_hours(self) -> float:
+        return self.expected_runs * self.run.estimated_core_hours
+
+    def cell(self, resources: Mapping[str, Any]) -> SearchedCell:
+        """As `orchestrator.search` takes it."""
+        row = self.run.row(resources)
+        template = {name: value for name, value in row.items() if name not in ("id", "learning_rate")}
+        return SearchedCell(row["family"], row["model"], row["params"], row["epochs"], self.policy, template)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """All runs of one experiments file, in the file's order: models, then epoch budgets, learning rates, seeds."""
+    """All runs of one experiments file, in the file's order: models, then epoch budgets, learning rates, seeds.
+
+    searches: the cells whose learning rates are found on the way; their runs are not among `runs`, since nobody knows them yet.
+    """
 
     spec: Spec
     document: Document
     card: data.DataCard
     runs: tuple[PlannedRun, ...]
+    searches: tuple[PlannedSearch, ...] = ()
 
     @property
     def estimated_core_hours(self) -> float:
         """What the runs would cost, each done alone."""
-        return sum(run.estimated_core_hours for run in self.runs)
+        return sum(run.estimated_core_hours for run in self.runs) + sum(search.estimated_core_hours for search in self.searches)
+
+    @property
+    def cells(self) -> list[SearchedCell]:
+        """The searches as `orchestrator.search` takes them."""
+        return [search.cell(self.resources) for search in self.searches]
 
     @property
     def inherited_core_hours(self) -> float:
@@ -110,12 +151,15 @@ class Plan:
     def resources(self) -> dict[str, Any]:
         """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
 
-        `execution`, `evaluate_at`, `early_stop`, `topology` and `hosts` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
+        `execution`, `pack`, `evaluate_at`, `early_stop`, `topology` and `hosts` where the file has them; of a rehearsal, which packs nothing,
+        `speed` and `pool`, its simulated chips.
         """
-        given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
+        given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True, exclude={"pack"})
         held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
         if execution:
             held["execution"] = execution
+        if self.spec.execution.pack > 1 and self.spec.simulate is None:
+            held["pack"] = self.spec.execution.pack
         looks = {*self.spec.evaluate_at, *([self.spec.early_stop.after] if self.spec.early_stop else [])}
         if looks:
             held["evaluate_at"] = sorted(looks)
@@ -164,7 +208,23 @@ def make_plan(spec: Spec, document: Document) -> Plan:
     if spec.schedule.reuse_trunk:
         found = branches([run.config for run in runs])
         runs = [replace(run, branch=branch) for run, branch in zip(runs, found, strict=True)]
-    return Plan(spec, document, card, tuple(runs))
+    return Plan(spec, document, card, tuple(runs), _searches(spec, recipe, schedules))
+
+
+def _searches(spec: Spec, recipe: Mapping[str, Any], schedules: Mapping[float, ScheduleConfig]) -> tuple[PlannedSearch, ...]:
+    found: list[PlannedSearch] = []
+    for field in spec.models:
+        rates = spec.learning_rate_of(field.name)
+        if rates.start is None:
+            continue
+        policy, shape = Policy(rates.start, rates.factor or 2.0, tuple(spec.seeds)), None
+        for schedule in schedules.values():
+            config = TrainConfig(
+                model=_model(spec, field), schedule=schedule, learning_rate=policy.start, seed=policy.seeds[0], **recipe
+            )
+            shape = shape or _Shape.of(config, spec.resources)
+            found.append(PlannedSearch(PlannedRun(id=config.run_id(), config=config, **_cell(config, shape)), policy))
+    return tuple(found)
 
 
 def _recipe(spec: Spec, card: data.DataCard) -> dict[str, Any]:
@@ -234,3 +294,8 @@ def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
         "estimated_seconds": seconds,
         "estimated_core_hours": core_hours(shape.cores, seconds),
     }
+
+
+def _alike(config: TrainConfig) -> str:
+    """The same for runs that differ in learning rate and seed alone, which can be trained at once; 16 hex digits."""
+    return replace(config, learning_rate=1.0, seed=0).run_id()

@@ -108,3 +108,16 @@ class Queue:
         run = queue.pop(place)
         self._work[group] -= run.cost
         return run
+
+    def take_pack(self, group: Group) -> list[Waiting]:
+        """The group's next run, and as many of equal priority as may be trained with it at once."""
+        first = self.take(group)
+        size, queue = first.pack, self._runs[group]
+        if size == 1:
+            return [first]
+        alike = (first.priority, first.cost)
+        joining = [run for run in queue if (run.priority, run.cost) == alike and run.can_join(first)][1 - size :]
+        taken = {run.id for run in joining}
+        self._runs[group] = [run for run in queue if run.id not in taken]
+        self._work[group] -= sum(run.cost for run in joining)
+        return [first, *joining]

@@ -9,10 +9,10 @@ after another. The rules:
 3. A shape gets further workers when devices are free and its program has been compiled, so that nothing compiles twice: later
    processes load it from JAX's cache on disk.
 4. A worker whose shape has nothing left gives its devices back when another shape waits.
-
-5. A worker whose node will be taken away lets its runs checkpoint at once and gets no others; they go on elsewhere.
-6. A worker that does not answer is asked again until its attempts' lease is over (`slots.LEASE_SECONDS`); only then are they given up.
-7. On a cluster of others workers outlive their scheduler; the next one takes them over (`adoption`).
+5. Where the file says so (`execution: {pack: K}`), up to K runs that differ in learning rate and seed alone go to a worker at once.
+6. A worker whose node will be taken away lets its runs checkpoint at once and gets no others; they go on elsewhere.
+7. A worker that does not answer is asked again until its attempts' lease is over (`slots.LEASE_SECONDS`); only then are they given up.
+8. On a cluster of others workers outlive their scheduler; the next one takes them over (`adoption`).
 
 It runs what any experiment in the store wants, not only the one it was started for. Whatever a run does to its process, the others go
 on. All writing to the store happens here, under the lease; an attempt's events count only with the token of its run.
@@ -33,7 +33,7 @@ from sqlalchemy.orm import Session
 from orchestrator.adoption import adopt
 from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
-from orchestrator.orders import order_of
+from orchestrator.orders import order_of, order_of_pack
 from orchestrator.provenance import code_version
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover, spooled_events
@@ -267,35 +267,29 @@ class Scheduler:
         self._grant(slot)
 
     def _grant(self, slot: Slot) -> None:
-        """Begin an attempt of the next run: in the store first, then on the worker."""
+        """Begin an attempt of the next run, or of several as a pack: in the store first, then on the worker."""
         with self.store.write() as session:
             begun = self._begin(session, slot)
         self._start(slot, begun)
 
-    def _begin(self, session: Session, slot: Slot) -> Grant | None:
-        """In the store. None when the run was taken out of the grid just now."""
-        run = self._queue.take(slot.group)
-        try:
-            grant = ledger.begin_attempt(
-                session,
-                run.id,
-                allocation_id=slot.allocation_id,
-                home=str(self.home),
-                estimated_core_hours=self._estimate(run),
-            )
-        except StaleToken:
-            return None
+    def _begin(self, session: Session, slot: Slot) -> list[Grant]:
+        """In the store. None of the runs that were taken out of the grid just now."""
         if (kind := slot.kind.name) not in self._intervals:  # judged anew whenever an attempt has been cut short
             self._intervals[kind] = interruptions(session, kind).checkpoint_interval(self.checkpoint_seconds)
-        return grant
+        runs = {run.id: self._estimate(run) for run in self._queue.take_pack(slot.group)}
+        return ledger.begin_pack(session, runs, allocation_id=slot.allocation_id, home=str(self.home))
 
-    def _start(self, slot: Slot, grant: Grant | None) -> None:
+    def _start(self, slot: Slot, grants: Sequence[Grant]) -> None:
         """On the worker."""
-        if grant is None:
+        if not grants:
             return
         reached("granted")
-        slot.attempts[grant.token] = AttemptLog(grant)
-        order = order_of(
+        slot.attempts.update({grant.token: AttemptLog(grant) for grant in grants})
+        order = order_of_pack([self._order(slot, grant) for grant in grants])
+        slot.call(lambda: slot.worker.start(order))
+
+    def _order(self, slot: Slot, grant: Grant) -> dict[str, Any]:
+        return order_of(
             grant,
             home=self.home,
             working_directory=self.working_directory,
@@ -303,7 +297,6 @@ class Scheduler:
             scheduler=self.id,
             code_version=self._code_version,
         )
-        slot.call(lambda: slot.worker.start(order))
 
     # -- what came back ----------------------------------------------------------------------------------------------------------
 
@@ -337,8 +330,8 @@ class Scheduler:
                     self._write_down(session, slot, events)
                 begun = [(slot, self._begin(session, slot)) for slot in heard if self._goes_on(slot)]
             reached("written-down")
-            for slot, grant in begun:
-                self._start(slot, grant)
+            for slot, grants in begun:
+                self._start(slot, grants)
             for slot in heard:
                 slot.settled = slot.heard
         for slot in [slot for slot in self._slots if slot.lost]:

@@ -9,14 +9,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
 
 from orchestrator.attempt import AttemptLog
 from orchestrator.plan import Plan
-from orchestrator.store import Store, lease, queries
-from orchestrator.store.grid import Accepted, accept, known_statuses
+from orchestrator.search.advance import Searches, results_in
+from orchestrator.search.cells import SearchedCell
+from orchestrator.search.replay import replay
+from orchestrator.store import Store, lease, queries, searches
+from orchestrator.store.grid import AGAIN, Accepted, accept, known_statuses
 from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.errors import StoreError, UsageError
 from scaling.outcomes import RunStatus
@@ -71,16 +75,35 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
     resources = plan.resources
     rows = [run.row(resources) for run in plan.runs]
     with store.write() as session:
-        return accept(
+        accepted = accept(
             session,
             name=plan.spec.name,
             file=plan.document.file,
             text=plan.document.text,
             resolved=plan.resolved,
             shared=plan.shared,
-            runs=rows,
+            runs=rows + _asked_before(session, plan),
+            searched=[_search_row(cell) for cell in plan.cells],
             revise=revise,
         )
+        if plan.searches:
+            session.flush()
+            Searches().advance(session)
+    return accepted
+
+
+def _asked_before(session: Session, plan: Plan) -> list[dict[str, Any]]:
+    """The runs that the file's searches have asked for so far, and those they ask for first."""
+    if not plan.searches:
+        return []
+    experiment = session.scalar(select(Experiment.id).where(Experiment.name == plan.spec.name))
+    states = replay(plan.cells, results_in(session, experiment, revived=AGAIN))
+    return [row for state in states for row in state.runs]
+
+
+def _search_row(cell: SearchedCell) -> dict[str, Any]:
+    names = ("family", "model", "epochs", "template")
+    return {name: getattr(cell, name) for name in names} | {"policy": cell.policy.to_dict()}
 
 
 def see_through(
@@ -142,7 +165,7 @@ def see_through(
                     working_directory=Path.cwd(),
                     checkpoint_seconds=checkpoint_seconds,
                     order=Order(order),
-                    planners=[stop_dominated],
+                    planners=[Searches().advance, stop_dominated],
                 )
                 scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)
                 ended = "done" if scheduler.run(experiment, should_stop) else "paused"
@@ -215,8 +238,10 @@ def _progress(store: Store, experiment: str, running: list[AttemptLog], clock: _
     )
     with store.read() as session:
         rows = session.execute(query).all()
+        searched = searches.progress(session, experiment)
     counts = {status: count for status, count, *_ in rows}
     total, done = sum(row[2] for row in rows), sum(row[3] for row in rows)
+    total += searched["core_hours_ahead"] if searched else 0.0
     if clock.done_before is None:
         clock.done_before = done
     advanced = done - clock.done_before

@@ -82,6 +82,12 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("val_top5", "float", "", "Share of held-out examples whose label is among the first five guesses, 0 … 1."),
     Column("train_loss", "float", "nats", "Mean training loss over the last logged stretch of steps."),
     Column("attempts", "int", "", "How often the run was put on hardware."),
+    Column(
+        "packed",
+        "int",
+        "",
+        "Runs that were trained at once on the same devices; core-hours are a run's share. 1 when it was alone.",
+    ),
     Column("parent", "str", "", "Run id of the run this one starts from, if any."),
     Column("created_at", "time", "UTC", "When the run was accepted."),
     Column("ended_at", "time", "UTC", "When the run reached its final status."),

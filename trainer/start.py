@@ -123,6 +123,7 @@ def _identity(config: TrainConfig, program: Program) -> dict[str, Any]:
             "scan": execution.scan,
             "remat": execution.remat,
             "fsdp": execution.fsdp,
+            "packed": program.runs,
         },
     }
 
@@ -149,5 +150,5 @@ def _compare(
     elif restored.counters["run"] != identity["run"]:
         fields = ", ".join(f"{name} {then.get(name)!r} → {now[name]!r}" for name in now if then.get(name) != now[name])
         raise DataError(f"{where} is of another run: {fields}", hint="resume with the config it was saved under")
-    place = restored.counters["place"]
+    place = {"packed": 1} | restored.counters["place"]
     return {name: [place.get(name), value] for name, value in identity["place"].items() if place.get(name) != value}

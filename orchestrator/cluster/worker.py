@@ -67,23 +67,27 @@ class Worker:
         """Belong to this scheduler from now on. Returns the tokens of attempts that it has something to say of."""
         with self._lock:
             self._owner = scheduler
-            training = {self._trainer.token} if self._trainer and self._trainer.token else set()
+            training = self._trainer.tokens if self._trainer else set()
             return sorted(training | set(self._mailbox.tokens()))
 
     def start(self, order: Mapping[str, Any]) -> None:
-        """Train a run; its events come from `next_events`, each with the order's `token`. The same order again is the same run."""
+        """Train a run, or a pack of them; their events come from `next_events`, each with its run's `token`.
+
+        The same order again is the same run.
+        """
         with self._lock:
             if order["token"] in self._taken or (self._owner is not None and order.get("scheduler") != self._owner):
                 return
             self._taken.add(order["token"])
             if (reason := other_code(order)) is not None:
-                self._mailbox.put({"kind": "refused", "step": 0, "reason": reason, "token": order["token"]})
+                for token in tokens_of(order):
+                    self._mailbox.put({"kind": "refused", "step": 0, "reason": reason, "token": token})
                 return
             if self._trainer is None or not self._trainer.is_alive():
                 self._trainer = _Trainer(self._environment, order["working_directory"], self._mailbox)
             self._trainer.take(order)
-            if order["token"] in self._stopped:  # asked before it was started
-                self._trainer.say({"stop": order["token"]})
+            for token in self._stopped.intersection(tokens_of(order)):  # asked before it was started
+                self._trainer.say({"stop": token})
 
     def stop(self, token: str) -> None:
         """Ask the run of this token to checkpoint and end."""
@@ -123,7 +127,7 @@ class Worker:
                 self._trainer.close()
 
     def _is_busy(self) -> bool:
-        return self._trainer is not None and self._trainer.token is not None
+        return self._trainer is not None and bool(self._trainer.tokens)
 
     def _leave(self) -> None:
         self.close()
@@ -138,12 +142,17 @@ def other_code(order: Mapping[str, Any]) -> str | None:
     return f"the node {socket.gethostname()} has scaling {code_version()}, the scheduler has {theirs}"
 
 
+def tokens_of(order: Mapping[str, Any]) -> list[str]:
+    """Of the run that is ordered, or of those of a pack."""
+    return [member["token"] for member in order.get("pack") or [order]]
+
+
 class _Trainer:
-    """One life of the trainer process, and the run it is at. What it says carries the token of that run, whatever came after."""
+    """One life of the trainer process, and the runs it is at. What it says carries the token of its run, whatever came after."""
 
     def __init__(self, environment: Mapping[str, str], directory: str, mailbox: Mailbox) -> None:
         self._mailbox, self._started = mailbox, 0.0
-        self.token: str | None = None
+        self.tokens: set[str] = set()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         receive, send = os.pipe()
         self._process = subprocess.Popen(
@@ -165,7 +174,7 @@ class _Trainer:
 
     def take(self, order: Mapping[str, Any]) -> None:
         """Give it a run. When it has died just now, the reader says so, under this run's token."""
-        self.token, self._started = order["token"], time.monotonic()
+        self.tokens, self._started = set(tokens_of(order)), time.monotonic()
         self.say({"run": dict(order)})
 
     def say(self, command: Mapping[str, Any]) -> None:
@@ -197,12 +206,12 @@ class _Trainer:
                 except ValueError:
                     break  # cut off in the middle: it died
                 event["wall_seconds"] = time.monotonic() - self._started
-                if event["kind"] in (*ENDINGS, "left") and event["token"] == self.token:
-                    self.token = None
+                if event["kind"] in (*ENDINGS, "left"):
+                    self.tokens.discard(event["token"])
                 self._mailbox.put(event)
         code = self._process.wait()
-        if (token := self.token) is not None:
-            self.token, wall_seconds = None, time.monotonic() - self._started
+        tokens, self.tokens, wall_seconds = sorted(self.tokens), set(), time.monotonic() - self._started
+        for token in tokens:
             died = {"kind": "died", "step": 0, "reason": self._how(code), "signal": -code if code < 0 else None}
             self._mailbox.put({**died, "token": token, "wall_seconds": wall_seconds})
 

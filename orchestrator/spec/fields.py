@@ -89,16 +89,34 @@ class ModelField(BaseModel):
 
 
 class LearningRateField(_Field):
-    """`1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere."""
+    """`1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere.
 
-    grid: Annotated[list[Positive], Field(min_length=1)]
+    Or `{policy: two-trial, start: 1.6, factor: 2}`: the rates are found, see `orchestrator.search`.
+    """
+
+    grid: Annotated[list[Positive], Field(min_length=1)] | None = None
     epochs: list[Positive] | None = None
     otherwise: Positive | None = None
+    policy: Literal["two-trial"] | None = None
+    start: Positive | None = None
+    factor: Annotated[float, Field(gt=1, le=10)] | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         return {"grid": [value]} if isinstance(value, (int, float)) else value
+
+    @model_validator(mode="after")
+    def _listed_or_found(self) -> LearningRateField:
+        if (self.grid is None) == (self.policy is None):
+            raise ValueError("give `grid: […]`, or `policy: two-trial` with the rate to start from")
+        if self.policy is None and (self.start is not None or self.factor is not None):
+            raise ValueError("`start` and `factor` are of `policy: two-trial`; a grid lists its rates")
+        if self.policy is not None and self.start is None:
+            raise ValueError("`policy: two-trial` needs `start`, the rate that is tried first in the smallest cell")
+        if self.policy is not None and (self.epochs is not None or self.otherwise is not None):
+            raise ValueError("`epochs` and `otherwise` are of a grid; `policy: two-trial` finds the rate of every budget")
+        return self
 
     @model_validator(mode="after")
     def _covers_all_budgets(self) -> LearningRateField:
@@ -107,7 +125,9 @@ class LearningRateField(_Field):
         return self
 
     def at(self, epochs: float) -> list[float]:
-        """Learning rates to train at this epoch budget."""
+        """Learning rates to train at this epoch budget; none where they are found on the way."""
+        if self.grid is None:
+            return []
         if self.epochs is None or epochs in self.epochs:
             return list(self.grid)
         assert self.otherwise is not None
@@ -187,7 +207,10 @@ class NumericsField(_Field):
 
 
 class ExecutionField(_Field):
-    """How a run is computed: speed and memory, and results by rounding only. See `trainer.Execution`."""
+    """How a run is computed: speed and memory, and results by rounding only. See `trainer.Execution`.
+
+    pack: how many runs that differ in learning rate and seed alone are trained at once (`trainer.train_many`).
+    """
 
     micro_batch: Count | None = None
     scan: bool | None = None
@@ -196,6 +219,7 @@ class ExecutionField(_Field):
     workers: Annotated[int, Field(ge=0, strict=True)] = 0
     on_out_of_memory: Literal["fail", "halve"] = "fail"
     on_bad_example: Literal["fail", "skip"] = "fail"
+    pack: Annotated[int, Field(ge=1, le=64, strict=True)] = 1
 
 
 class ResourcesField(_Field):
@@ -332,14 +356,17 @@ class Spec(_Field):
     @model_validator(mode="before")
     @classmethod
     def _one_learning_rate_for_all(cls, value: Any) -> Any:
-        """`learning_rate: 1.6` and `{grid: […]}` stand for every model; `{nano-F0: …}` is one a model."""
+        """`learning_rate: 1.6`, `{grid: […]}` and `{policy: …}` stand for every model; `{nano-F0: …}` is one a model."""
         if isinstance(value, dict):
             rate = value.get("learning_rate")
-            if isinstance(rate, (int, float)) or (isinstance(rate, dict) and "grid" in rate):
+            if isinstance(rate, (int, float)) or (isinstance(rate, dict) and set(rate) & set(LearningRateField.model_fields)):
                 return value | {"learning_rate": {"*": rate}}
         return value
 
+    def learning_rate_of(self, model: str) -> LearningRateField:
+        """What the file says of a model's learning rates."""
+        return self.learning_rate.get(model) or self.learning_rate["*"]
+
     def learning_rates(self, model: str, epochs: float) -> list[float]:
-        """Learning rates to train a model with at an epoch budget."""
-        field = self.learning_rate.get(model) or self.learning_rate["*"]
-        return field.at(epochs)
+        """Learning rates to train a model with at an epoch budget; none where a policy finds them."""
+        return self.learning_rate_of(model).at(epochs)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -30,6 +31,7 @@ __all__ = [
     "Charge",
     "Grant",
     "begin_attempt",
+    "begin_pack",
     "close_allocation",
     "end_attempt",
     "heartbeat",
@@ -70,6 +72,8 @@ class Grant:
     parent: str | None = None
     branched_from: int | None = None
     """Number of the attempt of `parent` whose checkpoint it starts from."""
+    packed: int = 1
+    """How many attempts share the devices; each is charged so much less."""
 
     @property
     def is_rehearsal(self) -> bool:
@@ -170,6 +174,20 @@ def begin_attempt(
     return grant
 
 
+def begin_pack(session: Session, runs: Mapping[str, float | None], *, allocation_id: int, home: str) -> list[Grant]:
+    """Start attempts of these runs, to be trained at once on the same devices: of those that are pending still.
+
+    runs: id → estimated core-hours, as `begin_attempt` takes them.
+    """
+    grants: list[Grant] = []
+    for run_id, estimate in runs.items():
+        with suppress(StaleToken):
+            grants.append(begin_attempt(session, run_id, allocation_id=allocation_id, home=home, estimated_core_hours=estimate))
+    tokens = [grant.token for grant in grants]
+    session.execute(update(Attempt).where(Attempt.token.in_(tokens)).values(packed=len(grants)))
+    return [replace(grant, packed=len(grants)) for grant in grants]
+
+
 def record(
     session: Session,
     token: str,
@@ -251,11 +269,13 @@ def end_attempt(
     charge: Charge,
     last_step: int | None = None,
     result: Mapping[str, Any] | None = None,
+    alone: bool = False,
 ) -> RunStatus:
     """End an attempt, charge what it cost, and put its run where it belongs: one of the final statuses, or back to pending.
 
     Args:
         result: val_loss, val_top1, val_top5, train_loss of a finished run.
+        alone: the run is not packed with others any more.
 
     Raises:
         StaleToken: the run has gone on without this attempt.
@@ -284,6 +304,8 @@ def end_attempt(
     for name, value in (result or {}).items():
         if value is not None:  # an attempt that resumed at the last step has no training loss of its own
             setattr(run, name, value)
+    if alone:
+        run.resources = {**run.resources, "pack": 1}
     if attempt.code_version:
         run.code_version = attempt.code_version
     if run.status.is_final:

@@ -387,6 +387,10 @@ class Search(Base):
     template: Mapped[dict[str, Any]]
     """A row of `Run` but for its id and learning rate."""
     policy: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(20), default="waiting")
+    """waiting, searching, settled or given-up. Like the next two it only tells readers what the results of the runs say."""
+    trials: Mapped[int] = mapped_column(default=0)
+    learning_rate: Mapped[float | None]
     added_in: Mapped[int]
     removed_in: Mapped[int | None]
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer, selectinload
 
+from orchestrator.store import searches
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Lease, Metric, Revision, Run, now
@@ -57,7 +58,7 @@ def runs(
     ids = [run.id for run in found]
     wanted_by = _experiments_of(session, ids if limit is not None else None)
     attempts = _attempt_counts(session, ids if limit is not None else None)
-    return [run_row(run, wanted_by.get(run.id, []), attempts.get(run.id, 0)) for run in found]
+    return [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None))) for run in found]
 
 
 def count_runs(
@@ -75,14 +76,15 @@ def count_runs(
     return session.scalar(query) or 0
 
 
-def run_row(run: Run, experiments: list[str], attempts: int) -> dict[str, Any]:
-    """One run with exactly the keys of `RUN_COLUMNS`."""
+def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None) -> dict[str, Any]:
+    """One run with exactly the keys of `RUN_COLUMNS`. packed: the most runs that shared the devices of one of its attempts."""
     row = {name: getattr(run, name) for name in _PLAIN_RUN_COLUMNS}
     return row | {
         "status": str(run.status),
         "experiments": experiments,
         "parent": run.parent_id,
         "attempts": attempts,
+        "packed": packed,
         "excluded": run.excluded_reason or "",
         "core_hours": run.core_hours or None,
         "inherited_core_hours": run.inherited_core_hours or None,
@@ -145,7 +147,8 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     run = session.get(Run, found, options=[selectinload(Run.attempts), selectinload(Run.evaluations)])
     assert run is not None
     wanted_by = _experiments_of(session, [run.id])
-    return run_row(run, wanted_by.get(run.id, []), len(run.attempts)) | {
+    packed = max((attempt.packed for attempt in run.attempts), default=None)
+    return run_row(run, wanted_by.get(run.id, []), len(run.attempts), packed) | {
         "config": run.config,
         "resources": run.resources,
         "parent_step": run.parent_step,
@@ -159,7 +162,7 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
 
 def _attempt_row(attempt: Attempt) -> dict[str, Any]:
     names = (
-        "number", "host", "device", "devices", "threads", "accelerator", "cores", "code_version", "jaxlib_version", "resumed_from",
+        "number", "packed", "host", "device", "devices", "threads", "accelerator", "cores", "code_version", "jaxlib_version", "resumed_from",
         "branched_from", "first_step", "last_step", "reason", "useful_seconds", "redone_seconds", "startup_seconds", "evaluation_seconds",
         "checkpoint_seconds", "directory",
     )  # fmt: skip
@@ -201,7 +204,8 @@ def experiments(session: Session) -> list[dict[str, Any]]:
 
     `core_hours`: what its runs would have cost so far, each alone; `inherited_core_hours`: the part of it that they got from one another;
     `spent_core_hours`: the rest, what the grid did cost; `saved`: the inherited share, 0 … 1.
-    `estimate_error`: the median over finished runs of |actual / estimated − 1|.
+    `searches`: how far the cells are whose learning rates are searched for, see `searches.progress`; the estimate holds what they are expected to
+    take. `estimate_error`: the median over finished runs of |actual / estimated − 1|.
     """
     rows = []
     for experiment in session.scalars(select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id.desc())):
@@ -221,6 +225,9 @@ def experiments(session: Session) -> list[dict[str, Any]]:
         latest = session.scalar(
             select(Revision).where(Revision.experiment_id == experiment.id).order_by(Revision.number.desc()).limit(1)
         )
+        searched = searches.progress(session, experiment.name)
+        if searched is not None:
+            estimated = (estimated or 0.0) + searched["core_hours_ahead"]
         rows.append(
             {
                 "name": experiment.name,
@@ -237,6 +244,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "estimate_error": estimate_error(session, [run for (run,) in session.execute(ids)]),
                 "budget_core_hours": budget_of(session, experiment.name),
                 "best_val_loss": best,
+                "searches": searched,
             }
         )
     return rows
@@ -312,9 +320,9 @@ def _experiments_of(session: Session, ids: list[str] | None) -> dict[str, list[s
     return names
 
 
-def _attempt_counts(session: Session, ids: list[str] | None) -> dict[str, int]:
-    query = select(Attempt.run_id, func.count()).group_by(Attempt.run_id)
+def _attempt_counts(session: Session, ids: list[str] | None) -> dict[str, tuple[int, int]]:
+    """Run id → how many attempts it had, and how many runs shared the devices of one of them at most."""
+    query = select(Attempt.run_id, func.count(), func.max(Attempt.packed)).group_by(Attempt.run_id)
     if ids is not None:
         query = query.where(Attempt.run_id.in_(ids))
-    # Not `dict(…)`: a Result has `keys()`, so it would be taken for a mapping.
-    return {run_id: count for run_id, count in session.execute(query)}  # noqa: C416
+    return {run_id: (count, packed) for run_id, count, packed in session.execute(query)}

@@ -43,7 +43,17 @@ def standing(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str
     """
     parent, hopeless = aliased(Run), set(left_out)
     query = (
-        select(Run.id, Run.parent_id, Run.parent_step, Run.steps, Run.resources, parent.status, parent.resume_step, BranchPoint)
+        select(
+            Run.id,
+            Run.parent_id,
+            Run.parent_step,
+            Run.steps,
+            Run.resources,
+            parent.status,
+            parent.resources,
+            parent.resume_step,
+            BranchPoint,
+        )
         .join(parent, parent.id == Run.parent_id)
         .outerjoin(BranchPoint, (BranchPoint.run_id == Run.parent_id) & (BranchPoint.step == Run.parent_step))
         .where(Run.parent_id.is_not(None), Run.resume_attempt.is_(None), Run.status == RunStatus.PENDING)
@@ -51,14 +61,19 @@ def standing(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str
     wanted = set(run_ids)
     unwanted_parents = _unwanted(session)
     found: dict[str, Stand] = {}
-    for run_id, parent_id, step, steps, resources, status, reached, point in session.execute(query):
+    for run_id, parent_id, step, steps, resources, status, parents, reached, point in session.execute(query):
         if run_id not in wanted:
             continue
         if point is not None and _same_accelerator(point, resources):
             found[run_id] = Stand(waits=False, inherited=step / steps)
         elif (
-            point is not None or status.is_final or reached > step or parent_id in unwanted_parents or parent_id in hopeless
-        ):  # it will not come, or not on devices whose core-hours can be added to this run's
+            point is not None  # on devices whose core-hours cannot be added to this run's
+            or status.is_final
+            or reached > step
+            or step not in parents.get("checkpoint_at", ())  # it was begun without knowing of this run
+            or parent_id in unwanted_parents
+            or parent_id in hopeless
+        ):
             found[run_id] = Stand(waits=False)
         else:
             found[run_id] = Stand(

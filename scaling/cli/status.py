@@ -46,6 +46,8 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     )
     for row in found["experiments"]:
         states = ", ".join(f"{count} {state}" for state, count in row["runs"].items())
+        if searched := row["searches"]:
+            states += f"; learning rates found in {searched['settled']} of {searched['cells']} cells"
         table.add_row(
             row["name"],
             states,

@@ -76,6 +76,9 @@ def test_learning_rate_figure(sweep):
     markers = named(learning_rate_figure(trend), "F0")
     assert list(markers.y) == trend.optima.loc[trend.optima["model"] == "F0", "best_tried"].tolist()
     assert "circle-open" in markers.marker.symbol
+    cell = trend.predict_cell(model="F0", epochs=32)
+    star = named(learning_rate_figure(trend, cell), "F0, predicted")
+    assert (star.x[0], star.y[0]) == (32, cell.value)
 
 
 def test_every_figure_is_plain_svg_and_json(nfnet, frontier, sweep):

@@ -132,6 +132,22 @@ def test_nobody_waits_for_a_parent_that_nobody_trains(store):
     assert may_start(store) == ({CHILD, "c" * 16}, {})
 
 
+def test_nobody_waits_for_a_parent_that_was_begun_without_knowing_of_it(store):
+    child, parent = family()
+    accepted(store, {**parent, "resources": {"accelerator": "cpu", "chips": 1}})
+    granted(store, PARENT)
+    accepted(store, child, parent)
+    assert may_start(store) == ({CHILD}, {})
+
+
+def test_two_experiments_share_a_parent_that_keeps_the_checkpoints_of_both(store):
+    child, parent = family()
+    accepted(store, child, parent, name="one")
+    other = a_run("c" * 16, epochs=2.0, steps=200, resources=child["resources"], parent_id=PARENT, parent_step=160)
+    accepted(store, other, {**parent, "resources": parent["resources"] | {"checkpoint_at": [160, 320]}}, name="two")
+    assert granted(store, PARENT).resources["checkpoint_at"] == [80, 160, 320]
+
+
 def test_a_budget_that_has_no_room_for_the_parent_leaves_the_child_alone(store):
     """With the parent it would cost 4 + 0.2; the budget allows 2; the child alone costs 1."""
     child, parent = family()
