@@ -20,7 +20,9 @@ import logging
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from sqlalchemy.orm import Session
 from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
 from orchestrator.orders import order_of
+from orchestrator.patience import Patience
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover, spooled_events
 from orchestrator.slots import Slot
@@ -69,6 +72,7 @@ class Scheduler:
     working_directory: where the file's relative paths start from, and where a user's own families are imported from.
     on_tick: called about twice a second, for progress.
     planners: see `Planner`.
+    patience: with runs that give no sign of life; see `orchestrator.patience`.
     """
 
     def __init__(
@@ -83,10 +87,11 @@ class Scheduler:
         order: Order = Order.LONGEST_FIRST,
         on_tick: Callable[[], None] = lambda: None,
         planners: Sequence[Planner] = (),
+        patience: Patience | None = None,
     ) -> None:
         self.store, self.cluster, self.id, self.home = store, cluster, identity, home.absolute()
         self.working_directory, self.checkpoint_seconds, self.on_tick = working_directory, checkpoint_seconds, on_tick
-        self._planners = planners
+        self._planners, self._patience = planners, patience or Patience()
         self._queue, self._explained = Queue(order), dict[str, str]()
         self._slots: list[Slot] = []
         self._compiled: set[Group] = set()
@@ -104,7 +109,7 @@ class Scheduler:
         Raises `StoreError` when another scheduler took the lease, `ClusterError` when the cluster has not what a run needs and nothing
         else is left to do.
         """
-        with self.store.write() as session:
+        with self._write() as session:
             recover(session, scheduler=self.id)
             self._plan_ahead(session)
         self._look_up()
@@ -117,6 +122,7 @@ class Scheduler:
                     continue
                 self._renew()
                 self._attend()
+                self._end_hung()
                 self._fill()
                 self.on_tick()
                 self._listen()
@@ -141,7 +147,7 @@ class Scheduler:
             self._renew()
             self._listen()
             self.on_tick()
-        with self.store.write() as session:
+        with self._write() as session:
             for slot in self._slots:
                 for attempt in list(slot.attempts.values()):
                     self._end(session, slot, attempt, attempt.given_up("asked to stop; had not checkpointed in time"))
@@ -159,7 +165,7 @@ class Scheduler:
         with self.store.read() as session:
             if not steering.open_intents(session):
                 return
-        with self.store.write() as session:
+        with self._write() as session:
             to_stop = set(steering.carry_out(session))
         for slot in self._slots:
             for token, attempt in slot.attempts.items():
@@ -183,7 +189,7 @@ class Scheduler:
         told, before = self._queue.left_out, self._explained
         changed = {run: told.get(run, "") for run in {*told, *before} if told.get(run, "") != before.get(run, "")}
         if changed:
-            with self.store.write() as session:
+            with self._write() as session:
                 explain(session, changed)
         self._explained = told
 
@@ -238,7 +244,7 @@ class Scheduler:
     def _open(self, group: Group) -> None:
         kind = accelerator(group.accelerator)
         worker = self.cluster.new_worker(kind, group.chips)
-        with self.store.write() as session:
+        with self._write() as session:
             cores = group.chips * kind.cores_per_chip
             allocation_id = ledger.open_allocation(
                 session, scheduler=self.id, shape=group.shape, accelerator=kind.name, cores=cores
@@ -250,7 +256,7 @@ class Scheduler:
 
     def _grant(self, slot: Slot) -> None:
         """Begin an attempt of the next run: in the store first, then on the worker."""
-        with self.store.write() as session:
+        with self._write() as session:
             begun = self._begin(session, slot)
         self._start(slot, begun)
 
@@ -273,7 +279,7 @@ class Scheduler:
         if grant is None:
             return
         reached("granted")
-        slot.attempts[grant.token] = AttemptLog(grant)
+        slot.attempts[grant.token] = AttemptLog(grant, patience=replace(self._patience))
         order = order_of(
             grant, home=self.home, working_directory=self.working_directory, checkpoint_seconds=self.checkpoint_seconds
         )
@@ -300,7 +306,7 @@ class Scheduler:
                 heard.append((slot, self._last_signs(slot, error)))
         if heard:
             reached("heard")
-            with self.store.write() as session:
+            with self._write() as session:
                 for slot, events in heard:
                     self._write_down(session, slot, events)
                 begun = [(slot, self._begin(session, slot)) for slot, _ in heard if self._goes_on(slot)]
@@ -354,24 +360,37 @@ class Scheduler:
             self._queue.is_stale = True
         self._plan_ahead(session)
 
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        """One writing transaction, if the lease is still ours: a scheduler that was stopped for a while learns here that it was replaced."""
+        with self.store.write() as session:
+            if not lease.holds(session, self.id):
+                raise StoreError(
+                    "another scheduler took over this store", hint="`scaling status` shows which; this one stops writing"
+                )
+            yield session
+
     # -- upkeep ------------------------------------------------------------------------------------------------------------------
 
     def _renew(self) -> None:
         if time.monotonic() - self._renewed < lease.LEASE_SECONDS / 3:
             return
-        with self.store.write() as session:
-            if not lease.renew(session, self.id):
-                raise StoreError(
-                    "another scheduler took over this store", hint="`scaling status` shows which; this one stops writing"
-                )
+        with self._write() as session:
+            lease.renew(session, self.id)
             ledger.heartbeat(session, [token for slot in self._slots for token in slot.attempts])
         self._renewed = time.monotonic()
+
+    def _end_hung(self) -> None:
+        """Kill trainer processes that give no sign of life; their runs end as died and go on from their last checkpoints."""
+        for slot in self._slots:
+            if any([attempt.silence() for attempt in slot.attempts.values()]):  # a list: each is asked
+                slot.calls.append(slot.worker.abort())
 
     def _release(self, slot: Slot) -> None:
         self._slots.remove(slot)
         slot.worker.close() if slot.question is not None else slot.worker.kill()
         held_seconds = time.monotonic() - slot.opened if slot.opened else 0.0
-        with self.store.write() as session:
+        with self._write() as session:
             ledger.close_allocation(session, slot.allocation_id, held_seconds=None if slot.kind.is_simulated else held_seconds)
 
     @property

@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -36,6 +37,9 @@ from trainer.models import simulated
 from trainer.witness import Witness
 
 __all__ = ["main", "set_aside"]
+
+_ALIVE_SECONDS = 5.0
+"""How often a training that has nothing else to say says that it goes on."""
 
 
 class _Stop:
@@ -87,7 +91,7 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
         line = json.dumps(event | {"token": order["token"], "elapsed": time.monotonic() - started}) + "\n"
         if witness is not None:
             witness.saw(event)
-        if spool is not None:
+        if spool is not None and event["kind"] != "alive":
             spool.write(line)
         try:
             pipe.write(line)
@@ -172,7 +176,7 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
         config,
         directory=order["directory"],
         resume_from=order.get("resume_from"),
-        should_stop=lambda: stop.covers(order["token"]),
+        should_stop=_polled(stop, order["token"], emit),
         on_event=emit,
         mesh=whole_mesh() if order.get("group") else mesh_over(devices),
         execution=Execution.from_dict(order.get("execution") or {}),
@@ -181,6 +185,20 @@ def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
     )
     if jax.process_index() > 0:
         emit({"kind": "left", "step": result.last_step, "outcome": str(result.outcome)})
+
+
+def _polled(stop: _Stop, token: str, emit: Any) -> Callable[[], bool]:
+    """`should_stop` of a training, which also tells every few seconds that the training asks."""
+    told = time.monotonic()
+
+    def should_stop() -> bool:
+        nonlocal told
+        if time.monotonic() - told > _ALIVE_SECONDS:
+            told = time.monotonic()
+            emit({"kind": "alive", "step": 0})
+        return stop.covers(token)
+
+    return should_stop
 
 
 def _rehearse(config: TrainConfig, order: dict[str, Any], stop: _Stop, emit: Any) -> None:
@@ -198,7 +216,7 @@ def _rehearse(config: TrainConfig, order: dict[str, Any], stop: _Stop, emit: Any
         speed=resources["speed"],
         directory=order["directory"],
         resume_from=order.get("resume_from"),
-        should_stop=lambda: stop.covers(order["token"]),
+        should_stop=_polled(stop, order["token"], emit),
         on_event=emit,
         checkpoint_seconds=order["checkpoint_seconds"],
     )

@@ -43,6 +43,9 @@ class RemoteWorker:
     def stop(self, token: str) -> Any:
         return self._actor.stop.remote(token)
 
+    def abort(self) -> Any:
+        return self._actor.abort.remote()
+
     def next_events(self, wait_seconds: float) -> Any:
         return self._actor.next_events.remote(wait_seconds)
 

@@ -70,6 +70,12 @@ class Worker:
                 events.append(self._events.get(timeout=left))
         return time.monotonic() - self._granted, events
 
+    def abort(self) -> None:
+        """Kill the trainer process: it gives no sign of life. How it ended is told as of any that died."""
+        with self._lock:
+            if self._trainer is not None:
+                self._trainer.kill()
+
     def close(self) -> None:
         """End the trainer process: it has nothing to do any more."""
         with self._lock:
@@ -112,6 +118,9 @@ class _Trainer:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(command) + "\n")
             self._process.stdin.flush()
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def close(self) -> None:
         """Let go of the leash, and wait for it to leave."""
