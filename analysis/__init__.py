@@ -16,7 +16,7 @@
 | `prediction`, `scoring` | the metric at a budget, and what became of registered predictions |
 | `planning/` | which next runs make a prediction surest |
 | `downstream` | fine-tuned metric against pre-training compute |
-| `learning_rate`, `learning_rate_grids` | how the best learning rate falls with the epoch budget |
+| `learning_rate/` | how the best learning rate falls with the epoch budget and with size |
 | `figures/` | one figure a file; the only place that knows plotly |
 | `payloads` | the JSON that the command and the HTTP API return |
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from analysis.fitting.fit_all import fit_all
     from analysis.fitting.result import Fit
     from analysis.laws import law_names
-    from analysis.learning_rate import LearningRateTrend, learning_rate_trend
+    from analysis.learning_rate import CellRate, LearningRateTrend, learning_rate_trend
     from analysis.optimum.allocate import compute_optimal
     from analysis.optimum.band import frontier_band
     from analysis.optimum.result import Optimum
@@ -62,10 +62,11 @@ if TYPE_CHECKING:
     from analysis.scoring import Scores, score
 
 _HOMES = {
+    "CellRate": "analysis.learning_rate.unseen",
     "Comparison": "analysis.comparison.result",
     "Fit": "analysis.fitting.result",
     "Frontier": "analysis.pareto",
-    "LearningRateTrend": "analysis.learning_rate",
+    "LearningRateTrend": "analysis.learning_rate.trend",
     "NextRuns": "analysis.planning.result",
     "Optimum": "analysis.optimum.result",
     "Prediction": "analysis.prediction",
@@ -83,7 +84,7 @@ _HOMES = {
     "frontier_payload": "analysis.payloads",
     "law_names": "analysis.laws",
     "learning_rate_payload": "analysis.payloads",
-    "learning_rate_trend": "analysis.learning_rate",
+    "learning_rate_trend": "analysis.learning_rate.fit",
     "optimum_payload": "analysis.payloads",
     "plan": "analysis.planning.next_runs",
     "plan_payload": "analysis.payloads",
@@ -99,6 +100,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CellRate",
     "Comparison",
     "Fit",
     "Frontier",

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from analysis.comparison.result import Comparison
     from analysis.downstream import Transfer
     from analysis.fitting.result import Fit
-    from analysis.learning_rate import LearningRateTrend
+    from analysis.learning_rate.trend import LearningRateTrend
+    from analysis.learning_rate.unseen import CellRate
     from analysis.optimum.result import Optimum
     from analysis.optimum.slices import Slices
     from analysis.pareto import Frontier
@@ -92,9 +93,12 @@ def transfer_payload(transfer: Transfer) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, **transfer.to_dict()}
 
 
-def learning_rate_payload(trend: LearningRateTrend) -> dict[str, Any]:
-    """`{"schema_version", "metric", "formula", "status", "slope", "models", "optima", "points", …}`."""
-    return {"schema_version": SCHEMA_VERSION, **trend.to_dict()}
+def learning_rate_payload(trend: LearningRateTrend, cell: CellRate | None = None) -> dict[str, Any]:
+    """`{"schema_version", "metric", "formula", "status", "slope", "size_slope", "interaction", "models", "optima", "points", "cell", …}`.
+
+    `cell`: the rate of a cell that was asked for.
+    """
+    return {"schema_version": SCHEMA_VERSION, **trend.to_dict(), "cell": None if cell is None else cell.to_dict()}
 
 
 def with_input(payload: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:

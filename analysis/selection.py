@@ -71,7 +71,11 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> U
 
     if "status" in table:
         for status in table["status"].unique():
-            if status != RunStatus.FINISHED:
+            if status == RunStatus.STOPPED and "reason" in table:
+                for reason in table.loc[table["status"] == status, "reason"].fillna("").unique():
+                    given = table["reason"].fillna("") == reason
+                    leave_out((table["status"] == status) & given, reason or str(status), str(status))
+            elif status != RunStatus.FINISHED:
                 final = status in _FINAL
                 leave_out(table["status"] == status, str(status) if final else f"not finished ({status})")
     if "excluded" in table:

@@ -37,8 +37,9 @@ class _Question(BaseModel):
     experiment: Annotated[str | None, Field(description="Only the runs of this experiment.")] = None
 
     @field_validator(
-        "experiment", "status", "family", "model", "limit", "next", "a", "b", "budget", "target", mode="before", check_fields=False
-    )
+        "experiment", "status", "family", "model", "limit", "next", "a", "b", "budget", "target",
+        "at_model", "at_params", "at_epochs", "at_family", mode="before", check_fields=False,
+    )  # fmt: skip
     @classmethod
     def _empty_is_any(cls, value: object) -> object:
         """A form sends an empty text for "all"."""
@@ -240,9 +241,25 @@ class LearningRateQuestion(AnalysisQuestion):
     """Of which metric the best learning rate is the minimum."""
 
     metric: Annotated[str, Field(description="A column that is better when lower.")] = "val_loss"
+    at_model: Annotated[str | None, Field(description="Predict for this model of the trend, at `at_epochs`.")] = None
+    at_params: Annotated[float | None, Field(gt=0, description="Predict for a model of so many parameters, at `at_epochs`.")] = None
+    at_epochs: Annotated[float | None, Field(gt=0, description="The epoch budget to predict for.")] = None
+    at_family: Annotated[str | None, Field(description="With `at_params`: of this family, where there are several.")] = None
+
+    @property
+    def plain(self) -> LearningRateQuestion:
+        """The question of the trend itself."""
+        return self.model_copy(update=dict.fromkeys(("at_model", "at_params", "at_epochs", "at_family")))
+
+    @property
+    def cell(self) -> dict[str, Any]:
+        """What is asked of one cell, as `LearningRateTrend.predict_cell` takes it; empty when nothing is."""
+        asked = {name: getattr(self, f"at_{name}") for name in ("model", "params", "epochs", "family")}
+        return asked if any(value is not None for value in asked.values()) else {}
 
     def command(self, db: str) -> str:
-        return self._command("lr", "--metric", self.metric, db=db)
+        asked = [word for name, value in self.cell.items() if value is not None for word in (f"--at-{name}", _word(value))]
+        return self._command("lr", "--metric", self.metric, *asked, db=db)
 
 
 class RunsQuestion(_Question):
@@ -253,3 +270,7 @@ class RunsQuestion(_Question):
     model: Annotated[str | None, Field(description="Only runs of this model.")] = None
     limit: Annotated[int | None, Field(ge=1, le=MOST_RUNS_A_PAGE, description="Runs a page; 100 when left out.")] = None
     next: Annotated[str | None, Field(description="The token `next` of the page before.")] = None
+
+
+def _word(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

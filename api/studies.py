@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis import (
+    CellRate,
     Comparison,
     Fit,
     Frontier,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Planned",
+    "cell_rate",
     "comparison_of",
     "fits_of",
     "frontier_of",
@@ -91,8 +93,15 @@ def fits_of(database: Database, question: FitsQuestion) -> tuple[list[Fit], list
 
 
 def trend_of(database: Database, question: LearningRateQuestion) -> LearningRateTrend:
-    """How the best learning rate falls with the epoch budget. Raises what `analysis.learning_rate_trend` raises."""
-    return database.remember(question, lambda: learning_rate_trend(runs_of(database, question), metric=question.metric))
+    """How the best learning rate falls with epochs and size. Raises what `analysis.learning_rate_trend` raises."""
+    asked = question.plain
+    return database.remember(asked, lambda: learning_rate_trend(runs_of(database, asked), metric=asked.metric))
+
+
+def cell_rate(database: Database, question: LearningRateQuestion) -> CellRate | None:
+    """The best rate of the cell that is asked for, None when none is. Raises what `LearningRateTrend.predict_cell` raises."""
+    asked = question.cell
+    return trend_of(database, question).predict_cell(**asked) if asked else None
 
 
 def optimum_of(database: Database, question: OptimumQuestion) -> Optimum:

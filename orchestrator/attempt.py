@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -29,13 +29,14 @@ _CURVES = ("train_loss", "learning_rate", "examples_per_second", "step_seconds",
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended, as `ledger.end_attempt` takes it."""
+    """How an attempt ended, as `ledger.end_attempt` takes it. alone: its run is not packed with others any more."""
 
     outcome: AttemptOutcome
     reason: str
     charge: Charge
     last_step: int | None
     result: Mapping[str, Any] | None = None
+    alone: bool = False
 
     def as_arguments(self) -> dict[str, Any]:
         return {
@@ -44,6 +45,7 @@ class Ending:
             "charge": self.charge,
             "last_step": self.last_step,
             "result": self.result,
+            "alone": self.alone,
         }
 
 
@@ -63,6 +65,7 @@ class AttemptLog:
     _evaluations: list[dict[str, Any]] = field(default_factory=list)
     _first_step: int | None = None
     _checkpoint_step: int | None = None
+    _checkpoints: list[tuple[int, float]] = field(default_factory=list)
     _train_seconds: float = 0.0
     _train_seconds_at_checkpoint: float = 0.0
     _checkpoint_seconds: float = 0.0
@@ -72,7 +75,8 @@ class AttemptLog:
         """Learn from one event."""
         self.patience.sign(time.monotonic(), trains=event["kind"] in ("progress", "alive"))
         if not self.grant.is_rehearsal:  # there, real seconds would be charged next to simulated ones
-            self._wall_seconds = max(self._wall_seconds, event.get("wall_seconds") or event.get("elapsed") or 0.0)
+            seconds = event.get("wall_seconds") or event.get("elapsed") or 0.0
+            self._wall_seconds = max(self._wall_seconds, seconds / self.grant.packed)  # the other times are shares already
         match event["kind"]:
             case "placed":
                 self._place = {name: event[name] for name in _PLACE}
@@ -87,6 +91,7 @@ class AttemptLog:
                 self._metrics += [(event["step"], name, event.get(name)) for name in _CURVES]
             case "checkpoint":
                 self._checkpoint_step = event["step"]
+                self._checkpoints.append((event["step"], event["train_seconds"]))
                 self._train_seconds_at_checkpoint = event["train_seconds"]  # it was written while later steps were taken
                 self._train_seconds = max(self._train_seconds, event["train_seconds"])
                 self._checkpoint_seconds = event["checkpoint_seconds"]
@@ -99,6 +104,10 @@ class AttemptLog:
                 )
             case "ended":
                 self.ending = self._ended(event)
+            case "raised" if event.get("of_the_pack"):
+                # Which of them it was about, and whether it would have happened without the others, shows when each is done alone.
+                reason = f"the pack of {self.grant.packed} raised: {event['reason']}; it goes on alone"
+                self.ending = replace(self._broken(AttemptOutcome.INTERRUPTED, reason), alone=True)
             case "raised":
                 outcome = AttemptOutcome.OUT_OF_MEMORY if event["out_of_memory"] else AttemptOutcome.RAISED
                 self.ending = self._broken(outcome, event["reason"])
@@ -135,8 +144,9 @@ class AttemptLog:
             metrics=self._metrics,
             evaluations=self._evaluations,
             checkpoint_step=self._checkpoint_step,
+            checkpoints=self._checkpoints,
         )
-        self._place, self._metrics, self._evaluations = {}, [], []
+        self._place, self._metrics, self._evaluations, self._checkpoints = {}, [], [], []
         self._first_step = self._checkpoint_step = None
 
     def _ended(self, event: Mapping[str, Any]) -> Ending:

@@ -14,7 +14,7 @@ __all__ = ["candidate_cells"]
 
 
 def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
-    """A row a cell with at least one run that has not finished: `family`, `model`, `epochs`, `params`, `examples_seen`, `unique_examples`,
+    """A row a cell with at least one run that has not finished, or whose learning rate is still to be found: `family`, `model`, `epochs`, `params`, `examples_seen`, `unique_examples`,
     `train_flops` of one run, `seeds` and `runs` still to do, `core_hours` of all of them.
 
     The price is the file's estimate; where runs of the same model (else of any) were measured, their core-hours for a FLOP replace it.
@@ -25,11 +25,16 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     done = set(runs.loc[runs["status"] == RunStatus.FINISHED, "id"]) if {"id", "status"} <= set(runs) else set()
+    cell = [name for name in ("family", "model", "epochs") if name in runs]
+    trained = set(runs.loc[runs["id"].isin(done), cell].itertuples(index=False, name=None)) if done else set()
     cells: dict[tuple[str, str, float], list[PlannedRun]] = {}
     for run in plan.runs:
         if run.id not in done:
             config = run.config
             cells.setdefault((config.model.family, config.model.name, config.schedule.epochs), []).append(run)
+    for search in plan.searches:
+        if search.key not in trained:
+            cells[search.key] = [search.run] * search.expected_runs
     hours_per_flop = _measured(runs)
     rows: list[dict[str, Any]] = []
     for (family, model, epochs), waiting in cells.items():

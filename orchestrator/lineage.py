@@ -15,12 +15,16 @@ __all__ = ["Lineage", "Share", "lineage_of"]
 
 @dataclass(frozen=True)
 class Share:
-    """What an attempt gave to its run: the steps from `first_step` to before `stop_step`, recorded in `directory`."""
+    """What an attempt gave to its run: the steps from `first_step` to before `stop_step`, recorded in `directory`.
+
+    run_id: whose attempt it is: of the run itself, or of the parent whose trunk it started from.
+    """
 
     attempt: int
     directory: str
     first_step: int
     stop_step: int
+    run_id: str
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,24 @@ class Lineage:
 
 def lineage_of(session: Session, prefix: str) -> Lineage:
     """Of the run whose id begins with `prefix`. Raises `UnknownName`, `UsageError` as `queries.run_detail`."""
-    run_id = queries.run_detail(session, prefix)["id"]
+    run_id = queries.run_id(session, prefix)
     run = session.get(Run, run_id, options=[selectinload(Run.attempts)])
     assert run is not None
+    return Lineage(run.id, run.config, str(run.status), tuple(_shares(session, run, run.resume_attempt, run.resume_step)))
+
+
+def _shares(session: Session, run: Run, number: int | None, stop: int) -> list[Share]:
+    """Of the steps before `stop` of a run whose checkpoint after them lies with attempt `number`; and where it branched off, its parent's."""
     attempts = {attempt.number: attempt for attempt in run.attempts}
     shares: list[Share] = []
-    number, stop = run.resume_attempt, run.resume_step
+    branched_from = None
     while number is not None and stop > 0:
         attempt = attempts[number]
         if attempt.first_step < stop:  # else it was resumed below where it began, so nothing of it is left
-            shares.append(Share(number, attempt.directory, attempt.first_step, stop))
+            shares.append(Share(number, attempt.directory, attempt.first_step, stop, run.id))
             stop = attempt.first_step
-        number = attempt.resumed_from
-    return Lineage(run.id, run.config, str(run.status), tuple(reversed(shares)))
+        number, branched_from = attempt.resumed_from, attempt.branched_from
+    shares.reverse()
+    if branched_from is not None and stop > 0 and run.parent is not None:
+        return _shares(session, run.parent, branched_from, stop) + shares
+    return shares

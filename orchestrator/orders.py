@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.store.ledger import Grant
 
-__all__ = ["order_of"]
+__all__ = ["order_of", "order_of_pack"]
+
+
+def order_of_pack(orders: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several orders as one: their runs are trained at once. Its other fields are those of the first; one order stays as it is."""
+    return dict(orders[0]) if len(orders) == 1 else {**orders[0], "pack": list(orders)}
 
 
 def order_of(grant: Grant, *, home: Path, working_directory: Path, checkpoint_seconds: float) -> dict[str, Any]:
@@ -18,11 +24,14 @@ def order_of(grant: Grant, *, home: Path, working_directory: Path, checkpoint_se
     resume = None
     if grant.resume_folder is not None:
         resume = {"directory": str(home / grant.resume_folder), "step": grant.resume_step}
+        if grant.parent is not None:  # also for a later attempt: what it falls back to is the parent's
+            resume["parent"] = grant.parent
     return {
         "token": grant.token,
         "config": grant.config,
         "execution": grant.resources.get("execution", {}),
         "evaluate_at": grant.resources.get("evaluate_at", []),
+        "checkpoint_at": grant.resources.get("checkpoint_at", []),
         "directory": str(home / grant.folder),
         "resume_from": resume,
         "checkpoint_seconds": checkpoint_seconds,

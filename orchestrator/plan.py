@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from orchestrator.search.cells import Policy, SearchedCell
 from orchestrator.spec import Document, ModelField, ResourcesField, Spec
+from orchestrator.trunk import Branch, branches
 from scaling.accelerators import SIMULATED, core_hours
 from trainer import (
     AugmentConfig,
@@ -21,7 +23,7 @@ from trainer import (
 )
 from trainer.models import simulated
 
-__all__ = ["Plan", "PlannedRun", "make_plan"]
+__all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class PlannedRun:
 
     train_flops: 6 × MACs × examples seen (forward 2, backward 4 a MAC).
     estimated_seconds: train_flops / (cores · peak · MFU) of the file's resources.
+    branch: how it shares steps with runs of other budgets, where the file says so.
     """
 
     id: str
@@ -42,12 +45,22 @@ class PlannedRun:
     train_flops: float
     estimated_seconds: float
     estimated_core_hours: float
+    branch: Branch | None = None
+
+    @property
+    def inherited_core_hours(self) -> float:
+        """By estimate, the part of its core-hours that another run's steps give."""
+        return self.estimated_core_hours * self.branch.parent_step / self.steps if self.branch and self.branch.parent_step else 0.0
 
     def row(self, resources: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of `orchestrator.store.models.Run`."""
         config = self.config
+        if "pack" in resources:
+            resources = {**resources, "alike": _alike(config)}
         if "speed" in resources:
             resources = {**resources, "step_seconds": self.estimated_seconds / self.steps}
+        if self.branch is not None:
+            resources = {**resources, "trunk": self.branch.trunk, "checkpoint_at": list(self.branch.checkpoint_at)}
         return {
             "id": self.id,
             "family": config.model.family,
@@ -60,6 +73,8 @@ class PlannedRun:
             "config": config.to_shared_dict(),
             "shape": self.shape,
             "resources": resources,
+            "parent_id": self.branch.parent if self.branch else None,
+            "parent_step": self.branch.parent_step if self.branch else None,
             "provisional": config.data.card.provisional,
             "params": self.params,
             "steps": self.steps,
@@ -71,17 +86,61 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
+class PlannedSearch:
+    """A cell whose learning rates are found on the way. `run`: one of its runs, at the rate that the search starts from."""
+
+    run: PlannedRun
+    policy: Policy
+
+    @property
+    def key(self) -> tuple[str, str, float]:
+        """Family, model, epochs."""
+        config = self.run.config
+        return (config.model.family, config.model.name, config.schedule.epochs)
+
+    @property
+    def expected_runs(self) -> int:
+        """Two trials, and the rate found once more on each further seed."""
+        return 2 + len(self.policy.seeds) - 1
+
+    @property
+    def estimated_core_hours(self) -> float:
+        return self.expected_runs * self.run.estimated_core_hours
+
+    def cell(self, resources: Mapping[str, Any]) -> SearchedCell:
+        """As `orchestrator.search` takes it."""
+        row = self.run.row(resources)
+        template = {name: value for name, value in row.items() if name not in ("id", "learning_rate")}
+        return SearchedCell(row["family"], row["model"], row["params"], row["epochs"], self.policy, template)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """All runs of one experiments file, in the file's order: models, then epoch budgets, learning rates, seeds."""
+    """All runs of one experiments file, in the file's order: models, then epoch budgets, learning rates, seeds.
+
+    searches: the cells whose learning rates are found on the way; their runs are not among `runs`, since nobody knows them yet.
+    """
 
     spec: Spec
     document: Document
     card: data.DataCard
     runs: tuple[PlannedRun, ...]
+    searches: tuple[PlannedSearch, ...] = ()
 
     @property
     def estimated_core_hours(self) -> float:
-        return sum(run.estimated_core_hours for run in self.runs)
+        """What the runs would cost, each done alone."""
+        return sum(run.estimated_core_hours for run in self.runs) + sum(search.estimated_core_hours for search in self.searches)
+
+    @property
+    def cells(self) -> list[SearchedCell]:
+        """The searches as `orchestrator.search` takes them."""
+        return [search.cell(self.resources) for search in self.searches]
+
+    @property
+    def inherited_core_hours(self) -> float:
+        """The part of it that is not spent, because runs share their trunks."""
+        return sum(run.inherited_core_hours for run in self.runs)
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -92,14 +151,20 @@ class Plan:
     def resources(self) -> dict[str, Any]:
         """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
 
-        `execution` and `evaluate_at` where the file has them; of a rehearsal `speed` and `pool`, its simulated chips.
+        `execution`, `pack`, `evaluate_at` and `early_stop` where the file has them; of a rehearsal, which packs nothing, `speed` and
+        `pool`, its simulated chips.
         """
-        given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True)
+        given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True, exclude={"pack"})
         held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
         if execution:
             held["execution"] = execution
-        if self.spec.evaluate_at:
-            held["evaluate_at"] = sorted(self.spec.evaluate_at)
+        if self.spec.execution.pack > 1 and self.spec.simulate is None:
+            held["pack"] = self.spec.execution.pack
+        looks = {*self.spec.evaluate_at, *([self.spec.early_stop.after] if self.spec.early_stop else [])}
+        if looks:
+            held["evaluate_at"] = sorted(looks)
+        if self.spec.early_stop:
+            held["early_stop"] = self.spec.early_stop.model_dump()
         if rehearsal := self.spec.simulate:
             held |= {"accelerator": SIMULATED + given.accelerator, "speed": rehearsal.speed, "pool": rehearsal.chips}
         return held
@@ -113,6 +178,7 @@ class Plan:
         later = [name for name in ("ema", "augment", "simulate") if getattr(self.spec, name) != Spec.model_fields[name].default]
         if dumped["schedule"]["decay_fraction"] is None:
             del dumped["schedule"]["decay_fraction"]
+        del dumped["schedule"]["reuse_trunk"]  # how runs are done, not what they are
         return {field: dumped[field] for field in (*fields, *later)} | {
             "dataset": self.card.fingerprint,
             "train_examples": self.card.train_examples,
@@ -135,7 +201,26 @@ def make_plan(spec: Spec, document: Document) -> Plan:
                     shape = shape or _Shape.of(config, spec.resources)
                     cell = cell or _cell(config, shape)
                     runs.append(PlannedRun(id=config.run_id(), config=config, **cell))
-    return Plan(spec, document, card, tuple(runs))
+    if spec.schedule.reuse_trunk:
+        found = branches([run.config for run in runs])
+        runs = [replace(run, branch=branch) for run, branch in zip(runs, found, strict=True)]
+    return Plan(spec, document, card, tuple(runs), _searches(spec, recipe, schedules))
+
+
+def _searches(spec: Spec, recipe: Mapping[str, Any], schedules: Mapping[float, ScheduleConfig]) -> tuple[PlannedSearch, ...]:
+    found: list[PlannedSearch] = []
+    for field in spec.models:
+        rates = spec.learning_rate_of(field.name)
+        if rates.start is None:
+            continue
+        policy, shape = Policy(rates.start, rates.factor or 2.0, tuple(spec.seeds)), None
+        for schedule in schedules.values():
+            config = TrainConfig(
+                model=_model(spec, field), schedule=schedule, learning_rate=policy.start, seed=policy.seeds[0], **recipe
+            )
+            shape = shape or _Shape.of(config, spec.resources)
+            found.append(PlannedSearch(PlannedRun(id=config.run_id(), config=config, **_cell(config, shape)), policy))
+    return tuple(found)
 
 
 def _recipe(spec: Spec, card: data.DataCard) -> dict[str, Any]:
@@ -205,3 +290,8 @@ def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
         "estimated_seconds": seconds,
         "estimated_core_hours": core_hours(shape.cores, seconds),
     }
+
+
+def _alike(config: TrainConfig) -> str:
+    """The same for runs that differ in learning rate and seed alone, which can be trained at once; 16 hex digits."""
+    return replace(config, learning_rate=1.0, seed=0).run_id()

@@ -9,8 +9,8 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes
-from orchestrator.store.budget import affordable
 from orchestrator.store.grid import Waiting, waiting_runs
+from orchestrator.store.startable import startable
 
 __all__ = ["Group", "Order", "Queue"]
 
@@ -38,10 +38,10 @@ class Group:
 
 
 class Queue:
-    """Pending runs that the budgets allow.
+    """Pending runs that may start: the budgets allow them, and what they start from is there.
 
     left_out: run id → why a pending run may not start. `is_stale` makes the next `refresh` read the store; so does a change of the grid
-    by anybody else (`orchestrator.store.changes`). `is_limited`: a budget counts, so whatever was charged may change what may start.
+    by anybody else (`orchestrator.store.changes`). `is_limited`: a budget counts or a run waits for another, so the end of an attempt may change what may start.
     """
 
     def __init__(self, order: Order = Order.LONGEST_FIRST) -> None:
@@ -59,7 +59,7 @@ class Queue:
         number = changes.number(session)
         if not self.is_stale and number == self._seen:
             return False
-        found = affordable(session, waiting_runs(session), estimate)
+        found = startable(session, waiting_runs(session), estimate)
         self._runs = {}
         for run in found.runs:
             self._runs.setdefault(Group.of(run), []).append(run)
@@ -91,3 +91,16 @@ class Queue:
         run = queue.pop(place)
         self._work[group] -= run.cost
         return run
+
+    def take_pack(self, group: Group) -> list[Waiting]:
+        """The group's next run, and as many of equal priority as may be trained with it at once."""
+        first = self.take(group)
+        size, queue = first.pack, self._runs[group]
+        if size == 1:
+            return [first]
+        alike = (first.priority, first.cost)
+        joining = [run for run in queue if (run.priority, run.cost) == alike and run.can_join(first)][1 - size :]
+        taken = {run.id for run in joining}
+        self._runs[group] = [run for run in queue if run.id not in taken]
+        self._work[group] -= sum(run.cost for run in joining)
+        return [first, *joining]

@@ -34,7 +34,17 @@ def recover(session: Session, *, scheduler: str) -> None:
             attempt.ended_at = now()
             continue
         grant = Grant(
-            run.id, attempt.number, attempt.token, run.config, run.resources, run.params, attempt.resumed_from, attempt.first_step
+            run.id,
+            attempt.number,
+            attempt.token,
+            run.config,
+            run.resources,
+            run.params,
+            attempt.resumed_from,
+            attempt.first_step,
+            run.parent_id,
+            attempt.branched_from,
+            packed=attempt.packed,
         )
         log = AttemptLog(grant)
         for event in spooled_events(Path(attempt.directory)):

@@ -9,6 +9,7 @@ after another. The rules:
 3. A shape gets further workers when devices are free and its program has been compiled, so that nothing compiles twice: later
    processes load it from JAX's cache on disk.
 4. A worker whose shape has nothing left gives its devices back when another shape waits.
+5. Where the file says so (`execution: {pack: K}`), up to K runs that differ in learning rate and seed alone go to a worker at once.
 
 It runs what any experiment in the store wants, not only the one it was started for. Whatever a run does to its process, the others go
 on. All writing to the store happens here, under the lease; an attempt's events count only with the token of its run.
@@ -30,7 +31,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
-from orchestrator.orders import order_of
+from orchestrator.orders import order_of, order_of_pack
 from orchestrator.patience import Patience
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover, spooled_events
@@ -60,7 +61,7 @@ _PATIENCE_SECONDS = 30.0
 Planner = Callable[[Session], bool]
 """Looks at what the store holds and changes what is to be run: a search that asks for its next trial. True when it changed something.
 
-It is called when the scheduler starts and in every transaction that ends an attempt, and must be a function of the store's content, so
+It is called when the scheduler starts and in every transaction that ends an attempt or evaluates a run, and must be a function of the store's content, so
 that a scheduler that takes over does what the one before would have done.
 """
 
@@ -180,7 +181,7 @@ class Scheduler:
                 self._queue.is_stale = True
 
     def _look_up(self) -> None:
-        """See which runs wait, and tell those that a budget leaves out."""
+        """See which runs wait, and tell those that may not start why."""
         with self.store.read() as session:
             if self._rates is None:
                 self._rates = measured_rates(session)
@@ -255,35 +256,27 @@ class Scheduler:
         self._grant(slot)
 
     def _grant(self, slot: Slot) -> None:
-        """Begin an attempt of the next run: in the store first, then on the worker."""
+        """Begin an attempt of the next run, or of several as a pack: in the store first, then on the worker."""
         with self._write() as session:
             begun = self._begin(session, slot)
         self._start(slot, begun)
 
-    def _begin(self, session: Session, slot: Slot) -> Grant | None:
-        """In the store. None when the run was taken out of the grid just now."""
-        run = self._queue.take(slot.group)
-        try:
-            return ledger.begin_attempt(
-                session,
-                run.id,
-                allocation_id=slot.allocation_id,
-                home=str(self.home),
-                estimated_core_hours=self._estimate(run),
-            )
-        except StaleToken:
-            return None
+    def _begin(self, session: Session, slot: Slot) -> list[Grant]:
+        """In the store. None of the runs that were taken out of the grid just now."""
+        runs = {run.id: self._estimate(run) for run in self._queue.take_pack(slot.group)}
+        return ledger.begin_pack(session, runs, allocation_id=slot.allocation_id, home=str(self.home))
 
-    def _start(self, slot: Slot, grant: Grant | None) -> None:
+    def _start(self, slot: Slot, grants: Sequence[Grant]) -> None:
         """On the worker."""
-        if grant is None:
+        if not grants:
             return
         reached("granted")
-        slot.attempts[grant.token] = AttemptLog(grant, patience=replace(self._patience))
-        order = order_of(
-            grant, home=self.home, working_directory=self.working_directory, checkpoint_seconds=self.checkpoint_seconds
-        )
-        slot.calls.append(slot.worker.start(order))
+        slot.attempts.update({grant.token: AttemptLog(grant, patience=replace(self._patience)) for grant in grants})
+        orders = [
+            order_of(grant, home=self.home, working_directory=self.working_directory, checkpoint_seconds=self.checkpoint_seconds)
+            for grant in grants
+        ]
+        slot.calls.append(slot.worker.start(order_of_pack(orders)))
 
     # -- what came back ----------------------------------------------------------------------------------------------------------
 
@@ -311,8 +304,8 @@ class Scheduler:
                     self._write_down(session, slot, events)
                 begun = [(slot, self._begin(session, slot)) for slot, _ in heard if self._goes_on(slot)]
             reached("written-down")
-            for slot, grant in begun:
-                self._start(slot, grant)
+            for slot, grants in begun:
+                self._start(slot, grants)
         for slot in [slot for slot in self._slots if slot.question is None]:
             self._release(slot)
 
@@ -330,17 +323,23 @@ class Scheduler:
         return signs
 
     def _write_down(self, session: Session, slot: Slot, events: list[dict[str, Any]]) -> None:
+        evaluated = False
         for event in events:
             attempt = slot.attempts.get(event["token"])
             if attempt is None or attempt.ending is not None:
                 continue  # of an attempt that is over
             if event["kind"] == "compiled":
                 self._compiled.add(slot.group)
+            if event["kind"] == "checkpoint" and event["step"] in attempt.grant.resources.get("checkpoint_at", ()):
+                self._queue.is_stale = True  # runs of other budgets may start from it
+            evaluated = evaluated or event["kind"] == "evaluated"
             attempt.take(event)
         for attempt in list(slot.attempts.values()):
             attempt.write_progress(session)
             if attempt.ending is not None:
                 self._end(session, slot, attempt, attempt.ending)
+        if evaluated and slot.attempts:  # of a run that goes on: it may have shown that it cannot matter
+            self._plan_ahead(session)
 
     def _end(self, session: Session, slot: Slot, attempt: AttemptLog, ending: Ending) -> None:
         grant, status = attempt.grant, None
@@ -383,7 +382,8 @@ class Scheduler:
     def _end_hung(self) -> None:
         """Kill trainer processes that give no sign of life; their runs end as died and go on from their last checkpoints."""
         for slot in self._slots:
-            if any([attempt.silence() for attempt in slot.attempts.values()]):  # a list: each is asked
+            silent = [attempt for attempt in slot.attempts.values() if attempt.silence()]
+            if silent:
                 slot.calls.append(slot.worker.abort())
 
     def _release(self, slot: Slot) -> None:

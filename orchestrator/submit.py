@@ -9,15 +9,19 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
 
 from orchestrator.attempt import AttemptLog
 from orchestrator.patience import HANG_SECONDS, Patience
 from orchestrator.plan import Plan
-from orchestrator.store import Store, lease, queries
-from orchestrator.store.grid import Accepted, accept, known_statuses
+from orchestrator.search.advance import Searches, results_in
+from orchestrator.search.cells import SearchedCell
+from orchestrator.search.replay import replay
+from orchestrator.store import Store, lease, queries, searches
+from orchestrator.store.grid import AGAIN, Accepted, accept, known_statuses
 from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.errors import StoreError, UsageError
 from scaling.fault_points import reached
@@ -80,11 +84,29 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             text=plan.document.text,
             resolved=plan.resolved,
             shared=plan.shared,
-            runs=rows,
+            runs=rows + _asked_before(session, plan),
+            searched=[_search_row(cell) for cell in plan.cells],
             revise=revise,
         )
+        if plan.searches:
+            session.flush()
+            Searches().advance(session)
     reached("accepted")
     return accepted
+
+
+def _asked_before(session: Session, plan: Plan) -> list[dict[str, Any]]:
+    """The runs that the file's searches have asked for so far, and those they ask for first."""
+    if not plan.searches:
+        return []
+    experiment = session.scalar(select(Experiment.id).where(Experiment.name == plan.spec.name))
+    states = replay(plan.cells, results_in(session, experiment, revived=AGAIN))
+    return [row for state in states for row in state.runs]
+
+
+def _search_row(cell: SearchedCell) -> dict[str, Any]:
+    names = ("family", "model", "epochs", "template")
+    return {name: getattr(cell, name) for name in names} | {"policy": cell.policy.to_dict()}
 
 
 def see_through(
@@ -116,6 +138,7 @@ def see_through(
     """
     # Ray's names stay out of the way of whoever only reads.
     from orchestrator.cluster import RayCluster
+    from orchestrator.early_stop import stop_dominated
     from orchestrator.scheduler import Order, Scheduler, new_scheduler_id
 
     try:
@@ -148,6 +171,7 @@ def see_through(
                     checkpoint_seconds=checkpoint_seconds,
                     order=Order(order),
                     patience=Patience(hang_seconds=hang_seconds),
+                    planners=[Searches().advance, stop_dominated],
                 )
                 scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)
                 ended = "done" if scheduler.run(experiment, should_stop) else "paused"
@@ -220,8 +244,10 @@ def _progress(store: Store, experiment: str, running: list[AttemptLog], clock: _
     )
     with store.read() as session:
         rows = session.execute(query).all()
+        searched = searches.progress(session, experiment)
     counts = {status: count for status, count, *_ in rows}
     total, done = sum(row[2] for row in rows), sum(row[3] for row in rows)
+    total += searched["core_hours_ahead"] if searched else 0.0
     if clock.done_before is None:
         clock.done_before = done
     advanced = done - clock.done_before

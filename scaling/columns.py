@@ -59,7 +59,18 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("examples_seen", "int", "examples", "Training examples consumed, repeats counted."),
     Column("unique_examples", "int", "examples", "Distinct training examples consumed."),
     Column("train_flops", "float", "FLOP", "Floating-point operations of training: 6 × MACs × examples seen."),
-    Column("core_hours", "float", "core-hours", "Useful core-hours: each surviving training step once. The x of the law."),
+    Column(
+        "core_hours",
+        "float",
+        "core-hours",
+        "Useful core-hours: each surviving training step once, as if the run had been done alone. The x of the law.",
+    ),
+    Column(
+        "inherited_core_hours",
+        "float",
+        "core-hours",
+        "Part of core_hours that another run's steps gave (reuse_trunk); the grid did cost the sum of core_hours less these.",
+    ),
     Column(
         "allocated_core_hours",
         "float",
@@ -71,6 +82,12 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("val_top5", "float", "", "Share of held-out examples whose label is among the first five guesses, 0 … 1."),
     Column("train_loss", "float", "nats", "Mean training loss over the last logged stretch of steps."),
     Column("attempts", "int", "", "How often the run was put on hardware."),
+    Column(
+        "packed",
+        "int",
+        "",
+        "Runs that were trained at once on the same devices; core-hours are a run's share. 1 when it was alone.",
+    ),
     Column("parent", "str", "", "Run id of the run this one starts from, if any."),
     Column("created_at", "time", "UTC", "When the run was accepted."),
     Column("ended_at", "time", "UTC", "When the run reached its final status."),

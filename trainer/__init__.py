@@ -7,7 +7,8 @@
 | `models/` | model families, one folder each |
 | `optimizers/` | optimisers and learning-rate schedules |
 | `program` | the compiled step of a shape |
-| `train`, `start`, `loop`, `evaluate` | a training told as steps; where it begins; the loop; the held-out loss |
+| `train`, `start`, `loop`, `journal`, `evaluate` | a training told as steps; where it begins; the loop; what it writes down; the held-out loss |
+| `train_many`, `packed`, `packed_loop` | the same for several runs of one shape at once |
 | `checkpoint/`, `storage` | atomic, verified checkpoints; on disk or on an object store |
 | `clock` | where the seconds go, and how fast that is |
 | `distributed` | several processes that train together |
@@ -25,6 +26,7 @@ from trainer.result import Seconds, TrainResult
 
 if TYPE_CHECKING:
     from trainer.train import train
+    from trainer.train_many import train_many
 
 __all__ = [
     "AugmentConfig",
@@ -38,13 +40,15 @@ __all__ = [
     "TrainConfig",
     "TrainResult",
     "train",
+    "train_many",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "train":
+    if name in ("train", "train_many"):
         from trainer.train import train
+        from trainer.train_many import train_many
 
-        globals()["train"] = train  # the function, not the module of the same name
-        return train
+        globals().update(train=train, train_many=train_many)  # the functions, not the modules of the same names
+        return globals()[name]
     raise AttributeError(f"module 'trainer' has no attribute {name!r}")

@@ -36,17 +36,29 @@ _ONE_CORE_DEVICES = ("TPU-v2", "TPU-v3")
 
 
 class Clock:
-    """Seconds of training, evaluation and checkpoints. What is neither of the last two is training, waiting for data included."""
+    """Seconds of training, evaluation and checkpoints. What is neither of the last two is training, waiting for data included.
 
-    def __init__(self) -> None:
-        self.evaluation = self.checkpoint = 0.0
+    runs: that are trained at once. What the clock shows is one run's share, 1 / `runs` of the time that passed.
+    """
+
+    def __init__(self, *, runs: int = 1) -> None:
+        self._runs = runs
         self._train = 0.0
+        self._aside = {"evaluation": 0.0, "checkpoint": 0.0}
         self._since: float | None = None
 
     @property
     def train(self) -> float:
         """Until now."""
-        return self._train + (time.perf_counter() - self._since if self._since is not None else 0.0)
+        return self._trained() / self._runs
+
+    @property
+    def evaluation(self) -> float:
+        return self._aside["evaluation"] / self._runs
+
+    @property
+    def checkpoint(self) -> float:
+        return self._aside["checkpoint"] / self._runs
 
     @contextmanager
     def training(self) -> Iterator[None]:
@@ -55,28 +67,31 @@ class Clock:
         try:
             yield
         finally:
-            self._train, self._since = self.train, None
+            self._train, self._since = self._trained(), None
 
     @contextmanager
     def aside(self, what: Literal["evaluation", "checkpoint"]) -> Iterator[None]:
         """What is done in this block is not training. Devices must have done what they were given before it."""
         started, was_training = time.perf_counter(), self._since is not None
-        self._train, self._since = self.train, None
+        self._train, self._since = self._trained(), None
         try:
             yield
         finally:
             now = time.perf_counter()
-            setattr(self, what, getattr(self, what) + now - started)
+            self._aside[what] += now - started
             self._since = now if was_training else None
 
     def forget_after(self, train_seconds: float) -> None:
         """Training after this moment was lost and counts as start-up of what follows."""
-        self._train, self._since = train_seconds, None
+        self._train, self._since = train_seconds * self._runs, None
 
     def seconds(self, *, since: float) -> Seconds:
         """Where the time since `since` (of `time.perf_counter`) went. What is none of the others is start-up."""
-        rest = time.perf_counter() - since - self.train - self.evaluation - self.checkpoint
+        rest = (time.perf_counter() - since) / self._runs - self.train - self.evaluation - self.checkpoint
         return Seconds(max(0.0, rest), self.train, self.evaluation, self.checkpoint)
+
+    def _trained(self) -> float:
+        return self._train + (time.perf_counter() - self._since if self._since is not None else 0.0)
 
 
 @dataclass(frozen=True)

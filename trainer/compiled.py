@@ -24,6 +24,7 @@ from trainer.execution import Execution
 from trainer.memory import fitting_micro_batch, program_bytes
 from trainer.models import family
 from trainer.optimizers import sgd_agc
+from trainer.packed import FORMS
 from trainer.sharding import Placement
 from trainer.step import Accumulated, Steps, TrainState
 
@@ -37,6 +38,7 @@ EVAL_BATCH = 256
 class CompiledTraining:
     """The compiled functions of `trainer.step.Steps`: `whole`, or, when gradients are accumulated, `zeros`, `accumulate` and `apply`.
 
+    member: of several runs at once (`trainer.packed`), one run's state.
     memory_bytes: what training needs on one device at its peak.
     """
 
@@ -46,6 +48,7 @@ class CompiledTraining:
     zeros: Any = None
     accumulate: Any = None
     apply: Any = None
+    member: Any = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Compiler:
         params = self.param_shapes = variables["params"]
         self.state_shapes = TrainState(params, jax.eval_shape(self.optimizer.init, params), None if config.ema is None else params)
         self._training: dict[int, CompiledTraining] = {}
+        self._packed: dict[tuple[int, str], CompiledTraining] = {}
         self._evaluation: dict[int, CompiledEvaluation] = {}
 
     def training(self, micro_batch: int) -> CompiledTraining:
@@ -82,6 +86,12 @@ class Compiler:
             whole = micro_batch == self.config.batch_size
             self._training[micro_batch] = self._whole_step() if whole else self._accumulated_step(micro_batch)
         return self._training[micro_batch]
+
+    def packed(self, runs: int, form: str) -> CompiledTraining:
+        """A training step of `runs` runs at once, each on a whole batch, in one of `trainer.packed.FORMS`. Raises as `training`."""
+        if (runs, form) not in self._packed:
+            self._packed[runs, form] = self._packed_step(runs, form)
+        return self._packed[runs, form]
 
     def evaluation(self, limit: int | None) -> CompiledEvaluation:
         """An evaluation step of `EVAL_BATCH` examples, or of as many as fit into `limit` bytes of a device beside the state."""
@@ -116,6 +126,16 @@ class Compiler:
                 donated=0,
             )
         return CompiledTraining(program_bytes(whole), compilation, whole=whole)
+
+    def _packed_step(self, runs: int, form: str) -> CompiledTraining:
+        each = self.state_shapes, *self._batch(self.config.batch_size), _RATE, _COUNT
+        states, *arguments = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((runs, *leaf.shape), leaf.dtype), each)
+        with counted_compilation() as compilation:
+            whole = self._compiled(FORMS[form](self._steps.whole), (states, *arguments, _COUNT), (), None, donated=0)
+            member = self._compiled(
+                lambda states, index: jax.tree.map(lambda leaf: leaf[index], states), (states, _COUNT), (), None
+            )
+        return CompiledTraining(program_bytes(whole), compilation, whole=whole, member=member)
 
     def _accumulated_step(self, micro_batch: int) -> CompiledTraining:
         state, batch, everywhere = self.state_shapes, self._batch(micro_batch), self.placement.everywhere

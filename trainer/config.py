@@ -172,6 +172,11 @@ class TrainConfig:
                 told.append(f'"{name}":{text}')
         return _hashed("{" + ",".join(told) + "}")
 
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of linear warm-up; they do not depend on the epoch budget."""
+        return round(self.schedule.warmup_epochs * self.data.card.train_examples / self.batch_size)
+
     def shape_id(self) -> str:
         """16 hex digits over what fixes the compiled program. Learning rate, schedule and seed are arguments of it, so they are not in."""
         return _digest(

@@ -7,6 +7,7 @@ for the life of the process and, through JAX's persistent cache, for later proce
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -22,6 +23,7 @@ from trainer.execution import Execution
 from trainer.finite import leaf_names, non_finite_name
 from trainer.memory import device_memory_bytes, fitting_micro_batch, is_out_of_memory
 from trainer.models.initial import initial_params
+from trainer.packed import default_form
 from trainer.sharding import Placement
 from trainer.step import StepMetrics, Sums, TrainState
 
@@ -33,6 +35,7 @@ class Program:
     """Compiled steps.
 
     micro_batch: examples that go through the network at once; `batch_size` when gradients are not accumulated.
+    runs: trained at once. Of several, states and arguments of `train_step` have a leading axis, but for the step (`trainer.packed`).
     """
 
     config: TrainConfig
@@ -41,6 +44,7 @@ class Program:
     compiler: Compiler
     training: CompiledTraining
     evaluation: CompiledEvaluation
+    runs: int = 1
 
     @property
     def module(self) -> Any:
@@ -91,6 +95,10 @@ class Program:
             sums = self.training.accumulate(state.params, sums, *part, seed, step, *place)
         return self.training.apply(state, sums, learning_rate, step)
 
+    def member(self, states: TrainState, index: int) -> TrainState:
+        """Of the states of several runs, that of run `index`."""
+        return self.training.member(states, np.uint32(index))
+
     def eval_step(self, params: Any, images: Any, labels: Any, weights: Any) -> Sums:
         """Sums over one evaluation batch (`place_eval_batch`) of images [eval_batch, *card.eval_shape]; weights: 0 for padding."""
         return self.evaluation.evaluate(params, images, labels, weights)
@@ -136,13 +144,19 @@ class Program:
 
 
 def program_for(
-    config: TrainConfig, execution: Execution | None = None, mesh: Mesh | None = None, *, memory_limit_bytes: int | None = None
+    config: TrainConfig,
+    execution: Execution | None = None,
+    mesh: Mesh | None = None,
+    *,
+    runs: int = 1,
+    memory_limit_bytes: int | None = None,
 ) -> Program:
     """The program of a config's shape; compiled once a process.
 
     Args:
         execution: micro-batch, scan, rematerialisation, FSDP, and what to do when a step does not fit.
         mesh: devices to split each batch over; None is one device.
+        runs: how many are trained at once, on one device and on whole batches.
         memory_limit_bytes: stands in for the device's own limit.
 
     Raises:
@@ -154,7 +168,9 @@ def program_for(
     compiler = _compiler(config.shape_id(), execution.scan, execution.remat, placement, _Unkeyed(config))
     size = _micro_batch(execution.micro_batch or config.batch_size, config.batch_size, placement.devices)
     limit = memory_limit_bytes or device_memory_bytes(placement.device)
-    need = _need(compiler, size)
+    if runs > 1:
+        return _packed_program(compiler, execution.computation, size, limit, runs)
+    need = _need(compiler.training, size)
     if limit is not None and need > limit:
         size = _fitting(compiler, size, need, limit, may_go_on=execution.on_out_of_memory == "halve")
     return _program(compiler, replace(execution.computation, micro_batch=size), limit)
@@ -179,6 +195,25 @@ def _program(compiler: Compiler, execution: Execution, limit: int | None) -> Pro
     return Program(compiler.config, execution, execution.micro_batch, compiler, training, compiler.evaluation(limit))
 
 
+def _packed_program(compiler: Compiler, execution: Execution, micro_batch: int, limit: int | None, runs: int) -> Program:
+    """Raises `UsageError` for what packed runs do not do, `OutOfMemory` when they do not fit together."""
+    config, form = compiler.config, default_form()
+    for refused, what in (
+        (compiler.placement.mesh is not None, "several devices"),
+        (micro_batch < config.batch_size, "execution.micro_batch"),
+    ):
+        if refused:
+            raise UsageError(f"runs that are trained at once cannot use {what}", hint="leave it out, or execution.pack")
+    need = _need(compiler.packed, runs, form)
+    if limit is not None and need > limit:
+        raise OutOfMemory(
+            f"{runs} runs of {config.model.name} at once are out of memory: they need {_gb(need)}, a device has {_gb(limit)}",
+            hint="make execution.pack smaller",
+        )
+    execution = replace(execution, micro_batch=micro_batch)
+    return Program(config, execution, micro_batch, compiler, compiler.packed(runs, form), compiler.evaluation(limit), runs)
+
+
 def _micro_batch(asked: int, batch_size: int, devices: int) -> int:
     size = max((size for size in micro_batch_sizes(batch_size, devices) if size <= asked), default=None)
     if size is None:
@@ -189,10 +224,10 @@ def _micro_batch(asked: int, batch_size: int, devices: int) -> int:
     return size
 
 
-def _need(compiler: Compiler, micro_batch: int) -> float:
+def _need(compiled: Callable[..., CompiledTraining], *sizes: Any) -> float:
     """Bytes that training needs on a device; `inf` when the compiler itself finds that it does not fit."""
     try:
-        return compiler.training(micro_batch).memory_bytes
+        return compiled(*sizes).memory_bytes
     except jax.errors.JaxRuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -203,7 +238,7 @@ def _fitting(compiler: Compiler, size: int, need: float, limit: int, *, may_go_o
     """The micro-batch to go on with; raises `OutOfMemory` when there is none, or when the run may not."""
     config, placement = compiler.config, compiler.placement
     found = fitting_micro_batch(
-        partial(_need, compiler),
+        partial(_need, compiler.training),
         micro_batch_sizes(config.batch_size, placement.devices),
         limit=limit,
         start=(size, need),

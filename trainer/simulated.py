@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -77,7 +77,9 @@ def simulate(
     resume_from: Mapping[str, Any] | None = None,
     should_stop: Callable[[], bool] | None = None,
     on_event: Callable[[dict[str, Any]], None] | None = None,
+    evaluate_at: Sequence[float] = (),
     checkpoint_seconds: float = 60.0,
+    checkpoint_at: Sequence[int] = (),
 ) -> TrainResult:
     """Let `config` pass: events, checkpoints and result as `trainer.train` gives them, with times in simulated seconds.
 
@@ -86,7 +88,7 @@ def simulate(
         step_seconds: simulated seconds of one step.
         speed: simulated seconds that pass in a real one.
         checkpoint_seconds: simulated, but at least half a real second.
-        directory, resume_from, should_stop, on_event: as of `trainer.train`.
+        directory, resume_from, should_stop, on_event, evaluate_at, checkpoint_at: as of `trainer.train`.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -140,13 +142,22 @@ def simulate(
             }
         )
 
+    def evaluate(loss: float) -> dict[str, float]:
+        scores = {"loss": loss, "top1": math.exp(-loss), "top5": min(1.0, 2 * math.exp(-loss))}
+        examples = config.data.card.validation_examples
+        emit({"kind": "evaluated", "step": step, "split": "validation", **scores, "examples": examples, "seconds": 0.0})
+        return scores
+
+    looks = {math.ceil(share * steps) for share in evaluate_at}
+    marks = sorted({*checkpoint_at, *looks})
     while step < last:
         if stop():
             checkpoint()
             outcome, reason = AttemptOutcome.INTERRUPTED, "asked to stop"
             break
         time.sleep(min(_TICK_SECONDS, (last - step) * step_seconds / speed))
-        reached_step = min(last, first + int((time.monotonic() - started) * speed / step_seconds))
+        due = next((mark for mark in marks if mark > step), last)
+        reached_step = min(last, due, first + int((time.monotonic() - started) * speed / step_seconds))
         reached("step")
         if seen(reached_step) // card.train_examples > seen(step) // card.train_examples:
             reached("epoch")
@@ -154,8 +165,10 @@ def simulate(
         now = time.monotonic()
         if now - reported > report:
             progress()
-        if now - checkpointed > interval and step < last:
+        if (now - checkpointed > interval or step in checkpoint_at) and saved != step < last:
             checkpoint()
+        if step == due < last and step in looks:
+            evaluate(surface.loss(params, seen(step), epochs, rate, _noise(config)))
     if outcome is AttemptOutcome.FINISHED:
         progress()
         if diverges:
@@ -175,20 +188,15 @@ def simulate(
     )
     if outcome is AttemptOutcome.FINISHED:
         loss = surface.loss(params, order.total, epochs, rate, _noise(config))
-        top1 = math.exp(-loss)
-        scores = {"loss": loss, "top1": top1, "top5": min(1.0, 2 * top1)}
-        emit(
-            {
-                "kind": "evaluated",
-                "step": step,
-                "split": "validation",
-                **scores,
-                "examples": config.data.card.validation_examples,
-                "seconds": 0.0,
-            }
-        )
+        scores = evaluate(loss)
         result = TrainResult(
-            **{**asdict(result), "seconds": result.seconds, "val_loss": loss, "val_top1": top1, "val_top5": scores["top5"]}
+            **{
+                **asdict(result),
+                "seconds": result.seconds,
+                "val_loss": loss,
+                "val_top1": scores["top1"],
+                "val_top5": scores["top5"],
+            }
         )
     (directory / "result.json").write_text(json.dumps(result.to_dict() | {"digest": digest}, indent=1))
     reached("result-written")

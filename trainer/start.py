@@ -19,6 +19,7 @@ from trainer.distributed import first_says, share_of
 from trainer.program import Program
 from trainer.step import TrainState
 from trainer.storage import Storage, storage_at
+from trainer.trunk import foreign_to_trunk
 
 __all__ = ["History", "Start", "devices_of", "start"]
 
@@ -70,7 +71,7 @@ def start(config: TrainConfig, program: Program, storage: Storage, resume_from: 
     state, identity = program.initial_state(config), _identity(config, program)
     restored, passed_over = _restore(resume_from, program.mesh)
     if restored is not None:
-        changed = _compare(restored, config, identity)
+        changed = _compare(restored, config, identity, parent=(resume_from or {}).get("parent"))
         state = program.place(state_from(restored.arrays, state, restored.place))
         return Start(restored.step, state, restored.step, History.of(restored.counters), identity, passed_over, changed)
     if resume_from is None and checkpoint.committed(storage):
@@ -122,14 +123,18 @@ def _identity(config: TrainConfig, program: Program) -> dict[str, Any]:
             "scan": execution.scan,
             "remat": execution.remat,
             "fsdp": execution.fsdp,
+            "packed": program.runs,
         },
     }
 
 
-def _compare(restored: checkpoint.Restored, config: TrainConfig, identity: Mapping[str, Any]) -> dict[str, list[Any]]:
+def _compare(
+    restored: checkpoint.Restored, config: TrainConfig, identity: Mapping[str, Any], *, parent: str | None
+) -> dict[str, list[Any]]:
     """What is other than when the checkpoint was written and may change the last bits: name → [then, now].
 
-    Raises `DataError` when it is the checkpoint of another run, or of other data.
+    parent: the run whose trunk this one may start from.
+    Raises `DataError` when it is the checkpoint of another run, or of other data, or not one that both have in common.
     """
     then, now = restored.counters["config"], identity["config"]
     where = f"the checkpoint of step {restored.step} in {restored.place}"
@@ -139,8 +144,11 @@ def _compare(restored: checkpoint.Restored, config: TrainConfig, identity: Mappi
             f"data set {config.data.name} has changed since {where} was written: content {was} then, {is_now} now",
             hint="bring back the data it was trained on, or train from the start",
         )
-    if restored.counters["run"] != identity["run"]:
+    if restored.counters["run"] != identity["run"] and parent is not None:
+        if (why := foreign_to_trunk(config, then, restored.step)) is not None:
+            raise DataError(f"{where} is not one that run {identity['run']} could have: {why}", hint="train it from its first step")
+    elif restored.counters["run"] != identity["run"]:
         fields = ", ".join(f"{name} {then.get(name)!r} → {now[name]!r}" for name in now if then.get(name) != now[name])
         raise DataError(f"{where} is of another run: {fields}", hint="resume with the config it was saved under")
-    place = restored.counters["place"]
+    place = {"packed": 1} | restored.counters["place"]
     return {name: [place.get(name), value] for name, value in identity["place"].items() if place.get(name) != value}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -19,16 +18,18 @@ from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer import checkpoint, data
 from trainer.audit import Recorder
-from trainer.clock import Clock
+from trainer.clock import Clock, peak_flops
 from trainer.compilation import counted_compilation
 from trainer.config import TrainConfig
 from trainer.data.loader import open_loader
 from trainer.distributed import Accord, meet, new_life, share_of
 from trainer.execution import Execution
-from trainer.loop import Event, Loop
+from trainer.journal import Event, Journal
+from trainer.loop import Loop
 from trainer.memory import is_out_of_memory
 from trainer.program import Program, halved, program_for
 from trainer.result import TrainResult
+from trainer.start import devices_of
 from trainer.start import start as start_of
 from trainer.storage import storage_at
 
@@ -46,6 +47,7 @@ def train(
     execution: Execution | None = None,
     evaluate_at: Sequence[float] = (),
     checkpoint_seconds: float = 60.0,
+    checkpoint_at: Sequence[int] = (),
     keep: checkpoint.Keep | None = None,
 ) -> TrainResult:
     """Train a model from its first step, or from a checkpoint, to its last.
@@ -54,7 +56,8 @@ def train(
         config: what to train.
         directory: this attempt's own folder or fsspec URL; nothing is written outside it.
         resume_from: {"directory": of an earlier attempt, "step": its checkpoint's step}; an unreadable checkpoint falls back to the one
-            before it, in that attempt or those before, or to a fresh start.
+            before it, in that attempt or those before, or to a fresh start. With "parent": a run id, the attempt is of that run, and
+            the two must have their steps up to there in common (`trainer.trunk`).
         should_stop: polled before every step and every batch of an evaluation; when it says True the state is checkpointed and the outcome is INTERRUPTED.
         on_event: called, in the caller's thread, with plain dictionaries, each with `kind` and `step`:
             `compiled` (seconds, shape), `started` (steps, device, devices, threads, processes, passed_over, changed),
@@ -65,6 +68,7 @@ def train(
         execution: how it is computed; None is the default of everything.
         evaluate_at: fractions of the run, 0 … 1, after which the held-out loss is taken; it always is at the end.
         checkpoint_seconds: time between checkpoints. One is also committed at the end and when asked to stop.
+        checkpoint_at: steps after which one is committed besides, and kept for other runs to start from.
         keep: which checkpoints stay.
 
     Returns:
@@ -99,26 +103,33 @@ def train(
         emit({"kind": "started", "step": start.step, **started})
 
         # 4. Step after step, and the held-out loss at the last one.
-        writer = checkpoint.Writer(storage, keep=keep or checkpoint.Keep(), first_step=start.step)
+        keep = replace(keep or checkpoint.Keep(), steps=frozenset(checkpoint_at))
+        writer = checkpoint.Writer(storage, keep=keep, first_step=start.step)
         batches = open_loader(
             dataset.train, order, config=config, execution=execution, first_step=start.step, shard=(index, processes)
         )
-        loop = Loop(
+        journal = Journal(
             config=config,
+            order=order,
+            start=start,
+            recorder=Recorder(directory, order, shard=(index, processes), first_step=start.step),
+            writer=writer,
+            clock=clock,
+            life=new_life(mesh),
+            evaluate_at=evaluate_at,
+            checkpoint_at=checkpoint_at,
+            peak_flops=peak_flops(devices_of(mesh)),
+            emit=emit,
+        )
+        loop = Loop(
+            journal=journal,
             program=program,
             execution=execution,
             dataset=dataset,
-            order=order,
             batches=batches,
-            recorder=Recorder(directory, order, shard=(index, processes), first_step=start.step),
             start=start,
-            writer=writer,
             accord=Accord(mesh, first_step=start.step),
-            life=new_life(mesh),
-            evaluate_after=[math.ceil(fraction * order.steps) for fraction in evaluate_at],
             checkpoint_interval=checkpoint_seconds,
-            clock=clock,
-            emit=emit,
         )
         try:
             with batches, closing(writer):
@@ -128,27 +139,11 @@ def train(
         except jax.errors.JaxRuntimeError as error:
             execution = _on_less_memory(error, program, execution)
             emit({"kind": "out_of_memory", "step": loop.step, "micro_batch": execution.micro_batch})
-            clock.forget_after(loop.saved_train_seconds)
+            clock.forget_after(journal.saved_train_seconds)
             if checkpoint.committed(storage):
-                resume_from = {"directory": storage.url}
+                resume_from = {"directory": storage.url, "parent": (resume_from or {}).get("parent")}
 
-    result = TrainResult(
-        outcome=outcome,
-        reason=reason,
-        first_step=start.step,
-        last_step=loop.step,
-        checkpoint_step=loop.checkpoint_step,
-        examples_seen=min(loop.step * config.batch_size, order.total),
-        seconds=clock.seconds(since=entered),
-        train_loss=loop.train_loss,
-        useful_seconds=loop.useful_seconds,
-    )
-    if scores is not None and math.isfinite(scores.loss):
-        result = replace(result, val_loss=scores.loss, val_top1=scores.top1, val_top5=scores.top5)
-    elif scores is not None:
-        result = replace(result, outcome=AttemptOutcome.DIVERGED, reason=f"the validation loss is {scores.loss}")
-    elif outcome is AttemptOutcome.FINISHED:
-        result = replace(result, outcome=AttemptOutcome.INTERRUPTED, reason="asked to stop; trained, but not evaluated yet")
+    result = journal.result(outcome, reason, step=loop.step, scores=scores, since=entered)
     if index == 0:
         storage.publish("result.json", json.dumps(result.to_dict(), indent=1).encode())
     reached("result-written")

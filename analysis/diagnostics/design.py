@@ -12,7 +12,7 @@ from analysis.laws.axes import AXIS_COLUMNS
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-__all__ = ["collinear_design", "families_pooled", "few_cells", "too_few_sizes"]
+__all__ = ["collinear_design", "families_pooled", "few_cells", "packed_mixed", "too_few_sizes"]
 
 LEAST_SIZES = 3
 CELLS_A_COEFFICIENT = 2
@@ -36,6 +36,24 @@ def families_pooled(fit: Fit) -> list[Diagnostic]:
     if len(families) < 2:
         return []
     return [Diagnostic(DiagnosticCode.FAMILIES_POOLED, f"{len(families)} families in one law ({listed(families)})", families)]
+
+
+def packed_mixed(fit: Fit) -> list[Diagnostic]:
+    """Models of which some runs were packed and others not, or packed otherwise: their core-hours are not of one rate."""
+    if "packed" not in fit.runs or not any("core_hours" in axis for axis in fit.axes):
+        return []
+    known = fit.runs[fit.runs["packed"].notna() & (fit.runs["model"] != "")]
+    sizes = known.groupby("model")["packed"].unique()
+    mixed = sizes[sizes.map(len) > 1]
+    if mixed.empty:
+        return []
+    models = tuple(map(str, mixed.index))
+    at_once = ", ".join(f"{size:.0f}" for size in sorted({size for found in mixed for size in found}))
+    return [
+        Diagnostic(
+            DiagnosticCode.PACKED_MIXED, f"the runs of {listed(models)} were not trained equally many at once ({at_once})", models
+        )
+    ]
 
 
 def few_cells(fit: Fit) -> list[Diagnostic]:

@@ -24,6 +24,10 @@ class DiagnosticCode(Advised):
         "families-pooled",
         "One law for all of them is of no one family: take one (--where family=NAME), unless the best of any family is meant.",
     )
+    PACKED_MIXED = (
+        "packed-mixed",
+        "Core-hours of a packed run are its share of the devices, which is less or more than it would have taken alone: pack all runs of a model, or none.",
+    )
     FEW_CELLS = (
         "few-cells",
         "Add budgets, or fit a law with fewer coefficients: with so few cells the scatter itself is hardly known.",

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from analysis.figures.axes import axis, axis_label, ticks_at
 from analysis.figures.hover import run_text
 from analysis.figures.style import layout, looks, translucent
-from analysis.learning_rate import LearningRateTrend
+from analysis.learning_rate import CellRate, LearningRateTrend
 from analysis.numbers import significant
 
 __all__ = ["learning_rate_figure"]
@@ -17,9 +17,9 @@ _ASIDE = 1.035
 """Models share budgets and rates, so their markers are set side by side by this factor in epochs; the lines are where they are."""
 
 
-def learning_rate_figure(trend: LearningRateTrend, *, height: int = 480) -> go.Figure:
+def learning_rate_figure(trend: LearningRateTrend, cell: CellRate | None = None, *, height: int = 480) -> go.Figure:
     """Lines: the fitted optimum with its interval. Filled markers: the best rate tried; open where it is the last of its grid.
-    Small translucent markers: every rate tried. Log–log, so that the trend is a straight line."""
+    Small translucent markers: every rate tried. A star: the prediction for `cell`. Log–log, so that the trend is a straight line."""
     figure = go.Figure()
     styles = looks(trend.models)
     for number, (model, look) in enumerate(styles.items()):
@@ -84,6 +84,9 @@ def learning_rate_figure(trend: LearningRateTrend, *, height: int = 480) -> go.F
         )
     budgets = sorted(trend.optima["epochs"].unique())
     rates = [*trend.points["learning_rate"], *trend.optima["learning_rate"]]
+    if cell is not None:
+        _add_cell(figure, cell, styles[cell.model].colour if cell.model in styles else None)
+        budgets, rates = sorted({*budgets, cell.epochs}), [*rates, cell.value]
     rates_tried = sorted(trend.points["learning_rate"].unique())
     figure.update_layout(
         layout(
@@ -95,3 +98,20 @@ def learning_rate_figure(trend: LearningRateTrend, *, height: int = 480) -> go.F
         )
     )
     return figure
+
+
+def _add_cell(figure: go.Figure, cell: CellRate, colour: str | None) -> None:
+    """The prediction with its interval; an end that is not known is left out."""
+    up, down = cell.high - cell.value, cell.value - cell.low
+    bars = {"type": "data", "symmetric": False, "array": [up if np.isfinite(up) else 0.0], "arrayminus": [down], "thickness": 1.2}
+    name = cell.model or f"{cell.params:,.0f} parameters"
+    figure.add_scatter(
+        x=[cell.epochs],
+        y=[cell.value],
+        error_y=bars,
+        mode="markers",
+        name=f"{name}, predicted",
+        marker={"symbol": "star", "size": 13, **({} if colour is None else {"color": colour})},
+        hovertext=[cell.sentence()],
+        hoverinfo="text",
+    )

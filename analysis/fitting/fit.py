@@ -30,7 +30,7 @@ def fit(
     *,
     metric: str = "val_loss",
     x: str | Sequence[str] | None = None,
-    law: str = "power",
+    law: str = "auto",
     objective: str = "log",
     on: Literal["all", "frontier"] = "all",
     clusters: Sequence[str] = CELL,
@@ -44,6 +44,7 @@ def fit(
 ) -> Fit:
     """Fit a law of `metric` against `x`.
 
+    >>> fit(runs, metric="val_loss", on="frontier").summary()
     >>> fit(runs, metric="val_loss", x="core_hours", law="power", on="frontier").interval()
     >>> fit(runs, x=("params", "examples_seen"), law="chinchilla", objective="huber-log").summary()
 

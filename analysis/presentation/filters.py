@@ -32,9 +32,10 @@ def _prose(text: object) -> Markup:
 
 
 def _equation(text: str) -> Markup:
-    """`core_hours^-0.310` → an exponent set as one."""
+    """`core_hours^-0.310`, `epochs^-(s + u·ln(N/N0))` → an exponent set as one."""
+    bracketed, plain = r"\((?:[^()]|\([^()]*\))*\)", r"[\w.]+(?:[+-]\d+)?"
     return Markup(
-        re.sub(r"\^(-?)([\w.]+(?:[+-]\d+)?)", lambda found: f"<sup>{'−' if found[1] else ''}{found[2]}</sup>", str(escape(text)))
+        re.sub(rf"\^(-?)({bracketed}|{plain})", lambda found: f"<sup>{'−' if found[1] else ''}{found[2]}</sup>", str(escape(text)))
     )
 
 

@@ -19,7 +19,10 @@ __all__ = ["TAB", "router"]
 
 TAB = Tab(3, "/experiments", "Experiments")
 
-_COLUMNS = ("name", "created_at", "revision", "file", "core_hours", "allocated_core_hours", "estimated_core_hours", "best_val_loss")
+_COLUMNS = (
+    "name", "created_at", "revision", "file", "core_hours", "inherited_core_hours", "spent_core_hours", "allocated_core_hours",
+    "estimated_core_hours", "best_val_loss",
+)  # fmt: skip
 
 router = APIRouter()
 

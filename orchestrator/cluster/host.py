@@ -2,7 +2,8 @@
 
     python -P -u -m orchestrator.cluster.host FD      stdin: JSON lines of commands      file descriptor FD: JSON lines of events
 
-Commands: `{"run": {token, config, directory, resume_from, …}}` and `{"stop": token}`. Events are those of `trainer.train`, plus `placed` (on
+Commands: `{"run": {token, config, directory, resume_from, …}}` and `{"stop": token}`. A run with `pack`, a list of such orders, is several that
+are trained at once; one that is asked to stop leaves them. Events are those of `trainer.train`, plus `placed` (on
 what it runs) and `raised` when it raises; each carries the token and `elapsed`, seconds since the command came. They also go to
 `<directory>/events.jsonl`, so that nothing is lost when nobody listens. What the training prints goes to `<directory>/log.txt`.
 
@@ -23,8 +24,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -81,52 +83,94 @@ def _listen(commands: SimpleQueue[dict[str, Any] | None], stop: _Stop) -> None:
     commands.put(None)
 
 
-def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
-    """Train one run; every ending becomes an event."""
-    started = time.monotonic()
-    spool: Spool | None = None
-    witness: Witness | None = None
+class _Teller:
+    """Tells events of the runs of one order: on the pipe, with the token of their run, and in the records of that run's folder."""
 
-    def emit(event: dict[str, Any]) -> None:
-        line = json.dumps(event | {"token": order["token"], "elapsed": time.monotonic() - started}) + "\n"
+    def __init__(self, orders: Sequence[Mapping[str, Any]], stop: _Stop, pipe: TextIO) -> None:
+        self._started, self._stop, self._pipe = time.monotonic(), stop, pipe
+        self._spools: dict[str, Spool] = {}
+        self._witnesses: dict[str, Witness] = {}
+        self._open = [order["token"] for order in orders]
+
+    def record(self, token: str, spool: Spool, witness: Witness | None) -> None:
+        """Where a run's events are written down; with several processes, process 0 alone has a witness."""
+        self._spools[token] = spool
         if witness is not None:
-            witness.saw(event)
-        if spool is not None and event["kind"] != "alive":
-            spool.write(line)
-        try:
-            pipe.write(line)
-        except BrokenPipeError:
-            stop.all = True  # nobody listens: the spool has it all, and the leash ends the run
+            self._witnesses[token] = witness
 
+    def tell(self, token: str, event: Mapping[str, Any]) -> None:
+        line = json.dumps({**event, "token": token, "elapsed": time.monotonic() - self._started}) + "\n"
+        if token in self._witnesses:
+            self._witnesses[token].saw(event)
+        if token in self._spools and event["kind"] != "alive":
+            self._spools[token].write(line)
+        if event["kind"] in ("ended", "raised"):
+            self._open.remove(token)
+        try:
+            self._pipe.write(line)
+        except BrokenPipeError:
+            self._stop.all = True  # nobody listens: the spool has it all, and the leash ends the run
+
+    def tell_rest(self, event: Mapping[str, Any]) -> None:
+        """Of every run that has not told its end."""
+        for token in list(self._open):
+            self.tell(token, event)
+
+    def close(self) -> None:
+        for spool in self._spools.values():
+            spool.close()
+        for witness in self._witnesses.values():
+            witness.close()
+
+
+def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
+    """Train a run, or a pack of them; every ending becomes an event."""
+    orders = order.get("pack") or [order]
+    teller = _Teller(orders, stop, pipe)
     try:
-        directory = Path(order["directory"])
-        group = order.get("group")
-        if group is None:  # several would do it to one another
-            set_aside(directory, order["token"])
-        directory.mkdir(parents=True, exist_ok=True)
-        index = group["index"] if group else 0
-        suffix = f"-{index}" if index else ""
-        spool = Spool(directory / f"events{suffix}.jsonl")
-        witness = Witness(directory, order["token"]) if index == 0 else None
-        with (directory / f"log{suffix}.txt").open("a", buffering=1) as log:
+        for member in orders:
+            _open_folder(member, teller)
+        with _log_of(order).open("a", buffering=1) as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-        _train(order, stop, emit)
+        for member in orders[1:]:
+            with suppress(OSError):  # what a pack prints is in the log of each: one file under several names
+                os.link(_log_of(order), _log_of(member))
+        _train(orders, stop, teller)
     except BaseException as error:  # noqa: BLE001 - the edge of the process: it must say how it ended
-        raised = {
-            "kind": "raised",
-            "step": 0,
-            "reason": _reason(error),
-            "out_of_memory": _is_out_of_memory(error),
-            "of_the_group": bool(order.get("group")) and _may_be_a_peers_fault(error),
-        }
-        emit(raised)
+        teller.tell_rest(
+            {
+                "kind": "raised",
+                "step": 0,
+                "reason": _reason(error),
+                "out_of_memory": _is_out_of_memory(error),
+                "of_the_group": bool(order.get("group")) and _may_be_a_peers_fault(error),
+                "of_the_pack": len(orders) > 1,
+            }
+        )
         with suppress(OSError):
             traceback.print_exc()
     finally:
-        for record in (spool, witness):
-            if record is not None:
-                record.close()
+        teller.close()
+
+
+def _open_folder(order: Mapping[str, Any], teller: _Teller) -> None:
+    directory, index = Path(order["directory"]), _index_of(order)
+    if order.get("group") is None:  # several would do it to one another
+        set_aside(directory, order["token"])
+    directory.mkdir(parents=True, exist_ok=True)
+    spool = Spool(directory / f"events{f'-{index}' if index else ''}.jsonl")
+    teller.record(order["token"], spool, Witness(directory, order["token"]) if index == 0 else None)
+
+
+def _log_of(order: Mapping[str, Any]) -> Path:
+    index = _index_of(order)
+    return Path(order["directory"]) / f"log{f'-{index}' if index else ''}.txt"
+
+
+def _index_of(order: Mapping[str, Any]) -> int:
+    """Of this process among those that train the run together."""
+    return order["group"]["index"] if order.get("group") else 0
 
 
 def set_aside(directory: Path, token: str) -> None:
@@ -143,51 +187,60 @@ def set_aside(directory: Path, token: str) -> None:
     directory.rename(directory.with_name(f"{directory.name}.old-{number}"))
 
 
-def _train(order: dict[str, Any], stop: _Stop, emit: Any) -> None:
+def _train(orders: Sequence[dict[str, Any]], stop: _Stop, teller: _Teller) -> None:
+    order = orders[0]
     if order["working_directory"] not in sys.path:
         sys.path.append(order["working_directory"])  # a user's own families and data sets; last, so that they shadow nothing
 
-    config = TrainConfig.from_dict(order["config"])
-    if config.model.family == simulated.FAMILY:
-        _rehearse(config, order, stop, emit)
+    from trainer import Execution
+
+    configs = [TrainConfig.from_dict(order["config"]) for order in orders]
+    tokens = [order["token"] for order in orders]
+    if configs[0].model.family == simulated.FAMILY:
+        for config, rehearsed in zip(configs, orders, strict=True):
+            _rehearse(config, rehearsed, stop, partial(teller.tell, rehearsed["token"]))
         return
 
     import jax
 
-    from orchestrator.provenance import code_version
-    from trainer import Execution, train
+    from trainer import train, train_many
     from trainer.distributed import mesh_over, whole_mesh
 
     _configure(jax, order)
-    devices = jax.local_devices()
-    emit(
-        {
-            "kind": "placed",
-            "step": 0,
-            "host": socket.gethostname(),
-            "device": devices[0].device_kind,
-            "devices": len(devices),
-            "threads": int(os.environ.get("NPROC", os.cpu_count() or 1)),
-            "jaxlib_version": jax.lib.__version__,
-            "code_version": code_version(),
-        }
-    )
+    for token in tokens:
+        teller.tell(token, _placed(jax))
+    common: dict[str, Any] = {
+        "execution": Execution.from_dict(order.get("execution") or {}),
+        "evaluate_at": order.get("evaluate_at") or (),
+        "checkpoint_seconds": order["checkpoint_seconds"],
+    }
+    if len(orders) > 1:
+        polled = [_polled(stop, token, partial(teller.tell, token)) for token in tokens]
+        train_many(
+            configs,
+            directories=[order["directory"] for order in orders],
+            resume_from=[order.get("resume_from") for order in orders],
+            checkpoint_at=[order.get("checkpoint_at") or () for order in orders],
+            should_stop=lambda index: polled[index](),
+            on_event=lambda index, event: teller.tell(tokens[index], event),
+            **common,
+        )
+        return
     result = train(
-        config,
+        configs[0],
         directory=order["directory"],
         resume_from=order.get("resume_from"),
-        should_stop=_polled(stop, order["token"], emit),
-        on_event=emit,
-        mesh=whole_mesh() if order.get("group") else mesh_over(devices),
-        execution=Execution.from_dict(order.get("execution") or {}),
-        evaluate_at=order.get("evaluate_at") or (),
-        checkpoint_seconds=order["checkpoint_seconds"],
+        checkpoint_at=order.get("checkpoint_at") or (),
+        should_stop=_polled(stop, order["token"], partial(teller.tell, order["token"])),
+        on_event=partial(teller.tell, order["token"]),
+        mesh=whole_mesh() if order.get("group") else mesh_over(jax.local_devices()),
+        **common,
     )
     if jax.process_index() > 0:
-        emit({"kind": "left", "step": result.last_step, "outcome": str(result.outcome)})
+        teller.tell(order["token"], {"kind": "left", "step": result.last_step, "outcome": str(result.outcome)})
 
 
-def _polled(stop: _Stop, token: str, emit: Any) -> Callable[[], bool]:
+def _polled(stop: _Stop, token: str, emit: Callable[[dict[str, Any]], None]) -> Callable[[], bool]:
     """`should_stop` of a training, which also tells every few seconds that the training asks."""
     told = time.monotonic()
 
@@ -201,7 +254,24 @@ def _polled(stop: _Stop, token: str, emit: Any) -> Callable[[], bool]:
     return should_stop
 
 
-def _rehearse(config: TrainConfig, order: dict[str, Any], stop: _Stop, emit: Any) -> None:
+def _placed(jax: Any) -> dict[str, Any]:
+    """On what it runs."""
+    from orchestrator.provenance import code_version
+
+    devices = jax.local_devices()
+    return {
+        "kind": "placed",
+        "step": 0,
+        "host": socket.gethostname(),
+        "device": devices[0].device_kind,
+        "devices": len(devices),
+        "threads": int(os.environ.get("NPROC", os.cpu_count() or 1)),
+        "jaxlib_version": jax.lib.__version__,
+        "code_version": code_version(),
+    }
+
+
+def _rehearse(config: TrainConfig, order: Mapping[str, Any], stop: _Stop, emit: Callable[[dict[str, Any]], None]) -> None:
     """A run that is only simulated: the same process, orders and events, without JAX."""
     from orchestrator.provenance import code_version
     from trainer.simulated import simulate
@@ -218,7 +288,9 @@ def _rehearse(config: TrainConfig, order: dict[str, Any], stop: _Stop, emit: Any
         resume_from=order.get("resume_from"),
         should_stop=_polled(stop, order["token"], emit),
         on_event=emit,
+        evaluate_at=order.get("evaluate_at") or (),
         checkpoint_seconds=order["checkpoint_seconds"],
+        checkpoint_at=order.get("checkpoint_at") or (),
     )
 
 

@@ -41,13 +41,13 @@ class Worker:
         self._stopped: set[str] = set()
 
     def start(self, order: Mapping[str, Any]) -> None:
-        """Train a run; its events come from `next_events`, each with the order's `token`."""
+        """Train a run, or a pack of them; their events come from `next_events`, each with its run's `token`."""
         with self._lock:
             if self._trainer is None or not self._trainer.is_alive():
                 self._trainer = _Trainer(self._environment, order["working_directory"], self._events)
             self._trainer.take(order)
-            if order["token"] in self._stopped:  # asked before it was started
-                self._trainer.say({"stop": order["token"]})
+            for token in self._stopped.intersection(tokens_of(order)):  # asked before it was started
+                self._trainer.say({"stop": token})
 
     def stop(self, token: str) -> None:
         """Ask the run of this token to checkpoint and end."""
@@ -83,12 +83,17 @@ class Worker:
                 self._trainer.close()
 
 
+def tokens_of(order: Mapping[str, Any]) -> list[str]:
+    """Of the run that is ordered, or of those of a pack."""
+    return [member["token"] for member in order.get("pack") or [order]]
+
+
 class _Trainer:
-    """One life of the trainer process, and the run it is at. What it says carries the token of that run, whatever came after."""
+    """One life of the trainer process, and the runs it is at. What it says carries the token of its run, whatever came after."""
 
     def __init__(self, environment: Mapping[str, str], directory: str, events: SimpleQueue[dict[str, Any]]) -> None:
         self._events, self._started = events, 0.0
-        self._token: str | None = None
+        self._tokens: set[str] = set()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         receive, send = os.pipe()
         self._process = subprocess.Popen(
@@ -110,7 +115,7 @@ class _Trainer:
 
     def take(self, order: Mapping[str, Any]) -> None:
         """Give it a run. When it has died just now, the reader says so, under this run's token."""
-        self._token, self._started = order["token"], time.monotonic()
+        self._tokens, self._started = set(tokens_of(order)), time.monotonic()
         self.say({"run": dict(order)})
 
     def say(self, command: Mapping[str, Any]) -> None:
@@ -140,15 +145,13 @@ class _Trainer:
                 except ValueError:
                     break  # cut off in the middle: it died
                 event["wall_seconds"] = time.monotonic() - self._started
-                if event["kind"] in ("ended", "raised") and event["token"] == self._token:
-                    self._token = None
+                if event["kind"] in ("ended", "raised"):
+                    self._tokens.discard(event["token"])
                 self._events.put(event)
         code = self._process.wait()
-        if self._token is not None:
-            wall_seconds = time.monotonic() - self._started
-            self._events.put(
-                {"kind": "died", "step": 0, "reason": self._how(code), "token": self._token, "wall_seconds": wall_seconds}
-            )
+        wall_seconds = time.monotonic() - self._started
+        for token in sorted(self._tokens):
+            self._events.put({"kind": "died", "step": 0, "reason": self._how(code), "token": token, "wall_seconds": wall_seconds})
 
     def _how(self, code: int) -> str:
         if code < 0:

@@ -19,6 +19,7 @@ __all__ = [
     "BudgetField",
     "ConfirmAbove",
     "DatasetField",
+    "EarlyStopField",
     "ExecutionField",
     "LearningRateField",
     "ModelField",
@@ -88,16 +89,34 @@ class ModelField(BaseModel):
 
 
 class LearningRateField(_Field):
-    """`1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere."""
+    """`1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere.
 
-    grid: Annotated[list[Positive], Field(min_length=1)]
+    Or `{policy: two-trial, start: 1.6, factor: 2}`: the rates are found, see `orchestrator.search`.
+    """
+
+    grid: Annotated[list[Positive], Field(min_length=1)] | None = None
     epochs: list[Positive] | None = None
     otherwise: Positive | None = None
+    policy: Literal["two-trial"] | None = None
+    start: Positive | None = None
+    factor: Annotated[float, Field(gt=1, le=10)] | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         return {"grid": [value]} if isinstance(value, (int, float)) else value
+
+    @model_validator(mode="after")
+    def _listed_or_found(self) -> LearningRateField:
+        if (self.grid is None) == (self.policy is None):
+            raise ValueError("give `grid: […]`, or `policy: two-trial` with the rate to start from")
+        if self.policy is None and (self.start is not None or self.factor is not None):
+            raise ValueError("`start` and `factor` are of `policy: two-trial`; a grid lists its rates")
+        if self.policy is not None and self.start is None:
+            raise ValueError("`policy: two-trial` needs `start`, the rate that is tried first in the smallest cell")
+        if self.policy is not None and (self.epochs is not None or self.otherwise is not None):
+            raise ValueError("`epochs` and `otherwise` are of a grid; `policy: two-trial` finds the rate of every budget")
+        return self
 
     @model_validator(mode="after")
     def _covers_all_budgets(self) -> LearningRateField:
@@ -106,7 +125,9 @@ class LearningRateField(_Field):
         return self
 
     def at(self, epochs: float) -> list[float]:
-        """Learning rates to train at this epoch budget."""
+        """Learning rates to train at this epoch budget; none where they are found on the way."""
+        if self.grid is None:
+            return []
         if self.epochs is None or epochs in self.epochs:
             return list(self.grid)
         assert self.otherwise is not None
@@ -114,16 +135,22 @@ class LearningRateField(_Field):
 
 
 class ScheduleField(_Field):
-    """How the learning rate goes: cosine to zero over each epoch budget, constant, or constant and then down; linear warm-up first."""
+    """How the learning rate goes: cosine to zero over each epoch budget, constant, or constant and then down; linear warm-up first.
+
+    reuse_trunk: the shorter budgets of warmup-stable-decay start from checkpoints of the longest; no result and no run id changes.
+    """
 
     name: Literal["cosine", "constant", "warmup-stable-decay"] = "cosine"
     warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     decay_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    reuse_trunk: bool = False
 
     @model_validator(mode="after")
     def _decay_has_a_use(self) -> ScheduleField:
         if self.decay_fraction is not None and self.name != "warmup-stable-decay":
             raise ValueError(f"decay_fraction is of warmup-stable-decay; {self.name} has none")
+        if self.reuse_trunk and self.name != "warmup-stable-decay":
+            raise ValueError(f"reuse_trunk is of warmup-stable-decay; the budgets of {self.name} have no steps in common")
         return self
 
     @property
@@ -180,7 +207,10 @@ class NumericsField(_Field):
 
 
 class ExecutionField(_Field):
-    """How a run is computed: speed and memory, and results by rounding only. See `trainer.Execution`."""
+    """How a run is computed: speed and memory, and results by rounding only. See `trainer.Execution`.
+
+    pack: how many runs that differ in learning rate and seed alone are trained at once (`trainer.train_many`).
+    """
 
     micro_batch: Count | None = None
     scan: bool | None = None
@@ -189,6 +219,7 @@ class ExecutionField(_Field):
     workers: Annotated[int, Field(ge=0, strict=True)] = 0
     on_out_of_memory: Literal["fail", "halve"] = "fail"
     on_bad_example: Literal["fail", "skip"] = "fail"
+    pack: Annotated[int, Field(ge=1, le=64, strict=True)] = 1
 
 
 class ResourcesField(_Field):
@@ -243,6 +274,17 @@ class BudgetField(_Field):
     core_hours: Positive
 
 
+class EarlyStopField(_Field):
+    """Stop runs that cannot reach the frontier any more, visibly: see `analysis.early_stop`.
+
+    confidence: of the interval of a run's final loss. after: share of its steps before which no run is stopped; a run is evaluated then,
+    and judged then and at each later share of `evaluate_at`.
+    """
+
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.99
+    after: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
 class LossField(_Field):
     """The loss of a rehearsal: `trainer.simulated.Surface`, which gives the formula."""
 
@@ -294,6 +336,7 @@ class Spec(_Field):
     augment: AugmentField = AugmentField()
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     evaluate_at: list[Annotated[float, Field(gt=0, lt=1)]] = []
+    early_stop: EarlyStopField | None = None
     execution: ExecutionField = ExecutionField()
     resources: ResourcesField = ResourcesField()
     budget: BudgetField | None = None
@@ -303,14 +346,17 @@ class Spec(_Field):
     @model_validator(mode="before")
     @classmethod
     def _one_learning_rate_for_all(cls, value: Any) -> Any:
-        """`learning_rate: 1.6` and `{grid: […]}` stand for every model; `{nano-F0: …}` is one a model."""
+        """`learning_rate: 1.6`, `{grid: […]}` and `{policy: …}` stand for every model; `{nano-F0: …}` is one a model."""
         if isinstance(value, dict):
             rate = value.get("learning_rate")
-            if isinstance(rate, (int, float)) or (isinstance(rate, dict) and "grid" in rate):
+            if isinstance(rate, (int, float)) or (isinstance(rate, dict) and set(rate) & set(LearningRateField.model_fields)):
                 return value | {"learning_rate": {"*": rate}}
         return value
 
+    def learning_rate_of(self, model: str) -> LearningRateField:
+        """What the file says of a model's learning rates."""
+        return self.learning_rate.get(model) or self.learning_rate["*"]
+
     def learning_rates(self, model: str, epochs: float) -> list[float]:
-        """Learning rates to train a model with at an epoch budget."""
-        field = self.learning_rate.get(model) or self.learning_rate["*"]
-        return field.at(epochs)
+        """Learning rates to train a model with at an epoch budget; none where a policy finds them."""
+        return self.learning_rate_of(model).at(epochs)

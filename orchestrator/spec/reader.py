@@ -79,12 +79,26 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
             if value in values[:index]
         )
     yield from _schedule_faults(spec, document)
+    if spec.execution.pack > 1:
+        yield from _pack_faults(spec, document)
+    yield from _search_faults(spec, document)
     if spec.execution.micro_batch is not None and spec.execution.micro_batch > spec.batch_size:
         yield document.fault(
             ("execution", "micro_batch"),
             f"a micro-batch of {spec.execution.micro_batch} is larger than the batch of {spec.batch_size}",
         )
     yield from _dataset_faults(spec, document)
+
+
+def _pack_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """Packed runs train on one device, each on whole batches."""
+    for name in ("micro_batch", "fsdp"):
+        if getattr(spec.execution, name):
+            yield document.fault(("execution", name), f"runs that are packed cannot use {name}: leave out one of the two")
+    if spec.resources.accelerator in ACCELERATORS and spec.resources.accelerator != "cpu" and spec.resources.chip_count > 1:
+        yield document.fault(
+            ("execution", "pack"), f"runs that are packed share one chip, and `resources` has {spec.resources.chip_count}"
+        )
 
 
 def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:
@@ -94,6 +108,20 @@ def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         if warmup and warmup + decay >= epochs + (1e-9 if decay else 0):
             and_decay = f" and {decay:g} epochs of decay do" if decay else " does"
             yield document.fault(("epochs", index), f"warm-up of {warmup:g} epochs{and_decay} not fit into a budget of {epochs:g}")
+
+
+def _search_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """What a search of learning rates does not go with: it asks by the results of whole runs, one after another."""
+    if not any(field.policy for field in spec.learning_rate.values()):
+        return
+    if spec.schedule.reuse_trunk:
+        yield document.fault(
+            ("schedule", "reuse_trunk"), "runs share a trunk when their rates are listed; `policy: two-trial` finds them on the way"
+        )
+    if spec.early_stop is not None:
+        yield document.fault(
+            ("early_stop",), "a run stopped on the way tells a search nothing: leave it out with `policy: two-trial`"
+        )
 
 
 def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
@@ -113,7 +141,7 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         at: tuple[str | int, ...] = ("learning_rate",) if name == "*" else ("learning_rate", name)
         yield from (
             document.fault((*at, "grid"), f"{rate:g} is given twice")
-            for rate in sorted({r for r in field.grid if field.grid.count(r) > 1})
+            for rate in sorted({r for r in field.grid or () if (field.grid or []).count(r) > 1})
         )
         for epochs in field.epochs or ():
             if epochs not in spec.epochs:

@@ -6,6 +6,7 @@
 | `engine`, `schema`, `migrations/` | opening, upgrading, refusing a database |
 | `store` | `Store`: the doors to write and to read |
 | `grid` | accept an experiment: which runs it wants, which are new |
+| `searches` | cells whose learning rates are searched for, and how far they are |
 | `ledger` | allocations and attempts: begin, progress, end + charge + requeue in one transaction |
 | `lease` | one scheduler at a time |
 | `laws` | fits that were shown, with their provenance |

@@ -21,7 +21,7 @@ __all__ = ["Affordable", "affordable", "budget_of"]
 
 @dataclass(frozen=True)
 class Affordable:
-    """`runs` may start; `left_out`: run id → why not; `limited`: there is a budget at all."""
+    """`runs` may start; `left_out`: run id → why not; `limited`: the end of an attempt may change both."""
 
     runs: list[Waiting]
     left_out: dict[str, str]

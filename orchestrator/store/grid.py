@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, case, null, select, update
 from sqlalchemy.orm import Session
 
-from orchestrator.store import changes
+from orchestrator.store import changes, searches
 from orchestrator.store.bulk import insert_rows
+from orchestrator.store.ledger import MAX_FAILURES
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
+from orchestrator.store.renewal import renewed
+from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
+__all__ = ["AGAIN", "Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
 
-_AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
+AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
 """Statuses that submitting again puts back to pending. A diverged run would diverge again."""
 
 
@@ -31,7 +34,7 @@ _LINKS: Any = ExperimentRun.__table__
 _UNSYNCED: Any = {"synchronize_session": False}
 """Rows that a session may hold are not brought up to date: accepting is its transaction's only business."""
 
-_HOW = ("config", "resources", "estimated_core_hours")
+_HOW = ("config", "resources", "estimated_core_hours", "parent_id", "parent_step")
 """How and where a run is done: what a file may change about a run that waits. The config's part of it is where its data lie."""
 
 
@@ -49,7 +52,11 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A pending run, as far as the order of runs needs it. `cost`: its training FLOPs; `stated_core_hours`: by the MFU of its file."""
+    """A pending run, as far as the order of runs needs it.
+
+    cost: its training FLOPs. stated_core_hours: by the MFU of its file. failures: how often it died or was lost.
+    parent: the run that it starts from, of one that has not begun.
+    """
 
     id: str
     family: str
@@ -58,12 +65,43 @@ class Waiting:
     priority: int
     resources: Mapping[str, Any]
     stated_core_hours: float | None
+    resume_step: int = 0
+    failures: int = 0
+    parent: str | None = None
+
+    @property
+    def pack(self) -> int:
+        """With how many others, itself counted, it may be trained at once. One that has died twice is tried alone the last time."""
+        return 1 if self.failures >= MAX_FAILURES - 1 else self.resources.get("pack", 1)
+
+    def can_join(self, other: Waiting) -> bool:
+        """Whether it can be trained at once with `other`: they differ in learning rate and seed alone, and stand at the same step."""
+        same = ("pack", "alike", "execution", "evaluate_at")
+        return (
+            self.pack > 1
+            and other.pack > 1
+            and self.resume_step == other.resume_step
+            and (self.parent is None) == (other.parent is None)
+            and all(self.resources.get(name) == other.resources.get(name) for name in same)
+        )
 
 
 def waiting_runs(session: Session) -> list[Waiting]:
     """Pending runs that at least one experiment still wants."""
     wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
-    query = select(Run.id, Run.family, Run.shape, Run.train_flops, Run.priority, Run.resources, Run.estimated_core_hours)
+    parent = case((Run.resume_attempt.is_(None), Run.parent_id), else_=null())
+    query = select(
+        Run.id,
+        Run.family,
+        Run.shape,
+        Run.train_flops,
+        Run.priority,
+        Run.resources,
+        Run.estimated_core_hours,
+        Run.resume_step,
+        Run.failures,
+        parent,
+    )
     return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
 
 
@@ -97,6 +135,7 @@ def accept(
     resolved: Mapping[str, Any],
     shared: Mapping[str, Any],
     runs: Sequence[Mapping[str, Any]],
+    searched: Sequence[Mapping[str, Any]] = (),
     revise: bool = False,
 ) -> Accepted:
     """Write down that experiment `name` wants `runs`.
@@ -106,6 +145,7 @@ def accept(
         shared: the fields that all runs share (data, optimiser, numerics …). When they differ from those of finished runs of this
             experiment, the file describes another study.
         runs: rows with the columns of `models.Run`, `id` among them.
+        searched: cells whose learning rates are searched for, as `searches.link` takes them.
         revise: accept changed shared fields all the same; runs that the file no longer wants leave the experiment.
 
     Raises:
@@ -137,12 +177,15 @@ def accept(
 
     ids = list(dict.fromkeys(row["id"] for row in runs))
     known = known_statuses(session, ids)
-    _write_rows(session, runs, known)
+    rows = [{"parent_id": None, "parent_step": None, **row} for row in runs]
+    replant(session, rows)
+    _write_rows(session, rows, known)
     _link(session, experiment.id, ids, number)
-    again = [run_id for run_id, status in known.items() if status in _AGAIN]
+    searches.link(session, experiment.id, searched, revision=number)
+    again = [run_id for run_id, status in known.items() if status in AGAIN]
     if again:
-        renewed = {"status": RunStatus.PENDING, "reason": "", "failures": 0, "ended_at": None}
-        session.execute(update(Run).where(among(session, Run.id, again)).values(**renewed).execution_options(**_UNSYNCED))
+        afresh = {"status": RunStatus.PENDING, "reason": "", "failures": 0, "ended_at": None}
+        session.execute(update(Run).where(among(session, Run.id, again)).values(**afresh).execution_options(**_UNSYNCED))
     changes.note(session)
     return Accepted(
         experiment_id=experiment.id,
@@ -162,15 +205,12 @@ def _write_rows(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapp
         for place, row in enumerate(runs)
         if row["id"] not in known
     }
-    insert_rows(session, _RUNS, list(new.values()))
-    waiting = [
-        {"its_id": row["id"], **{name: row.get(name) for name in _HOW}}
-        for row in runs
-        if row["id"] in known and (known[row["id"]] is RunStatus.PENDING or known[row["id"]] in _AGAIN)
-    ]
+    insert_rows(session, _RUNS, sorted(new.values(), key=lambda row: row["parent_id"] is not None))  # parents before their children
+    waiting = [row for row in runs if known.get(row["id"]) is RunStatus.PENDING or known.get(row["id"]) in AGAIN]
     if waiting:
         how: dict[str, Any] = {name: bindparam(name) for name in _HOW}
-        session.execute(update(_RUNS).where(_RUNS.c.id == bindparam("its_id")).values(how), waiting)
+        given = [{"its_id": row["id"], **{name: row.get(name) for name in _HOW}} for row in renewed(session, waiting)]
+        session.execute(update(_RUNS).where(_RUNS.c.id == bindparam("its_id")).values(how), given)
 
 
 def _refuse_another_study(session: Session, experiment: Experiment, latest: Revision, shared: Mapping[str, Any]) -> None:

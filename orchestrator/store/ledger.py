@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from orchestrator.store import trunks
 from orchestrator.store.bulk import upsert_rows
 from orchestrator.store.models import Allocation, Attempt, Evaluation, Metric, Run, now
 from scaling.accelerators import core_hours
@@ -29,6 +31,7 @@ __all__ = [
     "Charge",
     "Grant",
     "begin_attempt",
+    "begin_pack",
     "close_allocation",
     "end_attempt",
     "heartbeat",
@@ -68,6 +71,11 @@ class Grant:
     params: int
     resume_attempt: int | None
     resume_step: int
+    parent: str | None = None
+    branched_from: int | None = None
+    """Number of the attempt of `parent` whose checkpoint it starts from."""
+    packed: int = 1
+    """How many attempts share the devices; each is charged so much less."""
 
     @property
     def is_rehearsal(self) -> bool:
@@ -82,6 +90,8 @@ class Grant:
     @property
     def resume_folder(self) -> str | None:
         """The folder that holds the checkpoint to start from, under SCALING_HOME."""
+        if self.branched_from is not None:
+            return f"{self.parent}/{self.branched_from}"
         return None if self.resume_attempt is None else f"{self.run_id}/{self.resume_attempt}"
 
 
@@ -130,7 +140,19 @@ def begin_attempt(
     assert allocation is not None
     number = (session.scalar(select(func.max(Attempt.number)).where(Attempt.run_id == run_id)) or 0) + 1
     token = secrets.token_hex(16)
-    grant = Grant(run_id, number, token, run.config, run.resources, run.params, run.resume_attempt, run.resume_step)
+    branch = trunks.branch_of(session, run)
+    grant = Grant(
+        run_id,
+        number,
+        token,
+        run.config,
+        run.resources,
+        run.params,
+        run.resume_attempt,
+        branch.step if branch else run.resume_step,
+        run.parent_id,
+        branch.attempt if branch else None,
+    )
     session.add(
         Attempt(
             run_id=run_id,
@@ -141,7 +163,8 @@ def begin_attempt(
             accelerator=allocation.accelerator,
             cores=allocation.cores,
             resumed_from=run.resume_attempt,
-            first_step=run.resume_step,
+            branched_from=grant.branched_from,
+            first_step=grant.resume_step,
         )
     )
     run.status, run.reason, run.token = RunStatus.RUNNING, "", token
@@ -149,6 +172,20 @@ def begin_attempt(
     if number == 1 and estimated_core_hours is not None:
         run.estimated_core_hours = estimated_core_hours
     return grant
+
+
+def begin_pack(session: Session, runs: Mapping[str, float | None], *, allocation_id: int, home: str) -> list[Grant]:
+    """Start attempts of these runs, to be trained at once on the same devices: of those that are pending still.
+
+    runs: id → estimated core-hours, as `begin_attempt` takes them.
+    """
+    grants: list[Grant] = []
+    for run_id, estimate in runs.items():
+        with suppress(StaleToken):
+            grants.append(begin_attempt(session, run_id, allocation_id=allocation_id, home=home, estimated_core_hours=estimate))
+    tokens = [grant.token for grant in grants]
+    session.execute(update(Attempt).where(Attempt.token.in_(tokens)).values(packed=len(grants)))
+    return [replace(grant, packed=len(grants)) for grant in grants]
 
 
 def record(
@@ -162,6 +199,7 @@ def record(
     metrics: Iterable[tuple[int, str, float | None]] = (),
     evaluations: Iterable[Mapping[str, Any]] = (),
     checkpoint_step: int | None = None,
+    checkpoints: Iterable[tuple[int, float]] = (),
 ) -> bool:
     """Write down how an attempt is getting on. False (and nothing written) when its token is no longer the run's.
 
@@ -172,6 +210,7 @@ def record(
         metrics: (step, name, value) rows; the same row again is the same row.
         evaluations: rows with step, split, loss, top1, top5, examples, seconds.
         checkpoint_step: a checkpoint was committed in this attempt's folder: a next attempt starts there.
+        checkpoints: all that were committed since the last call, each with this attempt's training seconds up to there.
     """
     found = session.execute(
         select(Attempt, Run).join(Run, Run.id == Attempt.run_id).where(Attempt.token == token, Run.token == token)
@@ -182,9 +221,13 @@ def record(
     attempt.heartbeat_at = now()
     for name, value in (place or {}).items():
         setattr(attempt, name, value)
-    if first_step is not None and first_step < attempt.first_step:
-        attempt.first_step = first_step
-        _redo(session, run, attempt, from_step=first_step)
+    if first_step is not None:
+        fell_back = first_step < attempt.first_step
+        if attempt.branched_from is not None or (fell_back and run.inherited_core_hours):
+            trunks.inherit(session, run, first_step)
+        if fell_back:
+            attempt.first_step = first_step
+            _redo(session, run, attempt, from_step=first_step)
     if step is not None:
         run.step = attempt.last_step = step
     if train_loss is not None:
@@ -192,6 +235,7 @@ def record(
     if checkpoint_step is not None:
         run.resume_attempt, run.resume_step = attempt.number, checkpoint_step
         attempt.checkpoint_step = checkpoint_step
+    trunks.note_branch_points(session, run, attempt, checkpoints)
     points = {(at, name): {"run_id": run.id, "step": at, "name": name, "value": value} for at, name, value in metrics}
     upsert_rows(session, _METRICS, list(points.values()))
     upsert_rows(session, _EVALUATIONS, [{"run_id": run.id, **row} for row in evaluations])
@@ -225,11 +269,13 @@ def end_attempt(
     charge: Charge,
     last_step: int | None = None,
     result: Mapping[str, Any] | None = None,
+    alone: bool = False,
 ) -> RunStatus:
     """End an attempt, charge what it cost, and put its run where it belongs: one of the final statuses, or back to pending.
 
     Args:
         result: val_loss, val_top1, val_top5, train_loss of a finished run.
+        alone: the run is not packed with others any more.
 
     Raises:
         StaleToken: the run has gone on without this attempt.
@@ -259,6 +305,8 @@ def end_attempt(
     for name, value in (result or {}).items():
         if value is not None:  # an attempt that resumed at the last step has no training loss of its own
             setattr(run, name, value)
+    if alone:
+        run.resources = {**run.resources, "pack": 1}
     if attempt.code_version:
         run.code_version = attempt.code_version
     if run.status.is_final:

@@ -5,7 +5,8 @@
         └─< ExperimentRun >─ Run       many-to-many: a run wanted by two experiments is done once
                               ├─< Attempt >─ Allocation   one stay on hardware, within one hold of devices
                               ├─< Metric                  (run, step, name) → value
-                              └─< Evaluation              held-out loss and accuracy at a step
+                              ├─< Evaluation              held-out loss and accuracy at a step
+                              └─< BranchPoint             a checkpoint that other runs start from
     Lease                              which scheduler may write
     Intent                             what a command or a page asks of the scheduler
     Change                             how often the grid was changed
@@ -44,6 +45,7 @@ __all__ = [
     "Allocation",
     "Attempt",
     "Base",
+    "BranchPoint",
     "Change",
     "Evaluation",
     "Experiment",
@@ -265,6 +267,8 @@ class Attempt(Base):
     jaxlib_version: Mapped[str | None] = mapped_column(String(40))
     resumed_from: Mapped[int | None]
     """Number of the attempt whose checkpoint it started from; None for a fresh start."""
+    branched_from: Mapped[int | None]
+    """Number of the parent run's attempt whose checkpoint it started from."""
 
     started_at: Mapped[datetime] = mapped_column(default=now)
     heartbeat_at: Mapped[datetime] = mapped_column(default=now)
@@ -315,6 +319,19 @@ class Evaluation(Base):
     top5: Mapped[float | None]
     examples: Mapped[int] = mapped_column(BigInteger)
     seconds: Mapped[float]
+
+
+class BranchPoint(Base):
+    """A checkpoint that a run keeps for others to start from: after `step`, in the folder of its attempt number `attempt`."""
+
+    __tablename__ = "branch_points"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    attempt: Mapped[int]
+    accelerator: Mapped[str] = mapped_column(String(40))
+    core_hours: Mapped[float]
+    """Useful core-hours of the run's steps up to here."""
 
 
 class Lease(Base):
@@ -368,6 +385,10 @@ class Search(Base):
     template: Mapped[dict[str, Any]]
     """A row of `Run` but for its id and learning rate."""
     policy: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(20), default="waiting")
+    """waiting, searching, settled or given-up. Like the next two it only tells readers what the results of the runs say."""
+    trials: Mapped[int] = mapped_column(default=0)
+    learning_rate: Mapped[float | None]
     added_in: Mapped[int]
     removed_in: Mapped[int | None]
 

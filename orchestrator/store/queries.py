@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer, selectinload
 
+from orchestrator.store import searches
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Lease, Metric, Revision, Run, now
+from orchestrator.store.trunks import pinned_steps
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import RunStatus
 
@@ -56,7 +58,7 @@ def runs(
     ids = [run.id for run in found]
     wanted_by = _experiments_of(session, ids if limit is not None else None)
     attempts = _attempt_counts(session, ids if limit is not None else None)
-    return [run_row(run, wanted_by.get(run.id, []), attempts.get(run.id, 0)) for run in found]
+    return [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None))) for run in found]
 
 
 def count_runs(
@@ -74,16 +76,18 @@ def count_runs(
     return session.scalar(query) or 0
 
 
-def run_row(run: Run, experiments: list[str], attempts: int) -> dict[str, Any]:
-    """One run with exactly the keys of `RUN_COLUMNS`."""
+def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None) -> dict[str, Any]:
+    """One run with exactly the keys of `RUN_COLUMNS`. packed: the most runs that shared the devices of one of its attempts."""
     row = {name: getattr(run, name) for name in _PLAIN_RUN_COLUMNS}
     return row | {
         "status": str(run.status),
         "experiments": experiments,
         "parent": run.parent_id,
         "attempts": attempts,
+        "packed": packed,
         "excluded": run.excluded_reason or "",
         "core_hours": run.core_hours or None,
+        "inherited_core_hours": run.inherited_core_hours or None,
         "allocated_core_hours": run.allocated_core_hours or None,
         "created_at": run.created_at.isoformat(),
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
@@ -114,9 +118,11 @@ def run_id(session: Session, prefix: str) -> str:
 def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
     """Attempts whose checkpoints nobody will go on from: those of finished and diverged runs.
 
-    `run_id`, `number`, `directory`, and `keep_step`, the run's last checkpoint, where it is theirs. A run that may go on is not among
-    them: its older checkpoints are what it falls back to when the newest is damaged.
+    `run_id`, `number`, `directory`, `keep_step`, the run's last checkpoint, where it is theirs, and `branch_steps`, from which other
+    runs may yet start. A run that may go on is not among them: its older checkpoints are what it falls back to when the newest is
+    damaged.
     """
+    pinned = pinned_steps(session)
     query = (
         select(Attempt.run_id, Attempt.number, Attempt.directory, Run.resume_attempt, Run.resume_step)
         .join(Run, Run.id == Attempt.run_id)
@@ -124,7 +130,13 @@ def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
         .order_by(Attempt.run_id, Attempt.number)
     )
     return [
-        {"run_id": run, "number": number, "directory": folder, "keep_step": step if owner == number else None}
+        {
+            "run_id": run,
+            "number": number,
+            "directory": folder,
+            "keep_step": step if owner == number else None,
+            "branch_steps": sorted(at for of, by, at in pinned if (of, by) == (run, number)),
+        }
         for run, number, folder, owner, step in session.execute(query)
     ]
 
@@ -135,7 +147,8 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     run = session.get(Run, found, options=[selectinload(Run.attempts), selectinload(Run.evaluations)])
     assert run is not None
     wanted_by = _experiments_of(session, [run.id])
-    return run_row(run, wanted_by.get(run.id, []), len(run.attempts)) | {
+    packed = max((attempt.packed for attempt in run.attempts), default=None)
+    return run_row(run, wanted_by.get(run.id, []), len(run.attempts), packed) | {
         "config": run.config,
         "resources": run.resources,
         "parent_step": run.parent_step,
@@ -149,8 +162,8 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
 
 def _attempt_row(attempt: Attempt) -> dict[str, Any]:
     names = (
-        "number", "host", "device", "devices", "threads", "accelerator", "cores", "code_version", "jaxlib_version", "resumed_from",
-        "first_step", "last_step", "reason", "useful_seconds", "redone_seconds", "startup_seconds", "evaluation_seconds",
+        "number", "packed", "host", "device", "devices", "threads", "accelerator", "cores", "code_version", "jaxlib_version", "resumed_from",
+        "branched_from", "first_step", "last_step", "reason", "useful_seconds", "redone_seconds", "startup_seconds", "evaluation_seconds",
         "checkpoint_seconds", "directory",
     )  # fmt: skip
     return {name: getattr(attempt, name) for name in names} | {
@@ -165,11 +178,17 @@ def _evaluation_row(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def metrics(session: Session, run_id: str) -> dict[str, list[tuple[int, float | None]]]:
-    """Curves of a run: metric name → [(step, value), …] in order of steps."""
+    """Curves of a run: metric name → [(step, value), …] in order of steps; of one that started from another's trunk, with the trunk's."""
     curves: dict[str, list[tuple[int, float | None]]] = {}
     query = select(Metric.name, Metric.step, Metric.value).where(Metric.run_id == run_id).order_by(Metric.name, Metric.step)
     for name, step, value in session.execute(query):
         curves.setdefault(name, []).append((step, value))
+    run = session.get(Run, run_id)
+    if run is not None and run.inherited_core_hours and run.parent_id is not None and run.parent_step is not None:
+        trunk = metrics(session, run.parent_id)
+        for name, points in curves.items():
+            begins = min(run.parent_step + 1, points[0][0])
+            curves[name] = [point for point in trunk.get(name, ()) if point[0] < begins] + points
     return curves
 
 
@@ -183,13 +202,17 @@ def status_counts(session: Session, experiment: str | None = None) -> dict[str, 
 def experiments(session: Session) -> list[dict[str, Any]]:
     """Each experiment with its runs by status and its core-hours: done, allocated, estimated in all, and the cap on them.
 
-    `estimate_error`: the median over finished runs of |actual / estimated − 1|.
+    `core_hours`: what its runs would have cost so far, each alone; `inherited_core_hours`: the part of it that they got from one another;
+    `spent_core_hours`: the rest, what the grid did cost; `saved`: the inherited share, 0 … 1.
+    `searches`: how far the cells are whose learning rates are searched for, see `searches.progress`; the estimate holds what they are expected to
+    take. `estimate_error`: the median over finished runs of |actual / estimated − 1|.
     """
     rows = []
     for experiment in session.scalars(select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id.desc())):
         query = _filtered(
             select(
                 func.coalesce(func.sum(Run.core_hours), 0.0),
+                func.coalesce(func.sum(Run.inherited_core_hours), 0.0),
                 func.coalesce(func.sum(Run.allocated_core_hours), 0.0),
                 func.sum(Run.estimated_core_hours),
                 func.min(Run.val_loss),
@@ -197,11 +220,14 @@ def experiments(session: Session) -> list[dict[str, Any]]:
             session,
             experiment=experiment.name,
         )
-        done, allocated, estimated, best = session.execute(query).one()
+        done, inherited, allocated, estimated, best = session.execute(query).one()
         ids = _filtered(select(Run.id), session, experiment=experiment.name)
         latest = session.scalar(
             select(Revision).where(Revision.experiment_id == experiment.id).order_by(Revision.number.desc()).limit(1)
         )
+        searched = searches.progress(session, experiment.name)
+        if searched is not None:
+            estimated = (estimated or 0.0) + searched["core_hours_ahead"]
         rows.append(
             {
                 "name": experiment.name,
@@ -210,11 +236,15 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "file": latest.file if latest else None,
                 "runs": status_counts(session, experiment.name),
                 "core_hours": done,
+                "inherited_core_hours": inherited,
+                "spent_core_hours": done - inherited,
+                "saved": inherited / done if done else 0.0,
                 "allocated_core_hours": allocated,
                 "estimated_core_hours": estimated,
                 "estimate_error": estimate_error(session, [run for (run,) in session.execute(ids)]),
                 "budget_core_hours": budget_of(session, experiment.name),
                 "best_val_loss": best,
+                "searches": searched,
             }
         )
     return rows
@@ -290,9 +320,9 @@ def _experiments_of(session: Session, ids: list[str] | None) -> dict[str, list[s
     return names
 
 
-def _attempt_counts(session: Session, ids: list[str] | None) -> dict[str, int]:
-    query = select(Attempt.run_id, func.count()).group_by(Attempt.run_id)
+def _attempt_counts(session: Session, ids: list[str] | None) -> dict[str, tuple[int, int]]:
+    """Run id → how many attempts it had, and how many runs shared the devices of one of them at most."""
+    query = select(Attempt.run_id, func.count(), func.max(Attempt.packed)).group_by(Attempt.run_id)
     if ids is not None:
         query = query.where(Attempt.run_id.in_(ids))
-    # Not `dict(…)`: a Result has `keys()`, so it would be taken for a mapping.
-    return {run_id: count for run_id, count in session.execute(query)}  # noqa: C416
+    return {run_id: (count, packed) for run_id, count, packed in session.execute(query)}

@@ -20,7 +20,7 @@ from orchestrator.store.queries import scheduler
 from scaling.errors import UnknownName
 from scaling.outcomes import RunStatus
 
-__all__ = ["Steer", "ask", "carry_out", "exclude", "include", "open_intents", "result_of"]
+__all__ = ["Steer", "ask", "asked_for", "carry_out", "exclude", "include", "open_intents", "result_of"]
 
 
 class Steer(StrEnum):
@@ -31,6 +31,8 @@ class Steer(StrEnum):
     CANCEL = "cancel"
     RETRY = "retry"
     PRIORITY = "priority"
+    STOP = "stop"
+    """Asked by the rule of `early_stop`, with its reason; no command."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,20 @@ _RULES = {
     Steer.RESUME: _Rule((RunStatus.PAUSED,), RunStatus.PENDING, "resumed"),
     Steer.CANCEL: _Rule((RunStatus.PENDING, RunStatus.PAUSED), RunStatus.CANCELLED, "cancelled"),
     Steer.RETRY: _Rule((RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.STOPPED), RunStatus.PENDING, "pending again"),
+    Steer.STOP: _Rule((RunStatus.PENDING, RunStatus.PAUSED), RunStatus.STOPPED, "stopped"),
     Steer.PRIORITY: _Rule((RunStatus.PENDING, RunStatus.PAUSED, RunStatus.RUNNING), None, "given the new priority"),
 }
-_STOPS = (Steer.PAUSE, Steer.CANCEL)
+_STOPS = (Steer.PAUSE, Steer.CANCEL, Steer.STOP)
 
 
 def ask(
-    session: Session, steer: Steer, *, runs: Sequence[str] = (), experiment: str | None = None, priority: int | None = None
+    session: Session,
+    steer: Steer,
+    *,
+    runs: Sequence[str] = (),
+    experiment: str | None = None,
+    priority: int | None = None,
+    reason: str = "on request",
 ) -> int:
     """Write down what is asked, of the named runs, or of all runs of an experiment, or of every run; returns the intent's id.
 
@@ -64,7 +73,9 @@ def ask(
         experiment_id = session.scalar(select(Experiment.id).where(Experiment.name == experiment))
         if experiment_id is None:
             raise UnknownName("experiment", experiment, session.scalars(select(Experiment.name)).all())
-    intent = Intent(kind=str(steer), experiment_id=experiment_id, payload={"runs": list(runs), "priority": priority})
+    intent = Intent(
+        kind=str(steer), experiment_id=experiment_id, payload={"runs": list(runs), "priority": priority, "reason": reason}
+    )
     session.add(intent)
     session.flush()
     if scheduler(session) is None:
@@ -75,6 +86,12 @@ def ask(
 def open_intents(session: Session) -> bool:
     """Whether anything is asked that has not been done."""
     return session.scalar(select(Intent.id).where(Intent.executed_at.is_(None)).limit(1)) is not None
+
+
+def asked_for(session: Session, steer: Steer) -> set[str]:
+    """Runs of which this is asked by name and has not been done."""
+    query = select(Intent.payload).where(Intent.kind == str(steer), Intent.executed_at.is_(None))
+    return {run_id for payload in session.scalars(query) for run_id in payload["runs"]}
 
 
 def carry_out(session: Session) -> list[str]:
@@ -115,7 +132,10 @@ def _carry_out(session: Session, intent: Intent) -> list[str]:
             run.priority = intent.payload["priority"]
         else:
             assert rule.target is not None
-            run.status, run.reason = rule.target, "" if rule.target is RunStatus.PENDING else "on request"
+            if run.status is RunStatus.STOPPED:  # whoever asks for it wants it whole: the rule that stopped it is not asked again
+                run.resources = {**run.resources, "early_stop": None}
+            reason = intent.payload.get("reason", "on request")
+            run.status, run.reason = rule.target, "" if rule.target is RunStatus.PENDING else reason
             run.ended_at = now() if rule.target.is_final else None
             if steer is Steer.RETRY:
                 run.failures = 0

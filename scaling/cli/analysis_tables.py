@@ -124,22 +124,24 @@ def print_points(console: Console, frontier: Frontier, band: DataFrame) -> None:
 
 def print_trend(console: Console, trend: LearningRateTrend) -> None:
     """The law of the best learning rate, then each cell's optimum beside the best rate tried."""
-    from analysis.learning_rate import FORMULA
     from analysis.numbers import as_factor, significant
     from analysis.selection import excluded_words
 
-    console.print(Text(FORMULA, "bold cyan"))
+    console.print(Text(trend.law.formula, "bold cyan"))
     percent = f"{100 * trend.level:g} %"
-    table = _table("", "value", f"{percent} low", "high", "")
+    table = _table("", "value", f"{percent} low", "high", "p", "")
     table.columns[-1].justify = "left"
-    ends = significant(trend.slope_low), significant(trend.slope_high)
-    table.add_row(Text("s", "bold"), significant(trend.slope), *ends, Text("twice the epochs: best rate / 2^s", "dim"))
+    for name, exponent in trend.exponents.items():
+        numbers = (significant(value) for value in (exponent.value, exponent.low, exponent.high))
+        table.add_row(Text(name, "bold"), *numbers, significant(exponent.p_value, 2), Text(trend.meaning(name), "dim"))
     for row in trend.models.to_dict("records"):
         ends = significant(row["c_low"]), significant(row["c_high"])
         meaning = Text(f"best rate of {row['model'] or 'the model'} at one epoch", "dim")
-        table.add_row(Text("c", "bold"), significant(row["c"]), *ends, meaning)
+        table.add_row(Text("c", "bold"), significant(row["c"]), *ends, "", meaning)
     console.print(table)
     _print_status(console, trend.status, trend.advice)
+    for sentence in trend.evidence:
+        _line(console, sentence)
     _line(
         console,
         f"residuals {as_factor(trend.residual_std)} (one sd); "

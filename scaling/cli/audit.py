@@ -49,10 +49,12 @@ def audit_command(
 
 
 def _payload(lineage: Lineage, report: AuditReport) -> dict[str, Any]:
-    """`{"schema_version", "run", "attempts": [{"attempt", "first_step", "stop_step"}], "audit": AuditReport.to_dict()}`."""
+    """`{"schema_version", "run", "attempts": [{"run", "attempt", "first_step", "stop_step"}], "audit": AuditReport.to_dict()}`."""
     from scaling.columns import SCHEMA_VERSION
 
-    attempts = [{"attempt": s.attempt, "first_step": s.first_step, "stop_step": s.stop_step} for s in lineage.shares]
+    attempts = [
+        {"run": s.run_id, "attempt": s.attempt, "first_step": s.first_step, "stop_step": s.stop_step} for s in lineage.shares
+    ]
     return {"schema_version": SCHEMA_VERSION, "run": lineage.run_id, "attempts": attempts, "audit": report.to_dict()}
 
 
@@ -64,7 +66,8 @@ def _show(lineage: Lineage, report: AuditReport) -> None:
         f"run {lineage.run_id} ({lineage.status}): {report.covered:,} of {report.total:,} uses of an example", highlight=False
     )
     for share in lineage.shares:
-        out.print(f"  attempt {share.attempt}: steps {share.first_step} to {share.stop_step - 1}", highlight=False)
+        whose = "" if share.run_id == lineage.run_id else f" of run {share.run_id}, whose trunk it started from"
+        out.print(f"  attempt {share.attempt}: steps {share.first_step} to {share.stop_step - 1}{whose}", highlight=False)
     for epoch in report.epochs:
         skipped = f", {epoch.skipped:,} skipped" if epoch.skipped else ""
         verdict = "each as often as it should" if epoch.exact else "not as they should"

@@ -25,8 +25,8 @@ def gc_command(
 ) -> None:
     """Free the disk of checkpoints that no run will go on from.
 
-    Kept: the last checkpoint of finished and diverged runs, every checkpoint of a run that may go on (also by `scaling retry`), all
-    logs and events.
+    Kept: the last checkpoint of finished and diverged runs, every checkpoint of a run that may go on (also by `scaling retry`), those
+    that other runs may yet start from, all logs and events.
     """
     from rich.table import Table
 
@@ -45,7 +45,7 @@ def gc_command(
         root = Path(attempt["directory"]) / "checkpoints"
         for entry in sorted(root.iterdir()) if root.is_dir() else ():
             size = _bytes(entry)
-            if attempt["keep_step"] is not None and entry.stem == str(attempt["keep_step"]):
+            if entry.stem in {str(step) for step in (attempt["keep_step"], *attempt["branch_steps"])}:
                 kept += size
                 continue
             freed += size

@@ -1,6 +1,10 @@
-"""`scaling lr`: how the best learning rate falls with the epoch budget."""
+"""`scaling lr`: how the best learning rate falls with the epoch budget and with size."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
@@ -18,13 +22,18 @@ from scaling.cli.runs_input import (
     refuse_both,
 )
 from scaling.columns import column_name
+from scaling.errors import UsageError
 
 __all__ = ["EXAMPLES", "lr_command"]
 
 EXAMPLES = """
-scaling lr  # from the cells in which three or more learning rates finished
+scaling lr  # from the cells in which two or more learning rates finished
 
-scaling lr --experiment digits --json
+scaling lr --at-model nano-F3 --at-epochs 64  # the rate of a cell that was not run, and how many trials it would take
+
+scaling lr --at-params 1e9 --at-epochs 4 --experiment digits --json
+
+scaling lr --searches --experiment digits  # what a two-trial search did, beside a grid where one was run
 
 scaling lr --data sweep.csv --map learning_rate=peak_lr --csv
 """
@@ -32,6 +41,14 @@ scaling lr --data sweep.csv --map learning_rate=peak_lr --csv
 
 def lr_command(
     metric: Metric = "val_loss",
+    at_model: Annotated[str | None, typer.Option(help="Predict for this model, one of the trend's, at --at-epochs.")] = None,
+    at_params: Annotated[float | None, typer.Option(help="Predict for a model of so many parameters, at --at-epochs.")] = None,
+    at_epochs: Annotated[float | None, typer.Option(help="The epoch budget to predict for.")] = None,
+    at_family: Annotated[str | None, typer.Option(help="With --at-params: of this family, where there are several.")] = None,
+    searches: Annotated[
+        bool,
+        typer.Option("--searches", help="What `policy: two-trial` did: trials a cell, regret against a grid, core-hours saved."),
+    ] = False,
     level: Level = 0.95,
     data: Data = None,
     mapping: Mapping = None,
@@ -44,26 +61,40 @@ def lr_command(
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
-    """Fit how the best learning rate falls with the epoch budget, with intervals.
+    """Fit how the best learning rate falls with the epoch budget and with size, with intervals; predict it for a cell that was not run.
 
-    One parabola in the log of the learning rate for every cell, with minima on learning_rate* = c·epochs^-s. Cells whose best rate
-    is the last of their grid are named.
+    One parabola in the log of the learning rate for every cell, with minima on learning_rate* = c·epochs^-(s + u·ln(N/N0))·(N/N0)^-t, N the
+    parameters. Cells whose best rate is the last of their grid are named.
     """
     refuse_both(json, csv)
+    if searches:
+        from scaling.cli.searches_table import show_searches
+
+        if data is not None or server is not None:
+            raise UsageError("--searches is about the runs of a store", hint="leave out --data and --server; --db names the store")
+        show_searches(db, experiment, json=json, csv=csv)
+        return
     from analysis import learning_rate_payload, learning_rate_trend
 
     runs = load_runs(
         data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
     )
     trend = learning_rate_trend(runs, metric=column_name(metric), level=level)
+    asked = (at_model, at_params, at_epochs, at_family)
+    cell = None
+    if any(value is not None for value in asked):
+        cell = trend.predict_cell(model=at_model, params=at_params, epochs=at_epochs, family=at_family)
     if json:
-        print_answer(learning_rate_payload(trend), runs)
+        print_answer(learning_rate_payload(trend, cell), runs)
     elif csv:
         print(trend.optima.to_csv(index=False), end="")
     else:
         from scaling.cli.analysis_tables import print_excluded, print_trend
+        from scaling.cli.tables import headline
 
         out = console()
+        if cell is not None:
+            headline(out, cell.sentence())
         print_trend(out, trend)
         print_excluded(out, trend.excluded)
         print_input(out, runs)

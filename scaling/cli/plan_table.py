@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestrator.plan import Plan, PlannedRun
+    from orchestrator.plan import Plan, PlannedRun, PlannedSearch
+    from orchestrator.search.replay import CellState
 
 __all__ = ["payload", "rows", "show"]
 
 
-def rows(plan: Plan, states: dict[str, str] | None) -> list[dict[str, Any]]:
-    """A row a cell. FLOPs, core-hours and wall time are those of one of its `runs` runs."""
+def rows(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState] = ()) -> list[dict[str, Any]]:
+    """A row a cell. FLOPs, core-hours and wall time are those of one of its `runs` runs.
+
+    Of a cell whose learning rates are found on the way, `policy` says how, and `runs` is how many it is expected to take.
+    """
+    found = {state.cell.key: state for state in searched}
     cells: dict[tuple[str, str, float], list[PlannedRun]] = {}
     for run in plan.runs:
         config = run.config
@@ -27,15 +33,17 @@ def rows(plan: Plan, states: dict[str, str] | None) -> list[dict[str, Any]]:
             "steps": runs[0].steps,
             "examples_seen": runs[0].examples_seen,
             "learning_rates": sorted({run.config.learning_rate for run in runs}),
+            "policy": None,
             "seeds": len({run.config.seed for run in runs}),
             "runs": len(runs),
             "train_flops": runs[0].train_flops,
             "estimated_core_hours": runs[0].estimated_core_hours,
+            "inherited_core_hours": runs[0].inherited_core_hours,
             "estimated_wall_seconds": runs[0].estimated_seconds,
             "state": _state(runs, states),
         }
         for (family, model, epochs), runs in cells.items()
-    ]
+    ] + [_search_row(search, found) for search in plan.searches]
 
 
 def payload(plan: Plan) -> dict[str, Any]:
@@ -49,12 +57,13 @@ def payload(plan: Plan) -> dict[str, Any]:
         "resources": plan.spec.resources.model_dump()
         | {"chips": plan.spec.resources.chip_count, "cores": plan.spec.resources.core_count},
         "cells": rows(plan, None),
-        "runs": len(plan.runs),
+        "runs": len(plan.runs) + sum(search.expected_runs for search in plan.searches),
         "estimated_core_hours": plan.estimated_core_hours,
+        "inherited_core_hours": plan.inherited_core_hours,
     }
 
 
-def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None) -> None:
+def show(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState] = (), *, to: Console | None = None) -> None:
     """Print it, with what the whole grid comes to and on what the estimate rests."""
     from rich.table import Column, Table
 
@@ -62,13 +71,17 @@ def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None
 
     names = ("params", "epochs", "steps", "learning rate", "runs", "train FLOPs", "core-hours", "wall time")
     table = Table(
-        "model", *[Column(name, justify="right") for name in names], *(["state"] if states else []), box=None, pad_edge=False
+        "model",
+        *[Column(name, justify="right") for name in names],
+        *(["state"] if states is not None else []),
+        box=None,
+        pad_edge=False,
     )
-    for row in rows(plan, states):
+    for row in rows(plan, states, searched):
         table.add_row(
-            row["model"], f"{row['params']:,}", f"{row['epochs']:g}", f"{row['steps']:,}", _rates(row["learning_rates"]), str(row["runs"]),
+            row["model"], f"{row['params']:,}", f"{row['epochs']:g}", f"{row['steps']:,}", _rates(row), f"{'≈ ' if row['policy'] else ''}{row['runs']}",
             flops(row["train_flops"]), core_hours(row["estimated_core_hours"]), duration(row["estimated_wall_seconds"]),
-            *([row["state"]] if states else []),
+            *([row["state"]] if states is not None else []),
         )  # fmt: skip
     resources = plan.spec.resources
     out = to or console()
@@ -80,12 +93,25 @@ def show(plan: Plan, states: dict[str, str] | None, *, to: Console | None = None
     )
     out.print(table)
     unit = "core" if resources.accelerator == "cpu" else "chip"
+    expected = sum(search.expected_runs for search in plan.searches)
     out.print(
-        f"{len(plan.runs)} runs, {core_hours(plan.estimated_core_hours)} core-hours in all: FLOPs, core-hours and wall time are a run's, estimated at "
+        f"{'about ' if expected else ''}{len(plan.runs) + expected} runs, {core_hours(plan.estimated_core_hours)} core-hours in all: FLOPs, core-hours and wall time are a run's, estimated at "
         f"{resources.assumed_mfu:.3g} of the peak of {resources.chip_count} {resources.accelerator} {unit}{'s' if resources.chip_count > 1 else ''} "
         f"({resources.core_count} core{'s' if resources.core_count > 1 else ''})",
         highlight=False,
     )
+    if expected:
+        out.print(
+            f"learning rates of {len(plan.searches)} cells are found on the way, in two trials each; which, depends on what the smaller cells show",
+            highlight=False,
+        )
+    if plan.inherited_core_hours:
+        spent = plan.estimated_core_hours - plan.inherited_core_hours
+        out.print(
+            f"shorter budgets start from the longest one's checkpoints: {core_hours(spent)} core-hours are spent, "
+            f"{plan.inherited_core_hours / plan.estimated_core_hours:.0%} less than for each run alone",
+            highlight=False,
+        )
     if plan.spec.simulate:
         out.print(
             f"a rehearsal at {plan.spec.simulate.speed:g} simulated seconds a second: nothing is trained, losses follow a stated surface",
@@ -105,5 +131,38 @@ def _state(runs: list[PlannedRun], states: dict[str, str] | None) -> str:
     return ", ".join(state if count == len(runs) else f"{count} {state}" for state, count in counts.items())
 
 
-def _rates(rates: list[float]) -> str:
+def _search_row(search: PlannedSearch, found: Mapping[tuple[str, str, float], CellState]) -> dict[str, Any]:
+    run, config = search.run, search.run.config
+    state = found.get(search.key)
+    return {
+        "family": config.model.family,
+        "model": config.model.name,
+        "epochs": config.schedule.epochs,
+        "params": run.params,
+        "steps": run.steps,
+        "examples_seen": run.examples_seen,
+        "learning_rates": sorted({row["learning_rate"] for row in state.runs}) if state else [],
+        "policy": search.policy.to_dict(),
+        "seeds": len(search.policy.seeds),
+        "runs": search.expected_runs,
+        "train_flops": run.train_flops,
+        "estimated_core_hours": run.estimated_core_hours,
+        "estimated_wall_seconds": run.estimated_seconds,
+        "state": _search_state(state),
+    }
+
+
+def _search_state(state: CellState | None) -> str:
+    if state is None:
+        return ""
+    if state.learning_rate is not None:
+        return f"found: {state.learning_rate:g}"
+    done = sum(result is not None for _, result in state.trials.values())
+    return f"{done} of {len(state.trials)} trials done" if done else "new" if state.state != "given-up" else "given up"
+
+
+def _rates(row: Mapping[str, Any]) -> str:
+    rates = row["learning_rates"]
+    if row["policy"]:
+        return f"{row['policy']['name']} from {row['policy']['start']:g}"
     return f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} … {rates[-1]:g}"

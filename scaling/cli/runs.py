@@ -100,6 +100,14 @@ def _show_table(rows: list[dict]) -> None:
         out.print("no runs match")
         return
     out.print(table)
+    inherited = sum(row["inherited_core_hours"] or 0.0 for row in rows)
+    if inherited:
+        alone = sum(row["core_hours"] or 0.0 for row in rows)
+        out.print(
+            f"these runs did cost {core_hours(alone - inherited)} core-hours; alone they would cost {core_hours(alone)}: "
+            f"{inherited / alone:.0%} saved by shared trunks",
+            highlight=False,
+        )
     for row in rows:
         if row["reason"]:
             out.print(f"{row['id']}: {row['reason']}", highlight=False)
@@ -120,8 +128,11 @@ def _show_one(detail: dict) -> None:
         "steps",
         "step",
         "train_flops",
+        "inherited_core_hours",
         "allocated_core_hours",
         "code_version",
+        "parent",
+        "parent_step",
         "experiments",
     ):
         value = detail[name]

@@ -17,12 +17,13 @@ scaling status --server http://head:8000  # of a store elsewhere
 """
 
 
-_WRONG, _SHOWN = ["failed", "diverged"], 20
+_WRONG, _SHOWN = ["failed", "diverged", "stopped"], 20
 
 
 def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson = False) -> None:
     """Show experiments: runs by state, core-hours done and estimated, best loss.
 
+    "core-hours" are useful ones, as if each run had been done alone; where runs share steps, a line says what the grid did cost.
     "estimates off by" is the median over finished runs of how far the estimate a run was started with lies from what it took.
     """
     found, failed = _of_the_store(db) if server is None else _of_the_server(server)
@@ -45,6 +46,8 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     )
     for row in found["experiments"]:
         states = ", ".join(f"{count} {state}" for state, count in row["runs"].items())
+        if searched := row["searches"]:
+            states += f"; learning rates found in {searched['settled']} of {searched['cells']} cells"
         table.add_row(
             row["name"],
             states,
@@ -57,6 +60,13 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
         )
     out = console()
     out.print(table)
+    for row in found["experiments"]:
+        if row["inherited_core_hours"]:
+            out.print(
+                f"{row['name']} did cost {core_hours(row['spent_core_hours'])} core-hours; its runs would cost "
+                f"{core_hours(row['core_hours'])} alone: {row['saved']:.0%} saved by shared trunks",
+                highlight=False,
+            )
     scheduler = found["scheduler"]
     out.print(f"\nscheduler: {scheduler['holder']} (pid {scheduler['pid']})" if scheduler else "\nno scheduler is running")
     for row in failed:

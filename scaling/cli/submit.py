@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from scaling.errors import UnknownName
 
 if TYPE_CHECKING:
     from orchestrator.plan import Plan
+    from orchestrator.search.replay import CellState
     from orchestrator.store import Store
 
 __all__ = ["EXAMPLES", "submit_command"]
@@ -83,17 +85,19 @@ def submit_command(
             plan_table.show(plan, None)
         return
 
+    from orchestrator.search.advance import states_of
     from orchestrator.submit import accept_plan, plan_status
 
     store = Store.open(db)
     err = messages()
-    states = plan_status(store, plan)
+    states, searched = plan_status(store, plan), states_of(store, plan)
     if not as_json:
-        plan_table.show(plan, states, to=err)
-    _confirm(plan, states, yes)
+        plan_table.show(plan, states, searched, to=err)
+    _confirm(plan, states, searched, yes)
     accepted = accept_plan(store, plan, revise=revise)
     if accepted.done:
-        err.print(f"{len(accepted.done)} of {len(plan.runs)} runs were done before and are not run again", highlight=False)
+        known = len(accepted.done) + len(accepted.new) + len(accepted.waiting) + len(accepted.again)
+        err.print(f"{len(accepted.done)} of {known} runs were done before and are not run again", highlight=False)
     if accepted.again:
         err.print(f"{len(accepted.again)} runs that were paused, failed or cancelled go on", highlight=False)
     if accepted.new or accepted.waiting or accepted.again:
@@ -103,12 +107,18 @@ def submit_command(
     _close(store, plan, as_json)
 
 
-def _confirm(plan: Plan, states: dict[str, str], yes: bool) -> None:
+def _confirm(plan: Plan, states: dict[str, str], searched: Sequence[CellState], yes: bool) -> None:
     """Ask before spending more than the file allows without asking; without a terminal and --yes that is a usage error."""
     from scaling.errors import UsageError
 
     limit = plan.spec.confirm_above
-    ahead = sum(run.estimated_core_hours for run in plan.runs if states[run.id] not in ("finished", "diverged", "stopped"))
+    ahead = sum(
+        run.estimated_core_hours - run.inherited_core_hours
+        for run in plan.runs
+        if states[run.id] not in ("finished", "diverged", "stopped")
+    )
+    over = {state.cell.key for state in searched if state.is_over}
+    ahead += sum(search.estimated_core_hours for search in plan.searches if search.key not in over)
     if limit is None or ahead <= limit.core_hours or yes:
         return
     question = f"this is estimated at {ahead:,.3g} core-hours, above confirm_above ({limit.core_hours:g}). Go on?"
@@ -159,13 +169,14 @@ def _stop_on_signals() -> threading.Event:
 
 def _close(store: Store, plan: Plan, as_json: bool) -> None:
     """The law, what went wrong, the next command; and the exit code."""
-    from orchestrator.store import laws, queries
+    from orchestrator.store import laws, queries, searches
     from orchestrator.store.payloads import runs_payload
     from scaling.cli.fit import show_law
     from scaling.cli.output import messages, print_json
 
     with store.read() as session:
         rows = queries.runs(session, experiment=plan.spec.name)
+        searched = searches.cells(session, plan.spec.name)
     if as_json:
         print_json(runs_payload(rows))
     else:
@@ -174,17 +185,27 @@ def _close(store: Store, plan: Plan, as_json: bool) -> None:
             laws.remember(session, experiment=plan.spec.name, fits=[fit.to_dict() for fit in fits])
     err = messages()
     for row in rows:
-        if row["status"] in ("failed", "diverged") or (row["status"] == "pending" and row["reason"]):
+        if row["status"] in ("failed", "diverged", "stopped") or (row["status"] == "pending" and row["reason"]):
             err.print(
                 f"{row['status']}: {row['id']} ({row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}): {row['reason']}",
                 highlight=False,
             )
+    not_found = [cell for cell in searched if cell["learning_rate"] is None]
+    for cell in not_found:
+        err.print(f"{cell['state']}: no learning rate yet for {cell['model']}, {cell['epochs']:g} epochs", highlight=False)
+    if found := [cell for cell in searched if cell["learning_rate"] is not None]:
+        trials = sum(cell["trials"] for cell in found)
+        err.print(
+            f"learning rates of {len(found)} cells found in {trials} trials; `scaling lr --searches` shows them", highlight=False
+        )
     err.print("next: `scaling serve` shows the frontier in the browser; `scaling lr` the learning-rate trend", highlight=False)
-    if _is_incomplete(rows):
+    if not_found or _is_incomplete(rows):
         raise typer.Exit(1)
 
 
 def _is_incomplete(rows: list[dict[str, Any]]) -> bool:
-    """A run failed, or a cell has no finished run. One learning rate among several that diverged is a result."""
-    finished = {(row["family"], row["model"], row["epochs"]) for row in rows if row["status"] == "finished"}
-    return any(row["status"] == "failed" or (row["family"], row["model"], row["epochs"]) not in finished for row in rows)
+    """A run failed, or a cell has no finished run. One learning rate among several that diverged is a result, and so is a cell that the
+    file's own rule stopped.
+    """
+    settled = {(row["family"], row["model"], row["epochs"]) for row in rows if row["status"] in ("finished", "stopped")}
+    return any(row["status"] == "failed" or (row["family"], row["model"], row["epochs"]) not in settled for row in rows)

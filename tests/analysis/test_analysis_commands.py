@@ -99,6 +99,19 @@ def test_lr_command(run, sweep, tmp_path):
     assert json.loads(run("lr", "--data", str(path), "--map", "learning_rate=lr", "--json"))["runs_used"] == 80
 
 
+def test_lr_of_a_cell_that_was_not_run(run, sweep, tmp_path):
+    path = tmp_path / "sweep.csv"
+    sweep(noise=0.01).to_csv(path, index=False)
+    assert run("lr", "--data", str(path), "--at-model", "F1", "--at-epochs", "16").startswith("F1 at 16 epochs: 0.")
+    cell = json.loads(run("lr", "--data", str(path), "--at-model", "F1", "--at-epochs", "16", "--json"))["cell"]
+    assert cell["learning_rate"]["low"] < 0.5 < cell["learning_rate"]["high"]
+    assert cell["trials"] in (2, 3)
+    with pytest.raises(UsageError, match="no budget is given"):
+        run("lr", "--data", str(path), "--at-model", "F1")
+    with pytest.raises(UsageError, match="runs of a store"):
+        run("lr", "--data", str(path), "--searches")
+
+
 def test_refusals(run):
     with pytest.raises(UsageError, match="exclude each other"):
         run("fit", *TABLE, "--json", "--csv")

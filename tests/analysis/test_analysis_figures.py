@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import analysis
 from analysis.figures import best_model_figure, frontier_figure, learning_rate_figure, residuals_figure
 from analysis.figures.axes import log_ticks, tick_texts
 from analysis.figures.style import looks
+
+fit_power = partial(analysis.fit, law="power")
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def named(figure, name):
 
 
 def test_frontier_figure_draws_the_frontier(frontier, nfnet):
-    figure = frontier_figure(frontier, [analysis.fit(nfnet, metric="error", on="frontier")])
+    figure = frontier_figure(frontier, [fit_power(nfnet, metric="error", on="frontier")])
     assert list(named(figure, "compute-optimal").x) == list(frontier.on_frontier["core_hours"])
     f3 = frontier.points[frontier.points["model"] == "F3"]
     assert list(named(figure, "F3").y) == list(f3["error"])
@@ -33,7 +36,7 @@ def test_frontier_figure_draws_the_frontier(frontier, nfnet):
 
 
 def test_law_is_solid_over_its_runs_and_dashed_beyond(frontier, nfnet):
-    fit = analysis.fit(nfnet, metric="error", on="frontier")
+    fit = fit_power(nfnet, metric="error", on="frontier")
     lines = [trace for trace in frontier_figure(frontier, [fit]).data if trace.name == "power law, frontier"]
     assert [line.line.dash for line in lines] == ["solid", "dash"]
     assert max(lines[0].x) == pytest.approx(fit.x_range[1])
@@ -58,7 +61,7 @@ def test_linear_scales(frontier):
 
 
 def test_residuals_and_best_model(nfnet, frontier):
-    fit = analysis.fit(nfnet, metric="error")
+    fit = fit_power(nfnet, metric="error")
     figure = residuals_figure(fit)
     drawn = np.concatenate([trace.y for trace in figure.data])
     assert sorted(drawn) == pytest.approx(sorted(100 * (nfnet["error"] / fit.predict(nfnet)["mean"] - 1)))
@@ -73,10 +76,13 @@ def test_learning_rate_figure(sweep):
     markers = named(learning_rate_figure(trend), "F0")
     assert list(markers.y) == trend.optima.loc[trend.optima["model"] == "F0", "best_tried"].tolist()
     assert "circle-open" in markers.marker.symbol
+    cell = trend.predict_cell(model="F0", epochs=32)
+    star = named(learning_rate_figure(trend, cell), "F0, predicted")
+    assert (star.x[0], star.y[0]) == (32, cell.value)
 
 
 def test_every_figure_is_plain_svg_and_json(nfnet, frontier, sweep):
-    fit = analysis.fit(nfnet, metric="error")
+    fit = fit_power(nfnet, metric="error")
     trend = analysis.learning_rate_trend(sweep())
     for figure in (
         frontier_figure(frontier, [fit]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ import pytest
 
 import analysis
 from analysis.diagnostics import DiagnosticCode, diagnose, far_extrapolation
+
+fit_power = partial(analysis.fit, law="power")
 
 CODE = DiagnosticCode
 
@@ -129,6 +132,27 @@ def test_learning_rate_at_the_edge_of_those_tried():
     assert CODE.OPTIMUM_NOT_INTERIOR not in codes(analysis.fit(with_rates(best=1.0), law="power-floor"))
 
 
+def test_an_edge_that_other_cells_close_is_none():
+    """Two trials a cell: where the smaller cells tried higher rates and the larger ones lower rates in vain, nothing lies beyond."""
+    searched = pd.DataFrame(
+        [
+            {"id": f"{epochs}-{rate}", "family": "nfnet", "model": "F0", "epochs": epochs, "learning_rate": rate, "core_hours": epochs,
+             "val_loss": epochs**-0.3 * np.exp(0.1 * np.log(rate / best) ** 2)}
+            for epochs, best, rates in (
+                (1, 0.8, (0.4, 0.8, 1.6)), (2, 0.8, (0.4, 0.8)), (4, 0.4, (0.4, 0.8)), (8, 0.4, (0.2, 0.4)), (16, 0.4, (0.2, 0.4))
+            )
+            for rate in rates
+        ]
+    )  # fmt: skip
+    assert CODE.OPTIMUM_NOT_INTERIOR not in codes(analysis.fit(searched, law="power"))
+    last = searched[(searched["epochs"] != 16) | (searched["learning_rate"] >= 0.4)]
+    last = pd.concat(
+        [last, searched[searched["id"] == "16-0.4"].assign(id="16-0.8", learning_rate=0.8, val_loss=0.9)], ignore_index=True
+    )
+    found = one(analysis.fit(last[last["epochs"] != 8], law="power"), CODE.OPTIMUM_NOT_INTERIOR)
+    assert set(found.about) == {"4-0.4", "16-0.4"}  # nothing below 0.4 was tried
+
+
 def test_best_model_at_the_edge_of_the_sizes():
     inside = grid(sizes=7, budgets=7, noise=0.0)
     assert CODE.OPTIMUM_NOT_INTERIOR not in codes(analysis.fit(inside, law="power", on="frontier"))
@@ -218,6 +242,19 @@ def test_families_in_one_law_are_named(sound):
     assert CODE.FAMILIES_POOLED not in codes(sound)
 
 
+def test_runs_of_a_model_that_were_packed_otherwise_are_named():
+    """Core-hours of a packed run are a share; a law in another x has nothing to do with them."""
+    half = curve().assign(packed=lambda table: np.where(table["seed"] == 0, 4, 1))
+    found = one(fit_power(half), CODE.PACKED_MIXED)
+    assert found.message == "the runs of m0, m1, m2, … were not trained equally many at once (1, 4)"
+    assert set(found.about) == {"m0", "m1", "m2", "m3"}
+    assert CODE.PACKED_MIXED not in codes(fit_power(half.assign(packed=4)))
+    assert CODE.PACKED_MIXED not in codes(fit_power(curve()))
+    by_size = half.assign(packed=lambda table: np.where(table["model"] == "m0", 4.0, np.nan))
+    assert CODE.PACKED_MIXED not in codes(fit_power(by_size))
+    assert CODE.PACKED_MIXED not in codes(fit_power(half.assign(train_flops=half["core_hours"] * 1e15), x="train_flops"))
+
+
 def test_what_the_status_says_is_not_said_again():
     fit = analysis.fit(curve(noise=0.02, high=5.0), law="power-floor")
     assert fit.status.value == "floor-not-identified"
@@ -228,4 +265,4 @@ def test_what_the_status_says_is_not_said_again():
 
 def test_residuals_are_split_where_seeds_repeat_a_cell(sound):
     assert f"of it seeds ×/÷ {np.exp(sound.seed_std):.3f}, lack of fit ×/÷ {np.exp(sound.lack_of_fit_std):.3f}" in sound.summary()
-    assert "of it" not in analysis.fit(curve(seeds=1)).summary()
+    assert "of it" not in fit_power(curve(seeds=1)).summary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ import pytest
 import analysis
 from analysis.laws import law_names
 from scaling.errors import DataError, ScalingError, TooFewPoints, UnknownName
+
+fit_power = partial(analysis.fit, law="power")
 
 ONE_AXIS = law_names(inputs=1)
 
@@ -69,9 +72,9 @@ def test_copies_of_every_row_change_no_coefficient_and_narrow_nothing(simulate, 
 def test_a_metric_that_does_not_exist_and_text(simulate):
     runs = simulate(floor)
     with pytest.raises(UnknownName, match="val_loss"):
-        analysis.fit(runs, metric="loss")
+        fit_power(runs, metric="loss")
     with pytest.raises(UnknownName, match="core_hours"):
-        analysis.fit(runs, x="core_hour")
+        fit_power(runs, x="core_hour")
     for column in ("val_loss", "core_hours"):
         with pytest.raises(DataError, match=f"column {column} holds text"):
             analysis.fit(runs.astype({column: object}).assign(**{column: lambda t, c=column: t[c].where(t.index != 3, "3 h")}))
@@ -124,7 +127,7 @@ def test_losses_of_any_size_give_finite_intervals_or_are_refused(simulate, law):
 def test_text_and_unknown_weights_are_named(simulate):
     runs = simulate(floor)
     with pytest.raises(DataError, match="column model holds text: 'F1' in row 1"):
-        analysis.fit(runs, metric="model")
+        fit_power(runs, metric="model")
     with pytest.raises(UnknownName, match=r"unknown column 'epoch'; did you mean .epochs") as caught:
-        analysis.fit(runs, weights="epoch")
+        fit_power(runs, weights="epoch")
     assert "core_hours" in caught.value.hint

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,8 @@ from analysis.fitting.objective import OBJECTIVES, objective_named
 from analysis.fitting.point import fit_point
 from analysis.laws import law_named
 from scaling.errors import DataError, UnknownName, UsageError
+
+fit_power = partial(analysis.fit, law="power")
 
 FLOOR = law_named("power-floor")
 
@@ -105,7 +109,7 @@ def test_envelope_through_fit(simulate):
     low, mean = (analysis.fit(runs, law="power-floor", envelope=tau, bootstrap=100) for tau in (0.05, None))
     assert (low.predict([10.0])["mean"] < mean.predict([10.0])["mean"]).all()
     with pytest.raises(UsageError, match="not between 0 and 1"):
-        analysis.fit(runs, envelope=1.5)
+        fit_power(runs, envelope=1.5)
 
 
 def test_a_weight_of_two_is_a_copy(simulate):
@@ -122,8 +126,8 @@ def test_a_weight_of_two_is_a_copy(simulate):
 def test_weights_that_cannot_be(simulate):
     runs = simulate(floor)
     with pytest.raises(UnknownName, match="column 'w'"):
-        analysis.fit(runs, weights="w")
+        fit_power(runs, weights="w")
     with pytest.raises(DataError, match="positive"):
-        analysis.fit(runs, weights=np.zeros(len(runs)))
+        fit_power(runs, weights=np.zeros(len(runs)))
     with pytest.raises(UsageError, match="3 weights for 24 runs"):
-        analysis.fit(runs, weights=[1.0, 1.0, 1.0])
+        fit_power(runs, weights=[1.0, 1.0, 1.0])

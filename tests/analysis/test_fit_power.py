@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,15 @@ from analysis.fitting.tangent import Tangent
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import FitStatus
 
+fit_power = partial(analysis.fit, law="power")
+
 
 def power(x):
     return 3.0 * x**-0.17
 
 
 def test_recovers_an_exact_law(simulate):
-    fit = analysis.fit(simulate(power))
+    fit = fit_power(simulate(power))
     assert fit.params == pytest.approx({"A": 3.0, "a": 0.17})
     assert fit.r_squared == pytest.approx(1.0)
     assert fit.residual_std < 1e-12
@@ -32,7 +35,7 @@ def test_recovers_an_exact_law(simulate):
 
 def test_without_repeated_seeds_it_is_the_textbook_line(simulate):
     runs = simulate(power, seeds=1, noise=0.02)
-    fit = analysis.fit(runs)
+    fit = fit_power(runs)
     log_x, log_y = np.log(runs["core_hours"]), np.log(runs["val_loss"])
     line = stats.linregress(log_x, log_y)
     t = stats.t.ppf(0.975, len(runs) - 2)
@@ -48,7 +51,7 @@ def test_without_repeated_seeds_it_is_the_textbook_line(simulate):
 
 def test_prediction_intervals_are_the_textbook_ones(simulate):
     runs = simulate(power, seeds=1, noise=0.02, rng_seed=2)
-    fit = analysis.fit(runs)
+    fit = fit_power(runs)
     assert fit.lack_of_fit_std == 0  # no trend in these residuals; one would widen the intervals
     z = np.log(runs["core_hours"]) - np.log(runs["core_hours"]).mean()
     at = np.log(1e5) - np.log(runs["core_hours"]).mean()
@@ -78,7 +81,7 @@ def test_copies_of_every_run_are_no_evidence(simulate):
     for draw in range(20):
         runs = simulate(power, seeds=1, noise=0.02, rng_seed=draw)
         twice = pd.concat([runs, runs.assign(id=runs["id"] + "again", seed=1)])
-        once, doubled = (analysis.fit(table).interval().loc["a"] for table in (runs, twice))
+        once, doubled = (fit_power(table).interval().loc["a"] for table in (runs, twice))
         ratios.append((doubled["high"] - doubled["low"]) / (once["high"] - once["low"]))
     assert np.mean(ratios) > 0.9  # 0.7 if copies were taken for independent runs
 
@@ -87,7 +90,7 @@ def test_copies_of_every_run_are_no_evidence(simulate):
 def test_intervals_cover(simulate, cells, seeds):
     hits = 0
     for draw in range(150):
-        low, high = analysis.fit(simulate(power, cells=cells, seeds=seeds, noise=0.02, rng_seed=draw)).interval().loc["a"]
+        low, high = fit_power(simulate(power, cells=cells, seeds=seeds, noise=0.02, rng_seed=draw)).interval().loc["a"]
         hits += low <= 0.17 <= high
     assert 0.89 <= hits / 150 <= 0.99  # three standard errors about 0.94
 
@@ -100,8 +103,8 @@ def test_row_order_and_units(order, unit):
     runs = simulated_cells(power, noise=0.03)
     rows = list(range(len(runs)))
     order.shuffle(rows)
-    before = analysis.fit(runs)
-    after = analysis.fit(runs.iloc[rows].assign(core_hours=lambda table: table["core_hours"] * unit))
+    before = fit_power(runs)
+    after = fit_power(runs.iloc[rows].assign(core_hours=lambda table: table["core_hours"] * unit))
     assert after.params["a"] == pytest.approx(before.params["a"])
     assert after.params["A"] == pytest.approx(before.params["A"] * unit ** before.params["a"], rel=1e-6)
     pd.testing.assert_frame_equal(after.interval().loc[["a"]], before.interval().loc[["a"]])
@@ -109,16 +112,16 @@ def test_row_order_and_units(order, unit):
 
 def test_published_points(nfnet):
     slope, intercept = np.polyfit(np.log(nfnet["core_hours"]), np.log(nfnet["error"]), 1)
-    fit = analysis.fit(nfnet, metric="error")
+    fit = fit_power(nfnet, metric="error")
     assert fit.params == pytest.approx({"A": np.exp(intercept), "a": -slope})
     assert fit.runs_used == 21
-    optimal = analysis.fit(nfnet, metric="error", on="frontier").predict([110_000], kind="new-run").iloc[0]
+    optimal = fit_power(nfnet, metric="error", on="frontier").predict([110_000], kind="new-run").iloc[0]
     assert optimal["mean"] == pytest.approx(9.69, abs=0.01)  # F7+ at 110k core-hours reached 9.7 %
     assert optimal["low"] < 9.7 < optimal["high"]
 
 
 def test_a_flat_loss_has_no_exponent(simulate):
-    fit = analysis.fit(simulate(lambda x: 2.0 + 0 * x, noise=0.02))
+    fit = fit_power(simulate(lambda x: 2.0 + 0 * x, noise=0.02))
     assert fit.status == FitStatus.EXPONENT_NOT_IDENTIFIED
 
 
@@ -155,19 +158,19 @@ def test_names_that_do_not_exist_get_the_nearest(simulate):
     with pytest.raises(UnknownName, match='did you mean "power-floor"'):
         analysis.fit(runs, law="power-flor")
     with pytest.raises(UnknownName, match="objective") as caught:
-        analysis.fit(runs, objective="huberlog")
+        fit_power(runs, objective="huberlog")
     assert "huber-log" in caught.value.hint
     with pytest.raises(UnknownName, match='did you mean "val_loss"'):
-        analysis.fit(runs, metric="val_los")
+        fit_power(runs, metric="val_los")
     with pytest.raises(UsageError, match="positive"):
-        analysis.fit(runs).predict([-1.0])
+        fit_power(runs).predict([-1.0])
 
 
 def test_json_has_no_nan_and_names_everything(simulate):
     runs = simulate(power, noise=0.02)
     runs.loc[0, "val_loss"] = np.nan
     runs.loc[1, "status"] = "diverged"
-    fit = analysis.fit(runs)
+    fit = fit_power(runs)
     payload = json.loads(json.dumps(analysis.fits_payload([fit]), allow_nan=False))
     (element,) = payload["fits"]
     assert payload["schema_version"] == 1
@@ -179,7 +182,7 @@ def test_json_has_no_nan_and_names_everything(simulate):
 
 
 def test_summary_gives_each_coefficient_its_interval(simulate):
-    fit = analysis.fit(simulate(power, noise=0.02))
+    fit = fit_power(simulate(power, noise=0.02))
     text = fit.summary()
     assert f"residuals ×/÷ {np.exp(fit.residual_std):.3f} (one sd)" in text
     assert re.search(r"A = [23]\.\d+  \(95 %: [\d.]+ … [\d.]+\)", text)

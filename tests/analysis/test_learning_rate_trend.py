@@ -83,21 +83,25 @@ def test_a_diverged_run_closes_the_upper_side(sweep):
     assert {entry.reason for entry in trend.excluded} == {"diverged"}
 
 
-def test_cells_with_two_rates_are_left_out_with_the_reason(sweep):
+def test_cells_with_two_rates_say_where_their_parabola_lies_and_those_with_one_are_left_out(sweep):
     runs = sweep()
-    two = runs[~((runs["epochs"] == 8) & (runs["learning_rate"] > 0.4))]
-    trend = analysis.learning_rate_trend(two)
-    assert sorted(trend.optima["epochs"].unique()) == [1, 2, 4]
-    assert {entry.reason for entry in trend.excluded} == {"its cell has 2 learning rates, a parabola needs 3"}
+    some = runs[~((runs["epochs"] == 8) & (runs["learning_rate"] > 0.4)) & ~((runs["epochs"] == 4) & (runs["learning_rate"] > 0.2))]
+    trend = analysis.learning_rate_trend(some)
+    assert sorted(trend.optima["epochs"].unique()) == [1, 2, 8]
+    assert {entry.reason for entry in trend.excluded} == {"its cell has 1 learning rate, where its best one lies takes 2"}
+    assert trend.slope == pytest.approx(0.25)
+    assert trend.optima["learning_rate"].tolist() == pytest.approx([c * e**-0.25 for c in (1.6, 1.0) for e in (1, 2, 8)])
 
 
 def test_too_few_says_how_many_more(sweep):
     with pytest.raises(TooFewPoints, match=r"1 more is needed$"):
         analysis.learning_rate_trend(sweep()[lambda table: table["epochs"] == 1])
-    with pytest.raises(TooFewPoints, match="2 more are needed; the fullest cell has 2 of the 3") as caught:
+    with pytest.raises(TooFewPoints, match="in one cell at least; the fullest has 2: 1 more is needed") as caught:
         analysis.learning_rate_trend(sweep(rates=(0.4, 0.8)))
-    assert caught.value.have == 0
+    assert (caught.value.have, caught.value.need) == (2, 3)
     assert "grid" in caught.value.hint
+    with pytest.raises(TooFewPoints, match="2 more are needed; the fullest cell has 1 of them"):
+        analysis.learning_rate_trend(sweep(rates=(0.4,)))
     with pytest.raises(TooFewPoints):
         analysis.learning_rate_trend(sweep().iloc[:0])
 
@@ -124,6 +128,7 @@ def test_payload(sweep):
         json.dumps(analysis.learning_rate_payload(analysis.learning_rate_trend(sweep(noise=0.01))), allow_nan=False)
     )
     assert payload["schema_version"] == 1
-    assert set(payload["slope"]) == {"value", "low", "high"}
+    assert set(payload["slope"]) == {"value", "low", "high", "p_value"}
+    assert payload["interaction"] is None
     assert len(payload["optima"]) == 8
     assert payload["runs_used"] == 80

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 import analysis
 from analysis.pareto import pareto_mask
 from scaling.errors import TooFewPoints
+
+fit_power = partial(analysis.fit, law="power")
 
 coordinates = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=25)
 
@@ -87,11 +90,11 @@ def test_fit_on_the_frontier_uses_every_seed_of_its_cells():
             for row in cell("F0", epochs, epochs, [epochs**-0.3, 1.01 * epochs**-0.3]) + cell("F1", epochs, 1.5 * epochs, [2.0])
         ]
     )
-    fit = analysis.fit(runs, on="frontier")
+    fit = fit_power(runs, on="frontier")
     assert fit.runs_used == 8
     assert fit.cells == 4
     assert {entry.reason for entry in fit.excluded} == {"its cell is not on the frontier"}
-    assert analysis.fit(runs, on="all").runs_used == 12
+    assert fit_power(runs, on="all").runs_used == 12
 
 
 def test_table_without_names_makes_each_compute_a_cell():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ from analysis.reading.units import UNITS, check_units, conversion
 from scaling.accelerators import CONVERSIONS
 from scaling.errors import DataError, DataNotFound, UnknownName, UsageError
 from tests.conftest import REFERENCE
+
+fit_power = partial(analysis.fit, law="power")
 
 EXPORTS = REFERENCE / "exports"
 ROWS = [{"model": "F0", "core_hours": 1.5, "val_loss": 2.0}, {"model": "F1", "core_hours": 3.0, "val_loss": 1.5}]
@@ -315,7 +318,7 @@ def test_a_fit_does_not_depend_on_the_unit_of_the_file(tmp_path, simulate):
     seconds = hours.assign(core_hours=hours["core_hours"] * 3600 / 8).rename(columns={"core_hours": "secs"})
     seconds.to_parquet(tmp_path / "runs.parquet")
     read = analysis.read_runs(tmp_path / "runs.parquet", {"core_hours": "secs"}, {"core_hours": "seconds*8"})
-    assert analysis.fit(read).params == pytest.approx(analysis.fit(hours).params)
+    assert fit_power(read).params == pytest.approx(fit_power(hours).params)
 
 
 # Accelerators
@@ -328,9 +331,9 @@ def test_hours_of_two_accelerators_compare_when_a_factor_is_named(simulate):
         accelerator=runs["accelerator"].mask(old, "TPU-v3"), core_hours=runs["core_hours"].mask(old, 2.27 * runs["core_hours"])
     )
     with pytest.raises(UsageError, match="TPU-v3, TPU-v4"):
-        analysis.fit(mixed)
+        fit_power(mixed)
     converted = analysis.convert_core_hours(mixed, check_conversions(["TPU-v3:TPU-v4=2.27"]))
-    assert analysis.fit(converted).params == pytest.approx(analysis.fit(runs).params)
+    assert fit_power(converted).params == pytest.approx(fit_power(runs).params)
     assert list(converted["converted_from"]) == ["TPU-v3" if is_old else "" for is_old in old]
     (note,) = analysis.source_of(converted)["notes"]
     assert "6 runs on TPU-v3 count as those of TPU-v4, divided by 2.27" in note

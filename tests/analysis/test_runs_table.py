@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,8 @@ from analysis.numbers import significant
 from analysis.selection import usable_runs
 from scaling.columns import COLUMNS
 from scaling.errors import DataError, DataNotFound, UnknownName, UsageError
+
+fit_power = partial(analysis.fit, law="power")
 
 
 def write(tmp_path, text, name="runs.csv"):
@@ -98,8 +102,8 @@ def test_rows_exported_twice_count_once(simulate, without):
     once = simulate(lambda x: x**-0.2, noise=0.01).assign(tags=[["a"], []] * 12)
     once = once.drop(columns=without)
     again = once.assign(id="again-" + once["id"]) if "id" in once else once
-    found = analysis.fit(pd.concat([once, again], ignore_index=True), x="core_hours")
-    assert found.equation(12) == analysis.fit(once, x="core_hours").equation(12)
+    found = fit_power(pd.concat([once, again], ignore_index=True), x="core_hours")
+    assert found.equation(12) == fit_power(once, x="core_hours").equation(12)
     assert found.runs_used == len(once)
     assert {entry.kind for entry in found.excluded} == {"the same run again"}
     assert found.excluded[0].reason == f"repeats {once['id'].iloc[0] if 'id' in once else 'row 1'}"
@@ -109,7 +113,7 @@ def test_runs_that_differ_in_what_the_table_does_not_say_are_refused(simulate):
     once = simulate(lambda x: x**-0.2, noise=0.01)
     rerun = [once.assign(id=f"{number}-" + once["id"], val_loss=once["val_loss"] * (1 + number / 100)) for number in range(9)]
     with pytest.raises(UsageError, match="may differ in what the table does not say") as caught:
-        analysis.fit(pd.concat(rerun, ignore_index=True))
+        fit_power(pd.concat(rerun, ignore_index=True))
     assert "3-run0, …)" in str(caught.value)
 
 
@@ -117,28 +121,28 @@ def test_core_hours_of_an_accelerator_that_is_not_named_are_refused(simulate):
     runs = simulate(lambda x: x**-0.2).assign(accelerator="H100", train_flops=lambda table: table["core_hours"] * 1e12)
     runs.loc[:4, "accelerator"] = None
     with pytest.raises(UsageError, match="5 runs name no accelerator") as caught:
-        analysis.fit(runs)
+        fit_power(runs)
     assert "--where accelerator=H100" in caught.value.hint
-    analysis.fit(runs, x="train_flops")
-    analysis.fit(runs.assign(accelerator=None))
+    fit_power(runs, x="train_flops")
+    fit_power(runs.assign(accelerator=None))
 
 
 def test_core_hours_of_different_accelerators_are_refused(simulate):
     runs = simulate(lambda x: x**-0.2).assign(accelerator="cpu", train_flops=lambda table: table["core_hours"] * 1e12)
     runs.loc[3, "accelerator"] = "H100"
     with pytest.raises(UsageError, match="H100, cpu") as caught:
-        analysis.fit(runs)
+        fit_power(runs)
     assert "train_flops" in caught.value.hint
-    assert analysis.fit(runs, x="train_flops").runs_used == len(runs)
+    assert fit_power(runs, x="train_flops").runs_used == len(runs)
     runs.loc[3, "status"] = "failed"  # the only one of its kind is not used
-    assert analysis.fit(runs).runs_used == len(runs) - 1
+    assert fit_power(runs).runs_used == len(runs) - 1
 
 
 def test_runs_of_different_data_sets_are_refused(simulate):
     runs = simulate(lambda x: x**-0.2).assign(dataset="digits")
     runs.loc[0, "dataset"] = "fashion_mnist"
     with pytest.raises(UsageError, match="digits, fashion_mnist"):
-        analysis.fit(runs)
+        fit_power(runs)
 
 
 def test_runs_of_different_studies_are_refused(simulate, sweep):
@@ -149,9 +153,9 @@ def test_runs_of_different_studies_are_refused(simulate, sweep):
         with pytest.raises(UsageError, match=r"model F1, epochs 1, seed 0: run0, run0b") as caught:
             answer(both)
         assert "--experiment NAME" in caught.value.hint
-    assert analysis.fit(both, clusters=("family", "model", "epochs", "batch_size")).cells == 24  # told apart on purpose
-    assert analysis.fit(both.drop(columns="seed")).runs_used == len(both)
-    assert analysis.fit(both.assign(seed=np.nan)).runs_used == len(both)
+    assert fit_power(both, clusters=("family", "model", "epochs", "batch_size")).cells == 24  # told apart on purpose
+    assert fit_power(both.drop(columns="seed")).runs_used == len(both)
+    assert fit_power(both.assign(seed=np.nan)).runs_used == len(both)
     rates = sweep()
     with pytest.raises(UsageError, match=r"model F0, epochs 1, learning_rate 0\.2, seed 0"):
         analysis.learning_rate_trend(pd.concat([rates, rates.assign(id=rates["id"] + "b", val_loss=1.5 * rates["val_loss"])]))
@@ -160,9 +164,9 @@ def test_runs_of_different_studies_are_refused(simulate, sweep):
 def test_accuracy_is_fitted_as_error(simulate):
     runs = simulate(lambda x: 0.5 * x**-0.2).assign(val_top1=lambda table: 1 - table["val_loss"])
     with pytest.raises(UsageError) as caught:
-        analysis.fit(runs, metric="val_top1")
+        fit_power(runs, metric="val_top1")
     assert "val_top1_error" in caught.value.hint
-    assert analysis.fit(runs, metric="val_top1_error").params["a"] == pytest.approx(0.2)
+    assert fit_power(runs, metric="val_top1_error").params["a"] == pytest.approx(0.2)
 
 
 def test_a_metric_that_is_not_there():

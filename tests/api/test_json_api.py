@@ -77,6 +77,14 @@ def test_learning_rate_is_the_payload_of_the_analysis(client, runs, path):
     assert strict(client.get(path)) == learning_rate_payload(learning_rate_trend(runs))
 
 
+def test_the_rate_of_a_cell_that_was_not_run(client, runs):
+    trend = learning_rate_trend(runs)
+    body = strict(client.get("/api/v1/learning-rate", params={"at_model": "nano-F0", "at_epochs": 64}))
+    assert body["cell"] == trend.predict_cell(model="nano-F0", epochs=64).to_dict()
+    assert client.get("/api/v1/learning-rate", params={"at_model": "nano-F0"}).status_code == 422
+    assert client.get("/api/v1/learning-rate", params={"at_model": "nano-F9", "at_epochs": 1}).status_code in (404, 422)
+
+
 @pytest.mark.parametrize("path", ["/api/v1/experiments", "/experiments.json"])
 def test_experiments(client, filled_store, path):
     body = strict(client.get(path))

@@ -132,8 +132,15 @@ def test_the_law_with_its_intervals_and_what_was_left_out(client):
 
 def test_what_the_trend_left_out_says_why(client):
     page = text_of(client.get("/learning-rate"))
-    for kind in ("diverged", "failed", "in a cell with fewer than 3 learning rates"):
+    for kind in ("diverged", "failed", "in a cell with fewer than 2 learning rates"):
         assert re.search(rf'<span class="n">\d+</span> {re.escape(kind)}', page), kind
+
+
+def test_the_rate_of_a_cell_that_was_not_run(client):
+    page = text_of(client.get("/learning-rate?at_model=nano-F0&at_epochs=64"))
+    assert "Best learning rate of nano-F0 at 64 epochs" in page
+    assert "Trials it would take" in page
+    assert "no budget is given" in text_of(client.get("/learning-rate?at_model=nano-F0"))
 
 
 def test_the_spread_of_residuals_is_a_factor(client):

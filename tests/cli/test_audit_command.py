@@ -66,7 +66,8 @@ def test_a_run_of_several_attempts_is_proven(store, tmp_path):
     assert "clean: every example exactly once an epoch\n" in shown.stdout
     answer = json.loads(audit(store, "--json").stdout)
     assert answer["audit"]["complete"]
-    assert answer["attempts"] == [{"attempt": 1, "first_step": 0, "stop_step": 5}, {"attempt": 2, "first_step": 5, "stop_step": 15}]
+    assert [(part["attempt"], part["first_step"], part["stop_step"]) for part in answer["attempts"]] == [(1, 0, 5), (2, 5, 15)]
+    assert {part["run"] for part in answer["attempts"]} == {answer["run"]}
 
 
 def test_one_that_used_an_example_twice_is_not(store, tmp_path):

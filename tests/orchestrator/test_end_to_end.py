@@ -112,7 +112,7 @@ class Study:
 
 
 def assert_ledger_adds_up(db):
-    """Σ allocations = Σ attempts + idle, with no idle time below nothing; and a run's core-hours are its attempts' useful ones."""
+    """Σ allocations = Σ attempts + idle, with no idle time below nothing; and what a run did not inherit are its attempts' useful seconds."""
     with sqlite3.connect(db) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         charged = "useful_seconds + redone_seconds + startup_seconds + evaluation_seconds + checkpoint_seconds"
@@ -123,7 +123,7 @@ def assert_ledger_adds_up(db):
             assert held is not None
             assert held >= (used or 0) - 0.05
         for core_hours, useful, allocated, total in connection.execute(
-            "SELECT r.core_hours, sum(a.cores * a.useful_seconds) / 3600, r.allocated_core_hours,"
+            "SELECT r.core_hours - r.inherited_core_hours, sum(a.cores * a.useful_seconds) / 3600, r.allocated_core_hours,"
             f" sum(a.cores * ({charged.replace('useful', 'a.useful', 1)})) / 3600 FROM runs r JOIN attempts a ON a.run_id = r.id GROUP BY r.id"
         ):
             assert core_hours == pytest.approx(useful)

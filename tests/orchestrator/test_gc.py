@@ -9,6 +9,7 @@ from orchestrator.store.ledger import Charge
 from scaling.cli.gc import gc_command
 from scaling.outcomes import AttemptOutcome
 from tests.orchestrator.rows import a_run, accepted, granted
+from tests.orchestrator.test_trunks import ended, family, progress
 
 
 def checkpoint(home, grant, step, *, whole=True):
@@ -49,3 +50,23 @@ def test_what_a_run_may_go_on_from_or_fall_back_to_stays(tmp_path, capsys, outco
     gc_command(yes=True, db=database)
     assert {Path(folder).name for folder in folders if folder.exists()} == kept
     assert "kept" in capsys.readouterr().out
+
+
+def test_what_another_run_may_start_from_stays_until_it_is_done(tmp_path, capsys):
+    database, home = str(tmp_path / "scaling.db"), tmp_path / "runs"
+    with Store.open(database) as store:
+        child, parent = family()
+        accepted(store, child, parent)
+        grant = granted(store, parent["id"], home=str(home))
+        folders = [checkpoint(home, grant, step) for step in (80, 320, 400)]
+        progress(store, grant, checkpoints=[(80, 72.0), (320, 288.0), (400, 360.0)])
+        ended(store, grant, useful=360.0)
+        gc_command(yes=True, db=database)
+        assert {folder.name for folder in folders if folder.exists()} == {"80", "400"}
+        branched = granted(store, child["id"], home=str(home))
+        folders.append(checkpoint(home, branched, 100))
+        progress(store, branched, first_step=80, checkpoints=[(100, 18.0)])
+        ended(store, branched, useful=18.0)
+        gc_command(yes=True, db=database)
+    assert {folder.name for folder in folders if folder.exists()} == {"400", "100"}
+    assert "freed" in capsys.readouterr().out

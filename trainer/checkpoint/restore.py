@@ -73,7 +73,9 @@ def describe_attempt(storage: Storage, resume_from: Mapping[str, Any] | None, co
     origin = None
     if resume_from is not None:
         before = storage_at(resume_from["directory"]).url
-        origin = _stated_origin(storage) if before == storage.url else {"directory": before, "step": resume_from.get("step")}
+        origin = {"directory": before, "step": resume_from.get("step"), "parent": resume_from.get("parent")}
+        if before == storage.url:
+            origin = _stated_origin(storage)
     storage.publish(_ATTEMPT, json.dumps({**content, "resumed_from": origin}, indent=1).encode())
 
 
@@ -84,12 +86,17 @@ def _stated_origin(storage: Storage) -> dict[str, Any] | None:
 
 
 def _origin(storage: Storage) -> tuple[str, int | None] | None:
-    """Where an attempt started from. Attempts of a run lie side by side, so a home that was moved as a whole is found as well."""
+    """Where an attempt started from.
+
+    Attempts of a run lie side by side, and so do the folders of runs, so a home that was moved as a whole is found as well.
+    """
     origin = _stated_origin(storage)
     if origin is None:
         return None
     directory = origin["directory"]
-    beside = f"{storage.url.rpartition('/')[0]}/{directory.rpartition('/')[2]}"
+    parts = directory.split("/")
+    up = 2 if parts[-2:-1] == [origin.get("parent")] else 1
+    beside = "/".join([*storage.url.split("/")[:-up], *parts[-up:]])
     return (directory if committed(storage_at(directory)) else beside), origin["step"]
 
 

@@ -20,10 +20,13 @@ _PART_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Keep:
-    """Which checkpoints stay: the `newest` (the second in case the first is damaged), each `every`-th of the run, and the last step's."""
+    """Which checkpoints stay: the `newest` (the second in case the first is damaged), each `every`-th of the run, the last step's, and
+    those of `steps`, from which other runs start.
+    """
 
     newest: int = 2
     every: int | None = None
+    steps: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ class Writer:
                 self._sound.discard(step)
 
     def _is_pinned(self, step: int) -> bool:
+        if step in self._keep.steps:
+            return True
         if self._keep.every is None:
             return False
         try:

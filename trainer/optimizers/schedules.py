@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-__all__ = ["SCHEDULES", "learning_rate_at"]
+__all__ = ["SCHEDULES", "learning_rate_at", "steps_before_decay"]
 
 Schedule = Callable[[float, float], float]
 """(progress through the steps after warm-up, 0 … 1; the share of them at the end that decays) → share of the peak."""
@@ -52,3 +52,27 @@ def learning_rate_at(
         raise ValueError("warmup-stable-decay needs a decay_fraction")
     decay = min(1.0, (decay_fraction or 0.0) * steps / after_warmup)
     return peak * SCHEDULES[schedule]((step - warmup_steps) / after_warmup, decay)
+
+
+def steps_before_decay(steps: int, warmup_steps: int, decay_fraction: float) -> int:
+    """How many of `steps` warmup-stable-decay takes at a rate in which `steps` plays no part: warm-up, and then exactly the peak."""
+
+    def decays(step: int) -> bool:
+        return (
+            learning_rate_at(
+                step,
+                peak=1.0,
+                steps=steps,
+                warmup_steps=warmup_steps,
+                schedule="warmup-stable-decay",
+                decay_fraction=decay_fraction,
+            )
+            < 1.0
+        )
+
+    found = min(steps, max(warmup_steps, math.ceil(steps * (1.0 - decay_fraction))))
+    while found < steps and not decays(found):
+        found += 1
+    while found > warmup_steps and decays(found - 1):  # rounding may put the first step of the decay a step earlier
+        found -= 1
+    return found

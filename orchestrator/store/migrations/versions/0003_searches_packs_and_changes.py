@@ -28,13 +28,27 @@ def upgrade() -> None:
         sa.Column("epochs", sa.Double(), nullable=False),
         sa.Column("template", sa.JSON(), nullable=False),
         sa.Column("policy", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("trials", sa.Integer(), nullable=False),
+        sa.Column("learning_rate", sa.Double(), nullable=True),
         sa.Column("added_in", sa.Integer(), nullable=False),
         sa.Column("removed_in", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["experiment_id"], ["experiments.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("experiment_id", "family", "model", "epochs"),
     )
+    op.create_table(
+        "branch_points",
+        sa.Column("run_id", sa.String(length=16), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("accelerator", sa.String(length=40), nullable=False),
+        sa.Column("core_hours", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"]),
+        sa.PrimaryKeyConstraint("run_id", "step"),
+    )
     op.add_column("runs", sa.Column("inherited_core_hours", sa.Double(), nullable=False, server_default="0"))
+    op.add_column("attempts", sa.Column("branched_from", sa.Integer(), nullable=True))
     op.add_column("attempts", sa.Column("packed", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("attempts", sa.Column("node", sa.String(length=64), nullable=True))
     op.add_column("allocations", sa.Column("worker", sa.Text(), nullable=True))
@@ -44,6 +58,8 @@ def downgrade() -> None:
     op.drop_column("allocations", "worker")
     op.drop_column("attempts", "node")
     op.drop_column("attempts", "packed")
+    op.drop_column("attempts", "branched_from")
     op.drop_column("runs", "inherited_core_hours")
+    op.drop_table("branch_points")
     op.drop_table("searches")
     op.drop_table("changes")

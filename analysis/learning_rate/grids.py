@@ -11,16 +11,18 @@ from analysis.selection import Excluded, usable_runs
 from scaling.errors import TooFewPoints, UsageError, nearest
 from scaling.outcomes import RunStatus
 
-__all__ = ["LEAST_RATES", "Grids", "learning_rate_grids"]
+__all__ = ["LEAST_RATES", "RATES_FOR_CURVATURE", "Grids", "learning_rate_grids"]
 
-LEAST_RATES = 3
-"""Learning rates a cell must have finished: a parabola has three coefficients."""
+LEAST_RATES = 2
+"""Learning rates a cell must have finished: with the curvature known from other cells, two say where its parabola lies."""
+RATES_FOR_CURVATURE = 3
+"""Learning rates that one cell at least must have finished: a parabola has three coefficients."""
 
 
 @dataclass(frozen=True, eq=False)
 class Grids:
-    """`runs`: the usable runs, with `cell`: row number in `cells`. `cells`: `family`, `model`, `epochs`, `line` (number of the
-    model), and `best_tried`, `rates`, `at_edge` as in `LearningRateTrend.optima`."""
+    """`runs`: the usable runs, with `cell`: row number in `cells`. `cells`: `family`, `model`, `epochs`, `params` (NaN where not known), and
+    `best_tried`, `rates`, `at_edge` as in `LearningRateTrend.optima`."""
 
     runs: pd.DataFrame
     cells: pd.DataFrame
@@ -28,7 +30,7 @@ class Grids:
 
 
 def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
-    """The cells with at least three finished learning rates; of one model at least two epoch budgets, or `TooFewPoints`."""
+    """The cells with at least two finished learning rates: of one model at least two epoch budgets, one cell with three; or `TooFewPoints`."""
     for name in ("epochs", "learning_rate"):
         if name not in runs:
             guess = nearest(name, [str(column) for column in runs.columns])
@@ -41,7 +43,7 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
     too_few = tuple(
         Excluded(
             run,
-            f"its cell has {count} learning rate{'s' if count > 1 else ''}, a parabola needs {LEAST_RATES}",
+            f"its cell has {count} learning rate, where its best one lies takes {LEAST_RATES}",
             f"in a cell with fewer than {LEAST_RATES} learning rates",
         )
         for run, count in zip(tried.loc[few, "id"], rates[few], strict=True)
@@ -65,9 +67,9 @@ def _cells(runs: pd.DataFrame, diverged: pd.DataFrame, metric: str) -> pd.DataFr
             at_edge = "lowest"
         elif best == tried.index.max() and not closed_above:
             at_edge = "highest"
-        rows.append({**names, "best_tried": best, "rates": len(tried), "at_edge": at_edge})
-    cells = pd.DataFrame(rows, columns=[*CELL, "best_tried", "rates", "at_edge"])
-    return cells.assign(line=cells.groupby(["family", "model"]).ngroup())
+        params = float(of_cell["params"].iloc[0]) if "params" in of_cell else float("nan")
+        rows.append({**names, "params": params, "best_tried": best, "rates": len(tried), "at_edge": at_edge})
+    return pd.DataFrame(rows, columns=[*CELL, "params", "best_tried", "rates", "at_edge"])
 
 
 def _diverged(runs: pd.DataFrame) -> pd.DataFrame:
@@ -77,16 +79,25 @@ def _diverged(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _require_budgets(cells: pd.DataFrame, most_rates: int) -> None:
-    budgets = cells.groupby("line")["epochs"].nunique()
+    budgets = cells.groupby(["family", "model"])["epochs"].nunique()
     have, need = (int(budgets.max()) if len(budgets) else 0), 2
-    if have >= need:
+    if have >= need and most_rates >= RATES_FOR_CURVATURE:
         return
+    hint = "add rows at other learning rates; in an experiments file `learning_rate: {grid: [0.4, 0.8, 1.6]}`, and `scaling submit` it again"
+    if have >= need:
+        raise TooFewPoints(
+            f"a learning-rate trend needs {RATES_FOR_CURVATURE} finished learning rates in one cell at least; the fullest has {most_rates}: "
+            f"{RATES_FOR_CURVATURE - most_rates} more is needed",
+            have=most_rates,
+            need=RATES_FOR_CURVATURE,
+            hint=hint,
+        )
     more = need - have
-    short = f"; the fullest cell has {most_rates} of the {LEAST_RATES} learning rates" if most_rates < LEAST_RATES else ""
+    short = f"; the fullest cell has {most_rates} of them" if most_rates < RATES_FOR_CURVATURE else ""
     raise TooFewPoints(
-        f"a learning-rate trend needs {need} epoch budgets of one model with {LEAST_RATES} finished learning rates each; "
-        f"there {'is' if have == 1 else 'are'} {have}: {more} more {'is' if more == 1 else 'are'} needed{short}",
+        f"a learning-rate trend needs {need} epoch budgets of one model with {LEAST_RATES} finished learning rates each, one of them with "
+        f"{RATES_FOR_CURVATURE}; there {'is' if have == 1 else 'are'} {have}: {more} more {'is' if more == 1 else 'are'} needed{short}",
         have=have,
         need=need,
-        hint="add rows at other learning rates; in an experiments file `learning_rate: {grid: [0.4, 0.8, 1.6]}`, and `scaling submit` it again",
+        hint=hint,
     )

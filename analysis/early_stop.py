@@ -1,0 +1,103 @@
+"""Whether a run that is under way can still matter: whether it may yet end on the frontier.
+
+The law is that of finished runs which were evaluated at the same share of their steps: log(final loss) = a + b · log(loss then), by least
+squares. Its interval for one more run, Student's t with n − 2 degrees of freedom, is that of the final loss to come:
+
+    m ± t · s · √(1 + 1/n + (z − z̄)² / Σ(zᵢ − z̄)²),     z = log(loss then)
+
+The run is dominated when a finished run that cost no more ended below all of that interval. Beyond the losses that the law has seen it
+is not extrapolated: z is taken at the edge. A larger loss then is taken to mean no smaller a loss at the end, so that errs towards going on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["Outlook", "outlook"]
+
+_RUNS_AT_LEAST = 8
+"""ASSUMPTION: with fewer, a spread of six degrees of freedom or less would decide; the interval is honest but the straight line unproven."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is to be expected of a run.
+
+    value, low, high: its final loss, and the interval of it at `confidence`. core_hours: what it will have cost.
+    runs_used: finished runs behind the law.
+    rival: id, loss and core-hours of the best finished run that cost no more; None when there is none.
+    """
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    core_hours: float
+    runs_used: int
+    rival: tuple[str, float, float] | None
+
+    @property
+    def is_dominated(self) -> bool:
+        """Even the lower end of the interval is above what costs no more."""
+        return self.rival is not None and self.low > self.rival[1]
+
+    @property
+    def sentence(self) -> str:
+        """The numbers behind the verdict."""
+        told = (
+            f"final loss {self.value:.4g} expected, {self.low:.4g} … {self.high:.4g} at {100 * self.confidence:g} % by {self.runs_used} "
+            f"finished runs"
+        )
+        if self.rival is None:
+            return f"{told}; no finished run cost as little"
+        run, loss, hours = self.rival
+        return f"{told}; run {run} ended at {loss:.4g} for {hours:.3g} core-hours, and this one would cost {self.core_hours:.3g}"
+
+
+def outlook(loss: float, core_hours: float, finished: pd.DataFrame, *, confidence: float = 0.99, looks: int = 1) -> Outlook | None:
+    """What is to be expected of a run whose held-out loss is `loss` now; None when the finished runs do not tell.
+
+    Args:
+        loss: nats, at some share of its steps. core_hours: what it will have cost at its end.
+        finished: `id`, `loss_then` (nats, at the same share of their steps; NaN where it was not taken), `val_loss`, `core_hours`.
+        confidence: of the interval, 0 … 1, over all looks.
+        looks: how often a run is looked at: each look has its part of 1 − confidence (Bonferroni), so that a run that belongs on the
+            frontier is lost with a probability of at most (1 − confidence) / 2, however often it is looked at.
+    """
+    usable = finished[(finished["loss_then"] > 0) & (finished["val_loss"] > 0)]
+    runs = len(usable)
+    if runs < _RUNS_AT_LEAST or not (np.isfinite(loss) and loss > 0):
+        return None
+    then, final = np.log(usable["loss_then"].to_numpy(float)), np.log(usable["val_loss"].to_numpy(float))
+    spread = float(np.sum((then - then.mean()) ** 2))
+    if spread == 0.0:
+        return None
+    slope = float(np.sum((then - then.mean()) * (final - final.mean())) / spread)
+    if slope <= 0:
+        return None  # a loss that says nothing, or the contrary, about the end
+    residual = np.sqrt(np.sum((final - final.mean() - slope * (then - then.mean())) ** 2) / (runs - 2))
+    at = float(np.clip(np.log(loss), then.min(), then.max()))
+    expected = final.mean() + slope * (at - then.mean())
+    half = (
+        _quantile(1.0 - (1.0 - confidence) / looks, runs - 2) * residual * np.sqrt(1 + 1 / runs + (at - then.mean()) ** 2 / spread)
+    )
+    low, value, high = (float(np.exp(expected + sign * half)) for sign in (-1, 0, 1))
+    return Outlook(value, low, high, confidence, core_hours, runs, _rival(finished, core_hours))
+
+
+def _rival(finished: pd.DataFrame, core_hours: float) -> tuple[str, float, float] | None:
+    no_more = core_hours * (1 + 1e-9)  # equal but for rounding is no more
+    cheaper = finished[(finished["core_hours"] <= no_more) & (finished["val_loss"] > 0)]
+    if cheaper.empty:
+        return None
+    best = cheaper.iloc[int(cheaper["val_loss"].to_numpy().argmin())]
+    return str(best["id"]), float(best["val_loss"]), float(best["core_hours"])
+
+
+def _quantile(level: float, degrees_of_freedom: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(0.5 + level / 2, degrees_of_freedom))

@@ -1,0 +1,56 @@
+"""The covariance of least squares when the runs of a cluster err together, and the degrees of freedom that it leaves a contrast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+__all__ = ["ClusterCovariance", "cluster_covariance"]
+
+_SINGULAR = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterCovariance:
+    """`covariance` (k, k) of the coefficients; `influence` (clusters, k, k) and `spread` (clusters, k, k), which `degrees_of_freedom` is made of."""
+
+    covariance: np.ndarray
+    bread: np.ndarray
+    influence: np.ndarray
+    spread: np.ndarray
+
+    def degrees_of_freedom(self, contrast: np.ndarray) -> float:
+        """Of the t quantile for `contrast · coefficients`: Satterthwaite's, were the errors independent (Bell and McCaffrey 2002)."""
+        w = self.bread @ contrast
+        shares = self.influence @ w
+        moments = np.diag(np.einsum("i,gij,j->g", w, self.spread, w)) - shares @ self.bread @ shares.T
+        return float(np.trace(moments) ** 2 / np.sum(moments**2))
+
+
+def cluster_covariance(design: np.ndarray, residual: np.ndarray, cluster: np.ndarray) -> ClusterCovariance | None:
+    """CR2 of Bell and McCaffrey 2002, unbiased where the errors are independent after all; Pustejovsky and Tipton 2018 for absorbed means.
+
+    Args:
+        design: (n, k), with the mean of each cluster taken out, so that every cluster has a constant of its own.
+        residual: (n,) of least squares on it.
+        cluster: (n,): number of the cluster, 0 ….
+
+    None when one cluster alone fixes a coefficient: then nothing tells how far it errs.
+    """
+    bread = linalg.pinvh(design.T @ design)
+    size, k = int(cluster.max()) + 1, design.shape[1]
+    influence, spread = np.empty((size, k, k)), np.empty((size, k, k))
+    meat = np.zeros((k, k))
+    for number in range(size):
+        rows = design[cluster == number]
+        values, vectors = np.linalg.eigh(np.eye(len(rows)) - rows @ bread @ rows.T)
+        if values[0] < _SINGULAR:
+            return None
+        adjusted = (vectors / np.sqrt(values)) @ vectors.T @ rows
+        score = adjusted.T @ residual[cluster == number]
+        meat += np.outer(score, score)
+        influence[number] = rows.T @ adjusted
+        spread[number] = adjusted.T @ (adjusted - adjusted.mean(axis=0))
+    return ClusterCovariance(bread @ meat @ bread, bread, influence, spread)

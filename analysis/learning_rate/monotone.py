@@ -1,0 +1,90 @@
+"""Do the runs contradict that the best learning rate falls with epochs and with size?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, optimize
+
+from analysis.fitting.shared_parabola import Curves
+
+__all__ = ["CellMinima", "cell_minima", "monotonicity_p_value", "scatter_about_law"]
+
+_DRAWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class CellMinima:
+    """Each cell's own minimum, with κ shared by all and no law between them.
+
+    curvature: κ. scaled: κ·u* of each cell, which least squares gives directly. covariance: of (κ, κ·u* …), were the errors independent.
+    degrees_left: points less coefficients.
+    """
+
+    curvature: float
+    scaled: np.ndarray
+    covariance: np.ndarray
+    degrees_left: int
+
+
+def cell_minima(curves: Curves) -> CellMinima | None:
+    """None where no degree of freedom is left, or κ does not open upwards."""
+    left = len(curves.u) - 2 * curves.cells - 1
+    if left < 1:
+        return None
+    design, y = curves.design(np.eye(curves.cells)), curves.without_means(curves.y)
+    coefficients, _, rank, _ = linalg.lstsq(design, y)
+    if rank < design.shape[1] or coefficients[0] <= 0:
+        return None
+    residual = y - design @ coefficients
+    covariance = float(residual @ residual) / left * linalg.pinvh(design.T @ design)
+    return CellMinima(float(coefficients[0]), coefficients[1:], covariance, left)
+
+
+def monotonicity_p_value(minima: CellMinima, below: np.ndarray, *, seed: int = 0) -> float:
+    """p-value of "no cell has a higher minimum than one below it" against "some have", both without a law.
+
+    The statistic is how much worse the best monotone minima explain the cells' own, χ̄² = min (m − m₀)ᵀ V⁻¹ (m − m₀) over monotone m₀. Where it
+    is hardest to tell, all minima are equal: its distribution there, by draws, gives the p-value (Robertson, Wright and Dykstra 1988).
+
+    Args:
+        below: (cells, cells), bool: whether the row's cell is below the column's (no more epochs, no larger model), so that its
+            minimum may not be lower.
+    """
+    smaller, larger = np.nonzero(below & ~(below.astype(int) @ below.astype(int) > 0))  # what lies between says the rest
+    if len(smaller) == 0:
+        return float("nan")
+    cells = len(minima.scaled)
+    order = np.zeros((len(smaller), cells))
+    order[np.arange(len(smaller)), smaller], order[np.arange(len(smaller)), larger] = 1.0, -1.0  # order @ m ≥ 0
+    scale = float(np.abs(minima.scaled).max()) or 1.0
+    root = np.linalg.cholesky(minima.covariance[1:, 1:] / scale**2 + 1e-18 * np.eye(cells))
+    cone = (order @ root).T
+    observed = optimize.nnls(cone, -linalg.solve_triangular(root, minima.scaled / scale, lower=True))
+    misfit = _squared(cone @ observed[0])
+    if misfit < 1e-9:
+        return 1.0
+    rng = np.random.default_rng(seed)
+    draws = rng.standard_normal((_DRAWS, cells)) / np.sqrt(rng.chisquare(minima.degrees_left, (_DRAWS, 1)) / minima.degrees_left)
+    by_chance = np.array([_squared(cone @ optimize.nnls(cone, draw)[0]) for draw in draws])
+    return float((1 + np.sum(by_chance >= misfit)) / (1 + _DRAWS))
+
+
+def scatter_about_law(minima: CellMinima, law: np.ndarray, coefficients: int) -> float:
+    """Standard deviation τ of the cells' true minima about the law, in log units, by the method of moments of DerSimonian and Laird 1986.
+
+    law: (cells,): u* by the law. coefficients: how many it was fitted with.
+    """
+    off = minima.scaled / minima.curvature - law
+    # var(κu* − u*·κ) / κ², the variance of the ratio to first order
+    weights = np.column_stack([-minima.scaled / minima.curvature, np.eye(len(law))])
+    variance = np.maximum(np.einsum("ij,jk,ik->i", weights, minima.covariance, weights) / minima.curvature**2, 1e-18)
+    precision = 1 / variance
+    excess = float(np.sum(off**2 * precision)) - max(0, len(law) - coefficients)
+    spread = float(precision.sum() - np.sum(precision**2) / precision.sum())
+    return float(np.sqrt(max(0.0, excess / spread))) if spread > 0 else 0.0
+
+
+def _squared(vector: np.ndarray) -> float:
+    return float(vector @ vector)

@@ -1,0 +1,15 @@
+"""Learning rates that are found rather than listed: `learning_rate: {policy: two-trial, …}` in the file.
+
+    plan ─ cells ─> replay ─ questions ─> runs ─ results ─> replay …
+
+| file | what it holds |
+|---|---|
+| `cells` | a cell to be searched, the policy, and which cells come before which |
+| `two_trial` | the rule of one cell: which rate to try next, when to stop |
+| `replay` | all cells of an experiment: what has been asked and found, from the results alone |
+| `advance` | `Searches`: the same against the store; asks for the runs that are due |
+| `report` | trials, regret against a grid, core-hours saved |
+
+Nothing of a search is remembered but its runs. What is asked next is a function of the file and of the results of the runs asked before,
+worked out anew each time; so a scheduler that takes over asks the very same questions, and the order in which runs end makes no difference.
+"""

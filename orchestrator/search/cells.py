@@ -1,0 +1,73 @@
+"""A cell whose learning rate is searched for, and which cells come before which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainer import TrainConfig
+
+__all__ = ["Policy", "SearchedCell", "groups_of"]
+
+_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`two-trial`: rates are `start · factor^k` for whole k. The search is done on the first seed; the rate found is trained on all of `seeds`."""
+
+    start: float
+    factor: float
+    seeds: tuple[int, ...]
+
+    def rate(self, step: int) -> float:
+        """The rate k steps up from the start, as it would be written: 0.2 / 2 is the 0.1 of a grid, to the last bit."""
+        return float(f"{self.start * self.factor**step:.{_DIGITS}g}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": "two-trial", "start": self.start, "factor": self.factor, "seeds": list(self.seeds)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Policy:
+        return cls(content["start"], content["factor"], tuple(content["seeds"]))
+
+
+@dataclass(frozen=True, eq=False)
+class SearchedCell:
+    """(family, model, epochs). template: a row of `orchestrator.store.models.Run` but for its id and learning rate."""
+
+    family: str
+    model: str
+    params: int
+    epochs: float
+    policy: Policy
+    template: Mapping[str, Any]
+
+    @property
+    def key(self) -> tuple[str, str, float]:
+        return (self.family, self.model, self.epochs)
+
+    @property
+    def search_seed(self) -> int:
+        return self.policy.seeds[0]
+
+    def run(self, step: int, seed: int) -> dict[str, Any]:
+        """The row of the run at a rate, with its id."""
+        rate = self.policy.rate(step)
+        config = {**self.template["config"], "learning_rate": rate, "seed": seed}
+        run_id = TrainConfig.from_dict(config).run_id()
+        return {**self.template, "id": run_id, "config": config, "learning_rate": rate, "seed": seed}
+
+    def is_below(self, other: SearchedCell) -> bool:
+        """Whether it has neither more epochs nor more parameters than `other`, and is not as large in both."""
+        no_more = self.epochs <= other.epochs and self.params <= other.params
+        return no_more and (self.epochs, self.params) != (other.epochs, other.params)
+
+
+def groups_of(cells: Iterable[SearchedCell]) -> list[list[SearchedCell]]:
+    """Cells that one trend speaks of: of one family, with one policy. Each group from the smallest cell on, so that none comes before one below it."""
+    groups: dict[tuple[str, Policy], list[SearchedCell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.family, cell.policy), []).append(cell)
+    return [sorted(group, key=lambda cell: (cell.epochs, cell.params, cell.model)) for group in groups.values()]

@@ -1,0 +1,216 @@
+"""What a search did: trials a cell, how far its rates are from the best of a grid, and what it saved against one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from orchestrator.search.advance import cell_of, results_in
+from orchestrator.search.replay import CellState, replay
+from orchestrator.store import searches
+from orchestrator.store.models import ExperimentRun, Run
+from scaling.columns import SCHEMA_VERSION
+from scaling.outcomes import RunStatus
+
+__all__ = ["GRID_RATES", "CellReport", "SearchReport", "reports_payload", "search_report"]
+
+GRID_RATES = 5
+"""Learning rates of the grid that a search is compared with: five, each twice the next, as in the study."""
+_REACH = 8
+"""Steps to either side of the rate found, within which the store is asked for runs at other rates."""
+
+
+@dataclass(frozen=True)
+class CellReport:
+    """One searched cell.
+
+    state: as of `CellState`. learning_rate: the one found. trials: rates tried. loss: of the rate found, mean over the seeds.
+    grid_rates: how many rates the grid beside it has, 0 where none was run. best_of_grid: the lowest mean loss among them, at `best_rate`.
+    seed_std: standard deviation of log loss between seeds at one rate, at the rate found and its neighbours; None with one seed.
+    runs: that the search asked for, on all seeds; grid_runs: of the grid, or of `GRID_RATES` rates on every seed. train_flops: of one of them.
+    core_hours: useful ones, of all runs that the search asked for. grid_core_hours: of the grid's runs; where none was run, of `GRID_RATES` rates on
+    every seed at the mean of the search's own runs.
+    """
+
+    family: str
+    model: str
+    epochs: float
+    state: str
+    learning_rate: float | None
+    trials: int
+    loss: float | None
+    grid_rates: int
+    best_of_grid: float | None
+    best_rate: float | None
+    seed_std: float | None
+    runs: int
+    grid_runs: int
+    train_flops: float
+    core_hours: float
+    grid_core_hours: float | None
+
+    @property
+    def regret(self) -> float | None:
+        """Loss at the rate found over the best of the grid, less 1."""
+        return None if self.loss is None or self.best_of_grid is None else self.loss / self.best_of_grid - 1.0
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """All searched cells of an experiment, in the file's order."""
+
+    experiment: str
+    cells: tuple[CellReport, ...]
+
+    @property
+    def trials_per_cell(self) -> float | None:
+        """Mean over the cells that are settled."""
+        return _mean([float(cell.trials) for cell in self.cells if cell.state == "settled"])
+
+    @property
+    def regret(self) -> float | None:
+        """Mean over the cells that have a grid beside them."""
+        return _mean([cell.regret for cell in self.cells if cell.regret is not None])
+
+    @property
+    def seed_noise(self) -> float | None:
+        """Standard deviation of log loss between seeds: root mean square over the cells."""
+        mean = _mean([cell.seed_std**2 for cell in self.cells if cell.seed_std is not None])
+        return None if mean is None else math.sqrt(mean)
+
+    @property
+    def share_of_grid(self) -> float | None:
+        """Core-hours of the search over those of the grid, over the settled cells."""
+        settled = [cell for cell in self.cells if cell.state == "settled" and cell.grid_core_hours]
+        grid = sum(cell.grid_core_hours or 0.0 for cell in settled)
+        return sum(cell.core_hours for cell in settled) / grid if grid else None
+
+    @property
+    def share_of_grid_flops(self) -> float | None:
+        """The same in training FLOPs, which do not depend on how busy the machine was; a run that diverged early counts as a whole one."""
+        settled = [cell for cell in self.cells if cell.state == "settled"]
+        grid = sum(cell.grid_runs * cell.train_flops for cell in settled)
+        return sum(cell.runs * cell.train_flops for cell in settled) / grid if grid else None
+
+    @property
+    def core_hours_saved(self) -> float | None:
+        settled = [cell for cell in self.cells if cell.state == "settled" and cell.grid_core_hours]
+        return sum((cell.grid_core_hours or 0.0) - cell.core_hours for cell in settled) if settled else None
+
+    def to_dict(self) -> dict[str, Any]:
+        names = [entry.name for entry in fields(CellReport)]
+        return {
+            "experiment": self.experiment,
+            "trials_per_cell": self.trials_per_cell,
+            "regret": self.regret,
+            "seed_noise": self.seed_noise,
+            "share_of_grid": self.share_of_grid,
+            "share_of_grid_flops": self.share_of_grid_flops,
+            "core_hours_saved": self.core_hours_saved,
+            "cells": [{name: getattr(cell, name) for name in names} | {"regret": cell.regret} for cell in self.cells],
+        }
+
+
+def reports_payload(reports: Sequence[SearchReport]) -> dict[str, Any]:
+    """`{"schema_version", "searches": [SearchReport.to_dict()]}`."""
+    return {"schema_version": SCHEMA_VERSION, "searches": [report.to_dict() for report in reports]}
+
+
+def search_report(session: Session, experiment: str) -> SearchReport:
+    """What the searches of an experiment did. The grid beside a cell is another experiment of the store that wants `GRID_RATES` rates or more of it, in
+    runs that differ from the search's in nothing but the learning rate; of several the one with most."""
+    rows = searches.active(session, experiment)
+    cells = [cell_of(search) for search in rows]
+    experiment_id = rows[0].experiment_id if rows else None
+    states = {state.cell.key: state for state in replay(cells, results_in(session, experiment_id))}
+    return SearchReport(experiment, tuple(_of_cell(session, states[cell.key], experiment_id) for cell in cells))
+
+
+def _of_cell(session: Session, state: CellState, experiment_id: int | None) -> CellReport:
+    cell, seeds = state.cell, len(state.cell.policy.seeds)
+    tried, grid = _tried_around(session, state, experiment_id)
+    means = {step: mean for step, runs in tried.items() if (mean := _mean_loss(runs, seeds)) is not None}
+    own = _core_hours(session, [row["id"] for row in state.runs])
+    each = _mean([hours for hours in own if hours > 0])
+    best = min((step for step in grid if step in means), key=lambda step: means[step], default=None)
+    if grid:
+        grid_hours: float | None = sum(run.core_hours for step in grid for run in tried[step])
+    else:
+        grid_hours = None if each is None else each * GRID_RATES * seeds
+    return CellReport(
+        family=cell.family,
+        model=cell.model,
+        epochs=cell.epochs,
+        state=state.state,
+        learning_rate=state.learning_rate,
+        trials=len(state.trials),
+        loss=None if state.accepted is None else means.get(state.accepted),
+        grid_rates=len(grid),
+        best_of_grid=None if best is None else means[best],
+        best_rate=None if best is None else cell.policy.rate(best),
+        seed_std=_seed_std(
+            [runs for step, runs in tried.items() if state.accepted is not None and abs(step - state.accepted) <= 1]
+        ),
+        runs=len(own),
+        grid_runs=len(grid or range(GRID_RATES)) * seeds,
+        train_flops=cell.template["train_flops"],
+        core_hours=sum(own),
+        grid_core_hours=grid_hours,
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    status: RunStatus
+    loss: float | None
+    core_hours: float
+
+
+def _tried_around(session: Session, state: CellState, experiment_id: int | None) -> tuple[dict[int, list[_Run]], list[int]]:
+    """Ended runs of the cell at the rates about the one found, by step; and the steps of the grid beside it, none where there is no such grid."""
+    cell, middle = state.cell, state.accepted or 0
+    steps = {cell.run(step, seed)["id"]: step for step in range(middle - _REACH, middle + _REACH + 1) for seed in cell.policy.seeds}
+    tried: dict[int, list[_Run]] = {}
+    query = select(Run.id, Run.status, Run.val_loss, Run.core_hours).where(Run.id.in_(steps))
+    for run_id, status, loss, core_hours in session.execute(query):
+        if status in (RunStatus.FINISHED, RunStatus.DIVERGED):
+            tried.setdefault(steps[run_id], []).append(_Run(status, loss, core_hours))
+    links = select(ExperimentRun.experiment_id, ExperimentRun.run_id).where(
+        ExperimentRun.run_id.in_(steps), ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id != experiment_id
+    )
+    grids: dict[int, set[int]] = {}
+    for other, run_id in session.execute(links):
+        step = steps[run_id]
+        if len(tried.get(step, ())) == len(cell.policy.seeds):
+            grids.setdefault(other, set()).add(step)
+    largest = max(grids.values(), key=len, default=set())
+    return tried, sorted(largest) if len(largest) >= GRID_RATES else []
+
+
+def _core_hours(session: Session, ids: Sequence[str]) -> list[float]:
+    return list(session.scalars(select(Run.core_hours).where(Run.id.in_(ids))))
+
+
+def _mean_loss(runs: Sequence[_Run], seeds: int) -> float | None:
+    """None unless it finished on every seed."""
+    losses = [run.loss for run in runs if run.status is RunStatus.FINISHED and run.loss is not None]
+    return _mean(losses) if len(losses) == seeds else None
+
+
+def _seed_std(groups: Sequence[Sequence[_Run]]) -> float | None:
+    """Of log loss, pooled over the rates, of those with two finished seeds or more."""
+    logs = [[math.log(run.loss) for run in runs if run.loss] for runs in groups]
+    several = [group for group in logs if len(group) > 1]
+    if not several:
+        return None
+    squares = sum(sum((value - sum(group) / len(group)) ** 2 for value in group) for group in several)
+    return math.sqrt(squares / sum(len(group) - 1 for group in several))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,39 @@
+"""Which pending runs may start now: those that a budget allows and that need not wait for another run's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy.orm import Session
+
+from orchestrator.store.budget import Affordable, affordable
+from orchestrator.store.grid import Waiting
+from orchestrator.store.trunks import standing
+
+__all__ = ["startable"]
+
+
+def startable(session: Session, waiting: Sequence[Waiting], estimate: Callable[[Waiting], float | None]) -> Affordable:
+    """Those of the waiting runs, and for each other one the reason why it may not.
+
+    A run that starts from another's checkpoint is expected to cost its own steps only, unless a budget leaves the other out. Then it does
+    not wait, and has to be affordable as it is.
+    """
+    parents = {run.id: run.parent for run in waiting if run.parent is not None}
+    if not parents:
+        return affordable(session, waiting, estimate)
+    without: set[str] = set()
+    while True:
+        stands = standing(session, list(parents), left_out=without)
+
+        def to_come(run: Waiting) -> float | None:
+            cost, stand = estimate(run), stands.get(run.id)  # noqa: B023 - called within this round only
+            return cost if cost is None or stand is None else cost * (1.0 - stand.inherited)
+
+        found = affordable(session, waiting, to_come)
+        left_out = {parent for parent in parents.values() if parent in found.left_out}
+        if left_out <= without:
+            break
+        without |= left_out
+    waits = {run: stand.reason for run, stand in stands.items() if stand.waits and run not in found.left_out}
+    return Affordable([run for run in found.runs if run.id not in waits], found.left_out | waits, found.limited or bool(waits))

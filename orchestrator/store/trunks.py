@@ -1,0 +1,173 @@
+"""Runs that start from another run's checkpoint: what they wait for, where they start, what they owe.
+
+A branch point is a checkpoint that a run of a trunk has committed for others. A run with a parent starts from the parent's branch point
+at its `parent_step`. Until there is one it waits, and when there will be none it is done alone, from its first step: as the same run,
+since the trunk is the same bits. Its useful core-hours are what it would cost alone, `inherited_core_hours` the part of them that the
+parent's steps gave; so Σ (core_hours − inherited_core_hours) is what a grid did cost, each step once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session, aliased
+
+from orchestrator.store.models import Attempt, BranchPoint, ExperimentRun, Run
+from scaling.accelerators import accelerator, core_hours
+from scaling.outcomes import RunStatus
+
+__all__ = ["Stand", "branch_of", "inherit", "note_branch_points", "pinned_steps", "replant", "standing"]
+
+_DONE = (RunStatus.FINISHED, RunStatus.DIVERGED)
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How a pending run with a parent stands.
+
+    waits: it starts later, `reason` says for what. inherited: share of its steps, 0 … 1, that it need not take when it starts now.
+    """
+
+    waits: bool
+    inherited: float = 0.0
+    reason: str = ""
+
+
+def standing(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str] = ()) -> dict[str, Stand]:
+    """Of those of `run_ids` that have a parent and have not begun.
+
+    left_out: parents that wait for something that may never come, as a budget; their children do not wait for them.
+    """
+    parent, hopeless = aliased(Run), set(left_out)
+    query = (
+        select(
+            Run.id,
+            Run.parent_id,
+            Run.parent_step,
+            Run.steps,
+            Run.resources,
+            parent.status,
+            parent.resources,
+            parent.resume_step,
+            BranchPoint,
+        )
+        .join(parent, parent.id == Run.parent_id)
+        .outerjoin(BranchPoint, (BranchPoint.run_id == Run.parent_id) & (BranchPoint.step == Run.parent_step))
+        .where(Run.parent_id.is_not(None), Run.resume_attempt.is_(None), Run.status == RunStatus.PENDING)
+    )
+    wanted = set(run_ids)
+    unwanted_parents = _unwanted(session)
+    found: dict[str, Stand] = {}
+    for run_id, parent_id, step, steps, resources, status, parents, reached, point in session.execute(query):
+        if run_id not in wanted:
+            continue
+        if point is not None and _same_accelerator(point, resources):
+            found[run_id] = Stand(waits=False, inherited=step / steps)
+        elif (
+            point is not None  # on devices whose core-hours cannot be added to this run's
+            or status.is_final
+            or reached > step
+            or step not in parents.get("checkpoint_at", ())  # it was begun without knowing of this run
+            or parent_id in unwanted_parents
+            or parent_id in hopeless
+        ):
+            found[run_id] = Stand(waits=False)
+        else:
+            found[run_id] = Stand(
+                waits=True, inherited=step / steps, reason=f"starts from run {parent_id} once that is at step {step}"
+            )
+    return found
+
+
+def _unwanted(session: Session) -> set[str]:
+    """Parents that no experiment wants any more: nobody will train them."""
+    wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
+    children = select(Run.parent_id).where(Run.parent_id.is_not(None), Run.status == RunStatus.PENDING)
+    return set(session.scalars(select(Run.id).where(Run.id.in_(children), Run.id.not_in(wanted))))
+
+
+def branch_of(session: Session, run: Run) -> BranchPoint | None:
+    """Where a run that has not begun starts; None for its first step."""
+    if run.parent_id is None or run.parent_step is None or run.resume_attempt is not None:
+        return None
+    point = session.get(BranchPoint, (run.parent_id, run.parent_step))
+    return point if point is not None and _same_accelerator(point, run.resources) else None
+
+
+def _same_accelerator(point: BranchPoint, resources: dict[str, Any]) -> bool:
+    """Core-hours of two kinds of device are not one number."""
+    return point.accelerator == accelerator(resources["accelerator"]).name
+
+
+def inherit(session: Session, run: Run, first_step: int) -> None:
+    """An attempt of a run with a parent began at `first_step`: what the parent's steps before it did cost is part of the run's core-hours.
+
+    Where the branch point was damaged it began earlier in the trunk, and the cost is taken by share of steps.
+    """
+    point = session.get(BranchPoint, (run.parent_id, run.parent_step))
+    if point is None or run.parent_step is None:
+        return
+    inherited = point.core_hours * min(1.0, first_step / run.parent_step)
+    run.core_hours += inherited - run.inherited_core_hours
+    run.inherited_core_hours = inherited
+
+
+def note_branch_points(session: Session, run: Run, attempt: Attempt, checkpoints: Iterable[tuple[int, float]]) -> None:
+    """Of the checkpoints that an attempt committed, (step, its training seconds up to there), write down those that others start from."""
+    kept = set(run.resources.get("checkpoint_at", ()))
+    for step, seconds in checkpoints:
+        if step in kept:
+            cost = run.core_hours + core_hours(attempt.cores, seconds)
+            session.merge(
+                BranchPoint(
+                    run_id=run.id, step=step, attempt=attempt.number, accelerator=attempt.accelerator, core_hours=max(0.0, cost)
+                )
+            )
+
+
+def pinned_steps(session: Session) -> set[tuple[str, int, int]]:
+    """(run, attempt, step) of the branch points from which a run may yet start."""
+    child = (
+        select(Run.parent_id, Run.parent_step)
+        .where(Run.parent_id.is_not(None), Run.parent_step.is_not(None), Run.status.not_in(_DONE))
+        .distinct()
+    )
+    query = select(BranchPoint.run_id, BranchPoint.attempt, BranchPoint.step)
+    return {
+        (run, attempt, step)
+        for run, attempt, step in session.execute(query.where(tuple_(BranchPoint.run_id, BranchPoint.step).in_(child)))
+    }
+
+
+def replant(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Let new rows of runs start from branch points that are there already, where that saves more than their plan does.
+
+    So a longer budget that is added to a grid goes on from where the longest so far began to decay, and a shorter one starts from
+    what an earlier parent left, instead of from a parent that passes its step no more.
+    """
+    trunks = {row["resources"]["trunk"] for row in rows if "trunk" in row["resources"]}
+    if not trunks:
+        return
+    points: dict[str, list[BranchPoint]] = {}
+    for point, resources in session.execute(select(BranchPoint, Run.resources).join(Run, Run.id == BranchPoint.run_id)):
+        if resources.get("trunk") in trunks:
+            points.setdefault(resources["trunk"], []).append(point)
+    starts: dict[str, int] = {}
+    for row in sorted(rows, key=lambda row: -row["steps"]):  # parents before their children
+        resources = row["resources"]
+        own = row["parent_step"] or max(resources.get("checkpoint_at", ()), default=0)
+        usable = [
+            point
+            for point in points.get(resources.get("trunk", ""), ())
+            if point.run_id != row["id"] and point.step <= own and _same_accelerator(point, resources)
+        ]
+        best = max(usable, key=lambda point: point.step, default=None)
+        planned = row["parent_step"] if row["parent_id"] and starts.get(row["parent_id"], 0) <= own else None
+        if best is not None and best.step >= (planned or 0):
+            row["parent_id"], row["parent_step"] = best.run_id, best.step
+        elif planned is None:
+            row["parent_id"] = row["parent_step"] = None
+        starts[row["id"]] = row["parent_step"] or 0

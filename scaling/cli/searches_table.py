@@ -1,0 +1,88 @@
+"""`scaling lr --searches`: what the searches of the store did, as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.search.report import CellReport, SearchReport
+
+__all__ = ["show_searches"]
+
+_COLUMNS = (
+    "experiment", "family", "model", "epochs", "state", "learning_rate", "trials", "loss", "grid_rates", "best_of_grid", "best_rate", "regret",
+    "seed_std", "runs", "grid_runs", "train_flops", "core_hours", "grid_core_hours",
+)  # fmt: skip
+
+
+def show_searches(db: str, experiment: str | None, *, json: bool, csv: bool) -> None:
+    """Print the searches of one experiment, or of each that has some."""
+    from orchestrator.search.report import reports_payload, search_report
+    from orchestrator.store import open_readonly, queries, searches
+    from scaling.cli.output import print_csv, print_json
+    from scaling.errors import UnknownName, UsageError
+
+    store = open_readonly(db)
+    with store.read() as session:
+        known = [row["name"] for row in queries.experiments(session)]
+        if experiment is not None and experiment not in known:
+            raise UnknownName("experiment", experiment, known)
+        names = list(dict.fromkeys(row["experiment"] for row in searches.cells(session, experiment)))
+        if not names:
+            raise UsageError(
+                "no learning rate is searched for here",
+                hint="in an experiments file: learning_rate: {policy: two-trial, start: 1.6}",
+            )
+        reports = [search_report(session, name) for name in names]
+    if json:
+        print_json(reports_payload(reports))
+    elif csv:
+        rows = [
+            {"experiment": entry["experiment"], **cell} for entry in reports_payload(reports)["searches"] for cell in entry["cells"]
+        ]
+        print_csv(rows, _COLUMNS)
+    else:
+        for report in reports:
+            _show(report)
+
+
+def _show(report: SearchReport) -> None:
+    from rich.table import Column, Table
+
+    from scaling.cli.output import console, core_hours, number
+
+    out = console()
+    names = ("epochs", "learning rate", "trials", "val_loss", "of grid", "best of grid", "regret", "core-hours", "grid")
+    table = Table("model", *[Column(name, justify="right") for name in names], "", box=None, pad_edge=False, title=None)
+    for cell in report.cells:
+        table.add_row(
+            cell.model, f"{cell.epochs:g}", _rate(cell.learning_rate), str(cell.trials), number(cell.loss), str(cell.grid_rates or "–"),
+            "–" if cell.best_rate is None else f"{number(cell.best_of_grid)} at {cell.best_rate:g}", _percent(cell.regret),
+            core_hours(cell.core_hours), core_hours(cell.grid_core_hours), _note(cell),
+        )  # fmt: skip
+    out.print(f"{report.experiment}: learning rates by two trials", highlight=False)
+    out.print(table)
+    if report.trials_per_cell is not None:
+        out.print(f"{report.trials_per_cell:.3g} trials a cell", highlight=False)
+    if report.regret is not None:
+        noise = "" if report.seed_noise is None else f"; seeds of one rate differ by {100 * report.seed_noise:.2g} % (one sd)"
+        out.print(f"loss {_percent(report.regret)} above the best of the grid, on average{noise}", highlight=False)
+    if report.share_of_grid is not None:
+        out.print(
+            f"{_percent(report.share_of_grid)} of the grid's core-hours, {_percent(report.share_of_grid_flops)} of its FLOPs: "
+            f"{core_hours(report.core_hours_saved)} core-hours saved"
+            f"{'' if any(cell.grid_rates for cell in report.cells) else ' (no grid was run: five rates at the price of these runs)'}",
+            highlight=False,
+        )
+
+
+def _note(cell: CellReport) -> str:
+    return "" if cell.state == "settled" else cell.state
+
+
+def _rate(value: float | None) -> str:
+    return "–" if value is None else f"{value:g}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.3g} %"

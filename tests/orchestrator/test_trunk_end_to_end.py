@@ -1,0 +1,76 @@
+"""`reuse_trunk: true` through the real command, real Ray and real SQLite: the same results for less, and every step paid for once."""
+
+import sqlite3
+
+import pytest
+
+from orchestrator.store import open_readonly, queries
+from tests.orchestrator.test_end_to_end import Study, assert_ledger_adds_up
+from trainer import TrainConfig, train
+
+TRUNK = "schedule: {name: warmup-stable-decay, warmup_epochs: 0.1, reuse_trunk: true}"
+
+
+@pytest.fixture
+def study(tmp_path, request):
+    return Study(tmp_path, request.node.name)
+
+
+def config_of(study, run_id):
+    with open_readonly(str(study.db)).read() as session:
+        return TrainConfig.from_dict(queries.run_detail(session, run_id)["config"])
+
+
+def test_a_scheduler_killed_between_trunk_and_branches(study, tmp_path):
+    """The trunk goes on from its checkpoint, the branch from the trunk's; both are what they would be alone, bit for bit."""
+    file = study.write(epochs="[1, 20]", extra=TRUNK)
+    plan = study.json("submit", file, "--dry-run")
+    assert plan["inherited_core_hours"] == pytest.approx(18 / 22 * plan["cells"][0]["estimated_core_hours"])
+    process = study.start("submit", file, "--checkpoint-seconds", "1")
+    study.wait_for("SELECT count(*) FROM branch_points")
+    process.kill()
+    process.communicate()
+    study.run("submit", file)
+    short, long = study.rows()["nano-F0", 1, 1.6, 0], study.rows()["nano-F0", 20, 1.6, 0]
+    assert (short["status"], long["status"], short["parent"]) == ("finished", "finished", long["id"])
+    assert long["attempts"] == 2
+    assert_ledger_adds_up(study.db)
+    assert train(config_of(study, short["id"]), directory=tmp_path / "alone").val_loss == short["val_loss"]
+
+    proof = study.json("audit", short["id"])
+    assert proof["audit"]["complete"]
+    assert [(part["run"], part["first_step"], part["stop_step"]) for part in proof["attempts"]] == [
+        (long["id"], 0, 18),
+        (short["id"], 18, 22),
+    ]
+    assert study.json("audit", long["id"])["audit"]["complete"]
+    with sqlite3.connect(study.db) as connection:
+        own = connection.execute(
+            "SELECT sum(cores * useful_seconds) / 3600 FROM attempts WHERE run_id = ?", (short["id"],)
+        ).fetchone()[0]
+    assert short["core_hours"] == pytest.approx(own + short["inherited_core_hours"])
+    (row,) = study.json("status")["experiments"]
+    assert row["spent_core_hours"] == pytest.approx(long["core_hours"] + own)
+    assert "saved by shared trunks" in study.run("status")[0]
+
+
+def test_a_rehearsed_grid_costs_what_its_plan_says(study):
+    """Simulated seconds are exact: Σ attempts is the estimate less what the trunks save, each run costs what it would alone."""
+    extra = f"{TRUNK}\nsimulate: {{speed: 100000, chips: 2, loss: {{noise: 0}}}}"
+    file = study.write(models="nano-F0, nano-F1", epochs="[0.5, 1, 2, 4]", learning_rate="{grid: [0.1, 0.2]}", extra=extra)
+    plan = study.json("submit", file, "--dry-run")
+    study.run("submit", file)
+    rows = study.rows()
+    assert len(rows) == 16
+    assert {row["status"] for row in rows.values()} == {"finished"}
+    assert_ledger_adds_up(study.db)
+    for cell in plan["cells"]:
+        for rate in (0.1, 0.2):
+            row = rows[cell["model"], cell["epochs"], rate, 0]
+            assert (row["parent"] is None) == (cell["epochs"] == 4)
+            # A step's estimate differs a little between budgets: that of the last batch, which is not full, is spread over all.
+            assert row["core_hours"] == pytest.approx(cell["estimated_core_hours"], rel=0.05)
+            assert (row["inherited_core_hours"] or 0) == pytest.approx(cell["inherited_core_hours"], rel=0.05)
+    (row,) = study.json("status")["experiments"]
+    assert row["spent_core_hours"] == pytest.approx(row["allocated_core_hours"])
+    assert row["spent_core_hours"] == pytest.approx(plan["estimated_core_hours"] - plan["inherited_core_hours"], rel=0.01)

@@ -1,0 +1,273 @@
+"""What a run writes down while it trains: its curves, evaluations and checkpoints, and the events that tell of them.
+
+A loop takes the steps and asks its run's journal, between them, to keep them. The journal of a run is the same whether it trains alone or
+packed with others.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from scaling.outcomes import AttemptOutcome
+from trainer import data, models
+from trainer.audit import Recorder
+from trainer.checkpoint import NotFinite, Writer, Written
+from trainer.checkpoint.snapshot import take_snapshot
+from trainer.clock import Clock, Pace
+from trainer.config import TrainConfig
+from trainer.data.batch import Batch
+from trainer.evaluate import Scores
+from trainer.optimizers import learning_rate_at
+from trainer.result import TrainResult
+from trainer.start import Start
+
+__all__ = ["Diverged", "Event", "Journal"]
+
+Event = dict[str, Any]
+
+LOG_POINTS = 50
+"""Points on a run's curves; the loss is fetched from the device that often."""
+
+
+class Diverged(Exception):
+    """A number that is none; `str` is the reason."""
+
+
+class Journal:
+    """Of one run in one attempt.
+
+    Args:
+        start: where the attempt begins, and what came before.
+        recorder: writes down what was in the batches.
+        clock: of the attempt; some of it may have passed in a loop that ran out of memory.
+        life: name of this life of the trainer, for the checkpoints' files.
+        evaluate_at: shares of the steps after which the held-out loss is taken, besides the last.
+        checkpoint_at: steps after which a checkpoint is due, whatever the clock says.
+        peak_flops: FLOP/s of all its devices together; None where that is not known.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: TrainConfig,
+        order: data.Order,
+        start: Start,
+        recorder: Recorder,
+        writer: Writer,
+        clock: Clock,
+        life: str,
+        evaluate_at: Sequence[float],
+        checkpoint_at: Sequence[int],
+        peak_flops: float | None,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.config, self.order, self.clock = config, order, clock
+        self.first_step = self.saved_step = start.step
+        self.checkpoint_step, self.saved_train_seconds = start.checkpoint_step, clock.train
+        self._recorder, self._writer, self._life, self._emit = recorder, writer, life, emit
+        self._identity, self._history = start.identity, start.history
+        self._train_seconds_before = start.history.train_seconds - clock.train
+        self._evaluate_after = {math.ceil(share * order.steps) for share in evaluate_at}
+        self._evaluate_after -= {row["step"] for row in start.history.evaluations}
+        self._checkpoint_at = frozenset(checkpoint_at)
+        self._saved_at = time.perf_counter()
+        self._seconds_at: dict[int, float] = {}
+        self._log_every = max(1, order.steps // LOG_POINTS)
+        self._logged = (start.step, clock.train, 0.0)
+        self._flops_per_example, self._peak_flops = _flops_per_example(config), peak_flops
+
+    @property
+    def train_loss(self) -> float | None:
+        """Of the last step that was logged, in whichever attempt."""
+        return self._history.progress[-1]["train_loss"] if self._history.progress else None
+
+    @property
+    def useful_seconds(self) -> float:
+        """Of training, over all attempts, each surviving step once."""
+        return self._train_seconds_before + self.clock.train
+
+    def learning_rate(self, step: int) -> float:
+        """What step `step` is taken with."""
+        return learning_rate_at(
+            step,
+            peak=self.config.learning_rate,
+            steps=self.order.steps,
+            warmup_steps=self.config.warmup_steps,
+            schedule=self.config.schedule.name,
+            decay_fraction=self.config.schedule.decay_fraction,
+        )
+
+    # -- curves ------------------------------------------------------------------------------------------------------------------
+
+    def record(self, batch: Batch) -> None:
+        """What has entered a step, for the audit."""
+        self._recorder.record_batch(batch)
+
+    def is_logged(self, step: int) -> bool:
+        """Whether `report` wants the loss after this step."""
+        return step == self.order.steps or step % self._log_every == 0
+
+    def report(self, step: int, loss: float, *, stalled_seconds: float) -> None:
+        """A point on the curves. Fetching the loss has waited for the device, so the clock is right.
+
+        stalled_seconds: time that the attempt has waited for examples so far.
+        """
+        seconds = self.clock.train
+        before, seconds_before, stalled_before = self._logged
+        self._logged = (step, seconds, stalled_seconds)
+        pace = Pace.of(
+            steps=step - before,
+            examples=self.examples_seen(step) - before * self.config.batch_size,
+            seconds=seconds - seconds_before,
+            stalled_seconds=stalled_seconds - stalled_before,
+            flops_per_example=self._flops_per_example,
+            peak=self._peak_flops,
+        )
+        row = {"step": step, "train_loss": loss if math.isfinite(loss) else None, "learning_rate": self.learning_rate(step - 1)}
+        row |= asdict(pace)
+        self._history.progress.append(row)
+        self._emit({"kind": "progress", "steps": self.order.steps, "train_seconds": seconds, **row})
+
+    def examples_seen(self, step: int) -> int:
+        """Positions consumed before step `step`, since the start of the run."""
+        return min(step * self.config.batch_size, self.order.total)
+
+    # -- evaluations -------------------------------------------------------------------------------------------------------------
+
+    def wants_evaluation(self, step: int) -> bool:
+        """Whether the held-out loss is due after `step` steps; false once it was told."""
+        return step in self._evaluate_after
+
+    def evaluated(self, step: int, scores: Scores) -> None:
+        """The held-out loss after `step` steps."""
+        self._evaluate_after.discard(step)
+        row = {"step": step, "split": "validation", **scores.to_dict()}
+        self._history.evaluations.append(row)
+        self._emit({"kind": "evaluated", **row})
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------------------
+
+    def checkpoint_due(self, interval: float) -> bool:
+        """Whether `interval` seconds have passed since the last one, and none is being written."""
+        return time.perf_counter() - self._saved_at > interval and not self._writer.busy
+
+    def wants_checkpoint(self, step: int) -> bool:
+        """Whether other runs start from the state after `step` steps."""
+        return step in self._checkpoint_at
+
+    def wait_anew(self) -> None:
+        """The time until the next checkpoint counts from now."""
+        self._saved_at = time.perf_counter()
+
+    def checkpoint(self, state: Any, step: int) -> None:
+        """Copy the state to the host, and leave the writing to the writer. Raises `Diverged` when the one before was of numbers that are none.
+
+        The device must have got there, and the step's numbers must have been found finite.
+        """
+        with self.clock.aside("checkpoint"):
+            self.take_outcome(wait=True)
+            self._recorder.flush()  # what entered these steps is on disk before the steps count
+            train_seconds = self.clock.train
+            self._history.checkpoints += 1
+            examples = self.examples_seen(step)
+            counters = {
+                **self._identity,
+                "checkpoint": self._history.checkpoints,
+                "examples_seen": examples,
+                "position": examples,
+                "train_seconds": self._train_seconds_before + train_seconds,
+                "progress": list(self._history.progress),
+                "evaluations": list(self._history.evaluations),
+            }
+            self._writer.submit(take_snapshot(state, step=step, counters=counters, life=self._life))
+            self._seconds_at[step] = train_seconds
+            self.saved_step = step
+            self.wait_anew()
+
+    def take_outcome(self, *, wait: bool = False) -> None:
+        """Hear what came of the checkpoint begun last, if that is known, and tell it. Raises `Diverged`."""
+        if (written := self._writer.take(wait=wait)) is not None:
+            self._tell(written)
+
+    def await_last(self) -> None:
+        """Wait for the checkpoint of the last step. Raises `OSError` when it was refused, and `Diverged`."""
+        with self.clock.aside("checkpoint"):
+            written = self._writer.take(wait=True)
+        if written is not None:
+            self._tell(written)
+            if written.failure is not None:
+                raise OSError(
+                    f"the checkpoint of the last step, {written.step}, cannot be written: {written.failure}"
+                    f" (the one before is of step {self.checkpoint_step})"
+                ) from written.failure
+
+    def stopped(self) -> str:
+        """Asked to stop, and all was given to the writer: wait for it. The reason, which says when the checkpoint was refused."""
+        failure = None
+        with self.clock.aside("checkpoint"):
+            if (written := self._writer.take(wait=True)) is not None:
+                self._tell(written)
+                failure = written.failure
+        return (
+            "asked to stop" if failure is None else f"asked to stop; the checkpoint cannot be written: {failure}{self.last_good()}"
+        )
+
+    def _tell(self, written: Written) -> None:
+        if isinstance(written.failure, NotFinite):
+            raise Diverged(f"{written.failure.array} is not finite after step {written.step}{self.last_good()}")
+        event: Event = {
+            "step": written.step,
+            "train_seconds": self._seconds_at.pop(written.step),
+            "checkpoint_seconds": self.clock.checkpoint,
+            "write_seconds": written.seconds,
+        }
+        if written.failure is not None:
+            self.saved_step = self.first_step  # tried again when it is due, or when asked to stop
+            self._emit({"kind": "checkpoint_failed", "reason": str(written.failure), **event})
+            return
+        self.checkpoint_step, self.saved_train_seconds = written.step, event["train_seconds"]
+        self._emit({"kind": "checkpoint", "bytes": written.bytes, **event})
+
+    def last_good(self) -> str:
+        """The end of a sentence about what went wrong."""
+        return (
+            "; there is no checkpoint"
+            if self.checkpoint_step is None
+            else f"; the last good checkpoint is of step {self.checkpoint_step}"
+        )
+
+    def result(self, outcome: AttemptOutcome, reason: str, *, step: int, scores: Scores | None, since: float) -> TrainResult:
+        """How the attempt, entered at `since` (of `time.perf_counter`), ended after `step` steps; `scores` are those of the last step."""
+        result = TrainResult(
+            outcome=outcome,
+            reason=reason,
+            first_step=self.first_step,
+            last_step=step,
+            checkpoint_step=self.checkpoint_step,
+            examples_seen=self.examples_seen(step),
+            seconds=self.clock.seconds(since=since),
+            train_loss=self.train_loss,
+            useful_seconds=self.useful_seconds,
+        )
+        if outcome is not AttemptOutcome.FINISHED:
+            return result
+        if scores is None:
+            return replace(result, outcome=AttemptOutcome.INTERRUPTED, reason="asked to stop; trained, but not evaluated yet")
+        if not math.isfinite(scores.loss):
+            return replace(result, outcome=AttemptOutcome.DIVERGED, reason=f"the validation loss is {scores.loss}")
+        return replace(result, val_loss=scores.loss, val_top1=scores.top1, val_top5=scores.top5)
+
+    def not_finite(self, what: str | None, step: int) -> Diverged:
+        """`what` (`Program.name_non_finite`) left the finite numbers at step `step`."""
+        return Diverged(f"{what} is not finite at step {step} of {self.order.steps}{self.last_good()}")
+
+
+def _flops_per_example(config: TrainConfig) -> float:
+    """6 × MACs: forward 2, backward 4 a MAC."""
+    family, card = models.family(config.model.family), config.data.card
+    macs = family.macs(config.model.name, config.model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+    return 6.0 * macs
