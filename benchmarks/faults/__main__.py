@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ def main() -> None:
     if arguments.table:
         show(arguments.csv, arguments.rounds)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves through `new_world`, which cleans up
     number = arguments.replay if arguments.replay is not None else _next_round(arguments.rounds)
     with new_world(cores=2) as world:
         world.serve()
