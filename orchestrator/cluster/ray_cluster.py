@@ -8,7 +8,7 @@ import secrets
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ _NAMESPACE = "scaling"
 
 _OBJECT_STORE_BYTES = 80_000_000
 _CONNECT_SECONDS = 20
+_ON_HEAD_SECONDS = 60
 
 
 class WorkerLost(ClusterError):
@@ -185,6 +186,27 @@ class RayCluster:
             return RemoteWorker(ray.get_actor(name, namespace=_NAMESPACE), name)
         except ValueError:
             return None
+
+    @property
+    def dashboard(self) -> str:
+        """The URL at which Ray takes jobs; empty when the cluster has no dashboard."""
+        import ray
+
+        head = ray._private.worker.get_dashboard_url()
+        return f"http://{head}" if head else ""
+
+    def on_head(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function returns on the cluster's head. Raises `ClusterError` when it cannot be asked."""
+        import ray
+
+        there = ray.remote(function).options(num_cpus=0, resources={"node:__internal_head__": 0.001}, max_retries=0)
+        try:
+            return ray.get(there.remote(*arguments), timeout=_ON_HEAD_SECONDS)
+        except ray.exceptions.RayError as error:
+            raise ClusterError(
+                f"the head of the cluster at {self.address} cannot be asked: {_first_line(error)}",
+                hint="is scaling installed there, in the same version?",
+            ) from error
 
     def draining(self) -> set[str]:
         """Nodes that have been told that they will be taken away, by Ray's ids."""
