@@ -100,8 +100,8 @@ class PlannedSearch:
 
     @property
     def expected_runs(self) -> int:
-        """Two trials, and the rate found once more on each further seed."""
-        return 2 + len(self.policy.seeds) - 1
+        """Two trials, and the rate found once more on each seed that is not searched."""
+        return 2 * len(self.policy.trial_seeds) + len(self.policy.other_seeds)
 
     @property
     def estimated_core_hours(self) -> float:
@@ -217,7 +217,8 @@ def _searches(spec: Spec, recipe: Mapping[str, Any], schedules: Mapping[float, S
         rates = spec.learning_rate_of(field.name)
         if rates.start is None:
             continue
-        policy, shape = Policy(rates.start, rates.factor or 2.0, tuple(spec.seeds)), None
+        searched = len(spec.seeds) if rates.seeds == "all" else 1
+        policy, shape = Policy(rates.start, rates.factor or 2.0, tuple(spec.seeds), searched), None
         for schedule in schedules.values():
             config = TrainConfig(
                 model=_model(spec, field), schedule=schedule, learning_rate=policy.start, seed=policy.seeds[0], **recipe

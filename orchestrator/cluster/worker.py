@@ -115,7 +115,7 @@ class Worker:
             return probe.getsockname()[1]
 
     def abort(self) -> None:
-        """Kill the trainer process: it is one of several that share a fate."""
+        """Kill the trainer process: it gives no sign of life, or is one of several that share a fate. How it ended is told as of any that died."""
         with self._lock:
             if self._trainer is not None:
                 self._trainer.kill()

@@ -91,7 +91,7 @@ class ModelField(BaseModel):
 class LearningRateField(_Field):
     """`1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere.
 
-    Or `{policy: two-trial, start: 1.6, factor: 2}`: the rates are found, see `orchestrator.search`.
+    Or `{policy: two-trial, start: 1.6, factor: 2, seeds: first}`: the rates are found, on the first of the file's seeds or on all; see `orchestrator.search`.
     """
 
     grid: Annotated[list[Positive], Field(min_length=1)] | None = None
@@ -100,6 +100,7 @@ class LearningRateField(_Field):
     policy: Literal["two-trial"] | None = None
     start: Positive | None = None
     factor: Annotated[float, Field(gt=1, le=10)] | None = None
+    seeds: Literal["first", "all"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -110,8 +111,8 @@ class LearningRateField(_Field):
     def _listed_or_found(self) -> LearningRateField:
         if (self.grid is None) == (self.policy is None):
             raise ValueError("give `grid: […]`, or `policy: two-trial` with the rate to start from")
-        if self.policy is None and (self.start is not None or self.factor is not None):
-            raise ValueError("`start` and `factor` are of `policy: two-trial`; a grid lists its rates")
+        if self.policy is None and any(value is not None for value in (self.start, self.factor, self.seeds)):
+            raise ValueError("`start`, `factor` and `seeds` are of `policy: two-trial`; a grid lists its rates")
         if self.policy is not None and self.start is None:
             raise ValueError("`policy: two-trial` needs `start`, the rate that is tried first in the smallest cell")
         if self.policy is not None and (self.epochs is not None or self.otherwise is not None):
