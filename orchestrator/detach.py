@@ -45,7 +45,7 @@ def detach(store: Store, experiment: str, *, address: str, home: Path, checkpoin
     with RayCluster(address) as cluster:
         dashboard = cluster.dashboard
         seen, fault = cluster.on_head(marked_there, url, experiment)
-    if seen != mark_of(store, experiment):
+    if seen is None or seen != mark_of(store, experiment):
         raise StoreError(
             f"the head of the cluster at {address} does not reach the store {store.name}: {fault}",
             hint="--detach wants a store that both reach: SCALING_DB=postgresql+psycopg://…",
