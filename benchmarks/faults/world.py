@@ -20,7 +20,7 @@ from typing import Any
 __all__ = ["HANG_SECONDS", "Attempt", "World", "new_world", "opened", "witnessed"]
 
 SCALING = [sys.executable, "-P", "-m", "scaling.cli"]
-HANG_SECONDS = 2.0
+HANG_SECONDS = 4.0
 _DISK = "128m"
 
 
