@@ -3,8 +3,8 @@
     python benchmarks/two_trial.py digits --folder DIR [--minutes 30] [--csv benchmarks/two_trial.csv]
     python benchmarks/two_trial.py fashion_mnist --folder DIR
 
-Submits the search and then the grid into one store in DIR, through the real command. Runs that both want are done once, so what is
-compared is the same runs: which of the grid's the search would have needed. May be stopped, or given `--minutes`, and called again: it goes on
+Submits the search on the first seed, the search on all seeds and then the grid into one store in DIR, through the real command. Runs that
+several want are done once, so what is compared is the same runs: which of the grid's a search would have needed. May be stopped, or given `--minutes`, and called again: it goes on
 where it stopped. With `--csv`, the table of cells is written there once both are done.
 """
 
@@ -22,7 +22,8 @@ from pathlib import Path
 
 SCALING = str(Path(sys.executable).with_name("scaling"))
 GRID = "{grid: [0.1, 0.2, 0.4, 0.8, 1.6]}"
-SEARCH = "{policy: two-trial, start: 0.4, factor: 2}"
+SEARCH = "{{policy: two-trial, start: 0.4, factor: 2, seeds: {seeds}}}"
+RUNS = (("search", SEARCH.format(seeds="first")), ("search-all-seeds", SEARCH.format(seeds="all")), ("grid", GRID))
 STUDIES = {
     "digits": """\
 name: {name}
@@ -80,15 +81,20 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
     deadline = time.monotonic() + 60 * arguments.minutes
-    for kind, learning_rate in (("search", SEARCH), ("grid", GRID)):
+    for kind, learning_rate in RUNS:
         if not submit(folder, arguments.study, kind, learning_rate, max(1.0, deadline - time.monotonic())):
             print(f"stopped in the {kind}; the same command goes on")
             return
-    asked = [SCALING, "lr", "--searches", "--experiment", f"{arguments.study}-search"]
+    asked = [SCALING, "lr", "--searches"]
     subprocess.run(asked, cwd=folder, env=environment(folder), check=True)
     if arguments.csv:
         found = subprocess.run([*asked, "--json"], cwd=folder, env=environment(folder), check=True, capture_output=True, text=True)
-        write(arguments.csv, arguments.study, json.loads(found.stdout)["searches"][0]["cells"])
+        cells = [
+            {"experiment": search["experiment"], **cell}
+            for search in json.loads(found.stdout)["searches"]
+            for cell in search["cells"]
+        ]
+        write(arguments.csv, arguments.study, cells)
 
 
 def write(path: Path, study: str, cells: list[dict[str, object]]) -> None:

@@ -16,7 +16,9 @@ from sqlalchemy.orm import Session
 
 from orchestrator.patience import Patience
 from orchestrator.store import ledger
+from orchestrator.store.interruptions import CHECKPOINT_COST
 from orchestrator.store.ledger import Charge, Grant
+from orchestrator.store.models import Attempt, Run
 from scaling.outcomes import AttemptOutcome
 
 __all__ = ["AttemptLog", "Ending"]
@@ -51,13 +53,17 @@ class Ending:
 
 @dataclass
 class AttemptLog:
-    """What is known of an attempt. `take` an event, then `write_progress`; `ending` is set once it is over."""
+    """What is known of an attempt. `take` an event, then `write_progress`; `ending` is set once it is over.
+
+    notice: why its node will be taken away, once that is known; then how it ends is no fault of the run's.
+    """
 
     grant: Grant
     step: int = 0
     steps: int = 0
     train_loss: float | None = None
     ending: Ending | None = None
+    notice: str | None = None
     patience: Patience = field(default_factory=Patience)
     _hung: str | None = None
     _place: dict[str, Any] = field(default_factory=dict)
@@ -71,6 +77,25 @@ class AttemptLog:
     _checkpoint_seconds: float = 0.0
     _wall_seconds: float = 0.0
 
+    @classmethod
+    def reopened(cls, attempt: Attempt, run: Run) -> AttemptLog:
+        """Of an attempt that another scheduler began; its events are to be taken from the first one on."""
+        return cls(
+            Grant(
+                run.id,
+                attempt.number,
+                attempt.token,
+                run.config,
+                run.resources,
+                run.params,
+                attempt.resumed_from,
+                attempt.first_step,
+                run.parent_id,
+                attempt.branched_from,
+                packed=attempt.packed,
+            )
+        )
+
     def take(self, event: Mapping[str, Any]) -> None:
         """Learn from one event."""
         self.patience.sign(time.monotonic(), trains=event["kind"] in ("progress", "alive"))
@@ -79,7 +104,7 @@ class AttemptLog:
             self._wall_seconds = max(self._wall_seconds, seconds / self.grant.packed)  # the other times are shares already
         match event["kind"]:
             case "placed":
-                self._place = {name: event[name] for name in _PLACE}
+                self._place = {name: event[name] for name in _PLACE} | {"node": event.get("node")}
             case "compiled":
                 self._metrics.append((0, "compile_seconds", event["seconds"]))
             case "started":
@@ -94,6 +119,8 @@ class AttemptLog:
                 self._checkpoints.append((event["step"], event["train_seconds"]))
                 self._train_seconds_at_checkpoint = event["train_seconds"]  # it was written while later steps were taken
                 self._train_seconds = max(self._train_seconds, event["train_seconds"])
+                if not self.grant.is_rehearsal:
+                    self._metrics.append((event["step"], CHECKPOINT_COST, self._cost_of(event)))
                 self._checkpoint_seconds = event["checkpoint_seconds"]
             case "checkpoint_failed":
                 self._checkpoint_seconds = event["checkpoint_seconds"]
@@ -108,6 +135,8 @@ class AttemptLog:
                 # Which of them it was about, and whether it would have happened without the others, shows when each is done alone.
                 reason = f"the pack of {self.grant.packed} raised: {event['reason']}; it goes on alone"
                 self.ending = replace(self._broken(AttemptOutcome.INTERRUPTED, reason), alone=True)
+            case "raised" if event.get("of_the_group"):
+                pass  # in the folder of one of several hosts: another one's end may be why, which whoever holds them all decides
             case "raised":
                 outcome = AttemptOutcome.OUT_OF_MEMORY if event["out_of_memory"] else AttemptOutcome.RAISED
                 self.ending = self._broken(outcome, event["reason"])
@@ -116,6 +145,8 @@ class AttemptLog:
             case "lost":
                 outcome = AttemptOutcome.PREEMPTED if event["preempted"] else AttemptOutcome.LOST
                 self.ending = self._broken(outcome, event["reason"])
+            case "refused" | "unheard-of":
+                self.ending = self._broken(AttemptOutcome.INTERRUPTED, event["reason"])
 
     def orphaned(self, reason: str) -> Ending:
         """The ending when its scheduler went, and nothing more will be heard."""
@@ -131,6 +162,10 @@ class AttemptLog:
     def given_up(self, reason: str) -> Ending:
         """The ending when it was asked to stop and did not in time: no failure, but what followed its last checkpoint is lost."""
         return self._broken(AttemptOutcome.INTERRUPTED, reason)
+
+    def _cost_of(self, checkpoint: Mapping[str, Any]) -> float:
+        """Seconds that a checkpoint took until it was safe: the loop's, which it counts together, and the writer's."""
+        return max(0.0, checkpoint["checkpoint_seconds"] - self._checkpoint_seconds) + checkpoint.get("write_seconds", 0.0)
 
     def write_progress(self, session: Session) -> None:
         """Write what `take` learnt since the last call; nothing counts when the token is no longer the run's."""
@@ -154,14 +189,17 @@ class AttemptLog:
 
         Unless the storage refused that checkpoint: then what followed the one before will be done again.
         """
+        outcome, reason = AttemptOutcome(event["outcome"]), event["reason"]
+        if outcome is AttemptOutcome.INTERRUPTED and self.notice:
+            outcome, reason = AttemptOutcome.PREEMPTED, f"{self.notice}; {reason}"
         seconds = event["seconds"]
         known = seconds["train"] + seconds["evaluation"] + seconds["checkpoint"]
         redone = 0.0
         if event["outcome"] == AttemptOutcome.INTERRUPTED and (event["checkpoint_step"] or 0) < event["last_step"]:
             redone = seconds["train"] - self._train_seconds_at_checkpoint
         return Ending(
-            outcome=AttemptOutcome(event["outcome"]),
-            reason=event["reason"],
+            outcome=outcome,
+            reason=reason,
             charge=Charge(
                 useful=seconds["train"] - redone,
                 redone=redone,
@@ -175,6 +213,8 @@ class AttemptLog:
 
     def _broken(self, outcome: AttemptOutcome, reason: str) -> Ending:
         """It ended without a result: steps after its last checkpoint are lost and will be done again."""
+        if self.notice and outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
+            outcome, reason = AttemptOutcome.PREEMPTED, f"{self.notice}; {reason}"
         useful, redone = self._train_seconds_at_checkpoint, self._train_seconds - self._train_seconds_at_checkpoint
         rest = max(0.0, self._wall_seconds - self._train_seconds - self._checkpoint_seconds)
         return Ending(outcome, reason, Charge(useful, redone, rest, 0.0, self._checkpoint_seconds), self.step)

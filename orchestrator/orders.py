@@ -16,10 +16,19 @@ def order_of_pack(orders: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return dict(orders[0]) if len(orders) == 1 else {**orders[0], "pack": list(orders)}
 
 
-def order_of(grant: Grant, *, home: Path, working_directory: Path, checkpoint_seconds: float) -> dict[str, Any]:
+def order_of(
+    grant: Grant,
+    *,
+    home: Path,
+    working_directory: Path,
+    checkpoint_seconds: float,
+    scheduler: str | None = None,
+    code_version: str | None = None,
+) -> dict[str, Any]:
     """home: SCALING_HOME, under which the attempt's folder lies. working_directory: where the file's relative paths start from.
 
-    checkpoint_seconds: time between checkpoints.
+    checkpoint_seconds: time between checkpoints. scheduler: who gives the order; a worker that belongs to another ignores it.
+    code_version: of the scheduler; a worker with another one refuses. None asks for nothing.
     """
     resume = None
     if grant.resume_folder is not None:
@@ -28,6 +37,8 @@ def order_of(grant: Grant, *, home: Path, working_directory: Path, checkpoint_se
             resume["parent"] = grant.parent
     return {
         "token": grant.token,
+        "scheduler": scheduler,
+        "code_version": code_version,
         "config": grant.config,
         "execution": grant.resources.get("execution", {}),
         "evaluate_at": grant.resources.get("evaluate_at", []),

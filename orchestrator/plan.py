@@ -100,8 +100,8 @@ class PlannedSearch:
 
     @property
     def expected_runs(self) -> int:
-        """Two trials, and the rate found once more on each further seed."""
-        return 2 + len(self.policy.seeds) - 1
+        """Two trials, and the rate found once more on each seed that is not searched."""
+        return 2 * len(self.policy.trial_seeds) + len(self.policy.other_seeds)
 
     @property
     def estimated_core_hours(self) -> float:
@@ -151,8 +151,8 @@ class Plan:
     def resources(self) -> dict[str, Any]:
         """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
 
-        `execution`, `pack`, `evaluate_at` and `early_stop` where the file has them; of a rehearsal, which packs nothing, `speed` and
-        `pool`, its simulated chips.
+        `execution`, `pack`, `evaluate_at`, `early_stop`, `topology` and `hosts` where the file has them; of a rehearsal, which packs nothing,
+        `speed` and `pool`, its simulated chips.
         """
         given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True, exclude={"pack"})
         held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
@@ -165,6 +165,10 @@ class Plan:
             held["evaluate_at"] = sorted(looks)
         if self.spec.early_stop:
             held["early_stop"] = self.spec.early_stop.model_dump()
+        if given.topology and not self.spec.simulate:
+            held["topology"] = given.topology
+        if given.hosts and not self.spec.simulate:
+            held["hosts"] = given.hosts
         if rehearsal := self.spec.simulate:
             held |= {"accelerator": SIMULATED + given.accelerator, "speed": rehearsal.speed, "pool": rehearsal.chips}
         return held
@@ -213,7 +217,8 @@ def _searches(spec: Spec, recipe: Mapping[str, Any], schedules: Mapping[float, S
         rates = spec.learning_rate_of(field.name)
         if rates.start is None:
             continue
-        policy, shape = Policy(rates.start, rates.factor or 2.0, tuple(spec.seeds)), None
+        searched = len(spec.seeds) if rates.seeds == "all" else 1
+        policy, shape = Policy(rates.start, rates.factor or 2.0, tuple(spec.seeds), searched), None
         for schedule in schedules.values():
             config = TrainConfig(
                 model=_model(spec, field), schedule=schedule, learning_rate=policy.start, seed=policy.seeds[0], **recipe

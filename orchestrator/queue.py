@@ -8,9 +8,12 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
+from orchestrator.cluster.hold import Hold
 from orchestrator.store import changes
 from orchestrator.store.grid import Waiting, waiting_runs
+from orchestrator.store.models import Run
 from orchestrator.store.startable import startable
+from scaling.accelerators import accelerator
 
 __all__ = ["Group", "Order", "Queue"]
 
@@ -24,17 +27,31 @@ class Order(StrEnum):
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that one worker can train. `pool`: of a rehearsal, how many simulated chips there are."""
+    """Runs that one worker can train. `pool`: of a rehearsal, how many simulated chips there are. topology, hosts: as in the file."""
 
     shape: str
     accelerator: str
     chips: int
     pool: int = 0
+    topology: str | None = None
+    hosts: int | None = None
 
     @classmethod
-    def of(cls, run: Waiting) -> Group:
+    def of(cls, run: Waiting | Run) -> Group:
         given = run.resources
-        return cls(run.shape, given["accelerator"], given["chips"], given.get("pool", 0))
+        return cls(
+            run.shape,
+            given["accelerator"],
+            given["chips"],
+            given.get("pool", 0),
+            given.get("topology"),
+            given.get("hosts"),
+        )
+
+    @property
+    def hold(self) -> Hold:
+        """What a worker for them holds."""
+        return Hold(accelerator(self.accelerator), self.chips, self.topology, self.hosts)
 
 
 class Queue:

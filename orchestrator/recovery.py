@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from orchestrator.attempt import AttemptLog
 from orchestrator.store import ledger
-from orchestrator.store.ledger import Grant
 from orchestrator.store.models import Allocation, Attempt, Run, now
 from scaling.accelerators import accelerator
 
@@ -23,7 +22,7 @@ __all__ = ["recover", "spooled_events"]
 
 
 def recover(session: Session, *, scheduler: str) -> None:
-    """Close every attempt and allocation that a scheduler other than this one left open.
+    """Close every attempt and allocation that a scheduler other than this one left open and whose worker was not adopted.
 
     Call it under the lease: the other scheduler is gone, and its attempts' tokens are revoked here.
     """
@@ -33,20 +32,7 @@ def recover(session: Session, *, scheduler: str) -> None:
         if run.token != attempt.token:
             attempt.ended_at = now()
             continue
-        grant = Grant(
-            run.id,
-            attempt.number,
-            attempt.token,
-            run.config,
-            run.resources,
-            run.params,
-            attempt.resumed_from,
-            attempt.first_step,
-            run.parent_id,
-            attempt.branched_from,
-            packed=attempt.packed,
-        )
-        log = AttemptLog(grant)
+        log = AttemptLog.reopened(attempt, run)
         for event in spooled_events(Path(attempt.directory)):
             if event.get("token") == attempt.token:
                 log.take(event)

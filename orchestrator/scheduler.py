@@ -10,6 +10,9 @@ after another. The rules:
    processes load it from JAX's cache on disk.
 4. A worker whose shape has nothing left gives its devices back when another shape waits.
 5. Where the file says so (`execution: {pack: K}`), up to K runs that differ in learning rate and seed alone go to a worker at once.
+6. A worker whose node will be taken away lets its runs checkpoint at once and gets no others; they go on elsewhere.
+7. A worker that does not answer is asked again until its attempts' lease is over (`slots.LEASE_SECONDS`); only then are they given up.
+8. On a cluster of others workers outlive their scheduler; the next one takes them over (`adoption`).
 
 It runs what any experiment in the store wants, not only the one it was started for. Whatever a run does to its process, the others go
 on. All writing to the store happens here, under the lease; an attempt's events count only with the token of its run.
@@ -29,16 +32,19 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from orchestrator.adoption import adopt
 from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
 from orchestrator.orders import order_of, order_of_pack
 from orchestrator.patience import Patience
+from orchestrator.provenance import code_version
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover, spooled_events
-from orchestrator.slots import Slot
+from orchestrator.slots import LEASE_SECONDS, Slot
 from orchestrator.store import Store, lease, ledger, steering
 from orchestrator.store.estimates import Rates, measured_rates
 from orchestrator.store.grid import Waiting, explain, pause
+from orchestrator.store.interruptions import interruptions
 from orchestrator.store.ledger import Grant
 from scaling.accelerators import accelerator
 from scaling.errors import ClusterError, StaleToken, StoreError
@@ -53,8 +59,8 @@ _TICK_SECONDS = 0.5
 _ATTEND_SECONDS = 0.2
 _PAUSE_SECONDS = 30.0
 """How long runs may take to checkpoint when asked to stop; below the grace period of docker-compose.yml."""
-_WAIT_SECONDS = 20.0
-"""How long a worker holds a question for events open; it answers at once when there are some."""
+_DRAIN_SECONDS = 1.0
+"""How often the cluster is asked which nodes will be taken away."""
 _PATIENCE_SECONDS = 30.0
 """How long a cluster that others run may lack what a run needs, while its nodes start or restart."""
 
@@ -71,6 +77,8 @@ class Scheduler:
 
     home: SCALING_HOME, the folder under which attempts write; the same path on every node.
     working_directory: where the file's relative paths start from, and where a user's own families are imported from.
+    checkpoint_seconds: the most between two checkpoints of a run; less where runs are often cut short (`store.interruptions`).
+    lease_seconds: how long a worker may not answer before its attempts are given up.
     on_tick: called about twice a second, for progress.
     planners: see `Planner`.
     patience: with runs that give no sign of life; see `orchestrator.patience`.
@@ -88,15 +96,19 @@ class Scheduler:
         order: Order = Order.LONGEST_FIRST,
         on_tick: Callable[[], None] = lambda: None,
         planners: Sequence[Planner] = (),
+        lease_seconds: float = LEASE_SECONDS,
         patience: Patience | None = None,
     ) -> None:
         self.store, self.cluster, self.id, self.home = store, cluster, identity, home.absolute()
         self.working_directory, self.checkpoint_seconds, self.on_tick = working_directory, checkpoint_seconds, on_tick
-        self._planners, self._patience = planners, patience or Patience()
+        self._planners, self._lease_seconds, self._patience = planners, lease_seconds, patience or Patience()
         self._queue, self._explained = Queue(order), dict[str, str]()
         self._slots: list[Slot] = []
         self._compiled: set[Group] = set()
-        self._renewed = self._attended = 0.0
+        self._intervals: dict[str, float] = {}
+        self._renewed = self._attended = self._drained = 0.0
+        self._refused: str | None = None
+        self._code_version = None if cluster.address == "local" else code_version()
         self._lacking_since: float | None = None
         self._rates: Rates | None = None
         self._finished = self._judged_by = 0
@@ -111,6 +123,7 @@ class Scheduler:
         else is left to do.
         """
         with self._write() as session:
+            self._slots = adopt(session, self.cluster, scheduler=self.id)
             recover(session, scheduler=self.id)
             self._plan_ahead(session)
         self._look_up()
@@ -123,6 +136,7 @@ class Scheduler:
                     continue
                 self._renew()
                 self._attend()
+                self._leave_draining_nodes()
                 self._end_hung()
                 self._fill()
                 self.on_tick()
@@ -131,8 +145,9 @@ class Scheduler:
                     self._look_up()
         except BaseException:
             for slot in self._slots:
-                slot.worker.kill()  # at once; what its runs did is in their folders
-            raise
+                if slot.worker.name is None:
+                    slot.worker.kill()  # at once; what its runs did is in their folders
+            raise  # the others go on: the next scheduler takes them over
         for slot in list(self._slots):
             self._release(slot)
         return not paused
@@ -203,7 +218,9 @@ class Scheduler:
     def _fill(self) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""
         for slot in list(self._slots):
-            if slot.is_idle and self._queue.has(slot.group):
+            if slot.is_idle and slot.leaving:
+                self._release(slot)
+            elif slot.is_idle and self._queue.has(slot.group):
                 self._grant(slot)
         lacking: list[ClusterError] = []
         held = {slot.group for slot in self._slots}
@@ -231,12 +248,12 @@ class Scheduler:
 
     def _make_room(self, group: Group) -> bool:
         """Whether a worker more fits; closes idle ones of groups that have nothing left, as far as that helps."""
-        kind, chips = accelerator(group.accelerator), group.chips
-        held = sum(slot.chips for slot in self._slots if slot.kind == kind)
-        there = group.pool if kind.is_simulated else self.cluster.chips(kind, at_least=chips)
-        if there - held >= chips:
+        hold = group.hold
+        sharing = [slot for slot in self._slots if slot.hold.pool == hold.pool and not slot.leaving]
+        there = group.pool if hold.kind.is_simulated else self.cluster.room(hold)
+        if there - sum(slot.chips for slot in sharing) >= hold.chips:
             return True
-        idle = next((slot for slot in self._slots if slot.is_idle and slot.kind == kind and not self._queue.has(slot.group)), None)
+        idle = next((slot for slot in sharing if slot.is_idle and not self._queue.has(slot.group)), None)
         if idle is None:
             return False
         self._release(idle)
@@ -244,14 +261,14 @@ class Scheduler:
 
     def _open(self, group: Group) -> None:
         kind = accelerator(group.accelerator)
-        worker = self.cluster.new_worker(kind, group.chips)
+        worker = self.cluster.new_worker(group.hold, owner=self.id)
         with self._write() as session:
             cores = group.chips * kind.cores_per_chip
             allocation_id = ledger.open_allocation(
-                session, scheduler=self.id, shape=group.shape, accelerator=kind.name, cores=cores
+                session, scheduler=self.id, shape=group.shape, accelerator=kind.name, cores=cores, worker=worker.name
             )
         slot = Slot(worker, group, kind, allocation_id)
-        slot.question = worker.next_events(_WAIT_SECONDS)
+        slot.ask()
         self._slots.append(slot)
         self._grant(slot)
 
@@ -263,6 +280,8 @@ class Scheduler:
 
     def _begin(self, session: Session, slot: Slot) -> list[Grant]:
         """In the store. None of the runs that were taken out of the grid just now."""
+        if (kind := slot.kind.name) not in self._intervals:  # judged anew whenever an attempt has been cut short
+            self._intervals[kind] = interruptions(session, kind).checkpoint_interval(self.checkpoint_seconds)
         runs = {run.id: self._estimate(run) for run in self._queue.take_pack(slot.group)}
         return ledger.begin_pack(session, runs, allocation_id=slot.allocation_id, home=str(self.home))
 
@@ -272,46 +291,63 @@ class Scheduler:
             return
         reached("granted")
         slot.attempts.update({grant.token: AttemptLog(grant, patience=replace(self._patience)) for grant in grants})
-        orders = [
-            order_of(grant, home=self.home, working_directory=self.working_directory, checkpoint_seconds=self.checkpoint_seconds)
-            for grant in grants
-        ]
-        slot.calls.append(slot.worker.start(order_of_pack(orders)))
+        order = order_of_pack([self._order(slot, grant) for grant in grants])
+        slot.call(lambda: slot.worker.start(order))
+
+    def _order(self, slot: Slot, grant: Grant) -> dict[str, Any]:
+        return order_of(
+            grant,
+            home=self.home,
+            working_directory=self.working_directory,
+            checkpoint_seconds=self._intervals.get(slot.kind.name, self.checkpoint_seconds),
+            scheduler=self.id,
+            code_version=self._code_version,
+        )
 
     # -- what came back ----------------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
         """Take what the workers say and write it down, in one transaction a round; what was freed begins its next run in the same one."""
+        for slot in self._slots:
+            slot.ask()
         questions = {slot.question: slot for slot in self._slots if slot.question is not None}
-        heard: list[tuple[Slot, list[dict[str, Any]]]] = []
-        for question in self.cluster.ready(list(questions), _TICK_SECONDS):
-            slot = questions[question]
+        ready = set(self.cluster.ready(list(questions), _TICK_SECONDS))
+        if not questions:
+            time.sleep(_TICK_SECONDS / 5)
+        heard: dict[Slot, list[dict[str, Any]]] = {}
+        for slot in self._slots:
             try:
-                for call in slot.calls:
-                    self.cluster.answer(call)
-                slot.calls.clear()
-                held_seconds, events = self.cluster.answer(question)
-                slot.opened = slot.opened or time.monotonic() - held_seconds
-                heard.append((slot, events))
-                slot.question = slot.worker.next_events(_WAIT_SECONDS)
+                events = slot.unheard_of(self.cluster)
+                if slot.question in ready:
+                    events += slot.answer(self.cluster)
+                    slot.ask()
+                    if self._code_version not in (None, slot.code_version):
+                        slot.leaving = f"it runs scaling {slot.code_version}"
+                slot.check_lease(self._lease_seconds)
             except WorkerLost as error:
-                slot.question = None
-                heard.append((slot, self._last_signs(slot, error)))
+                slot.lost, slot.question = True, None
+                events = self._last_signs(slot, error)
+            if events or slot.lost:
+                heard[slot] = events
         if heard:
             reached("heard")
             with self._write() as session:
-                for slot, events in heard:
+                for slot, events in heard.items():
                     self._write_down(session, slot, events)
-                begun = [(slot, self._begin(session, slot)) for slot, _ in heard if self._goes_on(slot)]
+                begun = [(slot, self._begin(session, slot)) for slot in heard if self._goes_on(slot)]
             reached("written-down")
             for slot, grants in begun:
                 self._start(slot, grants)
-        for slot in [slot for slot in self._slots if slot.question is None]:
+            for slot in heard:
+                slot.settled = slot.heard
+        for slot in [slot for slot in self._slots if slot.lost]:
             self._release(slot)
+        if self._refused:
+            raise ClusterError(self._refused, hint="install the same version on all nodes, then submit again: nothing was trained")
 
     def _goes_on(self, slot: Slot) -> bool:
         """Whether a worker takes the next run at once, without a look at the store and at the others."""
-        free = slot.is_idle and slot.question is not None
+        free = slot.is_idle and not slot.lost and not slot.leaving
         return free and self._queue.has(slot.group) and not (self._queue.is_stale or self._pausing)
 
     def _last_signs(self, slot: Slot, error: WorkerLost) -> list[dict[str, Any]]:
@@ -330,10 +366,12 @@ class Scheduler:
                 continue  # of an attempt that is over
             if event["kind"] == "compiled":
                 self._compiled.add(slot.group)
+            if event["kind"] == "refused":
+                self._refused = slot.leaving = event["reason"]
             if event["kind"] == "checkpoint" and event["step"] in attempt.grant.resources.get("checkpoint_at", ()):
                 self._queue.is_stale = True  # runs of other budgets may start from it
             evaluated = evaluated or event["kind"] == "evaluated"
-            attempt.take(event)
+            attempt.take({**event, "node": next(iter(slot.nodes), None)} if event["kind"] == "placed" else event)
         for attempt in list(slot.attempts.values()):
             attempt.write_progress(session)
             if attempt.ending is not None:
@@ -349,6 +387,8 @@ class Scheduler:
             _logger.warning("attempt %s had been given up; its result does not count", grant.folder)
         if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
             _logger.warning("run %s: %s", grant.run_id, ending.reason)
+        if ending.outcome in (AttemptOutcome.PREEMPTED, AttemptOutcome.DIED, AttemptOutcome.LOST):
+            self._intervals.clear()
         if ending.outcome is AttemptOutcome.FINISHED:
             self._finished += 1
             if self._finished > 1.05 * self._judged_by:  # there is more to judge by
@@ -379,16 +419,26 @@ class Scheduler:
             ledger.heartbeat(session, [token for slot in self._slots for token in slot.attempts])
         self._renewed = time.monotonic()
 
+    def _leave_draining_nodes(self) -> None:
+        """What runs on a node that will be taken away checkpoints now, and goes on elsewhere."""
+        if self.cluster.address == "local" or time.monotonic() - self._drained < _DRAIN_SECONDS:
+            return
+        self._drained = time.monotonic()
+        draining = self.cluster.draining() if self._slots else set()
+        for slot in self._slots:
+            if not slot.leaving and not draining.isdisjoint(slot.nodes):
+                slot.leave("its node is being taken away")
+
     def _end_hung(self) -> None:
         """Kill trainer processes that give no sign of life; their runs end as died and go on from their last checkpoints."""
         for slot in self._slots:
             silent = [attempt for attempt in slot.attempts.values() if attempt.silence()]
             if silent:
-                slot.calls.append(slot.worker.abort())
+                slot.call(slot.worker.abort)
 
     def _release(self, slot: Slot) -> None:
         self._slots.remove(slot)
-        slot.worker.close() if slot.question is not None else slot.worker.kill()
+        slot.worker.kill() if slot.lost else slot.worker.close()
         held_seconds = time.monotonic() - slot.opened if slot.opened else 0.0
         with self._write() as session:
             ledger.close_allocation(session, slot.allocation_id, held_seconds=None if slot.kind.is_simulated else held_seconds)

@@ -1,9 +1,10 @@
 """Where runs run: Ray, a worker actor per hold of devices, a trainer process per model shape.
 
-`ray_cluster` is what the scheduler talks to, `worker` the actor, `host` the trainer process it owns. Only `ray_cluster` loads Ray and
-only `host` loads JAX.
+`ray_cluster` is what the scheduler talks to, `hold` what a worker holds, `worker` the actor on one host, `gang` the one that holds several
+as one, `mailbox` what they have to say, `host` the trainer process. Only `host` loads JAX.
 """
 
-from orchestrator.cluster.ray_cluster import RayCluster, RemoteWorker, WorkerLost
+from orchestrator.cluster.hold import Hold
+from orchestrator.cluster.ray_cluster import RayCluster, RemoteWorker, WorkerLost, WorkerUnreachable
 
-__all__ = ["RayCluster", "RemoteWorker", "WorkerLost"]
+__all__ = ["Hold", "RayCluster", "RemoteWorker", "WorkerLost", "WorkerUnreachable"]

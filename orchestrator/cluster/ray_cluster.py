@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.cluster.gang import Gang
+from orchestrator.cluster.hold import Hold
+from orchestrator.cluster.inventory import inventory, lacking, nodes_alive, room
+from orchestrator.cluster.mailbox import ALONE_SECONDS
 from orchestrator.cluster.worker import Worker
 from orchestrator.provenance import check_packages
-from scaling.accelerators import Accelerator
 from scaling.errors import ClusterError
 
-__all__ = ["RayCluster", "RemoteWorker", "WorkerLost"]
+__all__ = ["RayCluster", "RemoteWorker", "WorkerLost", "WorkerUnreachable"]
+
+_NAMESPACE = "scaling"
+"""Of Ray's, for workers that outlive their scheduler: they are found by name in it."""
 
 _OBJECT_STORE_BYTES = 80_000_000
 _CONNECT_SECONDS = 20
+_ON_HEAD_SECONDS = 60
 
 
 class WorkerLost(ClusterError):
@@ -31,11 +38,24 @@ class WorkerLost(ClusterError):
         super().__init__(f"the worker is gone ({what})", hint="the run is put on another worker")
 
 
-class RemoteWorker:
-    """A worker actor, as the scheduler holds it: calls return Ray references, which `RayCluster.ready` waits for."""
+class WorkerUnreachable(ClusterError):
+    """A worker does not answer. It may be healthy: only Ray's word that it is dead, or its attempt's lease, ends what it does."""
 
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the worker does not answer ({what})", hint="it is asked again; what it does goes on")
+
+
+class RemoteWorker:
+    """A worker actor, as the scheduler holds it: calls return Ray references, which `RayCluster.ready` waits for.
+
+    name: of an actor that outlives its scheduler; None of one that goes with it.
+    """
+
+    def __init__(self, actor: Any, name: str | None = None) -> None:
+        self._actor, self.name = actor, name
+
+    def adopt(self, scheduler: str) -> Any:
+        return self._actor.adopt.remote(scheduler)
 
     def start(self, order: Mapping[str, Any]) -> Any:
         return self._actor.start.remote(dict(order))
@@ -46,8 +66,8 @@ class RemoteWorker:
     def abort(self) -> Any:
         return self._actor.abort.remote()
 
-    def next_events(self, wait_seconds: float) -> Any:
-        return self._actor.next_events.remote(wait_seconds)
+    def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> Any:
+        return self._actor.next_events.remote(wait_seconds, after, settled)
 
     def close(self) -> None:
         """End its trainer process and give the devices back."""
@@ -65,21 +85,14 @@ class RemoteWorker:
             ray.kill(self._actor)
 
 
-@dataclass(frozen=True)
-class _Need:
-    """What one worker asks Ray for."""
-
-    num_cpus: float
-    num_gpus: float
-    resources: dict[str, float]
-    label_selector: dict[str, str]
-
-
 class RayCluster:
-    """A connection to Ray. `address="local"` starts one for this process alone; anything else joins that cluster."""
+    """A connection to Ray. `address="local"` starts one for this process alone; anything else joins that cluster.
 
-    def __init__(self, address: str = "local", *, temp_dir: str | None = None) -> None:
-        self.address, self._temp_dir = address, temp_dir
+    alone_seconds: how long a worker on a cluster of others stays without a run and without a scheduler.
+    """
+
+    def __init__(self, address: str = "local", *, temp_dir: str | None = None, alone_seconds: float = ALONE_SECONDS) -> None:
+        self.address, self._temp_dir, self.alone_seconds = address, temp_dir, alone_seconds
 
     def __enter__(self) -> RayCluster:
         """Connect. Raises `ClusterError` when nobody answers."""
@@ -116,45 +129,93 @@ class RayCluster:
 
         ray.shutdown()
 
-    def chips(self, kind: Accelerator, *, at_least: int) -> int:
-        """Chips of `kind` (cores, for a CPU) that the cluster has, busy or free. Of a real kind: simulated chips are as many as the file says.
+    def room(self, hold: Hold) -> int:
+        """Chips (cores, for a CPU) that such holds can have of the cluster in all, busy or free, on nodes that stay.
 
-        Raises `ClusterError` when no single node has `at_least`: a run stays on one host.
+        Of a real kind: simulated chips are as many as the file says. Raises `ClusterError` when not even one such hold fits, and says
+        what there is.
         """
-        import ray
-
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        name = _resource(kind)
-        largest = max((node.get(name, 0) for node in nodes), default=0)
-        _need(kind, at_least)
-        if largest < at_least:
-            unit = "core" if kind.name == "cpu" else "chip"
+        hold.check()
+        leaving = self.draining()
+        nodes = [node for node in nodes_alive() if node["NodeID"] not in leaving]
+        found = room(hold, nodes)
+        if found < hold.chips:
             raise ClusterError(
-                f"a run needs {at_least} {kind.name} {unit}{'s' if at_least > 1 else ''} on one node;"
-                f" the largest of the {len(nodes)} at {self.address} has {largest:g} {name}",
+                f"a run needs {hold.name}{' on one node' if hold.hosts == 1 else f' on {hold.hosts} hosts'}; {lacking(hold, nodes)}"
+                f" at {self.address} has {inventory(hold, nodes)}",
                 hint="change `resources` in the file, or add nodes",
             )
-        return int(sum(node.get(name, 0) for node in nodes))
+        return found
 
-    def new_worker(self, kind: Accelerator, chips: int) -> RemoteWorker:
-        """Hold `chips` of `kind` on one host. The actor starts in the background."""
+    def new_worker(self, hold: Hold, *, owner: str) -> RemoteWorker:
+        """Hold devices, for the scheduler `owner`. The actor starts in the background.
+
+        On a cluster of others it outlives its scheduler: a new one finds it by its name.
+        """
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        outlives: dict[str, Any] = {}
+        if self.address != "local":
+            outlives = {"name": f"worker-{secrets.token_hex(8)}", "namespace": _NAMESPACE, "lifetime": "detached"}
+        alone_seconds = self.alone_seconds if outlives else None
+        options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 8, **outlives}
+        actor: Any
+        if hold.hosts > 1:
+            here = NodeAffinitySchedulingStrategy(
+                ray.get_runtime_context().get_node_id(), soft=True
+            )  # not where it may be taken away
+            actor = ray.remote(Gang).options(num_cpus=0, scheduling_strategy=here, **options).remote(hold, owner, alone_seconds)
+        else:
+            need = hold.need
+            actor = (
+                ray.remote(Worker)
+                .options(
+                    num_cpus=need.num_cpus,
+                    num_gpus=need.num_gpus,
+                    resources=need.resources,
+                    label_selector=need.label_selector or None,
+                    **options,
+                )
+                .remote(hold.environment, owner, alone_seconds)
+            )
+        return RemoteWorker(actor, outlives.get("name"))
+
+    def find_worker(self, name: str) -> RemoteWorker | None:
+        """The worker of that name that another scheduler left, if it lives."""
         import ray
 
-        need = _need(kind, chips)
-        actor = (
-            ray.remote(Worker)
-            .options(
-                num_cpus=need.num_cpus,
-                num_gpus=need.num_gpus,
-                resources=need.resources,
-                label_selector=need.label_selector or None,
-                max_restarts=0,
-                max_task_retries=0,
-                max_concurrency=3,
-            )
-            .remote(_environment(kind, chips))
-        )
-        return RemoteWorker(actor)
+        try:
+            return RemoteWorker(ray.get_actor(name, namespace=_NAMESPACE), name)
+        except ValueError:
+            return None
+
+    @property
+    def dashboard(self) -> str:
+        """The URL at which Ray takes jobs; empty when the cluster has no dashboard."""
+        import ray
+
+        head = ray._private.worker.get_dashboard_url()
+        return f"http://{head}" if head else ""
+
+    def on_head(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function returns on the cluster's head. Raises `ClusterError` when it cannot be asked."""
+        import ray
+
+        there = ray.remote(function).options(num_cpus=0, resources={"node:__internal_head__": 0.001}, max_retries=0)
+        try:
+            return ray.get(there.remote(*arguments), timeout=_ON_HEAD_SECONDS)
+        except ray.exceptions.RayError as error:
+            raise ClusterError(
+                f"the head of the cluster at {self.address} cannot be asked: {_first_line(error)}",
+                hint="is scaling installed there, in the same version?",
+            ) from error
+
+    def draining(self) -> set[str]:
+        """Nodes that have been told that they will be taken away, by Ray's ids."""
+        from ray._private.state import state  # Ray Train and Ray Serve ask here too: there is no public way
+
+        return set(state.get_draining_nodes())
 
     def ready(self, references: list[Any], seconds: float) -> list[Any]:
         """Those of `references` that have an answer, waiting up to `seconds` for the first."""
@@ -169,41 +230,15 @@ class RayCluster:
         return [*done, *(reference for reference in more if reference not in done)]
 
     def answer(self, reference: Any) -> Any:
-        """The value behind a reference. Raises `WorkerLost` when the worker or its node is gone."""
+        """The value behind a reference. Raises `WorkerLost` when the worker or its node is gone, `WorkerUnreachable` when nobody can tell."""
         import ray
 
         try:
             return ray.get(reference)
+        except ray.exceptions.ActorUnavailableError as error:
+            raise WorkerUnreachable(_first_line(error)) from error
         except ray.exceptions.RayError as error:
             raise WorkerLost(_first_line(error), preempted=bool(getattr(error, "preempted", False))) from error
-
-
-def _resource(kind: Accelerator) -> str:
-    """Ray's name for it."""
-    return "CPU" if kind.name == "cpu" else "TPU" if kind.name.startswith("TPU") else "GPU"
-
-
-def _need(kind: Accelerator, chips: int) -> _Need:
-    if kind.is_simulated:
-        return _Need(0, 0, {}, {})
-    if kind.name == "cpu":
-        return _Need(chips, 0, {}, {})
-    if not kind.name.startswith("TPU"):
-        return _Need(1, chips, {}, {})
-    if chips > kind.chips_per_host:
-        raise ClusterError(
-            f"a slice of {chips} {kind.name} chips spans several hosts, which this version plans (`--dry-run`) but does not run",
-            hint=f"up to {kind.chips_per_host} chips run on one host",
-        )
-    generation = kind.name.removeprefix("TPU-")
-    return _Need(1, 0, {"TPU": chips}, {"ray.io/tpu-pod-type": f"{generation}-{chips * kind.cores_per_chip}"})
-
-
-def _environment(kind: Accelerator, chips: int) -> dict[str, str]:
-    """For the trainer process, before JAX starts. NPROC fixes its threads, and with them its bits, whatever the machine has."""
-    if kind.name == "cpu":
-        return {"NPROC": str(chips), "OMP_NUM_THREADS": str(chips), "JAX_PLATFORMS": "cpu"}
-    return {}
 
 
 @contextlib.contextmanager

@@ -10,15 +10,19 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import IO, Any
+
+from orchestrator.cluster.mailbox import ENDINGS, Mailbox, leave_when_alone
+from orchestrator.provenance import code_version
 
 __all__ = ["Worker"]
 
@@ -30,21 +34,57 @@ _LAST = ("ended", "raised", "died")
 
 
 class Worker:
-    """Methods are called through Ray, in threads and in any order; `next_events` waits in one of them."""
+    """Methods are called through Ray, in threads and in any order; `next_events` waits in one of them.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    It belongs to the scheduler that last adopted it: orders of another one, which may have been taken for dead and woken up, do not count.
+
+    Args:
+        environment: of the trainer process.
+        owner: the scheduler that it belongs to at first; None takes orders of any.
+        alone_seconds: leave when there has been neither a run nor a scheduler for so long; None is never.
+    """
+
+    def __init__(self, environment: Mapping[str, str], owner: str | None = None, alone_seconds: float | None = None) -> None:
         self._granted = time.monotonic()
         self._environment = dict(environment)
-        self._events: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._mailbox = Mailbox()
         self._lock = threading.Lock()
         self._trainer: _Trainer | None = None
+        self._taken: set[str] = set()
         self._stopped: set[str] = set()
+        self._owner = owner
+        if alone_seconds is not None:
+            leave_when_alone(self._mailbox, self._is_busy, self._leave, seconds=alone_seconds)
+
+    def place(self) -> dict[str, Any]:
+        """Where it is: Ray's id of the node (None without Ray), the host's address, and the code that runs there."""
+        node, address = None, "127.0.0.1"
+        if (ray := sys.modules.get("ray")) is not None and ray.is_initialized():
+            node, address = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
+        return {"nodes": [node] if node else [], "address": address, "code_version": code_version()}
+
+    def adopt(self, scheduler: str) -> list[str]:
+        """Belong to this scheduler from now on. Returns the tokens of attempts that it has something to say of."""
+        with self._lock:
+            self._owner = scheduler
+            training = self._trainer.tokens if self._trainer else set()
+            return sorted(training | set(self._mailbox.tokens()))
 
     def start(self, order: Mapping[str, Any]) -> None:
-        """Train a run, or a pack of them; their events come from `next_events`, each with its run's `token`."""
+        """Train a run, or a pack of them; their events come from `next_events`, each with its run's `token`.
+
+        The same order again is the same run.
+        """
         with self._lock:
+            if order["token"] in self._taken or (self._owner is not None and order.get("scheduler") != self._owner):
+                return
+            self._taken.add(order["token"])
+            if (reason := other_code(order)) is not None:
+                for token in tokens_of(order):
+                    self._mailbox.put({"kind": "refused", "step": 0, "reason": reason, "token": token})
+                return
             if self._trainer is None or not self._trainer.is_alive():
-                self._trainer = _Trainer(self._environment, order["working_directory"], self._events)
+                self._trainer = _Trainer(self._environment, order["working_directory"], self._mailbox)
             self._trainer.take(order)
             for token in self._stopped.intersection(tokens_of(order)):  # asked before it was started
                 self._trainer.say({"stop": token})
@@ -56,22 +96,26 @@ class Worker:
             if self._trainer is not None:
                 self._trainer.say({"stop": token})
 
-    def next_events(self, wait_seconds: float) -> tuple[float, list[dict[str, Any]]]:
-        """For how many seconds this worker has held its devices, and the events since the last call.
+    def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, Any]:
+        """`held_seconds`: for how long this worker has held its devices; `events`: those numbered above `after`; and `place`.
 
-        Waits for the first event up to `wait_seconds`, and then a moment for others, unless it is the last of a run: each answer costs the
-        scheduler a transaction.
+        Waits for the first event up to `wait_seconds`. settled: events up to this number are in the store, and need not be kept.
         """
-        events: list[dict[str, Any]] = []
-        with contextlib.suppress(Empty):
-            events.append(self._events.get(timeout=wait_seconds))
-            until = time.monotonic() + _TOGETHER_SECONDS
-            while events[-1]["kind"] not in _LAST and (left := until - time.monotonic()) > 0:
-                events.append(self._events.get(timeout=left))
-        return time.monotonic() - self._granted, events
+        events = self._mailbox.take(wait_seconds, after=after, settled=settled)
+        return {"held_seconds": time.monotonic() - self._granted, "events": events, **self._placed}
+
+    @cached_property
+    def _placed(self) -> dict[str, Any]:
+        return self.place()
+
+    def free_port(self) -> int:
+        """A port of this host that nobody listens on."""
+        with socket.socket() as probe:
+            probe.bind(("", 0))
+            return probe.getsockname()[1]
 
     def abort(self) -> None:
-        """Kill the trainer process: it gives no sign of life. How it ended is told as of any that died."""
+        """Kill the trainer process: it gives no sign of life, or is one of several that share a fate. How it ended is told as of any that died."""
         with self._lock:
             if self._trainer is not None:
                 self._trainer.kill()
@@ -82,6 +126,21 @@ class Worker:
             if self._trainer is not None:
                 self._trainer.close()
 
+    def _is_busy(self) -> bool:
+        return self._trainer is not None and bool(self._trainer.tokens)
+
+    def _leave(self) -> None:
+        self.close()
+        os._exit(0)  # the actor is over; Ray gives its devices back
+
+
+def other_code(order: Mapping[str, Any]) -> str | None:
+    """Why an order cannot be done here: it comes from a scheduler of another version of the code. Else None."""
+    theirs = order.get("code_version")
+    if theirs is None or theirs == code_version():
+        return None
+    return f"the node {socket.gethostname()} has scaling {code_version()}, the scheduler has {theirs}"
+
 
 def tokens_of(order: Mapping[str, Any]) -> list[str]:
     """Of the run that is ordered, or of those of a pack."""
@@ -91,9 +150,9 @@ def tokens_of(order: Mapping[str, Any]) -> list[str]:
 class _Trainer:
     """One life of the trainer process, and the runs it is at. What it says carries the token of its run, whatever came after."""
 
-    def __init__(self, environment: Mapping[str, str], directory: str, events: SimpleQueue[dict[str, Any]]) -> None:
-        self._events, self._started = events, 0.0
-        self._tokens: set[str] = set()
+    def __init__(self, environment: Mapping[str, str], directory: str, mailbox: Mailbox) -> None:
+        self._mailbox, self._started = mailbox, 0.0
+        self.tokens: set[str] = set()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         receive, send = os.pipe()
         self._process = subprocess.Popen(
@@ -115,7 +174,7 @@ class _Trainer:
 
     def take(self, order: Mapping[str, Any]) -> None:
         """Give it a run. When it has died just now, the reader says so, under this run's token."""
-        self._tokens, self._started = set(tokens_of(order)), time.monotonic()
+        self.tokens, self._started = set(tokens_of(order)), time.monotonic()
         self.say({"run": dict(order)})
 
     def say(self, command: Mapping[str, Any]) -> None:
@@ -123,9 +182,6 @@ class _Trainer:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(command) + "\n")
             self._process.stdin.flush()
-
-    def kill(self) -> None:
-        self._process.kill()
 
     def close(self) -> None:
         """Let go of the leash, and wait for it to leave."""
@@ -137,6 +193,11 @@ class _Trainer:
         except subprocess.TimeoutExpired:
             self._process.kill()
 
+    def kill(self) -> None:
+        """At once; the reader says that it died, if it was at a run."""
+        self._process.kill()
+        self._process.wait()
+
     def _read(self, receive: int) -> None:
         with os.fdopen(receive) as pipe:
             for line in pipe:
@@ -145,13 +206,14 @@ class _Trainer:
                 except ValueError:
                     break  # cut off in the middle: it died
                 event["wall_seconds"] = time.monotonic() - self._started
-                if event["kind"] in ("ended", "raised"):
-                    self._tokens.discard(event["token"])
-                self._events.put(event)
+                if event["kind"] in (*ENDINGS, "left"):
+                    self.tokens.discard(event["token"])
+                self._mailbox.put(event)
         code = self._process.wait()
-        wall_seconds = time.monotonic() - self._started
-        for token in sorted(self._tokens):
-            self._events.put({"kind": "died", "step": 0, "reason": self._how(code), "token": token, "wall_seconds": wall_seconds})
+        tokens, self.tokens, wall_seconds = sorted(self.tokens), set(), time.monotonic() - self._started
+        for token in tokens:
+            died = {"kind": "died", "step": 0, "reason": self._how(code), "signal": -code if code < 0 else None}
+            self._mailbox.put({**died, "token": token, "wall_seconds": wall_seconds})
 
     def _how(self, code: int) -> str:
         if code < 0:

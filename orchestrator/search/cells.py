@@ -15,22 +15,38 @@ _DIGITS = 12
 
 @dataclass(frozen=True)
 class Policy:
-    """`two-trial`: rates are `start · factor^k` for whole k. The search is done on the first seed; the rate found is trained on all of `seeds`."""
+    """`two-trial`: rates are `start · factor^k` for whole k. A trial is a run on each of the first `searched_seeds`, and its loss their mean; the rate
+    found is trained on all of `seeds`."""
 
     start: float
     factor: float
     seeds: tuple[int, ...]
+    searched_seeds: int = 1
+
+    @property
+    def trial_seeds(self) -> tuple[int, ...]:
+        return self.seeds[: self.searched_seeds]
+
+    @property
+    def other_seeds(self) -> tuple[int, ...]:
+        return self.seeds[self.searched_seeds :]
 
     def rate(self, step: int) -> float:
         """The rate k steps up from the start, as it would be written: 0.2 / 2 is the 0.1 of a grid, to the last bit."""
         return float(f"{self.start * self.factor**step:.{_DIGITS}g}")
 
     def to_dict(self) -> dict[str, Any]:
-        return {"name": "two-trial", "start": self.start, "factor": self.factor, "seeds": list(self.seeds)}
+        return {
+            "name": "two-trial",
+            "start": self.start,
+            "factor": self.factor,
+            "seeds": list(self.seeds),
+            "searched_seeds": self.searched_seeds,
+        }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Policy:
-        return cls(content["start"], content["factor"], tuple(content["seeds"]))
+        return cls(content["start"], content["factor"], tuple(content["seeds"]), content["searched_seeds"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +63,6 @@ class SearchedCell:
     @property
     def key(self) -> tuple[str, str, float]:
         return (self.family, self.model, self.epochs)
-
-    @property
-    def search_seed(self) -> int:
-        return self.policy.seeds[0]
 
     def run(self, step: int, seed: int) -> dict[str, Any]:
         """The row of the run at a rate, with its id."""

@@ -31,7 +31,8 @@ class Result:
 class CellState:
     """One cell of a search.
 
-    trials: step → run row and result (None while it runs) on the search's seed, in the order asked. repeats: rows of the rate found, on the other seeds.
+    trials: step → run rows, one a searched seed, and their result (None while one runs), in the order asked. repeats: rows of the rate found, on the
+    other seeds.
     state: waiting (for smaller cells), searching, settled (`accepted` is the step), or given-up (`reason` says why).
     """
 
@@ -40,13 +41,13 @@ class CellState:
     accepted: int | None = None
     reason: str = ""
     forecast: Forecast | None = None
-    trials: dict[int, tuple[dict[str, Any], Result | None]] = field(default_factory=dict)
+    trials: dict[int, tuple[list[dict[str, Any]], Result | None]] = field(default_factory=dict)
     repeats: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def runs(self) -> list[dict[str, Any]]:
         """Rows of every run that the cell has asked for."""
-        return [row for row, _ in self.trials.values()] + self.repeats
+        return [row for rows, _ in self.trials.values() for row in rows] + self.repeats
 
     @property
     def learning_rate(self) -> float | None:
@@ -105,12 +106,20 @@ def _search(
         if not move.ask:
             break
         for step in move.ask:
-            row = row_of(cell, step, cell.search_seed)
-            state.trials[step] = (row, result_of(row["id"]))
+            rows = [row_of(cell, step, seed) for seed in cell.policy.trial_seeds]
+            state.trials[step] = (rows, _together([result_of(row["id"]) for row in rows]))
     state.accepted, state.reason = move.accepted, move.given_up
     state.state = "given-up" if move.accepted is None else "settled"
     if move.accepted is not None:
-        state.repeats = [row_of(cell, move.accepted, seed) for seed in cell.policy.seeds[1:]]
+        state.repeats = [row_of(cell, move.accepted, seed) for seed in cell.policy.other_seeds]
+
+
+def _together(results: Sequence[Result | None]) -> Result | None:
+    """Of one rate's runs on several seeds: their mean loss, infinite when one diverged; failed when one failed; None while one has not ended."""
+    ended = [result for result in results if result is not None]
+    if len(ended) < len(results):
+        return None
+    return next((result for result in ended if result.failed), None) or Result(sum(result.loss for result in ended) / len(ended))
 
 
 def _forecast(cell: SearchedCell, below: Sequence[CellState]) -> Forecast | None:
@@ -151,5 +160,5 @@ def first_step(steps: float) -> int:
     return math.ceil(steps - _ROUNDING)
 
 
-def _steps(rate: float, policy: Policy) -> float:
-    return round(math.log(rate / policy.start) / math.log(policy.factor), 6)
+def _steps(log_rate: float, policy: Policy) -> float:
+    return (log_rate - math.log(policy.start)) / math.log(policy.factor)

@@ -91,7 +91,7 @@ class ModelField(BaseModel):
 class LearningRateField(_Field):
     """`1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere.
 
-    Or `{policy: two-trial, start: 1.6, factor: 2}`: the rates are found, see `orchestrator.search`.
+    Or `{policy: two-trial, start: 1.6, factor: 2, seeds: first}`: the rates are found, on the first of the file's seeds or on all; see `orchestrator.search`.
     """
 
     grid: Annotated[list[Positive], Field(min_length=1)] | None = None
@@ -100,6 +100,7 @@ class LearningRateField(_Field):
     policy: Literal["two-trial"] | None = None
     start: Positive | None = None
     factor: Annotated[float, Field(gt=1, le=10)] | None = None
+    seeds: Literal["first", "all"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -110,8 +111,8 @@ class LearningRateField(_Field):
     def _listed_or_found(self) -> LearningRateField:
         if (self.grid is None) == (self.policy is None):
             raise ValueError("give `grid: […]`, or `policy: two-trial` with the rate to start from")
-        if self.policy is None and (self.start is not None or self.factor is not None):
-            raise ValueError("`start` and `factor` are of `policy: two-trial`; a grid lists its rates")
+        if self.policy is None and any(value is not None for value in (self.start, self.factor, self.seeds)):
+            raise ValueError("`start`, `factor` and `seeds` are of `policy: two-trial`; a grid lists its rates")
         if self.policy is not None and self.start is None:
             raise ValueError("`policy: two-trial` needs `start`, the rate that is tried first in the smallest cell")
         if self.policy is not None and (self.epochs is not None or self.otherwise is not None):
@@ -225,6 +226,7 @@ class ExecutionField(_Field):
 class ResourcesField(_Field):
     """What one run is given: cores of a CPU, chips of a host, or a TPU slice by topology.
 
+    hosts: split the cores or chips evenly over so many processes, one a host; None is as many as hold them. A TPU slice has its own.
     mfu: model FLOPs utilisation that estimates assume, 0 … 1 of the accelerator's peak; None is 0.3, and 0.05 on a CPU.
     """
 
@@ -232,6 +234,7 @@ class ResourcesField(_Field):
     cores: Count | None = None
     chips: Count | None = None
     topology: Annotated[str, Field(pattern=r"^\d+x\d+(x\d+)?$")] | None = None
+    hosts: Count | None = None
     mfu: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @model_validator(mode="after")
@@ -240,6 +243,14 @@ class ResourcesField(_Field):
             raise ValueError("give one of `cores`, `chips` and `topology`")
         if self.cores is not None and self.accelerator != "cpu":
             raise ValueError(f"`cores` is for accelerator cpu; {self.accelerator} takes `chips` or `topology`")
+        if self.topology is not None and not self.accelerator.startswith("TPU"):
+            raise ValueError(
+                f"`topology` is of TPU slices; {self.accelerator} takes {'`cores`' if self.accelerator == 'cpu' else '`chips`'}"
+            )
+        if self.hosts is not None and self.accelerator.startswith("TPU"):
+            raise ValueError("`hosts` is not for TPUs: the topology fixes them")
+        if self.hosts is not None and self.chip_count % self.hosts:
+            raise ValueError(f"{self.chip_count} do not split evenly over {self.hosts} hosts")
         return self
 
     @property

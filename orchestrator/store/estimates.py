@@ -1,4 +1,4 @@
-"""What a run will cost, judged by what runs like it did cost."""
+"""What a run will cost, judged by what runs like it did cost, or by a probe of its shape."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from orchestrator.store.models import Run
+from orchestrator.store.models import Probe, Run
 from scaling.outcomes import RunStatus
 
 __all__ = ["Rates", "estimate_error", "measured_rates"]
@@ -16,7 +16,10 @@ __all__ = ["Rates", "estimate_error", "measured_rates"]
 
 @dataclass(frozen=True)
 class Rates:
-    """Useful core-hours a training FLOP, as measured: of a model shape on an accelerator, else of all shapes of the family there."""
+    """Useful core-hours a training FLOP, as measured: of a model shape on an accelerator, else of all shapes of the family there.
+
+    A shape of which no run has finished goes by its newest probe, if there is one.
+    """
 
     by_shape: dict[tuple[str, str], float] = field(default_factory=dict)
     by_family: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -28,7 +31,7 @@ class Rates:
 
 
 def measured_rates(session: Session) -> Rates:
-    """From every finished run of the store."""
+    """From every finished run of the store, and every probe that went well."""
     query = (
         select(Run.shape, Run.family, Run.accelerator, func.sum(Run.core_hours), func.sum(Run.train_flops))
         .where(Run.status == RunStatus.FINISHED, Run.core_hours > 0, Run.accelerator.is_not(None))
@@ -41,6 +44,10 @@ def measured_rates(session: Session) -> Rates:
         by_shape[shape, accelerator] = hours / flops
         before = totals.get((family, accelerator), (0.0, 0.0))
         totals[family, accelerator] = (before[0] + hours, before[1] + flops)
+    probes = select(Probe.shape, Probe.accelerator, Probe.core_hours_per_flop).where(Probe.core_hours_per_flop.is_not(None))
+    for shape, accelerator, rate in session.execute(probes.order_by(Probe.id.desc())):
+        assert rate is not None  # by the query
+        by_shape.setdefault((shape, accelerator), rate)
     return Rates(by_shape, {key: hours / flops for key, (hours, flops) in totals.items()})
 
 

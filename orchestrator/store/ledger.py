@@ -110,9 +110,11 @@ class Charge:
         return self.useful + self.redone + self.startup + self.evaluation + self.checkpoint
 
 
-def open_allocation(session: Session, *, scheduler: str, shape: str, accelerator: str, cores: int) -> int:
-    """Devices are held from now on. Returns the allocation's id."""
-    allocation = Allocation(scheduler=scheduler, shape=shape, accelerator=accelerator, cores=cores)
+def open_allocation(
+    session: Session, *, scheduler: str, shape: str, accelerator: str, cores: int, worker: str | None = None
+) -> int:
+    """Devices are held from now on, by the actor `worker` if it may outlive the scheduler. Returns the allocation's id."""
+    allocation = Allocation(scheduler=scheduler, shape=shape, accelerator=accelerator, cores=cores, worker=worker)
     session.add(allocation)
     session.flush()
     return allocation.id
@@ -206,7 +208,7 @@ def record(
     Args:
         first_step: where it really started. Below the granted step when the checkpoint there was damaged or gone: then steps of
             earlier attempts are done again, and no longer count as useful.
-        place: host, device, devices, threads, code_version, jaxlib_version.
+        place: host, node, device, devices, threads, code_version, jaxlib_version.
         metrics: (step, name, value) rows; the same row again is the same row.
         evaluations: rows with step, split, loss, top1, top5, examples, seconds.
         checkpoint_step: a checkpoint was committed in this attempt's folder: a next attempt starts there.

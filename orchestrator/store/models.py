@@ -11,6 +11,7 @@
     Intent                             what a command or a page asks of the scheduler
     Change                             how often the grid was changed
     Search                             a cell whose learning rates are chosen one after another
+    Probe                              how fast a model shape was in a few real steps
     Law                                a fit that was shown, with its provenance
     Prediction                         what a law said before the run was done; never changed
 
@@ -55,6 +56,7 @@ __all__ = [
     "Lease",
     "Metric",
     "Prediction",
+    "Probe",
     "Revision",
     "Run",
     "Search",
@@ -406,6 +408,30 @@ class Law(Base):
     on: Mapped[str] = mapped_column("fitted_on", String(20))
     fit: Mapped[dict[str, Any]]
     run_ids: Mapped[list[str]] = mapped_column(JSON)
+    code_version: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Probe(Base):
+    """What a few real steps of a model shape showed on an accelerator: `scaling probe`. The newest of a shape counts."""
+
+    __tablename__ = "probes"
+    __table_args__ = (Index("probes_by_shape", "shape", "accelerator"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    shape: Mapped[str] = mapped_column(String(16))
+    family: Mapped[str] = mapped_column(String(100))
+    model: Mapped[str] = mapped_column(String(200))
+    accelerator: Mapped[str] = mapped_column(String(40))
+    cores: Mapped[int]
+    outcome: Mapped[AttemptOutcome] = mapped_column(Named(AttemptOutcome))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    compile_seconds: Mapped[float | None]
+    step_seconds: Mapped[float | None]
+    examples_per_second: Mapped[float | None]
+    mfu: Mapped[float | None]
+    memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    core_hours_per_flop: Mapped[float | None]
     code_version: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(default=now)
 

@@ -79,7 +79,7 @@ def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any
 
 def progress(session: Session, experiment: str) -> dict[str, Any] | None:
     """How far an experiment's searches are: `cells`, of them `settled`, `trials` asked for, and `core_hours_ahead`: by estimate, of runs that are not
-    asked for yet, at two trials a cell and one run a further seed. None when it has none."""
+    asked for yet, at two trials a cell and one run on each seed that is not searched. None when it has none."""
     rows = active(session, experiment)
     if not rows:
         return None
@@ -95,7 +95,8 @@ def progress(session: Session, experiment: str) -> dict[str, Any] | None:
 def _runs_ahead(search: Search) -> int:
     if search.state in ("settled", "given-up"):
         return 0
-    return max(0, 2 - search.trials) + len(search.policy["seeds"]) - 1
+    searched = search.policy["searched_seeds"]
+    return max(0, 2 - search.trials) * searched + len(search.policy["seeds"]) - searched
 
 
 def _key(search: Search) -> tuple[str, str, float]:

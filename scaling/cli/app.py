@@ -24,6 +24,7 @@ from scaling.cli import (
     model,
     plan,
     predict,
+    probe,
     report,
     runs,
     serve,
@@ -48,6 +49,7 @@ app = typer.Typer(
 
 for name, command, examples in (
     ("submit", submit.submit_command, submit.EXAMPLES),
+    ("probe", probe.probe_command, probe.EXAMPLES),
     ("status", status.status_command, status.EXAMPLES),
     ("runs", runs.runs_command, runs.EXAMPLES),
     ("logs", logs.logs_command, logs.EXAMPLES),

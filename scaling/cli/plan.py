@@ -88,7 +88,7 @@ def plan_command(
     runs = load_runs(
         data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
     )
-    candidates = _candidates(file, runs, mapping, column_name(metric))
+    candidates = _candidates(file, runs, mapping, column_name(metric), db if data is None and server is None else None)
     found = plan(
         runs,
         candidates,
@@ -111,7 +111,7 @@ def plan_command(
         print_input(out, runs)
 
 
-def _candidates(file: Path | None, runs: DataFrame, mapping: list[str] | None, metric: str) -> DataFrame:
+def _candidates(file: Path | None, runs: DataFrame, mapping: list[str] | None, metric: str, db: str | None) -> DataFrame:
     if file is None:
         from analysis.planning.neighbours import neighbouring_cells
 
@@ -120,11 +120,13 @@ def _candidates(file: Path | None, runs: DataFrame, mapping: list[str] | None, m
         import sys
 
         from orchestrator.candidates import candidate_cells
+        from orchestrator.measured import measured_plan, rates_of
         from orchestrator.plan import make_plan
         from orchestrator.spec import read_spec
 
         sys.path.append(str(Path.cwd()))  # a user's own families and data sets
-        cells = candidate_cells(make_plan(*read_spec(file)), runs)
+        priced = make_plan(*read_spec(file))
+        cells = candidate_cells(measured_plan(priced, rates_of(db)).plan if db else priced, runs)
         if cells.empty:
             raise UsageError(
                 f"every cell of {file} is done: there is nothing to choose from", hint="add models or epoch budgets to it"

@@ -46,8 +46,8 @@ def rows(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState
     ] + [_search_row(search, found) for search in plan.searches]
 
 
-def payload(plan: Plan) -> dict[str, Any]:
-    """What `submit --dry-run --json` prints."""
+def payload(plan: Plan, *, measured: int = 0) -> dict[str, Any]:
+    """What `submit --dry-run --json` prints. measured: runs whose estimate rests on a measured rate instead of the file's MFU."""
     from scaling.columns import SCHEMA_VERSION
 
     return {
@@ -59,11 +59,14 @@ def payload(plan: Plan) -> dict[str, Any]:
         "cells": rows(plan, None),
         "runs": len(plan.runs) + sum(search.expected_runs for search in plan.searches),
         "estimated_core_hours": plan.estimated_core_hours,
+        "runs_estimated_by_measurement": measured,
         "inherited_core_hours": plan.inherited_core_hours,
     }
 
 
-def show(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState] = (), *, to: Console | None = None) -> None:
+def show(
+    plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState] = (), *, to: Console | None = None, measured: int = 0
+) -> None:
     """Print it, with what the whole grid comes to and on what the estimate rests."""
     from rich.table import Column, Table
 
@@ -83,7 +86,6 @@ def show(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState
             flops(row["train_flops"]), core_hours(row["estimated_core_hours"]), duration(row["estimated_wall_seconds"]),
             *([row["state"]] if states is not None else []),
         )  # fmt: skip
-    resources = plan.spec.resources
     out = to or console()
     card = plan.card
     out.print(
@@ -92,12 +94,10 @@ def show(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState
         highlight=False,
     )
     out.print(table)
-    unit = "core" if resources.accelerator == "cpu" else "chip"
     expected = sum(search.expected_runs for search in plan.searches)
     out.print(
-        f"{'about ' if expected else ''}{len(plan.runs) + expected} runs, {core_hours(plan.estimated_core_hours)} core-hours in all: FLOPs, core-hours and wall time are a run's, estimated at "
-        f"{resources.assumed_mfu:.3g} of the peak of {resources.chip_count} {resources.accelerator} {unit}{'s' if resources.chip_count > 1 else ''} "
-        f"({resources.core_count} core{'s' if resources.core_count > 1 else ''})",
+        f"{'about ' if expected else ''}{len(plan.runs) + expected} runs, {core_hours(plan.estimated_core_hours)} core-hours in all: "
+        f"FLOPs, core-hours and wall time are a run's, estimated {_basis(plan, measured)}",
         highlight=False,
     )
     if expected:
@@ -119,6 +119,21 @@ def show(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState
         )
     elif card.provisional:
         out.print("the data set is declared, not at hand: run ids are provisional and nothing can be trained", highlight=False)
+
+
+def _basis(plan: Plan, measured: int) -> str:
+    """On what the estimates rest."""
+    resources = plan.spec.resources
+    unit = "core" if resources.accelerator == "cpu" else "chip"
+    place = (
+        f"{resources.chip_count} {resources.accelerator} {unit}{'s' if resources.chip_count > 1 else ''} "
+        f"({resources.core_count} core{'s' if resources.core_count > 1 else ''})"
+    )
+    stated = f"at {resources.assumed_mfu:.3g} of the peak of {place}"
+    if not measured:
+        return stated
+    of = "" if measured == len(plan.runs) else f" for {measured} of them, the others {stated}"
+    return f"from speeds that were measured on {place if not of else resources.accelerator}{of}"
 
 
 def _state(runs: list[PlannedRun], states: dict[str, str] | None) -> str:

@@ -130,6 +130,7 @@ def _show_one(detail: dict) -> None:
         "train_flops",
         "inherited_core_hours",
         "allocated_core_hours",
+        "packed",
         "code_version",
         "parent",
         "parent_step",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scaling.cli.options import AsJson, Db
-from scaling.errors import UnknownName
+from scaling.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.plan import Plan
@@ -29,6 +29,8 @@ scaling submit experiments/jft4b.yaml --dry-run                # what it would c
 scaling submit experiments/jft4b.yaml --simulate               # the whole of it rehearsed, nothing trained
 
 scaling submit experiments.yaml --address 10.0.0.2:6379 --yes  # on a Ray cluster, without asking
+
+scaling submit experiments.yaml --address 10.0.0.2:6379 --detach --db postgresql+psycopg://…   # and leave it there
 """
 
 
@@ -44,6 +46,9 @@ def submit_command(
     simulate: Annotated[
         bool,
         typer.Option("--simulate", help="Rehearse: train nothing, let losses follow a stated surface; see docs/experiments.md."),
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Hand the scheduler over to the cluster at --address, as a Ray job, and return.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask when the estimate passes `confirm_above`.")] = False,
     revise: Annotated[
@@ -68,6 +73,7 @@ def submit_command(
     Submitting again does nothing twice: finished runs are kept, interrupted ones go on where they stopped. Ctrl-C checkpoints and pauses.
     Exit code 1 when a run failed or a cell ended without a finished run.
     """
+    from orchestrator.measured import measured_plan, rates_of
     from orchestrator.plan import make_plan
     from orchestrator.spec import read_spec
     from orchestrator.store import Store
@@ -76,13 +82,16 @@ def submit_command(
 
     if order not in _ORDERS:
         raise UnknownName("order", order, _ORDERS)
+    if detach and address == "local":
+        raise UsageError("--detach hands the scheduler over to a cluster", hint="name it: --address host:port")
     sys.path.append(str(Path.cwd()))  # a user's own families and data sets; last, so that they shadow nothing
-    plan = make_plan(*read_spec(file, simulate=simulate))
+    measured = measured_plan(make_plan(*read_spec(file, simulate=simulate)), rates_of(db))
+    plan = measured.plan
     if dry_run:
         if as_json:
-            print_json(plan_table.payload(plan))
+            print_json(plan_table.payload(plan, measured=measured.runs))
         else:
-            plan_table.show(plan, None)
+            plan_table.show(plan, None, measured=measured.runs)
         return
 
     from orchestrator.search.advance import states_of
@@ -92,7 +101,7 @@ def submit_command(
     err = messages()
     states, searched = plan_status(store, plan), states_of(store, plan)
     if not as_json:
-        plan_table.show(plan, states, searched, to=err)
+        plan_table.show(plan, states, searched, to=err, measured=measured.runs)
     _confirm(plan, states, searched, yes)
     accepted = accept_plan(store, plan, revise=revise)
     if accepted.done:
@@ -101,6 +110,9 @@ def submit_command(
     if accepted.again:
         err.print(f"{len(accepted.again)} runs that were paused, failed or cancelled go on", highlight=False)
     if accepted.new or accepted.waiting or accepted.again:
+        if detach:
+            _hand_over(store, plan, address=address, home=home, checkpoint_seconds=checkpoint_seconds, order=order)
+            return
         _run(store, plan, address=address, home=home, checkpoint_seconds=checkpoint_seconds, order=order, hang_seconds=hang_seconds)
     else:
         err.print("nothing left to do")
@@ -109,8 +121,6 @@ def submit_command(
 
 def _confirm(plan: Plan, states: dict[str, str], searched: Sequence[CellState], yes: bool) -> None:
     """Ask before spending more than the file allows without asking; without a terminal and --yes that is a usage error."""
-    from scaling.errors import UsageError
-
     limit = plan.spec.confirm_above
     ahead = sum(
         run.estimated_core_hours - run.inherited_core_hours
@@ -151,6 +161,20 @@ def _run(store: Store, plan: Plan, *, address: str, home: Path, checkpoint_secon
         messages().print("another scheduler works on; `scaling status` shows how it stands", highlight=False)
     if ended != "done":
         raise typer.Exit(130)
+
+
+def _hand_over(store: Store, plan: Plan, *, address: str, home: Path, checkpoint_seconds: float, order: str) -> None:
+    """Leave the scheduler on the cluster, and say where to read and how to stop it."""
+    from orchestrator.detach import detach
+    from scaling.cli.output import messages
+
+    left = detach(store, plan.spec.name, address=address, home=home, checkpoint_seconds=checkpoint_seconds, order=order)
+    for line in (
+        f"handed over to the cluster: Ray job {left.job}",
+        f"read:  `scaling status --db {store.name}`, or {left.dashboard} for its log",
+        f"stop:  `ray job stop --address {left.dashboard} {left.job}`: what runs checkpoints, and submitting again goes on",
+    ):
+        messages().print(line, highlight=False)
 
 
 def _stop_on_signals() -> threading.Event:

@@ -1,32 +1,101 @@
-"""What a worker asks Ray for, kind by kind. Workers on real CPUs are in test_end_to_end; there is no GPU or TPU to start one on here."""
+"""What a worker holds and asks Ray for, kind by kind, and what a cluster's nodes can give.
+
+Workers on real nodes are in test_end_to_end and test_clusters; there is no GPU or TPU to start one on here.
+"""
 
 import pytest
 
-from orchestrator.cluster.ray_cluster import _environment, _need
+from orchestrator.cluster import Hold
+from orchestrator.cluster.inventory import inventory, room
+from orchestrator.cluster.mailbox import Mailbox
 from scaling.accelerators import ACCELERATORS, accelerator
 from scaling.errors import ClusterError, UnknownName
 
 
+def hold(name, chips, **more):
+    return Hold(accelerator(name), chips, **more)
+
+
+def node(number, *, labels=None, **resources):
+    return {"NodeID": str(number), "Resources": resources, "Labels": labels or {}}
+
+
+def tpu_host(number, slice_name, index, pod_type="v4-16", topology="2x2x2"):
+    labels = {"pod-type": pod_type, "slice-name": slice_name, "worker-id": str(index), "topology": topology}
+    return node(number, TPU=4, CPU=1, labels={f"ray.io/tpu-{name}": value for name, value in labels.items()})
+
+
 def test_a_cpu_run_holds_its_cores_and_computes_on_as_many_threads():
-    assert _need(accelerator("cpu"), 3).num_cpus == 3
-    assert _environment(accelerator("cpu"), 3)["NPROC"] == "3"
+    assert hold("cpu", 3).need.num_cpus == 3
+    assert hold("cpu", 3).environment["NPROC"] == "3"
 
 
-def test_a_gpu_run_holds_gpus():
-    need = _need(accelerator("H100"), 2)
-    assert (need.num_gpus, need.resources) == (2, {})
-    assert _environment(accelerator("H100"), 2) == {}
+def test_a_gpu_run_holds_gpus_of_its_kind():
+    need = hold("H100", 2).need
+    assert (need.num_gpus, list(need.resources)) == (2, ["accelerator_type:H100"])
+    assert hold("H100", 2).environment == {}
 
 
 def test_a_tpu_run_holds_the_chips_of_a_host_of_exactly_that_slice():
     """Without the label it could land on one host of a larger slice."""
-    need = _need(accelerator("TPU-v4"), 4)
+    need = hold("TPU-v4", 4).need
     assert (need.resources, need.label_selector) == ({"TPU": 4}, {"ray.io/tpu-pod-type": "v4-8"})
 
 
-def test_a_slice_of_several_hosts_is_refused_in_words():
-    with pytest.raises(ClusterError, match="spans several hosts"):
-        _need(accelerator("TPU-v4"), 8)
+@pytest.mark.parametrize(
+    ("wanted", "hosts", "pod_type"),
+    [
+        (hold("TPU-v4", 8, topology="2x2x2"), 2, "v4-16"),
+        (hold("TPU-v4", 128, topology="4x4x8"), 32, "v4-256"),
+        (hold("TPU-v5e", 8), 1, "v5litepod-8"),
+        (hold("TPU-v5e", 16), 4, "v5litepod-16"),
+        (hold("TPU-v5p", 4), 1, "v5p-8"),
+    ],
+)
+def test_a_slice_is_as_many_hosts_as_ray_counts(wanted, hosts, pod_type):
+    from ray.util.tpu import get_tpu_worker_resources
+
+    assert (wanted.hosts, wanted.pod_type) == (hosts, pod_type)
+    workers, resources = get_tpu_worker_resources(wanted.slice_topology, wanted.generation)
+    assert (workers, resources["TPU"]) == (hosts, wanted.chips_per_host)
+
+
+def test_more_chips_than_a_host_has_are_split_over_hosts():
+    assert (hold("A100", 16).hosts, hold("A100", 16).chips_per_host) == (2, 8)
+    two = hold("cpu", 4, wanted_hosts=2)
+    assert (two.hosts, two.environment["NPROC"]) == (2, "2")
+    with pytest.raises(ClusterError, match="do not split evenly"):
+        hold("A100", 9).check()
+    with pytest.raises(ClusterError, match="is not 8 chips"):
+        hold("TPU-v4", 8, topology="2x2x1").check()
+
+
+def test_a_slice_of_which_a_host_is_missing_is_no_slice():
+    nodes = [tpu_host(0, "a", 0), tpu_host(1, "a", 1), tpu_host(2, "b", 0)]
+    assert room(hold("TPU-v4", 8), nodes) == 8
+    assert room(hold("TPU-v4", 8), [*nodes, tpu_host(3, "b", 1)]) == 16
+    assert room(hold("TPU-v4", 8), nodes[1:]) == 0
+    assert room(hold("TPU-v4", 8, topology="1x2x4"), nodes) == 0
+    assert inventory(hold("TPU-v4", 8), nodes) == "3 CPU, 2 TPU slices v4-16"
+
+
+def test_gpus_of_another_kind_do_not_count():
+    nodes = [node(0, GPU=8, CPU=4, **{"accelerator_type:A100": 1})]
+    assert room(hold("A100", 2), nodes) == 8
+    assert room(hold("A100", 16), nodes) == 0
+    assert room(hold("H100", 2), nodes) == 0
+    assert inventory(hold("H100", 2), nodes) == "4 CPU, 8 A100"
+
+
+def test_a_mailbox_keeps_an_attempts_events_until_its_end_is_in_the_store():
+    box = Mailbox()
+    for token, kind in (("a", "started"), ("b", "started"), ("a", "ended"), ("b", "progress")):
+        box.put({"token": token, "kind": kind})
+    assert [event["number"] for event in box.take(0, after=1)] == [2, 3]
+    assert len(box.take(0)) == 4
+    assert [event["token"] for event in box.take(0, settled=1)] == ["a", "b", "a", "b"]
+    assert [event["token"] for event in box.take(0, settled=2)] == ["b", "b"]
+    assert box.take(0.01, after=3, settled=3) == []
 
 
 def test_cores_of_a_chip():

@@ -105,3 +105,11 @@ def test_its_own_attempts_are_left_alone(left_open):
 
 def test_a_folder_without_a_spool_has_no_events(tmp_path):
     assert list(spooled_events(tmp_path)) == []
+
+
+def test_a_collective_that_failed_on_one_of_several_hosts_is_no_error_of_the_run_s(left_open):
+    store, spool = left_open
+    raised = {"kind": "raised", "step": 0, "reason": "JaxRuntimeError: Gloo AllGather failed", "out_of_memory": False}
+    spool(STARTED, SAVED, raised | {"of_the_group": True})
+    run, attempt = recovered(store)
+    assert (run.status, run.resume_step, attempt.outcome) == (RunStatus.PENDING, 60, AttemptOutcome.LOST)

@@ -127,11 +127,33 @@ def test_independent_cells_go_on_in_parallel(plan_of):
 
 def test_the_rate_found_is_trained_on_every_seed_and_searched_on_the_first(plan_of):
     for state in Trainers(plan_of(seeds="[3, 4, 5]")).see_through():
-        assert {row["seed"] for row, _ in state.trials.values()} == {3}
+        assert {row["seed"] for rows, _ in state.trials.values() for row in rows} == {3}
         assert [(row["seed"], row["learning_rate"]) for row in state.repeats] == [
             (4, state.learning_rate),
             (5, state.learning_rate),
         ]
+
+
+def test_a_search_on_all_seeds_goes_by_their_mean(plan_of):
+    """The first seed is misled: its losses are as if the best rate were 16 times lower."""
+
+    def outcome(row):
+        return outcome_of(row if row["seed"] else {**row, "learning_rate": row["learning_rate"] * 16})
+
+    surface = f"{SURFACE}, diverges_above: 1000"
+    honest = [state.learning_rate for state in Trainers(plan_of(loss=surface)).see_through()]
+    policy = "{policy: two-trial, start: 1.6, factor: 2, seeds: %s}"
+    first = Trainers(plan_of(loss=surface, seeds="[0, 1, 2]", learning_rate=policy % "first"), outcome=outcome).see_through()
+    everyone = Trainers(plan_of(loss=surface, seeds="[0, 1, 2]", learning_rate=policy % "all"), outcome=outcome).see_through()
+    distances = [
+        [abs(math.log2(state.learning_rate / rate)) for state, rate in zip(states, honest, strict=True)]
+        for states in (first, everyone)
+    ]
+    assert min(distances[0]) >= 3
+    assert max(distances[1]) <= 2
+    for state in everyone:
+        assert state.repeats == []
+        assert [[row["seed"] for row in rows] for rows, _ in state.trials.values()] == [[0, 1, 2]] * len(state.trials)
 
 
 def test_divergence_is_too_high_a_rate_and_no_failure(plan_of):
@@ -283,7 +305,7 @@ def test_a_run_that_another_experiment_did_is_not_done_again(plan_of, tmp_path):
         ("{policy: two-trial}", "6: learning_rate: `policy: two-trial` needs `start`"),
         ("{start: 1.6}", "6: learning_rate: give `grid: […]`, or `policy: two-trial`"),
         ("{policy: two-trial, start: 1.6, grid: [1]}", "6: learning_rate: give `grid: […]`, or `policy: two-trial`"),
-        ("{grid: [1], factor: 2}", "6: learning_rate: `start` and `factor` are of `policy: two-trial`"),
+        ("{grid: [1], factor: 2}", "6: learning_rate: `start`, `factor` and `seeds` are of `policy: two-trial`"),
         ("{policy: two-trial, start: 1.6, factor: 1}", "6: learning_rate.factor: 1 is not allowed: it must be greater than 1"),
         ("{policy: two-trial, start: 0}", "6: learning_rate.start: 0 is not allowed: it must be greater than 0"),
         ("{policy: two-trial, start: 1, epochs: [1], otherwise: 2}", "6: learning_rate: `epochs` and `otherwise` are of a grid"),

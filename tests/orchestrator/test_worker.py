@@ -15,6 +15,7 @@ from trainer import ScheduleConfig
 @pytest.fixture
 def worker():
     worker = Worker({"NPROC": "1", "JAX_PLATFORMS": "cpu"})
+    worker.heard = -1
     yield worker
     worker.close()
 
@@ -39,8 +40,9 @@ def events_until(worker, *kinds, seconds=120):
     """Events up to the first of one of these kinds."""
     deadline, events = time.monotonic() + seconds, []
     while time.monotonic() < deadline:
-        for event in worker.next_events(1.0)[1]:
+        for event in worker.next_events(1.0, worker.heard)["events"]:
             events.append(event)
+            worker.heard = event["number"]
             if event["kind"] in kinds:
                 return events
     raise AssertionError(f"no {kinds} among {[event['kind'] for event in events]}")

@@ -38,6 +38,27 @@ def upgrade() -> None:
         sa.UniqueConstraint("experiment_id", "family", "model", "epochs"),
     )
     op.create_table(
+        "probes",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("shape", sa.String(length=16), nullable=False),
+        sa.Column("family", sa.String(length=100), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("accelerator", sa.String(length=40), nullable=False),
+        sa.Column("cores", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.String(length=20), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("compile_seconds", sa.Double(), nullable=True),
+        sa.Column("step_seconds", sa.Double(), nullable=True),
+        sa.Column("examples_per_second", sa.Double(), nullable=True),
+        sa.Column("mfu", sa.Double(), nullable=True),
+        sa.Column("memory_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("core_hours_per_flop", sa.Double(), nullable=True),
+        sa.Column("code_version", sa.String(length=100), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("probes_by_shape", "probes", ["shape", "accelerator"])
+    op.create_table(
         "branch_points",
         sa.Column("run_id", sa.String(length=16), nullable=False),
         sa.Column("step", sa.BigInteger(), nullable=False),
@@ -60,6 +81,7 @@ def downgrade() -> None:
     op.drop_column("attempts", "packed")
     op.drop_column("attempts", "branched_from")
     op.drop_column("runs", "inherited_core_hours")
+    op.drop_table("probes")
     op.drop_table("branch_points")
     op.drop_table("searches")
     op.drop_table("changes")

@@ -1,0 +1,72 @@
+"""Several hosts at once, or none of them: a placement group of Ray's, of one TPU slice where the chips are TPUs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.cluster.hold import Hold
+
+__all__ = ["Reservation"]
+
+_WORKER_ID = "ray.io/tpu-worker-id"
+
+
+class Reservation:
+    """Made inside the actor that uses it, so that it ends with that actor. Waits until all hosts are there.
+
+    Hosts of a TPU slice are those of one slice, found by its label: two halves of two slices have no network between them.
+    """
+
+    def __init__(self, hold: Hold) -> None:
+        import ray
+
+        self._hold, self._slice = hold, None
+        need = hold.need
+        if hold.is_tpu:
+            from ray.util.tpu import SlicePlacementGroup
+
+            self._slice = SlicePlacementGroup(
+                topology=hold.slice_topology,
+                accelerator_version=hold.generation,
+                resources_per_bundle=need.bundle,
+                strategy="STRICT_SPREAD",
+                chips_per_vm=hold.chips_per_host,
+                head_reservation_timeout_s=None,
+            )
+            self._group: Any = self._slice.slice_placement_group
+        else:
+            self._group = ray.util.placement_group([need.bundle] * hold.hosts, strategy="SPREAD")
+        ray.get(self._group.ready())
+
+    def options(self) -> list[dict[str, Any]]:
+        """What the actor on each host is started with."""
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        need = self._hold.need
+        return [
+            {
+                "num_cpus": need.num_cpus,
+                "num_gpus": need.num_gpus,
+                "resources": need.resources,
+                "scheduling_strategy": PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=index),
+            }
+            for index in range(self._hold.hosts)
+        ]
+
+    def ranks(self, nodes: list[str]) -> list[int]:
+        """Place in the group of the process on each of these nodes: in a slice the number of its host, by which chips are wired."""
+        import ray
+
+        if not self._hold.is_tpu:
+            return list(range(len(nodes)))
+        labels = {node["NodeID"]: node.get("Labels") or {} for node in ray.nodes()}
+        return [int(labels[node][_WORKER_ID]) for node in nodes]
+
+    def release(self) -> None:
+        """Give all hosts back."""
+        import ray
+
+        if self._slice is not None:
+            self._slice.shutdown()
+        else:
+            ray.util.remove_placement_group(self._group)

@@ -1,0 +1,74 @@
+"""`submit --detach`: the scheduler goes to the cluster, as a Ray job, and the command is over.
+
+The job writes to the same store, so that must be reachable from the cluster's head: PostgreSQL, or a path that the head has too. It is looked at from
+there before anything is handed over.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.detached import mark_of, marked_there
+from orchestrator.store import Store
+from orchestrator.store.engine import sqlite_path
+from scaling.errors import ClusterError, StoreError
+
+__all__ = ["Detached", "detach"]
+
+_ANSWER_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Detached:
+    """A scheduler on the cluster: Ray's id of its job, and the dashboard that knows it."""
+
+    job: str
+    dashboard: str
+
+
+def detach(store: Store, experiment: str, *, address: str, home: Path, checkpoint_seconds: float, order: str) -> Detached:
+    """Hand an accepted experiment over to a scheduler on the cluster.
+
+    Raises:
+        StoreError: the head of the cluster does not reach this store.
+        ClusterError: nobody answers at the address, or its Ray takes no jobs.
+    """
+    from orchestrator.cluster import RayCluster
+
+    path = sqlite_path(store.url)
+    url = str(path.absolute()) if path else store.url.render_as_string(hide_password=False)
+    with RayCluster(address) as cluster:
+        dashboard = cluster.dashboard
+        seen, fault = cluster.on_head(marked_there, url, experiment)
+    if seen != mark_of(store, experiment):
+        raise StoreError(
+            f"the head of the cluster at {address} does not reach the store {store.name}: {fault}",
+            hint="--detach wants a store that both reach: SCALING_DB=postgresql+psycopg://…",
+        )
+    command = ["python", "-P", "-m", "orchestrator.detached", experiment, str(home.absolute()), str(checkpoint_seconds), order]
+    job = {
+        "entrypoint": shlex.join(command),
+        "runtime_env": {"env_vars": {"SCALING_DB": url}},
+        "metadata": {"experiment": experiment},
+    }
+    return Detached(_submitted(dashboard, job), dashboard)
+
+
+def _submitted(dashboard: str, job: dict[str, Any]) -> str:
+    """By Ray's REST interface for jobs, which needs nothing installed on this side."""
+    request = urllib.request.Request(
+        f"{dashboard}/api/jobs/", data=json.dumps(job).encode(), headers={"Content-Type": "application/json"}, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
+            return json.load(answer)["submission_id"]
+    except (OSError, ValueError, KeyError) as error:  # urllib's are OSErrors
+        raise ClusterError(
+            f"the cluster takes no Ray jobs at {dashboard or 'its head: it has no dashboard'} ({error})",
+            hint="its head needs `pip install 'ray[default]'` and `ray start --head --include-dashboard=true`; or submit from a machine that stays",
+        ) from error

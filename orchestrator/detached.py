@@ -1,0 +1,60 @@
+"""What a detached submit runs on the cluster: the scheduler of an experiment that has been accepted, as a Ray job.
+
+python -P -m orchestrator.detached EXPERIMENT HOME CHECKPOINT_SECONDS ORDER          the store is SCALING_DB, the cluster the job's own
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from sqlalchemy import select
+
+from orchestrator.store import Store, open_readonly
+from orchestrator.store.models import Experiment
+from scaling.errors import ScalingError
+
+__all__ = ["main", "mark_of", "marked_there"]
+
+
+def main(experiment: str, home: str, checkpoint_seconds: str, order: str) -> int:
+    """See an experiment through; 0 when all its runs have ended. `ray job stop` lets what runs checkpoint and pauses it."""
+    from orchestrator.submit import see_through
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with Store.open_existing(os.environ["SCALING_DB"]) as store:
+        ended = see_through(
+            store,
+            experiment,
+            home=Path(home),
+            address="auto",
+            checkpoint_seconds=float(checkpoint_seconds),
+            order=order,
+            should_stop=stop.is_set,
+        )
+    print(ended, flush=True)
+    return 0 if ended == "done" else 1
+
+
+def mark_of(store: Store, experiment: str) -> str | None:
+    """Tells an experiment of this store from one of that name in another."""
+    with store.read() as session:
+        made = session.scalar(select(Experiment.created_at).where(Experiment.name == experiment))
+    return made.isoformat() if made else None
+
+
+def marked_there(url: str, experiment: str) -> tuple[str | None, str]:
+    """On a node of the cluster: `mark_of` as seen from there, and what is wrong if the store cannot be opened."""
+    try:
+        with open_readonly(url) as store:
+            return mark_of(store, experiment), f"the store there has no experiment {experiment}"
+    except ScalingError as error:
+        return None, str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

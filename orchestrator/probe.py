@@ -1,0 +1,172 @@
+"""`probe`: a few real steps of each model shape of a file, on the devices and through the worker that would train it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.plan import Plan, PlannedRun
+from orchestrator.provenance import code_version
+from orchestrator.store.models import Probe
+from scaling.accelerators import core_hours
+from scaling.errors import UsageError
+from scaling.outcomes import AttemptOutcome
+
+if TYPE_CHECKING:
+    from orchestrator.cluster import Hold, RayCluster, RemoteWorker
+
+__all__ = ["WARM_STEPS", "Probed", "probe", "shapes"]
+
+WARM_STEPS = 10
+"""Steps before the clock counts, and steps that it counts: 20 in all."""
+
+_REPORTS = 50
+"""A run reports this often; with 50 times `WARM_STEPS` steps it does so after 10 and after 20."""
+
+_WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a shape did in its 20 steps.
+
+    outcome: `finished` when all went well, else `diverged` (a number that is none), `out-of-memory`, `raised`, `died` or `lost`; `reason` says more.
+    step_seconds, examples_per_second, mfu, memory_bytes: of the last 10 steps, as `trainer.clock.Pace` has them; None where there were none.
+    core_hours_per_flop: what replaces the file's MFU in estimates.
+    """
+
+    shape: str
+    family: str
+    model: str
+    accelerator: str
+    cores: int
+    outcome: AttemptOutcome
+    reason: str
+    compile_seconds: float | None = None
+    step_seconds: float | None = None
+    examples_per_second: float | None = None
+    mfu: float | None = None
+    memory_bytes: int | None = None
+    core_hours_per_flop: float | None = None
+
+    def row(self) -> Probe:
+        """As the store keeps it."""
+        return Probe(**vars(self), code_version=code_version())
+
+
+def shapes(plan: Plan) -> list[PlannedRun]:
+    """One run of each model shape of a plan, its first."""
+    return list({run.config.shape_id(): run for run in reversed(plan.runs)}.values())[::-1]
+
+
+def probe(
+    plan: Plan,
+    cluster: RayCluster,
+    *,
+    home: Path,
+    working_directory: Path,
+    on_result: Callable[[Probed], None] = lambda probed: None,
+) -> list[Probed]:
+    """Probe every shape of a plan, one after the other, on one worker a shape. `on_result` is called as each is done.
+
+    What it trains goes to `home`/probe and is deleted.
+
+    Raises:
+        UsageError: a rehearsal or a data set that is only declared: nothing can be trained.
+        ClusterError: the cluster has not what the file asks for.
+    """
+    from orchestrator.cluster import Hold
+
+    if plan.spec.simulate or plan.card.provisional:
+        raise UsageError("there is nothing to probe: no data set is at hand", hint="name one that is; `--dry-run` plans without")
+    hold = Hold.of(plan.resources)
+    cluster.room(hold)
+    probed = []
+    for run in shapes(plan):
+        probed.append(_probed(run, plan, cluster, hold, home.absolute() / "probe", working_directory))
+        on_result(probed[-1])
+    return probed
+
+
+def _probed(run: PlannedRun, plan: Plan, cluster: RayCluster, hold: Hold, folder: Path, working_directory: Path) -> Probed:
+    token = f"probe-{run.config.shape_id()}"
+    steps = WARM_STEPS * _REPORTS
+    epochs = steps * run.config.batch_size / plan.card.train_examples
+    config = replace(run.config, schedule=replace(run.config.schedule, epochs=epochs, warmup_epochs=0.0))
+    order = {
+        "token": token,
+        "scheduler": token,
+        "code_version": None if cluster.address == "local" else code_version(),
+        "config": config.to_dict(),
+        "execution": plan.resources.get("execution", {}),
+        "directory": str(folder / token),
+        "resume_from": None,
+        "checkpoint_seconds": 1e9,
+        "compile_cache": str(folder.parent / "compile-cache"),
+        "working_directory": str(working_directory),
+        "resources": plan.resources,
+        "params": run.params,
+    }
+    worker = cluster.new_worker(hold, owner=token)
+    try:
+        worker.start(order)
+        return _heard(list(_events(cluster, worker, token)), run, hold)
+    finally:
+        worker.close()
+        shutil.rmtree(folder / token, ignore_errors=True)
+
+
+def _events(cluster: RayCluster, worker: RemoteWorker, token: str) -> Iterator[dict[str, Any]]:
+    """What the worker says up to the attempt's last event; asked to stop once the 20 steps are done."""
+    from orchestrator.cluster import WorkerLost, WorkerUnreachable
+    from orchestrator.cluster.mailbox import ENDINGS
+
+    after = -1
+    while True:
+        try:
+            events = cluster.answer(worker.next_events(_WAIT_SECONDS, after))["events"]
+        except WorkerUnreachable:
+            time.sleep(_WAIT_SECONDS)
+            continue
+        except WorkerLost as error:
+            yield {"kind": "lost", "reason": str(error), "preempted": error.preempted}
+            return
+        for event in events:
+            after = event["number"]
+            yield event
+            if event["kind"] == "progress" and event["step"] == 2 * WARM_STEPS:
+                worker.stop(token)
+            if event["kind"] in ENDINGS:
+                return
+
+
+def _heard(events: list[dict[str, Any]], run: PlannedRun, hold: Hold) -> Probed:
+    last = events[-1]
+    outcome, reason = _outcome(last)
+    cores = hold.chips * hold.kind.cores_per_chip
+    probed = Probed(run.config.shape_id(), run.config.model.family, run.config.model.name, hold.kind.name, cores, outcome, reason)
+    compiled = next((event["seconds"] for event in events if event["kind"] == "compiled"), None)
+    measured = next((event for event in events if event["kind"] == "progress" and event["step"] == 2 * WARM_STEPS), None)
+    if measured is None:
+        return replace(probed, compile_seconds=compiled)
+    flops_per_step = run.train_flops / run.examples_seen * run.config.batch_size
+    return replace(
+        probed,
+        compile_seconds=compiled,
+        **{name: measured[name] for name in ("step_seconds", "examples_per_second", "mfu", "memory_bytes")},
+        core_hours_per_flop=core_hours(cores, measured["step_seconds"]) / flops_per_step,
+    )
+
+
+def _outcome(last: dict[str, Any]) -> tuple[AttemptOutcome, str]:
+    """An attempt that was stopped after its 20 steps did all it was to do."""
+    if last["kind"] == "ended":
+        outcome = AttemptOutcome(last["outcome"])
+        return (AttemptOutcome.FINISHED, "") if outcome is AttemptOutcome.INTERRUPTED else (outcome, last["reason"])
+    if last["kind"] == "raised":
+        return (AttemptOutcome.OUT_OF_MEMORY if last["out_of_memory"] else AttemptOutcome.RAISED), last["reason"]
+    return AttemptOutcome.LOST if last["kind"] in ("lost", "refused") else AttemptOutcome.DIED, last["reason"]

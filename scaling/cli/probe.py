@@ -1,0 +1,94 @@
+"""`scaling probe`: twenty real steps of each model shape, before anything is spent on them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scaling.cli.options import AsJson, Db
+
+if TYPE_CHECKING:
+    from orchestrator.probe import Probed
+
+__all__ = ["EXAMPLES", "probe_command"]
+
+EXAMPLES = """
+scaling probe experiments.yaml                            # steps a second, MFU and memory of each model; remembered
+
+scaling probe experiments.yaml && scaling submit experiments.yaml --dry-run   # the plan by these speeds
+
+scaling probe experiments.yaml --address 10.0.0.2:6379    # on a cluster's devices
+"""
+
+
+def probe_command(
+    file: Annotated[Path, typer.Argument(help="The experiments file.")],
+    address: Annotated[
+        str, typer.Option("--address", help="A Ray cluster, host:port; `local` starts one for this command.")
+    ] = "local",
+    db: Db = "scaling.db",
+    home: Annotated[
+        Path, typer.Option("--home", envvar="SCALING_HOME", help="Folder for what the steps write; it is deleted again.")
+    ] = Path("scaling-runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Train about 20 steps of each model shape on the devices that the file asks for, and remember how fast they were.
+
+    The speeds replace the file's MFU in plans and estimates until runs of the shape have finished. Exit code 1 when a shape ran out of memory, diverged or failed.
+    """
+    from orchestrator.cluster import RayCluster
+    from orchestrator.plan import make_plan
+    from orchestrator.probe import probe
+    from orchestrator.spec import read_spec
+    from orchestrator.store import Store
+    from scaling.cli.output import console, messages, print_json
+    from scaling.columns import SCHEMA_VERSION
+
+    sys.path.append(str(Path.cwd()))  # a user's own families and data sets; last, so that they shadow nothing
+    plan = make_plan(*read_spec(file))
+    home.mkdir(parents=True, exist_ok=True)
+    with Store.open(db) as store:
+
+        def remember(probed: Probed) -> None:
+            with store.write() as session:
+                session.add(probed.row())
+            messages().print(f"{probed.model}: {probed.outcome}", highlight=False)
+
+        with RayCluster(address) as cluster:
+            found = probe(plan, cluster, home=home, working_directory=Path.cwd(), on_result=remember)
+    if as_json:
+        print_json({"schema_version": SCHEMA_VERSION, "probes": [asdict(probed) for probed in found]})
+    else:
+        console().print(_table(found))
+    if any(probed.outcome != "finished" for probed in found):
+        for probed in found:
+            if probed.reason:
+                messages().print(f"{probed.model}: {probed.outcome}: {probed.reason}", highlight=False)
+        raise typer.Exit(1)
+    messages().print(f"next: `scaling submit {file} --dry-run` plans with these speeds", highlight=False)
+
+
+def _table(found: list[Probed]):
+    from rich.table import Column, Table
+
+    names = ("steps/s", "examples/s", "MFU", "memory", "compiled in")
+    table = Table("model", *[Column(name, justify="right") for name in names], "outcome", box=None, pad_edge=False)
+    for probed in found:
+        table.add_row(
+            probed.model,
+            _shown(1 / probed.step_seconds if probed.step_seconds else None, "{:.3g}"),
+            _shown(probed.examples_per_second, "{:,.4g}"),
+            _shown(probed.mfu, "{:.3f}"),
+            _shown(probed.memory_bytes / 1e9 if probed.memory_bytes else None, "{:.2f} GB"),
+            _shown(probed.compile_seconds, "{:.1f} s"),
+            str(probed.outcome),
+        )
+    return table
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "–" if value is None else form.format(value)
