@@ -121,10 +121,19 @@ def _watch(world: World, strike: Strike) -> None:
             return
         with suppress(ValueError):
             strike.at = struck.stat().st_mtime - time.time() + time.monotonic()
-            found = world.attempt_of(int(struck.read_text()))
+            pid = int(struck.read_text())
+            found = world.attempt_of(pid)
             strike.attempts = [found] if found else []
+            strike.scheduler = None if found else pid
         struck.unlink(missing_ok=True)
         strike.trap = None
+    if strike.scheduler is not None:
+        over, writes = world.taken_over(strike.scheduler, time.time() - time.monotonic() + strike.at)
+        if over or not world.open_runs():
+            strike.detected = strike.detected or time.monotonic()
+        if writes or not world.open_runs():
+            strike.resumed = time.monotonic()
+        return
     if not strike.attempts:
         if strike.resumed is None and (world.attempts() or not world.open_runs()):  # somebody is at work
             strike.detected = strike.resumed = time.monotonic()

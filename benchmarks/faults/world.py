@@ -14,13 +14,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HANG_SECONDS", "Attempt", "World", "new_world", "opened", "witnessed"]
+__all__ = ["HANG_SECONDS", "LEASE_SECONDS", "Attempt", "World", "new_world", "opened", "witnessed"]
 
 SCALING = [sys.executable, "-P", "-m", "scaling.cli"]
 HANG_SECONDS = 4.0
+LEASE_SECONDS = 6.0
 _DISK = "128m"
 
 
@@ -49,6 +51,7 @@ class World:
         self.commands: list[subprocess.Popen[bytes]] = []
         self.api: subprocess.Popen[bytes] | None = None
         self.nodes: list[Any] = []
+        self.left: list[Any] = []
         self.file = root / "grid.yaml"
 
     # -- commands ----------------------------------------------------------------------------------------------------------------
@@ -69,7 +72,7 @@ class World:
             arguments.append("--simulate")
         with (self.root / "submit.log").open("ab") as log:
             process = subprocess.Popen(
-                [*SCALING, *arguments, "--hang-seconds", f"{HANG_SECONDS:g}"],
+                [*SCALING, *arguments, "--hang-seconds", f"{HANG_SECONDS:g}", "--lease-seconds", f"{LEASE_SECONDS:g}"],
                 cwd=self.root,
                 env=self.environment() | extra,
                 stdout=log,
@@ -139,6 +142,17 @@ class World:
         with opened(self.db) as store:
             row = store.execute("SELECT status FROM runs WHERE id = ?", (run_id,)).fetchone()
         return row is None or row[0] in ("finished", "diverged", "failed", "cancelled", "stopped")
+
+    def taken_over(self, holder: int, since: float) -> tuple[bool, bool]:
+        """Whether another living command holds the lease than the process `holder`, and whether it has written since a time."""
+        with opened(self.db) as store:
+            row = store.execute("SELECT pid FROM leases").fetchone()
+            moment = datetime.fromtimestamp(since, UTC).replace(tzinfo=None).isoformat(" ")
+            wrote = store.execute(
+                "SELECT 1 FROM attempts WHERE heartbeat_at > ? OR ended_at > ? LIMIT 1", (moment, moment)
+            ).fetchone()
+        other = bool(row) and row[0] != holder and any(process.pid == row[0] for process in self.living())
+        return other, other and bool(wrote)
 
     def open_runs(self) -> int:
         """Runs without a final status."""
