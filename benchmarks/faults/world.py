@@ -187,8 +187,8 @@ def _is_trainer(pid: int) -> bool:
 
 
 @contextmanager
-def new_world(cores: int) -> Iterator[World]:
-    """A cluster, two file systems of 128 MB in memory, the pages; all gone afterwards."""
+def new_world(cores: int, *, disks: bool = True) -> Iterator[World]:
+    """A cluster, and with `disks` two file systems of 128 MB in memory, which takes root; all gone afterwards."""
     root = Path(tempfile.mkdtemp(prefix="flt-"))
     (root / "traps").mkdir()
     os.environ["SCALING_FAULTS"] = str(root / "traps")
@@ -198,7 +198,8 @@ def new_world(cores: int) -> Iterator[World]:
 
     for name in ("home", "disk"):
         (root / name).mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs", root / name], check=True)
+        if disks:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs", root / name], check=True)
     resources = {"num_cpus": cores, "object_store_memory": 80 * 2**20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=resources)
     world = World(root, cluster)
@@ -211,7 +212,7 @@ def new_world(cores: int) -> Iterator[World]:
             process.wait()
         for node in list(cluster.list_all_nodes()):
             cluster.remove_node(node, allow_graceful=False)  # gracefully takes half a minute each
-        for name in ("home", "disk"):
+        for name in ("home", "disk") if disks else ():
             _unmount(root / name)
         shutil.rmtree(root, ignore_errors=True)
 
