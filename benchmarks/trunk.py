@@ -110,6 +110,9 @@ def on_frontier(best: pd.DataFrame, flops: pd.Series) -> set[tuple[str, float]]:
 
 def report(runs: pd.DataFrame) -> None:
     best, std = best_of_cells(runs), seed_std(runs)
+    if missing := set(SCHEDULES) - set(best.index.get_level_values("schedule")):
+        print(f"no finished run yet of {', '.join(sorted(missing))}")
+        return
     work = {
         "nano-F0": 56960640000.0,
         "nano-F1": 96589440000.0,
