@@ -7,12 +7,14 @@ seconds before the trainer process took the run, which only the worker knows.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from orchestrator.patience import Patience
 from orchestrator.store import ledger
 from orchestrator.store.interruptions import CHECKPOINT_COST
 from orchestrator.store.ledger import Charge, Grant
@@ -62,6 +64,8 @@ class AttemptLog:
     train_loss: float | None = None
     ending: Ending | None = None
     notice: str | None = None
+    patience: Patience = field(default_factory=Patience)
+    _hung: str | None = None
     _place: dict[str, Any] = field(default_factory=dict)
     _metrics: list[tuple[int, str, float | None]] = field(default_factory=list)
     _evaluations: list[dict[str, Any]] = field(default_factory=list)
@@ -94,6 +98,7 @@ class AttemptLog:
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Learn from one event."""
+        self.patience.sign(time.monotonic(), trains=event["kind"] in ("progress", "alive"))
         if not self.grant.is_rehearsal:  # there, real seconds would be charged next to simulated ones
             seconds = event.get("wall_seconds") or event.get("elapsed") or 0.0
             self._wall_seconds = max(self._wall_seconds, seconds / self.grant.packed)  # the other times are shares already
@@ -136,16 +141,23 @@ class AttemptLog:
                 outcome = AttemptOutcome.OUT_OF_MEMORY if event["out_of_memory"] else AttemptOutcome.RAISED
                 self.ending = self._broken(outcome, event["reason"])
             case "died":
-                self.ending = self._broken(AttemptOutcome.DIED, event["reason"])
+                self.ending = self._broken(AttemptOutcome.DIED, self._hung or event["reason"])
             case "lost":
                 outcome = AttemptOutcome.PREEMPTED if event["preempted"] else AttemptOutcome.LOST
                 self.ending = self._broken(outcome, event["reason"])
             case "refused" | "unheard-of":
                 self.ending = self._broken(AttemptOutcome.INTERRUPTED, event["reason"])
 
-    def lost(self, reason: str) -> Ending:
-        """The ending when nothing more will be heard."""
-        return self._broken(AttemptOutcome.LOST, reason)
+    def orphaned(self, reason: str) -> Ending:
+        """The ending when its scheduler went, and nothing more will be heard."""
+        return self._broken(AttemptOutcome.ORPHANED, reason)
+
+    def silence(self) -> str | None:
+        """Why it counts as hung, once; None while it may be at work. Whoever asks kills it, and it ends with this reason."""
+        if self.ending is not None or self._hung is not None:
+            return None
+        self._hung = self.patience.judge(time.monotonic())
+        return self._hung
 
     def given_up(self, reason: str) -> Ending:
         """The ending when it was asked to stop and did not in time: no failure, but what followed its last checkpoint is lost."""

@@ -38,7 +38,7 @@ def recover(session: Session, *, scheduler: str) -> None:
                 log.take(event)
         log.write_progress(session)
         session.flush()
-        ending = log.ending or log.lost("its scheduler ended before it did")
+        ending = log.ending or log.orphaned("its scheduler ended before it did")
         ledger.end_attempt(session, attempt.token, **ending.as_arguments())
     for allocation in session.scalars(select(Allocation).where(Allocation.ended_at.is_(None), Allocation.scheduler != scheduler)):
         _close(session, allocation)

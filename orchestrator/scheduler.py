@@ -24,7 +24,9 @@ import logging
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ from orchestrator.adoption import adopt
 from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
 from orchestrator.orders import order_of, order_of_pack
-from orchestrator.provenance import code_version
+from orchestrator.patience import Patience
+from orchestrator.provenance import code_version, same_code
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover, spooled_events
 from orchestrator.slots import LEASE_SECONDS, Slot
@@ -78,6 +81,7 @@ class Scheduler:
     lease_seconds: how long a worker may not answer before its attempts are given up.
     on_tick: called about twice a second, for progress.
     planners: see `Planner`.
+    patience: with runs that give no sign of life; see `orchestrator.patience`.
     """
 
     def __init__(
@@ -93,10 +97,11 @@ class Scheduler:
         on_tick: Callable[[], None] = lambda: None,
         planners: Sequence[Planner] = (),
         lease_seconds: float = LEASE_SECONDS,
+        patience: Patience | None = None,
     ) -> None:
         self.store, self.cluster, self.id, self.home = store, cluster, identity, home.absolute()
         self.working_directory, self.checkpoint_seconds, self.on_tick = working_directory, checkpoint_seconds, on_tick
-        self._planners, self._lease_seconds = planners, lease_seconds
+        self._planners, self._lease_seconds, self._patience = planners, lease_seconds, patience or Patience()
         self._queue, self._explained = Queue(order), dict[str, str]()
         self._slots: list[Slot] = []
         self._compiled: set[Group] = set()
@@ -117,8 +122,10 @@ class Scheduler:
         Raises `StoreError` when another scheduler took the lease, `ClusterError` when the cluster has not what a run needs and nothing
         else is left to do.
         """
-        with self.store.write() as session:
+        with self._write() as session:
             self._slots = adopt(session, self.cluster, scheduler=self.id)
+            for attempt in self.running:
+                attempt.patience = replace(self._patience)
             recover(session, scheduler=self.id)
             self._plan_ahead(session)
         self._look_up()
@@ -132,6 +139,7 @@ class Scheduler:
                 self._renew()
                 self._attend()
                 self._leave_draining_nodes()
+                self._end_hung()
                 self._fill()
                 self.on_tick()
                 self._listen()
@@ -157,7 +165,7 @@ class Scheduler:
             self._renew()
             self._listen()
             self.on_tick()
-        with self.store.write() as session:
+        with self._write() as session:
             for slot in self._slots:
                 for attempt in list(slot.attempts.values()):
                     self._end(session, slot, attempt, attempt.given_up("asked to stop; had not checkpointed in time"))
@@ -175,7 +183,7 @@ class Scheduler:
         with self.store.read() as session:
             if not steering.open_intents(session):
                 return
-        with self.store.write() as session:
+        with self._write() as session:
             to_stop = set(steering.carry_out(session))
         for slot in self._slots:
             for token, attempt in slot.attempts.items():
@@ -199,7 +207,7 @@ class Scheduler:
         told, before = self._queue.left_out, self._explained
         changed = {run: told.get(run, "") for run in {*told, *before} if told.get(run, "") != before.get(run, "")}
         if changed:
-            with self.store.write() as session:
+            with self._write() as session:
                 explain(session, changed)
         self._explained = told
 
@@ -256,7 +264,7 @@ class Scheduler:
     def _open(self, group: Group) -> None:
         kind = accelerator(group.accelerator)
         worker = self.cluster.new_worker(group.hold, owner=self.id)
-        with self.store.write() as session:
+        with self._write() as session:
             cores = group.chips * kind.cores_per_chip
             allocation_id = ledger.open_allocation(
                 session, scheduler=self.id, shape=group.shape, accelerator=kind.name, cores=cores, worker=worker.name
@@ -268,7 +276,7 @@ class Scheduler:
 
     def _grant(self, slot: Slot) -> None:
         """Begin an attempt of the next run, or of several as a pack: in the store first, then on the worker."""
-        with self.store.write() as session:
+        with self._write() as session:
             begun = self._begin(session, slot)
         self._start(slot, begun)
 
@@ -284,7 +292,7 @@ class Scheduler:
         if not grants:
             return
         reached("granted")
-        slot.attempts.update({grant.token: AttemptLog(grant) for grant in grants})
+        slot.attempts.update({grant.token: AttemptLog(grant, patience=replace(self._patience)) for grant in grants})
         order = order_of_pack([self._order(slot, grant) for grant in grants])
         slot.call(lambda: slot.worker.start(order))
 
@@ -315,7 +323,7 @@ class Scheduler:
                 if slot.question in ready:
                     events += slot.answer(self.cluster)
                     slot.ask()
-                    if self._code_version not in (None, slot.code_version):
+                    if self._code_version and not same_code(self._code_version, slot.code_version):
                         slot.leaving = f"it runs scaling {slot.code_version}"
                 slot.check_lease(self._lease_seconds)
             except WorkerLost as error:
@@ -325,7 +333,7 @@ class Scheduler:
                 heard[slot] = events
         if heard:
             reached("heard")
-            with self.store.write() as session:
+            with self._write() as session:
                 for slot, events in heard.items():
                     self._write_down(session, slot, events)
                 begun = [(slot, self._begin(session, slot)) for slot in heard if self._goes_on(slot)]
@@ -337,6 +345,8 @@ class Scheduler:
         for slot in [slot for slot in self._slots if slot.lost]:
             self._release(slot)
         if self._refused:
+            for slot in [slot for slot in self._slots if slot.is_idle]:
+                self._release(slot)
             raise ClusterError(self._refused, hint="install the same version on all nodes, then submit again: nothing was trained")
 
     def _goes_on(self, slot: Slot) -> bool:
@@ -393,16 +403,23 @@ class Scheduler:
             self._queue.is_stale = True
         self._plan_ahead(session)
 
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        """One writing transaction, if the lease is still ours: a scheduler that was stopped for a while learns here that it was replaced."""
+        with self.store.write() as session:
+            if not lease.holds(session, self.id):
+                raise StoreError(
+                    "another scheduler took over this store", hint="`scaling status` shows which; this one stops writing"
+                )
+            yield session
+
     # -- upkeep ------------------------------------------------------------------------------------------------------------------
 
     def _renew(self) -> None:
         if time.monotonic() - self._renewed < lease.LEASE_SECONDS / 3:
             return
-        with self.store.write() as session:
-            if not lease.renew(session, self.id):
-                raise StoreError(
-                    "another scheduler took over this store", hint="`scaling status` shows which; this one stops writing"
-                )
+        with self._write() as session:
+            lease.renew(session, self.id)
             ledger.heartbeat(session, [token for slot in self._slots for token in slot.attempts])
         self._renewed = time.monotonic()
 
@@ -416,11 +433,18 @@ class Scheduler:
             if not slot.leaving and not draining.isdisjoint(slot.nodes):
                 slot.leave("its node is being taken away")
 
+    def _end_hung(self) -> None:
+        """Kill trainer processes that give no sign of life; their runs end as died and go on from their last checkpoints."""
+        for slot in self._slots:
+            silent = [attempt for attempt in slot.attempts.values() if attempt.silence()]
+            if silent:
+                slot.call(slot.worker.abort)
+
     def _release(self, slot: Slot) -> None:
         self._slots.remove(slot)
         slot.worker.kill() if slot.lost else slot.worker.close()
         held_seconds = time.monotonic() - slot.opened if slot.opened else 0.0
-        with self.store.write() as session:
+        with self._write() as session:
             ledger.close_allocation(session, slot.allocation_id, held_seconds=None if slot.kind.is_simulated else held_seconds)
 
     @property

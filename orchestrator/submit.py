@@ -15,14 +15,17 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from orchestrator.attempt import AttemptLog
+from orchestrator.patience import HANG_SECONDS, Patience
 from orchestrator.plan import Plan
 from orchestrator.search.advance import Searches, results_in
 from orchestrator.search.cells import SearchedCell
 from orchestrator.search.replay import replay
+from orchestrator.slots import LEASE_SECONDS
 from orchestrator.store import Store, lease, queries, searches
 from orchestrator.store.grid import AGAIN, Accepted, accept, known_statuses
 from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.errors import StoreError, UsageError
+from scaling.fault_points import reached
 from scaling.outcomes import RunStatus
 
 if TYPE_CHECKING:
@@ -89,6 +92,7 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
         if plan.searches:
             session.flush()
             Searches().advance(session)
+    reached("accepted")
     return accepted
 
 
@@ -117,6 +121,8 @@ def see_through(
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     temp_dir: str | None = None,
+    hang_seconds: float = HANG_SECONDS,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> Ended:
     """Wait until every run of the experiment has reached a final status: "done".
 
@@ -130,6 +136,8 @@ def see_through(
         should_stop: polled about twice a second. When it says True, a scheduler lets what runs checkpoint and puts its experiment's
             other runs aside: "paused". A follower just goes, and the scheduler it followed works on: "left".
         temp_dir: where a local Ray keeps its files.
+        hang_seconds: how long a run may give no sign of life; see `orchestrator.patience`.
+        lease_seconds: how long a worker may not answer before its runs go on elsewhere; see `orchestrator.slots`.
     """
     # Ray's names stay out of the way of whoever only reads.
     from orchestrator.cluster import RayCluster
@@ -142,11 +150,11 @@ def see_through(
         raise UsageError(
             f"the folder of runs {home} cannot be made: {error.strerror}", hint="name another with --home or SCALING_HOME"
         ) from error
-    identity, clock = new_scheduler_id(), _Clock()
+    identity, clock, watch = new_scheduler_id(), _Clock(), lease.Watch()
     ended: Ended = "done"
     while _open_runs(store, experiment):
         with store.write() as session:
-            holds = lease.take(session, identity)
+            holds = lease.take(session, identity, watch)
         if not holds:
             on_progress(_progress(store, experiment, [], clock))
             if should_stop():
@@ -165,6 +173,8 @@ def see_through(
                     working_directory=Path.cwd(),
                     checkpoint_seconds=checkpoint_seconds,
                     order=Order(order),
+                    patience=Patience(hang_seconds=hang_seconds),
+                    lease_seconds=lease_seconds,
                     planners=[Searches().advance, stop_dominated],
                 )
                 scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)

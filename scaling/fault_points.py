@@ -6,6 +6,7 @@ reaches the point, once (whoever removes the file is struck):
     echo kill > $SCALING_FAULTS/checkpoint-written
 
 Its content is what happens: kill (SIGKILL), stop (SIGSTOP, until somebody sends SIGCONT), hang (never goes on), memory (`MemoryError`).
+Before that the process leaves its id in `<point>.struck`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def _strike(trap: Path) -> None:
         trap.unlink()
     except FileNotFoundError:
         return
+    trap.with_suffix(".struck").write_text(str(os.getpid()))
     match what:
         case "stop":
             os.kill(os.getpid(), signal.SIGSTOP)

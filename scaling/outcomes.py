@@ -46,7 +46,8 @@ class AttemptOutcome(Advised):
     RAISED = "raised", "The training code raised an exception; the same input would raise again, so it is not retried."
     DIED = "died", "The trainer process ended without a word (killed, crashed); retried from the last checkpoint."
     OUT_OF_MEMORY = "out-of-memory", "The device or the host ran out of memory; use a smaller batch or a larger device."
-    LOST = "lost", "Its scheduler or node went away; retried from the last checkpoint."
+    LOST = "lost", "Its worker or node went away; retried from the last checkpoint."
+    ORPHANED = "orphaned", "Its scheduler ended before it did; goes on from the last checkpoint, not charged as a failure."
     CANCELLED = "cancelled", "Stopped on request."
 
 

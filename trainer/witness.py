@@ -1,6 +1,6 @@
 """What a trainer process saw itself do, for whoever judges the scheduler: `<attempt>/witness.jsonl`.
 
-One line an event: {"kind", "token", "first_step", "step", "digest", "at"}. It is only ever appended to, with one write a line, and neither
+One line an event: {"kind", "token", "first_step", "step", "digest", "at", "pid"}. It is only ever appended to, with one write a line, and neither
 the scheduler nor the store reads or writes it, so a fault of theirs cannot be in it too.
 
 `digest`: of a committed checkpoint's arrays, or of a rehearsal's state: what must not depend on how often the run was interrupted.
@@ -42,7 +42,15 @@ class Witness:
         digest = event.get("digest")
         if kind == "checkpoint" and digest is None:
             digest = state_digest(self._directory, step)
-        line = {"kind": kind, "token": self._token, "first_step": self._first, "step": step, "digest": digest, "at": time.time()}
+        line = {
+            "kind": kind,
+            "token": self._token,
+            "first_step": self._first,
+            "step": step,
+            "digest": digest,
+            "at": time.time(),
+            "pid": os.getpid(),
+        }
         if kind == "ended":
             line |= {name: event[name] for name in ("outcome", "val_loss", "checkpoint_step")}
         with suppress(OSError):

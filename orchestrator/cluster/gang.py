@@ -112,6 +112,11 @@ class Gang:
         for member in self._members:
             member.stop.remote(token)
 
+    def abort(self) -> None:
+        """Kill the trainer processes: they give no sign of life."""
+        for member in self._members:
+            member.abort.remote()
+
     def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, Any]:
         """As `Worker.next_events`; and `broken`: why this gang cannot take another run, if so."""
         events = self._mailbox.take(wait_seconds, after=after, settled=settled)
@@ -131,7 +136,7 @@ class Gang:
         self._reservation.release()
 
     def _refusal(self, order: Mapping[str, Any]) -> str | None:
-        versions = {place["code_version"] for place in self._places}
+        versions = {place["code_version"].removesuffix(".dirty") for place in self._places}
         if len(versions) > 1 and order.get("code_version") is not None:
             return f"the hosts of the slice have different versions of scaling: {', '.join(sorted(versions))}"
         return other_code(order)

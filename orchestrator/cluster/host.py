@@ -40,6 +40,9 @@ from trainer.witness import Witness
 
 __all__ = ["main", "set_aside"]
 
+_ALIVE_SECONDS = 5.0
+"""How often a training that has nothing else to say says that it goes on."""
+
 
 class _Stop:
     """Who was asked to stop: a run by its token, or, when the leash is let go or a signal comes, every run."""
@@ -99,7 +102,7 @@ class _Teller:
         line = json.dumps({**event, "token": token, "elapsed": time.monotonic() - self._started}) + "\n"
         if token in self._witnesses:
             self._witnesses[token].saw(event)
-        if token in self._spools:
+        if token in self._spools and event["kind"] != "alive":
             self._spools[token].write(line)
         if event["kind"] in ("ended", "raised"):
             self._open.remove(token)
@@ -212,12 +215,13 @@ def _train(orders: Sequence[dict[str, Any]], stop: _Stop, teller: _Teller) -> No
         "checkpoint_seconds": order["checkpoint_seconds"],
     }
     if len(orders) > 1:
+        polled = [_polled(stop, token, partial(teller.tell, token)) for token in tokens]
         train_many(
             configs,
             directories=[order["directory"] for order in orders],
             resume_from=[order.get("resume_from") for order in orders],
             checkpoint_at=[order.get("checkpoint_at") or () for order in orders],
-            should_stop=lambda index: stop.covers(tokens[index]),
+            should_stop=lambda index: polled[index](),
             on_event=lambda index, event: teller.tell(tokens[index], event),
             **common,
         )
@@ -227,13 +231,27 @@ def _train(orders: Sequence[dict[str, Any]], stop: _Stop, teller: _Teller) -> No
         directory=order["directory"],
         resume_from=order.get("resume_from"),
         checkpoint_at=order.get("checkpoint_at") or (),
-        should_stop=lambda: stop.covers(order["token"]),
+        should_stop=_polled(stop, order["token"], partial(teller.tell, order["token"])),
         on_event=partial(teller.tell, order["token"]),
         mesh=whole_mesh() if order.get("group") else mesh_over(jax.local_devices()),
         **common,
     )
     if jax.process_index() > 0:
         teller.tell(order["token"], {"kind": "left", "step": result.last_step, "outcome": str(result.outcome)})
+
+
+def _polled(stop: _Stop, token: str, emit: Callable[[dict[str, Any]], None]) -> Callable[[], bool]:
+    """`should_stop` of a training, which also tells every few seconds that the training asks."""
+    told = time.monotonic()
+
+    def should_stop() -> bool:
+        nonlocal told
+        if time.monotonic() - told > _ALIVE_SECONDS:
+            told = time.monotonic()
+            emit({"kind": "alive", "step": 0})
+        return stop.covers(token)
+
+    return should_stop
 
 
 def _placed(jax: Any) -> dict[str, Any]:
@@ -268,7 +286,7 @@ def _rehearse(config: TrainConfig, order: Mapping[str, Any], stop: _Stop, emit: 
         speed=resources["speed"],
         directory=order["directory"],
         resume_from=order.get("resume_from"),
-        should_stop=lambda: stop.covers(order["token"]),
+        should_stop=_polled(stop, order["token"], emit),
         on_event=emit,
         evaluate_at=order.get("evaluate_at") or (),
         checkpoint_seconds=order["checkpoint_seconds"],

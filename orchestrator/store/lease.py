@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from orchestrator.store.models import Lease, now
 
-__all__ = ["LEASE_SECONDS", "release", "renew", "take"]
+__all__ = ["LEASE_SECONDS", "Watch", "holds", "release", "renew", "take"]
 
 LEASE_SECONDS = 15.0
 """How long a scheduler may be silent before another one may take over. Renewed at a third of it."""
@@ -20,8 +21,27 @@ LEASE_SECONDS = 15.0
 _NAME = "scheduler"
 
 
-def take(session: Session, holder: str) -> bool:
-    """Take the lease if nobody holds it, its time is up, or its holder was a process of this machine that is gone."""
+class Watch:
+    """How long a lease has not been renewed, by the monotonic clock of the one who waits for it.
+
+    Clocks of machines differ and are set: comparing `expires_at` with this machine's time would end a lease that is renewed every five
+    seconds, or keep one for hours whose holder is gone.
+    """
+
+    def __init__(self) -> None:
+        self._seen: tuple[str, datetime] | None = None
+        self._since = 0.0
+
+    def is_silent(self, lease: Lease) -> bool:
+        """Whether it was seen unchanged for `LEASE_SECONDS`."""
+        sign = lease.holder, lease.expires_at
+        if sign != self._seen:
+            self._seen, self._since = sign, time.monotonic()
+        return time.monotonic() - self._since > LEASE_SECONDS
+
+
+def take(session: Session, holder: str, watch: Watch | None = None) -> bool:
+    """Take the lease if nobody holds it, its holder was a process of this machine that is gone, or `watch` has seen it silent too long."""
     ours = {"holder": holder, "host": socket.gethostname(), "pid": os.getpid(), "acquired_at": now(), "expires_at": _later()}
     lease = session.get(Lease, _NAME)
     if lease is None:
@@ -31,7 +51,7 @@ def take(session: Session, holder: str) -> bool:
         except IntegrityError:  # somebody else was first
             return False
         return True
-    if lease.holder != holder and lease.expires_at > now() and not _is_gone(lease):
+    if lease.holder != holder and not _is_gone(lease) and not (watch and watch.is_silent(lease)):
         return False
     as_seen = (Lease.name == _NAME) & (Lease.holder == lease.holder) & (Lease.expires_at == lease.expires_at)
     taken = session.execute(update(Lease).where(as_seen).values(**ours))
@@ -42,6 +62,11 @@ def renew(session: Session, holder: str) -> bool:
     """Hold it longer. False when somebody else has it: then this scheduler must stop writing."""
     renewed = session.execute(update(Lease).where(Lease.name == _NAME, Lease.holder == holder).values(expires_at=_later()))
     return renewed.rowcount == 1  # type: ignore[attr-defined]
+
+
+def holds(session: Session, holder: str) -> bool:
+    """Whether it is still ours: asked in every transaction of a scheduler, since one that was stopped for a while does not know."""
+    return session.scalar(select(Lease.holder).where(Lease.name == _NAME)) == holder
 
 
 def release(session: Session, holder: str) -> None:

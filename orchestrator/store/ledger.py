@@ -41,7 +41,8 @@ __all__ = [
 ]
 
 MAX_FAILURES = 3
-"""Attempts of a run that may die or be lost before the run has failed. Preemptions and interruptions are free."""
+"""Attempts in a row that may die or be lost, each without getting further than the one before, until the run has failed. Preemptions,
+interruptions and what a scheduler's own end took down are free."""
 
 _NEXT_STATUS = {
     AttemptOutcome.FINISHED: RunStatus.FINISHED,
@@ -52,6 +53,7 @@ _NEXT_STATUS = {
     AttemptOutcome.OUT_OF_MEMORY: RunStatus.FAILED,
     AttemptOutcome.DIED: RunStatus.PENDING,
     AttemptOutcome.LOST: RunStatus.PENDING,
+    AttemptOutcome.ORPHANED: RunStatus.PENDING,
     AttemptOutcome.CANCELLED: RunStatus.CANCELLED,
 }
 _COUNTED = (AttemptOutcome.DIED, AttemptOutcome.LOST)
@@ -298,7 +300,8 @@ def end_attempt(
     run.token = None
     run.status, run.reason = _NEXT_STATUS[outcome], reason
     if outcome in _COUNTED:
-        run.failures += 1
+        got_further = attempt.checkpoint_step is not None and attempt.checkpoint_step > attempt.first_step
+        run.failures = 1 if got_further else run.failures + 1
         if run.failures >= MAX_FAILURES:
             run.status, run.reason = RunStatus.FAILED, f"{run.failures} attempts ended like this: {reason}"
     for name, value in (result or {}).items():

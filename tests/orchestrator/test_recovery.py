@@ -59,7 +59,7 @@ def test_one_that_checkpointed_goes_on_from_there_and_what_followed_is_redone(le
     store, spool = left_open
     spool(STARTED, SAVED, PROGRESS | {"elapsed": 13.0}, rest='{"kind": "progress", "step": 7')
     run, attempt = recovered(store)
-    assert (run.status, run.resume_step, run.failures, attempt.outcome) == (RunStatus.PENDING, 60, 1, AttemptOutcome.LOST)
+    assert (run.status, run.resume_step, run.failures, attempt.outcome) == (RunStatus.PENDING, 60, 0, AttemptOutcome.ORPHANED)
     assert (attempt.useful_seconds, attempt.redone_seconds) == (6.0, 1.0)
 
 

@@ -1,0 +1,19 @@
+"""Proof by faults: real processes are struck while they work, and an independent witness says what became of their runs.
+
+    python -m benchmarks.faults --family simulated --minutes 25      # a shard: appends to benchmarks/faults.csv
+    python -m benchmarks.faults --family real --minutes 25
+    python -m benchmarks.faults --replay 17 --family simulated       # round 17 again: the same runs, kinds and moments
+    python -m benchmarks.faults --table                              # what all shards came to
+
+A shard is a row of rounds on one long-lived Ray cluster. A round submits a grid of its own with the real command, strikes the processes
+that work on it at random moments, submits again whenever the command has ended, until every run has ended; then judges.
+
+| part | what it holds |
+|---|---|
+| `world` | the cluster, the disks, the commands; what the store and the witnesses say meanwhile |
+| `kinds` | the kinds of faults, a function each |
+| `grids` | what is worked on |
+| `round` | one round: when what is struck |
+| `judge` | what became of each run, from the witness logs and the store |
+| `table` | the rows as tables |
+"""
