@@ -13,6 +13,7 @@ from typing import TypeVar
 import jax
 import numpy as np
 
+from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer import data
 from trainer.data.batch import Batch
@@ -134,6 +135,7 @@ class PackedLoop:
     # -- a step ------------------------------------------------------------------------------------------------------------------
 
     def _take_step(self) -> None:
+        reached("step")
         batches = next(self._feed)
         arrays = [np.stack(parts) for parts in zip(*map(self._program.batch_arrays, batches), strict=True)]
         rates = np.array([journal.learning_rate(self.step) for journal in self._journals], np.float32)
