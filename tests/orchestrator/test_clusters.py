@@ -300,7 +300,7 @@ def test_handing_over_needs_a_store_that_the_cluster_reaches_and_a_ray_that_take
     options = {"address": cluster.address, "home": tmp_path / "runs", "checkpoint_seconds": 60.0, "order": "longest-first"}
     with pytest.raises(ClusterError, match="takes no Ray jobs"):
         detach(store, "study", **options)
-    with pytest.raises(StoreError, match="does not reach the store .*: the store there has no experiment another"):
+    with pytest.raises(StoreError, match=r"does not reach the store .*: the store there has no experiment another"):
         detach(store, "another", **options)
     assert marked_there(str(tmp_path / "nothing.db"), "study")[0] is None
     assert marked_there(str(tmp_path / "scaling.db"), "study")[0] is not None
