@@ -124,6 +124,8 @@ class Scheduler:
         """
         with self._write() as session:
             self._slots = adopt(session, self.cluster, scheduler=self.id)
+            for attempt in self.running:
+                attempt.patience = replace(self._patience)
             recover(session, scheduler=self.id)
             self._plan_ahead(session)
         self._look_up()
