@@ -24,9 +24,12 @@ export SCALING_HOME=${SCALING_HOME:-$PWD/scaling-runs}
 export SCALING_DB=${SCALING_DB:-/tmp/scaling-$SLURM_JOB_ID.db}   # SQLite refuses network file systems
 
 # The database comes from the job's folder and goes back to it, so that the next start finds it on whichever node it lands.
-if [[ $SCALING_DB == /* && -f scaling.db && ! -f $SCALING_DB ]]; then cp scaling.db "$SCALING_DB"; fi
-keep_database() { if [[ $SCALING_DB == /* && -f $SCALING_DB ]]; then sqlite_backup; fi; }
-sqlite_backup() {
+if [[ $SCALING_DB == /* && scaling.db -nt $SCALING_DB ]]; then
+    rm -f "$SCALING_DB" "$SCALING_DB"-wal "$SCALING_DB"-shm
+    cp scaling.db "$SCALING_DB"
+fi
+keep_database() {
+    if [[ $SCALING_DB != /* || ! -f $SCALING_DB ]]; then return; fi
     python3 - "$SCALING_DB" <<'PYTHON'
 import os, sqlite3, sys
 with sqlite3.connect(sys.argv[1]) as live, sqlite3.connect("scaling.db.new") as copy:
@@ -53,6 +56,8 @@ until timeout 8 ray health-check --address "$address:$port"; do sleep 1; done
 
 scaling submit "$file" --address "$address:$port" --yes &
 scheduler=$!
+(while sleep 60; do keep_database || true; done) >/dev/null 2>&1 &    # a lost node costs a minute of bookkeeping, not all of it
+keeper=$!
 
 again=0
 trap 'again=1; kill -TERM "$scheduler" 2>/dev/null || true' USR1 TERM
@@ -60,6 +65,7 @@ code=0
 wait "$scheduler" || code=$?
 while kill -0 "$scheduler" 2>/dev/null; do code=0; wait "$scheduler" || code=$?; done    # a signal ends `wait`, not the scheduler
 
+kill "$keeper" 2>/dev/null || true
 keep_database
 kill "$ray" 2>/dev/null || true
 if [[ $again == 1 ]]; then scontrol requeue "$SLURM_JOB_ID"; fi

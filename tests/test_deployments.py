@@ -5,7 +5,10 @@ Where the line is: nothing here was started on Google Cloud, Kubernetes or Slurm
 
 import os
 import re
+import signal
+import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -73,12 +76,11 @@ STAND_INS = {
 
 
 def test_the_slurm_script_pauses_before_the_limit_and_queues_itself_again(tmp_path):
-    import signal
-    import time
-
     for name, body in STAND_INS.items():
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
         (tmp_path / name).chmod(0o755)
+    with sqlite3.connect(tmp_path / "s.db") as live:
+        live.execute("CREATE TABLE runs (id TEXT)")
     log, ready = tmp_path / "log", tmp_path / "ready"
     environment = os.environ | {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
@@ -101,6 +103,8 @@ def test_the_slurm_script_pauses_before_the_limit_and_queues_itself_again(tmp_pa
     assert "scaling submit experiments.yaml --address 10.0.0.1:20077 --yes" in said, err
     assert said[-2:] == ["paused", "scontrol requeue 77"]
     assert job.returncode == 130
+    with sqlite3.connect(tmp_path / "scaling.db") as copy:
+        assert copy.execute("SELECT name FROM sqlite_master").fetchall() == [("runs",)]
 
 
 def test_the_slurm_script_asks_for_its_notice_early_enough():
