@@ -34,12 +34,13 @@ from sqlalchemy.orm import Session
 
 from orchestrator.adoption import adopt, workers_left
 from orchestrator.attempt import AttemptLog, Ending
-from orchestrator.cluster import Hold, RayCluster, WorkerLost
+from orchestrator.cluster import RayCluster, WorkerLost
 from orchestrator.orders import order_of, order_of_pack
 from orchestrator.patience import Patience
-from orchestrator.provenance import code_version
+from orchestrator.provenance import code_version, same_code
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover
+from orchestrator.room import is_done, is_short, room_for
 from orchestrator.slots import LEASE_SECONDS, Slot
 from orchestrator.store import Store, lease, ledger, steering
 from orchestrator.store.estimates import Rates, measured_rates
@@ -165,6 +166,8 @@ class Scheduler:
             self._plan_ahead(session)
         for slot in self._slots:
             slot.take_over(self.id)
+            for attempt in slot.attempts.values():
+                attempt.patience = replace(self._patience)
         adopted = {slot.worker.name for slot in self._slots}
         for name, worker in workers.items():
             if name not in adopted:
@@ -238,34 +241,24 @@ class Scheduler:
         for slot in self._slots:
             if slot.is_free and self._queue.has(slot.group):
                 self._grant(slot)
-        self._release([slot for slot in self._slots if self._is_done(slot)])
+        self._release([slot for slot in self._slots if is_done(slot, self._slots, self._queue, self.cluster)])
         lacking: list[ClusterError] = []
         held = {slot.group for slot in self._slots}
         for group in sorted(self._queue.groups, key=lambda group: group in held):
             try:
-                while self._may_open(group) and self._make_room(group):
+                while is_short(group, self._slots, self._queue, self._compiled):
+                    closing, is_room = room_for(group, self._slots, self._queue, self.cluster)
+                    self._release(closing)
+                    if not is_room:
+                        break
                     self._open(group)
             except ClusterError as error:
                 lacking.append(error)
         self._be_patient(lacking)
 
-    def _is_done(self, slot: Slot) -> bool:
-        """Whether an idle worker goes: it may not stay, its hosts are gone, or others wait for devices while no run does for it."""
-        if not slot.is_idle:
-            return False
-        if slot.leaving or (slot.waits and not self._fits(slot.hold)):
-            return True
-        return not self._queue.has(slot.group) and (slot.is_unplaced or any(other.waits for other in self._slots))
-
-    def _fits(self, hold: Hold) -> bool:
-        try:
-            return hold.kind.is_simulated or self.cluster.room(hold) > 0
-        except ClusterError:
-            return False
-
     def _be_patient(self, lacking: list[ClusterError]) -> None:
         """What the cluster lacks ends the command only when nothing else runs, and, on a cluster of others, not at once."""
-        if not lacking or self._slots:
+        if not lacking or not all(slot.is_kept for slot in self._slots):
             self._lacking_since = None
             return
         self._lacking_since = self._lacking_since or time.monotonic()
@@ -274,25 +267,6 @@ class Scheduler:
                 raise ClusterError(self._refused, hint="install the same version on all nodes, then submit again") from lacking[0]
             raise lacking[0]
         time.sleep(_TICK_SECONDS)
-
-    def _may_open(self, group: Group) -> bool:
-        """There are more runs than workers that get one now; and a second worker of a group waits until the first one has compiled its program."""
-        workers = [slot for slot in self._slots if slot.group == group]
-        idle = sum(slot.is_idle and not slot.leaving for slot in workers)
-        return self._queue.workers(group) > idle and (group in self._compiled or not workers)
-
-    def _make_room(self, group: Group) -> bool:
-        """Whether a worker more fits; closes idle ones of groups that have nothing left, as far as that helps."""
-        hold = group.hold
-        sharing = [slot for slot in self._slots if slot.hold.pool == hold.pool and not slot.leaving]
-        there = group.pool if hold.kind.is_simulated else self.cluster.room(hold)
-        free, closing = there - sum(slot.chips for slot in sharing), []
-        for slot in sharing:
-            if free < hold.chips and slot.is_idle and not self._queue.has(slot.group):
-                closing.append(slot)
-                free += slot.chips
-        self._release(closing)
-        return free >= hold.chips
 
     def _open(self, group: Group) -> None:
         kind = accelerator(group.accelerator)
@@ -384,10 +358,11 @@ class Scheduler:
         if self._code_version is None or slot.leaving:
             return
         for node, version in slot.versions.items():
-            if version != self._code_version:
+            if not same_code(self._code_version, version):
                 slot.leaving = f"the node {node} has scaling {version}, the scheduler has {self._code_version}"
                 if not slot.taken_over:  # that is only older than what the node has now
                     self.cluster.avoid([node])
+                    slot.is_kept = slot.hold.is_tpu and slot.hold.hosts > 1
                     self._refused = slot.leaving
                     _logger.warning("%s: it gets no runs", slot.leaving)
 

@@ -40,6 +40,7 @@ class Slot:
     attempts: token → what is known of the attempt, of those that are not over. Runs that go as one pack are several.
     stopping: tokens that were asked to checkpoint and end.
     nodes: Ray's ids of where it is, once it has said so. versions: of the code on each of them. leaving: why it gets no more runs.
+    is_kept: idle and leaving it still keeps its devices: a TPU slice, which Ray cannot be told to avoid, would be what it gives next.
     taken_over: another scheduler left it. adoption: the open question of which attempts it knows, and who asks.
     """
 
@@ -58,6 +59,7 @@ class Slot:
     nodes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     leaving: str | None = None
+    is_kept: bool = False
     taken_over: bool = False
     adoption: tuple[Any, str] | None = None
     _answered_at: float = field(default_factory=lambda: attended())

@@ -9,10 +9,13 @@ from orchestrator.attempt import AttemptLog
 from orchestrator.attention import Attention
 from orchestrator.cluster import WorkerLost
 from orchestrator.patience import Patience
-from orchestrator.queue import Group
+from orchestrator.queue import Group, Queue
+from orchestrator.room import is_done, is_short, room_for
 from orchestrator.slots import Slot
+from orchestrator.store import Store
 from orchestrator.store.ledger import Grant
 from scaling.accelerators import accelerator
+from tests.orchestrator.rows import a_run, accepted
 
 TOKEN = "t"
 
@@ -191,3 +194,37 @@ def test_a_broken_gang_refuses_the_next_run_which_costs_it_nothing():
     log.take(event)
     assert (str(log.ending.outcome), log.ending.reason) == ("interrupted", "host 1 is gone")
     assert gang._attempt is None
+
+
+def test_an_idle_worker_goes_when_others_wait_for_devices_and_no_run_for_it(clock, tmp_path):
+    idle, waiting = answered(Said()), slot_of(Said())
+    for slot in (idle, waiting):
+        slot.attempts.clear()
+    waiting.group = Group("t", "cpu", 1)
+    cluster = SimpleNamespace(room=lambda hold: 3)
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        accepted(store, a_run("a" * 16, shape="t"), a_run("b" * 16, shape="t"), a_run("c" * 16, shape="u"))
+        queue = Queue()
+        with store.read() as session:
+            queue.refresh(session, lambda run: None)
+
+    def done():
+        return [slot for slot in (idle, waiting) if is_done(slot, (idle, waiting), queue, cluster)]
+
+    assert done() == [], "the other one is starting"
+    assert is_short(waiting.group, [waiting], queue, {waiting.group})
+    assert not is_short(waiting.group, [waiting], queue, ()), "it has to compile first"
+    assert room_for(waiting.group, (idle, waiting), queue, cluster) == ([], True)
+    clock.at_work(60)
+    assert done() == [idle]
+    cluster.room = lambda hold: 2
+    assert room_for(waiting.group, (idle, waiting), queue, cluster) == ([idle], True)
+    cluster.room = lambda hold: 1
+    assert room_for(waiting.group, (idle, waiting), queue, cluster) == ([idle], False)
+    cluster.room = lambda hold: 0
+    assert done() == [idle, waiting], "its node is gone"
+    cluster.room = lambda hold: 3
+    while queue.has(waiting.group):
+        queue.take(waiting.group)
+    assert done() == [idle, waiting], "others were quicker"
+    assert not is_short(waiting.group, [waiting], queue, {waiting.group})
