@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -93,6 +94,13 @@ class Queue:
     def has(self, group: Group) -> bool:
         """Whether a run of the group waits."""
         return bool(self._runs.get(group))
+
+    def workers(self, group: Group) -> int:
+        """How many workers its waiting runs keep busy at once: one a run, or one a pack."""
+        if not (queue := self._runs.get(group)):
+            return 0
+        alike = Counter((run.priority, run.cost, run.resume_step, run.parent is None, run.pack) for run in queue)
+        return sum(-(-count // pack) for (*_, pack), count in alike.items())
 
     @property
     def groups(self) -> list[Group]:
