@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -94,10 +94,29 @@ class Queue:
         """Whether a run of the group waits."""
         return bool(self._runs.get(group))
 
-    @property
-    def groups(self) -> list[Group]:
-        """Groups with runs that wait; the one with the most work first."""
-        return sorted((group for group, queue in self._runs.items() if queue), key=lambda group: -self._work[group])
+    def groups(self, held: Collection[Group] = ()) -> list[Group]:
+        """Groups with runs that wait: the highest priority that waits in them first, then those not among `held`, then the most work."""
+        waiting = (group for group, queue in self._runs.items() if queue)
+        return sorted(waiting, key=lambda group: (-self._priority(group), group in held, -self._work[group]))
+
+    def outranking(self, group: Group, held: Collection[Group]) -> list[Group]:
+        """Which groups should rather have the devices that a worker of `group` has free, the first of them first; `held`: groups that have workers.
+
+        Those of which a run of higher priority waits, or, at the same priority, the canary of a group that has no worker. When none of the
+        group's own runs waits, all others.
+        """
+
+        def outranks(other: Group) -> bool:
+            if not self.has(group):
+                return True
+            difference = self._priority(other) - self._priority(group)
+            return difference > 0 or (difference == 0 and other not in held and other not in self._begun and group in self._begun)
+
+        rivals = (other for other in self.groups(held) if other != group and other.hold.pool == group.hold.pool)
+        return [other for other in rivals if outranks(other)]
+
+    def _priority(self, group: Group) -> int:
+        return self._runs[group][-1].priority
 
     def take(self, group: Group) -> Waiting:
         """The group's next run, no longer in the queue: its cheapest the first time, a canary, then by priority and order."""
