@@ -100,6 +100,7 @@ class Scheduler:
         patience: Patience | None = None,
     ) -> None:
         self.store, self.cluster, self.id, self.home = store, cluster, identity, home.absolute()
+        store.wait_seconds = lease.LEASE_SECONDS  # a restart of the database's server ends no run
         self.working_directory, self.checkpoint_seconds, self.on_tick = working_directory, checkpoint_seconds, on_tick
         self._planners, self._lease_seconds, self._patience = planners, lease_seconds, patience or Patience()
         self._queue, self._explained = Queue(order), dict[str, str]()
@@ -421,6 +422,8 @@ class Scheduler:
         with self._write() as session:
             lease.renew(session, self.id)
             ledger.heartbeat(session, [token for slot in self._slots for token in slot.attempts])
+            held = {slot.allocation_id: time.monotonic() - slot.opened for slot in self._slots if slot.opened}
+            ledger.hold(session, held)
         self._renewed = time.monotonic()
 
     def _leave_draining_nodes(self) -> None:
