@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+    def workers(self, group: Group) -> int:
+        """How many workers its waiting runs keep busy at once: one a run, or one a pack."""
+        if not (queue := self._runs.get(group)):
+            return 0
+        alike = Counter((run.priority, run.cost, run.resume_step, run.parent is None, run.pack) for run in queue)
+        return sum(-(-count // pack) for (*_, pack), count in alike.items())
+
+    def groups(self, held: Collection[Group] = ()) -> list[Group]:
+        """Groups with runs that wait: the highest priority that waits in them first, then those not in `held`, then the most work."""
+        waiting = (group for group, queue in self._runs.items() if queue)
+        return sorted(waiting, key=lambda group: (-self._priority(group), group in held, -self._work[group]))
+
+    def outranks(self, other: Group, group: Group, held: Collection[Group]) -> bool:
+        """Whether `other` should rather have the devices that a worker of `group` has free; `held`: groups that have workers.
+
+        A run of higher priority waits in it, or, at the same priority, its canary, and it has no worker; or nothing waits in `group`.
+        """
+        if other == group or not self.has(other):
+            return False
+        if not self.has(group):
+            return True
+        more = self._priority(other) - self._priority(group)
+        waits_for_its_canary = other not in held and other not in self._begun and group in self._begun
+        return more > 0 or (more == 0 and waits_for_its_canary)
+
+    def _priority(self, group: Group) -> int:
+        return self._runs[group][-1].priority
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -94,6 +120,7 @@ class Queue:
         """Whether a run of the group waits."""
         return bool(self._runs.get(group))
 
+<<<<<<< HEAD
     def groups(self, held: Collection[Group] = ()) -> list[Group]:
         """Groups with runs that wait: the highest priority that waits in them first, then those not among `held`, then the most work."""
         waiting = (group for group, queue in self._runs.items() if queue)
@@ -117,6 +144,19 @@ class Queue:
 
     def _priority(self, group: Group) -> int:
         return self._runs[group][-1].priority
+=======
+    def workers(self, group: Group) -> int:
+        """How many workers its waiting runs keep busy at once: one a run, or one a pack."""
+        if not (queue := self._runs.get(group)):
+            return 0
+        alike = Counter((run.priority, run.cost, run.resume_step, run.parent is None, run.pack) for run in queue)
+        return sum(-(-count // pack) for (*_, pack), count in alike.items())
+
+    @property
+    def groups(self) -> list[Group]:
+        """Groups with runs that wait; the one with the most work first."""
+        return sorted((group for group, queue in self._runs.items() if queue), key=lambda group: -self._work[group])
+>>>>>>> fixb
 
     def take(self, group: Group) -> Waiting:
         """The group's next run, no longer in the queue: its cheapest the first time, a canary, then by priority and order."""

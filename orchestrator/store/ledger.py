@@ -122,10 +122,12 @@ def open_allocation(
 
 
 def close_allocation(session: Session, allocation_id: int, *, held_seconds: float | None) -> None:
-    """Devices were given back after `held_seconds`. None, of a rehearsal: as long as its attempts took in simulated seconds."""
-    if held_seconds is None:
-        attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation_id))
-        held_seconds = sum(attempt.charged_seconds for attempt in attempts)
+    """Devices were given back after `held_seconds`. None, of a rehearsal: as long as its attempts took in simulated seconds.
+
+    It is at least what its attempts were charged: a worker that was taken over and never answered did not say for how long it had them.
+    """
+    attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation_id))
+    held_seconds = max(held_seconds or 0.0, sum(attempt.charged_seconds for attempt in attempts))
     session.execute(update(Allocation).where(Allocation.id == allocation_id).values(ended_at=now(), held_seconds=held_seconds))
 
 
