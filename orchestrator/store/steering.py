@@ -14,7 +14,7 @@ from enum import StrEnum
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from orchestrator.store import changes
+from orchestrator.store import changes, searches
 from orchestrator.store.models import Experiment, ExperimentRun, Intent, Run, now
 from orchestrator.store.queries import scheduler
 from scaling.errors import UnknownName
@@ -99,6 +99,7 @@ def carry_out(session: Session) -> list[str]:
     changes.note(session)
     to_stop: list[str] = []
     for intent in session.scalars(select(Intent).where(Intent.executed_at.is_(None)).order_by(Intent.id)):
+        _open_or_close_searches(session, intent)
         training = _carry_out(session, intent)
         to_stop += training
         if not training:
@@ -146,6 +147,16 @@ def _carry_out(session: Session, intent: Intent) -> list[str]:
     if not training:
         intent.result = _told(rule, intent.payload.get("changed", []), runs)
     return training
+
+
+def _open_or_close_searches(session: Session, intent: Intent) -> None:
+    """A search would ask for more runs in place of those that are cancelled; whoever cancels an experiment, or all, wants none."""
+    if intent.payload["runs"]:
+        return
+    if intent.kind == Steer.CANCEL:
+        searches.cancel(session, intent.experiment_id)
+    elif intent.kind == Steer.RETRY:
+        searches.reopen(session, intent.experiment_id)
 
 
 def _targets(session: Session, intent: Intent) -> list[Run]:
