@@ -37,7 +37,7 @@ from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
 from orchestrator.orders import order_of, order_of_pack
 from orchestrator.patience import Patience
-from orchestrator.provenance import code_version
+from orchestrator.provenance import code_version, same_code
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover, spooled_events
 from orchestrator.slots import LEASE_SECONDS, Slot
@@ -124,6 +124,8 @@ class Scheduler:
         """
         with self._write() as session:
             self._slots = adopt(session, self.cluster, scheduler=self.id)
+            for attempt in self.running:
+                attempt.patience = replace(self._patience)
             recover(session, scheduler=self.id)
             self._plan_ahead(session)
         self._look_up()
@@ -323,7 +325,7 @@ class Scheduler:
                 if slot.question in ready:
                     events += slot.answer(self.cluster)
                     slot.ask()
-                    if self._code_version not in (None, slot.code_version):
+                    if self._code_version and not same_code(self._code_version, slot.code_version):
                         slot.leaving = f"it runs scaling {slot.code_version}"
                 slot.check_lease(self._lease_seconds)
             except WorkerLost as error:
@@ -346,6 +348,8 @@ class Scheduler:
         for slot in [slot for slot in self._slots if slot.lost]:
             self._release(slot)
         if self._refused:
+            for slot in [slot for slot in self._slots if slot.is_idle]:
+                self._release(slot)
             raise ClusterError(self._refused, hint="install the same version on all nodes, then submit again: nothing was trained")
 
     def _goes_on(self, slot: Slot) -> bool:

@@ -20,6 +20,7 @@ from orchestrator.plan import Plan
 from orchestrator.search.advance import Searches, asked_by, results_in
 from orchestrator.search.cells import SearchedCell
 from orchestrator.search.replay import replay
+from orchestrator.slots import LEASE_SECONDS
 from orchestrator.store import Store, lease, queries, searches
 from orchestrator.store.again import AGAIN
 from orchestrator.store.grid import Accepted, accept, known_statuses
@@ -134,6 +135,7 @@ def see_through(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     temp_dir: str | None = None,
     hang_seconds: float = HANG_SECONDS,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> Ended:
     """Wait until every run of the experiment has reached a final status: "done".
 
@@ -148,6 +150,7 @@ def see_through(
             other runs aside: "paused". A follower just goes, and the scheduler it followed works on: "left".
         temp_dir: where a local Ray keeps its files.
         hang_seconds: how long a run may give no sign of life; see `orchestrator.patience`.
+        lease_seconds: how long a worker may not answer before its runs go on elsewhere; see `orchestrator.slots`.
     """
     # Ray's names stay out of the way of whoever only reads.
     from orchestrator.cluster import RayCluster
@@ -184,6 +187,7 @@ def see_through(
                     checkpoint_seconds=checkpoint_seconds,
                     order=Order(order),
                     patience=Patience(hang_seconds=hang_seconds),
+                    lease_seconds=lease_seconds,
                     planners=[Searches().advance, stop_dominated],
                 )
                 scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)

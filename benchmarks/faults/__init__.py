@@ -12,6 +12,7 @@ that work on it at random moments, submits again whenever the command has ended,
 |---|---|
 | `world` | the cluster, the disks, the commands; what the store and the witnesses say meanwhile |
 | `kinds` | the kinds of faults, a function each |
+| `grids` | what is worked on |
 | `round` | one round: when what is struck |
 | `judge` | what became of each run, from the witness logs and the store |
 | `table` | the rows as tables |

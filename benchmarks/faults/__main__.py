@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import signal
 import sys
 import time
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks.faults as package
-from benchmarks.faults.round import REAL, REHEARSED, Played, play, row_of, truths_of_rehearsals, truths_of_runs
+from benchmarks.faults.grids import REAL, rehearsed
+from benchmarks.faults.round import Played, play, row_of, truths_of_rehearsals, truths_of_runs
 from benchmarks.faults.table import show
 from benchmarks.faults.world import World, new_world
 
@@ -65,25 +65,6 @@ def main() -> None:
             if arguments.replay is not None:
                 return
             number += 1
-
-
-def rehearsed(number: int) -> str:
-    """The grid of a round: 24 runs of one to five seconds, no two of a model equally long, so that what was cut short goes first again."""
-    epochs = [round(1 + 0.1 * place, 2) for place in range(12)]
-    return REHEARSED.format(round=number, epochs=epochs, speed=_speed())
-
-
-def _speed() -> float:
-    """Simulated seconds a second at which F0's epoch takes one."""
-    from orchestrator.plan import make_plan
-    from orchestrator.spec import read_spec
-
-    path = Path("/tmp") / f"flt-speed-{os.getpid()}.yaml"
-    path.write_text(REHEARSED.format(round=0, epochs=[1], speed=1.0))
-    try:
-        return make_plan(*read_spec(path, simulate=True)).runs[0].estimated_seconds
-    finally:
-        path.unlink()
 
 
 def _undisturbed(world: World) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.faults.world import Attempt, World
+from benchmarks.faults.world import LEASE_SECONDS, Attempt, World
 
 __all__ = ["KINDS", "Strike"]
 
@@ -26,6 +26,7 @@ __all__ = ["KINDS", "Strike"]
 class Strike:
     """A fault that was injected. attempts: (run, attempt number) of those that cannot go on after it; empty when none has to end.
 
+    scheduler: process of the scheduler that was struck, if one was.
     at: when, by `time.monotonic`. trap: a file that lies in wait, so nothing is struck until it is gone.
     """
 
@@ -33,6 +34,7 @@ class Strike:
     attempts: Sequence[tuple[str, int]] = ()
     at: float = field(default_factory=time.monotonic)
     trap: Path | None = None
+    scheduler: int | None = None
     detected: float | None = None
     resumed: float | None = None
 
@@ -81,7 +83,7 @@ def _kill_scheduler(world: World, chance: random.Random) -> Strike | None:
         return None
     scheduler.kill()
     scheduler.wait()
-    return Strike("scheduler killed")
+    return Strike("scheduler killed", scheduler=scheduler.pid)
 
 
 def _zombie_scheduler(world: World, chance: random.Random) -> Strike | None:
@@ -89,14 +91,14 @@ def _zombie_scheduler(world: World, chance: random.Random) -> Strike | None:
     scheduler = world.scheduler()
     if scheduler is None:
         return None
-    world.submit()
     os.kill(scheduler.pid, signal.SIGSTOP)
+    stopped = time.monotonic()
     deadline = time.monotonic() + 60
     while world.scheduler() in (scheduler, None) and time.monotonic() < deadline and world.open_runs():
         time.sleep(0.1)
     time.sleep(1.0)
     os.kill(scheduler.pid, signal.SIGCONT)
-    return Strike("scheduler stopped past its lease and back")
+    return Strike("scheduler stopped past its lease and back", at=stopped, scheduler=scheduler.pid)
 
 
 def _kill_api(world: World, chance: random.Random) -> Strike | None:
@@ -189,14 +191,60 @@ def _trap(point: str, what: str, kind: str) -> Fault:
 
 def _kill_node(world: World, chance: random.Random) -> Strike | None:
     """A second node comes, and goes by SIGKILL with whatever runs on it."""
-    if not world.nodes:
-        world.nodes.append(world.cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20))
-        return None
-    on_it = [attempt for attempt in world.attempts() if _is_below(attempt.actor_pid, world.nodes[0])]
+    on_it = _on_second_node(world)
     if not on_it:
         return None
     world.cluster.remove_node(world.nodes.pop(), allow_graceful=False)
     return Strike("Ray node killed", [(attempt.run_id, attempt.number) for attempt in on_it])
+
+
+def _drain_node(world: World, chance: random.Random) -> Strike | None:
+    """A second node is told that it will be taken away."""
+    from ray._raylet import GcsClient
+    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+    on_it = _on_second_node(world)
+    if not on_it:
+        return None
+    node = world.nodes.pop()
+    deadline = int(1000 * (time.time() + 20))
+    reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    GcsClient(address=world.cluster.address).drain_node(node.node_id, reason, "spot", deadline)
+    world.left.append(node)
+    return Strike("node drained", [(attempt.run_id, attempt.number) for attempt in on_it])
+
+
+def _on_second_node(world: World) -> list[Attempt]:
+    """Attempts on the second node, which is started if there is none. A node that has been drained goes when nothing runs on it."""
+    for node in list(world.left):
+        if not any(_is_below(attempt.actor_pid, node) for attempt in world.attempts()):
+            world.left.remove(node)
+            world.cluster.remove_node(node, allow_graceful=False)
+    if not world.nodes:
+        world.nodes.append(world.cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20))
+        return []
+    return [attempt for attempt in world.attempts() if _is_below(attempt.actor_pid, world.nodes[0])]
+
+
+def _stop_worker(world: World, chance: random.Random) -> Strike | None:
+    """The actor and its trainer are stopped past the lease of their attempt, then wake up: zombies."""
+    attempt = _victim(world, chance)
+    if attempt is None:
+        return None
+    with suppress(OSError):
+        pids = attempt.actor_pid, attempt.pid
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+
+        def wake() -> None:
+            time.sleep(LEASE_SECONDS + 6.0)
+            for pid in pids:
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGCONT)
+
+        threading.Thread(target=wake).start()
+        return Strike("worker stopped past its lease and back", [(attempt.run_id, attempt.number)])
+    return None
 
 
 def _is_below(pid: int, node: object) -> bool:
@@ -244,6 +292,8 @@ KINDS: dict[str, tuple[float, Fault]] = {
     "scheduler killed after a grant": (0.5, _trap("granted", "kill", "scheduler killed after a grant")),
     "submit killed as it has accepted": (0.0, _trap("accepted", "kill", "submit killed as it has accepted")),
     "Ray node killed": (0.7, _kill_node),
+    "node drained": (0.7, _drain_node),
+    "worker stopped past its lease and back": (0.4, _stop_worker),
     "wall clock set": (0.0, _clock),
     "scheduler stopped past its lease and back": (0.0, _zombie_scheduler),
 }

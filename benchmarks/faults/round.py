@@ -22,29 +22,6 @@ _POLL_SECONDS = 0.03
 _PATIENCE_SECONDS = 240.0
 """After the last strike, a round that has not ended by then has lost its runs."""
 
-REHEARSED = """\
-name: round-{round}
-dataset: {{name: declared, title: faults, train_examples: 20000, validation_examples: 100, num_classes: 10, image_shape: [32, 32, 3]}}
-models: [F0, F1]
-epochs: {epochs}
-batch_size: 10
-learning_rate: {{F0: {{grid: [0.1, 1000000.0], epochs: [1], otherwise: 0.1}}, F1: 0.1}}
-seeds: [{round}]
-resources: {{accelerator: TPU-v4, topology: 1x1x1}}
-simulate: {{chips: 4, speed: {speed}}}
-"""
-REAL = """\
-name: round-{round}
-dataset: {{name: digits}}
-models: [nano-F0]
-epochs: {epochs}
-batch_size: 64
-learning_rate: {{grid: [0.4, 1.0e30], epochs: [1], otherwise: 0.4}}
-seeds: [0]
-optimizer: {{clip: null}}
-resources: {{accelerator: cpu, cores: 1}}
-"""
-
 
 @dataclass(frozen=True)
 class Played:
@@ -64,12 +41,15 @@ def play(
     truths: dict[str, Truth],
     per_minute: float,
     kinds: list[str] | None = None,
-    most: int = 10_000,
+    in_turn: bool = False,
     extra: dict[str, str] | None = None,
 ) -> Played:
-    """`world.file` is the round's grid. per_minute: strikes, on average. kinds: draw from these alone. most: strikes in all."""
+    """`world.file` is the round's grid. per_minute: strikes, on average. kinds: draw from these alone. in_turn: each of them once, when the one before has healed."""
     chance, strikes, pending = random.Random(seed), [], []
-    drawn = {name: weight or 1.0 for name, (weight, _) in KINDS.items() if (kinds and name in kinds) or (not kinds and weight)}
+    weights = {name: weight for name, (weight, _) in KINDS.items()}
+    drawn = (
+        {name: weights[name] or 1.0 for name in kinds} if kinds else {name: weight for name, weight in weights.items() if weight}
+    )
     started = time.monotonic()
     due = started + 1.0 if per_minute else float("inf")
     world.commands.clear()
@@ -85,14 +65,16 @@ def play(
             if len(world.living()) < 2 and not ended and now > standby:
                 world.submit(**(extra or {}))  # one schedules, one waits for it to go
                 standby = now + 3.0
-            if now > due and len(strikes) < most and not ended and world.attempts():
-                name = chance.choices(list(drawn), list(drawn.values()))[0]
+            if now > due and drawn and not (in_turn and pending) and not ended and world.attempts():
+                name = next(iter(drawn)) if in_turn else chance.choices(list(drawn), list(drawn.values()))[0]
                 strike = KINDS[name][1](world, chance)
                 if strike is not None:
                     pending.append(strike)
                     strikes.append(strike)
+                    if in_turn:
+                        del drawn[name]
                     last = now
-                    due = time.monotonic() + chance.expovariate(per_minute / 60.0)
+                    due = time.monotonic() + (0.0 if in_turn else chance.expovariate(per_minute / 60.0))
                 else:
                     due = now + 0.1
             for strike in list(pending):
@@ -121,10 +103,19 @@ def _watch(world: World, strike: Strike) -> None:
             return
         with suppress(ValueError):
             strike.at = struck.stat().st_mtime - time.time() + time.monotonic()
-            found = world.attempt_of(int(struck.read_text()))
+            pid = int(struck.read_text())
+            found = world.attempt_of(pid)
             strike.attempts = [found] if found else []
+            strike.scheduler = None if found else pid
         struck.unlink(missing_ok=True)
         strike.trap = None
+    if strike.scheduler is not None:
+        over, writes = world.taken_over(strike.scheduler, time.time() - time.monotonic() + strike.at)
+        if over or not world.open_runs():
+            strike.detected = strike.detected or time.monotonic()
+        if writes or not world.open_runs():
+            strike.resumed = time.monotonic()
+        return
     if not strike.attempts:
         if strike.resumed is None and (world.attempts() or not world.open_runs()):  # somebody is at work
             strike.detected = strike.resumed = time.monotonic()

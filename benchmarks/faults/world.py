@@ -14,13 +14,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HANG_SECONDS", "Attempt", "World", "new_world", "opened", "witnessed"]
+__all__ = ["HANG_SECONDS", "LEASE_SECONDS", "Attempt", "World", "new_world", "opened", "witnessed"]
 
 SCALING = [sys.executable, "-P", "-m", "scaling.cli"]
-HANG_SECONDS = 2.0
+HANG_SECONDS = 4.0
+LEASE_SECONDS = 6.0
 _DISK = "128m"
 
 
@@ -49,6 +51,7 @@ class World:
         self.commands: list[subprocess.Popen[bytes]] = []
         self.api: subprocess.Popen[bytes] | None = None
         self.nodes: list[Any] = []
+        self.left: list[Any] = []
         self.file = root / "grid.yaml"
 
     # -- commands ----------------------------------------------------------------------------------------------------------------
@@ -64,12 +67,12 @@ class World:
 
     def submit(self, **extra: str) -> subprocess.Popen[bytes]:
         """Start the command; its words go to a log."""
-        arguments = ["submit", str(self.file), "--address", self.cluster.address, "--checkpoint-seconds", "1", "--yes"]
+        arguments = ["submit", str(self.file), "--address", self.cluster.address, "--checkpoint-seconds", "1", "--yes", "--json"]
         if "simulate:" in self.file.read_text():
             arguments.append("--simulate")
         with (self.root / "submit.log").open("ab") as log:
             process = subprocess.Popen(
-                [*SCALING, *arguments, "--hang-seconds", f"{HANG_SECONDS:g}"],
+                [*SCALING, *arguments, "--hang-seconds", f"{HANG_SECONDS:g}", "--lease-seconds", f"{LEASE_SECONDS:g}"],
                 cwd=self.root,
                 env=self.environment() | extra,
                 stdout=log,
@@ -140,6 +143,17 @@ class World:
             row = store.execute("SELECT status FROM runs WHERE id = ?", (run_id,)).fetchone()
         return row is None or row[0] in ("finished", "diverged", "failed", "cancelled", "stopped")
 
+    def taken_over(self, holder: int, since: float) -> tuple[bool, bool]:
+        """Whether another living command holds the lease than the process `holder`, and whether it has written since a time."""
+        with opened(self.db) as store:
+            row = store.execute("SELECT pid FROM leases").fetchone()
+            moment = datetime.fromtimestamp(since, UTC).replace(tzinfo=None).isoformat(" ")
+            wrote = store.execute(
+                "SELECT 1 FROM attempts WHERE heartbeat_at > ? OR ended_at > ? LIMIT 1", (moment, moment)
+            ).fetchone()
+        other = bool(row) and row[0] != holder and any(process.pid == row[0] for process in self.living())
+        return other, other and bool(wrote)
+
     def open_runs(self) -> int:
         """Runs without a final status."""
         with opened(self.db) as store:
@@ -173,8 +187,8 @@ def _is_trainer(pid: int) -> bool:
 
 
 @contextmanager
-def new_world(cores: int) -> Iterator[World]:
-    """A cluster, two file systems of 128 MB in memory, the pages; all gone afterwards."""
+def new_world(cores: int, *, disks: bool = True) -> Iterator[World]:
+    """A cluster, and with `disks` two file systems of 128 MB in memory, which takes root; all gone afterwards."""
     root = Path(tempfile.mkdtemp(prefix="flt-"))
     (root / "traps").mkdir()
     os.environ["SCALING_FAULTS"] = str(root / "traps")
@@ -184,7 +198,8 @@ def new_world(cores: int) -> Iterator[World]:
 
     for name in ("home", "disk"):
         (root / name).mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs", root / name], check=True)
+        if disks:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs", root / name], check=True)
     resources = {"num_cpus": cores, "object_store_memory": 80 * 2**20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=resources)
     world = World(root, cluster)
@@ -197,7 +212,7 @@ def new_world(cores: int) -> Iterator[World]:
             process.wait()
         for node in list(cluster.list_all_nodes()):
             cluster.remove_node(node, allow_graceful=False)  # gracefully takes half a minute each
-        for name in ("home", "disk"):
+        for name in ("home", "disk") if disks else ():
             _unmount(root / name)
         shutil.rmtree(root, ignore_errors=True)
 

@@ -136,7 +136,7 @@ class Gang:
         self._reservation.release()
 
     def _refusal(self, order: Mapping[str, Any]) -> str | None:
-        versions = {place["code_version"] for place in self._places}
+        versions = {place["code_version"].removesuffix(".dirty") for place in self._places}
         if len(versions) > 1 and order.get("code_version") is not None:
             return f"the hosts of the slice have different versions of scaling: {', '.join(sorted(versions))}"
         return other_code(order)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from orchestrator.cluster.mailbox import ENDINGS, Mailbox, leave_when_alone
-from orchestrator.provenance import code_version
+from orchestrator.provenance import code_version, same_code
 
 __all__ = ["Worker"]
 
@@ -137,7 +137,7 @@ class Worker:
 def other_code(order: Mapping[str, Any]) -> str | None:
     """Why an order cannot be done here: it comes from a scheduler of another version of the code. Else None."""
     theirs = order.get("code_version")
-    if theirs is None or theirs == code_version():
+    if theirs is None or same_code(theirs, code_version()):
         return None
     return f"the node {socket.gethostname()} has scaling {code_version()}, the scheduler has {theirs}"
 

@@ -143,6 +143,8 @@ def begin_attempt(
     number = (session.scalar(select(func.max(Attempt.number)).where(Attempt.run_id == run_id)) or 0) + 1
     token = secrets.token_hex(16)
     branch = trunks.branch_of(session, run)
+    if branch is None and run.resume_attempt is None:
+        trunks.disinherit(run)
     grant = Grant(
         run_id,
         number,

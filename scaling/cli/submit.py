@@ -66,6 +66,9 @@ def submit_command(
         float,
         typer.Option(min=1, help="A run that gives no sign of life for so long is killed and goes on from its last checkpoint."),
     ] = 300.0,
+    lease_seconds: Annotated[
+        float, typer.Option(min=1, help="A worker that does not answer for so long is given up, and its runs go on elsewhere.")
+    ] = 300.0,
     as_json: AsJson = False,
 ) -> None:
     """Train what the file asks for, write every run to the database, print the law.
@@ -113,7 +116,8 @@ def submit_command(
         if detach:
             _hand_over(store, plan, address=address, home=home, checkpoint_seconds=checkpoint_seconds, order=order)
             return
-        _run(store, plan, address=address, home=home, checkpoint_seconds=checkpoint_seconds, order=order, hang_seconds=hang_seconds)
+        how = {"address": address, "home": home, "checkpoint_seconds": checkpoint_seconds, "order": order}
+        _run(store, plan, **how, hang_seconds=hang_seconds, lease_seconds=lease_seconds)
     else:
         err.print("nothing left to do")
     _close(store, plan, as_json)
@@ -137,7 +141,7 @@ def _confirm(plan: Plan, states: dict[str, str], searched: Sequence[CellState], 
     typer.confirm(question, abort=True, err=True)
 
 
-def _run(store: Store, plan: Plan, *, address: str, home: Path, checkpoint_seconds: float, order: str, hang_seconds: float) -> None:
+def _run(store: Store, plan: Plan, **how: Any) -> None:
     from orchestrator.submit import see_through
     from scaling.cli.output import messages
     from scaling.cli.progress import live_progress
@@ -147,13 +151,9 @@ def _run(store: Store, plan: Plan, *, address: str, home: Path, checkpoint_secon
         ended = see_through(
             store,
             plan.spec.name,
-            address=address,
-            home=home,
-            checkpoint_seconds=checkpoint_seconds,
-            order=order,
-            hang_seconds=hang_seconds,
             should_stop=stop.is_set,
             on_progress=show,
+            **how,
         )
     if ended == "paused":
         messages().print(f"paused; `scaling submit {plan.document.file}` goes on from here", highlight=False)

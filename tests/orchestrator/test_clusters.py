@@ -16,12 +16,14 @@ import pytest
 from sqlalchemy import select
 
 from orchestrator.cluster import Hold, RayCluster
+from orchestrator.detach import detach
+from orchestrator.detached import marked_there
 from orchestrator.lineage import lineage_of
 from orchestrator.scheduler import Scheduler
 from orchestrator.store import Store, lease
 from orchestrator.store.models import Allocation, Attempt, Run
 from scaling.accelerators import accelerator
-from scaling.errors import ClusterError
+from scaling.errors import ClusterError, StoreError
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.rows import a_run, accepted
 from tests.orchestrator.small_cluster import NODE, small_cluster, tpu_host
@@ -290,6 +292,18 @@ def test_a_cluster_without_what_a_run_needs_says_what_it_has(ray_cluster):
         with pytest.raises(ClusterError, match=told.replace("(", r"\(").replace(")", r"\)")):
             ray_cluster.room(hold)
     assert ray_cluster.room(Hold(accelerator("TPU-v4"), 8)) == 8
+
+
+def test_handing_over_needs_a_store_that_the_cluster_reaches_and_a_ray_that_takes_jobs(cluster, store, tmp_path):
+    """The Ray of the tests has no dashboard, so it takes none; a store of that name elsewhere is not this one."""
+    accepted(store, *simulated_runs(1))
+    options = {"address": cluster.address, "home": tmp_path / "runs", "checkpoint_seconds": 60.0, "order": "longest-first"}
+    with pytest.raises(ClusterError, match="takes no Ray jobs"):
+        detach(store, "study", **options)
+    with pytest.raises(StoreError, match=r"does not reach the store .*: the store there has no experiment another"):
+        detach(store, "another", **options)
+    assert marked_there(str(tmp_path / "nothing.db"), "study")[0] is None
+    assert marked_there(str(tmp_path / "scaling.db"), "study")[0] is not None
 
 
 def test_another_version_of_the_code_is_refused_before_anything_is_trained(ray_cluster, store, tmp_path, monkeypatch):

@@ -1,0 +1,51 @@
+"""The grids of rounds."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+__all__ = ["REAL", "rehearsed"]
+
+REHEARSED = """\
+name: round-{round}
+dataset: {{name: declared, title: faults, train_examples: 200000, validation_examples: 100, num_classes: 10, image_shape: [32, 32, 3]}}
+models: [F0, F1]
+epochs: {epochs}
+batch_size: 100
+learning_rate: {{F0: {{grid: [0.1, 1000000.0], epochs: [1], otherwise: 0.1}}, F1: 0.1}}
+seeds: [{round}]
+resources: {{accelerator: TPU-v4, topology: 1x1x1}}
+simulate: {{chips: 4, speed: {speed}}}
+"""
+REAL = """\
+name: round-{round}
+dataset: {{name: digits}}
+models: [nano-F0]
+epochs: {epochs}
+batch_size: 64
+learning_rate: {{grid: [0.4, 1.0e30], epochs: [1], otherwise: 0.4}}
+seeds: [0]
+optimizer: {{clip: null}}
+resources: {{accelerator: cpu, cores: 1}}
+"""
+
+
+def rehearsed(number: int, *, runs: int = 12) -> str:
+    """The grid of a round: `runs` of each of two models, of one to five seconds, and one that diverges.
+
+    No two of a model are equally long, so that what was cut short goes first again.
+    """
+    epochs = [round(1 + 0.1 * place, 2) for place in range(runs)]
+    return REHEARSED.format(round=number, epochs=epochs, speed=_speed())
+
+
+def _speed() -> float:
+    """Simulated seconds a second at which F0's epoch takes one."""
+    from orchestrator.plan import make_plan
+    from orchestrator.spec import read_spec
+
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(REHEARSED.format(round=0, epochs=[1], speed=1.0))
+        file.flush()
+        return make_plan(*read_spec(Path(file.name), simulate=True)).runs[0].estimated_seconds
