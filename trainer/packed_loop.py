@@ -118,7 +118,10 @@ class PackedLoop:
                 return False
             if leaving:
                 self._checkpoint(leaving)
-                for index, ending in self._interrupted(leaving).items():
+                still_there = [
+                    index for index in leaving if index in self._members
+                ]  # the last steps may have shown that one diverged
+                for index, ending in self._interrupted(still_there).items():
                     self._members.remove(index)
                     self._on_end(index, ending)
             due = all(journal.checkpoint_due(self._interval) for journal in self._left())
