@@ -33,8 +33,10 @@ class Mailbox:
         self.asked_at = time.monotonic()
 
     def put(self, event: Mapping[str, Any]) -> None:
-        """Keep an event; it gets the next number."""
+        """Keep an event; it gets the next number. Of an attempt's signs of life only the last is kept."""
         with self._filled:
+            if event["kind"] == "alive":
+                self._kept = [kept for kept in self._kept if (kept["kind"], kept["token"]) != ("alive", event["token"])]
             self._kept.append({**event, "number": self._count})
             self._count += 1
             self._filled.notify_all()

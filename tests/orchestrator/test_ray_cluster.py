@@ -96,6 +96,9 @@ def test_a_mailbox_keeps_an_attempts_events_until_its_end_is_in_the_store():
     assert [event["token"] for event in box.take(0, settled=1)] == ["a", "b", "a", "b"]
     assert [event["token"] for event in box.take(0, settled=2)] == ["b", "b"]
     assert box.take(0.01, after=3, settled=3) == []
+    for _ in range(3):
+        box.put({"token": "b", "kind": "alive"})
+    assert [(event["number"], event["kind"]) for event in box.take(0)] == [(1, "started"), (3, "progress"), (6, "alive")]
 
 
 def test_cores_of_a_chip():
