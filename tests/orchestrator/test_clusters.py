@@ -307,11 +307,69 @@ def test_handing_over_needs_a_store_that_the_cluster_reaches_and_a_ray_that_take
 
 
 def test_another_version_of_the_code_is_refused_before_anything_is_trained(ray_cluster, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestrator.scheduler._PATIENCE_SECONDS", 0.5)
     accepted(store, *simulated_runs(1))
     one = scheduler(store, ray_cluster, tmp_path)
     one._code_version = "0.0.1"
     with pytest.raises(ClusterError, match=r"the node \S+ has scaling \S+, the scheduler has 0\.0\.1"):
         one.run("study")
-    [run], [attempt] = runs(store), attempts(store)
-    assert (run.status, run.failures, attempt.outcome) == (RunStatus.PENDING, 0, AttemptOutcome.INTERRUPTED)
+    [run] = runs(store)
+    assert (run.status, run.failures, attempts(store)) == (RunStatus.PENDING, 0, [])
     assert not (tmp_path / "runs" / run.id).exists()
+
+
+def test_a_node_that_is_avoided_gets_no_worker(cluster, ray_cluster):
+    import ray
+
+    one, other = (host.node_id for host in cluster.hosts)
+    hold = Hold(accelerator("cpu"), 1)
+    before = ray_cluster.room(hold)
+    ray_cluster.avoid([one])
+    assert ray_cluster.room(hold) == before - 1
+    worker = ray_cluster.new_worker(hold, owner="me")
+    said = ray.get(worker.next_events(0.0), timeout=60)
+    ray_cluster.close([worker])
+    assert said["nodes"] == [other]
+    ray_cluster.avoid([other])
+    with pytest.raises(ClusterError):
+        ray_cluster.room(hold)
+
+
+def test_an_idle_worker_makes_room_for_one_that_waits(cluster, ray_cluster, store, tmp_path, monkeypatch):
+    """The cluster seems to have room for two, but somebody else holds one of its cores."""
+    import ray
+
+    monkeypatch.setattr("orchestrator.slots._PLACING_SECONDS", 1.0)
+    one, other = simulated_runs(1, 1.5)
+    accepted(store, one, other | {"shape": "t"})
+
+    @ray.remote(num_cpus=1)
+    class Foreign:
+        def is_there(self):
+            return True
+
+    foreign = Foreign.remote()
+    assert ray.get(foreign.is_there.remote(), timeout=60)
+    assert ray_cluster.room(Hold(accelerator("cpu"), 1)) == 2
+    assert scheduler(store, ray_cluster, tmp_path).run("study")
+    ray.kill(foreign)
+    first, second = attempts(store)
+    assert {first.outcome, second.outcome} == {AttemptOutcome.FINISHED}
+    assert first.ended_at <= second.started_at, "none begins without devices"
+    assert first.node == second.node
+
+
+def test_hosts_of_a_worker_that_was_killed_are_given_back(tmp_path):
+    """Ray of this process alone, whose actors are not detached: what such a one has reserved outlives it."""
+    import ray
+
+    with RayCluster("local") as local:
+        worker = local.new_worker(Hold(accelerator("cpu"), 2, wanted_hosts=2), owner="me")
+        assert len(ray.get(worker.next_events(0.0), timeout=120)["events"]) == 0
+        reserved = ray.util.placement_group_table().values()
+        assert [entry["state"] for entry in reserved] == ["CREATED"]
+        worker.kill()
+        deadline = time.monotonic() + 30
+        while any(entry["state"] != "REMOVED" for entry in ray.util.placement_group_table().values()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
