@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from orchestrator.attempt import AttemptLog
 from orchestrator.store import ledger
 from orchestrator.store.models import Allocation, Attempt, Run, now
-from scaling.accelerators import accelerator
 
 __all__ = ["recover", "spooled_events"]
 
@@ -58,10 +57,7 @@ def spooled_events(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def _close(session: Session, allocation: Allocation) -> None:
-    """Held at least as long as its attempts ran, and until the last sign of life of any of them (a rehearsal has no idle time)."""
-    attempts = list(session.scalars(select(Attempt).where(Attempt.allocation_id == allocation.id)))
-    last_sign = max((attempt.heartbeat_at for attempt in attempts), default=allocation.started_at)
-    lived = (last_sign - allocation.started_at).total_seconds()
-    allocation.ended_at = now()
+    """Held at least as long as its attempts ran, and as long as its scheduler noted last. No clock is asked: it may have been set."""
+    attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation.id))
     charged = sum(attempt.charged_seconds for attempt in attempts)
-    allocation.held_seconds = charged if accelerator(allocation.accelerator).is_simulated else max(lived, charged)
+    allocation.ended_at, allocation.held_seconds = now(), max(allocation.held_seconds or 0.0, charged)

@@ -59,6 +59,10 @@ _TICK_SECONDS = 0.5
 _ATTEND_SECONDS = 0.2
 _PAUSE_SECONDS = 30.0
 """How long runs may take to checkpoint when asked to stop; below the grace period of docker-compose.yml."""
+_AWAY_SECONDS = 2.0
+"""A round that takes longer than this was no round."""
+_STORAGE_SECONDS = 10.0
+"""How long nothing is begun after the disk of the runs has refused an attempt."""
 _DRAIN_SECONDS = 1.0
 """How often the cluster is asked which nodes will be taken away."""
 _PATIENCE_SECONDS = 30.0
@@ -113,6 +117,8 @@ class Scheduler:
         self._rates: Rates | None = None
         self._finished = self._judged_by = 0
         self._pausing = False
+        self._round_at = time.monotonic()
+        self._not_before = 0.0
 
     def run(self, experiment: str, should_stop: Callable[[], bool] = lambda: False) -> bool:
         """Until nothing that an experiment wants is pending or running; True.
@@ -136,6 +142,7 @@ class Scheduler:
                     self._pause(experiment)
                     paused = True
                     continue
+                self._excuse_own_absence()
                 self._renew()
                 self._attend()
                 self._leave_draining_nodes()
@@ -219,6 +226,8 @@ class Scheduler:
 
     def _fill(self) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""
+        if time.monotonic() < self._not_before:
+            return
         for slot in list(self._slots):
             if slot.is_idle and slot.leaving:
                 self._release(slot)
@@ -350,6 +359,8 @@ class Scheduler:
     def _goes_on(self, slot: Slot) -> bool:
         """Whether a worker takes the next run at once, without a look at the store and at the others."""
         free = slot.is_idle and not slot.lost and not slot.leaving
+        if time.monotonic() < self._not_before:
+            return False
         return free and self._queue.has(slot.group) and not (self._queue.is_stale or self._pausing)
 
     def _last_signs(self, slot: Slot, error: WorkerLost) -> list[dict[str, Any]]:
@@ -387,7 +398,9 @@ class Scheduler:
             status = ledger.end_attempt(session, grant.token, **ending.as_arguments())
         except StaleToken:
             _logger.warning("attempt %s had been given up; its result does not count", grant.folder)
-        if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
+        if ending.outcome is AttemptOutcome.STORAGE:
+            self._not_before = time.monotonic() + _STORAGE_SECONDS
+        if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST, AttemptOutcome.STORAGE):
             _logger.warning("run %s: %s", grant.run_id, ending.reason)
         if ending.outcome in (AttemptOutcome.PREEMPTED, AttemptOutcome.DIED, AttemptOutcome.LOST):
             self._intervals.clear()
@@ -418,6 +431,7 @@ class Scheduler:
             return
         with self._write() as session:
             lease.renew(session, self.id)
+            ledger.note_held(session, {slot.allocation_id: slot.held_seconds for slot in self._slots if not slot.kind.is_simulated})
             ledger.heartbeat(session, [token for slot in self._slots for token in slot.attempts])
         self._renewed = time.monotonic()
 
@@ -431,17 +445,25 @@ class Scheduler:
             if not slot.leaving and not draining.isdisjoint(slot.nodes):
                 slot.leave("its node is being taken away")
 
+    def _excuse_own_absence(self) -> None:
+        """A round that took long (this process was stopped, the database locked) is no silence of the workers'."""
+        away = time.monotonic() - self._round_at
+        if away > _AWAY_SECONDS:
+            for slot in self._slots:
+                slot.excuse(away)
+        self._round_at = time.monotonic()
+
     def _end_hung(self) -> None:
         """Kill trainer processes that give no sign of life; their runs end as died and go on from their last checkpoints."""
         for slot in self._slots:
-            silent = [attempt for attempt in slot.attempts.values() if attempt.silence()]
-            if silent:
-                slot.call(slot.worker.abort)
+            for token, attempt in slot.attempts.items() if slot.opened is not None else ():
+                if attempt.silence():
+                    slot.abort(token)
 
     def _release(self, slot: Slot) -> None:
         self._slots.remove(slot)
         slot.worker.kill() if slot.lost else slot.worker.close()
-        held_seconds = time.monotonic() - slot.opened if slot.opened else 0.0
+        held_seconds = slot.held_seconds
         with self._write() as session:
             ledger.close_allocation(session, slot.allocation_id, held_seconds=None if slot.kind.is_simulated else held_seconds)
 

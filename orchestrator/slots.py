@@ -65,6 +65,11 @@ class Slot:
         return self.group.hold
 
     @property
+    def held_seconds(self) -> float:
+        """For how long its devices have been held."""
+        return time.monotonic() - self.opened if self.opened else 0.0
+
+    @property
     def is_idle(self) -> bool:
         return not self.attempts
 
@@ -77,6 +82,16 @@ class Slot:
         if token not in self.stopping:
             self.stopping.add(token)
             self.call(lambda: self.worker.stop(token))
+
+    def abort(self, token: str) -> None:
+        """Have the trainer process killed, if it is at this attempt."""
+        self.call(lambda: self.worker.abort(token))
+
+    def excuse(self, seconds: float) -> None:
+        """The scheduler itself was away for so long: nobody could have answered it."""
+        self._answered_at += seconds
+        for attempt in self.attempts.values():
+            attempt.patience.excuse(seconds)
 
     def leave(self, why: str) -> None:
         """Its devices will be taken away: let its runs checkpoint now, and give it no others."""
@@ -103,6 +118,9 @@ class Slot:
         self.opened = self.opened or time.monotonic() - said["held_seconds"]
         self.nodes, self.code_version = said["nodes"], said["code_version"]
         events = said["events"]
+        for token, age in said["signs"].items():
+            if token in self.attempts:
+                self.attempts[token].patience.sign(time.monotonic() - age, trains=True)
         self.heard = max([self.heard, *(event["number"] for event in events)])
         if said.get("broken"):
             self.leaving = said["broken"]

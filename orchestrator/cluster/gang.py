@@ -112,17 +112,18 @@ class Gang:
         for member in self._members:
             member.stop.remote(token)
 
-    def abort(self) -> None:
-        """Kill the trainer processes: they give no sign of life."""
+    def abort(self, token: str) -> None:
+        """Kill the trainer processes if they are at the run of this token: they give no sign of life."""
         for member in self._members:
-            member.abort.remote()
+            member.abort.remote(token)
 
     def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, Any]:
         """As `Worker.next_events`; and `broken`: why this gang cannot take another run, if so."""
         events = self._mailbox.take(wait_seconds, after=after, settled=settled)
         nodes = sorted({node for place in self._places for node in place["nodes"]})
         held = time.monotonic() - self._granted
-        return {"held_seconds": held, "events": events, **self._places[0], "nodes": nodes, "broken": self._broken}
+        told = {"held_seconds": held, "events": events, "signs": self._mailbox.signs(), "broken": self._broken}
+        return {**self._places[0], **told, "nodes": nodes}
 
     def close(self) -> None:
         """End all trainer processes and give the hosts back."""
@@ -157,7 +158,7 @@ class Gang:
                 index = questions.pop(question)
                 member = self._members[index]
                 try:
-                    events = ray.get(question)["events"]
+                    said = ray.get(question)
                 except ray.exceptions.ActorUnavailableError:  # not dead: Ray says so when it is
                     self._unreachable.add(index)
                     questions[member.next_events.remote(_QUESTION_SECONDS, heard[index], heard[index])] = index
@@ -173,7 +174,9 @@ class Gang:
                     continue
                 self._unreachable.discard(index)
                 with self._lock:
-                    for event in events:
+                    for token, age in said["signs"].items() if index == 0 else ():
+                        self._mailbox.sign(token, age)
+                    for event in said["events"]:
                         self._hear(index, event)
                         heard[index] = event["number"]
                 questions[member.next_events.remote(_QUESTION_SECONDS, heard[index], heard[index])] = index

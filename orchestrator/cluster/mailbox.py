@@ -29,25 +29,45 @@ class Mailbox:
     def __init__(self) -> None:
         self._kept: list[dict[str, Any]] = []
         self._count = 0
+        self._signs: dict[str, float] = {}
+        self._signed = False
         self._filled = threading.Condition()
         self.asked_at = time.monotonic()
 
     def put(self, event: Mapping[str, Any]) -> None:
-        """Keep an event; it gets the next number."""
+        """Keep an event; it gets the next number. An `alive` is a sign of life and nothing to keep."""
+        if event["kind"] == "alive":
+            self.sign(event["token"])
+            return
         with self._filled:
+            self._signs.pop(event["token"], None)
             self._kept.append({**event, "number": self._count})
             self._count += 1
             self._filled.notify_all()
 
+    def sign(self, token: str, age: float = 0.0) -> None:
+        """An attempt has given a sign of life `age` seconds ago."""
+        with self._filled:
+            self._signs[token], self._signed = time.monotonic() - age, True
+            self._filled.notify_all()
+
+    def signs(self) -> dict[str, float]:
+        """Seconds since the last sign of life of each attempt that has given one since its last event."""
+        with self._filled:
+            self._signed = False
+            return {token: time.monotonic() - at for token, at in self._signs.items()}
+
     def take(self, wait_seconds: float, *, after: int = -1, settled: int = -1) -> list[dict[str, Any]]:
-        """Events numbered above `after`; waits for the first up to `wait_seconds`, and then a moment for others, up to the end of an attempt.
+        """Events numbered above `after`; waits for the first, or a sign of life, up to `wait_seconds`, and then a moment for others, up to
+        the end of an attempt.
 
         Those up to `settled` are in the store.
         """
         with self._filled:
             self.asked_at = time.monotonic()
             self._drop(settled)
-            if self._filled.wait_for(lambda: self._last() > after, timeout=wait_seconds):
+            self._filled.wait_for(lambda: self._last() > after or self._signed, timeout=wait_seconds)
+            if self._last() > after:
                 self._filled.wait_for(lambda: not self._kept or self._kept[-1]["kind"] in ENDINGS, timeout=_TOGETHER_SECONDS)
             self.asked_at = time.monotonic()
             return [event for event in self._kept if event["number"] > after]
@@ -56,7 +76,7 @@ class Mailbox:
         return self._kept[-1]["number"] if self._kept else -1
 
     def _drop(self, settled: int) -> None:
-        over = {event["token"] for event in self._kept if event["number"] <= settled and event["kind"] in ENDINGS}
+        over = {event["token"] for event in self._kept if event["number"] <= settled and event["kind"] in (*ENDINGS, "left")}
         if over:
             self._kept = [event for event in self._kept if event["number"] > settled or event["token"] not in over]
 

@@ -63,8 +63,8 @@ class RemoteWorker:
     def stop(self, token: str) -> Any:
         return self._actor.stop.remote(token)
 
-    def abort(self) -> Any:
-        return self._actor.abort.remote()
+    def abort(self, token: str) -> Any:
+        return self._actor.abort.remote(token)
 
     def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> Any:
         return self._actor.next_events.remote(wait_seconds, after, settled)

@@ -99,10 +99,13 @@ class Worker:
     def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, Any]:
         """`held_seconds`: for how long this worker has held its devices; `events`: those numbered above `after`; and `place`.
 
+        `signs`: token → seconds since an attempt's last sign of life.
+
         Waits for the first event up to `wait_seconds`. settled: events up to this number are in the store, and need not be kept.
         """
         events = self._mailbox.take(wait_seconds, after=after, settled=settled)
-        return {"held_seconds": time.monotonic() - self._granted, "events": events, **self._placed}
+        held = time.monotonic() - self._granted
+        return {"held_seconds": held, "events": events, "signs": self._mailbox.signs(), **self._placed}
 
     @cached_property
     def _placed(self) -> dict[str, Any]:
@@ -114,10 +117,13 @@ class Worker:
             probe.bind(("", 0))
             return probe.getsockname()[1]
 
-    def abort(self) -> None:
-        """Kill the trainer process: it gives no sign of life, or is one of several that share a fate. How it ended is told as of any that died."""
+    def abort(self, token: str | None = None) -> None:
+        """Kill the trainer process: it gives no sign of life, or is one of several that share a fate. How it ended is told as of any that died.
+
+        token: only if it is at the run of this token.
+        """
         with self._lock:
-            if self._trainer is not None:
+            if self._trainer is not None and (token is None or token in self._trainer.tokens):
                 self._trainer.kill()
 
     def close(self) -> None:

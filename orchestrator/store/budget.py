@@ -55,10 +55,7 @@ def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[
                 purse.left -= cost
         else:
             purse = max(mine, key=lambda purse: purse.left)
-            left_out[run.id] = (
-                f"left out by the budget of {purse.limit:g} core-hours of {purse.name}: needs about {cost:.3g}, "
-                f"{max(0.0, purse.left):.3g} are left"
-            )
+            left_out[run.id] = f"left out by the budget of {purse.limit:g} core-hours of {purse.name}: needs about {cost:.3g}"
     return Affordable(allowed, left_out, True)
 
 

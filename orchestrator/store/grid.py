@@ -117,8 +117,12 @@ def pause(session: Session, experiment: str, *, reason: str) -> None:
 
 def explain(session: Session, reasons: Mapping[str, str]) -> None:
     """Say of pending runs why they wait; an empty reason takes that back."""
+    by_text: dict[str, list[str]] = {}
     for run_id, reason in reasons.items():
-        session.execute(update(Run).where(Run.id == run_id, Run.status == RunStatus.PENDING).values(reason=reason))
+        by_text.setdefault(reason, []).append(run_id)
+    for reason, ids in by_text.items():
+        waiting = update(Run).where(Run.status == RunStatus.PENDING, among(session, Run.id, ids))
+        session.execute(waiting.values(reason=reason).execution_options(**_UNSYNCED))
 
 
 def known_statuses(session: Session, ids: Sequence[str]) -> dict[str, RunStatus]:

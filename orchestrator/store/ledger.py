@@ -35,6 +35,7 @@ __all__ = [
     "close_allocation",
     "end_attempt",
     "heartbeat",
+    "note_held",
     "open_allocation",
     "orphans",
     "record",
@@ -52,6 +53,7 @@ _NEXT_STATUS = {
     AttemptOutcome.RAISED: RunStatus.FAILED,
     AttemptOutcome.OUT_OF_MEMORY: RunStatus.FAILED,
     AttemptOutcome.DIED: RunStatus.PENDING,
+    AttemptOutcome.STORAGE: RunStatus.PENDING,
     AttemptOutcome.LOST: RunStatus.PENDING,
     AttemptOutcome.ORPHANED: RunStatus.PENDING,
     AttemptOutcome.CANCELLED: RunStatus.CANCELLED,
@@ -122,10 +124,16 @@ def open_allocation(
 
 def close_allocation(session: Session, allocation_id: int, *, held_seconds: float | None) -> None:
     """Devices were given back after `held_seconds`. None, of a rehearsal: as long as its attempts took in simulated seconds."""
-    if held_seconds is None:
-        attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation_id))
-        held_seconds = sum(attempt.charged_seconds for attempt in attempts)
+    attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation_id))
+    charged = sum(attempt.charged_seconds for attempt in attempts)
+    held_seconds = max(charged, held_seconds or 0.0)  # a worker that was lost before it answered may have said more in its files
     session.execute(update(Allocation).where(Allocation.id == allocation_id).values(ended_at=now(), held_seconds=held_seconds))
+
+
+def note_held(session: Session, held: Mapping[int, float]) -> None:
+    """For how long open allocations have been held so far, for whoever has to close them when this scheduler is gone."""
+    for allocation_id, seconds in held.items():
+        session.execute(update(Allocation).where(Allocation.id == allocation_id).values(held_seconds=seconds))
 
 
 def begin_attempt(

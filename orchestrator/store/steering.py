@@ -6,15 +6,16 @@ dies in between leaves the rest to the next one. When nobody holds the lease, th
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes
+from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Intent, Run, now
 from orchestrator.store.queries import scheduler
 from scaling.errors import UnknownName
@@ -123,48 +124,54 @@ def include(session: Session, run_id: str) -> None:
 
 
 def _carry_out(session: Session, intent: Intent) -> list[str]:
+    """In a few statements, however many runs it is about. `changed` in the payload: how many it has changed so far."""
     steer, rule = Steer(intent.kind), _RULES[Steer(intent.kind)]
-    runs = _targets(session, intent)
-    for run in runs:
-        if run.status not in rule.sources:
-            continue
-        if steer is Steer.PRIORITY:
-            run.priority = intent.payload["priority"]
-        else:
-            assert rule.target is not None
-            if run.status is RunStatus.STOPPED:  # whoever asks for it wants it whole: the rule that stopped it is not asked again
-                run.resources = {**run.resources, "early_stop": None}
-            reason = intent.payload.get("reason", "on request")
-            run.status, run.reason = rule.target, "" if rule.target is RunStatus.PENDING else reason
-            run.ended_at = now() if rule.target.is_final else None
-            if steer is Steer.RETRY:
-                run.failures = 0
-        changed = intent.payload.get("changed", [])
-        if run.id not in changed:
-            intent.payload = {**intent.payload, "changed": [*changed, run.id]}
-    training = [run.id for run in runs if run.status is RunStatus.RUNNING] if steer in _STOPS else []
+    ours = _targets(session, intent)
+    values: dict[str, Any] = {"priority": intent.payload["priority"]}
+    if rule.target is not None:
+        reason = "" if rule.target is RunStatus.PENDING else intent.payload.get("reason", "on request")
+        values = {"status": rule.target, "reason": reason, "ended_at": now() if rule.target.is_final else None}
+    if steer is Steer.RETRY:
+        values["failures"] = 0
+        for run in session.scalars(select(Run).where(*ours, Run.status == RunStatus.STOPPED)):
+            run.resources = {**run.resources, "early_stop": None}  # whoever asks wants it whole: the rule is not asked again
+        session.flush()
+    done: Any = session.execute(
+        update(Run).where(*ours, Run.status.in_(rule.sources)).values(**values).execution_options(synchronize_session="fetch")
+    )
+    intent.payload = {**intent.payload, "changed": intent.payload.get("changed", 0) + done.rowcount}
+    training = session.scalars(select(Run.id).where(*ours, Run.status == RunStatus.RUNNING)).all() if steer in _STOPS else []
     if not training:
-        intent.result = _told(rule, intent.payload.get("changed", []), runs)
-    return training
+        counted = session.execute(select(Run.status, func.count()).where(*ours).group_by(Run.status))
+        statuses = {status: count for status, count in counted}  # noqa: C416 - a Result is no mapping
+        intent.result = _told(rule, intent.payload["changed"], statuses)
+    return list(training)
 
 
-def _targets(session: Session, intent: Intent) -> list[Run]:
-    query = select(Run)
+def _targets(session: Session, intent: Intent) -> list[Any]:
+    """Conditions that hold for the runs that an intent is about."""
     if intent.payload["runs"]:
-        query = query.where(Run.id.in_(intent.payload["runs"]))
-    elif intent.experiment_id is not None:
-        wanted = select(ExperimentRun.run_id).where(
-            ExperimentRun.experiment_id == intent.experiment_id, ExperimentRun.removed_in.is_(None)
-        )
-        query = query.where(Run.id.in_(wanted))
-    return list(session.scalars(query))
+        return [among(session, Run.id, intent.payload["runs"])]
+    if intent.experiment_id is None:
+        return []
+    wanted = select(ExperimentRun.run_id).where(
+        ExperimentRun.experiment_id == intent.experiment_id, ExperimentRun.removed_in.is_(None)
+    )
+    return [Run.id.in_(wanted)]
 
 
-def _told(rule: _Rule, changed: Sequence[str], runs: Sequence[Run]) -> str:
-    """`3 paused; 2 were not: 2 finished`."""
-    told = f"{len(changed)} {rule.past}"
-    others = Counter(str(run.status) for run in runs if run.id not in set(changed))
+def _told(rule: _Rule, changed: int, statuses: Mapping[RunStatus, int]) -> str:
+    """`3 paused; 2 were not: 2 finished`. statuses: of all runs it was about, afterwards."""
+    told, left = f"{changed} {rule.past}", changed
+    others: dict[RunStatus, int] = {}
+    for status, count in statuses.items():
+        its_own = min(left, count) if status is rule.target or (rule.target is None and status in rule.sources) else 0
+        left -= its_own
+        if count > its_own:
+            others[status] = count - its_own
     if others:
-        count = sum(others.values())
-        told += f"; {count} {'was' if count == 1 else 'were'} not: {', '.join(f'{n} {status}' for status, n in others.items())}"
+        total = sum(others.values())
+        told += (
+            f"; {total} {'was' if total == 1 else 'were'} not: {', '.join(f'{count} {status}' for status, count in others.items())}"
+        )
     return told
