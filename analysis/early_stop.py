@@ -64,8 +64,10 @@ def outlook(loss: float, core_hours: float, finished: pd.DataFrame, *, confidenc
         loss: nats, at some share of its steps. core_hours: what it will have cost at its end.
         finished: `id`, `loss_then` (nats, at the same share of their steps; NaN where it was not taken), `val_loss`, `core_hours`.
         confidence: of the interval, 0 … 1, over all looks.
-        looks: how often a run is looked at: each look has its part of 1 − confidence (Bonferroni), so that a run that belongs on the
-            frontier is lost with a probability of at most (1 − confidence) / 2, however often it is looked at.
+        looks: at how many shares of its steps a run is looked at: each has its part of 1 − confidence (Bonferroni), so that a run that
+            belongs on the frontier is lost with a probability of at most (1 − confidence) / 2 when each share is judged once. A scheduler
+            judges the newest share again whenever another run has ended, with more runs behind the law; these looks are alike, and are
+            not counted apart.
     """
     usable = finished[(finished["loss_then"] > 0) & (finished["val_loss"] > 0)]
     runs = len(usable)

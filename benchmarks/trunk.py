@@ -4,8 +4,8 @@
     python benchmarks/trunk.py --csv benchmarks/trunk.csv                             prints the table of runs that are done
 
 Both grids have the same models, budgets, learning rates and seeds; one a cosine for each budget, the other warmup-stable-decay with
-`reuse_trunk`. Of each cell the better learning rate counts, by the mean over seeds. The seeds' standard deviation of log loss is pooled over
-all cells; a difference of two means of n seeds then has a standard error of std · √(2/n).
+`reuse_trunk`. Of each cell the better learning rate counts, by the mean over seeds. The seeds' standard deviation of log loss is pooled by
+budget; a difference of two means of n seeds then has a standard error of std · √(2/n).
 """
 
 from __future__ import annotations
@@ -88,11 +88,12 @@ def best_of_cells(runs: pd.DataFrame) -> pd.DataFrame:
     return means.loc[means.groupby(["schedule", *CELL])["mean"].idxmin()].set_index(["schedule", *CELL])
 
 
-def seed_std(runs: pd.DataFrame) -> float:
-    """Standard deviation of log loss between seeds, pooled."""
-    groups = runs.assign(log_loss=np.log(runs["val_loss"])).groupby(["schedule", *CELL, "learning_rate"])["log_loss"]
-    squares, freedom = groups.apply(lambda loss: ((loss - loss.mean()) ** 2).sum()).sum(), (groups.count() - 1).sum()
-    return float(np.sqrt(squares / freedom))
+def seed_std(runs: pd.DataFrame) -> pd.Series:
+    """Standard deviation of log loss between seeds by epoch budget, pooled over models and schedules: short runs scatter more."""
+    logs = runs.assign(log_loss=np.log(runs["val_loss"]))
+    groups = logs.groupby(["epochs", "schedule", "model", "learning_rate"])["log_loss"].agg(["var", "count"])
+    freedom = groups["count"] - 1
+    return np.sqrt((groups["var"] * freedom).groupby("epochs").sum() / freedom.groupby("epochs").sum())
 
 
 def on_frontier(best: pd.DataFrame, flops: pd.Series) -> set[tuple[str, float]]:
@@ -110,6 +111,9 @@ def on_frontier(best: pd.DataFrame, flops: pd.Series) -> set[tuple[str, float]]:
 
 def report(runs: pd.DataFrame) -> None:
     best, std = best_of_cells(runs), seed_std(runs)
+    if missing := set(SCHEDULES) - set(best.index.get_level_values("schedule")):
+        print(f"no finished run yet of {', '.join(sorted(missing))}")
+        return
     work = {
         "nano-F0": 56960640000.0,
         "nano-F1": 96589440000.0,
@@ -124,15 +128,16 @@ def report(runs: pd.DataFrame) -> None:
     for cell in cells:
         cosine, trunk = best.loc[("cosine", *cell)], best.loc[("trunk", *cell)]
         difference = trunk["mean"] - cosine["mean"]
-        deviations.append(difference / (std * np.sqrt(1 / trunk["count"] + 1 / cosine["count"])))
+        deviations.append(difference / (std[cell[1]] * np.sqrt(1 / trunk["count"] + 1 / cosine["count"])))
         where = " and ".join(name for name in SCHEDULES if cell in frontiers[name]) or "neither"
         print(
             f"| {cell[0]} | {cell[1]:g} | {np.exp(cosine['mean']):.4f} | {cosine['learning_rate']:g} | {np.exp(trunk['mean']):.4f} | "
             f"{trunk['learning_rate']:g} | {100 * np.expm1(difference):+.1f} % | {deviations[-1]:+.1f} | {where} |"
         )
+    scatter = ", ".join(f"{epochs:g}: {value:.3f}" for epochs, value in std.items())
+    print(f"\nstandard deviation of log loss between seeds by epochs: {scatter}")
     print(
-        f"\nstandard deviation of log loss between seeds, pooled: {std:.3f}; differences in standard errors: mean {np.mean(deviations):+.2f}, "
-        f"root mean square {np.sqrt(np.mean(np.square(deviations))):.2f} over {len(cells)} cells"
+        f"differences in standard errors: mean {np.mean(deviations):+.2f}, root mean square {np.sqrt(np.mean(np.square(deviations))):.2f}"
     )
     for name in SCHEDULES:
         grid = runs[runs["schedule"] == name]

@@ -45,7 +45,7 @@ def detach(store: Store, experiment: str, *, address: str, home: Path, checkpoin
     with RayCluster(address) as cluster:
         dashboard = cluster.dashboard
         seen, fault = cluster.on_head(marked_there, url, experiment)
-    if seen != mark_of(store, experiment):
+    if seen is None or seen != mark_of(store, experiment):
         raise StoreError(
             f"the head of the cluster at {address} does not reach the store {store.name}: {fault}",
             hint="--detach wants a store that both reach: SCALING_DB=postgresql+psycopg://…",
@@ -60,11 +60,12 @@ def detach(store: Store, experiment: str, *, address: str, home: Path, checkpoin
 
 
 def _submitted(dashboard: str, job: dict[str, Any]) -> str:
-    """By Ray's REST interface for jobs, which needs nothing installed on this side."""
-    request = urllib.request.Request(
-        f"{dashboard}/api/jobs/", data=json.dumps(job).encode(), headers={"Content-Type": "application/json"}, method="POST"
-    )
+    """By Ray's REST interface for jobs, which unlike its own client needs nothing beyond Ray on this side."""
+    from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled  # as `ray job submit` does
+
+    headers = {"Content-Type": "application/json", **get_auth_headers_if_auth_enabled({})}
     try:
+        request = urllib.request.Request(f"{dashboard}/api/jobs/", data=json.dumps(job).encode(), headers=headers, method="POST")
         with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
             return json.load(answer)["submission_id"]
     except (OSError, ValueError, KeyError) as error:  # urllib's are OSErrors

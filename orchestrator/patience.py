@@ -1,13 +1,13 @@
 """When a run that says nothing counts as hung.
 
 A trainer gives a sign of life from the thread that trains: at every event, and every few seconds from where it looks whether it should
-stop, which is before every step and every batch of an evaluation. The clock starts when its worker has its devices, and stands still while the
-scheduler itself does (stopped, or waiting for the database). A run is hung when it has given none for
+stop, which is before every step and every batch of an evaluation. A run is hung when it has given none for
 
     max(HANG_SECONDS, 20 × the longest silence between two signs so far)        once it has taken a step
     START_SECONDS                                                               before: data is read, programs are compiled
 
-It is killed then and goes on from its last checkpoint, as one that died. The factor keeps a run whose single step takes minutes.
+It is killed then and goes on from its last checkpoint, as one that died. The factor keeps a run whose single step takes minutes. Waiting for
+devices is no silence, and neither is what the scheduler did not hear because it was stopped itself (`orchestrator.attention`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TIMES = 20.0
 
 @dataclass
 class Patience:
-    """With one attempt. Times are of one monotonic clock."""
+    """With one attempt. Times are of one clock, `orchestrator.attention`'s."""
 
     hang_seconds: float = HANG_SECONDS
     start_seconds: float = START_SECONDS
@@ -36,12 +36,7 @@ class Patience:
         """It gave a sign of life; `trains`: one that only a run gives that takes steps."""
         if self._trains and self._last is not None:
             self._longest = max(self._longest, at - self._last)
-        self._last, self._trains = max(at, self._last or at), self._trains or trains
-
-    def excuse(self, seconds: float) -> None:
-        """Whoever listens was away for so long: the silence is its own."""
-        if self._last is not None:
-            self._last += seconds
+        self._last, self._trains = at, self._trains or trains
 
     def judge(self, at: float) -> str | None:
         """Why it counts as hung at this time; None while it does not."""

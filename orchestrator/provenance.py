@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scaling.errors import ClusterError
 
-__all__ = ["check_packages", "code_version"]
+__all__ = ["check_packages", "code_version", "same_code"]
 
 _PACKAGES = ("scaling", "orchestrator", "trainer", "analysis", "api")
 
@@ -27,6 +27,11 @@ def code_version() -> str:
     except (OSError, subprocess.SubprocessError):
         return version
     return f"{version}+{commit}{dirty}"
+
+
+def same_code(one: str | None, other: str | None) -> bool:
+    """Whether two versions name the same code, as far as they can tell: an edit that is not committed shows on one node and not on another."""
+    return (one or "").removesuffix(".dirty") == (other or "").removesuffix(".dirty")
 
 
 def check_packages() -> None:

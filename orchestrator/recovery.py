@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from orchestrator.attempt import AttemptLog
 from orchestrator.store import ledger
 from orchestrator.store.models import Allocation, Attempt, Run, now
+from scaling.accelerators import accelerator
 
 __all__ = ["recover", "spooled_events"]
 
@@ -57,7 +58,12 @@ def spooled_events(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def _close(session: Session, allocation: Allocation) -> None:
-    """Held at least as long as its attempts ran, and as long as its scheduler noted last. No clock is asked: it may have been set."""
-    attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation.id))
-    charged = sum(attempt.charged_seconds for attempt in attempts)
-    allocation.ended_at, allocation.held_seconds = now(), max(allocation.held_seconds or 0.0, charged)
+    """Held as long as its scheduler last wrote down, and at least as long as its attempts ran (a rehearsal has no idle time).
+
+    Not by the times of day at which it was opened and last heard of: the clock may have jumped, and the worker may have waited for its devices.
+    """
+    charged = sum(
+        attempt.charged_seconds for attempt in session.scalars(select(Attempt).where(Attempt.allocation_id == allocation.id))
+    )
+    held = 0.0 if accelerator(allocation.accelerator).is_simulated else allocation.held_seconds or 0.0
+    allocation.ended_at, allocation.held_seconds = now(), max(held, charged)

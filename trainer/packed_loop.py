@@ -13,6 +13,7 @@ from typing import TypeVar
 import jax
 import numpy as np
 
+from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer import data
 from trainer.data.batch import Batch
@@ -117,7 +118,10 @@ class PackedLoop:
                 return False
             if leaving:
                 self._checkpoint(leaving)
-                for index, ending in self._interrupted(leaving).items():
+                still_there = [
+                    index for index in leaving if index in self._members
+                ]  # the last steps may have shown that one diverged
+                for index, ending in self._interrupted(still_there).items():
                     self._members.remove(index)
                     self._on_end(index, ending)
             due = all(journal.checkpoint_due(self._interval) for journal in self._left())
@@ -131,6 +135,7 @@ class PackedLoop:
     # -- a step ------------------------------------------------------------------------------------------------------------------
 
     def _take_step(self) -> None:
+        reached("step")
         batches = next(self._feed)
         arrays = [np.stack(parts) for parts in zip(*map(self._program.batch_arrays, batches), strict=True)]
         rates = np.array([journal.learning_rate(self.step) for journal in self._journals], np.float32)

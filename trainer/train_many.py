@@ -114,22 +114,17 @@ def train_many(
         tell(index, {"kind": "started", "step": start.step, **started})
 
     with ExitStack() as stack:
-        # 4. What each run writes down, and what it reads.
-        journals = [
-            Journal(
-                config=config,
-                order=order,
+        # 4. What each run writes down.
+        def journal(index: int) -> Journal:
+            start, steps = starts[index], pinned[index]
+            kept = replace(keep or checkpoint.Keep(), steps=frozenset(steps))
+            writer = stack.enter_context(closing(checkpoint.Writer(storages[index], keep=kept, first_step=start.step)))
+            return Journal(
+                config=configs[index],
+                order=orders[index],
                 start=start,
-                recorder=Recorder(directory, order, first_step=start.step),
-                writer=stack.enter_context(
-                    closing(
-                        checkpoint.Writer(
-                            storage,
-                            keep=replace(keep or checkpoint.Keep(), steps=frozenset(steps)),
-                            first_step=start.step,
-                        )
-                    )
-                ),
+                recorder=Recorder(directories[index], orders[index], first_step=start.step),
+                writer=writer,
                 clock=clock,
                 life=new_life(None),
                 evaluate_at=evaluate_at,
@@ -137,10 +132,8 @@ def train_many(
                 peak_flops=peak_flops(devices_of(None)),
                 emit=partial(tell, index),
             )
-            for index, (config, order, start, directory, storage, steps) in enumerate(
-                zip(configs, orders, starts, directories, storages, pinned, strict=True)
-            )
-        ]
+
+        journals = [journal(index) for index in range(count)]
         results: dict[int, TrainResult] = {}
 
         def end(index: int, ending: MemberEnding) -> None:

@@ -95,7 +95,9 @@ def _pack_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     for name in ("micro_batch", "fsdp"):
         if getattr(spec.execution, name):
             yield document.fault(("execution", name), f"runs that are packed cannot use {name}: leave out one of the two")
-    if spec.resources.accelerator in ACCELERATORS and spec.resources.accelerator != "cpu" and spec.resources.chip_count > 1:
+    if (spec.resources.hosts or 1) > 1:
+        yield document.fault(("resources", "hosts"), "runs that are packed train in one process: leave out hosts or execution.pack")
+    elif spec.resources.accelerator in ACCELERATORS and spec.resources.accelerator != "cpu" and spec.resources.chip_count > 1:
         yield document.fault(
             ("execution", "pack"), f"runs that are packed share one chip, and `resources` has {spec.resources.chip_count}"
         )

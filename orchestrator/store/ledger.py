@@ -35,7 +35,7 @@ __all__ = [
     "close_allocation",
     "end_attempt",
     "heartbeat",
-    "note_held",
+    "hold",
     "open_allocation",
     "orphans",
     "record",
@@ -123,16 +123,18 @@ def open_allocation(
 
 
 def close_allocation(session: Session, allocation_id: int, *, held_seconds: float | None) -> None:
-    """Devices were given back after `held_seconds`. None, of a rehearsal: as long as its attempts took in simulated seconds."""
+    """Devices were given back after `held_seconds`. None, of a rehearsal: as long as its attempts took in simulated seconds.
+
+    It is at least what its attempts were charged: a worker that was taken over and never answered did not say for how long it had them.
+    """
     attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation_id))
-    charged = sum(attempt.charged_seconds for attempt in attempts)
-    held_seconds = max(charged, held_seconds or 0.0)  # a worker that was lost before it answered may have said more in its files
+    held_seconds = max(held_seconds or 0.0, sum(attempt.charged_seconds for attempt in attempts))
     session.execute(update(Allocation).where(Allocation.id == allocation_id).values(ended_at=now(), held_seconds=held_seconds))
 
 
-def note_held(session: Session, held: Mapping[int, float]) -> None:
-    """For how long open allocations have been held so far, for whoever has to close them when this scheduler is gone."""
-    for allocation_id, seconds in held.items():
+def hold(session: Session, held_seconds: Mapping[int, float]) -> None:
+    """These allocations are open and have held their devices for so long, by a clock that does not jump; id → seconds."""
+    for allocation_id, seconds in held_seconds.items():
         session.execute(update(Allocation).where(Allocation.id == allocation_id).values(held_seconds=seconds))
 
 
@@ -151,6 +153,8 @@ def begin_attempt(
     number = (session.scalar(select(func.max(Attempt.number)).where(Attempt.run_id == run_id)) or 0) + 1
     token = secrets.token_hex(16)
     branch = trunks.branch_of(session, run)
+    if branch is None and run.resume_attempt is None:
+        trunks.disinherit(run)
     grant = Grant(
         run_id,
         number,

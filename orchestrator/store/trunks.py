@@ -19,7 +19,7 @@ from orchestrator.store.models import Attempt, BranchPoint, ExperimentRun, Run
 from scaling.accelerators import accelerator, core_hours
 from scaling.outcomes import RunStatus
 
-__all__ = ["Stand", "branch_of", "inherit", "note_branch_points", "pinned_steps", "replant", "standing"]
+__all__ = ["Stand", "branch_of", "disinherit", "inherit", "note_branch_points", "pinned_steps", "replant", "standing"]
 
 _DONE = (RunStatus.FINISHED, RunStatus.DIVERGED)
 
@@ -69,6 +69,7 @@ def standing(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str
         elif (
             point is not None  # on devices whose core-hours cannot be added to this run's
             or status.is_final
+            or status is RunStatus.PAUSED  # nobody knows for how long
             or reached > step
             or step not in parents.get("checkpoint_at", ())  # it was begun without knowing of this run
             or parent_id in unwanted_parents
@@ -113,6 +114,12 @@ def inherit(session: Session, run: Run, first_step: int) -> None:
     inherited = point.core_hours * min(1.0, first_step / run.parent_step)
     run.core_hours += inherited - run.inherited_core_hours
     run.inherited_core_hours = inherited
+
+
+def disinherit(run: Run) -> None:
+    """A run that had branched off, and left no checkpoint of its own, begins at its first step: it owes the trunk nothing any more."""
+    run.core_hours -= run.inherited_core_hours
+    run.inherited_core_hours = 0.0
 
 
 def note_branch_points(session: Session, run: Run, attempt: Attempt, checkpoints: Iterable[tuple[int, float]]) -> None:

@@ -52,7 +52,7 @@ def packs_of(store):
     with store.read() as session:
         queue.refresh(session, lambda run: None)
     while queue:
-        found.append([int(run.id, 16) for run in queue.take_pack(queue.groups[0])])
+        found.append([int(run.id, 16) for run in queue.take_pack(queue.groups()[0])])
     return found
 
 
@@ -66,6 +66,11 @@ def test_runs_that_differ_in_learning_rate_and_seed_alone_go_together(store):
     assert sorted(map(len, found)) == [1, 1, 2, 2, 4]
     assert sorted(number for pack in found for number in pack if number < 10) == [1, 2, 3, 4, 5, 6]
     assert [11, 12] in found
+    queue = Queue()
+    with store.read() as session:
+        queue.refresh(session, lambda run: None)
+    [group] = queue.groups
+    assert queue.workers(group) == len(found)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +170,12 @@ def test_packing_is_no_part_of_a_runs_id(tmp_path):
 def test_what_packed_runs_cannot_do_is_a_fault_of_the_file(tmp_path):
     with pytest.raises(SpecError, match=r"packed.yaml:8: execution.micro_batch: runs that are packed cannot use micro_batch"):
         plan_of(tmp_path, 2, ", micro_batch: 8")
+    with pytest.raises(SpecError, match=r"packed.yaml:9: resources.hosts: runs that are packed train in one process"):
+        plan_of(tmp_path, 2, "}\nresources: {accelerator: cpu, cores: 2, hosts: 2")
+    with pytest.raises(
+        SpecError, match=r"packed.yaml:8: execution.pack: runs that are packed share one chip, and `resources` has 4"
+    ):
+        plan_of(tmp_path, 2, "}\nresources: {accelerator: H100, chips: 4")
 
 
 # -- real processes ------------------------------------------------------------------------------------------------------------------
@@ -186,15 +197,16 @@ class Listener:
     """Hears a worker; `until` gives what each token said up to the moment when all of them have said one of `kinds`."""
 
     def __init__(self, worker):
-        self.worker = worker
+        self.worker, self.heard = worker, -1
 
     def until(self, tokens, *kinds, seconds=120):
         deadline, heard = time.monotonic() + seconds, {str(token): [] for token in tokens}
         while not all(said and set(kinds) & {event["kind"] for event in said} for said in heard.values()):
             assert time.monotonic() < deadline, heard
-            for event in self.worker.next_events(1.0)[1]:
+            for event in self.worker.next_events(1.0, self.heard)["events"]:
                 assert event["kind"] != "raised", event
-                heard[event["token"]].append(event)
+                self.heard = event["number"]
+                heard.get(event["token"], []).append(event)
         return [heard[str(token)] for token in tokens]
 
 

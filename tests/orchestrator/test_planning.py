@@ -71,9 +71,10 @@ def test_statements_do_not_grow_with_the_grid(store, tmp_path, count):
             told.append(count())
         return told
 
+    statements(1)  # so that each of the two finds the experiment, and a run of it that waits
     few, many = statements(2), statements(700)
-    assert all(after <= before + 1 for before, after in zip(few, many, strict=True))  # a revision more to look at
-    assert max(many) <= 15
+    assert few == many
+    assert max(many) <= 13
 
 
 def test_a_run_is_stored_as_it_was_planned_in_the_order_of_the_file(store, tmp_path):

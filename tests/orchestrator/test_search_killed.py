@@ -49,13 +49,15 @@ def test_a_scheduler_killed_in_the_middle_of_a_search_changes_nothing(tmp_path):
 
     cache = Path("runs", "compile-cache")  # its shape need not compile twice here
     shutil.copytree(undisturbed.folder / cache, killed.folder / cache)
-    process, deadline = killed.start("submit", "found.yaml"), time.monotonic() + 120
-    while finished_runs(killed) < 2:
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
+    process, deadline = killed.start("submit", "found.yaml"), time.monotonic() + 240
+    try:
+        while finished_runs(killed) < 2:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.communicate()
     assert [rate for *_, rate in runs_and_rates(killed)[1]].count(None) >= 2  # in the middle, as was intended
     killed.run("submit", "found.yaml")
 

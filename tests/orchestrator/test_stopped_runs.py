@@ -152,8 +152,3 @@ def test_through_the_real_command(tmp_path):
     assert {entry.id: (entry.kind, entry.reason) for entry in left_out} == {
         row["id"]: ("stopped", row["reason"]) for row in stopped
     }
-
-    study.run("retry", stopped[0]["id"])
-    study.run("submit", file)
-    again = next(row for row in study.rows().values() if row["id"] == stopped[0]["id"])
-    assert (again["status"], again["attempts"]) == ("finished", 2)

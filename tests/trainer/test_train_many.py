@@ -170,6 +170,16 @@ def test_one_that_is_asked_to_stop_leaves_the_others(alone, tmp_path):
     assert_close(train(CONFIGS[1], directory=tmp_path / "2", resume_from={"directory": folders[1]}), alone[0][1])
 
 
+def test_one_that_is_asked_to_stop_when_it_has_just_diverged_breaks_nothing(alone, tmp_path):
+    """Whether its numbers were finite is heard some steps later: here, when it is asked to leave."""
+    configs = [CONFIGS[0], replace(CONFIGS[0], learning_rate=1e38), CONFIGS[2]]
+    for step in (1, 2, 3):
+        results, _ = pack(tmp_path, str(step), configs=configs, should_stop=at_step(step, member=1))
+        assert results[1].outcome in (AttemptOutcome.DIVERGED, AttemptOutcome.INTERRUPTED)
+        assert_close(results[0], alone[0][0])
+    assert results[1].outcome is AttemptOutcome.DIVERGED
+
+
 def test_one_whose_checkpoint_is_damaged_is_left_to_go_on_without_them(alone, tmp_path):
     at = STEPS_AN_EPOCH * 2
     _, folders = pack(tmp_path, "1", should_stop=at_step(at))

@@ -1,0 +1,56 @@
+"""`scaling probe` through the real command: real steps on the real device, remembered, and the plan goes by them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from orchestrator.plan import make_plan
+from orchestrator.probe import shapes
+from orchestrator.spec import read_spec
+from orchestrator.store import Store
+
+SCALING = str(Path(sys.executable).with_name("scaling"))
+STUDY = """\
+name: probed
+dataset: {name: digits}
+models: [nano-F0]
+epochs: [1, 4]
+batch_size: 64
+learning_rate: 0.8
+"""
+
+
+def test_a_probe_replaces_the_stated_utilisation(tmp_path):
+    (tmp_path / "study.yaml").write_text(STUDY)
+    environment = os.environ | {"SCALING_DB": "s.db", "SCALING_HOME": "runs", "NO_COLOR": "1"}
+
+    def run(*arguments):
+        done = subprocess.run([SCALING, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    stated = json.loads(run("submit", "study.yaml", "--dry-run", "--json"))
+    assert stated["runs_estimated_by_measurement"] == 0
+    [probed] = json.loads(run("probe", "study.yaml", "--json"))["probes"]
+    assert (probed["outcome"], probed["model"], probed["accelerator"], probed["cores"]) == ("finished", "nano-F0", "cpu", 1)
+    assert abs(probed["examples_per_second"] * probed["step_seconds"] / 64 - 1) < 1e-6
+    assert probed["memory_bytes"] > 1e7
+    assert 0 < probed["mfu"] < 1
+    measured = json.loads(run("submit", "study.yaml", "--dry-run", "--json"))
+    assert measured["runs_estimated_by_measurement"] == 2
+    for cell in measured["cells"]:
+        hours = probed["step_seconds"] / 3600 * cell["examples_seen"] / 64
+        assert abs(cell["estimated_core_hours"] / hours - 1) < 1e-6
+    assert list((tmp_path / "runs" / "probe").iterdir()) == []
+    with Store.open_readonly(str(tmp_path / "s.db")) as store:
+        assert store.runs_frame().empty  # a probe is no run
+
+
+def test_models_whose_learning_rates_are_searched_for_are_probed_too(tmp_path):
+    study = STUDY.replace("[nano-F0]", "[nano-F0, nano-F1]").replace("0.8", "{policy: two-trial, start: 0.8}")
+    (tmp_path / "study.yaml").write_text(study)
+    plan = make_plan(*read_spec(tmp_path / "study.yaml"))
+    assert not plan.runs
+    assert [(run.config.model.name, run.config.learning_rate) for run in shapes(plan)] == [("nano-F0", 0.8), ("nano-F1", 0.8)]
