@@ -382,6 +382,9 @@ class Scheduler:
                 continue  # of an attempt that is over
             if event["kind"] == "compiled":
                 self._compiled.add(slot.group)
+            if event.get("of_the_storage"):
+                _logger.warning("run %s: the storage refused: %s", attempt.grant.run_id, event["reason"])
+                slot.rest()
             if event["kind"] == "refused":
                 slot.leaving = event["reason"]
             if event["kind"] == "checkpoint" and event["step"] in attempt.grant.resources.get("checkpoint_at", ()):

@@ -16,6 +16,7 @@ step. Whoever hosts them lets them share one fate: when one dies, kill the other
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -40,6 +41,7 @@ from trainer.witness import Witness
 
 __all__ = ["main", "set_aside"]
 
+_STORAGE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
 _ALIVE_SECONDS = 5.0
 """How often a training that has nothing else to say says that it goes on."""
 
@@ -146,6 +148,7 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
                 "out_of_memory": _is_out_of_memory(error),
                 "of_the_group": bool(order.get("group")) and _may_be_a_peers_fault(error),
                 "of_the_pack": len(orders) > 1,
+                "of_the_storage": _is_of_the_storage(error),
             }
         )
         with suppress(OSError):
@@ -311,6 +314,16 @@ def _is_out_of_memory(error: BaseException) -> bool:
     from trainer.memory import is_out_of_memory
 
     return is_out_of_memory(error)
+
+
+def _is_of_the_storage(error: BaseException) -> bool:
+    """Whether it, or what it was raised from, is that a disk is full or a file system broken: no fault of the run's, and it may pass."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _STORAGE_FAULTS:
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def _may_be_a_peers_fault(error: BaseException) -> bool:

@@ -7,18 +7,18 @@ import pytest
 from orchestrator import attention, slots
 from orchestrator.attempt import AttemptLog
 from orchestrator.attention import Attention
-from orchestrator.cluster import WorkerLost
+from orchestrator.cluster import WorkerLost, host
 from orchestrator.patience import Patience
 from orchestrator.queue import Group, Queue
 from orchestrator.room import is_done, is_short, room_for, yields
 from orchestrator.slots import Slot
-from orchestrator.store import Store
+from orchestrator.store import Store, ledger
 from orchestrator.store.ledger import Grant
 from orchestrator.store.models import Run
 from orchestrator.store.steering import Steer, ask
 from scaling.accelerators import accelerator
-from scaling.outcomes import RunStatus
-from tests.orchestrator.rows import a_run, accepted
+from scaling.outcomes import AttemptOutcome, RunStatus
+from tests.orchestrator.rows import a_run, accepted, granted
 
 TOKEN = "t"
 ROWS = [("a", "s", 1e9), ("b", "s", 9e9), ("c", "s", 8e9), ("d", "t", 1e9), ("e", "t", 3e9), ("f", "u", 1e9), ("g", "u", 2e9)]
@@ -233,6 +233,37 @@ def test_an_idle_worker_goes_when_others_wait_for_devices_and_no_run_for_it(cloc
         queue.take(waiting.group)
     assert done() == [idle, waiting], "others were quicker"
     assert not is_short(waiting.group, [waiting], queue, {waiting.group})
+
+
+def test_a_worker_whose_storage_refuses_rests_and_its_run_has_not_failed(clock, tmp_path):
+    slot = answered(Said())
+    try:
+        try:
+            with open("/dev/full", "wb") as full:
+                full.write(b"x")
+        except OSError as error:
+            raise OSError("the checkpoint of the last step cannot be written") from error
+    except OSError as error:
+        of_the_storage = host._is_of_the_storage(error)
+    assert of_the_storage
+    assert not host._is_of_the_storage(FileNotFoundError(2, "no such data set"))
+    attempt = slot.attempts.pop(TOKEN)
+    raised = {"kind": "raised", "reason": "No space left", "out_of_memory": False, "of_the_pack": True, "wall_seconds": 9.0}
+    attempt.take(raised | {"of_the_storage": of_the_storage})
+    ending = attempt.ending
+    assert (ending.outcome, ending.alone, ending.charge.total) == (AttemptOutcome.INTERRUPTED, False, 9.0)
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        accepted(store, a_run())
+        grant = granted(store)
+        with store.write() as session:
+            assert ledger.end_attempt(session, grant.token, **ending.as_arguments()) is RunStatus.PENDING
+            run = session.get(Run, "a" * 16)
+            assert (run.failures, run.reason) == (0, "the storage refused: No space left; tried again")
+    assert slot.is_free
+    slot.rest()
+    assert not slot.is_free
+    clock.at_work(61)
+    assert slot.is_free
 
 
 def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp_path):
