@@ -12,9 +12,11 @@ from orchestrator.patience import Patience
 from orchestrator.queue import Group, Queue
 from orchestrator.room import is_done, is_short, room_for
 from orchestrator.slots import Slot
+from orchestrator.starts import Starts
 from orchestrator.store import Store
 from orchestrator.store.ledger import Grant
 from scaling.accelerators import accelerator
+from scaling.errors import ClusterError
 from tests.orchestrator.rows import a_run, accepted
 
 TOKEN = "t"
@@ -228,3 +230,22 @@ def test_an_idle_worker_goes_when_others_wait_for_devices_and_no_run_for_it(cloc
         queue.take(waiting.group)
     assert done() == [idle, waiting], "others were quicker"
     assert not is_short(waiting.group, [waiting], queue, {waiting.group})
+
+
+def test_workers_that_end_before_they_begin_are_not_started_at_every_tick(clock):
+    starts, group, other = Starts(), Group("s", "cpu", 1), Group("t", "cpu", 1)
+    for _ in range(2):
+        starts.failed(group, "No module named 'orchestrator'")
+        starts.check(group)
+    starts.failed(group, "No module named 'orchestrator'")
+    with pytest.raises(ClusterError, match="3 workers for 1 cpu core have ended before they began: No module"):
+        starts.check(group)
+    starts.check(other)
+    clock.at_work(61)
+    starts.check(group)
+    starts.failed(group, "again")
+    with pytest.raises(ClusterError, match="again"):
+        starts.check(group)
+    starts.succeeded(group)
+    starts.succeeded(group)
+    starts.check(group)
