@@ -3,9 +3,10 @@
 A worker is one hold of devices for one model shape (an allocation); its trainer process compiles that shape once and then trains one run
 after another. The rules:
 
-1. Each shape gets one worker first, the shape with the most work first; its first run is its cheapest, a canary.
+1. Each shape gets one worker first, the shape with the most work first; its first run is its cheapest, a canary. Where there are more
+   shapes than fit, a worker that is through with a run gives way to a shape that has not begun, and one that is through with its canary to more work.
 2. After that, longest run first: it gives the shortest makespan. Or cheapest first, when asked for: it gives the first results soonest.
-   Runs of higher priority come before all others of their shape.
+   Runs of higher priority come before all others, of whatever shape.
 3. A shape gets further workers when devices are free and its program has been compiled, so that nothing compiles twice: later
    processes load it from JAX's cache on disk. A worker gets its first run once it has its devices.
 4. A worker whose shape has nothing left gives its devices back when another shape waits, or another worker for its devices.
@@ -40,7 +41,7 @@ from orchestrator.patience import Patience
 from orchestrator.provenance import code_version, same_code
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover
-from orchestrator.room import is_done, is_short, room_for
+from orchestrator.room import is_done, is_short, room_for, yields
 from orchestrator.slots import LEASE_SECONDS, Slot
 from orchestrator.starts import Starts
 from orchestrator.store import Store, lease, ledger, steering
@@ -102,6 +103,7 @@ class Scheduler:
         patience: Patience | None = None,
     ) -> None:
         self.store, self.cluster, self.id, self.home = store, cluster, identity, home.absolute()
+        store.wait_seconds = lease.LEASE_SECONDS  # a restart of the database's server ends no run
         self.working_directory, self.checkpoint_seconds, self.on_tick = working_directory, checkpoint_seconds, on_tick
         self._planners, self._lease_seconds, self._patience = planners, lease_seconds, patience or Patience()
         self._queue, self._explained = Queue(order), dict[str, str]()
@@ -240,13 +242,11 @@ class Scheduler:
 
     def _fill(self) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""
-        for slot in self._slots:
-            if slot.is_free and self._queue.has(slot.group):
-                self._grant(slot)
+        self._grant_to([slot for slot in self._slots if not yields(slot, self._slots, self._queue, self._compiled)])
         self._release([slot for slot in self._slots if is_done(slot, self._slots, self._queue, self.cluster)])
         lacking: list[ClusterError] = []
         held = {slot.group for slot in self._slots}
-        for group in sorted(self._queue.groups, key=lambda group: group in held):
+        for group in self._queue.groups(held):
             try:
                 self._starts.check(group)
                 while is_short(group, self._slots, self._queue, self._compiled):
@@ -257,7 +257,13 @@ class Scheduler:
                     self._open(group)
             except ClusterError as error:
                 lacking.append(error)
+        self._grant_to(self._slots)  # those that yielded, where no devices were to be had by it
         self._be_patient(lacking)
+
+    def _grant_to(self, slots: Sequence[Slot]) -> None:
+        for slot in slots:
+            if slot.is_free and self._queue.has(slot.group):
+                self._grant(slot)
 
     def _be_patient(self, lacking: list[ClusterError]) -> None:
         """What the cluster lacks ends the command only when nothing else runs, and, on a cluster of others, not at once."""
@@ -357,7 +363,9 @@ class Scheduler:
 
     def _goes_on(self, slot: Slot) -> bool:
         """Whether a worker takes the next run at once, without a look at the store and at the others."""
-        return slot.is_free and self._queue.has(slot.group) and not (self._queue.is_stale or self._pausing)
+        if not slot.is_free or not self._queue.has(slot.group) or self._queue.is_stale or self._pausing:
+            return False
+        return not yields(slot, self._slots, self._queue, self._compiled)
 
     def _check_code(self, slot: Slot) -> None:
         """A node with another version of the code gets no runs; the others go on. What a worker was at when it was taken over, it ends."""
@@ -431,6 +439,8 @@ class Scheduler:
         with self._write() as session:
             lease.renew(session, self.id)
             ledger.heartbeat(session, [token for slot in self._slots for token in slot.attempts])
+            held = {slot.allocation_id: time.monotonic() - slot.opened for slot in self._slots if slot.opened}
+            ledger.hold(session, held)
         self._renewed = time.monotonic()
 
     def _leave_draining_nodes(self) -> None:

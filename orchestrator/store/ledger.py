@@ -35,6 +35,7 @@ __all__ = [
     "close_allocation",
     "end_attempt",
     "heartbeat",
+    "hold",
     "open_allocation",
     "orphans",
     "record",
@@ -128,6 +129,12 @@ def close_allocation(session: Session, allocation_id: int, *, held_seconds: floa
     attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation_id))
     held_seconds = max(held_seconds or 0.0, sum(attempt.charged_seconds for attempt in attempts))
     session.execute(update(Allocation).where(Allocation.id == allocation_id).values(ended_at=now(), held_seconds=held_seconds))
+
+
+def hold(session: Session, held_seconds: Mapping[int, float]) -> None:
+    """These allocations are open and have held their devices for so long, by a clock that does not jump; id → seconds."""
+    for allocation_id, seconds in held_seconds.items():
+        session.execute(update(Allocation).where(Allocation.id == allocation_id).values(held_seconds=seconds))
 
 
 def begin_attempt(

@@ -52,7 +52,7 @@ def packs_of(store):
     with store.read() as session:
         queue.refresh(session, lambda run: None)
     while queue:
-        found.append([int(run.id, 16) for run in queue.take_pack(queue.groups[0])])
+        found.append([int(run.id, 16) for run in queue.take_pack(queue.groups()[0])])
     return found
 
 

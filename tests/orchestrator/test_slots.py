@@ -10,16 +10,21 @@ from orchestrator.attention import Attention
 from orchestrator.cluster import WorkerLost
 from orchestrator.patience import Patience
 from orchestrator.queue import Group, Queue
-from orchestrator.room import is_done, is_short, room_for
+from orchestrator.room import is_done, is_short, room_for, yields
 from orchestrator.slots import Slot
 from orchestrator.starts import Starts
 from orchestrator.store import Store
 from orchestrator.store.ledger import Grant
+from orchestrator.store.models import Run
+from orchestrator.store.steering import Steer, ask
 from scaling.accelerators import accelerator
 from scaling.errors import ClusterError
+from scaling.outcomes import RunStatus
 from tests.orchestrator.rows import a_run, accepted
 
 TOKEN = "t"
+ROWS = [("a", "s", 1e9), ("b", "s", 9e9), ("c", "s", 8e9), ("d", "t", 1e9), ("e", "t", 3e9), ("f", "u", 1e9), ("g", "u", 2e9)]
+"""Letter of the run, its shape, its cost."""
 
 
 class Clock:
@@ -249,3 +254,44 @@ def test_workers_that_end_before_they_begin_are_not_started_at_every_tick(clock)
     starts.succeeded(group)
     starts.succeeded(group)
     starts.check(group)
+
+
+def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp_path):
+    """One device, three shapes: each has its canary trained before the first goes on; then what was given priority comes first."""
+    done, slots, cluster = [], [], SimpleNamespace(room=lambda hold: 1)
+    compiled = set()
+
+    def at_work(queue, rounds):
+        for _ in range(rounds):
+            for slot in slots:
+                if queue.has(slot.group) and not yields(slot, slots, queue, compiled):
+                    done.append(queue.take(slot.group).id[0])
+                    compiled.add(slot.group)
+            for group in queue.groups({slot.group for slot in slots}):
+                closing, is_room = room_for(group, slots, queue, cluster)
+                if is_short(group, slots, queue, compiled) and is_room:
+                    slots[:] = [slot for slot in slots if slot not in closing]
+                    slots.append(answered(Said()))
+                    slots[-1].group = group
+                    slots[-1].attempts.clear()
+
+    def refreshed(queue):
+        with store.read() as session:
+            queue.refresh(session, lambda run: None)
+        return queue
+
+    rows = [a_run(letter * 16, shape=shape, train_flops=cost) for letter, shape, cost in ROWS]
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        accepted(store, *rows)
+        queue = refreshed(Queue())
+        at_work(queue, 8)
+        assert done[:4] == ["a", "d", "f", "b"], "the canaries, and then the shape with the most work"
+        with store.write() as session:
+            ask(session, Steer.PRIORITY, runs=["e" * 16], priority=1)
+            for letter in done:
+                session.get(Run, letter * 16).status = RunStatus.FINISHED
+        queue = refreshed(queue)
+        at_work(queue, 2)
+        assert done[-1] == "e"
+        at_work(queue, 8)
+    assert sorted(done) == [letter for letter, *_ in ROWS]
