@@ -70,8 +70,8 @@ _PATIENCE_SECONDS = 30.0
 Planner = Callable[[Session], bool]
 """Looks at what the store holds and changes what is to be run: a search that asks for its next trial. True when it changed something.
 
-It is called when the scheduler starts and in every transaction that ends an attempt or evaluates a run, and must be a function of the store's content, so
-that a scheduler that takes over does what the one before would have done.
+It is called when the scheduler starts, and once in every transaction that ends an attempt, evaluates a run or does what users asked for. It must be a function
+of the store's content, so that a scheduler that takes over does what the one before would have done.
 """
 
 
@@ -192,6 +192,7 @@ class Scheduler:
             for slot in self._slots:
                 for attempt in list(slot.attempts.values()):
                     self._end(session, slot, attempt, attempt.given_up("asked to stop; had not checkpointed in time"))
+            self._plan_ahead(session)
             pause(session, experiment, reason="interrupted; submit again to go on")
 
     def _attend(self) -> None:
@@ -208,6 +209,7 @@ class Scheduler:
                 return
         with self._write() as session:
             to_stop = set(steering.carry_out(session))
+            self._plan_ahead(session)  # a run that ends here may be one that a search waits for
         for slot in self._slots:
             for token, attempt in slot.attempts.items():
                 if attempt.grant.run_id in to_stop:
@@ -351,8 +353,9 @@ class Scheduler:
         if heard:
             reached("heard")
             with self._write() as session:
-                for slot, events in heard.items():
-                    self._write_down(session, slot, events)
+                due = {self._write_down(session, slot, events) for slot, events in heard.items()}
+                if True in due:
+                    self._plan_ahead(session)
                 begun = [(slot, self._begin(session, slot)) for slot in heard if self._goes_on(slot)]
             reached("written-down")
             for slot, grants in begun:
@@ -380,8 +383,9 @@ class Scheduler:
                     self._refused = slot.leaving
                     _logger.warning("%s: it gets no runs", slot.leaving)
 
-    def _write_down(self, session: Session, slot: Slot, events: list[dict[str, Any]]) -> None:
-        evaluated = False
+    def _write_down(self, session: Session, slot: Slot, events: list[dict[str, Any]]) -> bool:
+        """Whether planners have to look: an attempt has ended, or a run was evaluated, and may have shown that it cannot matter."""
+        evaluated = ended = False
         for event in events:
             attempt = slot.attempts.get(event["token"])
             if attempt is None or attempt.ending is not None:
@@ -398,8 +402,8 @@ class Scheduler:
             attempt.write_progress(session)
             if attempt.ending is not None:
                 self._end(session, slot, attempt, attempt.ending)
-        if evaluated and slot.attempts:  # of a run that goes on: it may have shown that it cannot matter
-            self._plan_ahead(session)
+                ended = True
+        return ended or (evaluated and bool(slot.attempts))
 
     def _end(self, session: Session, slot: Slot, attempt: AttemptLog, ending: Ending) -> None:
         grant, status = attempt.grant, None
@@ -419,7 +423,6 @@ class Scheduler:
         slot.stopping.discard(grant.token)
         if status is RunStatus.PENDING or self._queue.is_limited:  # it waits again, or a budget has another rest
             self._queue.is_stale = True
-        self._plan_ahead(session)
 
     @contextmanager
     def _write(self) -> Iterator[Session]:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,12 +18,13 @@ from orchestrator.adoption import workers_left
 from orchestrator.attempt import AttemptLog
 from orchestrator.patience import HANG_SECONDS, Patience
 from orchestrator.plan import Plan
-from orchestrator.search.advance import Searches, results_in
+from orchestrator.search.advance import Searches, asked_by, results_in
 from orchestrator.search.cells import SearchedCell
 from orchestrator.search.replay import replay
 from orchestrator.slots import LEASE_SECONDS
 from orchestrator.store import Store, lease, queries, searches
-from orchestrator.store.grid import AGAIN, Accepted, accept, known_statuses
+from orchestrator.store.again import AGAIN
+from orchestrator.store.grid import Accepted, accept, known_statuses
 from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.errors import StoreError, UsageError
 from scaling.fault_points import reached
@@ -92,18 +93,30 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
         )
         if plan.searches:
             session.flush()
-            Searches().advance(session)
+            Searches().advance(session, accepted.experiment_id)
+            session.flush()
+            accepted = _with_stopped_ones(session, accepted)
     reached("accepted")
     return accepted
 
 
 def _asked_before(session: Session, plan: Plan) -> list[dict[str, Any]]:
-    """The runs that the file's searches have asked for so far, and those they ask for first."""
+    """The runs that the file's searches have asked for so far, and those they ask for first.
+
+    So far: whatever they asked for once belongs to the experiment, though a trial that is to be tried again leaves open what comes after it.
+    """
     if not plan.searches:
         return []
     experiment = session.scalar(select(Experiment.id).where(Experiment.name == plan.spec.name))
     states = replay(plan.cells, results_in(session, experiment, revived=AGAIN))
-    return [row for state in states for row in state.runs]
+    rows = {row["id"]: row for state in states for row in state.runs}
+    return [*rows.values(), *(row for row in asked_by(session, experiment, plan.cells) if row["id"] not in rows)]
+
+
+def _with_stopped_ones(session: Session, accepted: Accepted) -> Accepted:
+    """A run that was stopped early is done for an experiment that lists it, and not for a search."""
+    again = [run_id for run_id, status in known_statuses(session, accepted.done).items() if status is RunStatus.PENDING]
+    return replace(accepted, again=accepted.again + again, done=[run_id for run_id in accepted.done if run_id not in again])
 
 
 def _search_row(cell: SearchedCell) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, case, null, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes, searches
+from orchestrator.store.again import AGAIN
 from orchestrator.store.bulk import insert_rows
 from orchestrator.store.ledger import MAX_FAILURES
 from orchestrator.store.membership import among
@@ -23,11 +24,7 @@ from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["AGAIN", "Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
-
-AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
-"""Statuses that submitting again puts back to pending. A diverged run would diverge again."""
-
+__all__ = ["Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
 
 _RUNS: Any = Run.__table__
 _LINKS: Any = ExperimentRun.__table__

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, true, update
 from sqlalchemy.orm import Session
 
-from orchestrator.store import changes
+from orchestrator.store import changes, searches
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Intent, Run, now
 from orchestrator.store.queries import scheduler
@@ -130,6 +130,7 @@ def _carry_out(session: Session, intent: Intent) -> list[str]:
     if first:
         already = _statuses(session, ours)[rule.target] if rule.target else 0
         intent.payload = {**intent.payload, "already": already}
+        _open_or_close_searches(session, intent)
         _change(session, intent, rule, ours)
     training = session.scalars(select(Run.id).where(ours, Run.status == RunStatus.RUNNING)).all() if steer in _STOPS else ()
     if training:
@@ -138,6 +139,16 @@ def _carry_out(session: Session, intent: Intent) -> list[str]:
         _change(session, intent, rule, ours)
     intent.result, intent.executed_at = _told(rule, _statuses(session, ours), already=intent.payload["already"]), now()
     return []
+
+
+def _open_or_close_searches(session: Session, intent: Intent) -> None:
+    """A search would ask for more runs in place of those that are cancelled; whoever cancels an experiment, or all, wants none."""
+    if intent.payload["runs"]:
+        return
+    if intent.kind == Steer.CANCEL:
+        searches.cancel(session, intent.experiment_id)
+    elif intent.kind == Steer.RETRY:
+        searches.reopen(session, intent.experiment_id)
 
 
 def _targets(session: Session, intent: Intent) -> ColumnElement[bool]:
