@@ -139,6 +139,8 @@ class AttemptLog:
                 pass  # in the folder of one of several hosts: another one's end may be why, which whoever holds them all decides
             case "raised":
                 outcome = AttemptOutcome.OUT_OF_MEMORY if event["out_of_memory"] else AttemptOutcome.RAISED
+                if event.get("storage"):
+                    outcome = AttemptOutcome.STORAGE
                 self.ending = self._broken(outcome, event["reason"])
             case "died":
                 self.ending = self._broken(AttemptOutcome.DIED, self._hung or event["reason"])

@@ -62,6 +62,8 @@ _TICK_SECONDS = 0.5
 _ATTEND_SECONDS = 0.2
 _PAUSE_SECONDS = 30.0
 """How long runs may take to checkpoint when asked to stop; below the grace period of docker-compose.yml."""
+_STORAGE_SECONDS = 10.0
+"""How long nothing is begun after the disk of the runs has refused an attempt."""
 _DRAIN_SECONDS = 1.0
 """How often the cluster is asked which nodes will be taken away."""
 _PATIENCE_SECONDS = 30.0
@@ -118,6 +120,7 @@ class Scheduler:
         self._rates: Rates | None = None
         self._finished = self._judged_by = 0
         self._pausing = False
+        self._not_before = 0.0
 
     def run(self, experiment: str, should_stop: Callable[[], bool] = lambda: False) -> bool:
         """Until nothing that an experiment wants is pending or running; True.
@@ -244,6 +247,8 @@ class Scheduler:
 
     def _fill(self) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""
+        if time.monotonic() < self._not_before:
+            return
         self._grant_to([slot for slot in self._slots if not yields(slot, self._slots, self._queue, self._compiled)])
         self._release([slot for slot in self._slots if is_done(slot, self._slots, self._queue, self.cluster)])
         lacking: list[ClusterError] = []
@@ -368,6 +373,8 @@ class Scheduler:
         """Whether a worker takes the next run at once, without a look at the store and at the others."""
         if not slot.is_free or not self._queue.has(slot.group) or self._queue.is_stale or self._pausing:
             return False
+        if time.monotonic() < self._not_before:
+            return False
         return not yields(slot, self._slots, self._queue, self._compiled)
 
     def _check_code(self, slot: Slot) -> None:
@@ -411,7 +418,9 @@ class Scheduler:
             status = ledger.end_attempt(session, grant.token, **ending.as_arguments())
         except StaleToken:
             _logger.warning("attempt %s had been given up; its result does not count", grant.folder)
-        if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
+        if ending.outcome is AttemptOutcome.STORAGE:
+            self._not_before = time.monotonic() + _STORAGE_SECONDS
+        if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST, AttemptOutcome.STORAGE):
             _logger.warning("run %s: %s", grant.run_id, ending.reason)
         if ending.outcome in (AttemptOutcome.PREEMPTED, AttemptOutcome.DIED, AttemptOutcome.LOST):
             self._intervals.clear()
