@@ -258,7 +258,7 @@ def test_workers_that_end_before_they_begin_are_not_started_at_every_tick(clock)
 
 def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp_path):
     """One device, three shapes: each has its canary trained before the first goes on; then what was given priority comes first."""
-    done, slots, cluster = [], [], SimpleNamespace(room=lambda hold: 1)
+    done, opened, slots, cluster = [], [], [], SimpleNamespace(room=lambda hold: 1)
     compiled = set()
 
     def at_work(queue, rounds):
@@ -271,6 +271,7 @@ def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp
                 closing, is_room = room_for(group, slots, queue, cluster)
                 if is_short(group, slots, queue, compiled) and is_room:
                     slots[:] = [slot for slot in slots if slot not in closing]
+                    opened.append(group.shape)
                     slots.append(answered(Said()))
                     slots[-1].group = group
                     slots[-1].attempts.clear()
@@ -284,8 +285,8 @@ def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp
     with Store.open(str(tmp_path / "scaling.db")) as store:
         accepted(store, *rows)
         queue = refreshed(Queue())
-        at_work(queue, 8)
-        assert done[:4] == ["a", "d", "f", "b"], "the canaries, and then the shape with the most work"
+        at_work(queue, 5)
+        assert done == ["a", "d", "f", "b"], "the canaries, and then the shape with the most work"
         with store.write() as session:
             ask(session, Steer.PRIORITY, runs=["e" * 16], priority=1)
             for letter in done:
@@ -294,4 +295,5 @@ def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp
         at_work(queue, 2)
         assert done[-1] == "e"
         at_work(queue, 8)
+    assert opened == ["s", "t", "u", "s", "t", "s", "u"]
     assert sorted(done) == [letter for letter, *_ in ROWS]
