@@ -12,11 +12,13 @@ from orchestrator.patience import Patience
 from orchestrator.queue import Group, Queue
 from orchestrator.room import is_done, is_short, room_for, yields
 from orchestrator.slots import Slot
+from orchestrator.starts import Starts
 from orchestrator.store import Store, ledger
 from orchestrator.store.ledger import Grant
 from orchestrator.store.models import Run
 from orchestrator.store.steering import Steer, ask
 from scaling.accelerators import accelerator
+from scaling.errors import ClusterError
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.rows import a_run, accepted, granted
 
@@ -264,6 +266,25 @@ def test_a_worker_whose_storage_refuses_rests_and_its_run_has_not_failed(clock, 
     assert not slot.is_free
     clock.at_work(61)
     assert slot.is_free
+
+
+def test_workers_that_end_before_they_begin_are_not_started_at_every_tick(clock):
+    starts, group, other = Starts(), Group("s", "cpu", 1), Group("t", "cpu", 1)
+    for _ in range(2):
+        starts.failed(group, "No module named 'orchestrator'")
+        starts.check(group)
+    starts.failed(group, "No module named 'orchestrator'")
+    with pytest.raises(ClusterError, match="3 workers for 1 cpu core have ended before they began: No module"):
+        starts.check(group)
+    starts.check(other)
+    clock.at_work(61)
+    starts.check(group)
+    starts.failed(group, "again")
+    with pytest.raises(ClusterError, match="again"):
+        starts.check(group)
+    starts.succeeded(group)
+    starts.succeeded(group)
+    starts.check(group)
 
 
 def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp_path):
