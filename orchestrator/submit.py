@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from orchestrator.adoption import workers_left
 from orchestrator.attempt import AttemptLog
 from orchestrator.patience import HANG_SECONDS, Patience
 from orchestrator.plan import Plan
@@ -151,6 +152,9 @@ def see_through(
         temp_dir: where a local Ray keeps its files.
         hang_seconds: how long a run may give no sign of life; see `orchestrator.patience`.
         lease_seconds: how long a worker may not answer before its runs go on elsewhere; see `orchestrator.slots`.
+
+    Raises:
+        StoreError: it would take over from a scheduler on a cluster, with `address` "local".
     """
     # Ray's names stay out of the way of whoever only reads.
     from orchestrator.cluster import RayCluster
@@ -168,6 +172,8 @@ def see_through(
     while _open_runs(store, experiment):
         with store.write() as session:
             holds = lease.take(session, identity, watch)
+            if holds and address == "local":
+                _refuse_cluster_workers(session, identity)
         if not holds:
             on_progress(_progress(store, experiment, [], clock))
             if should_stop():
@@ -198,6 +204,15 @@ def see_through(
         break  # what is pending still was left out by a budget
     on_progress(_progress(store, experiment, [], clock))
     return ended
+
+
+def _refuse_cluster_workers(session: Session, identity: str) -> None:
+    """A scheduler without their cluster would give up what they are at and start it again here, while they train on."""
+    if names := workers_left(session, scheduler=identity):
+        raise StoreError(
+            f"the last scheduler of this store left {len(names)} worker{'s' if len(names) > 1 else ''} on a Ray cluster, which may still be training",
+            hint="submit with --address of that cluster; if it is gone, with that of any other, where their runs start again",
+        )
 
 
 @contextmanager

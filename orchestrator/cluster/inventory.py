@@ -27,11 +27,7 @@ def room(hold: Hold, nodes: Sequence[Node]) -> int:
     """Chips that holds like this one can have of these nodes in all; 0 when not even one fits."""
     if hold.is_tpu and hold.hosts > 1:
         return hold.chips * len(_whole_slices(hold, nodes))
-    fitting = [_amount(hold, node) for node in nodes]
-    largest = max(fitting, default=0)
-    if hold.hosts == 1:
-        return int(sum(fitting)) if largest >= hold.chips else 0
-    hosts = sum(int(amount // hold.chips_per_host) for amount in fitting)
+    hosts = sum(int(_amount(hold, node) // hold.chips_per_host) for node in nodes)  # what is left over on a node is of no use
     return hold.chips_per_host * hosts if hosts >= hold.hosts else 0
 
 
