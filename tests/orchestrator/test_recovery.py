@@ -133,4 +133,4 @@ def test_a_collective_that_failed_on_one_of_several_hosts_is_no_error_of_the_run
     raised = {"kind": "raised", "step": 0, "reason": "JaxRuntimeError: Gloo AllGather failed", "out_of_memory": False}
     spool(STARTED, SAVED, raised | {"of_the_group": True})
     run, attempt = recovered(store)
-    assert (run.status, run.resume_step, attempt.outcome) == (RunStatus.PENDING, 60, AttemptOutcome.LOST)
+    assert (run.status, run.resume_step, attempt.outcome) == (RunStatus.PENDING, 60, AttemptOutcome.ORPHANED)
