@@ -131,6 +131,8 @@ class AttemptLog:
                 )
             case "ended":
                 self.ending = self._ended(event)
+            case "raised" if event.get("storage"):
+                self.ending = self._broken(AttemptOutcome.STORAGE, event["reason"])
             case "raised" if event.get("of_the_pack"):
                 # Which of them it was about, and whether it would have happened without the others, shows when each is done alone.
                 reason = f"the pack of {self.grant.packed} raised: {event['reason']}; it goes on alone"
@@ -139,8 +141,6 @@ class AttemptLog:
                 pass  # in the folder of one of several hosts: another one's end may be why, which whoever holds them all decides
             case "raised":
                 outcome = AttemptOutcome.OUT_OF_MEMORY if event["out_of_memory"] else AttemptOutcome.RAISED
-                if event.get("storage"):
-                    outcome = AttemptOutcome.STORAGE
                 self.ending = self._broken(outcome, event["reason"])
             case "died":
                 self.ending = self._broken(AttemptOutcome.DIED, self._hung or event["reason"])

@@ -43,6 +43,7 @@ from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover
 from orchestrator.room import is_done, is_short, room_for, yields
 from orchestrator.slots import LEASE_SECONDS, Slot
+from orchestrator.starts import Starts
 from orchestrator.store import Store, lease, ledger, steering
 from orchestrator.store.estimates import Rates, measured_rates
 from orchestrator.store.grid import Waiting, explain, pause
@@ -61,8 +62,6 @@ _TICK_SECONDS = 0.5
 _ATTEND_SECONDS = 0.2
 _PAUSE_SECONDS = 30.0
 """How long runs may take to checkpoint when asked to stop; below the grace period of docker-compose.yml."""
-_STORAGE_SECONDS = 10.0
-"""How long nothing is begun after the disk of the runs has refused an attempt."""
 _DRAIN_SECONDS = 1.0
 """How often the cluster is asked which nodes will be taken away."""
 _PATIENCE_SECONDS = 30.0
@@ -113,12 +112,12 @@ class Scheduler:
         self._intervals: dict[str, float] = {}
         self._renewed = self._attended = self._drained = 0.0
         self._refused: str | None = None
+        self._starts = Starts()
         self._code_version = None if cluster.address == "local" else code_version()
         self._lacking_since: float | None = None
         self._rates: Rates | None = None
         self._finished = self._judged_by = 0
         self._pausing = False
-        self._not_before = 0.0
 
     def run(self, experiment: str, should_stop: Callable[[], bool] = lambda: False) -> bool:
         """Until nothing that an experiment wants is pending or running; True.
@@ -245,14 +244,13 @@ class Scheduler:
 
     def _fill(self) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""
-        if time.monotonic() < self._not_before:
-            return
         self._grant_to([slot for slot in self._slots if not yields(slot, self._slots, self._queue, self._compiled)])
         self._release([slot for slot in self._slots if is_done(slot, self._slots, self._queue, self.cluster)])
         lacking: list[ClusterError] = []
         held = {slot.group for slot in self._slots}
         for group in self._queue.groups(held):
             try:
+                self._starts.check(group)
                 while is_short(group, self._slots, self._queue, self._compiled):
                     closing, is_room = room_for(group, self._slots, self._queue, self.cluster)
                     self._release(closing)
@@ -311,6 +309,7 @@ class Scheduler:
         if not grants:
             return
         reached("granted")
+        self._starts.succeeded(slot.group)
         slot.attempts.update({grant.token: AttemptLog(grant, patience=replace(self._patience)) for grant in grants})
         order = order_of_pack([self._order(slot, grant) for grant in grants])
         slot.call(lambda: slot.worker.start(order))
@@ -346,6 +345,8 @@ class Scheduler:
                 slot.check_lease(self._lease_seconds)
             except WorkerLost as error:
                 slot.lost, slot.question = True, None
+                if slot.is_unplaced:
+                    self._starts.failed(slot.group, str(error))
                 events = slot.last_signs(self.home, error)
             if events or slot.lost:
                 heard[slot] = events
@@ -366,8 +367,6 @@ class Scheduler:
     def _goes_on(self, slot: Slot) -> bool:
         """Whether a worker takes the next run at once, without a look at the store and at the others."""
         if not slot.is_free or not self._queue.has(slot.group) or self._queue.is_stale or self._pausing:
-            return False
-        if time.monotonic() < self._not_before:
             return False
         return not yields(slot, self._slots, self._queue, self._compiled)
 
@@ -393,6 +392,8 @@ class Scheduler:
                 continue  # of an attempt that is over
             if event["kind"] == "compiled":
                 self._compiled.add(slot.group)
+            if event.get("storage"):
+                slot.rest()
             if event["kind"] == "refused":
                 slot.leaving = event["reason"]
             if event["kind"] == "checkpoint" and event["step"] in attempt.grant.resources.get("checkpoint_at", ()):
@@ -412,8 +413,6 @@ class Scheduler:
             status = ledger.end_attempt(session, grant.token, **ending.as_arguments())
         except StaleToken:
             _logger.warning("attempt %s had been given up; its result does not count", grant.folder)
-        if ending.outcome is AttemptOutcome.STORAGE:
-            self._not_before = time.monotonic() + _STORAGE_SECONDS
         if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST, AttemptOutcome.STORAGE):
             _logger.warning("run %s: %s", grant.run_id, ending.reason)
         if ending.outcome in (AttemptOutcome.PREEMPTED, AttemptOutcome.DIED, AttemptOutcome.LOST):

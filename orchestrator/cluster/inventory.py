@@ -8,9 +8,12 @@ from typing import Any
 
 from orchestrator.cluster.hold import Hold
 
-__all__ = ["inventory", "lacking", "nodes_alive", "room"]
+__all__ = ["HEAD", "head_node", "inventory", "lacking", "nodes_alive", "room"]
 
 Node = dict[str, Any]
+
+HEAD = "node:__internal_head__"
+"""A resource that only the head has."""
 
 _POD_TYPE, _TOPOLOGY = "ray.io/tpu-pod-type", "ray.io/tpu-topology"
 _SLICE, _WORKER_ID = "ray.io/tpu-slice-name", "ray.io/tpu-worker-id"
@@ -21,6 +24,11 @@ def nodes_alive() -> list[Node]:
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def head_node() -> str:
+    """Ray's id of the cluster's head."""
+    return next(node["NodeID"] for node in nodes_alive() if HEAD in node["Resources"])
 
 
 def room(hold: Hold, nodes: Sequence[Node]) -> int:

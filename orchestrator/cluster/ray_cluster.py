@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestrator.cluster.gang import Gang
 from orchestrator.cluster.hold import Hold
-from orchestrator.cluster.inventory import inventory, lacking, nodes_alive, room
+from orchestrator.cluster.inventory import HEAD, head_node, inventory, lacking, nodes_alive, room
 from orchestrator.cluster.mailbox import ALONE_SECONDS
 from orchestrator.cluster.reservation import elsewhere, give_back
 from orchestrator.cluster.worker import Worker
@@ -180,10 +180,9 @@ class RayCluster:
         if hold.hosts > 1:
             name = f"hosts-{secrets.token_hex(8)}"
             reservation = None if outlives else name  # a detached actor's ends with it
-            here = NodeAffinitySchedulingStrategy(
-                ray.get_runtime_context().get_node_id(), soft=True
-            )  # not where it may be taken away
-            gang = ray.remote(Gang).options(num_cpus=0, scheduling_strategy=here, **options)
+            # On the head: a node that is taken away must not take the gang of a slice elsewhere with it.
+            head = NodeAffinitySchedulingStrategy(head_node(), soft=True)
+            gang = ray.remote(Gang).options(num_cpus=0, scheduling_strategy=head, **options)
             actor = gang.remote(hold, owner, alone_seconds, name, sorted(self._avoided))
         else:
             need = hold.need
@@ -232,7 +231,7 @@ class RayCluster:
         """What a function returns on the cluster's head. Raises `ClusterError` when it cannot be asked."""
         import ray
 
-        there = ray.remote(function).options(num_cpus=0, resources={"node:__internal_head__": 0.001}, max_retries=0)
+        there = ray.remote(function).options(num_cpus=0, resources={HEAD: 0.001}, max_retries=0)
         try:
             return ray.get(there.remote(*arguments), timeout=_ON_HEAD_SECONDS)
         except ray.exceptions.RayError as error:

@@ -123,7 +123,10 @@ def results_in(session: Session, experiment_id: int | None, *, revived: Sequence
     ours = columns.join(ExperimentRun, ExperimentRun.run_id == Run.id).where(
         ExperimentRun.experiment_id == experiment_id, ExperimentRun.removed_in.is_(None)
     )
-    known = {run_id: None if status in revived else _result(status, *rest) for run_id, status, *rest in session.execute(ours)}
+    known = {
+        run_id: None if status in revived else _result(status, loss, reason)
+        for run_id, status, loss, reason in session.execute(ours)
+    }
 
     def result_of(run_id: str) -> Result | None:
         if run_id not in known:
