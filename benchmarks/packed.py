@@ -37,7 +37,9 @@ parser.add_argument("--threads", type=int, choices=(1, 2), help="one of the numb
 parser.add_argument("--runs", type=int, help="one of the numbers of runs at once")
 parser.add_argument("--form", choices=("looped", "vectorised"))
 parser.add_argument("--rounds", type=int, default=3)
-parser.add_argument("--steps", type=int, default=100, help="of a run; short ones log each of their steps, from 100 on every second one")
+parser.add_argument(
+    "--steps", type=int, default=100, help="of a run; short ones log each of their steps, from 100 on every second one"
+)
 arguments = parser.parse_args()
 
 NANO = ("nano-F0", "nano-F1", "nano-F3")
