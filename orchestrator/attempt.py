@@ -131,6 +131,8 @@ class AttemptLog:
                 )
             case "ended":
                 self.ending = self._ended(event)
+            case "raised" if event.get("storage"):
+                self.ending = self._broken(AttemptOutcome.STORAGE, event["reason"])
             case "raised" if event.get("of_the_pack"):
                 # Which of them it was about, and whether it would have happened without the others, shows when each is done alone.
                 reason = f"the pack of {self.grant.packed} raised: {event['reason']}; it goes on alone"

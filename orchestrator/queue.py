@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -103,9 +104,13 @@ class Queue:
         return sum(-(-count // pack) for (*_, pack), count in alike.items())
 
     def groups(self, held: Collection[Group] = ()) -> list[Group]:
-        """Groups with runs that wait: the highest priority that waits in them first, then those not in `held`, then the most work."""
-        waiting = (group for group, queue in self._runs.items() if queue)
-        return sorted(waiting, key=lambda group: (-self._priority(group), group in held, -self._work[group]))
+        """Groups with runs that wait: the highest priority that waits in them first, then those not in `held`, of these those that have not begun,
+        then the most work."""
+
+        def place(group: Group) -> tuple[Any, ...]:
+            return (-self._priority(group), group in held, group not in held and self._taken[group] > 0, -self._work[group])
+
+        return sorted((group for group, queue in self._runs.items() if queue), key=place)
 
     def outranks(self, other: Group, group: Group, held: Collection[Group]) -> bool:
         """Whether `other` should rather have the devices that a worker of `group` has free; `held`: groups that have workers.

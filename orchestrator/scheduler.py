@@ -43,6 +43,7 @@ from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover
 from orchestrator.room import is_done, is_short, room_for, yields
 from orchestrator.slots import LEASE_SECONDS, Slot
+from orchestrator.starts import Starts
 from orchestrator.store import Store, lease, ledger, steering
 from orchestrator.store.estimates import Rates, measured_rates
 from orchestrator.store.grid import Waiting, explain, pause
@@ -111,6 +112,7 @@ class Scheduler:
         self._intervals: dict[str, float] = {}
         self._renewed = self._attended = self._drained = 0.0
         self._refused: str | None = None
+        self._starts = Starts()
         self._code_version = None if cluster.address == "local" else code_version()
         self._lacking_since: float | None = None
         self._rates: Rates | None = None
@@ -248,6 +250,7 @@ class Scheduler:
         held = {slot.group for slot in self._slots}
         for group in self._queue.groups(held):
             try:
+                self._starts.check(group)
                 while is_short(group, self._slots, self._queue, self._compiled):
                     closing, is_room = room_for(group, self._slots, self._queue, self.cluster)
                     self._release(closing)
@@ -306,6 +309,7 @@ class Scheduler:
         if not grants:
             return
         reached("granted")
+        self._starts.succeeded(slot.group)
         slot.attempts.update({grant.token: AttemptLog(grant, patience=replace(self._patience)) for grant in grants})
         order = order_of_pack([self._order(slot, grant) for grant in grants])
         slot.call(lambda: slot.worker.start(order))
@@ -341,6 +345,8 @@ class Scheduler:
                 slot.check_lease(self._lease_seconds)
             except WorkerLost as error:
                 slot.lost, slot.question = True, None
+                if slot.is_unplaced:
+                    self._starts.failed(slot.group, str(error))
                 events = slot.last_signs(self.home, error)
             if events or slot.lost:
                 heard[slot] = events
@@ -386,6 +392,8 @@ class Scheduler:
                 continue  # of an attempt that is over
             if event["kind"] == "compiled":
                 self._compiled.add(slot.group)
+            if event.get("storage"):
+                slot.rest()
             if event["kind"] == "refused":
                 slot.leaving = event["reason"]
             if event["kind"] == "checkpoint" and event["step"] in attempt.grant.resources.get("checkpoint_at", ()):
@@ -405,7 +413,7 @@ class Scheduler:
             status = ledger.end_attempt(session, grant.token, **ending.as_arguments())
         except StaleToken:
             _logger.warning("attempt %s had been given up; its result does not count", grant.folder)
-        if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
+        if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST, AttemptOutcome.STORAGE):
             _logger.warning("run %s: %s", grant.run_id, ending.reason)
         if ending.outcome in (AttemptOutcome.PREEMPTED, AttemptOutcome.DIED, AttemptOutcome.LOST):
             self._intervals.clear()

@@ -25,6 +25,8 @@ is reported by Ray well before, and a network that comes back finds its runs as 
 _WAIT_SECONDS = 20.0
 """How long a worker holds a question for events open; it answers at once when there are some."""
 _AGAIN_SECONDS = 0.5
+_REST_SECONDS = 60.0
+"""Time for a full disk to be seen to, or for a file server to come back."""
 _PLACING_SECONDS = 10.0
 """How long an actor takes to start where there is room for it; one that takes longer waits for devices."""
 
@@ -65,6 +67,7 @@ class Slot:
     _answered_at: float = field(default_factory=lambda: attended())
     _made_at: float = field(default_factory=lambda: time.monotonic())
     _ask_at: float = 0.0
+    _rests_until: float = 0.0
 
     @property
     def chips(self) -> int:
@@ -80,8 +83,9 @@ class Slot:
 
     @property
     def is_free(self) -> bool:
-        """Whether it has its devices, and nothing to do on them."""
-        return self.opened is not None and self.is_idle and not self.lost and not self.leaving
+        """Whether it has its devices, and nothing to do on them, and need not rest."""
+        rests = time.monotonic() < self._rests_until
+        return self.opened is not None and self.is_idle and not (self.lost or self.leaving or rests)
 
     @property
     def is_unplaced(self) -> bool:
@@ -92,6 +96,10 @@ class Slot:
     def waits(self) -> bool:
         """Whether there are no devices for it now."""
         return self.is_unplaced and time.monotonic() - self._made_at > _PLACING_SECONDS
+
+    def rest(self) -> None:
+        """No run for a while: the storage refuses, which costs runs nothing and would end one after the other."""
+        self._rests_until = time.monotonic() + _REST_SECONDS
 
     def call(self, make: Callable[[], Any]) -> None:
         """Ask something of the worker that it may be asked twice."""

@@ -53,6 +53,7 @@ _NEXT_STATUS = {
     AttemptOutcome.RAISED: RunStatus.FAILED,
     AttemptOutcome.OUT_OF_MEMORY: RunStatus.FAILED,
     AttemptOutcome.DIED: RunStatus.PENDING,
+    AttemptOutcome.STORAGE: RunStatus.PENDING,
     AttemptOutcome.LOST: RunStatus.PENDING,
     AttemptOutcome.ORPHANED: RunStatus.PENDING,
     AttemptOutcome.CANCELLED: RunStatus.CANCELLED,

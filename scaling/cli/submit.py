@@ -67,7 +67,7 @@ def submit_command(
         typer.Option(min=1, help="A run that gives no sign of life for so long is killed and goes on from its last checkpoint."),
     ] = 300.0,
     lease_seconds: Annotated[
-        float, typer.Option(min=1, help="A worker that does not answer for so long is given up, and its runs go on elsewhere.")
+        float, typer.Option(min=30, help="A worker that does not answer for so long is given up, and its runs go on elsewhere.")
     ] = 300.0,
     as_json: AsJson = False,
 ) -> None:

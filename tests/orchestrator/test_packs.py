@@ -69,7 +69,7 @@ def test_runs_that_differ_in_learning_rate_and_seed_alone_go_together(store):
     queue = Queue()
     with store.read() as session:
         queue.refresh(session, lambda run: None)
-    [group] = queue.groups
+    [group] = queue.groups()
     assert queue.workers(group) == len(found)
 
 

@@ -7,18 +7,20 @@ import pytest
 from orchestrator import attention, slots
 from orchestrator.attempt import AttemptLog
 from orchestrator.attention import Attention
-from orchestrator.cluster import WorkerLost
+from orchestrator.cluster import WorkerLost, host
 from orchestrator.patience import Patience
 from orchestrator.queue import Group, Queue
 from orchestrator.room import is_done, is_short, room_for, yields
 from orchestrator.slots import Slot
-from orchestrator.store import Store
+from orchestrator.starts import Starts
+from orchestrator.store import Store, ledger
 from orchestrator.store.ledger import Grant
 from orchestrator.store.models import Run
 from orchestrator.store.steering import Steer, ask
 from scaling.accelerators import accelerator
-from scaling.outcomes import RunStatus
-from tests.orchestrator.rows import a_run, accepted
+from scaling.errors import ClusterError
+from scaling.outcomes import AttemptOutcome, RunStatus
+from tests.orchestrator.rows import a_run, accepted, granted
 
 TOKEN = "t"
 ROWS = [("a", "s", 1e9), ("b", "s", 9e9), ("c", "s", 8e9), ("d", "t", 1e9), ("e", "t", 3e9), ("f", "u", 1e9), ("g", "u", 2e9)]
@@ -235,9 +237,59 @@ def test_an_idle_worker_goes_when_others_wait_for_devices_and_no_run_for_it(cloc
     assert not is_short(waiting.group, [waiting], queue, {waiting.group})
 
 
+def test_a_worker_whose_storage_refuses_rests_and_its_run_has_not_failed(clock, tmp_path):
+    slot = answered(Said())
+    try:
+        try:
+            with open("/dev/full", "wb") as full:
+                full.write(b"x")
+        except OSError as error:
+            raise OSError("the checkpoint of the last step cannot be written") from error
+    except OSError as error:
+        storage = host._is_storage(error)
+    assert storage
+    assert not host._is_storage(FileNotFoundError(2, "no such data set"))
+    attempt = slot.attempts.pop(TOKEN)
+    raised = {"kind": "raised", "reason": "No space left", "out_of_memory": False, "of_the_pack": True, "wall_seconds": 9.0}
+    attempt.take(raised | {"storage": storage})
+    ending = attempt.ending
+    assert (ending.outcome, ending.alone, ending.charge.total) == (AttemptOutcome.STORAGE, False, 9.0)
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        accepted(store, a_run())
+        grant = granted(store)
+        with store.write() as session:
+            assert ledger.end_attempt(session, grant.token, **ending.as_arguments()) is RunStatus.PENDING
+            run = session.get(Run, "a" * 16)
+            assert (run.failures, run.reason) == (0, "No space left")
+    assert slot.is_free
+    slot.rest()
+    assert not slot.is_free
+    clock.at_work(61)
+    assert slot.is_free
+
+
+def test_workers_that_end_before_they_begin_are_not_started_at_every_tick(clock):
+    starts, group, other = Starts(), Group("s", "cpu", 1), Group("t", "cpu", 1)
+    for _ in range(2):
+        starts.failed(group, "No module named 'orchestrator'")
+        starts.check(group)
+    starts.failed(group, "No module named 'orchestrator'")
+    with pytest.raises(ClusterError, match="3 workers for 1 cpu core have ended before they began: No module"):
+        starts.check(group)
+    starts.check(other)
+    clock.at_work(61)
+    starts.check(group)
+    starts.failed(group, "again")
+    with pytest.raises(ClusterError, match="again"):
+        starts.check(group)
+    starts.succeeded(group)
+    starts.succeeded(group)
+    starts.check(group)
+
+
 def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp_path):
     """One device, three shapes: each has its canary trained before the first goes on; then what was given priority comes first."""
-    done, slots, cluster = [], [], SimpleNamespace(room=lambda hold: 1)
+    done, opened, slots, cluster = [], [], [], SimpleNamespace(room=lambda hold: 1)
     compiled = set()
 
     def at_work(queue, rounds):
@@ -250,6 +302,7 @@ def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp
                 closing, is_room = room_for(group, slots, queue, cluster)
                 if is_short(group, slots, queue, compiled) and is_room:
                     slots[:] = [slot for slot in slots if slot not in closing]
+                    opened.append(group.shape)
                     slots.append(answered(Said()))
                     slots[-1].group = group
                     slots[-1].attempts.clear()
@@ -263,8 +316,8 @@ def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp
     with Store.open(str(tmp_path / "scaling.db")) as store:
         accepted(store, *rows)
         queue = refreshed(Queue())
-        at_work(queue, 8)
-        assert done[:4] == ["a", "d", "f", "b"], "the canaries, and then the shape with the most work"
+        at_work(queue, 5)
+        assert done == ["a", "d", "f", "b"], "the canaries, and then the shape with the most work"
         with store.write() as session:
             ask(session, Steer.PRIORITY, runs=["e" * 16], priority=1)
             for letter in done:
@@ -273,4 +326,5 @@ def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp
         at_work(queue, 2)
         assert done[-1] == "e"
         at_work(queue, 8)
+    assert opened == ["s", "t", "u", "s", "t", "s", "u"]
     assert sorted(done) == [letter for letter, *_ in ROWS]

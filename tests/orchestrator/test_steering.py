@@ -233,7 +233,7 @@ def test_pause_resume_and_cancel_while_runs_are_in_training(store, tmp_path, ray
     def schedule():
         ended.append(see_through(store, "steered", home=tmp_path / "runs", temp_dir=ray_folder, should_stop=done.is_set))
 
-    def until(wanted, seconds=30.0):
+    def until(wanted, seconds=90.0):
         deadline = time.monotonic() + seconds
         while not wanted(statuses(store)):
             assert time.monotonic() < deadline, statuses(store)

@@ -54,7 +54,9 @@ def parent(tmp_path_factory):
     """The long run, with a checkpoint after the short one's last common step, and many after it."""
     directory, events = tmp_path_factory.mktemp("runs") / "long" / "1", []
     train(config(LONG), directory=directory, checkpoint_at=[BRANCH, 12], checkpoint_seconds=0.0, on_event=events.append)
-    assert sorted(int(path.name) for path in (directory / "checkpoints").iterdir()) == [BRANCH, 12, 23, 24]
+    kept = {int(path.name) for path in (directory / "checkpoints").iterdir()}
+    assert kept >= {BRANCH, 12, 24}
+    assert kept <= {BRANCH, 12, 22, 23, 24}, "of the others the last two stay, as far as the writer came to them"
     return directory
 
 
