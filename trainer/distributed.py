@@ -110,8 +110,10 @@ class Accord:
         if step < self._next:
             return False, False
         now = time.perf_counter()
-        pace = (now - self._compared_at) / max(1, step - self._last)
-        ahead = int(min(_MOST_STEPS, max(1, _ACCORD_SECONDS / max(pace, 1e-6)))) if step > self._last else 1  # no pace known yet
+        taken = step - self._last
+        pace = (now - self._compared_at) / max(1, taken)
+        # Twice as far as last time at most: the first steps are only handed to the device, and say nothing of how long they take there.
+        ahead = max(1, int(min(_MOST_STEPS, 2 * taken, _ACCORD_SECONDS / max(pace, 1e-6))))
         notes = multihost_utils.process_allgather(np.array([stop, checkpoint, ahead], np.int32))
         self._next, self._last, self._compared_at = step + int(notes[0, 2]), step, time.perf_counter()
         return bool(notes[:, 0].any()), bool(notes[0, 1])

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.cluster.hold import Hold
 
-__all__ = ["HEAD", "head_node", "inventory", "lacking", "nodes_alive", "room"]
+__all__ = ["HEAD", "inventory", "lacking", "nodes_alive", "room"]
 
 Node = dict[str, Any]
 
@@ -24,11 +24,6 @@ def nodes_alive() -> list[Node]:
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]
-
-
-def head_node() -> str:
-    """Ray's id of the cluster's head."""
-    return next(node["NodeID"] for node in nodes_alive() if HEAD in node["Resources"])
 
 
 def room(hold: Hold, nodes: Sequence[Node]) -> int:

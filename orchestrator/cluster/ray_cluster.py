@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestrator.cluster.gang import Gang
 from orchestrator.cluster.hold import Hold
-from orchestrator.cluster.inventory import HEAD, head_node, inventory, lacking, nodes_alive, room
+from orchestrator.cluster.inventory import HEAD, inventory, lacking, nodes_alive, room
 from orchestrator.cluster.mailbox import ALONE_SECONDS
 from orchestrator.cluster.reservation import elsewhere, give_back
 from orchestrator.cluster.worker import Worker
@@ -168,7 +168,6 @@ class RayCluster:
         On a cluster of others it outlives its scheduler: a new one finds it by its name.
         """
         import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         outlives: dict[str, Any] = {}
         if self.address != "local":
@@ -181,8 +180,7 @@ class RayCluster:
             name = f"hosts-{secrets.token_hex(8)}"
             reservation = None if outlives else name  # a detached actor's ends with it
             # On the head: a node that is taken away must not take the gang of a slice elsewhere with it.
-            head = NodeAffinitySchedulingStrategy(head_node(), soft=True)
-            gang = ray.remote(Gang).options(num_cpus=0, scheduling_strategy=head, **options)
+            gang = ray.remote(Gang).options(num_cpus=0, resources={HEAD: 0.001}, **options)
             actor = gang.remote(hold, owner, alone_seconds, name, sorted(self._avoided))
         else:
             need = hold.need

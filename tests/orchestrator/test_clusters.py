@@ -112,6 +112,7 @@ def test_one_host_of_a_slice_dies_and_both_start_again_together(cluster, ray_clu
 
     assert not scheduler(store, ray_cluster, tmp_path, checkpoint_seconds=0.5, on_tick=kill_a_host).run("study", has_gone_on)
     [run], [first, second] = runs(store), attempts(store)
+    assert second.reason == "asked to stop"
     assert (run.status, run.accelerator, run.cores) == (RunStatus.PAUSED, "TPU-v4", 16)
     assert first.outcome is AttemptOutcome.LOST
     assert first.reason.startswith("host 1 of 2: ")
@@ -201,7 +202,7 @@ def test_only_after_its_lease_is_a_silent_worker_given_up_and_what_it_says_later
     def stop_the_actor():
         for attempt in one.running:
             if not stopped and attempt.step > 50:
-                stopped.append(_actor_process(attempt.grant.token))
+                stopped.append(_actor_process(attempt.grant.token, tmp_path))
                 os.kill(stopped[0], signal.SIGSTOP)
                 silent_for.append(time.monotonic())
             elif stopped and len(silent_for) == 1 and attempt.grant.number == 2:
@@ -218,12 +219,12 @@ def test_only_after_its_lease_is_a_silent_worker_given_up_and_what_it_says_later
     assert (run.status, run.failures, run.token) == (RunStatus.FINISHED, 1, None)
 
 
-def _actor_process(token):
+def _actor_process(token, home):
     """The Ray worker process whose child trains the attempt of this token: the parent of whoever has its log open."""
     for host in subprocess.run(["pgrep", "-f", "orchestrator.cluster.host"], capture_output=True, text=True).stdout.split():
         for descriptor in Path(f"/proc/{host}/fd").iterdir():
             spool = Path(os.readlink(descriptor)) if descriptor.is_symlink() else None
-            if spool is not None and spool.name == "events.jsonl" and token in spool.read_text():
+            if spool is not None and spool.name == "events.jsonl" and spool.is_relative_to(home) and token in spool.read_text():
                 return int(Path(f"/proc/{host}/stat").read_text().rsplit(")", 1)[1].split()[1])
     raise AssertionError("nobody trains it")
 
