@@ -84,9 +84,9 @@ def _judge_run(verdict: Verdict, run_id: str, truth: Truth, run: tuple[Any, ...]
     if (why := _steps_twice(attempts, steps)) is not None:
         verdict.counted_twice[run_id] = why
     useful = sum(seconds * cores for _, _, _, _, _, _, seconds, cores, _ in attempts) / 3600
-    expected = useful if truth.core_hours is None else truth.core_hours
-    if abs(core_hours - expected) > 1e-6 * expected + 1e-12:
-        verdict.counted_twice[run_id] = f"{core_hours} core-hours, its steps cost {expected}"
+    expected = core_hours if truth.core_hours is None else truth.core_hours
+    if max(abs(core_hours - expected), abs(useful - expected)) > 1e-6 * expected + 1e-12:
+        verdict.counted_twice[run_id] = f"{core_hours} core-hours, {useful} by its attempts; its steps cost {expected}"
     _, token, *_, directory = ends[0]
     seen = [line for line in witnessed(Path(directory)) if line["token"] == token]
     told = next((line for line in seen if line["kind"] == "ended"), None)
