@@ -74,7 +74,8 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> U
             if status == RunStatus.STOPPED and "reason" in table:
                 for reason in table.loc[table["status"] == status, "reason"].fillna("").unique():
                     given = table["reason"].fillna("") == reason
-                    leave_out((table["status"] == status) & given, reason or str(status), str(status))
+                    told = reason if reason.startswith(str(status)) else f"{status}: {reason}" if reason else str(status)
+                    leave_out((table["status"] == status) & given, told, str(status))
             elif status != RunStatus.FINISHED:
                 final = status in _FINAL
                 leave_out(table["status"] == status, str(status) if final else f"not finished ({status})")

@@ -4,7 +4,9 @@
 #   sbatch deploy/slurm.sh experiments.yaml
 #
 # Two minutes before the limit Slurm sends USR1: runs checkpoint and pause, the job puts itself into the queue again and goes on there.
-# The working directory has to be on a file system that all nodes share; the database is a file in it that only the first node opens.
+# The working directory has to be on a file system that all nodes share. The database is `scaling.db` in it: the first node works on a copy
+# on its own disk and brings it back every minute and at the end. When that node dies, the job goes on from the last copy: at most the
+# last minute is trained again. With SCALING_DB set, a PostgreSQL URL or a path, the database is there and nothing is copied.
 
 #SBATCH --job-name=scaling
 #SBATCH --nodes=4
@@ -21,19 +23,36 @@ file=${1:?usage: sbatch deploy/slurm.sh experiments.yaml}
 
 export RAY_USAGE_STATS_ENABLED=0
 export SCALING_HOME=${SCALING_HOME:-$PWD/scaling-runs}
-export SCALING_DB=${SCALING_DB:-/tmp/scaling-$SLURM_JOB_ID.db}   # SQLite refuses network file systems
+own_disk=
+if [[ -z ${SCALING_DB:-} ]]; then
+    own_disk=${TMPDIR:-/tmp}/scaling-$SLURM_JOB_ID.db          # SQLite refuses network file systems
+    export SCALING_DB=$own_disk
+    rm -f "$own_disk" "$own_disk"-wal "$own_disk"-shm          # of this job's last time on this node: the shared file is newer
+    if [[ -f scaling.db ]]; then cp scaling.db "$own_disk"; fi
+fi
 
-# The database comes from the job's folder and goes back to it, so that the next start finds it on whichever node it lands.
-if [[ $SCALING_DB == /* && -f scaling.db && ! -f $SCALING_DB ]]; then cp scaling.db "$SCALING_DB"; fi
-keep_database() { if [[ $SCALING_DB == /* && -f $SCALING_DB ]]; then sqlite_backup; fi; }
-sqlite_backup() {
-    python3 - "$SCALING_DB" <<'PYTHON'
-import os, sqlite3, sys
-with sqlite3.connect(sys.argv[1]) as live, sqlite3.connect("scaling.db.new") as copy:
-    live.backup(copy)
-os.replace("scaling.db.new", "scaling.db")
+# keep.py DATABASE SECONDS: a whole copy of it to ./scaling.db that often; with 0, once.
+keep=$(cat <<'PYTHON'
+import os, sqlite3, sys, time
+from contextlib import closing
+database, seconds, new = sys.argv[1], float(sys.argv[2]), "scaling.db.new"
+while True:
+    time.sleep(seconds)
+    if os.path.exists(database):
+        try:
+            if os.path.exists(new):
+                os.remove(new)
+            with closing(sqlite3.connect(database)) as live, closing(sqlite3.connect(new)) as copy:
+                live.backup(copy)
+            os.replace(new, "scaling.db")
+        except (OSError, sqlite3.Error) as error:
+            print(f"the database was not copied: {error}", file=sys.stderr)
+            if not seconds:
+                sys.exit(1)
+    if not seconds:
+        break
 PYTHON
-}
+)
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
@@ -53,6 +72,11 @@ until timeout 8 ray health-check --address "$address:$port"; do sleep 1; done
 
 scaling submit "$file" --address "$address:$port" --yes &
 scheduler=$!
+keeper=
+if [[ -n $own_disk ]]; then
+    python3 -c "$keep" "$own_disk" "${SCALING_COPY_SECONDS:-60}" &
+    keeper=$!
+fi
 
 again=0
 trap 'again=1; kill -TERM "$scheduler" 2>/dev/null || true' USR1 TERM
@@ -60,7 +84,11 @@ code=0
 wait "$scheduler" || code=$?
 while kill -0 "$scheduler" 2>/dev/null; do code=0; wait "$scheduler" || code=$?; done    # a signal ends `wait`, not the scheduler
 
-keep_database
+if [[ -n $own_disk ]]; then
+    kill "$keeper" 2>/dev/null || true
+    wait "$keeper" || true
+    if python3 -c "$keep" "$own_disk" 0; then rm -f "$own_disk" "$own_disk"-wal "$own_disk"-shm; fi
+fi
 kill "$ray" 2>/dev/null || true
 if [[ $again == 1 ]]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$code"

@@ -6,39 +6,40 @@ scheduler what the old one knew. The attempt's token stays the same: for its run
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from orchestrator.attempt import AttemptLog
-from orchestrator.cluster import RayCluster
+from orchestrator.cluster import RemoteWorker
 from orchestrator.queue import Group
 from orchestrator.slots import Slot
 from orchestrator.store.models import Allocation, Attempt, Run, now
 from scaling.accelerators import accelerator
 
-__all__ = ["adopt"]
+__all__ = ["adopt", "workers_left"]
 
 
-def adopt(session: Session, cluster: RayCluster, *, scheduler: str) -> list[Slot]:
-    """Slots for the workers that other schedulers left in this cluster and that Ray still knows, with their open attempts.
+def workers_left(session: Session, *, scheduler: str) -> list[str]:
+    """Names of the workers that other schedulers left on a cluster, whether they live or not."""
+    return [allocation.worker for allocation in _left(session, scheduler) if allocation.worker is not None]
 
-    Call it under the lease, before `recovery.recover`, which closes what is not adopted. Whether a worker knows the attempts that the store has
-    open is asked here, and looked at with its first answer: an order that never reached it is no attempt.
+
+def adopt(session: Session, workers: Mapping[str, RemoteWorker], *, scheduler: str) -> list[Slot]:
+    """Slots for the workers that other schedulers left, with their open attempts. workers: by name, those of them that Ray still knows.
+
+    Call it under the lease, before `recovery.recover`, which closes what is not adopted: also the allocation of a worker that was never told
+    anything. Whether a worker knows the attempts that the store has open is asked afterwards (`Slot.take_over`): an order that never reached it
+    is no attempt.
     """
     slots: list[Slot] = []
-    left = select(Allocation).where(
-        Allocation.ended_at.is_(None), Allocation.scheduler != scheduler, Allocation.worker.is_not(None)
-    )
-    for allocation in session.scalars(left):
-        assert allocation.worker is not None  # by the query
+    for allocation in _left(session, scheduler):
         latest = session.execute(
             select(Attempt, Run).join(Run).where(Attempt.allocation_id == allocation.id).order_by(Attempt.id.desc())
         ).first()
-        worker = cluster.find_worker(allocation.worker)
-        if worker is None:
-            continue
-        if latest is None:
-            worker.kill()  # it was never told anything
+        worker = workers.get(allocation.worker or "")
+        if worker is None or latest is None:
             continue
         allocation.scheduler = scheduler
         group = Group.of(latest[1])
@@ -50,6 +51,12 @@ def adopt(session: Session, cluster: RayCluster, *, scheduler: str) -> list[Slot
                 slot.attempts[attempt.token] = AttemptLog.reopened(attempt, run)
             else:
                 attempt.ended_at = now()
-        slot.take_over(scheduler)
         slots.append(slot)
     return slots
+
+
+def _left(session: Session, scheduler: str) -> list[Allocation]:
+    query = select(Allocation).where(
+        Allocation.ended_at.is_(None), Allocation.scheduler != scheduler, Allocation.worker.is_not(None)
+    )
+    return list(session.scalars(query))

@@ -7,13 +7,13 @@ seconds before the trainer process took the run, which only the worker knows.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from orchestrator.attention import attended
 from orchestrator.patience import Patience
 from orchestrator.store import ledger
 from orchestrator.store.interruptions import CHECKPOINT_COST
@@ -98,7 +98,7 @@ class AttemptLog:
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Learn from one event."""
-        self.patience.sign(time.monotonic(), trains=event["kind"] in ("progress", "alive"))
+        self.patience.sign(attended(), trains=event["kind"] in ("progress", "alive"))
         if not self.grant.is_rehearsal:  # there, real seconds would be charged next to simulated ones
             seconds = event.get("wall_seconds") or event.get("elapsed") or 0.0
             self._wall_seconds = max(self._wall_seconds, seconds / self.grant.packed)  # the other times are shares already
@@ -131,6 +131,8 @@ class AttemptLog:
                 )
             case "ended":
                 self.ending = self._ended(event)
+            case "raised" if event.get("storage"):
+                self.ending = self._broken(AttemptOutcome.STORAGE, event["reason"])
             case "raised" if event.get("of_the_pack"):
                 # Which of them it was about, and whether it would have happened without the others, shows when each is done alone.
                 reason = f"the pack of {self.grant.packed} raised: {event['reason']}; it goes on alone"
@@ -156,7 +158,7 @@ class AttemptLog:
         """Why it counts as hung, once; None while it may be at work. Whoever asks kills it, and it ends with this reason."""
         if self.ending is not None or self._hung is not None:
             return None
-        self._hung = self.patience.judge(time.monotonic())
+        self._hung = self.patience.judge(attended())
         return self._hung
 
     def given_up(self, reason: str) -> Ending:

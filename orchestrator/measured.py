@@ -22,7 +22,8 @@ def rates_of(url: str) -> Rates:
 
 @dataclass(frozen=True)
 class Measured:
-    """The plan, and how many of its runs are estimated from a rate that was measured rather than by the file's MFU."""
+    """The plan, and how many of its runs are estimated from a rate that was measured rather than by the file's MFU; of a search, those it is
+    expected to ask for."""
 
     plan: Plan
     runs: int
@@ -36,7 +37,10 @@ def measured_plan(plan: Plan, rates: Rates) -> Measured:
     if plan.spec.simulate:
         return Measured(plan, 0)
     runs = tuple(_measured(run, plan, rates) for run in plan.runs)
-    return Measured(replace(plan, runs=runs), sum(new is not old for new, old in zip(runs, plan.runs, strict=True)))
+    searches = tuple(replace(search, run=_measured(search.run, plan, rates)) for search in plan.searches)
+    count = sum(new is not old for new, old in zip(runs, plan.runs, strict=True))
+    count += sum(new.expected_runs for new, old in zip(searches, plan.searches, strict=True) if new.run is not old.run)
+    return Measured(replace(plan, runs=runs, searches=searches), count)
 
 
 def _measured(run: PlannedRun, plan: Plan, rates: Rates) -> PlannedRun:

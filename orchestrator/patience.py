@@ -6,7 +6,8 @@ stop, which is before every step and every batch of an evaluation. A run is hung
     max(HANG_SECONDS, 20 × the longest silence between two signs so far)        once it has taken a step
     START_SECONDS                                                               before: data is read, programs are compiled
 
-It is killed then and goes on from its last checkpoint, as one that died. The factor keeps a run whose single step takes minutes.
+It is killed then and goes on from its last checkpoint, as one that died. The factor keeps a run whose single step takes minutes. Waiting for
+devices is no silence, and neither is what the scheduler did not hear because it was stopped itself (`orchestrator.attention`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _TIMES = 20.0
 
 @dataclass
 class Patience:
-    """With one attempt. Times are of one monotonic clock."""
+    """With one attempt. Times are of one clock, `orchestrator.attention`'s."""
 
     hang_seconds: float = HANG_SECONDS
     start_seconds: float = START_SECONDS

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ _REPORTS = 50
 """A run reports this often; with 50 times `WARM_STEPS` steps it does so after 10 and after 20."""
 
 _WAIT_SECONDS = 1.0
+_PATIENCE_SECONDS = 15.0
+"""A worker takes an order within seconds of being given its devices."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,11 @@ class Probed:
 
 
 def shapes(plan: Plan) -> list[PlannedRun]:
-    """One run of each model shape of a plan, its first."""
-    return list({run.config.shape_id(): run for run in reversed(plan.runs)}.values())[::-1]
+    """One run of each model shape of a plan, its first; of a model whose learning rates are searched for, one at the rate to start from."""
+    found: dict[str, PlannedRun] = {}
+    for run in (*plan.runs, *(search.run for search in plan.searches)):
+        found.setdefault(run.config.shape_id(), run)
+    return list(found.values())
 
 
 def probe(
@@ -70,8 +76,10 @@ def probe(
     home: Path,
     working_directory: Path,
     on_result: Callable[[Probed], None] = lambda probed: None,
+    on_wait: Callable[[PlannedRun], None] = lambda run: None,
 ) -> list[Probed]:
-    """Probe every shape of a plan, one after the other, on one worker a shape. `on_result` is called as each is done.
+    """Probe every shape of a plan, one after the other, on one worker a shape. `on_result` is called as each is done,
+    `on_wait` when others hold the devices that one needs.
 
     What it trains goes to `home`/probe and is deleted.
 
@@ -87,12 +95,20 @@ def probe(
     cluster.room(hold)
     probed = []
     for run in shapes(plan):
-        probed.append(_probed(run, plan, cluster, hold, home.absolute() / "probe", working_directory))
+        probed.append(_probed(run, plan, cluster, hold, home.absolute() / "probe", working_directory, partial(on_wait, run)))
         on_result(probed[-1])
     return probed
 
 
-def _probed(run: PlannedRun, plan: Plan, cluster: RayCluster, hold: Hold, folder: Path, working_directory: Path) -> Probed:
+def _probed(
+    run: PlannedRun,
+    plan: Plan,
+    cluster: RayCluster,
+    hold: Hold,
+    folder: Path,
+    working_directory: Path,
+    on_wait: Callable[[], None],
+) -> Probed:
     token = f"probe-{run.config.shape_id()}"
     steps = WARM_STEPS * _REPORTS
     epochs = steps * run.config.batch_size / plan.card.train_examples
@@ -113,7 +129,9 @@ def _probed(run: PlannedRun, plan: Plan, cluster: RayCluster, hold: Hold, folder
     }
     worker = cluster.new_worker(hold, owner=token)
     try:
-        worker.start(order)
+        started = worker.start(order)
+        if not cluster.ready([started], _PATIENCE_SECONDS):
+            on_wait()
         return _heard(list(_events(cluster, worker, token)), run, hold)
     finally:
         worker.close()

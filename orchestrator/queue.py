@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -69,7 +71,7 @@ class Queue:
         self._seen = -1
         self._runs: dict[Group, list[Waiting]] = {}
         self._work: dict[Group, float] = {}
-        self._begun: set[Group] = set()
+        self._taken = Counter[Group]()
 
     def refresh(self, session: Session, estimate: Callable[[Waiting], float | None]) -> bool:
         """Read the pending runs if they may have changed; True when that was so. estimate: core-hours of a run, for the budgets."""
@@ -94,16 +96,45 @@ class Queue:
         """Whether a run of the group waits."""
         return bool(self._runs.get(group))
 
-    @property
-    def groups(self) -> list[Group]:
-        """Groups with runs that wait; the one with the most work first."""
-        return sorted((group for group, queue in self._runs.items() if queue), key=lambda group: -self._work[group])
+    def workers(self, group: Group) -> int:
+        """How many workers its waiting runs keep busy at once: one a run, or one a pack."""
+        if not (queue := self._runs.get(group)):
+            return 0
+        alike = Counter((run.priority, run.cost, run.resume_step, run.parent is None, run.pack) for run in queue)
+        return sum(-(-count // pack) for (*_, pack), count in alike.items())
+
+    def groups(self, held: Collection[Group] = ()) -> list[Group]:
+        """Groups with runs that wait: the highest priority that waits in them first, then those not in `held`, of these those that have not begun,
+        then the most work."""
+
+        def place(group: Group) -> tuple[Any, ...]:
+            return (-self._priority(group), group in held, group not in held and self._taken[group] > 0, -self._work[group])
+
+        return sorted((group for group, queue in self._runs.items() if queue), key=place)
+
+    def outranks(self, other: Group, group: Group, held: Collection[Group]) -> bool:
+        """Whether `other` should rather have the devices that a worker of `group` has free; `held`: groups that have workers.
+
+        A run of higher priority waits in it, or nothing waits in `group`. Or, at the same priority, it has no worker, and its canary waits, or
+        `group` has had its own only and has less work. So a group gives way at most once between its canary and the rest.
+        """
+        if other == group or not self.has(other):
+            return False
+        if not self.has(group):
+            return True
+        more = self._priority(other) - self._priority(group)
+        if more != 0 or other in held or not self._taken[group]:
+            return more > 0
+        return not self._taken[other] or (self._taken[group] == 1 and self._work[other] > self._work[group])
+
+    def _priority(self, group: Group) -> int:
+        return self._runs[group][-1].priority
 
     def take(self, group: Group) -> Waiting:
         """The group's next run, no longer in the queue: its cheapest the first time, a canary, then by priority and order."""
         queue, place = self._runs[group], -1
-        if group not in self._begun:
-            self._begun.add(group)
+        self._taken[group] += 1
+        if self._taken[group] == 1:
             place = min(range(len(queue)), key=lambda index: queue[index].cost)
         run = queue.pop(place)
         self._work[group] -= run.cost

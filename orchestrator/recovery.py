@@ -58,10 +58,12 @@ def spooled_events(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def _close(session: Session, allocation: Allocation) -> None:
-    """Held at least as long as its attempts ran, and until the last sign of life of any of them (a rehearsal has no idle time)."""
-    attempts = list(session.scalars(select(Attempt).where(Attempt.allocation_id == allocation.id)))
-    last_sign = max((attempt.heartbeat_at for attempt in attempts), default=allocation.started_at)
-    lived = (last_sign - allocation.started_at).total_seconds()
-    allocation.ended_at = now()
-    charged = sum(attempt.charged_seconds for attempt in attempts)
-    allocation.held_seconds = charged if accelerator(allocation.accelerator).is_simulated else max(lived, charged)
+    """Held as long as its scheduler last wrote down, and at least as long as its attempts ran (a rehearsal has no idle time).
+
+    Not by the times of day at which it was opened and last heard of: the clock may have jumped, and the worker may have waited for its devices.
+    """
+    charged = sum(
+        attempt.charged_seconds for attempt in session.scalars(select(Attempt).where(Attempt.allocation_id == allocation.id))
+    )
+    held = 0.0 if accelerator(allocation.accelerator).is_simulated else allocation.held_seconds or 0.0
+    allocation.ended_at, allocation.held_seconds = now(), max(held, charged)

@@ -3,12 +3,13 @@
 A worker is one hold of devices for one model shape (an allocation); its trainer process compiles that shape once and then trains one run
 after another. The rules:
 
-1. Each shape gets one worker first, the shape with the most work first; its first run is its cheapest, a canary.
+1. Each shape gets one worker first, the shape with the most work first; its first run is its cheapest, a canary. Where there are more
+   shapes than fit, a worker that is through with a run gives way to a shape that has not begun, and one that is through with its canary to more work.
 2. After that, longest run first: it gives the shortest makespan. Or cheapest first, when asked for: it gives the first results soonest.
-   Runs of higher priority come before all others of their shape.
+   Runs of higher priority come before all others, of whatever shape.
 3. A shape gets further workers when devices are free and its program has been compiled, so that nothing compiles twice: later
-   processes load it from JAX's cache on disk.
-4. A worker whose shape has nothing left gives its devices back when another shape waits.
+   processes load it from JAX's cache on disk. A worker gets its first run once it has its devices.
+4. A worker whose shape has nothing left gives its devices back when another shape waits, or another worker for its devices.
 5. Where the file says so (`execution: {pack: K}`), up to K runs that differ in learning rate and seed alone go to a worker at once.
 6. A worker whose node will be taken away lets its runs checkpoint at once and gets no others; they go on elsewhere.
 7. A worker that does not answer is asked again until its attempts' lease is over (`slots.LEASE_SECONDS`); only then are they given up.
@@ -32,15 +33,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from orchestrator.adoption import adopt
+from orchestrator.adoption import adopt, workers_left
 from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
 from orchestrator.orders import order_of, order_of_pack
 from orchestrator.patience import Patience
 from orchestrator.provenance import code_version, same_code
 from orchestrator.queue import Group, Order, Queue
-from orchestrator.recovery import recover, spooled_events
+from orchestrator.recovery import recover
+from orchestrator.room import is_done, is_short, room_for, yields
 from orchestrator.slots import LEASE_SECONDS, Slot
+from orchestrator.starts import Starts
 from orchestrator.store import Store, lease, ledger, steering
 from orchestrator.store.estimates import Rates, measured_rates
 from orchestrator.store.grid import Waiting, explain, pause
@@ -67,8 +70,8 @@ _PATIENCE_SECONDS = 30.0
 Planner = Callable[[Session], bool]
 """Looks at what the store holds and changes what is to be run: a search that asks for its next trial. True when it changed something.
 
-It is called when the scheduler starts and in every transaction that ends an attempt or evaluates a run, and must be a function of the store's content, so
-that a scheduler that takes over does what the one before would have done.
+It is called when the scheduler starts, and once in every transaction that ends an attempt, evaluates a run or does what users asked for. It must be a function
+of the store's content, so that a scheduler that takes over does what the one before would have done.
 """
 
 
@@ -100,6 +103,7 @@ class Scheduler:
         patience: Patience | None = None,
     ) -> None:
         self.store, self.cluster, self.id, self.home = store, cluster, identity, home.absolute()
+        store.wait_seconds = lease.LEASE_SECONDS  # a restart of the database's server ends no run
         self.working_directory, self.checkpoint_seconds, self.on_tick = working_directory, checkpoint_seconds, on_tick
         self._planners, self._lease_seconds, self._patience = planners, lease_seconds, patience or Patience()
         self._queue, self._explained = Queue(order), dict[str, str]()
@@ -108,6 +112,7 @@ class Scheduler:
         self._intervals: dict[str, float] = {}
         self._renewed = self._attended = self._drained = 0.0
         self._refused: str | None = None
+        self._starts = Starts()
         self._code_version = None if cluster.address == "local" else code_version()
         self._lacking_since: float | None = None
         self._rates: Rates | None = None
@@ -122,12 +127,7 @@ class Scheduler:
         Raises `StoreError` when another scheduler took the lease, `ClusterError` when the cluster has not what a run needs and nothing
         else is left to do.
         """
-        with self._write() as session:
-            self._slots = adopt(session, self.cluster, scheduler=self.id)
-            for attempt in self.running:
-                attempt.patience = replace(self._patience)
-            recover(session, scheduler=self.id)
-            self._plan_ahead(session)
+        self._take_over()
         self._look_up()
         paused = False
         try:
@@ -139,7 +139,8 @@ class Scheduler:
                 self._renew()
                 self._attend()
                 self._leave_draining_nodes()
-                self._end_hung()
+                for slot in self._slots:
+                    slot.end_hung()
                 self._fill()
                 self.on_tick()
                 self._listen()
@@ -150,9 +151,31 @@ class Scheduler:
                 if slot.worker.name is None:
                     slot.worker.kill()  # at once; what its runs did is in their folders
             raise  # the others go on: the next scheduler takes them over
-        for slot in list(self._slots):
-            self._release(slot)
+        self._release(self._slots)
         return not paused
+
+    def _take_over(self) -> None:
+        """From the scheduler before this one: the workers that it left, and what else it left open."""
+        with self.store.read() as session:
+            names = workers_left(session, scheduler=self.id)
+        workers = {}
+        for name in names:  # before the transaction: Ray may take its time
+            self._renew()
+            if (worker := self.cluster.find_worker(name)) is not None:
+                workers[name] = worker
+        with self._write() as session:
+            lease.renew(session, self.id)
+            self._slots = adopt(session, workers, scheduler=self.id)
+            recover(session, scheduler=self.id)
+            self._plan_ahead(session)
+        for slot in self._slots:
+            slot.take_over(self.id)
+            for attempt in slot.attempts.values():
+                attempt.patience = replace(self._patience)
+        adopted = {slot.worker.name for slot in self._slots}
+        for name, worker in workers.items():
+            if name not in adopted:
+                worker.kill()  # it was never told anything
 
     def _pause(self, experiment: str) -> None:
         """Let every run checkpoint, write it down, and set aside what only this experiment wants."""
@@ -169,6 +192,7 @@ class Scheduler:
             for slot in self._slots:
                 for attempt in list(slot.attempts.values()):
                     self._end(session, slot, attempt, attempt.given_up("asked to stop; had not checkpointed in time"))
+            self._plan_ahead(session)
             pause(session, experiment, reason="interrupted; submit again to go on")
 
     def _attend(self) -> None:
@@ -185,6 +209,7 @@ class Scheduler:
                 return
         with self._write() as session:
             to_stop = set(steering.carry_out(session))
+            self._plan_ahead(session)  # a run that ends here may be one that a search waits for
         for slot in self._slots:
             for token, attempt in slot.attempts.items():
                 if attempt.grant.run_id in to_stop:
@@ -219,47 +244,40 @@ class Scheduler:
 
     def _fill(self) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""
-        for slot in list(self._slots):
-            if slot.is_idle and slot.leaving:
-                self._release(slot)
-            elif slot.is_idle and self._queue.has(slot.group):
-                self._grant(slot)
+        self._grant_to([slot for slot in self._slots if not yields(slot, self._slots, self._queue, self._compiled)])
+        self._release([slot for slot in self._slots if is_done(slot, self._slots, self._queue, self.cluster)])
         lacking: list[ClusterError] = []
         held = {slot.group for slot in self._slots}
-        for group in sorted(self._queue.groups, key=lambda group: group in held):
+        for group in self._queue.groups(held):
             try:
-                while self._queue.has(group) and self._may_open(group) and self._make_room(group):
+                self._starts.check(group)
+                while is_short(group, self._slots, self._queue, self._compiled):
+                    closing, is_room = room_for(group, self._slots, self._queue, self.cluster)
+                    self._release(closing)
+                    if not is_room:
+                        break
                     self._open(group)
             except ClusterError as error:
                 lacking.append(error)
+        self._grant_to(self._slots)  # those that yielded, where no devices were to be had by it
         self._be_patient(lacking)
+
+    def _grant_to(self, slots: Sequence[Slot]) -> None:
+        for slot in slots:
+            if slot.is_free and self._queue.has(slot.group):
+                self._grant(slot)
 
     def _be_patient(self, lacking: list[ClusterError]) -> None:
         """What the cluster lacks ends the command only when nothing else runs, and, on a cluster of others, not at once."""
-        if not lacking or self._slots:
+        if not lacking or not all(slot.is_kept for slot in self._slots):
             self._lacking_since = None
             return
         self._lacking_since = self._lacking_since or time.monotonic()
         if self.cluster.address == "local" or time.monotonic() - self._lacking_since > _PATIENCE_SECONDS:
+            if self._refused:
+                raise ClusterError(self._refused, hint="install the same version on all nodes, then submit again") from lacking[0]
             raise lacking[0]
         time.sleep(_TICK_SECONDS)
-
-    def _may_open(self, group: Group) -> bool:
-        """A second worker of a group waits until the first one has compiled its program."""
-        return group in self._compiled or not any(slot.group == group for slot in self._slots)
-
-    def _make_room(self, group: Group) -> bool:
-        """Whether a worker more fits; closes idle ones of groups that have nothing left, as far as that helps."""
-        hold = group.hold
-        sharing = [slot for slot in self._slots if slot.hold.pool == hold.pool and not slot.leaving]
-        there = group.pool if hold.kind.is_simulated else self.cluster.room(hold)
-        if there - sum(slot.chips for slot in sharing) >= hold.chips:
-            return True
-        idle = next((slot for slot in sharing if slot.is_idle and not self._queue.has(slot.group)), None)
-        if idle is None:
-            return False
-        self._release(idle)
-        return self._make_room(group)
 
     def _open(self, group: Group) -> None:
         kind = accelerator(group.accelerator)
@@ -272,7 +290,6 @@ class Scheduler:
         slot = Slot(worker, group, kind, allocation_id)
         slot.ask()
         self._slots.append(slot)
-        self._grant(slot)
 
     def _grant(self, slot: Slot) -> None:
         """Begin an attempt of the next run, or of several as a pack: in the store first, then on the worker."""
@@ -292,6 +309,7 @@ class Scheduler:
         if not grants:
             return
         reached("granted")
+        self._starts.succeeded(slot.group)
         slot.attempts.update({grant.token: AttemptLog(grant, patience=replace(self._patience)) for grant in grants})
         order = order_of_pack([self._order(slot, grant) for grant in grants])
         slot.call(lambda: slot.worker.start(order))
@@ -323,55 +341,61 @@ class Scheduler:
                 if slot.question in ready:
                     events += slot.answer(self.cluster)
                     slot.ask()
-                    if self._code_version and not same_code(self._code_version, slot.code_version):
-                        slot.leaving = f"it runs scaling {slot.code_version}"
+                    self._check_code(slot)
                 slot.check_lease(self._lease_seconds)
             except WorkerLost as error:
                 slot.lost, slot.question = True, None
-                events = self._last_signs(slot, error)
+                if slot.is_unplaced:
+                    self._starts.failed(slot.group, str(error))
+                events = slot.last_signs(self.home, error)
             if events or slot.lost:
                 heard[slot] = events
         if heard:
             reached("heard")
             with self._write() as session:
-                for slot, events in heard.items():
-                    self._write_down(session, slot, events)
+                due = {self._write_down(session, slot, events) for slot, events in heard.items()}
+                if True in due:
+                    self._plan_ahead(session)
                 begun = [(slot, self._begin(session, slot)) for slot in heard if self._goes_on(slot)]
             reached("written-down")
             for slot, grants in begun:
                 self._start(slot, grants)
             for slot in heard:
                 slot.settled = slot.heard
-        for slot in [slot for slot in self._slots if slot.lost]:
-            self._release(slot)
-        if self._refused:
-            for slot in [slot for slot in self._slots if slot.is_idle]:
-                self._release(slot)
-            raise ClusterError(self._refused, hint="install the same version on all nodes, then submit again: nothing was trained")
+        self._release([slot for slot in self._slots if slot.lost])
 
     def _goes_on(self, slot: Slot) -> bool:
         """Whether a worker takes the next run at once, without a look at the store and at the others."""
-        free = slot.is_idle and not slot.lost and not slot.leaving
-        return free and self._queue.has(slot.group) and not (self._queue.is_stale or self._pausing)
+        if not slot.is_free or not self._queue.has(slot.group) or self._queue.is_stale or self._pausing:
+            return False
+        return not yields(slot, self._slots, self._queue, self._compiled)
 
-    def _last_signs(self, slot: Slot, error: WorkerLost) -> list[dict[str, Any]]:
-        """What a lost worker's attempts wrote in their folders, if that can be read from here, and then that they are lost."""
-        signs: list[dict[str, Any]] = []
-        for token, attempt in slot.attempts.items():
-            lost = {"kind": "lost", "reason": str(error), "preempted": error.preempted, "token": token}
-            signs += [*spooled_events(self.home / attempt.grant.folder), lost]
-        return signs
+    def _check_code(self, slot: Slot) -> None:
+        """A node with another version of the code gets no runs; the others go on. What a worker was at when it was taken over, it ends."""
+        if self._code_version is None or slot.leaving:
+            return
+        for node, version in slot.versions.items():
+            if not same_code(self._code_version, version):
+                slot.leaving = f"the node {node} has scaling {version}, the scheduler has {self._code_version}"
+                if not slot.taken_over:  # that is only older than what the node has now
+                    self.cluster.avoid([node])
+                    slot.is_kept = slot.hold.is_tpu and slot.hold.hosts > 1
+                    self._refused = slot.leaving
+                    _logger.warning("%s: it gets no runs", slot.leaving)
 
-    def _write_down(self, session: Session, slot: Slot, events: list[dict[str, Any]]) -> None:
-        evaluated = False
+    def _write_down(self, session: Session, slot: Slot, events: list[dict[str, Any]]) -> bool:
+        """Whether planners have to look: an attempt has ended, or a run was evaluated, and may have shown that it cannot matter."""
+        evaluated = ended = False
         for event in events:
             attempt = slot.attempts.get(event["token"])
             if attempt is None or attempt.ending is not None:
                 continue  # of an attempt that is over
             if event["kind"] == "compiled":
                 self._compiled.add(slot.group)
+            if event.get("storage"):
+                slot.rest()
             if event["kind"] == "refused":
-                self._refused = slot.leaving = event["reason"]
+                slot.leaving = event["reason"]
             if event["kind"] == "checkpoint" and event["step"] in attempt.grant.resources.get("checkpoint_at", ()):
                 self._queue.is_stale = True  # runs of other budgets may start from it
             evaluated = evaluated or event["kind"] == "evaluated"
@@ -380,8 +404,8 @@ class Scheduler:
             attempt.write_progress(session)
             if attempt.ending is not None:
                 self._end(session, slot, attempt, attempt.ending)
-        if evaluated and slot.attempts:  # of a run that goes on: it may have shown that it cannot matter
-            self._plan_ahead(session)
+                ended = True
+        return ended or (evaluated and bool(slot.attempts))
 
     def _end(self, session: Session, slot: Slot, attempt: AttemptLog, ending: Ending) -> None:
         grant, status = attempt.grant, None
@@ -389,7 +413,7 @@ class Scheduler:
             status = ledger.end_attempt(session, grant.token, **ending.as_arguments())
         except StaleToken:
             _logger.warning("attempt %s had been given up; its result does not count", grant.folder)
-        if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
+        if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST, AttemptOutcome.STORAGE):
             _logger.warning("run %s: %s", grant.run_id, ending.reason)
         if ending.outcome in (AttemptOutcome.PREEMPTED, AttemptOutcome.DIED, AttemptOutcome.LOST):
             self._intervals.clear()
@@ -401,7 +425,6 @@ class Scheduler:
         slot.stopping.discard(grant.token)
         if status is RunStatus.PENDING or self._queue.is_limited:  # it waits again, or a budget has another rest
             self._queue.is_stale = True
-        self._plan_ahead(session)
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
@@ -421,6 +444,8 @@ class Scheduler:
         with self._write() as session:
             lease.renew(session, self.id)
             ledger.heartbeat(session, [token for slot in self._slots for token in slot.attempts])
+            held = {slot.allocation_id: time.monotonic() - slot.opened for slot in self._slots if slot.opened}
+            ledger.hold(session, held)
         self._renewed = time.monotonic()
 
     def _leave_draining_nodes(self) -> None:
@@ -430,22 +455,22 @@ class Scheduler:
         self._drained = time.monotonic()
         draining = self.cluster.draining() if self._slots else set()
         for slot in self._slots:
-            if not slot.leaving and not draining.isdisjoint(slot.nodes):
+            if not draining.isdisjoint(slot.nodes):
                 slot.leave("its node is being taken away")
 
-    def _end_hung(self) -> None:
-        """Kill trainer processes that give no sign of life; their runs end as died and go on from their last checkpoints."""
-        for slot in self._slots:
-            silent = [attempt for attempt in slot.attempts.values() if attempt.silence()]
-            if silent:
-                slot.call(slot.worker.abort)
-
-    def _release(self, slot: Slot) -> None:
-        self._slots.remove(slot)
-        slot.worker.kill() if slot.lost else slot.worker.close()
-        held_seconds = time.monotonic() - slot.opened if slot.opened else 0.0
+    def _release(self, slots: Sequence[Slot]) -> None:
+        """Close workers, all at once: each may take seconds."""
+        if not slots:
+            return
+        self._slots = [slot for slot in self._slots if slot not in slots]
+        for slot in slots:
+            if slot.lost or slot.is_unplaced:
+                slot.worker.kill()
+        self.cluster.close([slot.worker for slot in slots if not (slot.lost or slot.is_unplaced)], meanwhile=self._renew)
         with self._write() as session:
-            ledger.close_allocation(session, slot.allocation_id, held_seconds=None if slot.kind.is_simulated else held_seconds)
+            for slot in slots:
+                held_seconds = time.monotonic() - slot.opened if slot.opened else 0.0
+                ledger.close_allocation(session, slot.allocation_id, held_seconds=None if slot.kind.is_simulated else held_seconds)
 
     @property
     def running(self) -> list[AttemptLog]:

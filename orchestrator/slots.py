@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from orchestrator.attempt import AttemptLog
+from orchestrator.attention import attended
 from orchestrator.cluster import Hold, RayCluster, RemoteWorker, WorkerLost, WorkerUnreachable
 from orchestrator.queue import Group
+from orchestrator.recovery import spooled_events
 from scaling.accelerators import Accelerator
 
 __all__ = ["LEASE_SECONDS", "Slot"]
@@ -21,6 +25,10 @@ is reported by Ray well before, and a network that comes back finds its runs as 
 _WAIT_SECONDS = 20.0
 """How long a worker holds a question for events open; it answers at once when there are some."""
 _AGAIN_SECONDS = 0.5
+_REST_SECONDS = 60.0
+"""Time for a full disk to be seen to, or for a file server to come back."""
+_PLACING_SECONDS = 10.0
+"""How long an actor takes to start where there is room for it; one that takes longer waits for devices."""
 
 
 @dataclass(eq=False)
@@ -33,8 +41,9 @@ class Slot:
     calls: others whose answers are still to be looked at, each with how to make it again.
     attempts: token → what is known of the attempt, of those that are not over. Runs that go as one pack are several.
     stopping: tokens that were asked to checkpoint and end.
-    nodes: Ray's ids of where it is, once it has said so. leaving: why it gets no more runs.
-    adoption: of a worker that another scheduler left: the open question of which attempts it knows, and who asks.
+    nodes: Ray's ids of where it is, once it has said so. versions: of the code on each of them. leaving: why it gets no more runs.
+    is_kept: idle and leaving it still keeps its devices: a TPU slice, which Ray cannot be told to avoid, would be what it gives next.
+    taken_over: another scheduler left it. adoption: the open question of which attempts it knows, and who asks.
     """
 
     worker: RemoteWorker
@@ -50,11 +59,15 @@ class Slot:
     stopping: set[str] = field(default_factory=set)
     calls: list[tuple[Any, Callable[[], Any]]] = field(default_factory=list)
     nodes: list[str] = field(default_factory=list)
-    code_version: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
     leaving: str | None = None
+    is_kept: bool = False
+    taken_over: bool = False
     adoption: tuple[Any, str] | None = None
-    _answered_at: float = field(default_factory=time.monotonic)
+    _answered_at: float = field(default_factory=lambda: attended())
+    _made_at: float = field(default_factory=lambda: time.monotonic())
     _ask_at: float = 0.0
+    _rests_until: float = 0.0
 
     @property
     def chips(self) -> int:
@@ -68,6 +81,26 @@ class Slot:
     def is_idle(self) -> bool:
         return not self.attempts
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it has its devices, and nothing to do on them, and need not rest."""
+        rests = time.monotonic() < self._rests_until
+        return self.opened is not None and self.is_idle and not (self.lost or self.leaving or rests)
+
+    @property
+    def is_unplaced(self) -> bool:
+        """Whether it has never had devices, as far as is known."""
+        return self.opened is None and not self.taken_over
+
+    @property
+    def waits(self) -> bool:
+        """Whether there are no devices for it now."""
+        return self.is_unplaced and time.monotonic() - self._made_at > _PLACING_SECONDS
+
+    def rest(self) -> None:
+        """No run for a while: the storage refuses, which costs runs nothing and would end one after the other."""
+        self._rests_until = time.monotonic() + _REST_SECONDS
+
     def call(self, make: Callable[[], Any]) -> None:
         """Ask something of the worker that it may be asked twice."""
         self.calls.append((make(), make))
@@ -79,19 +112,23 @@ class Slot:
             self.call(lambda: self.worker.stop(token))
 
     def leave(self, why: str) -> None:
-        """Its devices will be taken away: let its runs checkpoint now, and give it no others."""
-        self.leaving = why
+        """Its devices will be taken away: let its runs checkpoint now, and give it no others. Said again, it changes nothing."""
+        self.leaving = self.leaving or why
         for token, attempt in self.attempts.items():
-            attempt.notice = why
+            attempt.notice = attempt.notice or why
             self.stop(token)
 
     def ask(self) -> None:
-        """Have one question for events open, unless the worker did not answer just now."""
+        """Have one question for events open, unless the worker did not answer just now. The first is answered once it has its devices."""
         if self.question is None and not self.lost and time.monotonic() >= self._ask_at:
-            self.question = self.worker.next_events(_WAIT_SECONDS, self.heard, self.settled)
+            wait_seconds = _WAIT_SECONDS if self.opened is not None else 0.0
+            self.question = self.worker.next_events(wait_seconds, self.heard, self.settled)
 
     def answer(self, cluster: RayCluster) -> list[dict[str, Any]]:
-        """The events that came with the answer to the question. Raises `WorkerLost`; nothing comes of a worker that cannot be reached."""
+        """The events that came with the answer to the question, but for bare signs of life: those need no transaction.
+
+        Raises `WorkerLost`; nothing comes of a worker that cannot be reached.
+        """
         question, self.question = self.question, None
         try:
             self._look_at_calls(cluster)
@@ -99,14 +136,18 @@ class Slot:
         except WorkerUnreachable:
             self._ask_at = time.monotonic() + _AGAIN_SECONDS
             return []
-        self._answered_at = time.monotonic()
+        self._answered_at = attended()
         self.opened = self.opened or time.monotonic() - said["held_seconds"]
-        self.nodes, self.code_version = said["nodes"], said["code_version"]
+        self.nodes = said["nodes"]
+        self.versions = said.get("versions") or dict.fromkeys(self.nodes, said["code_version"])
         events = said["events"]
         self.heard = max([self.heard, *(event["number"] for event in events)])
         if said.get("broken"):
             self.leaving = said["broken"]
-        return events
+        for event in events:
+            if event["kind"] == "alive" and event["token"] in self.attempts:
+                self.attempts[event["token"]].take(event)
+        return [event for event in events if event["kind"] != "alive"]
 
     def _look_at_calls(self, cluster: RayCluster) -> None:
         """Make those again that did not get through."""
@@ -122,7 +163,9 @@ class Slot:
                 self.call(make)
 
     def take_over(self, scheduler: str) -> None:
-        """Have a worker that another scheduler left belong to this one, and ask which attempts it knows."""
+        """Have a worker that another scheduler left belong to this one, and ask which attempts it knows. Its attempts' lease counts from here."""
+        if not self.taken_over:
+            self.taken_over, self._answered_at = True, attended()
         self.adoption = (self.worker.adopt(scheduler), scheduler)
 
     def unheard_of(self, cluster: RayCluster) -> list[dict[str, Any]]:
@@ -142,7 +185,21 @@ class Slot:
         return [{"kind": "unheard-of", "reason": reason, "token": token} for token in self.attempts if token not in known]
 
     def check_lease(self, seconds: float) -> None:
-        """Raise `WorkerLost` when a worker that once answered has not done so for longer than its attempts' lease."""
-        silent = time.monotonic() - self._answered_at
-        if self.opened is not None and silent > seconds:
+        """Raise `WorkerLost` when a worker that has its devices has not answered for longer than its attempts' lease."""
+        silent = attended() - self._answered_at
+        if not self.is_unplaced and silent > seconds:
             raise WorkerLost(f"no answer for {silent:.0f} s", preempted=False)
+
+    def end_hung(self) -> None:
+        """Kill the trainer process of runs that give no sign of life; one that still waits for its devices is not asked for any."""
+        for token, attempt in self.attempts.items():
+            if self.opened is not None and attempt.silence():
+                self.call(partial(self.worker.abort, token))
+
+    def last_signs(self, home: Path, error: WorkerLost) -> list[dict[str, Any]]:
+        """What a lost worker's attempts wrote in their folders, if that can be read from here, and then that they are lost."""
+        signs: list[dict[str, Any]] = []
+        for token, attempt in self.attempts.items():
+            lost = {"kind": "lost", "reason": str(error), "preempted": error.preempted, "token": token}
+            signs += [*spooled_events(home / attempt.grant.folder), lost]
+        return signs

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from orchestrator.adoption import workers_left
 from orchestrator.attempt import AttemptLog
 from orchestrator.patience import HANG_SECONDS, Patience
 from orchestrator.plan import Plan
-from orchestrator.search.advance import Searches, results_in
+from orchestrator.search.advance import Searches, asked_by, results_in
 from orchestrator.search.cells import SearchedCell
 from orchestrator.search.replay import replay
 from orchestrator.slots import LEASE_SECONDS
 from orchestrator.store import Store, lease, queries, searches
-from orchestrator.store.grid import AGAIN, Accepted, accept, known_statuses
+from orchestrator.store.again import AGAIN
+from orchestrator.store.grid import Accepted, accept, known_statuses
 from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.errors import StoreError, UsageError
 from scaling.fault_points import reached
@@ -91,18 +93,30 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
         )
         if plan.searches:
             session.flush()
-            Searches().advance(session)
+            Searches().advance(session, accepted.experiment_id)
+            session.flush()
+            accepted = _with_stopped_ones(session, accepted)
     reached("accepted")
     return accepted
 
 
 def _asked_before(session: Session, plan: Plan) -> list[dict[str, Any]]:
-    """The runs that the file's searches have asked for so far, and those they ask for first."""
+    """The runs that the file's searches have asked for so far, and those they ask for first.
+
+    So far: whatever they asked for once belongs to the experiment, though a trial that is to be tried again leaves open what comes after it.
+    """
     if not plan.searches:
         return []
     experiment = session.scalar(select(Experiment.id).where(Experiment.name == plan.spec.name))
     states = replay(plan.cells, results_in(session, experiment, revived=AGAIN))
-    return [row for state in states for row in state.runs]
+    rows = {row["id"]: row for state in states for row in state.runs}
+    return [*rows.values(), *(row for row in asked_by(session, experiment, plan.cells) if row["id"] not in rows)]
+
+
+def _with_stopped_ones(session: Session, accepted: Accepted) -> Accepted:
+    """A run that was stopped early is done for an experiment that lists it, and not for a search."""
+    again = [run_id for run_id, status in known_statuses(session, accepted.done).items() if status is RunStatus.PENDING]
+    return replace(accepted, again=accepted.again + again, done=[run_id for run_id in accepted.done if run_id not in again])
 
 
 def _search_row(cell: SearchedCell) -> dict[str, Any]:
@@ -138,6 +152,9 @@ def see_through(
         temp_dir: where a local Ray keeps its files.
         hang_seconds: how long a run may give no sign of life; see `orchestrator.patience`.
         lease_seconds: how long a worker may not answer before its runs go on elsewhere; see `orchestrator.slots`.
+
+    Raises:
+        StoreError: it would take over from a scheduler on a cluster, with `address` "local".
     """
     # Ray's names stay out of the way of whoever only reads.
     from orchestrator.cluster import RayCluster
@@ -155,6 +172,8 @@ def see_through(
     while _open_runs(store, experiment):
         with store.write() as session:
             holds = lease.take(session, identity, watch)
+            if holds and address == "local":
+                _refuse_cluster_workers(session, identity)
         if not holds:
             on_progress(_progress(store, experiment, [], clock))
             if should_stop():
@@ -185,6 +204,15 @@ def see_through(
         break  # what is pending still was left out by a budget
     on_progress(_progress(store, experiment, [], clock))
     return ended
+
+
+def _refuse_cluster_workers(session: Session, identity: str) -> None:
+    """A scheduler without their cluster would give up what they are at and start it again here, while they train on."""
+    if names := workers_left(session, scheduler=identity):
+        raise StoreError(
+            f"the last scheduler of this store left {len(names)} worker{'s' if len(names) > 1 else ''} on a Ray cluster, which may still be training",
+            hint="submit with --address of that cluster; if it is gone, with that of any other, where their runs start again",
+        )
 
 
 @contextmanager

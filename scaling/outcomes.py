@@ -46,6 +46,10 @@ class AttemptOutcome(Advised):
     RAISED = "raised", "The training code raised an exception; the same input would raise again, so it is not retried."
     DIED = "died", "The trainer process ended without a word (killed, crashed); retried from the last checkpoint."
     OUT_OF_MEMORY = "out-of-memory", "The device or the host ran out of memory; use a smaller batch or a larger device."
+    STORAGE = (
+        "storage",
+        "The disk of the runs refused to write (full or failing): make room; it is tried again, not charged as a failure.",
+    )
     LOST = "lost", "Its worker or node went away; retried from the last checkpoint."
     ORPHANED = "orphaned", "Its scheduler ended before it did; goes on from the last checkpoint, not charged as a failure."
     CANCELLED = "cancelled", "Stopped on request."

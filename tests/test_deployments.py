@@ -5,11 +5,18 @@ Where the line is: nothing here was started on Google Cloud, Kubernetes or Slurm
 
 import os
 import re
+import signal
+import sqlite3
 import subprocess
+import time
+import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
+from sqlalchemy import make_url
 
 from orchestrator.cluster import Hold
 from scaling.accelerators import accelerator
@@ -34,7 +41,36 @@ def test_ray_accepts_the_google_cluster_and_makes_of_it_what_a_slice_asks_for():
 
 @pytest.fixture(scope="module")
 def kubernetes():
-    return yaml.safe_load((DEPLOY / "kuberay.yaml").read_text())["spec"]
+    return next(part for part in kubernetes_parts() if part["kind"] == "RayCluster")["spec"]
+
+
+def kubernetes_parts():
+    return list(yaml.safe_load_all((DEPLOY / "kuberay.yaml").read_text()))
+
+
+def test_the_pods_find_the_database_of_their_file_and_the_image_can_speak_to_it(kubernetes):
+    parts = {part["kind"]: part for part in kubernetes_parts()}
+    [container] = kubernetes["headGroupSpec"]["template"]["spec"]["containers"]
+    environment = {entry["name"]: entry for entry in container["env"]}
+    url = make_url(environment["SCALING_DB"]["value"])
+    assert url.host == parts["Service"]["metadata"]["name"]
+    assert parts["Service"]["spec"]["selector"] == parts["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+    [server] = parts["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    given = {entry["name"]: entry for entry in server["env"]}
+    assert (url.username, url.database) == (given["POSTGRES_USER"]["value"], given["POSTGRES_DB"]["value"])
+    assert environment["PGPASSWORD"]["valueFrom"] == given["POSTGRES_PASSWORD"]["valueFrom"]
+    assert environment["PGPASSWORD"]["valueFrom"]["secretKeyRef"]["name"] == parts["Secret"]["metadata"]["name"]
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    assert any(package.startswith("psycopg") for package in project["optional-dependencies"]["postgres"])
+    assert 'pip install ".[postgres]"' in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_google_hosts_get_a_python_that_the_project_runs_on():
+    config = yaml.safe_load((DEPLOY / "gcp-tpu-v4.yaml").read_text())
+    [venv] = [re.search(r"(\S+) -m venv", line) for line in config["setup_commands"] if "-m venv" in line]
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    assert SpecifierSet(project["requires-python"]).contains(venv[1].removeprefix("python"))
+    assert any(f"{venv[1]}-venv" in line for line in config["setup_commands"])
 
 
 def test_a_replica_of_the_tpu_group_is_a_slice(kubernetes):
@@ -57,7 +93,7 @@ def test_every_pod_has_the_time_to_drain_and_the_shared_folder(kubernetes):
     for pod in pods:
         assert pod["terminationGracePeriodSeconds"] > 30  # Ray's own drain
         [container] = pod["containers"]
-        environment = {entry["name"]: entry["value"] for entry in container["env"]}
+        environment = {entry["name"]: entry.get("value") for entry in container["env"]}
         assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
         assert environment["SCALING_HOME"] in {mount["mountPath"] for mount in container["volumeMounts"]}
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
@@ -72,35 +108,70 @@ STAND_INS = {
 }
 
 
-def test_the_slurm_script_pauses_before_the_limit_and_queues_itself_again(tmp_path):
-    import signal
-    import time
-
+def start_job(folder, **environment):
+    """The Slurm script in `folder`, with what stands in for Slurm, up to where the scheduler is at work."""
     for name, body in STAND_INS.items():
-        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
-        (tmp_path / name).chmod(0o755)
-    log, ready = tmp_path / "log", tmp_path / "ready"
-    environment = os.environ | {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        (folder / name).write_text(f"#!/bin/bash\n{body}\n")
+        (folder / name).chmod(0o755)
+    log, ready = folder / "log", folder / "ready"
+    ready.unlink(missing_ok=True)
+    known = {name: value for name, value in os.environ.items() if name != "SCALING_DB"}
+    environment = known | {
+        "PATH": f"{folder}:{os.environ['PATH']}",
         "LOG": str(log),
         "READY": str(ready),
         "SLURM_JOB_ID": "77",
         "SLURM_JOB_NODELIST": "node[1-2]",
         "SLURM_JOB_NUM_NODES": "2",
         "SLURM_CPUS_PER_TASK": "16",
-        "SCALING_DB": str(tmp_path / "s.db"),
+        **environment,
     }
     command = ["bash", str(DEPLOY / "slurm.sh"), "experiments.yaml"]
-    job = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    job = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    until(ready.exists)
+    return job
+
+
+def until(condition):
     deadline = time.monotonic() + 60
-    while not ready.exists() and time.monotonic() < deadline:
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_the_slurm_script_pauses_before_the_limit_and_queues_itself_again(tmp_path):
+    job = start_job(tmp_path, SCALING_DB=str(tmp_path / "s.db"))
     job.send_signal(signal.SIGUSR1)  # as `--signal=B:USR1@120` does
     _, err = job.communicate(timeout=60)
-    said = log.read_text().splitlines()
+    said = (tmp_path / "log").read_text().splitlines()
     assert "scaling submit experiments.yaml --address 10.0.0.1:20077 --yes" in said, err
     assert said[-2:] == ["paused", "scontrol requeue 77"]
     assert job.returncode == 130
+
+
+def test_a_slurm_job_takes_the_database_from_its_folder_and_brings_it_back(tmp_path):
+    """Also onto a node that it was on before, and while it runs."""
+
+    def content(file):
+        with closing(sqlite3.connect(file)) as database:
+            return [value for (value,) in database.execute("SELECT * FROM t")]
+
+    disk, shared = tmp_path / "disk", tmp_path / "scaling.db"
+    disk.mkdir()
+    for file, value in ((disk / "scaling-77.db", "old"), (shared, "newer")):
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("CREATE TABLE t (v)")
+            database.execute("INSERT INTO t VALUES (?)", (value,))
+    job = start_job(tmp_path, TMPDIR=str(disk), SCALING_COPY_SECONDS="0.2")
+    for value in ("heard", "at the end"):
+        with closing(sqlite3.connect(disk / "scaling-77.db")) as database, database:
+            database.execute("INSERT INTO t VALUES (?)", (value,))
+        if value == "heard":
+            until(lambda: content(shared) == ["newer", "heard"])
+    job.send_signal(signal.SIGUSR1)
+    _, err = job.communicate(timeout=60)
+    assert content(shared) == ["newer", "heard", "at the end"], err
+    assert list(disk.iterdir()) == []
 
 
 def test_the_slurm_script_asks_for_its_notice_early_enough():

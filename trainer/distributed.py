@@ -111,7 +111,7 @@ class Accord:
             return False, False
         now = time.perf_counter()
         pace = (now - self._compared_at) / max(1, step - self._last)
-        ahead = int(min(_MOST_STEPS, max(1, _ACCORD_SECONDS / max(pace, 1e-6))))
+        ahead = int(min(_MOST_STEPS, max(1, _ACCORD_SECONDS / max(pace, 1e-6)))) if step > self._last else 1  # no pace known yet
         notes = multihost_utils.process_allgather(np.array([stop, checkpoint, ahead], np.int32))
         self._next, self._last, self._compared_at = step + int(notes[0, 2]), step, time.perf_counter()
         return bool(notes[:, 0].any()), bool(notes[0, 1])

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cells import assign_cells
+from analysis.closed_edges import closed_edges
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
 from analysis.laws.axes import AXIS_COLUMNS
 
@@ -32,8 +33,8 @@ def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
     best = tried.loc[tried.index.intersection(rows)].groupby("cell")["learning_rate"].first()
     edges = edges.loc[best.index][edges.loc[best.index, "nunique"] >= _LEAST_RATES]
     best = best.loc[edges.index]
-    at_edge = (best <= edges["min"]) | (best >= edges["max"])
-    at_edge &= ~_closed_by_others(table, tried, fit.metric).reindex(at_edge.index, fill_value=False)
+    closed = closed_edges(table, tried, fit.metric).reindex(best.index, fill_value=False)
+    at_edge = ((best <= edges["min"]) & ~closed["below"]) | ((best >= edges["max"]) & ~closed["above"])
     if not at_edge.any():
         return []
     ids = tuple(
@@ -46,37 +47,6 @@ def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
             ids,
         )
     ]
-
-
-def _closed_by_others(table: pd.DataFrame, tried: pd.DataFrame, metric: str) -> pd.Series:
-    """Whether other cells show that a cell's best rate does not lie beyond its edges, as the best rate falls with epochs and size.
-
-    Above, when a smaller cell tried a higher rate, and did no better for it; below, when a larger one tried a lower rate and did no better.
-    Smaller: of the same family, with no more epochs and parameters (or the same model). So a search that tries two rates a cell, and lets
-    monotony close the upper side, is not taken for a grid that was too narrow.
-    """
-    place = [name for name in ("family", "epochs", "params", "model") if name in table]
-    if "epochs" not in place or not {"params", "model"} & set(place):
-        return pd.Series(False, index=tried["cell"].unique())
-    means = tried.groupby(["cell", "learning_rate"])[metric].mean().reset_index()
-    best = means.loc[means.groupby("cell")[metric].idxmin()].set_index("cell")["learning_rate"]
-    edges = means.groupby("cell")["learning_rate"].agg(["min", "max"])
-    cells = table.loc[tried.index, place].assign(cell=tried["cell"]).drop_duplicates("cell").set_index("cell").loc[best.index]
-    rate, low, high = best.to_numpy(float), edges["min"].to_numpy(float), edges["max"].to_numpy(float)
-    epochs = cells["epochs"].to_numpy(float)
-    below = epochs[:, None] <= epochs
-    if "params" in cells and cells["params"].notna().all():
-        below &= cells["params"].to_numpy(float)[:, None] <= cells["params"].to_numpy(float)
-    elif "model" in cells:
-        below &= cells["model"].to_numpy()[:, None] == cells["model"].to_numpy()
-    if "family" in cells:
-        below &= cells["family"].to_numpy()[:, None] == cells["family"].to_numpy()
-    np.fill_diagonal(below, False)
-    beyond_above = below & (rate[:, None] <= rate) & (high[:, None] > rate)  # row: the smaller cell, column: the cell at its edge
-    beyond_below = below.T & (rate[:, None] >= rate) & (low[:, None] < rate)
-    open_above = (rate >= high) & ~beyond_above.any(axis=0)
-    open_below = (rate <= low) & ~beyond_below.any(axis=0)
-    return pd.Series(~(open_above | open_below), index=best.index)
 
 
 def best_model_at_edge(fit: Fit) -> list[Diagnostic]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.cells import CELL, assign_cells, refuse_mixed_studies
+from analysis.closed_edges import closed_edges
 from analysis.selection import Excluded, usable_runs
 from scaling.errors import TooFewPoints, UsageError, nearest
 from scaling.outcomes import RunStatus
@@ -56,14 +57,15 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
 
 def _cells(runs: pd.DataFrame, diverged: pd.DataFrame, metric: str) -> pd.DataFrame:
     rows = []
-    for _, of_cell in runs.groupby("cell"):
+    closed = closed_edges(runs, runs, metric)
+    for cell, of_cell in runs.groupby("cell"):
         names = {name: of_cell[name].iloc[0] for name in CELL}
         tried = of_cell.groupby("learning_rate")[metric].mean()
         best = float(tried.index[int(tried.to_numpy().argmin())])
         same_cell = (diverged[list(CELL)] == pd.Series(names)).all(axis=1)
-        closed_above = bool((diverged.loc[same_cell, "learning_rate"] > best).any())
+        closed_above = closed.at[cell, "above"] or bool((diverged.loc[same_cell, "learning_rate"] > best).any())
         at_edge = ""
-        if best == tried.index.min():
+        if best == tried.index.min() and not closed.at[cell, "below"]:
             at_edge = "lowest"
         elif best == tried.index.max() and not closed_above:
             at_edge = "highest"

@@ -49,7 +49,7 @@ class LearningRateTrend:
     models: one row a model: `family`, `model`, `params`, `c` (best rate at one epoch) and `slope` (its own exponent in epochs), each with `_low`, `_high`.
     optima: one row a cell: `family`, `model`, `epochs`, `learning_rate` (of the trend) with `low` and `high`, `best_tried` (lowest
         mean over seeds), `rates` (how many were tried) and `at_edge`: `lowest` or `highest` where the best of the grid is its last,
-        so that the optimum may lie beyond it; a diverged run at a higher rate closes that side.
+        so that the optimum may lie beyond it; a diverged run at a higher rate closes that side, and so may other cells (`analysis.closed_edges`).
     points: the runs used, with `excess`: metric over their cell's fitted minimum, less 1, and `doublings`: log2 of rate over optimum.
     residual_std: of the log of the metric about the parabolas, so one of them is a factor of exp(residual_std).
     cell_std: of the cells' own optima about the law, in log units, beyond what noise explains; NaN where the runs cannot tell.
@@ -116,7 +116,12 @@ class LearningRateTrend:
             )
             if u.low <= 0 <= u.high:
                 told = "is not shown to fall faster with epochs for larger models, nor more slowly"
-            said.append(f"The best learning rate {told}: u = {_ends(u)}, p = {significant(u.p_value, 2)}.")
+            caveat = (
+                ""
+                if self.parabola.clusters is not None
+                else f"; both hold only where the {len(self.optima)} cells do not scatter about the law"
+            )
+            said.append(f"The best learning rate {told}: u = {_ends(u)}, p = {significant(u.p_value, 2)}{caveat}.")
         if math.isfinite(self.monotone_p_value):
             verdict = "contradict" if self.monotone_p_value < 1 - self.level else "do not contradict"
             said.append(

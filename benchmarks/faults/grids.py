@@ -24,7 +24,7 @@ dataset: {{name: digits}}
 models: [nano-F0]
 epochs: {epochs}
 batch_size: 64
-learning_rate: {{grid: [0.4, 1.0e30], epochs: [1], otherwise: 0.4}}
+learning_rate: {{grid: [0.05, 1.0e30], epochs: [1], otherwise: 0.05}}
 seeds: [0]
 optimizer: {{clip: null}}
 resources: {{accelerator: cpu, cores: 1}}

@@ -104,21 +104,45 @@ def _judge_run(verdict: Verdict, run_id: str, truth: Truth, run: tuple[Any, ...]
 
 
 def _steps_twice(attempts: list[tuple[Any, ...]], steps: int) -> str | None:
-    """The stretches of steps that count must follow on each other from 0 to the last step. One of an attempt ends at its last checkpoint,
-    or where a later attempt had to start."""
-    at = 0
-    kept = [attempt for attempt in attempts if attempt[6] > 0 or attempt[5] == "finished"]
-    for place, (number, _, first, checkpoint, _, outcome, *_rest) in enumerate(kept):
-        later = min((other[2] for other in kept[place + 1 :]), default=None)
-        end = steps if outcome == "finished" else checkpoint
-        if later is not None and end is not None:
-            end = min(end, later)
-        if end is None or end <= first:
-            continue
-        if first != at:
-            return f"attempt {number} counts from step {first}, those before it up to {at}"
-        at = end
-    return None if at == steps else f"its attempts count up to step {at} of {steps}"
+    """What the store counts against what the witnesses saw.
+
+    The way back from the end, by the witnesses alone: the attempt that saw the last step began at a step of which an earlier one saw a
+    checkpoint, and so on to step 0. In the store, useful seconds may be there for just these attempts, from just these steps.
+    """
+    seen = {number: witnessed_steps(Path(directory), token) for number, token, *_, directory in attempts}
+    number, end, stretches = max((number for number in seen if steps in seen[number].saved), default=0), steps, []
+    while number:
+        first = seen[number].first
+        stretches.append((number, first, end))
+        if first == 0:
+            break
+        number, end = max((earlier for earlier in seen if earlier < number and first in seen[earlier].saved), default=0), first
+    if not stretches or stretches[-1][1] != 0:
+        return f"the witnesses do not reach from step {steps} back to 0: {stretches}"
+    counted = {number: first for number, _, first, *_rest in attempts if _rest[3] > 0}
+    surviving = {number: first for number, first, last in stretches if last > first}
+    if counted != surviving:
+        return f"the store counts attempts from steps {counted}, the witnesses saw {surviving} survive"
+    return None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """first: where an attempt began. saved: steps of which it committed a checkpoint; the first, if it began from one, is of another's."""
+
+    first: int
+    saved: frozenset[int]
+
+
+def witnessed_steps(folder: Path, token: str) -> Seen:
+    """Of an attempt by its own witness. A process that was killed between a commit and its line had committed all the same."""
+    lines = [line for line in witnessed(folder) if line["token"] == token]
+    saved = {line["step"] for line in lines if line["kind"] == "checkpoint"}
+    root = folder / "checkpoints"
+    saved |= {int(path.stem) for path in root.glob("[0-9]*.json")}
+    saved |= {int(path.name) for path in root.glob("[0-9]*") if (path / "manifest.json").exists()}
+    first = next((line["first_step"] for line in lines if line["kind"] == "started"), 0)
+    return Seen(first, frozenset(saved))
 
 
 def _result(folder: Path) -> dict[str, Any] | None:

@@ -293,7 +293,7 @@ KINDS: dict[str, tuple[float, Fault]] = {
     "submit killed as it has accepted": (0.0, _trap("accepted", "kill", "submit killed as it has accepted")),
     "Ray node killed": (0.7, _kill_node),
     "node drained": (0.7, _drain_node),
-    "worker stopped past its lease and back": (0.4, _stop_worker),
+    "worker stopped past its lease and back": (0.0, _stop_worker),
     "wall clock set": (0.0, _clock),
     "scheduler stopped past its lease and back": (0.0, _zombie_scheduler),
 }

@@ -21,8 +21,8 @@ from typing import Any
 __all__ = ["HANG_SECONDS", "LEASE_SECONDS", "Attempt", "World", "new_world", "opened", "witnessed"]
 
 SCALING = [sys.executable, "-P", "-m", "scaling.cli"]
-HANG_SECONDS = 4.0
-LEASE_SECONDS = 6.0
+HANG_SECONDS = 5.0
+LEASE_SECONDS = 30.0
 _DISK = "128m"
 
 

@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from signal import SIGABRT
 from typing import Any
@@ -52,10 +52,17 @@ class _Attempt:
 class Gang:
     """Methods as those of `worker.Worker`. Made of a hold of several hosts; returns from its making once it has all of them."""
 
-    def __init__(self, hold: Hold, owner: str | None = None, alone_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        hold: Hold,
+        owner: str | None = None,
+        alone_seconds: float | None = None,
+        name: str = "",
+        avoided: Iterable[str] = (),
+    ) -> None:
         import ray
 
-        self._hold, self._reservation = hold, Reservation(hold)
+        self._hold, self._reservation = hold, Reservation(hold, name=name, avoided=avoided)
         self._granted = time.monotonic()
         members: list[Any] = [
             ray.remote(Worker).options(max_restarts=0, max_task_retries=0, max_concurrency=4, **options).remote(hold.environment)
@@ -91,13 +98,10 @@ class Gang:
             if order["token"] in self._taken or (self._owner is not None and order.get("scheduler") != self._owner):
                 return
             self._taken.add(order["token"])
-            if (reason := self._refusal(order)) is not None:
+            if (reason := self._broken or self._refusal(order)) is not None:  # no fault of this run's: it was not begun
                 self._mailbox.put({"kind": "refused", "step": 0, "reason": reason, "token": order["token"]})
                 return
             self._attempt = _Attempt(order, time.monotonic())
-            if self._broken:
-                self._fails(0, {"kind": "lost", "reason": self._broken, "preempted": False})
-                return
             try:
                 if self._coordinator is None:
                     self._coordinator = f"{self._places[0]['address']}:{ray.get(self._members[0].free_port.remote(), timeout=60)}"
@@ -112,17 +116,19 @@ class Gang:
         for member in self._members:
             member.stop.remote(token)
 
-    def abort(self) -> None:
-        """Kill the trainer processes: they give no sign of life."""
+    def abort(self, token: str) -> None:
+        """Kill the trainer processes of the run of this token: they give no sign of life."""
         for member in self._members:
-            member.abort.remote()
+            member.abort.remote(token)
 
     def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, Any]:
-        """As `Worker.next_events`; and `broken`: why this gang cannot take another run, if so."""
+        """As `Worker.next_events`; `versions`: node → the code there; and `broken`: why this gang cannot take another run, if so."""
         events = self._mailbox.take(wait_seconds, after=after, settled=settled)
         nodes = sorted({node for place in self._places for node in place["nodes"]})
         held = time.monotonic() - self._granted
-        return {"held_seconds": held, "events": events, **self._places[0], "nodes": nodes, "broken": self._broken}
+        versions = {node: place["code_version"] for place in self._places for node in place["nodes"]}
+        more = {"nodes": nodes, "versions": versions, "broken": self._broken}
+        return {"held_seconds": held, "events": events, **self._places[0], **more}
 
     def close(self) -> None:
         """End all trainer processes and give the hosts back."""
@@ -230,11 +236,11 @@ class Gang:
         """The attempt's last event; unless all processes came through, they are killed, and the next ones find each other anew."""
         import ray
 
-        self._attempt = None
+        token, self._attempt = event["token"], None
         if not whole:
             self._coordinator = None
             with contextlib.suppress(ray.exceptions.RayError):
-                ray.get([member.abort.remote() for member in self._members], timeout=10)
+                ray.get([member.abort.remote(token) for member in self._members], timeout=10)
         self._mailbox.put({name: value for name, value in event.items() if name != "number"})
 
     def _leave(self) -> None:

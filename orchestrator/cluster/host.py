@@ -16,6 +16,7 @@ step. Whoever hosts them lets them share one fate: when one dies, kill the other
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -40,6 +41,7 @@ from trainer.witness import Witness
 
 __all__ = ["main", "set_aside"]
 
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
 _ALIVE_SECONDS = 5.0
 """How often a training that has nothing else to say says that it goes on."""
 
@@ -144,6 +146,7 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
                 "step": 0,
                 "reason": _reason(error),
                 "out_of_memory": _is_out_of_memory(error),
+                "storage": _is_storage(error),
                 "of_the_group": bool(order.get("group")) and _may_be_a_peers_fault(error),
                 "of_the_pack": len(orders) > 1,
             }
@@ -311,6 +314,14 @@ def _is_out_of_memory(error: BaseException) -> bool:
     from trainer.memory import is_out_of_memory
 
     return is_out_of_memory(error)
+
+
+def _is_storage(error: BaseException) -> bool:
+    """Whether the disk said no for a reason that passes: it is full, or it or the network it lies on fails."""
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    return any(isinstance(cause, OSError) and cause.errno in _PASSING for cause in causes)
 
 
 def _may_be_a_peers_fault(error: BaseException) -> bool:

@@ -8,9 +8,12 @@ from typing import Any
 
 from orchestrator.cluster.hold import Hold
 
-__all__ = ["inventory", "lacking", "nodes_alive", "room"]
+__all__ = ["HEAD", "head_node", "inventory", "lacking", "nodes_alive", "room"]
 
 Node = dict[str, Any]
+
+HEAD = "node:__internal_head__"
+"""A resource that only the head has."""
 
 _POD_TYPE, _TOPOLOGY = "ray.io/tpu-pod-type", "ray.io/tpu-topology"
 _SLICE, _WORKER_ID = "ray.io/tpu-slice-name", "ray.io/tpu-worker-id"
@@ -23,15 +26,16 @@ def nodes_alive() -> list[Node]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
+def head_node() -> str:
+    """Ray's id of the cluster's head."""
+    return next(node["NodeID"] for node in nodes_alive() if HEAD in node["Resources"])
+
+
 def room(hold: Hold, nodes: Sequence[Node]) -> int:
     """Chips that holds like this one can have of these nodes in all; 0 when not even one fits."""
     if hold.is_tpu and hold.hosts > 1:
         return hold.chips * len(_whole_slices(hold, nodes))
-    fitting = [_amount(hold, node) for node in nodes]
-    largest = max(fitting, default=0)
-    if hold.hosts == 1:
-        return int(sum(fitting)) if largest >= hold.chips else 0
-    hosts = sum(int(amount // hold.chips_per_host) for amount in fitting)
+    hosts = sum(int(_amount(hold, node) // hold.chips_per_host) for node in nodes)  # what is left over on a node is of no use
     return hold.chips_per_host * hosts if hosts >= hold.hosts else 0
 
 

@@ -8,14 +8,16 @@ import secrets
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster.gang import Gang
 from orchestrator.cluster.hold import Hold
-from orchestrator.cluster.inventory import inventory, lacking, nodes_alive, room
+from orchestrator.cluster.inventory import HEAD, head_node, inventory, lacking, nodes_alive, room
 from orchestrator.cluster.mailbox import ALONE_SECONDS
+from orchestrator.cluster.reservation import elsewhere, give_back
 from orchestrator.cluster.worker import Worker
 from orchestrator.provenance import check_packages
 from scaling.errors import ClusterError
@@ -26,6 +28,8 @@ _NAMESPACE = "scaling"
 """Of Ray's, for workers that outlive their scheduler: they are found by name in it."""
 
 _OBJECT_STORE_BYTES = 80_000_000
+_CLOSE_SECONDS = 10.0
+"""How long trainer processes may take to leave before they are killed."""
 _CONNECT_SECONDS = 20
 _ON_HEAD_SECONDS = 60
 
@@ -48,11 +52,11 @@ class WorkerUnreachable(ClusterError):
 class RemoteWorker:
     """A worker actor, as the scheduler holds it: calls return Ray references, which `RayCluster.ready` waits for.
 
-    name: of an actor that outlives its scheduler; None of one that goes with it.
+    name: of an actor that outlives its scheduler; None of one that goes with it. reservation: what Ray would keep when the actor is killed.
     """
 
-    def __init__(self, actor: Any, name: str | None = None) -> None:
-        self._actor, self.name = actor, name
+    def __init__(self, actor: Any, name: str | None = None, reservation: str | None = None) -> None:
+        self._actor, self.name, self._reservation = actor, name, reservation
 
     def adopt(self, scheduler: str) -> Any:
         return self._actor.adopt.remote(scheduler)
@@ -63,18 +67,22 @@ class RemoteWorker:
     def stop(self, token: str) -> Any:
         return self._actor.stop.remote(token)
 
-    def abort(self) -> Any:
-        return self._actor.abort.remote()
+    def abort(self, token: str) -> Any:
+        return self._actor.abort.remote(token)
 
     def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> Any:
         return self._actor.next_events.remote(wait_seconds, after, settled)
+
+    def end(self) -> Any:
+        """Ask it to end its trainer process."""
+        return self._actor.close.remote()
 
     def close(self) -> None:
         """End its trainer process and give the devices back."""
         import ray
 
         with contextlib.suppress(ray.exceptions.RayError):
-            ray.get(self._actor.close.remote(), timeout=10)
+            ray.get(self.end(), timeout=_CLOSE_SECONDS)
         self.kill()
 
     def kill(self) -> None:
@@ -83,6 +91,8 @@ class RemoteWorker:
 
         with contextlib.suppress(ray.exceptions.RayError):
             ray.kill(self._actor)
+        if self._reservation is not None:
+            give_back(self._reservation)
 
 
 class RayCluster:
@@ -93,6 +103,7 @@ class RayCluster:
 
     def __init__(self, address: str = "local", *, temp_dir: str | None = None, alone_seconds: float = ALONE_SECONDS) -> None:
         self.address, self._temp_dir, self.alone_seconds = address, temp_dir, alone_seconds
+        self._avoided: set[str] = set()
 
     def __enter__(self) -> RayCluster:
         """Connect. Raises `ClusterError` when nobody answers."""
@@ -136,8 +147,8 @@ class RayCluster:
         what there is.
         """
         hold.check()
-        leaving = self.draining()
-        nodes = [node for node in nodes_alive() if node["NodeID"] not in leaving]
+        left_out = self.draining() | self._avoided
+        nodes = [node for node in nodes_alive() if node["NodeID"] not in left_out]
         found = room(hold, nodes)
         if found < hold.chips:
             raise ClusterError(
@@ -146,6 +157,10 @@ class RayCluster:
                 hint="change `resources` in the file, or add nodes",
             )
         return found
+
+    def avoid(self, nodes: Iterable[str]) -> None:
+        """Put no more workers on these."""
+        self._avoided.update(nodes)
 
     def new_worker(self, hold: Hold, *, owner: str) -> RemoteWorker:
         """Hold devices, for the scheduler `owner`. The actor starts in the background.
@@ -161,11 +176,14 @@ class RayCluster:
         alone_seconds = self.alone_seconds if outlives else None
         options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 8, **outlives}
         actor: Any
+        reservation = None
         if hold.hosts > 1:
-            here = NodeAffinitySchedulingStrategy(
-                ray.get_runtime_context().get_node_id(), soft=True
-            )  # not where it may be taken away
-            actor = ray.remote(Gang).options(num_cpus=0, scheduling_strategy=here, **options).remote(hold, owner, alone_seconds)
+            name = f"hosts-{secrets.token_hex(8)}"
+            reservation = None if outlives else name  # a detached actor's ends with it
+            # On the head: a node that is taken away must not take the gang of a slice elsewhere with it.
+            head = NodeAffinitySchedulingStrategy(head_node(), soft=True)
+            gang = ray.remote(Gang).options(num_cpus=0, scheduling_strategy=head, **options)
+            actor = gang.remote(hold, owner, alone_seconds, name, sorted(self._avoided))
         else:
             need = hold.need
             actor = (
@@ -174,12 +192,23 @@ class RayCluster:
                     num_cpus=need.num_cpus,
                     num_gpus=need.num_gpus,
                     resources=need.resources,
-                    label_selector=need.label_selector or None,
+                    label_selector={**need.label_selector, **elsewhere(self._avoided)} or None,
                     **options,
                 )
                 .remote(hold.environment, owner, alone_seconds)
             )
-        return RemoteWorker(actor, outlives.get("name"))
+        return RemoteWorker(actor, outlives.get("name"), reservation)
+
+    def close(self, workers: Sequence[RemoteWorker], meanwhile: Callable[[], None] = lambda: None) -> None:
+        """End the trainer processes of all these at once, and give their devices back. `meanwhile` is called about once a second."""
+        import ray
+
+        asked, deadline = [worker.end() for worker in workers], time.monotonic() + _CLOSE_SECONDS
+        while asked and time.monotonic() < deadline:
+            _, asked = ray.wait(asked, num_returns=len(asked), timeout=1.0)
+            meanwhile()
+        for worker in workers:
+            worker.kill()
 
     def find_worker(self, name: str) -> RemoteWorker | None:
         """The worker of that name that another scheduler left, if it lives."""
@@ -202,7 +231,7 @@ class RayCluster:
         """What a function returns on the cluster's head. Raises `ClusterError` when it cannot be asked."""
         import ray
 
-        there = ray.remote(function).options(num_cpus=0, resources={"node:__internal_head__": 0.001}, max_retries=0)
+        there = ray.remote(function).options(num_cpus=0, resources={HEAD: 0.001}, max_retries=0)
         try:
             return ray.get(there.remote(*arguments), timeout=_ON_HEAD_SECONDS)
         except ray.exceptions.RayError as error:

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.cluster.hold import Hold
 
-__all__ = ["Reservation"]
+__all__ = ["Reservation", "elsewhere", "give_back"]
 
 _WORKER_ID = "ray.io/tpu-worker-id"
 
 
+def elsewhere(nodes: Iterable[str]) -> dict[str, str]:
+    """The label selector of Ray's for any node but these."""
+    listed = ", ".join(sorted(nodes))
+    return {"ray.io/node-id": f"!in({listed})"} if listed else {}
+
+
+def give_back(name: str) -> None:
+    """Give back the hosts of a reservation of this name, if there is one."""
+    import ray
+
+    with contextlib.suppress(ValueError, ray.exceptions.RayError):
+        ray.util.remove_placement_group(ray.util.get_placement_group(name))
+
+
 class Reservation:
-    """Made inside the actor that uses it, so that it ends with that actor. Waits until all hosts are there.
+    """Made inside the actor that uses it. Waits until all hosts are there.
+
+    It ends with that actor when the actor is a detached one. Otherwise Ray keeps it until the driver goes, so whoever kills such an actor gives
+    the reservation back by its name.
 
     Hosts of a TPU slice are those of one slice, found by its label: two halves of two slices have no network between them.
+
+    avoided: nodes that are not taken; of a slice, whose hosts are chosen by the slice's name, any may be.
     """
 
-    def __init__(self, hold: Hold) -> None:
+    def __init__(self, hold: Hold, *, name: str = "", avoided: Iterable[str] = ()) -> None:
         import ray
 
         self._hold, self._slice = hold, None
@@ -35,7 +56,13 @@ class Reservation:
             )
             self._group: Any = self._slice.slice_placement_group
         else:
-            self._group = ray.util.placement_group([need.bundle] * hold.hosts, strategy="SPREAD")
+            labels = elsewhere(avoided)
+            self._group = ray.util.placement_group(
+                [need.bundle] * hold.hosts,
+                strategy="SPREAD",
+                name=name,
+                bundle_label_selector=[labels] * hold.hosts if labels else None,
+            )
         ray.get(self._group.ready())
 
     def options(self) -> list[dict[str, Any]]:

@@ -28,9 +28,6 @@ __all__ = ["Worker"]
 
 _LAST_WORDS = 300
 """Characters of a dead process's last line that go into the reason."""
-_TOGETHER_SECONDS = 0.05
-"""How long events wait for others to be told with."""
-_LAST = ("ended", "raised", "died")
 
 
 class Worker:
@@ -114,10 +111,13 @@ class Worker:
             probe.bind(("", 0))
             return probe.getsockname()[1]
 
-    def abort(self) -> None:
-        """Kill the trainer process: it gives no sign of life, or is one of several that share a fate. How it ended is told as of any that died."""
+    def abort(self, token: str) -> None:
+        """Kill the trainer process: it gives no sign of life, or is one of several that share a fate. How it ended is told as of any that died.
+
+        Nothing happens once it has been given another run than that of this token: asked late, or twice, it spares the next one.
+        """
         with self._lock:
-            if self._trainer is not None:
+            if self._trainer is not None and token in self._trainer.ordered:
                 self._trainer.kill()
 
     def close(self) -> None:
@@ -148,11 +148,15 @@ def tokens_of(order: Mapping[str, Any]) -> list[str]:
 
 
 class _Trainer:
-    """One life of the trainer process, and the runs it is at. What it says carries the token of its run, whatever came after."""
+    """One life of the trainer process, and the runs it is at. What it says carries the token of its run, whatever came after.
+
+    tokens: of the runs it is at. ordered: of those it was given last, over or not.
+    """
 
     def __init__(self, environment: Mapping[str, str], directory: str, mailbox: Mailbox) -> None:
         self._mailbox, self._started = mailbox, 0.0
         self.tokens: set[str] = set()
+        self.ordered: list[str] = []
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         receive, send = os.pipe()
         self._process = subprocess.Popen(
@@ -174,7 +178,8 @@ class _Trainer:
 
     def take(self, order: Mapping[str, Any]) -> None:
         """Give it a run. When it has died just now, the reader says so, under this run's token."""
-        self.tokens, self._started = set(tokens_of(order)), time.monotonic()
+        self.ordered = tokens_of(order)
+        self.tokens, self._started = set(self.ordered), time.monotonic()
         self.say({"run": dict(order)})
 
     def say(self, command: Mapping[str, Any]) -> None:
@@ -206,7 +211,7 @@ class _Trainer:
                 except ValueError:
                     break  # cut off in the middle: it died
                 event["wall_seconds"] = time.monotonic() - self._started
-                if event["kind"] in (*ENDINGS, "left"):
+                if event["kind"] in ENDINGS:
                     self.tokens.discard(event["token"])
                 self._mailbox.put(event)
         code = self._process.wait()

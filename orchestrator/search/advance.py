@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -11,46 +11,61 @@ from sqlalchemy.orm import Session
 from orchestrator.search.cells import Policy, SearchedCell
 from orchestrator.search.replay import CellState, Result, replay
 from orchestrator.store import Store, changes, searches
+from orchestrator.store.again import AGAIN
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, Search
 from scaling.outcomes import RunStatus
 
 if TYPE_CHECKING:
     from orchestrator.plan import Plan
 
-__all__ = ["Searches", "cell_of", "results_in", "states_of"]
-
-_NOTHING_LEARNT = (RunStatus.FAILED, RunStatus.CANCELLED)
+__all__ = ["Searches", "asked_by", "cell_of", "results_in", "states_of"]
 
 
 class Searches:
     """The learning-rate searches of a store, as a planner of the scheduler: see `orchestrator.scheduler.Planner`.
 
-    It keeps what is costly to work out again, the ids of runs by cell, rate and seed, and nothing that the store does not tell.
+    It keeps what is costly to work out again, the ids of runs by cell, rate and seed, and which experiments have nothing left to ask; and nothing that
+    the store does not tell.
     """
 
     def __init__(self) -> None:
         self._rows: dict[tuple[SearchedCell, int, int], dict[str, Any]] = {}
         self._cells: dict[int, SearchedCell] = {}
+        self._over: set[int] = set()
+        self._grid: int | None = None
 
-    def advance(self, session: Session) -> bool:
-        """Add the runs that are due to their experiment, in this transaction. True when there were any."""
-        by_experiment: dict[int, list[Search]] = {}
-        for search in searches.active(session):
-            by_experiment.setdefault(search.experiment_id, []).append(search)
+    def advance(self, session: Session, experiment_id: int | None = None) -> bool:
+        """Add the runs that are due to their experiment, of one or of all, in this transaction. True when there were any.
+
+        An experiment whose cells are all over is looked at again only when somebody has changed the grid since: retried or submitted something.
+        """
+        if changes.number(session) != self._grid:
+            self._over.clear()
         changed = False
-        for experiment_id, rows in by_experiment.items():
-            search_of = {self._cell(search): search for search in rows}
-            states = replay(list(search_of), results_in(session, experiment_id), self._run)
-            revision = session.scalar(
-                select(Revision.number).where(Revision.experiment_id == experiment_id).order_by(Revision.number.desc()).limit(1)
-            )
-            wanted = [row for state in states for row in state.runs]
-            changed |= searches.want(session, experiment_id, wanted, revision=revision or 1)
-            for state in states:
-                _remember(search_of[state.cell], state)
+        ours = searches.searching(session) if experiment_id is None else [experiment_id]
+        for one in ours:
+            if one not in self._over:
+                changed |= self._advance(session, one)
         if changed:
             changes.note(session)
+        self._grid = changes.number(session)
         return changed
+
+    def _advance(self, session: Session, experiment_id: int) -> bool:
+        search_of = {self._cell(search): search for search in searches.of_experiment(session, experiment_id)}
+        states = replay(list(search_of), results_in(session, experiment_id), self._run)
+        revision = session.scalar(
+            select(Revision.number).where(Revision.experiment_id == experiment_id).order_by(Revision.number.desc()).limit(1)
+        )
+        wanted = [row for state in states for row in state.runs]
+        asked = searches.want(session, experiment_id, wanted, revision=revision or 1)
+        for state in states:
+            _remember(search_of[state.cell], state)
+        if asked.put_back:  # it may be a trial of another experiment too
+            self._over.clear()
+        if all(state.is_over for state in states):
+            self._over.add(experiment_id)
+        return asked.anything
 
     def _cell(self, search: Search) -> SearchedCell:
         known = self._cells.get(search.id)
@@ -80,36 +95,60 @@ def states_of(store: Store, plan: Plan) -> list[CellState]:
         return replay(plan.cells, results_in(session, experiment))
 
 
+def asked_by(session: Session, experiment_id: int | None, cells: Sequence[SearchedCell]) -> list[dict[str, Any]]:
+    """Rows of the runs that searches of these cells asked for before, with the same policy, and that the experiment still wants."""
+    rows = select(Search).where(Search.experiment_id == experiment_id, Search.removed_in.is_(None))
+    policies = {(search.family, search.model, search.epochs): search.policy for search in session.scalars(rows)}
+    same = {cell.key: cell for cell in cells if policies.get(cell.key) == cell.policy.to_dict()}
+    wanted = (
+        select(Run.id, Run.family, Run.model, Run.epochs, Run.learning_rate, Run.seed)
+        .join(ExperimentRun, ExperimentRun.run_id == Run.id)
+        .where(ExperimentRun.experiment_id == experiment_id, ExperimentRun.removed_in.is_(None))
+    )
+    found = []
+    for run_id, family, model, epochs, rate, seed in session.execute(wanted):
+        cell = same.get((family, model, epochs))
+        if cell is not None and (row := cell.run(cell.policy.step(rate), seed))["id"] == run_id:
+            found.append(row)
+    return found
+
+
 def results_in(session: Session, experiment_id: int | None, *, revived: Sequence[RunStatus] = ()) -> Callable[[str], Result | None]:
-    """How runs ended, by id. A run that is not among those of the experiment is looked up when it is asked for.
+    """How runs ended, by id. A run that the experiment does not want yet is looked up when it is asked for; what came of it elsewhere counts when
+    it finished or diverged, else it will be pending again once it is asked for.
 
     revived: statuses of runs that are about to be pending again.
     """
     columns = select(Run.id, Run.status, Run.val_loss, Run.reason)
-    ours = columns.join(ExperimentRun, ExperimentRun.run_id == Run.id).where(ExperimentRun.experiment_id == experiment_id)
-    known = _by_id(session.execute(ours))
+    ours = columns.join(ExperimentRun, ExperimentRun.run_id == Run.id).where(
+        ExperimentRun.experiment_id == experiment_id, ExperimentRun.removed_in.is_(None)
+    )
+    known = {
+        run_id: None if status in revived else _result(status, loss, reason)
+        for run_id, status, loss, reason in session.execute(ours)
+    }
 
     def result_of(run_id: str) -> Result | None:
         if run_id not in known:
-            known[run_id] = _by_id(session.execute(columns.where(Run.id == run_id))).get(run_id)
-        found = known[run_id]
-        return None if found is None or found[0] in revived else _result(*found)
+            there = session.execute(columns.where(Run.id == run_id)).one_or_none()
+            known[run_id] = _result(*there[1:]) if there is not None and there.status not in AGAIN else None
+        return known[run_id]
 
     return result_of
 
 
-def _by_id(rows: Iterable[Any]) -> dict[str, tuple[RunStatus, float | None, str] | None]:
-    return {run_id: (status, loss, reason) for run_id, status, loss, reason in rows}
-
-
 def _result(status: RunStatus, loss: float | None, reason: str) -> Result | None:
-    if status is RunStatus.FINISHED and loss is not None:
-        return Result(loss)
-    if status in _NOTHING_LEARNT:
-        return Result(failed=f"a trial {status}: {reason}" if reason else f"a trial {status}")
-    return Result() if status.is_final else None
+    """A run that was stopped early is pending again as soon as a search asks for it: `searches.want`."""
+    if status is RunStatus.FINISHED:
+        return Result(failed="a trial finished without a validation loss") if loss is None else Result(loss)
+    if status is RunStatus.CANCELLED:
+        return Result(held="a trial was cancelled; `scaling retry` or submitting again lets the search go on")
+    if status is RunStatus.FAILED:
+        return Result(failed=f"a trial failed: {reason}" if reason else "a trial failed")
+    return Result() if status is RunStatus.DIVERGED else None
 
 
 def _remember(search: Search, state: CellState) -> None:
     """For those who only read: where the search stands. It is worked out anew, never read back."""
     search.state, search.trials, search.learning_rate = state.state, len(state.trials), state.learning_rate
+    search.reason = state.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,10 @@ class Policy:
     def rate(self, step: int) -> float:
         """The rate k steps up from the start, as it would be written: 0.2 / 2 is the 0.1 of a grid, to the last bit."""
         return float(f"{self.start * self.factor**step:.{_DIGITS}g}")
+
+    def step(self, rate: float) -> int:
+        """The step whose rate is next to `rate`: the inverse of `rate`."""
+        return round(math.log(rate / self.start) / math.log(self.factor))
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -20,11 +20,14 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: its loss, infinite when it diverged (its rate was too high) or was stopped because it could not matter; or
-    `failed`, with nothing learnt."""
+    """How a run ended: its loss, infinite when it diverged (its rate was too high); or `failed`, with nothing learnt.
+
+    held: somebody took it out, so that its cell goes no further, and none above it, until it is pending again.
+    """
 
     loss: float = math.inf
     failed: str = ""
+    held: str = ""
 
 
 @dataclass
@@ -33,7 +36,8 @@ class CellState:
 
     trials: step → run rows, one a searched seed, and their result (None while one runs), in the order asked. repeats: rows of the rate found, on the
     other seeds.
-    state: waiting (for smaller cells), searching, settled (`accepted` is the step), or given-up (`reason` says why).
+    state: waiting (for smaller cells), searching (`reason` says why it goes no further, if so), settled (`accepted` is the step), or given-up
+    (`reason` says why).
     """
 
     cell: SearchedCell
@@ -98,6 +102,9 @@ def _search(
         results = {step: result for step, (_, result) in state.trials.items()}
         if any(result is None for result in results.values()):
             return
+        state.reason = next((result.held for result in results.values() if result is not None and result.held), "")
+        if state.reason:
+            return
         failed = next((result.failed for result in results.values() if result is not None and result.failed), "")
         if failed:
             state.state, state.reason = "given-up", failed
@@ -115,22 +122,25 @@ def _search(
 
 
 def _together(results: Sequence[Result | None]) -> Result | None:
-    """Of one rate's runs on several seeds: their mean loss, infinite when one diverged; failed when one failed; None while one has not ended."""
+    """Of one rate's runs on several seeds: their mean loss, infinite when one diverged; held or failed when one is; None while one has not ended."""
     ended = [result for result in results if result is not None]
     if len(ended) < len(results):
         return None
-    return next((result for result in ended if result.failed), None) or Result(sum(result.loss for result in ended) / len(ended))
+    for result in sorted(ended, key=lambda result: not result.held):
+        if result.held or result.failed:
+            return result
+    return Result(sum(result.loss for result in ended) / len(ended))
 
 
 def _forecast(cell: SearchedCell, below: Sequence[CellState]) -> Forecast | None:
-    """By the trend of the cells below; None when there is none of them with two finished trials."""
+    """By the trend of the cells below; None when none of them has two finished trials. A loss of 0 has no logarithm, and says nothing."""
     trials = [
         Trial(state.cell.key, state.cell.params, state.cell.epochs, state.cell.policy.rate(step), result.loss)
         for state in below
         for step, (_, result) in state.trials.items()
-        if result is not None and math.isfinite(result.loss)
+        if result is not None and math.isfinite(result.loss) and result.loss > 0
     ]
-    if not trials:
+    if len(trials) == len({trial.cell for trial in trials}):
         return None
     nearest = [state for state in below if not any(state.cell.is_below(other.cell) for other in below)]
     steps = [state.accepted for state in nearest if state.accepted is not None]
@@ -149,7 +159,7 @@ def _by_trend(trials: tuple[Trial, ...], policy: Policy, params: int, epochs: fl
     value, low, _ = trend.at(params=params, epochs=epochs)
     at_cells = {(trial.params, trial.epochs) for trial in trials}
     value = min([value, *(trend.at(params=n, epochs=e)[0] for n, e in at_cells)])
-    return Forecast(min(max(first_step(_steps(value, policy)), least - 1), most), _steps(low, policy))
+    return Forecast(min(max(first_step(_steps(value, policy)), least - 1), most), _steps(low, policy) - _ROUNDING)
 
 
 def first_step(steps: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from orchestrator.search.advance import cell_of, results_in
 from orchestrator.search.replay import CellState, replay
 from orchestrator.store import searches
-from orchestrator.store.models import ExperimentRun, Run
+from orchestrator.store.models import ExperimentRun, Run, Search
 from scaling.columns import SCHEMA_VERSION
 from scaling.outcomes import RunStatus
 
@@ -56,8 +57,8 @@ class CellReport:
 
     @property
     def regret(self) -> float | None:
-        """Loss at the rate found over the best of the grid, less 1."""
-        return None if self.loss is None or self.best_of_grid is None else self.loss / self.best_of_grid - 1.0
+        """Loss at the rate found over the best of the grid, less 1; None without a grid, or where that best is 0."""
+        return None if self.loss is None or not self.best_of_grid else self.loss / self.best_of_grid - 1.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,12 @@ class SearchReport:
     def regret(self) -> float | None:
         """Mean over the cells that have a grid beside them."""
         return _mean([cell.regret for cell in self.cells if cell.regret is not None])
+
+    @property
+    def regret_error(self) -> float | None:
+        """Standard error of `regret`, over the cells: each is compared with its own grid. None with fewer than two."""
+        regrets = [cell.regret for cell in self.cells if cell.regret is not None]
+        return statistics.stdev(regrets) / math.sqrt(len(regrets)) if len(regrets) > 1 else None
 
     @property
     def seed_noise(self) -> float | None:
@@ -108,6 +115,7 @@ class SearchReport:
             "experiment": self.experiment,
             "trials_per_cell": self.trials_per_cell,
             "regret": self.regret,
+            "regret_error": self.regret_error,
             "seed_noise": self.seed_noise,
             "share_of_grid": self.share_of_grid,
             "share_of_grid_flops": self.share_of_grid_flops,
@@ -122,8 +130,9 @@ def reports_payload(reports: Sequence[SearchReport]) -> dict[str, Any]:
 
 
 def search_report(session: Session, experiment: str) -> SearchReport:
-    """What the searches of an experiment did. The grid beside a cell is another experiment of the store that wants `GRID_RATES` rates or more of it, in
-    runs that differ from the search's in nothing but the learning rate; of several the one with most."""
+    """What the searches of an experiment did. The grid beside a cell is another experiment of the store that lists `GRID_RATES` rates or more of it, in
+    runs that differ from the search's in nothing but the learning rate; of several the one with most. Of its rates the `GRID_RATES` next to the rate
+    found count, so that a wider grid saves no more."""
     rows = searches.active(session, experiment)
     cells = [cell_of(search) for search in rows]
     experiment_id = rows[0].experiment_id if rows else None
@@ -180,8 +189,11 @@ def _tried_around(session: Session, state: CellState, experiment_id: int | None)
     for run_id, status, loss, core_hours in session.execute(query):
         if status in (RunStatus.FINISHED, RunStatus.DIVERGED):
             tried.setdefault(steps[run_id], []).append(_Run(status, loss, core_hours))
+    searched = select(Search.experiment_id).where(
+        Search.family == cell.family, Search.model == cell.model, Search.epochs == cell.epochs, Search.removed_in.is_(None)
+    )
     links = select(ExperimentRun.experiment_id, ExperimentRun.run_id).where(
-        ExperimentRun.run_id.in_(steps), ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id != experiment_id
+        ExperimentRun.run_id.in_(steps), ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id.not_in(searched)
     )
     grids: dict[int, set[int]] = {}
     for other, run_id in session.execute(links):
@@ -189,7 +201,9 @@ def _tried_around(session: Session, state: CellState, experiment_id: int | None)
         if len(tried.get(step, ())) == len(cell.policy.seeds):
             grids.setdefault(other, set()).add(step)
     largest = max(grids.values(), key=len, default=set())
-    return tried, sorted(largest) if len(largest) >= GRID_RATES else []
+    if len(largest) < GRID_RATES:
+        return tried, []
+    return tried, sorted(sorted(largest, key=lambda step: (abs(step - middle), step))[:GRID_RATES])
 
 
 def _core_hours(session: Session, ids: Sequence[str]) -> list[float]:

@@ -39,7 +39,8 @@ def next_move(losses: Mapping[int, float], forecast: Forecast | None) -> Move:
 
     With a forecast: the rate it says and the one below, both at once, since both are always needed. If the upper one is better it is accepted; the
     trend falls, which closes the upper side. If the lower one is better, it is accepted, unless the trend's interval reaches the one below that:
-    then that one is tried too, and so on. A rate that diverges is too high, and the next one below stands in for it.
+    then that one is tried too, and so on. A rate that diverges is too high, and the next one below stands in for it; where every rate below the only one
+    that finished diverged, they were not too high, and no more are tried.
 
     Without one, of a first cell: from the start downwards or upwards until the best has a worse one on either side.
 
@@ -54,7 +55,7 @@ def next_move(losses: Mapping[int, float], forecast: Forecast | None) -> Move:
     if not losses:
         return Move(ask=(forecast.first, forecast.first - 1))
     lowest = min(losses)
-    if len(finite) < 2:
+    if not finite or (len(finite) == 1 and lowest in finite):
         return Move(ask=(lowest - 1,))
     best = _best(finite)
     if best == lowest and forecast.low <= lowest - 1:

@@ -38,7 +38,8 @@ class _Purse:
 def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[[Waiting], float | None]) -> Affordable:
     """Which of the waiting runs the budgets allow: of high priority first, then cheap ones first, as many as fit.
 
-    estimate: core-hours of a run; None counts as nothing.
+    estimate: core-hours of a whole run; None counts as nothing. Of a run that goes on from its own checkpoint the steps to come are asked for:
+    those before it have been charged.
     """
     purses = _purses(session)
     if not purses or not waiting:
@@ -48,16 +49,16 @@ def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[
     left_out: dict[str, str] = {}
     for run in sorted(waiting, key=lambda run: (-run.priority, run.cost, run.id)):
         mine = [purses[payer] for payer in payers[run.id] if payer in purses]
-        cost = estimate(run) or 0.0
+        cost = (estimate(run) or 0.0) * run.ahead
         if len(mine) < len(payers[run.id]) or any(purse.left >= cost for purse in mine):
             allowed.append(run)
             for purse in mine:
                 purse.left -= cost
         else:
             purse = max(mine, key=lambda purse: purse.left)
+            # Not how much is left: that changes with every run that ends, and each change would be written into every run left out.
             left_out[run.id] = (
-                f"left out by the budget of {purse.limit:g} core-hours of {purse.name}: needs about {cost:.3g}, "
-                f"{max(0.0, purse.left):.3g} are left"
+                f"left out by the budget of {purse.limit:g} core-hours of {purse.name}: needs about {cost:.3g}, more than is left"
             )
     return Affordable(allowed, left_out, True)
 

@@ -90,7 +90,7 @@ def _server_engine(url: URL, *, query_only: bool) -> Engine:
     postgresql = url.get_backend_name() == "postgresql"
     options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"} if query_only and postgresql else {}
     try:
-        engine = create_engine(url, execution_options=options)
+        engine = create_engine(url, execution_options=options, pool_pre_ping=True)  # the server may have restarted
     except ModuleNotFoundError as error:
         raise UsageError(f"{url.drivername} needs the package {error.name!r}", hint='pip install "scaling[postgres]"') from error
     if postgresql and not query_only:

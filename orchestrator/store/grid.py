@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, case, null, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes, searches
+from orchestrator.store.again import AGAIN
 from orchestrator.store.bulk import insert_rows
 from orchestrator.store.ledger import MAX_FAILURES
 from orchestrator.store.membership import among
@@ -23,11 +24,7 @@ from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["AGAIN", "Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
-
-AGAIN = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.PAUSED)
-"""Statuses that submitting again puts back to pending. A diverged run would diverge again."""
-
+__all__ = ["Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
 
 _RUNS: Any = Run.__table__
 _LINKS: Any = ExperimentRun.__table__
@@ -55,7 +52,7 @@ class Waiting:
     """A pending run, as far as the order of runs needs it.
 
     cost: its training FLOPs. stated_core_hours: by the MFU of its file. failures: how often it died or was lost.
-    parent: the run that it starts from, of one that has not begun.
+    parent: the run that it starts from, of one that has not begun. steps: of the whole run.
     """
 
     id: str
@@ -68,6 +65,12 @@ class Waiting:
     resume_step: int = 0
     failures: int = 0
     parent: str | None = None
+    steps: int = 0
+
+    @property
+    def ahead(self) -> float:
+        """Share of its steps that come after its own last checkpoint."""
+        return 1.0 - self.resume_step / self.steps if self.steps else 1.0
 
     @property
     def pack(self) -> int:
@@ -101,6 +104,7 @@ def waiting_runs(session: Session) -> list[Waiting]:
         Run.resume_step,
         Run.failures,
         parent,
+        Run.steps,
     )
     return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
 
@@ -117,8 +121,12 @@ def pause(session: Session, experiment: str, *, reason: str) -> None:
 
 def explain(session: Session, reasons: Mapping[str, str]) -> None:
     """Say of pending runs why they wait; an empty reason takes that back."""
+    by_reason: dict[str, list[str]] = {}
     for run_id, reason in reasons.items():
-        session.execute(update(Run).where(Run.id == run_id, Run.status == RunStatus.PENDING).values(reason=reason))
+        by_reason.setdefault(reason, []).append(run_id)
+    for reason, ids in by_reason.items():
+        waiting = update(Run).where(among(session, Run.id, ids), Run.status == RunStatus.PENDING)
+        session.execute(waiting.values(reason=reason).execution_options(**_UNSYNCED))
 
 
 def known_statuses(session: Session, ids: Sequence[str]) -> dict[str, RunStatus]:

@@ -35,6 +35,7 @@ __all__ = [
     "close_allocation",
     "end_attempt",
     "heartbeat",
+    "hold",
     "open_allocation",
     "orphans",
     "record",
@@ -52,6 +53,7 @@ _NEXT_STATUS = {
     AttemptOutcome.RAISED: RunStatus.FAILED,
     AttemptOutcome.OUT_OF_MEMORY: RunStatus.FAILED,
     AttemptOutcome.DIED: RunStatus.PENDING,
+    AttemptOutcome.STORAGE: RunStatus.PENDING,
     AttemptOutcome.LOST: RunStatus.PENDING,
     AttemptOutcome.ORPHANED: RunStatus.PENDING,
     AttemptOutcome.CANCELLED: RunStatus.CANCELLED,
@@ -121,11 +123,19 @@ def open_allocation(
 
 
 def close_allocation(session: Session, allocation_id: int, *, held_seconds: float | None) -> None:
-    """Devices were given back after `held_seconds`. None, of a rehearsal: as long as its attempts took in simulated seconds."""
-    if held_seconds is None:
-        attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation_id))
-        held_seconds = sum(attempt.charged_seconds for attempt in attempts)
+    """Devices were given back after `held_seconds`. None, of a rehearsal: as long as its attempts took in simulated seconds.
+
+    It is at least what its attempts were charged: a worker that was taken over and never answered did not say for how long it had them.
+    """
+    attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation_id))
+    held_seconds = max(held_seconds or 0.0, sum(attempt.charged_seconds for attempt in attempts))
     session.execute(update(Allocation).where(Allocation.id == allocation_id).values(ended_at=now(), held_seconds=held_seconds))
+
+
+def hold(session: Session, held_seconds: Mapping[int, float]) -> None:
+    """These allocations are open and have held their devices for so long, by a clock that does not jump; id → seconds."""
+    for allocation_id, seconds in held_seconds.items():
+        session.execute(update(Allocation).where(Allocation.id == allocation_id).values(held_seconds=seconds))
 
 
 def begin_attempt(

@@ -388,9 +388,12 @@ class Search(Base):
     """A row of `Run` but for its id and learning rate."""
     policy: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(20), default="waiting")
-    """waiting, searching, settled or given-up. Like the next two it only tells readers what the results of the runs say."""
+    """waiting, searching, settled or given-up. Like the next three it only tells readers what the results of the runs say; but for `cancelled`, which
+    is what somebody asked for."""
     trials: Mapped[int] = mapped_column(default=0)
     learning_rate: Mapped[float | None]
+    reason: Mapped[str] = mapped_column(Text, default="")
+    """Why it was given up, or goes no further."""
     added_in: Mapped[int]
     removed_in: Mapped[int | None]
 

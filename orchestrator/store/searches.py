@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from orchestrator.store.again import AGAIN
 from orchestrator.store.models import Experiment, ExperimentRun, Run, Search
+from scaling.outcomes import RunStatus
 
-__all__ = ["active", "cells", "link", "progress", "want"]
+__all__ = ["Asked", "active", "cancel", "cells", "link", "of_experiment", "progress", "reopen", "searching", "want"]
+
+_OPEN = ("waiting", "searching")
+_CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What asking for runs changed. added: an experiment wants a run that it did not. put_back: a run is pending again."""
+
+    added: bool
+    put_back: bool
+
+    @property
+    def anything(self) -> bool:
+        return self.added or self.put_back
 
 
 def link(session: Session, experiment_id: int, searches: Sequence[Mapping[str, Any]], *, revision: int) -> None:
@@ -22,6 +40,7 @@ def link(session: Session, experiment_id: int, searches: Sequence[Mapping[str, A
             session.add(Search(experiment_id=experiment_id, added_in=revision, **row))
         else:
             search.template, search.policy, search.removed_in = dict(row["template"]), dict(row["policy"]), None
+            search.state = "waiting" if search.state == _CANCELLED else search.state
     for search in known.values():
         search.removed_in = search.removed_in or revision
 
@@ -34,37 +53,74 @@ def active(session: Session, experiment: str | None = None) -> list[Search]:
     return list(session.scalars(query))
 
 
-def want(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]], *, revision: int) -> bool:
-    """Make the experiment want these runs as well, and add those that the store has not; True when that changed anything."""
-    ids = [row["id"] for row in rows]
-    there = set(session.scalars(select(Run.id).where(Run.id.in_(ids))))
+def searching(session: Session) -> list[int]:
+    """Experiments that have searches, by id, but for those whose searches were cancelled."""
+    query = select(Search.experiment_id).where(Search.removed_in.is_(None), Search.state != _CANCELLED)
+    return sorted(set(session.scalars(query)))
+
+
+def of_experiment(session: Session, experiment_id: int) -> list[Search]:
+    """The searches of an experiment that go on or are over; none that was cancelled."""
+    query = select(Search).where(Search.experiment_id == experiment_id, Search.removed_in.is_(None), Search.state != _CANCELLED)
+    return list(session.scalars(query.order_by(Search.id)))
+
+
+def cancel(session: Session, experiment_id: int | None) -> None:
+    """What is not found yet of an experiment (of all, where None) is not searched for any more, until `reopen` or until it is submitted again."""
+    _change(session, experiment_id, _OPEN, _CANCELLED)
+
+
+def reopen(session: Session, experiment_id: int | None) -> None:
+    """Take back `cancel`."""
+    _change(session, experiment_id, (_CANCELLED,), "waiting")
+
+
+def _change(session: Session, experiment_id: int | None, states: Sequence[str], state: str) -> None:
+    query = select(Search).where(Search.removed_in.is_(None), Search.state.in_(states))
+    for search in session.scalars(query if experiment_id is None else query.where(Search.experiment_id == experiment_id)):
+        search.state, search.reason = state, ""
+
+
+def want(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]], *, revision: int) -> Asked:
+    """Make the experiment want these runs as well, and add those that the store has not.
+
+    A run that failed, was cancelled or put aside before the experiment wanted it is pending again, as when it is submitted; and so is one that was
+    stopped early, whoever stopped it: a search has no use for a part of it.
+    """
+    ids = list(dict.fromkeys(row["id"] for row in rows))
+    query = select(Run).where(Run.id.in_(ids)).execution_options(populate_existing=True)
+    there = {run.id: run for run in session.scalars(query)}
     links = {
         link.run_id: link
         for link in session.scalars(
             select(ExperimentRun).where(ExperimentRun.experiment_id == experiment_id, ExperimentRun.run_id.in_(ids))
         )
     }
-    changed = False
-    for row in rows:
-        if row["id"] not in there:
-            session.add(Run(**row))
-            there.add(row["id"])
-            changed = True
+    session.add_all({row["id"]: Run(**row) for row in rows if row["id"] not in there}.values())
     session.flush()
-    for run_id in dict.fromkeys(ids):
-        known = links.get(run_id)
-        if known is None:
+    added = put_back = False
+    for run_id in ids:
+        link, run = links.get(run_id), there.get(run_id)
+        is_new = link is None or link.removed_in is not None
+        if link is None:
             session.add(ExperimentRun(experiment_id=experiment_id, run_id=run_id, added_in=revision))
-        elif known.removed_in is not None:
-            known.removed_in = None
         else:
-            continue
-        changed = True
-    return changed
+            link.removed_in = None
+        added |= is_new
+        if run is not None and (run.status is RunStatus.STOPPED or (is_new and run.status in AGAIN)):
+            _put_back(run)
+            put_back = True
+    return Asked(added, put_back)
+
+
+def _put_back(run: Run) -> None:
+    run.resources = {**run.resources, "early_stop": None}  # whoever asks for it wants it whole
+    run.status, run.reason, run.failures, run.ended_at = RunStatus.PENDING, "", 0, None
 
 
 def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any]]:
-    """A row a searched cell: `experiment`, `family`, `model`, `epochs`, `state`, `trials` (rates asked for), `learning_rate` (the one found)."""
+    """A row a searched cell: `experiment`, `family`, `model`, `epochs`, `state`, `trials` (rates asked for), `learning_rate` (the one found),
+    `reason` (why it was given up, or goes no further)."""
     query = (
         select(Search, Experiment.name)
         .join(Experiment, Experiment.id == Search.experiment_id)
@@ -73,13 +129,14 @@ def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any
     )
     if experiment is not None:
         query = query.where(Experiment.name == experiment)
-    names = ("family", "model", "epochs", "state", "trials", "learning_rate")
+    names = ("family", "model", "epochs", "state", "trials", "learning_rate", "reason")
     return [{"experiment": found, **{name: getattr(search, name) for name in names}} for search, found in session.execute(query)]
 
 
 def progress(session: Session, experiment: str) -> dict[str, Any] | None:
-    """How far an experiment's searches are: `cells`, of them `settled`, `trials` asked for, and `core_hours_ahead`: by estimate, of runs that are not
-    asked for yet, at two trials a cell and one run on each seed that is not searched. None when it has none."""
+    """How far an experiment's searches are: `cells`; of them `settled`, `given_up` and `open`; `trials` asked for; `stuck`, a sentence on each cell that
+    was given up or goes no further; and `core_hours_ahead`: by estimate, of runs that are not asked for yet, at two trials a cell and one run on
+    each seed that is not searched. None when it has none."""
     rows = active(session, experiment)
     if not rows:
         return None
@@ -87,13 +144,15 @@ def progress(session: Session, experiment: str) -> dict[str, Any] | None:
         "cells": len(rows),
         "settled": sum(row.state == "settled" for row in rows),
         "given_up": sum(row.state == "given-up" for row in rows),
+        "open": sum(row.state in _OPEN for row in rows),
         "trials": sum(row.trials for row in rows),
+        "stuck": [f"{row.model}, {row.epochs:g} epochs: {row.state}: {row.reason}" for row in rows if row.reason],
         "core_hours_ahead": sum(_runs_ahead(row) * (row.template["estimated_core_hours"] or 0.0) for row in rows),
     }
 
 
 def _runs_ahead(search: Search) -> int:
-    if search.state in ("settled", "given-up"):
+    if search.state not in _OPEN:
         return 0
     searched = search.policy["searched_seeds"]
     return max(0, 2 - search.trials) * searched + len(search.policy["seeds"]) - searched

@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, func, select, true, update
 from sqlalchemy.orm import Session
 
-from orchestrator.store import changes
+from orchestrator.store import changes, searches
+from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Intent, Run, now
 from orchestrator.store.queries import scheduler
 from scaling.errors import UnknownName
@@ -95,14 +97,13 @@ def asked_for(session: Session, steer: Steer) -> set[str]:
 
 
 def carry_out(session: Session) -> list[str]:
-    """Do what is asked, oldest first; returns the ids of runs that must stop training before the rest can be done."""
-    changes.note(session)
+    """Do what is asked, oldest first; returns the ids of runs that must stop training before the rest can be done.
+
+    It costs a few statements an intent, however many runs that is about; while it waits for a training to stop, only the look at which do.
+    """
     to_stop: list[str] = []
-    for intent in session.scalars(select(Intent).where(Intent.executed_at.is_(None)).order_by(Intent.id)):
-        training = _carry_out(session, intent)
-        to_stop += training
-        if not training:
-            intent.executed_at = now()
+    for intent in session.scalars(select(Intent).where(Intent.executed_at.is_(None)).order_by(Intent.id)).all():
+        to_stop += _carry_out(session, intent)
     return to_stop
 
 
@@ -123,48 +124,76 @@ def include(session: Session, run_id: str) -> None:
 
 
 def _carry_out(session: Session, intent: Intent) -> list[str]:
-    steer, rule = Steer(intent.kind), _RULES[Steer(intent.kind)]
-    runs = _targets(session, intent)
-    for run in runs:
-        if run.status not in rule.sources:
-            continue
-        if steer is Steer.PRIORITY:
-            run.priority = intent.payload["priority"]
-        else:
-            assert rule.target is not None
-            if run.status is RunStatus.STOPPED:  # whoever asks for it wants it whole: the rule that stopped it is not asked again
-                run.resources = {**run.resources, "early_stop": None}
-            reason = intent.payload.get("reason", "on request")
-            run.status, run.reason = rule.target, "" if rule.target is RunStatus.PENDING else reason
-            run.ended_at = now() if rule.target.is_final else None
-            if steer is Steer.RETRY:
-                run.failures = 0
-        changed = intent.payload.get("changed", [])
-        if run.id not in changed:
-            intent.payload = {**intent.payload, "changed": [*changed, run.id]}
-    training = [run.id for run in runs if run.status is RunStatus.RUNNING] if steer in _STOPS else []
-    if not training:
-        intent.result = _told(rule, intent.payload.get("changed", []), runs)
-    return training
+    """One intent: what waits at once, and the rest when nothing of it is being trained any more; returns what is."""
+    steer, rule, ours = Steer(intent.kind), _RULES[Steer(intent.kind)], _targets(session, intent)
+    first = "already" not in intent.payload
+    if first:
+        already = _statuses(session, ours)[rule.target] if rule.target else 0
+        intent.payload = {**intent.payload, "already": already}
+        _open_or_close_searches(session, intent)
+        _change(session, intent, rule, ours)
+    training = session.scalars(select(Run.id).where(ours, Run.status == RunStatus.RUNNING)).all() if steer in _STOPS else ()
+    if training:
+        return list(training)
+    if not first:
+        _change(session, intent, rule, ours)
+    intent.result, intent.executed_at = _told(rule, _statuses(session, ours), already=intent.payload["already"]), now()
+    return []
 
 
-def _targets(session: Session, intent: Intent) -> list[Run]:
-    query = select(Run)
+def _open_or_close_searches(session: Session, intent: Intent) -> None:
+    """A search would ask for more runs in place of those that are cancelled; whoever cancels an experiment, or all, wants none."""
     if intent.payload["runs"]:
-        query = query.where(Run.id.in_(intent.payload["runs"]))
-    elif intent.experiment_id is not None:
-        wanted = select(ExperimentRun.run_id).where(
-            ExperimentRun.experiment_id == intent.experiment_id, ExperimentRun.removed_in.is_(None)
-        )
-        query = query.where(Run.id.in_(wanted))
-    return list(session.scalars(query))
+        return
+    if intent.kind == Steer.CANCEL:
+        searches.cancel(session, intent.experiment_id)
+    elif intent.kind == Steer.RETRY:
+        searches.reopen(session, intent.experiment_id)
 
 
-def _told(rule: _Rule, changed: Sequence[str], runs: Sequence[Run]) -> str:
-    """`3 paused; 2 were not: 2 finished`."""
-    told = f"{len(changed)} {rule.past}"
-    others = Counter(str(run.status) for run in runs if run.id not in set(changed))
+def _targets(session: Session, intent: Intent) -> ColumnElement[bool]:
+    """The condition that a run is one of those that the intent is about."""
+    if intent.payload["runs"]:
+        return among(session, Run.id, intent.payload["runs"])
+    if intent.experiment_id is None:
+        return true()
+    wanted = select(ExperimentRun.run_id).where(
+        ExperimentRun.experiment_id == intent.experiment_id, ExperimentRun.removed_in.is_(None)
+    )
+    return Run.id.in_(wanted)
+
+
+def _change(session: Session, intent: Intent, rule: _Rule, ours: ColumnElement[bool]) -> None:
+    """Everything that the rule may change, in one statement."""
+    values: dict[str, Any]
+    if rule.target is None:
+        values = {"priority": intent.payload["priority"]}
+    else:
+        reason = "" if rule.target is RunStatus.PENDING else intent.payload.get("reason", "on request")
+        values = {"status": rule.target, "reason": reason, "ended_at": now() if rule.target.is_final else None}
+    if intent.kind == Steer.RETRY:
+        values["failures"] = 0
+        for run in session.scalars(select(Run).where(ours, Run.status == RunStatus.STOPPED)):
+            run.resources = {**run.resources, "early_stop": None}  # whoever asks wants it whole: the rule is not asked again
+        session.flush()
+    session.execute(update(Run).where(ours, Run.status.in_(rule.sources)).values(values))
+    changes.note(session)
+
+
+def _statuses(session: Session, ours: ColumnElement[bool]) -> Counter[RunStatus]:
+    counted = session.execute(select(Run.status, func.count()).where(ours).group_by(Run.status).order_by(Run.status))
+    return Counter({status: count for status, count in counted})  # noqa: C416
+
+
+def _told(rule: _Rule, statuses: Counter[RunStatus], *, already: int) -> str:
+    """`3 paused; 2 were not: 2 finished`. already: how many were in the rule's target before."""
+    if rule.target is None:
+        changed = sum(statuses.pop(status, 0) for status in rule.sources)
+    else:
+        changed = max(0, statuses[rule.target] - already)
+        statuses[rule.target] -= changed
+    told, others = f"{changed} {rule.past}", +statuses
     if others:
-        count = sum(others.values())
+        count = others.total()
         told += f"; {count} {'was' if count == 1 else 'were'} not: {', '.join(f'{n} {status}' for status, n in others.items())}"
     return told

@@ -8,10 +8,13 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -24,12 +27,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Store"]
 
+_logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 2.0
+
 
 class Store:
-    """A database of runs. Open it with `Store.open` to write, `Store.open_readonly` to look."""
+    """A database of runs. Open it with `Store.open` to write, `Store.open_readonly` to look.
+
+    wait_seconds: how long a transaction waits to begin while the database cannot be reached. One that has begun is not tried again: whoever
+    writes does not know whether it was committed.
+    """
 
     def __init__(self, url: str = DEFAULT_URL, *, writable: bool) -> None:
-        self.url = store_url(url)
+        self.url, self.wait_seconds = store_url(url), 0.0
         self._reader = read_engine(self.url)
         self._writer = write_engine(self.url) if writable else None
 
@@ -70,8 +82,9 @@ class Store:
         if self._writer is None:
             raise StoreError(f"the store {self.name} was opened for reading", hint="open it with Store.open")
         try:
-            with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            with self._begun(self._writer, expire_on_commit=False) as session:
                 yield session
+                session.commit()
         except OperationalError as error:
             raise StoreError(
                 f"the store {self.name} cannot be written: {error.orig}",
@@ -82,12 +95,28 @@ class Store:
     def read(self) -> Iterator[Session]:
         """A consistent view; cannot write."""
         try:
-            with Session(self._reader) as session, session.begin():
+            with self._begun(self._reader) as session:
                 yield session
         except DatabaseError as error:
             raise StoreError(
                 f"the store {self.name} cannot be read: {error.orig}", hint="is it whole, and written by this version of scaling?"
             ) from error
+
+    def _begun(self, engine: Engine, **options: Any) -> Session:
+        """A session whose transaction has begun; closing it without a commit rolls back. Raises `OperationalError` after `wait_seconds`."""
+        deadline, pause = time.monotonic() + self.wait_seconds, _FIRST_PAUSE_SECONDS
+        while True:
+            session = Session(engine, **options)
+            try:
+                session.connection()
+                return session
+            except BaseException as error:
+                session.close()
+                if not isinstance(error, OperationalError) or time.monotonic() + pause > deadline:
+                    raise
+            _logger.warning("the store %s cannot be reached; trying again", self.name)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def runs_frame(self, experiment: str | None = None) -> pd.DataFrame:
         """All runs (of an experiment) as the table that `analysis` takes: the columns of `scaling.columns.RUN_COLUMNS`."""

@@ -132,7 +132,8 @@ def _basis(plan: Plan, measured: int) -> str:
     stated = f"at {resources.assumed_mfu:.3g} of the peak of {place}"
     if not measured:
         return stated
-    of = "" if measured == len(plan.runs) else f" for {measured} of them, the others {stated}"
+    count = len(plan.runs) + sum(search.expected_runs for search in plan.searches)
+    of = "" if measured == count else f" for {measured} of them, the others {stated}"
     return f"from speeds that were measured on {place if not of else resources.accelerator}{of}"
 
 
@@ -162,6 +163,7 @@ def _search_row(search: PlannedSearch, found: Mapping[tuple[str, str, float], Ce
         "runs": search.expected_runs,
         "train_flops": run.train_flops,
         "estimated_core_hours": run.estimated_core_hours,
+        "inherited_core_hours": run.inherited_core_hours,
         "estimated_wall_seconds": run.estimated_seconds,
         "state": _search_state(state),
     }

@@ -12,6 +12,7 @@ import typer
 from scaling.cli.options import AsJson, Db
 
 if TYPE_CHECKING:
+    from orchestrator.plan import PlannedRun
     from orchestrator.probe import Probed
 
 __all__ = ["EXAMPLES", "probe_command"]
@@ -58,8 +59,11 @@ def probe_command(
                 session.add(probed.row())
             messages().print(f"{probed.model}: {probed.outcome}", highlight=False)
 
+        def tell_of_waiting(run: PlannedRun) -> None:
+            messages().print(f"{run.config.model.name}: waiting for devices", highlight=False)
+
         with RayCluster(address) as cluster:
-            found = probe(plan, cluster, home=home, working_directory=Path.cwd(), on_result=remember)
+            found = probe(plan, cluster, home=home, working_directory=Path.cwd(), on_result=remember, on_wait=tell_of_waiting)
     if as_json:
         print_json({"schema_version": SCHEMA_VERSION, "probes": [asdict(probed) for probed in found]})
     else:

@@ -66,7 +66,8 @@ def _show(report: SearchReport) -> None:
         out.print(f"{report.trials_per_cell:.3g} trials a cell", highlight=False)
     if report.regret is not None:
         noise = "" if report.seed_noise is None else f"; seeds of one rate differ by {100 * report.seed_noise:.2g} % (one sd)"
-        out.print(f"loss {_percent(report.regret)} above the best of the grid, on average{noise}", highlight=False)
+        error = "" if report.regret_error is None else f" ± {_percent(report.regret_error)} (standard error over the cells)"
+        out.print(f"loss {_percent(report.regret)}{error} above the best of the grid, on average{noise}", highlight=False)
     if report.share_of_grid is not None:
         out.print(
             f"{_percent(report.share_of_grid)} of the grid's core-hours, {_percent(report.share_of_grid_flops)} of its FLOPs: "

@@ -61,6 +61,8 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     out = console()
     out.print(table)
     for row in found["experiments"]:
+        for sentence in (row["searches"] or {}).get("stuck", ()):
+            out.print(f"{row['name']}: no learning rate for {sentence}", highlight=False)
         if row["inherited_core_hours"]:
             out.print(
                 f"{row['name']} did cost {core_hours(row['spent_core_hours'])} core-hours; its runs would cost "

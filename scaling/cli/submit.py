@@ -67,7 +67,7 @@ def submit_command(
         typer.Option(min=1, help="A run that gives no sign of life for so long is killed and goes on from its last checkpoint."),
     ] = 300.0,
     lease_seconds: Annotated[
-        float, typer.Option(min=1, help="A worker that does not answer for so long is given up, and its runs go on elsewhere.")
+        float, typer.Option(min=30, help="A worker that does not answer for so long is given up, and its runs go on elsewhere.")
     ] = 300.0,
     as_json: AsJson = False,
 ) -> None:
@@ -216,7 +216,8 @@ def _close(store: Store, plan: Plan, as_json: bool) -> None:
             )
     not_found = [cell for cell in searched if cell["learning_rate"] is None]
     for cell in not_found:
-        err.print(f"{cell['state']}: no learning rate yet for {cell['model']}, {cell['epochs']:g} epochs", highlight=False)
+        why = f": {cell['reason']}" if cell["reason"] else ""
+        err.print(f"{cell['state']}: no learning rate for {cell['model']}, {cell['epochs']:g} epochs{why}", highlight=False)
     if found := [cell for cell in searched if cell["learning_rate"] is not None]:
         trials = sum(cell["trials"] for cell in found)
         err.print(

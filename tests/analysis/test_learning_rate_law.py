@@ -94,6 +94,12 @@ def test_the_evidence_that_larger_models_fall_faster_has_a_p_value():
     assert np.mean([p > 0.5 for p in by_chance]) > 0.25
 
 
+def test_of_few_cells_the_p_value_says_on_what_it_rests():
+    few = sized_sweep(noise=0.01, sizes={"F0": 1e6, "F3": 4e6})[lambda table: table["epochs"] < 8]
+    assert "; both hold only where the 6 cells do not scatter about the law." in analysis.learning_rate_trend(few).summary()
+    assert "both hold only" not in analysis.learning_rate_trend(sized_sweep(noise=0.01)).summary()
+
+
 def test_two_budgets_of_a_size_do_not_tell_its_exponent_from_another():
     runs = sized_sweep(noise=0.01)
     assert "u" not in analysis.learning_rate_trend(runs[(runs["model"] == "F0") | (runs["epochs"] <= 2)]).exponents

@@ -83,6 +83,23 @@ def test_a_diverged_run_closes_the_upper_side(sweep):
     assert {entry.reason for entry in trend.excluded} == {"diverged"}
 
 
+def test_an_edge_that_smaller_cells_close_is_none(sweep):
+    """As a search leaves them: three rates about the optimum of the smallest cell, later ones accepted at the upper of two."""
+    runs = sweep(s=0.0)
+    kept = {("F0", 1): (0.8, 1.6, 3.2)} | {("F0", epochs): (0.8, 1.6) for epochs in (2, 4, 8)}
+    f0 = runs[
+        [
+            rate in kept.get((model, epochs), ())
+            for model, epochs, rate in zip(runs["model"], runs["epochs"], runs["learning_rate"], strict=True)
+        ]
+    ]
+    assert analysis.learning_rate_trend(f0).at_edge.empty
+    without = f0[(f0["epochs"] > 1) | (f0["learning_rate"] < 3.2)]
+    lower = sweep(s=0.0, rates=(0.4,))
+    open_above = pd.concat([without, lower[lower["model"] == "F0"]])
+    assert set(analysis.learning_rate_trend(open_above).at_edge["at_edge"]) == {"highest"}
+
+
 def test_cells_with_two_rates_say_where_their_parabola_lies_and_those_with_one_are_left_out(sweep):
     runs = sweep()
     some = runs[~((runs["epochs"] == 8) & (runs["learning_rate"] > 0.4)) & ~((runs["epochs"] == 4) & (runs["learning_rate"] > 0.2))]

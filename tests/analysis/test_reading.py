@@ -185,7 +185,7 @@ def test_the_runs_table_of_the_wandb_page():
         "core_hours was read as seconds*n_gpus: 0.000277778 × n_gpus of what the file holds"
     ]
     excluded = analysis.frontier(runs).excluded
-    assert {(entry.id, entry.reason) for entry in excluded} == {("F1 run", "failed"), ("F3 run", "stopped")}
+    assert {(entry.id, entry.reason) for entry in excluded} == {("F1 run", "failed"), ("F3 run", "stopped: killed")}
 
 
 def test_the_table_of_the_wandb_api():

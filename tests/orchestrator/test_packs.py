@@ -52,7 +52,7 @@ def packs_of(store):
     with store.read() as session:
         queue.refresh(session, lambda run: None)
     while queue:
-        found.append([int(run.id, 16) for run in queue.take_pack(queue.groups[0])])
+        found.append([int(run.id, 16) for run in queue.take_pack(queue.groups()[0])])
     return found
 
 
@@ -66,6 +66,11 @@ def test_runs_that_differ_in_learning_rate_and_seed_alone_go_together(store):
     assert sorted(map(len, found)) == [1, 1, 2, 2, 4]
     assert sorted(number for pack in found for number in pack if number < 10) == [1, 2, 3, 4, 5, 6]
     assert [11, 12] in found
+    queue = Queue()
+    with store.read() as session:
+        queue.refresh(session, lambda run: None)
+    [group] = queue.groups()
+    assert queue.workers(group) == len(found)
 
 
 @pytest.mark.parametrize(

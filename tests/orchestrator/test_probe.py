@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from orchestrator.plan import make_plan
+from orchestrator.probe import shapes
+from orchestrator.spec import read_spec
 from orchestrator.store import Store
 
 SCALING = str(Path(sys.executable).with_name("scaling"))
@@ -43,3 +46,11 @@ def test_a_probe_replaces_the_stated_utilisation(tmp_path):
     assert list((tmp_path / "runs" / "probe").iterdir()) == []
     with Store.open_readonly(str(tmp_path / "s.db")) as store:
         assert store.runs_frame().empty  # a probe is no run
+
+
+def test_models_whose_learning_rates_are_searched_for_are_probed_too(tmp_path):
+    study = STUDY.replace("[nano-F0]", "[nano-F0, nano-F1]").replace("0.8", "{policy: two-trial, start: 0.8}")
+    (tmp_path / "study.yaml").write_text(study)
+    plan = make_plan(*read_spec(tmp_path / "study.yaml"))
+    assert not plan.runs
+    assert [(run.config.model.name, run.config.learning_rate) for run in shapes(plan)] == [("nano-F0", 0.8), ("nano-F1", 0.8)]

@@ -98,6 +98,42 @@ def test_a_mailbox_keeps_an_attempts_events_until_its_end_is_in_the_store():
     assert box.take(0.01, after=3, settled=3) == []
 
 
+def test_a_sign_of_life_is_told_once_and_not_kept():
+    box = Mailbox()
+    box.put({"token": "a", "kind": "started"})
+    for _ in range(1000):
+        box.put({"token": "a", "kind": "alive"})
+        box.put({"token": "b", "kind": "alive"})
+    told = box.take(0)
+    assert [(event["token"], event["kind"], event["number"]) for event in told] == [
+        ("a", "started", 0),
+        ("a", "alive", 0),
+        ("b", "alive", 0),
+    ]
+    assert box.take(0.01, after=0) == []
+    box.put({"token": "a", "kind": "alive"})
+    box.put({"token": "a", "kind": "ended"})
+    assert [(event["kind"], event["number"]) for event in box.take(0, after=0)] == [("ended", 1)]
+
+
+def test_what_the_other_hosts_of_a_group_said_goes_when_they_have_left():
+    box = Mailbox()
+    box.put({"token": "a", "kind": "placed"})
+    box.put({"token": "a", "kind": "left"})
+    assert len(box.take(0)) == 2
+    assert (box.take(0.01, after=1, settled=1), list(box.tokens())) == ([], [])
+
+
+def test_what_is_left_over_on_each_node_is_no_room():
+    nodes = [node(number, CPU=3) for number in range(2)]
+    assert room(hold("cpu", 2), nodes) == 4
+    assert room(hold("cpu", 1), nodes) == 6
+    assert room(hold("cpu", 3), nodes) == 6
+    assert room(hold("cpu", 4), nodes) == 0
+    assert room(hold("cpu", 4, wanted_hosts=2), nodes) == 4
+    assert room(hold("A100", 3), [node(0, GPU=8, CPU=4, **{"accelerator_type:A100": 1})]) == 6
+
+
 def test_cores_of_a_chip():
     assert {name: kind.cores_per_chip for name, kind in ACCELERATORS.items()} == {
         "cpu": 1, "TPU-v2": 2, "TPU-v3": 2, "TPU-v4": 2, "TPU-v5e": 1, "TPU-v5p": 2, "TPU-v6e": 1, "A100": 1, "H100": 1, "H200": 1,

@@ -1,12 +1,13 @@
 """What a dead scheduler left open is closed from what its attempts wrote in their folders."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from orchestrator.recovery import recover, spooled_events
-from orchestrator.store import Store
+from orchestrator.store import Store, ledger
 from orchestrator.store.models import Allocation, Attempt, Run
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.rows import a_run, accepted, granted
@@ -96,6 +97,26 @@ def test_one_that_wrote_nothing_starts_again(left_open):
     assert (run.status, run.resume_step, attempt.charged_seconds) == (RunStatus.PENDING, 0, 0)
 
 
+def test_devices_were_held_as_long_as_was_written_down_whatever_the_time_of_day_says(left_open):
+    store, spool = left_open
+    spool(STARTED, SAVED)
+    with store.write() as session:
+        allocation = session.scalar(select(Allocation))
+        allocation.started_at -= timedelta(hours=5)  # the clock jumped; or it waited for its devices
+        ledger.hold(session, {allocation.id: 30.0})
+    recovered(store)
+    with store.read() as session:
+        assert session.scalar(select(Allocation.held_seconds)) == 30.0
+
+
+def test_and_at_least_as_long_as_attempts_are_charged_for(left_open):
+    store, spool = left_open
+    spool(STARTED, SAVED)
+    _, attempt = recovered(store)
+    with store.read() as session:
+        assert session.scalar(select(Allocation.held_seconds)) == pytest.approx(attempt.charged_seconds) == 11.5
+
+
 def test_its_own_attempts_are_left_alone(left_open):
     store, _ = left_open
     with store.write() as session:
@@ -112,4 +133,4 @@ def test_a_collective_that_failed_on_one_of_several_hosts_is_no_error_of_the_run
     raised = {"kind": "raised", "step": 0, "reason": "JaxRuntimeError: Gloo AllGather failed", "out_of_memory": False}
     spool(STARTED, SAVED, raised | {"of_the_group": True})
     run, attempt = recovered(store)
-    assert (run.status, run.resume_step, attempt.outcome) == (RunStatus.PENDING, 60, AttemptOutcome.LOST)
+    assert (run.status, run.resume_step, attempt.outcome) == (RunStatus.PENDING, 60, AttemptOutcome.ORPHANED)

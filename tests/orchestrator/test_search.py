@@ -211,6 +211,11 @@ class TestRule:
         assert next_move({0: math.inf, -1: 1.0}, self.near) == Move(ask=(-2,))
         assert next_move({0: math.inf, -1: 1.0, -2: 1.1}, self.near) == Move(accepted=-1)
 
+    def test_below_the_only_rate_that_finished_none_is_tried_once_all_diverged(self):
+        assert next_move({0: 1.0, -1: math.inf}, self.wide) == Move(accepted=0)
+        assert next_move({0: math.inf, -1: 1.0, -2: math.inf}, self.wide) == Move(accepted=-1)
+        assert next_move({0: math.inf, -1: math.inf}, self.wide) == Move(ask=(-2,))
+
     def test_a_first_cell_walks_until_the_best_lies_between_two_worse(self):
         curve = {step: (step - 2.2) ** 2 for step in range(-3, 6)}
         losses, asked = {}, []

@@ -78,3 +78,25 @@ def test_fewer_rates_than_five_are_no_grid(searched):
     train(learning_rate="{grid: [0.4, 0.8, 1.6, 3.2]}")
     with store.read() as session:
         assert {cell.grid_rates for cell in search_report(session, "search").cells} == {0}
+
+
+def test_of_a_wider_grid_the_five_rates_next_to_the_one_found_count(searched):
+    store, train = searched
+    train(learning_rate="{grid: [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]}")
+    with store.read() as session:
+        first = search_report(session, "search").cells[0]
+    assert first.learning_rate == 1.6
+    assert (first.grid_rates, first.grid_runs, first.grid_core_hours, first.best_rate) == (5, 10, 10.0, 1.6)
+
+
+def test_another_search_is_no_grid_however_many_rates_it_tried(searched, plan_of):  # noqa: F811
+    store, _ = searched
+    far = plan_of(
+        models="nano-F0", epochs="[1]", seeds="[0, 1]", learning_rate="{policy: two-trial, start: 51.2, factor: 2, seeds: all}"
+    )
+    accept_plan(store, type(far)(far.spec.model_copy(update={"name": "far"}), far.document, far.card, far.runs, far.searches))
+    while finish_one(store):
+        pass
+    with store.read() as session:
+        assert search_report(session, "far").cells[0].trials >= 6
+        assert search_report(session, "search").cells[0].grid_rates == 0

@@ -6,17 +6,18 @@ import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from sqlalchemy import select
 
 import analysis
 from orchestrator.plan import make_plan
 from orchestrator.spec import read_spec
-from orchestrator.store import ledger, queries, steering
+from orchestrator.store import changes, ledger, queries, steering
 from orchestrator.store.budget import affordable
 from orchestrator.store.estimates import Rates, estimate_error, measured_rates
-from orchestrator.store.grid import waiting_runs
+from orchestrator.store.grid import accept, explain, waiting_runs
 from orchestrator.store.ledger import Charge
-from orchestrator.store.models import Allocation, Attempt, Run
+from orchestrator.store.models import Allocation, Attempt, Intent, Run
 from orchestrator.store.steering import Steer
 from orchestrator.submit import accept_plan, see_through
 from scaling.errors import TooFewPoints, UnknownName
@@ -56,6 +57,17 @@ def ask(store, steer, **what):
         return steering.result_of(session, intent)
 
 
+def told(store):
+    with store.read() as session:
+        return {run.id: run.reason for run in session.scalars(select(Run))}
+
+
+def budgeted(store, name, *rows, limit):
+    resolved = {"budget": limit and {"core_hours": limit}, "runs": [row["id"] for row in rows]}
+    with store.write() as session:
+        accept(session, name=name, file="f", text="", resolved=resolved, shared={}, runs=rows)
+
+
 # -- on the store alone ------------------------------------------------------------------------------------------------------------
 
 
@@ -83,6 +95,31 @@ def test_a_run_in_training_is_stopped_first_and_the_intent_stays_open_until_then
         assert not steering.open_intents(session)
         assert session.get(Run, A).core_hours > 0, "what it cost stays"
     assert statuses(store)[A] is RunStatus.CANCELLED
+
+
+def test_what_is_asked_of_thousands_of_runs_takes_a_few_statements_and_waits_without_writing(store):
+    many = [f"{number:016x}" for number in range(2000)]
+    accepted(store, a_run(A), *map(a_run, many))
+    grant = granted(store, A)
+    statements = []
+    with store.write() as session:
+
+        @sqlalchemy.event.listens_for(session.connection(), "before_cursor_execute")
+        def _count(_connection, _cursor, statement, *_rest):
+            statements.append(statement.split()[0])
+
+        intent = steering.ask(session, Steer.PAUSE, experiment="study")
+        assert len(statements) < 12
+        assert len(str(session.get(Intent, intent).payload)) < 200
+    assert statuses(store)[many[-1]] is RunStatus.PAUSED
+    with store.write() as session:
+        before = changes.number(session)
+        assert steering.carry_out(session) == [A]
+        assert changes.number(session) == before, "the queue is not read anew while a run checkpoints"
+        ledger.end_attempt(session, grant.token, outcome=AttemptOutcome.INTERRUPTED, reason="", charge=Charge(useful=7.0))
+        assert steering.carry_out(session) == []
+        assert steering.result_of(session, intent) == "2001 paused"
+    assert ask(store, Steer.PAUSE) == "0 paused; 2001 were not: 2001 paused"
 
 
 def test_an_excluded_run_is_left_out_of_fits_with_its_reason(store):
@@ -115,21 +152,56 @@ def test_estimates_come_from_the_nearest_measurement(store):
 def test_a_budget_lets_in_what_fits_and_an_experiment_without_one_pays_for_shared_runs(store):
     runs = [a_run(run_id, train_flops=cost, estimated_core_hours=cost / 1e9) for run_id, cost in ((A, 1e9), (B, 2e9), (C, 3e9))]
 
-    def budgeted(name, *rows, limit):
-        resolved = {"budget": limit and {"core_hours": limit}, "runs": [row["id"] for row in rows]}
-        with store.write() as session:
-            from orchestrator.store.grid import accept
-
-            accept(session, name=name, file="f", text="", resolved=resolved, shared={}, runs=rows)
-
-    budgeted("small", *runs, limit=3.5)
+    budgeted(store, "small", *runs, limit=3.5)
     with store.read() as session:
         found = affordable(session, waiting_runs(session), lambda run: run.stated_core_hours)
     assert [run.id for run in found.runs] == [A, B]
-    assert found.left_out == {C: "left out by the budget of 3.5 core-hours of small: needs about 3, 0.5 are left"}
-    budgeted("rich", runs[2], limit=None)
+    assert found.left_out == {C: "left out by the budget of 3.5 core-hours of small: needs about 3, more than is left"}
+    budgeted(store, "rich", runs[2], limit=None)
     with store.read() as session:
         assert not affordable(session, waiting_runs(session), lambda run: run.stated_core_hours).left_out
+
+
+def test_a_run_that_goes_on_asks_the_budget_for_its_steps_to_come_only(store):
+    budgeted(store, "tight", a_run(A, estimated_core_hours=1.5), limit=2.0)
+    grant = granted(store, A)  # of 2 cores
+    with store.write() as session:
+        ledger.record(session, grant.token, step=90, checkpoint_step=90)
+        cut_short = Charge(useful=0.9 * 1.5 * 3600 / 2)
+        ledger.end_attempt(session, grant.token, outcome=AttemptOutcome.PREEMPTED, reason="", charge=cut_short)
+
+    def left_out(hours):
+        with store.read() as session:
+            return affordable(session, waiting_runs(session), lambda run: hours).left_out
+
+    assert not left_out(1.5)  # 1.35 were charged, 0.15 are to come, 0.65 are left
+    assert left_out(6.6)
+
+
+def test_what_a_budget_leaves_out_is_written_once_for_all_and_not_again_when_less_is_left(store):
+    many = [a_run(f"{number:016x}", estimated_core_hours=3.0) for number in range(50)]
+    budgeted(store, "capped", a_run(A, estimated_core_hours=0.5), *many, limit=2.0)
+
+    def reasons():
+        with store.read() as session:
+            return affordable(session, waiting_runs(session), lambda run: run.stated_core_hours).left_out
+
+    before = reasons()
+    assert len(before) == 50
+    updates = []
+    with store.write() as session:
+
+        @sqlalchemy.event.listens_for(session.connection(), "before_cursor_execute")
+        def _count(_connection, _cursor, statement, *_rest):
+            updates.append(statement)
+
+        explain(session, {**before, A: ""})
+    assert len(updates) == 2
+    assert {reason for run, reason in told(store).items() if run != A} == set(before.values())
+    grant = granted(store, A)
+    with store.write() as session:
+        ledger.end_attempt(session, grant.token, outcome=AttemptOutcome.FINISHED, reason="", charge=Charge(useful=900.0))
+    assert reasons() == before
 
 
 # -- while a scheduler is at work --------------------------------------------------------------------------------------------------
@@ -161,7 +233,7 @@ def test_pause_resume_and_cancel_while_runs_are_in_training(store, tmp_path, ray
     def schedule():
         ended.append(see_through(store, "steered", home=tmp_path / "runs", temp_dir=ray_folder, should_stop=done.is_set))
 
-    def until(wanted, seconds=30.0):
+    def until(wanted, seconds=90.0):
         deadline = time.monotonic() + seconds
         while not wanted(statuses(store)):
             assert time.monotonic() < deadline, statuses(store)

@@ -2,6 +2,8 @@
 
 import shutil
 import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import sqlalchemy as sa
 from orchestrator.store import Store, open_readonly, schema
 from orchestrator.store.models import Base, Run
 from scaling.errors import StoreError, StoreTooNew, UsageError
+from tests.orchestrator.conftest import new_database
 from tests.orchestrator.rows import a_run, accepted
 
 
@@ -101,3 +104,41 @@ def test_what_is_not_a_store(tmp_path):
         Store.open("mysql+asyncmy://there/db")
     with pytest.raises(UsageError, match="no driver"):
         Store.open("nonsense://there")
+
+
+# -- a database that cannot be reached for a while -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("door", ["read", "write"])
+def test_a_transaction_waits_to_begin_as_long_as_its_store_was_told_to(store, tmp_path, door):
+    file, away = tmp_path / "scaling.db", tmp_path / "away"
+    store.close()  # connections that are open would still reach the file
+    file.rename(away)
+    file.mkdir()
+    with pytest.raises(StoreError, match="unable to open"), getattr(store, door)():
+        pass
+    store.wait_seconds = 20.0
+    back = threading.Timer(0.5, lambda: (file.rmdir(), away.rename(file)))
+    back.start()
+    begun = time.monotonic()
+    with getattr(store, door)() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Run)) == 0
+    assert 0.4 < time.monotonic() - begun < 15
+    back.join()
+
+
+def test_connections_that_a_server_has_closed_are_opened_anew(postgres):
+    with Store.open(new_database(postgres)) as store:
+        with store.read() as session:
+            session.scalar(sa.select(Run.id))
+        accepted(store, a_run())
+        other = sa.create_engine(store.url, isolation_level="AUTOCOMMIT")
+        with other.connect() as connection:
+            ended = connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).all()
+        other.dispose()
+        assert len(ended) >= 2
+        accepted(store, a_run())
+        with store.read() as session:
+            assert session.scalars(sa.select(Run.id)).all() == ["a" * 16]

@@ -58,6 +58,18 @@ def test_a_stop_before_the_start_is_not_lost_and_spares_the_next_run(worker, ord
     assert (ended["token"], ended["outcome"]) == ("second", "finished")
 
 
+def test_a_late_abort_spares_the_next_run(worker, order):
+    worker.start(order("first", 500.0))
+    events_until(worker, "started")
+    worker.abort("first")
+    assert events_until(worker, "ended", "raised", "died")[-1]["kind"] == "died"
+    worker.abort("first")
+    worker.start(order("second", 0.1))
+    worker.abort("first")
+    ended = events_until(worker, "ended", "raised", "died")[-1]
+    assert (ended["token"], ended["kind"], ended.get("outcome")) == ("second", "ended", "finished")
+
+
 def test_files_of_another_store_in_its_folder_are_set_aside(tmp_path):
     """Two databases may share a home; each calls its first attempt at a run `1`."""
     folder = tmp_path / "run" / "1"

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("trials", sa.Integer(), nullable=False),
         sa.Column("learning_rate", sa.Double(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("added_in", sa.Integer(), nullable=False),
         sa.Column("removed_in", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["experiment_id"], ["experiments.id"]),

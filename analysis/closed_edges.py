@@ -1,0 +1,41 @@
+"""Whether other cells rule out that a cell's best learning rate lies beyond the rates it tried, as the best rate falls with epochs and size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["closed_edges"]
+
+
+def closed_edges(table: pd.DataFrame, tried: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Of each cell of `tried` (its index): `above`, whether a smaller cell tried a higher rate than this one's highest and did no better for it; `below`,
+    whether a larger one tried a lower rate than this one's lowest and did no better.
+
+    Smaller: of the same family, with no more epochs and parameters (or the same model). So a search that tries two rates a cell, and lets
+    monotony close the upper side, is not taken for a grid that was too narrow.
+
+    Args:
+        table: `family`, `epochs`, `params`, `model`, as far as there are; without epochs and one of the last two nothing is closed.
+        tried: rows of `table`, by index, with `cell`, `learning_rate` and the metric.
+    """
+    place = [name for name in ("family", "epochs", "params", "model") if name in table]
+    if "epochs" not in place or not {"params", "model"} & set(place):
+        return pd.DataFrame(False, index=tried["cell"].unique(), columns=["below", "above"])
+    means = tried.groupby(["cell", "learning_rate"])[metric].mean().reset_index()
+    best = means.loc[means.groupby("cell")[metric].idxmin()].set_index("cell")["learning_rate"]
+    edges = means.groupby("cell")["learning_rate"].agg(["min", "max"])
+    cells = table.loc[tried.index, place].assign(cell=tried["cell"]).drop_duplicates("cell").set_index("cell").loc[best.index]
+    rate, low, high = best.to_numpy(float), edges["min"].to_numpy(float), edges["max"].to_numpy(float)
+    epochs = cells["epochs"].to_numpy(float)
+    smaller = epochs[:, None] <= epochs
+    if "params" in cells and cells["params"].notna().all():
+        smaller &= cells["params"].to_numpy(float)[:, None] <= cells["params"].to_numpy(float)
+    elif "model" in cells:
+        smaller &= cells["model"].to_numpy()[:, None] == cells["model"].to_numpy()
+    if "family" in cells:
+        smaller &= cells["family"].to_numpy()[:, None] == cells["family"].to_numpy()
+    np.fill_diagonal(smaller, False)
+    above = smaller & (rate[:, None] <= rate) & (high[:, None] > rate)  # row: the smaller cell, column: the cell at its edge
+    below = smaller.T & (rate[:, None] >= rate) & (low[:, None] < rate)
+    return pd.DataFrame({"below": below.any(axis=0), "above": above.any(axis=0)}, index=best.index)
