@@ -30,8 +30,18 @@ def code_version() -> str:
 
 
 def same_code(one: str | None, other: str | None) -> bool:
-    """Whether two versions name the same code, as far as they can tell: an edit that is not committed shows on one node and not on another."""
-    return (one or "").removesuffix(".dirty") == (other or "").removesuffix(".dirty")
+    """Whether two versions name the same code, as far as they can tell.
+
+    An edit that is not committed shows on one node and not on another, and an installed package does not know its commit.
+    """
+    (mine, my_commit), (theirs, their_commit) = (_parts(version) for version in (one, other))
+    return mine == theirs and (my_commit == their_commit or not my_commit or not their_commit)
+
+
+def _parts(version: str | None) -> tuple[str, str]:
+    """Release and commit; the latter is empty where it is not known."""
+    release, _, commit = (version or "").removesuffix(".dirty").partition("+")
+    return release, commit
 
 
 def check_packages() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.cluster import host
 from orchestrator.cluster.worker import Worker
+from orchestrator.provenance import same_code
 from tests.trainer.test_train import make_config
 from trainer import ScheduleConfig
 
@@ -95,3 +96,18 @@ def test_a_process_told_to_stop_from_outside_checkpoints_and_the_next_run_gets_a
     ended = events_until(worker, "ended", "raised", "died")[-1]
     assert (ended["token"], ended["outcome"]) == ("second", "finished")
     assert worker._trainer._process.pid != process.pid
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("0.1.0+4f3c2a1", "0.1.0+4f3c2a1.dirty", True),
+        ("0.1.0+4f3c2a1", "0.1.0", True),
+        ("0.1.0+4f3c2a1", "0.1.0+0000000", False),
+        ("0.1.0", "0.2.0", False),
+        (None, "0.1.0", False),
+    ],
+)
+def test_versions_are_the_same_code_as_far_as_they_can_tell(one, other, same):
+    assert same_code(one, other) is same
+    assert same_code(other, one) is same
