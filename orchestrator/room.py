@@ -41,7 +41,9 @@ def room_for(group: Group, slots: Sequence[Slot], queue: Queue, cluster: RayClus
     """
     hold = group.hold
     sharing = [slot for slot in slots if slot.hold.pool == hold.pool and not slot.leaving]
-    there = group.pool if hold.kind.is_simulated else cluster.room(hold)
+    there = cluster.room(hold)
+    if hold.kind.is_simulated:
+        there = group.pool
     free, held = there - sum(slot.chips for slot in sharing), {slot.group for slot in slots}
     idle = [slot for slot in sharing if slot.is_idle]
     done, outranked = list[Slot](), list[Slot]()
@@ -65,6 +67,6 @@ def yields(slot: Slot, slots: Sequence[Slot], queue: Queue, compiled: Collection
 
 def _fits(hold: Hold, cluster: RayCluster) -> bool:
     try:
-        return hold.kind.is_simulated or cluster.room(hold) > 0
+        return cluster.room(hold) > 0
     except ClusterError:
         return False

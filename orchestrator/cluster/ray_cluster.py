@@ -143,13 +143,17 @@ class RayCluster:
     def room(self, hold: Hold) -> int:
         """Chips (cores, for a CPU) that such holds can have of the cluster in all, busy or free, on nodes that stay.
 
-        Of a real kind: simulated chips are as many as the file says. Raises `ClusterError` when not even one such hold fits, and says
-        what there is.
+        Simulated chips take nothing of a node, so one is enough for a hold of them; how many there are says the file. Raises
+        `ClusterError` when not even one such hold fits, and says what there is.
         """
         hold.check()
+        if hold.kind.is_simulated and not self._avoided:
+            return hold.chips
         left_out = self.draining() | self._avoided
         nodes = [node for node in nodes_alive() if node["NodeID"] not in left_out]
-        found = room(hold, nodes)
+        if hold.kind.is_simulated and not nodes:
+            raise ClusterError(f"no node at {self.address} may be given a worker", hint="add nodes")
+        found = hold.chips if hold.kind.is_simulated else room(hold, nodes)
         if found < hold.chips:
             raise ClusterError(
                 f"a run needs {hold.name}{' on one node' if hold.hosts == 1 else f' on {hold.hosts} hosts'}; {lacking(hold, nodes)}"

@@ -335,6 +335,11 @@ def test_a_node_that_is_avoided_gets_no_worker(cluster, ray_cluster):
     ray_cluster.avoid([other])
     with pytest.raises(ClusterError):
         ray_cluster.room(hold)
+    rehearsed = Hold(accelerator("simulated TPU-v4"), 4)
+    assert ray_cluster.room(rehearsed) == 4, "the head is left, and simulated chips need no more"
+    ray_cluster.avoid([cluster.head_node.node_id])
+    with pytest.raises(ClusterError, match="may be given a worker"):
+        ray_cluster.room(rehearsed)
 
 
 def test_an_idle_worker_makes_room_for_one_that_waits(cluster, ray_cluster, store, tmp_path, monkeypatch):

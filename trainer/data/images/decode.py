@@ -8,6 +8,7 @@ All else (PNG, WebP, and JPEGs in CMYK): Pillow.
 from __future__ import annotations
 
 import io
+from abc import ABC, abstractmethod
 from functools import cached_property
 
 import numpy as np
@@ -19,15 +20,15 @@ from trainer.data.dataset import BadExample
 __all__ = ["EncodedPicture", "Picture", "PixelPicture", "picture"]
 
 
-class Picture:
+class Picture(ABC):
     """An image whose size is known before its pixels are needed."""
 
     height: int
     width: int
 
+    @abstractmethod
     def pixels(self, min_scale: float = 1.0) -> np.ndarray:
         """[height', width', C]: whole, or no smaller than `min_scale` of the original sides where that is cheaper."""
-        raise NotImplementedError
 
 
 class PixelPicture(Picture):
