@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -145,11 +146,11 @@ class Composed:
 
 
 @pytest.fixture
-def composed(tmp_path_factory):
-    folder = Path(tmp_path_factory.mktemp("c"))  # short: Ray puts sockets under it
-    composed = Composed(folder)
-    yield composed
-    composed.stop()
+def composed():
+    with tempfile.TemporaryDirectory(prefix="c-", ignore_cleanup_errors=True) as folder:  # short: Ray puts sockets under it
+        composed = Composed(Path(folder))
+        yield composed
+        composed.stop()
 
 
 def submit_locally(folder):
