@@ -23,14 +23,14 @@ def config_of(study, run_id):
 
 def test_a_scheduler_killed_between_trunk_and_branches(study, tmp_path):
     """The trunk goes on from its checkpoint, the branch from the trunk's; both are what they would be alone, bit for bit."""
-    file = study.write(epochs="[1, 20]", extra=TRUNK)
+    file = study.write(epochs="[1, 50]", extra=TRUNK)  # long enough to be at it when the kill comes
     process = study.start("submit", file, "--checkpoint-seconds", "1")
     study.wait_for("SELECT count(*) FROM branch_points")
     process.kill()
     process.communicate()
     study.run("submit", file)
     rows = study.rows()
-    short, long = rows["nano-F0", 1, 1.6, 0], rows["nano-F0", 20, 1.6, 0]
+    short, long = rows["nano-F0", 1, 1.6, 0], rows["nano-F0", 50, 1.6, 0]
     assert (short["status"], long["status"], short["parent"]) == ("finished", "finished", long["id"])
     assert long["attempts"] == 2
     assert_ledger_adds_up(study.db)
