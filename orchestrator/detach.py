@@ -31,8 +31,10 @@ class Detached:
     dashboard: str
 
 
-def detach(store: Store, experiment: str, *, address: str, home: Path, checkpoint_seconds: float, order: str) -> Detached:
+def detach(store: Store, experiment: str, *, address: str, home: Path, **options: Any) -> Detached:
     """Hand an accepted experiment over to a scheduler on the cluster.
+
+    options: further ones of `orchestrator.submit.see_through`, plain values.
 
     Raises:
         StoreError: the head of the cluster does not reach this store.
@@ -50,7 +52,7 @@ def detach(store: Store, experiment: str, *, address: str, home: Path, checkpoin
             f"the head of the cluster at {address} does not reach the store {store.name}: {fault}",
             hint="--detach wants a store that both reach: SCALING_DB=postgresql+psycopg://…",
         )
-    command = ["python", "-P", "-m", "orchestrator.detached", experiment, str(home.absolute()), str(checkpoint_seconds), order]
+    command = ["python", "-P", "-m", "orchestrator.detached", experiment, str(home.absolute()), json.dumps(options)]
     job = {
         "entrypoint": shlex.join(command),
         "runtime_env": {"env_vars": {"SCALING_DB": url}},

@@ -1,10 +1,13 @@
 """What a detached submit runs on the cluster: the scheduler of an experiment that has been accepted, as a Ray job.
 
-python -P -m orchestrator.detached EXPERIMENT HOME CHECKPOINT_SECONDS ORDER          the store is SCALING_DB, the cluster the job's own
+python -P -m orchestrator.detached EXPERIMENT HOME OPTIONS          the store is SCALING_DB, the cluster the job's own
+
+OPTIONS: a JSON object of further arguments of `see_through`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -20,22 +23,14 @@ from scaling.errors import ScalingError
 __all__ = ["main", "mark_of", "marked_there"]
 
 
-def main(experiment: str, home: str, checkpoint_seconds: str, order: str) -> int:
+def main(experiment: str, home: str, options: str) -> int:
     """See an experiment through; 0 when all its runs have ended. `ray job stop` lets what runs checkpoint and pauses it."""
     from orchestrator.submit import see_through
 
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with Store.open_existing(os.environ["SCALING_DB"]) as store:
-        ended = see_through(
-            store,
-            experiment,
-            home=Path(home),
-            address="auto",
-            checkpoint_seconds=float(checkpoint_seconds),
-            order=order,
-            should_stop=stop.is_set,
-        )
+        ended = see_through(store, experiment, home=Path(home), address="auto", should_stop=stop.is_set, **json.loads(options))
     print(ended, flush=True)
     return 0 if ended == "done" else 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,11 +113,12 @@ def submit_command(
     if accepted.again:
         err.print(f"{len(accepted.again)} runs that were paused, failed or cancelled go on", highlight=False)
     if accepted.new or accepted.waiting or accepted.again:
+        how: dict[str, Any] = {"address": address, "home": home, "checkpoint_seconds": checkpoint_seconds, "order": order}
+        how |= {"hang_seconds": hang_seconds, "lease_seconds": lease_seconds}
         if detach:
-            _hand_over(store, plan, address=address, home=home, checkpoint_seconds=checkpoint_seconds, order=order)
+            _hand_over(store, plan, how)
             return
-        how = {"address": address, "home": home, "checkpoint_seconds": checkpoint_seconds, "order": order}
-        _run(store, plan, **how, hang_seconds=hang_seconds, lease_seconds=lease_seconds)
+        _run(store, plan, how)
     else:
         err.print("nothing left to do")
     _close(store, plan, as_json)
@@ -141,7 +142,7 @@ def _confirm(plan: Plan, states: dict[str, str], searched: Sequence[CellState], 
     typer.confirm(question, abort=True, err=True)
 
 
-def _run(store: Store, plan: Plan, **how: Any) -> None:
+def _run(store: Store, plan: Plan, how: Mapping[str, Any]) -> None:
     from orchestrator.submit import see_through
     from scaling.cli.output import messages
     from scaling.cli.progress import live_progress
@@ -163,12 +164,12 @@ def _run(store: Store, plan: Plan, **how: Any) -> None:
         raise typer.Exit(130)
 
 
-def _hand_over(store: Store, plan: Plan, *, address: str, home: Path, checkpoint_seconds: float, order: str) -> None:
+def _hand_over(store: Store, plan: Plan, how: Mapping[str, Any]) -> None:
     """Leave the scheduler on the cluster, and say where to read and how to stop it."""
     from orchestrator.detach import detach
     from scaling.cli.output import messages
 
-    left = detach(store, plan.spec.name, address=address, home=home, checkpoint_seconds=checkpoint_seconds, order=order)
+    left = detach(store, plan.spec.name, **how)
     for line in (
         f"handed over to the cluster: Ray job {left.job}",
         f"read:  `scaling status --db {store.name}`, or {left.dashboard} for its log",

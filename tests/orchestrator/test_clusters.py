@@ -4,6 +4,7 @@ The nodes are processes of this machine, and two of them say that they are hosts
 matter what is trained, the trainer is the simulated one.
 """
 
+import json
 import os
 import signal
 import sqlite3
@@ -306,6 +307,21 @@ def test_handing_over_needs_a_store_that_the_cluster_reaches_and_a_ray_that_take
         detach(store, "another", **options)
     assert marked_there(str(tmp_path / "nothing.db"), "study")[0] is None
     assert marked_there(str(tmp_path / "scaling.db"), "study")[0] is not None
+
+
+def test_what_is_handed_over_is_seen_through_with_the_options_of_the_command(cluster, store, tmp_path):
+    """The very command that the Ray job runs."""
+    accepted(store, *simulated_runs(0.1))
+    options = {"checkpoint_seconds": 1.0, "order": "cheapest-first", "hang_seconds": 40.0, "lease_seconds": 50.0}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "orchestrator.detached", "study", str(tmp_path / "runs"), json.dumps(options)],
+        env=os.environ | {"SCALING_DB": str(tmp_path / "scaling.db"), "RAY_ADDRESS": cluster.address},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["done"]), done.stderr
+    assert [run.status for run in runs(store)] == [RunStatus.FINISHED]
 
 
 def test_another_version_of_the_code_is_refused_before_anything_is_trained(ray_cluster, store, tmp_path, monkeypatch):
