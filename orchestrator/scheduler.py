@@ -396,8 +396,10 @@ class Scheduler:
                 slot.rest()
             if event["kind"] == "refused":
                 slot.leaving = event["reason"]
-            if event["kind"] == "checkpoint" and event["step"] in attempt.grant.resources.get("checkpoint_at", ()):
-                self._queue.is_stale = True  # runs of other budgets may start from it
+            if event["kind"] == "checkpoint":
+                slot.has_stored()
+                if event["step"] in attempt.grant.resources.get("checkpoint_at", ()):
+                    self._queue.is_stale = True  # runs of other budgets may start from it
             evaluated = evaluated or event["kind"] == "evaluated"
             attempt.take({**event, "node": next(iter(slot.nodes), None)} if event["kind"] == "placed" else event)
         for attempt in list(slot.attempts.values()):

@@ -25,8 +25,8 @@ is reported by Ray well before, and a network that comes back finds its runs as 
 _WAIT_SECONDS = 20.0
 """How long a worker holds a question for events open; it answers at once when there are some."""
 _AGAIN_SECONDS = 0.5
-_REST_SECONDS = 60.0
-"""Time for a full disk to be seen to, or for a file server to come back."""
+_REST_SECONDS = 2.0, 60.0
+"""Time for a full disk to be seen to, or for a file server to come back: at first, doubled each time, and at most."""
 _PLACING_SECONDS = 10.0
 """How long an actor takes to start where there is room for it; one that takes longer waits for devices."""
 
@@ -68,6 +68,7 @@ class Slot:
     _made_at: float = field(default_factory=lambda: time.monotonic())
     _ask_at: float = 0.0
     _rests_until: float = 0.0
+    _rest_seconds: float = _REST_SECONDS[0]
 
     @property
     def chips(self) -> int:
@@ -99,7 +100,12 @@ class Slot:
 
     def rest(self) -> None:
         """No run for a while: the storage refuses, which costs runs nothing and would end one after the other."""
-        self._rests_until = time.monotonic() + _REST_SECONDS
+        self._rests_until = time.monotonic() + self._rest_seconds
+        self._rest_seconds = min(2 * self._rest_seconds, _REST_SECONDS[1])
+
+    def has_stored(self) -> None:
+        """A checkpoint was committed: the storage takes what it is given again."""
+        self._rests_until, self._rest_seconds = 0.0, _REST_SECONDS[0]
 
     def call(self, make: Callable[[], Any]) -> None:
         """Ask something of the worker that it may be asked twice."""

@@ -262,9 +262,17 @@ def test_a_worker_whose_storage_refuses_rests_and_its_run_has_not_failed(clock, 
             run = session.get(Run, "a" * 16)
             assert (run.failures, run.reason) == (0, "No space left")
     assert slot.is_free
+    for seconds in (2, 4, 8, 16, 32, 60, 60):
+        slot.rest()
+        clock.at_work(seconds - 1)
+        assert not slot.is_free
+        clock.at_work(1)
+        assert slot.is_free
     slot.rest()
-    assert not slot.is_free
-    clock.at_work(61)
+    slot.has_stored()
+    assert slot.is_free
+    slot.rest()
+    clock.at_work(2)
     assert slot.is_free
 
 
