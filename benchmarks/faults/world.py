@@ -62,7 +62,6 @@ class World:
             "SCALING_HOME": str(self.home),
             "SCALING_FAULTS": str(self.traps),
             "NO_COLOR": "1",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
         }
 
     def submit(self, **extra: str) -> subprocess.Popen[bytes]:
@@ -192,6 +191,7 @@ def new_world(cores: int, *, disks: bool = True) -> Iterator[World]:
     root = Path(tempfile.mkdtemp(prefix="flt-"))
     (root / "traps").mkdir()
     os.environ["SCALING_FAULTS"] = str(root / "traps")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # for workers on the cluster as for commands
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ["RAY_AUTH_MODE"] = "disabled"
     from ray.cluster_utils import Cluster
