@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.faults.world import World, opened, witnessed
 
-__all__ = ["Truth", "Verdict", "judge"]
+__all__ = ["Seen", "Truth", "Verdict", "judge", "witnessed_steps"]
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def witnessed_steps(folder: Path, token: str) -> Seen:
     root = folder / "checkpoints"
     saved |= {int(path.stem) for path in root.glob("[0-9]*.json")}
     saved |= {int(path.name) for path in root.glob("[0-9]*") if (path / "manifest.json").exists()}
-    first = next((line["first_step"] for line in lines if line["kind"] == "started"), 0)
+    first = lines[-1]["first_step"] if lines else 0  # each line says it: a full disk costs any of them, the first as well
     return Seen(first, frozenset(saved))
 
 

@@ -3,13 +3,14 @@
 The long version is `python -m benchmarks.faults`; its table is in docs/reliability.md.
 """
 
+import json
 import sqlite3
 from dataclasses import replace
 
 import pytest
 
 from benchmarks.faults.grids import rehearsed
-from benchmarks.faults.judge import judge
+from benchmarks.faults.judge import Seen, judge, witnessed_steps
 from benchmarks.faults.kinds import KINDS
 from benchmarks.faults.round import play, truths_of_rehearsals
 from benchmarks.faults.world import new_world
@@ -73,6 +74,13 @@ def test_the_judge_sees_what_is_wrong(played, harm, of):
     assert getattr(judge(copy, truths), of)
     other = {run: replace(truth, digest="another") for run, truth in truths.items()}
     assert len(judge(world, other).bit_different) == 8
+
+
+def test_a_witness_whose_disk_was_full_as_it_began_says_so_later(tmp_path):
+    lines = [{"token": "t", "kind": kind, "first_step": 1638, "step": step} for kind, step in (("progress", 1700), ("checkpoint", 2000))]
+    (tmp_path / "witness.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert witnessed_steps(tmp_path, "t") == Seen(1638, frozenset({2000}))
+    assert witnessed_steps(tmp_path, "another") == Seen(0, frozenset())
 
 
 def replace_store(world):
