@@ -67,7 +67,9 @@ def play(
                 standby = now + 3.0
             if now > due and drawn and not (in_turn and pending) and not ended and world.attempts():
                 name = next(iter(drawn)) if in_turn else chance.choices(list(drawn), list(drawn.values()))[0]
-                strike = KINDS[name][1](world, chance)
+                strike = None
+                with suppress(OSError):  # who was to be struck is gone
+                    strike = KINDS[name][1](world, chance)
                 if strike is not None:
                     pending.append(strike)
                     strikes.append(strike)
