@@ -2,7 +2,7 @@
 
     python benchmarks/compile_time.py [--models F0 F7] [--px 32] [--batch 2] [--csv benchmarks/compile_time.csv]
 
-Loss and gradients of the whole network on the backend of the machine that runs it, no optimiser, nothing run, no cache. Small images and
+A whole training step (forward, backward, clipping, update) on the backend of the machine that runs it, nothing run, no cache. Small images and
 batches: compile time hardly depends on them. Each case is a process of its own, so that none profits from another.
 """
 
@@ -33,19 +33,28 @@ def measure(model: str, scan: bool) -> dict[str, float]:
     import jax
     import jax.numpy as jnp
 
+    from trainer import DataConfig, Execution, ModelConfig, ScheduleConfig, TrainConfig, data
     from trainer.backend import compiler_options
-    from trainer.models.nfnet import build
+    from trainer.compiled import Compiler
+    from trainer.sharding import Placement
+    from trainer.step import Steps
 
-    module = build(model, num_classes=1000, scan=scan)
-    images = jax.ShapeDtypeStruct((arguments.batch, arguments.px, arguments.px, 3), jnp.float32)
-    params = jax.eval_shape(module.init, jax.random.key(0), images)["params"]
-
-    def loss(params, images):  # noqa: ANN001
-        return jnp.mean(jnp.square(module.apply({"params": params}, images, train=True)))
-
+    shape = arguments.px, arguments.px, 3
+    card = data.card(
+        "declared",
+        {"title": "of this size", "train_examples": 1, "validation_examples": 1, "num_classes": 1000, "image_shape": list(shape)},
+    )
+    config = TrainConfig(DataConfig("declared", card), ModelConfig("nfnet", model), ScheduleConfig(1.0), arguments.batch, 1.0)
+    compiler = Compiler(config, Execution(scan=scan), Placement())
+    step = Steps(
+        compiler.module, compiler.optimizer, config.label_smoothing, config.ema, compiler.placement.gathered, compiler.layout
+    )
+    kinds = [((arguments.batch, *shape), jnp.float32), ((arguments.batch,), jnp.int32), ((arguments.batch,), jnp.float32)]
+    kinds += [((), jnp.float32), ((), jnp.uint32), ((), jnp.uint32)]
+    shapes = [jax.ShapeDtypeStruct(*kind) for kind in kinds]
     options = compiler_options()
     clocks = [(time.perf_counter(), time.process_time())]
-    lowered = jax.jit(jax.grad(loss)).lower(params, images)
+    lowered = jax.jit(step.whole, donate_argnums=0).lower(compiler.state_shapes, *shapes)
     clocks.append((time.perf_counter(), time.process_time()))
     operations = sum(" = " in line for line in lowered.as_text().splitlines())
     clocks.append((time.perf_counter(), time.process_time()))

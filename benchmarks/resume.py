@@ -150,6 +150,7 @@ def sizes(home: Path, megabytes: list[int]) -> None:
 
     from trainer import checkpoint
     from trainer.checkpoint.snapshot import state_from, take_snapshot
+    from trainer.layout import Layout
     from trainer.storage import storage_at
 
     for size in megabytes:
@@ -159,7 +160,7 @@ def sizes(home: Path, megabytes: list[int]) -> None:
         folder = home / f"size-{size}"
         writer = checkpoint.Writer(storage_at(folder), keep=checkpoint.Keep(), first_step=0)
         started = time.perf_counter()
-        writer.submit(take_snapshot(state, step=1, counters={"checkpoint": 1}, life="0"))
+        writer.submit(take_snapshot(state, Layout({}), step=1, counters={"checkpoint": 1}, life="0"))
         snapshot = time.perf_counter() - started
         written = writer.take(wait=True)
         assert written is not None

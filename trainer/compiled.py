@@ -21,6 +21,7 @@ from trainer.backend import compiler_options, keep_freed_memory
 from trainer.compilation import Compilation, counted_compilation
 from trainer.config import OptimizerConfig, TrainConfig
 from trainer.execution import Execution
+from trainer.layout import Layout
 from trainer.memory import fitting_micro_batch, program_bytes
 from trainer.models import family
 from trainer.optimizers import sgd_agc
@@ -64,18 +65,23 @@ class CompiledEvaluation:
 class Compiler:
     """Compiles the steps of one model shape, each size of batch once.
 
-    param_shapes, state_shapes: trees of shapes, of the parameters and of a whole `TrainState`.
+    layout: of parameters on the device. param_shapes, state_shapes: trees of shapes in it, of the parameters and of a whole `TrainState`.
+    saved_shapes: of a `TrainState` as checkpoints have it.
     Raises `UnknownName`, `UsageError` for a config that cannot be built.
     """
 
     def __init__(self, config: TrainConfig, execution: Execution, placement: Placement) -> None:
         self.config, self.placement = config, placement
-        self.module, self.optimizer = _module(config, execution), _optimizer(config.optimizer)
-        self._steps = Steps(self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered)
+        self.module = _module(config, execution)
+        self.layout = Layout.of(self.module)
+        self.optimizer = _optimizer(config.optimizer, self.layout)
+        self._steps = Steps(self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered, self.layout)
         image_shape = config.data.card.image_shape
         variables = jax.eval_shape(lambda: self.module.init(jax.random.key(0), jnp.zeros((1, *image_shape), jnp.float32)))
-        params = self.param_shapes = variables["params"]
-        self.state_shapes = TrainState(params, jax.eval_shape(self.optimizer.init, params), None if config.ema is None else params)
+        params = variables["params"]
+        self.saved_shapes = TrainState(params, jax.eval_shape(self.optimizer.init, params), None if config.ema is None else params)
+        self.state_shapes = self.layout.stacked(self.saved_shapes)
+        self.param_shapes = self.state_shapes.params
         self._training: dict[int, CompiledTraining] = {}
         self._packed: dict[tuple[int, str], CompiledTraining] = {}
         self._evaluation: dict[int, CompiledEvaluation] = {}
@@ -208,7 +214,7 @@ def _module(config: TrainConfig, execution: Execution) -> Any:
     return build(config.model.name, num_classes=classes, dtype=dtype, **known, **config.model.options)
 
 
-def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+def _optimizer(config: OptimizerConfig, layout: Layout) -> optax.GradientTransformation:
     if config.name != "sgd-agc":
         raise UnknownName("optimizer", config.name, ("sgd-agc",))
     return sgd_agc(
@@ -217,6 +223,7 @@ def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
         clip=config.clip,
         clip_eps=config.clip_eps,
         weight_decay=config.weight_decay,
+        stacked=layout.is_stacked,
     )
 
 

@@ -12,17 +12,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from trainer.layout import Layout
+
 __all__ = ["finite_leaves", "leaf_names", "non_finite_name"]
 
 
-def finite_leaves(tree: Any) -> jax.Array:
-    """[leaves] bool, in the order of `leaf_names`."""
-    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)])
+def finite_leaves(params: Any, layout: Layout) -> jax.Array:
+    """[tensors] bool, in the order of `leaf_names`: one each a leaf, and of a stack one a layer."""
+
+    def finite(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+        if layout.is_stacked(tuple(str(part.key) for part in path)):
+            return jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+        return jnp.all(jnp.isfinite(leaf))[None]
+
+    return jnp.concatenate(jax.tree.leaves(jax.tree_util.tree_map_with_path(finite, params)))
 
 
-def leaf_names(tree: Any) -> list[str]:
-    """Names of a tree's leaves, as `block3/conv1/kernel`."""
-    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+def leaf_names(params: Any, layout: Layout) -> list[str]:
+    """Names of the tensors, as `block3/conv1/kernel`."""
+    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    return [tensor for name in names for tensor in layout.names(name) or [name]]
 
 
 def non_finite_name(loss: Any, gradients_finite: Any, params_finite: Any, names: list[str]) -> str | None:

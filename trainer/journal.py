@@ -21,6 +21,7 @@ from trainer.clock import Clock, Pace
 from trainer.config import TrainConfig
 from trainer.data.batch import Batch
 from trainer.evaluate import Scores
+from trainer.layout import Layout
 from trainer.optimizers import learning_rate_at
 from trainer.result import TrainResult
 from trainer.start import Start
@@ -41,6 +42,7 @@ class Journal:
     """Of one run in one attempt.
 
     Args:
+        layout: of parameters on the device.
         start: where the attempt begins, and what came before.
         recorder: writes down what was in the batches.
         clock: of the attempt; some of it may have passed in a loop that ran out of memory.
@@ -55,6 +57,7 @@ class Journal:
         *,
         config: TrainConfig,
         order: data.Order,
+        layout: Layout,
         start: Start,
         recorder: Recorder,
         writer: Writer,
@@ -69,6 +72,7 @@ class Journal:
         self.first_step = self.saved_step = start.step
         self.checkpoint_step, self.saved_train_seconds = start.checkpoint_step, clock.train
         self._recorder, self._writer, self._life, self._emit = recorder, writer, life, emit
+        self._layout = layout
         self._identity, self._history = start.identity, start.history
         self._train_seconds_before = start.history.train_seconds - clock.train
         self._evaluate_after = {math.ceil(share * order.steps) for share in evaluate_at}
@@ -183,7 +187,7 @@ class Journal:
                 "progress": list(self._history.progress),
                 "evaluations": list(self._history.evaluations),
             }
-            self._writer.submit(take_snapshot(state, step=step, counters=counters, life=self._life))
+            self._writer.submit(take_snapshot(state, self._layout, step=step, counters=counters, life=self._life))
             self._seconds_at[step] = train_seconds
             self.saved_step = step
             self.wait_anew()

@@ -17,7 +17,7 @@ import numpy as np
 
 from trainer.step import TrainState
 
-__all__ = ["FORMS", "default_form", "stacked"]
+__all__ = ["FORMS", "default_form", "together"]
 
 Step = Callable[..., Any]
 
@@ -49,6 +49,6 @@ def default_form() -> str:
     return "looped" if jax.default_backend() == "cpu" else "vectorised"
 
 
-def stacked(states: Sequence[TrainState]) -> TrainState:
+def together(states: Sequence[TrainState]) -> TrainState:
     """K states as one with a leading axis, in host memory."""
     return jax.tree.map(lambda *leaves: np.stack(leaves), *map(jax.device_get, states))

@@ -21,6 +21,7 @@ from trainer.compiled import EVAL_BATCH, CompiledEvaluation, CompiledTraining, C
 from trainer.config import TrainConfig
 from trainer.execution import Execution
 from trainer.finite import leaf_names, non_finite_name
+from trainer.layout import Layout
 from trainer.memory import device_memory_bytes, fitting_micro_batch, is_out_of_memory
 from trainer.models.initial import initial_params
 from trainer.packed import default_form
@@ -54,6 +55,11 @@ class Program:
     @property
     def placement(self) -> Placement:
         return self.compiler.placement
+
+    @property
+    def layout(self) -> Layout:
+        """Of parameters on the device."""
+        return self.compiler.layout
 
     @property
     def mesh(self) -> Mesh | None:
@@ -106,12 +112,12 @@ class Program:
     def initial_state(self, config: TrainConfig) -> TrainState:
         """Parameters by the run's seed, an optimiser state of zeros, and an average that starts at the parameters. Compiles nothing."""
         params = initial_params(self.module, seed=config.seed, image_shape=config.data.card.image_shape)
-        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(self.compiler.optimizer.init, params))
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self.compiler.saved_shapes.optimizer)
         return self.place(TrainState(params, zeros, None if config.ema is None else jax.tree.map(np.copy, params)))
 
     def place(self, state: TrainState) -> TrainState:
-        """A state from host memory on the device, or on all devices of the mesh."""
-        return self.placement.put(state)
+        """A state from host memory, as checkpoints have it, on the device, or on all devices of the mesh."""
+        return self.placement.put(self.layout.stacked(state))
 
     def batch_arrays(self, batch: Any) -> tuple[Any, ...]:
         """A loader's batch as the arrays of a step: second labels only for runs that mix images."""
@@ -132,7 +138,7 @@ class Program:
     def name_non_finite(self, metrics: StepMetrics) -> str | None:
         """What left the finite numbers in a step: `the loss (nan)`, `the gradient of block3/conv1/kernel and 2 more`; None if nothing."""
         return non_finite_name(
-            metrics.loss, metrics.gradients_finite, metrics.params_finite, leaf_names(self.compiler.param_shapes)
+            metrics.loss, metrics.gradients_finite, metrics.params_finite, leaf_names(self.compiler.param_shapes, self.layout)
         )
 
     def _parts(self, array: Any) -> tuple[Any, ...]:

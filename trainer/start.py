@@ -68,17 +68,17 @@ def start(config: TrainConfig, program: Program, storage: Storage, resume_from: 
     Raises `UsageError` when a fresh start would mix with checkpoints that `storage` holds, `DataError` for those of another run, and when
     the folder to go on from is not there.
     """
-    state, identity = program.initial_state(config), _identity(config, program)
+    identity = _identity(config, program)
     restored, passed_over = _restore(resume_from, program.mesh)
     if restored is not None:
         changed = _compare(restored, config, identity, parent=(resume_from or {}).get("parent"))
-        state = program.place(state_from(restored.arrays, state, restored.place))
+        state = program.place(state_from(restored.arrays, program.compiler.saved_shapes, restored.place))
         return Start(restored.step, state, restored.step, History.of(restored.counters), identity, passed_over, changed)
     if resume_from is None and checkpoint.committed(storage):
         raise UsageError(
             f"{storage.url} holds checkpoints already", hint="give every attempt a folder of its own, or resume from this one"
         )
-    return Start(0, state, None, History(), identity, passed_over, {})
+    return Start(0, program.initial_state(config), None, History(), identity, passed_over, {})
 
 
 def devices_of(mesh: Mesh | None) -> list[jax.Device]:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from trainer.finite import finite_leaves
+from trainer.layout import Layout
 from trainer.losses import cross_entropy
 from trainer.optimizers.ema import ema_decay, moved_average
 from trainer.randomness import key_of_rows
@@ -69,6 +70,7 @@ class Steps:
     """The steps of one model under one recipe.
 
     gathered: makes parameters whole before they are computed with (`Placement.gathered`).
+    layout: of the parameters, as the steps take and return them.
     """
 
     module: Any
@@ -76,6 +78,7 @@ class Steps:
     label_smoothing: float
     ema: float | None
     gathered: Callable[[Any], Any]
+    layout: Layout
 
     def whole(self, state: TrainState, *arguments: jax.Array) -> tuple[TrainState, StepMetrics]:
         """A step on a whole batch. arguments: the batch's arrays, learning rate, seed, step."""
@@ -129,7 +132,7 @@ class Steps:
         updates, optimizer_state = self.optimizer.update(gradients, state.optimizer, state.params)
         params = jax.tree.map(lambda weight, update: weight - learning_rate * update, state.params, updates)
         average = None if self.ema is None else moved_average(state.ema, params, ema_decay(step, self.ema))
-        gradients_finite, params_finite = finite_leaves(gradients), finite_leaves(params)
+        gradients_finite, params_finite = finite_leaves(gradients, self.layout), finite_leaves(params, self.layout)
         finite = jnp.isfinite(loss) & jnp.all(gradients_finite) & jnp.all(params_finite)
         return TrainState(params, optimizer_state, average), StepMetrics(loss, finite, gradients_finite, params_finite)
 

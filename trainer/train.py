@@ -111,6 +111,7 @@ def train(
         journal = Journal(
             config=config,
             order=order,
+            layout=program.layout,
             start=start,
             recorder=Recorder(directory, order, shard=(index, processes), first_step=start.step),
             writer=writer,

@@ -30,7 +30,7 @@ from trainer.distributed import new_life
 from trainer.execution import Execution
 from trainer.journal import Event, Journal
 from trainer.memory import is_out_of_memory
-from trainer.packed import stacked
+from trainer.packed import together
 from trainer.packed_loop import Feed, MemberEnding, PackedLoop
 from trainer.program import program_for
 from trainer.result import TrainResult
@@ -122,6 +122,7 @@ def train_many(
             return Journal(
                 config=configs[index],
                 order=orders[index],
+                layout=program.layout,
                 start=start,
                 recorder=Recorder(directories[index], orders[index], first_step=start.step),
                 writer=writer,
@@ -159,7 +160,7 @@ def train_many(
             execution=execution,
             dataset=dataset,
             feed=Feed(loaders, seeds),
-            states=program.place(stacked([start.state for start in starts])),
+            states=program.placement.put(together([start.state for start in starts])),
             step=step,
             members=[index for index in range(count) if index not in apart],
             checkpoint_interval=checkpoint_seconds,

@@ -7,7 +7,8 @@ are trained at once; one that is asked to stop leaves them. Events are those of 
 what it runs) and `raised` when it raises; each carries the token and `elapsed`, seconds since the command came. They also go to
 `<directory>/events.jsonl`, so that nothing is lost when nobody listens. What the training prints goes to `<directory>/log.txt`.
 
-The pipe is also the leash: when stdin ends (its owner died), the run is checkpointed and the process leaves. SIGTERM does the same.
+The pipe is also the leash: when stdin ends (its owner died), the run is checkpointed and the process leaves. SIGTERM does the same. One that
+hangs cannot, and would keep its devices for ever: without an owner, it is ended after ten minutes without a sign of life.
 
 A run may be trained by several such processes: each is given the same command with its own `group`: {coordinator, count, index}. Process 0
 tells of the training; the others say only `placed`, `left` when they are through, and `raised`. A stop asked of one stops all, at one
@@ -44,14 +45,20 @@ __all__ = ["main", "set_aside"]
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
 _ALIVE_SECONDS = 5.0
 """How often a training that has nothing else to say says that it goes on."""
+_SILENCE_SECONDS = 600.0
+"""How long a process without an owner may give no sign of life; writing the last checkpoint gives none."""
 
 
 class _Stop:
-    """Who was asked to stop: a run by its token, or, when the leash is let go or a signal comes, every run."""
+    """Who was asked to stop: a run by its token, or, when the leash is let go or a signal comes, every run.
+
+    heard: when a training gave its last sign of life, by `time.monotonic`.
+    """
 
     def __init__(self) -> None:
         self._tokens: set[str] = set()
         self.all = False
+        self.heard = time.monotonic()
 
     def add(self, token: str) -> None:
         self._tokens.add(token)
@@ -83,6 +90,10 @@ def _listen(commands: SimpleQueue[dict[str, Any] | None], stop: _Stop) -> None:
             commands.put(command)
     stop.all = True
     commands.put(None)
+    let_go = time.monotonic()
+    while time.monotonic() - max(let_go, stop.heard) < _SILENCE_SECONDS:
+        time.sleep(min(1.0, _SILENCE_SECONDS))
+    os._exit(1)
 
 
 class _Teller:
@@ -101,7 +112,8 @@ class _Teller:
             self._witnesses[token] = witness
 
     def tell(self, token: str, event: Mapping[str, Any]) -> None:
-        line = json.dumps({**event, "token": token, "elapsed": time.monotonic() - self._started}) + "\n"
+        self._stop.heard = time.monotonic()
+        line = json.dumps({**event, "token": token, "elapsed": self._stop.heard - self._started}) + "\n"
         if token in self._witnesses:
             self._witnesses[token].saw(event)
         if token in self._spools and event["kind"] != "alive":

@@ -112,22 +112,28 @@ class Study:
 
 
 def assert_ledger_adds_up(db):
-    """Σ allocations = Σ attempts + idle, with no idle time below nothing; and what a run did not inherit are its attempts' useful seconds."""
+    """The file is sound, and so are its sums."""
     with sqlite3.connect(db) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        charged = "useful_seconds + redone_seconds + startup_seconds + evaluation_seconds + checkpoint_seconds"
-        assert connection.execute("SELECT count(*) FROM attempts WHERE ended_at IS NULL").fetchone() == (0,)
-        for held, used in connection.execute(
-            f"SELECT held_seconds, (SELECT sum({charged}) FROM attempts WHERE allocation_id = allocations.id) FROM allocations"
-        ):
-            assert held is not None
-            assert held >= (used or 0) - 0.05
-        for core_hours, useful, allocated, total in connection.execute(
-            "SELECT r.core_hours - r.inherited_core_hours, sum(a.cores * a.useful_seconds) / 3600, r.allocated_core_hours,"
-            f" sum(a.cores * ({charged.replace('useful', 'a.useful', 1)})) / 3600 FROM runs r JOIN attempts a ON a.run_id = r.id GROUP BY r.id"
-        ):
-            assert core_hours == pytest.approx(useful)
-            assert allocated == pytest.approx(total)
+        assert_sums(connection.execute)
+
+
+def assert_sums(execute):
+    """Σ allocations = Σ attempts + idle, with no idle time below nothing; and what a run did not inherit are its attempts' useful seconds."""
+    charged = "useful_seconds + redone_seconds + startup_seconds + evaluation_seconds + checkpoint_seconds"
+    assert execute("SELECT count(*) FROM attempts WHERE ended_at IS NULL").fetchone() == (0,)
+    for held, used in execute(
+        f"SELECT held_seconds, (SELECT sum({charged}) FROM attempts WHERE allocation_id = allocations.id) FROM allocations"
+    ):
+        assert held is not None
+        assert held >= (used or 0) - 0.05
+    of_runs = execute(
+        "SELECT r.id, r.core_hours - r.inherited_core_hours, r.allocated_core_hours, sum(a.cores * a.useful_seconds) / 3600,"
+        f" sum(a.cores * ({charged.replace('useful', 'a.useful', 1)})) / 3600 FROM runs r JOIN attempts a ON a.run_id = r.id GROUP BY r.id"
+    )
+    for _, core_hours, allocated, useful, total in of_runs:
+        assert core_hours == pytest.approx(useful)
+        assert allocated == pytest.approx(total)
 
 
 def test_a_grid_with_good_and_bad_runs(study):

@@ -1,7 +1,10 @@
 """The worker and its trainer process, without Ray between: stops that come early, from outside, or not at all."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -96,6 +99,38 @@ def test_a_process_told_to_stop_from_outside_checkpoints_and_the_next_run_gets_a
     ended = events_until(worker, "ended", "raised", "died")[-1]
     assert (ended["token"], ended["outcome"]) == ("second", "finished")
     assert worker._trainer._process.pid != process.pid
+
+
+def test_a_training_that_hangs_is_ended_when_nobody_owns_it_any_more(order, tmp_path):
+    """It cannot checkpoint and leave, and would keep its devices."""
+    traps = tmp_path / "traps"
+    traps.mkdir()
+    (traps / "step").write_text("hang")
+    impatient = "import sys; from orchestrator.cluster import host; host._SILENCE_SECONDS = 1.0; host.main(int(sys.argv[1]))"
+    receive, send = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", impatient, str(send)],
+        stdin=subprocess.PIPE,
+        text=True,
+        pass_fds=(send,),
+        env=os.environ | {"SCALING_FAULTS": str(traps), "NPROC": "1", "JAX_PLATFORMS": "cpu"},
+    )
+    os.close(send)
+    try:
+        process.stdin.write(json.dumps({"run": order("first", 500.0)}) + "\n")
+        process.stdin.flush()
+        deadline = time.monotonic() + 120
+        while not (traps / "step.struck").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        time.sleep(1.5)
+        assert process.poll() is None, "it has an owner"
+        process.stdin.close()
+        assert process.wait(timeout=20) == 1
+    finally:
+        process.kill()
+        process.wait()
+        os.close(receive)
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ def dataset(options):
     return Dataset(card, train, validation)
 
 
-def config(*, epochs=EPOCHS, data_seed=0, plain=False, **changes):
+def config(*, epochs=EPOCHS, data_seed=0, plain=False, depth=2, **changes):
     """`plain` is without augmentation, dropout and average."""
     options = {"source": "tests.trainer.small_run:dataset", "seed": data_seed}
-    model = {"width": [8], "depth": [2], "group_width": 4, "stem": "small"}
+    model = {"width": [8], "depth": [depth], "group_width": 4, "stem": "small"}
     noisy = {} if plain else {"augment": AugmentConfig(flip=True), "ema": 0.9}
     fields = {
         "data": DataConfig("source", dataset(options).card, options),

@@ -1,4 +1,5 @@
-"""Eight simulated devices train as one: the same global batches, the same result to rounding, whatever the mesh and whether the state is split."""
+"""Eight simulated devices train as one: the same global batches, the same result to rounding, whatever the mesh, whether the state is split and blocks
+are looped over."""
 
 import json
 import os
@@ -23,16 +24,16 @@ from trainer.distributed import mesh_over
 home, devices = sys.argv[1], jax.devices()
 assert len(devices) == 8
 flat, square = mesh_over(devices), Mesh(np.array(devices).reshape(2, 4), ("data", "model"))
-config, events, polls = small_run.config(), [], iter(range(100))
+config, events, polls = small_run.config(depth=3), [], iter(range(100))
 results = {
     "one": train(config, directory=f"{home}/one"),
     "eight": train(config, directory=f"{home}/eight", mesh=flat),
-    "split": train(config, directory=f"{home}/split", mesh=square, execution=Execution(fsdp=True)),
-    "begun": train(config, directory=f"{home}/begun", mesh=flat, should_stop=lambda: next(polls) == 10),
+    "split": train(config, directory=f"{home}/split", mesh=square, execution=Execution(fsdp=True, scan=True)),
+    "begun": train(config, directory=f"{home}/begun", mesh=flat, execution=Execution(scan=True), should_stop=lambda: next(polls) == 10),
     "moved": train(config, directory=f"{home}/moved", resume_from={"directory": f"{home}/begun", "step": 10}, on_event=events.append),
 }
 try:
-    train(small_run.config(batch_size=12), directory=f"{home}/odd", mesh=flat)
+    train(small_run.config(depth=3, batch_size=12), directory=f"{home}/odd", mesh=flat)
 except UsageError as error:
     odd = str(error)
 changed = next(event["changed"] for event in events if event["kind"] == "started")
@@ -64,7 +65,7 @@ def test_eight_devices_train_as_one(trained, name):
 
 def test_their_batches_are_the_same(trained):
     home, _ = trained
-    order = data.Order.of(small_run.config())
+    order = data.Order.of(small_run.config(depth=3))
     for stretches in (
         [audit.Stretch(home / "eight", 0, STEPS)],
         [audit.Stretch(home / "split", 0, STEPS)],
@@ -77,7 +78,7 @@ def test_their_batches_are_the_same(trained):
 
 def test_a_run_that_moves_says_so(trained):
     _, answer = trained
-    assert answer["changed"] == {"devices": [8, 1]}
+    assert answer["changed"] == {"devices": [8, 1], "scan": [True, None]}
     assert answer["results"]["moved"]["first_step"] == 10
 
 

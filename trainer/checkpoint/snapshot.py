@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,12 +10,13 @@ import numpy as np
 
 from scaling.errors import DataError
 from trainer.checkpoint.files import Piece, Snapshot
+from trainer.layout import Layout
 
-__all__ = ["state_from", "take_snapshot"]
+__all__ = ["layers", "state_from", "take_snapshot"]
 
 
-def take_snapshot(state: Any, *, step: int, counters: Mapping[str, Any], life: str) -> Snapshot:
-    """Copy the state to host memory; blocks until the devices have got there.
+def take_snapshot(state: Any, layout: Layout, *, step: int, counters: Mapping[str, Any], life: str) -> Snapshot:
+    """Copy the state to host memory; blocks until the devices have got there. What `layout` has stacked lies apart in the snapshot.
 
     With several processes each takes the pieces that lie on its own devices, every piece once: an array that all of them hold is taken
     by the process whose device holds the first copy.
@@ -26,12 +27,19 @@ def take_snapshot(state: Any, *, step: int, counters: Mapping[str, Any], life: s
     for _, leaf in leaves:
         leaf.copy_to_host_async()
     here = jax.process_index()
-    pieces = {name: taken for name, leaf in leaves if (taken := _pieces(leaf))}
+    pieces: dict[str, list[Piece]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, leaf in leaves:
+        names = layout.names(name)
+        shapes |= dict.fromkeys(names or [name], leaf.shape[1:] if names else leaf.shape)
+        for piece in _pieces(leaf):
+            for part, of_part in layers(names, piece) if names else [(name, piece)]:
+                pieces.setdefault(part, []).append(of_part)
     owners = {owner for _, leaf in leaves for owner in _owners(leaf)}
     return Snapshot(
         step=step,
         pieces=pieces,
-        shapes={name: leaf.shape for name, leaf in leaves},
+        shapes=shapes,
         counters=counters,
         life=life,
         part=here,
@@ -76,6 +84,13 @@ def _pieces(leaf: jax.Array) -> list[Piece]:
         for shard in leaf.addressable_shards
         if shard.replica_id == 0
     ]
+
+
+def layers(names: Sequence[str], piece: Piece) -> Iterator[tuple[str, Piece]]:
+    """A piece of a stack as one piece of each layer that it touches."""
+    first, *start = piece.start
+    for place in range(len(piece.values)):
+        yield names[first + place], Piece(tuple(start), piece.values[place, ...])
 
 
 def _owners(leaf: jax.Array) -> set[int]:

@@ -8,10 +8,12 @@ What keeps the signal in range instead:
   whose shortcut sees the rescaled input: `expected_stds` writes it down.
 
 Images are NHWC floats; one layout of parameters for every backend and option: `stem_conv<i>`, `block<i>/…`, `final_conv`, `classifier`.
+A network that loops over blocks takes their parameters stacked as well (`NFNet.stacks`).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +24,7 @@ import jax.numpy as jnp
 
 from trainer.models.nfnet.layers import SqueezeExcite, WSConv, activation, average_pool, stochastic_depth
 from trainer.models.nfnet.rematerialisation import rematerialised
-from trainer.models.nfnet.scanning import scanned
+from trainer.models.nfnet.scanning import scanned, stack_name
 from trainer.models.nfnet.variants import Variant
 
 __all__ = ["ALPHA", "NFBlock", "NFNet", "expected_stds"]
@@ -102,6 +104,13 @@ class NFNet(nn.Module):
     dtype: Any = jnp.float32
     scan: bool = False
     remat: str = "none"
+
+    @property
+    def stacks(self) -> dict[str, tuple[str, ...]]:
+        """Parameters that a step may keep as one array each (`trainer.layout`): those of the blocks that are looped over."""
+        firsts = itertools.accumulate(self.variant.depth, initial=0)
+        loops = [range(first + 1, first + depth) for first, depth in zip(firsts, self.variant.depth, strict=False)]
+        return {stack_name(loop): tuple(f"block{index}" for index in loop) for loop in loops if self.scan and len(loop) > 1}
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:

@@ -1,8 +1,8 @@
 """Blocks of one shape as one loop, so that XLA compiles one block where there are dozens.
 
-Parameters stay as they are, `block<i>/…` each: they are stacked inside the computation and only there. So checkpoints, the optimiser's
-units (adaptive gradient clipping must not see a stack) and the initial values do not know of the loop. β and the rate of stochastic depth,
-which differ from block to block, go in as arrays; random numbers are those of the unrolled network.
+Their parameters may come stacked, under the name `stack_name`, as training keeps them on its devices (`trainer.layout`); entries
+`block<i>`, which checkpoints and initial values have, are stacked here. β and the rate of stochastic depth, which differ from block to block,
+go in as arrays; random numbers are those of the unrolled network.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jax import lax
 
 from trainer.models.nfnet.rematerialisation import rematerialised_function
 
-__all__ = ["scanned"]
+__all__ = ["scanned", "stack_name"]
 
 
 class _Key(nn.Module):
@@ -26,6 +26,11 @@ class _Key(nn.Module):
     @nn.compact
     def __call__(self) -> jax.Array:
         return self.make_rng("dropout")
+
+
+def stack_name(indices: Sequence[int]) -> str:
+    """Entry of the parameters that holds those of blocks `indices`, which follow on each other."""
+    return f"block{indices[0]}-{indices[-1]}"
 
 
 def scanned(
@@ -41,15 +46,16 @@ def scanned(
     """`x` through blocks `indices` of `network`, as `lax.scan` over their stacked parameters.
 
     Args:
-        network: a bound module whose parameters have an entry `block<i>` for each index.
+        network: a bound module whose parameters have the stack of these blocks, or an entry `block<i>` for each.
         block: an unbound block; all indices have its shapes.
         betas, keep_rates: one a block; rates are all None, or none is.
     """
-    params = [network.variables["params"][f"block{index}"] for index in indices]
-    per_block: dict[str, Any] = {
-        "params": jax.tree.map(lambda *leaves: jnp.stack(leaves), *params),
-        "beta": jnp.asarray(betas, x.dtype),
-    }
+    params, stack = network.variables["params"], stack_name(indices)
+    if stack not in params:
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[params[f"block{index}"] for index in indices])
+    else:
+        stacked = params[stack]
+    per_block: dict[str, Any] = {"params": stacked, "beta": jnp.asarray(betas, x.dtype)}
     if keep_rates[0] is not None:
         per_block["keep_rate"] = jnp.asarray(keep_rates, jnp.float32)
         per_block["key"] = jnp.stack([_Key(name=f"block{index}", parent=network)() for index in indices])

@@ -1,0 +1,63 @@
+"""How a step keeps parameters: blocks that it runs as one loop are one array a parameter, `[layers, …]`.
+
+Stacks exist between a program's door and its compiled steps alone. Checkpoints, names of tensors, initial and released parameters know
+each block by itself; so a checkpoint says nothing of loops, and moves between machines that loop and machines that do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+__all__ = ["Layout"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """stacks: name of a stack → the entries of the parameters that it holds, alike in shape and in order. Empty: nothing is stacked."""
+
+    stacks: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, module: Any) -> Layout:
+        """As a Flax module wants its parameters: it may have `stacks`."""
+        return cls(getattr(module, "stacks", {}))
+
+    def stacked(self, tree: Any) -> Any:
+        """A tree of host arrays or shapes that holds trees of parameters, as a `TrainState` does, with stacks in place of entries."""
+        if not self.stacks:
+            return tree
+        inside = {member for members in self.stacks.values() for member in members}
+
+        def is_params(node: Any) -> bool:
+            return isinstance(node, Mapping) and inside <= node.keys()
+
+        def convert(node: Any) -> Any:
+            if not is_params(node):
+                return node
+            stacks = {name: jax.tree.map(_stack, *[node[member] for member in members]) for name, members in self.stacks.items()}
+            return {name: value for name, value in node.items() if name not in inside} | stacks
+
+        return jax.tree.map(convert, tree, is_leaf=is_params)
+
+    def is_stacked(self, path: tuple[str, ...]) -> bool:
+        """Whether the first axis of the parameter at a path, e.g. `("block1-7", "conv1", "kernel")`, counts layers."""
+        return path[0] in self.stacks
+
+    def names(self, name: str) -> list[str] | None:
+        """What a stack holds, e.g. `params/block1-7/skip_gain`: `params/block1/skip_gain` and so on; None of what is not stacked."""
+        parts = name.split("/")
+        for place, part in enumerate(parts):
+            if part in self.stacks:
+                return ["/".join([*parts[:place], member, *parts[place + 1 :]]) for member in self.stacks[part]]
+        return None
+
+
+def _stack(*leaves: Any) -> Any:
+    if isinstance(leaves[0], jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct((len(leaves), *leaves[0].shape), leaves[0].dtype)
+    return np.stack(leaves)
