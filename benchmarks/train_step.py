@@ -65,7 +65,7 @@ def compare(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Both sides of one network: seconds of every step, and how far their numbers are apart."""
     import jax
 
-    from trainer import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+    from trainer import DataConfig, Execution, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
     from trainer.data import DataCard
     from trainer.models.nfnet import resolve
     from trainer.program import program_for
@@ -79,7 +79,7 @@ def compare(name: str, options: dict[str, Any]) -> dict[str, Any]:
         learning_rate=LEARNING_RATE,
         optimizer=OptimizerConfig(weight_decay=WEIGHT_DECAY),
     )
-    program = program_for(config)
+    program = program_for(config, Execution(scan=False))
     state = program.initial_state(config)
     state = state._replace(  # skip gains start at 0, which would leave half of the network without a gradient
         params=jax.tree_util.tree_map_with_path(

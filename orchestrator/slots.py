@@ -99,7 +99,9 @@ class Slot:
         return self.is_unplaced and time.monotonic() - self._made_at > _PLACING_SECONDS
 
     def rest(self) -> None:
-        """No run for a while: the storage refuses, which costs runs nothing and would end one after the other."""
+        """No run for a while: the storage refuses, which costs runs nothing and would end one after the other. Said of each run of a pack, once."""
+        if time.monotonic() < self._rests_until:
+            return
         self._rests_until = time.monotonic() + self._rest_seconds
         self._rest_seconds = min(2 * self._rest_seconds, _REST_SECONDS[1])
 

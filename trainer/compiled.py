@@ -67,7 +67,7 @@ class Compiler:
 
     layout: of parameters on the device. param_shapes, state_shapes: trees of shapes in it, of the parameters and of a whole `TrainState`.
     saved_shapes: of a `TrainState` as checkpoints have it.
-    Raises `UnknownName`, `UsageError` for a config that cannot be built.
+    Raises `UnknownName`, `UsageError` for a config that cannot be built, or a module whose `parameter_stacks` do not fit it.
     """
 
     def __init__(self, config: TrainConfig, execution: Execution, placement: Placement) -> None:
@@ -80,6 +80,7 @@ class Compiler:
         variables = jax.eval_shape(lambda: self.module.init(jax.random.key(0), jnp.zeros((1, *image_shape), jnp.float32)))
         params = variables["params"]
         self.saved_shapes = TrainState(params, jax.eval_shape(self.optimizer.init, params), None if config.ema is None else params)
+        self.layout.check(self.saved_shapes)
         self.state_shapes = self.layout.stacked(self.saved_shapes)
         self.param_shapes = self.state_shapes.params
         self._training: dict[int, CompiledTraining] = {}

@@ -1,7 +1,7 @@
 """How a step keeps parameters: blocks that it runs as one loop are one array a parameter, `[layers, …]`.
 
-Stacks exist between a program's door and its compiled steps alone. Checkpoints, names of tensors, initial and released parameters know
-each block by itself; so a checkpoint says nothing of loops, and moves between machines that loop and machines that do not.
+Stacks exist on devices alone. Checkpoints, names of tensors, initial and released parameters know each block by itself; so a checkpoint says
+nothing of loops, and moves between machines that loop and machines that do not.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 import jax
 import numpy as np
+
+from scaling.errors import UsageError
 
 __all__ = ["Layout"]
 
@@ -24,8 +26,21 @@ class Layout:
 
     @classmethod
     def of(cls, module: Any) -> Layout:
-        """As a Flax module wants its parameters: it may have `stacks`."""
-        return cls(getattr(module, "stacks", {}))
+        """As a Flax module wants its parameters: it may have `parameter_stacks`."""
+        return cls(getattr(module, "parameter_stacks", {}))
+
+    def check(self, state: Any) -> None:
+        """Raises `UsageError` for stacks that do not fit a state, given as shapes with nothing stacked."""
+        names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree_util.tree_leaves_with_path(state)]
+        taken = {part for name in names for part in name.split("/")}
+        for stack, members in self.stacks.items():
+            shapes = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state.params.get(member)) for member in members]
+            if stack in taken:
+                raise _misfit(f"something else is called {stack}")
+            if None in shapes:
+                raise _misfit(f"{stack} is to hold {members[shapes.index(None)]}, which is no entry of the parameters")
+            if any(shape != shapes[0] for shape in shapes):
+                raise _misfit(f"{stack} is to hold {', '.join(members)}, which differ in shape")
 
     def stacked(self, tree: Any) -> Any:
         """A tree of host arrays or shapes that holds trees of parameters, as a `TrainState` does, with stacks in place of entries."""
@@ -55,6 +70,10 @@ class Layout:
             if part in self.stacks:
                 return ["/".join([*parts[:place], member, *parts[place + 1 :]]) for member in self.stacks[part]]
         return None
+
+
+def _misfit(what: str) -> UsageError:
+    return UsageError(f"parameter_stacks: {what}", hint="stack entries that are alike, under a name of their own")
 
 
 def _stack(*leaves: Any) -> Any:

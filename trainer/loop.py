@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import jax
 import numpy as np
@@ -57,7 +58,7 @@ class Loop:
     def run(self, should_stop: Callable[[], bool]) -> tuple[AttemptOutcome, str]:
         """Until the last step, a request to stop, or a number that is none."""
         self.journal.wait_anew()
-        with self._clock.training():
+        with self._clock.training() if self.step < self._steps else nullcontext():  # no step, no useful seconds
             try:
                 return self._run(should_stop)
             except Diverged as diverged:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -95,7 +96,7 @@ class PackedLoop:
         Raises `OSError` when the checkpoint of the last step was refused.
         """
         self._for_each(Journal.wait_anew)
-        with self._clock.training():
+        with self._clock.training() if self.step < self._steps else nullcontext():  # no step, no useful seconds
             got_there = self._train(should_stop)
         if not got_there:
             endings = self._interrupted(self._members)

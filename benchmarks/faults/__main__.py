@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import csv
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,8 @@ def main() -> None:
                 }
             played = play(world, seed=number, truths=truths, per_minute=rate, kinds=arguments.kinds, extra=extra)
             _note(arguments, number, rate, played)
+            if not played.verdict.is_clean:
+                print(f"kept for a look: {_kept(world)}", flush=True)
             if arguments.replay is not None:
                 return
             number += 1
@@ -80,8 +84,6 @@ def _undisturbed(world: World) -> dict[str, Any]:
 
 def _fresh(world: World) -> None:
     """No store, and no run's folder but what was compiled."""
-    import shutil
-
     if world.api is not None:
         world.api.kill()
         world.api.wait()
@@ -90,6 +92,14 @@ def _fresh(world: World) -> None:
     for path in world.home.iterdir():
         if path.name != "compile-cache":
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _kept(world: World) -> Path:
+    """A copy of the store and of all folders of attempts."""
+    kept = Path(tempfile.mkdtemp(prefix="faults-wrong-"))
+    shutil.copytree(world.home, kept / "home", ignore=shutil.ignore_patterns("compile-cache"))
+    shutil.copytree(world.disk, kept / "disk")
+    return kept
 
 
 def _next_round(rounds: Path) -> int:

@@ -81,19 +81,26 @@ def _judge_run(verdict: Verdict, run_id: str, truth: Truth, run: tuple[Any, ...]
     if len(ends) != 1:
         verdict.counted_twice[run_id] = f"{len(ends)} attempts finished it"
         return
-    if (why := _steps_twice(attempts, steps)) is not None:
+    stretches = _surviving(attempts, steps)
+    if (why := _steps_twice(attempts, stretches, steps)) is not None:
         verdict.counted_twice[run_id] = why
     useful = sum(seconds * cores for _, _, _, _, _, _, seconds, cores, _ in attempts) / 3600
     expected = core_hours if truth.core_hours is None else truth.core_hours
     if max(abs(core_hours - expected), abs(useful - expected)) > 1e-6 * expected + 1e-12:
         verdict.counted_twice[run_id] = f"{core_hours} core-hours, {useful} by its attempts; its steps cost {expected}"
-    _, token, *_, directory = ends[0]
-    seen = [line for line in witnessed(Path(directory)) if line["token"] == token]
-    told = next((line for line in seen if line["kind"] == "ended"), None)
+    said = {number: _lines(Path(directory), token) for number, token, *_, directory in attempts}
+    last, finished = (
+        stretches[0][0] if stretches else 0,
+        ends[0][0],
+    )  # one got to the last step; the same or a later one evaluated it
+    told = next((line for line in said[finished] if line["kind"] == "ended"), None)
     states = [
-        line["digest"] for line in seen if line["kind"] in ("checkpoint", "ended") and line["step"] == steps and line["digest"]
+        line["digest"]
+        for number in {last, finished}
+        for line in said.get(number, ())
+        if line["kind"] in ("checkpoint", "ended") and line["step"] == steps and line["digest"]
     ]
-    if told is None and not states and not _result(Path(directory)):
+    if told is None and not states and not _result(Path(ends[0][-1])):
         verdict.bit_different[run_id] = "the store says finished, and no witness saw its end"
     elif states and set(states) != {truth.digest}:
         verdict.bit_different[run_id] = f"its last state is {states[-1]}, undisturbed {truth.digest}"
@@ -103,12 +110,13 @@ def _judge_run(verdict: Verdict, run_id: str, truth: Truth, run: tuple[Any, ...]
         verdict.bit_different[run_id] = f"its loss is {val_loss!r}, undisturbed {truth.val_loss!r}"
 
 
-def _steps_twice(attempts: list[tuple[Any, ...]], steps: int) -> str | None:
-    """What the store counts against what the witnesses saw.
+Stretches = list[tuple[int, int, int]]
+"""Attempt, first step, last step; the last attempt first."""
 
-    The way back from the end, by the witnesses alone: the attempt that saw the last step began at a step of which an earlier one saw a
-    checkpoint, and so on to step 0. In the store, useful seconds may be there for just these attempts, from just these steps.
-    """
+
+def _surviving(attempts: list[tuple[Any, ...]], steps: int) -> Stretches:
+    """The way back from the end, by the witnesses alone: the attempt that saw the last step began at a step of which an earlier one saw a
+    checkpoint, and so on to step 0."""
     seen = {number: witnessed_steps(Path(directory), token) for number, token, *_, directory in attempts}
     number, end, stretches = max((number for number in seen if steps in seen[number].saved), default=0), steps, []
     while number:
@@ -117,6 +125,11 @@ def _steps_twice(attempts: list[tuple[Any, ...]], steps: int) -> str | None:
         if first == 0:
             break
         number, end = max((earlier for earlier in seen if earlier < number and first in seen[earlier].saved), default=0), first
+    return stretches
+
+
+def _steps_twice(attempts: list[tuple[Any, ...]], stretches: Stretches, steps: int) -> str | None:
+    """In the store, useful seconds may be there for just the attempts that survive, from just their first steps."""
     if not stretches or stretches[-1][1] != 0:
         return f"the witnesses do not reach from step {steps} back to 0: {stretches}"
     counted = {number: first for number, _, first, *_rest in attempts if _rest[3] > 0}
@@ -136,13 +149,17 @@ class Seen:
 
 def witnessed_steps(folder: Path, token: str) -> Seen:
     """Of an attempt by its own witness. A process that was killed between a commit and its line had committed all the same."""
-    lines = [line for line in witnessed(folder) if line["token"] == token]
+    lines = _lines(folder, token)
     saved = {line["step"] for line in lines if line["kind"] == "checkpoint"}
     root = folder / "checkpoints"
     saved |= {int(path.stem) for path in root.glob("[0-9]*.json")}
     saved |= {int(path.name) for path in root.glob("[0-9]*") if (path / "manifest.json").exists()}
     first = lines[-1]["first_step"] if lines else 0  # each line says it: a full disk costs any of them, the first as well
     return Seen(first, frozenset(saved))
+
+
+def _lines(folder: Path, token: str) -> list[dict[str, Any]]:
+    return [line for line in witnessed(folder) if line["token"] == token]
 
 
 def _result(folder: Path) -> dict[str, Any] | None:

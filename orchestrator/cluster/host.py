@@ -8,7 +8,8 @@ what it runs) and `raised` when it raises; each carries the token and `elapsed`,
 `<directory>/events.jsonl`, so that nothing is lost when nobody listens. What the training prints goes to `<directory>/log.txt`.
 
 The pipe is also the leash: when stdin ends (its owner died), the run is checkpointed and the process leaves. SIGTERM does the same. One that
-hangs cannot, and would keep its devices for ever: without an owner, it is ended after ten minutes without a sign of life.
+hangs cannot, and would keep its devices for ever: without an owner, it is ended when it has given no sign of life for fifteen minutes and for
+twenty times as long as ever before.
 
 A run may be trained by several such processes: each is given the same command with its own `group`: {coordinator, count, index}. Process 0
 tells of the training; the others say only `placed`, `left` when they are through, and `raised`. A stop asked of one stops all, at one
@@ -45,20 +46,30 @@ __all__ = ["main", "set_aside"]
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
 _ALIVE_SECONDS = 5.0
 """How often a training that has nothing else to say says that it goes on."""
-_SILENCE_SECONDS = 600.0
-"""How long a process without an owner may give no sign of life; writing the last checkpoint gives none."""
+_SILENCE_SECONDS, _LONGEST_SILENCES = 900, 20
+"""How long a process without an owner may give no sign of life, and how many times its longest silence so far, at least. Compiling gives
+none, nor do the steps that a device has still to come to, nor the writing of the last checkpoint."""
 
 
 class _Stop:
     """Who was asked to stop: a run by its token, or, when the leash is let go or a signal comes, every run.
 
-    heard: when a training gave its last sign of life, by `time.monotonic`.
+    heard: when a training gave its last sign of life, or began, by `time.monotonic`. longest: seconds of its longest silence.
     """
 
     def __init__(self) -> None:
         self._tokens: set[str] = set()
         self.all = False
-        self.heard = time.monotonic()
+        self.begin()
+
+    def begin(self) -> None:
+        """A training begins."""
+        self.heard, self.longest = time.monotonic(), 0.0
+
+    def hear(self) -> None:
+        """It gave a sign of life."""
+        now = time.monotonic()
+        self.heard, self.longest = now, max(self.longest, now - self.heard)
 
     def add(self, token: str) -> None:
         self._tokens.add(token)
@@ -83,24 +94,34 @@ def main(events_fd: int) -> None:
 
 def _listen(commands: SimpleQueue[dict[str, Any] | None], stop: _Stop) -> None:
     for line in sys.stdin:
-        command = json.loads(line)
+        try:
+            command = json.loads(line)
+        except ValueError:
+            break  # cut off: its owner died as it wrote
         if "stop" in command:
             stop.add(command["stop"])
         else:
             commands.put(command)
     stop.all = True
     commands.put(None)
-    let_go = time.monotonic()
-    while time.monotonic() - max(let_go, stop.heard) < _SILENCE_SECONDS:
-        time.sleep(min(1.0, _SILENCE_SECONDS))
+    _await_silence(stop)
     os._exit(1)
+
+
+def _await_silence(stop: _Stop) -> None:
+    """Until a training without an owner has been silent for too long. Seconds are counted, so that those of a frozen machine are not."""
+    silent, heard = 0, stop.heard
+    while silent < max(_SILENCE_SECONDS, _LONGEST_SILENCES * stop.longest):
+        time.sleep(1.0)
+        silent, heard = (silent + 1, heard) if stop.heard == heard else (0, stop.heard)
 
 
 class _Teller:
     """Tells events of the runs of one order: on the pipe, with the token of their run, and in the records of that run's folder."""
 
     def __init__(self, orders: Sequence[Mapping[str, Any]], stop: _Stop, pipe: TextIO) -> None:
-        self._started, self._stop, self._pipe = time.monotonic(), stop, pipe
+        stop.begin()
+        self._started, self._stop, self._pipe = stop.heard, stop, pipe
         self._spools: dict[str, Spool] = {}
         self._witnesses: dict[str, Witness] = {}
         self._open = [order["token"] for order in orders]
@@ -112,7 +133,7 @@ class _Teller:
             self._witnesses[token] = witness
 
     def tell(self, token: str, event: Mapping[str, Any]) -> None:
-        self._stop.heard = time.monotonic()
+        self._stop.hear()
         line = json.dumps({**event, "token": token, "elapsed": self._stop.heard - self._started}) + "\n"
         if token in self._witnesses:
             self._witnesses[token].saw(event)

@@ -77,7 +77,9 @@ def test_the_judge_sees_what_is_wrong(played, harm, of):
 
 
 def test_a_witness_whose_disk_was_full_as_it_began_says_so_later(tmp_path):
-    lines = [{"token": "t", "kind": kind, "first_step": 1638, "step": step} for kind, step in (("progress", 1700), ("checkpoint", 2000))]
+    lines = [
+        {"token": "t", "kind": kind, "first_step": 1638, "step": step} for kind, step in (("progress", 1700), ("checkpoint", 2000))
+    ]
     (tmp_path / "witness.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert witnessed_steps(tmp_path, "t") == Seen(1638, frozenset({2000}))
     assert witnessed_steps(tmp_path, "another") == Seen(0, frozenset())

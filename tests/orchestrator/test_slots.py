@@ -264,6 +264,7 @@ def test_a_worker_whose_storage_refuses_rests_and_its_run_has_not_failed(clock, 
     assert slot.is_free
     for seconds in (2, 4, 8, 16, 32, 60, 60):
         slot.rest()
+        slot.rest()  # of another run of its pack
         clock.at_work(seconds - 1)
         assert not slot.is_free
         clock.at_work(1)

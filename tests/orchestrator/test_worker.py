@@ -106,7 +106,7 @@ def test_a_training_that_hangs_is_ended_when_nobody_owns_it_any_more(order, tmp_
     traps = tmp_path / "traps"
     traps.mkdir()
     (traps / "step").write_text("hang")
-    impatient = "import sys; from orchestrator.cluster import host; host._SILENCE_SECONDS = 1.0; host.main(int(sys.argv[1]))"
+    impatient = "import sys; from orchestrator.cluster import host; host._SILENCE_SECONDS, host._LONGEST_SILENCES = 1, 0; host.main(int(sys.argv[1]))"
     receive, send = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", impatient, str(send)],
@@ -131,6 +131,28 @@ def test_a_training_that_hangs_is_ended_when_nobody_owns_it_any_more(order, tmp_
         process.kill()
         process.wait()
         os.close(receive)
+
+
+def test_signs_of_life_and_long_silences_before_keep_an_orphan(monkeypatch):
+    """On a clock of its own: told every second for 10 s, after a silence of 4 s before; then nothing."""
+    now = [100.0]
+    monkeypatch.setattr(host.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(host, "_SILENCE_SECONDS", 3)
+    monkeypatch.setattr(host, "_LONGEST_SILENCES", 2)
+    stop = host._Stop()
+    now[0] = 200.0
+    stop.begin()  # what it waited for a run is no silence
+    now[0] = 204.0
+    stop.hear()
+
+    def sleep(seconds):
+        now[0] += seconds
+        if now[0] <= 214.0:
+            stop.hear()
+
+    monkeypatch.setattr(host.time, "sleep", sleep)
+    host._await_silence(stop)
+    assert now[0] == 214.0 + 2 * 4.0
 
 
 @pytest.mark.parametrize(

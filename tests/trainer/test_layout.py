@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import trainer.compiled
+from scaling.errors import UsageError
 from scaling.outcomes import AttemptOutcome
 from tests.trainer.test_program import distance, stepped
 from trainer import (
@@ -110,6 +111,22 @@ def test_a_process_saves_the_parts_of_the_layers_that_lie_on_it():
         np.testing.assert_array_equal(parts[name].values, whole[layer, :, 2:])
     gains = dict(layers(["a", "b", "c"], Piece((2,), np.array([7.0]))))
     assert (list(gains), gains["c"].start, gains["c"].values.shape, float(gains["c"].values)) == (["c"], (), (), 7.0)
+
+
+@pytest.mark.parametrize(
+    ("stacks", "says"),
+    [
+        ({"conv0": ("block1", "block2")}, "something else is called conv0"),
+        ({"trace": ("block1", "block2")}, "something else is called trace"),
+        ({"blocks": ("block1", "block9")}, "blocks is to hold block9, which is no entry"),
+        ({"blocks": ("block0", "final_conv")}, "block0, final_conv, which differ in shape"),
+    ],
+)
+def test_stacks_that_do_not_fit_a_model_are_refused(stacks, says, unrolled):
+    shapes = unrolled[0].compiler.saved_shapes
+    Layout({"blocks": ("block1", "block2")}).check(shapes)
+    with pytest.raises(UsageError, match=says):
+        Layout(stacks).check(shapes)
 
 
 def test_the_layer_that_left_the_finite_numbers_is_named():

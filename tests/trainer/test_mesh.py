@@ -28,7 +28,8 @@ config, events, polls = small_run.config(depth=3), [], iter(range(100))
 results = {
     "one": train(config, directory=f"{home}/one"),
     "eight": train(config, directory=f"{home}/eight", mesh=flat),
-    "split": train(config, directory=f"{home}/split", mesh=square, execution=Execution(fsdp=True, scan=True)),
+    "split": train(config, directory=f"{home}/split", mesh=square, execution=Execution(fsdp=True)),
+    "looped": train(config, directory=f"{home}/looped", mesh=mesh_over(devices[:2]), execution=Execution(fsdp=True, scan=True)),
     "begun": train(config, directory=f"{home}/begun", mesh=flat, execution=Execution(scan=True), should_stop=lambda: next(polls) == 10),
     "moved": train(config, directory=f"{home}/moved", resume_from={"directory": f"{home}/begun", "step": 10}, on_event=events.append),
 }
@@ -50,7 +51,7 @@ def trained(tmp_path_factory):
     return home, json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("name", ["eight", "split", "moved"])
+@pytest.mark.parametrize("name", ["eight", "split", "looped", "moved"])
 def test_eight_devices_train_as_one(trained, name):
     """Sums over devices are added in another order: parameters agree to 1e-4 of their size, the loss to 1e-4."""
     home, answer = trained

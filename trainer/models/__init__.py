@@ -25,7 +25,8 @@ class Family:
     macs: (name, options, num_classes=, image_shape=) → multiply–accumulates of one image's forward pass.
     build: (name, num_classes=, dtype=, **options) → Flax module on NHWC float images, `apply(variables, x, train=…)` → logits. It may take
         `scan=` (bool) and `remat=` ("none", "block", "dots") as well; it is asked for them only if it names them. A module with
-        `stacks` (name → entries of its parameters that are alike) is given those as one array, `[layers, …]`, under that name, in training.
+        `parameter_stacks` (name → entries of its parameters that are alike) makes them one by one in `init`, and is given them as one array
+        `[layers, …]` under that name in training and evaluation.
     check: (name, options) → None, or raises `UsageError` or `UnknownName` for what cannot be built.
 
     What a family may leave out, and model cards then do:

@@ -58,7 +58,7 @@ def adaptive_gradient_clipping(clip: float, eps: float, *, stacked: Stacked | No
         stacked: says of a path, e.g. `("stage2", "conv1", "kernel")`, whether the parameter's first axis counts layers, as `lax.scan`
             over layers wants them. Such a parameter is clipped layer by layer. Nothing in its shape tells: a stack of kernels looks
             like a convolution in three dimensions, a stack of skip gains like one vector, and each would be clipped as one.
-            None: no parameter is stacked, which is how this project's networks keep theirs.
+            None: no parameter is stacked.
     """
 
     def init(params: Any) -> optax.EmptyState:

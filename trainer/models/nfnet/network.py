@@ -8,7 +8,7 @@ What keeps the signal in range instead:
   whose shortcut sees the rescaled input: `expected_stds` writes it down.
 
 Images are NHWC floats; one layout of parameters for every backend and option: `stem_conv<i>`, `block<i>/…`, `final_conv`, `classifier`.
-A network that loops over blocks takes their parameters stacked as well (`NFNet.stacks`).
+A network that loops over blocks takes their parameters stacked as well (`NFNet.parameter_stacks`).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class NFNet(nn.Module):
     remat: str = "none"
 
     @property
-    def stacks(self) -> dict[str, tuple[str, ...]]:
+    def parameter_stacks(self) -> dict[str, tuple[str, ...]]:
         """Parameters that a step may keep as one array each (`trainer.layout`): those of the blocks that are looped over."""
         firsts = itertools.accumulate(self.variant.depth, initial=0)
         loops = [range(first + 1, first + depth) for first, depth in zip(firsts, self.variant.depth, strict=False)]
