@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-__all__ = ["REAL", "rehearsed"]
+__all__ = ["REAL", "alike", "rehearsed"]
 
 REHEARSED = """\
 name: round-{round}
@@ -18,6 +18,18 @@ seeds: [{round}]
 resources: {{accelerator: TPU-v4, topology: 1x1x1}}
 simulate: {{chips: 4, speed: {speed}}}
 """
+ALIKE = """\
+name: alike
+dataset: {{name: declared, title: faults, train_examples: 200000, validation_examples: 100, num_classes: 10, image_shape: [32, 32, 3]}}
+models: [F0]
+epochs: {epochs}
+batch_size: 100
+learning_rate: 0.1
+seeds: {runs}
+resources: {{accelerator: TPU-v4, topology: 1x1x1}}
+simulate: {{chips: {slots}, speed: {speed}}}
+"""
+_STEPS_AN_EPOCH = 2000
 REAL = """\
 name: round-{round}
 dataset: {{name: digits}}
@@ -38,6 +50,12 @@ def rehearsed(number: int, *, runs: int = 12) -> str:
     """
     epochs = [round(1 + 0.1 * place, 2) for place in range(runs)]
     return REHEARSED.format(round=number, epochs=epochs, speed=_speed())
+
+
+def alike(runs: int, *, steps: int, step_seconds: float, slots: int) -> str:
+    """A grid of `runs` runs of as many steps of as many seconds, `slots` at once."""
+    epochs = steps / _STEPS_AN_EPOCH
+    return ALIKE.format(runs=list(range(runs)), epochs=[epochs], slots=slots, speed=_speed() / _STEPS_AN_EPOCH / step_seconds)
 
 
 def _speed() -> float:

@@ -53,6 +53,7 @@ class World:
         self.nodes: list[Any] = []
         self.left: list[Any] = []
         self.file = root / "grid.yaml"
+        self.checkpoint_seconds = 1.0
 
     # -- commands ----------------------------------------------------------------------------------------------------------------
 
@@ -66,7 +67,16 @@ class World:
 
     def submit(self, **extra: str) -> subprocess.Popen[bytes]:
         """Start the command; its words go to a log."""
-        arguments = ["submit", str(self.file), "--address", self.cluster.address, "--checkpoint-seconds", "1", "--yes", "--json"]
+        arguments = [
+            "submit",
+            str(self.file),
+            "--address",
+            self.cluster.address,
+            "--checkpoint-seconds",
+            f"{self.checkpoint_seconds:g}",
+            "--yes",
+            "--json",
+        ]
         if "simulate:" in self.file.read_text():
             arguments.append("--simulate")
         with (self.root / "submit.log").open("ab") as log:
