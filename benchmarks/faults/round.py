@@ -42,9 +42,11 @@ def play(
     per_minute: float,
     kinds: list[str] | None = None,
     in_turn: bool = False,
+    most: int | None = None,
     extra: dict[str, str] | None = None,
 ) -> Played:
-    """`world.file` is the round's grid. per_minute: strikes, on average. kinds: draw from these alone. in_turn: each of them once, when the one before has healed."""
+    """`world.file` is the round's grid. per_minute: strikes, on average. kinds: draw from these alone. in_turn: each of them once, when the one before has healed.
+    most: how many strikes at most."""
     chance, strikes, pending = random.Random(seed), [], []
     weights = {name: weight for name, (weight, _) in KINDS.items()}
     drawn = (
@@ -65,7 +67,7 @@ def play(
             if len(world.living()) < 2 and not ended and now > standby:
                 world.submit(**(extra or {}))  # one schedules, one waits for it to go
                 standby = now + 3.0
-            if now > due and drawn and not (in_turn and pending) and not ended and world.attempts():
+            if now > due and drawn and len(strikes) != most and not (in_turn and pending) and not ended and world.attempts():
                 name = next(iter(drawn)) if in_turn else chance.choices(list(drawn), list(drawn.values()))[0]
                 strike = None
                 with suppress(OSError):  # who was to be struck is gone
