@@ -1,13 +1,14 @@
 """The same sort of faults against this project, against Optuna with SQLite and against Ray Tune.
 
-    python -m benchmarks.faults.peers scaling [--trials 24] [--seed 0]
+    python -m benchmarks.faults.peers scaling [--trials 24] [--kills 16] [--seed 0]
     python -m benchmarks.faults.peers optuna [--trials 24] [--kills 16] [--seed 0]      # needs `pip install optuna "ray[tune]"`
     python -m benchmarks.faults.peers tune
 
-A trial is `STEPS` steps of 20 ms, each appended to a witness file; Ray Tune's checkpoint every ten, and so do this project's rehearsals, three runs at once. Both are set up to survive as their documentation says: Optuna with
+A trial is `STEPS` steps of 0.1 s, each appended to a witness file; Ray Tune's and this
+project's checkpoint every ten, and three run at once. Both are set up to survive as their documentation says: Optuna with
 heartbeats and `RetryFailedTrialCallback`, workers started again when they die; Ray Tune with `max_failures`, actors reused, and
 `Tuner.restore` after the driver's death. Struck by SIGKILL, 42 times a minute on average: a random trial's process, and every fourth or fifth
-time the driver (here: the scheduler). Optuna has no driver. This project is struck until all runs have ended.
+time the driver (here: the scheduler). Optuna has no driver.
 
 Reported: configurations without a finished trial (lost), with more than one (done twice), and steps done over steps needed.
 """
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 STEPS = 60
-_SECONDS = 0.02
+_SECONDS = 0.1
 _WORKERS = 3
 
 
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
     if arguments.peer == "scaling":
-        this_project(arguments.trials, arguments.seed)
+        this_project(arguments.trials, arguments.kills, arguments.seed)
     elif arguments.peer == "optuna-worker":
         optuna_worker(arguments.folder)
     elif arguments.peer == "tune-driver":
@@ -52,7 +53,7 @@ def main() -> None:
             strike(arguments, Path(name))
 
 
-def this_project(trials: int, seed: int) -> None:
+def this_project(trials: int, kills: int, seed: int) -> None:
     """The rehearsal of as many runs, on a cluster with a slot for each of as many workers."""
     from benchmarks.faults.grids import alike
     from benchmarks.faults.round import play, truths_of_rehearsals
@@ -60,9 +61,8 @@ def this_project(trials: int, seed: int) -> None:
 
     with new_world(cores=_WORKERS, disks=False) as world:
         world.file.write_text(alike(trials, steps=STEPS, step_seconds=_SECONDS, slots=_WORKERS))
-        world.checkpoint_seconds = 10 * _SECONDS
         truths = truths_of_rehearsals(world.file)
-        played = play(world, seed=seed, truths=truths, per_minute=42.0, kinds=["trainer killed", "scheduler killed"])
+        played = play(world, seed=seed, truths=truths, per_minute=42.0, kinds=["trainer killed", "scheduler killed"], most=kills)
     wrong = played.verdict
     print(
         f"scaling: {len(played.strikes)} kills over {trials} configurations in {played.wall_seconds:.0f} s: {len(wrong.lost)} lost,"

@@ -53,7 +53,6 @@ class World:
         self.nodes: list[Any] = []
         self.left: list[Any] = []
         self.file = root / "grid.yaml"
-        self.checkpoint_seconds = 1.0
 
     # -- commands ----------------------------------------------------------------------------------------------------------------
 
@@ -73,7 +72,7 @@ class World:
             "--address",
             self.cluster.address,
             "--checkpoint-seconds",
-            f"{self.checkpoint_seconds:g}",
+            "1",
             "--yes",
             "--json",
         ]
