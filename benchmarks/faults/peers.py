@@ -222,7 +222,7 @@ def tune_driver(folder: Path, trials: int) -> None:
                     (Path(place) / "step").write_text(str(step + 1))
                     tune.report({"step": step + 1}, checkpoint=tune.Checkpoint.from_directory(place))
 
-    ray.init(num_cpus=_WORKERS, include_dashboard=False, log_to_driver=False, object_store_memory=80_000_000)
+    ray.init(address="local", num_cpus=_WORKERS, include_dashboard=False, log_to_driver=False, object_store_memory=80_000_000)
     place = str(folder / "tune" / "peer")
     if tune.Tuner.can_restore(place):
         tuner = tune.Tuner.restore(place, trainable, resume_unfinished=True, resume_errored=True)
