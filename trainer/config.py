@@ -73,7 +73,7 @@ class ModelConfig(_Part):
 
 @dataclass(frozen=True)
 class ScheduleConfig(_Part):
-    """How long, and how the learning rate goes: `name` is a key of `trainer.optimizers.SCHEDULES`.
+    """How long, and how the learning rate goes: `name` is a key of `trainer.schedules.SCHEDULES`.
 
     decay_fraction: share of the steps in which warmup-stable-decay comes down; the others do not look at it.
     """

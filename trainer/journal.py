@@ -22,8 +22,8 @@ from trainer.config import TrainConfig
 from trainer.data.batch import Batch
 from trainer.evaluate import Scores
 from trainer.layout import Layout
-from trainer.optimizers import learning_rate_at
 from trainer.result import TrainResult
+from trainer.schedules import learning_rate_at
 from trainer.start import Start
 
 __all__ = ["Diverged", "Event", "Journal"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from trainer.config import TrainConfig
 from trainer.data.order import Order
-from trainer.optimizers.schedules import steps_before_decay
+from trainer.schedules import steps_before_decay
 
 __all__ = ["foreign_to_trunk", "trunk_id", "trunk_steps"]
 

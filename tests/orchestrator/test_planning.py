@@ -1,6 +1,8 @@
 """A grid of thousands of runs costs a handful of statements, however many runs there are."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import sqlalchemy as sa
@@ -104,3 +106,15 @@ def test_a_config_s_plain_form_is_its_own(tmp_path):
     first.to_dict()["data"]["card"]["name"] = "changed"
     assert first.to_dict()["data"] == second.to_dict()["data"]
     assert first.to_dict()["data"]["card"]["name"] == "large"
+
+
+def test_planning_and_scheduling_load_no_jax(tmp_path):
+    """It takes a second to load and 130 MB to keep, in every command that submits."""
+    (tmp_path / "grid.yaml").write_text(GRID.format(seeds=[0]))
+    script = (
+        "import sys; from pathlib import Path; import orchestrator.scheduler, orchestrator.submit\n"
+        "from orchestrator.plan import make_plan; from orchestrator.spec import read_spec\n"
+        "make_plan(*read_spec(Path('grid.yaml'))); print(sorted({'jax', 'flax', 'optax'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -10,8 +10,9 @@ import pytest
 
 from tests.trainer.test_nfnet_exact import tiny_loss_and_gradients, tiny_reference
 from trainer.models.nfnet.released import released_path
-from trainer.optimizers import learning_rate_at, sgd_agc
+from trainer.optimizers import sgd_agc
 from trainer.optimizers.sgd_agc import adaptive_gradient_clipping, unit_norm
+from trainer.schedules import learning_rate_at
 
 
 def test_three_steps_of_the_released_optimiser():

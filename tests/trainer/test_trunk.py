@@ -11,7 +11,7 @@ from scaling.outcomes import AttemptOutcome
 from tests.trainer import small_run
 from trainer import ScheduleConfig, audit, checkpoint, train
 from trainer.data import Order
-from trainer.optimizers import learning_rate_at
+from trainer.schedules import learning_rate_at
 from trainer.simulated import simulate
 from trainer.trunk import foreign_to_trunk, trunk_steps
 
