@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from scaling.columns import COLUMNS
+from scaling.columns import COLUMNS, SIMULATED
 from scaling.errors import DataError, UnknownName, UsageError
 from scaling.outcomes import RunStatus
 
@@ -57,7 +57,7 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> U
     Raises:
         UnknownName: the table has no such column.
         DataError: the column holds text.
-        UsageError: the metric is one where higher is better; the runs are of several data sets; or x is core-hours and the
+        UsageError: the metric is one where higher is better; the runs are of several data sets; some are simulated; or x is core-hours and the
             runs come from several kinds of accelerator, whose hours do not compare, or some of them from one that is not named.
     """
     axes = (x,) if isinstance(x, str) else tuple(x)
@@ -93,6 +93,12 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> U
     excluded.extend(Excluded(run, f"repeats {first[run]}", "the same run again") for run in table["id"] if run in first)
     table = table[~table["id"].isin(first)]
 
+    rehearsed = table["family"] == SIMULATED
+    if rehearsed.any() and not rehearsed.all():
+        raise UsageError(
+            f"{rehearsed.sum()} of these {len(table)} runs are simulated: their losses were stated, not trained",
+            hint="choose one experiment: --experiment NAME; or of a table some rows: --where family=NAME",
+        )
     if "dataset" in table:
         _refuse_mixture(
             table,

@@ -17,6 +17,7 @@ from analysis import presentation
 from api.assets import asset_url
 from api.studies import notes_of
 from orchestrator.store import DEFAULT_URL
+from scaling.columns import model_title
 from scaling.outcomes import AttemptOutcome, RunStatus
 
 __all__ = ["render"]
@@ -86,6 +87,7 @@ def _advice(status: str) -> str:
 
 _FILTERS: dict[str, Callable[..., str]] = {
     "advice": _advice,
+    "model_title": model_title,
     "seconds": _seconds,
     "sh": shlex.quote,
     "time": _time,

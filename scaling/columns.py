@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["COLUMNS", "RUN_COLUMNS", "SCHEMA_VERSION", "Column", "check_mapping", "column_name", "describe"]
+__all__ = [
+    "COLUMNS",
+    "RUN_COLUMNS",
+    "SCHEMA_VERSION",
+    "SIMULATED",
+    "Column",
+    "check_mapping",
+    "column_name",
+    "describe",
+    "model_title",
+]
 
 SCHEMA_VERSION = 1
 """Version of every JSON object that `--json` prints or the HTTP API returns. Raised when a field changes meaning or goes away."""
+
+SIMULATED = "simulated"
+"""The `family` of runs that were rehearsed, not trained."""
+
+
+def model_title(row: Mapping[str, Any]) -> str:
+    """A run's model as it is shown to people: `F7+`, of a rehearsal `F7+ (simulated)`."""
+    return f"{row['model']} (simulated)" if row.get("family") == SIMULATED else row["model"]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class Execution:
     micro_batch: examples that go through the network at once; gradients are accumulated over the batch. None is the whole batch.
     scan: blocks of a stage as one loop (`lax.scan`): compiles in less time (`docs/speed.md`). None: on TPU and GPU, not on CPU, where a
         scanned stage was seen to run five times slower than an unrolled one.
-    remat: `none` keeps what the backward pass needs, `block` recomputes each block from its input, `dots` keeps only matrix products.
+    remat: `none` keeps what the backward pass needs, `block` recomputes each block from its input, `dots` keeps what convolutions and matrix products gave.
     fsdp: parameters and optimiser state split over the devices as well as the batch.
     workers: processes that read and augment images; 0 does it in the trainer's own.
     on_out_of_memory: `fail`, or `halve` the micro-batch and go on.

@@ -8,11 +8,12 @@ import numpy as np
 
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
 from analysis.laws.axes import AXIS_COLUMNS
+from scaling.columns import SIMULATED
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-__all__ = ["collinear_design", "families_pooled", "few_cells", "packed_mixed", "too_few_sizes"]
+__all__ = ["collinear_design", "families_pooled", "few_cells", "packed_mixed", "rehearsed", "too_few_sizes"]
 
 LEAST_SIZES = 3
 CELLS_A_COEFFICIENT = 2
@@ -36,6 +37,13 @@ def families_pooled(fit: Fit) -> list[Diagnostic]:
     if len(families) < 2:
         return []
     return [Diagnostic(DiagnosticCode.FAMILIES_POOLED, f"{len(families)} families in one law ({listed(families)})", families)]
+
+
+def rehearsed(fit: Fit) -> list[Diagnostic]:
+    """Runs of the simulated family; `usable_runs` lets them be together with no others."""
+    if not (fit.runs["family"] == SIMULATED).any():
+        return []
+    return [Diagnostic(DiagnosticCode.REHEARSED, "these runs are simulated")]
 
 
 def packed_mixed(fit: Fit) -> list[Diagnostic]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from analysis.diagnostics.design import collinear_design, families_pooled, few_cells, packed_mixed, too_few_sizes
+from analysis.diagnostics.design import collinear_design, families_pooled, few_cells, packed_mixed, rehearsed, too_few_sizes
 from analysis.diagnostics.diagnostic import Diagnostic
 from analysis.diagnostics.identification import exponent_not_identified, floor_not_identified
 from analysis.diagnostics.influence import influential_runs
@@ -20,6 +20,7 @@ __all__ = ["CHECKS", "diagnose"]
 CHECKS: tuple[Callable[[Fit], list[Diagnostic]], ...] = (
     too_few_sizes,
     families_pooled,
+    rehearsed,
     packed_mixed,
     few_cells,
     collinear_design,

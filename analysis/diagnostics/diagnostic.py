@@ -24,6 +24,10 @@ class DiagnosticCode(Advised):
         "families-pooled",
         "One law for all of them is of no one family: take one (--where family=NAME), unless the best of any family is meant.",
     )
+    REHEARSED = (
+        "rehearsed",
+        "Read nothing into the numbers: nothing was trained, the losses follow the surface that the file states.",
+    )
     PACKED_MIXED = (
         "packed-mixed",
         "Core-hours of a packed run are its share of the devices, which is less or more than it would have taken alone: pack all runs of a model, or none.",

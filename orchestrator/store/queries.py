@@ -13,6 +13,7 @@ from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Lease, Metric, Revision, Run, now
 from orchestrator.store.trunks import pinned_steps
+from scaling.columns import SIMULATED
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import RunStatus
 
@@ -222,6 +223,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
         )
         done, inherited, allocated, estimated, best = session.execute(query).one()
         ids = _filtered(select(Run.id), session, experiment=experiment.name)
+        rehearsed = session.scalar(_filtered(select(Run.id), session, experiment=experiment.name, family=SIMULATED).limit(1))
         latest = session.scalar(
             select(Revision).where(Revision.experiment_id == experiment.id).order_by(Revision.number.desc()).limit(1)
         )
@@ -232,6 +234,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
             {
                 "name": experiment.name,
                 "created_at": experiment.created_at.isoformat(),
+                "simulated": rehearsed is not None,
                 "revision": latest.number if latest else None,
                 "file": latest.file if latest else None,
                 "runs": status_counts(session, experiment.name),

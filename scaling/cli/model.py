@@ -30,7 +30,13 @@ def model_command(
     channels: Annotated[int, typer.Option("--channels", help="Channels of the images.")] = 3,
     batch: Annotated[int, typer.Option("--batch", help="Images on one device, for the memory.")] = 256,
     dtype: Annotated[str, typer.Option("--dtype", help="Of the computation: float32 or bfloat16.")] = "float32",
-    remat: Annotated[str, typer.Option("--remat", help="What the backward pass computes again: none, dots or block.")] = "none",
+    remat: Annotated[
+        str,
+        typer.Option(
+            "--remat",
+            help="What the backward pass keeps: none (all it needs), dots (what convolutions and products gave) or block (each block's input).",
+        ),
+    ] = "none",
     ema: Annotated[bool, typer.Option("--ema", help="With a moving average of the parameters.")] = False,
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="KEY=VALUE as in an experiments file.")] = None,
     source: Annotated[str | None, typer.Option("--source", help="A family of your own: package.module:factory.")] = None,

@@ -84,6 +84,7 @@ def _show_table(rows: list[dict]) -> None:
     from rich.table import Column, Table
 
     from scaling.cli.output import console, core_hours, number
+    from scaling.columns import model_title
 
     table = Table(
         *[Column(name, justify="left" if name in ("id", "model", "status") else "right") for name in _COLUMNS],
@@ -92,7 +93,7 @@ def _show_table(rows: list[dict]) -> None:
     )
     for row in rows:
         table.add_row(
-            row["id"], row["model"], f"{row['epochs']:g}", f"{row['learning_rate']:g}", str(row["seed"]), row["status"],
+            row["id"], model_title(row), f"{row['epochs']:g}", f"{row['learning_rate']:g}", str(row["seed"]), row["status"],
             core_hours(row["core_hours"]), number(row["val_loss"]), number(row["val_top1"]),
         )  # fmt: skip
     out = console()
@@ -117,6 +118,7 @@ def _show_one(detail: dict) -> None:
     from rich.table import Table
 
     from scaling.cli.output import console, core_hours, number
+    from scaling.columns import model_title
 
     out = console()
     for name in (
@@ -136,7 +138,7 @@ def _show_one(detail: dict) -> None:
         "parent_step",
         "experiments",
     ):
-        value = detail[name]
+        value: Any = model_title(detail) if name == "model" else detail[name]
         shown = core_hours(value) if name.endswith("core_hours") else number(value) if isinstance(value, float) else str(value)
         if value not in (None, "", []):
             out.print(f"{name:>22}  {shown}", highlight=False)

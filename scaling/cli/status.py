@@ -36,6 +36,7 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     from rich.table import Table
 
     from scaling.cli.output import console, core_hours, number
+    from scaling.columns import model_title
 
     table = Table(
         "experiment",
@@ -49,7 +50,7 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
         if searched := row["searches"]:
             states += f"; learning rates found in {searched['settled']} of {searched['cells']} cells"
         table.add_row(
-            row["name"],
+            f"{row['name']} (simulated)" if row["simulated"] else row["name"],
             states,
             core_hours(row["core_hours"]),
             core_hours(row["allocated_core_hours"]),
@@ -73,7 +74,7 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     out.print(f"\nscheduler: {scheduler['holder']} (pid {scheduler['pid']})" if scheduler else "\nno scheduler is running")
     for row in failed:
         out.print(
-            f"{row['status']}: {row['id']} {row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}: {row['reason']}",
+            f"{row['status']}: {row['id']} {model_title(row)}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}: {row['reason']}",
             highlight=False,
         )
 

@@ -61,7 +61,9 @@ def submit_command(
     order: Annotated[
         str, typer.Option(help="longest-first: all done soonest; cheapest-first: first results soonest. Priorities come before.")
     ] = "longest-first",
-    checkpoint_seconds: Annotated[float, typer.Option(min=1, help="Seconds between a run's checkpoints.")] = 60.0,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=1, help="Seconds between a run's checkpoints at most; fewer where runs are cut short.")
+    ] = 60.0,
     hang_seconds: Annotated[
         float,
         typer.Option(min=1, help="A run that gives no sign of life for so long is killed and goes on from its last checkpoint."),

@@ -11,6 +11,7 @@ import pytest
 
 import analysis
 from analysis.diagnostics import DiagnosticCode, diagnose, far_extrapolation
+from scaling.errors import UsageError
 
 fit_power = partial(analysis.fit, law="power")
 
@@ -240,6 +241,15 @@ def test_families_in_one_law_are_named(sound):
     both = analysis.fit(pd.concat([curve(), other], ignore_index=True), law="power-floor")
     assert one(both, CODE.FAMILIES_POOLED).message == "2 families in one law (nfnet, vit)"
     assert CODE.FAMILIES_POOLED not in codes(sound)
+
+
+def test_rehearsed_runs_are_named_and_stay_among_themselves(sound):
+    rehearsed = curve().assign(family="simulated")
+    assert one(analysis.fit(rehearsed, law="power-floor"), CODE.REHEARSED).message == "these runs are simulated"
+    assert CODE.REHEARSED not in codes(sound)
+    both = pd.concat([curve(), rehearsed.assign(id=lambda table: "r-" + table["id"])], ignore_index=True)
+    with pytest.raises(UsageError, match=f"{len(rehearsed)} of these {len(both)} runs are simulated"):
+        analysis.fit(both, x="core_hours", law="power-floor")
 
 
 def test_runs_of_a_model_that_were_packed_otherwise_are_named():

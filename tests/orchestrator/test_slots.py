@@ -9,7 +9,7 @@ from orchestrator.attempt import AttemptLog
 from orchestrator.attention import Attention
 from orchestrator.cluster import WorkerLost, host
 from orchestrator.patience import Patience
-from orchestrator.queue import Group, Queue
+from orchestrator.queue import Group, Order, Queue
 from orchestrator.room import is_done, is_short, room_for, yields
 from orchestrator.slots import Slot
 from orchestrator.starts import Starts
@@ -294,6 +294,18 @@ def test_workers_that_end_before_they_begin_are_not_started_at_every_tick(clock)
     starts.succeeded(group)
     starts.succeeded(group)
     starts.check(group)
+
+
+@pytest.mark.parametrize(("order", "letters"), [(Order.LONGEST_FIRST, "abc"), (Order.CHEAPEST_FIRST, "acb")])
+def test_runs_of_a_shape_come_by_their_cost(tmp_path, order, letters):
+    """The cheapest is the canary."""
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        accepted(store, *[a_run(letter * 16, shape=shape, train_flops=cost) for letter, shape, cost in ROWS if shape == "s"])
+        queue = Queue(order)
+        with store.read() as session:
+            queue.refresh(session, lambda run: None)
+        (group,) = queue.groups()
+        assert "".join(queue.take(group).id[0] for _ in letters) == letters
 
 
 def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp_path):

@@ -12,7 +12,7 @@ from sqlalchemy import select
 import analysis
 from orchestrator.plan import make_plan
 from orchestrator.spec import read_spec
-from orchestrator.store import changes, ledger, queries, steering
+from orchestrator.store import Store, changes, ledger, queries, steering
 from orchestrator.store.budget import affordable
 from orchestrator.store.estimates import Rates, estimate_error, measured_rates
 from orchestrator.store.grid import accept, explain, waiting_runs
@@ -274,3 +274,15 @@ def test_a_budget_ends_the_command_with_what_it_left_out(store, tmp_path, ray_fo
     assert {row["family"] for row in rows} == {"simulated"}
     the_ledger_adds_up(store)
     assert not Path(tmp_path / "runs" / "compile-cache").exists(), "nothing was compiled"
+
+
+def test_a_budget_too_small_for_any_run_lists_them_all(tmp_path, ray_folder):
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        accept_plan(store, planned(tmp_path, "nothing", speed=100_000.0, extra="budget: {core_hours: 1e-9}"))
+        assert see_through(store, "nothing", home=tmp_path / "runs", temp_dir=ray_folder) == "done"
+        with store.read() as session:
+            rows = queries.runs(session, experiment="nothing")
+        assert rows
+        for row in rows:
+            assert (row["status"], row["attempts"]) == ("pending", 0)
+            assert row["reason"].startswith("left out by the budget of 1e-09 core-hours of nothing")

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from orchestrator.store.models import Base, Run
 from scaling.errors import StoreError, StoreTooNew, UsageError
 from tests.orchestrator.conftest import new_database
 from tests.orchestrator.rows import a_run, accepted
+from tests.small_disk import full_disk, read_only
 
 
 @pytest.fixture
@@ -142,3 +144,31 @@ def test_connections_that_a_server_has_closed_are_opened_anew(postgres):
         accepted(store, a_run())
         with store.read() as session:
             assert session.scalars(sa.select(Run.id)).all() == ["a" * 16]
+
+
+# -- disks that refuse ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_committed_is_there(tmp_path):
+    with full_disk(tmp_path, 4 << 20) as folder, Store.open(str(folder / "scaling.db")) as store:
+        accepted(store, a_run())
+        with (folder / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+            while True:
+                ballast.write(bytes(4096))
+        with pytest.raises(StoreError, match="cannot be written: database or disk is full"):
+            accepted(store, *[a_run(f"{number:016x}") for number in range(500)], name="more")
+        (folder / "ballast").unlink()
+        with store.read() as session:
+            assert session.scalars(sa.select(Run.id)).all() == ["a" * 16]
+        accepted(store, a_run("b" * 16), name="more")
+
+
+def test_a_read_only_disk_is_one_sentence(tmp_path):
+    with full_disk(tmp_path, 4 << 20) as folder:
+        path = str(folder / "scaling.db")
+        with Store.open(path) as store:
+            accepted(store, a_run())
+        read_only(folder)
+        with pytest.raises(StoreError, match="cannot be opened: unable to open database file") as told, Store.open(path) as store:
+            accepted(store, a_run("b" * 16), name="more")
+        assert "read-only" in told.value.hint

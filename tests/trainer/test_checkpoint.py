@@ -7,7 +7,6 @@ import resource
 import subprocess
 import sys
 import uuid
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from scaling.errors import DataError
+from tests.small_disk import full_disk
 from tests.trainer.killed_writer import snapshot_of, write
 from trainer import checkpoint
 from trainer.checkpoint import Keep, NotFinite, Piece, Snapshot, Writer
@@ -159,20 +159,6 @@ def test_killed_before_any_operation_on_the_disk(tmp_path):
     points = [life["before"] for life in lives]
     assert points[-1] is None
     assert {"fsync state.1.0.npz", "fsync .manifest.json.draft", "os.rename .manifest.json.draft", "fsync 30"} <= set(points)
-
-
-@contextmanager
-def full_disk(tmp_path, size):
-    """A real file system of `size` bytes, where this machine lets us mount one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("mounting a small disk needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_costs_a_checkpoint_and_not_the_one_before(tmp_path):

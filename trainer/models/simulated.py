@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from scaling.columns import SIMULATED
 from scaling.errors import UsageError
 
 __all__ = ["FAMILY", "params_and_macs"]
 
-FAMILY = "simulated"
+FAMILY = SIMULATED
 
 
 def params_and_macs(family: Callable[[str], Any]) -> tuple[Callable[..., int], Callable[..., int]]:
