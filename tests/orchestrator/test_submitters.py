@@ -20,7 +20,7 @@ epochs: {epochs}
 batch_size: 100
 learning_rate: 0.1
 resources: {{accelerator: TPU-v4, topology: 1x1x1}}
-simulate: {{chips: 2, speed: 2}}
+simulate: {{chips: 2, speed: 4}}
 """
 BUDGETS = {"short": [0.5, 1, 1.5], "middle": [1, 1.5, 2, 2.5], "long": [1.5, 2, 3]}
 
