@@ -89,15 +89,13 @@ def _judge_run(verdict: Verdict, run_id: str, truth: Truth, run: tuple[Any, ...]
     if max(abs(core_hours - expected), abs(useful - expected)) > 1e-6 * expected + 1e-12:
         verdict.counted_twice[run_id] = f"{core_hours} core-hours, {useful} by its attempts; its steps cost {expected}"
     said = {number: _lines(Path(directory), token) for number, token, *_, directory in attempts}
-    last, finished = (
-        stretches[0][0] if stretches else 0,
-        ends[0][0],
-    )  # one got to the last step; the same or a later one evaluated it
+    finished = ends[0][0]
+    last = stretches[0][0] if stretches else finished  # who got to the last step; the same or a later one evaluated it
     told = next((line for line in said[finished] if line["kind"] == "ended"), None)
     states = [
         line["digest"]
         for number in {last, finished}
-        for line in said.get(number, ())
+        for line in said[number]
         if line["kind"] in ("checkpoint", "ended") and line["step"] == steps and line["digest"]
     ]
     if told is None and not states and not _result(Path(ends[0][-1])):

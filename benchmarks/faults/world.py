@@ -66,16 +66,7 @@ class World:
 
     def submit(self, **extra: str) -> subprocess.Popen[bytes]:
         """Start the command; its words go to a log."""
-        arguments = [
-            "submit",
-            str(self.file),
-            "--address",
-            self.cluster.address,
-            "--checkpoint-seconds",
-            "1",
-            "--yes",
-            "--json",
-        ]
+        arguments = ["submit", str(self.file), "--address", self.cluster.address, "--checkpoint-seconds", "1", "--yes", "--json"]
         if "simulate:" in self.file.read_text():
             arguments.append("--simulate")
         with (self.root / "submit.log").open("ab") as log:

@@ -358,3 +358,20 @@ def test_out_of_memory_says_what_fits_or_goes_on_with_it(tmp_path, monkeypatch):
 def test_an_optimizer_that_does_not_exist(tmp_path):
     with pytest.raises(UnknownName, match="optimizer"):
         train(make_config(optimizer=OptimizerConfig(name="adam")), directory=tmp_path)
+
+
+def test_an_attempt_that_only_evaluates_has_trained_for_no_time(whole, tmp_path):
+    """Its process was killed between the last checkpoint and the result: no step is taken, and no second of training charged."""
+    result, folder, _ = whole
+    events = []
+    again = train(
+        make_config(),
+        directory=tmp_path,
+        resume_from={"directory": str(folder), "step": result.last_step},
+        on_event=events.append,
+    )
+    assert (again.outcome, again.first_step, again.last_step) == (AttemptOutcome.FINISHED, result.last_step, result.last_step)
+    assert again.val_loss == result.val_loss
+    assert again.seconds.train == 0.0
+    assert again.useful_seconds == pytest.approx(result.useful_seconds, rel=0.05)
+    assert not [event for event in events if event["kind"] == "checkpoint"]
