@@ -7,7 +7,7 @@ part where U is given too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -84,7 +84,7 @@ def automatic(
     laws = [law_named(name) for name in test.members]
     rows = [rows_of(law) for law in laws]
     estimates = [
-        estimate(law, Sample(sample.inputs[own], sample.y, sample.cell, sample.weights), objective, precision, intervals)
+        estimate(law, replace(sample, inputs=sample.inputs[own]), objective, precision, intervals)
         for law, own in zip(laws, rows, strict=True)
     ]
     if len(laws) == 1 and rows[0] == list(range(len(letters))):

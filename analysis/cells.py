@@ -1,34 +1,48 @@
-"""Cells: what one point of the frontier stands for. A cell is (family, model, epochs); seeds and learning rates are inside it."""
+"""Cells: what one point of the frontier stands for. Runs of a cell agree in all settings; seeds and searched learning rates are inside it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
+from analysis.design_columns import SEARCHED, alike, design_columns, differing_unknown, named_columns, with_epochs
 from analysis.selection import Excluded, usable_runs
 from scaling.errors import TooFewPoints, UsageError
 
-__all__ = ["CELL", "assign_cells", "best_learning_rates", "cells_of", "refuse_mixed_studies"]
-
-CELL = ("family", "model", "epochs")
-"""The columns that name a cell."""
+__all__ = ["CellRuns", "assign_cells", "assign_clusters", "best_learning_rates", "cells_of", "refuse_mixed_studies"]
 
 _IDS_SHOWN = 4
 
 
-def cells_of(
-    runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], clusters: Sequence[str] = CELL
-) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
-    """The usable runs at their cell's best learning rate, with a column `cell`, and all others with the reason.
+@dataclass(frozen=True, eq=False)
+class CellRuns:
+    """The runs that stand for their cells.
+
+    runs: with a column `cell`, a number from 0. excluded: every other row, with its reason.
+    columns: what told the cells apart. notes: a sentence for each thing that was taken for granted on the way.
+    """
+
+    runs: pd.DataFrame
+    excluded: tuple[Excluded, ...]
+    columns: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: Sequence[str] = (), curve: bool = False) -> CellRuns:
+    """The usable runs at their cell's best learning rate, and all others with the reason.
+
+    Args:
+        cell: columns that tell cells apart besides those of `analysis.design_columns`.
+        curve: whether all checkpoints of a run count, rather than its last.
 
     Raises:
         TooFewPoints: no run is usable.
         UsageError: the runs are of several studies, see `refuse_mixed_studies`; and what `usable_runs` raises.
     """
     axes = (x,) if isinstance(x, str) else tuple(x)
-    usable = usable_runs(runs, metric=metric, x=axes)
+    usable = usable_runs(runs, metric=metric, x=axes, curve=curve)
     if usable.runs.empty:
         raise TooFewPoints(
             f"none of the {len(runs)} runs has a usable {metric} and {' and '.join(axes)}{_reasons(usable.excluded)}: 1 more is needed",
@@ -36,33 +50,35 @@ def cells_of(
             need=1,
             hint="a table: fill these columns, or --map them; the store: `scaling status` shows what still runs, `scaling submit` trains a grid",
         )
-    table = usable.runs.assign(cell=assign_cells(usable.runs, clusters, axes))
-    refuse_mixed_studies(table)
+    table, notes = _with_learning_rate(with_epochs(usable.runs))
+    columns = design_columns(table, cell, x=axes, metric=metric)
+    table = table.assign(cell=alike(table, columns))
+    differing = differing_unknown(table, table["cell"], columns, ignored=("cell", *axes, metric))
+    refuse_mixed_studies(table, differing)
+    if differing:
+        notes = (*notes, f"{_some(differing)} differ{'s' if len(differing) == 1 else ''} between runs that were averaged as one cell; "
+                         f"--cell {','.join(differing)} keeps them apart")  # fmt: skip
     kept, not_best = best_learning_rates(table, metric)
-    return kept.reset_index(drop=True), usable.excluded + not_best
+    return CellRuns(kept.reset_index(drop=True), usable.excluded + not_best, tuple(columns), notes)
 
 
-def assign_cells(runs: pd.DataFrame, by: Sequence[str], x: str | Sequence[str]) -> pd.Series:
-    """A number for each run: runs with equal `by` columns share it.
-
-    Columns that the table lacks are passed over. Without `epochs`, nothing would tell a model's budgets apart, so then the runs
-    of a cell must also have equal `x`: in a bare table of (compute, loss) each distinct compute is a cell. Of a surface, `x` are
-    the design itself (params, examples seen) rather than a measurement, and always tell cells apart.
-    """
+def assign_cells(runs: pd.DataFrame, cell: Sequence[str] = (), x: str | Sequence[str] = ()) -> pd.Series:
+    """A number for each run: the runs of a cell share it, see `analysis.design_columns`."""
     axes = (x,) if isinstance(x, str) else tuple(x)
-    present = [name for name in by if name in runs]
-    if ("epochs" in by and "epochs" not in runs) or (len(axes) > 1 and tuple(by) == CELL):
-        present.extend(axes)
-    if not present:
-        return pd.Series(np.arange(len(runs)), index=runs.index)
-    return runs.groupby(list(dict.fromkeys(present)), dropna=False, sort=True).ngroup()
+    table = with_epochs(runs)
+    return alike(table, design_columns(table, [name for name in cell if name in table], x=axes))
 
 
-def refuse_mixed_studies(runs: pd.DataFrame) -> None:
+def assign_clusters(runs: pd.DataFrame, clusters: Sequence[str]) -> pd.Series:
+    """A number for each run: runs that agree in these columns are resampled together; without any, the runs of a cell."""
+    return alike(runs, named_columns(runs, clusters)) if clusters else runs["cell"]
+
+
+def refuse_mixed_studies(runs: pd.DataFrame, differing: Sequence[str] = ()) -> None:
     """Raises `UsageError` when one seed of a cell has several runs at one learning rate.
 
-    They differ in what no column here tells apart (batch size, optimiser, split …), so a mean over them would be of no study.
-    `runs` has a column `cell` and each id once. A table without `seed` cannot be judged and passes.
+    They differ in what no setting here tells apart, so a mean over them would be of no study. `differing`: columns of unknown meaning in
+    which runs of a cell differ. `runs` has a column `cell` and each id once. A table without `seed` cannot be judged and passes.
     """
     if "seed" not in runs:
         return
@@ -72,15 +88,28 @@ def refuse_mixed_studies(runs: pd.DataFrame) -> None:
         return
     _, same = next(iter(again.groupby(key, dropna=False)))
     which = ", ".join(f"{name} {same[name].iloc[0]}" for name in ("model", "epochs", "learning_rate", "seed") if name in same)
+    apart = [name for name in differing if same[name].nunique(dropna=False) > 1]
     raise UsageError(
-        f"the runs are of several studies ({which}: {_some(same['id'])}): they may differ in what the table does not say (batch size, "
-        "optimiser, split), so their losses do not compare",
-        hint="choose one experiment: --experiment NAME; or of a table some rows: --where COLUMN=VALUE",
+        f"the runs are of several studies ({which}: {_some(list(same['id']))}): they may differ in "
+        + (_some(apart) if apart else "what the table does not say (optimiser, split …)")
+        + ", so their losses do not compare",
+        hint=(f"tell them apart: --cell {','.join(apart)}; or " if apart else "")
+        + "choose one experiment: --experiment NAME; or of a table some rows: --where COLUMN=VALUE",
     )
 
 
-def _some(ids: pd.Series) -> str:
-    return ", ".join([*ids[:_IDS_SHOWN], *(["…"] if len(ids) > _IDS_SHOWN else [])])
+def _some(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_IDS_SHOWN], *(["…"] if len(names) > _IDS_SHOWN else [])])
+
+
+def _with_learning_rate(runs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with `learning_rate`, where it calls it otherwise, and a sentence that says so."""
+    if "learning_rate" in runs:
+        return runs, ()
+    theirs = next((name for name in SEARCHED if name in runs and pd.api.types.is_numeric_dtype(runs[name])), None)
+    if theirs is None or runs[theirs].nunique() < 2:
+        return runs, ()
+    return runs.assign(learning_rate=runs[theirs]), (f"{theirs} was read as learning_rate: of a cell's rates the best counts",)
 
 
 def best_learning_rates(runs: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:

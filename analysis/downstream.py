@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.cells import assign_cells, best_learning_rates
+from analysis.cells import best_learning_rates
+from analysis.design_columns import alike
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
@@ -168,7 +169,7 @@ def transfer(
     usable = usable_runs(runs, metric=downstream, x=(x, upstream))
     name = "parent" if "parent" in usable.runs and usable.runs["parent"].notna().all() else None
     keys = (name,) if name else tuple(key for key in ("parent_model", "family", "model", "epochs") if key in usable.runs)
-    table = usable.runs.assign(cell=assign_cells(usable.runs, (*keys, x, upstream), x))
+    table = usable.runs.assign(cell=alike(usable.runs, (*keys, x, upstream)))
     kept, not_best = best_learning_rates(table, downstream)
     if kept["cell"].nunique() < _LEAST_CHECKPOINTS:
         have = int(kept["cell"].nunique())
@@ -185,7 +186,7 @@ def transfer(
     rho, p_value = (np.nan, np.nan) if constant else stats.spearmanr(up, down)
     found, reason = None, ""
     try:
-        found = fit(kept.drop(columns="cell"), metric=downstream, x=x, law=law, clusters=(*keys, x, upstream), level=level)
+        found = fit(kept.drop(columns="cell"), metric=downstream, x=x, law=law, cell=(*keys, x, upstream), level=level)
     except TooFewPoints as error:
         reason = str(error)
     return Transfer(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.cells import CELL, cells_of
+from analysis.cells import cells_of
 from analysis.numbers import records
 from analysis.selection import Excluded, excluded_payload
 from scaling.errors import UsageError
@@ -24,7 +24,8 @@ class Frontier:
     `points`: one row a cell, with `family`, `model`, `epochs`, `params` and `learning_rate` where the table has them, `seeds`
     (how many runs), the means over seeds under the names of `x` and `metric`, `<metric>_min` and `<metric>_max`, `on_frontier` and
     `run_ids`.
-    `runs`: the runs behind the points. `excluded`: every other run, with its reason.
+    `runs`: the runs behind the points. `excluded`: every other run, with its reason. `cell_columns`: what told the cells apart.
+    `notes`: a sentence for each thing that was taken for granted.
     """
 
     metric: str
@@ -32,6 +33,8 @@ class Frontier:
     points: pd.DataFrame
     runs: pd.DataFrame
     excluded: tuple[Excluded, ...]
+    cell_columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def on_frontier(self) -> pd.DataFrame:
@@ -64,6 +67,8 @@ class Frontier:
             "points": records(self.points.drop(columns="cell")),
             "best": records(self.best()),
             "runs_used": len(self.runs),
+            "cell_columns": list(self.cell_columns),
+            "notes": list(self.notes),
             "excluded": excluded_payload(self.excluded),
         }
 
@@ -73,7 +78,7 @@ class Frontier:
         return table.assign(run_ids=table["run_ids"].map(" ".join)).to_csv(index=False)
 
 
-def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hours", clusters: Sequence[str] = CELL) -> Frontier:
+def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hours", cell: Sequence[str] = ()) -> Frontier:
     """The compute-optimal frontier of a table of runs.
 
     A point is a cell, not a run: first each cell's learning rate is chosen by the mean of `metric` over seeds, then the point is
@@ -85,7 +90,7 @@ def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hou
             `learning_rate`, `seed`, `params`, `status`, `accelerator` and `dataset` where they are there.
         metric: what should be low, in its own unit (`val_loss`: nats).
         x: what it costs (`core_hours`, `train_flops`, …).
-        clusters: the columns that name a cell.
+        cell: columns that tell cells apart besides the settings of `analysis.design_columns`.
 
     Raises:
         TooFewPoints: no run is usable.
@@ -93,8 +98,9 @@ def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hou
     """
     if not isinstance(x, str):
         raise UsageError(f"the frontier is one of compute, not of {' and '.join(x)}", hint="choose one column: --x core_hours")
-    kept, excluded = cells_of(runs, metric=metric, x=x, clusters=clusters)
-    return Frontier(metric, x, _points(kept, metric, x), kept, excluded)
+    found = cells_of(runs, metric=metric, x=x, cell=cell)
+    points = _points(found.runs, metric, x, found.columns)
+    return Frontier(metric, x, points, found.runs, found.excluded, found.columns, found.notes)
 
 
 def pareto_mask(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -106,11 +112,10 @@ def pareto_mask(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return mask
 
 
-def _points(runs: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
+def _points(runs: pd.DataFrame, metric: str, x: str, cell_columns: Sequence[str]) -> pd.DataFrame:
     groups = runs.groupby("cell", sort=True)
-    described = [
-        name for name in ("family", "model", "params", "epochs", "learning_rate") if name in runs and name not in (metric, x)
-    ]
+    named = ("family", "model", "params", "epochs", "learning_rate", *(name for name in cell_columns if runs[name].nunique() > 1))
+    described = [name for name in dict.fromkeys(named) if name in runs and name not in (metric, x)]
     columns: dict[str, Any] = {name: groups[name].first() for name in described}
     columns["seeds"] = groups.size()
     columns[x] = groups[x].mean()

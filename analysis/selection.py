@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.checkpoints import checkpoints_of
 from scaling.columns import COLUMNS, SIMULATED
 from scaling.errors import DataError, UnknownName, UsageError
 from scaling.outcomes import RunStatus
@@ -48,8 +49,10 @@ def excluded_words(excluded: Sequence[Excluded]) -> str:
     return f"{len(excluded)} left out: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
 
 
-def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> Usable:
+def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curve: bool = False) -> Usable:
     """The finished runs whose `metric` and `x` (one column or several) are finite and positive, as logarithms need them, each once.
+
+    Of a run with several rows, its checkpoints, the last counts; all of them for a `curve` (`analysis.checkpoints`).
 
     A table without `status` counts as finished throughout. `<name>_error` stands for 1 − `<name>` where the table has only the
     share `<name>` (`val_top1_error`): the analysis takes lower as better.
@@ -69,6 +72,9 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> U
         excluded.extend(Excluded(run, reason, kind or reason) for run in table.loc[bad, "id"])
         table = table[~bad]
 
+    checkpoints = checkpoints_of(table)
+    if checkpoints is not None and not curve:
+        leave_out(~checkpoints.last(table), "an earlier checkpoint of its run", "earlier checkpoints of a run")
     if "status" in table:
         for status in table["status"].unique():
             if status == RunStatus.STOPPED and "reason" in table:
@@ -83,7 +89,8 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str]) -> U
         for reason in table["excluded"].fillna("").unique():
             if reason:
                 leave_out(table["excluded"] == reason, f"excluded: {reason}", "excluded by a user")
-    leave_out(table["id"].duplicated(), "the same id again", "the same id again")
+    if checkpoints is None or checkpoints.run != "id":
+        leave_out(table["id"].duplicated(), "the same id again", "the same id again")
     for name in dict.fromkeys((metric, *axes)):
         leave_out(table[name].isna(), f"no {name}")
         leave_out(~np.isfinite(table[name]), f"{name} is infinite")

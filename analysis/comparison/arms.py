@@ -28,7 +28,7 @@ class Arm:
 
 
 def split_arms(
-    runs: pd.DataFrame, *, by: str, names: tuple[str | None, str | None], metric: str, x: str, clusters: Sequence[str]
+    runs: pd.DataFrame, *, by: str, names: tuple[str | None, str | None], metric: str, x: str, cell: Sequence[str]
 ) -> tuple[Arm, Arm, str | None, tuple[Excluded, ...]]:
     """Both sides, the column that serves as second coordinate beside compute (`epochs`, else `params`, else None), and what was left out.
 
@@ -56,7 +56,7 @@ def split_arms(
                 need=1,
                 hint="choose another side; of the store, `scaling runs` lists what there is and why",
             )
-        found = frontier(own, metric=metric, x=x, clusters=clusters)
+        found = frontier(own, metric=metric, x=x, cell=cell)
         excluded += found.excluded
         sides.append((name, found))
     second = _second_coordinate([found.points for _, found in sides])

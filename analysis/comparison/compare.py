@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.cells import CELL
 from analysis.comparison.arms import Arm, split_arms
 from analysis.comparison.joint import joint_difference
 from analysis.comparison.paired import LEAST_PAIRS, paired_difference
@@ -26,7 +25,7 @@ def compare(
     b: str | None = None,
     metric: str = "val_loss",
     x: str = "core_hours",
-    clusters: Sequence[str] = CELL,
+    cell: Sequence[str] = (),
     level: float = 0.95,
 ) -> Comparison:
     """Compare two sides of column `by` at equal compute.
@@ -41,7 +40,7 @@ def compare(
         runs: one row a run, columns as in `scaling.columns`.
         by: any column. a, b: two of its values; may be left out when it has exactly two.
         metric: what should be low. x: what it costs.
-        clusters: the columns that name a cell within a side.
+        cell: columns that tell the cells of a side apart besides its settings, see `analysis.frontier`.
         level: nominal coverage of the intervals.
 
     Raises:
@@ -50,7 +49,7 @@ def compare(
     """
     if not 0 < level < 1:
         raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
-    first, second_arm, second, excluded = split_arms(runs, by=by, names=(a, b), metric=metric, x=x, clusters=clusters)
+    first, second_arm, second, excluded = split_arms(runs, by=by, names=(a, b), metric=metric, x=x, cell=cell)
     pairs = pair_cells(first.cells, second_arm.cells)
     smaller = min(len(first.cells), len(second_arm.cells))
     if len(pairs) >= max(LEAST_PAIRS, smaller / 2):

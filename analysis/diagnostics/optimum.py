@@ -27,7 +27,7 @@ def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
     if table is None or "learning_rate" not in table or fit.metric not in table:
         return []
     tried = table[["learning_rate", fit.metric]].apply(pd.to_numeric, errors="coerce").dropna()
-    tried["cell"] = assign_cells(table, fit.clusters, fit.axes[0]).loc[tried.index]
+    tried["cell"] = assign_cells(table, fit.cell, fit.axes).loc[tried.index]
     edges = tried.groupby("cell")["learning_rate"].agg(["min", "max", "nunique"])
     rows = table.index[table["id"].astype(str).isin(fit.run_ids)] if "id" in table else fit.runs.index
     best = tried.loc[tried.index.intersection(rows)].groupby("cell")["learning_rate"].first()

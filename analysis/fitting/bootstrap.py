@@ -54,13 +54,13 @@ def pairs_draws(
 ) -> np.ndarray:
     """theta of every draw, (bootstrap, p)."""
     if sample.runs * precision.bootstrap > _REFIT_UP_TO:
-        return _one_step(law, theta, tangent, cell_weights(sample.cells, precision))
+        return _one_step(law, theta, tangent, cell_weights(sample.clusters, precision))
     return np.concatenate(
         [
             fit_point(
-                law, sample.inputs, sample.y, objective=objective, weights=weights[:, sample.cell] * sample.weights, start=theta
+                law, sample.inputs, sample.y, objective=objective, weights=weights[:, sample.cluster] * sample.weights, start=theta
             ).theta
-            for weights in cell_weights(sample.cells, precision)
+            for weights in cell_weights(sample.clusters, precision)
         ]
     )
 
@@ -70,13 +70,13 @@ def wild_draws(
 ) -> np.ndarray:
     """theta of every draw, (bootstrap, p); residuals of a cell are divided by 1 − its leverage (HC3)."""
     if sample.runs * precision.bootstrap > _REFIT_UP_TO:
-        return _one_step(law, theta, tangent, webb_signs(sample.cells, precision))
+        return _one_step(law, theta, tangent, webb_signs(sample.clusters, precision))
     leverage = np.einsum("gp,pg->g", tangent.mean_of_cells(tangent.jacobian), tangent.response)
-    residual = tangent.residual / np.maximum(1 - leverage, 0.05)[sample.cell]
+    residual = tangent.residual / np.maximum(1 - leverage, 0.05)[sample.cluster]
     fitted = law.log_curve(sample.inputs, theta[None])[0]
     draws = []
-    for signs in webb_signs(sample.cells, precision):
-        outcomes = np.exp(fitted + residual * signs[:, sample.cell])
+    for signs in webb_signs(sample.clusters, precision):
+        outcomes = np.exp(fitted + residual * signs[:, sample.cluster])
         draws.append(fit_point(law, sample.inputs, outcomes, objective=objective, weights=sample.weights, start=theta).theta)
     return np.concatenate(draws)
 

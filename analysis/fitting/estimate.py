@@ -17,13 +17,19 @@ __all__ = ["Estimate", "Precision", "Sample"]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The runs of a fit as arrays: positive `inputs` (k, n) and `y` (n,); `cell` (n,), a number 0 … `cells` − 1 for each run; `weights`
-    (n,), by which the objective counts runs."""
+    """The runs of a fit as arrays: positive `inputs` (k, n) and `y` (n,); `cell` (n,), a number 0 … `cells` − 1 for each run: which runs repeat
+    one setting; `weights` (n,), by which the objective counts runs; `cluster` (n,), as `cell`: which runs err together and are resampled as
+    one, the runs of a cell where it is not given."""
 
     inputs: np.ndarray
     y: np.ndarray
     cell: np.ndarray
     weights: np.ndarray
+    cluster: np.ndarray = None  # type: ignore[assignment]  # filled below
+
+    def __post_init__(self) -> None:
+        if self.cluster is None:
+            object.__setattr__(self, "cluster", self.cell)
 
     @property
     def runs(self) -> int:
@@ -34,8 +40,16 @@ class Sample:
         return int(self.cell.max()) + 1
 
     @property
-    def seeds_repeat_a_cell(self) -> bool:
-        return self.cells < self.runs
+    def clusters(self) -> int:
+        return int(self.cluster.max()) + 1
+
+    @property
+    def clusters_are_cells(self) -> bool:
+        return self.clusters == self.cells and bool(np.array_equal(self.cluster, self.cell))
+
+    @property
+    def clusters_hold_several(self) -> bool:
+        return self.clusters < self.runs
 
     @property
     def is_weighted(self) -> bool:

@@ -51,17 +51,17 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
     is_line = law.name == "power" and objective.name == "log" and objective.is_least_squares
     by_draws = intervals != "auto" or not objective.is_least_squares
 
-    if is_line and not sample.seeds_repeat_a_cell:
+    if is_line and not sample.clusters_hold_several:
         (theta, covariance), degrees_of_freedom = log_least_squares(sample), sample.runs - 2
     elif is_line:
-        covariance, degrees_of_freedom = tangent.jackknife_covariance(), sample.cells - 1
+        covariance, degrees_of_freedom = tangent.jackknife_covariance(), sample.clusters - 1
     else:
         covariance, degrees_of_freedom = _covariance(tangent), tangent.degrees_of_freedom
 
     draw: Callable[[], np.ndarray]
     if intervals == "pairs" or (intervals == "auto" and by_draws):
         draw = partial(pairs_draws, law, sample, objective, theta, tangent, precision)
-        spread = small_sample_factor(sample.cells, tangent.coefficients, precision)
+        spread = small_sample_factor(sample.clusters, tangent.coefficients, precision)
     else:
         draw = partial(wild_draws, law, sample, objective, theta, tangent, precision)
         spread = precision.t(degrees_of_freedom) / precision.t(10**9)
@@ -91,7 +91,7 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
         status=status,
         status_about=about,
         degrees_of_freedom=degrees_of_freedom,
-        seed_std=float(np.sqrt(tangent.seed_variance)),
+        seed_std=float(np.sqrt(tangent.seed_variance)) if sample.clusters_are_cells else float("nan"),
         lack_of_fit_std=_lack_of_fit_std(tangent, discrepancy),
         law=law,
         theta=theta,

@@ -10,7 +10,8 @@ import pandas as pd
 
 from analysis.automatic import AUTO, Automatic, automatic, letters_of
 from analysis.backtest.windows import HORIZON
-from analysis.cells import CELL, cells_of
+from analysis.cells import assign_clusters, cells_of
+from analysis.checkpoints import checkpoints_of
 from analysis.fitting.estimate import Precision, Sample
 from analysis.fitting.estimator import INTERVALS, estimate
 from analysis.fitting.objective import objective_named
@@ -33,7 +34,8 @@ def fit(
     law: str = "auto",
     objective: str = "log",
     on: Literal["all", "frontier"] = "all",
-    clusters: Sequence[str] = CELL,
+    cell: Sequence[str] = (),
+    clusters: Sequence[str] = (),
     bootstrap: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -62,7 +64,10 @@ def fit(
             every cell. In both a cell is represented by its best learning rate (lowest mean over seeds): runs at other rates
             measure the search for it, not what compute buys, and are listed in `excluded`. A surface is fitted to `all`: the
             frontier is one of compute.
-        clusters: the columns that name a cell; the runs of one cell are resampled together.
+        cell: columns that tell cells apart besides the settings of `analysis.design_columns`: what is averaged.
+        clusters: columns whose values tell apart what is resampled together; none: the runs of a cell. A table with several rows a run
+            (its checkpoints) is reduced to the last of each, unless its progress is an input or `clusters` names its runs: then all
+            rows are fitted and runs are resampled whole.
         bootstrap: draws, for laws whose intervals need them.
         level: nominal coverage of the intervals.
         seed: of the draws; equal input and seed give equal output.
@@ -96,12 +101,18 @@ def fit(
     if bootstrap < 100:
         raise UsageError(f"{bootstrap} bootstrap draws are too few for an interval", hint="1000 is the default, 100 the least")
 
-    used, excluded = _used(_with_weights(runs, weights), metric, axes, clusters, on)
+    checkpoints = checkpoints_of(runs)
+    curve = checkpoints is not None and (checkpoints.is_asked_for(axes) or checkpoints.run in clusters)
+    if curve and checkpoints is not None and not clusters:
+        clusters = (checkpoints.run,)
+    used, excluded, notes = _used(_with_weights(runs, weights), metric, axes, cell, on, curve)
+    cluster = assign_clusters(used, clusters)
     sample = Sample(
         inputs=used[list(axes)].to_numpy(float).T,
         y=used[metric].to_numpy(float),
-        cell=np.unique(used["cell"].to_numpy(), return_inverse=True)[1],
+        cell=_in_order(used["cell"]),
         weights=used[_WEIGHT].to_numpy(float) if weights is not None else np.ones(len(used)),
+        cluster=_in_order(cluster),
     )
     if not automatically:
         _require_enough(law_named(law), sample, axes, on, excluded)
@@ -121,11 +132,14 @@ def fit(
         precision=precision,
         runs=used.drop(columns=_WEIGHT, errors="ignore").reset_index(drop=True),
         cells=sample.cells,
+        clusters_used=sample.clusters,
         excluded=excluded,
         members=made.members,
         backtest=made.backtest,
         table=runs,
+        cell=tuple(cell),
         clusters=tuple(clusters),
+        notes=notes,
         weights=sample.weights,
         envelope=envelope,
     )
@@ -169,19 +183,26 @@ def _with_weights(runs: pd.DataFrame, weights: str | Sequence[float] | None) -> 
     return runs.assign(**{_WEIGHT: np.asarray(values) / np.mean(values)})
 
 
+def _in_order(numbers: pd.Series) -> np.ndarray:
+    """Numbers from 0 in the order in which they come, so that draws hang on the runs and not on names."""
+    return pd.factorize(numbers)[0]
+
+
 def _used(
-    runs: pd.DataFrame, metric: str, axes: Sequence[str], clusters: Sequence[str], on: str
-) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
+    runs: pd.DataFrame, metric: str, axes: Sequence[str], cell: Sequence[str], on: str, curve: bool
+) -> tuple[pd.DataFrame, tuple[Excluded, ...], tuple[str, ...]]:
     if on == "all":
-        kept, excluded = cells_of(runs, metric=metric, x=axes, clusters=clusters)
+        found = cells_of(runs, metric=metric, x=axes, cell=cell, curve=curve)
+        kept, excluded, notes = found.runs, found.excluded, found.notes
     else:
-        cells = frontier(runs, metric=metric, x=axes[0], clusters=clusters)
+        cells = frontier(runs, metric=metric, x=axes[0], cell=cell)
+        notes = cells.notes
         candidates = cells.runs.sort_values([*axes, metric, "id"], kind="stable")
         optimal = candidates["cell"].isin(cells.frontier_runs["cell"])
         kept, others = candidates[optimal], candidates.loc[~optimal, "id"]
         excluded = cells.excluded + tuple(Excluded(run, "its cell is not on the frontier", "not on the frontier") for run in others)
     # In an order that does not depend on the table's, so that the bootstrap does not either.
-    return kept.sort_values([*axes, metric, "id"], kind="stable"), excluded
+    return kept.sort_values([*axes, metric, "id"], kind="stable"), excluded, notes
 
 
 def _require_ordinary_size(y: np.ndarray, metric: str) -> None:
@@ -195,7 +216,7 @@ def _require_ordinary_size(y: np.ndarray, metric: str) -> None:
 
 def _require_enough(law: Law, sample: Sample, axes: Sequence[str], on: str, excluded: Sequence[Excluded]) -> None:
     # Seeds of a cell differ a little in measured core-hours, but they are one budget.
-    have, need = min(sample.cells, np.unique(sample.inputs, axis=1).shape[1]), law.least_points
+    have, need = min(sample.clusters, np.unique(sample.inputs, axis=1).shape[1]), law.least_points
     where = " on the frontier" if on == "frontier" else ""
     if have < need:
         more = need - have

@@ -37,7 +37,8 @@ class Fit:
     runs: the rows used. cells: how many cells they are of. excluded: every row not used, with its reason.
     members: law → weight where several laws were averaged, the heaviest first; None for a single one.
     backtest: what the laws forecast, where `auto` was asked for.
-    table, clusters, weights, envelope: the table as it was given, and settings as `analysis.fit` takes them; weights of the runs used.
+    table, cell, clusters, weights, envelope: the table as it was given, and settings as `analysis.fit` takes them; weights of the runs used.
+    clusters_used: how many clusters were resampled. notes: a sentence for each thing that was taken for granted.
     """
 
     law: str
@@ -53,9 +54,12 @@ class Fit:
     members: Mapping[str, float] | None = None
     backtest: Backtest | None = None
     table: pd.DataFrame | None = None
+    cell: Sequence[str] = ()
     clusters: Sequence[str] = ()
     weights: np.ndarray | float = 1.0
     envelope: float | None = None
+    clusters_used: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -278,7 +282,8 @@ class Fit:
         if self.backtest is not None:
             lines.append(f"  {self.backtest.summary()}")
         lines += [f"  {diagnostic}" for diagnostic in self.further_diagnostics]
-        lines.append(f"  {self.runs_used} runs in {self.cells} cells used, {self.excluded_words}")
+        lines += [f"  note: {note}" for note in self.notes]
+        lines.append(f"  {self.runs_words} used, {self.excluded_words}")
         return "\n".join(lines)
 
     @property
@@ -292,6 +297,13 @@ class Fit:
     @property
     def level_words(self) -> str:
         return f"{100 * self.precision.level:g} %"
+
+    @property
+    def runs_words(self) -> str:
+        """`14 runs in 7 cells`, `321 checkpoints of 22 runs, resampled by run`."""
+        if not self.clusters:
+            return f"{self.runs_used} runs in {self.cells} cells"
+        return f"{self.runs_used} rows of {self.clusters_used} clusters, resampled by {', '.join(self.clusters)}"
 
     @property
     def excluded_words(self) -> str:
@@ -320,6 +332,9 @@ class Fit:
             "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "runs_used": self.runs_used,
             "cells_used": self.cells,
+            "clusters": list(self.clusters),
+            "clusters_used": self.clusters_used,
+            "notes": list(self.notes),
             "run_ids": list(self.run_ids),
             "excluded": excluded_payload(self.excluded),
             "r_squared": finite(self.r_squared),

@@ -64,9 +64,9 @@ def _is_gone(law: Law, coefficient: str, at_zero: np.ndarray) -> bool:
 
 def _rises(sample: Sample, precision: Precision) -> bool:
     """Whether a straight line on log–log axes, through the means of cells, says so: a curve with a floor cannot rise."""
-    seeds = np.bincount(sample.cell)
-    x, y = (np.bincount(sample.cell, np.log(values)) / seeds for values in (sample.inputs[0], sample.y))
+    seeds = np.bincount(sample.cluster)
+    x, y = (np.bincount(sample.cluster, np.log(values)) / seeds for values in (sample.inputs[0], sample.y))
     x, y = x - x.mean(), y - y.mean()
     slope = x @ y / (x @ x)
-    error = np.sqrt(np.sum((y - slope * x) ** 2) / (x @ x) / max(1, sample.cells - 2))
-    return bool(slope - precision.t(sample.cells - 2) * error > 1e-12)
+    error = np.sqrt(np.sum((y - slope * x) ** 2) / (x @ x) / max(1, sample.clusters - 2))
+    return bool(slope - precision.t(sample.clusters - 2) * error > 1e-12)

@@ -129,7 +129,7 @@ def tangent_at(law: Law, sample: Sample, theta: np.ndarray, objective: Objective
         residual=np.log(sample.y) - log_curve,
         weights=sample.weights * robust * (f * at_curve) ** 2,
         noise=1 / (f * at_curve),
-        cell=sample.cell,
+        cell=sample.cluster,
         kept=kept,
     )
 

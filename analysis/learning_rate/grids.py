@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.cells import CELL, assign_cells, refuse_mixed_studies
+from analysis.cells import assign_cells, refuse_mixed_studies
 from analysis.closed_edges import closed_edges
+from analysis.design_columns import with_epochs
 from analysis.selection import Excluded, usable_runs
 from scaling.errors import TooFewPoints, UsageError, nearest
 from scaling.outcomes import RunStatus
@@ -18,6 +19,10 @@ LEAST_RATES = 2
 """Learning rates a cell must have finished: with the curvature known from other cells, two say where its parabola lies."""
 RATES_FOR_CURVATURE = 3
 """Learning rates that one cell at least must have finished: a parabola has three coefficients."""
+
+
+_NAMES = ("family", "model", "epochs")
+"""What a cell of the table `cells` is called by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +37,13 @@ class Grids:
 
 def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
     """The cells with at least two finished learning rates: of one model at least two epoch budgets, one cell with three; or `TooFewPoints`."""
+    runs = with_epochs(runs)
     for name in ("epochs", "learning_rate"):
         if name not in runs:
             guess = nearest(name, [str(column) for column in runs.columns])
             raise UsageError(f"a learning-rate trend needs a column {name}{guess}", hint=f"name it with --map {name}=theirs")
     usable = usable_runs(runs, metric=metric, x="learning_rate")
-    tried = usable.runs.assign(cell=assign_cells(usable.runs, CELL, "epochs"))
+    tried = usable.runs.assign(cell=assign_cells(usable.runs))
     refuse_mixed_studies(tried)
     rates = tried.groupby("cell")["learning_rate"].transform("nunique")
     few = rates < LEAST_RATES
@@ -49,7 +55,7 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
         )
         for run, count in zip(tried.loc[few, "id"], rates[few], strict=True)
     )
-    kept = tried[~few].assign(cell=assign_cells(tried[~few], CELL, "epochs"))
+    kept = tried[~few].assign(cell=assign_cells(tried[~few]))
     cells = _cells(kept, _diverged(runs), metric)
     _require_budgets(cells, int(rates.max()) if len(rates) else 0)
     return Grids(kept.reset_index(drop=True), cells, usable.excluded + too_few)
@@ -59,10 +65,10 @@ def _cells(runs: pd.DataFrame, diverged: pd.DataFrame, metric: str) -> pd.DataFr
     rows = []
     closed = closed_edges(runs, runs, metric)
     for cell, of_cell in runs.groupby("cell"):
-        names = {name: of_cell[name].iloc[0] for name in CELL}
+        names = {name: of_cell[name].iloc[0] for name in _NAMES}
         tried = of_cell.groupby("learning_rate")[metric].mean()
         best = float(tried.index[int(tried.to_numpy().argmin())])
-        same_cell = (diverged[list(CELL)] == pd.Series(names)).all(axis=1)
+        same_cell = (diverged[list(_NAMES)] == pd.Series(names)).all(axis=1)
         closed_above = closed.at[cell, "above"] or bool((diverged.loc[same_cell, "learning_rate"] > best).any())
         at_edge = ""
         if best == tried.index.min() and not closed.at[cell, "below"]:
@@ -71,7 +77,7 @@ def _cells(runs: pd.DataFrame, diverged: pd.DataFrame, metric: str) -> pd.DataFr
             at_edge = "highest"
         params = float(of_cell["params"].iloc[0]) if "params" in of_cell else float("nan")
         rows.append({**names, "params": params, "best_tried": best, "rates": len(tried), "at_edge": at_edge})
-    return pd.DataFrame(rows, columns=[*CELL, "params", "best_tried", "rates", "at_edge"])
+    return pd.DataFrame(rows, columns=[*_NAMES, "params", "best_tried", "rates", "at_edge"])
 
 
 def _diverged(runs: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.cells import CELL
 from analysis.optimum.cells import grid_cells, grid_frontier, with_data
 from analysis.optimum.envelope import envelope
 from analysis.optimum.isocompute import isocompute
@@ -34,7 +33,7 @@ def compute_optimal(
     objective: str = "log",
     models: Mapping[str, float] | None = None,
     epochs: Sequence[float] | None = None,
-    clusters: Sequence[str] = CELL,
+    cell: Sequence[str] = (),
     bootstrap: int = 400,
     level: float = 0.95,
     seed: int = 0,
@@ -63,7 +62,7 @@ def compute_optimal(
         if family not in known:
             raise UnknownName("family", family, known)
         runs = runs[runs["family"] == family]
-    found = grid_frontier(runs, metric=metric, x=x, clusters=clusters)
+    found = grid_frontier(runs, metric=metric, x=x, cell=cell)
     cells = grid_cells(found)
     _require(len(cells.sizes), len(cells.x))
     noise = cell_noise(with_data(found)[0], found.runs, metric, x, cells.data_name)

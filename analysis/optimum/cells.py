@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.cells import CELL
 from analysis.pareto import Frontier, frontier
 from analysis.selection import Excluded
 from scaling.errors import DataError, UsageError
@@ -58,13 +57,13 @@ class GridCells:
         return log_x - np.interp(log_size, sizes, cost) - slope * beyond
 
 
-def grid_frontier(runs: pd.DataFrame, *, metric: str, x: str, clusters: Sequence[str] = CELL) -> Frontier:
+def grid_frontier(runs: pd.DataFrame, *, metric: str, x: str, cell: Sequence[str] = ()) -> Frontier:
     """`analysis.frontier` of the runs whose place in the grid is known: a run without a positive `epochs`, `params` or `examples_seen` is
     left out and listed, unless no run has that column: one hole does not change what the others are measured by.
 
     Raises: what `analysis.frontier` raises.
     """
-    found = frontier(runs, metric=metric, x=x, clusters=clusters)
+    found = frontier(runs, metric=metric, x=x, cell=cell)
     kept, excluded = found.runs, list(found.excluded)
     for name in (name for name in _DESIGN if name in found.runs):
         number = pd.to_numeric(found.runs[name], errors="coerce")
@@ -78,7 +77,7 @@ def grid_frontier(runs: pd.DataFrame, *, metric: str, x: str, clusters: Sequence
         return found
     if kept.empty:
         raise DataError("no run has epochs, params and examples seen together", hint="fill the holes of these columns")
-    again = frontier(kept.drop(columns="cell"), metric=metric, x=x, clusters=clusters)
+    again = frontier(kept.drop(columns="cell"), metric=metric, x=x, cell=cell)
     return replace(again, excluded=(*excluded, *again.excluded))
 
 

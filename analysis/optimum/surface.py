@@ -91,7 +91,7 @@ def fit_surface(
                 metric=metric,
                 x=own,
                 law=name,
-                clusters=("cell",),
+                cell=("cell",),
                 objective=objective,
                 bootstrap=bootstrap,
                 level=level,

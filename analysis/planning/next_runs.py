@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.cells import CELL
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
@@ -152,7 +151,7 @@ def _information(found: Fit, candidates: pd.DataFrame) -> np.ndarray:
 
 def _seeds_done(runs: pd.DataFrame, candidates: pd.DataFrame) -> np.ndarray:
     """How many runs the law has in each candidate's cell already, (m,)."""
-    key = [name for name in CELL if name in runs and name in candidates and runs[name].notna().all()]
+    key = [name for name in ("family", "model", "epochs") if name in runs and name in candidates and runs[name].notna().all()]
     if "model" not in key or "epochs" not in key:
         return np.zeros(len(candidates))
     counts = runs.groupby(key).size()

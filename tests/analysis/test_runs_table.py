@@ -146,14 +146,16 @@ def test_runs_of_different_data_sets_are_refused(simulate):
 
 
 def test_runs_of_different_studies_are_refused(simulate, sweep):
-    """Two experiments on one data set that differ in the batch size alone."""
-    runs = simulate(lambda x: x**-0.2, noise=0.01).assign(batch_size=128)
-    both = pd.concat([runs, runs.assign(id=runs["id"] + "b", batch_size=256, val_loss=1.5 * runs["val_loss"])], ignore_index=True)
+    """Two experiments on one data set that differ in a column of unknown meaning alone."""
+    runs = simulate(lambda x: x**-0.2, noise=0.01).assign(augment="none")
+    both = pd.concat([runs, runs.assign(id=runs["id"] + "b", augment="mixup", val_loss=1.5 * runs["val_loss"])], ignore_index=True)
     for answer in (analysis.frontier, analysis.fit):
         with pytest.raises(UsageError, match=r"model F1, epochs 1, seed 0: run0, run0b") as caught:
             answer(both)
-        assert "--experiment NAME" in caught.value.hint
-    assert fit_power(both, clusters=("family", "model", "epochs", "batch_size")).cells == 24  # told apart on purpose
+        assert "differ in augment" in str(caught.value)
+        assert caught.value.hint.startswith("tell them apart: --cell augment; or choose one experiment: --experiment NAME")
+    assert fit_power(both, cell=("augment",)).cells == 24  # told apart on purpose
+    assert fit_power(both.rename(columns={"augment": "batch_size"})).cells == 24  # a setting whose meaning is known
     assert fit_power(both.drop(columns="seed")).runs_used == len(both)
     assert fit_power(both.assign(seed=np.nan)).runs_used == len(both)
     rates = sweep()

@@ -1,0 +1,168 @@
+"""Which columns of a table tell settings apart: rows that agree in all of them are replicates of one cell.
+
+| columns | what they do |
+|---|---|
+| `DESIGN`, configuration that the reader knows of, and what the user names | tell cells apart |
+| the learning rate | is searched: of a cell's rates the best counts |
+| seed, ids, paths, hosts, times, results | never tell cells apart |
+| any other column | does not tell cells apart; where it differs inside a cell, the answer says so |
+
+Configuration is known for tables that W&B or MLflow wrote: their readers list its columns in the table's source. A column of it counts
+where some rows share a value, for a value a row is a name and not a setting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.reading.source import source_of
+from scaling.columns import COLUMNS
+from scaling.errors import UnknownName
+
+__all__ = ["DESIGN", "SEARCHED", "alike", "design_columns", "differing_unknown", "named_columns", "with_epochs"]
+
+DESIGN = ("family", "model", "params", "epochs", "examples_seen", "unique_examples", "batch_size", "optimizer", "optimiser")
+"""The columns that always tell cells apart, where a table has them."""
+
+_BUDGETS = ("epochs", "examples_seen", "steps")
+_FOLLOWS = {"examples_seen": "epochs", "unique_examples": "epochs"}
+"""A measured column → the one that says the same as a setting."""
+
+_SAME_MEASURED = 0.02
+_DIGITS = 9
+
+SEARCHED = ("learning_rate", "lr", "peak_lr", "max_lr", "base_lr", "learning_rate_init")
+"""How tables call the learning rate, ours first."""
+
+_NO_SETTING = re.compile(
+    r"(^names?$|(run|exp|experiment|display|job|user|project|sweep)[_\W]?names?|(python|wandb|torch|cuda|code|cli)[_\W]?version)"
+    r"|(^|[_\W])(seed|rng|trial|replicate|repeat|fold|uuid|uid|id|ids|tags?|notes?|comments?|group|path|paths|dir|directory|folder|file|files|"
+    r"url|uri|host|hostname|node|user|agent|commit|git|log|logs|time|times|timestamp|date|created|updated|started|ended|runtime|wall|"
+    r"duration|seconds|minutes|hours|state|status|reason|sweep|job|port|devices?|gpus?|cores?|memory)($|[_\W\d])",
+    re.IGNORECASE,
+)
+_RESULT = re.compile(
+    r"(^|[_\W])(loss|losses|error|acc|accuracy|ppl|perplexity|bpb|score|metric|top1|top5|flops?|mfu|throughput|grad_norm|weight)($|[_\W\d])",
+    re.IGNORECASE,
+)
+
+
+def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[str] = (), metric: str = "") -> list[str]:
+    """The columns of a table that tell its cells apart.
+
+    Args:
+        also: further ones, as `--cell` names them.
+        x, metric: of the question; neither is a setting.
+
+    Without epochs, examples seen or steps nothing but `x` tells the budgets of a model apart, so then its columns are among them. Of a law of
+    several inputs `x` are the design itself and always are.
+
+    Raises: UnknownName, `also` names no column.
+    """
+    configured = [name for name in source_of(runs).get("config", ()) if _is_setting(runs, name, {*x, metric})]
+    found = [name for name in (*DESIGN, *configured) if name in runs]
+    if not any(name in runs and runs[name].notna().any() for name in _BUDGETS) or len(x) > 1:
+        found += x
+    elif "epochs" not in runs and "examples_seen" not in runs:
+        found.append("steps")
+    return list(dict.fromkeys([*found, *named_columns(runs, also)]))
+
+
+def named_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """The names as they are, each a column of the table. Raises: UnknownName."""
+    for name in names:
+        if name not in runs:
+            raise UnknownName("column", name, [str(column) for column in runs], hint="name columns of the table")
+    return list(names)
+
+
+def alike(runs: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    """A number for each row: rows that agree in these columns share it. Numbers follow the order of the values.
+
+    Numbers agree to nine digits. Measured examples agree within 2 % where the epochs do. A hole agrees with the one value that rows which
+    agree otherwise have.
+    """
+    keys = pd.DataFrame({name: _comparable(runs[name]) for name in columns}, index=runs.index)
+    for name in columns:
+        if keys[name].isna().any() and len(columns) > 1:
+            keys[name] = _filled(keys, name)
+    for measured, setting in _FOLLOWS.items():
+        if measured in keys and setting in keys and keys[setting].notna().all():
+            keys[measured] = _same_within(keys, measured)
+    if keys.shape[1] == 0:
+        return pd.Series(np.arange(len(runs)), index=runs.index)
+    return keys.groupby(list(keys), dropna=False, sort=True).ngroup()
+
+
+def differing_unknown(runs: pd.DataFrame, cell: pd.Series, known: Sequence[str], *, ignored: Sequence[str] = ()) -> tuple[str, ...]:
+    """The columns that differ inside a cell though they are neither settings, nor results, nor names: it is not known what they mean."""
+    asked = [
+        str(name)
+        for name in runs
+        if name not in COLUMNS
+        and name not in known
+        and name not in ignored
+        and str(name) not in SEARCHED
+        and not _NO_SETTING.search(str(name))
+        and not _RESULT.search(str(name))
+    ]
+    several = cell.duplicated(keep=False)
+    return tuple(
+        name
+        for name in asked
+        if _is_shared(runs[name]) and (_comparable(runs.loc[several, name]).groupby(cell[several]).nunique(dropna=False) > 1).any()
+    )
+
+
+def with_epochs(runs: pd.DataFrame) -> pd.DataFrame:
+    """The table with `epochs` = examples seen / examples of the training split, where it lacks them and says how large that is.
+
+    The split is the one number of unique examples of all rows that saw some example twice; the others must have seen no more than it.
+    """
+    if "epochs" in runs or not {"examples_seen", "unique_examples"} <= set(runs):
+        return runs
+    seen, unique = (pd.to_numeric(runs[name], errors="coerce") for name in ("examples_seen", "unique_examples"))
+    repeats = seen > unique * (1 + 1e-6)
+    sizes = unique[repeats].dropna().unique()
+    if len(sizes) != 1 or (unique > sizes[0] * (1 + 1e-6)).any():
+        return runs
+    return runs.assign(epochs=seen / sizes[0])
+
+
+def _is_setting(runs: pd.DataFrame, name: str, asked: set[str]) -> bool:
+    known = name in asked or name in COLUMNS or name in SEARCHED
+    return name in runs and not known and not _NO_SETTING.search(name) and _is_shared(runs[name])
+
+
+def _is_shared(values: pd.Series) -> bool:
+    """Whether some rows have a value in common."""
+    known = _comparable(values).dropna()
+    return bool(known.duplicated().any())
+
+
+def _comparable(values: pd.Series) -> pd.Series:
+    """Numbers without their last bits; lists and the like as text."""
+    if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
+        return values.map(lambda value: value if pd.api.types.is_scalar(value) else repr(value))
+    number = values.astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unit = 10.0 ** (np.floor(np.log10(np.abs(number))) - _DIGITS)
+    return number.where(~(np.isfinite(number) & (number != 0)), (number / unit).round() * unit)
+
+
+def _filled(keys: pd.DataFrame, name: str) -> pd.Series:
+    others = [column for column in keys if column != name]
+    of_others = keys.groupby(others, dropna=False, sort=False)[name]
+    return keys[name].where(keys[name].notna() | (of_others.transform("nunique") != 1), of_others.transform("first"))
+
+
+def _same_within(keys: pd.DataFrame, name: str) -> pd.Series:
+    """One value, the smallest, for all that agree otherwise and lie within 2 % of each other."""
+    others = [column for column in keys if column != name and column not in _FOLLOWS]
+    of_others = pd.to_numeric(keys[name]).groupby([keys[column] for column in others], dropna=False, sort=False)
+    low, high = of_others.transform("min"), of_others.transform("max")
+    return keys[name].where(~(high <= low * (1 + _SAME_MEASURED)), low)

@@ -1,0 +1,190 @@
+"""What one point is: which rows are replicates of one cell, which are checkpoints of one run, and what is resampled together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import analysis
+from analysis.cells import assign_cells, cells_of
+from analysis.checkpoints import checkpoints_of
+from analysis.design_columns import with_epochs
+from analysis.reading.source import attach_source
+from scaling.errors import UnknownName, UsageError
+
+
+def table(**columns):
+    """Two settings with two runs each, which differ in `columns` and in loss alone."""
+    losses = [2.0, 2.1, 1.5, 1.6]
+    return pd.DataFrame({"core_hours": [1.0, 1.0, 4.0, 4.0], "epochs": [1.0, 1.0, 4.0, 4.0], "val_loss": losses, **columns})
+
+
+def cells(runs, **settings):
+    found = cells_of(runs, metric="val_loss", x="core_hours", **settings)
+    return found.runs["cell"].nunique(), found
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"family": ["a", "b"] * 2},
+        {"model": ["a", "b"] * 2},
+        {"params": [1e6, 2e6] * 2},
+        {"examples_seen": [1e3, 2e3, 4e3, 8e3]},
+        {"unique_examples": [1e3, 5e2] * 2},
+        {"batch_size": [64, 128] * 2},
+        {"optimizer": ["sgd", "adam"] * 2},
+    ],
+)
+def test_each_setting_tells_cells_apart(columns):
+    assert cells(table())[0] == 2
+    assert cells(table(**columns))[0] == 4
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"seed": [0, 1] * 2},
+        {"examples_seen": [1000, 1001, 4000, 4003]},  # measured: as many epochs, nearly as many examples
+        {"host": ["n1", "n2"] * 2},
+        {"output_dir": ["/a", "/b"] * 2},
+        {"run_name": ["p", "q", "r", "s"]},
+        {"train_loss": [1.9, 2.0, 1.4, 1.5]},
+        {"model": ["m", "m", None, "m"], "params": [1e6, np.nan, 1e6, 1e6]},  # a hole is no other setting
+    ],
+)
+def test_what_is_no_setting_tells_no_cells_apart(columns):
+    count, found = cells(table(**columns))
+    assert count == (3 if "model" in columns else 2)  # an empty model name is a name, of a model nobody named
+    assert not found.notes
+
+
+def test_a_column_of_unknown_meaning_is_named_and_the_user_may_tell_by_it():
+    runs = table(augment=["none", "mixup"] * 2)
+    count, found = cells(runs)
+    assert count == 2
+    assert found.notes == ("augment differs between runs that were averaged as one cell; --cell augment keeps them apart",)
+    assert cells(runs, cell=("augment",))[0] == 4
+    assert "note: augment differs" in analysis.fit(six_budgets().assign(augment=["none", "mixup"] * 6), law="power").summary()
+    with pytest.raises(UnknownName, match="augmnt"):
+        cells(runs, cell=("augmnt",))
+
+
+def six_budgets(seeds=2):
+    epochs = np.repeat([1.0, 2, 4, 8, 16, 32], seeds)
+    noise = np.random.default_rng(0).normal(0, 0.01, len(epochs))
+    return pd.DataFrame(
+        {"core_hours": epochs, "epochs": epochs, "seed": np.tile(range(seeds), 6), "val_loss": epochs**-0.2 * np.exp(noise)}
+    )
+
+
+def test_configuration_of_an_export_tells_cells_apart_where_some_rows_share_it():
+    """As the readers of W&B and MLflow list it; a value a row is a name, and a path, host, seed or time is no setting."""
+    runs = table(width=[1, 2] * 2, trial_key=["a", "b", "c", "d"], data_path=["/a", "/b"] * 2, job_seed=[1, 2] * 2)
+    assert cells(runs)[0] == 2
+    exported = attach_source(runs, {"config": ["width", "trial_key", "data_path", "job_seed"]})
+    count, found = cells(exported)
+    assert count == 4
+    assert "width" in found.columns
+    assert not {"trial_key", "data_path", "job_seed"} & set(found.columns)
+
+
+def test_sizes_at_one_nominal_budget_are_no_seeds():
+    """The classic isoFLOP table: equal nominal budgets, no epochs, no models."""
+    rng = np.random.default_rng(3)
+    flops, params = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e18, 1e20, 5), np.geomspace(1e8, 1e10, 9)))
+    tokens = flops / 6 / params
+    loss = 1.7 + 400 * params**-0.34 + 410 * tokens**-0.28
+    runs = pd.DataFrame({"params": params, "train_flops": flops, "val_loss": loss * np.exp(0.001 * rng.standard_normal(45))})
+    assert len(analysis.frontier(runs, x="train_flops").points) == 45
+    with_tokens = runs.assign(examples_seen=tokens)
+    assert len(analysis.frontier(with_tokens, x="train_flops").points) == 45
+    found = analysis.compute_optimal(with_tokens, x="train_flops").path("surface")
+    assert found.size_exponent.low < 0.28 / 0.62 < found.size_exponent.high  # N ∝ C^(beta/(alpha + beta))
+
+
+def test_sizes_without_models_are_cells_of_their_own():
+    runs = pd.DataFrame(
+        {"params": [1e6, 2e6] * 4, "epochs": np.repeat([1.0, 2, 4, 8], 2), "core_hours": range(1, 9), "val_loss": 1.0}
+    )
+    assert cells(runs)[0] == 8
+
+
+def test_epochs_come_from_examples_where_the_size_of_the_split_is_known():
+    runs = pd.DataFrame({"examples_seen": [500.0, 1000, 2000, 8000], "unique_examples": [500.0, 1000, 1000, 1000]})
+    assert with_epochs(runs)["epochs"].tolist() == [0.5, 1, 2, 8]
+    assert "epochs" not in with_epochs(runs.assign(unique_examples=[500, 1000, 1000, 2000]))  # two splits
+    assert "epochs" not in with_epochs(runs.assign(unique_examples=runs["examples_seen"]))  # nothing repeats: any split will do
+
+
+def test_a_learning_rate_by_another_name_is_searched_too():
+    runs = table(lr=[0.1, 0.2] * 2)
+    count, found = cells(runs)
+    assert (count, len(found.runs)) == (2, 2)
+    assert found.notes == ("lr was read as learning_rate: of a cell's rates the best counts",)
+
+
+def test_one_seed_twice_is_refused_with_the_column_and_the_cure():
+    with pytest.raises(UsageError, match="differ in augment") as caught:
+        cells(table(seed=[0] * 4, augment=["none", "mixup"] * 2))
+    assert "--cell augment" in caught.value.hint
+
+
+def test_a_cell_is_the_same_whatever_the_order_of_the_rows_and_the_names():
+    runs = table(model=["a", "b", "a", "b"])
+    shuffled = runs.sample(frac=1, random_state=1)
+    assert assign_cells(shuffled, x="core_hours").loc[runs.index].tolist() == assign_cells(runs, x="core_hours").tolist()
+
+
+def curves(runs=12, checkpoints=20, *, spread=0.02, seed=0, name="run"):
+    """Loss curves of runs that lie off the law as a whole: what is wrong with one checkpoint is wrong with the next."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        {name: f"r{run}", "params": 1e7 * 1.5**run, "examples_seen": seen, "step": number, "off": off}
+        for run, off in enumerate(spread * rng.standard_normal(runs))
+        for number, seen in enumerate(np.geomspace(1e8, 1e10, checkpoints))
+    ]
+    found = pd.DataFrame(rows)
+    loss = 1.5 + 300 * found["params"] ** -0.35 + 200 * found["examples_seen"] ** -0.28
+    return found.assign(train_flops=6 * found["params"] * found["examples_seen"], val_loss=loss * np.exp(found.pop("off")))
+
+
+@pytest.mark.parametrize("name", ["run", "run_id", "id"])
+def test_of_checkpoints_the_last_counts(name):
+    runs = curves(name=name)
+    fit = analysis.fit(runs.sample(frac=1, random_state=0), x="train_flops", law="power")
+    assert fit.runs_used == 12
+    assert set(fit.runs["step"]) == {19}
+    assert "228 earlier checkpoints of a run" in fit.excluded_words
+    assert len(analysis.frontier(runs, x="train_flops").points) == 12
+
+
+@pytest.mark.parametrize("name", ["run", "id"])
+def test_a_law_of_the_curve_itself_resamples_runs(name):
+    runs = curves(name=name)
+    fit = analysis.fit(runs, x=("params", "examples_seen"), law="chinchilla")
+    assert (fit.runs_used, fit.clusters_used, fit.clusters) == (240, 12, (name,))
+    assert fit.runs_words == f"240 rows of 12 clusters, resampled by {name}"
+    as_if_apart = analysis.fit(runs.drop(columns=[name, "step"]), x=("params", "examples_seen"), law="chinchilla")
+    widths = [found.interval().loc["alpha", "high"] - found.interval().loc["alpha", "low"] for found in (fit, as_if_apart)]
+    assert widths[0] > 2 * widths[1]
+    asked = analysis.fit(runs, x="train_flops", law="power", clusters=(name,))
+    assert (asked.runs_used, asked.clusters_used) == (240, 12)
+
+
+def test_intervals_of_curves_hold_the_truth():
+    held = [
+        interval["low"] <= 0.28 <= interval["high"]
+        for seed in range(40)
+        for interval in [analysis.fit(curves(seed=seed), x=("params", "examples_seen"), law="chinchilla").interval().loc["beta"]]
+    ]
+    assert sum(held) >= 34  # 40 × 95 %, less three standard deviations
+
+
+def test_a_number_of_a_replicate_names_no_run():
+    """`run` 0, 1, 2 of every setting are seeds by another name."""
+    runs = pd.DataFrame({"run": [0, 1] * 3, "params": np.repeat([1e6, 2e6, 4e6], 2), "examples_seen": 1e6, "val_loss": 1.0})
+    assert checkpoints_of(runs) is None
+    assert checkpoints_of(runs.assign(run=range(6))) is None
+    assert checkpoints_of(curves()).runs == 12
