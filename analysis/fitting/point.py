@@ -11,7 +11,7 @@ from analysis.fitting.objective import Objective, objective_named
 from analysis.fitting.polish import Problem, polish, search_bounds
 from analysis.laws.law import Law
 
-__all__ = ["Points", "fit_point"]
+__all__ = ["Points", "fit_point", "to_solver"]
 
 _STARTS, _FINALISTS = 12, 3
 _GLANCE_STEPS, _GLANCE_TOLERANCE = 25, 1e-5
@@ -72,7 +72,7 @@ def fit_point(
     problem = Problem(law, objective, centred, y / unit, weights, low, high)
 
     if start is not None:
-        begin = np.broadcast_to(_to_solver(law, start, centre, unit), (draws, len(law.coefficients)))
+        begin = np.broadcast_to(to_solver(law, start, centre, unit), (draws, len(law.coefficients)))
     elif draws > 1:
         begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=1)[:, 0]
     else:  # of one draw several basins are tried, side by side; those that look best at a glance to the end
@@ -105,11 +105,13 @@ def _from_solver(law: Law, solved: np.ndarray, centre: np.ndarray, unit: float) 
     return _affine(theta, matrix, offset)
 
 
-def _to_solver(law: Law, theta: np.ndarray, centre: np.ndarray, unit: float) -> np.ndarray:
+def to_solver(law: Law, theta: np.ndarray, centre: np.ndarray, unit: float) -> np.ndarray:
+    """theta, (p,) or (draws, p), for inputs divided by exp(centre) and y by unit: linear coefficients, then shapes, (draws, p)."""
     matrix, offset = law.uncentring(centre)
     centred = _affine(np.atleast_2d(theta) - offset, np.linalg.inv(matrix), np.zeros(len(offset)))
     linear = centred[:, law.linear_at]
-    linear[:, 1 if law.floor else 0 :] = np.exp(linear[:, 1 if law.floor else 0 :])
+    with np.errstate(over="ignore"):
+        linear[:, 1 if law.floor else 0 :] = np.exp(linear[:, 1 if law.floor else 0 :])
     return np.concatenate([linear / unit, centred[:, law.shape_at]], axis=1)
 
 

@@ -72,7 +72,7 @@ def test_cell_jackknife_is_leaving_cells_out():
     apart = [np.polyfit(design[cell != g, 1], y[cell != g], 1)[::-1] - whole for g in range(5)]
     expected = 4 / 5 * sum(np.outer(d, d) for d in apart)
     residual = y - design @ whole
-    tangent = Tangent(design, residual, np.ones(15), np.ones(15), cell, np.array([True, True]))
+    tangent = Tangent(design, residual, np.ones(15), np.ones(15), cell, np.array([True, True]), np.eye(2))
     np.testing.assert_allclose(tangent.jackknife_covariance(), expected)
 
 
