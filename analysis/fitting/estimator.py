@@ -61,7 +61,7 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
     draw: Callable[[], np.ndarray]
     if intervals == "pairs" or (intervals == "auto" and by_draws):
         draw = partial(pairs_draws, law, sample, objective, theta, tangent, precision)
-        spread = small_sample_factor(sample.clusters, tangent.coefficients, precision)
+        spread = small_sample_factor(sample.clusters, tangent.coefficients, precision, smooth=objective.is_least_squares)
     else:
         draw = partial(wild_draws, law, sample, objective, theta, tangent, precision)
         spread = precision.t(degrees_of_freedom) / precision.t(10**9)

@@ -74,7 +74,7 @@ def fit(
         weights: by which the objective counts runs: a column, or a number for each row of `runs`. None: all alike.
         envelope: between 0 and 1; below 0.5 the law is drawn towards the lowest runs, see `Objective`.
         intervals: `auto`: t intervals, profiled for coefficients, for sums of squares, and the bootstrap for robust objectives; `pairs`
-            or `wild`: that bootstrap over cells, see `analysis.fitting.bootstrap`.
+            or `wild`: that bootstrap over cells, see `analysis.fitting.bootstrap`; `wild` of sums of squares alone.
         horizon: of `auto`: its forecasts count up to so many times the compute that they were made from.
 
     Raises:
@@ -98,6 +98,11 @@ def fit(
         raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
     if intervals not in INTERVALS:
         raise UnknownName("kind of intervals", intervals, INTERVALS)
+    if intervals == "wild" and not aim.is_least_squares:
+        raise UsageError(
+            "the wild bootstrap is for sums of squares: of a robust objective its nominal 95 % intervals held 83–90 %",
+            hint="--intervals pairs, the default of such objectives",
+        )
     if bootstrap < 100:
         raise UsageError(f"{bootstrap} bootstrap draws are too few for an interval", hint="1000 is the default, 100 the least")
 
