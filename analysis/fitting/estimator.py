@@ -74,7 +74,7 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
     else:
         variance = np.diag(covariance)
         t = precision.t(degrees_of_freedom)
-        if is_line or sample.runs > _PROFILE_UP_TO or tangent.cell_variance < 1e-22:
+        if is_line or sample.runs > _PROFILE_UP_TO or tangent.cell_variance * float(np.mean(tangent.noise**2)) < 1e-22:
             half = t * np.sqrt(variance)
             low, high = np.where(tangent.kept, theta - half, -np.inf), np.where(tangent.kept, theta + half, np.inf)
         else:

@@ -11,10 +11,11 @@ from analysis.fitting.objective import Objective, objective_named
 from analysis.fitting.polish import Problem, polish, search_bounds
 from analysis.laws.law import Law
 
-__all__ = ["Points", "fit_point", "to_solver"]
+__all__ = ["Points", "fit_point", "same_in_any_unit", "to_solver"]
 
 _STARTS, _FINALISTS = 12, 3
 _GLANCE_STEPS, _GLANCE_TOLERANCE = 25, 1e-5
+_DECIMALS = 11
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +68,12 @@ def fit_point(
     weights = np.ones((1, logs.shape[1])) if weights is None else np.atleast_2d(np.asarray(weights, dtype=float))
     draws = max(len(y), len(weights))
     centre, unit = law.centre(logs), float(np.exp(np.log(y).mean()))
-    centred = logs - centre[:, None]
+    centred = same_in_any_unit(logs - centre[:, None])
     low, high = search_bounds(law, centred)
-    problem = Problem(law, objective, centred, y / unit, weights, low, high)
+    problem = Problem(law, objective, centred, np.exp(same_in_any_unit(np.log(y / unit))), weights, low, high)
 
     if start is not None:
-        begin = np.broadcast_to(to_solver(law, start, centre, unit), (draws, len(law.coefficients)))
+        begin = np.broadcast_to(same_in_any_unit(to_solver(law, start, centre, unit)), (draws, len(law.coefficients)))
     elif draws > 1:
         begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=1)[:, 0]
     else:  # of one draw several basins are tried, side by side; those that look best at a glance to the end
@@ -91,6 +92,12 @@ def fit_point(
     loss = losses * (1.0 if objective.relative else unit**2)
     theta = _from_solver(law, solved, centre, unit)
     return Points(law, theta, loss, converged, (stopped & linear)[:, order], (stopped & ~linear)[:, order])
+
+
+def same_in_any_unit(values: np.ndarray) -> np.ndarray:
+    """Numbers of order one without their last digits, in which a table in another unit differs: a search with several basins would turn a
+    difference of 1e-15 into another answer. What is lost is 1e-11 of an input."""
+    return np.round(values, _DECIMALS)
 
 
 def _from_solver(law: Law, solved: np.ndarray, centre: np.ndarray, unit: float) -> np.ndarray:

@@ -17,7 +17,7 @@ from scipy import optimize
 
 from analysis.fitting.estimate import Sample
 from analysis.fitting.objective import Objective
-from analysis.fitting.point import to_solver
+from analysis.fitting.point import same_in_any_unit, to_solver
 from analysis.fitting.polish import Problem, polish, search_bounds
 from analysis.laws.law import Law
 
@@ -108,11 +108,11 @@ class _Lines:
         self.is_floor = self.is_linear & (np.array(law.coefficients)[at] == "E")
         self.centre = np.stack([_centre(law, logs, law.coefficients[place]) for place in at])
         self.offset = np.array([law.uncentring(centre)[1][place] for centre, place in zip(self.centre, at, strict=True)])
-        centred = logs[:, None, :] - self.centre.T[:, :, None]  # (k, lines, n)
+        centred = same_in_any_unit(logs[:, None, :] - self.centre.T[:, :, None])  # (k, lines, n)
         bounds = [search_bounds(law, centred[:, number]) for number in range(len(at))]
         self.low, self.high = (np.concatenate([ends[which] for ends in bounds]) for which in (0, 1))
         shape = (len(at), sample.runs)
-        y, weights = np.broadcast_to(sample.y / self.unit, shape), np.broadcast_to(sample.weights, shape)
+        y, weights = np.broadcast_to(np.exp(same_in_any_unit(np.log(sample.y / self.unit))), shape), np.broadcast_to(sample.weights, shape)
         self.problem = Problem(law, objective, centred, y, weights, self.low, self.high)
         start = np.concatenate([to_solver(law, theta, centre, self.unit) for centre in self.centre])
         self.least = float(self.problem.loss(start).min())
