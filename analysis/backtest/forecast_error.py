@@ -1,14 +1,16 @@
-"""How the error of a forecast grows with its distance beyond the runs."""
+"""How large the errors of forecasts are: beside what scatter explains, and as they grow with the distance beyond the runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
-__all__ = ["ForecastError", "forecast_error"]
+__all__ = ["Excess", "ForecastError", "excess", "forecast_error", "independent"]
 
 _DISTANCE_AT_LEAST = 0.05  # of log compute; a cell just beyond a window says nothing about growth
+_EXACT = 1e-9  # log metric; below, residuals are rounding
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,37 @@ class ForecastError:
     def variance(self, distance: np.ndarray) -> np.ndarray:
         """In squared log metric; zero among the runs."""
         return (self.slope * np.maximum(distance, 0.0)) ** 2
+
+
+@dataclass(frozen=True)
+class Excess:
+    """ratio: root mean square of errors, each over the standard deviation that scatter and the window's doubt about its own coefficients
+    explain; 1 for a law that is right. p_value: how often a law that is right has as large a ratio (F test)."""
+
+    ratio: float
+    p_value: float
+
+
+def excess(errors: np.ndarray, held_out: np.ndarray, residual_std: float, leverages: np.ndarray, residual_freedom: int) -> Excess:
+    """Whether forecasts are further off than scatter explains.
+
+    Args:
+        errors: (windows, n), log of forecast over metric. held_out: as in `Windows`.
+        residual_std: of cells about the curve fitted to all of them, in log metric; residual_freedom: its degrees of freedom.
+        leverages: (windows, n), variance of the forecast from the uncertainty of a window's coefficients, over that of a cell.
+    """
+    scale = np.maximum(residual_std, _EXACT) * np.sqrt(1 + leverages[held_out])
+    square = float(np.mean((errors[held_out] / scale) ** 2))
+    count = independent(held_out)
+    # The upper tail of F(d1, d2) is a regularised incomplete beta function (Abramowitz and Stegun 26.6.2).
+    p = special.betainc(residual_freedom / 2, count / 2, residual_freedom / (residual_freedom + count * square))
+    return Excess(float(np.sqrt(square)), float(p))
+
+
+def independent(used: np.ndarray) -> float:
+    """How many forecasts, (windows, n) of booleans, count as independent. Windows overlap: their forecasts of one cell are nearly the same error, so no more of them are independent than cells were held
+    out, nor than windows."""
+    return float(min(np.count_nonzero(used.any(0)), np.count_nonzero(used.any(1))))
 
 
 def forecast_error(
@@ -42,8 +75,5 @@ def forecast_error(
     if not used.any():
         return ForecastError(0.0, 1.0)
     excess = np.sum(np.where(used, errors**2 - residual_std**2 - own_variance, 0.0), axis=1)
-    # Windows overlap: their forecasts of one cell are nearly the same error, so no more of them are independent than cells were held out,
-    # nor than windows.
-    independent = float(min(np.count_nonzero(used.any(0)), np.count_nonzero(used.any(1))))
     slope = np.sqrt(np.sum(np.maximum(excess, 0.0)) / np.sum(ahead[used] ** 2))
-    return ForecastError(float(slope), independent)
+    return ForecastError(float(slope), independent(used))

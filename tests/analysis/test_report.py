@@ -63,8 +63,8 @@ def test_the_law_with_its_intervals_is_a_table(page, nfnet_study):
         assert row == [name, significant(value, 4), f"{significant(ends['low'], 3)} … {significant(ends['high'], 3)}"]
 
 
-def test_predictions_are_those_of_the_law(page, nfnet_study):
-    law = nfnet_study.law
+def test_predictions_are_those_of_the_forecast(page, nfnet_study):
+    law = nfnet_study.law.forecast
     rows = cells_of(page, "predictions")
     assert [row[1] for row in rows] == ["–", "2×", "5×", "10×"]
     at_ten = law.predict([10 * law.x_range[1]], kind="new-run").iloc[0]
@@ -118,7 +118,7 @@ def test_the_command_writes_it_and_says_how_to_write_it_again(tmp_path):
         for line in (unescape(re.sub("<[^>]+>", "", code)) for code in re.findall("<code[^>]*>(.*?)</code>", text))
         if "report" in line
     }
-    assert shlex.split(again)[4:] == ["--metric", "error", "--x", "core_hours", "--law", "power", "--on", "frontier", *TABLE[:-2]]
+    assert shlex.split(again)[4:] == ["--metric", "error", "--x", "core_hours", "--on", "frontier", *TABLE[:-2]]
     assert "sha256" in text
 
 
