@@ -177,34 +177,31 @@ def backtest(
         raise _too_few(laws, cells)
 
     some = windows(cells, can_be_fitted=lambda inside: all(fits_in[law.name](inside) for law in taking_part), horizon=horizon)
-    forecasts, leverages, variances, residuals, stds = {}, {}, {}, {}, {}
-    left = {law.name: max(1, len(cells.y) - len(law.coefficients)) for law in taking_part}
+    forecasts, variances, scatters, residuals, stds = {}, {}, {}, {}, {}
     for law in taking_part:
         points = _fit_windows(law, cells, some, objective, rows_of(law))
         logs = law.log_curve(cells.inputs[rows_of(law)], points.theta)
         forecasts[law.name] = logs[:-1]
-        leverages[law.name], of_window = _leverages(law, cells, some, points.theta, rows_of(law))
-        variances[law.name] = of_window[:, None] * leverages[law.name]
+        variances[law.name], scatters[law.name] = _own_variances(law, cells, some, points.theta, rows_of(law))
         residuals[law.name] = logs[-1] - np.log(cells.y)
         share = cells.weights / cells.weights.mean()
-        stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / left[law.name]))
-    return _weighed(left, left_out, forecasts, leverages, variances, residuals, stds, some, cells, horizon)
+        stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / max(1, len(cells.y) - len(law.coefficients))))
+    return _weighed(taking_part, left_out, forecasts, variances, scatters, residuals, stds, some, cells, horizon)
 
 
 def _weighed(
-    left: Mapping[str, int],
+    laws: Sequence[Law],
     left_out: Mapping[str, str],
     forecasts: Mapping[str, np.ndarray],
-    leverages: Mapping[str, np.ndarray],
     variances: Mapping[str, np.ndarray],
+    scatters: Mapping[str, np.ndarray],
     residuals: Mapping[str, np.ndarray],
     stds: Mapping[str, float],
     some: Windows,
     cells: Cells,
     horizon: float,
 ) -> Backtest:
-    """left: law → degrees of freedom of its residuals over all cells, in order of coefficients."""
-    names, log_y, held_out = list(left), np.log(cells.y), some.held_out
+    names, log_y, held_out = [law.name for law in laws], np.log(cells.y), some.held_out
     share = np.broadcast_to(cells.weights, held_out.shape)[held_out]
     errors = {name: (forecasts[name] - log_y)[held_out] for name in names}
     forecast_errors = {name: float(np.sqrt(np.average(errors[name] ** 2, weights=share))) for name in names}
@@ -216,9 +213,11 @@ def _weighed(
     together = np.sum([weight * forecasts[name] for weight, name in zip(weights, names, strict=True)], axis=0)
     residual_std = float(weights @ np.array([stds[name] for name in names]))
     own_std = np.sum([weight * np.sqrt(variances[name]) for weight, name in zip(weights, names, strict=True)], axis=0)
-    heaviest = names[int(np.argmax(weights))]
-    excesses = {name: excess(forecasts[name] - log_y, held_out, stds[name], leverages[name], left[name]) for name in names}
-    excesses[AVERAGE] = excess(together - log_y, held_out, residual_std, leverages[heaviest], left[heaviest])
+    expected = {name: variances[name] + scatters[name][:, None] for name in names}
+    freedom = {law.name: np.maximum(1, some.inside.sum(1) - len(law.coefficients)) for law in laws}
+    excesses = {name: excess(forecasts[name] - log_y, held_out, expected[name], freedom[name]) for name in names}
+    of_average = np.sum([weight * np.sqrt(expected[name]) for weight, name in zip(weights, names, strict=True)], axis=0) ** 2
+    excesses[AVERAGE] = excess(together - log_y, held_out, of_average, freedom[names[int(np.argmax(weights))]])
     return Backtest(
         laws=tuple(names),
         left_out=left_out,
@@ -243,19 +242,19 @@ def _fit_windows(law: Law, cells: Cells, some: Windows, objective: Objective, ro
     return fit_point(law, cells.inputs[rows], cells.y, objective=objective, weights=weights, steps=_STEPS, tolerance=_TOLERANCE)
 
 
-def _leverages(law: Law, cells: Cells, some: Windows, theta: np.ndarray, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Variance of each window's forecast of each cell by least squares, over that of a cell about the curve, (windows, n); and the
-    latter as each window sees it, (windows,)."""
+def _own_variances(law: Law, cells: Cells, some: Windows, theta: np.ndarray, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """By least squares: the variance of each window's forecast of each cell from the doubt about its coefficients, (windows, n), and that of
+    a cell about the curve as each window sees it, (windows,)."""
     inputs, log_y = cells.inputs[rows], np.log(cells.y)
-    found, variance = np.zeros(some.inside.shape), np.zeros(len(some))
+    found, scatter = np.zeros(some.inside.shape), np.zeros(len(some))
     for window, inside in enumerate(some.inside):
         jacobian = np.nan_to_num(law.log_curve_jacobian(inputs, theta[window]))
         scale = np.maximum(np.linalg.norm(jacobian[inside], axis=0), 1e-300)
         root = np.linalg.pinv(jacobian[inside] / scale, rcond=1e-8)  # (p, cells inside)
         residual = law.log_curve(inputs[:, inside], theta[window : window + 1])[0] - log_y[inside]
-        variance[window] = float(residual @ residual) / max(1, int(inside.sum()) - len(law.coefficients))
-        found[window] = np.sum(((jacobian / scale) @ root) ** 2, axis=1)
-    return found, variance
+        scatter[window] = float(residual @ residual) / max(1, int(inside.sum()) - len(law.coefficients))
+        found[window] = scatter[window] * np.sum(((jacobian / scale) @ root) ** 2, axis=1)
+    return found, scatter
 
 
 def _can_be_fitted(law: Law, inputs: np.ndarray, cells: Cells) -> Callable[[np.ndarray], bool]:
@@ -278,5 +277,5 @@ def _too_few(laws: Sequence[Law], cells: Cells) -> TooFewPoints:
         f"{missing} more {'is' if missing == 1 else 'are'} needed",
         have=have,
         need=max(need, have + 1),
-        hint="name a law instead (--law power), or add budgets",
+        hint="add budgets; until then the plainest law stands for the forecast",
     )

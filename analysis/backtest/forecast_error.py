@@ -28,27 +28,28 @@ class ForecastError:
 
 @dataclass(frozen=True)
 class Excess:
-    """ratio: root mean square of errors, each over the standard deviation that scatter and the window's doubt about its own coefficients
-    explain; 1 for a law that is right. p_value: how often a law that is right has as large a ratio (F test)."""
+    """ratio: root mean square of errors, each over what its window could expect from scatter and from the doubt about its coefficients; about 1
+    for a law that is right. p_value: how often a law that is right has as large a ratio (χ² test)."""
 
     ratio: float
     p_value: float
 
 
-def excess(errors: np.ndarray, held_out: np.ndarray, residual_std: float, leverages: np.ndarray, residual_freedom: int) -> Excess:
-    """Whether forecasts are further off than scatter explains.
+def excess(errors: np.ndarray, held_out: np.ndarray, variances: np.ndarray, freedom: np.ndarray) -> Excess:
+    """Whether forecasts are further off than each window could expect, had it been asked for an interval.
+
+    An error over the standard deviation that its window expects of it is a t variable with the window's degrees of freedom; it is turned into
+    the normal deviate of the same probability, so that windows of few and of many runs count alike.
 
     Args:
         errors: (windows, n), log of forecast over metric. held_out: as in `Windows`.
-        residual_std: of cells about the curve fitted to all of them, in log metric; residual_freedom: its degrees of freedom.
-        leverages: (windows, n), variance of the forecast from the uncertainty of a window's coefficients, over that of a cell.
+        variances: (windows, n), as a window expects them: scatter of a cell and doubt about the curve. freedom: (windows,), of them.
     """
-    scale = np.maximum(residual_std, _EXACT) * np.sqrt(1 + leverages[held_out])
-    square = float(np.mean((errors[held_out] / scale) ** 2))
-    count = independent(held_out)
-    # The upper tail of F(d1, d2) is a regularised incomplete beta function (Abramowitz and Stegun 26.6.2).
-    p = special.betainc(residual_freedom / 2, count / 2, residual_freedom / (residual_freedom + count * square))
-    return Excess(float(np.sqrt(square)), float(p))
+    t = np.abs(errors[held_out]) / np.sqrt(np.maximum(variances[held_out], _EXACT**2))
+    tail = special.stdtr(np.broadcast_to(freedom[:, None], held_out.shape)[held_out], -t)
+    deviate = special.ndtri(np.maximum(tail, 1e-300))
+    square, count = float(np.mean(deviate**2)), independent(held_out)
+    return Excess(float(np.sqrt(square)), float(special.gammaincc(count / 2, count * square / 2)))
 
 
 def independent(used: np.ndarray) -> float:

@@ -6,7 +6,8 @@ that nobody knows. A law forecasts well unless one of these is so, in this order
 1. its residuals show a trend (the diagnostic `residual-trend`, an F test at 1 %): where the law bends otherwise than the runs do, its
    forecasts go astray however well it did so far;
 2. its floor lies above the lowest loss that was seen, which a floor cannot: the lowest mean of a cell, since a single seed may be lucky;
-3. in the back-test its errors are larger than scatter and the doubt about its coefficients explain (`Excess`, an F test at `LEVEL`);
+3. in the back-test its errors are larger than was to be expected of scatter and the doubt about its coefficients (`Excess`, a χ² test at
+   `LEVEL`);
 4. in the back-test another form did so much better that this one has no weight in the forecast (`analysis.backtest.rule`).
 
 With too few budgets to hold any out it is not known. That is neither good nor bad, and is never shown as good.
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["LEVEL", "Light", "Lights", "lights_of"]
 
 LEVEL = 0.05
-"""Of the test of forecasts: of laws that are right, one in twenty is called bad. A stricter test would call more bad ones good."""
+"""Of the test of forecasts: of laws that are right, one in twenty is called bad. In 480 simulated curves of 6 to 20 budgets it were 22; of
+power laws fitted to 12 or 20 budgets of a curve with a floor all 120 were."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,13 @@ def _verdict(fit: Fit) -> tuple[bool | None, str]:
         return None, f"Not tested: {test.left_out[fit.law]}"
     excess = test.excesses[fit.law]
     off = f"its forecasts of runs held out were off by {as_factor(fit.forecast_error or 0.0)} (one sd)"
-    of_scatter = f"{significant(excess.ratio, 2)} times what scatter explains"
+    than_expected = f"{significant(excess.ratio, 2)} times what was to be expected"
     if excess.p_value < LEVEL:
-        return False, f"{off[:1].upper()}{off[1:]}, {of_scatter} (p = {excess.p_value:.1g})"
+        return False, f"{off[:1].upper()}{off[1:]}, {than_expected} (p = {excess.p_value:.1g})"
     best = next(iter(test.members))
     if fit.members is None and not test.weights[test.same_as.get(fit.law, fit.law)]:
         return False, f"The {best} law forecasts clearly better: {off}, against {as_factor(test.forecast_errors[best])}"
-    return True, f"{off[:1].upper()}{off[1:]}, {of_scatter}"
+    return True, f"{off[:1].upper()}{off[1:]}, {than_expected}"
 
 
 def _floor_above(fit: Fit) -> str:

@@ -16,7 +16,7 @@ __all__ = ["COMPUTE", "LAW_CHOICES", "METRICS", "analysis_choices", "families", 
 METRICS = ("val_loss", "val_top1_error", "val_top5_error", "train_loss")
 COMPUTE = ("core_hours", "allocated_core_hours", "train_flops", "examples_seen")
 
-LAW_CHOICES = ((CHOSEN, "the one that forecasts best"), (AUTO, "the forecast, an average"))
+LAW_CHOICES = ((CHOSEN, "best by forecasts"), (AUTO, "auto: the forecast"))
 """What may stand for a law beside the names."""
 
 

@@ -31,7 +31,7 @@ _EXAMPLE = {
                 "identified": {"ok": True, "reason": "All coefficients are identified by these runs."},
                 "forecasts_well": {
                     "ok": True,
-                    "reason": "Its forecasts of runs held out were off by ×/÷ 1.047 (one sd), 1.1 times what scatter explains.",
+                    "reason": "Its forecasts of runs held out were off by ×/÷ 1.047 (one sd), 1.1 times what was to be expected.",
                 },
             },
             "forecast_error": 0.0459,
