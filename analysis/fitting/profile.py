@@ -85,7 +85,11 @@ def _ends(score, distance: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, n
         of_low[active] = np.where(~below & (kept_side[active] > 0), of_low[active] / 2, np.where(below, off, of_low[active]))
         low[active], high[active] = np.where(below, here, low[active]), np.where(below, high[active], here)
         kept_side[active] = np.where(below, -1.0, 1.0)
-        done = at_end[active] | (np.abs(off) < _EXACT) | (np.isfinite(high[active]) & (high[active] - low[active] <= 1e-12 * high[active]))
+        done = (
+            at_end[active]
+            | (np.abs(off) < _EXACT)
+            | (np.isfinite(high[active]) & (high[active] - low[active] <= 1e-12 * high[active]))
+        )
         active = active[~done]
         bounded = np.isfinite(high[active])
         with np.errstate(invalid="ignore"):
@@ -112,7 +116,10 @@ class _Lines:
         bounds = [search_bounds(law, centred[:, number]) for number in range(len(at))]
         self.low, self.high = (np.concatenate([ends[which] for ends in bounds]) for which in (0, 1))
         shape = (len(at), sample.runs)
-        y, weights = np.broadcast_to(np.exp(same_in_any_unit(np.log(sample.y / self.unit))), shape), np.broadcast_to(sample.weights, shape)
+        y, weights = (
+            np.broadcast_to(np.exp(same_in_any_unit(np.log(sample.y / self.unit))), shape),
+            np.broadcast_to(sample.weights, shape),
+        )
         self.problem = Problem(law, objective, centred, y, weights, self.low, self.high)
         start = np.concatenate([to_solver(law, theta, centre, self.unit) for centre in self.centre])
         self.least = float(self.problem.loss(start).min())
