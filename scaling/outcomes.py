@@ -73,6 +73,10 @@ class OptimumStatus(Advised):
         "not-identified",
         "An interval has no end, or a coefficient that the optimum hangs on is not determined by these runs: add sizes and epoch budgets.",
     )
+    APPROACHES_DISAGREE = (
+        "approaches-disagree",
+        "Another approach to the same runs answers otherwise, beyond both intervals: build on neither before more budgets decide between them.",
+    )
 
 
 class FitStatus(Advised):
