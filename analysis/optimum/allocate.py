@@ -90,10 +90,10 @@ def compute_optimal(
         else refused("surface", OptimumStatus.TOO_FEW_POINTS, fault)
     )
     by_envelope = envelope(cells, noise, moved, x=x, level=level, seed=seed)
-    by_slices = isocompute(cells, noise, moved, x=x, level=level)
+    by_slices = isocompute(cells, noise, moved, x=x, level=level, seed=seed)
     paths = with_disagreement((by_surface, by_envelope, by_slices), x)
     answering = [path.approach for path in paths if path.says]
-    choice = choose_approach(cells, answering, noise=noise.cell, law=surface.fit.law if surface else None, objective=objective)
+    choice = choose_approach(cells, moved, answering, noise=noise.cell, law=surface.fit.law if surface else None, objective=objective)
     answer = Optimum(
         metric=metric,
         x=x,

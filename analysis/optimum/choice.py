@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.fitting.point import fit_point
 from analysis.laws import law_named
+from analysis.optimum.best_line import interior_slices
 from analysis.optimum.cells import GridCells
 from analysis.optimum.envelope import envelope_line
 from analysis.optimum.equal_compute import slices_at_equal_compute
@@ -30,31 +31,32 @@ _WINDOWS = 6
 class Choice:
     """Why an approach was recommended.
 
-    regret: approach → mean log loss by which the sizes that it forecast for the larger budgets are worse than the best sizes there; empty where
-    forecasts could not be scored. windows, forecasts: how many times the runs were parted, and how many budgets were forecast in all.
+    approach: which, None where none answers. regret: approach → mean log loss by which the sizes that it forecast for the larger budgets are
+    worse than the best sizes there; empty where forecasts could not be scored. windows, forecasts: how many times the runs were parted,
+    and how many budgets were forecast in all.
     """
 
+    approach: str | None
     regret: Mapping[str, float] = field(default_factory=dict)
     windows: int = 0
     forecasts: int = 0
 
-    def best(self, candidates: Sequence[str]) -> str | None:
-        """Of the approaches that answer, the one with the least regret; without scores the first in `ORDER`."""
-        order = [name for name in ORDER if name in candidates]
-        return min(order, key=lambda name: self.regret.get(name, np.inf), default=None)
-
     def words(self) -> str:
-        """`chosen by forecasts of 6 larger budgets from smaller ones, loss over the best there: surface +0.02 %, …`."""
+        """`surface forecasts the larger budgets best: …`, with the scores; or which order was followed instead."""
+        if self.approach is None:
+            return "no approach answers"
         if not self.regret:
-            return f"too few budgets to score forecasts of the larger ones: the first that answers, of {', '.join(ORDER)}"
+            return f"too few budgets to score forecasts of the larger ones: {self.approach} is the first that answers of {', '.join(ORDER)}"
         each = ", ".join(f"{name} +{100 * np.expm1(self.regret[name]):.2g} %" for name in ORDER if name in self.regret)
         return (
-            f"the approach that forecasts larger budgets best, {self.forecasts} forecasts in {self.windows} windows; loss at its sizes over "
-            f"the least there: {each}"
+            f"{self.approach} by the rule: who forecasts the larger budgets best from the smaller ({self.forecasts} forecasts in "
+            f"{self.windows} windows), and of equals within the noise the first of {', '.join(ORDER)}; loss at the sizes forecast over the "
+            f"least there: {each}"
         )
 
     def to_dict(self) -> dict[str, Any]:
         return {
+            "approach": self.approach,
             "rule": "forecasts-larger-budgets" if self.regret else "order",
             "order": list(ORDER),
             "regret": dict(self.regret),
@@ -63,46 +65,58 @@ class Choice:
         }
 
 
-def choose_approach(cells: GridCells, answering: Sequence[str], *, noise: float, law: str | None, objective: str) -> Choice:
-    """Score the approaches that answer by what they forecast.
+def choose_approach(
+    cells: GridCells, moved: np.ndarray, answering: Sequence[str], *, noise: float, law: str | None, objective: str
+) -> Choice:
+    """The approach that forecasts the larger budgets best, of those that answer.
 
     The rule, fixed beforehand: the cells are parted at a compute, up to six times, the first after half of the slices of equal compute and at
     least three of them, the last before the largest. Each approach is fitted to the cells below and names the best size at every slice
-    above. The losses of that slice, by their local curve (`analysis.optimum.local_fit`), say how much worse that size is than the best
-    there. The mean over slices, then over partings, is the approach's regret; the least regret wins. An approach that refuses below
-    a parting takes the largest regret of the others there.
+    above whose best size lies between others. The losses of that slice, by their local curve (`analysis.optimum.local_fit`), say how much
+    worse that size is than the best there. The mean over slices, then over partings, is the approach's regret. An approach that refuses
+    below a parting takes the largest regret of the others there.
 
-    Args: noise: standard deviation of a cell's log loss. law, objective: of the surface.
+    The losses above are noisy, and their draws say by how much a difference of two regrets is. Of the approaches that are no worse than the
+    best by more than one such standard error (Breiman et al. 1984, Classification and regression trees, 3.4.3), the first in `ORDER` is
+    chosen. With three slices or fewer, or one approach that answers, the first in `ORDER`.
+
+    Args:
+        moved: (draws, n), see `grid_draws`. noise: standard deviation of a cell's log loss. law, objective: of the surface.
     """
-    slices, _ = slices_at_equal_compute(cells, cells.loss[None])
-    if len(answering) < 2 or len(slices) <= _LEAST_BUDGETS:
-        return Choice()
+    names = [name for name in ORDER if name in answering]
+    first_of = Choice(names[0] if names else None)
+    slices, _ = slices_at_equal_compute(cells, np.concatenate([cells.loss[None], moved]))
+    if len(names) < 2 or len(slices) <= _LEAST_BUDGETS:
+        return first_of
     curves = local_curves(slices, noise)
-    at = np.array([own.at for own in slices])
-    inner = [own.size[0] < best < own.size[-1] for own, best in zip(slices, curves.best[0], strict=True)]
+    at, inner = np.array([own.at for own in slices]), interior_slices(slices, curves)
     first = max(_LEAST_BUDGETS, (len(slices) + 1) // 2)
     partings = np.unique(np.linspace(first, len(slices) - 1, min(_WINDOWS, len(slices) - first)).round().astype(int))
-    scores: list[dict[str, float]] = []
+    scores: list[np.ndarray] = []  # (approaches, draws) each
     forecasts = 0
     for parting in partings:
         above = [number for number in range(int(parting), len(slices)) if inner[number]]
-        if not above:
-            continue
         below = cells.up_to(float((at[parting - 1] + at[parting]) / 2))
-        named = {name: _forecast(name, below, at[above], noise, law, objective) for name in answering}
-        regret = {
-            name: float(np.mean([curves.height(number, size) for number, size in zip(above, sizes, strict=True)]))
-            for name, sizes in named.items()
-            if sizes is not None
-        }
-        if not regret:
+        named = [_forecast(name, below, at[above], noise, law, objective) if above else None for name in names]
+        if all(sizes is None for sizes in named):
             continue
-        worst = max(regret.values())
-        scores.append({name: regret.get(name, worst) for name in answering})
+        heights = [
+            np.full(len(moved) + 1, np.nan)
+            if sizes is None
+            else np.mean([curves.height(number, [size, curves.best[0, number]]) @ [1, -1] for number, size in zip(above, sizes, strict=True)], axis=0)
+            for sizes in named
+        ]
+        worst = heights[int(np.nanargmax([height[0] for height in heights]))]
+        scores.append(np.stack([worst if np.isnan(height[0]) else height for height in heights]))
         forecasts += len(above)
     if not scores:
-        return Choice()
-    return Choice({name: float(np.mean([score[name] for score in scores])) for name in answering}, len(scores), forecasts)
+        return first_of
+    regret = np.mean(scores, axis=0)
+    best = int(np.argmin(regret[:, 0]))
+    more = regret - regret[best]
+    error = np.std(more[:, 1:], axis=1) if np.isfinite(noise) else np.zeros(len(names))
+    chosen = names[int(np.argmax(more[:, 0] <= error))]
+    return Choice(chosen, dict(zip(names, regret[:, 0].tolist(), strict=True)), len(scores), forecasts)
 
 
 def _forecast(

@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.optimum.equal_compute import Slice
 
-__all__ = ["LocalCurves", "local_curves"]
+__all__ = ["LocalCurves", "local_curves", "lopsided_parabola"]
 
 _SHAPES = np.array(
     [
@@ -35,22 +35,25 @@ _NEAREST, _BEYOND_NEAREST = 4, 1.5  # but the fourth nearest size always counts:
 
 @dataclass(frozen=True, eq=False)
 class LocalCurves:
-    """The curves of S slices: `a + b·s(w) + c·k(w)` with w = log size − centre, s and k of `_bases`.
+    """The curves of S slices: `a + b·s(w) + c·k(w)` with w = log size − centre, s and k of `lopsided_parabola`.
 
     best: (draws, S), log size of each minimum, no further out than twice the sizes of the slice; NaN where a curve has none.
-    coefficients: S times (draws, 3). shape: (draws,), number of the shape in `_SHAPES`. centre: (S,).
+    coefficients: S times (draws, 3). weights: S times (m,), of the losses. centre: (S,). alpha, beta: (draws,), the shape; 0 of a parabola.
     """
 
     best: np.ndarray
     coefficients: Sequence[np.ndarray]
-    shape: np.ndarray
+    weights: Sequence[np.ndarray]
     centre: np.ndarray
+    alpha: np.ndarray
+    beta: np.ndarray
 
-    def height(self, number: int, log_size: float) -> float:
-        """Log loss of a slice's first curve at a size, above that at its minimum."""
-        w = np.array([log_size, self.best[0, number]]) - self.centre[number]
-        here, least = _bases(w)[self.shape[0]] @ self.coefficients[number][0]
-        return float(here - least)
+    def height(self, number: int, log_size: np.ndarray) -> np.ndarray:
+        """Log losses of the curves of a slice at sizes (m,), (draws, m)."""
+        w = np.asarray(log_size, dtype=float) - self.centre[number]
+        s, k = lopsided_parabola(w, self.alpha[:, None], self.beta[:, None])
+        a, b, c = self.coefficients[number].T[..., None]
+        return np.asarray(a + b * s + c * k)
 
 
 def local_curves(slices: Sequence[Slice], noise: float) -> LocalCurves:
@@ -96,17 +99,24 @@ def _fitted(slices: Sequence[Slice], weights: Sequence[np.ndarray], centre: np.n
     for number, (own, theta, at) in enumerate(zip(slices, coefficients, centre, strict=True)):
         middle, width = float(own.size.mean()), float(np.ptp(own.size))
         best[:, number] = np.clip(at + _minimum(theta, steep[least], lopsided[least]), middle - width, middle + width)
-    return LocalCurves(best, coefficients, least, centre)
+    return LocalCurves(best, coefficients, weights, centre, *_exponents(steep[least], lopsided[least]))
 
 
-def _bases(w: np.ndarray) -> np.ndarray:
-    """(shapes, m, 3): 1, s(w) = w + …, k(w) = w²/2 + …, which span 1, exp(−αw) and exp(βw)."""
-    alpha, beta = _exponents(*_SHAPES[1:].T)
-    alpha, beta = alpha[:, None], beta[:, None]
+def lopsided_parabola(w: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """s(w) = w + … and its integral k(w) = w²/2 + …, which with 1 span 1, exp(−αw) and exp(βw); w and w²/2 where the exponents are 0."""
+    flat = alpha + beta == 0
+    alpha, beta = np.where(flat, 1.0, alpha), np.where(flat, 1.0, beta)
     falling, rising = np.expm1(-alpha * w), np.expm1(beta * w)
     s = (rising - falling) / (alpha + beta)
     k = (beta * falling + alpha * rising) / (alpha * beta * (alpha + beta))
-    return np.stack([np.ones((len(_SHAPES), len(w))), np.vstack([w, s]), np.vstack([w**2 / 2, k])], axis=-1)
+    return np.where(flat, w, s), np.where(flat, w**2 / 2, k)
+
+
+def _bases(w: np.ndarray) -> np.ndarray:
+    """(shapes, m, 3): 1, s(w) and k(w)."""
+    alpha, beta = _exponents(*_SHAPES.T)
+    s, k = lopsided_parabola(w, alpha[:, None], beta[:, None])
+    return np.stack([np.ones_like(s), s, k], axis=-1)
 
 
 def _minimum(theta: np.ndarray, steep: np.ndarray, lopsided: np.ndarray) -> np.ndarray:

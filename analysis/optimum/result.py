@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.numbers import records, significant
-from analysis.optimum.choice import Choice
+from analysis.optimum.choice import ORDER, Choice
 from analysis.optimum.noise import CellNoise
 from analysis.optimum.path import Crossing, Path
 from analysis.selection import Excluded, excluded_payload
@@ -49,8 +49,10 @@ class Optimum:
     @property
     def recommended(self) -> Path | None:
         """The approach that `choice` picks of those that answer and are identified, also where they disagree; None where there are none."""
-        name = self.choice.best([path.approach for path in self.paths if path.says])
-        return None if name is None else self.path(name)
+        says = [path.approach for path in self.paths if path.says]
+        if not says:
+            return None
+        return self.path(self.choice.approach if self.choice.approach in says else next(name for name in ORDER if name in says))
 
     @property
     def disagree(self) -> tuple[Path, ...]:

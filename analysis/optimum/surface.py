@@ -25,7 +25,7 @@ from scaling.outcomes import FitStatus, OptimumStatus
 __all__ = ["Surface", "fit_surface", "law_inputs", "surface_laws", "surface_minimum", "surface_path"]
 
 _BUDGETS = 9
-_SIZES = 721
+_SIZES = 361
 _BEYOND = np.log(1e6)  # how far outside the sizes tried an optimum is followed; there it is no optimum but the edge of the grid
 
 _NOT_IDENTIFIED = (FitStatus.NOT_IDENTIFIED, FitStatus.EXPONENT_NOT_IDENTIFIED, FitStatus.TERM_VANISHES, FitStatus.NOT_CONVERGED)
