@@ -83,7 +83,9 @@ def convolutional_cost(N: np.ndarray) -> np.ndarray:
     return 6e8 * np.exp(0.85 * v - 0.02 * v**2)
 
 
-def isoflop(truth: Truth, cost: Callable[[np.ndarray], np.ndarray], *, budgets: int, sizes: int, decades: float, off: float) -> pd.DataFrame:
+def isoflop(
+    truth: Truth, cost: Callable[[np.ndarray], np.ndarray], *, budgets: int, sizes: int, decades: float, off: float
+) -> pd.DataFrame:
     """Each size once at each budget; `sizes` over so many decades about the best, which the middle misses by the factor `off` or less."""
     rows = []
     for number, C in enumerate(np.geomspace(6e18, 6e20, budgets)):
@@ -135,9 +137,7 @@ def scenarios() -> list[Scenario]:
                 found += [Scenario(f"{d}, {tail}", table, truth, noise, compute_noise, plain_cost) for d, table in designs.items()]
                 if name == "N* ∝ C^.45":
                     table = grid(convolutional_cost, sizes=7, budgets=7)
-                    found.append(
-                        Scenario(f"grid 7 × 7, bent cost, {tail}", table, truth, noise, compute_noise, convolutional_cost)
-                    )
+                    found.append(Scenario(f"grid 7 × 7, bent cost, {tail}", table, truth, noise, compute_noise, convolutional_cost))
     return found
 
 
@@ -150,7 +150,9 @@ def true_exponent(scenario: Scenario, compute: np.ndarray) -> float:
 def run_shard(scenario: Scenario, shard: int, simulations: int) -> list[dict[str, object]]:
     """One row an approach, and one of the headline."""
     started = time.perf_counter()
-    seen: dict[str, list[tuple[bool, float, float, bool]]] = {name: [] for name in ("surface", "isocompute", "envelope", "headline")}
+    seen: dict[str, list[tuple[bool, float, float, bool]]] = {
+        name: [] for name in ("surface", "isocompute", "envelope", "headline")
+    }
     mean = scenario.truth(scenario.design["params"].to_numpy(), scenario.design["examples_seen"].to_numpy())
     for number in range(simulations):
         rng = np.random.default_rng([crc32(scenario.name.encode()), shard, number])

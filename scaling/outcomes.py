@@ -75,7 +75,7 @@ class OptimumStatus(Advised):
     )
     APPROACHES_DISAGREE = (
         "approaches-disagree",
-        "Another approach to the same runs answers otherwise, beyond both intervals: build on neither before more budgets decide between them.",
+        "The approaches answer otherwise from the same runs, beyond their intervals: build on none of them before more budgets decide.",
     )
 
 

@@ -38,11 +38,11 @@ def disagreeing(paths: Sequence[Path], x: str) -> set[str]:
 
 
 def with_disagreement(paths: Sequence[Path], x: str) -> tuple[Path, ...]:
-    """The paths, with the status of those that disagree."""
-    apart = disagreeing(paths, x)
+    """The paths; where any two disagree, none of them is ok."""
+    if not disagreeing(paths, x):
+        return tuple(paths)
     return tuple(
-        replace(path, status=OptimumStatus.APPROACHES_DISAGREE) if path.approach in apart and path.status == OptimumStatus.OK else path
-        for path in paths
+        replace(path, status=OptimumStatus.APPROACHES_DISAGREE) if path.status == OptimumStatus.OK else path for path in paths
     )
 
 

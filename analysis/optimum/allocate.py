@@ -93,7 +93,9 @@ def compute_optimal(
     by_slices = isocompute(cells, noise, moved, x=x, level=level, seed=seed)
     paths = with_disagreement((by_surface, by_envelope, by_slices), x)
     answering = [path.approach for path in paths if path.says]
-    choice = choose_approach(cells, moved, answering, noise=noise.cell, law=surface.fit.law if surface else None, objective=objective)
+    choice = choose_approach(
+        cells, moved, answering, noise=noise.cell, law=surface.fit.law if surface else None, objective=objective
+    )
     answer = Optimum(
         metric=metric,
         x=x,

@@ -130,9 +130,7 @@ def grid_cells(found: Frontier) -> GridCells:
             "the optimum of size and epochs needs the size of every run", hint="--map params=THEIRS, or --map model=THEIRS"
         )
     order = np.lexsort((measured, loss, log_data, log_size))
-    measured, log_data, loss, log_size, exact_size = (
-        values[order] for values in (measured, log_data, loss, log_size, exact_size)
-    )
+    measured, log_data, loss, log_size, exact_size = (values[order] for values in (measured, log_data, loss, log_size, exact_size))
     sizes, group = np.unique(log_size, return_inverse=True)
     cost = fit_cost(measured, exact_size, log_data, group) if with_params else exact_cost(measured, log_data, sizes, group)
     runs = found.runs

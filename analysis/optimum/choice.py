@@ -24,7 +24,8 @@ ORDER = ("surface", "isocompute", "envelope")
 """Which approach counts where forecasts cannot be scored, and of equal scores: that which uses more of the runs comes first."""
 
 _LEAST_BUDGETS = 3  # that an approach sees
-_WINDOWS = 6
+_WINDOWS, _LEAST_FORECASTS = 6, 3
+_EQUAL = 0.5  # standard errors of a difference
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,19 @@ class Choice:
     forecasts: int = 0
 
     def words(self) -> str:
-        """`surface forecasts the larger budgets best: …`, with the scores; or which order was followed instead."""
+        """Which approach and by which rule, with its scores."""
         if self.approach is None:
             return "no approach answers"
         if not self.regret:
-            return f"too few budgets to score forecasts of the larger ones: {self.approach} is the first that answers of {', '.join(ORDER)}"
+            return (
+                f"{self.approach}, the first that answers of {', '.join(ORDER)}: too few budgets, or approaches, to score forecasts of "
+                "larger budgets from smaller ones"
+            )
         each = ", ".join(f"{name} +{100 * np.expm1(self.regret[name]):.2g} %" for name in ORDER if name in self.regret)
         return (
-            f"{self.approach} by the rule: who forecasts the larger budgets best from the smaller ({self.forecasts} forecasts in "
-            f"{self.windows} windows), and of equals within the noise the first of {', '.join(ORDER)}; loss at the sizes forecast over the "
-            f"least there: {each}"
+            f"{self.approach}, by the rule that the approach counts which forecasts larger budgets best from smaller ones, and of equals "
+            f"within the noise the first of {', '.join(ORDER)}; loss at the forecast sizes above the least ({self.forecasts} forecasts in "
+            f"{self.windows} windows): {each}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,9 +80,10 @@ def choose_approach(
     worse that size is than the best there. The mean over slices, then over partings, is the approach's regret. An approach that refuses
     below a parting takes the largest regret of the others there.
 
-    The losses above are noisy, and their draws say by how much a difference of two regrets is. Of the approaches that are no worse than the
-    best by more than one such standard error (Breiman et al. 1984, Classification and regression trees, 3.4.3), the first in `ORDER` is
-    chosen. With three slices or fewer, or one approach that answers, the first in `ORDER`.
+    The losses above are noisy, and their draws say by how much a difference of two regrets is. Approaches that are worse than the best by
+    less than half such a standard error are taken for equal, and of equals the first in `ORDER` is chosen: it uses more of the runs (the
+    idea is that of the one-standard-error rule, Breiman et al. 1984, Classification and regression trees, 3.4.3). With fewer than
+    three forecasts, or one approach that answers, it is the first in `ORDER`.
 
     Args:
         moved: (draws, n), see `grid_draws`. noise: standard deviation of a cell's log loss. law, objective: of the surface.
@@ -103,25 +108,29 @@ def choose_approach(
         heights = [
             np.full(len(moved) + 1, np.nan)
             if sizes is None
-            else np.mean([curves.height(number, [size, curves.best[0, number]]) @ [1, -1] for number, size in zip(above, sizes, strict=True)], axis=0)
+            else np.mean(
+                [
+                    curves.height(number, [size, curves.best[0, number]]) @ [1, -1]
+                    for number, size in zip(above, sizes, strict=True)
+                ],
+                axis=0,
+            )
             for sizes in named
         ]
         worst = heights[int(np.nanargmax([height[0] for height in heights]))]
         scores.append(np.stack([worst if np.isnan(height[0]) else height for height in heights]))
         forecasts += len(above)
-    if not scores:
+    if forecasts < _LEAST_FORECASTS:
         return first_of
     regret = np.mean(scores, axis=0)
     best = int(np.argmin(regret[:, 0]))
     more = regret - regret[best]
     error = np.std(more[:, 1:], axis=1) if np.isfinite(noise) else np.zeros(len(names))
-    chosen = names[int(np.argmax(more[:, 0] <= error))]
+    chosen = names[int(np.argmax(more[:, 0] <= _EQUAL * error))]
     return Choice(chosen, dict(zip(names, regret[:, 0].tolist(), strict=True)), len(scores), forecasts)
 
 
-def _forecast(
-    name: str, cells: GridCells, log_x: np.ndarray, noise: float, law: str | None, objective: str
-) -> np.ndarray | None:
+def _forecast(name: str, cells: GridCells, log_x: np.ndarray, noise: float, law: str | None, objective: str) -> np.ndarray | None:
     """Log of the best size at each compute (k,) by an approach; None where it refuses."""
     if name == "isocompute":
         return isocompute_line(cells, noise, log_x)

@@ -68,9 +68,7 @@ def _interpolated(cells: GridCells, loss: np.ndarray) -> list[Slice]:
     grid = np.linspace(low, high, _SLICES) if high > low else np.array([])
     found = []
     for budget in grid:
-        there = [
-            number for number, (u, *_) in enumerate(curves) if len(u) >= 2 and u[0] - 1e-9 <= budget <= u[-1] + 1e-9
-        ]
+        there = [number for number, (u, *_) in enumerate(curves) if len(u) >= 2 and u[0] - 1e-9 <= budget <= u[-1] + 1e-9]
         if len(there) < LEAST_SIZES:
             continue
         values = np.stack([CubicSpline(curves[number][0], curves[number][1])(budget) for number in there], axis=-1)

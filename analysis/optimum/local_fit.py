@@ -48,7 +48,7 @@ class LocalCurves:
     alpha: np.ndarray
     beta: np.ndarray
 
-    def height(self, number: int, log_size: np.ndarray) -> np.ndarray:
+    def height(self, number: int, log_size: Sequence[float]) -> np.ndarray:
         """Log losses of the curves of a slice at sizes (m,), (draws, m)."""
         w = np.asarray(log_size, dtype=float) - self.centre[number]
         s, k = lopsided_parabola(w, self.alpha[:, None], self.beta[:, None])

@@ -169,7 +169,9 @@ def _lines(log_x: np.ndarray, value: np.ndarray, draws: np.ndarray) -> tuple[np.
     return weights @ value, draws @ weights.T
 
 
-def _crossing(line: np.ndarray, draws: np.ndarray, log_x: np.ndarray, x: str, tried: tuple[float, float], level: float, noise: float) -> Crossing:
+def _crossing(
+    line: np.ndarray, draws: np.ndarray, log_x: np.ndarray, x: str, tried: tuple[float, float], level: float, noise: float
+) -> Crossing:
     """Where the line passes log epochs = 0, if these data say."""
     if tried[0] > 1:
         return Crossing(None, f"no budget of one epoch or less was tried (the smallest is {tried[0]:g})")

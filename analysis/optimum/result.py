@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.numbers import records, significant
+from analysis.optimum.agreement import disagreeing
 from analysis.optimum.choice import ORDER, Choice
 from analysis.optimum.noise import CellNoise
 from analysis.optimum.path import Crossing, Path
 from analysis.selection import Excluded, excluded_payload
-from scaling.outcomes import OptimumStatus
 
 __all__ = ["Optimum"]
 
@@ -56,8 +56,9 @@ class Optimum:
 
     @property
     def disagree(self) -> tuple[Path, ...]:
-        """The approaches that disagree with another beyond both intervals."""
-        return tuple(path for path in self.paths if path.status == OptimumStatus.APPROACHES_DISAGREE)
+        """The approaches that disagree with another beyond both intervals, see `analysis.optimum.agreement`."""
+        apart = disagreeing(self.paths, self.x)
+        return tuple(path for path in self.paths if path.approach in apart)
 
     @property
     def epochs_above_one(self) -> Crossing:

@@ -83,9 +83,7 @@ def law_inputs(cells: GridCells, log_size: np.ndarray, log_data: np.ndarray) -> 
         return np.stack([np.exp(log_size), seen, np.minimum(seen, cells.examples_per_epoch)])
 
 
-def surface_minimum(
-    law: str, theta: np.ndarray, cells: GridCells, log_x: np.ndarray, cost: np.ndarray | None = None
-) -> np.ndarray:
+def surface_minimum(law: str, theta: np.ndarray, cells: GridCells, log_x: np.ndarray, cost: np.ndarray | None = None) -> np.ndarray:
     """Log size at which the law theta (p,) is least at each compute (k,); ±inf where it falls to the end of the sizes looked at."""
     sizes = np.linspace(cells.sizes[0] - _BEYOND, cells.sizes[-1] + _BEYOND, _SIZES)
     shape = law_named(law)
