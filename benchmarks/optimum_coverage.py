@@ -108,7 +108,13 @@ def best_size(truth: Truth, cost: Callable[[np.ndarray], np.ndarray], C: float) 
 
 
 def scenarios() -> list[Scenario]:
-    found = []
+    """Designs, truths and noises so chosen that each value meets several of the others; all of them together would take days."""
+    tall, short, wide = (
+        "isoflop 8 × 9 sizes, 1.5 decades",
+        "isoflop 6 × 5 sizes, 1 decade, off by 1.5",
+        "isoflop 6 × 9 sizes, 3 decades, off by 4",
+    )
+    large, small, bent_cost = "grid 7 sizes × 7 budgets", "grid 5 sizes × 6 budgets", "grid 7 sizes × 7 budgets, bent cost"
     truths = {
         "N* ∝ C^.45": chinchilla(0.33, 0.27),
         "N* ∝ C^.50": chinchilla(0.30, 0.30),
@@ -116,28 +122,34 @@ def scenarios() -> list[Scenario]:
         "crossed": crossed,
         "bent": bent,
     }
-    for name, truth in truths.items():
-        for noise in (0.003, 0.01):
-            for compute_noise in (0.0, 0.03, 0.10):
-                tail = f"{name}, loss {100 * noise:g} %, compute {100 * compute_noise:g} %"
-                designs = {
-                    "isoflop 8 × 9 sizes, 1.5 decades": isoflop(truth, plain_cost, budgets=8, sizes=9, decades=1.5, off=1.0),
-                    "grid 7 sizes × 7 budgets": grid(plain_cost, sizes=7, budgets=7),
-                }
-                if name in ("N* ∝ C^.45", "bent"):
-                    designs |= {
-                        "isoflop 6 × 5 sizes, 1 decade, off by 1.5": isoflop(
-                            truth, plain_cost, budgets=6, sizes=5, decades=1.0, off=1.5
-                        ),
-                        "isoflop 6 × 9 sizes, 3 decades, off by 4": isoflop(
-                            truth, plain_cost, budgets=6, sizes=9, decades=3.0, off=4.0
-                        ),
-                        "grid 5 sizes × 6 budgets": grid(plain_cost, sizes=5, budgets=6),
-                    }
-                found += [Scenario(f"{d}, {tail}", table, truth, noise, compute_noise, plain_cost) for d, table in designs.items()]
-                if name == "N* ∝ C^.45":
-                    table = grid(convolutional_cost, sizes=7, budgets=7)
-                    found.append(Scenario(f"grid 7 × 7, bent cost, {tail}", table, truth, noise, compute_noise, convolutional_cost))
+    asked = [
+        *((tall, "N* ∝ C^.45", 0.003, compute) for compute in (0.0, 0.03, 0.1)),
+        *((large, "N* ∝ C^.45", 0.003, compute) for compute in (0.0, 0.03, 0.1)),
+        *((bent_cost, "N* ∝ C^.45", 0.003, compute) for compute in (0.03, 0.1)),
+        (short, "N* ∝ C^.45", 0.003, 0.0),
+        (short, "N* ∝ C^.55", 0.01, 0.1),
+        (wide, "N* ∝ C^.45", 0.003, 0.0),
+        (wide, "N* ∝ C^.55", 0.01, 0.1),
+        (tall, "N* ∝ C^.50", 0.01, 0.03),
+        (large, "N* ∝ C^.50", 0.01, 0.03),
+        (small, "N* ∝ C^.50", 0.003, 0.1),
+        (small, "N* ∝ C^.55", 0.01, 0.0),
+        *((design, "crossed", 0.003, 0.03) for design in (tall, large)),
+        *((design, "bent", 0.003, 0.03) for design in (tall, wide, large)),
+    ]
+    found = []
+    for name, which, noise, compute in asked:
+        truth, cost = truths[which], convolutional_cost if name == bent_cost else plain_cost
+        design = {
+            tall: lambda truth=truth: isoflop(truth, plain_cost, budgets=8, sizes=9, decades=1.5, off=1.0),
+            short: lambda truth=truth: isoflop(truth, plain_cost, budgets=6, sizes=5, decades=1.0, off=1.5),
+            wide: lambda truth=truth: isoflop(truth, plain_cost, budgets=6, sizes=9, decades=3.0, off=4.0),
+            large: lambda: grid(plain_cost, sizes=7, budgets=7),
+            small: lambda: grid(plain_cost, sizes=5, budgets=6),
+            bent_cost: lambda: grid(convolutional_cost, sizes=7, budgets=7),
+        }[name]()
+        words = f"{name}, {which}, loss {100 * noise:g} %, compute {100 * compute:g} %"
+        found.append(Scenario(words, design, truth, noise, compute, cost))
     return found
 
 
