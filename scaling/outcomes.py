@@ -73,6 +73,10 @@ class OptimumStatus(Advised):
         "not-identified",
         "An interval has no end, or a coefficient that the optimum hangs on is not determined by these runs: add sizes and epoch budgets.",
     )
+    APPROACHES_DISAGREE = (
+        "approaches-disagree",
+        "The approaches answer otherwise from the same runs, beyond their intervals: build on none of them before more budgets decide.",
+    )
 
 
 class FitStatus(Advised):

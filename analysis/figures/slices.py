@@ -1,4 +1,4 @@
-"""Loss against model size at equal compute: a parabola a slice, its vertex the best size there."""
+"""Loss against model size at equal compute: a curve a slice, its minimum the best size there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHADES = ("#5B8FD6", "#7A78C9", "#9A63B4", "#B85695", "#D0526F", "#DE6A48", "#D
 
 
 def slices_figure(slices: Slices, *, height: int = 460) -> go.Figure:
-    """At most seven of the slices, evenly spread: markers are sizes at that compute, a star the vertex where the best size lies inside."""
+    """At most seven of the slices, evenly spread: markers are sizes at that compute, a star the minimum where the best size lies inside."""
     figure = go.Figure()
     table, x = slices.table, slices.x
     data = "epochs" if "epochs" in table else "examples_seen"
@@ -45,7 +45,7 @@ def slices_figure(slices: Slices, *, height: int = 460) -> go.Figure:
             ],
             hoverinfo="text",
         )
-        _add_vertex(figure, slices, float(budget), colour, name)
+        _add_minimum(figure, slices, float(budget), colour, name)
     figure.update_layout(
         layout(
             revision=("slices", slices.metric, x),
@@ -63,7 +63,7 @@ def slices_figure(slices: Slices, *, height: int = 460) -> go.Figure:
     return figure
 
 
-def _add_vertex(figure: go.Figure, slices: Slices, budget: float, colour: str, name: str) -> None:
+def _add_minimum(figure: go.Figure, slices: Slices, budget: float, colour: str, name: str) -> None:
     optima = slices.optima
     if "optimal_size" not in optima:
         return

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.optimum.cells import grid_cells, grid_frontier, with_data
+from analysis.optimum.agreement import with_disagreement
+from analysis.optimum.cells import grid_cells, grid_frontier
+from analysis.optimum.choice import choose_approach
 from analysis.optimum.envelope import envelope
 from analysis.optimum.isocompute import isocompute
-from analysis.optimum.noise import cell_noise
-from analysis.optimum.path import Path, refused
+from analysis.optimum.noise import grid_draws, grid_noise
+from analysis.optimum.path import refused
 from analysis.optimum.result import Optimum
 from analysis.optimum.runnable import runnable_cells
 from analysis.optimum.surface import Surface, fit_surface, surface_path
@@ -43,6 +45,13 @@ def compute_optimal(
     Each approach says why when it refuses, above all when the optimum is not interior: when the best size is the smallest or largest
     that was tried, it may be beyond.
 
+    The headline is the approach that forecasts the larger budgets best from the smaller ones, see `choose_approach`; with too few budgets
+    for that, the first that answers of surface, isocompute, envelope. Where approaches disagree beyond their intervals, the headline says
+    so and neither is called ok.
+
+    Measured compute is noisy, so that it is never looked up run by run: what a model of some size costs is a smooth relation, fitted to all
+    runs (`analysis.optimum.cost`), and its error is part of every interval.
+
     Args:
         runs: one row a run, with `epochs` (else `examples_seen`), and `params` or `model`; `examples_seen` and `unique_examples` where known.
         family: whose runs, where the table has several.
@@ -65,27 +74,39 @@ def compute_optimal(
     found = grid_frontier(runs, metric=metric, x=x, cell=cell)
     cells = grid_cells(found)
     _require(len(cells.sizes), len(cells.x))
-    noise = cell_noise(with_data(found)[0], found.runs, metric, x, cells.data_name)
     surface: Surface | None = None
-    by_surface: Path
+    fault = ""
     try:
         surface = fit_surface(
             found.runs, cells, metric=metric, law=law, objective=objective, bootstrap=bootstrap, level=level, seed=seed
         )
-        by_surface = surface_path(surface, x=x, level=level)
     except TooFewPoints as error:
-        by_surface = refused("surface", OptimumStatus.TOO_FEW_POINTS, str(error))
-    by_envelope = envelope(cells, noise, x=x, draws=bootstrap, level=level, seed=seed)
-    by_slices = isocompute(cells, noise, x=x, draws=bootstrap, level=level, seed=seed)
+        fault = str(error)
+    noise = grid_noise(cells, found.runs, metric, *(surface.scatter() if surface else (float("nan"), 0)))
+    moved = grid_draws(cells, noise, draws=bootstrap, level=level, seed=seed)
+    by_surface = (
+        surface_path(surface, x=x, level=level, seed=seed, noise=noise.cell)
+        if surface
+        else refused("surface", OptimumStatus.TOO_FEW_POINTS, fault)
+    )
+    by_envelope = envelope(cells, noise, moved, x=x, level=level, seed=seed)
+    by_slices = isocompute(cells, noise, moved, x=x, level=level, seed=seed)
+    paths = with_disagreement((by_surface, by_envelope, by_slices), x)
+    answering = [path.approach for path in paths if path.says]
+    choice = choose_approach(
+        cells, moved, answering, noise=noise.cell, law=surface.fit.law if surface else None, objective=objective
+    )
     answer = Optimum(
         metric=metric,
         x=x,
         size_name=cells.size_name,
         data_name=cells.data_name,
         level=level,
-        paths=(by_surface, by_envelope, by_slices),
+        paths=paths,
+        choice=choice,
         runnable=pd.DataFrame(),
         noise=noise,
+        compute_scatter=cells.cost.scatter,
         cells=len(cells.x),
         runs_used=len(found.runs),
         excluded=found.excluded,
@@ -95,9 +116,9 @@ def compute_optimal(
         return answer
     names = np.where(cells.model == "", [f"{size:.3g}" for size in np.exp(cells.size)], cells.model)
     exist = models or dict(zip(names.tolist(), np.exp(cells.size).tolist(), strict=True))
-    tried = sorted(set(np.exp(cells.epochs).round(9))) if cells.data_name == "epochs" else []
+    tried = sorted(set(np.exp(cells.data).round(9))) if cells.data_name == "epochs" else []
     budgets = tried if epochs is None else epochs
-    table = runnable_cells(best, cells, surface if best is by_surface else None, x=x, models=exist, epochs=budgets)
+    table = runnable_cells(best, cells, surface if best.approach == "surface" else None, x=x, models=exist, epochs=budgets)
     return Optimum(**{**answer.__dict__, "runnable": table})
 
 

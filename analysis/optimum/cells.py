@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from analysis.optimum.budgets import spread_in_budgets
+from analysis.optimum.cost import Cost, exact_cost, fit_cost
 from analysis.pareto import Frontier, frontier
 from analysis.selection import Excluded
 from scaling.errors import DataError, UsageError
@@ -21,20 +23,24 @@ _DESIGN = ("epochs", "params", "examples_seen")
 
 @dataclass(frozen=True, eq=False)
 class GridCells:
-    """n cells in order of compute.
+    """n cells, in order of size, then data, then loss: an order that neither rows nor names nor units decide.
 
-    x, size, epochs, loss: (n,), natural logarithms; where the table has no epochs, `epochs` are the examples seen, see `data_name`. seeds: runs behind each. sizes: the distinct log sizes, ascending.
+    x, size, data, loss: (n,), natural logarithms. `x` is the compute that counts: what a model of that size costs for that data by all runs
+    together, see `Cost`; `measured`: (n,), as the table has it. The two are one where the table's budgets are meant, see `counted_x`.
+    seeds: runs behind each. sizes: (K,), the distinct log sizes, ascending; group: (n,), which of them a cell has.
     size_name: `params`, or `<x> an epoch` where the table has no params: compute then is size times epochs. Sizes within 2 % are one.
     data_name: how much was trained on: `epochs`, else `examples_seen`.
     examples_per_epoch: of the training split; 1 where the table does not say.
     """
 
     x: np.ndarray
+    measured: np.ndarray
     size: np.ndarray
-    epochs: np.ndarray
+    data: np.ndarray
     loss: np.ndarray
     seeds: np.ndarray
     model: np.ndarray
+    cost: Cost
     size_name: str
     data_name: Literal["epochs", "examples_seen"]
     examples_per_epoch: float
@@ -44,17 +50,30 @@ class GridCells:
         return np.unique(self.size)
 
     @property
+    def group(self) -> np.ndarray:
+        return np.unique(self.size, return_inverse=True)[1]
+
+    @property
     def repeats(self) -> bool:
         """Whether any run saw an example more than once."""
-        return self.data_name == "epochs" and bool(self.epochs.max() > 0)
+        return self.data_name == "epochs" and bool(self.data.max() > 0)
 
-    def log_epochs_at(self, log_x: np.ndarray, log_size: np.ndarray) -> np.ndarray:
-        """Epochs that compute x buys at a size: x / (compute of an epoch), which is interpolated in log size between the models."""
+    @property
+    def counts_measured(self) -> bool:
+        """Whether compute counts as the table has it."""
+        return bool(np.array_equal(self.x, self.measured))
+
+    def own_cost(self, log_size: np.ndarray) -> np.ndarray:
+        """By how much models of these sizes (m,) cost more than the smooth relation says, in logarithms; 0 for those that were not tried."""
         sizes = self.sizes
-        cost = np.array([np.median((self.x - self.epochs)[self.size == size]) for size in sizes])
-        slope = np.polyfit(sizes, cost, 1)[0] if len(sizes) > 1 else 1.0
-        beyond = np.where(log_size < sizes[0], log_size - sizes[0], np.where(log_size > sizes[-1], log_size - sizes[-1], 0.0))
-        return log_x - np.interp(log_size, sizes, cost) - slope * beyond
+        nearest = np.abs(np.asarray(log_size)[:, None] - sizes).argmin(axis=1)
+        return np.where(np.abs(sizes[nearest] - log_size) <= _SAME_SIZE, self.cost.own[nearest], 0.0)
+
+    def up_to(self, log_x: float) -> GridCells:
+        """The cells of at most this compute; what an example costs is taken as known."""
+        kept = self.x <= log_x + 1e-9
+        names = ("x", "measured", "size", "data", "loss", "seeds", "model")
+        return replace(self, **{name: getattr(self, name)[kept] for name in names})
 
 
 def grid_frontier(runs: pd.DataFrame, *, metric: str, x: str, cell: Sequence[str] = ()) -> Frontier:
@@ -96,17 +115,24 @@ def grid_cells(found: Frontier) -> GridCells:
             hint=f"choose one: --family {families[0]}; `scaling compare --by family` compares them",
         )
     points, data_name = with_data(found)
-    points = points.sort_values([found.x, data_name], kind="stable")
-    log_x, log_epochs = np.log(points[found.x].to_numpy(float)), np.log(points[data_name].to_numpy(float))
-    if "params" in points and (points["params"] > 0).all():
-        log_size, size_name = _merged_sizes(np.log(points["params"].to_numpy(float))), "params"
+    measured, log_data = np.log(points[found.x].to_numpy(float)), np.log(points[data_name].to_numpy(float))
+    loss = np.log(points[found.metric].to_numpy(float))
+    with_params = "params" in points and bool((points["params"] > 0).all())
+    if with_params:
+        exact_size = np.log(points["params"].to_numpy(float))
+        log_size, size_name = _merged_sizes(exact_size), "params"
     elif "model" in points and (points["model"] != "").all():
-        cost = pd.Series(log_x - log_epochs).groupby(points["model"].to_numpy()).transform("median")
-        log_size, size_name = cost.to_numpy(float), f"{found.x} an epoch"
+        cost_of = pd.Series(measured - log_data).groupby(points["model"].to_numpy()).transform("median")
+        log_size = exact_size = cost_of.to_numpy(float)
+        size_name = f"{found.x} an epoch"
     else:
         raise DataError(
             "the optimum of size and epochs needs the size of every run", hint="--map params=THEIRS, or --map model=THEIRS"
         )
+    order = np.lexsort((measured, loss, log_data, log_size))
+    measured, log_data, loss, log_size, exact_size = (values[order] for values in (measured, log_data, loss, log_size, exact_size))
+    sizes, group = np.unique(log_size, return_inverse=True)
+    cost = fit_cost(measured, exact_size, log_data, group) if with_params else exact_cost(measured, log_data, sizes, group)
     runs = found.runs
     per_epoch = (
         float(np.nanmedian(runs["examples_seen"].to_numpy(float) / runs["epochs"].to_numpy(float)))
@@ -114,16 +140,28 @@ def grid_cells(found: Frontier) -> GridCells:
         else np.nan
     )
     return GridCells(
-        x=log_x,
+        x=counted_x(measured, cost.log_x(exact_size, log_data) + cost.own[group], group),
+        measured=measured,
         size=log_size,
-        epochs=log_epochs,
-        loss=np.log(points[found.metric].to_numpy(float)),
-        seeds=points["seeds"].to_numpy(float),
-        model=points["model"].to_numpy(str) if "model" in points else np.full(len(points), ""),
+        data=log_data,
+        loss=loss,
+        seeds=points["seeds"].to_numpy(float)[order],
+        model=points["model"].to_numpy(str)[order] if "model" in points else np.full(len(points), ""),
+        cost=cost,
         size_name=size_name,
         data_name=data_name,
         examples_per_epoch=per_epoch if np.isfinite(per_epoch) else 1.0,
     )
+
+
+def counted_x(measured: np.ndarray, fitted: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Which compute of the cells counts, (n,), in logarithms.
+
+    The fitted one, because measured compute is noisy, and a loss is compared at equal compute. But where cells of several sizes were run at
+    common budgets (an isoFLOP table), whichever holds the cells of a budget closer together: budgets that are equal in the table are
+    meant to be equal.
+    """
+    return measured if spread_in_budgets(measured, group) < spread_in_budgets(fitted, group) else fitted
 
 
 def with_data(found: Frontier) -> tuple[pd.DataFrame, Literal["epochs", "examples_seen"]]:

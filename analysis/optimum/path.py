@@ -15,6 +15,9 @@ from scaling.outcomes import OptimumStatus
 __all__ = ["Crossing", "Path", "path_along", "refused"]
 
 
+_NO_NOISE, _NO_WIDTH = 1e-8, 1e-12  # of logarithms and exponents: rounding
+
+
 @dataclass(frozen=True)
 class Crossing:
     """The compute above which more than one epoch pays. `at` is None where the data do not say; `reason` says why."""
@@ -54,6 +57,11 @@ class Path:
         """Whether it names an optimum at all."""
         return self.size_exponent is not None
 
+    @property
+    def says(self) -> bool:
+        """Whether what it names is determined by the runs."""
+        return self.answers and self.status != OptimumStatus.NOT_IDENTIFIED
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "approach": self.approach,
@@ -90,6 +98,7 @@ def path_along(
     noise_known: bool = True,
     identified: bool = True,
     law: str | None = None,
+    noise: float = float("nan"),
 ) -> Path:
     """A path from its values and draws.
 
@@ -99,11 +108,13 @@ def path_along(
         size, epochs: logarithms of the optimum at each budget, (k,), and its draws, (draws, k); NaN where a draw has none.
         epochs_tried: smallest and largest epoch budget of the cells.
         noise_known: whether there are draws at all. identified: whether what the path was made from is determined by the runs.
+        noise: standard deviation of a cell's log loss. Where it is positive, draws that all agree show that the draws could not tell, not
+            that the answer is certain: such an interval has no ends.
     """
     columns: dict[str, Any] = {x: np.exp(log_x)}
     bounded = True
     for name, (value, draws) in (("size", size), (data, epochs)):
-        ends = [Interval.of_draws(float(value[k]), draws[:, k], level).exp() for k in range(len(log_x))]
+        ends = [about(float(value[k]), draws[:, k], level, noise).exp() for k in range(len(log_x))]
         bounded &= all(end.bounded for end in ends)
         columns |= {
             name: [end.value for end in ends],
@@ -113,7 +124,7 @@ def path_along(
     size_line, size_draws = _lines(log_x, *size)
     epochs_line, epochs_draws = _lines(log_x, *epochs)
     exponents = [
-        Interval.of_draws(float(line[1]), own[:, 1], level) for line, own in ((size_line, size_draws), (epochs_line, epochs_draws))
+        about(float(line[1]), own[:, 1], level, noise) for line, own in ((size_line, size_draws), (epochs_line, epochs_draws))
     ]
     bounded &= all(exponent.bounded for exponent in exponents)
     return Path(
@@ -127,12 +138,28 @@ def path_along(
         table=pd.DataFrame(columns),
         size_exponent=exponents[0],
         epochs_exponent=exponents[1],
-        crossing=_crossing(epochs_line, epochs_draws, log_x, x, epochs_tried, level)
+        crossing=_crossing(epochs_line, epochs_draws, log_x, x, epochs_tried, level, noise)
         if data == "epochs"
         else Crossing(None, "the table has no epochs"),
         points=points,
         law=law,
     )
+
+
+def about(value: float, draws: np.ndarray, level: float, noise: float) -> Interval:
+    """The percentiles of draws (n,), and these moved so that the median of the draws lies on the value: the wider end on either side.
+
+    Draws may lie to one side of the estimate, because a minimum of noisy numbers is biased. Percentiles alone would then end on the
+    value itself, as if nothing were possible beyond it.
+    """
+    plain = Interval.of_draws(value, draws, level)
+    if not plain.bounded:
+        return plain
+    moved = Interval.of_draws(value, draws + (value - float(np.nanmedian(draws))), level)
+    low, high = min(plain.low, moved.low), max(plain.high, moved.high)
+    if noise > _NO_NOISE and (high - value <= _NO_WIDTH or value - low <= _NO_WIDTH):
+        return Interval(value, -np.inf, np.inf)
+    return Interval(value, low, high)
 
 
 def _lines(log_x: np.ndarray, value: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -142,7 +169,9 @@ def _lines(log_x: np.ndarray, value: np.ndarray, draws: np.ndarray) -> tuple[np.
     return weights @ value, draws @ weights.T
 
 
-def _crossing(line: np.ndarray, draws: np.ndarray, log_x: np.ndarray, x: str, tried: tuple[float, float], level: float) -> Crossing:
+def _crossing(
+    line: np.ndarray, draws: np.ndarray, log_x: np.ndarray, x: str, tried: tuple[float, float], level: float, noise: float
+) -> Crossing:
     """Where the line passes log epochs = 0, if these data say."""
     if tried[0] > 1:
         return Crossing(None, f"no budget of one epoch or less was tried (the smallest is {tried[0]:g})")
@@ -153,7 +182,7 @@ def _crossing(line: np.ndarray, draws: np.ndarray, log_x: np.ndarray, x: str, tr
         return Crossing(None, f"the best epoch budget does not grow with {x} here")
     with np.errstate(divide="ignore", invalid="ignore"):
         crossings = np.where(draws[:, 1] > 0, centre - draws[:, 0] / draws[:, 1], np.nan)
-    found = Interval.of_draws(float(centre - height / slope), crossings, level)
+    found = about(float(centre - height / slope), crossings, level, noise)
     if not found.bounded:
         return Crossing(None, f"whether the best epoch budget grows with {x} is not determined by these runs")
     at = found.exp()

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.numbers import records, significant
+from analysis.optimum.agreement import disagreeing
+from analysis.optimum.choice import ORDER, Choice
 from analysis.optimum.noise import CellNoise
 from analysis.optimum.path import Crossing, Path
 from analysis.selection import Excluded, excluded_payload
-from scaling.outcomes import OptimumStatus
 
 __all__ = ["Optimum"]
-
-_ORDER = ("surface", "isocompute", "envelope")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +24,8 @@ class Optimum:
 
     size_name: what `size` is: `params`, or `<x> an epoch` where the table has none. data_name: `epochs`, or `examples_seen` where the table
         has none.
-    paths: `surface`, `envelope`, `isocompute`, each with a status. noise: of cells, behind the intervals.
+    paths: `surface`, `envelope`, `isocompute`, each with a status. choice: why one of them is recommended. noise: of cells, behind the intervals.
+    compute_scatter: standard deviation of the log compute of a cell about what such a model costs for such data.
     runnable: the recommended optimum in models and epoch budgets that exist; empty where no approach answers.
     """
 
@@ -35,8 +35,10 @@ class Optimum:
     data_name: str
     level: float
     paths: tuple[Path, ...]
+    choice: Choice
     runnable: pd.DataFrame
     noise: CellNoise
+    compute_scatter: float
     cells: int
     runs_used: int
     excluded: tuple[Excluded, ...]
@@ -46,22 +48,26 @@ class Optimum:
 
     @property
     def recommended(self) -> Path | None:
-        """The surface where it answers: it alone uses every cell; else isocompute, else envelope; None when all refuse or are not
-        identified."""
-        return next((self.path(name) for name in _ORDER if self._says(name)), None)
+        """The approach that `choice` picks of those that answer and are identified, also where they disagree; None where there are none."""
+        says = [path.approach for path in self.paths if path.says]
+        if not says:
+            return None
+        return self.path(self.choice.approach if self.choice.approach in says else next(name for name in ORDER if name in says))
 
-    def _says(self, approach: str) -> bool:
-        path = self.path(approach)
-        return path.answers and path.status != OptimumStatus.NOT_IDENTIFIED
+    @property
+    def disagree(self) -> tuple[Path, ...]:
+        """The approaches that disagree with another beyond both intervals, see `analysis.optimum.agreement`."""
+        apart = disagreeing(self.paths, self.x)
+        return tuple(path for path in self.paths if path.approach in apart)
 
     @property
     def epochs_above_one(self) -> Crossing:
-        """Above which compute more than one epoch pays, by the first approach in the order of `recommended` that can say."""
-        answers = [self.path(name).crossing for name in _ORDER if self._says(name)]
-        return next(
-            (found for found in answers if found.at is not None),
-            answers[0] if answers else Crossing(None, "no approach found an optimum"),
-        )
+        """Above which compute more than one epoch pays, by the recommended approach, else by the first other that can say."""
+        best = self.recommended
+        if best is None:
+            return Crossing(None, "no approach found an optimum")
+        others = [path for path in self.paths if path.says and path is not best]
+        return next((path.crossing for path in (best, *others) if path.crossing.at is not None), best.crossing)
 
     def disagreement(self) -> pd.DataFrame:
         """A row a compute that at least two approaches cover: `size_<approach>` and `epochs_<approach>` (or `examples_seen_…`), and
@@ -92,9 +98,12 @@ class Optimum:
                 "No optimum is shown: " + "; ".join(f"{path.approach}: {path.reason}{_why_not(path)}" for path in self.paths) + "."
             )
         apart = self.disagreement()
-        how_far = (
-            f" The approaches differ by up to {significant(float(apart['size_ratio'].max()), 2)}× in size." if len(apart) else ""
-        )
+        how_far = f"differ by up to {significant(float(apart['size_ratio'].max()), 2)}× in size" if len(apart) else ""
+        if self.disagree:
+            answers = ", ".join(f"{path.approach} {path.size_exponent.words()}" for path in self.disagree if path.size_exponent)
+            differ = f" The approaches disagree beyond their intervals: {answers}{'; they ' + how_far if how_far else ''}. Build on none of them yet."
+        else:
+            differ = f" The approaches {how_far}." if how_far else ""
         size, epochs = best.size_exponent, best.epochs_exponent
         same = " They grow at about the same rate." if all(0.3 < end.low < 0.5 < end.high < 0.7 for end in (size, epochs)) else ""
         above = self.epochs_above_one
@@ -105,7 +114,7 @@ class Optimum:
             if above.at
             else f" Above which {self.x} epochs > 1 pay is not determined: {above.reason}."
         )
-        return f"Best size grows as {self.x}^{size.words()}, best {self.data_name.replace('_', ' ')} as {self.x}^{epochs.words()} ({best.approach}).{same}{pays}{how_far}"
+        return f"Best size grows as {self.x}^{size.words()}, best {self.data_name.replace('_', ' ')} as {self.x}^{epochs.words()} ({best.approach}).{same}{pays}{differ}"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it, without `schema_version`."""
@@ -118,11 +127,14 @@ class Optimum:
             "level": self.level,
             "sentence": self.sentence(),
             "recommended": best.approach if best else None,
+            "choice": self.choice.to_dict(),
+            "disagree": [path.approach for path in self.disagree],
             "approaches": [path.to_dict() for path in self.paths],
             "epochs_above_one": self.epochs_above_one.to_dict(),
             "disagreement": records(self.disagreement()),
             "runnable": records(self.runnable),
             "noise": {"cell_std": _finite(self.noise.cell), "seed_std": _finite(self.noise.seeds), "source": self.noise.source},
+            "compute_std": _finite(self.compute_scatter),
             "cells_used": self.cells,
             "runs_used": self.runs_used,
             "excluded": excluded_payload(self.excluded),

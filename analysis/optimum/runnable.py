@@ -22,7 +22,8 @@ def runnable_cells(
     """For each compute of a path, the runnable cell to train: `model`, `epochs`, what it costs, and what it should reach.
 
     With a surface: the cell of lowest predicted loss among those that cost at most a tenth more than the compute, `metric_over_best`
-    being that loss over the surface's minimum there. Without: the cell nearest to the optimum in log size and log epochs.
+    being that loss over the surface's minimum there. Without: of those cells the one nearest to the optimum in log size and log epochs.
+    Where none costs as little, the cheapest.
 
     Args:
         models: name → size, in the unit of `cells.size_name`. epochs: budgets that can be run; empty: any,
@@ -36,9 +37,9 @@ def runnable_cells(
         sizes = np.log([models[name] for name in names])
         log_size = np.repeat(sizes, max(1, len(epochs)))
         log_epochs = (
-            np.tile(np.log(np.asarray(epochs, dtype=float)), len(names)) if len(epochs) else cells.log_epochs_at(budget, sizes)
+            np.tile(np.log(np.asarray(epochs, dtype=float)), len(names)) if len(epochs) else cells.cost.log_data(budget, sizes)
         )
-        log_cost = log_epochs - cells.log_epochs_at(np.zeros_like(log_size), log_size)
+        log_cost = cells.cost.log_x(log_size, log_epochs) + cells.own_cost(log_size)
         over_best = float("nan")
         affordable = log_cost <= budget + _OVER_BUDGET
         if surface is not None and affordable.any():
@@ -47,7 +48,8 @@ def runnable_cells(
             least = surface.fit.log_mean(surface.table(np.array([size]), np.array([best_epochs])))[0]
             over_best = float(np.exp(loss[choice] - least))
         else:
-            choice = int(np.argmin((log_size - size) ** 2 + (log_epochs - best_epochs) ** 2))
+            away = (log_size - size) ** 2 + (log_epochs - best_epochs) ** 2
+            choice = int(np.argmin(np.where(affordable, away, np.inf) if affordable.any() else log_cost))
         rows.append(
             {
                 x: float(row[x]),

@@ -1,4 +1,4 @@
-"""The loss of every size at equal compute, as the isocompute approach sees it: what its parabolas are drawn through."""
+"""The loss of every size at equal compute, as the isocompute approach sees it: what its curves are drawn through."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.numbers import records
 from analysis.optimum.cells import grid_cells
-from analysis.optimum.isocompute import slices_at_equal_compute
+from analysis.optimum.equal_compute import slices_at_equal_compute
 from analysis.optimum.result import Optimum
 from analysis.pareto import Frontier
 
@@ -19,8 +19,9 @@ __all__ = ["Slices", "slices_of"]
 
 @dataclass(frozen=True, eq=False)
 class Slices:
-    """table: a row a size and compute that it reaches: `<x>`, `size`, `model`, `epochs` that this buys, `<metric>` interpolated between the
-    model's epoch budgets. optima: a row a compute: `<x>`, `best_size` of those tried, `interior`, and `optimal_size`, the parabola's vertex."""
+    """table: a row a size and compute that it reaches: `<x>`, `size`, `model`, `epochs` that this buys, `<metric>`: of a run at
+    a budget that sizes share, else interpolated between the model's epoch budgets. optima: a row a compute: `<x>`, `best_size` of those
+    tried, `interior`, and `optimal_size`, the minimum of the local curve."""
 
     metric: str
     x: str
@@ -42,19 +43,17 @@ class Slices:
 def slices_of(found: Frontier, optimum: Optimum) -> Slices:
     """Of the cells of one family, and what `compute_optimal` said of the same."""
     cells = grid_cells(found)
-    budgets, losses = slices_at_equal_compute(cells, cells.loss[None, :])
-    models = [str(cells.model[cells.size == size][0]) for size in cells.sizes]
+    slices, _ = slices_at_equal_compute(cells, cells.loss[None])
     rows = [
         {
-            found.x: float(np.exp(budget)),
-            "size": float(np.exp(size)),
-            "model": model,
-            cells.data_name: float(np.exp(cells.log_epochs_at(np.array([budget]), np.array([size]))[0])),
-            found.metric: float(np.exp(loss)),
+            found.x: float(np.exp(own.at)),
+            "size": float(np.exp(own.size[place])),
+            "model": str(own.model[place]),
+            cells.data_name: float(np.exp(own.data[place])),
+            found.metric: float(np.exp(own.loss[0, place])),
         }
-        for budget, row in zip(budgets, losses[0] if len(budgets) else (), strict=True)
-        for size, model, loss in zip(cells.sizes, models, row, strict=True)
-        if np.isfinite(loss)
+        for own in slices
+        for place in range(len(own.size))
     ]
     table = pd.DataFrame(rows, columns=[found.x, "size", "model", cells.data_name, found.metric])
     return Slices(found.metric, found.x, cells.size_name, table, optimum.path("isocompute").points)

@@ -1,8 +1,8 @@
 """The optimum from a fitted surface: minimise L(N, D) at each compute.
 
 Approach 3 of Hoffmann et al. 2022 (arXiv 2203.15556, sec. 3.3); with repeated epochs the surface is that of Muennighoff et al. 2023
-(arXiv 2305.16264). The cost of an epoch is read off the runs at each size rather than taken as 6·N·D, so that compute may be measured
-core-hours and models may be convolutional.
+(arXiv 2305.16264). The surface is one of size and data alone. What a run costs is a smooth relation of its own (`analysis.optimum.cost`)
+rather than 6·N·D, so that compute may be measured, noisy core-hours and models may be convolutional.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from analysis.optimum.path import Path, path_along, refused
 from scaling.errors import TooFewPoints, UnknownName
 from scaling.outcomes import FitStatus, OptimumStatus
 
-__all__ = ["Surface", "fit_surface", "surface_laws", "surface_path"]
+__all__ = ["Surface", "fit_surface", "law_inputs", "surface_laws", "surface_minimum", "surface_path"]
 
 _BUDGETS = 9
-_SIZES = 721
+_SIZES = 361
 _BEYOND = np.log(1e6)  # how far outside the sizes tried an optimum is followed; there it is no optimum but the edge of the grid
 
 _NOT_IDENTIFIED = (FitStatus.NOT_IDENTIFIED, FitStatus.EXPONENT_NOT_IDENTIFIED, FitStatus.TERM_VANISHES, FitStatus.NOT_CONVERGED)
@@ -39,35 +39,58 @@ class Surface:
     def __init__(self, found: Fit, cells: GridCells, columns: Sequence[str]) -> None:
         self.fit, self.cells, self.columns = found, cells, tuple(columns)
 
-    def table(self, log_size: np.ndarray, log_epochs: np.ndarray) -> pd.DataFrame:
+    def table(self, log_size: np.ndarray, log_data: np.ndarray) -> pd.DataFrame:
         """The inputs of the law at these sizes and epochs, one row each."""
-        with np.errstate(over="ignore"):
-            seen = np.exp(log_epochs) * self.cells.examples_per_epoch
-            values = (np.exp(log_size), seen, np.minimum(seen, self.cells.examples_per_epoch))
-        return pd.DataFrame(dict(zip(self.columns, values, strict=False)))
+        return pd.DataFrame(dict(zip(self.columns, law_inputs(self.cells, log_size, log_data), strict=False)))
 
-    def optimum(self, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log size of the minimum at each compute (k,), and in every draw (draws, k).
+    def scatter(self) -> tuple[float, int]:
+        """Standard deviation of the log loss of a cell about the surface, and its degrees of freedom."""
+        cells = self.cells
+        left = cells.loss - self.fit.log_mean(self.table(cells.size, cells.data))
+        freedom = len(left) - len(law_named(self.fit.law).coefficients)
+        return float(np.sqrt(left @ left / max(freedom, 1))), freedom
 
-        Where the curve falls to the end of the sizes looked at, a million times beyond those tried, there is no minimum: ±inf, and NaN in a
-        draw.
+    def optimum(self, log_x: np.ndarray) -> np.ndarray:
+        """Log size of the minimum at each compute (k,). Where the curve falls to the end of the sizes looked at, a million times beyond those
+        tried, there is no minimum: ±inf."""
+        return surface_minimum(self.fit.law, self.fit.theta, self.cells, log_x)
+
+    def optimum_draws(self, log_x: np.ndarray, costs: np.ndarray) -> np.ndarray:
+        """The same in every draw (draws, k), NaN where one has none. A draw moves the surface by the noise of the losses, and the relation
+        of cost by that of the computes.
+
+        costs: (draws, p), theta of the relation, see `Cost.draws`.
         """
-        sizes = np.linspace(self.cells.sizes[0] - _BEYOND, self.cells.sizes[-1] + _BEYOND, _SIZES)
-        log_size, budgets = np.tile(sizes, len(log_x)), np.repeat(log_x, _SIZES)
-        table = self.table(log_size, self.cells.log_epochs_at(budgets, log_size))
-        shape = (-1, len(log_x), _SIZES)
-        mean = self.fit.log_mean(table)
-        value = _minimum(sizes, mean.reshape(shape))[0]
-        # Draws come spread about the mean curve, for the small sample and for lack of fit. A curve so stretched is no curve of the law any
-        # more, and its minimum may be anywhere; so the curves are put back, and their minima are spread for the small sample. What the
-        # form of the law may be off by shows in how far the three approaches differ.
+        value = self.optimum(log_x)
         estimate = self.fit.estimate
-        stretched = estimate.spread if isinstance(estimate, LawEstimate) else 1.0
+        assert isinstance(estimate, LawEstimate)
+        thetas = estimate.draws
+        found = np.array(
+            [
+                surface_minimum(self.fit.law, theta, self.cells, log_x, costs[number % len(costs)])
+                for number, theta in enumerate(thetas)
+            ]
+        )
+        # Spread for the small sample alone. What the form of the law may be off by shows in how far the approaches differ.
         spread = small_sample_factor(self.fit.cells, len(law_named(self.fit.law).coefficients), self.fit.precision)
-        curves = mean + (self.fit.log_mean_draws(table) - mean) / stretched
-        found = _minimum(sizes, curves.reshape(shape))
-        found = np.where(np.isfinite(found) & np.isfinite(value), found, np.nan)
-        return value, value + spread * (found - np.where(np.isfinite(value), value, 0.0))
+        known = np.isfinite(found) & np.isfinite(value)
+        return np.where(known, value + spread * (np.where(known, found, 0.0) - np.where(known, value, 0.0)), np.nan)
+
+
+def law_inputs(cells: GridCells, log_size: np.ndarray, log_data: np.ndarray) -> np.ndarray:
+    """N, D and U (3, n) at these sizes and epochs, in the unit that the surface is fitted in."""
+    with np.errstate(over="ignore", under="ignore"):
+        seen = np.exp(log_data) * cells.examples_per_epoch
+        return np.stack([np.exp(log_size), seen, np.minimum(seen, cells.examples_per_epoch)])
+
+
+def surface_minimum(law: str, theta: np.ndarray, cells: GridCells, log_x: np.ndarray, cost: np.ndarray | None = None) -> np.ndarray:
+    """Log size at which the law theta (p,) is least at each compute (k,); ±inf where it falls to the end of the sizes looked at."""
+    sizes = np.linspace(cells.sizes[0] - _BEYOND, cells.sizes[-1] + _BEYOND, _SIZES)
+    shape = law_named(law)
+    log_data = cells.cost.log_data(log_x[:, None], np.tile(sizes, (len(log_x), 1)), None if cost is None else cost[None])
+    inputs = law_inputs(cells, np.tile(sizes, len(log_x)), log_data.ravel())[: len(shape.axes)]
+    return _minimum(sizes, shape.log_curve(inputs, theta[None]).reshape(len(log_x), _SIZES))
 
 
 def fit_surface(
@@ -115,15 +138,15 @@ def surface_laws(*, repeats: bool = True) -> list[str]:
     return [name for name in law_names() if law_named(name).axes in axes[: 2 if repeats else 1]]
 
 
-def surface_path(surface: Surface, *, x: str, level: float) -> Path:
+def surface_path(surface: Surface, *, x: str, level: float, seed: int, noise: float) -> Path:
     """The path of a fitted surface, at the computes where its optimum lies inside the sizes and epochs that were tried."""
     cells, law = surface.cells, surface.fit.law
     budgets = np.linspace(cells.x.min(), cells.x.max(), _BUDGETS)
-    size, size_draws = surface.optimum(budgets)
-    epochs = cells.log_epochs_at(budgets, size)
+    size = surface.optimum(budgets)
+    data = cells.cost.log_data(budgets, size)
     sizes = cells.sizes
-    inside = (size > sizes[0]) & (size < sizes[-1]) & (epochs >= cells.epochs.min()) & (epochs <= cells.epochs.max())
-    points = pd.DataFrame({x: np.exp(budgets), "size": np.exp(size), cells.data_name: np.exp(epochs), "interior": inside})
+    inside = (size > sizes[0]) & (size < sizes[-1]) & (data >= cells.data.min()) & (data <= cells.data.max())
+    points = pd.DataFrame({x: np.exp(budgets), "size": np.exp(size), cells.data_name: np.exp(data), "interior": inside})
     if inside.sum() < 2:
         side = (
             "above the largest"
@@ -135,19 +158,22 @@ def surface_path(surface: Surface, *, x: str, level: float) -> Path:
         reason = f"the minimum of the {law} surface lies {side} tried at {int((~inside).sum())} of {_BUDGETS} computes"
         return refused("surface", OptimumStatus.NOT_INTERIOR, reason, points, law)
     at = budgets[inside]
+    costs, _ = cells.cost.draws(surface.fit.precision.bootstrap, seed)
+    size_draws = surface.optimum_draws(at, costs)
     return path_along(
         "surface",
         x=x,
         data=cells.data_name,
         log_x=at,
-        size=(size[inside], size_draws[:, inside]),
-        epochs=(epochs[inside], cells.log_epochs_at(at, size_draws[:, inside])),
+        size=(size[inside], size_draws),
+        epochs=(data[inside], cells.cost.log_data(at, size_draws, costs)),
         level=level,
         reason=f"minimum of the {law} surface of {surface.fit.cells} cells ({surface.fit.status.value})",
         points=points,
-        epochs_tried=(float(np.exp(cells.epochs.min())), float(np.exp(cells.epochs.max()))),
+        epochs_tried=(float(np.exp(cells.data.min())), float(np.exp(cells.data.max()))),
         law=law,
         identified=surface.fit.status not in _NOT_IDENTIFIED,
+        noise=noise,
     )
 
 
@@ -163,7 +189,7 @@ def _with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tu
 
 
 def _minimum(sizes: np.ndarray, curves: np.ndarray) -> np.ndarray:
-    """Where each curve (draws, k, sizes) is lowest, (draws, k), by the parabola through the lowest point and its neighbours;
+    """Where each curve (k, sizes) is lowest, (k,), by the parabola through the lowest point and its neighbours;
     -inf or inf where that is the first or the last."""
     lowest = np.argmin(curves, axis=-1)
     best = np.clip(lowest, 1, len(sizes) - 2)

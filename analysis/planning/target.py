@@ -109,8 +109,8 @@ def _placed(found: Fit, target: float | Mapping[str, float], runs: pd.DataFrame,
             hint=f"--map {found.axes[0]}=THEIRS, or --law power",
         )
     surface = Surface(found, cells, forecast.axes)
-    log_size = surface.optimum(np.log([float(target)]))[0]
-    at = surface.table(log_size, surface.cells.log_epochs_at(np.log([float(target)]), log_size))
+    log_size = surface.optimum(np.log([float(target)]))
+    at = surface.table(log_size, cells.cost.log_data(np.log([float(target)]), log_size))
     if not (np.isfinite(log_size).all() and np.isfinite(at.to_numpy()).all()):
         raise ScalingError(
             f"the {found.law} surface has no best size at {words}: it falls on a million times beyond the sizes that were run",

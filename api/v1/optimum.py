@@ -22,6 +22,8 @@ _EXAMPLE = {
     "x": "core_hours",
     "size": "params",
     "recommended": "surface",
+    "choice": {"approach": "surface", "rule": "forecasts-larger-budgets", "regret": {"surface": 0.0001, "isocompute": 0.0004}},
+    "disagree": [],
     "sentence": "Best size grows as core_hours^0.51 (0.44 … 0.58), best epochs as core_hours^0.49 (0.42 … 0.56) (surface).",
     "approaches": [{"approach": "surface", "status": "ok", "size_exponent": {"value": 0.51, "low": 0.44, "high": 0.58}}],
     "epochs_above_one": {"determined": True, "at": {"value": 0.0021, "low": 0.0017, "high": 0.0026}},
@@ -54,5 +56,5 @@ def optimum(question: Annotated[OptimumQuestion, Query()], database: TheDatabase
     responses={200: {"content": {"application/json": {"example": _SLICES}}}},
 )
 def slices(question: Annotated[OptimumQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
-    """Each model's loss interpolated between its epoch budgets, and the vertex of the parabola through each slice."""
+    """Each model's loss at equal compute, as run where sizes share budgets, else interpolated, and the minimum of each slice's curve."""
     return slices_payload(slices_at(database, question))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["print_optimum"]
 
+_SHOWN = 1e-3  # less is the rounding of sizes and examples
+
 
 def print_optimum(out: Console, optimum: Optimum) -> None:
     """The answer, the three approaches, where they disagree, and what can be run."""
@@ -32,11 +34,17 @@ def print_optimum(out: Console, optimum: Optimum) -> None:
     out.print(shown)
     for path in optimum.paths:
         line(out, f"{path.approach}: {path.reason}" + ("" if path.answers else f". {path.status.advice}"))
+    line(out, f"headline: {optimum.choice.words()}")
     line(out, f"size is {optimum.size_name}; {optimum.cells} cells of {optimum.runs_used} runs, {excluded_words(optimum.excluded)}")
     if optimum.noise.source != "none":
         line(
             out,
             f"a cell scatters by {as_factor(optimum.noise.cell)} (one sd), read off {'a smooth surface' if optimum.noise.source == 'surface' else 'its seeds'}",
+        )
+    if optimum.compute_scatter > _SHOWN:
+        line(
+            out,
+            f"measured {x} scatters by {as_factor(optimum.compute_scatter)} (one sd) about what such a model costs for such {data}",
         )
     out.print()
 

@@ -161,13 +161,13 @@ def test_without_epochs_the_examples_seen_are_the_data():
     assert "best examples seen" in found.sentence()
 
 
-def test_cost_of_an_epoch_is_interpolated_between_models():
+def test_cost_of_an_epoch_follows_the_models():
     runs = grid(cost=1.0)
     runs["core_hours"] *= (runs["params"] / 1e6) ** 0.2  # bigger models run at lower utilisation
     cells = grid_cells(analysis.frontier(runs))
     log_size = np.log([1e6, 2e6, 8.1e7, 3e8])
     expected = np.log(6 * np.exp(log_size) * EXAMPLES / 1e15 * (np.exp(log_size) / 1e6) ** 0.2)
-    assert cells.log_epochs_at(np.zeros(4), log_size) == pytest.approx(-expected, abs=1e-9)
+    assert cells.cost.log_data(np.zeros(4), log_size) == pytest.approx(-expected, abs=1e-9)
 
 
 def test_what_is_not_bounded_is_not_identified_and_not_recommended(noisy):

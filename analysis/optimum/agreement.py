@@ -1,0 +1,56 @@
+"""Where approaches to one optimum disagree beyond their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from analysis.interval import Interval
+from analysis.optimum.path import Path
+from scaling.outcomes import OptimumStatus
+
+__all__ = ["disagreeing", "with_disagreement"]
+
+_EXPONENT, _RATIO = 0.02, 1.25
+"""Smaller differences of an exponent, or of a size at the same compute, change nobody's decision and are no disagreement."""
+
+
+def disagreeing(paths: Sequence[Path], x: str) -> set[str]:
+    """The approaches whose interval of the size's exponent, or of the size in the middle of the compute that both cover, lies apart
+    from another's."""
+    found: set[str] = set()
+    for one, other in combinations([path for path in paths if path.says], 2):
+        a, b = one.size_exponent, other.size_exponent
+        assert a is not None
+        assert b is not None
+        apart = _apart(a, b) and abs(a.value - b.value) > _EXPONENT
+        low = max(path.table[x].min() for path in (one, other))
+        high = min(path.table[x].max() for path in (one, other))
+        if low <= high:
+            a, b = (_size_at(path, x, float(np.sqrt(low * high))) for path in (one, other))
+            apart |= _apart(a, b) and abs(a.value - b.value) > np.log(_RATIO)
+        if apart:
+            found |= {one.approach, other.approach}
+    return found
+
+
+def with_disagreement(paths: Sequence[Path], x: str) -> tuple[Path, ...]:
+    """The paths; where any two disagree, none of them is ok."""
+    if not disagreeing(paths, x):
+        return tuple(paths)
+    return tuple(
+        replace(path, status=OptimumStatus.APPROACHES_DISAGREE) if path.status == OptimumStatus.OK else path for path in paths
+    )
+
+
+def _apart(a: Interval, b: Interval) -> bool:
+    return a.low > b.high or b.low > a.high
+
+
+def _size_at(path: Path, x: str, at: float) -> Interval:
+    """Log size at a compute, between the budgets of the path."""
+    ends = (np.interp(np.log(at), np.log(path.table[x]), np.log(path.table[f"size{end}"])) for end in ("", "_low", "_high"))
+    return Interval(*(float(end) for end in ends))
