@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.selection import Excluded, usable_runs
+from analysis.reading.source import source_of
+from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UsageError
 
 __all__ = ["CELL", "assign_cells", "best_learning_rates", "cells_of", "refuse_mixed_studies"]
@@ -34,7 +35,8 @@ def cells_of(
             f"none of the {len(runs)} runs has a usable {metric} and {' and '.join(axes)}{_reasons(usable.excluded)}: 1 more is needed",
             have=0,
             need=1,
-            hint="a table: fill these columns, or --map them; the store: `scaling status` shows what still runs, `scaling submit` trains a grid",
+            hint=count_hint(usable.excluded, source_of(runs))
+            or "a table: fill these columns, or --map them; the store: `scaling status` shows what still runs, `scaling submit` trains a grid",
         )
     table = usable.runs.assign(cell=assign_cells(usable.runs, clusters, axes))
     refuse_mixed_studies(table)
