@@ -16,7 +16,17 @@ from scaling.columns import COLUMNS, SIMULATED
 from scaling.errors import DataError, UnknownName, UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["LEAST", "MOST", "Excluded", "Usable", "count_hint", "excluded_payload", "excluded_words", "usable_runs"]
+__all__ = [
+    "LEAST",
+    "MOST",
+    "Excluded",
+    "Usable",
+    "count_hint",
+    "excluded_payload",
+    "excluded_words",
+    "steps_never_reached",
+    "usable_runs",
+]
 
 _FINAL = frozenset(str(status) for status in RunStatus if status.is_final)
 
@@ -25,7 +35,13 @@ LEAST, MOST = 1e-50, 1e50
 
 _INFINITE = sys.float_info.max * (1 - 1e-3)  # stores that know no infinity keep the largest number
 
-_STEPS = (("step", "steps"), ("step", "max_steps"), ("global_step", "max_steps"), ("train/global_step", "max_steps"))
+_STEPS = (
+    ("step", "steps"),
+    ("step", "max_steps"),
+    ("global_step", "max_steps"),
+    ("train/global_step", "max_steps"),
+    ("trainer/global_step", "max_steps"),
+)
 _LAST_STEPS = 0.01
 """Part of its steps that a finished run may lack: the last row that a program logs is rarely that of the last step."""
 
@@ -152,16 +168,33 @@ def _is_of_status(kind: str) -> bool:
 
 
 def _short_of_their_steps(table: pd.DataFrame) -> pd.Series:
-    """For each run the reason, or an empty text. Where no run reaches its `steps`, `step` counts something else, e.g. logged rows."""
+    """For each run the reason, or an empty text. Where no run reaches its steps, `step` counts something else, e.g. logged rows."""
     words = pd.Series("", index=table.index, dtype=object)
-    pair = next(((done, whole) for done, whole in _STEPS if done in table and whole in table), None)
-    if pair is None:
+    found = _steps(table)
+    if found is None:
         return words
-    done, whole = (pd.to_numeric(table[name], errors="coerce") for name in pair)
-    short = (whole > 0) & (whole - done > np.maximum(1, _LAST_STEPS * whole))
+    done, whole, short = found
     if not ((whole > 0) & (done > 0) & ~short).any():
         return words
     return words.mask(short, [f"finished at step {have:g} of {of:g}" for have, of in zip(done, whole, strict=True)])
+
+
+def steps_never_reached(runs: pd.DataFrame) -> tuple[str, str] | None:
+    """The columns of steps done and of all steps, where the table has them and no finished run did all: then `usable_runs` judges none."""
+    finished = runs[runs["status"] == RunStatus.FINISHED] if "status" in runs else runs
+    found = _steps(finished)
+    if found is None or finished.empty or not found[2].any() or (~found[2] & (found[0] > 0)).any():
+        return None
+    return str(found[0].name), str(found[1].name)
+
+
+def _steps(table: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series] | None:
+    """Steps done, all steps, and whether a run is short of them; of the first pair of columns that the table has."""
+    pair = next(((done, whole) for done, whole in _STEPS if done in table and whole in table), None)
+    if pair is None:
+        return None
+    done, whole = (pd.to_numeric(table[name], errors="coerce") for name in pair)
+    return done, whole, (whole > 0) & (whole - done > np.maximum(1, _LAST_STEPS * whole))
 
 
 def _with_names(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataFrame:

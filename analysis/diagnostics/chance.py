@@ -34,11 +34,11 @@ def chance_level(fit: Fit) -> list[Diagnostic]:
     levels = " … ".join(
         significant(float(level), 4) for level in sorted({chance[guessing.index].min(), chance[guessing.index].max()})
     )
-    what = "run is" if len(ids) == 1 else "runs are"
+    what = f"{'is' if len(ids) == 1 else 'are'} no better than {_COLUMN} ({levels}) in {fit.metric}"
     return [
         Diagnostic(
             DiagnosticCode.CHANCE_LEVEL,
-            f"{len(ids)} of {len(fit.runs)} {what} no better than {_COLUMN} ({levels}) in {fit.metric}: {listed(ids)}",
+            f"{len(ids)} of {len(fit.runs)} runs {what}: {listed(ids)}",
             ids,
         )
     ]

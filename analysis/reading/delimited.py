@@ -17,14 +17,15 @@ import pandas as pd
 from analysis.reading.decimals import with_decimal_points
 from analysis.reading.source import attach_source
 from analysis.reading.typed import from_text, is_missing_word
+from scaling.columns import COLUMNS, column_name
 from scaling.errors import DataError
 
 __all__ = ["open_text", "read_csv", "read_tsv"]
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_IDS = ("id", "run id", "run_id", "_run_id")
+_TENSORBOARD = {"Wall time", "Step", "Value"}
 _LINES_LOOKED_AT = 100
-_SHARE_ALIKE = 0.9
-"""Part of the lines that have as many fields as most have, for a sign to be the separator."""
 
 
 def read_delimited(path: Path, usual: str) -> pd.DataFrame:
@@ -61,19 +62,25 @@ def read_delimited(path: Path, usual: str) -> pd.DataFrame:
                 hint='a field that holds the separator is written in quotes: "1,5"',
             )
     cells = [[row[place] if place < len(row) else "" for _, row in rows] for place in range(len(names))]
-    notes = [] if separator == usual else [f"the columns of {path.name} are separated by {_SEPARATORS.get(separator, separator)}"]
+    notes = ["the rows are the steps of one run, as TensorBoard writes them"] if set(names) == _TENSORBOARD else []
+    notes += [] if separator == usual else [f"the columns of {path.name} are separated by {_SEPARATORS.get(separator, separator)}"]
     if separator != ",":
         cells, told = with_decimal_points(names, cells, path)
         notes += told
     columns = {
         name or f"Unnamed: {place}": pd.Series(column) for place, (name, column) in enumerate(zip(names, cells, strict=True))
     }
-    table = _without_row_numbers(pd.DataFrame({name: from_text(column.astype(str)) for name, column in columns.items()}))
+    table = _without_row_numbers(pd.DataFrame({name: _typed(name, column.astype(str)) for name, column in columns.items()}))
     return attach_source(table, {"notes": notes})
 
 
 read_csv: Callable[[Path], pd.DataFrame] = partial(read_delimited, usual=",")
 read_tsv: Callable[[Path], pd.DataFrame] = partial(read_delimited, usual="\t")
+
+
+def _typed(name: str, column: pd.Series) -> pd.Series:
+    """An id stays as it is written: one of hexadecimal digits may look like a number, `12e5`."""
+    return column.astype(object).mask(column.str.strip() == "", None) if name.lower() in _IDS else from_text(column)
 
 
 def open_text(path: Path) -> Any:
@@ -97,30 +104,29 @@ def _said_separator(file: TextIO) -> str | None:
 
 
 def _separator(file: TextIO, usual: str) -> str:
-    """The sign that cuts most lines into equally many fields, at least two; of several the one that makes the most of them."""
+    """The sign that cuts the first line into as many fields as most lines, at least two; else the one that cuts the lines most alike."""
     lines = [line for line, _ in zip(file, range(_LINES_LOOKED_AT), strict=False) if line.strip()]
-    best, most = usual, 1
-    for separator in (usual, *(sign for sign in _SEPARATORS if sign != usual)):
-        counts = Counter(len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row)
-        fields, alike = counts.most_common(1)[0] if counts else (1, 0)
-        if fields > most and (separator == usual or alike >= _SHARE_ALIKE * counts.total() or alike == counts.total() - 1):
-            if separator != usual and most > 1:
-                continue  # the usual sign serves
-            best, most = separator, fields
-    return best
+    ranks: dict[str, tuple[bool, int, bool, int]] = {}
+    for separator in _SEPARATORS:
+        widths = [len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+        fields, alike = Counter(widths).most_common(1)[0] if widths else (1, 0)
+        if fields > 1:
+            ranks[separator] = (widths[0] == fields, 0 if widths[0] == fields else alike, separator == usual, fields)
+    return max(ranks, key=lambda separator: ranks[separator], default=usual)
 
 
 def _refuse_preamble(path: Path, first: int, names: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]]) -> None:
     """Raises `DataError` when the first line is not that of the column names."""
     if not rows:
         return
-    shown = ", ".join(names)[:60]
-    widths = [len(row) for _, row in rows]
-    if min(widths) > len(names):
-        line = rows[0][0]
+    width, often = Counter(len(row) for _, row in rows).most_common(1)[0]
+    if width > len(names) and often > len(rows) / 2:
+        line = next(line for line, row in rows if len(row) == width)
         raise DataError(
-            f"{path}: line {first} ({shown!r}) has {_fields(len(names))}, every line below it {min(widths)} or more: it does not name the columns",
-            hint=f"delete what stands above the column names, e.g. tail -n +{line} {path.name} > runs.csv; or name every column",
+            f"{path}: line {first} ({', '.join(names)[:60]!r}) has {_fields(len(names))}, the lines below it have {width}: it does not "
+            "name the columns",
+            hint=f"delete what stands above the column names, e.g. tail -n +{line} {path.name} > runs.csv; or name every column, and "
+            "put quotes around a field that holds the separator",
         )
     line, second = rows[0]
     if len(rows) < 3 or _numbers(second) or _numbers(names):
@@ -133,9 +139,10 @@ def _refuse_preamble(path: Path, first: int, names: Sequence[str], rows: Sequenc
         and any(_is_number(row[place]) for _, row in rows[1:] if place < len(row))
     ]
     if below:
+        wrong = first if any(column_name(field.strip()) in COLUMNS for field in second) else line
         raise DataError(
             f"{path}: line {line} ({', '.join(second)[:60]!r}) has words where the lines below it have numbers",
-            hint=f"column names must be on the first line and nothing between them and the runs: delete line {first} or line {line}",
+            hint=f"the first line names the columns, and the runs follow at once: delete line {wrong}",
         )
 
 

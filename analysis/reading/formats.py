@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading.delimited import open_text, read_csv, read_tsv
+from analysis.reading.source import attach_source
 from analysis.reading.typed import from_cells
 from scaling.errors import DataError, UsageError
 
@@ -90,7 +91,10 @@ def _read_json(path: Path) -> pd.DataFrame:
     """A list of objects; an object that holds such a list under `runs` or alone; or columns as lists of one length."""
     with open_text(path) as file:
         content = json.load(file)
+    notes = []
     if isinstance(content, dict):
+        if "log_history" in content:
+            notes = ["the rows are the steps of one run, its log_history as Hugging Face writes it"]
         lists = [value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
         if isinstance(content.get("runs"), list):
             content = content["runs"]
@@ -105,7 +109,7 @@ def _read_json(path: Path) -> pd.DataFrame:
         raise DataError(
             f"{path}: neither a list of runs nor an object that holds one", hint='[{"core_hours": 1.5, "val_loss": 2.1}, …]'
         )
-    return as_table(content)
+    return attach_source(as_table(content), {"notes": notes})
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

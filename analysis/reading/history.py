@@ -1,7 +1,8 @@
 """Histories of Weights & Biases, many rows a run: each run as the last values that it logged.
 
 A run whose loss ended as NaN or infinite has diverged, and its last finite loss is not its result. Not every row has every metric:
-an empty cell says that it was not logged there. NaN says the same in a file that also has NaN before finite values of that metric.
+an empty cell says that it was not logged there. NaN says the same in a file without empty cells that has NaN before finite values.
+Then, and where a run has no more values from a step on, its last one is not that of its end either: the run has no value.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ __all__ = ["last_of_each_run"]
 _RUN = ("run_id", "_run_id", "run", "run_name", "Run", "Name", "name", "id")
 
 _GAPS = 2.0
-"""A metric that was not logged for so many times its longest gap has ended …"""
+"""A metric that was not logged for so many times its longest gap has ended; one gap is enough where most runs log it at their end."""
 _SHARE = 0.05
-"""… if that is also this part of the run, and fewer than half of the runs do so: rows of a test at the end are no fault."""
+"""The silence is also this part of the run, and fewer than half of the runs do so: rows of a test at the end are no fault."""
 
 _NAMED = 4
 
@@ -52,10 +53,11 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
     steps, runs = table["_step"].to_numpy(float), table[run]
     ends = pd.Series(steps, index=runs.to_numpy()).groupby(level=0, sort=False).max()
     last = pd.DataFrame({run: ends.index})
+    nan_is_a_value = _nan_is_a_value(table, runs)
     diverged: dict[Any, str] = {}
-    ended: dict[Any, str] = {}
+    ended: dict[Any, list[str]] = {}
     for name in (name for name in table if name != run):
-        values, logged = table[name].to_numpy(object), _logged(table[name], runs)
+        values, logged = table[name].to_numpy(object), _logged(table[name], nan_is_a_value)
         of_run = pd.DataFrame({"run": runs.to_numpy()[logged], "step": steps[logged], "value": values[logged]})
         at_end = of_run.groupby("run", sort=False).tail(1).set_index("run")
         if is_loss(name, losses):
@@ -65,12 +67,14 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
                     diverged.setdefault(gone, f"{name} ended as {at_end['value'][gone]}")
         for gone, step in _ended_before(of_run, at_end, ends).items():
             at_end.loc[gone, "value"] = None
-            ended.setdefault(gone, f"{name} of {gone} at step {step:g} of {ends[gone]:g}")
+            ended.setdefault(gone, []).append(f"{name} at step {step:g}")
         last[name] = last[run].map(at_end["value"]).to_numpy(object)
     notes.append(f"a history: {len(table)} rows of {len(last)} runs, each of which counts with its last values")
     if ended:
-        notes.append(f"a metric that ended before its run has no value: {_some(list(ended.values()))}")
-    return with_diverged(last, {row: diverged[found] for row, found in last[run].items() if found in diverged})
+        words = [f"{', '.join(found)} of {run} which ended at {ends[run]:g}" for run, found in ended.items()]
+        notes.append(f"a metric that ended before its run has no value: {_some(words)}")
+    last = with_diverged(last, {row: diverged[found] for row, found in last[run].items() if found in diverged})
+    return last.rename(columns={run: "id"}) if "id" not in last else last
 
 
 def _number(cell: object) -> float:
@@ -78,16 +82,29 @@ def _number(cell: object) -> float:
     return float(cell) if isinstance(cell, (int, float, np.number)) else 0.0
 
 
-def _logged(column: pd.Series, runs: pd.Series) -> np.ndarray:
-    """Which rows have a value of the column, NaN among them where it is one."""
-    cells = column.to_numpy(object)
-    nan = np.array([isinstance(cell, float) and cell != cell for cell in cells])
+def _nan_is_a_value(table: pd.DataFrame, runs: pd.Series) -> bool:
+    """Whether NaN was logged as such, rather than written where nothing was logged."""
+    numbers = [
+        name for name in table if table[name].map(lambda cell: cell is None or isinstance(cell, (int, float, np.number))).all()
+    ]
+    if any(table[name].dtype != object and table[name].isna().any() for name in numbers):
+        return True
+    for name in numbers:
+        cells = table[name].to_numpy(object)
+        if any(cell is None for cell in cells):
+            return True
+        finite = np.isfinite(cells.astype(float))
+        later = pd.Series(finite[::-1]).groupby(runs.to_numpy()[::-1]).cummax().to_numpy()[::-1]
+        if (~finite & np.isnan(cells.astype(float)) & later).any():
+            return False
+    return True
+
+
+def _logged(column: pd.Series, nan_is_a_value: bool) -> np.ndarray:
+    """Which rows have a value of the column."""
     if column.dtype != object:
-        return ~nan & column.notna().to_numpy()
-    there = np.array([cell is not None for cell in cells])
-    finite = there & ~nan
-    after = pd.Series(finite[::-1]).groupby(runs.to_numpy()[::-1]).cummax().to_numpy()[::-1]
-    return finite if (nan & after).any() else there
+        return column.notna().to_numpy()
+    return np.array([cell is not None and (nan_is_a_value or cell == cell) for cell in column])
 
 
 def _ended_before(of_run: pd.DataFrame, at_end: pd.DataFrame, ends: pd.Series) -> dict[Any, float]:
@@ -99,7 +116,8 @@ def _ended_before(of_run: pd.DataFrame, at_end: pd.DataFrame, ends: pd.Series) -
     end = ends.reindex(gap.index)
     silent = end - at_end["step"].reindex(gap.index)
     changes = groups["value"].nunique() > 1  # a setting is logged once and holds
-    late = changes & (gap > 0) & (silent >= _GAPS * gap) & (silent >= _SHARE * end)
+    gaps = 1.0 if (silent == 0).mean() > 0.5 else _GAPS
+    late = changes & (gap > 0) & (silent >= gaps * gap) & (silent >= _SHARE * end)
     gone = late.index[late]
     return dict(at_end.loc[gone, "step"]) if 0 < len(gone) < len(late) / 2 else {}
 

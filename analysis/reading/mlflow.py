@@ -59,7 +59,7 @@ def read_folder(path: Path, notes: list[str], losses: Collection[str] = ()) -> p
 
 def _count_deleted(number: int, notes: list[str]) -> None:
     if number:
-        notes.append(f"{number} run{'s' if number > 1 else ''} that {'were' if number > 1 else 'was'} deleted in MLflow left out")
+        notes.append("1 run deleted in MLflow was left out" if number == 1 else f"{number} runs deleted in MLflow were left out")
 
 
 def read_database(path: Path, notes: list[str], losses: Collection[str] = ()) -> pd.DataFrame:

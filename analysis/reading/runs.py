@@ -15,6 +15,7 @@ from analysis.reading.source import KINDS, TIDIED, attach_source, source_of
 from analysis.reading.statuses import named_status, our_statuses
 from analysis.reading.typed import is_missing_word, settled
 from analysis.reading.units import Conversion, conversion, unit_named
+from analysis.selection import steps_never_reached
 from scaling.columns import COLUMNS, RUN_COLUMNS, describe
 from scaling.errors import DataError, DataNotFound, UsageError, nearest
 
@@ -56,7 +57,7 @@ def read_runs(
     mapping, units = dict(mapping or {}), dict(units or {})
     notes: list[str] = []
     losses = {theirs for ours, theirs in mapping.items() if ours in ("val_loss", "train_loss")}
-    table, kind = _read(path, notes, losses)
+    table, kind = _read(path, notes, losses, set(mapping.values()))
     table = settled(table)
     if table.empty:
         raise DataError(f"{path}: the table has no rows", hint="one run a row, below a row with the column names")
@@ -69,6 +70,10 @@ def read_runs(
     notes += [f"{name} was read as {entry.text}: {entry} of what the file holds" for name, entry in converted.items()]
     _refuse_percentages(table, path)
     table = our_statuses(table, count_status, notes)
+    if (steps := steps_never_reached(table)) is not None:
+        notes.append(
+            f"no run reached its {steps[1]}, so {steps[0]} counts something else or no run was trained to its end: all are kept"
+        )
     if "id" not in table:
         table.insert(0, "id", [f"row {number}" for number in range(1, len(table) + 1)])
     table["id"] = table["id"].map(_id)
@@ -77,7 +82,7 @@ def read_runs(
     return attach_source(table, about)
 
 
-def _read(path: Path, notes: list[str], losses: Collection[str]) -> tuple[pd.DataFrame, str]:
+def _read(path: Path, notes: list[str], losses: Collection[str], mapped: Collection[str]) -> tuple[pd.DataFrame, str]:
     if not path.exists():
         raise DataNotFound(f"no table of runs at {path}", hint="give the path of a CSV or Parquet file with one run a row")
     if path.is_dir():
@@ -93,7 +98,7 @@ def _read(path: Path, notes: list[str], losses: Collection[str]) -> tuple[pd.Dat
     table = formats.parse(path)
     notes += source_of(table)["notes"]
     table.columns = table.columns.map(str)
-    return mlflow.tidy(wandb.tidy(table, path, notes, losses), losses), formats.format_of(path).removeprefix(".")
+    return mlflow.tidy(wandb.tidy(table, path, notes, losses, mapped), losses), formats.format_of(path).removeprefix(".")
 
 
 def _with_status(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -116,7 +121,12 @@ def _rename(table: pd.DataFrame, mapping: Mapping[str, str], path: Path) -> pd.D
     found: dict[str, str] = {}
     for ours, theirs in mapping.items():
         # MLflow and W&B put the kind before a name; either spelling is understood.
-        spelt = [theirs, *(theirs.removeprefix(kind) for kind in KINDS), TIDIED.get(theirs, theirs)]
+        spelt = [
+            theirs,
+            *(theirs.removeprefix(kind) for kind in KINDS),
+            TIDIED.get(theirs, theirs),
+            *(kind + theirs for kind in KINDS),
+        ]
         name = next((name for name in spelt if name in present), None)
         if name is None:
             raise UsageError(

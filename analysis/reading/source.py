@@ -47,9 +47,9 @@ def column_of(runs: pd.DataFrame, name: str) -> str:
     ours = column_name(name)
     if ours in runs:
         return ours
-    for kind in KINDS:
-        if name.startswith(kind) and name.removeprefix(kind) in runs:
-            return name.removeprefix(kind)
+    for spelt in (*(name.removeprefix(kind) for kind in KINDS), *(kind + name for kind in KINDS)):
+        if spelt in runs:
+            return spelt
     source = source_of(runs)
     for mapped, theirs in source.get("mapping", {}).items():
         if mapped in runs and name in (theirs, *(theirs.removeprefix(kind) for kind in KINDS)):

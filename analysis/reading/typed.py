@@ -19,6 +19,7 @@ import pandas as pd
 __all__ = ["INFINITE", "from_cells", "from_text", "is_missing_word", "settled"]
 
 _NAN = frozenset({"nan", "+nan", "-nan", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind"})
+_INFINITIES = frozenset({"infinity", "+infinity", "-infinity", "inf", "+inf", "-inf"})
 _NOTHING = frozenset({"", "none", "null", "n/a", "na", "<na>", "#n/a", "#na", "#n/a n/a", "-", "–"})
 
 INFINITE = sys.float_info.max * (1 - 1e-3)
@@ -50,19 +51,24 @@ def from_text(cells: pd.Series) -> pd.Series:
 
 
 def from_cells(cells: Iterable[Any], name: str = "") -> pd.Series:
-    """A column of what JSON holds: numbers beside words for none are numbers; everything else stays as it is."""
+    """A column of what JSON holds: numbers beside words for none or for infinity are numbers; everything else stays as it is."""
     values = list(cells)
-    words = [value for value in values if isinstance(value, str)]
-    others = [value for value in values if value is not None and not isinstance(value, str)]
-    numbers = [value for value in others if isinstance(value, (int, float, np.number)) and not isinstance(value, bool)]
-    if len(numbers) < len(others) or not all(map(is_missing_word, words)) or (words and not numbers):
-        if not others and words and all(word.strip().lower() in _NAN for word in words):
-            return _with_nan(pd.Series(np.nan, index=range(len(values)), name=name), np.array([v is not None for v in values]))
+    there = [value for value in values if value is not None]
+    words = [value for value in there if isinstance(value, str)]
+    numbers = [value for value in there if isinstance(value, (int, float, np.number)) and not isinstance(value, bool)]
+    spelt = all(is_missing_word(word) or word.strip().lower() in _INFINITIES for word in words)
+    if not numbers or len(numbers) + len(words) < len(there) or not spelt:
         return pd.Series(values, name=name, dtype=object)
-    nan = np.array([value != value or (isinstance(value, str) and value.strip().lower() in _NAN) for value in values], dtype=bool)
-    plain = pd.Series([None if isinstance(value, str) else value for value in values], name=name)
-    plain = pd.to_numeric(plain) if numbers else plain
-    return _with_nan(plain, nan) if nan.any() else plain
+    plain = [_number(value) if isinstance(value, str) else value for value in values]
+    nan = np.array([value is not None and value != value for value in plain], dtype=bool)
+    column = pd.to_numeric(pd.Series(plain, name=name))
+    return _with_nan(column, nan) if nan.any() else column
+
+
+def _number(word: str) -> float | None:
+    """NaN and infinity, which JSON has no numbers for; None for the other words."""
+    low = word.strip().lower()
+    return float("nan") if low in _NAN else float(low) if low in _INFINITIES else None
 
 
 def _with_nan(numbers: pd.Series, nan: np.ndarray) -> pd.Series:

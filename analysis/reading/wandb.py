@@ -28,12 +28,15 @@ from scaling.errors import DataError
 
 __all__ = ["is_folder", "read_folder", "read_log", "tidy"]
 
-_METRIC = re.compile(
-    r"loss|err|acc|top.?\d|f1|ppl|perplex|entropy|nll|bp[bc]|score|norm|lr$|rate|time|epoch|step|flop|hours?|second|token|example|sample|"
-    r"param|size|batch|value|metric|seed",
+_QUANTITY = re.compile(
+    r"loss|(?:^|[^a-z])(?:err|acc|top|f1|ppl|perplexity|entropy|nll|bp[bc]|score|norm|lr|rate|time|wall|epoch|step|flop|hour|second|token|"
+    r"example|sample|param|size|batch|value|metric|seed|mean|std|min|max|x|y)",
     re.IGNORECASE,
 )
 """Of the name of a column that is a quantity, not a run."""
+
+_ALIKE = 100.0
+"""Columns of one metric differ by less than this factor; quantities such as parameters and losses by more."""
 
 
 def is_folder(path: Path) -> bool:
@@ -54,21 +57,20 @@ def read_folder(path: Path, notes: list[str]) -> pd.DataFrame:
     return as_table(rows)
 
 
-def tidy(table: pd.DataFrame, path: Path, notes: list[str], losses: Collection[str] = ()) -> pd.DataFrame:
+def tidy(
+    table: pd.DataFrame, path: Path, notes: list[str], losses: Collection[str] = (), mapped: Collection[str] = ()
+) -> pd.DataFrame:
     """A table that W&B exported, with `id` and `status`, a row a run; any other table as it is.
 
-    losses: columns that are losses whatever their name. notes: gets a sentence for each thing that was set aside.
+    losses: columns that are losses whatever their name. mapped: those that `--map` names. notes: gets a sentence for each thing that was set aside.
     """
-    _refuse_chart(table, path)
+    _refuse_chart(table, path, mapped)
     if {"summary", "config"} <= set(table) and table["summary"].map(
         lambda cell: isinstance(cell, str) and cell.startswith("{")
     ).any():
         table = _unpacked(table, path)
     if "_step" in table:
         table = last_of_each_run(table, path, notes, losses)
-        run = next((name for name in ("run_id", "_run_id") if name in table), None)
-        if run is not None and "id" not in table:
-            table = table.rename(columns={run: "id"})
     if {"Name", "State"} <= set(table):
         table = table.rename(columns={"State": "status"} if "status" not in table else {})
         if "id" not in table:
@@ -80,24 +82,33 @@ def tidy(table: pd.DataFrame, path: Path, notes: list[str], losses: Collection[s
     return table
 
 
-def _refuse_chart(table: pd.DataFrame, path: Path) -> None:
+def _refuse_chart(table: pd.DataFrame, path: Path, mapped: Collection[str]) -> None:
     """Raises `DataError` for the export of a chart: a row a step, and a column a run, called `run - metric` or by the run alone."""
     names = [str(name) for name in table]
     others = [name for name in names[1:] if not name.endswith(("__MIN", "__MAX"))]
     metrics = {name.rpartition(" - ")[2] for name in others}
     by_metric = bool(others) and all(" - " in name for name in others) and len(metrics) == 1
-    by_run = (
-        len(others) > 1
-        and names[0].lower() in ("step", "_step")
-        and not any(_METRIC.search(name) or name in COLUMNS for name in others)
-        and all(pd.to_numeric(table[name], errors="coerce").notna().any() for name in others)
-        and table[names[0]].is_unique
-    )
-    if by_metric or by_run or ("Step" in names and len(others) < len(names) - 1):
+    if by_metric or ("Step" in names and len(others) < len(names) - 1) or _columns_are_runs(table, names, others, mapped):
         raise DataError(
             f"{path}: this is the export of a chart, a row a step and a column a run: it does not say what a run cost",
             hint="export the runs table of the project page instead (Export, CSV), which has a row a run",
         )
+
+
+def _columns_are_runs(table: pd.DataFrame, names: list[str], others: list[str], mapped: Collection[str]) -> bool:
+    """A rising `Step` beside two columns or more of one kind of number, none of which has the name of a quantity."""
+    if len(others) < 2 or names[0].lower() not in ("step", "_step", "global_step", "trainer/global_step"):
+        return False
+    if any(len(name) < 2 or name in COLUMNS or name in mapped or _QUANTITY.search(name) for name in others):
+        return False
+    step = pd.to_numeric(table[names[0]], errors="coerce")
+    columns = [table[name] for name in others if table[name].notna().any()]
+    if not (len(table) > 1 and step.is_monotonic_increasing and step.is_unique):
+        return False
+    if any(pd.to_numeric(column, errors="coerce").isna().ne(column.isna()).any() for column in columns):
+        return False
+    sizes = [float(pd.to_numeric(column).abs().median()) for column in columns]
+    return max(sizes, default=0.0) <= _ALIKE * min(sizes, default=0.0)
 
 
 def _unpacked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
