@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.pareto import Frontier, frontier
-from analysis.selection import Excluded, usable_runs
+from analysis.reading.source import source_of
+from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 
 __all__ = ["Arm", "split_arms"]
@@ -45,7 +46,9 @@ def split_arms(
     a, b = _two_names(labels, by, names)
     chosen = runs[labels.isin((a, b))]
     usable = usable_runs(chosen, metric=metric, x=x)  # over both: their data sets and accelerators must be the same
-    excluded = list(usable.excluded)
+    ids = runs["id"].astype(str) if "id" in runs else pd.Series([f"row {number}" for number in range(1, len(runs) + 1)], runs.index)
+    excluded = [Excluded(run, f"no {by}", f"no {by}") for run in ids[labels == ""]]
+    excluded += usable.excluded
     sides = []
     for name in (a, b):
         own = usable.runs[usable.runs[by].map(_label) == name]
@@ -54,7 +57,8 @@ def split_arms(
                 f"{by} {name} has no usable run ({len(excluded)} left out of both sides): 1 more is needed",
                 have=0,
                 need=1,
-                hint="choose another side; of the store, `scaling runs` lists what there is and why",
+                hint=count_hint(excluded, source_of(runs))
+                or "choose another side; of the store, `scaling runs` lists what there is and why",
             )
         found = frontier(own, metric=metric, x=x, cell=cell)
         excluded += found.excluded

@@ -9,7 +9,9 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    ChanceLoss,
     Convert,
+    CountStatus,
     Data,
     Level,
     Mapping,
@@ -17,12 +19,12 @@ from scaling.cli.runs_input import (
     Unit,
     Where,
     X,
+    columns_in,
     load_runs,
     print_answer,
     print_input,
     refuse_both,
 )
-from scaling.columns import column_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,6 +54,8 @@ def compare_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
     experiment: Experiment = None,
@@ -67,11 +71,21 @@ def compare_command(
     """
     refuse_both(json, csv)
     from analysis import compare, comparison_payload
+    from analysis.reading.source import column_of
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    found = compare(runs, by=column_name(by), a=a, b=b, metric=column_name(metric), x=column_name(x), level=level)
+    found = compare(runs, by=column_of(runs, by), a=a, b=b, metric=columns_in(runs, metric), x=columns_in(runs, x), level=level)
     if json:
         print_answer(comparison_payload(found), runs)
     elif csv:

@@ -9,19 +9,21 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    ChanceLoss,
     Convert,
+    CountStatus,
     Data,
     Level,
     Mapping,
     Metric,
     Unit,
     Where,
+    columns_in,
     load_runs,
     print_answer,
     print_input,
     refuse_both,
 )
-from scaling.columns import column_name
 from scaling.errors import TooFewPoints, UnknownName
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ def fit_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
     experiment: Experiment = None,
@@ -88,10 +92,26 @@ def fit_command(
     from analysis import fit_all, fits_payload
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    settings: dict[str, Any] = {"metric": column_name(metric), "x": _columns(x), "objective": objective, "envelope": envelope}
-    settings |= {"weights": weights, "intervals": intervals, "level": level, "bootstrap": bootstrap, "seed": seed}
+    settings: dict[str, Any] = {"metric": columns_in(runs, metric), "objective": objective, "envelope": envelope}
+    settings |= {"x": None if x is None else columns_in(runs, x)}
+    settings |= {
+        "weights": None if weights is None else columns_in(runs, weights),
+        "intervals": intervals,
+        "level": level,
+        "bootstrap": bootstrap,
+        "seed": seed,
+    }
     if on is None and (json or csv):
         on = "both"
     fits, not_fitted = fit_all(runs, laws=law or (), on=cast(On | None, on), **settings)
@@ -116,13 +136,6 @@ def show_law(runs: DataFrame) -> list[Fit]:
         return []
     _print(runs, fits, not_fitted, settings)
     return fits
-
-
-def _columns(x: str | None) -> str | None:
-    """Each name of `params,flops` as it is spelled here."""
-    if x is None:
-        return None
-    return ",".join(column_name(name.strip()) for name in x.split(","))
 
 
 def _coefficients(fits: list[Fit]) -> DataFrame:

@@ -9,7 +9,9 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    ChanceLoss,
     Convert,
+    CountStatus,
     Data,
     Level,
     Mapping,
@@ -17,12 +19,12 @@ from scaling.cli.runs_input import (
     Unit,
     Where,
     X,
+    columns_in,
     load_runs,
     print_answer,
     print_input,
     refuse_both,
 )
-from scaling.columns import column_name
 from scaling.errors import ScalingError, UsageError
 
 __all__ = ["EXAMPLES", "frontier_command"]
@@ -44,6 +46,8 @@ def frontier_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
     optimum: Annotated[bool, typer.Option("--optimum", help="Best size and epochs against compute, by three approaches.")] = False,
@@ -69,9 +73,18 @@ def frontier_command(
     from analysis import compute_optimal, frontier, frontier_band, frontier_payload, optimum_payload
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    metric, x = column_name(metric), column_name(x)
+    metric, x = columns_in(runs, metric), columns_in(runs, x)
     if not optimum and (family or law):
         raise UsageError("--family and --law belong to --optimum", hint="add --optimum")
     if optimum:

@@ -9,19 +9,21 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    ChanceLoss,
     Convert,
+    CountStatus,
     Data,
     Level,
     Mapping,
     Metric,
     Unit,
     Where,
+    columns_in,
     load_runs,
     print_answer,
     print_input,
     refuse_both,
 )
-from scaling.columns import column_name
 from scaling.errors import UsageError
 
 __all__ = ["EXAMPLES", "lr_command"]
@@ -53,6 +55,8 @@ def lr_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
     experiment: Experiment = None,
@@ -77,9 +81,18 @@ def lr_command(
     from analysis import learning_rate_payload, learning_rate_trend
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    trend = learning_rate_trend(runs, metric=column_name(metric), level=level)
+    trend = learning_rate_trend(runs, metric=columns_in(runs, metric), level=level)
     asked = (at_model, at_params, at_epochs, at_family)
     cell = None
     if any(value is not None for value in asked):

@@ -10,7 +10,9 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    ChanceLoss,
     Convert,
+    CountStatus,
     Data,
     Level,
     Mapping,
@@ -18,12 +20,12 @@ from scaling.cli.runs_input import (
     Unit,
     Where,
     X,
+    columns_in,
     load_runs,
     print_answer,
     print_input,
     refuse_both,
 )
-from scaling.columns import column_name
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ def plan_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
     experiment: Experiment = None,
@@ -86,16 +90,25 @@ def plan_command(
     from analysis import plan, plan_payload
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    candidates = _candidates(file, runs, mapping, column_name(metric), db if data is None and server is None else None)
+    candidates = _candidates(file, runs, mapping, columns_in(runs, metric), db if data is None and server is None else None)
     found = plan(
         runs,
         candidates,
         budget_core_hours=budget,
         target=target,
-        metric=column_name(metric),
-        x=column_name(x),
+        metric=columns_in(runs, metric),
+        x=columns_in(runs, x),
         law=law,
         criterion=cast(Literal["c", "D"], criterion),
         level=level,

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "ChanceLoss",
     "Convert",
+    "CountStatus",
     "Data",
     "Level",
     "Mapping",
@@ -23,6 +25,7 @@ __all__ = [
     "Unit",
     "Where",
     "X",
+    "columns_in",
     "load_runs",
     "print_answer",
     "print_input",
@@ -42,7 +45,19 @@ Mapping = Annotated[
 ]
 Unit = Annotated[
     list[str] | None,
-    typer.Option("--unit", metavar="COLUMN=UNIT", help="What the numbers of FILE are: seconds*8, PFLOP, %, bits; repeatable."),
+    typer.Option(
+        "--unit", metavar="COLUMN=UNIT", help="What the numbers of FILE are: seconds*8, PFLOP, %, FLOP/(6*params); repeatable."
+    ),
+]
+CountStatus = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--count-status", metavar="STATUS", help="Count runs of FILE that ended so (failed, crashed) as finished; repeatable."
+    ),
+]
+ChanceLoss = Annotated[
+    float | None,
+    typer.Option("--chance-loss", help="val_loss of guessing; fits say which runs are no better. Or a column chance_loss."),
 ]
 Convert = Annotated[
     list[str] | None,
@@ -65,10 +80,12 @@ def load_runs(
     convert: list[str] | None = None,
     where: list[str] | None = None,
     server: str | None = None,
+    count_status: list[str] | None = None,
+    chance_loss: float | None = None,
 ) -> DataFrame:
     """The runs of FILE, else of the server, else of the store, in our units; core-hours converted between accelerators, and rows chosen, where that was asked for."""
     if data is None:
-        for given, option in ((mapping, "--map"), (unit, "--unit")):
+        for given, option in ((mapping, "--map"), (unit, "--unit"), (count_status, "--count-status")):
             if given:
                 raise UsageError(f"{option} is for a table given by --data", hint="add --data FILE")
         runs = _runs_of_the_store(db, server, experiment)
@@ -80,7 +97,11 @@ def load_runs(
         from analysis import read_runs
         from analysis.reading.units import check_units
 
-        runs = read_runs(data, check_mapping(mapping or []), check_units(unit or []))
+        runs = read_runs(data, check_mapping(mapping or []), check_units(unit or []), count_status=count_status or ())
+    if chance_loss is not None:
+        if not chance_loss > 0:
+            raise UsageError(f"--chance-loss {chance_loss:g} is not positive", hint="of k classes it is ln k: 2.303 for ten")
+        runs = runs.assign(chance_loss=chance_loss)
     if where:
         from analysis.reading.choice import choose_runs
 
@@ -91,8 +112,26 @@ def load_runs(
         runs = convert_core_hours(runs, check_conversions(convert))
     from analysis.reading.source import attach_source, source_of
 
-    words = _words(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server)
+    words = _words(
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        convert=convert,
+        where=where,
+        experiment=experiment,
+        db=db,
+        server=server,
+    )
+    words += ["--chance-loss", f"{chance_loss:g}"] if chance_loss is not None else []
     return attach_source(runs, {**source_of(runs), "command": words})
+
+
+def columns_in(runs: DataFrame, names: str) -> str:
+    """`params,samples` as the table spells them: each may be our name or, after --map, the file's own."""
+    from analysis.reading.source import column_of
+
+    return ",".join(column_of(runs, name.strip()) for name in names.split(","))
 
 
 def _runs_of_the_store(db: str, server: str | None, experiment: str | None) -> DataFrame:
@@ -114,7 +153,7 @@ def _words(*, data: str | None, db: str, server: str | None, experiment: str | N
     words += ["--experiment", experiment] if experiment is not None else []
     words += ["--server", server] if data is None and server is not None else []
     words += ["--db", db] if data is None and server is None and db != "scaling.db" and "://" not in db else []
-    flags = {"mapping": "--map", "unit": "--unit", "convert": "--convert", "where": "--where"}
+    flags = {"mapping": "--map", "unit": "--unit", "count_status": "--count-status", "convert": "--convert", "where": "--where"}
     return words + [word for name, values in repeated.items() for value in values or () for word in (flags[name], value)]
 
 
