@@ -22,6 +22,7 @@ from scaling.cli.runs_input import (
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
 from scaling.errors import TooFewPoints, UnknownName
@@ -114,6 +115,7 @@ def fit_command(
         print_answer(fits_payload(fits, not_fitted), runs)
     elif csv:
         print(_coefficients(fits).to_csv(index=False), end="")
+        print_set_aside(runs, max(fits, key=lambda fit: len(fit.excluded)).excluded)
     else:
         _print(runs, fits, not_fitted, settings)
 
