@@ -124,9 +124,7 @@ def _with_histories(content: Any) -> Any:
     ):
         return content
     return [
-        {**{name: value for name, value in run.items() if name not in ("history", "summary")}, **row}
-        for run in content
-        for row in run["history"]
+        {**{name: value for name, value in run.items() if name != "history"}, **row} for run in content for row in run["history"]
     ]
 
 

@@ -44,6 +44,8 @@ scaling fit --x params,examples_seen --law chinchilla --objective huber-log
 scaling fit --data runs.csv --map core_hours=tpu_v4_core_hours --map error=top1_error_pct --metric error
 
 scaling fit --data runs.parquet --map core_hours=gpu_seconds --unit core_hours=seconds*8
+
+scaling fit --data isoflop.csv --map examples_seen=flops --unit "examples_seen=FLOP/(6*params)" --x params,examples_seen --law chinchilla
 """
 
 _INTERVALS = "auto: t intervals, of huber-log and with --envelope a bootstrap; pairs or wild: that bootstrap over cells."
