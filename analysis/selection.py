@@ -36,13 +36,12 @@ LEAST, MOST = 1e-50, 1e50
 
 _INFINITE = sys.float_info.max * (1 - 1e-3)  # stores that know no infinity keep the largest number
 
-_STEPS = (
-    ("step", "steps"),
-    ("step", "max_steps"),
-    ("global_step", "max_steps"),
-    ("train/global_step", "max_steps"),
-    ("trainer/global_step", "max_steps"),
+_STEPS = tuple(
+    (done, whole)
+    for done in ("step", "global_step", "train/global_step", "trainer/global_step", "_step")
+    for whole in ("steps", "max_steps")
 )
+"""What programs call the steps done and all steps of a run."""
 _LAST_STEPS = 0.01
 """Part of its steps that a finished run may lack: the last row that a program logs is rarely that of the last step."""
 
@@ -117,10 +116,13 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
         for reason in table["excluded"].fillna("").unique():
             if reason:
                 leave_out(table["excluded"] == reason, f"excluded: {reason}", "excluded by a user")
-    if not curve:
-        for reason in (short := _short_of_their_steps(table)).unique():
-            if reason:
-                leave_out(short.reindex(table.index) == reason, reason, "not trained to the last step")
+    if not curve:  # along a curve every checkpoint is short of the end
+        short = _short_of_their_steps(table)
+        cut = (short != "").to_numpy()
+        excluded.extend(
+            Excluded(run, reason, "not trained to the last step") for run, reason in zip(table["id"][cut], short[cut], strict=True)
+        )
+        table = table[~cut]
     if checkpoints is None or checkpoints.run != "id":
         leave_out(table["id"].duplicated(), "the same id again", "the same id again")
     for name in dict.fromkeys((metric, *axes)):

@@ -31,6 +31,8 @@ def with_decimal_points(names: Sequence[str], columns: Sequence[Sequence[str]], 
     }
     sure_commas = [place for place, cells in commas.items() if not all(map(_EITHER_COMMA.fullmatch, cells))]
     sure_points = [place for place, cells in points.items() if not all(map(_EITHER_POINT.fullmatch, cells))]
+    if sure_points and not sure_commas:  # then these commas set off thousands, which no number here has: they stay text
+        return [list(column) for column in columns], []
     for place, cells in commas.items():
         if place not in sure_commas and (sure_points or not sure_commas):
             raise _two_meanings(path, names[place], cells[0], "comma")

@@ -23,7 +23,7 @@ from scaling.errors import DataError
 __all__ = ["open_text", "read_csv", "read_tsv"]
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_IDS = ("id", "run id", "run_id", "_run_id")
+_IDS = ("id", "run id", "run_id", "_run_id", "parent")
 _TENSORBOARD = {"Wall time", "Step", "Value"}
 _LINES_LOOKED_AT = 100
 
@@ -160,7 +160,8 @@ def _is_number(field: str) -> bool:
 
 
 def _without_row_numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """Without the row numbers that pandas writes in a first column without a name; names of runs there become `id`."""
+    """Without empty columns that have no name, and without row numbers that pandas writes in one; names of runs there become `id`."""
+    table = table.drop(columns=[name for name in table if str(name).startswith("Unnamed: ") and table[name].isna().all()])
     first = str(table.columns[0])
     if first != "Unnamed: 0" or len(table.columns) == 1:
         return table

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from scaling.outcomes import RunStatus
 
-__all__ = ["is_loss", "with_diverged"]
+__all__ = ["is_loss", "nan_losses", "with_diverged"]
 
 _LOSS = re.compile(r"loss|nll|perplexity|ppl|entropy|bits.per|bpb|bpc", re.IGNORECASE)
 _ENDED_WELL = ("", "finished", "completed", "success")
@@ -19,6 +19,16 @@ _ENDED_WELL = ("", "finished", "completed", "success")
 def is_loss(name: Any, losses: Collection[str]) -> bool:
     """Whether a column is a loss: by its name, or as one of `losses`, which were named as such."""
     return name in losses or _LOSS.search(str(name)) is not None
+
+
+def nan_losses(table: pd.DataFrame, names: Iterable[str], losses: Collection[str]) -> dict[Any, str]:
+    """Rows in which a loss among these columns was logged as NaN, which is not the same as not logged, and the words for it."""
+    found: dict[Any, str] = {}
+    for name in names:
+        if table[name].dtype == object and is_loss(name, losses):
+            nan = table[name].map(lambda cell: isinstance(cell, float) and cell != cell)
+            found |= {row: f"{name.removeprefix('metrics.').removeprefix('summary.')} ended as nan" for row in table.index[nan]}
+    return found
 
 
 def with_diverged(runs: pd.DataFrame, reasons: Mapping[Any, str]) -> pd.DataFrame:

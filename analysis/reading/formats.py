@@ -91,7 +91,8 @@ def _read_json(path: Path) -> pd.DataFrame:
     """A list of objects; an object that holds such a list under `runs` or alone; or columns as lists of one length."""
     with open_text(path) as file:
         content = json.load(file)
-    notes = []
+    notes: list[str] = []
+    content = _with_histories(content)
     if isinstance(content, dict):
         if "log_history" in content:
             notes = ["the rows are the steps of one run, its log_history as Hugging Face writes it"]
@@ -112,11 +113,37 @@ def _read_json(path: Path) -> pd.DataFrame:
     return attach_source(as_table(content), {"notes": notes})
 
 
+def _with_histories(content: Any) -> Any:
+    """Rows of histories that lie in runs: `[{"id": …, "history": [rows]}]` or `{"run": [rows]}` → the rows, each with its run."""
+    if isinstance(content, dict) and len(content) > 1 and all(map(_is_history, content.values())):
+        return [{"run_id": run, **row} for run, rows in content.items() for row in rows]
+    if (
+        not isinstance(content, list)
+        or not content
+        or not all(isinstance(run, dict) and _is_history(run.get("history")) for run in content)
+    ):
+        return content
+    return [
+        {**{name: value for name, value in run.items() if name != "history"}, **row} for run in content for row in run["history"]
+    ]
+
+
+def _is_history(rows: Any) -> bool:
+    return (
+        isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) for row in rows) and any("_step" in row for row in rows)
+    )
+
+
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pyarrow.parquet as parquet
 
-    table = pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
+    table = pd.read_parquet(path, engine="pyarrow")
     table.attrs = {}
+    rows = table.index
+    kept = not isinstance(rows, pd.RangeIndex) and (rows.names != [None] or not pd.api.types.is_integer_dtype(rows))
+    if kept and rows.names == [None] and "id" not in table:
+        table.index.name = "id"  # names of runs, as pandas keeps them beside the columns
+    table = table.reset_index(drop=not kept)
     for name, column in zip((stored := parquet.read_table(path)).column_names, stored.columns, strict=True):
         if name in table and pd.api.types.is_float_dtype(table[name]) and table[name].isna().sum() > column.null_count:
             null = column.is_null().to_numpy(zero_copy_only=False)  # pandas would make NaN of both

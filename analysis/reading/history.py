@@ -53,6 +53,7 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
     steps, runs = table["_step"].to_numpy(float), table[run]
     ends = pd.Series(steps, index=runs.to_numpy()).groupby(level=0, sort=False).max()
     last = pd.DataFrame({run: ends.index})
+    _refuse_two_runs_of_a_name(table, run, path)
     nan_is_a_value = _nan_is_a_value(table, runs)
     diverged: dict[Any, str] = {}
     ended: dict[Any, list[str]] = {}
@@ -68,7 +69,8 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
         for gone, step in _ended_before(of_run, at_end, ends).items():
             at_end.loc[gone, "value"] = None
             ended.setdefault(gone, []).append(f"{name} at step {step:g}")
-        last[name] = last[run].map(at_end["value"]).to_numpy(object)
+        values_at_end = at_end["value"].to_dict()
+        last[name] = pd.Series([values_at_end.get(each) for each in last[run]], dtype=object)
     notes.append(f"a history: {len(table)} rows of {len(last)} runs, each of which counts with its last values")
     if ended:
         words = [f"{', '.join(found)} of {run} which ended at {ends[run]:g}" for run, found in ended.items()]
@@ -80,6 +82,19 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
 def _number(cell: object) -> float:
     """0 for what is no number: a text in a column of losses is not the end of one."""
     return float(cell) if isinstance(cell, (int, float, np.number)) else 0.0
+
+
+def _refuse_two_runs_of_a_name(table: pd.DataFrame, run: str, path: Path) -> None:
+    """Raises `DataError` when a run has two values of one metric at one step: W&B keeps one, and names of runs may repeat."""
+    again = table[table.duplicated([run, "_step"], keep=False) & table["_step"].notna()]
+    for name in (name for name in map(str, again) if name not in (run, "_step") and pd.api.types.is_numeric_dtype(again[name])):
+        values = again.groupby([run, "_step"])[name].nunique()
+        if (values > 1).any():
+            which, step = values[values > 1].index.to_list()[0]
+            raise DataError(
+                f"{path}: {which} has two values of {name} at step {step:g}: two runs of one name?",
+                hint="add a column run_id, which W&B gives to each run",
+            )
 
 
 def _nan_is_a_value(table: pd.DataFrame, runs: pd.Series) -> bool:

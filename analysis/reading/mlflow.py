@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.reading.diverged import is_loss, with_diverged
+from analysis.reading.diverged import nan_losses, with_diverged
 from analysis.reading.formats import as_table
 from analysis.reading.typed import from_text
 from scaling.errors import DataError
@@ -96,18 +96,9 @@ def tidy(table: pd.DataFrame, losses: Collection[str] = ()) -> pd.DataFrame:
             if plain not in taken:
                 names[column] = plain
                 taken.add(plain)
-    table = with_diverged(table, _nan_losses(table, losses)).rename(columns=names)
+    metrics = [column for column in map(str, table) if column.startswith("metrics.")]
+    table = with_diverged(table, nan_losses(table, metrics, losses)).rename(columns=names)
     return _with_numbers(table.rename(columns={"run_id": "id"} if "id" not in table else {}), names.values())
-
-
-def _nan_losses(table: pd.DataFrame, losses: Collection[str]) -> dict[Any, str]:
-    """Rows in which a loss was logged as NaN, which is not the same as not logged."""
-    found: dict[Any, str] = {}
-    for name in (str(name) for name in table if str(name).startswith("metrics.")):
-        if table[name].dtype == object and is_loss(name, losses):
-            nan = table[name].map(lambda cell: isinstance(cell, float) and cell != cell)
-            found |= {row: f"{name.removeprefix('metrics.')} is NaN" for row in table.index[nan]}
-    return found
 
 
 def _with_numbers(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:

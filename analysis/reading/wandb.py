@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from analysis.reading.diverged import nan_losses, with_diverged
 from analysis.reading.formats import as_table
 from analysis.reading.history import last_of_each_run
 from analysis.reading.wandb_log import read_log
@@ -71,6 +72,9 @@ def tidy(
         table = _unpacked(table, path)
     if "_step" in table:
         table = last_of_each_run(table, path, notes, losses)
+    if any(name in table for name in ("State", "state", "_runtime", "_timestamp")):
+        logged = [name for name in map(str, table) if not name.startswith("config.")]
+        table = with_diverged(table, nan_losses(table, logged, losses))
     if {"Name", "State"} <= set(table):
         table = table.rename(columns={"State": "status"} if "status" not in table else {})
         if "id" not in table:

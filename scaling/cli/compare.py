@@ -23,6 +23,7 @@ from scaling.cli.runs_input import (
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
 
@@ -90,6 +91,7 @@ def compare_command(
         print_answer(comparison_payload(found), runs)
     elif csv:
         print(found.to_csv(), end="")
+        print_set_aside(runs, found.excluded)
     else:
         from scaling.cli.analysis_tables import print_excluded
 

@@ -9,7 +9,7 @@ import typer
 
 from scaling.cli.options import Db, Experiment, Server
 from scaling.cli.output import messages
-from scaling.cli.runs_input import Convert, CountStatus, Data, Mapping, Unit, Where, load_runs
+from scaling.cli.runs_input import Convert, CountStatus, Data, Mapping, Unit, Where, load_runs, print_set_aside
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def export_command(
         _write(runs, file)
     except OSError as error:
         raise UsageError(f"{file}: cannot be written: {error.strerror}", hint="name a file in a folder that exists") from error
+    print_set_aside(runs, ())
     messages().print(f"{len(runs)} runs in {file}", highlight=False)
 
 

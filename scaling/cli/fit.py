@@ -22,6 +22,7 @@ from scaling.cli.runs_input import (
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
 from scaling.errors import TooFewPoints, UnknownName
@@ -43,6 +44,8 @@ scaling fit --x params,examples_seen --law chinchilla --objective huber-log
 scaling fit --data runs.csv --map core_hours=tpu_v4_core_hours --map error=top1_error_pct --metric error
 
 scaling fit --data runs.parquet --map core_hours=gpu_seconds --unit core_hours=seconds*8
+
+scaling fit --data isoflop.csv --map examples_seen=flops --unit "examples_seen=FLOP/(6*params)" --x params,examples_seen --law chinchilla
 """
 
 _INTERVALS = "auto: t intervals, of huber-log and with --envelope a bootstrap; pairs or wild: that bootstrap over cells."
@@ -120,6 +123,7 @@ def fit_command(
         print_answer(fits_payload(fits, not_fitted), runs)
     elif csv:
         print(_coefficients(fits).to_csv(index=False), end="")
+        print_set_aside(runs, max(fits, key=lambda fit: len(fit.excluded)).excluded)
     else:
         _print(runs, fits, not_fitted, settings)
 

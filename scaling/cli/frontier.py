@@ -23,6 +23,7 @@ from scaling.cli.runs_input import (
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
 from scaling.errors import ScalingError, UsageError
@@ -95,6 +96,7 @@ def frontier_command(
             print_answer(optimum_payload(best), runs)
         elif csv:
             print(best.to_csv(), end="")
+            print_set_aside(runs, best.excluded)
         else:
             from scaling.cli.analysis_tables import print_excluded
             from scaling.cli.optimum_table import print_optimum
@@ -109,6 +111,7 @@ def frontier_command(
         print_answer(frontier_payload(found, band), runs)
     elif csv:
         print(found.to_csv(band), end="")
+        print_set_aside(runs, found.excluded)
     else:
         from scaling.cli.analysis_tables import print_excluded, print_frontier, print_points
 

@@ -22,6 +22,7 @@ from scaling.cli.runs_input import (
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
 from scaling.errors import UsageError
@@ -101,6 +102,7 @@ def lr_command(
         print_answer(learning_rate_payload(trend, cell), runs)
     elif csv:
         print(trend.optima.to_csv(index=False), end="")
+        print_set_aside(runs, trend.excluded)
     else:
         from scaling.cli.analysis_tables import print_excluded, print_trend
         from scaling.cli.tables import headline

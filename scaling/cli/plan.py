@@ -24,6 +24,7 @@ from scaling.cli.runs_input import (
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
 from scaling.errors import UsageError
@@ -118,6 +119,7 @@ def plan_command(
         print_answer(plan_payload(found), runs)
     elif csv:
         print(found.to_csv(), end="")
+        print_set_aside(runs, found.fit.excluded)
     else:
         out = console()
         _print(out, found)

@@ -23,6 +23,7 @@ from scaling.cli.runs_input import (
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
 from scaling.errors import UnknownName, UsageError
@@ -130,6 +131,7 @@ def predict_command(
         print_answer(prediction_payload(found, kept), runs)
     elif csv:
         print(found.to_csv(), end="")
+        print_set_aside(runs, found.fit.excluded)
     else:
         out = console()
         _print(out, found)

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scaling.cli.output import print_json
+from scaling.cli.output import messages, print_json
 from scaling.columns import check_mapping
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pandas import DataFrame
     from rich.console import Console
+
+    from analysis.selection import Excluded
 
 __all__ = [
     "ChanceLoss",
@@ -29,6 +33,7 @@ __all__ = [
     "load_runs",
     "print_answer",
     "print_input",
+    "print_set_aside",
     "refuse_both",
 ]
 
@@ -172,6 +177,15 @@ def print_input(console: Console, runs: DataFrame) -> None:
 
     for note in source_of(runs)["notes"]:
         console.print(Text.assemble(("input", "bold"), f"  {note}"), soft_wrap=True)
+
+
+def print_set_aside(runs: DataFrame, excluded: Sequence[Excluded]) -> None:
+    """Beside a table as CSV, on stderr: how many runs were left out and why, and what was done to the table before."""
+    from analysis import source_of
+    from analysis.selection import excluded_words
+
+    for text in ([excluded_words(excluded)] if excluded else []) + source_of(runs)["notes"]:
+        messages().print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def refuse_both(json: bool, csv: bool) -> None:

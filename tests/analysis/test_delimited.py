@@ -68,7 +68,7 @@ def test_another_column_says_what_a_comma_means(tmp_path):
     ("body", "column", "sign"),
     [
         ("params;val_loss\n1,234;2\n2,345;1\n", "params", "comma"),
-        ("params;val_loss\n1,234;2.5\n2,345;1.5\n", "params", "comma"),
+        ("params;core_hours;val_loss\n1,234;1,5;2.5\n2,345;2,5;1.5\n", "params", "comma"),
         ("params;val_loss\n1.234;2,5\n2.345;1,5\n", "params", "point"),
     ],
 )
@@ -137,3 +137,9 @@ def test_text_that_is_not_utf_8(tmp_path):
     with pytest.raises(DataError, match="not text in UTF-8") as caught:
         analysis.read_runs(write(tmp_path, "model;val_loss\ngröße;1,5\n", encoding="cp1252"))
     assert "CSV UTF-8" in caught.value.hint
+
+
+def test_thousands_in_a_column_that_nobody_asks_for_stay_text(tmp_path):
+    runs = analysis.read_runs(write(tmp_path, "tokens\tval_loss\n1,234\t2.5\n2,345\t1.5\n", "runs.tsv"))
+    assert list(runs["val_loss"]) == [2.5, 1.5]
+    assert list(runs["tokens"]) == ["1,234", "2,345"]

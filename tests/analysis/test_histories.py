@@ -10,6 +10,7 @@ import pytest
 
 import analysis
 from analysis.selection import usable_runs
+from scaling.errors import DataError
 
 RUNS = [f"r{number}" for number in range(6)]
 
@@ -156,3 +157,35 @@ def test_rows_that_name_no_run_are_counted(tmp_path):
         "3 rows of the history name no run in run_id and were left out",
         "a history: 246 rows of 6 runs, each of which counts with its last values",
     ]
+
+
+def test_histories_inside_runs(tmp_path):
+    """As one dumps them from the API: the rows under each run's name, or in each run beside its configuration."""
+    rows = ended_as(float("nan"), history(100))
+    by_run = {
+        run: [{name: cell for name, cell in row.items() if name != "run_id"} for row in rows if row["run_id"] == run]
+        for run in RUNS
+    }
+    in_runs = [{"id": run, "state": "finished", "config": {"lr": 0.1}, "history": found} for run, found in by_run.items()]
+    for content in (by_run, in_runs):
+        (tmp_path / "dump.json").write_text(json.dumps(content))
+        runs = analysis.read_runs(tmp_path / "dump.json")
+        assert left_out(runs) == {"r5": "diverged"}
+        assert list(runs["val_loss"])[:5] == pytest.approx([1.2 - number / 10 for number in range(5)])
+    assert set(runs["config.lr"]) == {0.1}
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path):
+    rows = [{("name" if name == "run_id" else name): cell for name, cell in row.items()} for row in history(100)]
+    again = [row | {"val_loss": 0.5} for row in rows if row["name"] == "r1" and row["val_loss"] is not None]
+    with pytest.raises(DataError, match="r1 has two values of val_loss at step 0: two runs of one name"):
+        written(rows + again, tmp_path / "h.csv")
+
+
+def test_the_log_of_a_wandb_run_whose_loss_ended_as_nan(tmp_path):
+    """Its last evaluation came before."""
+    text = "Name,State,core_hours,train/loss,val_loss\na,finished,1,0.9,2\nb,finished,2,NaN,1.9\nc,finished,3,,1.8\nd,crashed,4,NaN,1.7\n"
+    (tmp_path / "runs.csv").write_text(text)
+    runs = analysis.read_runs(tmp_path / "runs.csv")
+    assert list(runs["status"]) == ["finished", "diverged", "finished", "failed"]
+    assert runs["reason"].iloc[1] == "train/loss ended as nan"

@@ -371,3 +371,23 @@ def test_a_hundred_thousand_rows(tmp_path):
     table.assign(core_hours=table["core_hours"].astype(str) + " s").to_csv(tmp_path / "runs.csv", index=False)
     assert len(analysis.read_runs(tmp_path / "runs.parquet")) == 100_000
     assert analysis.read_runs(tmp_path / "runs.csv")["core_hours"].iloc[-1] == pytest.approx(100_000 / 3600)
+
+
+def test_the_index_of_a_parquet_file_is_kept_where_it_says_something(tmp_path):
+    table = pd.DataFrame(ROWS)
+    for index, name, values in ((pd.Index(["a", "b"]), "id", ["a", "b"]), (pd.Index([5, 6], name="seed"), "seed", [5, 6])):
+        table.set_axis(index).to_parquet(tmp_path / "runs.parquet")
+        assert list(analysis.read_runs(tmp_path / "runs.parquet")[name]) == values
+    table[::-1].to_parquet(tmp_path / "runs.parquet")
+    assert set(analysis.read_runs(tmp_path / "runs.parquet")) == {*table, "id"}
+
+
+def test_a_table_as_csv_is_followed_by_what_was_left_out(tmp_path, capfd):
+    from typer.testing import CliRunner
+
+    from scaling.cli.app import app
+
+    (tmp_path / "runs.csv").write_text("core_hours,val_loss\n1,2\n2,1.7\n4,1.5\n8,1.3\n16,\n")
+    printed = CliRunner().invoke(app, ["fit", "--data", str(tmp_path / "runs.csv"), "--law", "power", "--csv"])
+    assert printed.stdout.splitlines()[0].startswith("law,on,coefficient")
+    assert printed.stderr.strip() == "1 left out: 1 no val_loss"

@@ -379,3 +379,42 @@ def test_runs_no_better_than_guessing_are_named(fitted, tmp_path):
         assert "chance-level" not in {entry["code"] for entry in fit["diagnostics"]}
     with pytest.raises(UsageError, match="not positive"):
         fitted(tmp_path / "runs.csv", "--chance-loss", "-1")
+
+
+def test_real_and_rehearsed_runs_of_one_store(run, tmp_path):
+    """A plain fit after `submit --simulate` in a store with real runs."""
+    from orchestrator.store import Store, ledger
+    from scaling.outcomes import AttemptOutcome
+    from tests.orchestrator.rows import a_run, accepted, granted
+
+    def end(store, grant, loss):
+        with store.write() as session:
+            charge = ledger.Charge(useful=3600.0)
+            ledger.end_attempt(
+                session,
+                grant.token,
+                outcome=AttemptOutcome.FINISHED,
+                reason="",
+                charge=charge,
+                last_step=100,
+                result={"val_loss": loss},
+            )
+
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        for family, letters in (("nfnet", "0123456789"), ("simulated", "abcdef")):
+            changes = {} if family == "nfnet" else {"family": family, "resources": {"accelerator": "simulated TPU-v4", "chips": 1}}
+            flops = [1e9 * 2.0**place for place in range(len(letters))]
+            ids = [letter * 16 for letter in letters]
+            accepted(
+                store,
+                *(a_run(each, epochs=2.0**place, train_flops=flops[place], **changes) for place, each in enumerate(ids)),
+                name=family,
+            )
+            for place, each in enumerate(ids):
+                end(store, granted(store, each), (flops[place] / 1e9) ** -0.2 if family == "nfnet" else 7.0)
+    words = ["fit", "--db", tmp_path / "scaling.db", "--x", "train_flops", "--law", "power", "--on", "all", "--json"]
+    (fit,) = json.loads(run(*words))["fits"]
+    assert exponent(fit) == pytest.approx(0.2)
+    assert {entry["id"]: entry["reason"] for entry in fit["excluded"]} == {
+        letter * 16: "simulated: its loss was stated, not trained" for letter in "abcdef"
+    }
