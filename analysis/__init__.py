@@ -10,6 +10,7 @@
 | `selection`, `cells` | which rows count, and why the others do not; seeds and learning rates of one cell |
 | `laws/` | one law a file: formula, coefficients, citation |
 | `fitting/` | estimators, their intervals, and `Fit` |
+| `choice` | `choose_law`: the one form that forecasts best, whose coefficients are shown everywhere |
 | `pareto` | the compute-optimal frontier |
 | `optimum/` | best size and epochs against compute, three approaches side by side; the frontier's band |
 | `comparison/` | two families or recipes at equal compute |
@@ -30,6 +31,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.choice import choose_law
     from analysis.comparison.compare import compare
     from analysis.comparison.result import Comparison
     from analysis.downstream import Transfer, transfer, with_parents
@@ -72,6 +74,7 @@ _HOMES = {
     "Prediction": "analysis.prediction",
     "Scores": "analysis.scoring",
     "Transfer": "analysis.downstream",
+    "choose_law": "analysis.choice",
     "compare": "analysis.comparison.compare",
     "comparison_payload": "analysis.payloads",
     "compute_optimal": "analysis.optimum.allocate",
@@ -110,6 +113,7 @@ __all__ = [
     "Prediction",
     "Scores",
     "Transfer",
+    "choose_law",
     "compare",
     "comparison_payload",
     "compute_optimal",

@@ -1,7 +1,7 @@
-"""`law="auto"`: the law, or the average of laws, that forecast the larger of these runs best from the smaller ones.
+"""`law="auto"`: the forecast, i.e. the law, or the average of laws, that forecast the larger of these runs best from the smaller ones.
 
 The candidates are all laws of the inputs that are asked for: whoever adds a law to `analysis.laws` adds a candidate. A law of N and D takes
-part where U is given too.
+part where U is given too. With too few budgets to hold any out twice, the plainest of them stands for the forecast.
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.backtest.backtest import Backtest, backtest
+from analysis.backtest.backtest import AVERAGE, LEAST_WINDOWS, Backtest, backtest
 from analysis.backtest.beyond import Beyond, averaged, chosen
-from analysis.backtest.windows import HORIZON
+from analysis.backtest.windows import HORIZON, cells_in_order
 from analysis.fitting.estimate import Estimate, Precision, Sample
 from analysis.fitting.estimator import estimate
+from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.objective import Objective
 from analysis.laws import law_named, law_names
 from analysis.laws.law import Law
-from scaling.errors import UsageError
+from scaling.errors import TooFewPoints, UsageError
 
-__all__ = ["AUTO", "Automatic", "automatic", "candidates", "letters_of"]
+__all__ = ["AUTO", "Automatic", "automatic", "back_test", "candidates", "letters_of", "named"]
 
-AUTO = "auto"
+AUTO = AVERAGE
 
 
 @dataclass(frozen=True, eq=False)
 class Automatic:
     """law: the name of the one that was chosen, or `auto` for an average. members: law → weight of an average, else None. backtest: None
-    where the law was named."""
+    where the law was named, or where there are too few budgets for one."""
 
     law: str
     estimate: Estimate
@@ -48,8 +49,14 @@ def letters_of(inputs: int) -> tuple[str, ...]:
 
 
 def candidates(letters: Sequence[str]) -> list[Law]:
-    """Laws whose inputs are among the letters, those with few coefficients first."""
+    """Laws whose inputs are among the letters, those with few coefficients first; the first is the plainest."""
     return [law for law in map(law_named, law_names()) if set(law.axes) <= set(letters)]
+
+
+def back_test(sample: Sample, letters: Sequence[str], *, objective: Objective, horizon: float = HORIZON) -> Backtest:
+    """What the candidates forecast of the larger runs, fitted to the smaller. Raises `TooFewPoints`: nothing is left to hold out."""
+    laws = candidates(letters)
+    return backtest(laws, sample, _order(sample, letters), objective, rows_of=_RowsOf(letters), horizon=horizon)
 
 
 def automatic(
@@ -67,27 +74,73 @@ def automatic(
         sample: inputs in the order of `letters`.
         objective, precision, intervals: as in `analysis.fit`.
         horizon: up to how many times the compute of a window its forecasts count; set it near what you want to extrapolate by.
-
-    Raises:
-        TooFewPoints: nothing is left to hold out.
     """
-    letters = list(letters)
+    rows_of = _RowsOf(letters)
 
-    def rows_of(law: Law) -> list[int]:
-        return [letters.index(letter) for letter in law.axes]
+    def fitted(law: Law) -> LawEstimate:
+        return estimate(law, replace(sample, inputs=sample.inputs[rows_of(law)]), objective, precision, intervals)
 
-    compute_rows = tuple(letters.index(letter) for letter in letters if letter in ("C", "N", "D"))
-    order = np.log(sample.inputs[list(compute_rows)]).sum(0)
-    test = backtest(candidates(letters), sample, order, objective, rows_of=rows_of, horizon=horizon)
-    beyond = Beyond(test.error, float(order.max()), compute_rows)
-
+    try:
+        test = back_test(sample, letters, objective=objective, horizon=horizon)
+    except TooFewPoints:
+        plainest = candidates(letters)[0]
+        beyond = _beyond(sample, letters, None)
+        if plainest.axes == tuple(letters):
+            return Automatic(plainest.name, chosen(fitted(plainest), beyond), None, None)
+        together = averaged([fitted(plainest)], [1.0], [rows_of(plainest)], beyond, precision)
+        return Automatic(AUTO, together, {plainest.name: 1.0}, None)
+    beyond = _beyond(sample, letters, test)
     laws = [law_named(name) for name in test.members]
     rows = [rows_of(law) for law in laws]
-    estimates = [
-        estimate(law, replace(sample, inputs=sample.inputs[own]), objective, precision, intervals)
-        for law, own in zip(laws, rows, strict=True)
-    ]
+    estimates = [fitted(law) for law in laws]
     if len(laws) == 1 and rows[0] == list(range(len(letters))):
         return Automatic(laws[0].name, chosen(estimates[0], beyond), None, test)
     together = averaged(estimates, list(test.members.values()), rows, beyond, precision)
     return Automatic(AUTO, together, dict(test.members), test)
+
+
+def named(law: Law, sample: Sample, *, objective: Objective, precision: Precision, intervals: str) -> Automatic:
+    """The law as it was asked for. One without a floor, of runs too few to test a floor by, says so in its interval beyond them."""
+    made = estimate(law, sample, objective, precision, intervals)
+    if not law.floor:
+        beyond = _beyond(sample, law.axes, None)
+        made = chosen(made, beyond) if beyond.floor_needs is not None else made
+    return Automatic(law.name, made, None, None)
+
+
+class _RowsOf:
+    """Which inputs of a sample a law takes."""
+
+    def __init__(self, letters: Sequence[str]) -> None:
+        self.letters = list(letters)
+
+    def __call__(self, law: Law) -> list[int]:
+        return [self.letters.index(letter) for letter in law.axes]
+
+
+def _compute_rows(letters: Sequence[str]) -> tuple[int, ...]:
+    return tuple(row for row, letter in enumerate(letters) if letter in ("C", "N", "D"))
+
+
+def _order(sample: Sample, letters: Sequence[str]) -> np.ndarray:
+    """Log compute of each run, up to a constant."""
+    return np.log(sample.inputs[list(_compute_rows(letters))]).sum(0)
+
+
+def _beyond(sample: Sample, letters: Sequence[str], test: Backtest | None) -> Beyond:
+    order = _order(sample, letters)
+    return Beyond(
+        error=test.error if test is not None else None,
+        edge=float(order.max()),
+        compute_rows=_compute_rows(letters),
+        floor_needs=_floor_needs(sample, letters, order),
+    )
+
+
+def _floor_needs(sample: Sample, letters: Sequence[str], order: np.ndarray) -> int | None:
+    """How many distinct budgets a back-test of a law with a floor takes; None where these runs have as many, or the plainest law has one."""
+    laws = candidates(letters)
+    if laws[0].floor:
+        return None
+    need = min(law.least_points for law in laws if law.floor) + LEAST_WINDOWS
+    return need if len(cells_in_order(sample, order).positions) < need else None

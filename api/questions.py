@@ -12,6 +12,7 @@ from orchestrator.store import DEFAULT_URL
 from scaling.columns import column_name
 
 __all__ = [
+    "CHOSEN",
     "AnalysisQuestion",
     "CompareQuestion",
     "FitsQuestion",
@@ -28,6 +29,9 @@ __all__ = [
 
 MOST_RUNS_A_PAGE = 1_000
 
+CHOSEN = "chosen"
+"""Stands for the law that forecasts best, see `analysis.choose_law`."""
+
 
 class _Question(BaseModel):
     """Every parameter has a default; an unknown one is refused, so that a misspelt filter never passes for no filter."""
@@ -38,7 +42,7 @@ class _Question(BaseModel):
 
     @field_validator(
         "experiment", "status", "family", "model", "limit", "next", "a", "b", "budget", "target",
-        "at_model", "at_params", "at_epochs", "at_family", mode="before", check_fields=False,
+        "at_model", "at_params", "at_epochs", "at_family", "on", mode="before", check_fields=False,
     )  # fmt: skip
     @classmethod
     def _empty_is_any(cls, value: object) -> object:
@@ -99,12 +103,25 @@ class FrontierQuestion(AnalysisQuestion):
         return FrontierQuestion(**{name: getattr(self, name) for name in FrontierQuestion.model_fields})
 
 
+FittedTo = Annotated[
+    Literal["frontier", "all"] | None,
+    Field(description="What a law is fitted to; when left out the frontier of a grid (sizes × epochs), else all cells."),
+]
+
+
+def _fit_words(law: str, on: str | None) -> list[str]:
+    return [*([] if law == CHOSEN else ["--law", law]), *(["--on", on] if on else [])]
+
+
 class FitsQuestion(FrontierQuestion):
     """Which laws, fitted to which runs, how."""
 
-    law: Annotated[tuple[str, ...], Field(description="Names of laws; power and power-floor when left out.")] = ()
+    law: Annotated[
+        tuple[str, ...],
+        Field(description="Names of laws; when left out the one that forecasts best first, then power and power-floor."),
+    ] = ()
     on: Annotated[
-        Literal["frontier", "all", "both"], Field(description="The compute-optimal cells, every cell, or both in turn.")
+        Literal["frontier", "all", "both"] | None, Field(description="The compute-optimal cells, every cell, or both in turn.")
     ] = "both"
     objective: Annotated[str, Field(description="log: least squares of relative errors.")] = "log"
     level: Annotated[float, Field(gt=0, lt=1, description="Nominal coverage of the intervals.")] = 0.95
@@ -123,15 +140,15 @@ class FitsQuestion(FrontierQuestion):
 class ViewQuestion(FrontierQuestion):
     """What `/frontier` draws: one law over the cells, on the axes that were chosen."""
 
-    law: Annotated[str, Field(description="The law to draw, or `none`.")] = "power"
-    on: Annotated[Literal["frontier", "all"], Field(description="What the law is fitted to.")] = "frontier"
+    law: Annotated[str, Field(description="The law to draw, `chosen` for the one that forecasts best, or `none`.")] = CHOSEN
+    on: FittedTo = None
     x_scale: Literal["log", "linear"] = "log"
     y_scale: Literal["log", "linear"] = "log"
 
     @property
     def fits(self) -> FitsQuestion:
         """The same question to the JSON API."""
-        laws = () if self.law == "none" else (self.law,)
+        laws = () if self.law in ("none", CHOSEN) else (self.law,)
         return FitsQuestion(**self.of_runs, metric=self.metric, x=self.x, law=laws, on=self.on)
 
     def command(self, db: str) -> str:
@@ -139,13 +156,13 @@ class ViewQuestion(FrontierQuestion):
         asked = ["--metric", self.metric, "--x", self.x]
         if self.law == "none":
             return self._command("frontier", *asked, db=db)
-        return self._command("fit", *asked, "--law", self.law, "--on", self.on, db=db)
+        return self._command("fit", *asked, *_fit_words(self.law, self.on), db=db)
 
 
 class LawsQuestion(FrontierQuestion):
     """Which cells the laws are fitted to, side by side."""
 
-    on: Annotated[Literal["frontier", "all"], Field(description="What the laws are fitted to.")] = "frontier"
+    on: FittedTo = None
 
     def fits(self, laws: Iterable[str]) -> FitsQuestion:
         """The same question to the JSON API."""
@@ -153,22 +170,24 @@ class LawsQuestion(FrontierQuestion):
 
     def command(self, db: str, laws: Iterable[str]) -> str:
         named = [word for law in laws for word in ("--law", law)]
-        return self._command("fit", "--metric", self.metric, "--x", self.x, *named, "--on", self.on, db=db)
+        on = ["--on", self.on] if self.on else []
+        return self._command("fit", "--metric", self.metric, "--x", self.x, *named, *on, db=db)
 
 
 class TrustQuestion(FrontierQuestion):
     """Which law, of which cells, to look at closely."""
 
-    law: Annotated[str, Field(description="The law.")] = "power"
-    on: Annotated[Literal["frontier", "all"], Field(description="What the law is fitted to.")] = "frontier"
+    law: Annotated[str, Field(description="The law; `chosen` for the one that forecasts best.")] = CHOSEN
+    on: FittedTo = None
 
     @property
     def fits(self) -> FitsQuestion:
         """The same question to the JSON API."""
-        return FitsQuestion(**self.of_runs, metric=self.metric, x=self.x, law=(self.law,), on=self.on)
+        laws = () if self.law == CHOSEN else (self.law,)
+        return FitsQuestion(**self.of_runs, metric=self.metric, x=self.x, law=laws, on=self.on)
 
     def command(self, db: str) -> str:
-        return self._command("fit", "--metric", self.metric, "--x", self.x, "--law", self.law, "--on", self.on, db=db)
+        return self._command("fit", "--metric", self.metric, "--x", self.x, *_fit_words(self.law, self.on), db=db)
 
 
 class OptimumQuestion(FrontierQuestion):
@@ -213,7 +232,7 @@ class PlanQuestion(FrontierQuestion):
     law: Annotated[
         str | None,
         Field(
-            description="The law that predicts; when left out, data-constrained or chinchilla, whichever leaves less, where sizes and examples are known, else power-floor, or power of few points."
+            description="The law that predicts; when left out, the one that forecasts best, of surfaces where sizes and examples are known, else of laws of compute."
         ),
     ] = None
     criterion: Annotated[Literal["c", "D"], Field(description="c: the prediction at the target; D: all coefficients together.")] = (

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.backtest.forecast_error import ForecastError, forecast_error
-from analysis.backtest.rule import repeats, weights_of
+from analysis.backtest.forecast_error import Excess, ForecastError, excess, forecast_error, independent
+from analysis.backtest.rule import as_good_as, repeats, weights_of
 from analysis.backtest.windows import Cells, Windows, cells_in_order, windows
 from analysis.fitting.estimate import Sample
 from analysis.fitting.objective import Objective
@@ -19,9 +19,14 @@ from analysis.laws.law import Law
 from analysis.numbers import as_factor, finite, records
 from scaling.errors import TooFewPoints
 
-__all__ = ["Backtest", "backtest"]
+__all__ = ["AVERAGE", "LEAST_WINDOWS", "Backtest", "backtest"]
 
-_LEAST_WINDOWS = 2
+AVERAGE = "auto"
+"""The weighted forecast, among laws."""
+
+LEAST_WINDOWS = 2
+"""So often the largest runs are held out at least; one forecast alone is luck or bad luck."""
+
 _LEAST_VALUES = 3  # of each input of a surface, as `analysis.fit` asks for
 
 # Residuals of some percent are wanted here, not the optimum's twelfth digit.
@@ -40,6 +45,8 @@ class Backtest:
     windows: the windows; cells: what they are windows of, in order of compute.
     logs_of_forecasts: law → (windows, n), log of what the law, fitted to the window, says of every cell.
     error: of the weighted forecast, and how it grows with distance.
+    excesses: law → its forecasts' errors beside what scatter explains; under `AVERAGE` those of the weighted forecast.
+    average_error: root mean square error of the weighted forecast, in log metric.
     """
 
     laws: tuple[str, ...]
@@ -54,12 +61,32 @@ class Backtest:
     cells: Cells
     logs_of_forecasts: Mapping[str, np.ndarray]
     error: ForecastError
+    excesses: Mapping[str, Excess]
+    average_error: float
 
     @property
     def members(self) -> dict[str, float]:
         """Law → weight, without those of no weight; the heaviest first."""
         kept = [(law, weight) for law, weight in self.weights.items() if weight > 0]
         return dict(sorted(kept, key=lambda entry: -entry[1]))
+
+    def best(self, among: Sequence[str] = ()) -> str | None:
+        """The form to show: the simplest of those with weight that are as good as the best one, see `analysis.backtest.rule`. `among`: only
+        of these; None where none of them took part."""
+        here = [law for law in self.laws if not among or law in among]
+        kept = [law for law in here if self.weights[law] > 0] or here
+        if not kept:
+            return None
+        first = min(kept, key=lambda law: self.scores[law])
+        held_out, log_y = self.windows.held_out, np.log(self.cells.y)
+        errors = {law: (self.logs_of_forecasts[law] - log_y)[held_out] for law in kept}
+        count = independent(held_out)
+
+        def is_as_good(law: str) -> bool:
+            excess = self.residual_stds[law] ** 2 - self.residual_stds[first] ** 2
+            return law == first or as_good_as(errors[law], errors[first], excess, count)
+
+        return next(law for law in kept if is_as_good(law))
 
     @property
     def held_out(self) -> pd.DataFrame:
@@ -140,7 +167,7 @@ def backtest(
     taking_part, left_out = [], {}
     for law in laws:
         found = len(windows(cells, can_be_fitted=fits_in[law.name], horizon=horizon))
-        if found >= _LEAST_WINDOWS:
+        if found >= LEAST_WINDOWS:
             taking_part.append(law)
         else:
             left_out[law.name] = (
@@ -150,31 +177,31 @@ def backtest(
         raise _too_few(laws, cells)
 
     some = windows(cells, can_be_fitted=lambda inside: all(fits_in[law.name](inside) for law in taking_part), horizon=horizon)
-    forecasts, variances, residuals, stds = {}, {}, {}, {}
+    forecasts, variances, scatters, residuals, stds = {}, {}, {}, {}, {}
     for law in taking_part:
         points = _fit_windows(law, cells, some, objective, rows_of(law))
         logs = law.log_curve(cells.inputs[rows_of(law)], points.theta)
         forecasts[law.name] = logs[:-1]
-        variances[law.name] = _own_variances(law, cells, some, points.theta, rows_of(law))
+        variances[law.name], scatters[law.name] = _own_variances(law, cells, some, points.theta, rows_of(law))
         residuals[law.name] = logs[-1] - np.log(cells.y)
-        left = max(1, len(cells.y) - len(law.coefficients))
         share = cells.weights / cells.weights.mean()
-        stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / left))
-    return _weighed([law.name for law in taking_part], left_out, forecasts, variances, residuals, stds, some, cells, horizon)
+        stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / max(1, len(cells.y) - len(law.coefficients))))
+    return _weighed(taking_part, left_out, forecasts, variances, scatters, residuals, stds, some, cells, horizon)
 
 
 def _weighed(
-    names: list[str],
+    laws: Sequence[Law],
     left_out: Mapping[str, str],
     forecasts: Mapping[str, np.ndarray],
     variances: Mapping[str, np.ndarray],
+    scatters: Mapping[str, np.ndarray],
     residuals: Mapping[str, np.ndarray],
     stds: Mapping[str, float],
     some: Windows,
     cells: Cells,
     horizon: float,
 ) -> Backtest:
-    log_y, held_out = np.log(cells.y), some.held_out
+    names, log_y, held_out = [law.name for law in laws], np.log(cells.y), some.held_out
     share = np.broadcast_to(cells.weights, held_out.shape)[held_out]
     errors = {name: (forecasts[name] - log_y)[held_out] for name in names}
     forecast_errors = {name: float(np.sqrt(np.average(errors[name] ** 2, weights=share))) for name in names}
@@ -186,6 +213,11 @@ def _weighed(
     together = np.sum([weight * forecasts[name] for weight, name in zip(weights, names, strict=True)], axis=0)
     residual_std = float(weights @ np.array([stds[name] for name in names]))
     own_std = np.sum([weight * np.sqrt(variances[name]) for weight, name in zip(weights, names, strict=True)], axis=0)
+    expected = {name: variances[name] + scatters[name][:, None] for name in names}
+    freedom = {law.name: np.maximum(1, some.inside.sum(1) - len(law.coefficients)) for law in laws}
+    excesses = {name: excess(forecasts[name] - log_y, held_out, expected[name], freedom[name]) for name in names}
+    of_average = np.sum([weight * np.sqrt(expected[name]) for weight, name in zip(weights, names, strict=True)], axis=0) ** 2
+    excesses[AVERAGE] = excess(together - log_y, held_out, of_average, freedom[names[int(np.argmax(weights))]])
     return Backtest(
         laws=tuple(names),
         left_out=left_out,
@@ -199,6 +231,8 @@ def _weighed(
         cells=cells,
         logs_of_forecasts=forecasts,
         error=forecast_error(together - log_y, some.ahead, held_out, residual_std, own_std**2),
+        excesses=excesses,
+        average_error=float(np.sqrt(np.average((together - log_y)[held_out] ** 2, weights=share))),
     )
 
 
@@ -208,18 +242,19 @@ def _fit_windows(law: Law, cells: Cells, some: Windows, objective: Objective, ro
     return fit_point(law, cells.inputs[rows], cells.y, objective=objective, weights=weights, steps=_STEPS, tolerance=_TOLERANCE)
 
 
-def _own_variances(law: Law, cells: Cells, some: Windows, theta: np.ndarray, rows: list[int]) -> np.ndarray:
-    """Variance of each window's forecast of each cell by least squares, (windows, n)."""
+def _own_variances(law: Law, cells: Cells, some: Windows, theta: np.ndarray, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """By least squares: the variance of each window's forecast of each cell from the doubt about its coefficients, (windows, n), and that of
+    a cell about the curve as each window sees it, (windows,)."""
     inputs, log_y = cells.inputs[rows], np.log(cells.y)
-    found = np.zeros(some.inside.shape)
+    found, scatter = np.zeros(some.inside.shape), np.zeros(len(some))
     for window, inside in enumerate(some.inside):
         jacobian = np.nan_to_num(law.log_curve_jacobian(inputs, theta[window]))
         scale = np.maximum(np.linalg.norm(jacobian[inside], axis=0), 1e-300)
         root = np.linalg.pinv(jacobian[inside] / scale, rcond=1e-8)  # (p, cells inside)
         residual = law.log_curve(inputs[:, inside], theta[window : window + 1])[0] - log_y[inside]
-        variance = float(residual @ residual) / max(1, int(inside.sum()) - len(law.coefficients))
-        found[window] = variance * np.sum(((jacobian / scale) @ root) ** 2, axis=1)
-    return found
+        scatter[window] = float(residual @ residual) / max(1, int(inside.sum()) - len(law.coefficients))
+        found[window] = scatter[window] * np.sum(((jacobian / scale) @ root) ** 2, axis=1)
+    return found, scatter
 
 
 def _can_be_fitted(law: Law, inputs: np.ndarray, cells: Cells) -> Callable[[np.ndarray], bool]:
@@ -235,12 +270,12 @@ def _can_be_fitted(law: Law, inputs: np.ndarray, cells: Cells) -> Callable[[np.n
 
 def _too_few(laws: Sequence[Law], cells: Cells) -> TooFewPoints:
     least = min(laws, key=lambda law: law.least_points)
-    have, need = len(cells.positions), least.least_points + _LEAST_WINDOWS
+    have, need = len(cells.positions), least.least_points + LEAST_WINDOWS
     missing = max(1, need - have)
     return TooFewPoints(
         f"choosing a law by what it forecasts holds out the largest runs twice: that takes {need} distinct budgets; there are {have}, "
         f"{missing} more {'is' if missing == 1 else 'are'} needed",
         have=have,
         need=max(need, have + 1),
-        hint="name a law instead (--law power), or add budgets",
+        hint="add budgets; until then the plainest law stands for the forecast",
     )

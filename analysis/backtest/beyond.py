@@ -1,8 +1,12 @@
-"""Estimates that know from a back-test how far to trust themselves beyond the runs: one law, or an average of several."""
+"""Estimates that know from a back-test how far to trust themselves beyond the runs: one law, or an average of several.
+
+Without a back-test of any law with a floor nobody has asked whether the loss stops falling. The upper end of an interval then never falls
+below what it is at the largest run: a loss that stays where it is there lies inside the interval, however far one looks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -18,11 +22,13 @@ Band = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Beyond:
-    """error: of forecasts. edge: log compute of the largest run. compute_rows: the inputs whose product is compute."""
+    """error: of forecasts; None without a back-test. edge: log compute of the largest run. compute_rows: the inputs whose product is
+    compute. floor_needs: how many distinct budgets it takes to test a law with a floor, where there are fewer; None where one was tested."""
 
-    error: ForecastError
+    error: ForecastError | None
     edge: float
     compute_rows: tuple[int, ...]
+    floor_needs: int | None = None
 
     def distance(self, inputs: np.ndarray) -> np.ndarray:
         """How far inputs (k, n) lie beyond the largest run in log compute, (n,); zero among the runs."""
@@ -30,8 +36,20 @@ class Beyond:
 
     def half_width(self, inputs: np.ndarray, precision: Precision) -> np.ndarray:
         """Of the interval of a forecast, in log metric, (n,)."""
+        if self.error is None:
+            return np.zeros(np.shape(inputs)[1])
         t = precision.t(self.error.degrees_of_freedom)
         return t * np.sqrt(self.error.variance(self.distance(inputs)))
+
+    def open_above(self, inputs: np.ndarray, band: Band, band_at: Callable[[np.ndarray], Band]) -> Band:
+        """The band with its upper end as high as at the largest run, beyond it, where no floor was considered; `band_at`: inputs → band."""
+        if self.floor_needs is None:
+            return band
+        low, high = band
+        distance = self.distance(inputs)
+        nearest = inputs.copy()
+        nearest[list(self.compute_rows)] *= np.exp(-distance / len(self.compute_rows))
+        return low, np.where(distance > 0, np.maximum(high, band_at(nearest)[1]), high)
 
 
 def _widened(mean: np.ndarray, band: Band, *half_widths: np.ndarray) -> Band:
@@ -47,10 +65,14 @@ class ChosenEstimate(LawEstimate):
     beyond: Beyond
 
     def log_band(self, inputs: np.ndarray) -> Band:
-        return _widened(self.log_mean(inputs), super().log_band(inputs), self.beyond.half_width(inputs, self.precision))
+        return self._beyond(inputs, super().log_band)
 
     def log_new_run(self, inputs: np.ndarray) -> Band:
-        return _widened(self.log_mean(inputs), super().log_new_run(inputs), self.beyond.half_width(inputs, self.precision))
+        return self._beyond(inputs, super().log_new_run)
+
+    def _beyond(self, inputs: np.ndarray, band_at: Callable[[np.ndarray], Band]) -> Band:
+        band = _widened(self.log_mean(inputs), band_at(inputs), self.beyond.half_width(inputs, self.precision))
+        return self.beyond.open_above(inputs, band, band_at)
 
     def log_mean_draws(self, inputs: np.ndarray) -> np.ndarray:
         draws = super().log_mean_draws(inputs)
@@ -135,5 +157,7 @@ def averaged(
 
 def _forecast_draws(beyond: Beyond, inputs: np.ndarray, draws: int, precision: Precision) -> np.ndarray:
     """(draws, n): one forecast error a draw, in proportion to the distance."""
+    if beyond.error is None:
+        return np.zeros((draws, np.shape(inputs)[1]))
     error = np.random.default_rng(precision.seed + 2).standard_t(max(1.0, beyond.error.degrees_of_freedom), size=draws)
     return error[:, None] * np.sqrt(beyond.error.variance(beyond.distance(inputs)))

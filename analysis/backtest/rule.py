@@ -8,6 +8,11 @@ averaged, and a clear winner stands alone. What would get less than 5 % gets not
 A tie goes to fewer coefficients: a law whose forecasts and residuals are, within 5 % of the score, those of a law with fewer
 coefficients (its further coefficients vanished) would count that law twice, and is left out.
 
+The one form that is shown with its coefficients is the simplest of those with weight that are as good as the best one: its square score is
+larger by at most one standard error of the difference, over the forecasts of the same cells (the one-standard-error rule, Breiman et al.
+1984, Classification and Regression Trees, sec. 3.4.3, paired). Of forms that forecasts cannot tell apart, the one with fewer coefficients is
+read more safely.
+
 Why a power and not a softmax with the number of points in it: the errors of overlapping windows hang together, so no likelihood can be
 claimed for them. Why not stacking (weights that minimise the squared error of the average): see `docs/laws_figures.md`, where the rules
 that were tried stand beside this one.
@@ -17,7 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["LEAST_WEIGHT", "POWER", "TIE", "repeats", "weights_of"]
+__all__ = ["LEAST_WEIGHT", "POWER", "TIE", "as_good_as", "repeats", "weights_of"]
 
 POWER = 6.0
 LEAST_WEIGHT = 0.05
@@ -32,6 +37,18 @@ def weights_of(scores: np.ndarray) -> np.ndarray:
     raw = (safe.min() / safe) ** POWER
     raw = np.where(raw >= LEAST_WEIGHT * raw.sum(), raw, 0.0)
     return raw / raw.sum()
+
+
+def as_good_as(errors: np.ndarray, best: np.ndarray, residual_excess: float, independent: float) -> bool:
+    """Whether a law's forecasts are not worse than the best one's beyond chance.
+
+    Args:
+        errors, best: (m,), of both laws' forecasts of the same cells, in log metric.
+        residual_excess: by how much its mean square residual is larger.
+        independent: how many of the forecasts count as independent.
+    """
+    apart = errors**2 - best**2
+    return bool(np.mean(apart) + residual_excess <= np.std(apart, ddof=1) / np.sqrt(independent) + _EXACT**2)
 
 
 def repeats(errors: np.ndarray, scores: np.ndarray) -> list[int | None]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from analysis.diagnostics.design import collinear_design, families_pooled, few_cells, packed_mixed, rehearsed, too_few_sizes
 from analysis.diagnostics.diagnostic import Diagnostic
-from analysis.diagnostics.identification import exponent_not_identified, floor_not_identified
+from analysis.diagnostics.extrapolation import law_and_forecast_apart
+from analysis.diagnostics.identification import exponent_not_identified, floor_not_considered, floor_not_identified
 from analysis.diagnostics.influence import influential_runs
 from analysis.diagnostics.optimum import best_model_at_edge, learning_rate_at_edge
 from analysis.diagnostics.residuals import heteroscedastic, outliers, residual_trend
@@ -26,12 +27,14 @@ CHECKS: tuple[Callable[[Fit], list[Diagnostic]], ...] = (
     collinear_design,
     exponent_not_identified,
     floor_not_identified,
+    floor_not_considered,
     learning_rate_at_edge,
     best_model_at_edge,
     residual_trend,
     heteroscedastic,
     outliers,
     influential_runs,
+    law_and_forecast_apart,
 )
 """In the order in which they are told. Another check is another function here."""
 

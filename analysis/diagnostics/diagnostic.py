@@ -48,6 +48,10 @@ class DiagnosticCode(Advised):
         "floor-not-identified",
         "Do not build on this floor: laws with and without it fit these runs alike and part beyond them; add runs at larger compute.",
     )
+    FLOOR_NOT_CONSIDERED = (
+        "floor-not-considered",
+        "Add budgets: the loss may stop falling beyond these runs, so the interval reaches up there to where it stands at the largest of them.",
+    )
     OPTIMUM_NOT_INTERIOR = (
         "optimum-not-interior",
         "Try values beyond that edge: the best may lie outside, and then these losses are not the best that their compute can buy.",
@@ -67,6 +71,10 @@ class DiagnosticCode(Advised):
     INFLUENTIAL_RUN = (
         "influential-run",
         "The forecast hangs on this cell: repeat it with another seed before you act on the forecast.",
+    )
+    LAW_AND_FORECAST_APART = (
+        "law-and-forecast-apart",
+        "Take numbers beyond the runs from the forecast (`scaling predict`), not from the coefficients.",
     )
     FAR_EXTRAPOLATION = (
         "far-extrapolation",

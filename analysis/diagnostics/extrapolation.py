@@ -1,10 +1,11 @@
-"""Predictions that nothing in the runs tests."""
+"""Predictions that nothing in the runs tests, or that the law and the forecast do not agree about."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.numbers import significant
@@ -12,13 +13,47 @@ from analysis.numbers import significant
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-__all__ = ["far_extrapolation"]
+__all__ = ["far_extrapolation", "law_and_forecast_apart"]
 
 FAR = 10.0
 """ASSUMPTION: times the largest run, for a fit without a back-test. Published extrapolations that were checked reach about so far."""
 
 SHARE_OF_RANGE = 0.5
 """A forecast further beyond the runs than this part of their own range of log compute is far, whatever the factor."""
+
+
+_PLACES = 9
+_ROUNDING = 1e-9  # of numbers that are equal but for it
+
+
+def law_and_forecast_apart(fit: Fit) -> list[Diagnostic]:
+    """Where the law's curve leaves the interval of the forecast, or the forecast that of the law, as far beyond the runs as the back-test
+    looks."""
+    if fit.forecast is None or fit.forecast.backtest is None:
+        return []
+    times = np.geomspace(1.0, fit.forecast.backtest.horizon, _PLACES) ** (1 / len(fit.forecast.axes))
+    largest = {name: ends[1] for name, ends in fit.forecast.ranges.items()}
+    at = pd.DataFrame({name: times * end for name, end in largest.items()})
+    law, forecast = fit.predict(at), fit.forecast.predict(at)
+    apart = [
+        (mean["mean"] < other["low"] * (1 - _ROUNDING)) | (mean["mean"] > other["high"] * (1 + _ROUNDING))
+        for mean, other in ((law, forecast), (forecast, law))
+    ]
+    places = np.flatnonzero(apart[0] | apart[1])
+    if not len(places):
+        return []
+    last = int(places[-1])
+
+    def words(row: pd.Series) -> str:
+        return f"{significant(row['mean'])} ({significant(row['low'])} … {significant(row['high'])})"
+
+    where = " and ".join(f"{name} {significant(at[name].iloc[last], 3)}" for name in largest)
+    return [
+        Diagnostic(
+            DiagnosticCode.LAW_AND_FORECAST_APART,
+            f"at {where} the {fit.law} law says {words(law.iloc[last])}, the forecast {words(forecast.iloc[last])}",
+        )
+    ]
 
 
 def far_extrapolation(fit: Fit, x: Any) -> list[Diagnostic]:

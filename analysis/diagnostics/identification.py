@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from analysis.fitting.result import Fit
     from analysis.laws.law import Law
 
-__all__ = ["exponent_not_identified", "floor_not_identified"]
+__all__ = ["exponent_not_identified", "floor_not_considered", "floor_not_identified"]
 
 
 def exponent_not_identified(fit: Fit) -> list[Diagnostic]:
@@ -43,6 +43,20 @@ def floor_not_identified(fit: Fit) -> list[Diagnostic]:
     if without and len(without) < len(laws):
         said.append(f"the {' and '.join(without)} law, which has none, is in the average")
     return [Diagnostic(DiagnosticCode.FLOOR_NOT_IDENTIFIED, "; ".join(said), ("E",))] if said else []
+
+
+def floor_not_considered(fit: Fit) -> list[Diagnostic]:
+    """Runs too few to test a law with a floor by."""
+    beyond = getattr(fit.estimate, "beyond", None)
+    if beyond is None or beyond.floor_needs is None:
+        return []
+    return [
+        Diagnostic(
+            DiagnosticCode.FLOOR_NOT_CONSIDERED,
+            f"no floor was considered: to test a law with one takes {beyond.floor_needs} distinct {fit.x_words}",
+            ("E",),
+        )
+    ]
 
 
 def _named(fit: Fit, letter: str, law: Law) -> str:

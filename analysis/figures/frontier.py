@@ -32,7 +32,8 @@ def frontier_figure(
 
     Args:
         frontier: what `analysis.frontier` returned.
-        fits: laws to draw, each with the band of its mean curve: solid over the runs it was fitted to, dashed beyond.
+        fits: laws to draw, each with the band of its mean curve: solid over the runs it was fitted to, dashed beyond. Beyond them a law that
+            was chosen is drawn as its forecast says.
         x_scale, y_scale: `log` or `linear`.
         extrapolate: how far beyond its runs a law is drawn, as a factor of x; 1 draws none.
         bands: whether each law has its band; without, several can be told apart.
@@ -106,7 +107,7 @@ def _add_law(figure: go.Figure, fit: Fit, colour: str, extrapolate: float, band:
     _add_stretch(figure, fit, np.geomspace(low, high, 80), colour, name, dash="solid", band=band)
     if extrapolate > 1:
         beyond = np.geomspace(high, high * extrapolate, 40)
-        _add_stretch(figure, fit, beyond, colour, name, dash="dash", band=band)
+        _add_stretch(figure, fit.forecast or fit, beyond, colour, name, dash="dash", band=band)
 
 
 def _add_stretch(figure: go.Figure, fit: Fit, x: np.ndarray, colour: str, name: str, *, dash: str, band: bool) -> None:
@@ -125,7 +126,7 @@ def _add_stretch(figure: go.Figure, fit: Fit, x: np.ndarray, colour: str, name: 
         legendrank=1500,
         line={"color": colour, "width": 1.8, "dash": dash},
         hovertext=[
-            f"<b>{name}</b>{' (extrapolation)' if extrapolated else ''}<br>{fit.x} {significant(at)}<br>"
+            f"<b>{name}</b>{' (forecast)' if extrapolated else ''}<br>{fit.x} {significant(at)}<br>"
             f"{fit.metric} {significant(mean)} ({fit.level_words}: {significant(low)} … {significant(high)})"
             for at, mean, low, high in zip(x, curve["mean"], curve["low"], curve["high"], strict=True)
         ],
@@ -167,4 +168,4 @@ def _mark_extrapolation(figure: go.Figure, start: float, x_scale: Scale) -> None
 
 
 def _lowest_drawn(fits: Sequence[Fit], extrapolate: float) -> list[float]:
-    return [float(fit.predict([fit.x_range[1] * extrapolate])["mean"].iloc[0]) for fit in fits]
+    return [float((fit.forecast or fit).predict([fit.x_range[1] * extrapolate])["mean"].iloc[0]) for fit in fits]

@@ -3,6 +3,7 @@
 | file | what it holds |
 |---|---|
 | `fit`, `fit_all` | `fit`: table of runs → `Fit`; several laws at once |
+| `lights` | two lights of a fit: identified, forecasts well |
 | `result` | `Fit`: what a fit says |
 | `estimate`, `law_estimate` | what an estimator takes and returns; the estimate of one law |
 | `estimator` | from sample to estimate: optimum, covariance, intervals, status |

@@ -22,6 +22,7 @@ from analysis.laws.law import Law
 __all__ = ["cell_weights", "pairs_draws", "small_sample_factor", "webb_signs", "wild_draws"]
 
 _NUMBERS_AT_ONCE = 4_000_000  # of one batch of weights: 32 MB
+_OF_A_RUN = 0.125
 _REFIT_UP_TO = 10_000_000
 """Runs × draws that are refitted in full, some seconds; beyond, each draw is one Newton step from the point estimate, which it lies close
 to when there are so many runs (Kline and Santos 2012, A score based approach to wild bootstrap inference)."""
@@ -52,17 +53,22 @@ def webb_signs(cells: int, precision: Precision) -> Iterator[np.ndarray]:
 def pairs_draws(
     law: Law, sample: Sample, objective: Objective, theta: np.ndarray, tangent: Tangent, precision: Precision
 ) -> np.ndarray:
-    """theta of every draw, (bootstrap, p)."""
+    """theta of every draw, (bootstrap, p).
+
+    Of a robust objective the runs of a cluster get a weight of their own as well. With equal weights, two seeds on either side of the curve
+    cancel wherever it passes between them, so that draws hardly moved: their standard deviation was .73 of the true one for two seeds of 12
+    cells. Weights with `_OF_A_RUN` as variance gave .94 to 1.03 of it, for two to four seeds, with and without an effect of the cell.
+    """
     if sample.runs * precision.bootstrap > _REFIT_UP_TO:
         return _one_step(law, theta, tangent, cell_weights(sample.clusters, precision))
-    return np.concatenate(
-        [
-            fit_point(
-                law, sample.inputs, sample.y, objective=objective, weights=weights[:, sample.cluster] * sample.weights, start=theta
-            ).theta
-            for weights in cell_weights(sample.clusters, precision)
-        ]
-    )
+    of_run = np.random.default_rng([precision.seed, 1])
+    draws = []
+    for of_cluster in cell_weights(sample.clusters, precision):
+        weights = of_cluster[:, sample.cluster] * sample.weights
+        if not objective.is_least_squares and sample.clusters_hold_several:
+            weights = weights * of_run.gamma(1 / _OF_A_RUN, _OF_A_RUN, size=weights.shape)
+        draws.append(fit_point(law, sample.inputs, sample.y, objective=objective, weights=weights, start=theta).theta)
+    return np.concatenate(draws)
 
 
 def wild_draws(
@@ -81,14 +87,17 @@ def wild_draws(
     return np.concatenate(draws)
 
 
-def small_sample_factor(cells: int, coefficients: int, precision: Precision) -> float:
+def small_sample_factor(cells: int, coefficients: int, precision: Precision, *, smooth: bool = False) -> float:
     """How much the draws must be spread about the point estimate: `√(G/(G−p)) · t_{G−p} / t_∞` for G cells and p coefficients.
 
     The pairs bootstrap takes residuals for noise, but a fit with p coefficients has already absorbed some of it; and it does not know
     how uncertain the noise itself is. Least squares corrects for both in this way. 1.10 for 30 cells and 3 coefficients, 3.5 for 5.
+
+    smooth: of an objective of squares, the first factor once more, as residuals divided by 1 − leverage have it (HC3). Without it, nominal 95 %
+    intervals of the mean held 91–92 %; of a robust objective, whose draws jump from run to run, they held 95–97 % as they are.
     """
     left = max(1, cells - coefficients)
-    return float(np.sqrt(cells / left)) * precision.t(left) / precision.t(10**9)
+    return float((cells / left) ** (1.0 if smooth else 0.5)) * precision.t(left) / precision.t(10**9)
 
 
 def _batches(cells: int, precision: Precision) -> Iterator[int]:

@@ -61,7 +61,7 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
     draw: Callable[[], np.ndarray]
     if intervals == "pairs" or (intervals == "auto" and by_draws):
         draw = partial(pairs_draws, law, sample, objective, theta, tangent, precision)
-        spread = small_sample_factor(sample.clusters, tangent.coefficients, precision)
+        spread = small_sample_factor(sample.clusters, tangent.coefficients, precision, smooth=objective.is_least_squares)
     else:
         draw = partial(wild_draws, law, sample, objective, theta, tangent, precision)
         spread = precision.t(degrees_of_freedom) / precision.t(10**9)
@@ -74,12 +74,13 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
     else:
         variance = np.diag(covariance)
         t = precision.t(degrees_of_freedom)
-        if is_line or sample.runs > _PROFILE_UP_TO or tangent.cell_variance < 1e-22:
+        if is_line or sample.runs > _PROFILE_UP_TO or tangent.cell_variance * float(np.mean(tangent.noise**2)) < 1e-22:
             half = t * np.sqrt(variance)
             low, high = np.where(tangent.kept, theta - half, -np.inf), np.where(tangent.kept, theta + half, np.inf)
         else:
-            curvature = np.diag(tangent.bread)
-            low, high = profile_intervals(law, sample, objective, theta, curvature=curvature, variance=variance, t=t)
+            ratio, width = _profile_settings(law, sample, tangent, point.at_bound[0], variance, t)
+            low, high = profile_intervals(law, sample, objective, theta, bread=tangent.bread, ratio=ratio, width=width, t=t)
+    low, high = _open_at_bounds(law, sample, low, high)
     if law.floor:
         low[0] = max(0.0, low[0])
 
@@ -122,6 +123,42 @@ def _covariance(tangent: Tangent) -> np.ndarray:
     if tangent.cells >= _CELLS_A_COEFFICIENT * tangent.coefficients:
         return jackknife
     return 0.5 * (jackknife + tangent.plain_covariance())
+
+
+def _profile_settings(
+    law: Law, sample: Sample, tangent: Tangent, at_bound: np.ndarray, variance: np.ndarray, t: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """`ratio` and `width` of `profile_intervals`, (p,) each. A coefficient at the bound of its search has no variance of its own: its line leads
+    away from the bound, and is judged by the scatter of cells alone."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio, width = np.diag(tangent.bread) / variance, t * np.sqrt(variance)
+    low, high = _search_range(law, sample)
+    return (
+        np.where(at_bound, 1 / tangent.cell_variance, ratio),
+        np.where(at_bound & np.isfinite(high - low), 0.05 * (high - low), np.where(variance > 0, width, 0.0)),
+    )
+
+
+def _search_range(law: Law, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of the search of each entry of theta, (p,) each; those of linear coefficients are infinite."""
+    low, high = np.full(len(law.coefficients), -np.inf), np.full(len(law.coefficients), np.inf)
+    for shape, place in zip(law.shapes, law.shape_at, strict=True):
+        low[place], high[place] = shape.range(np.log(sample.inputs))
+    return low, high
+
+
+def _open_at_bounds(law: Law, sample: Sample, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends that lie on the bound of the search, or on it at both, are no ends: the search stopped there, not the data. The upper end of a
+    floor whose draws are all zero is none either."""
+    first, last = _search_range(law, sample)
+    near = 1e-6 * np.where(np.isfinite(last - first), last - first, 0.0)
+    on_low, on_high = low <= first + near, high >= last - near
+    stuck = (high <= first + near) | (low >= last - near)
+    no_floor = np.array(law.coefficients) == "E"
+    return (
+        np.where(on_low | stuck, -np.inf, low),
+        np.where(on_high | stuck | (no_floor & (high <= 0)), np.inf, high),
+    )
 
 
 def _lack_of_fit_std(tangent: Tangent, discrepancy: Discrepancy) -> float:

@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.automatic import AUTO, Automatic, automatic, letters_of
+from analysis.automatic import AUTO, automatic, candidates, letters_of, named
 from analysis.backtest.windows import HORIZON
 from analysis.cells import assign_clusters, cells_of
 from analysis.checkpoints import checkpoints_of
 from analysis.fitting.estimate import Precision, Sample
-from analysis.fitting.estimator import INTERVALS, estimate
+from analysis.fitting.estimator import INTERVALS
 from analysis.fitting.objective import objective_named
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
@@ -56,8 +56,9 @@ def fit(
         x: a positive column for each input of the law, in the order of its formula, or one text with commas between them. None:
             `core_hours` for compute, `params`, `examples_seen` and `unique_examples` for N, D and U. `core_hours` is refused for runs from
             several kinds of accelerator.
-        law: one of `analysis.law_names()`; or `auto`: the law, or the average of laws of these inputs, that forecasts the larger of the
-            runs best from the smaller ones, see `analysis.automatic`.
+        law: one of `analysis.law_names()`; or `auto`, the forecast: the law, or the average of laws of these inputs, that forecasts the
+            larger of the runs best from the smaller ones, see `analysis.automatic`; with too few budgets to tell, the plainest law.
+            `analysis.choose_law` gives the one form whose coefficients to read.
         objective: `log`: squares of log residuals, i.e. of relative errors; `huber-log`: the same, robust to outliers; `relative`:
             squares of 1 − law/metric; `mse`: plain squares.
         on: `frontier`: the runs (every seed) of the compute-optimal cells; the interval takes the choice of cells as given. `all`:
@@ -74,7 +75,7 @@ def fit(
         weights: by which the objective counts runs: a column, or a number for each row of `runs`. None: all alike.
         envelope: between 0 and 1; below 0.5 the law is drawn towards the lowest runs, see `Objective`.
         intervals: `auto`: t intervals, profiled for coefficients, for sums of squares, and the bootstrap for robust objectives; `pairs`
-            or `wild`: that bootstrap over cells, see `analysis.fitting.bootstrap`.
+            or `wild`: that bootstrap over cells, see `analysis.fitting.bootstrap`; `wild` of sums of squares alone.
         horizon: of `auto`: its forecasts count up to so many times the compute that they were made from.
 
     Raises:
@@ -98,6 +99,11 @@ def fit(
         raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
     if intervals not in INTERVALS:
         raise UnknownName("kind of intervals", intervals, INTERVALS)
+    if intervals == "wild" and not aim.is_least_squares:
+        raise UsageError(
+            "the wild bootstrap is for sums of squares: of a robust objective its nominal 95 % intervals held 83–90 %",
+            hint="--intervals pairs, the default of such objectives",
+        )
     if bootstrap < 100:
         raise UsageError(f"{bootstrap} bootstrap draws are too few for an interval", hint="1000 is the default, 100 the least")
 
@@ -114,14 +120,13 @@ def fit(
         weights=used[_WEIGHT].to_numpy(float) if weights is not None else np.ones(len(used)),
         cluster=_in_order(cluster),
     )
-    if not automatically:
-        _require_enough(law_named(law), sample, axes, on, excluded)
+    _require_enough(candidates(letters)[0] if automatically else law_named(law), sample, axes, on, excluded)
     _require_ordinary_size(sample.y, metric)
     precision = Precision(level=level, bootstrap=bootstrap, seed=seed)
     if automatically:
         made = automatic(sample, letters, objective=aim, precision=precision, intervals=intervals, horizon=horizon)
     else:
-        made = Automatic(law, estimate(law_named(law), sample, aim, precision, intervals), None, None)
+        made = named(law_named(law), sample, objective=aim, precision=precision, intervals=intervals)
     return Fit(
         law=made.law,
         objective=objective,

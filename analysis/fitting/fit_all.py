@@ -1,52 +1,69 @@
-"""Several laws on several choices of runs: what the command and the pages show when nobody asks for one law."""
+"""Several laws on several choices of runs: what the command and the pages show, the law first."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import pandas as pd
 
 from analysis.automatic import AUTO
+from analysis.choice import choose_law, natural_choice
 from analysis.fitting.fit import columns_of, fit
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from scaling.errors import TooFewPoints
 
-__all__ = ["DEFAULT_LAWS", "fit_all"]
+__all__ = ["BESIDE", "fit_all"]
 
-DEFAULT_LAWS = ("power", "power-floor")
-"""What is fitted when no law is named: with and without a floor. Laws with more coefficients, and surfaces, are for the asking."""
+BESIDE = ("power", "power-floor")
+"""What stands beside the law of compute when no law is named: the form of the study, and the same with a floor."""
 
 
 def fit_all(
-    runs: pd.DataFrame, *, laws: Sequence[str] = (), on: Literal["frontier", "all", "both"] = "both", **settings: Any
+    runs: pd.DataFrame,
+    *,
+    laws: Sequence[str] = (),
+    on: Literal["frontier", "all", "both"] | None = None,
+    x: str | Sequence[str] | None = None,
+    **settings: Any,
 ) -> tuple[list[Fit], list[dict[str, Any]]]:
     """Fit several laws to the same runs.
 
     Args:
         runs: a table of runs.
-        laws: names; `DEFAULT_LAWS` when empty.
-        on: which cells; "both" fits each law to the frontier and to all of them, and a surface to all.
-        settings: of `analysis.fit`.
+        laws: names; when empty the law that `choose_law` chooses and, for laws of compute, `BESIDE`.
+        on: which cells. None: the frontier of a grid, all of a bare table, see `analysis.choice.natural_choice`. "both": those first, then
+            the others, and a surface to all.
+        x, settings: of `analysis.fit`.
 
     Returns:
-        The fits, and what has too few points: `{"law", "on", "reason", "have", "need"}` each.
+        The fits, of each choice of runs the chosen law first; and what has too few points: `{"law", "on", "reason", "have", "need"}` each.
 
     Raises:
         TooFewPoints: of the law that lacks the fewest, when nothing could be fitted. Otherwise as `analysis.fit`.
     """
     fits: list[Fit] = []
     refused: list[tuple[str, str, TooFewPoints]] = []
-    choices: tuple[Literal["frontier", "all"], ...] = ("frontier", "all") if on == "both" else (on,)
-    for choice in choices:
-        for law in laws or DEFAULT_LAWS:
-            if on == "both" and choice == "frontier" and _is_surface(law, settings.get("x")):
+    surface = x is not None and len(columns_of(x)) > 1
+    for choice in _choices(runs, on, x):
+        here: list[Fit] = []
+        if not laws and not (surface and on == "both" and choice == "frontier"):
+            try:
+                here.append(choose_law(runs, x=x, on=choice, **settings))
+            except TooFewPoints as error:
+                refused.append((AUTO, choice, error))
+        for law in laws or (() if surface else BESIDE):
+            if here and here[0].chosen and here[0].law == law:
+                continue
+            if on == "both" and choice == "frontier" and (surface if law == AUTO else law_named(law).is_surface):
                 continue
             try:
-                fits.append(fit(runs, law=law, on=choice, **settings))
+                here.append(fit(runs, law=law, on=choice, x=x, **settings))
             except TooFewPoints as error:
                 refused.append((law, choice, error))
+        fits += _sharing_a_test(here)
     if not fits:
         raise min((error for _, _, error in refused), key=lambda error: error.need - error.have)
     return fits, [
@@ -54,6 +71,19 @@ def fit_all(
     ]
 
 
-def _is_surface(law: str, x: str | Sequence[str] | None) -> bool:
-    """`auto` is of as many inputs as columns are named."""
-    return (x is not None and len(columns_of(x)) > 1) if law == AUTO else law_named(law).is_surface
+def _choices(
+    runs: pd.DataFrame, on: Literal["frontier", "all", "both"] | None, x: str | Sequence[str] | None
+) -> tuple[Literal["frontier", "all"], ...]:
+    if on in ("frontier", "all"):
+        return (on,)
+    first = natural_choice(runs, x)
+    return (first,) if on is None else (first, "all" if first == "frontier" else "frontier")
+
+
+def _sharing_a_test(fits: list[Fit]) -> Iterator[Fit]:
+    """Fits to the same runs, of the same inputs, have one back-test: it is made once."""
+    tests: dict[tuple[str, ...], Any] = {each.axes: each.backtest for each in fits if each.backtest is not None}
+    for each in fits:
+        if len(fits) > 1 and each.axes not in tests:
+            tests[each.axes] = each.tested or each.untested
+        yield replace(each, known_test=tests[each.axes]) if each.axes in tests and each.known_test is None else each

@@ -11,10 +11,11 @@ from analysis.fitting.objective import Objective, objective_named
 from analysis.fitting.polish import Problem, polish, search_bounds
 from analysis.laws.law import Law
 
-__all__ = ["Points", "fit_point"]
+__all__ = ["Points", "fit_point", "same_in_any_unit", "to_solver"]
 
 _STARTS, _FINALISTS = 12, 3
 _GLANCE_STEPS, _GLANCE_TOLERANCE = 25, 1e-5
+_DECIMALS = 11
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +68,12 @@ def fit_point(
     weights = np.ones((1, logs.shape[1])) if weights is None else np.atleast_2d(np.asarray(weights, dtype=float))
     draws = max(len(y), len(weights))
     centre, unit = law.centre(logs), float(np.exp(np.log(y).mean()))
-    centred = logs - centre[:, None]
+    centred = same_in_any_unit(logs - centre[:, None])
     low, high = search_bounds(law, centred)
-    problem = Problem(law, objective, centred, y / unit, weights, low, high)
+    problem = Problem(law, objective, centred, np.exp(same_in_any_unit(np.log(y / unit))), weights, low, high)
 
     if start is not None:
-        begin = np.broadcast_to(_to_solver(law, start, centre, unit), (draws, len(law.coefficients)))
+        begin = np.broadcast_to(same_in_any_unit(to_solver(law, start, centre, unit)), (draws, len(law.coefficients)))
     elif draws > 1:
         begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=1)[:, 0]
     else:  # of one draw several basins are tried, side by side; those that look best at a glance to the end
@@ -93,6 +94,12 @@ def fit_point(
     return Points(law, theta, loss, converged, (stopped & linear)[:, order], (stopped & ~linear)[:, order])
 
 
+def same_in_any_unit(values: np.ndarray) -> np.ndarray:
+    """Numbers of order one without their last digits, in which a table in another unit differs: a search with several basins would turn a
+    difference of 1e-15 into another answer. What is lost is 1e-11 of an input."""
+    return np.round(values, _DECIMALS)
+
+
 def _from_solver(law: Law, solved: np.ndarray, centre: np.ndarray, unit: float) -> np.ndarray:
     """Linear coefficients then shapes, centred → theta in the units of the inputs and of y."""
     m = len(law.linear)
@@ -105,11 +112,13 @@ def _from_solver(law: Law, solved: np.ndarray, centre: np.ndarray, unit: float) 
     return _affine(theta, matrix, offset)
 
 
-def _to_solver(law: Law, theta: np.ndarray, centre: np.ndarray, unit: float) -> np.ndarray:
+def to_solver(law: Law, theta: np.ndarray, centre: np.ndarray, unit: float) -> np.ndarray:
+    """theta, (p,) or (draws, p), for inputs divided by exp(centre) and y by unit: linear coefficients, then shapes, (draws, p)."""
     matrix, offset = law.uncentring(centre)
     centred = _affine(np.atleast_2d(theta) - offset, np.linalg.inv(matrix), np.zeros(len(offset)))
     linear = centred[:, law.linear_at]
-    linear[:, 1 if law.floor else 0 :] = np.exp(linear[:, 1 if law.floor else 0 :])
+    with np.errstate(over="ignore"):
+        linear[:, 1 if law.floor else 0 :] = np.exp(linear[:, 1 if law.floor else 0 :])
     return np.concatenate([linear / unit, centred[:, law.shape_at]], axis=1)
 
 

@@ -22,7 +22,7 @@ _ENTRIES_AT_ONCE = 400_000
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A law, an objective and the runs in the solver's units: logs (k, n); y and weights (1 or draws, n); low and high (1 or draws, p):
+    """A law, an objective and the runs in the solver's units: logs (k, n), or (k, draws, n) where each draw has its own; y and weights (1 or draws, n); low and high (1 or draws, p):
     bounds of (linear coefficients, shape coefficients), equal where a coefficient is held."""
 
     law: Law
@@ -36,7 +36,8 @@ class Problem:
     def of(self, draws: np.ndarray) -> Problem:
         """The same for some of the draws."""
         y, weights, low, high = (some if len(some) == 1 else some[draws] for some in (self.y, self.weights, self.low, self.high))
-        return Problem(self.law, self.objective, self.logs, y, weights, low, high)
+        logs = self.logs if self.logs.ndim == 2 else self.logs[:, draws]
+        return Problem(self.law, self.objective, logs, y, weights, low, high)
 
     def loss(self, theta: np.ndarray) -> np.ndarray:
         """(draws,), for theta (draws, p) as the solver orders it."""
@@ -45,7 +46,7 @@ class Problem:
         f = theta[:, :1] if self.law.floor else 0.0
         for c, log_term in zip(theta[:, m - len(log_terms) : m].T, log_terms, strict=True):
             f = f + c[:, None] * np.exp(np.minimum(log_term, 300.0))
-        f = np.broadcast_to(f, (len(theta), self.logs.shape[1]))
+        f = np.broadcast_to(f, (len(theta), self.logs.shape[-1]))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             r, _ = self.objective.residual(f, self.y)
             loss = _sum(self.weights, self.objective.loss(r))
@@ -53,7 +54,7 @@ class Problem:
 
     def residual_and_jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """r (draws, n) and −dr/dtheta (draws, p, n)."""
-        m, n = len(self.law.linear), self.logs.shape[1]
+        m, n = len(self.law.linear), self.logs.shape[-1]
         log_terms, slopes = self.law.log_terms(self.logs, theta[:, m:])
         jacobian = np.zeros((len(theta), theta.shape[1], n))
         first = m - len(log_terms)
@@ -89,7 +90,7 @@ def polish(
         theta (draws, p), its loss (draws,), and whether it converged (draws,): the last accepted step gained less than `tolerance` of
         the loss, or no step gains anything.
     """
-    size = max(1, _ENTRIES_AT_ONCE // problem.logs.shape[1])
+    size = max(1, _ENTRIES_AT_ONCE // problem.logs.shape[-1])
     parts = []
     for first in range(0, len(start), size):
         some = np.arange(first, min(first + size, len(start)))

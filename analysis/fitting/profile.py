@@ -1,116 +1,197 @@
 """Intervals of coefficients by profile: all values that, with the other coefficients as good as they can be, fit nearly as well.
 
-The interval of a coefficient θ_j holds the values for which `2·(S(θ_j) − S)·v₀/v ≤ t²`, where S(θ_j) is the least loss at that value, v₀
-the variance that the curvature of S alone gives (in units of S) and v the variance that θ_j is thought to have. Where S is a parabola
-this is θ_j ± t·√v; where it is not, as for a floor that the data hardly show, the interval is as lopsided as the data (Bates and Watts
-1988, Nonlinear regression analysis, 6.1), ends at the face E = 0, and does not depend on whether A or its logarithm is the coefficient.
+The interval of a coefficient θ_j holds the values for which `2·(S(θ_j) − S)·ratio ≤ t²`, where S(θ_j) is the least loss at that value and
+`ratio` is v₀/v: v₀ the variance that the curvature of S alone gives (in units of S), v the variance that θ_j is thought to have. Where S is a
+parabola this is θ_j ± t·√v; where it is not, as for a floor that the data hardly show, the interval is as lopsided as the data (Bates and
+Watts 1988, Nonlinear regression analysis, 6.1), ends at the face E = 0, and does not depend on whether A or its logarithm is the coefficient.
+
+Inputs are centred, so that a unit changes nothing: only for the coefficient A of a term are those inputs left as they are that its exponent is a
+power of, since A means the term at an input of 1. At each value that is tried, the other coefficients start where the curvature at the optimum
+says that they go, the linear ones are solved anew, and all are polished.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy import optimize
 
 from analysis.fitting.estimate import Sample
 from analysis.fitting.objective import Objective
+from analysis.fitting.point import same_in_any_unit, to_solver
 from analysis.fitting.polish import Problem, polish, search_bounds
 from analysis.laws.law import Law
 
 __all__ = ["profile_intervals"]
 
-_ROUNDS = 14
+_ROUNDS = 40
 _FAR = 60.0
-"""Distances beyond so many times `t·√v` are not searched: the data do not end the interval there."""
+"""Distances beyond so many times the first guess are not searched: the data do not end the interval there."""
+_EXACT = 1e-8  # of the score at an end, which is 1
 
 
 def profile_intervals(
-    law: Law, sample: Sample, objective: Objective, theta: np.ndarray, *, curvature: np.ndarray, variance: np.ndarray, t: float
+    law: Law,
+    sample: Sample,
+    objective: Objective,
+    theta: np.ndarray,
+    *,
+    bread: np.ndarray,
+    ratio: np.ndarray,
+    width: np.ndarray,
+    t: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends for every entry of theta, (p,) each.
 
     Args:
-        theta: (p,), the optimum. curvature: (p,), v₀. variance: (p,), v; NaN or 0 for what is not to be profiled.
+        theta: (p,), the optimum. bread: (p, p), inverse of the second derivatives of S there. ratio: (p,), v₀/v.
+        width: (p,), a first guess of the distance to an end; NaN or 0 for what is not to be profiled.
         t: the quantile.
 
     An end is infinite where the loss stays low up to the bound of the search, or nothing was profiled; the lower end of E is then 0.
     """
     lower, upper = np.where(np.array(law.coefficients) == "E", 0.0, -np.inf), np.full(len(theta), np.inf)
-    asked = np.flatnonzero((np.nan_to_num(variance) > 0) & np.isfinite(theta))
+    asked = np.flatnonzero((np.nan_to_num(width) > 0) & np.isfinite(theta))
     if not len(asked):
         return lower, upper
-    line = _Lines(law, sample, objective, theta, np.repeat(asked, 2), np.tile([-1.0, 1.0], len(asked)))
-    width = t * np.sqrt(variance[line.at])
-    height = 2.0 * (curvature / np.where(variance > 0, variance, 1.0))[line.at] / t**2
-    reach = np.minimum(line.reach(), _FAR * width)
-
-    inside, outside = np.zeros(len(width)), np.full(len(width), np.inf)  # distances known to lie in the interval, and beyond it
-    distance, at_end = np.minimum(width, reach), np.zeros(len(width), dtype=bool)
-    for _ in range(_ROUNDS):
-        score = np.sqrt(
-            np.maximum(0.0, line.rise(distance) * height)
-        )  # 1 at the end that is sought, nearly straight in the distance
-        within = score < 1
-        at_end = within & (distance >= reach * (1 - 1e-12))
-        inside, outside = (
-            np.where(within, np.maximum(inside, distance), inside),
-            np.where(within, outside, np.minimum(outside, distance)),
-        )
-        done = at_end | (np.abs(score - 1) < 2e-3)
-        if done.all():
-            break
-        proposal = distance / np.maximum(score, 0.1)
-        middle = np.where(np.isfinite(outside), 0.5 * (inside + outside), 3 * distance)
-        proposal = np.where((proposal > inside) & (proposal < outside), proposal, middle)
-        distance = np.where(done, distance, np.minimum(proposal, reach))
-
+    line = _Lines(law, sample, objective, theta, bread, np.repeat(asked, 2), np.tile([-1.0, 1.0], len(asked)))
+    guess, height = width[line.at], 2.0 * ratio[line.at] / t**2
+    reach = np.minimum(line.reach(), _FAR * guess)
+    distance, at_end = _ends(
+        lambda some, at: np.sqrt(np.maximum(0.0, line.rise(some, at) * height[some])), np.minimum(guess, reach), reach
+    )
     for place, side, end, open_ended in zip(line.at, line.side, line.value(distance), at_end, strict=True):
         if not open_ended:
             (lower if side < 0 else upper)[place] = end
     return lower, upper
 
 
+def _ends(score, distance: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN001
+    """Where each score, 0 at distance 0 and rising nearly in proportion, is 1; and whether it stays below up to `reach`.
+
+    score: `(rows, distances) -> scores`. By false position with the Illinois rule, which halves the weight of an end that stays.
+    """
+    low, high = np.zeros(len(distance)), np.full(len(distance), np.inf)
+    of_low, of_high = np.full(len(distance), -1.0), np.full(len(distance), np.inf)  # score − 1
+    kept_side = np.zeros(len(distance))
+    at_end, active = reach <= 0, np.flatnonzero(reach > 0)
+    for _ in range(_ROUNDS):
+        if not len(active):
+            break
+        here = distance[active]
+        off = score(active, here) - 1.0
+        below = off < 0
+        at_end[active] = below & (here >= reach[active] * (1 - 1e-12))
+        of_high[active] = np.where(below & (kept_side[active] < 0), of_high[active] / 2, np.where(below, of_high[active], off))
+        of_low[active] = np.where(~below & (kept_side[active] > 0), of_low[active] / 2, np.where(below, off, of_low[active]))
+        low[active], high[active] = np.where(below, here, low[active]), np.where(below, high[active], here)
+        kept_side[active] = np.where(below, -1.0, 1.0)
+        done = (
+            at_end[active]
+            | (np.abs(off) < _EXACT)
+            | (np.isfinite(high[active]) & (high[active] - low[active] <= 1e-12 * high[active]))
+        )
+        active = active[~done]
+        bounded = np.isfinite(high[active])
+        with np.errstate(invalid="ignore"):
+            inner = low[active] - of_low[active] * (high[active] - low[active]) / (of_high[active] - of_low[active])
+        outer = distance[active] / np.clip(1.0 + of_low[active], 1 / 3, 0.95)
+        distance[active] = np.where(bounded, inner, np.minimum(outer, reach[active]))
+    return distance, at_end
+
+
 class _Lines:
     """From the optimum along one coefficient after another, the others following: one line for each (coefficient, side)."""
 
-    def __init__(self, law: Law, sample: Sample, objective: Objective, theta: np.ndarray, at: np.ndarray, side: np.ndarray) -> None:
-        self.at, self.side, self.theta = at, side, theta
-        # Inputs are not centred here, so that each coefficient of the formula is one of the solver's.
+    def __init__(
+        self, law: Law, sample: Sample, objective: Objective, theta: np.ndarray, bread: np.ndarray, at: np.ndarray, side: np.ndarray
+    ) -> None:
+        self.law, self.at, self.side, self.theta = law, at, side, theta
         self.unit, logs = float(np.exp(np.log(sample.y).mean())), np.log(sample.inputs)
         self.place = np.argsort([*law.linear_at, *law.shape_at])[at]  # where the solver has it
         self.is_linear = self.place < len(law.linear)
         self.is_floor = self.is_linear & (np.array(law.coefficients)[at] == "E")
-        low, high = search_bounds(law, logs)
-        self.low, self.high = np.repeat(low, len(at), 0), np.repeat(high, len(at), 0)
-        self.problem = Problem(law, objective, logs, sample.y[None] / self.unit, sample.weights[None], self.low, self.high)
-        linear = theta[law.linear_at].copy()
-        first = 1 if law.floor else 0
-        linear[first:] = np.exp(linear[first:])
-        start = np.concatenate([linear / self.unit, theta[law.shape_at]])
-        self.least = float(self.problem.loss(start[None])[0])
-        # A term that is not there must be able to come back when the floor is held at zero, where without it nothing is left.
-        start[first : len(law.linear)] = np.maximum(start[first : len(law.linear)], 1e-6)
-        self.warm = np.repeat(start[None], len(at), 0)
+        self.centre = np.stack([_centre(law, logs, law.coefficients[place]) for place in at])
+        self.offset = np.array([law.uncentring(centre)[1][place] for centre, place in zip(self.centre, at, strict=True)])
+        centred = same_in_any_unit(logs[:, None, :] - self.centre.T[:, :, None])  # (k, lines, n)
+        bounds = [search_bounds(law, centred[:, number]) for number in range(len(at))]
+        self.low, self.high = (np.concatenate([ends[which] for ends in bounds]) for which in (0, 1))
+        shape = (len(at), sample.runs)
+        y, weights = (
+            np.broadcast_to(np.exp(same_in_any_unit(np.log(sample.y / self.unit))), shape),
+            np.broadcast_to(sample.weights, shape),
+        )
+        self.problem = Problem(law, objective, centred, y, weights, self.low, self.high)
+        start = np.concatenate([to_solver(law, theta, centre, self.unit) for centre in self.centre])
+        self.least = float(self.problem.loss(start).min())
         self.in_units_of_y = 1.0 if objective.relative else self.unit**2
+        # To first order the others follow a coefficient that is held as they vary with it.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.following = np.nan_to_num(bread[:, at] / bread[at, at], posinf=0.0, neginf=0.0).T
+        self.following[np.arange(len(at)), at] = 1.0
+        self.last = start
 
     def reach(self) -> np.ndarray:
         """How far each line goes before it meets the floor of zero or the bound of the search."""
         rows = np.arange(len(self.at))
-        low = np.where(self.is_floor, 0.0, np.where(self.is_linear, -np.inf, self.low[rows, self.place]))
-        high = np.where(self.is_linear, np.inf, self.high[rows, self.place])
-        centre = self.theta[self.at]
-        return np.maximum(0.0, np.where(self.side < 0, centre - low, high - centre))
+        low = np.where(self.is_floor, 0.0, np.where(self.is_linear, -np.inf, self.low[rows, self.place] + self.offset))
+        high = np.where(self.is_linear, np.inf, self.high[rows, self.place] + self.offset)
+        here = self.theta[self.at]
+        return np.maximum(0.0, np.where(self.side < 0, here - low, high - here))
 
     def value(self, distance: np.ndarray) -> np.ndarray:
         """The coefficient, as theta has it, so far along each line."""
         return self.theta[self.at] + self.side * distance
 
-    def rise(self, distance: np.ndarray) -> np.ndarray:
-        """By how much the least loss there is higher than at the optimum."""
-        value = self.value(distance)
-        natural = np.where(self.is_linear & ~self.is_floor, np.exp(np.clip(value, -600.0, 600.0)), value)
-        held = np.where(self.is_linear, natural / self.unit, natural)
-        low, high, rows = self.low.copy(), self.high.copy(), np.arange(len(self.at))
-        low[rows, self.place] = high[rows, self.place] = held
-        p = self.problem
-        problem = Problem(p.law, p.objective, p.logs, p.y, p.weights, low, high)
-        self.warm, loss, _ = polish(problem, self.warm, steps=60, tolerance=1e-7)
+    def rise(self, some: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        """By how much the least loss at these distances along some of the lines is higher than at the optimum."""
+        step = self.side[some] * distance
+        value, rows, place = self.theta[self.at[some]] + step, np.arange(len(some)), self.place[some]
+        logged = self.is_linear[some] & ~self.is_floor[some]
+        natural = np.where(logged, np.exp(np.clip(value, -600.0, 600.0)), value - self.offset[some])
+        held = np.where(self.is_linear[some], natural / self.unit, natural)
+        problem = self.problem.of(some)
+        low, high = problem.low.copy(), problem.high.copy()
+        low[rows, place] = high[rows, place] = held
+        problem = Problem(problem.law, problem.objective, problem.logs, problem.y, problem.weights, low, high)
+        moved = np.where(np.isfinite(self.theta), self.theta, -50.0) + step[:, None] * self.following[some]
+        starts = [
+            np.concatenate(
+                [to_solver(self.law, theta, centre, self.unit) for theta, centre in zip(moved, self.centre[some], strict=True)]
+            ),
+            self.last[some],
+        ]
+        starts = [_with_linear_solved(problem, np.clip(start, low, high), place) for start in starts]
+        losses = np.stack([problem.loss(start) for start in starts])
+        best = np.where((losses[0] <= losses[1])[:, None], starts[0], starts[1])
+        solved, loss, _ = polish(problem, best, steps=100, tolerance=1e-13)
+        self.last[some] = solved
         return (loss - self.least) * self.in_units_of_y
+
+
+def _centre(law: Law, logs: np.ndarray, coefficient: str) -> np.ndarray:
+    """By how much log inputs are moved, (k,), for the line of a coefficient."""
+    centre = law.centre(logs).copy()
+    shared = law.shares_unit_with or tuple(range(len(centre)))
+    for term in law.terms:
+        if term.coefficient == coefficient:
+            own = {shared[axis] for axis in term.exponents.values()}
+            centre[[axis for axis in range(len(centre)) if shared[axis] in own]] = 0.0
+    return centre
+
+
+def _with_linear_solved(problem: Problem, start: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """The linear coefficients of each row as good as the shapes allow, by non-negative least squares; `held` (rows,): what stays as it is."""
+    law, solved = problem.law, start.copy()
+    m = len(law.linear)
+    log_terms, _ = law.log_terms(problem.logs, start[:, m:])
+    terms = [np.exp(np.minimum(log_term, 300.0)) for log_term in log_terms]
+    basis = np.stack([*([np.ones_like(problem.y)] if law.floor else []), *terms], axis=1)  # (rows, m, n)
+    scale = np.sqrt(problem.weights) / (problem.y if problem.objective.relative else 1.0)
+    for row in range(len(start)):
+        free = [place for place in range(m) if place != held[row]]
+        rest = problem.y[row] - (start[row, held[row]] * basis[row, held[row]] if held[row] < m else 0.0)
+        columns = (basis[row, free] * scale[row]).T
+        norm = np.linalg.norm(columns, axis=0)
+        if len(free) and np.isfinite(norm).all() and (norm > 0).all():
+            solved[row, free] = optimize.nnls(columns / norm, rest * scale[row])[0] / norm
+    return solved

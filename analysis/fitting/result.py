@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.estimate import Estimate, Precision
+from analysis.fitting.estimate import Estimate, Precision, Sample
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.laws import law_named
 from analysis.numbers import as_factor, finite, significant, with_interval
 from analysis.selection import Excluded, excluded_payload, excluded_words
-from scaling.errors import UnknownName, UsageError
+from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import FitStatus
 
 if TYPE_CHECKING:
     from analysis.backtest.backtest import Backtest
     from analysis.backtest.beyond import AveragedEstimate
     from analysis.diagnostics import Diagnostic
+    from analysis.fitting.lights import Lights
     from analysis.laws.law import Law
 
 __all__ = ["Fit"]
@@ -36,7 +37,9 @@ class Fit:
     estimate: coefficients, intervals and the mean curve's band, as the estimator made them.
     runs: the rows used. cells: how many cells they are of. excluded: every row not used, with its reason.
     members: law → weight where several laws were averaged, the heaviest first; None for a single one.
-    backtest: what the laws forecast, where `auto` was asked for.
+    backtest: what the laws forecast, where it decided about this fit.
+    chosen: whether it is the law of these runs, see `analysis.choose_law`. forecast: then, the fit that gives numbers beyond the runs.
+    known_test: the back-test of these very runs, where somebody has made it already, see `tested`.
     table, cell, clusters, weights, envelope: the table as it was given, and settings as `analysis.fit` takes them; weights of the runs used.
     clusters_used: how many clusters were resampled. notes: a sentence for each thing that was taken for granted.
     """
@@ -60,6 +63,9 @@ class Fit:
     envelope: float | None = None
     clusters_used: int = 0
     notes: tuple[str, ...] = ()
+    chosen: bool = False
+    forecast: Fit | None = None
+    known_test: Backtest | TooFewPoints | None = None
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -96,6 +102,54 @@ class Fit:
         from analysis.diagnostics import diagnose
 
         return diagnose(self)
+
+    @cached_property
+    def lights(self) -> Lights:
+        """Whether the runs determine its coefficients, and whether it forecasts well: two things, see `analysis.fitting.lights`."""
+        from analysis.fitting.lights import lights_of
+
+        return lights_of(self)
+
+    @property
+    def tested(self) -> Backtest | None:
+        """What all laws of these inputs forecast of these runs, also where this one was named; None with too few budgets. The first to ask
+        pays for it: up to 0.1 s for a law of compute."""
+        return None if isinstance(self._test, TooFewPoints) else self._test
+
+    @property
+    def untested(self) -> TooFewPoints | None:
+        """Why there is no back-test, where there is none."""
+        return self._test if isinstance(self._test, TooFewPoints) else None
+
+    @cached_property
+    def _test(self) -> Backtest | TooFewPoints:
+        from analysis.automatic import back_test, letters_of
+        from analysis.fitting.objective import objective_named
+
+        known = self.backtest or self.known_test
+        if known is not None:
+            return known
+        letters = letters_of(len(self.axes)) if self.members is not None else law_named(self.law).axes
+        try:
+            return back_test(self._sample, letters, objective=objective_named(self.objective, self.envelope))
+        except TooFewPoints as error:
+            return error
+
+    @property
+    def _sample(self) -> Sample:
+        return Sample(
+            inputs=self.runs[list(self.axes)].to_numpy(float).T,
+            y=self.runs[self.metric].to_numpy(float),
+            cell=np.unique(self.runs["cell"].to_numpy(), return_inverse=True)[1],
+            weights=np.broadcast_to(np.asarray(self.weights, dtype=float), len(self.runs)),
+        )
+
+    @property
+    def forecast_error(self) -> float | None:
+        """Root mean square error of its forecasts in the back-test, in log metric; None where it was not tested."""
+        if self.tested is None:
+            return None
+        return self.tested.average_error if self.members is not None else self.tested.forecast_errors.get(self.law)
 
     @property
     def further_diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -276,8 +330,7 @@ class Fit:
         for name, value in self.coefficients.items():
             low, high = significant(self.estimate.low[name]), significant(self.estimate.high[name])
             lines.append(f"  {name} = {significant(value)}  ({self.level_words}: {low} … {high})")
-        if self.members is None:
-            lines.append(f"  {self.status.value}: {self.advice}")
+        lines += [f"  {line}" for line in self.lights.lines()]
         lines.append(f"  R² {self.r_squared:.4f} (log–log), {self.residual_words}")
         if self.backtest is not None:
             lines.append(f"  {self.backtest.summary()}")
@@ -302,7 +355,7 @@ class Fit:
     def runs_words(self) -> str:
         """`14 runs in 7 cells`, `321 checkpoints of 22 runs, resampled by run`."""
         if not self.clusters:
-            return f"{self.runs_used} runs in {self.cells} cells"
+            return f"{_count(self.runs_used, 'run')} in {_count(self.cells, 'cell')}"
         return f"{self.runs_used} rows of {self.clusters_used} clusters, resampled by {', '.join(self.clusters)}"
 
     @property
@@ -311,7 +364,7 @@ class Fit:
         return excluded_words(self.excluded)
 
     def to_dict(self) -> dict[str, Any]:
-        """One element of the list `fits` of the JSON that the command and the HTTP API return; `residual_std` is in log units."""
+        """One element of the list `fits` of the JSON that the command and the HTTP API return; `residual_std` and `forecast_error` are in log units."""
         return {
             "law": self.law,
             "formula": law_named(self.law).formula if self.members is None else self.equation(),
@@ -322,6 +375,9 @@ class Fit:
             "status": self.status.value,
             "status_about": list(self.status_about),
             "advice": self.advice,
+            "lights": self.lights.to_dict(),
+            "chosen": self.chosen,
+            "forecast_error": self.forecast_error,
             "level": self.precision.level,
             "coefficients": {
                 name: with_interval(value, self.estimate.low[name], self.estimate.high[name])
@@ -344,3 +400,7 @@ class Fit:
             "x_range": list(self.x_range) if isinstance(self.x, str) else {name: list(ends) for name, ends in self.ranges.items()},
             "version": metadata.version("scaling"),
         }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -24,6 +24,7 @@ class Tangent:
     """jacobian: (n, p), of the log curve by theta; columns that cannot vary are zero. residual: (n,), log y − log f.
     weights: (n,), by which runs count. noise: (n,), standard deviation of a residual relative to others, `1/(f·s)`.
     cell: (n,). kept: (p,), which entries of theta vary: not those of a term that vanished, nor a shape at the bound of its search.
+    centring: (p, p), theta = centring @ (theta for centred log inputs): matrices are inverted there, where they are well conditioned.
     """
 
     jacobian: np.ndarray
@@ -32,6 +33,7 @@ class Tangent:
     noise: np.ndarray
     cell: np.ndarray
     kept: np.ndarray
+    centring: np.ndarray
 
     @property
     def cells(self) -> int:
@@ -65,7 +67,8 @@ class Tangent:
     @cached_property
     def bread(self) -> np.ndarray:
         """(p, p), the inverse of `gram`."""
-        return _inverse(self.gram)
+        centred = self.jacobian @ self.centring
+        return self.centring @ _inverse((centred * self.weights[:, None]).T @ centred) @ self.centring.T
 
     @property
     def scores_of_cells(self) -> np.ndarray:
@@ -104,10 +107,11 @@ class Tangent:
         """(p, p), `(G−1)/G · Σ_g δ_g δ_gᵀ` where δ_g is the step that theta takes when cell g is left out (CR3): to first order for a law
         that is not linear, exactly for one that is. Right for any noise that is independent between cells."""
         kept = np.flatnonzero(self.kept)
-        j = self.jacobian[:, kept]
+        centring = self.centring[np.ix_(kept, kept)]
+        j = self.jacobian[:, kept] @ centring
         gram = self.seeds[:, None, None] * self.mean_of_cells((self.weights[:, None] * j)[:, :, None] * j[:, None, :])
         total = gram.sum(0)
-        steps = np.einsum("gij,gj->gi", _inverse(total - gram, like=total), self.scores_of_cells[:, kept])
+        steps = np.einsum("gij,gj->gi", _inverse(total - gram, like=total), self.scores_of_cells[:, kept] @ centring) @ centring.T
         whole = np.zeros((len(self.kept), len(self.kept)))
         whole[np.ix_(kept, kept)] = (self.cells - 1) / self.cells * steps.T @ steps
         return whole
@@ -131,6 +135,7 @@ def tangent_at(law: Law, sample: Sample, theta: np.ndarray, objective: Objective
         noise=1 / (f * at_curve),
         cell=sample.cluster,
         kept=kept,
+        centring=np.where(np.outer(kept, kept), law.uncentring(law.centre(np.log(sample.inputs)))[0], np.eye(len(kept))),
     )
 
 

@@ -35,9 +35,9 @@ def _equation(values: Mapping[str, str], metric: str, x: Sequence[str]) -> str:
 
 
 def _bounds_of_half(logs: np.ndarray) -> tuple[float, float]:
-    most = float(np.expm1(np.maximum(logs[1] - logs[2], 0.0)).max())  # the most repeats in these runs
-    most = max(most, 1e-3)
-    return float(np.log(0.01 * most)), float(np.log(100 * most))
+    # A number of repeats has no unit, so the bounds need not look at the runs: one run of many repeats must not move them. Below, not even a
+    # hundredth of an epoch counts beyond the first; above, a million count in full.
+    return float(np.log(1e-2)), float(np.log(1e6))
 
 
 LAW = Law(
@@ -60,7 +60,7 @@ LAW = Law(
     shapes=(
         Shape("alpha", 0, nodes=14),
         Shape("beta", 1, nodes=14),
-        Shape("Rstar", 1, kind="count", bounds=_bounds_of_half, nodes=8),
+        Shape("Rstar", 1, kind="count", bounds=_bounds_of_half, nodes=14),
     ),
     log_terms=_log_terms,
     shares_unit_with=(0, 1, 1),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.choice import best_forecaster
 from analysis.fitting.bootstrap import small_sample_factor
 from analysis.fitting.fit import fit
 from analysis.fitting.law_estimate import LawEstimate
@@ -95,7 +96,7 @@ def surface_minimum(law: str, theta: np.ndarray, cells: GridCells, log_x: np.nda
 def fit_surface(
     runs: pd.DataFrame, cells: GridCells, *, metric: str, law: str | None, objective: str, bootstrap: int, level: float, seed: int
 ) -> Surface:
-    """Fit `law`, or, where none is named, the one of `surface_laws` with the smallest residual variance for its degrees of freedom.
+    """Fit `law`, or, where none is named, the one of `surface_laws` that forecasts the larger runs best from the smaller.
 
     Args: runs: those of the cells, as `Frontier.runs` has them.
     Raises: TooFewPoints; UnknownName for a law that is not a surface.
@@ -127,7 +128,8 @@ def fit_surface(
     if not fits:
         assert fault is not None
         raise fault
-    return min(fits, key=lambda surface: surface.fit.residual_std)
+    best = best_forecaster([surface.fit for surface in fits])
+    return next(surface for surface in fits if surface.fit is best)
 
 
 def surface_laws(*, repeats: bool = True) -> list[str]:

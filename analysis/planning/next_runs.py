@@ -40,7 +40,7 @@ def plan(
 
     Runs that would narrow the interval by less than a hundredth together are left out, though there were budget for them.
 
-    The law is linearised at its present estimate: a cell adds the information of its place over its variance, (lack of fit)² + (seed
+    The value at the target and its interval are the forecast's. The law is linearised at its present estimate: a cell adds the information of its place over its variance, (lack of fit)² + (seed
     noise)² / seeds. A candidate in a cell that was run before adds only what more seeds add.
 
     Args:
@@ -48,7 +48,7 @@ def plan(
         candidates: one row a cell that could be run, with the law's inputs, `core_hours` (of all that the row stands for) and, where more than
             one, `seeds`. Other columns (`model`, `epochs`, …) name it.
         budget_core_hours: to spend on them. target: compute in the unit of `x`, or each of the law's inputs.
-        law: None: see `analysis.planning.target.aim`.
+        law: None: the chosen one, see `analysis.planning.target.aim`.
         criterion: `c`: the prediction at the target; `D`: all coefficients together.
         settings: of `analysis.fit`.
 
@@ -79,13 +79,13 @@ def plan(
         narrower.append(_scale(found, gradient, covariance, spread_after(covariance, pool, picked[:number]), number))
     picked = picked[: _worthwhile(narrower)]
     scales = [float(np.sqrt(of_law * scale**2 + 1 - of_law)) for scale in narrower[: len(picked) + 1]]
-    now, now_run = _at(found, aimed, "mean"), _at(found, aimed, "new-run")
+    now, now_run = _at(aimed.forecast, aimed, "mean"), _at(aimed.forecast, aimed, "new-run")
     steps = [_scaled(now, scale) for scale in scales[1:]]
     chosen = candidates.iloc[picked].reset_index(drop=True)
     chosen = chosen.assign(mean_low=[step.low for step in steps], mean_high=[step.high for step in steps])
     return NextRuns(
         target=aimed.words,
-        at={name: float(aimed.at[name].iloc[0]) for name in found.axes},
+        at={name: float(aimed.at[name].iloc[0]) for name in aimed.forecast.axes},
         fit=found,
         criterion=criterion,
         budget_core_hours=float(budget_core_hours),
@@ -167,13 +167,19 @@ def _scale(found: Fit, gradient: np.ndarray, before: np.ndarray, after: np.ndarr
 
 
 def _share_of_law(found: Fit, aimed: Target) -> float:
-    """The share of the variance at the target that comes from the law's coefficients. The rest is lack of fit: what the law's form may be off
-    by; more runs show it, and nobody knows beforehand by how much they will narrow it, so that the plan takes it to stay."""
+    """The share of the forecast's variance at the target that comes from the law's coefficients. The rest is what its form may be off by, as
+    lack of fit and the back-test show it; nobody knows beforehand by how much more runs will narrow it, so that the plan takes it to stay."""
     jacobian = found.log_mean_jacobian(aimed.at)
     of_law = float(jacobian[0] @ found.covariance @ jacobian[0])
     discrepancy = found.estimate.discrepancy if isinstance(found.estimate, LawEstimate) else None
     trend = float(discrepancy.variance_at(aimed.at[list(found.axes)].to_numpy(float).T, jacobian)[0]) if discrepancy else 0.0
-    return of_law / (of_law + trend) if of_law + trend > 0 else 1.0
+    share = of_law / (of_law + trend) if of_law + trend > 0 else 1.0
+    own, whole = (_width(_at(each, aimed, "mean")) for each in (found, aimed.forecast))
+    return share * min(1.0, (own / whole) ** 2) if whole > 0 else share
+
+
+def _width(interval: Interval) -> float:
+    return float(np.log(interval.high / interval.low))
 
 
 def _worthwhile(scales: list[float]) -> int:

@@ -23,6 +23,7 @@ __all__ = ["NextRuns"]
 class NextRuns:
     """What to run next, and how sure the prediction at the target will be.
 
+    fit: the law, by which the candidates were weighed; the values at the target are those of its forecast, where it has one.
     chosen: rows of the candidates, the most useful first, with `mean_low` and `mean_high`: the interval once that row and those above are done.
     now, after: intervals of the mean at the target; now_run, after_run: of a new run there. They keep the value of now: what the runs will
     say cannot be known, how much they will narrow it can, as far as the law holds.
@@ -48,7 +49,7 @@ class NextRuns:
         """Whether the target is further from the runs than anything tests, and what is wrong with the fit, see `analysis.diagnostics`."""
         from analysis.diagnostics import far_extrapolation
 
-        return (*far_extrapolation(self.fit, pd.DataFrame([self.at])), *self.fit.diagnostics)
+        return (*far_extrapolation(self.fit.forecast or self.fit, pd.DataFrame([self.at])), *self.fit.diagnostics)
 
     @property
     def shrinkage(self) -> float:
@@ -70,7 +71,7 @@ class NextRuns:
         if self.share_of_law > 0.5:
             return ""
         return (
-            f" {100 * (1 - self.share_of_law):.0f} % of the variance there is that the {self.fit.law} law does not fit these runs well, which the plan takes to "
+            f" {100 * (1 - self.share_of_law):.0f} % of the variance there is what the form of the {self.fit.law} law may be off by, which the plan takes to "
             "stay: try another law, or run nearer to the target."
         )
 

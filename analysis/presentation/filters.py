@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -55,6 +56,11 @@ def _percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
+def _off(log_ratio: float) -> str:
+    """`+121 %` of a log ratio of 0.79: by how much the one is more than the other."""
+    return f"{100 * math.expm1(log_ratio):+.2f} %"
+
+
 def _count_of(items: Iterable[Any] | int, noun: str) -> str:
     """`1 run`, `3 runs`."""
     number = items if isinstance(items, int) else len(list(items))
@@ -75,6 +81,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "interval": _interval,
     "label": axis_label,
     "number": _number,
+    "off": _off,
     "percent": _percent,
     "prose": _prose,
 }

@@ -14,15 +14,19 @@ def commands(source: Mapping[str, Any], asked: Mapping[str, Any]) -> list[tuple[
     """(what it prints, command) each.
 
     source: of `source_of`; its `command` holds the options that chose the runs, where a command made the study.
-    asked: `metric`, `x`, `law`, `on`; `families`; `budget` and `target` of the plan, where there is one.
+    asked: `metric`, `x`, `law` (None for the one that forecasts best), `on`; `families`; `budget` and `target` of the plan, where there is one.
     """
     chosen = list(source.get("command", ()))
     metric, x = ["--metric", asked["metric"]], ["--x", asked["x"]]
-    law = ["--law", asked["law"], "--on", asked["on"]]
+    named = ["--law", asked["law"]] if asked["law"] else []
+    law = [*named, "--on", asked["on"]]
     several = len(asked["families"]) > 1
     lines = [
         ("the law with its intervals", _line("fit", *metric, *x, *law, *chosen)),
-        ("the law that forecasts best", _line("fit", *metric, *x, "--law", "auto", "--on", asked["on"], *chosen)),
+        (
+            "the forecast, and what every law forecast of runs held out",
+            _line("fit", *metric, *x, "--law", "auto", "--on", asked["on"], *chosen),
+        ),
         ("the frontier and every cell", _line("frontier", *metric, *x, *chosen)),
     ]
     for family in asked["families"]:
@@ -39,7 +43,7 @@ def commands(source: Mapping[str, Any], asked: Mapping[str, Any]) -> list[tuple[
         )
     if "budget" in asked:
         aim = ["--budget", f"{asked['budget']:g}", "--target", f"{asked['target']:g}"]
-        lines.append(("what to run next", _line("plan", *aim, *metric, *x, *([] if asked["law"] == "auto" else law[:2]), *chosen)))
+        lines.append(("what to run next", _line("plan", *aim, *metric, *x, *([] if asked["law"] == "auto" else named), *chosen)))
     return [*lines, ("this report", _line("report", "-o", "report.html", *metric, *x, *law, *chosen))]
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from analysis.choice import compared
 from analysis.comparison.result import Comparison
 from analysis.figures import (
     backtest_figure,
@@ -54,8 +55,10 @@ def _context(study: Study) -> dict[str, Any]:
     used = law.residuals if law is not None else study.frontier.runs
     return {
         "law": law,
+        "compared": compared,
         "meanings": law_named(law.law).meanings if law is not None and not law.members else {},
         "test": study.automatic.backtest if isinstance(study.automatic, Fit) else None,
+        "plain": next((fit for fit in study.laws if law is not None and law.chosen and fit.law == "power" != law.law), None),
         "optima": [(family, entry) for family, entry in study.optima.items() if isinstance(entry, Optimum)],
         "no_optima": [(family, entry) for family, entry in study.optima.items() if not isinstance(entry, Optimum)],
         "comparisons": [entry for entry in study.comparisons if isinstance(entry, Comparison)],
@@ -89,11 +92,12 @@ def _asked(study: Study) -> dict[str, Any]:
 
 
 def _law_row(fit: Fit) -> dict[str, Any]:
-    end = fit.predict([BEYOND[-1] * fit.x_range[1]], kind="new-run").iloc[0]
+    end = (fit.forecast or fit).predict([BEYOND[-1] * fit.x_range[1]], kind="new-run").iloc[0]
     return {
         "law": fit.law,
         "equation": fit.equation(),
-        "status": fit.status,
+        "lights": fit.lights,
+        "forecast_error": fit.forecast_error,
         "residual_std": fit.residual_std,
         "runs_used": fit.runs_used,
         **{name: float(end[name]) for name in ("mean", "low", "high")},

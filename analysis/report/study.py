@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.automatic import AUTO
+from analysis.choice import choose_law, natural_choice
 from analysis.comparison.compare import compare
 from analysis.comparison.result import Comparison
 from analysis.fitting.fit import fit
@@ -52,8 +53,8 @@ class Refusal:
 class Study:
     """What `study_of` found. A part that these runs do not allow is a `Refusal`.
 
-    asked: the name of the law that was asked for. law: the one that the report is about; laws: it and the others, fitted to the same cells; automatic: what the back-test chooses of
-    them. predictions: at `BEYOND`, columns `x`,
+    asked: the name of the law that was asked for; None for the one that forecasts best. law: the one that the report is about; laws: it and the
+    others, fitted to the same cells; automatic: the forecast. predictions: at `BEYOND`, of the forecast unless a law was asked for, columns `x`,
     `beyond`, `mean`, `low`, `high`, `run_low`, `run_high`. optima, slices: by family. comparisons: of the families, where there are
     several. plan: for a tenth of the core-hours spent, aimed at ten times the largest run. source: of `source_of`. created: in UTC.
     """
@@ -63,7 +64,7 @@ class Study:
     x: str
     on: Literal["all", "frontier"]
     level: float
-    asked: str
+    asked: str | None
     frontier: Frontier
     law: Fit | Refusal
     laws: tuple[Fit, ...]
@@ -84,8 +85,8 @@ def study_of(
     *,
     metric: str = "val_loss",
     x: str = "core_hours",
-    law: str = "power",
-    on: Literal["all", "frontier"] = "frontier",
+    law: str | None = None,
+    on: Literal["all", "frontier"] | None = None,
     level: float = 0.95,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -96,22 +97,32 @@ def study_of(
     Args:
         runs: one row a run, columns as in `scaling.columns`.
         metric, x: what is explained by what.
-        law: the law to bet on, or `auto`. The other laws of one axis are fitted beside it, for comparison.
-        on: which cells: the compute-optimal ones, or all.
+        law: the law to bet on, or `auto`; None for the one that forecasts best. The other laws of one axis are fitted beside it, for comparison.
+        on: which cells: the compute-optimal ones, or all; None: see `analysis.choice.natural_choice`.
         level, bootstrap, seed: of the intervals.
         title: of the report; the file's or store's name where empty.
 
     Raises:
         What `analysis.frontier` raises: without a usable run there is nothing to report. `UnknownName`: no such law.
     """
-    settings: dict[str, Any] = {"metric": metric, "x": x, "on": on, "level": level, "bootstrap": bootstrap, "seed": seed}
-    if law != AUTO:
+    cells = on or natural_choice(runs, x)
+    settings: dict[str, Any] = {"metric": metric, "x": x, "on": cells, "level": level, "bootstrap": bootstrap, "seed": seed}
+    if law not in (None, AUTO):
         law_named(law)
     found = frontier(runs, metric=metric, x=x)
-    main = _attempt(lambda: fit(runs, law=law, **settings))
-    automatic = main if law == AUTO else _attempt(lambda: fit(runs, law=AUTO, **settings))
-    others = [name for name in law_names() if name != law and len(law_named(name).axes) == 1]
+    main = _attempt(lambda: choose_law(runs, **settings) if law is None else fit(runs, law=law, **settings))
+    shown = main.law if isinstance(main, Fit) else law
+    automatic = (
+        main.forecast or main
+        if isinstance(main, Fit) and law in (None, AUTO)
+        else _attempt(lambda: fit(runs, law=AUTO, **settings))
+    )
+    others = [name for name in law_names() if name != shown and len(law_named(name).axes) == 1]
     fits = [main, *(_attempt(partial(fit, runs, law=name, **settings)) for name in others)]
+    if isinstance(automatic, Fit):  # one back-test is of them all
+        test = automatic.backtest or automatic.untested
+        fits = [replace(entry, known_test=test) if isinstance(entry, Fit) else entry for entry in fits]
+        main = fits[0]
     families = sorted(found.points["family"].unique()) if "family" in found.points else [""]
     optima = {name: _attempt(partial(_optimum, runs, name, metric=metric, x=x, level=level, seed=seed)) for name in families}
     sides = list(combinations(families, 2))[:MOST_COMPARISONS]
@@ -120,14 +131,14 @@ def study_of(
         title=title or str(source.get("file", "")) or f"{metric} against {x}",
         metric=metric,
         x=x,
-        on=on,
+        on=cells,
         level=level,
         asked=law,
         frontier=found,
         law=main,
         laws=tuple(entry for entry in fits if isinstance(entry, Fit)),
         automatic=automatic,
-        predictions=_predictions(main) if isinstance(main, Fit) else pd.DataFrame(),
+        predictions=_predictions(main.forecast or main) if isinstance(main, Fit) else pd.DataFrame(),
         optima=optima,
         slices={name: _slices(runs, name, entry) for name, entry in optima.items() if isinstance(entry, Optimum)},
         comparisons=tuple(

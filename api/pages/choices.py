@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from analysis import law_names
+from analysis.automatic import AUTO
 from analysis.laws import law_named
 from api.database import Database
+from api.questions import CHOSEN
 from orchestrator.store import queries
 
-__all__ = ["COMPUTE", "METRICS", "analysis_choices", "families", "laws_of_one_axis"]
+__all__ = ["COMPUTE", "LAW_CHOICES", "METRICS", "analysis_choices", "families", "laws_of_one_axis"]
 
 METRICS = ("val_loss", "val_top1_error", "val_top5_error", "train_loss")
 COMPUTE = ("core_hours", "allocated_core_hours", "train_flops", "examples_seen")
+
+LAW_CHOICES = ((CHOSEN, "best by forecasts"), (AUTO, "auto: the forecast"))
+"""What may stand for a law beside the names."""
 
 
 def analysis_choices(database: Database, question: Any) -> dict[str, Any]:

@@ -9,16 +9,17 @@ from fastapi import APIRouter, Query, Request, Response
 
 from analysis import Fit, Frontier, frontier_payload
 from analysis.automatic import AUTO
+from analysis.choice import compared
 from analysis.figures import best_model_figure, frontier_figure, residuals_figure
 from analysis.laws import law_named
 from analysis.presentation import figure_json
 from analysis.presentation.left_out import by_reason
 from api.database import Database, TheDatabase
-from api.pages.choices import analysis_choices, laws_of_one_axis
+from api.pages.choices import LAW_CHOICES, analysis_choices, laws_of_one_axis
 from api.pages.drawing import MOST_MARKS, Drawn, drawn
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
-from api.questions import ViewQuestion
+from api.questions import CHOSEN, ViewQuestion
 from api.rendering import render
 from api.studies import fits_of, frontier_of
 from api.tables import csv_response
@@ -31,15 +32,20 @@ TAB = Tab(1, "/frontier", "Frontier")
 
 ROWS_SHOWN = 500
 
+PLAIN = "power"
+"""The form of the study, which stands beside the law."""
+
 router = APIRouter()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What there is to show: a frontier and a law, or the reason why not (`trouble` for neither, `law_trouble` for no law)."""
+    """What there is to show: a frontier and a law, with the plain form beside it where that is another, or the reason why not (`trouble`
+    for neither, `law_trouble` for no law)."""
 
     frontier: Frontier | None = None
     fit: Fit | None = None
+    plain: Fit | None = None
     trouble: ScalingError | None = None
     law_trouble: ScalingError | None = None
 
@@ -61,9 +67,9 @@ def frontier_page(question: Annotated[ViewQuestion, Query()], database: TheDatab
     with database.read() as session:
         counts = queries.status_counts(session, question.experiment)
     answer = _answer(database, question)
-    context: dict[str, Any] = {"shown": None, "figures": {}, "best": [], "excluded": [], "meanings": {}}
+    context: dict[str, Any] = {"shown": None, "figures": {}, "best": [], "excluded": [], "meanings": {}, "against": ""}
     if answer.frontier is not None:
-        context |= _numbers(answer.frontier, answer.fit)
+        context |= _numbers(answer.frontier, answer.fit, answer.plain)
         context["figures"] = database.remember(("figures", question), lambda: _figures(question, context["shown"], answer))
     return render(
         request,
@@ -71,9 +77,10 @@ def frontier_page(question: Annotated[ViewQuestion, Query()], database: TheDatab
         question=question,
         choices={
             **analysis_choices(database, question),
-            "law": (AUTO, *laws_of_one_axis(), "none"),
+            "law": (*LAW_CHOICES, *laws_of_one_axis(), "none"),
         },
         answer=answer,
+        on=answer.fit.on if answer.fit is not None else question.on or "frontier",
         counts=counts,
         command=question.command(database.url),
         **context,
@@ -82,7 +89,7 @@ def frontier_page(question: Annotated[ViewQuestion, Query()], database: TheDatab
 
 def _answer(database: Database, question: ViewQuestion) -> Answer:
     """Raises `UnknownName`: a link to a metric or law that does not exist is a mistake in the link."""
-    if question.law not in ("none", AUTO):
+    if question.law not in ("none", AUTO, CHOSEN):
         law_named(question.law)
     try:
         frontier = frontier_of(database, question)
@@ -93,18 +100,19 @@ def _answer(database: Database, question: ViewQuestion) -> Answer:
     if question.law == "none":
         return Answer(frontier)
     try:
-        (fit,), _ = fits_of(database, question.fits)
+        (fit, *others), _ = fits_of(database, question.fits)
     except (TooFewPoints, DataError) as error:
         return Answer(frontier, law_trouble=error)
-    return Answer(frontier, fit)
+    return Answer(frontier, fit, next((other for other in others if fit.chosen and other.law == PLAIN), None))
 
 
-def _numbers(frontier: Frontier, fit: Fit | None) -> dict[str, Any]:
+def _numbers(frontier: Frontier, fit: Fit | None, plain: Fit | None) -> dict[str, Any]:
     return {
         "shown": drawn(frontier),
         "rows": frontier.points.head(ROWS_SHOWN).to_dict("records"),
         "best": frontier.best().to_dict("records"),
         "excluded": by_reason(fit.excluded if fit is not None else frontier.excluded),
+        "against": compared(fit, plain) if fit is not None and plain is not None else "",
         "meanings": law_named(fit.law).meanings if fit is not None and not fit.members else {},
     }
 

@@ -1,4 +1,4 @@
-"""`/frontier/laws`: the laws side by side, and what each says of a larger run."""
+"""`/frontier/laws`: the laws side by side, the forecast first, and what each says of a larger run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from analysis import Fit, fits_payload
 from analysis.automatic import AUTO
+from analysis.choice import best_forecaster
 from analysis.figures import frontier_figure
 from analysis.presentation import figure_json
 from api.database import Database, TheDatabase
@@ -54,6 +55,8 @@ def laws_page(question: Asked, database: TheDatabase, request: Request) -> Respo
         question=question,
         choices=analysis_choices(database, question),
         rows=[(fit, _row(fit)) for fit in fits],
+        law=_chosen(fits),
+        on=fits[0].on if fits else question.on or "frontier",
         not_fitted=not_fitted,
         beyond=BEYOND,
         trouble=trouble,
@@ -63,8 +66,14 @@ def laws_page(question: Asked, database: TheDatabase, request: Request) -> Respo
 
 
 def _laws() -> list[str]:
-    """What the back-test chooses first, then every law of one axis."""
+    """The forecast first, then every law of one axis."""
     return [AUTO, *laws_of_one_axis()]
+
+
+def _chosen(fits: list[Fit]) -> str | None:
+    """Of the named ones."""
+    named = [fit for fit in fits if fit.backtest is None]
+    return best_forecaster(named).law if named else None
 
 
 def _fits(database: Database, question: LawsQuestion) -> tuple[list[Fit], list[dict[str, Any]]]:
@@ -83,6 +92,9 @@ def _row(fit: Fit) -> dict[str, Any]:
         "law": AUTO if fit.backtest is not None else fit.law,
         "equation": fit.equation(),
         "status": str(fit.status),
+        "identified": fit.lights.identified.ok,
+        "forecasts_well": fit.lights.forecasts_well.ok,
+        "forecast_error": fit.forecast_error,
         "residual_std": fit.residual_std,
         fit.axes[0]: BEYOND * largest,
         "predicted": float(end["mean"]),

@@ -7,12 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from analysis import Fit
-from analysis.automatic import AUTO
 from analysis.figures import backtest_figure, residuals_figure
 from analysis.numbers import records
 from analysis.presentation import figure_json
 from api.database import Database, TheDatabase
-from api.pages.choices import analysis_choices, laws_of_one_axis
+from api.pages.choices import LAW_CHOICES, analysis_choices, laws_of_one_axis
 from api.pages.drawing import MOST_MARKS
 from api.pages.trouble import attempt
 from api.pages.welcome import no_store
@@ -34,8 +33,7 @@ ROWS_SHOWN = 500
 @router.get("/frontier/trust.json")
 def trust_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
     fit = _fit(database, question)
-    chosen, _ = attempt(lambda: _chosen(database, question))
-    test = chosen.backtest.to_dict() if chosen is not None and chosen.backtest is not None else None
+    test = fit.tested.to_dict() if fit.tested is not None else None
     return {"schema_version": SCHEMA_VERSION, "fit": fit.to_dict(), "backtest": test, "residuals": records(fit.residuals)}
 
 
@@ -49,17 +47,17 @@ def trust_page(question: Asked, database: TheDatabase, request: Request) -> Resp
     if (welcome := no_store(request, database)) is not None:
         return welcome
     fit, trouble = attempt(lambda: _fit(database, question))
-    chosen, untested = attempt(lambda: _chosen(database, question))
-    test = chosen.backtest if chosen is not None else None
+    test = fit.tested if fit is not None else None
     return render(
         request,
         "trust.html",
         question=question,
-        choices={**analysis_choices(database, question), "law": (AUTO, *laws_of_one_axis())},
+        choices={**analysis_choices(database, question), "law": (*LAW_CHOICES, *laws_of_one_axis())},
         fit=fit,
+        on=fit.on if fit is not None else question.on or "frontier",
         trouble=trouble,
         backtest=test,
-        untested=untested,
+        untested=fit.untested if fit is not None else None,
         backtest_figure=figure_json(backtest_figure(test)) if test is not None else None,
         residuals=fit.residuals.head(ROWS_SHOWN).to_dict("records") if fit is not None else [],
         figure=figure_json(residuals_figure(fit, height=360)) if fit is not None and fit.runs_used <= MOST_MARKS else None,
@@ -68,10 +66,4 @@ def trust_page(question: Asked, database: TheDatabase, request: Request) -> Resp
 
 
 def _fit(database: Database, question: TrustQuestion) -> Fit:
-    (fit,), _ = fits_of(database, question.fits)
-    return fit
-
-
-def _chosen(database: Database, question: TrustQuestion) -> Fit:
-    """The law, or average of laws, that the back-test chooses for the same runs."""
-    return _fit(database, question.model_copy(update={"law": AUTO}))
+    return fits_of(database, question.fits)[0][0]

@@ -20,12 +20,21 @@ _EXAMPLE = {
     "fits": [
         {
             "law": "power",
+            "chosen": True,
             "formula": "A·x^-a",
             "on": "frontier",
             "metric": "val_loss",
             "x": "core_hours",
             "objective": "log",
             "status": "ok",
+            "lights": {
+                "identified": {"ok": True, "reason": "All coefficients are identified by these runs."},
+                "forecasts_well": {
+                    "ok": True,
+                    "reason": "Its forecasts of runs held out were off by ×/÷ 1.047 (one sd), 1.1 times what was to be expected.",
+                },
+            },
+            "forecast_error": 0.0459,
             "coefficients": {
                 "A": {"value": 0.0413, "low": 0.0371, "high": 0.0460},
                 "a": {"value": 0.31, "low": 0.27, "high": 0.35},
@@ -44,5 +53,5 @@ _EXAMPLE = {
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
 )
 def fits(question: Annotated[FitsQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
-    """The object that `scaling fit --json` prints. A law with too few points is in `not_fitted`; 422 when all of them are."""
+    """The object that `scaling fit --json` prints; where no law is named, the one that forecasts best comes first (`chosen`). A law with too few points is in `not_fitted`; 422 when all of them are."""
     return fits_payload(*fits_of(database, question))

@@ -17,31 +17,52 @@ if TYPE_CHECKING:
 
     from analysis import Fit, Frontier, LearningRateTrend
     from analysis.backtest.backtest import Backtest
+    from analysis.fitting.lights import Lights
     from analysis.selection import Excluded
 
-__all__ = ["print_excluded", "print_fit", "print_frontier", "print_points", "print_trend"]
+__all__ = ["print_excluded", "print_fit", "print_frontier", "print_lights", "print_plain", "print_points", "print_trend"]
 
 _IDS_SHOWN = 3
 
 
 def print_fit(console: Console, fit: Fit) -> None:
-    """Formula with numbers, coefficients with intervals, status, quality, runs used."""
+    """Formula with numbers, coefficients with intervals, both lights, quality, runs used."""
     name = f"{fit.law} law" if fit.members is None else f"average of {len(fit.members)} laws"
     console.print(Text.assemble((f"{name}, {fit.on_words}", "bold"), "   ", (fit.equation(), "bold cyan")))
     if fit.members is None:
         _print_coefficients(console, fit)
-        _print_status(console, fit.status, fit.advice)
+    print_lights(console, fit.lights)
     _line(
         console,
-        f"R² {fit.r_squared:.4f} (log–log), {fit.residual_words}; "
-        f"{_count(fit.runs_used, 'run')} in {_count(fit.cells, 'cell')}, {fit.excluded_words}",
+        f"R² {fit.r_squared:.4f} (log–log), {fit.residual_words}; {fit.runs_words}, {fit.excluded_words}",
     )
-    if fit.backtest is not None:
+    for note in fit.notes:
+        console.print(Text.assemble("  ", ("note", "yellow"), f"  {note}"), soft_wrap=True)
+    if fit.backtest is not None and not fit.chosen:
         _print_backtest(console, fit.backtest)
     for diagnostic in fit.further_diagnostics:
         console.print(
             Text.assemble("  ", (diagnostic.code.value, "yellow"), f"  {diagnostic.message}. {diagnostic.advice}"), soft_wrap=True
         )
+    console.print()
+
+
+def print_lights(console: Console, lights: Lights) -> None:
+    """A line each: whether the coefficients are identified, and whether the law forecasts well."""
+    for light in (lights.identified, lights.forecasts_well):
+        style = {True: "green", False: "yellow", None: "dim"}[light.ok]
+        console.print(Text.assemble("  ", (f"{light.name} {light.mark}", style), f"  {light.reason}"), soft_wrap=True)
+
+
+def print_plain(console: Console, law: Fit, plain: Fit | None) -> None:
+    """The plain form beside the law that was chosen, in a line: its formula, and how much worse or better it forecasts."""
+    from analysis.choice import compared
+
+    if plain is not None:
+        words = compared(law, plain) or "not tested"
+        console.print(Text.assemble((f"{plain.law} law", "bold"), f"   {plain.equation()}   {words}"), soft_wrap=True)
+    elif law.tested is not None:
+        console.print(Text(f"no other form forecasts these runs clearly better than the {law.law} law"), soft_wrap=True)
     console.print()
 
 
@@ -172,8 +193,8 @@ def print_excluded(console: Console, excluded: Iterable[Excluded]) -> None:
 
 
 def _print_status(console: Console, status: FitStatus, advice: str) -> None:
-    style = "green" if status == FitStatus.OK else "yellow"
-    console.print(Text.assemble("  ", (status.value, style), f"  {advice}"), soft_wrap=True)
+    word, style = ("identified", "green") if status == FitStatus.OK else (status.value, "yellow")
+    console.print(Text.assemble("  ", (word, style), f"  {advice}"), soft_wrap=True)
 
 
 def _family(frontier: Frontier) -> list[str]:

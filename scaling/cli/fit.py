@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "fit_command", "show_law"]
 
 EXAMPLES = """
-scaling fit --metric val_loss  # power law, with and without floor, on the frontier and on all runs
+scaling fit --metric val_loss  # the law that forecasts best, and the plain power law beside it
 
 scaling fit --x flops --law power --on frontier --json
 
@@ -47,14 +47,18 @@ _INTERVALS = "auto: t intervals, of huber-log and with --envelope a bootstrap; p
 On = Literal["frontier", "all", "both"]
 _CHOICES = get_args(On)
 _X = "Column it is explained by: core_hours (default), flops, params …; or one for each input of a surface: params,examples_seen."
-_LAW = "auto (chosen by back-test), power, power-floor, saturating, hill, broken, chinchilla, data-constrained; repeatable. Default: power and power-floor."
+_LAW = (
+    "power, power-floor, saturating, hill, broken, chinchilla, data-constrained, or auto (the forecast, which may average laws); repeatable. "
+    "Default: the one that forecasts the larger runs best from the smaller."
+)
+_ON = "frontier: the compute-optimal cells; all: every cell; both. Default: the frontier of a grid (sizes × epochs), else all; as JSON and CSV both."
 
 
 def fit_command(
     metric: Metric = "val_loss",
     x: Annotated[str | None, typer.Option("--x", help=_X)] = None,
     law: Annotated[list[str] | None, typer.Option(help=_LAW)] = None,
-    on: Annotated[str, typer.Option(help="frontier: the compute-optimal cells; all: every cell; both.")] = "both",
+    on: Annotated[str | None, typer.Option(help=_ON)] = None,
     objective: Annotated[str, typer.Option(help="log, huber-log (robust to outliers), relative or mse.")] = "log",
     envelope: Annotated[float | None, typer.Option(help="0 … 1; below 0.5 draws the law towards the lowest runs.")] = None,
     weights: Annotated[str | None, typer.Option(help="Column by which the objective counts runs. Default: all alike.")] = None,
@@ -75,11 +79,11 @@ def fit_command(
 ) -> None:
     """Fit the law of a metric against compute, with intervals.
 
-    Prints each law's coefficients with their intervals, what the data could not say, how well the law holds, which runs it was made
-    from and which were left out and why; then the best model and epochs against compute.
+    Prints the law's coefficients with their intervals, what the data could not say, how well it forecasts, which runs it was made from and
+    which were left out and why; the plain power law beside it; then the best model and epochs against compute.
     """
     refuse_both(json, csv)
-    if on not in _CHOICES:
+    if on is not None and on not in _CHOICES:
         raise UnknownName("choice for --on", on, _CHOICES)
     from analysis import fit_all, fits_payload
 
@@ -88,7 +92,9 @@ def fit_command(
     )
     settings: dict[str, Any] = {"metric": column_name(metric), "x": _columns(x), "objective": objective, "envelope": envelope}
     settings |= {"weights": weights, "intervals": intervals, "level": level, "bootstrap": bootstrap, "seed": seed}
-    fits, not_fitted = fit_all(runs, laws=law or (), on=cast(On, on), **settings)
+    if on is None and (json or csv):
+        on = "both"
+    fits, not_fitted = fit_all(runs, laws=law or (), on=cast(On | None, on), **settings)
 
     if json:
         print_answer(fits_payload(fits, not_fitted), runs)
@@ -99,7 +105,7 @@ def fit_command(
 
 
 def show_law(runs: DataFrame) -> list[Fit]:
-    """Print what `scaling fit` prints by default, and return its fits; with too few runs, say how many more it takes."""
+    """Print what `scaling fit` prints by default, and return its fits, the law first; with too few runs, say how many more it takes."""
     from analysis import fit_all
 
     settings: dict[str, Any] = {"metric": "val_loss", "x": None}
@@ -131,6 +137,8 @@ def _coefficients(fits: list[Fit]) -> DataFrame:
             "low": fit.interval()["low"][name],
             "high": fit.interval()["high"][name],
             "status": fit.status.value,
+            "chosen": fit.chosen,
+            "forecast_error": fit.forecast_error,
             "runs_used": fit.runs_used,
         }
         for fit in fits
@@ -142,17 +150,23 @@ def _print(runs: DataFrame, fits: list[Fit], not_fitted: list[dict[str, Any]], s
     from rich.text import Text
 
     from analysis import frontier
-    from scaling.cli.analysis_tables import print_excluded, print_fit, print_frontier
+    from scaling.cli.analysis_tables import print_excluded, print_fit, print_frontier, print_plain
 
     out = console()
-    for fit in fits:
-        print_fit(out, fit)
-    for entry in not_fitted:
-        out.print(Text(f"{entry['law']} law, {entry['on']}: not fitted: {entry['reason']}", "yellow"), soft_wrap=True)
-    if not_fitted:
-        out.print()
+    laws = [fit for fit in fits if fit.chosen]
+    for law in laws:
+        print_fit(out, law)
+        plain = next((fit for fit in fits if fit.on == law.on and fit.law == "power" and not fit.chosen), None)
+        print_plain(out, law, plain)
+    if not laws:  # they were named
+        for fit in fits:
+            print_fit(out, fit)
+        for entry in not_fitted:
+            out.print(Text(f"{entry['law']} law, {entry['on']}: not fitted: {entry['reason']}", "yellow"), soft_wrap=True)
+        if not_fitted:
+            out.print()
     compute = next((fit.x for fit in fits if isinstance(fit.x, str)), None)
     if compute is not None:  # a surface has no frontier of its own
         print_frontier(out, frontier(runs, metric=settings["metric"], x=compute))
-    print_excluded(out, max(fits, key=lambda fit: len(fit.excluded)).excluded)
+    print_excluded(out, max(laws or fits, key=lambda fit: len(fit.excluded)).excluded)
     print_input(out, runs)

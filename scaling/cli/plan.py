@@ -61,7 +61,7 @@ def plan_command(
     law: Annotated[
         str | None,
         typer.Option(
-            help="The law that predicts. Default: data-constrained or chinchilla, whichever leaves less, where sizes and examples are known; else power-floor, or power of few points."
+            help="The law that predicts. Default: the one that forecasts best, of surfaces where sizes and examples are known, else of laws of compute."
         ),
     ] = None,
     criterion: Annotated[str, typer.Option(help="c: the prediction at the target; D: all coefficients together.")] = "c",

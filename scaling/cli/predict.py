@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "predict_command"]
 
 EXAMPLES = """
-scaling predict --at 110000  # val_loss at so many core-hours, by the law that the back-test chooses
+scaling predict --at 110000  # val_loss at so many core-hours, by the laws that did best in the back-test
 
 scaling predict --at 110000 --law power --on frontier --register before-f7plus
 
@@ -47,7 +48,7 @@ _AT = "Where to predict, in the unit of --x; repeatable. For a surface a number 
 
 def predict_command(
     at: Annotated[list[str] | None, typer.Option("--at", help=_AT)] = None,
-    law: Annotated[str, typer.Option(help="A law, or auto: the one that the back-test chooses.")] = "auto",
+    law: Annotated[str, typer.Option(help="A law, or auto: the forecast, of the laws that did best in the back-test.")] = "auto",
     on: Annotated[
         str | None,
         typer.Option(
@@ -195,6 +196,7 @@ def _score(
 
 def _print(out: Console, found: Prediction) -> None:
     from analysis.numbers import significant
+    from scaling.cli.analysis_tables import print_lights
     from scaling.cli.tables import line, table
 
     fit = found.fit
@@ -209,7 +211,7 @@ def _print(out: Console, found: Prediction) -> None:
     line(out, f"{fit.law} law on {fit.on_words}: {fit.runs_used} runs in {fit.cells} cells, {fit.excluded_words}")
     if fit.members is not None:
         line(out, "average by back-test: " + ", ".join(f"{weight:.2f} {name}" for name, weight in fit.members.items()))
-    line(out, f"{fit.status.value}: {fit.status.advice}")
+    print_lights(out, fit.lights)
     for diagnostic in (*found.diagnostics, *fit.further_diagnostics):
         line(out, f"{diagnostic.code.value}: {diagnostic.message}. {diagnostic.advice}")
     out.print()
@@ -232,7 +234,7 @@ def _print_scores(out: Console, scores: Scores) -> None:
                 *numbers,
                 "yes" if row["hit"] else "no",
                 f"{row['z']:+.2f}",
-                f"{100 * row['log_error']:+.2g} %",
+                f"{100 * math.expm1(row['log_error']):+.2g} %",
             )
         out.print(shown)
     for entry in scores.waiting:

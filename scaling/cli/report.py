@@ -28,8 +28,14 @@ def report_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
     metric: Metric = "val_loss",
     x: X = "core_hours",
-    law: Annotated[str, typer.Option(help="The law to report on, or auto; the others are shown beside it.")] = "power",
-    on: Annotated[str, typer.Option(help="frontier: the compute-optimal cells; all: every cell.")] = "frontier",
+    law: Annotated[
+        str | None,
+        typer.Option(help="The law to report on, or auto; the others are shown beside it. Default: the one that forecasts best."),
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(help="frontier: the compute-optimal cells; all: every cell. Default: frontier for a grid, else all."),
+    ] = None,
     title: Annotated[str, typer.Option(help="Of the report; the name of the data where left out.")] = "",
     level: Level = 0.95,
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the intervals.")] = 1000,
@@ -47,7 +53,7 @@ def report_command(
 
     One file that loads nothing: figures, tables and scripts are in it. Without JavaScript the tables have all numbers.
     """
-    if on not in ("frontier", "all"):
+    if on not in (None, "frontier", "all"):
         raise UnknownName("choice for --on", on, ("frontier", "all"))
     if not output.absolute().parent.is_dir():  # before the work, not after it
         raise UsageError(

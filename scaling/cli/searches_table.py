@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,7 +66,11 @@ def _show(report: SearchReport) -> None:
     if report.trials_per_cell is not None:
         out.print(f"{report.trials_per_cell:.3g} trials a cell", highlight=False)
     if report.regret is not None:
-        noise = "" if report.seed_noise is None else f"; seeds of one rate differ by {100 * report.seed_noise:.2g} % (one sd)"
+        noise = (
+            ""
+            if report.seed_noise is None
+            else f"; seeds of one rate differ by {100 * math.expm1(report.seed_noise):.2g} % (one sd)"
+        )
         error = "" if report.regret_error is None else f" ± {_percent(report.regret_error)} (standard error over the cells)"
         out.print(f"loss {_percent(report.regret)}{error} above the best of the grid, on average{noise}", highlight=False)
     if report.share_of_grid is not None:

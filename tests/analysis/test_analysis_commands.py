@@ -49,7 +49,7 @@ def run():
 
 
 def test_fit_prints_coefficients_with_intervals_and_what_was_left_out(run):
-    text = run("fit", *TABLE)
+    text = run("fit", *TABLE, "--on", "both", "--law", "power", "--law", "power-floor")
     assert "0.06504" in text  # numpy.polyfit of the logs
     assert "0.05730" in text
     assert "21 runs in 21 cells" in text
@@ -63,12 +63,13 @@ def test_fit_json(run):
     assert {(fit["law"], fit["on"]) for fit in payload["fits"]} == {
         (law, on) for law in ("power", "power-floor") for on in ("frontier", "all")
     }
+    assert [fit["chosen"] for fit in payload["fits"]] == [True, False, True, False]
     assert payload["fits"][0]["x"] == "core_hours"
 
 
 def test_fit_csv(run):
     lines = run("fit", *TABLE, "--csv", "--law", "power", "--on", "all").splitlines()
-    assert lines[0] == "law,on,coefficient,value,low,high,status,runs_used"
+    assert lines[0] == "law,on,coefficient,value,low,high,status,chosen,forecast_error,runs_used"
     assert [line.split(",")[2] for line in lines[1:]] == ["A", "a"]
 
 
@@ -78,7 +79,9 @@ def test_a_law_with_too_few_points_does_not_take_the_others_down(run, tmp_path):
     payload = json.loads(run("fit", "--data", str(path), "--json", "--on", "all"))
     assert [fit["law"] for fit in payload["fits"]] == ["power"]
     assert [(entry["law"], entry["need"] - entry["have"]) for entry in payload["not_fitted"]] == [("power-floor", 1)]
-    assert "not fitted: law power-floor has 3 coefficients" in run("fit", "--data", str(path), "--on", "all")
+    named = ("--law", "power", "--law", "power-floor")
+    assert "not fitted: law power-floor has 3 coefficients" in run("fit", "--data", str(path), "--on", "all", *named)
+    assert "no floor was considered: to test a law with one takes 6 distinct core_hours" in run("fit", "--data", str(path))
     path.write_text("core_hours,val_loss\n1,1\n2,0.8\n")
     with pytest.raises(TooFewPoints, match="1 more is needed"):
         run("fit", "--data", str(path))

@@ -112,9 +112,12 @@ def surface():
     return pd.DataFrame({"params": params, "examples_seen": examples, "val_loss": loss, "model": [f"{n:.0f}" for n in params]})
 
 
-def test_too_few_budgets_are_refused(simulate):
-    with pytest.raises(TooFewPoints, match="holds out the largest runs"):
-        analysis.fit(simulate(floor, cells=4), law="auto")
+def test_too_few_budgets_give_the_plainest_law(simulate):
+    found = analysis.fit(simulate(lambda x: 3 * x**-0.3, cells=4, noise=0.01), law="auto")
+    assert (found.law, found.backtest, found.forecast_error) == ("power", None, None)
+    assert "holds out the largest runs" in str(found.untested)
+    with pytest.raises(TooFewPoints, match="law power has 2 coefficients and needs 3"):
+        analysis.fit(simulate(floor, cells=2), law="auto")
 
 
 def test_no_law_has_four_inputs(simulate):

@@ -99,9 +99,10 @@ def test_profile_of_a_line_is_the_t_interval():
     sample, theta = Sample(x, y, np.arange(12), np.ones(12)), fit_point(law, x, y).theta[0]
     tangent = tangent_at(law, sample, theta, LOG, np.zeros(2, dtype=bool))
     variance = np.diag(tangent.plain_covariance())
-    low, high = profile_intervals(law, sample, LOG, theta, curvature=np.diag(tangent.bread), variance=variance, t=2.2)
-    np.testing.assert_allclose(low, theta - 2.2 * np.sqrt(variance), rtol=1e-3)
-    np.testing.assert_allclose(high, theta + 2.2 * np.sqrt(variance), rtol=1e-3)
+    ratio, width = np.diag(tangent.bread) / variance, 2.2 * np.sqrt(variance)
+    low, high = profile_intervals(law, sample, LOG, theta, bread=tangent.bread, ratio=ratio, width=width, t=2.2)
+    np.testing.assert_allclose(low, theta - 2.2 * np.sqrt(variance), rtol=1e-7)
+    np.testing.assert_allclose(high, theta + 2.2 * np.sqrt(variance), rtol=1e-7)
 
 
 def test_a_profile_ends_where_the_loss_says(simulate):

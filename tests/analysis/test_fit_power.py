@@ -30,7 +30,7 @@ def test_recovers_an_exact_law(simulate):
     fit = fit_power(simulate(power))
     assert fit.params == pytest.approx({"A": 3.0, "a": 0.17})
     assert fit.r_squared == pytest.approx(1.0)
-    assert fit.residual_std < 1e-12
+    assert fit.residual_std < 1e-10
 
 
 def test_without_repeated_seeds_it_is_the_textbook_line(simulate):
@@ -72,7 +72,7 @@ def test_cell_jackknife_is_leaving_cells_out():
     apart = [np.polyfit(design[cell != g, 1], y[cell != g], 1)[::-1] - whole for g in range(5)]
     expected = 4 / 5 * sum(np.outer(d, d) for d in apart)
     residual = y - design @ whole
-    tangent = Tangent(design, residual, np.ones(15), np.ones(15), cell, np.array([True, True]))
+    tangent = Tangent(design, residual, np.ones(15), np.ones(15), cell, np.array([True, True]), np.eye(2))
     np.testing.assert_allclose(tangent.jackknife_covariance(), expected)
 
 

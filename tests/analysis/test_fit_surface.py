@@ -98,10 +98,10 @@ def test_repeats_are_worth_less():
     assert fit.axes == ("params", "examples_seen", "unique_examples")
 
 
-def test_without_repeats_their_worth_is_at_its_bound():
+def test_without_repeats_their_worth_is_not_identified():
     table = grid().assign(unique_examples=lambda t: t["examples_seen"])
     fit = analysis.fit(table, law="data-constrained")
-    assert fit.status == FitStatus.AT_BOUND
+    assert fit.status == FitStatus.NOT_IDENTIFIED
     assert fit.status_about == ("Rstar",)
     assert fit.advice.startswith("Rstar: ")
 

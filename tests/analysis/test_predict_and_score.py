@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 import analysis
+from scaling.cli.output import console
+from scaling.cli.predict import _print_scores
 from scaling.errors import UsageError
 from tests.analysis.grids import chinchilla, grid
 
@@ -95,7 +97,7 @@ def with_runs(before, *rows):
     return pd.concat([before, pd.DataFrame(rows)], ignore_index=True)
 
 
-def test_a_hit_and_a_miss_are_measured_along_the_law(before):
+def test_a_hit_and_a_miss_are_measured_along_the_law(before, capsys):
     found = analysis.predict(before, [1e5], law="power")
     x = 1.1e5  # the run took a tenth more than foreseen: the prediction moves along the law
     moved = found.mean().value * 1.1 ** found.table["slope_core_hours"].iloc[0]
@@ -109,6 +111,8 @@ def test_a_hit_and_a_miss_are_measured_along_the_law(before):
     sd = np.log(found.new_run().high / found.new_run().low) / (2 * 1.959964)
     assert miss.table["z"].iloc[0] == pytest.approx(np.log(1.3) / sd, rel=1e-5)
     assert "0 of 1 inside" in miss.sentence()
+    _print_scores(console(), miss)
+    assert "+30 %" in capsys.readouterr().out  # of what was predicted, not of its logarithm
 
 
 def test_only_runs_done_since_near_it_and_of_the_same_kind_count(before):

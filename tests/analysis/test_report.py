@@ -63,8 +63,8 @@ def test_the_law_with_its_intervals_is_a_table(page, nfnet_study):
         assert row == [name, significant(value, 4), f"{significant(ends['low'], 3)} … {significant(ends['high'], 3)}"]
 
 
-def test_predictions_are_those_of_the_law(page, nfnet_study):
-    law = nfnet_study.law
+def test_predictions_are_those_of_the_forecast(page, nfnet_study):
+    law = nfnet_study.law.forecast
     rows = cells_of(page, "predictions")
     assert [row[1] for row in rows] == ["–", "2×", "5×", "10×"]
     at_ten = law.predict([10 * law.x_range[1]], kind="new-run").iloc[0]
@@ -77,6 +77,17 @@ def test_every_run_is_there_used_or_left_out(page, nfnet_study):
     assert used == list(nfnet_study.law.run_ids)
     assert len(used) + len(nfnet_study.law.excluded) == 21
     assert '<span class="n">6</span> not on the frontier' in page
+
+
+def test_a_residual_is_a_share_and_not_a_logarithm(simulate):
+    runs = simulate(lambda x: 3 * x**-0.2, noise=0.01)
+    runs.loc[3, "val_loss"] *= 2.3
+    text = report_html(study_of(runs, law="power", bootstrap=100))
+    off = study_of(runs, law="power", bootstrap=100).law.residuals.set_index("id").loc["run3"]
+    share = 100 * (off["val_loss"] / off["predicted"] - 1)
+    (row,) = [row for row in cells_of(text, "used") if row[0] == "run3"]
+    assert row[-1] == f"{share:+.2f} %"
+    assert share > 100 * off["residual"] + 10
 
 
 def test_text_of_users_is_text(page):
@@ -118,7 +129,7 @@ def test_the_command_writes_it_and_says_how_to_write_it_again(tmp_path):
         for line in (unescape(re.sub("<[^>]+>", "", code)) for code in re.findall("<code[^>]*>(.*?)</code>", text))
         if "report" in line
     }
-    assert shlex.split(again)[4:] == ["--metric", "error", "--x", "core_hours", "--law", "power", "--on", "frontier", *TABLE[:-2]]
+    assert shlex.split(again)[4:] == ["--metric", "error", "--x", "core_hours", "--on", "frontier", *TABLE[:-2]]
     assert "sha256" in text
 
 

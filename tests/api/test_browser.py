@@ -103,7 +103,7 @@ def test_the_chart_draws_every_cell_run_and_law_on_logarithmic_axes(visit, clien
     assert sum(trace["points"] for trace in cells) == len(body["points"]) == 15
     assert sum(trace["points"] for name, trace in traces.items() if name.endswith("single runs")) == body["runs_used"]
     assert traces["compute-optimal"]["points"] == sum(point["on_frontier"] for point in body["points"])
-    assert traces["power law, frontier"]["mode"] == "lines"
+    assert traces["power-floor law, frontier"]["mode"] == "lines"
     assert seen.page.evaluate(AXES) == ["log", "log"]
 
 

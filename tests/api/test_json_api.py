@@ -9,10 +9,11 @@ import json
 import pytest
 
 from analysis import (
+    choose_law,
     compare,
     comparison_payload,
     compute_optimal,
-    fit,
+    fit_all,
     fits_payload,
     frontier,
     frontier_payload,
@@ -24,7 +25,7 @@ from analysis import (
     score,
     scores_payload,
 )
-from analysis.fitting.fit_all import DEFAULT_LAWS
+from analysis.fitting.fit_all import BESIDE
 from analysis.planning.neighbours import neighbouring_cells
 from orchestrator.store import Store, queries
 from orchestrator.store.models import Run
@@ -61,8 +62,13 @@ def test_frontier_csv_is_that_of_the_analysis(client, runs):
 
 
 def test_fits_are_the_payload_of_the_analysis(client, runs):
-    expected = [fit(runs, law=law, on=on, bootstrap=100) for on in ("frontier", "all") for law in DEFAULT_LAWS]
-    assert strict(client.get("/api/v1/fits", params={"bootstrap": 100})) == fits_payload(expected)
+    body = strict(client.get("/api/v1/fits", params={"bootstrap": 100}))
+    assert body == fits_payload(*fit_all(runs, on="both", bootstrap=100))
+    for on in ("frontier", "all"):
+        first, *others = (found for found in body["fits"] if found["on"] == on)
+        assert first["chosen"]
+        assert first == choose_law(runs, on=on, bootstrap=100).to_dict()
+        assert {first["law"], *(found["law"] for found in others)} >= set(BESIDE)
 
 
 def test_one_law_of_one_experiment(client):

@@ -119,8 +119,9 @@ def test_two_data_sets_offer_one_experiment_each(client_of, tmp_path):
 
 
 def test_the_law_with_its_intervals_and_what_was_left_out(client):
-    (law,) = client.get("/api/v1/fits?law=power&on=frontier").json()["fits"]
+    law = client.get("/api/v1/fits?on=frontier").json()["fits"][0]
     page = text_of(client.get("/frontier"))
+    assert law["law"] == "power-floor"
     a = law["coefficients"]["a"]
     assert f"{a['value']:.4f}" in page
     assert f"{a['low']:.3f} … {a['high']:.3f}" in page
@@ -144,7 +145,7 @@ def test_the_rate_of_a_cell_that_was_not_run(client):
 
 
 def test_the_spread_of_residuals_is_a_factor(client):
-    (law,) = client.get("/api/v1/fits?law=power&on=frontier").json()["fits"]
+    law = client.get("/api/v1/fits?on=frontier").json()["fits"][0]
     assert f"×/÷ {math.exp(law['residual_std']):.3f}" in text_of(client.get("/frontier"))
 
 
@@ -280,3 +281,26 @@ class TestWhichRuns:
     def test_a_condition_that_no_run_meets_says_so(self, client):
         page = html.unescape(text_of(client.get("/frontier?where=seed%3D77"), 422))
         assert "unknown seed '77'" in page
+
+
+def test_the_pages_show_the_law_that_the_analysis_chooses_with_both_lights(client):
+    law = client.get("/api/v1/fits?on=frontier").json()["fits"][0]
+    assert law["chosen"]
+    assert law == client.get("/frontier/trust.json").json()["fit"]
+    for path in ("/frontier", "/frontier/trust"):
+        page = text_of(client.get(path))
+        for name, light in law["lights"].items():
+            mark = {True: "✓", False: "✗", None: "?"}[light["ok"]]
+            assert f"{name.replace('_', ' ')} {mark}" in page
+            assert light["reason"] in page
+    page = text_of(client.get("/frontier/laws"))
+    assert f"{law['law']}</a>, the law" in page
+    assert page.count("forecasts well") == page.count("identified ✓") + page.count("identified ✗")
+
+
+def test_a_residual_is_a_share_and_not_a_logarithm(client):
+    residuals = client.get("/frontier/trust.json?law=power&on=all").json()["residuals"]
+    largest = max(residuals, key=lambda row: abs(row["residual"]))
+    share = 100 * (largest["val_loss"] / largest["predicted"] - 1)
+    assert abs(share - 100 * largest["residual"]) > 1
+    assert f"{share:+.2f} %" in text_of(client.get("/frontier/trust?law=power&on=all"))

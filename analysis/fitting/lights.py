@@ -1,0 +1,116 @@
+"""Two lights for a law. *Identified*: the runs determine its coefficients. *Forecasts well*: it predicted the larger runs from the smaller.
+
+Neither implies the other: two coefficients of a straight line are identified by runs that bend, and a law may forecast well with a floor
+that nobody knows. A law forecasts well unless one of these is so, in this order:
+
+1. its residuals show a trend (the diagnostic `residual-trend`, an F test at 1 %): where the law bends otherwise than the runs do, its
+   forecasts go astray however well it did so far;
+2. its floor lies above the lowest loss that was seen, which a floor cannot: the lowest mean of a cell, since a single seed may be lucky;
+3. in the back-test its errors are larger than was to be expected of scatter and the doubt about its coefficients (`Excess`, a χ² test at
+   `LEVEL`);
+4. in the back-test another form did so much better that this one has no weight in the forecast (`analysis.backtest.rule`).
+
+With too few budgets to hold any out it is not known. That is neither good nor bad, and is never shown as good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analysis.numbers import as_factor, significant
+from scaling.outcomes import FitStatus
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
+
+__all__ = ["LEVEL", "Light", "Lights", "lights_of"]
+
+LEVEL = 0.05
+"""Of the test of forecasts: of laws that are right, one in twenty is called bad. In 480 simulated curves of 6 to 20 budgets it were 22; of
+power laws fitted to 12 or 20 budgets of a curve with a floor all 120 were."""
+
+
+@dataclass(frozen=True)
+class Light:
+    """ok: None where it is not known. reason: a sentence, without its full stop in the middle of a line."""
+
+    name: str
+    ok: bool | None
+    reason: str
+
+    @property
+    def mark(self) -> str:
+        return {True: "✓", False: "✗", None: "?"}[self.ok]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.mark}  {self.reason}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"ok": self.ok, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Lights:
+    """Both lights of a fit."""
+
+    identified: Light
+    forecasts_well: Light
+
+    def lines(self) -> list[str]:
+        """`identified ✓  …` and `forecasts well ✗  …`."""
+        return [str(self.identified), str(self.forecasts_well)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"identified": {"ok", "reason"}, "forecasts_well": {"ok", "reason"}}`, `ok` None where it is not known."""
+        return {"identified": self.identified.to_dict(), "forecasts_well": self.forecasts_well.to_dict()}
+
+
+def lights_of(fit: Fit) -> Lights:
+    """Costs the back-test of the fit's runs, where nobody has made it yet."""
+    return Lights(_identified(fit), _forecasts_well(fit))
+
+
+def _identified(fit: Fit) -> Light:
+    ok = fit.status == FitStatus.OK
+    of = "" if fit.members is None else f"of {next(iter(fit.members))}, the heaviest: "
+    return Light("identified", ok, f"{of}{'' if ok else f'{fit.status.value}: '}{fit.advice}")
+
+
+def _forecasts_well(fit: Fit) -> Light:
+    ok, reason = _verdict(fit)
+    return Light("forecasts well", ok, f"{reason}.")
+
+
+def _verdict(fit: Fit) -> tuple[bool | None, str]:
+    from analysis.diagnostics import DiagnosticCode
+
+    if any(found.code == DiagnosticCode.RESIDUAL_TREND for found in fit.diagnostics):
+        return False, "Its residuals show a trend (residual-trend)"
+    above = _floor_above(fit)
+    if above:
+        return False, above
+    test = fit.tested
+    if test is None:
+        return None, f"Not tested: {fit.untested}"
+    if fit.members is None and fit.law not in test.excesses:
+        return None, f"Not tested: {test.left_out[fit.law]}"
+    excess = test.excesses[fit.law]
+    off = f"its forecasts of runs held out were off by {as_factor(fit.forecast_error or 0.0)} (one sd)"
+    than_expected = f"{significant(excess.ratio, 2)} times what was to be expected"
+    if excess.p_value < LEVEL:
+        return False, f"{off[:1].upper()}{off[1:]}, {than_expected} (p = {excess.p_value:.1g})"
+    best = next(iter(test.members))
+    if fit.members is None and not test.weights[test.same_as.get(fit.law, fit.law)]:
+        return False, f"The {best} law forecasts clearly better: {off}, against {as_factor(test.forecast_errors[best])}"
+    return True, f"{off[:1].upper()}{off[1:]}, {than_expected}"
+
+
+def _floor_above(fit: Fit) -> str:
+    lowest = float(fit.runs.groupby("cell")[fit.metric].mean().min())
+    for law, estimate in fit.single_laws:
+        floor = estimate.values["E"] if law.floor else 0.0
+        if floor > lowest:
+            of = "" if fit.members is None else f" of the {law.name} law"
+            return f"The floor{of}, {significant(floor)}, lies above the lowest {fit.metric} seen, {significant(lowest)}"
+    return ""

@@ -1,0 +1,56 @@
+"""A sample of `benchmarks/invariance.py`: no unit, order of rows, name or column that says nothing changes an answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.invariance import Change, asked, changes, moved, questions, tables
+
+_QUESTIONS, _CHANGES = 36, 2
+
+
+@pytest.fixture(scope="module")
+def asks():
+    return dict(questions(tables()))
+
+
+def test_every_law_objective_and_method_is_asked(asks):
+    assert len(asks) > 300
+    assert {"curve: power, log, auto", "grid: chinchilla, huber-log, pairs", "grid: optimum", "grid: compare", "grid: plan"} <= set(
+        asks
+    )
+
+
+def sample():
+    """Other questions and changes than their neighbours', the same at every run."""
+    rng = np.random.default_rng(20261128)
+    names = list(dict(questions(tables())))
+    kinds = changes()
+    return [
+        (names[i], kinds[j])
+        for i in rng.choice(len(names), _QUESTIONS, replace=False)
+        for j in rng.choice(len(kinds), _CHANGES, replace=False)
+    ]
+
+
+@pytest.mark.parametrize(("name", "change"), sample(), ids=lambda value: value if isinstance(value, str) else value.name)
+def test_an_answer_does_not_hang_on_presentation(asks, name, change):
+    assert not moved(asked(asks[name], Change("none", {})), asked(asks[name], change))
+
+
+@pytest.mark.parametrize("change", changes(), ids=lambda change: change.name)
+@pytest.mark.parametrize("name", ["grid: optimum", "grid: compare", "grid: plan"])
+def test_optimum_comparison_and_plan(asks, name, change):
+    before = asked(asks[name], Change("none", {}))
+    assert "refused" not in before
+    assert not moved(before, asked(asks[name], change))
+
+
+def test_a_change_that_matters_is_seen(asks):
+    other = Change(
+        "one loss higher",
+        {},
+        lambda table: table.assign(val_loss=table["val_loss"].where(table.index != 3, 1.1 * table["val_loss"])),
+    )
+    assert moved(asked(asks["curve: power, log, auto"], Change("none", {})), asked(asks["curve: power, log, auto"], other))
