@@ -52,5 +52,6 @@ def _apart(a: Interval, b: Interval) -> bool:
 
 def _size_at(path: Path, x: str, at: float) -> Interval:
     """Log size at a compute, between the budgets of the path."""
-    ends = (np.interp(np.log(at), np.log(path.table[x]), np.log(path.table[f"size{end}"])) for end in ("", "_low", "_high"))
+    with np.errstate(divide="ignore", invalid="ignore"):  # an end may be 0 or infinite
+        ends = [np.interp(np.log(at), np.log(path.table[x]), np.log(path.table[f"size{end}"])) for end in ("", "_low", "_high")]
     return Interval(*(float(end) for end in ends))

@@ -176,7 +176,7 @@ def with_data(found: Frontier) -> tuple[pd.DataFrame, Literal["epochs", "example
         return points.assign(examples_seen=points["cell"].map(runs.groupby("cell")["examples_seen"].mean())), "examples_seen"
     raise DataError(
         "the optimum of size and epochs needs the epochs, or the examples seen, of every run",
-        hint="--map epochs=THEIRS, or --map examples_seen=THEIRS",
+        hint="--map epochs=THEIRS, or --map examples_seen=THEIRS; where compute was counted as 6·N·D, the examples are FLOP / (6 · params)",
     )
 
 

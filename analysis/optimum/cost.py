@@ -17,6 +17,7 @@ _DEGREES = (1, 2, 3)
 _MUST_FALL_TO = 0.75  # a richer relation counts where it lowers the error at left-out sizes by a quarter
 _EXACT = 1e-6  # of log compute: smaller errors are rounding
 _FOLDS = 24
+_POWERS = (0.5, 2.0)  # of data in compute: beyond, the table holds something else than what runs cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +119,7 @@ def fit_cost(log_x: np.ndarray, log_size: np.ndarray, log_data: np.ndarray, grou
         least = _left_out_error(design(degree, free), y, group, count)
         for form in forms[1:]:
             error = _left_out_error(design(*form), y, group, count)
-            if error < _MUST_FALL_TO * least:
+            if error < _MUST_FALL_TO * least and (not form[1] or _is_cost(design(*form), y)):
                 (degree, free), least = form, error
         theta = np.linalg.lstsq(design(degree, free), y, rcond=None)[0]
     X = design(degree, free)
@@ -169,6 +170,11 @@ def exact_cost(log_x: np.ndarray, log_data: np.ndarray, sizes: np.ndarray, group
         scatter=float(np.sqrt(within)),
         degrees_of_freedom=max(len(residual) - len(count), 1),
     )
+
+
+def _is_cost(X: np.ndarray, y: np.ndarray) -> bool:
+    """Whether compute grows with the data, with a power that is still near 1."""
+    return _POWERS[0] <= 1 + np.linalg.lstsq(X, y, rcond=None)[0][-1] <= _POWERS[1]
 
 
 def _left_out_error(X: np.ndarray, y: np.ndarray, group: np.ndarray, count: np.ndarray) -> float:

@@ -38,10 +38,12 @@ class LocalCurves:
     """The curves of S slices: `a + b·s(w) + c·k(w)` with w = log size − centre, s and k of `lopsided_parabola`.
 
     best: (draws, S), log size of each minimum, no further out than twice the sizes of the slice; NaN where a curve has none.
+    reach: (S, 2), these ends.
     coefficients: S times (draws, 3). weights: S times (m,), of the losses. centre: (S,). alpha, beta: (draws,), the shape; 0 of a parabola.
     """
 
     best: np.ndarray
+    reach: np.ndarray
     coefficients: Sequence[np.ndarray]
     weights: Sequence[np.ndarray]
     centre: np.ndarray
@@ -49,8 +51,8 @@ class LocalCurves:
     beta: np.ndarray
 
     def height(self, number: int, log_size: Sequence[float]) -> np.ndarray:
-        """Log losses of the curves of a slice at sizes (m,), (draws, m)."""
-        w = np.asarray(log_size, dtype=float) - self.centre[number]
+        """Log losses of the curves of a slice at sizes (m,), (draws, m); of sizes as far out as `best` goes, further than that as there."""
+        w = np.clip(np.asarray(log_size, dtype=float), *self.reach[number]) - self.centre[number]
         s, k = lopsided_parabola(w, self.alpha[:, None], self.beta[:, None])
         a, b, c = self.coefficients[number].T[..., None]
         return np.asarray(a + b * s + c * k)
@@ -96,10 +98,11 @@ def _fitted(slices: Sequence[Slice], weights: Sequence[np.ndarray], centre: np.n
     least = misfit.argmin(axis=0)
     coefficients = [theta[least, np.arange(draws)] for theta in solved]
     best = np.empty((draws, len(slices)))
-    for number, (own, theta, at) in enumerate(zip(slices, coefficients, centre, strict=True)):
-        middle, width = float(own.size.mean()), float(np.ptp(own.size))
-        best[:, number] = np.clip(at + _minimum(theta, steep[least], lopsided[least]), middle - width, middle + width)
-    return LocalCurves(best, coefficients, weights, centre, *_exponents(steep[least], lopsided[least]))
+    middle, width = (np.array([measure(own.size) for own in slices]) for measure in (np.mean, np.ptp))
+    reach = np.stack([middle - width, middle + width], axis=-1)
+    for number, (theta, at) in enumerate(zip(coefficients, centre, strict=True)):
+        best[:, number] = np.clip(at + _minimum(theta, steep[least], lopsided[least]), *reach[number])
+    return LocalCurves(best, reach, coefficients, weights, centre, *_exponents(steep[least], lopsided[least]))
 
 
 def lopsided_parabola(w: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

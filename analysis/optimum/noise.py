@@ -97,8 +97,10 @@ def grid_draws(cells: GridCells, noise: CellNoise, *, draws: int, level: float, 
 
     A cell's loss moves by its noise. And the compute of a model is known from noisy runs alone: where it costs more than is thought, its
     losses belong to more compute, and at the compute where they stand they would be higher. Both are spread by t over normal quantiles,
-    since the noise itself is an estimate.
+    since the noise itself is an estimate. Where it is not known, nothing moves.
     """
+    if not np.isfinite(noise.cell):
+        return np.tile(cells.loss, (draws, 1))
     tail = 0.5 + level / 2
     spread = float(special.stdtrit(max(1.0, noise.degrees_of_freedom), tail) / special.ndtri(tail))
     moved = cells.loss + spread * (resampled(cells.loss, noise, draws=draws, seed=seed) - cells.loss)
