@@ -69,7 +69,11 @@ def slices_payload(slices: Slices) -> dict[str, Any]:
 
 
 def comparison_payload(comparison: Comparison) -> dict[str, Any]:
-    """`{"schema_version", "by", "a", "b", "better", "sentence", "log_ratio", "ratio", "p_value", "speed_up", "at_largest", "trend", "budgets", …}`."""
+    """`{"schema_version", "by", "a", "b", "better", "sentence", "crossing", "at_largest", "curve", "ratio", "p_value", "budgets", …}`.
+
+    `better`: the side that is better at the largest shared compute, None where that may be noise. `log_ratio`, `ratio`, `p_value` and `speed_up` are of
+    the mean over the shared budgets.
+    """
     return {"schema_version": SCHEMA_VERSION, **comparison.to_dict()}
 
 

@@ -21,7 +21,7 @@ _VALUES_SHOWN = 8
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One side. `cells`: `Frontier.points` of its runs with `log_x`, `log_metric`, and `log_w` where the sides have one."""
+    """One side. `cells`: `Frontier.points` of its runs with `log_x`, `log_metric`, and `examples_seen` where the runs have it."""
 
     name: str
     cells: pd.DataFrame
@@ -30,8 +30,8 @@ class Arm:
 
 def split_arms(
     runs: pd.DataFrame, *, by: str, names: tuple[str | None, str | None], metric: str, x: str, cell: Sequence[str]
-) -> tuple[Arm, Arm, str | None, tuple[Excluded, ...]]:
-    """Both sides, the column that serves as second coordinate beside compute (`epochs`, else `params`, else None), and what was left out.
+) -> tuple[Arm, Arm, tuple[Excluded, ...]]:
+    """Both sides, and what was left out.
 
     Raises:
         UnknownName: no column `by`, or no such value in it.
@@ -62,10 +62,8 @@ def split_arms(
             )
         found = frontier(own, metric=metric, x=x, cell=cell)
         excluded += found.excluded
-        sides.append((name, found))
-    second = _second_coordinate([found.points for _, found in sides])
-    arms = [Arm(name, _with_logs(found, second), found) for name, found in sides]
-    return arms[0], arms[1], second, tuple(excluded)
+        sides.append(Arm(name, _cells(found), found))
+    return sides[0], sides[1], tuple(excluded)
 
 
 def _label(value: Any) -> str:
@@ -100,20 +98,11 @@ def _some(values: Sequence[str]) -> str:
     return ", ".join([*values[:_VALUES_SHOWN], *(["…"] if len(values) > _VALUES_SHOWN else [])])
 
 
-def _second_coordinate(tables: Sequence[pd.DataFrame]) -> str | None:
-    for name in ("epochs", "params"):
-        if all(name in table and table[name].notna().all() and (table[name] > 0).all() for table in tables) and all(
-            table[name].nunique() > 1 for table in tables
-        ):
-            return name
-    return None
-
-
-def _with_logs(found: Frontier, second: str | None) -> pd.DataFrame:
-    logs = {
-        "log_x": np.log(found.points[found.x].to_numpy(float)),
-        "log_metric": np.log(found.points[found.metric].to_numpy(float)),
-    }
-    if second is not None:
-        logs["log_w"] = np.log(found.points[second].to_numpy(float))
-    return found.points.assign(**logs)
+def _cells(found: Frontier) -> pd.DataFrame:
+    points = found.points.assign(
+        log_x=np.log(found.points[found.x].to_numpy(float)), log_metric=np.log(found.points[found.metric].to_numpy(float))
+    )
+    if "examples_seen" in found.runs and "examples_seen" not in points:
+        seen = pd.to_numeric(found.runs["examples_seen"], errors="coerce").groupby(found.runs["cell"]).mean()
+        points["examples_seen"] = points["cell"].map(seen)
+    return points

@@ -67,8 +67,9 @@ def compare_command(
 ) -> None:
     """Compare two families or recipes at equal compute: who is better, by how much, and is it noise?
 
-    Cells that share a budget are paired, so that what both sides share cancels. Says how much more compute the worse side needs to equal the
-    better one, and whether the gap changes with compute.
+    The better side is the one at the largest shared compute, each side at its best size and epochs. Where the sides cross, the compute at which one
+    overtakes the other is said with its interval. Cells that share a budget are paired, so that what both sides share cancels. Says also how
+    much more compute the worse side needs to equal the better one, and what the average over the shared budgets is.
     """
     refuse_both(json, csv)
     from analysis import compare, comparison_payload
@@ -111,14 +112,18 @@ def _print(out: Console, found: Comparison) -> None:
     shown.columns[0].justify = "left"
     end = f"at {significant(found.found.shared[1], 3)} {found.x}"
     for label, interval, p in (
-        (f"{found.metric} ratio, mean of the budgets", found.ratio, found.p_value),
-        (f"{found.metric} ratio, along the frontier", found.difference_on_frontier.exp(), found.p_value_on_frontier),
         (f"{found.metric} ratio, {end}", found.difference_at_largest.exp(), found.p_value_at_largest),
+        (f"{found.metric} ratio, along the frontier", found.difference_on_frontier.exp(), found.p_value_on_frontier),
+        (f"{found.metric} ratio, mean of the budgets", found.ratio, found.p_value),
         ("change of log ratio per e-fold", found.trend, found.p_value_trend),
-        (f"{found.x} {found.a} needs to equal {found.b}: times", found.speed_up, found.p_value),
-        (f"the same {end}", found.speed_up_at_largest, found.p_value_at_largest),
+        (f"{found.x} {found.a} needs to equal {found.b}, {end}: times", found.speed_up_at_largest, found.p_value_at_largest),
+        ("the same, mean", found.speed_up, found.p_value),
     ):
         shown.add_row(label, *(significant(value) for value in (interval.value, interval.low, interval.high)), f"{p:.2g}")
+    crossing = found.crossing
+    if crossing.overtakes is not None:
+        ends = (significant(value) for value in (crossing.at.value, crossing.at.low, crossing.at.high))
+        shown.add_row(f"{found.x} from which {crossing.overtakes} is better{'' if crossing.proven else ', not proven'}", *ends, "")
     out.print(shown)
     kind = "budgets, each a pair" if found.found.design == "paired" else "cells, fitted jointly: too few share a budget"
     low, high = (significant(value, 3) for value in found.found.shared)
