@@ -9,6 +9,7 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    Cell,
     ChanceLoss,
     Convert,
     CountStatus,
@@ -51,6 +52,7 @@ def frontier_command(
     chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
     optimum: Annotated[bool, typer.Option("--optimum", help="Best size and epochs against compute, by three approaches.")] = False,
     family: Annotated[str | None, typer.Option(help="With --optimum: of which family, where there are several.")] = None,
     law: Annotated[str | None, typer.Option(help="With --optimum: the surface, chinchilla or data-constrained.")] = None,
@@ -81,6 +83,7 @@ def frontier_command(
         chance_loss=chance_loss,
         convert=convert,
         where=where,
+        cell=cell,
         experiment=experiment,
         db=db,
         server=server,

@@ -10,7 +10,9 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console, messages
 from scaling.cli.runs_input import (
+    Cell,
     ChanceLoss,
+    Clusters,
     Convert,
     CountStatus,
     Data,
@@ -76,6 +78,8 @@ def predict_command(
     chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
+    clusters: Clusters = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -113,6 +117,8 @@ def predict_command(
         chance_loss=chance_loss,
         convert=convert,
         where=where,
+        cell=cell,
+        clusters=clusters,
         experiment=experiment,
         db=db,
         server=server,
