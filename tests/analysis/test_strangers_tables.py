@@ -221,6 +221,20 @@ def test_too_few_finished_runs_say_how_to_count_the_others(fitted, tmp_path):
     assert "--count-status failed" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "answer", [analysis.frontier, analysis.fit, analysis.learning_rate_trend, lambda runs: analysis.compare(runs, by="model")]
+)
+def test_every_answer_says_how_to_count_what_did_not_finish(tmp_path, answer):
+    table = pd.DataFrame({"model": ["a", "b"] * 5, "epochs": 1.0, "learning_rate": HOURS, "core_hours": HOURS, "val_loss": LOSSES})
+    table.assign(status="crashed").to_csv(tmp_path / "runs.csv", index=False)
+    with pytest.raises(TooFewPoints) as caught:
+        answer(analysis.read_runs(tmp_path / "runs.csv"))
+    assert "--count-status failed" in caught.value.hint
+    with pytest.raises(TooFewPoints) as caught:  # a table made by hand has no file to read again
+        answer(table.assign(status="failed"))
+    assert "--count-status" not in caught.value.hint
+
+
 def test_counting_is_of_a_file(run, tmp_path):
     with pytest.raises(UsageError, match="--count-status is for a table given by --data"):
         run("fit", "--count-status", "failed")
@@ -344,6 +358,14 @@ def test_truth_values_are_chosen_as_they_are_written(tmp_path):
 
     runs = analysis.read_runs(write(tmp_path, "ema,val_loss\nTrue,1\nFalse,2\n"))
     assert list(choose_runs(runs, ["ema=True"])["val_loss"]) == [1]
+
+
+@pytest.mark.parametrize(("condition", "ids"), [("State=crashed", ["b"]), ("status=failed", ["b", "c"]), ("State=Finished", ["a"])])
+def test_runs_are_chosen_by_either_word_for_their_end(tmp_path, condition, ids):
+    from analysis.reading.choice import choose_runs
+
+    path = write(tmp_path, "Name,State,val_loss\na,finished,1\nb,crashed,2\nc,failed,3\n")
+    assert list(choose_runs(analysis.read_runs(path), [condition])["id"]) == ids
 
 
 # Rehearsals
