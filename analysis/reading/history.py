@@ -19,7 +19,7 @@ from scaling.errors import DataError
 
 __all__ = ["last_of_each_run"]
 
-_RUN = ("run_id", "_run_id", "run", "run_name", "Run", "Name", "name", "id")
+_RUN = ("run_id", "_run_id", "id", "run", "run_name", "Run", "Name", "name")
 
 _GAPS = 2.0
 """A metric that was not logged for so many times its longest gap has ended; one gap is enough where most runs log it at their end."""
@@ -35,7 +35,8 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
     losses: columns that are losses whatever their name. notes: gets a sentence for each thing that was set aside.
     A run of which a loss ended as NaN or infinite gets `status` diverged, and the column and step as its `reason`.
     """
-    run = next((name for name in _RUN if name in table), None)
+    named = [name for name in _RUN if name in table]
+    run = next((name for name in named if table[name].duplicated().any()), named[0] if named else None)
     if run is None:
         if len(table) > 1 and table["_step"].is_monotonic_increasing and table["_step"].is_unique:
             raise DataError(
@@ -53,8 +54,8 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
     table = table.assign(_step=pd.to_numeric(table["_step"], errors="coerce")).sort_values("_step", kind="stable")
     steps, runs = table["_step"].to_numpy(float), table[run]
     ends = pd.Series(steps, index=runs.to_numpy()).groupby(level=0, sort=False).max()
-    last = pd.DataFrame({run: ends.index})
     _refuse_two_runs_of_a_name(table, run, path)
+    last = pd.DataFrame({run: ends.index})
     nan_is_a_value = _nan_is_a_value(table, runs)
     diverged: dict[Any, str] = {}
     ended: dict[Any, list[str]] = {}

@@ -440,3 +440,17 @@ def test_real_and_rehearsed_runs_of_one_store(run, tmp_path):
     assert {entry["id"]: entry["reason"] for entry in fit["excluded"]} == {
         letter * 16: "simulated: its loss was stated, not trained" for letter in "abcdef"
     }
+
+
+def test_checkpoints_of_a_complete_run_are_not_short_of_its_steps():
+    """What is done with several rows of a run is decided elsewhere; they did not end early."""
+    from analysis.selection import usable_runs
+
+    rows = [
+        {"run": run, "step": step, "steps": 100, "core_hours": step * hours, "val_loss": (step * hours) ** -0.2}
+        for run, hours in (("a", 1.0), ("b", 3.0), ("c", 10.0))
+        for step in ((10, 50, 100) if run != "c" else (10, 50))
+    ]
+    kinds = [entry.kind for entry in usable_runs(pd.DataFrame(rows), metric="val_loss", x="core_hours").excluded]
+    assert kinds == ["not trained to the last step"] * 2
+    assert not usable_runs(pd.DataFrame(rows), metric="val_loss", x="step").excluded
