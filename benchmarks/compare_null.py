@@ -104,41 +104,42 @@ class Design:
 
 BARE = ("epochs", "params")
 BETWEEN = tuple(1.4 * each for each in EPOCHS)
+LONG = tuple(2.0**step for step in range(9))
 DESIGNS = (
     Design("paired, with epochs", Grid(), Grid()),
     Design("paired, without epochs", Grid(), Grid(), BARE),
     Design("joint, with epochs", Grid(), Grid(epochs=BETWEEN)),
     Design("joint, without epochs", Grid(), Grid(epochs=BETWEEN), BARE),
-    Design(
-        "one model a side",
-        Grid(SIZES[2:3], tuple(2.0**step for step in range(9))),
-        Grid(SIZES[2:3], tuple(2.0**step for step in range(9))),
-    ),
+    Design("one model a side", Grid(SIZES[2:3], LONG), Grid(SIZES[2:3], LONG)),
+    Design("compute and loss alone, paired", Grid(), Grid(), (*BARE, "model")),
+    Design("compute and loss alone, joint", Grid(), Grid(epochs=BETWEEN), (*BARE, "model")),
     Design("unequal ranges", Grid(SIZES[:4]), Grid(tuple(3 * each for each in SIZES))),
 )
 
 
-def p_of_truth(found: Comparison, design: Design) -> tuple[float, float]:
-    """Of the true difference at the largest shared compute, and of its true mean along the shared compute (paired: zero by design)."""
+def p_of_truth(found: Comparison, design: Design, shift: float = 0.0) -> tuple[float, float]:
+    """Of the true difference, plus `shift`, at the largest shared compute, and of its mean along the shared compute (paired: zero by design)."""
     difference = found.found
-    largest = difference.at_largest.value - design.truth(difference.shared[1])
-    mean = difference.mean.value
+    largest = difference.at_largest.value - design.truth(difference.shared[1]) - shift
+    mean = difference.mean.value - shift
     if difference.design == "joint":
         mean -= np.mean([design.truth(compute) for compute in np.geomspace(*difference.shared, 41)])
     ratios = largest / difference.at_largest.error, mean / difference.mean.error
     return tuple(float(2 * stats.t.sf(abs(each), difference.degrees_of_freedom)) for each in ratios)  # type: ignore[return-value]
 
 
-def rows(draws: int, designs: tuple[Design, ...] = DESIGNS) -> Iterator[dict[str, float | str]]:
-    """One a design: what the table shows."""
+def rows(
+    draws: int, designs: tuple[Design, ...] = DESIGNS, *, crossings: int | None = None, shift: float = 0.0
+) -> Iterator[dict[str, float | str]]:
+    """One a design: what the table shows. crossings: draws with a crossing, where not as many. shift: by which the truth is misstated."""
     for design in designs:
         seeds = [[crc32(design.name.encode()), draw] for draw in range(draws)]
-        p = np.array([p_of_truth(design.compared(np.random.default_rng(seed)), design) for seed in seeds])
+        p = np.array([p_of_truth(design.compared(np.random.default_rng(seed)), design, shift) for seed in seeds])
         pivot = design.middle()
         truth = design.crossing(pivot)
-        crossings = [design.compared(np.random.default_rng([1, *seed]), pivot) for seed in seeds]
-        held = [found.crossing.at.low <= truth <= found.crossing.at.high for found in crossings]
-        width = np.log([found.crossing.at.high / found.crossing.at.low for found in crossings if found.crossing.proven])
+        compared = [design.compared(np.random.default_rng([1, *seed]), pivot) for seed in seeds[:crossings]]
+        held = [found.crossing.at.low <= truth <= found.crossing.at.high for found in compared]
+        width = np.log([found.crossing.at.high / found.crossing.at.low for found in compared if found.crossing.proven])
         yield {
             "design": design.name,
             "draws": draws,
@@ -147,8 +148,8 @@ def rows(draws: int, designs: tuple[Design, ...] = DESIGNS) -> Iterator[dict[str
             "mean_ks": stats.kstest(p[:, 1], "uniform").pvalue,
             "mean_refused": float(np.mean(p[:, 1] < 0.05)),
             "crossing_held": float(np.mean(held)),
-            "crossing_shown": float(np.mean([found.crossing.proven for found in crossings])),
-            "right_winner": float(np.mean([found.better == "b" for found in crossings])),
+            "crossing_shown": float(np.mean([found.crossing.proven for found in compared])),
+            "right_winner": float(np.mean([found.better == "b" for found in compared])),
             "width": float(np.exp(np.median(width) / 2)) if len(width) else float("nan"),
         }
 

@@ -38,7 +38,7 @@ class Crossing:
 def crossing_of(found: Difference, names: tuple[str, str], x: str, level: float) -> Crossing:
     """The crossing of sides a and b, whose `names` are given.
 
-    The interval is the set of computes at which a difference of zero is not refused at this level (Fieller 1954, for a curve): it holds the
+    A crossing is proven where the difference changes with compute and is significant, with two signs, below and above. The interval is the set of computes at which a difference of zero is not refused at this level (Fieller 1954, for a curve): it holds the
     true crossing as often as the level says, since it does so at every single compute.
     """
     u, value = found.along.u, found.along.value
@@ -76,6 +76,8 @@ def crossing_of(found: Difference, names: tuple[str, str], x: str, level: float)
                 False,
                 f"above {significant(at.low, 3)} {x} the difference may be noise: that {winner} is better there is not shown",
             )
+        if found.p_constant >= 1 - level:  # somewhere along a curve noise alone may seem significant on either side
+            return _none(f"the difference changes with {x} by no more than noise may make it change")
         if sign[below[-1]] != sign[above[0]]:
             changes = int(np.count_nonzero(np.diff(sign[sign != 0])))
             return Crossing(at, winner, True, None if changes == 1 else f"the last of {changes} crossings")
