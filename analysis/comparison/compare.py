@@ -70,6 +70,7 @@ def compare(
         found=found,
         budgets=table(chosen.a, chosen.b, (by, first.name, second.name), metric, x),
         runs_used=int(chosen.a["seeds"].sum() + chosen.b["seeds"].sum()),
+        notes=tuple(dict.fromkeys(first.frontier.notes + second.frontier.notes)),
         excluded=excluded + _passed_over(first, chosen.a, chosen.why_not) + _passed_over(second, chosen.b, chosen.why_not),
     )
 

@@ -97,10 +97,11 @@ def compare_command(
         print(found.to_csv(), end="")
         print_set_aside(runs, found.excluded)
     else:
-        from scaling.cli.analysis_tables import print_excluded
+        from scaling.cli.analysis_tables import print_excluded, print_notes
 
         out = console()
         _print(out, found)
+        print_notes(out, found.notes)
         print_excluded(out, found.excluded)
         print_input(out, runs)
 

@@ -192,7 +192,7 @@ def _print(out: Console, found: NextRuns) -> None:
     out.print(shown)
     line(
         out,
-        f"{found.fit.law} law of {found.fit.runs_used} runs in {found.fit.cells} cells, {found.fit.excluded_words}; {found.criterion}-optimal",
+        f"{found.fit.law} law of {found.fit.runs_words}, {found.fit.excluded_words}; {found.criterion}-optimal",
     )
     for diagnostic in found.diagnostics:
         line(out, f"{diagnostic.code.value}: {diagnostic.message}. {diagnostic.advice}")
