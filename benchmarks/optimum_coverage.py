@@ -269,7 +269,11 @@ def main() -> None:
         print(table(arguments.csv))
     elif arguments.what == "docs":
         text = DOCS.read_text()
-        DOCS.write_text(re.sub(r"\| scenario \| simulations \| surface .*?\n(?!\|)", lambda _: table(arguments.csv) + "\n", text + "\n", flags=re.S)[:-1])
+        DOCS.write_text(
+            re.sub(
+                r"\| scenario \| simulations \| surface .*?\n(?!\|)", lambda _: table(arguments.csv) + "\n", text + "\n", flags=re.S
+            )[:-1]
+        )
     else:
         run(arguments.only, arguments.first, arguments.shards, arguments.simulations, arguments.minutes, arguments.csv)
 
