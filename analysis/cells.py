@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.design_columns import SEARCHED, alike, design_columns, differing_unknown, named_columns, with_epochs
-from analysis.selection import Excluded, usable_runs
+from analysis.reading.source import source_of
+from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UsageError
 
 __all__ = ["CellRuns", "assign_cells", "assign_clusters", "best_learning_rates", "cells_of", "refuse_mixed_studies"]
@@ -48,7 +49,8 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
             f"none of the {len(runs)} runs has a usable {metric} and {' and '.join(axes)}{_reasons(usable.excluded)}: 1 more is needed",
             have=0,
             need=1,
-            hint="a table: fill these columns, or --map them; the store: `scaling status` shows what still runs, `scaling submit` trains a grid",
+            hint=count_hint(usable.excluded, source_of(runs))
+            or "a table: fill these columns, or --map them; the store: `scaling status` shows what still runs, `scaling submit` trains a grid",
         )
     table, notes = _with_learning_rate(with_epochs(usable.runs))
     columns = design_columns(table, cell, x=axes, metric=metric)

@@ -55,7 +55,7 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
     """The columns of a table that tell its cells apart.
 
     Args:
-        also: further ones, as `--cell` names them.
+        also: further ones; those that `--cell` named are in the table's source.
         x, metric: of the question; neither is a setting.
 
     Without epochs, examples seen or steps nothing but `x` tells the budgets of a model apart, so then its columns are among them. Of a law of
@@ -69,7 +69,7 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
         found += x
     elif "epochs" not in runs and "examples_seen" not in runs:
         found.append("steps")
-    return list(dict.fromkeys([*found, *named_columns(runs, also)]))
+    return list(dict.fromkeys([*found, *named_columns(runs, [*source_of(runs).get("cell", ()), *also])]))
 
 
 def named_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:

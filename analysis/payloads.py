@@ -69,7 +69,11 @@ def slices_payload(slices: Slices) -> dict[str, Any]:
 
 
 def comparison_payload(comparison: Comparison) -> dict[str, Any]:
-    """`{"schema_version", "by", "a", "b", "better", "sentence", "log_ratio", "ratio", "p_value", "speed_up", "at_largest", "trend", "budgets", …}`."""
+    """`{"schema_version", "by", "a", "b", "better", "sentence", "crossing", "at_largest", "curve", "ratio", "p_value", "budgets", …}`.
+
+    `better`: the side that is better at the largest shared compute, None where that may be noise. `log_ratio`, `ratio`, `p_value` and `speed_up` are of
+    the mean over the shared budgets.
+    """
     return {"schema_version": SCHEMA_VERSION, **comparison.to_dict()}
 
 
@@ -102,5 +106,6 @@ def learning_rate_payload(trend: LearningRateTrend, cell: CellRate | None = None
 
 
 def with_input(payload: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
-    """The payload with `input`: `{"notes": [what was converted], "file", "sha256", "rows", "mapping", "units"}`; of the store, `notes` alone."""
+    """The payload with `input`: `{"notes": [what was set aside and converted], "file", "sha256", "rows", "mapping", "units",
+    "renamed", "converted"}`; of the store, `notes` alone."""
     return {**payload, "input": source_of(runs)}

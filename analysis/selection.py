@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +17,34 @@ from scaling.columns import COLUMNS, SIMULATED
 from scaling.errors import DataError, UnknownName, UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Excluded", "Usable", "excluded_payload", "excluded_words", "usable_runs"]
+__all__ = [
+    "LEAST",
+    "MOST",
+    "Excluded",
+    "Usable",
+    "count_hint",
+    "excluded_payload",
+    "excluded_words",
+    "steps_never_reached",
+    "usable_runs",
+]
 
 _FINAL = frozenset(str(status) for status in RunStatus if status.is_final)
+
+LEAST, MOST = 1e-50, 1e50
+"""Of the metric: covariances hold fourth powers of it, and floating point ends at 1e±308."""
+
+_INFINITE = sys.float_info.max * (1 - 1e-3)  # stores that know no infinity keep the largest number
+
+_STEPS = tuple(
+    (done, whole)
+    for done in ("step", "global_step", "train/global_step", "trainer/global_step", "_step")
+    for whole in ("steps", "max_steps")
+)
+"""What programs call the steps done and all steps of a run."""
+_RUN = ("run_id", "run", "run_name")
+_LAST_STEPS = 0.01
+"""Part of its steps that a finished run may lack: the last row that a program logs is rarely that of the last step."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +82,14 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
 
     Of a run with several rows, its checkpoints, the last counts; all of them for a `curve` (`analysis.checkpoints`).
 
-    A table without `status` counts as finished throughout. `<name>_error` stands for 1 − `<name>` where the table has only the
-    share `<name>` (`val_top1_error`): the analysis takes lower as better.
+    A table without `status` counts as finished throughout; a run whose `step` is short of its `steps` does not, if others reach theirs.
+    `<name>_error` stands for 1 − `<name>` where the table has only the share `<name>` (`val_top1_error`): the analysis takes lower as
+    better. Rehearsed runs are left out where real ones can be used. A metric beyond 1e±50 leaves out its run, if others are within.
 
     Raises:
         UnknownName: the table has no such column.
         DataError: the column holds text.
-        UsageError: the metric is one where higher is better; the runs are of several data sets; some are simulated; or x is core-hours and the
-            runs come from several kinds of accelerator, whose hours do not compare, or some of them from one that is not named.
+        UsageError: the metric is one where higher is better; the runs are of several data sets; or x is core-hours and the runs come from several kinds of accelerator, whose hours do not compare, or some of them from one that is not named.
     """
     axes = (x,) if isinstance(x, str) else tuple(x)
     table = _with_names(runs, metric, axes)
@@ -89,23 +117,30 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
         for reason in table["excluded"].fillna("").unique():
             if reason:
                 leave_out(table["excluded"] == reason, f"excluded: {reason}", "excluded by a user")
+    if not curve:  # along a curve every checkpoint is short of the end
+        short = _short_of_their_steps(table, axes)
+        cut = (short != "").to_numpy()
+        excluded.extend(
+            Excluded(run, reason, "not trained to the last step") for run, reason in zip(table["id"][cut], short[cut], strict=True)
+        )
+        table = table[~cut]
     if checkpoints is None or checkpoints.run != "id":
         leave_out(table["id"].duplicated(), "the same id again", "the same id again")
     for name in dict.fromkeys((metric, *axes)):
         leave_out(table[name].isna(), f"no {name}")
-        leave_out(~np.isfinite(table[name]), f"{name} is infinite")
+        leave_out(table[name].abs() >= _INFINITE, f"{name} is infinite")
         leave_out(table[name] <= 0, f"{name} is not positive")
+    ordinary = table[metric].between(LEAST, MOST)
+    if ordinary.any():
+        leave_out(~ordinary, f"{metric} is beyond {LEAST:g} … {MOST:g}")
 
     first = _first_of_repeats(table, metric)
     excluded.extend(Excluded(run, f"repeats {first[run]}", "the same run again") for run in table["id"] if run in first)
     table = table[~table["id"].isin(first)]
 
     rehearsed = table["family"] == SIMULATED
-    if rehearsed.any() and not rehearsed.all():
-        raise UsageError(
-            f"{rehearsed.sum()} of these {len(table)} runs are simulated: their losses were stated, not trained",
-            hint="choose one experiment: --experiment NAME; or of a table some rows: --where family=NAME",
-        )
+    if not rehearsed.all():
+        leave_out(rehearsed, "simulated: its loss was stated, not trained", "simulated")
     if "dataset" in table:
         _refuse_mixture(
             table,
@@ -123,6 +158,62 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
             "name what they are worth: --convert TPU-v3:TPU-v4=2.27; or fit against --x train_flops, or choose some runs: --where accelerator=NAME, --experiment NAME",
         )
     return Usable(table.reset_index(drop=True), tuple(excluded))
+
+
+def count_hint(excluded: Sequence[Excluded], source: Mapping[str, Any]) -> str:
+    """How to count runs that only their status left out, as an option of the command and in Python; empty where none were.
+
+    source: of `analysis.reading.source_of`; runs of the store have the status that they deserve.
+    """
+    words = {
+        kind.removeprefix("not finished (").removesuffix(")") for kind in (entry.kind for entry in excluded) if _is_of_status(kind)
+    }
+    if "file" not in source or not words:
+        return ""
+    options = " ".join(f"--count-status {shlex.quote(word)}" for word in sorted(words))
+    return f"if they are complete all the same, count them: {options}; in Python read_runs(…, count_status={sorted(words)})"
+
+
+def _is_of_status(kind: str) -> bool:
+    return kind.startswith("not finished (") or (kind in _FINAL and kind != RunStatus.DIVERGED)
+
+
+def _short_of_their_steps(table: pd.DataFrame, axes: Sequence[str]) -> pd.Series:
+    """For each run the reason, or an empty text. Where no run reaches its steps, `step` counts something else, e.g. logged rows.
+
+    A law in steps is of how runs get on, so that no row of it is short.
+    """
+    words = pd.Series("", index=table.index, dtype=object)
+    found = _steps(table)
+    if found is None or found[0].name in axes:
+        return words
+    done, whole, short = found
+    if not ((whole > 0) & (done > 0) & ~short).any():
+        return words
+    return words.mask(short, [f"finished at step {have:g} of {of:g}" for have, of in zip(done, whole, strict=True)])
+
+
+def steps_never_reached(runs: pd.DataFrame) -> tuple[str, str] | None:
+    """The columns of steps done and of all steps, where the table has them and no finished run did all: then `usable_runs` judges none."""
+    finished = runs[runs["status"] == RunStatus.FINISHED] if "status" in runs else runs
+    found = _steps(finished)
+    if found is None or finished.empty or not found[2].any() or (~found[2] & (found[0] > 0)).any():
+        return None
+    return str(found[0].name), str(found[1].name)
+
+
+def _steps(table: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series] | None:
+    """Steps done, all steps, and whether a run is short of them; of the first pair of columns that the table has.
+
+    Of a run with several rows, its checkpoints, the last step counts for each.
+    """
+    pair = next(((done, whole) for done, whole in _STEPS if done in table and whole in table), None)
+    if pair is None:
+        return None
+    done, whole = (pd.to_numeric(table[name], errors="coerce") for name in pair)
+    if (run := next((name for name in _RUN if name in table), None)) is not None:
+        done = done.groupby(table[run].to_numpy(), dropna=False).transform("max").where(table[run].notna(), done)
+    return done, whole, (whole > 0) & (whole - done > np.maximum(1, _LAST_STEPS * whole))
 
 
 def _with_names(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataFrame:

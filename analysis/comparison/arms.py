@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.pareto import Frontier, frontier
-from analysis.selection import Excluded, usable_runs
+from analysis.reading.source import source_of
+from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 
 __all__ = ["Arm", "split_arms"]
@@ -20,7 +21,7 @@ _VALUES_SHOWN = 8
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One side. `cells`: `Frontier.points` of its runs with `log_x`, `log_metric`, and `log_w` where the sides have one."""
+    """One side. `cells`: `Frontier.points` of its runs with `log_x`, `log_metric`, and `examples_seen` where the runs have it."""
 
     name: str
     cells: pd.DataFrame
@@ -29,8 +30,8 @@ class Arm:
 
 def split_arms(
     runs: pd.DataFrame, *, by: str, names: tuple[str | None, str | None], metric: str, x: str, cell: Sequence[str]
-) -> tuple[Arm, Arm, str | None, tuple[Excluded, ...]]:
-    """Both sides, the column that serves as second coordinate beside compute (`epochs`, else `params`, else None), and what was left out.
+) -> tuple[Arm, Arm, tuple[Excluded, ...]]:
+    """Both sides, and what was left out.
 
     Raises:
         UnknownName: no column `by`, or no such value in it.
@@ -45,7 +46,9 @@ def split_arms(
     a, b = _two_names(labels, by, names)
     chosen = runs[labels.isin((a, b))]
     usable = usable_runs(chosen, metric=metric, x=x)  # over both: their data sets and accelerators must be the same
-    excluded = list(usable.excluded)
+    ids = runs["id"].astype(str) if "id" in runs else pd.Series([f"row {number}" for number in range(1, len(runs) + 1)], runs.index)
+    excluded = [Excluded(run, f"no {by}", f"no {by}") for run in ids[labels == ""]]
+    excluded += usable.excluded
     sides = []
     for name in (a, b):
         own = usable.runs[usable.runs[by].map(_label) == name]
@@ -54,14 +57,13 @@ def split_arms(
                 f"{by} {name} has no usable run ({len(excluded)} left out of both sides): 1 more is needed",
                 have=0,
                 need=1,
-                hint="choose another side; of the store, `scaling runs` lists what there is and why",
+                hint=count_hint(excluded, source_of(runs))
+                or "choose another side; of the store, `scaling runs` lists what there is and why",
             )
         found = frontier(own, metric=metric, x=x, cell=cell)
         excluded += found.excluded
-        sides.append((name, found))
-    second = _second_coordinate([found.points for _, found in sides])
-    arms = [Arm(name, _with_logs(found, second), found) for name, found in sides]
-    return arms[0], arms[1], second, tuple(excluded)
+        sides.append(Arm(name, _cells(found), found))
+    return sides[0], sides[1], tuple(excluded)
 
 
 def _label(value: Any) -> str:
@@ -76,12 +78,15 @@ def _two_names(labels: pd.Series, by: str, names: tuple[str | None, str | None])
     for name in names:
         if name is not None and name not in known:
             raise UnknownName(by, name, known, hint=f"known: {_some(known)}")
+    nameless = int((labels == "").sum())
     given = [name for name in names if name is not None]
     rest = [name for name in known if name not in given]
     if len(given) + len(rest) < 2:
         raise UsageError(
-            f"every run has {by} {', '.join(known) or 'unknown'}: there is nothing to compare",
-            hint="choose another column: --by COLUMN",
+            f"every run has {by} {', '.join(known) or 'unknown'}{f' or none ({nameless} runs)' if nameless and known else ''}: there is nothing to compare",
+            hint="write the word None in the empty cells, or choose another column: --by COLUMN"
+            if nameless
+            else "choose another column: --by COLUMN",
         )
     if len(given) < 2 and len(given) + len(rest) > 2:
         raise UsageError(f"{by} has {len(known)} values ({_some(known)}): which two?", hint=f"--a {known[0]} --b {known[1]}")
@@ -96,20 +101,11 @@ def _some(values: Sequence[str]) -> str:
     return ", ".join([*values[:_VALUES_SHOWN], *(["…"] if len(values) > _VALUES_SHOWN else [])])
 
 
-def _second_coordinate(tables: Sequence[pd.DataFrame]) -> str | None:
-    for name in ("epochs", "params"):
-        if all(name in table and table[name].notna().all() and (table[name] > 0).all() for table in tables) and all(
-            table[name].nunique() > 1 for table in tables
-        ):
-            return name
-    return None
-
-
-def _with_logs(found: Frontier, second: str | None) -> pd.DataFrame:
-    logs = {
-        "log_x": np.log(found.points[found.x].to_numpy(float)),
-        "log_metric": np.log(found.points[found.metric].to_numpy(float)),
-    }
-    if second is not None:
-        logs["log_w"] = np.log(found.points[second].to_numpy(float))
-    return found.points.assign(**logs)
+def _cells(found: Frontier) -> pd.DataFrame:
+    points = found.points.assign(
+        log_x=np.log(found.points[found.x].to_numpy(float)), log_metric=np.log(found.points[found.metric].to_numpy(float))
+    )
+    if "examples_seen" in found.runs and "examples_seen" not in points:
+        seen = pd.to_numeric(found.runs["examples_seen"], errors="coerce").groupby(found.runs["cell"]).mean()
+        points["examples_seen"] = points["cell"].map(seen)
+    return points

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from analysis.comparison.arms import Arm, split_arms
-from analysis.comparison.joint import joint_difference
-from analysis.comparison.paired import LEAST_PAIRS, paired_difference
-from analysis.comparison.pairing import pair_cells
+from analysis.comparison.coordinates import Layout, layout_of, lowest_half, near_frontier
+from analysis.comparison.difference import Difference
+from analysis.comparison.joint import LEAST_CELLS, has_surface, joint_difference, near_shared, shared_range
+from analysis.comparison.paired import LEAST_PAIRS, PAIRS_FOR_A_SURFACE, paired_difference
+from analysis.comparison.pairing import pair_cells, stand_for_both
 from analysis.comparison.result import Comparison
+from analysis.selection import Excluded
 from scaling.errors import UsageError
 
 __all__ = ["compare"]
@@ -28,13 +32,16 @@ def compare(
     cell: Sequence[str] = (),
     level: float = 0.95,
 ) -> Comparison:
-    """Compare two sides of column `by` at equal compute.
+    """Compare two sides of column `by` at equal compute, each at its best cell.
 
     >>> compare(runs, by="family", a="nfnet", b="vit").sentence()
 
-    Cells of the two sides that share a budget (equal epochs, compute within 8 %) are paired, so that what both share cancels. Where
-    fewer than half of the smaller side's cells pair, all cells are fitted jointly by one smooth surface that is shifted between the
-    sides. Either way a cell stands at its best learning rate, the mean over its seeds, and counts once.
+    Whatever the design, the answer is the difference of the two sides' frontiers at equal compute, read off smooth fits; the side that is
+    better at the largest shared compute is the better one, and where the frontiers cross is said with an interval. Cells that share a budget
+    (equal epochs, compute within 8 %) are paired, so that what both share cancels; where pairs do not stand for both sides, all cells
+    are fitted jointly by one smooth shape that is shifted between the sides. What tells the cells of one compute apart is the epochs,
+    else the examples seen, else the params. Where nothing does, only cells count that no other of their side beats, since the others would
+    pull a fit away from the frontier. A cell stands at its best learning rate, the mean over its seeds, and counts once.
 
     Args:
         runs: one row a run, columns as in `scaling.columns`.
@@ -49,41 +56,91 @@ def compare(
     """
     if not 0 < level < 1:
         raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
-    first, second_arm, second, excluded = split_arms(runs, by=by, names=(a, b), metric=metric, x=x, cell=cell)
-    pairs = pair_cells(first.cells, second_arm.cells)
-    smaller = min(len(first.cells), len(second_arm.cells))
-    if len(pairs) >= max(LEAST_PAIRS, smaller / 2):
-        ours = first.cells.iloc[pairs[:, 0]].reset_index(drop=True)
-        theirs = second_arm.cells.iloc[pairs[:, 1]].reset_index(drop=True)
-        found = paired_difference(ours, theirs, second is not None)
-        budgets = _pair_table(first, second_arm, ours, theirs, metric, x)
-    else:
-        found = joint_difference(first.cells, second_arm.cells, second is not None)
-        budgets = _cell_table(first, second_arm, by, metric, x)
+    first, second, excluded = split_arms(runs, by=by, names=(a, b), metric=metric, x=x, cell=cell)
+    chosen = _choose(first.cells, second.cells, x)
+    found = chosen.estimate()
+    table = _pair_table if chosen.paired else _cell_table
     return Comparison(
         by=by,
         a=first.name,
-        b=second_arm.name,
+        b=second.name,
         metric=metric,
         x=x,
         level=level,
         found=found,
-        budgets=budgets,
-        runs_used=len(first.frontier.runs) + len(second_arm.frontier.runs),
-        excluded=excluded,
+        budgets=table(chosen.a, chosen.b, (by, first.name, second.name), metric, x),
+        runs_used=int(chosen.a["seeds"].sum() + chosen.b["seeds"].sum()),
+        excluded=excluded + _passed_over(first, chosen.a, chosen.why_not) + _passed_over(second, chosen.b, chosen.why_not),
     )
 
 
-def _pair_table(a: Arm, b: Arm, ours: pd.DataFrame, theirs: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
-    columns = {"epochs": ours["epochs"]} if "epochs" in ours else {}
-    for side, table in (("a", ours), ("b", theirs)):
-        columns |= {f"{name}_{side}": table[name] for name in dict.fromkeys(("model", "seeds", x, metric))}
-    columns["log_ratio"] = pd.Series(np.log(ours[metric].to_numpy(float) / theirs[metric].to_numpy(float)))
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """The cells of both sides that count, in pairs if `paired`; why_not: what the others lack."""
+
+    a: pd.DataFrame
+    b: pd.DataFrame
+    shared: tuple[float, float]
+    paired: bool
+    layout: Layout
+    why_not: str
+
+    def estimate(self) -> Difference:
+        if self.paired:
+            return paired_difference(self.a, self.b, self.layout == "surface", chosen=self.layout == "frontier")
+        return joint_difference(self.a, self.b, self.shared, self.layout == "surface")
+
+
+def _choose(a: pd.DataFrame, b: pd.DataFrame, x: str) -> _Chosen:
+    """The design: pairs where they stand for both sides, else all cells jointly; a surface where there are cells enough for it."""
+    layout, a, b = layout_of(a, b, x)
+    shared = shared_range(a, b)
+    pairs = pair_cells(a, b)
+    no_pair, far = "in no shared budget", f"far from the shared {x}"
+    if layout == "surface":
+        if len(pairs) >= PAIRS_FOR_A_SURFACE and stand_for_both(a, b, pairs, shared):
+            return _Chosen(*_in_pairs(a, b, pairs), shared, True, layout, no_pair)
+        if shared[0] < shared[1] and has_surface(*(near := near_shared(a, b, shared, True))):
+            return _Chosen(*near, shared, False, layout, far)
+    every, best_a, best_b = pairs, a, b
+    if layout != "curve":
+        layout = "frontier"  # also where the cells are too few for a surface
+        best_a, best_b = (table[near_frontier(table)].reset_index(drop=True) for table in (a, b))
+        pairs = pair_cells(best_a, best_b)
+        beaten = "beaten by a cell of its side with as little compute"
+        no_pair, far = f"{no_pair}, or {beaten}", f"{far}, or {beaten}"
+    if len(pairs) >= LEAST_PAIRS and stand_for_both(best_a, best_b, pairs, shared, chosen=layout == "frontier"):
+        return _Chosen(*_in_pairs(best_a, best_b, pairs), shared, True, layout, no_pair)
+    if (
+        min(len(best_a), len(best_b)) < LEAST_CELLS and len(every) >= LEAST_PAIRS
+    ):  # too few best cells: the pairs of all are what there is
+        return _Chosen(*_in_pairs(a, b, every), shared, True, "curve", "in no shared budget")
+    if layout == "frontier" and min(len(best_a), len(best_b)) >= 2 * LEAST_CELLS:
+        best_a, best_b = lowest_half(best_a), lowest_half(best_b)
+    return _Chosen(*near_shared(best_a, best_b, shared, False), shared, False, layout, far)
+
+
+def _in_pairs(a: pd.DataFrame, b: pd.DataFrame, pairs: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return a.iloc[pairs[:, 0]].reset_index(drop=True), b.iloc[pairs[:, 1]].reset_index(drop=True)
+
+
+def _passed_over(arm: Arm, counted: pd.DataFrame, why: str) -> tuple[Excluded, ...]:
+    """The runs of the cells that do not count."""
+    others = arm.cells[~arm.cells["cell"].isin(counted["cell"])]
+    return tuple(Excluded(run, why, why) for ids in others["run_ids"] for run in ids)
+
+
+def _pair_table(a: pd.DataFrame, b: pd.DataFrame, sides: tuple[str, str, str], metric: str, x: str) -> pd.DataFrame:
+    columns = {"epochs": a["epochs"]} if "epochs" in a else {}
+    for side, table in (("a", a), ("b", b)):
+        columns |= {f"{name}_{side}": table[name] for name in dict.fromkeys(("model", "seeds", x, metric)) if name in table}
+    columns["log_ratio"] = a["log_metric"] - b["log_metric"]
     return pd.DataFrame(columns).sort_values([f"{x}_a", f"{metric}_a"], kind="stable").reset_index(drop=True)
 
 
-def _cell_table(a: Arm, b: Arm, by: str, metric: str, x: str) -> pd.DataFrame:
-    named = [name for name in ("model", "epochs", "seeds", x, metric, "on_frontier") if name in a.cells and name in b.cells]
-    tables = [arm.cells[list(dict.fromkeys(named))].assign(**{by: arm.name}) for arm in (a, b)]
+def _cell_table(a: pd.DataFrame, b: pd.DataFrame, sides: tuple[str, str, str], metric: str, x: str) -> pd.DataFrame:
+    by, *names = sides
+    named = [name for name in ("model", "epochs", "seeds", x, metric, "on_frontier") if name in a and name in b]
+    tables = [side[list(dict.fromkeys(named))].assign(**{by: name}) for side, name in zip((a, b), names, strict=True)]
     table = pd.concat(tables, ignore_index=True)
     return table[[by, *(name for name in table if name != by)]].sort_values([x, metric], kind="stable").reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""What both ways to a difference return."""
+"""What every design of a comparison returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from scipy import stats
 from analysis.fitting.ratio import fieller_interval
 from analysis.interval import Interval
 
-__all__ = ["Difference", "Linear"]
+__all__ = ["ROUNDING", "Along", "Difference", "Linear"]
+
+ROUNDING = 1e-12
+"""Standard error, in log units, below which a difference is made of rounding."""
 
 
 @dataclass(frozen=True)
@@ -24,18 +27,31 @@ class Linear:
     @classmethod
     def of(cls, weights: np.ndarray, theta: np.ndarray, covariance: np.ndarray) -> Linear:
         """`weights · theta`."""
-        return cls(float(weights @ theta), float(np.sqrt(max(0.0, float(weights @ covariance @ weights)))))
+        variance = float(weights @ covariance @ weights)
+        return cls(float(weights @ theta), float(np.sqrt(max(ROUNDING**2, variance))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Along:
+    """The difference along log compute u (n,), ascending over the shared range: value (n,) and standard error (n,)."""
+
+    u: np.ndarray
+    value: np.ndarray
+    error: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Difference:
-    """log(metric of a) − log(metric of b) at equal compute: positive where a is worse.
+    """log(metric of a) − log(metric of b) at equal compute, each side at its best cell: positive where a is worse.
 
-    design: `paired`: from cells that share a budget, in whose differences shared noise cancels; `joint`: from one smooth surface for all
+    design: `paired`: from cells that share a budget, in whose differences shared noise cancels; `joint`: from one smooth shape for all
     cells, shifted between the sides, where they share too few.
-    mean: over the shared budgets. on_frontier: over compute, each side at its best epochs (the same, in a joint design). at_largest: at the largest shared compute. trend: change per e-fold of compute.
+    at_largest: at the largest shared compute. on_frontier: its mean over log compute. mean: over the shared budgets, good and bad, of a
+    paired design; of a joint one the same as on_frontier. along: at each shared compute. trend: change per e-fold of compute.
+    p_constant: of the hypothesis that the difference is the same at every shared compute.
     slope: −d log metric / d log compute along the frontier, the mean over the shared range; slope_at_largest: over its upper half.
     pairs: budgets (paired) or cells (joint) behind it. noise_std: residual standard deviation of one of them, in log units.
+    shared: the range of compute, in its own unit.
     """
 
     design: Literal["paired", "joint"]
@@ -43,27 +59,28 @@ class Difference:
     on_frontier: Linear
     at_largest: Linear
     trend: Linear
+    p_constant: float
     slope: Linear
     slope_at_largest: Linear
+    along: Along
     pairs: int
     degrees_of_freedom: int
     noise_std: float
     shared: tuple[float, float]
 
     def interval(self, of: Linear, level: float) -> Interval:
-        return Interval.around(of.value, self._t(level) * of.error)
+        return Interval.around(of.value, self.quantile(level) * of.error)
 
     def p_value(self, of: Linear) -> float:
         """Two-sided, of the hypothesis that it is zero."""
-        if of.error == 0:
-            return 0.0 if of.value else 1.0
         return float(2 * stats.t.sf(abs(of.value / of.error), self.degrees_of_freedom))
 
     def log_speed_up(self, difference: Linear, slope: Linear, level: float) -> Interval:
         """How much more compute a needs to equal b: difference / slope, with Fieller's interval; unbounded when the slope may be zero."""
         variances = difference.error**2, slope.error**2
-        ends = fieller_interval(difference.value, slope.value, variances, 0.0, self._t(level))
+        ends = fieller_interval(difference.value, slope.value, variances, 0.0, self.quantile(level))
         return Interval(difference.value / slope.value if slope.value else float("nan"), *ends)
 
-    def _t(self, level: float) -> float:
+    def quantile(self, level: float) -> float:
+        """Of t: half the width of an interval, in standard errors."""
         return float(stats.t.ppf(0.5 + level / 2, self.degrees_of_freedom))

@@ -2,109 +2,120 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.difference import Difference, Linear
-from analysis.comparison.frontier_slope import best_second
+from analysis.comparison.difference import Difference
+from analysis.comparison.read_off import Reach, read_off
+from analysis.comparison.shapes import SIDE_A, SIDE_B, Axes, Fitted, Shapes, bends_shown, least_degree
 from analysis.comparison.twins import least_squares_with_twins, twin_cells
-from analysis.response_surface import Covered, polynomial, polynomial_degree
+from analysis.response_surface import polynomial, polynomial_degree
 from scaling.errors import TooFewPoints
 
-__all__ = ["joint_difference"]
+__all__ = ["LEAST_CELLS", "has_surface", "joint_difference", "near_shared", "shared_range"]
 
-_GRID = 25
-_SHIFTS = 3  # a shift, and its change with compute and with epochs
-_CELLS_FOR_CURVATURE = 48  # of both sides: with more, the shift may bend too
+LEAST_CELLS = 4
+_PLANE = 3  # coefficients of a shift that changes with compute and with the second coordinate
+_CELLS_FOR_CURVATURE = 48  # of both sides, on a surface: with more, the shift bends too
+_LEAST_NEAR = 6
+_HIGHEST = 4
+_BEYOND = 0.5  # share of the shared range by which cells outside it still tell of the shape within it
 
 
-def joint_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool) -> Difference:
-    """`log metric = g(u, w) + side·s(u, w)` with one polynomial g in u = log compute and w = log epochs, and a shift s of the first degree; of
-    the second where there are many cells.
+def joint_difference(a: pd.DataFrame, b: pd.DataFrame, shared: tuple[float, float], second: bool) -> Difference:
+    """`log metric = g(u, w) ± ½·s(u, w)` with polynomials g and s in u = log compute and w = the log of the second coordinate, or in u alone.
 
-    At each compute either side is read off at its own best w within the region that its cells cover; the difference of the two is
-    averaged over the range of compute that both cover. Cells of the two at the same epochs and rank of size may share noise: see
-    `analysis.comparison.twins`. Where there is no w, only the cells on either side's frontier count, and g is
-    a polynomial in u.
+    g and s have the degree that the number of cells allows, and a higher one where the residuals show it. Cells of the two at the same epochs and rank of size may share noise: see `analysis.comparison.twins`.
 
-    Args: tables of cells with `log_x`, `log_metric`, `on_frontier` and, with `second`, `log_w`.
-    Raises: TooFewPoints, when both sides cover no range of compute, or have too few cells.
+    Args: tables of cells that count (`near_shared`), with `log_x`, `log_metric` and, with `second`, `log_w`. shared: log compute that both sides cover.
+    Raises: TooFewPoints, when the sides share no range of compute, or have too few cells.
     """
-    degree = polynomial_degree(len(a) + len(b), 2, extra=_SHIFTS, most=4) if second else 0
-    if degree < 2:
-        second = False
-        a, b = a[a["on_frontier"]], b[b["on_frontier"]]
-        degree = min(2, polynomial_degree(len(a) + len(b), 1, extra=2))
-    low, high = (end for end in (max(a["log_x"].min(), b["log_x"].min()), min(a["log_x"].max(), b["log_x"].max())))
-    _require(len(a), len(b), degree, low, high)
-
-    bend = 2 if second and len(a) + len(b) >= _CELLS_FOR_CURVATURE else 1
-    u0 = (low + high) / 2
-    w0 = float(np.mean([*a["log_w"], *b["log_w"]])) if second else 0.0
-
-    def design(u: np.ndarray, w: np.ndarray | None, side: float) -> np.ndarray:
-        u, w = u - u0, (w - w0 if w is not None else None)
-        return np.concatenate([polynomial(u, w, degree), side * polynomial(u, w, bend)], axis=-1)
-
-    def of(table: pd.DataFrame, side: float) -> np.ndarray:
-        return design(table["log_x"].to_numpy(), table["log_w"].to_numpy() if second else None, side)
-
-    grid = np.linspace(low, high, _GRID)
+    _require(len(a), len(b), shared)
+    reaches = [Reach.of(table["log_x"].to_numpy(), table["log_w"].to_numpy() if second else None) for table in (a, b)]
+    u = np.concatenate([a["log_x"], b["log_x"]])
+    w = np.concatenate([a["log_w"], b["log_w"]]) if second else None
     y = np.concatenate([a["log_metric"], b["log_metric"]])
+    side = np.repeat([[SIDE_A], [SIDE_B]], [len(a), len(b)], axis=0)
+    axes = Axes.around(u, w)
+
+    def design(common: int, shift: int) -> np.ndarray:
+        return np.concatenate([axes.powers(u, w, common), side * axes.powers(u, w, shift)], axis=-1)
+
+    common, shift = _degrees(design, y, len(a), len(b), second)
     twins = twin_cells(a, b) + np.array([0, len(a)])
-    fitted = least_squares_with_twins(
-        np.concatenate([of(a, 0.5), of(b, -0.5)]), y, twins, polynomial(grid[:1], grid[:1] if second else None, bend).shape[1]
-    ).fitted
-
-    def height(u: np.ndarray, w: np.ndarray, *, side: float) -> np.ndarray:
-        return design(u, w, side) @ fitted.theta
-
-    rows = {}
-    for name, table, side in (("a", a, 0.5), ("b", b, -0.5)):
-        best = None
-        if second:
-            region = Covered(table["log_x"].to_numpy(), table["log_w"].to_numpy())
-            best = best_second(region, grid, partial(height, side=side))
-        rows[name] = design(grid, best, side)
-    apart, middle = rows["a"] - rows["b"], (rows["a"] + rows["b"]) / 2
-
-    def linear(weights: np.ndarray) -> Linear:
-        return Linear.of(weights, fitted.theta, fitted.covariance)
-
-    half = _GRID // 2
-    return Difference(
+    shifts = polynomial(u[:1], None if w is None else w[:1], shift).shape[1]
+    found = least_squares_with_twins(design(common, shift), y, twins, shifts).fitted
+    return read_off(
+        Fitted(Shapes(axes, common, shift), found.theta, found.covariance, found.degrees_of_freedom, found.residual_std),
+        (reaches[0], reaches[1]),
+        shared,
         design="joint",
-        mean=linear(apart.mean(0)),
-        on_frontier=linear(apart.mean(0)),
-        at_largest=linear(apart[-1]),
-        trend=linear((apart[-1] - apart[0]) / (high - low)),
-        slope=linear(-(middle[-1] - middle[0]) / (high - low)),
-        slope_at_largest=linear(-(middle[-1] - middle[half]) / (grid[-1] - grid[half])),
+        mean=None,
         pairs=len(y),
-        degrees_of_freedom=fitted.degrees_of_freedom,
-        noise_std=fitted.residual_std,
-        shared=(float(np.exp(low)), float(np.exp(high))),
     )
 
 
-def _require(cells_a: int, cells_b: int, degree: int, low: float, high: float) -> None:
-    if high <= low:
+def shared_range(a: pd.DataFrame, b: pd.DataFrame) -> tuple[float, float]:
+    """Log compute that the cells of both cover; the ends are in the wrong order where they share none."""
+    return max(float(a["log_x"].min()), float(b["log_x"].min())), min(float(a["log_x"].max()), float(b["log_x"].max()))
+
+
+def has_surface(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    """Whether there are cells enough for a surface that curves."""
+    return polynomial_degree(len(a) + len(b), 2, extra=_PLANE) >= 2
+
+
+def near_shared(a: pd.DataFrame, b: pd.DataFrame, shared: tuple[float, float], second: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The cells in and near the shared range, where they are enough; else all. A shape fitted to cells far away would be drawn to those."""
+    low, high = shared
+    if low >= high:
+        return a, b
+    margin = _BEYOND * (high - low)
+    near = []
+    for table in (a, b):
+        u = table["log_x"]
+        # The next cell beyond either end always counts, so that nothing is read off where a side has no cell.
+        first, last = min(low - margin, u[u <= low].max()), max(high + margin, u[u >= high].min())
+        near.append(table[u.between(first, last)].reset_index(drop=True))
+    enough = min(map(len, near)) >= _LEAST_NEAR and (not second or has_surface(*near))
+    return (near[0], near[1]) if enough else (a, b)
+
+
+def _degrees(design: Callable[[int, int], np.ndarray], y: np.ndarray, of_a: int, of_b: int, second: bool) -> tuple[int, int]:
+    if second:
+        common = polynomial_degree(of_a + of_b, 2, extra=_PLANE, most=_HIGHEST)
+        shift = 2 if of_a + of_b >= _CELLS_FOR_CURVATURE else 1
+    else:
+        shift = least_degree(min(of_a, of_b))
+        common = max(shift, polynomial_degree(of_a + of_b, 1, extra=2, most=2))
+
+    def bent_by(shift: int) -> Callable[[int], np.ndarray]:
+        return lambda common: design(common, shift)
+
+    for _ in range(2):  # what one of them cannot bend to looks like noise to the other
+        common = bends_shown(bent_by(shift), y, range(common, _HIGHEST + 1))
+        shift = bends_shown(partial(design, common), y, range(shift, common + 1))
+    return common, shift
+
+
+def _require(cells_a: int, cells_b: int, shared: tuple[float, float]) -> None:
+    if shared[1] <= shared[0]:
         raise TooFewPoints(
             "the two sides share no range of compute: nothing can be compared at equal compute",
             have=0,
             need=2,
             hint="train each side at budgets that the other has too",
         )
-    need = 4
     have = min(cells_a, cells_b)
-    if have < need or degree < 1:
-        more = max(1, need - have)
+    if have < LEAST_CELLS:
+        more = LEAST_CELLS - have
         raise TooFewPoints(
-            f"the sides share fewer than 4 budgets, and have {cells_a} and {cells_b} cells on their frontiers: {more} more "
+            f"the sides share fewer than 4 budgets, and have {cells_a} and {cells_b} cells that count: {more} more "
             f"{'is' if more == 1 else 'are'} needed",
             have=have,
-            need=max(need, have + 1),
+            need=LEAST_CELLS,
             hint="train both sides at the same epoch budgets and sizes: pairs need the fewest runs",
         )

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from analysis.comparison.crossing import Crossing, crossing_of
 from analysis.comparison.difference import Difference
+from analysis.comparison.sentence import sentence
 from analysis.interval import Interval
-from analysis.numbers import finite, records, significant
+from analysis.numbers import finite, records
 from analysis.selection import Excluded, excluded_payload
 
 __all__ = ["Comparison"]
+
+_POINTS = 25
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Side `a` against side `b` of column `by`, at equal compute.
 
+    The answer is the difference at the largest shared compute and where the sides cross; averages over compute or budgets come second.
+
     found: the difference of log metric with its standard errors. budgets: one row a pair (paired) or a cell (joint).
-    runs_used: of both sides. excluded: every other run of the two sides, with its reason.
+    runs_used: of the cells that count. excluded: every other run of the two sides, with its reason.
     """
 
     by: str
@@ -87,46 +93,31 @@ class Comparison:
     def speed_up_at_largest(self) -> Interval:
         return self.found.log_speed_up(self.found.at_largest, self.found.slope_at_largest, self.level).exp()
 
+    @cached_property
+    def crossing(self) -> Crossing:
+        """Where the sides cross within the shared range, with its interval, or why they do not."""
+        return crossing_of(self.found, (self.a, self.b), self.x, self.level)
+
     @property
     def better(self) -> str | None:
-        """The side with the lower metric, or None where the difference may be noise."""
-        if not self.difference.excludes(0.0):
+        """The side with the lower metric at the largest shared compute, or None where the difference there may be noise."""
+        if not self.difference_at_largest.excludes(0.0):
             return None
-        return self.b if self.difference.value > 0 else self.a
+        return self.b if self.difference_at_largest.value > 0 else self.a
 
     def sentence(self) -> str:
         """The answer in words."""
-        basis = (
-            f"{self.found.pairs} shared budgets" if self.found.design == "paired" else f"{self.found.pairs} cells that do not pair"
-        )
-        if self.better is None:
-            worst = max(abs(self.difference.low), abs(self.difference.high))
-            return (
-                f"No difference between {self.a} and {self.b} beyond noise: {self.metric} {_percent(self.difference)} at equal {self.x}, "
-                f"{basis}, p = {self.p_value:.2g}. A difference above {100 * math.expm1(worst):.2g} % is ruled out at {100 * self.level:g} %.{self._at_scale()}"
-            )
-        other = self.a if self.better == self.b else self.b
-        shown = self.difference if self.better == self.a else _negative(self.difference)
-        needs = self.speed_up if other == self.a else _inverse(self.speed_up)
-        more = (
-            f"{other} needs {needs.words()} times the {self.x} to equal it"
-            if needs.bounded
-            else f"how much {self.x} that is worth is not determined"
-        )
-        return (
-            f"{self.better} is better than {other} at equal {self.x}: {self.metric} {_percent(shown)}, {basis}, p = {self.p_value:.2g}; "
-            f"{more}.{self._at_scale()}"
-        )
+        return sentence(self)
 
-    def _at_scale(self) -> str:
-        at = f"at the largest shared {self.x} ({significant(self.found.shared[1], 3)})"
-        end = self.difference_at_largest
-        changes = self.p_value_trend < 1 - self.level
-        if not changes:
-            return f" The gap shows no change with {self.x}; {at} the ratio {self.a}/{self.b} is {end.exp().words(4)}."
-        how = "grows" if self.trend.value * end.value > 0 else "shrinks"
-        tail = "" if end.excludes(0.0) else ", which may be noise"
-        return f" The gap {how} with {self.x}: {at} the ratio {self.a}/{self.b} is {end.exp().words(4)}{tail}."
+    def curve(self, points: int = _POINTS) -> pd.DataFrame:
+        """The ratio along the shared compute: columns x, `ratio`, `low`, `high`, each side at its best cell."""
+        along = self.found.along
+        rows = np.linspace(0, len(along.u) - 1, points).round().astype(int)
+        half = self.found.quantile(self.level) * along.error[rows]
+        value = along.value[rows]
+        with np.errstate(over="ignore"):
+            ends = {"ratio": np.exp(value), "low": np.exp(value - half), "high": np.exp(value + half)}
+        return pd.DataFrame({self.x: np.exp(along.u[rows]), **ends})
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON holds it, without `schema_version`."""
@@ -151,6 +142,8 @@ class Comparison:
                 "p_value": finite(self.p_value_at_largest),
                 "speed_up": self.speed_up_at_largest.to_dict(),
             },
+            "crossing": self.crossing.to_dict(self.x),
+            "curve": records(self.curve()),
             "trend": self.trend.to_dict() | {"p_value": finite(self.p_value_trend)},
             "shared": list(self.found.shared),
             "observations": self.found.pairs,
@@ -164,19 +157,3 @@ class Comparison:
     def to_csv(self) -> str:
         """`budgets` as CSV."""
         return self.budgets.to_csv(index=False)
-
-
-def _percent(log_ratio: Interval) -> str:
-    """`2.1 % lower (1.8 … 2.4)`, of the log of a ratio; a positive one is higher."""
-    ends = [100 * math.expm1(end) for end in (log_ratio.value, log_ratio.low, log_ratio.high)]
-    if log_ratio.value > 0:
-        return f"{ends[0]:.2g} % higher ({ends[1]:.2g} … {ends[2]:.2g})"
-    return f"{0 - ends[0]:.2g} % lower ({0 - ends[2]:.2g} … {0 - ends[1]:.2g})"
-
-
-def _negative(interval: Interval) -> Interval:
-    return Interval(-interval.value, -interval.high, -interval.low)
-
-
-def _inverse(interval: Interval) -> Interval:
-    return Interval(1 / interval.value, 1 / interval.high, 1 / interval.low if interval.low > 0 else math.inf)

@@ -12,6 +12,7 @@ from analysis.response_surface import LeastSquares, least_squares
 __all__ = ["SharedNoise", "least_squares_with_twins", "twin_cells"]
 
 _LEAST_TWINS = 8
+_SAME_COST = 1e-6  # in logs
 _CORRELATED = 2.0
 """Standard errors (1/√n) by which twins' residuals must correlate before it is used: weights made of noise only cost."""
 
@@ -30,7 +31,7 @@ def twin_cells(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
     if not all({"model", "epochs"} <= set(table) for table in (a, b)):
         return np.zeros((0, 2), dtype=int)
     ranks = [_size_ranks(table) for table in (a, b)]
-    if ranks[0].max() != ranks[1].max():
+    if ranks[0] is None or ranks[1] is None or ranks[0].max() != ranks[1].max():
         return np.zeros((0, 2), dtype=int)
     left, right = (
         pd.DataFrame({"epochs": table["epochs"].to_numpy(), "rank": rank, "row": np.arange(len(table))})
@@ -39,10 +40,15 @@ def twin_cells(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
     return left.merge(right, on=["epochs", "rank"])[["row_x", "row_y"]].to_numpy(int)
 
 
-def _size_ranks(table: pd.DataFrame) -> np.ndarray:
-    """The rank of each cell's model by its compute an epoch, from 0."""
-    cost = (table["log_x"] - np.log(table["epochs"].to_numpy(float))).groupby(table["model"].to_numpy()).median()
-    return cost.rank(method="first").reindex(table["model"]).to_numpy(int) - 1
+def _size_ranks(table: pd.DataFrame) -> np.ndarray | None:
+    """The rank of each cell's model by its compute an epoch, from 0; None where two models cost the same, or epochs are not known."""
+    epochs = table["epochs"].to_numpy(float)
+    if not (epochs > 0).all():
+        return None
+    cost = (table["log_x"] - np.log(epochs)).groupby(table["model"].to_numpy()).median().sort_values()
+    if (np.diff(cost) < _SAME_COST).any():
+        return None
+    return cost.rank().reindex(table["model"]).to_numpy(int) - 1
 
 
 def least_squares_with_twins(design: np.ndarray, y: np.ndarray, twins: np.ndarray, shifts: int) -> SharedNoise:

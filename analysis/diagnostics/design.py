@@ -40,7 +40,7 @@ def families_pooled(fit: Fit) -> list[Diagnostic]:
 
 
 def rehearsed(fit: Fit) -> list[Diagnostic]:
-    """Runs of the simulated family; `usable_runs` lets them be together with no others."""
+    """Runs of the simulated family; `usable_runs` leaves them out where there are others."""
     if not (fit.runs["family"] == SIMULATED).any():
         return []
     return [Diagnostic(DiagnosticCode.REHEARSED, "these runs are simulated")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from analysis.diagnostics.chance import chance_level
 from analysis.diagnostics.design import collinear_design, families_pooled, few_cells, packed_mixed, rehearsed, too_few_sizes
 from analysis.diagnostics.diagnostic import Diagnostic
 from analysis.diagnostics.extrapolation import law_and_forecast_apart
@@ -22,6 +23,7 @@ CHECKS: tuple[Callable[[Fit], list[Diagnostic]], ...] = (
     too_few_sizes,
     families_pooled,
     rehearsed,
+    chance_level,
     packed_mixed,
     few_cells,
     collinear_design,

@@ -28,6 +28,10 @@ class DiagnosticCode(Advised):
         "rehearsed",
         "Read nothing into the numbers: nothing was trained, the losses follow the surface that the file states.",
     )
+    CHANCE_LEVEL = (
+        "chance-level",
+        "These runs learnt nothing yet, so they say little of what compute buys: leave them out, or train them longer or at another rate.",
+    )
     PACKED_MIXED = (
         "packed-mixed",
         "Core-hours of a packed run are its share of the devices, which is less or more than it would have taken alone: pack all runs of a model, or none.",

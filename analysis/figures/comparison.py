@@ -7,8 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.comparison.result import Comparison
+from analysis.comparison.sentence import crossing_words
 from analysis.figures.axes import axis, axis_label
 from analysis.figures.style import NEUTRAL, layout, translucent
+from analysis.interval import Interval
 from analysis.numbers import significant
 
 __all__ = ["SIDES", "comparison_figure"]
@@ -16,10 +18,14 @@ __all__ = ["SIDES", "comparison_figure"]
 SIDES = (("#1B80C0", "circle"), ("#E69F00", "square"))
 """Colour and marker of side a and of side b."""
 
+CROSSING = "#D55E00"
+
+_POINTS = 101
+
 
 def comparison_figure(comparison: Comparison, *, height: int = 560) -> go.Figure:
-    """Above: the cells of both sides. Below: by how many per cent the metric of a lies above that of b, each shared budget where they pair,
-    and the mean over the shared budgets with its interval."""
+    """Above: the cells of both sides. Below: by how many per cent the metric of a lies above that of b at equal compute, with its interval;
+    each shared budget where they pair, the mean, and the crossing with its interval."""
     figure = go.Figure()
     sides = _cells(comparison)
     for (name, table), (colour, marker) in zip(sides, SIDES, strict=True):
@@ -73,68 +79,104 @@ def _text(row: dict[object, object], x: str, metric: str) -> str:
 
 
 def _add_difference(figure: go.Figure, comparison: Comparison) -> None:
-    low, high = comparison.found.shared
-    mean, at_end = comparison.difference, comparison.difference_at_largest
+    (low, high), curve = comparison.found.shared, comparison.curve(_POINTS)
+    percent = 100 * (curve[["ratio", "low", "high"]] - 1)
+    x, colour = curve[comparison.x], SIDES[0][0]
+    below = {"yaxis": "y2", "showlegend": False}
     figure.add_scatter(
-        x=[low, high], y=[0, 0], mode="lines", line={"color": NEUTRAL, "width": 1.4}, showlegend=False, hoverinfo="skip", yaxis="y2"
+        x=[low, high],
+        y=[0, 0],
+        mode="lines",
+        line={"color": NEUTRAL, "width": 1.4},
+        name="no difference",
+        hoverinfo="skip",
+        **below,
     )
-    if mean.bounded:
-        ends = [100 * np.expm1(end) for end in (mean.low, mean.high)]
-        figure.add_scatter(
-            x=[low, high, high, low],
-            y=[ends[0], ends[0], ends[1], ends[1]],
-            fill="toself",
-            fillcolor=translucent(SIDES[0][0], 0.16),
-            line={"width": 0},
-            mode="lines",
-            name=f"mean, {100 * comparison.level:g} % interval",
-            showlegend=False,
-            hoverinfo="skip",
-            yaxis="y2",
-        )
-    middle = float(np.sqrt(low * high))
     figure.add_scatter(
-        x=[low, middle, high],
-        y=[100 * np.expm1(mean.value)] * 3,
+        x=[*x, *x[::-1]],
+        y=[*percent["low"], *percent["high"][::-1]],
+        fill="toself",
+        fillcolor=translucent(colour, 0.16),
+        line={"width": 0},
+        mode="lines",
+        name=f"{100 * comparison.level:g} % interval",
+        hoverinfo="skip",
+        **below,
+    )
+    figure.add_scatter(
+        x=x,
+        y=percent["ratio"],
+        mode="lines",
+        name="difference at equal compute",
+        line={"color": colour, "width": 2},
+        hovertext=[
+            f"at {significant(at)} {comparison.x}: ratio {Interval(*ends).words(4)}"
+            for at, *ends in curve[[comparison.x, "ratio", "low", "high"]].to_numpy(float)
+        ],
+        hoverinfo="text",
+        **below,
+    )
+    figure.add_scatter(
+        x=[low, float(np.sqrt(low) * np.sqrt(high)), high],
+        y=[100 * (comparison.ratio.value - 1)] * 3,
         mode="lines",
         name="mean difference",
-        showlegend=False,
-        line={"color": SIDES[0][0], "width": 1.8},
+        line={"color": NEUTRAL, "width": 1.2, "dash": "dot"},
         hovertext=f"mean ratio {comparison.ratio.words(4)}<br>p = {comparison.p_value:.2g}",
         hoverinfo="text",
-        yaxis="y2",
+        **below,
     )
     if comparison.found.design == "paired":
         table = comparison.budgets
         figure.add_scatter(
-            x=np.sqrt(table[f"{comparison.x}_a"] * table[f"{comparison.x}_b"]),
+            x=np.exp((np.log(table[f"{comparison.x}_a"]) + np.log(table[f"{comparison.x}_b"])) / 2),
             y=100 * np.expm1(table["log_ratio"]),
             mode="markers",
             name="a shared budget",
-            showlegend=False,
-            marker={"symbol": "diamond", "size": 8, "color": NEUTRAL},
+            marker={"symbol": "diamond", "size": 7, "color": NEUTRAL},
             hovertext=[f"{100 * np.expm1(ratio):+.2g} %" for ratio in table["log_ratio"]],
             hoverinfo="text",
-            yaxis="y2",
+            **below,
         )
-    if at_end.bounded:
-        value, below, above = (100 * np.expm1(end) for end in (at_end.value, at_end.low, at_end.high))
-        figure.add_scatter(
-            x=[high],
-            y=[value],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [above - value],
-                "arrayminus": [value - below],
-                "color": SIDES[0][0],
-                "thickness": 1.4,
-            },
-            mode="markers",
-            name="at the largest shared compute",
-            showlegend=False,
-            marker={"symbol": "circle-open", "size": 10, "color": SIDES[0][0], "line": {"width": 1.6}},
-            hovertext=f"at {significant(high)} {comparison.x}: ratio {at_end.exp().words(4)}",
-            hoverinfo="text",
-            yaxis="y2",
-        )
+    _add_crossing(figure, comparison)
+    at_end = comparison.difference_at_largest.exp()
+    figure.add_scatter(
+        x=[high],
+        y=[100 * (at_end.value - 1)],
+        mode="markers",
+        name="at the largest shared compute",
+        marker={"symbol": "circle-open", "size": 10, "color": colour, "line": {"width": 1.6}},
+        hovertext=f"at {significant(high)} {comparison.x}: ratio {at_end.words(4)}",
+        hoverinfo="text",
+        **below,
+    )
+
+
+def _add_crossing(figure: go.Figure, comparison: Comparison) -> None:
+    """A bar at no difference as long as the crossing's interval, to the end of the shared range where that is not bounded; a cross on it."""
+    crossing, (low, high) = comparison.crossing, comparison.found.shared
+    if crossing.overtakes is None:
+        return
+    text = crossing_words(comparison).replace(": ", ":<br>")
+    figure.add_scatter(
+        x=[max(crossing.at.low, low), min(crossing.at.high, high)],
+        y=[0, 0],
+        mode="lines",
+        name="interval of the crossing",
+        line={"color": translucent(CROSSING, 0.45), "width": 9},
+        hovertext=text,
+        hoverinfo="text",
+        yaxis="y2",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=[crossing.at.value],
+        y=[0],
+        mode="markers",
+        name="crossing",
+        marker={"symbol": "x", "size": 11, "color": CROSSING, "line": {"width": 1, "color": "white"}},
+        hovertext=text,
+        hoverinfo="text",
+        yaxis="y2",
+        showlegend=False,
+    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,8 @@ from analysis.laws import law_named
 from analysis.laws.axes import AXIS_COLUMNS, AXIS_NAMES
 from analysis.laws.law import Law
 from analysis.pareto import frontier
-from analysis.selection import Excluded
+from analysis.reading.source import source_of
+from analysis.selection import LEAST, MOST, Excluded, count_hint, excluded_words
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
 
 __all__ = ["columns_of", "fit"]
@@ -81,7 +82,7 @@ def fit(
     Raises:
         TooFewPoints: fewer distinct inputs than coefficients + 1, or too few of one input to know its coefficients; says how many more.
         UnknownName: no such law, objective or column.
-        DataError: a metric beyond 1e±50; weights that are not positive.
+        DataError: a metric beyond 1e±50 in every run; weights that are not positive.
         UsageError: inputs that do not go with the law; and what `analysis.frontier` raises.
     """
     automatically = law == AUTO
@@ -107,6 +108,7 @@ def fit(
     if bootstrap < 100:
         raise UsageError(f"{bootstrap} bootstrap draws are too few for an interval", hint="1000 is the default, 100 the least")
 
+    clusters = clusters or source_of(runs).get("clusters", ())
     checkpoints = checkpoints_of(runs)
     curve = checkpoints is not None and (checkpoints.is_asked_for(axes) or checkpoints.run in clusters)
     if curve and checkpoints is not None and not clusters:
@@ -120,7 +122,8 @@ def fit(
         weights=used[_WEIGHT].to_numpy(float) if weights is not None else np.ones(len(used)),
         cluster=_in_order(cluster),
     )
-    _require_enough(candidates(letters)[0] if automatically else law_named(law), sample, axes, on, excluded)
+    smallest = candidates(letters)[0] if automatically else law_named(law)
+    _require_enough(smallest, sample, axes, on, excluded, source_of(runs))
     _require_ordinary_size(sample.y, metric)
     precision = Precision(level=level, bootstrap=bootstrap, seed=seed)
     if automatically:
@@ -151,8 +154,6 @@ def fit(
 
 
 _WEIGHT = "_weight"
-_LEAST, _MOST = 1e-50, 1e50
-"""Of the metric: covariances hold fourth powers of it, and floating point ends at 1e±308."""
 
 
 def columns_of(x: str | Sequence[str]) -> tuple[str, ...]:
@@ -212,14 +213,16 @@ def _used(
 
 def _require_ordinary_size(y: np.ndarray, metric: str) -> None:
     for value in (float(y.min()), float(y.max())):
-        if not _LEAST <= value <= _MOST:
+        if not LEAST <= value <= MOST:
             raise DataError(
-                f"{metric} is {value:.3g} in a run: laws are fitted to numbers between {_LEAST:g} and {_MOST:g}",
+                f"{metric} is {value:.3g} in a run: laws are fitted to numbers between {LEAST:g} and {MOST:g}",
                 hint="give it in another unit, e.g. divided by its largest value",
             )
 
 
-def _require_enough(law: Law, sample: Sample, axes: Sequence[str], on: str, excluded: Sequence[Excluded]) -> None:
+def _require_enough(
+    law: Law, sample: Sample, axes: Sequence[str], on: str, excluded: Sequence[Excluded], source: Mapping[str, Any]
+) -> None:
     # Seeds of a cell differ a little in measured core-hours, but they are one budget.
     have, need = min(sample.clusters, np.unique(sample.inputs, axis=1).shape[1]), law.least_points
     where = " on the frontier" if on == "frontier" else ""
@@ -227,10 +230,11 @@ def _require_enough(law: Law, sample: Sample, axes: Sequence[str], on: str, excl
         more = need - have
         raise TooFewPoints(
             f"law {law.name} has {len(law.coefficients)} coefficients and needs {need} cells of distinct {' and '.join(axes)}{where}; "
-            f"there {'is' if have == 1 else 'are'} {have} ({len(excluded)} runs left out): {more} more {'is' if more == 1 else 'are'} needed",
+            f"there {'is' if have == 1 else 'are'} {have} ({excluded_words(excluded)}): {more} more {'is' if more == 1 else 'are'} needed",
             have=have,
             need=need,
-            hint="add epochs or models (a table: rows; an experiments file: `scaling submit` it again, `scaling runs` says why runs are missing)"
+            hint=count_hint(excluded, source)
+            or "add epochs or models (a table: rows; an experiments file: `scaling submit` it again, `scaling runs` says why runs are missing)"
             + ("; or fit all runs: --on all" if on == "frontier" else ""),
         )
     if law.is_surface:

@@ -3,11 +3,14 @@
 | file | what it holds |
 |---|---|
 | `runs` | `read_runs`: path, mapping and units → table of runs |
-| `formats` | CSV, TSV, JSON, JSON lines, Parquet |
+| `formats` | JSON, JSON lines, Parquet, and which reader an ending has |
+| `delimited`, `decimals` | CSV and TSV: separator, column names, decimal commas |
+| `typed` | what a cell is: a number, a word, NaN or nothing |
 | `wandb`, `wandb_log` | exports of Weights & Biases, folders of its runs, and the log a run writes offline |
+| `history`, `diverged` | many rows a run → its last values; a run whose loss ended as NaN |
 | `mlflow` | the file store `mlruns`, the data base `mlflow.db`, and the table of `mlflow.search_runs` |
 | `numbers_in` | text → numbers, with the unit a cell may carry |
-| `units` | what `--unit core_hours=seconds*8` means |
+| `units`, `unit_expression` | what `--unit core_hours=seconds*8` means, and `FLOP/(6*params)` |
 | `statuses` | how others call the end of a run |
 | `accelerator_hours` | core-hours of one accelerator as those of another, by a factor that was named |
 | `choice` | some rows, by the value of a column |

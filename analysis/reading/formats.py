@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
-import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from analysis.reading.delimited import open_text, read_csv, read_tsv
+from analysis.reading.source import attach_source
+from analysis.reading.typed import from_cells
+from scaling.columns import COLUMNS
 from scaling.errors import DataError, UsageError
 
 __all__ = ["READERS", "as_table", "format_of", "parse"]
@@ -40,13 +42,20 @@ def parse(path: Path) -> pd.DataFrame:
             f"{path}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}",
             hint="is it the format that its ending says?",
         ) from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError, gzip.BadGzipFile, ValueError, OSError) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not text in UTF-8: {error}", hint="save it as UTF-8; Excel calls that CSV UTF-8") from error
+    except (gzip.BadGzipFile, ValueError, OSError) as error:
         raise DataError(f"{path}: cannot be parsed: {str(error).strip()}", hint="is it the format that its ending says?") from error
 
 
 def as_table(objects: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Objects as rows; what is nested becomes columns with dots, `{"config": {"lr": 1}}` → `config.lr`."""
-    return pd.DataFrame([_flat(entry) for entry in objects])
+    """Objects as rows; what is nested becomes columns with dots, `{"config": {"lr": 1}}` → `config.lr`.
+
+    Cells are as `analysis.reading.typed` says. A setting in `config` that is null was set to None, which is a value of it.
+    """
+    rows = [_flat(entry) for entry in objects]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pd.DataFrame({name: from_cells([row.get(name) for row in rows], name) for name in names}, index=range(len(rows)))
 
 
 def _flat(entry: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -55,59 +64,13 @@ def _flat(entry: Mapping[str, Any], above: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping) and value:
             row |= _flat(value, f"{above}{name}.")
         else:
-            row[f"{above}{name}"] = value
+            row[f"{above}{name}"] = "None" if value is None and above.startswith("config.") else value
     return row
-
-
-def _read_csv(path: Path, separator: str = ",") -> pd.DataFrame:
-    with _open(path) as file:
-        header = file.readline()
-    if separator == "," and separator not in header and (";" in header or "\t" in header):
-        found = "semicolons" if ";" in header else "tabs"
-        raise DataError(
-            f"{path}: the columns are separated by {found}, not by commas",
-            hint="save it with commas, or name it .tsv where they are tabs",
-        )
-    again = [name for name, count in Counter(_names(header, separator)).items() if count > 1 and name]
-    if again:
-        raise DataError(f"{path}: two columns are called {again[0]!r}", hint="give each column its own name")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header: pandas would shift or cut it
-        try:
-            return pd.read_csv(path, sep=separator, skipinitialspace=True, encoding="utf-8-sig", low_memory=False, index_col=False)
-        except (pd.errors.ParserError, pd.errors.ParserWarning):
-            _refuse_long_row(path, separator)
-            raise
-
-
-def _refuse_long_row(path: Path, separator: str) -> None:
-    """Raises `DataError` with the first row that has more fields than the header."""
-    import csv
-
-    with _open(path) as file:
-        rows = csv.reader(file, delimiter=separator, skipinitialspace=True)
-        columns = len(next(rows, []))
-        for row in rows:
-            if len(row) > columns:
-                raise DataError(
-                    f"{path}: line {rows.line_num} has {len(row)} fields, the header {columns}",
-                    hint='a field that holds the separator is written in quotes: "1,5"',
-                )
-
-
-def _names(header: str, separator: str) -> list[str]:
-    import csv
-
-    return next(csv.reader([header], delimiter=separator, skipinitialspace=True), [])
-
-
-def _read_tsv(path: Path) -> pd.DataFrame:
-    return _read_csv(path, "\t")
 
 
 def _read_json_lines(path: Path) -> pd.DataFrame:
     objects = []
-    with _open(path) as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -126,40 +89,86 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
 
 
 def _read_json(path: Path) -> pd.DataFrame:
-    """A list of objects; an object that holds such a list under `runs` or alone; or columns as lists of one length."""
-    with _open(path) as file:
-        content = json.load(file)
+    """A list of objects; an object that holds such a list under `runs` or alone; runs by name; or columns as lists of one length."""
+    with open_text(path) as file:
+        content = _with_histories(json.load(file))
+    notes: list[str] = []
     if isinstance(content, dict):
+        if "log_history" in content:
+            notes = ["the rows are the steps of one run, its log_history as Hugging Face writes it"]
         lists = [value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
         if isinstance(content.get("runs"), list):
             content = content["runs"]
         elif len(lists) == 1:
             content = lists[0]
+        elif isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):  # tables that W&B and MLflow log
+            content = [dict(zip(map(str, content["columns"]), row, strict=True)) for row in content["data"]]
+        elif _is_runs_by_name(content):
+            content = [{"id": name, **run} for name, run in content.items()]
         elif content and all(isinstance(value, (list, dict)) for value in content.values()):
-            return pd.DataFrame(content).reset_index(drop=True)  # columns, or columns of {row: value} as pandas writes them
+            table = pd.DataFrame(content, dtype=object).reset_index(
+                drop=True
+            )  # columns, or columns of {row: value} as pandas writes
+            return pd.DataFrame({str(name): from_cells(table[name], str(name)) for name in table}, index=table.index)
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         raise DataError(
             f"{path}: neither a list of runs nor an object that holds one", hint='[{"core_hours": 1.5, "val_loss": 2.1}, …]'
         )
-    return as_table(content)
+    return attach_source(as_table(content), {"notes": notes})
+
+
+def _is_runs_by_name(content: Mapping[str, Any]) -> bool:
+    """`{"run-a": {"core_hours": 1.5, "val_loss": 2.1}, …}`, where `{"val_loss": {"run-a": 2.1, …}, …}` has columns."""
+    if not content or not all(isinstance(value, dict) for value in content.values()) or COLUMNS.keys() & content.keys():
+        return False
+    kinds = [{isinstance(cell, str) for cell in run.values() if cell is not None} for run in content.values()]
+    return any(name in COLUMNS for run in content.values() for name in run) or all(len(kind) > 1 for kind in kinds)
+
+
+def _with_histories(content: Any) -> Any:
+    """Rows of histories that lie in runs: `[{"id": …, "history": [rows]}]` or `{"run": [rows]}` → the rows, each with its run."""
+    if isinstance(content, dict) and len(content) > 1 and all(map(_is_history, content.values())):
+        return [{"run_id": run, **row} for run, rows in content.items() for row in rows]
+    if (
+        not isinstance(content, list)
+        or not content
+        or not all(isinstance(run, dict) and _is_history(run.get("history")) for run in content)
+    ):
+        return content
+    return [
+        {**{name: value for name, value in run.items() if name != "history"}, **row} for run in content for row in run["history"]
+    ]
+
+
+def _is_history(rows: Any) -> bool:
+    return (
+        isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) for row in rows) and any("_step" in row for row in rows)
+    )
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    table = pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
+    import pyarrow.parquet as parquet
+
+    table = pd.read_parquet(path, engine="pyarrow")
     table.attrs = {}
+    rows = table.index
+    kept = not isinstance(rows, pd.RangeIndex) and (rows.names != [None] or not pd.api.types.is_integer_dtype(rows))
+    if kept and rows.names == [None] and "id" not in table:
+        table.index.name = "id"  # names of runs, as pandas keeps them beside the columns
+    table = table.reset_index(drop=not kept)
+    for name, column in zip((stored := parquet.read_table(path)).column_names, stored.columns, strict=True):
+        if name in table and pd.api.types.is_float_dtype(table[name]) and table[name].isna().sum() > column.null_count:
+            null = column.is_null().to_numpy(zero_copy_only=False)  # pandas would make NaN of both
+            table[name] = table[name].astype(object).mask(null, None)
     nested = [name for name in table if table[name].map(lambda cell: isinstance(cell, dict)).any()]
     for name in nested:
         table = table.drop(columns=name).join(as_table({str(name): cell} for cell in table[name]))
     return table
 
 
-def _open(path: Path) -> Any:
-    return gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix.lower() == ".gz" else path.open(encoding="utf-8-sig")
-
-
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
+    ".csv": read_csv,
+    ".tsv": read_tsv,
     ".json": _read_json,
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,

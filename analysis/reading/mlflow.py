@@ -7,7 +7,7 @@ goes to the metric, and the others keep `params.` or `tags.` before it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from analysis.reading.diverged import nan_losses, with_diverged
+from analysis.reading.formats import as_table
+from analysis.reading.typed import from_text
 from scaling.errors import DataError
 
 __all__ = ["is_database", "is_folder", "read_database", "read_folder", "tidy"]
@@ -40,37 +43,49 @@ def is_database(path: Path) -> bool:
     return {"runs", "latest_metrics", "params", "tags"} <= names
 
 
-def read_folder(path: Path) -> pd.DataFrame:
-    """Every run in the folder that was not deleted, with the last value of each metric. Raises `DataError` when there is none."""
-    rows = [_run(meta.parent) for meta in sorted(path.rglob("meta.yaml")) if _is_run(meta.parent)]
-    rows = [row for row in rows if row.pop("lifecycle_stage", "active") == "active"]
+def read_folder(path: Path, notes: list[str], losses: Collection[str] = ()) -> pd.DataFrame:
+    """Every run in the folder that was not deleted, with the last value of each metric. Raises `DataError` when there is none.
+
+    notes: gets a sentence that counts the deleted ones, in a bin or not.
+    """
+    folders = [meta.parent for meta in sorted(path.rglob("meta.yaml")) if _is_run(meta.parent)]
+    found = [_run(folder) for folder in folders if ".trash" not in folder.relative_to(path).parts]
+    rows = [row for row in found if row.pop("lifecycle_stage") == "active"]
+    _count_deleted(len(folders) - len(rows), notes)
     if not rows:
         raise DataError(f"{path}: no run of MLflow in it", hint="give the folder mlruns, or the folder of one experiment in it")
-    return tidy(pd.DataFrame(rows))
+    return tidy(as_table(rows), losses)
 
 
-def read_database(path: Path) -> pd.DataFrame:
-    """The same of a data base."""
+def _count_deleted(number: int, notes: list[str]) -> None:
+    if number:
+        notes.append("1 run deleted in MLflow was left out" if number == 1 else f"{number} runs deleted in MLflow were left out")
+
+
+def read_database(path: Path, notes: list[str], losses: Collection[str] = ()) -> pd.DataFrame:
+    """The same of a data base, which keeps infinite metrics as the largest number, and NaN as 0 with a flag."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
         rows = {
             run: {"run_id": run, "status": status, "tags.mlflow.runName": name}
             for run, status, name in base.execute("SELECT run_uuid, status, name FROM runs WHERE lifecycle_stage = 'active'")
         }
+        (deleted,) = base.execute("SELECT count(*) FROM runs WHERE lifecycle_stage != 'active'").fetchone()
+        _count_deleted(deleted, notes)
         for kind, query in (
-            ("metrics", "SELECT run_uuid, key, CASE WHEN is_nan THEN NULL ELSE value END FROM latest_metrics"),
-            ("params", "SELECT run_uuid, key, value FROM params"),
-            ("tags", "SELECT run_uuid, key, value FROM tags"),
+            ("metrics", "SELECT run_uuid, key, value, is_nan FROM latest_metrics"),
+            ("params", "SELECT run_uuid, key, value, 0 FROM params"),
+            ("tags", "SELECT run_uuid, key, value, 0 FROM tags"),
         ):
-            for run, key, value in base.execute(query):
+            for run, key, value, is_nan in base.execute(query):
                 if run in rows:
-                    rows[run][f"{kind}.{key}"] = value
+                    rows[run][f"{kind}.{key}"] = float("nan") if is_nan else value
     if not rows:
         raise DataError(f"{path}: no run of MLflow in it", hint="give the mlflow.db that the tracking server writes")
-    return tidy(pd.DataFrame(list(rows.values())))
+    return tidy(as_table(rows.values()), losses)
 
 
-def tidy(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of `mlflow.search_runs` in plain names; any other table as it is."""
+def tidy(table: pd.DataFrame, losses: Collection[str] = ()) -> pd.DataFrame:
+    """A table of `mlflow.search_runs` in plain names; any other table as it is. losses: columns that are losses whatever their name."""
     if "run_id" not in table or not any(str(name).startswith("metrics.") for name in table):
         return table
     taken = {str(name) for name in table if not str(name).startswith(tuple(f"{kind}." for kind in _KINDS))}
@@ -81,22 +96,19 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
             if plain not in taken:
                 names[column] = plain
                 taken.add(plain)
-    table = table.rename(columns=names)
+    metrics = [column for column in map(str, table) if column.startswith("metrics.")]
+    table = with_diverged(table, nan_losses(table, metrics, losses)).rename(columns=names)
     return _with_numbers(table.rename(columns={"run_id": "id"} if "id" not in table else {}), names.values())
 
 
 def _with_numbers(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     """Parameters are text there: those that are numbers throughout become numbers."""
-    for name in names:
-        if not pd.api.types.is_numeric_dtype(table[name]):
-            numbers = pd.to_numeric(table[name], errors="coerce")
-            if (numbers.notna() | table[name].isna()).all():
-                table = table.assign(**{name: numbers})
-    return table
+    texts = [name for name in names if table[name].map(lambda cell: cell is None or isinstance(cell, str)).all()]
+    return table.assign(**{name: from_text(table[name]) for name in texts})
 
 
 def _is_run(folder: Path) -> bool:
-    return any((folder / kind).is_dir() for kind in _KINDS) and folder.parent.name != ".trash"
+    return any((folder / kind).is_dir() for kind in _KINDS)
 
 
 def _run(folder: Path) -> dict[str, Any]:

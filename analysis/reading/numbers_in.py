@@ -7,13 +7,13 @@ import re
 import numpy as np
 import pandas as pd
 
+from analysis.reading.typed import is_missing_word
 from analysis.reading.units import Conversion, Unit, unit_named
 from scaling.errors import DataError
 
 __all__ = ["numbers_in"]
 
 _WITH_UNIT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*?)\s*")
-_ABSENT = ("", "nan", "none", "null", "n/a", "na", "-", "–")
 
 
 def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) -> tuple[pd.Series, Unit | None]:
@@ -29,7 +29,7 @@ def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) ->
     if pd.api.types.is_numeric_dtype(column):
         return column, None
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    absent = column.isna() | column.astype(str).str.strip().str.lower().isin(_ABSENT)
+    absent = column.isna() | column.map(is_missing_word)
     odd = np.flatnonzero((numbers.isna() & ~absent).to_numpy())
     if not len(odd):
         return numbers, None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 import pandas as pd
 
+from analysis.reading.typed import is_missing_word
+from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["our_statuses"]
+__all__ = ["named_status", "our_statuses"]
 
 _OURS = {
     RunStatus.FINISHED: ("finished", "completed", "complete", "done", "success", "succeeded", "ok"),
@@ -34,17 +39,58 @@ _OURS = {
 _TO_OURS = {theirs: ours for ours, names in _OURS.items() for theirs in names}
 
 
-def our_statuses(runs: pd.DataFrame) -> pd.DataFrame:
+_NAMES = ("status", "state", "run status", "run state", "run_status", "run_state")
+
+
+def named_status(table: pd.DataFrame) -> str | None:
+    """The column that says how runs ended, under another name than ours: `Status` of MLflow's page, `State` of Slurm.
+
+    Only a column in which every word is known counts, so that a `state` of something else is left alone.
+    """
+    if "status" in table:
+        return None
+    for name in (str(name) for name in table if str(name).strip().lower() in _NAMES):
+        words = {str(word).strip().lower() for word in table[name].dropna()}
+        if words and all(_ours(word) is not None for word in words):
+            return name
+    return None
+
+
+def our_statuses(runs: pd.DataFrame, counted: Collection[str] = (), notes: list[str] | None = None) -> pd.DataFrame:
     """`status` in our words, and theirs kept in `reason` where it says more. A word that nobody knows stays as it is: such a run
     is left out of every fit, with that word as the reason. An empty field counts as finished, as a table without the column does.
+
+    counted: words, ours or theirs, whose runs count as finished, e.g. `failed` where the launcher's exit code says so of complete
+    runs. notes: gets a sentence that says how many they are. Raises `UnknownName` for a word that no run has.
     """
     if "status" not in runs:
+        if counted:
+            raise UsageError("there is no column status, so every run counts as finished", hint="leave out --count-status")
         return runs
     words = runs["status"].astype(object)
-    theirs = words.map(lambda word: str(word).strip().lower() if isinstance(word, str) or pd.notna(word) else "finished")
-    ours = theirs.map(lambda word: str(_TO_OURS.get(word, word)))
+    theirs = words.map(lambda word: "finished" if _is_nothing(word) else str(word).strip().lower())
+    ours = theirs.map(lambda word: _ours(word) or word)
     reason = runs["reason"].fillna("").astype(str) if "reason" in runs else pd.Series("", index=runs.index, dtype=object)
     told = (ours != theirs) & (ours != RunStatus.FINISHED) & (reason == "")
+    for word in dict.fromkeys(word.strip().lower() for word in counted):
+        rows = (theirs == word) | (ours == word)
+        if not rows.any():
+            known = sorted({*theirs, *ours})
+            raise UnknownName("status", word, known, hint=f"--count-status takes one that runs have: {', '.join(known)}")
+        told |= rows & (reason == "") & (word != RunStatus.FINISHED)
+        ours = ours.mask(rows, str(RunStatus.FINISHED))
+        if notes is not None:
+            notes.append(f"{int(rows.sum())} runs whose status is {word} count as finished (--count-status {word})")
     if told.any() or "reason" in runs:
         runs = runs.assign(reason=reason.mask(told, theirs))
     return runs.assign(status=ours)
+
+
+def _ours(word: str) -> str | None:
+    return str(_TO_OURS[word]) if word in _TO_OURS else str(RunStatus.CANCELLED) if word.startswith("cancelled by") else None
+
+
+def _is_nothing(word: Any) -> bool:
+    if not isinstance(word, str):
+        return bool(pd.isna(word))
+    return is_missing_word(word) and word.strip().lower() != "nan"  # of a status, NaN says how the run ended

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.reading.unit_expression import factors
 from scaling.columns import COLUMNS, describe
 from scaling.errors import UnknownName, UsageError
 
@@ -60,6 +62,9 @@ UNITS: dict[str, Unit] = _units()
 _FOLDED = {name.lower(): unit for name, unit in UNITS.items() if len(name) > 2}  # k, M, T and ms mean something by their case
 
 
+_SLASHED = {name for name in UNITS if "/" in name}
+
+
 def unit_named(name: str) -> Unit | None:
     """The unit spelled like this, capitals apart where no other unit differs by them alone."""
     return UNITS.get(name) or _FOLDED.get(name.lower().replace("_", "-"))
@@ -67,13 +72,25 @@ def unit_named(name: str) -> Unit | None:
 
 @dataclass(frozen=True)
 class Conversion:
-    """How the numbers of a column become ours: times `factor`, times the columns `by`, row by row. `text` is how it was asked for."""
+    """How the numbers of a column become ours: times `factor`, times the columns `by`, over the columns `per`, row by row.
+
+    `unit`: of the numbers themselves, where one is named. `text`: how it was asked for.
+    """
 
     column: str
     text: str
     unit: Unit | None
     factor: float
     by: tuple[str, ...]
+    per: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.by + self.per
+
+    def __str__(self) -> str:
+        """`0.00222222 × n_gpus`, `0.166667 / params`."""
+        return "".join([f"{self.factor:.6g}", *(f" × {name}" for name in self.by), *(f" / {name}" for name in self.per)])
 
 
 def check_units(pairs: Iterable[str]) -> dict[str, str]:
@@ -93,27 +110,25 @@ def check_units(pairs: Iterable[str]) -> dict[str, str]:
 def conversion(column: str, text: str, columns: Iterable[str]) -> Conversion:
     """What `--unit column=text` asks for.
 
-    text: a product of at most one unit, numbers, and other columns of the table: `minutes`, `seconds*8`, `seconds*n_gpus`, `1e18`.
-    columns: the names in the table.
+    text: a product or quotient of a unit, numbers, and other columns of the table, with parentheses: `minutes`, `seconds*8`,
+    `seconds*n_gpus`, `1e18`, `FLOP/(6*params)`. columns: the names in the table.
 
-    Raises `UnknownName` for a factor that is none of these, and `UsageError` for a unit of another kind than the column's.
+    Raises `UnknownName` for a factor that is none of these, and `UsageError` for a unit of another kind than the column's, and for
+    what is no product or quotient.
     """
-    unit: Unit | None = None
-    factor, by = 1.0, []
     present = set(columns)
-    for term in (part.strip() for part in text.split("*")):
+    units: list[tuple[Unit, int]] = []
+    by: dict[int, list[str]] = {1: [], -1: []}
+    number = 1.0
+    for term, exponent in factors(text, present | _SLASHED):
         found = None if term in present and term not in UNITS else unit_named(term)
         if found is not None:
-            if unit is not None:
-                raise UsageError(
-                    f"--unit {column}={text} names two units", hint="one unit, times numbers or columns: seconds*n_gpus"
-                )
-            unit = found
+            units.append((found, exponent))
         elif term in present:
-            by.append(term)
+            by[exponent].append(term)
         else:
             try:
-                factor *= float(term)
+                value = float(term)
             except ValueError:
                 raise UnknownName(
                     "unit",
@@ -121,15 +136,40 @@ def conversion(column: str, text: str, columns: Iterable[str]) -> Conversion:
                     list(dict.fromkeys([*UNITS, *present])),
                     hint=f"e.g. {_examples(column)}, or a column of the table",
                 ) from None
-    if not (math.isfinite(factor) and factor > 0):
-        raise UsageError(f"--unit {column}={text}: a factor must be a positive number", hint="e.g. --unit core_hours=seconds*8")
-    dimension = _dimension(column)
-    if unit is not None and dimension is not None and unit.dimension != dimension:
+            if not (math.isfinite(value) and value > 0):
+                raise UsageError(
+                    f"--unit {column}={text}: a factor must be a positive number", hint="e.g. --unit core_hours=seconds*8"
+                )
+            number *= value**exponent
+    if column in by[1] + by[-1]:
         raise UsageError(
-            f"--unit {column}={text}: {column} is {_BASES[dimension]}, and {unit.name} is no unit of that",
+            f"--unit {column}={text} names {column} itself, whose numbers are multiplied by it",
+            hint="leave it out: --unit says what its numbers are worth, e.g. --unit core_hours=seconds*8",
+        )
+    return Conversion(column, text, _unit_of(column, text, units, by[-1]), number * _worth(units), tuple(by[1]), tuple(by[-1]))
+
+
+def _unit_of(column: str, text: str, units: Sequence[tuple[Unit, int]], per: Sequence[str]) -> Unit | None:
+    """The unit of the numbers themselves. A quotient by columns may be of any kind: the table does not say of which they are."""
+    if sum(exponent for _, exponent in units) > 1:
+        raise UsageError(f"--unit {column}={text} names two units", hint="one unit, times numbers or columns: seconds*n_gpus")
+    first = next((unit for unit, exponent in units if exponent > 0), None)
+    kinds: Counter[str] = Counter()
+    for unit, exponent in units:
+        kinds[unit.dimension] += exponent
+    left = {kind: power for kind, power in kinds.items() if power}
+    dimension = _dimension(column)
+    if units and not per and dimension is not None and left not in ({}, {dimension: 1}):
+        named = (first or units[0][0]).name
+        raise UsageError(
+            f"--unit {column}={text}: {column} is {_BASES[dimension]}, and {named} is no unit of that",
             hint=f"e.g. {_examples(column)}",
         )
-    return Conversion(column, text, unit, factor * (unit.factor if unit else 1.0), tuple(by))
+    return first
+
+
+def _worth(units: Sequence[tuple[Unit, int]]) -> float:
+    return math.prod(unit.factor**exponent for unit, exponent in units)
 
 
 def _dimension(column: str) -> str | None:

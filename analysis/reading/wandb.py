@@ -12,19 +12,32 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from analysis.reading.diverged import nan_losses, with_diverged
 from analysis.reading.formats import as_table
+from analysis.reading.history import last_of_each_run
 from analysis.reading.wandb_log import read_log
+from scaling.columns import COLUMNS
 from scaling.errors import DataError
 
 __all__ = ["is_folder", "read_folder", "read_log", "tidy"]
 
-_RUN_OF_A_HISTORY = ("run_id", "_run_id", "run", "run_name", "Name", "name")
+_QUANTITY = re.compile(
+    r"loss|(?:^|[^a-z])(?:err|acc|top|f1|ppl|perplexity|entropy|nll|bp[bc]|score|norm|lr|rate|time|wall|epoch|step|flop|hour|second|token|"
+    r"example|sample|param|size|batch|value|metric|seed|mean|std|min|max|x|y)",
+    re.IGNORECASE,
+)
+"""Of the name of a column that is a quantity, not a run."""
+
+_ALIKE = 100.0
+"""Columns of one metric differ by less than this factor; quantities such as parameters and losses by more."""
 
 
 def is_folder(path: Path) -> bool:
@@ -32,10 +45,12 @@ def is_folder(path: Path) -> bool:
     return any(path.glob("*run-*")) or any(path.glob("*.wandb")) or (path / "files" / "wandb-summary.json").is_file()
 
 
-def read_folder(path: Path) -> pd.DataFrame:
+def read_folder(path: Path, notes: list[str]) -> pd.DataFrame:
     """A row a run: its configuration and its summary under their own names, with `id`, `Name` and `State`."""
     runs = sorted(found for found in path.glob("*run-*/") if not found.is_symlink()) or [path]
     rows = [row for run in runs if (row := _run(run)) is not None]
+    if rows and len(rows) < len(runs):
+        notes.append(f"{len(runs) - len(rows)} of {len(runs)} folders of runs hold neither a log nor a summary and were left out")
     if not rows:
         raise DataError(
             f"{path}: no run in it has a .wandb log or a wandb-summary.json", hint="give the folder `wandb` that holds run-*"
@@ -43,18 +58,23 @@ def read_folder(path: Path) -> pd.DataFrame:
     return as_table(rows)
 
 
-def tidy(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """A table that W&B exported, with `id` and `status`, a row a run; any other table as it is."""
-    if "Step" in table and any(str(name).endswith("__MAX") for name in table):
-        raise DataError(
-            f"{path}: this is the export of a chart, a row a step", hint="export the runs table of the project page instead"
-        )
+def tidy(
+    table: pd.DataFrame, path: Path, notes: list[str], losses: Collection[str] = (), mapped: Collection[str] = ()
+) -> pd.DataFrame:
+    """A table that W&B exported, with `id` and `status`, a row a run; any other table as it is.
+
+    losses: columns that are losses whatever their name. mapped: those that `--map` names. notes: gets a sentence for each thing that was set aside.
+    """
+    _refuse_chart(table, path, mapped)
     if {"summary", "config"} <= set(table) and table["summary"].map(
         lambda cell: isinstance(cell, str) and cell.startswith("{")
     ).any():
         table = _unpacked(table, path)
     if "_step" in table:
-        table = _last_of_each_run(table, path)
+        table = last_of_each_run(table, path, notes, losses)
+    if any(name in table for name in ("State", "state", "_runtime", "_timestamp")):
+        logged = [name for name in map(str, table) if not name.startswith("config.")]
+        table = with_diverged(table, nan_losses(table, logged, losses))
     if {"Name", "State"} <= set(table):
         table = table.rename(columns={"State": "status"} if "status" not in table else {})
         if "id" not in table:
@@ -66,6 +86,36 @@ def tidy(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return table
 
 
+def _refuse_chart(table: pd.DataFrame, path: Path, mapped: Collection[str]) -> None:
+    """Raises `DataError` for the export of a chart: a row a step, and a column a run, called `run - metric` or by the run alone."""
+    names = [str(name) for name in table]
+    others = [name for name in names[1:] if not name.endswith(("__MIN", "__MAX"))]
+    metrics = {name.rpartition(" - ")[2] for name in others}
+    by_metric = bool(others) and all(" - " in name for name in others) and len(metrics) == 1
+    by_metric = by_metric and (len(others) > 1 or re.search(r"step|time", names[0], re.IGNORECASE) is not None)
+    if by_metric or ("Step" in names and len(others) < len(names) - 1) or _columns_are_runs(table, names, others, mapped):
+        raise DataError(
+            f"{path}: this is the export of a chart, a row a step and a column a run: it does not say what a run cost",
+            hint="export the runs table of the project page instead (Export, CSV), which has a row a run",
+        )
+
+
+def _columns_are_runs(table: pd.DataFrame, names: list[str], others: list[str], mapped: Collection[str]) -> bool:
+    """A rising `Step` beside two columns or more of one kind of number, none of which has the name of a quantity."""
+    if len(others) < 2 or names[0].lower() not in ("step", "_step", "global_step", "trainer/global_step"):
+        return False
+    if any(len(name) < 2 or name in COLUMNS or name in mapped or _QUANTITY.search(name) for name in others):
+        return False
+    step = pd.to_numeric(table[names[0]], errors="coerce")
+    columns = [table[name] for name in others if table[name].notna().any()]
+    if not (len(table) > 1 and step.is_monotonic_increasing and step.is_unique):
+        return False
+    if any(pd.to_numeric(column, errors="coerce").isna().ne(column.isna()).any() for column in columns):
+        return False
+    sizes = [float(pd.to_numeric(column).abs().median()) for column in columns]
+    return max(sizes, default=0.0) <= _ALIKE * min(sizes, default=0.0)
+
+
 def _unpacked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Cells with the text of a dict as columns; a name that is in both keeps its `config.` there."""
     rows = []
@@ -73,7 +123,8 @@ def _unpacked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         summary, config = (_dict(row.pop(name), path, number, name) for name in ("summary", "config"))
         rest = {str(name): value for name, value in row.items() if not str(name).startswith("Unnamed")}
         clash = summary.keys() & config.keys()
-        rows.append({**rest, **{(f"config.{name}" if name in clash else name): value for name, value in config.items()}, **summary})
+        settings = {(f"config.{name}" if name in clash else name): _setting(value) for name, value in config.items()}
+        rows.append({**rest, **settings, **summary})
     return as_table(_without_internals(row) for row in rows)
 
 
@@ -94,6 +145,11 @@ def _dict(cell: Any, path: Path, row: int, column: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _setting(value: Any) -> Any:
+    """A setting that was set to None has that value; among numbers it is read as none."""
+    return "None" if value is None else value
+
+
 def _without_bare_nan(text: str) -> str:
     """`{'loss': nan}` is how Python prints it, and no literal."""
     return text.replace(": nan", ": 'nan'").replace(": inf", ": 'inf'").replace(": -inf", ": '-inf'")
@@ -105,22 +161,6 @@ def _without_internals(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _last_of_each_run(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """The last value of every column of each run, in order of `_step`. A table with a row a run (its summary) is one already."""
-    run = next((name for name in _RUN_OF_A_HISTORY if name in table), None)
-    if run is None:
-        if len(table) > 1 and table["_step"].is_monotonic_increasing and table["_step"].is_unique:
-            raise DataError(
-                f"{path}: this is the history of one run, a row a step",
-                hint="give a table with a row a run, or add a column run_id",
-            )
-        return table
-    if table[run].is_unique:
-        return table
-    table = table.sort_values("_step", kind="stable")
-    return table.groupby(run, sort=False).last().reset_index().rename(columns={run: "id"} if "id" not in table else {})
-
-
 def _run(folder: Path) -> dict[str, Any] | None:
     files = folder / "files" if (folder / "files").is_dir() else folder
     row: dict[str, Any] = {}
@@ -130,7 +170,10 @@ def _run(folder: Path) -> dict[str, Any] | None:
     if config.is_file():
         content = yaml.safe_load(config.read_text()) or {}
         # {value: …}, with a description in old versions; a plain value where people wrote the file.
-        row |= {name: entry["value"] if isinstance(entry, dict) and "value" in entry else entry for name, entry in content.items()}
+        row |= {
+            name: _setting(entry["value"] if isinstance(entry, dict) and "value" in entry else entry)
+            for name, entry in content.items()
+        }
     if summary.is_file():
         row |= json.loads(summary.read_text())
     if not row:

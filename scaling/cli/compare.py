@@ -9,7 +9,10 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    Cell,
+    ChanceLoss,
     Convert,
+    CountStatus,
     Data,
     Level,
     Mapping,
@@ -17,12 +20,13 @@ from scaling.cli.runs_input import (
     Unit,
     Where,
     X,
+    columns_in,
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
-from scaling.columns import column_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,8 +56,11 @@ def compare_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -62,20 +69,33 @@ def compare_command(
 ) -> None:
     """Compare two families or recipes at equal compute: who is better, by how much, and is it noise?
 
-    Cells that share a budget are paired, so that what both sides share cancels. Says how much more compute the worse side needs to equal the
-    better one, and whether the gap changes with compute.
+    The better side is the one at the largest shared compute, each side at its best size and epochs. Where the sides cross, the compute at which one
+    overtakes the other is said with its interval. Cells that share a budget are paired, so that what both sides share cancels. Says also how
+    much more compute the worse side needs to equal the better one, and what the average over the shared budgets is.
     """
     refuse_both(json, csv)
     from analysis import compare, comparison_payload
+    from analysis.reading.source import column_of
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        cell=cell,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    found = compare(runs, by=column_name(by), a=a, b=b, metric=column_name(metric), x=column_name(x), level=level)
+    found = compare(runs, by=column_of(runs, by), a=a, b=b, metric=columns_in(runs, metric), x=columns_in(runs, x), level=level)
     if json:
         print_answer(comparison_payload(found), runs)
     elif csv:
         print(found.to_csv(), end="")
+        print_set_aside(runs, found.excluded)
     else:
         from scaling.cli.analysis_tables import print_excluded
 
@@ -95,14 +115,18 @@ def _print(out: Console, found: Comparison) -> None:
     shown.columns[0].justify = "left"
     end = f"at {significant(found.found.shared[1], 3)} {found.x}"
     for label, interval, p in (
-        (f"{found.metric} ratio, mean of the budgets", found.ratio, found.p_value),
-        (f"{found.metric} ratio, along the frontier", found.difference_on_frontier.exp(), found.p_value_on_frontier),
         (f"{found.metric} ratio, {end}", found.difference_at_largest.exp(), found.p_value_at_largest),
+        (f"{found.metric} ratio, along the frontier", found.difference_on_frontier.exp(), found.p_value_on_frontier),
+        (f"{found.metric} ratio, mean of the budgets", found.ratio, found.p_value),
         ("change of log ratio per e-fold", found.trend, found.p_value_trend),
-        (f"{found.x} {found.a} needs to equal {found.b}: times", found.speed_up, found.p_value),
-        (f"the same {end}", found.speed_up_at_largest, found.p_value_at_largest),
+        (f"{found.x} {found.a} needs to equal {found.b}, {end}: times", found.speed_up_at_largest, found.p_value_at_largest),
+        ("the same, mean", found.speed_up, found.p_value),
     ):
         shown.add_row(label, *(significant(value) for value in (interval.value, interval.low, interval.high)), f"{p:.2g}")
+    crossing = found.crossing
+    if crossing.overtakes is not None:
+        ends = (significant(value) for value in (crossing.at.value, crossing.at.low, crossing.at.high))
+        shown.add_row(f"{found.x} from which {crossing.overtakes} is better{'' if crossing.proven else ', not proven'}", *ends, "")
     out.print(shown)
     kind = "budgets, each a pair" if found.found.design == "paired" else "cells, fitted jointly: too few share a budget"
     low, high = (significant(value, 3) for value in found.found.shared)

@@ -9,7 +9,7 @@ import typer
 
 from scaling.cli.options import Db, Experiment, Server
 from scaling.cli.output import messages
-from scaling.cli.runs_input import Convert, Data, Mapping, Unit, Where, load_runs
+from scaling.cli.runs_input import Convert, CountStatus, Data, Mapping, Unit, Where, load_runs, print_set_aside
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def export_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
     convert: Convert = None,
     where: Where = None,
     experiment: Experiment = None,
@@ -48,12 +49,21 @@ def export_command(
             f"{file}: do not know how to write {file.suffix or 'a file without an ending'}", hint=f"known: {', '.join(_ENDINGS)}"
         )
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        convert=convert,
+        where=where,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
     try:
         _write(runs, file)
     except OSError as error:
         raise UsageError(f"{file}: cannot be written: {error.strerror}", hint="name a file in a folder that exists") from error
+    print_set_aside(runs, ())
     messages().print(f"{len(runs)} runs in {file}", highlight=False)
 
 

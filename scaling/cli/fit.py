@@ -9,19 +9,24 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    Cell,
+    ChanceLoss,
+    Clusters,
     Convert,
+    CountStatus,
     Data,
     Level,
     Mapping,
     Metric,
     Unit,
     Where,
+    columns_in,
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
-from scaling.columns import column_name
 from scaling.errors import TooFewPoints, UnknownName
 
 if TYPE_CHECKING:
@@ -41,6 +46,8 @@ scaling fit --x params,examples_seen --law chinchilla --objective huber-log
 scaling fit --data runs.csv --map core_hours=tpu_v4_core_hours --map error=top1_error_pct --metric error
 
 scaling fit --data runs.parquet --map core_hours=gpu_seconds --unit core_hours=seconds*8
+
+scaling fit --data isoflop.csv --map examples_seen=flops --unit "examples_seen=FLOP/(6*params)" --x params,examples_seen --law chinchilla
 """
 
 _INTERVALS = "auto: t intervals, of huber-log and with --envelope a bootstrap; pairs or wild: that bootstrap over cells."
@@ -69,8 +76,12 @@ def fit_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
+    clusters: Clusters = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -88,10 +99,28 @@ def fit_command(
     from analysis import fit_all, fits_payload
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        cell=cell,
+        clusters=clusters,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    settings: dict[str, Any] = {"metric": column_name(metric), "x": _columns(x), "objective": objective, "envelope": envelope}
-    settings |= {"weights": weights, "intervals": intervals, "level": level, "bootstrap": bootstrap, "seed": seed}
+    settings: dict[str, Any] = {"metric": columns_in(runs, metric), "objective": objective, "envelope": envelope}
+    settings |= {"x": None if x is None else columns_in(runs, x)}
+    settings |= {
+        "weights": None if weights is None else columns_in(runs, weights),
+        "intervals": intervals,
+        "level": level,
+        "bootstrap": bootstrap,
+        "seed": seed,
+    }
     if on is None and (json or csv):
         on = "both"
     fits, not_fitted = fit_all(runs, laws=law or (), on=cast(On | None, on), **settings)
@@ -100,6 +129,7 @@ def fit_command(
         print_answer(fits_payload(fits, not_fitted), runs)
     elif csv:
         print(_coefficients(fits).to_csv(index=False), end="")
+        print_set_aside(runs, max(fits, key=lambda fit: len(fit.excluded)).excluded)
     else:
         _print(runs, fits, not_fitted, settings)
 
@@ -116,13 +146,6 @@ def show_law(runs: DataFrame) -> list[Fit]:
         return []
     _print(runs, fits, not_fitted, settings)
     return fits
-
-
-def _columns(x: str | None) -> str | None:
-    """Each name of `params,flops` as it is spelled here."""
-    if x is None:
-        return None
-    return ",".join(column_name(name.strip()) for name in x.split(","))
 
 
 def _coefficients(fits: list[Fit]) -> DataFrame:

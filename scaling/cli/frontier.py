@@ -9,7 +9,10 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    Cell,
+    ChanceLoss,
     Convert,
+    CountStatus,
     Data,
     Level,
     Mapping,
@@ -17,12 +20,13 @@ from scaling.cli.runs_input import (
     Unit,
     Where,
     X,
+    columns_in,
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
-from scaling.columns import column_name
 from scaling.errors import ScalingError, UsageError
 
 __all__ = ["EXAMPLES", "frontier_command"]
@@ -44,8 +48,11 @@ def frontier_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
     optimum: Annotated[bool, typer.Option("--optimum", help="Best size and epochs against compute, by three approaches.")] = False,
     family: Annotated[str | None, typer.Option(help="With --optimum: of which family, where there are several.")] = None,
     law: Annotated[str | None, typer.Option(help="With --optimum: the surface, chinchilla or data-constrained.")] = None,
@@ -69,9 +76,19 @@ def frontier_command(
     from analysis import compute_optimal, frontier, frontier_band, frontier_payload, optimum_payload
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        cell=cell,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    metric, x = column_name(metric), column_name(x)
+    metric, x = columns_in(runs, metric), columns_in(runs, x)
     if not optimum and (family or law):
         raise UsageError("--family and --law belong to --optimum", hint="add --optimum")
     if optimum:
@@ -82,6 +99,7 @@ def frontier_command(
             print_answer(optimum_payload(best), runs)
         elif csv:
             print(best.to_csv(), end="")
+            print_set_aside(runs, best.excluded)
         else:
             from scaling.cli.analysis_tables import print_excluded
             from scaling.cli.optimum_table import print_optimum
@@ -96,6 +114,7 @@ def frontier_command(
         print_answer(frontier_payload(found, band), runs)
     elif csv:
         print(found.to_csv(band), end="")
+        print_set_aside(runs, found.excluded)
     else:
         from scaling.cli.analysis_tables import print_excluded, print_frontier, print_points
 

@@ -9,19 +9,23 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    Cell,
+    ChanceLoss,
     Convert,
+    CountStatus,
     Data,
     Level,
     Mapping,
     Metric,
     Unit,
     Where,
+    columns_in,
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
-from scaling.columns import column_name
 from scaling.errors import UsageError
 
 __all__ = ["EXAMPLES", "lr_command"]
@@ -53,8 +57,11 @@ def lr_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -77,24 +84,35 @@ def lr_command(
     from analysis import learning_rate_payload, learning_rate_trend
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        cell=cell,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    trend = learning_rate_trend(runs, metric=column_name(metric), level=level)
+    trend = learning_rate_trend(runs, metric=columns_in(runs, metric), level=level)
     asked = (at_model, at_params, at_epochs, at_family)
-    cell = None
+    asked_cell = None
     if any(value is not None for value in asked):
-        cell = trend.predict_cell(model=at_model, params=at_params, epochs=at_epochs, family=at_family)
+        asked_cell = trend.predict_cell(model=at_model, params=at_params, epochs=at_epochs, family=at_family)
     if json:
-        print_answer(learning_rate_payload(trend, cell), runs)
+        print_answer(learning_rate_payload(trend, asked_cell), runs)
     elif csv:
         print(trend.optima.to_csv(index=False), end="")
+        print_set_aside(runs, trend.excluded)
     else:
         from scaling.cli.analysis_tables import print_excluded, print_trend
         from scaling.cli.tables import headline
 
         out = console()
-        if cell is not None:
-            headline(out, cell.sentence())
+        if asked_cell is not None:
+            headline(out, asked_cell.sentence())
         print_trend(out, trend)
         print_excluded(out, trend.excluded)
         print_input(out, runs)

@@ -10,7 +10,11 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    Cell,
+    ChanceLoss,
+    Clusters,
     Convert,
+    CountStatus,
     Data,
     Level,
     Mapping,
@@ -18,12 +22,13 @@ from scaling.cli.runs_input import (
     Unit,
     Where,
     X,
+    columns_in,
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
-from scaling.columns import column_name
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,8 +75,12 @@ def plan_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
+    clusters: Clusters = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -86,16 +95,27 @@ def plan_command(
     from analysis import plan, plan_payload
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        cell=cell,
+        clusters=clusters,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    candidates = _candidates(file, runs, mapping, column_name(metric), db if data is None and server is None else None)
+    candidates = _candidates(file, runs, mapping, columns_in(runs, metric), db if data is None and server is None else None)
     found = plan(
         runs,
         candidates,
         budget_core_hours=budget,
         target=target,
-        metric=column_name(metric),
-        x=column_name(x),
+        metric=columns_in(runs, metric),
+        x=columns_in(runs, x),
         law=law,
         criterion=cast(Literal["c", "D"], criterion),
         level=level,
@@ -105,6 +125,7 @@ def plan_command(
         print_answer(plan_payload(found), runs)
     elif csv:
         print(found.to_csv(), end="")
+        print_set_aside(runs, found.fit.excluded)
     else:
         out = console()
         _print(out, found)

@@ -10,19 +10,24 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console, messages
 from scaling.cli.runs_input import (
+    Cell,
+    ChanceLoss,
+    Clusters,
     Convert,
+    CountStatus,
     Data,
     Level,
     Mapping,
     Metric,
     Unit,
     Where,
+    columns_in,
     load_runs,
     print_answer,
     print_input,
+    print_set_aside,
     refuse_both,
 )
-from scaling.columns import column_name
 from scaling.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -69,8 +74,12 @@ def predict_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
+    clusters: Clusters = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -101,10 +110,21 @@ def predict_command(
     from analysis import predict, prediction_payload
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        cell=cell,
+        clusters=clusters,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    columns = None if x is None else tuple(column_name(name.strip()) for name in x.split(","))
-    settings: dict[str, Any] = {"metric": column_name(metric), "law": law, "on": on, "objective": objective}
+    columns = None if x is None else tuple(columns_in(runs, x).split(","))
+    settings: dict[str, Any] = {"metric": columns_in(runs, metric), "law": law, "on": on, "objective": objective}
     settings |= {
         "x": columns[0] if columns and len(columns) == 1 else columns,
         "level": level,
@@ -117,6 +137,7 @@ def predict_command(
         print_answer(prediction_payload(found, kept), runs)
     elif csv:
         print(found.to_csv(), end="")
+        print_set_aside(runs, found.fit.excluded)
     else:
         out = console()
         _print(out, found)

@@ -9,8 +9,21 @@ import typer
 
 from scaling.cli.options import Db, Experiment, Server
 from scaling.cli.output import messages
-from scaling.cli.runs_input import Convert, Data, Level, Mapping, Metric, Unit, Where, X, load_runs
-from scaling.columns import column_name
+from scaling.cli.runs_input import (
+    Cell,
+    ChanceLoss,
+    Convert,
+    CountStatus,
+    Data,
+    Level,
+    Mapping,
+    Metric,
+    Unit,
+    Where,
+    X,
+    columns_in,
+    load_runs,
+)
 from scaling.errors import UnknownName, UsageError
 
 __all__ = ["EXAMPLES", "report_command"]
@@ -43,8 +56,11 @@ def report_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -62,9 +78,19 @@ def report_command(
     from analysis.report import report_html, study_of
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        cell=cell,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    settings: dict[str, Any] = {"metric": column_name(metric), "x": column_name(x), "law": law, "on": on}
+    settings: dict[str, Any] = {"metric": columns_in(runs, metric), "x": columns_in(runs, x), "law": law, "on": on}
     found = study_of(runs, **settings, level=level, bootstrap=bootstrap, seed=seed, title=title)
     output.write_text(report_html(found), encoding="utf-8")
     count = len(found.frontier.runs)

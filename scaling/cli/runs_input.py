@@ -6,16 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scaling.cli.output import print_json
+from scaling.cli.output import messages, print_json
 from scaling.columns import check_mapping
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pandas import DataFrame
     from rich.console import Console
 
+    from analysis.selection import Excluded
+
 __all__ = [
+    "Cell",
+    "ChanceLoss",
+    "Clusters",
     "Convert",
+    "CountStatus",
     "Data",
     "Level",
     "Mapping",
@@ -23,9 +31,11 @@ __all__ = [
     "Unit",
     "Where",
     "X",
+    "columns_in",
     "load_runs",
     "print_answer",
     "print_input",
+    "print_set_aside",
     "refuse_both",
 ]
 
@@ -42,7 +52,19 @@ Mapping = Annotated[
 ]
 Unit = Annotated[
     list[str] | None,
-    typer.Option("--unit", metavar="COLUMN=UNIT", help="What the numbers of FILE are: seconds*8, PFLOP, %, bits; repeatable."),
+    typer.Option(
+        "--unit", metavar="COLUMN=UNIT", help="What the numbers of FILE are: seconds*8, PFLOP, %, FLOP/(6*params); repeatable."
+    ),
+]
+CountStatus = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--count-status", metavar="STATUS", help="Count runs of FILE that ended so (failed, crashed) as finished; repeatable."
+    ),
+]
+ChanceLoss = Annotated[
+    float | None,
+    typer.Option("--chance-loss", help="val_loss of guessing; fits say which runs are no better. Or a column chance_loss."),
 ]
 Convert = Annotated[
     list[str] | None,
@@ -51,6 +73,18 @@ Convert = Annotated[
 Where = Annotated[
     list[str] | None,
     typer.Option("--where", metavar="COLUMN=VALUE", help="Only runs with this value, or one of several: seed=0,1; repeatable."),
+]
+Cell = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cell", metavar="COLUMNS", help="Columns that tell cells apart besides the known settings: what is averaged; repeatable."
+    ),
+]
+Clusters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--clusters", metavar="COLUMNS", help="Columns whose values are resampled as one, e.g. run; default: cells; repeatable."
+    ),
 ]
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 
@@ -65,10 +99,14 @@ def load_runs(
     convert: list[str] | None = None,
     where: list[str] | None = None,
     server: str | None = None,
+    count_status: list[str] | None = None,
+    chance_loss: float | None = None,
+    cell: list[str] | None = None,
+    clusters: list[str] | None = None,
 ) -> DataFrame:
     """The runs of FILE, else of the server, else of the store, in our units; core-hours converted between accelerators, and rows chosen, where that was asked for."""
     if data is None:
-        for given, option in ((mapping, "--map"), (unit, "--unit")):
+        for given, option in ((mapping, "--map"), (unit, "--unit"), (count_status, "--count-status")):
             if given:
                 raise UsageError(f"{option} is for a table given by --data", hint="add --data FILE")
         runs = _runs_of_the_store(db, server, experiment)
@@ -80,7 +118,11 @@ def load_runs(
         from analysis import read_runs
         from analysis.reading.units import check_units
 
-        runs = read_runs(data, check_mapping(mapping or []), check_units(unit or []))
+        runs = read_runs(data, check_mapping(mapping or []), check_units(unit or []), count_status=count_status or ())
+    if chance_loss is not None:
+        if not chance_loss > 0:
+            raise UsageError(f"--chance-loss {chance_loss:g} is not positive", hint="of k classes it is ln k: 2.303 for ten")
+        runs = runs.assign(chance_loss=chance_loss)
     if where:
         from analysis.reading.choice import choose_runs
 
@@ -91,8 +133,32 @@ def load_runs(
         runs = convert_core_hours(runs, check_conversions(convert))
     from analysis.reading.source import attach_source, source_of
 
-    words = _words(data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server)
-    return attach_source(runs, {**source_of(runs), "command": words})
+    words = _words(
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        convert=convert,
+        where=where,
+        experiment=experiment,
+        db=db,
+        server=server,
+    )
+    grouped = {name: named for name, given in (("cell", cell), ("clusters", clusters)) if (named := _names(runs, given))}
+    words += [word for name, named in grouped.items() for word in (f"--{name}", ",".join(named))]
+    words += ["--chance-loss", f"{chance_loss:g}"] if chance_loss is not None else []
+    return attach_source(runs, {**source_of(runs), **grouped, "command": words})
+
+
+def columns_in(runs: DataFrame, names: str) -> str:
+    """`params,samples` as the table spells them: each may be our name or, after --map, the file's own."""
+    from analysis.reading.source import column_of
+
+    return ",".join(column_of(runs, name.strip()) for name in names.split(","))
+
+
+def _names(runs: DataFrame, given: list[str] | None) -> list[str]:
+    return [name for text in given or () for name in columns_in(runs, text).split(",")]
 
 
 def _runs_of_the_store(db: str, server: str | None, experiment: str | None) -> DataFrame:
@@ -114,7 +180,7 @@ def _words(*, data: str | None, db: str, server: str | None, experiment: str | N
     words += ["--experiment", experiment] if experiment is not None else []
     words += ["--server", server] if data is None and server is not None else []
     words += ["--db", db] if data is None and server is None and db != "scaling.db" and "://" not in db else []
-    flags = {"mapping": "--map", "unit": "--unit", "convert": "--convert", "where": "--where"}
+    flags = {"mapping": "--map", "unit": "--unit", "count_status": "--count-status", "convert": "--convert", "where": "--where"}
     return words + [word for name, values in repeated.items() for value in values or () for word in (flags[name], value)]
 
 
@@ -133,6 +199,15 @@ def print_input(console: Console, runs: DataFrame) -> None:
 
     for note in source_of(runs)["notes"]:
         console.print(Text.assemble(("input", "bold"), f"  {note}"), soft_wrap=True)
+
+
+def print_set_aside(runs: DataFrame, excluded: Sequence[Excluded]) -> None:
+    """Beside a table as CSV, on stderr: how many runs were left out and why, and what was done to the table before."""
+    from analysis import source_of
+    from analysis.selection import excluded_words
+
+    for text in ([excluded_words(excluded)] if excluded else []) + source_of(runs)["notes"]:
+        messages().print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def refuse_both(json: bool, csv: bool) -> None:

@@ -8,8 +8,23 @@ import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
-from scaling.cli.runs_input import Convert, Data, Level, Mapping, Unit, Where, load_runs, print_answer, print_input, refuse_both
-from scaling.columns import column_name
+from scaling.cli.runs_input import (
+    Cell,
+    ChanceLoss,
+    Convert,
+    CountStatus,
+    Data,
+    Level,
+    Mapping,
+    Unit,
+    Where,
+    columns_in,
+    load_runs,
+    print_answer,
+    print_input,
+    print_set_aside,
+    refuse_both,
+)
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,8 +56,11 @@ def transfer_command(
     data: Data = None,
     mapping: Mapping = None,
     unit: Unit = None,
+    count_status: CountStatus = None,
+    chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -57,23 +75,34 @@ def transfer_command(
     from analysis import transfer, transfer_payload, with_parents
 
     runs = load_runs(
-        data=data, mapping=mapping, unit=unit, convert=convert, where=where, experiment=experiment, db=db, server=server
+        data=data,
+        mapping=mapping,
+        unit=unit,
+        count_status=count_status,
+        chance_loss=chance_loss,
+        convert=convert,
+        where=where,
+        cell=cell,
+        experiment=experiment,
+        db=db,
+        server=server,
     )
-    up, cost = column_name(upstream), column_name(x)
+    up, cost = columns_in(runs, upstream), columns_in(runs, x)
     if data is None or ("parent" in runs and runs["parent"].isin(runs["id"]).any()):
         table, up, cost = with_parents(runs, up), f"parent_{up}", f"parent_{cost}"
     else:
         table = runs
-    if column_name(downstream) == up:
+    if columns_in(runs, downstream) == up:
         raise UsageError(
             f"--downstream and --upstream are both {up}",
             hint="name the column of each: --downstream imagenet_error --upstream pretrain_loss",
         )
-    found = transfer(table, downstream=column_name(downstream), upstream=up, x=cost, law=law, level=level)
+    found = transfer(table, downstream=columns_in(runs, downstream), upstream=up, x=cost, law=law, level=level)
     if json:
         print_answer(transfer_payload(found), runs)
     elif csv:
         print(found.to_csv(), end="")
+        print_set_aside(runs, found.excluded)
     else:
         from scaling.cli.analysis_tables import print_excluded
 

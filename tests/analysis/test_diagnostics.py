@@ -11,7 +11,6 @@ import pytest
 
 import analysis
 from analysis.diagnostics import DiagnosticCode, diagnose, far_extrapolation
-from scaling.errors import UsageError
 
 fit_power = partial(analysis.fit, law="power")
 
@@ -243,13 +242,15 @@ def test_families_in_one_law_are_named(sound):
     assert CODE.FAMILIES_POOLED not in codes(sound)
 
 
-def test_rehearsed_runs_are_named_and_stay_among_themselves(sound):
+def test_rehearsed_runs_are_named_and_left_out_beside_real_ones(sound):
     rehearsed = curve().assign(family="simulated")
     assert one(analysis.fit(rehearsed, law="power-floor"), CODE.REHEARSED).message == "these runs are simulated"
     assert CODE.REHEARSED not in codes(sound)
     both = pd.concat([curve(), rehearsed.assign(id=lambda table: "r-" + table["id"])], ignore_index=True)
-    with pytest.raises(UsageError, match=f"{len(rehearsed)} of these {len(both)} runs are simulated"):
-        analysis.fit(both, x="core_hours", law="power-floor")
+    real = analysis.fit(both, x="core_hours", law="power-floor")
+    assert real.params == sound.params
+    assert CODE.REHEARSED not in codes(real)
+    assert {(entry.id, entry.kind) for entry in real.excluded} == {(f"r-{run}", "simulated") for run in rehearsed["id"]}
 
 
 def test_runs_of_a_model_that_were_packed_otherwise_are_named():

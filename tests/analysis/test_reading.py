@@ -50,7 +50,15 @@ def test_every_format_holds_the_same_table(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "content", [{"schema_version": 1, "runs": ROWS}, {"model": ["F0", "F1"], "core_hours": [1.5, 3], "val_loss": [2, 1.5]}]
+    "content",
+    [
+        {"schema_version": 1, "runs": ROWS},
+        {"model": ["F0", "F1"], "core_hours": [1.5, 3], "val_loss": [2, 1.5]},
+        {"model": {"0": "F0", "1": "F1"}, "core_hours": {"0": 1.5, "1": 3}, "val_loss": {"0": 2, "1": 1.5}},
+        {"columns": ["model", "core_hours"], "data": [["F0", 1.5], ["F1", 3]]},
+        {"a": ROWS[0], "b": ROWS[1]},
+        {"a": {"size": "F0", "core_hours": 1.5}, "b": {"size": "F1", "core_hours": 3}},
+    ],
 )
 def test_json_of_this_and_of_other_programs(tmp_path, content):
     runs = analysis.read_runs(write(tmp_path, json.dumps(content), "runs.json"))
@@ -69,7 +77,6 @@ def test_nested_objects_are_columns_with_dots(tmp_path):
         ("r.jsonl", '{"a": 1}\n{"a": 1,}\n', r"r\.jsonl: line 2, column 9: no JSON"),
         ("r.jsonl", '{"a": 1}\n[1]\n', "line 2: not an object"),
         ("r.json", '{"a": 1}', "neither a list of runs"),
-        ("r.csv", "a;b\n1;2\n", "separated by semicolons"),
         ("r.csv", "val_loss,val_loss\n1,2\n", "two columns are called 'val_loss'"),
         ("r.csv", "core_hours,val_loss\n1,2,3,4\n1,2\n", "line 2 has 4 fields, the header 2"),
         ("r.csv", "core_hours,val_loss\n1,2\n3,4,5\n", "line 3 has 3 fields, the header 2"),
@@ -372,3 +379,23 @@ def test_a_hundred_thousand_rows(tmp_path):
     table.assign(core_hours=table["core_hours"].astype(str) + " s").to_csv(tmp_path / "runs.csv", index=False)
     assert len(analysis.read_runs(tmp_path / "runs.parquet")) == 100_000
     assert analysis.read_runs(tmp_path / "runs.csv")["core_hours"].iloc[-1] == pytest.approx(100_000 / 3600)
+
+
+def test_the_index_of_a_parquet_file_is_kept_where_it_says_something(tmp_path):
+    table = pd.DataFrame(ROWS)
+    for index, name, values in ((pd.Index(["a", "b"]), "id", ["a", "b"]), (pd.Index([5, 6], name="seed"), "seed", [5, 6])):
+        table.set_axis(index).to_parquet(tmp_path / "runs.parquet")
+        assert list(analysis.read_runs(tmp_path / "runs.parquet")[name]) == values
+    table[::-1].to_parquet(tmp_path / "runs.parquet")
+    assert set(analysis.read_runs(tmp_path / "runs.parquet")) == {*table, "id"}
+
+
+def test_a_table_as_csv_is_followed_by_what_was_left_out(tmp_path, capfd):
+    from typer.testing import CliRunner
+
+    from scaling.cli.app import app
+
+    (tmp_path / "runs.csv").write_text("core_hours,val_loss\n1,2\n2,1.7\n4,1.5\n8,1.3\n16,\n")
+    printed = CliRunner().invoke(app, ["fit", "--data", str(tmp_path / "runs.csv"), "--law", "power", "--csv"])
+    assert printed.stdout.splitlines()[0].startswith("law,on,coefficient")
+    assert printed.stderr.strip() == "1 left out: 1 no val_loss"

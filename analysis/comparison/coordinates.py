@@ -1,0 +1,116 @@
+"""What stands beside compute: which second coordinate tells the cells of one compute apart, and which cells count where none does."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.pareto import pareto_mask
+from analysis.response_surface import Covered
+
+__all__ = ["SECOND", "Layout", "layout_of", "lowest_half", "near_frontier"]
+
+Layout = Literal["surface", "curve", "frontier"]
+"""`surface`: a second coordinate tells the cells of one compute apart. `curve`: the cells of a side are one chain, such as the budgets of one
+model, and all of them count. `frontier`: nothing tells a side's cells apart, so that only those count which no other of the side beats."""
+
+SECOND = ("epochs", "examples_seen", "params")
+"""Columns that may be the second coordinate, the best first."""
+
+_SPREAD = 0.1
+"""Share of a coordinate's spread that compute must leave unexplained before it says something that compute does not: measured compute
+varies by some per cent, while sizes differ by far more."""
+
+_LEAST_CHAIN = 6
+_SCATTER = 2.0
+"""How many times as much all cells of one curve may scatter as its lowest, which noise has chosen: those of a grid scatter ten times as much."""
+
+_SAME = 1e-9
+"""Logs nearer than this are equal: the order of two equal numbers must not depend on how they were rounded."""
+
+
+def layout_of(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[Layout, pd.DataFrame, pd.DataFrame]:
+    """The layout of both sides' cells, and their tables; those of a surface have the log of the second coordinate as `log_w`.
+
+    The second coordinate is the first column of `SECOND` that both sides have and that compute does not explain. Where none is known but
+    the models are, a model's size is told by its median compute.
+
+    Args: tables of cells with `log_x` and `log_metric`, and whichever of `SECOND` and `model` are known.
+    """
+    known = [name for name in SECOND if name != x and all(_usable(table, name) for table in (a, b))]
+    for name in known:
+        with_a, with_b = (table.assign(log_w=np.log(table[name].to_numpy(float))) for table in (a, b))
+        if _spreads(with_a) or _spreads(with_b):
+            return "surface", with_a, with_b
+    models = [_models(table) for table in (a, b)]
+    if known or models == [1, 1]:
+        return "curve", a, b
+    if min(models) > 0:
+        with_a, with_b = (table.assign(log_w=table.groupby("model")["log_x"].transform("median")) for table in (a, b))
+        if _spreads(with_a) or _spreads(with_b):
+            return "surface", with_a, with_b
+    return ("curve" if _chain(a) and _chain(b) else "frontier"), a, b
+
+
+def near_frontier(table: pd.DataFrame) -> np.ndarray:
+    """True for cells that no other cell beats with as little compute, (n,); of cells with equal compute the lowest counts."""
+    return pareto_mask(_levels(table["log_x"].to_numpy(float)), _levels(table["log_metric"].to_numpy(float)))
+
+
+def lowest_half(table: pd.DataFrame) -> pd.DataFrame:
+    """The half of the cells that lie least above the lower convex hull of all, in logs.
+
+    A grid's cells that no other beats still lie above the frontier that runs between its sizes, by up to some per cent.
+    """
+    u, y = table["log_x"].to_numpy(float), table["log_metric"].to_numpy(float)
+    hull = Covered(u, y)
+    above = y - np.array([hull.between(float(at))[0] for at in u])
+    return table[above <= np.median(above) + _SAME].reset_index(drop=True)
+
+
+def _usable(table: pd.DataFrame, name: str) -> bool:
+    return name in table and bool(table[name].notna().all() and (table[name] > 0).all())
+
+
+def _models(table: pd.DataFrame) -> int:
+    """How many models there are; 0 where they are not named, or have fewer than two cells each."""
+    if "model" not in table or (table["model"] == "").any():
+        return 0
+    cells = table.groupby("model").size()
+    return len(cells) if cells.min() > 1 else 0
+
+
+def _spreads(table: pd.DataFrame) -> bool:
+    """Whether `log_w` varies by more than a smooth function of `log_x` explains."""
+    u, w = table["log_x"].to_numpy(float), table["log_w"].to_numpy(float)
+    if len(u) < 3 or np.ptp(w) < _SAME:
+        return False
+    return bool(_left(u, w) > _SPREAD * np.std(w))
+
+
+def _chain(table: pd.DataFrame) -> bool:
+    """Whether the cells lie on one curve: those that others beat scatter about it hardly more than those that none beats."""
+    best = table[near_frontier(table)]
+    if len(best) == len(table):
+        return True
+    if len(best) < _LEAST_CHAIN:
+        return False
+    every, lowest = (_left(each["log_x"].to_numpy(float), each["log_metric"].to_numpy(float)) for each in (table, best))
+    return every < _SCATTER * lowest
+
+
+def _left(u: np.ndarray, y: np.ndarray) -> float:
+    """The standard deviation of what a low polynomial in u leaves of y."""
+    powers = np.vander((u - u.mean()) / max(np.ptp(u), _SAME), 4 if len(u) >= 12 else 3 if len(u) >= 8 else 2)
+    left = y - powers @ np.linalg.lstsq(powers, y, rcond=None)[0]
+    return float(np.sqrt(left @ left / max(1, len(u) - powers.shape[1])))
+
+
+def _levels(values: np.ndarray) -> np.ndarray:
+    """Ranks in which values nearer than `_SAME` are equal, (n,)."""
+    order = np.argsort(values, kind="stable")
+    ranks = np.empty(len(values))
+    ranks[order] = np.concatenate(([0], np.cumsum(np.diff(values[order]) > _SAME)))
+    return ranks

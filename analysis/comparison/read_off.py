@@ -1,0 +1,116 @@
+"""Both sides read off at equal compute, each at its best cell: what every design estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from analysis.comparison.difference import ROUNDING, Along, Difference, Linear
+from analysis.comparison.shapes import SIDE_A, SIDE_B, Fitted
+from analysis.response_surface import Covered
+
+__all__ = ["Reach", "best_second", "read_off"]
+
+_GRID = 101
+_STEPS, _ZOOMS = 17, 4
+_NOTHING = 1e-9  # of the largest variance: below, a combination of coefficients is not there
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """What the cells of a side cover: of log compute, and at each compute of the second coordinate where there is one."""
+
+    low: float
+    high: float
+    region: Covered | None
+
+    @classmethod
+    def of(cls, u: np.ndarray, w: np.ndarray | None) -> Reach:
+        return cls(float(np.min(u)), float(np.max(u)), None if w is None else Covered(u, w))
+
+
+def read_off(
+    fitted: Fitted,
+    sides: tuple[Reach, Reach],
+    shared: tuple[float, float],
+    *,
+    design: Literal["paired", "joint"],
+    mean: Linear | None,
+    pairs: int,
+) -> Difference:
+    """The difference along the compute `shared` (logs), each side at the best cell that it covers with at most that compute.
+
+    mean: of the shared budgets; None: the mean over log compute stands for it.
+    """
+    grid = np.linspace(*shared, _GRID)
+    a, b = (_best_rows(fitted, reach, grid, side) for reach, side in zip(sides, (SIDE_A, SIDE_B), strict=True))
+    apart, middle = a - b, (a + b) / 2
+    half, span = _GRID // 2, shared[1] - shared[0]
+
+    def linear(weights: np.ndarray) -> Linear:
+        return Linear.of(weights, fitted.theta, fitted.covariance)
+
+    def change(rows: np.ndarray, start: int, sign: int) -> Linear:
+        width = grid[-1] - grid[start]
+        return linear(sign * (rows[-1] - rows[start]) / width) if span > 0 else Linear(0.0, float("inf"))
+
+    along = [linear(row) for row in apart]
+    return Difference(
+        design=design,
+        mean=linear(apart.mean(0)) if mean is None else mean,
+        on_frontier=linear(apart.mean(0)),
+        at_largest=along[-1],
+        trend=change(apart, 0, 1),
+        slope=change(middle, 0, -1),
+        slope_at_largest=change(middle, half, -1),
+        p_constant=_p_constant(apart, fitted),
+        along=Along(grid, np.array([each.value for each in along]), np.array([each.error for each in along])),
+        pairs=pairs,
+        degrees_of_freedom=fitted.degrees_of_freedom,
+        noise_std=fitted.noise_std,
+        shared=(float(np.exp(shared[0])), float(np.exp(shared[1]))),
+    )
+
+
+def _p_constant(apart: np.ndarray, fitted: Fitted) -> float:
+    """Of the hypothesis that the difference is the same at every compute (Wald's F test at five of them)."""
+    contrasts = np.diff(apart[:: (_GRID - 1) // 4], axis=0)
+    value, covariance = contrasts @ fitted.theta, contrasts @ fitted.covariance @ contrasts.T
+    size, axes = np.linalg.eigh(covariance)
+    kept = size > max(_NOTHING * size.max(), ROUNDING**2)
+    if not kept.any():
+        return 0.0 if np.abs(value).max() > ROUNDING else 1.0
+    ratio = float(np.mean((axes.T @ value)[kept] ** 2 / size[kept]))
+    return float(stats.f.sf(ratio, int(kept.sum()), fitted.degrees_of_freedom))
+
+
+def _best_rows(fitted: Fitted, reach: Reach, grid: np.ndarray, side: float) -> np.ndarray:
+    """The rows of `Shapes` at which the side is lowest with at most each compute of the grid, (grid, coefficients)."""
+
+    def height(u: np.ndarray, w: np.ndarray | None) -> np.ndarray:
+        return fitted.shapes.rows(u, w, side) @ fitted.theta
+
+    u = np.clip(grid, reach.low, reach.high)
+    w = None if reach.region is None else best_second(reach.region, u, height)
+    lowest = height(u, w)
+    # A budget need not be spent: where a side gets worse with more compute, its best cell is an earlier one.
+    best = np.maximum.accumulate(np.where(lowest <= np.minimum.accumulate(lowest), np.arange(len(grid)), 0))
+    return fitted.shapes.rows(u[best], None if w is None else w[best], side)
+
+
+def best_second(region: Covered, u: np.ndarray, height: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """For each u (n,) the w within the covered region at which `height(u, w)`, (k,) and (k,) → (k,), is lowest."""
+    low, high = np.array([region.between(float(at)) for at in u]).T
+    repeated = np.repeat(u, _STEPS)
+    best = low
+    for _ in range(_ZOOMS):
+        w = np.linspace(low, high, _STEPS, axis=-1)
+        lowest = height(repeated, w.ravel()).reshape(w.shape).argmin(axis=-1)
+        rows, step = np.arange(len(u)), (high - low) / (_STEPS - 1)
+        best = w[rows, lowest]
+        low, high = np.maximum(low, best - step), np.minimum(high, best + step)
+    return best

@@ -1,0 +1,44 @@
+"""Runs that do no better than guessing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
+from analysis.numbers import significant
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
+
+__all__ = ["chance_level"]
+
+_COLUMN = "chance_loss"
+_ROUNDING = 1e-3
+"""Relative: a table may print the loss of guessing and that of a run with other digits."""
+
+
+def chance_level(fit: Fit) -> list[Diagnostic]:
+    """Runs used whose loss is not below their `chance_loss`, the loss of guessing by the frequencies of the classes alone.
+
+    Said of a metric that is a loss; a table without the column cannot be judged.
+    """
+    if _COLUMN not in fit.runs or "loss" not in fit.metric:
+        return []
+    chance = pd.to_numeric(fit.runs[_COLUMN], errors="coerce")
+    guessing = fit.runs[fit.runs[fit.metric] >= (1 - _ROUNDING) * chance]
+    if guessing.empty:
+        return []
+    ids = tuple(guessing.sort_values(fit.metric, ascending=False, kind="stable")["id"].astype(str))
+    levels = " … ".join(
+        significant(float(level), 4) for level in sorted({chance[guessing.index].min(), chance[guessing.index].max()})
+    )
+    what = f"{'is' if len(ids) == 1 else 'are'} no better than {_COLUMN} ({levels}) in {fit.metric}"
+    return [
+        Diagnostic(
+            DiagnosticCode.CHANCE_LEVEL,
+            f"{len(ids)} of {len(fit.runs)} runs {what}: {listed(ids)}",
+            ids,
+        )
+    ]

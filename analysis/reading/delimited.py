@@ -1,0 +1,173 @@
+"""CSV and TSV: which sign separates the columns, where the column names are, and whether decimals are written with a comma."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+import pandas as pd
+
+from analysis.reading.decimals import with_decimal_points
+from analysis.reading.source import attach_source
+from analysis.reading.typed import from_text, is_missing_word
+from scaling.columns import COLUMNS, column_name
+from scaling.errors import DataError
+
+__all__ = ["open_text", "read_csv", "read_tsv"]
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_IDS = ("id", "run id", "run_id", "_run_id", "parent")
+_TENSORBOARD = {"Wall time", "Step", "Value"}
+_LINES_LOOKED_AT = 100
+
+
+def read_delimited(path: Path, usual: str) -> pd.DataFrame:
+    """The table, its cells as `analysis.reading.typed` says. `usual`: the separator that the file's ending stands for.
+
+    A first line `sep=;`, as Excel writes it, is followed. Raises `DataError` for lines above the column names, for a column named
+    twice, and for a line with more fields than there are columns.
+    """
+    csv.field_size_limit(sys.maxsize)  # a cell may hold the whole configuration of a run
+    with open_text(path) as file:
+        said = _said_separator(file)
+        start = file.tell() if said else 0
+        file.seek(start)
+        separator = said or _separator(file, usual)
+        file.seek(start)
+        try:
+            rows = [(line, row) for line, row in _rows(file, separator, 1 if said else 0) if any(field.strip() for field in row)]
+        except csv.Error as error:
+            raise DataError(
+                f"{path}: a quoted field does not end: {error}", hint='close it, and write a quote inside one twice: ""'
+            ) from error
+    if not rows:
+        raise pd.errors.EmptyDataError(str(path))
+    (first, names), rows = rows[0], rows[1:]
+    names = [name.strip() for name in names]
+    _refuse_preamble(path, first, names, rows)
+    again = [name for name, count in Counter(names).items() if count > 1 and name]
+    if again:
+        raise DataError(f"{path}: two columns are called {again[0]!r}", hint="give each column its own name")
+    for line, row in rows:
+        if any(field.strip() for field in row[len(names) :]):
+            raise DataError(
+                f"{path}: line {line} has {len(row)} fields, the header {len(names)}",
+                hint='a field that holds the separator is written in quotes: "1,5"',
+            )
+    cells = [[row[place] if place < len(row) else "" for _, row in rows] for place in range(len(names))]
+    notes = ["the rows are the steps of one run, as TensorBoard writes them"] if set(names) == _TENSORBOARD else []
+    notes += [] if separator == usual else [f"the columns of {path.name} are separated by {_SEPARATORS.get(separator, separator)}"]
+    if separator != ",":
+        cells, told = with_decimal_points(names, cells, path)
+        notes += told
+    columns = {
+        name or f"Unnamed: {place}": pd.Series(column) for place, (name, column) in enumerate(zip(names, cells, strict=True))
+    }
+    table = _without_row_numbers(pd.DataFrame({name: _typed(name, column.astype(str)) for name, column in columns.items()}))
+    return attach_source(table, {"notes": notes})
+
+
+read_csv: Callable[[Path], pd.DataFrame] = partial(read_delimited, usual=",")
+read_tsv: Callable[[Path], pd.DataFrame] = partial(read_delimited, usual="\t")
+
+
+def _typed(name: str, column: pd.Series) -> pd.Series:
+    """An id stays as it is written: one of hexadecimal digits may look like a number, `12e5`."""
+    return column.astype(object).mask(column.str.strip() == "", None) if name.lower() in _IDS else from_text(column)
+
+
+def open_text(path: Path) -> Any:
+    """The file as text, unpacked where it is compressed: UTF-8, or UTF-16 where it begins with that mark, as Excel's "Unicode text"."""
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    with opened(path, "rb") as file:
+        wide = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    return opened(path, "rt", encoding="utf-16" if wide else "utf-8-sig", newline="")
+
+
+def _rows(file: TextIO, separator: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
+    """Line number in the file, and fields."""
+    reader = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
+    for row in reader:
+        yield reader.line_num + skipped, row
+
+
+def _said_separator(file: TextIO) -> str | None:
+    found = re.fullmatch(r'"?sep=(.)"?\s*', file.readline())
+    return found[1] if found else None
+
+
+def _separator(file: TextIO, usual: str) -> str:
+    """The sign that cuts the first line into as many fields as most lines, at least two; else the one that cuts the lines most alike."""
+    lines = [line for line, _ in zip(file, range(_LINES_LOOKED_AT), strict=False) if line.strip()]
+    ranks: dict[str, tuple[bool, int, bool, int]] = {}
+    for separator in _SEPARATORS:
+        widths = [len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+        fields, alike = Counter(widths).most_common(1)[0] if widths else (1, 0)
+        if fields > 1:
+            ranks[separator] = (widths[0] == fields, 0 if widths[0] == fields else alike, separator == usual, fields)
+    return max(ranks, key=lambda separator: ranks[separator], default=usual)
+
+
+def _refuse_preamble(path: Path, first: int, names: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]]) -> None:
+    """Raises `DataError` when the first line is not that of the column names."""
+    if not rows:
+        return
+    width, often = Counter(len(row) for _, row in rows).most_common(1)[0]
+    if width > len(names) and often > len(rows) / 2:
+        line = next(line for line, row in rows if len(row) == width)
+        raise DataError(
+            f"{path}: line {first} ({', '.join(names)[:60]!r}) has {_fields(len(names))}, the lines below it have {width}: it does not "
+            "name the columns",
+            hint=f"delete what stands above the column names, e.g. tail -n +{line} {path.name} > runs.csv; or name every column, and "
+            "put quotes around a field that holds the separator",
+        )
+    line, second = rows[0]
+    if len(rows) < 3 or _numbers(second) or _numbers(names):
+        return
+    texts = [place for place, field in enumerate(second) if field.strip() and not is_missing_word(field)]
+    below = [
+        place
+        for place in texts
+        if all(is_missing_word(row[place]) or _is_number(row[place]) for _, row in rows[1:] if place < len(row))
+        and any(_is_number(row[place]) for _, row in rows[1:] if place < len(row))
+    ]
+    if below:
+        wrong = first if any(column_name(field.strip()) in COLUMNS for field in second) else line
+        raise DataError(
+            f"{path}: line {line} ({', '.join(second)[:60]!r}) has words where the lines below it have numbers",
+            hint=f"the first line names the columns, and the runs follow at once: delete line {wrong}",
+        )
+
+
+def _fields(count: int) -> str:
+    return "1 field" if count == 1 else f"{count} fields"
+
+
+def _numbers(fields: Sequence[str]) -> bool:
+    return any(map(_is_number, fields))
+
+
+def _is_number(field: str) -> bool:
+    """Whichever sign its decimals have."""
+    return re.fullmatch(r"\s*[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?\s*", field) is not None
+
+
+def _without_row_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Without empty columns that have no name, and without row numbers that pandas writes in one; names of runs there become `id`."""
+    table = table.drop(columns=[name for name in table if str(name).startswith("Unnamed: ") and table[name].isna().all()])
+    first = str(table.columns[0])
+    if first != "Unnamed: 0" or len(table.columns) == 1:
+        return table
+    index = table[first]
+    if list(index) in (list(range(len(table))), list(range(1, len(table) + 1))):
+        return table.drop(columns=first)
+    if "id" not in table and index.notna().all() and index.is_unique:
+        return table.rename(columns={first: "id"})
+    return table
