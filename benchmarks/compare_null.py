@@ -111,9 +111,9 @@ DESIGNS = (
     Design("joint, with epochs", Grid(), Grid(epochs=BETWEEN)),
     Design("joint, without epochs", Grid(), Grid(epochs=BETWEEN), BARE),
     Design("one model a side", Grid(SIZES[2:3], LONG), Grid(SIZES[2:3], LONG)),
+    Design("unequal ranges", Grid(SIZES[:4]), Grid(tuple(3 * each for each in SIZES))),
     Design("compute and loss alone, paired", Grid(), Grid(), (*BARE, "model")),
     Design("compute and loss alone, joint", Grid(), Grid(epochs=BETWEEN), (*BARE, "model")),
-    Design("unequal ranges", Grid(SIZES[:4]), Grid(tuple(3 * each for each in SIZES))),
 )
 
 
