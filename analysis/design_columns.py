@@ -28,7 +28,7 @@ __all__ = ["DESIGN", "SEARCHED", "alike", "design_columns", "differing_unknown",
 DESIGN = ("family", "model", "params", "epochs", "examples_seen", "unique_examples", "batch_size", "optimizer", "optimiser")
 """The columns that always tell cells apart, where a table has them."""
 
-_BUDGETS = ("epochs", "examples_seen", "steps")
+_BUDGETS = ("epochs", "examples_seen")  # and steps, where there are neither
 _FOLLOWS = {"examples_seen": "epochs", "unique_examples": "epochs"}
 """A measured column → the one that says the same as a setting."""
 
@@ -65,10 +65,12 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
     """
     configured = [name for name in source_of(runs).get("config", ()) if _is_setting(runs, name, {*x, metric})]
     found = [name for name in (*DESIGN, *configured) if name in runs]
-    if not any(name in runs and runs[name].notna().any() for name in _BUDGETS) or len(x) > 1:
-        found += x
-    elif "epochs" not in runs and "examples_seen" not in runs:
+    tells_budgets = any(name in runs and runs[name].notna().any() for name in _BUDGETS)
+    if not tells_budgets and "steps" in runs and runs["steps"].nunique() > 1:  # one number for all would tell nothing
         found.append("steps")
+        tells_budgets = True
+    if not tells_budgets or len(x) > 1:
+        found += x
     return list(dict.fromkeys([*found, *named_columns(runs, [*source_of(runs).get("cell", ()), *also])]))
 
 
