@@ -39,7 +39,11 @@ def layout_of(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[Layout, pd.Data
 
     Args: tables of cells with `log_x` and `log_metric`, and whichever of `SECOND` and `model` are known.
     """
-    known = [name for name in SECOND if name != x and all(_usable(table, name) for table in (a, b))]
+    known = [
+        name
+        for name in SECOND
+        if name != x and all(_usable(table, name) for table in (a, b)) and any(_varies(table, name) for table in (a, b))
+    ]
     for name in known:
         with_a, with_b = (table.assign(log_w=np.log(table[name].to_numpy(float))) for table in (a, b))
         if _spreads(with_a) or _spreads(with_b):
@@ -72,6 +76,11 @@ def lowest_half(table: pd.DataFrame) -> pd.DataFrame:
 
 def _usable(table: pd.DataFrame, name: str) -> bool:
     return name in table and bool(table[name].notna().all() and (table[name] > 0).all())
+
+
+def _varies(table: pd.DataFrame, name: str) -> bool:
+    """A column that is the same throughout says nothing: neither that cells differ in it nor that they differ in nothing else."""
+    return bool(np.ptp(np.log(table[name].to_numpy(float))) > _SAME)
 
 
 def _models(table: pd.DataFrame) -> int:

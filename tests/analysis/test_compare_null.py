@@ -1,4 +1,4 @@
-"""p-values of `compare` where the sides do not differ, and its intervals of a crossing, over eight designs: the short version of
+"""p-values of `compare` where the sides do not differ, and its intervals of a crossing, over six designs: the short version of
 `benchmarks/compare_null.py`, whose table is in docs/laws_figures.md."""
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ import pytest
 from benchmarks.compare_null import DESIGNS, rows
 
 DRAWS = 200
+SIX = DESIGNS[:6]
 
 
-@pytest.mark.parametrize("design", DESIGNS, ids=[design.name for design in DESIGNS])
+@pytest.mark.parametrize("design", SIX, ids=[design.name for design in SIX])
 def test_errors_are_as_frequent_as_said(design):
-    (row,) = rows(DRAWS, (design,), crossings=DRAWS // 4)
+    (row,) = rows(DRAWS, (design,), crossings=DRAWS // 5)
     for name in ("largest", "mean"):
         assert row[f"{name}_ks"] > 1e-3
         assert row[f"{name}_refused"] <= 0.11  # of 200 draws at 5 %: exceeded one time in 4,000
