@@ -184,6 +184,26 @@ def _points(count: int, of: str) -> Callable[[Answer], Said]:
     return check
 
 
+def _averaged_with_note(count: int, word: str) -> Callable[[Answer], Said]:
+    def check(answer: Answer) -> Said:
+        said = f"{answer.fit['runs_used']} rows, {answer.fit['cells_used']} cells; note: {'; '.join(answer.fit['notes']) or 'none'}"
+        return said, answer.fit["cells_used"] == count and word in said
+
+    return check
+
+
+def _points_or_said(count: int) -> Callable[[Answer], Said]:
+    """So many cells, or fewer and a note that says what was averaged, or a refusal."""
+
+    def check(answer: Answer) -> Said:
+        if answer.refused:
+            return answer.refusal, True
+        said, _ = _averaged_with_note(count, "")(answer)
+        return said, answer.fit["cells_used"] == count or bool(answer.fit["notes"])
+
+    return check
+
+
 def _curves(answer: Answer) -> Said:
     found = answer.fit["coefficients"]["beta"]
     said = f"{answer.fit['runs_used']} rows of {answer.fit['clusters_used']} runs; {_words('beta', found)}"
@@ -330,6 +350,11 @@ CASES = (
          "averaged", _refused("they may differ in augment", "--cell augment")),
     Case(2, "the same with --cell augment", {"runs.csv": tables.two_recipes_of_one_seed}, (f"{_POWER} --cell augment",),
          "no such option", _points(16, "cells")),
+    Case(2, "a column of unknown meaning differs in each cell", {"runs.csv": lambda: tables.two_recipes_of_one_seed().drop(columns="seed")},
+         (_POWER,), "averaged, and nothing said", _averaged_with_note(8, "--cell augment")),
+    Case(2, "five sizes that no column names, at four step budgets", {"runs.csv": tables.unnamed_sizes}, (_POWER,),
+         "averaged as five seeds, and nothing said", _points_or_said(20)),
+    Case(2, "ten computes, all of 1000 steps", {"runs.csv": lambda: tables.plain(steps=1000)}, (_POWER,), "10 runs, a 0.2", _left_out()),
     Case(2, "checkpoints-as-runs", _of("checkpoints-as-runs"), (_SURFACE,), "321 independent runs, E 19 times too narrow", _gemstones),
     Case(2, "checkpoints of 12 runs, the curve itself (truth 0.28)", {"runs.csv": tables.checkpoints}, (_SURFACE,),
          "240 independent runs", _curves),
