@@ -1,4 +1,4 @@
-"""Cases of `benchmarks/strangers.py` are answered rightly, but for those that are said to be wrong; docs/strangers.md shows all of them."""
+"""Cases of `benchmarks/strangers.py` are answered rightly; docs/strangers.md shows all of them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,8 @@ import pytest
 
 from benchmarks.strangers import BEGIN, CASES, END, PAGE, SECTIONS, on_page
 
-STILL_WRONG = ("five sizes that no column names, at four step budgets",)
-"""Shown as wrong on the page. Who mends one takes it out of here: the test fails until then."""
 
-
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, id=case.name, marks=[pytest.mark.xfail(strict=True)] if case.name in STILL_WRONG else [])
-        for case in CASES
-    ],
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_right_value_is_said(case):
     said, right = case.run()
     assert right, f"{case.name}: before: {case.before}; now: {said}"
@@ -25,9 +16,7 @@ def test_the_right_value_is_said(case):
 
 def test_the_page_shows_every_case():
     page = PAGE.read_text()
-    assert f"{len(CASES) - len(STILL_WRONG)} of {len(CASES)} cases are right now." in page, (
-        "`python -m benchmarks.strangers --docs` renews it"
-    )
+    assert f"{len(CASES)} of {len(CASES)} cases are right now." in page, "`python -m benchmarks.strangers --docs` renews it"
     for case in CASES:
         for command in case.commands:
             assert f"`{command}`" in page, case.name
