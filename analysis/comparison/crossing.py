@@ -60,7 +60,9 @@ def crossing_of(found: Difference, names: tuple[str, str], x: str, level: float)
             return _none(f"the difference changes with {x} by no more than noise may make it change")
         before, after = int(changes[-1]), int(shown[shown > changes[-1]][0])
         root = int(roots[(roots >= before) & (roots < after)][-1])
-        at = Interval(_zero(u, value, root), _zero(u, beyond, before), _zero(u, beyond, after - 1)).exp()
+        # Signed, since the whole interval may lie between two points of the curve.
+        low_end, high_end = _zero(u, sign[before] * value - half, before), _zero(u, sign[after] * value - half, after - 1)
+        at = Interval(_zero(u, value, root), low_end, high_end).exp()
         more = None if len(changes) == 1 else f"the last of {len(changes)} crossings"
         return Crossing(at, better(sign[after]), True, more)
     leads, other = better(sign[shown[0]]), better(-sign[shown[0]])

@@ -304,3 +304,14 @@ def test_runs_that_do_not_count_are_left_out_with_a_reason():
         "in no shared budget, or beaten by a cell of its side with as little compute"
     }
     assert analysis.compare(runs).runs_used == 60
+
+
+def test_the_interval_of_a_crossing_without_noise_holds_it():
+    """It lay between two points of the curve, and its ends beside the crossing."""
+    hours = np.geomspace(1, 1000, 12)
+    sides = {"a": 2 * hours**-0.10, "b": 2 * 54**0.05 * hours**-0.15}
+    tables = [pd.DataFrame({"family": name, "core_hours": hours, "val_loss": loss}) for name, loss in sides.items()]
+    found = analysis.compare(pd.concat(tables, ignore_index=True), by="family")
+    assert found.crossing.overtakes == "b"
+    assert found.crossing.at.value == pytest.approx(54, rel=1e-3)
+    assert found.crossing.at.low <= found.crossing.at.value <= found.crossing.at.high
