@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.design_columns import SEARCHED, alike, design_columns, differing_unknown, named_columns, with_epochs
+from analysis.design_columns import NO_REPLICATES, SEARCHED, alike, design_columns, differing_unknown, named_columns, with_epochs
 from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UsageError
@@ -57,6 +57,9 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
     table = table.assign(cell=alike(table, columns))
     differing = differing_unknown(table, table["cell"], columns, ignored=("cell", *axes, metric))
     refuse_mixed_studies(table, differing)
+    if len(axes) == 1 and axes[0] in columns and any(name in columns for name in ("epochs", "examples_seen", "steps")):
+        notes = (*notes, f"runs that agree in {_some([name for name in columns if name in table and name != axes[0]])} differ more than "
+                         f"{NO_REPLICATES:g}-fold in {axes[0]}: something else tells them apart, so each {axes[0]} is a cell of its own")  # fmt: skip
     if differing:
         notes = (*notes, f"{_some(differing)} differ{'s' if len(differing) == 1 else ''} between runs that were averaged as one cell; "
                          f"--cell {','.join(differing)} keeps them apart")  # fmt: skip

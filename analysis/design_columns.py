@@ -23,16 +23,18 @@ from analysis.reading.source import source_of
 from scaling.columns import COLUMNS
 from scaling.errors import UnknownName
 
-__all__ = ["DESIGN", "SEARCHED", "alike", "design_columns", "differing_unknown", "named_columns", "with_epochs"]
+__all__ = ["DESIGN", "NO_REPLICATES", "SEARCHED", "alike", "design_columns", "differing_unknown", "named_columns", "with_epochs"]
 
 DESIGN = ("family", "model", "params", "epochs", "examples_seen", "unique_examples", "batch_size", "optimizer", "optimiser")
 """The columns that always tell cells apart, where a table has them."""
 
-_BUDGETS = ("epochs", "examples_seen", "steps")
+_BUDGETS = ("epochs", "examples_seen")  # and steps, where there are neither
 _FOLLOWS = {"examples_seen": "epochs", "unique_examples": "epochs"}
 """A measured column → the one that says the same as a setting."""
 
 _SAME_MEASURED = 0.02
+NO_REPLICATES = 3.0
+"""Equal runs that are a second long have been seen to differ by 2.1 times in measured core-hours."""
 _DIGITS = 9
 
 SEARCHED = ("learning_rate", "lr", "peak_lr", "max_lr", "base_lr", "learning_rate_init")
@@ -55,21 +57,27 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
     """The columns of a table that tell its cells apart.
 
     Args:
-        also: further ones, as `--cell` names them.
+        also: further ones; those that `--cell` named are in the table's source.
         x, metric: of the question; neither is a setting.
 
     Without epochs, examples seen or steps nothing but `x` tells the budgets of a model apart, so then its columns are among them. Of a law of
-    several inputs `x` are the design itself and always are.
+    several inputs `x` are the design itself and always are. Where runs that agree in all settings cost as differently as no replicates do
+    (`NO_REPLICATES`, in most cells of several runs), something that the table does not say differs, and `x` tells cells apart as well.
 
     Raises: UnknownName, `also` names no column.
     """
     configured = [name for name in source_of(runs).get("config", ()) if _is_setting(runs, name, {*x, metric})]
     found = [name for name in (*DESIGN, *configured) if name in runs]
-    if not any(name in runs and runs[name].notna().any() for name in _BUDGETS) or len(x) > 1:
-        found += x
-    elif "epochs" not in runs and "examples_seen" not in runs:
+    tells_budgets = any(name in runs and runs[name].notna().any() for name in _BUDGETS)
+    if not tells_budgets and "steps" in runs and runs["steps"].nunique() > 1:  # one number for all would tell nothing
         found.append("steps")
-    return list(dict.fromkeys([*found, *named_columns(runs, also)]))
+        tells_budgets = True
+    if not tells_budgets or len(x) > 1:
+        found += x
+    columns = list(dict.fromkeys([*found, *named_columns(runs, [*source_of(runs).get("cell", ()), *also])]))
+    if len(x) == 1 and x[0] not in columns and _differs_too_much(runs, columns, x[0]):
+        columns.append(x[0])
+    return columns
 
 
 def named_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
@@ -131,6 +139,16 @@ def with_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     if len(sizes) != 1 or (unique > sizes[0] * (1 + 1e-6)).any():
         return runs
     return runs.assign(epochs=seen / sizes[0])
+
+
+def _differs_too_much(runs: pd.DataFrame, columns: Sequence[str], x: str) -> bool:
+    if x not in runs or not columns:
+        return False
+    size = pd.to_numeric(runs[x], errors="coerce")
+    groups = size.where(size > 0).groupby(alike(runs, columns))
+    several = groups.count() > 1
+    ratio = (groups.max() / groups.min())[several]
+    return bool(len(ratio)) and bool((ratio > NO_REPLICATES).mean() > 0.5)
 
 
 def _is_setting(runs: pd.DataFrame, name: str, asked: set[str]) -> bool:

@@ -16,7 +16,8 @@ from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.numbers import finite, records, significant
-from analysis.selection import Excluded, excluded_payload, usable_runs
+from analysis.reading.source import source_of
+from analysis.selection import Excluded, count_hint, excluded_payload, usable_runs
 from scaling.errors import TooFewPoints, UnknownName
 
 __all__ = ["Transfer", "transfer", "with_parents"]
@@ -178,7 +179,7 @@ def transfer(
             f"{_LEAST_CHECKPOINTS - have} more {'is' if have == _LEAST_CHECKPOINTS - 1 else 'are'} needed",
             have=have,
             need=_LEAST_CHECKPOINTS,
-            hint="fine-tune more of the pre-trained runs",
+            hint=count_hint(usable.excluded, source_of(runs)) or "fine-tune more of the pre-trained runs",
         )
     checkpoints = _checkpoints(kept, name, downstream, upstream, x)
     up, down, compute = (checkpoints[column].to_numpy(float) for column in (upstream, downstream, x))

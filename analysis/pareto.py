@@ -53,7 +53,10 @@ class Frontier:
         The last row has no `<x>_to` (NaN): nothing larger was run.
         """
         steps = self.on_frontier
-        named = [name for name in ("family", "model", "params", "epochs", "learning_rate", "seeds", self.metric) if name in steps]
+        implied = ("examples_seen", "unique_examples") if "epochs" in steps else ()
+        others = (name for name in self.cell_columns if name in steps and name not in implied)
+        settings = ("family", "model", "params", "epochs", *others)
+        named = [name for name in (*settings, "learning_rate", "seeds", self.metric) if name in steps and name != self.x]
         table = steps[list(dict.fromkeys(named))].copy()
         table.insert(0, f"{self.x}_from", steps[self.x])
         table.insert(1, f"{self.x}_to", steps[self.x].shift(-1))

@@ -106,5 +106,6 @@ def learning_rate_payload(trend: LearningRateTrend, cell: CellRate | None = None
 
 
 def with_input(payload: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
-    """The payload with `input`: `{"notes": [what was converted], "file", "sha256", "rows", "mapping", "units"}`; of the store, `notes` alone."""
+    """The payload with `input`: `{"notes": [what was set aside and converted], "file", "sha256", "rows", "mapping", "units",
+    "renamed", "converted"}`; of the store, `notes` alone."""
     return {**payload, "input": source_of(runs)}

@@ -42,6 +42,7 @@ _STEPS = tuple(
     for whole in ("steps", "max_steps")
 )
 """What programs call the steps done and all steps of a run."""
+_RUN = ("run_id", "run", "run_name")
 _LAST_STEPS = 0.01
 """Part of its steps that a finished run may lack: the last row that a program logs is rarely that of the last step."""
 
@@ -117,7 +118,7 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
             if reason:
                 leave_out(table["excluded"] == reason, f"excluded: {reason}", "excluded by a user")
     if not curve:  # along a curve every checkpoint is short of the end
-        short = _short_of_their_steps(table)
+        short = _short_of_their_steps(table, axes)
         cut = (short != "").to_numpy()
         excluded.extend(
             Excluded(run, reason, "not trained to the last step") for run, reason in zip(table["id"][cut], short[cut], strict=True)
@@ -177,11 +178,14 @@ def _is_of_status(kind: str) -> bool:
     return kind.startswith("not finished (") or (kind in _FINAL and kind != RunStatus.DIVERGED)
 
 
-def _short_of_their_steps(table: pd.DataFrame) -> pd.Series:
-    """For each run the reason, or an empty text. Where no run reaches its steps, `step` counts something else, e.g. logged rows."""
+def _short_of_their_steps(table: pd.DataFrame, axes: Sequence[str]) -> pd.Series:
+    """For each run the reason, or an empty text. Where no run reaches its steps, `step` counts something else, e.g. logged rows.
+
+    A law in steps is of how runs get on, so that no row of it is short.
+    """
     words = pd.Series("", index=table.index, dtype=object)
     found = _steps(table)
-    if found is None:
+    if found is None or found[0].name in axes:
         return words
     done, whole, short = found
     if not ((whole > 0) & (done > 0) & ~short).any():
@@ -199,11 +203,16 @@ def steps_never_reached(runs: pd.DataFrame) -> tuple[str, str] | None:
 
 
 def _steps(table: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series] | None:
-    """Steps done, all steps, and whether a run is short of them; of the first pair of columns that the table has."""
+    """Steps done, all steps, and whether a run is short of them; of the first pair of columns that the table has.
+
+    Of a run with several rows, its checkpoints, the last step counts for each.
+    """
     pair = next(((done, whole) for done, whole in _STEPS if done in table and whole in table), None)
     if pair is None:
         return None
     done, whole = (pd.to_numeric(table[name], errors="coerce") for name in pair)
+    if (run := next((name for name in _RUN if name in table), None)) is not None:
+        done = done.groupby(table[run].to_numpy(), dropna=False).transform("max").where(table[run].notna(), done)
     return done, whole, (whole > 0) & (whole - done > np.maximum(1, _LAST_STEPS * whole))
 
 

@@ -2,7 +2,8 @@
 
     {"type", "title", "status", "detail", "code", "hint", "errors": [{"where", "message"}]}
 
-`code` is stable and names the exception of `scaling.errors` (or the HTTP fault); `hint` is one line of what to do.
+`code` is stable and names the exception of `scaling.errors` (or the HTTP fault); `hint` is one line of what to do. Members of some kinds:
+`have` and `need` of too few points, and `why`, the section of docs/refused.md that explains a refusal of the analysis.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from starlette.exceptions import HTTPException
 
 from api.security import HEADERS
 from scaling.errors import ClusterError, ScalingError, StaleToken, StoreError, TooFewPoints, UnknownName, UsageError
+from scaling.refusals import why
 
 __all__ = ["OPENAPI_RESPONSES", "NotFound", "install", "naming_a_path", "problem"]
 
@@ -79,6 +81,8 @@ async def _on_scaling_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ScalingError)
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     more: dict[str, Any] = {"have": error.have, "need": error.need} if isinstance(error, TooFewPoints) else {}
+    if section := why(error):
+        more["why"] = section
     return _answer(request, problem(status, str(error), code=_code(error), hint=error.hint, **more))
 
 

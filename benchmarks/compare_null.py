@@ -1,6 +1,6 @@
 """Whether `compare` errs as often as it says: its p-values where the sides do not differ, and its interval of a crossing that is known.
 
-    python benchmarks/compare_null.py [--draws 1000]    # prints the table of docs/laws_figures.md
+    python benchmarks/compare_null.py --draws 1000 --crossings 300    # prints the table of docs/laws_figures.md
 
 Two families are simulated on grids of sizes × epoch budgets, with log-normal noise, and compared as a user would. The truth of a side at a
 compute is the lowest loss of the true surface among all sizes and epochs between those tried, found by brute force. Where the sides are
@@ -104,41 +104,42 @@ class Design:
 
 BARE = ("epochs", "params")
 BETWEEN = tuple(1.4 * each for each in EPOCHS)
+LONG = tuple(2.0**step for step in range(9))
 DESIGNS = (
     Design("paired, with epochs", Grid(), Grid()),
     Design("paired, without epochs", Grid(), Grid(), BARE),
     Design("joint, with epochs", Grid(), Grid(epochs=BETWEEN)),
     Design("joint, without epochs", Grid(), Grid(epochs=BETWEEN), BARE),
-    Design(
-        "one model a side",
-        Grid(SIZES[2:3], tuple(2.0**step for step in range(9))),
-        Grid(SIZES[2:3], tuple(2.0**step for step in range(9))),
-    ),
+    Design("one model a side", Grid(SIZES[2:3], LONG), Grid(SIZES[2:3], LONG)),
     Design("unequal ranges", Grid(SIZES[:4]), Grid(tuple(3 * each for each in SIZES))),
+    Design("compute and loss alone, paired", Grid(), Grid(), (*BARE, "model")),
+    Design("compute and loss alone, joint", Grid(), Grid(epochs=BETWEEN), (*BARE, "model")),
 )
 
 
-def p_of_truth(found: Comparison, design: Design) -> tuple[float, float]:
-    """Of the true difference at the largest shared compute, and of its true mean along the shared compute (paired: zero by design)."""
+def p_of_truth(found: Comparison, design: Design, shift: float = 0.0) -> tuple[float, float]:
+    """Of the true difference, plus `shift`, at the largest shared compute, and of its mean along the shared compute (paired: zero by design)."""
     difference = found.found
-    largest = difference.at_largest.value - design.truth(difference.shared[1])
-    mean = difference.mean.value
+    largest = difference.at_largest.value - design.truth(difference.shared[1]) - shift
+    mean = difference.mean.value - shift
     if difference.design == "joint":
         mean -= np.mean([design.truth(compute) for compute in np.geomspace(*difference.shared, 41)])
     ratios = largest / difference.at_largest.error, mean / difference.mean.error
     return tuple(float(2 * stats.t.sf(abs(each), difference.degrees_of_freedom)) for each in ratios)  # type: ignore[return-value]
 
 
-def rows(draws: int, designs: tuple[Design, ...] = DESIGNS) -> Iterator[dict[str, float | str]]:
-    """One a design: what the table shows."""
+def rows(
+    draws: int, designs: tuple[Design, ...] = DESIGNS, *, crossings: int | None = None, shift: float = 0.0
+) -> Iterator[dict[str, float | str]]:
+    """One a design: what the table shows. crossings: draws with a crossing, where not as many. shift: by which the truth is misstated."""
     for design in designs:
         seeds = [[crc32(design.name.encode()), draw] for draw in range(draws)]
-        p = np.array([p_of_truth(design.compared(np.random.default_rng(seed)), design) for seed in seeds])
+        p = np.array([p_of_truth(design.compared(np.random.default_rng(seed)), design, shift) for seed in seeds])
         pivot = design.middle()
         truth = design.crossing(pivot)
-        crossings = [design.compared(np.random.default_rng([1, *seed]), pivot) for seed in seeds]
-        held = [found.crossing.at.low <= truth <= found.crossing.at.high for found in crossings]
-        width = np.log([found.crossing.at.high / found.crossing.at.low for found in crossings if found.crossing.proven])
+        compared = [design.compared(np.random.default_rng([1, *seed]), pivot) for seed in seeds[:crossings]]
+        held = [found.crossing.at.low <= truth <= found.crossing.at.high for found in compared]
+        width = np.log([found.crossing.at.high / found.crossing.at.low for found in compared if found.crossing.proven])
         yield {
             "design": design.name,
             "draws": draws,
@@ -147,8 +148,8 @@ def rows(draws: int, designs: tuple[Design, ...] = DESIGNS) -> Iterator[dict[str
             "mean_ks": stats.kstest(p[:, 1], "uniform").pvalue,
             "mean_refused": float(np.mean(p[:, 1] < 0.05)),
             "crossing_held": float(np.mean(held)),
-            "crossing_shown": float(np.mean([found.crossing.proven for found in crossings])),
-            "right_winner": float(np.mean([found.better == "b" for found in crossings])),
+            "crossing_shown": float(np.mean([found.crossing.proven for found in compared])),
+            "right_winner": float(np.mean([found.better == "b" for found in compared])),
             "width": float(np.exp(np.median(width) / 2)) if len(width) else float("nan"),
         }
 
@@ -156,20 +157,23 @@ def rows(draws: int, designs: tuple[Design, ...] = DESIGNS) -> Iterator[dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=1000, help="of a design")
+    parser.add_argument("--crossings", type=int, default=500, help="of a design whose sides cross")
     parser.add_argument("--only", default="", help="designs whose name has this in it")
     arguments = parser.parse_args()
     print(
-        "| design | draws | at the largest compute: KS p | refused at 5 % | mean: KS p | refused at 5 % | crossing held by its 95 % interval |"
+        "| design | draws: alike, crossing | at the largest compute: KS p | refused at 5 % | mean: KS p | refused at 5 % | crossing held by its 95 % interval |"
         " crossing shown | winner right | half the interval's width, median |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
-    for row in rows(arguments.draws, tuple(design for design in DESIGNS if arguments.only in design.name)):
+    for row in rows(
+        arguments.draws, tuple(design for design in DESIGNS if arguments.only in design.name), crossings=arguments.crossings
+    ):
         shares = [
             f"{100 * float(row[name]):.1f} %"
             for name in ("largest_refused", "mean_refused", "crossing_held", "crossing_shown", "right_winner")
         ]
         print(
-            f"| {row['design']} | {row['draws']} | {row['largest_ks']:.2g} | {shares[0]} | {row['mean_ks']:.2g} | {shares[1]} | {shares[2]} | {shares[3]} |"
+            f"| {row['design']} | {row['draws']}, {arguments.crossings} | {row['largest_ks']:.2g} | {shares[0]} | {row['mean_ks']:.2g} | {shares[1]} | {shares[2]} | {shares[3]} |"
             f" {shares[4]} | ×/÷ {row['width']:.2f} |",
             flush=True,
         )

@@ -15,7 +15,8 @@
     └── ClusterError             Ray, or a resource that the cluster does not have
 
 Expected bad outcomes of a run or a fit are not exceptions but values: see `scaling.outcomes`.
-Each exception carries one line of fault and one line of what to do; the command prints both.
+Each exception carries one line of fault and one line of what to do; the command prints both, and for refusals
+of the analysis the section of docs/refused.md that says why (`scaling.refusals`).
 """
 
 from __future__ import annotations

@@ -78,12 +78,15 @@ def _two_names(labels: pd.Series, by: str, names: tuple[str | None, str | None])
     for name in names:
         if name is not None and name not in known:
             raise UnknownName(by, name, known, hint=f"known: {_some(known)}")
+    nameless = int((labels == "").sum())
     given = [name for name in names if name is not None]
     rest = [name for name in known if name not in given]
     if len(given) + len(rest) < 2:
         raise UsageError(
-            f"every run has {by} {', '.join(known) or 'unknown'}: there is nothing to compare",
-            hint="choose another column: --by COLUMN",
+            f"every run has {by} {', '.join(known) or 'unknown'}{f' or none ({nameless} runs)' if nameless and known else ''}: there is nothing to compare",
+            hint="write the word None in the empty cells, or choose another column: --by COLUMN"
+            if nameless
+            else "choose another column: --by COLUMN",
         )
     if len(given) < 2 and len(given) + len(rest) > 2:
         raise UsageError(f"{by} has {len(known)} values ({_some(known)}): which two?", hint=f"--a {known[0]} --b {known[1]}")

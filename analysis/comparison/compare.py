@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.arms import Arm, split_arms
-from analysis.comparison.coordinates import layout_of, near_frontier
+from analysis.comparison.coordinates import Layout, layout_of, lowest_half, near_frontier
 from analysis.comparison.difference import Difference
 from analysis.comparison.joint import LEAST_CELLS, has_surface, joint_difference, near_shared, shared_range
 from analysis.comparison.paired import LEAST_PAIRS, PAIRS_FOR_A_SURFACE, paired_difference
@@ -70,6 +70,7 @@ def compare(
         found=found,
         budgets=table(chosen.a, chosen.b, (by, first.name, second.name), metric, x),
         runs_used=int(chosen.a["seeds"].sum() + chosen.b["seeds"].sum()),
+        notes=tuple(dict.fromkeys(first.frontier.notes + second.frontier.notes)),
         excluded=excluded + _passed_over(first, chosen.a, chosen.why_not) + _passed_over(second, chosen.b, chosen.why_not),
     )
 
@@ -82,13 +83,13 @@ class _Chosen:
     b: pd.DataFrame
     shared: tuple[float, float]
     paired: bool
-    second: bool
+    layout: Layout
     why_not: str
 
     def estimate(self) -> Difference:
         if self.paired:
-            return paired_difference(self.a, self.b, self.second)
-        return joint_difference(self.a, self.b, self.shared, self.second)
+            return paired_difference(self.a, self.b, self.layout == "surface", chosen=self.layout == "frontier")
+        return joint_difference(self.a, self.b, self.shared, self.layout == "surface")
 
 
 def _choose(a: pd.DataFrame, b: pd.DataFrame, x: str) -> _Chosen:
@@ -99,22 +100,25 @@ def _choose(a: pd.DataFrame, b: pd.DataFrame, x: str) -> _Chosen:
     no_pair, far = "in no shared budget", f"far from the shared {x}"
     if layout == "surface":
         if len(pairs) >= PAIRS_FOR_A_SURFACE and stand_for_both(a, b, pairs, shared):
-            return _Chosen(*_in_pairs(a, b, pairs), shared, True, True, no_pair)
+            return _Chosen(*_in_pairs(a, b, pairs), shared, True, layout, no_pair)
         if shared[0] < shared[1] and has_surface(*(near := near_shared(a, b, shared, True))):
-            return _Chosen(*near, shared, False, True, far)
+            return _Chosen(*near, shared, False, layout, far)
     every, best_a, best_b = pairs, a, b
     if layout != "curve":
+        layout = "frontier"  # also where the cells are too few for a surface
         best_a, best_b = (table[near_frontier(table)].reset_index(drop=True) for table in (a, b))
         pairs = pair_cells(best_a, best_b)
         beaten = "beaten by a cell of its side with as little compute"
         no_pair, far = f"{no_pair}, or {beaten}", f"{far}, or {beaten}"
-    if len(pairs) >= LEAST_PAIRS and stand_for_both(best_a, best_b, pairs, shared):
-        return _Chosen(*_in_pairs(best_a, best_b, pairs), shared, True, False, no_pair)
+    if len(pairs) >= LEAST_PAIRS and stand_for_both(best_a, best_b, pairs, shared, chosen=layout == "frontier"):
+        return _Chosen(*_in_pairs(best_a, best_b, pairs), shared, True, layout, no_pair)
     if (
         min(len(best_a), len(best_b)) < LEAST_CELLS and len(every) >= LEAST_PAIRS
     ):  # too few best cells: the pairs of all are what there is
-        return _Chosen(*_in_pairs(a, b, every), shared, True, False, "in no shared budget")
-    return _Chosen(*near_shared(best_a, best_b, shared, False), shared, False, False, far)
+        return _Chosen(*_in_pairs(a, b, every), shared, True, "curve", "in no shared budget")
+    if layout == "frontier" and min(len(best_a), len(best_b)) >= 2 * LEAST_CELLS:
+        best_a, best_b = lowest_half(best_a), lowest_half(best_b)
+    return _Chosen(*near_shared(best_a, best_b, shared, False), shared, False, layout, far)
 
 
 def _in_pairs(a: pd.DataFrame, b: pd.DataFrame, pairs: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:

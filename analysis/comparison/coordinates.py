@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.pareto import pareto_mask
+from analysis.response_surface import Covered
 
-__all__ = ["SECOND", "Layout", "layout_of", "near_frontier"]
+__all__ = ["SECOND", "Layout", "layout_of", "lowest_half", "near_frontier"]
 
 Layout = Literal["surface", "curve", "frontier"]
 """`surface`: a second coordinate tells the cells of one compute apart. `curve`: the cells of a side are one chain, such as the budgets of one
@@ -38,7 +39,11 @@ def layout_of(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[Layout, pd.Data
 
     Args: tables of cells with `log_x` and `log_metric`, and whichever of `SECOND` and `model` are known.
     """
-    known = [name for name in SECOND if name != x and all(_usable(table, name) for table in (a, b))]
+    known = [
+        name
+        for name in SECOND
+        if name != x and all(_usable(table, name) for table in (a, b)) and any(_varies(table, name) for table in (a, b))
+    ]
     for name in known:
         with_a, with_b = (table.assign(log_w=np.log(table[name].to_numpy(float))) for table in (a, b))
         if _spreads(with_a) or _spreads(with_b):
@@ -46,9 +51,9 @@ def layout_of(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[Layout, pd.Data
     models = [_models(table) for table in (a, b)]
     if known or models == [1, 1]:
         return "curve", a, b
-    if min(models) > 1:
+    if min(models) > 0:
         with_a, with_b = (table.assign(log_w=table.groupby("model")["log_x"].transform("median")) for table in (a, b))
-        if _spreads(with_a) and _spreads(with_b):
+        if _spreads(with_a) or _spreads(with_b):
             return "surface", with_a, with_b
     return ("curve" if _chain(a) and _chain(b) else "frontier"), a, b
 
@@ -58,8 +63,24 @@ def near_frontier(table: pd.DataFrame) -> np.ndarray:
     return pareto_mask(_levels(table["log_x"].to_numpy(float)), _levels(table["log_metric"].to_numpy(float)))
 
 
+def lowest_half(table: pd.DataFrame) -> pd.DataFrame:
+    """The half of the cells that lie least above the lower convex hull of all, in logs.
+
+    A grid's cells that no other beats still lie above the frontier that runs between its sizes, by up to some per cent.
+    """
+    u, y = table["log_x"].to_numpy(float), table["log_metric"].to_numpy(float)
+    hull = Covered(u, y)
+    above = y - np.array([hull.between(float(at))[0] for at in u])
+    return table[above <= np.median(above) + _SAME].reset_index(drop=True)
+
+
 def _usable(table: pd.DataFrame, name: str) -> bool:
     return name in table and bool(table[name].notna().all() and (table[name] > 0).all())
+
+
+def _varies(table: pd.DataFrame, name: str) -> bool:
+    """A column that is the same throughout says nothing: neither that cells differ in it nor that they differ in nothing else."""
+    return bool(np.ptp(np.log(table[name].to_numpy(float))) > _SAME)
 
 
 def _models(table: pd.DataFrame) -> int:

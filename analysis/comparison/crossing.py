@@ -38,65 +38,51 @@ class Crossing:
 def crossing_of(found: Difference, names: tuple[str, str], x: str, level: float) -> Crossing:
     """The crossing of sides a and b, whose `names` are given.
 
-    The interval is the set of computes at which a difference of zero is not refused at this level (Fieller 1954, for a curve): it holds the
+    A crossing is proven where the difference changes with compute and is significant, with two signs, below and above. The interval is the set of computes at which a difference of zero is not refused at this level (Fieller 1954, for a curve): it holds the
     true crossing as often as the level says, since it does so at every single compute.
     """
     u, value = found.along.u, found.along.value
     half = found.quantile(level) * found.along.error
-    sign = np.where(np.abs(value) > half, np.sign(value), 0.0)  # positive: b is better
+    beyond = np.abs(value) - half  # above zero where the difference is significant
+    sign = np.where(beyond > 0, np.sign(value), 0.0)  # positive: b is better
+    shown = np.flatnonzero(sign)
     low, high = (significant(end, 3) for end in found.shared)
 
     def better(of: float) -> str:
         return names[1] if of > 0 else names[0]
 
-    roots = np.flatnonzero(np.sign(value[:-1]) * np.sign(value[1:]) < 0)
-    if not sign.any():
+    if not len(shown):
         return _none(f"the difference may be noise at every {x} from {low} to {high}")
-    if len(roots):
-        root = int(roots[-1])
-        below, above = np.flatnonzero(sign[: root + 1]), root + 1 + np.flatnonzero(sign[root + 1 :])
-        at = Interval(
-            _zero(u, value, root),
-            _zero(u, np.abs(value) - half, int(below[-1])) if len(below) else -math.inf,
-            _zero(u, np.abs(value) - half, int(above[0]) - 1) if len(above) else math.inf,
-        ).exp()
-        at = Interval(at.value, at.low or -math.inf, at.high)
-        winner, loser = better(value[-1]), better(-value[-1])
-        if not len(below):
-            return Crossing(
-                at,
-                winner,
-                False,
-                f"below {significant(at.high, 3)} {x} the difference may be noise: that {loser} is better there is not shown",
-            )
-        if not len(above):
-            return Crossing(
-                at,
-                winner,
-                False,
-                f"above {significant(at.low, 3)} {x} the difference may be noise: that {winner} is better there is not shown",
-            )
-        if sign[below[-1]] != sign[above[0]]:
-            changes = int(np.count_nonzero(np.diff(sign[sign != 0])))
-            return Crossing(at, winner, True, None if changes == 1 else f"the last of {changes} crossings")
-    leads = better(sign[sign != 0][-1])
-    if sign[-1] == 0:
-        start = math.exp(_zero(u, np.abs(value) - half, int(np.flatnonzero(sign)[-1])))
-        return Crossing(
-            Interval(math.nan, start, math.inf),
-            None,
-            False,
-            f"{leads} is better up to {significant(start, 3)} {x}; from there on the difference may be noise, and the sides may cross",
-        )
-    if sign[0] == 0:
-        end = math.exp(_zero(u, np.abs(value) - half, int(np.flatnonzero(sign)[0]) - 1))
-        return Crossing(
-            Interval(math.nan, -math.inf, end),
-            None,
-            False,
-            f"{leads} is better from {significant(end, 3)} {x} on; below, the difference may be noise, and the sides may cross",
-        )
+    roots = np.flatnonzero(np.diff(value > 0))
+    changes = shown[np.flatnonzero(np.diff(sign[shown]))]  # the last significant point before each change of the better side
+    if len(changes):
+        if found.p_constant >= 1 - level:  # somewhere along a curve noise alone may seem significant on either side
+            return _none(f"the difference changes with {x} by no more than noise may make it change")
+        before, after = int(changes[-1]), int(shown[shown > changes[-1]][0])
+        root = int(roots[(roots >= before) & (roots < after)][-1])
+        # Signed, since the whole interval may lie between two points of the curve.
+        low_end, high_end = _zero(u, sign[before] * value - half, before), _zero(u, sign[after] * value - half, after - 1)
+        at = Interval(_zero(u, value, root), low_end, high_end).exp()
+        more = None if len(changes) == 1 else f"the last of {len(changes)} crossings"
+        return Crossing(at, better(sign[after]), True, more)
+    leads, other = better(sign[shown[0]]), better(-sign[shown[0]])
+    first, last = int(shown[0]), int(shown[-1])
+    if last < len(u) - 1:
+        start = math.exp(_zero(u, beyond, last))
+        at = Interval(_root(u, value, roots[roots >= last]), start, math.inf)
+        why = f"above {significant(start, 3)} {x} the difference may be noise: that {other} is better there is not shown"
+        return Crossing(at, None if math.isnan(at.value) else other, False, why)
+    if first > 0:
+        end = math.exp(_zero(u, beyond, first - 1))
+        at = Interval(_root(u, value, roots[roots < first]), -math.inf, end)
+        why = f"below {significant(end, 3)} {x} the difference may be noise: that {other} is better there is not shown"
+        return Crossing(at, None if math.isnan(at.value) else leads, False, why)
     return _none(f"no crossing from {low} to {high} {x}")
+
+
+def _root(u: np.ndarray, value: np.ndarray, roots: np.ndarray) -> float:
+    """The compute at the last of the roots; NaN where there is none."""
+    return math.exp(_zero(u, value, int(roots[-1]))) if len(roots) else math.nan
 
 
 def _none(reason: str) -> Crossing:

@@ -11,9 +11,9 @@ from scipy import stats
 from analysis.fitting.ratio import fieller_interval
 from analysis.interval import Interval
 
-__all__ = ["Along", "Difference", "Linear"]
+__all__ = ["ROUNDING", "Along", "Difference", "Linear"]
 
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 """Standard error, in log units, below which a difference is made of rounding."""
 
 
@@ -28,7 +28,7 @@ class Linear:
     def of(cls, weights: np.ndarray, theta: np.ndarray, covariance: np.ndarray) -> Linear:
         """`weights · theta`."""
         variance = float(weights @ covariance @ weights)
-        return cls(float(weights @ theta), float(np.sqrt(max(_ROUNDING**2, variance))))
+        return cls(float(weights @ theta), float(np.sqrt(max(ROUNDING**2, variance))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,7 @@ class Difference:
     cells, shifted between the sides, where they share too few.
     at_largest: at the largest shared compute. on_frontier: its mean over log compute. mean: over the shared budgets, good and bad, of a
     paired design; of a joint one the same as on_frontier. along: at each shared compute. trend: change per e-fold of compute.
+    p_constant: of the hypothesis that the difference is the same at every shared compute.
     slope: −d log metric / d log compute along the frontier, the mean over the shared range; slope_at_largest: over its upper half.
     pairs: budgets (paired) or cells (joint) behind it. noise_std: residual standard deviation of one of them, in log units.
     shared: the range of compute, in its own unit.
@@ -58,6 +59,7 @@ class Difference:
     on_frontier: Linear
     at_largest: Linear
     trend: Linear
+    p_constant: float
     slope: Linear
     slope_at_largest: Linear
     along: Along

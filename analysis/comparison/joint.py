@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.comparison.difference import Difference
 from analysis.comparison.read_off import Reach, read_off
-from analysis.comparison.shapes import SIDE_A, SIDE_B, Axes, Fitted, Shapes, bends_shown
+from analysis.comparison.shapes import SIDE_A, SIDE_B, Axes, Fitted, Shapes, bends_shown, least_degree
 from analysis.comparison.twins import least_squares_with_twins, twin_cells
 from analysis.response_surface import polynomial, polynomial_degree
 from scaling.errors import TooFewPoints
@@ -20,7 +20,7 @@ __all__ = ["LEAST_CELLS", "has_surface", "joint_difference", "near_shared", "sha
 LEAST_CELLS = 4
 _PLANE = 3  # coefficients of a shift that changes with compute and with the second coordinate
 _CELLS_FOR_CURVATURE = 48  # of both sides, on a surface: with more, the shift bends too
-_EACH_FOR_CURVATURE = 6  # of either side, on a curve
+_LEAST_NEAR = 6
 _HIGHEST = 4
 _BEYOND = 0.5  # share of the shared range by which cells outside it still tell of the shape within it
 
@@ -80,7 +80,7 @@ def near_shared(a: pd.DataFrame, b: pd.DataFrame, shared: tuple[float, float], s
         # The next cell beyond either end always counts, so that nothing is read off where a side has no cell.
         first, last = min(low - margin, u[u <= low].max()), max(high + margin, u[u >= high].min())
         near.append(table[u.between(first, last)].reset_index(drop=True))
-    enough = min(map(len, near)) >= _EACH_FOR_CURVATURE and (not second or has_surface(*near))
+    enough = min(map(len, near)) >= _LEAST_NEAR and (not second or has_surface(*near))
     return (near[0], near[1]) if enough else (a, b)
 
 
@@ -89,8 +89,8 @@ def _degrees(design: Callable[[int, int], np.ndarray], y: np.ndarray, of_a: int,
         common = polynomial_degree(of_a + of_b, 2, extra=_PLANE, most=_HIGHEST)
         shift = 2 if of_a + of_b >= _CELLS_FOR_CURVATURE else 1
     else:
-        common = polynomial_degree(of_a + of_b, 1, extra=2, most=2)
-        shift = common if min(of_a, of_b) >= _EACH_FOR_CURVATURE else 1
+        shift = least_degree(min(of_a, of_b))
+        common = max(shift, polynomial_degree(of_a + of_b, 1, extra=2, most=2))
 
     def bent_by(shift: int) -> Callable[[int], np.ndarray]:
         return lambda common: design(common, shift)

@@ -6,21 +6,22 @@ import numpy as np
 import pandas as pd
 from scipy import linalg
 
-from analysis.comparison.difference import Difference
+from analysis.comparison.difference import Difference, Linear
 from analysis.comparison.read_off import Reach, read_off
-from analysis.comparison.shapes import Axes, Fitted, Shapes, bends_shown
-from analysis.response_surface import least_squares, polynomial_degree
+from analysis.comparison.shapes import Axes, Fitted, Shapes, bends_shown, least_degree
+from analysis.response_surface import Covered, least_squares, polynomial_degree
 
 __all__ = ["LEAST_PAIRS", "PAIRS_FOR_A_SURFACE", "paired_difference"]
 
 LEAST_PAIRS = 4
 PAIRS_FOR_A_SURFACE = 12
-_PAIRS_FOR_CURVATURE, _FOR_CURVATURE_OF_A_SURFACE = 6, 15
+_PAIRS_FOR_A_HEIGHT = 8
+_PAIRS_FOR_CURVATURE = 15  # on a surface
 _HIGHEST = 4
 _STEP = 1e-4
 
 
-def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool) -> Difference:
+def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool, *, chosen: bool = False) -> Difference:
     """What is common to a pair cancels in its difference: the shape of the law, and the noise that the two runs share.
 
     The differences are smoothed by a low polynomial in log compute (and the second coordinate), with curvature where there are pairs
@@ -31,6 +32,9 @@ def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool) -> Differe
 
     Args:
         a, b: rows in pairs, with `log_x`, `log_metric` and, with `second`, `log_w`. At least `LEAST_PAIRS`, of a surface `PAIRS_FOR_A_SURFACE`.
+        chosen: the cells were chosen as those that no other beats. A grid's lie above the frontier that runs between them by unequal amounts,
+            and the sides' amounts differ in proportion, so that differences are also regressed on the pairs' height above their lower convex
+            hull, and read off where it is zero. (The noise of a mean and of a difference do not correlate.)
     """
     u = (a["log_x"].to_numpy() + b["log_x"].to_numpy()) / 2
     w = (a["log_w"].to_numpy() + b["log_w"].to_numpy()) / 2 if second else None
@@ -44,22 +48,31 @@ def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool) -> Differe
     slope = (axes.powers(u + _STEP, w, common) - axes.powers(u - _STEP, w, common)) @ shape.theta / (2 * _STEP)
     difference = a["log_metric"].to_numpy() - b["log_metric"].to_numpy() - slope * (a["log_x"].to_numpy() - b["log_x"].to_numpy())
 
-    least = 2 if pairs >= (_FOR_CURVATURE_OF_A_SURFACE if second else _PAIRS_FOR_CURVATURE) else 1
-    shift = bends_shown(lambda degree: axes.powers(u, w, degree), difference, range(least, _HIGHEST + 1))
-    columns = axes.powers(u, w, shift)
+    least = (2 if pairs >= _PAIRS_FOR_CURVATURE else 1) if second else least_degree(pairs)
+    hull = Covered(u, middle)
+    above = middle - np.array([hull.between(float(at))[0] for at in u]) if chosen and pairs >= _PAIRS_FOR_A_HEIGHT else None
+
+    def design(degree: int) -> np.ndarray:
+        powers = axes.powers(u, w, degree)
+        return powers if above is None else np.column_stack([powers, above])
+
+    shift = bends_shown(design, difference, range(least, _HIGHEST + 1))
+    columns = design(shift)
     fitted = least_squares(columns, difference)
+    kept = slice(0, axes.powers(u[:1], None if w is None else w[:1], shift).shape[1])
     reach = Reach.of(u, w)
     return read_off(
         Fitted(
             Shapes(axes, common, shift),
-            np.concatenate([shape.theta, fitted.theta]),
-            linalg.block_diag(shape.covariance, fitted.covariance),  # sums and differences of equal variances do not correlate
+            np.concatenate([shape.theta, fitted.theta[kept]]),
+            # Sums and differences of equal variances do not correlate.
+            linalg.block_diag(shape.covariance, fitted.covariance[kept, kept]),
             fitted.degrees_of_freedom,
             fitted.residual_std,
         ),
         (reach, reach),
         (reach.low, reach.high),
         design="paired",
-        mean=np.concatenate([np.zeros_like(shape.theta), columns.mean(0)]),
+        mean=Linear.of(columns.mean(0), fitted.theta, fitted.covariance),
         pairs=pairs,
     )

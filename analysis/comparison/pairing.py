@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 from scipy import optimize
 
-from analysis.comparison.coordinates import near_frontier
-
 __all__ = ["CALIPER", "pair_cells", "stand_for_both"]
 
 CALIPER = 1.08
@@ -16,8 +14,8 @@ cent. What is left of the difference is corrected with the local slope of the lo
 
 _SAME_EPOCHS = 1.05
 _SAME_SIZE = 1.5
-_LEAST_SHARE = 0.5
-_SHORT = 0.1  # share of the shared range, in log compute, that pairs may leave out at an end
+_LEAST_SHARE, _LEAST_OF_CHOSEN = 0.9, 0.5
+_SHORT = 2.0  # calipers by which pairs may end before the shared range does
 _IMPOSSIBLE = 1e6
 _MOST = 400
 
@@ -53,21 +51,24 @@ def pair_cells(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
     return np.column_stack([rows[real], columns[real]])
 
 
-def stand_for_both(a: pd.DataFrame, b: pd.DataFrame, pairs: np.ndarray, shared: tuple[float, float]) -> bool:
-    """Whether the pairs tell what both sides reach: they span the shared range of compute, and half of either side's best cells is in one.
+def stand_for_both(
+    a: pd.DataFrame, b: pd.DataFrame, pairs: np.ndarray, shared: tuple[float, float], *, chosen: bool = False
+) -> bool:
+    """Whether the pairs tell what both sides reach: they span the shared range of compute, and 90 % of either side's cells there are in one.
 
-    Otherwise a side's best cells have no partner (a grid of sizes against one size), and the pairs compare cells that are not its best.
+    Otherwise a side's best cells may have no partner (a grid of sizes against one size), and the pairs compare cells that are not its best.
+    chosen: the cells are each side's best alone; noise has a part in which those are, so that half of them suffices.
     """
     if not len(pairs):
         return False
     low, high = shared
     u = (a["log_x"].to_numpy()[pairs[:, 0]] + b["log_x"].to_numpy()[pairs[:, 1]]) / 2
-    spare = max(np.log(CALIPER), _SHORT * (high - low))
+    spare = _SHORT * np.log(CALIPER)
     if u.min() > low + spare or u.max() < high - spare:
         return False
     for table, paired in ((a, pairs[:, 0]), (b, pairs[:, 1])):
-        best = near_frontier(table) & table["log_x"].between(low - spare, high + spare).to_numpy()
-        if np.isin(np.flatnonzero(best), paired).sum() < _LEAST_SHARE * best.sum():
+        inside = np.flatnonzero(table["log_x"].between(low - spare, high + spare))
+        if np.isin(inside, paired).sum() < (_LEAST_OF_CHOSEN if chosen else _LEAST_SHARE) * len(inside):
             return False
     return True
 

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy import stats
 
-from analysis.comparison.difference import Along, Difference, Linear
+from analysis.comparison.difference import ROUNDING, Along, Difference, Linear
 from analysis.comparison.shapes import SIDE_A, SIDE_B, Fitted
 from analysis.response_surface import Covered
 
 __all__ = ["Reach", "best_second", "read_off"]
 
-_GRID = 201
+_GRID = 101
 _STEPS, _ZOOMS = 17, 4
+_NOTHING = 1e-9  # of the largest variance: below, a combination of coefficients is not there
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +39,12 @@ def read_off(
     shared: tuple[float, float],
     *,
     design: Literal["paired", "joint"],
-    mean: np.ndarray | None,
+    mean: Linear | None,
     pairs: int,
 ) -> Difference:
     """The difference along the compute `shared` (logs), each side at the best cell that it covers with at most that compute.
 
-    mean: weights of the coefficients that make the mean over the shared budgets; None: the mean over log compute.
+    mean: of the shared budgets; None: the mean over log compute stands for it.
     """
     grid = np.linspace(*shared, _GRID)
     a, b = (_best_rows(fitted, reach, grid, side) for reach, side in zip(sides, (SIDE_A, SIDE_B), strict=True))
@@ -59,18 +61,31 @@ def read_off(
     along = [linear(row) for row in apart]
     return Difference(
         design=design,
-        mean=linear(apart.mean(0) if mean is None else mean),
+        mean=linear(apart.mean(0)) if mean is None else mean,
         on_frontier=linear(apart.mean(0)),
         at_largest=along[-1],
         trend=change(apart, 0, 1),
         slope=change(middle, 0, -1),
         slope_at_largest=change(middle, half, -1),
+        p_constant=_p_constant(apart, fitted),
         along=Along(grid, np.array([each.value for each in along]), np.array([each.error for each in along])),
         pairs=pairs,
         degrees_of_freedom=fitted.degrees_of_freedom,
         noise_std=fitted.noise_std,
         shared=(float(np.exp(shared[0])), float(np.exp(shared[1]))),
     )
+
+
+def _p_constant(apart: np.ndarray, fitted: Fitted) -> float:
+    """Of the hypothesis that the difference is the same at every compute (Wald's F test at five of them)."""
+    contrasts = np.diff(apart[:: (_GRID - 1) // 4], axis=0)
+    value, covariance = contrasts @ fitted.theta, contrasts @ fitted.covariance @ contrasts.T
+    size, axes = np.linalg.eigh(covariance)
+    kept = size > max(_NOTHING * size.max(), ROUNDING**2)
+    if not kept.any():
+        return 0.0 if np.abs(value).max() > ROUNDING else 1.0
+    ratio = float(np.mean((axes.T @ value)[kept] ** 2 / size[kept]))
+    return float(stats.f.sf(ratio, int(kept.sum()), fitted.degrees_of_freedom))
 
 
 def _best_rows(fitted: Fitted, reach: Reach, grid: np.ndarray, side: float) -> np.ndarray:

@@ -29,6 +29,7 @@ class Comparison:
 
     found: the difference of log metric with its standard errors. budgets: one row a pair (paired) or a cell (joint).
     runs_used: of the cells that count. excluded: every other run of the two sides, with its reason.
+    notes: a sentence for each thing that was taken for granted.
     """
 
     by: str
@@ -41,6 +42,7 @@ class Comparison:
     budgets: pd.DataFrame
     runs_used: int
     excluded: tuple[Excluded, ...]
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def difference(self) -> Interval:
@@ -152,6 +154,7 @@ class Comparison:
             "budgets": records(self.budgets),
             "runs_used": self.runs_used,
             "excluded": excluded_payload(self.excluded),
+            "notes": list(self.notes),
         }
 
     def to_csv(self) -> str:

@@ -10,10 +10,12 @@ from scipy import stats
 
 from analysis.response_surface import LeastSquares, least_squares, polynomial
 
-__all__ = ["SIDE_A", "SIDE_B", "Axes", "Fitted", "Shapes", "bends_shown"]
+__all__ = ["SIDE_A", "SIDE_B", "Axes", "Fitted", "Shapes", "bends_shown", "least_degree"]
 
 SIDE_A, SIDE_B = 0.5, -0.5
 """The share of the shift that either side has: side a lies half of it above the common shape."""
+
+_FOR_A_BEND, _FOR_A_CUBIC = 6, 10
 
 _SHOWN = 0.01
 """The p-value below which the residuals show a bend. Strict, so that a bend made of noise hardly ever changes a test's size."""
@@ -71,6 +73,14 @@ class Fitted:
     covariance: np.ndarray
     degrees_of_freedom: int
     noise_std: float
+
+
+def least_degree(cells: int) -> int:
+    """Of a difference along a curve, by the cells that either side has: a straight line would take a bend, such as two floors make, for noise.
+
+    A cubic costs a fifth of the width at the ends where there are ten cells; with fewer it costs more.
+    """
+    return 3 if cells >= _FOR_A_CUBIC else 2 if cells >= _FOR_A_BEND else 1
 
 
 def bends_shown(fit: Callable[[int], np.ndarray], y: np.ndarray, degrees: Sequence[int]) -> int:

@@ -33,7 +33,9 @@ def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> 
             name=model or "runs",
             marker={"symbol": look.marker, "size": 9, "color": look.colour, "opacity": 0.85},
             customdata=rows["id"],
-            hovertext=[f"{run_text(row, fit.metric, x)}<br>{row['percent']:+.2g} % off the law" for row in rows.to_dict("records")],
+            hovertext=[
+                f"{run_text(row, fit.metric, x)}<br>{_percent(row['percent'])} off the law" for row in rows.to_dict("records")
+            ],
             hoverinfo="text",
         )
     figure.update_layout(
@@ -46,3 +48,8 @@ def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> 
         )
     )
     return figure
+
+
+def _percent(value: float) -> str:
+    """`+121 %`, `-2.1 %`."""
+    return f"{value:+.{0 if abs(value) >= 10 else 1}f} %"

@@ -108,6 +108,7 @@ def fit(
     if bootstrap < 100:
         raise UsageError(f"{bootstrap} bootstrap draws are too few for an interval", hint="1000 is the default, 100 the least")
 
+    clusters = clusters or source_of(runs).get("clusters", ())
     checkpoints = checkpoints_of(runs)
     curve = checkpoints is not None and (checkpoints.is_asked_for(axes) or checkpoints.run in clusters)
     if curve and checkpoints is not None and not clusters:

@@ -9,7 +9,8 @@ import pandas as pd
 from analysis.cells import assign_cells, refuse_mixed_studies
 from analysis.closed_edges import closed_edges
 from analysis.design_columns import with_epochs
-from analysis.selection import Excluded, usable_runs
+from analysis.reading.source import source_of
+from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UsageError, nearest
 from scaling.outcomes import RunStatus
 
@@ -57,7 +58,7 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
     )
     kept = tried[~few].assign(cell=assign_cells(tried[~few]))
     cells = _cells(kept, _diverged(runs), metric)
-    _require_budgets(cells, int(rates.max()) if len(rates) else 0)
+    _require_budgets(cells, int(rates.max()) if len(rates) else 0, count_hint(usable.excluded, source_of(runs)))
     return Grids(kept.reset_index(drop=True), cells, usable.excluded + too_few)
 
 
@@ -86,12 +87,15 @@ def _diverged(runs: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**names)
 
 
-def _require_budgets(cells: pd.DataFrame, most_rates: int) -> None:
+def _require_budgets(cells: pd.DataFrame, most_rates: int, count: str) -> None:
     budgets = cells.groupby(["family", "model"])["epochs"].nunique()
     have, need = (int(budgets.max()) if len(budgets) else 0), 2
     if have >= need and most_rates >= RATES_FOR_CURVATURE:
         return
-    hint = "add rows at other learning rates; in an experiments file `learning_rate: {grid: [0.4, 0.8, 1.6]}`, and `scaling submit` it again"
+    hint = (
+        count
+        or "add rows at other learning rates; in an experiments file `learning_rate: {grid: [0.4, 0.8, 1.6]}`, and `scaling submit` it again"
+    )
     if have >= need:
         raise TooFewPoints(
             f"a learning-rate trend needs {RATES_FOR_CURVATURE} finished learning rates in one cell at least; the fullest has {most_rates}: "

@@ -4,9 +4,12 @@
 |---|---|
 | `allocate` | `compute_optimal(runs) -> Optimum`: all of it |
 | `result` | `Optimum` |
-| `cells`, `noise` | the cells of one family with size, epochs and compute; how far they scatter; resampled losses |
+| `cells`, `cost`, `noise` | the cells of one family; what they cost, smoothed; how far they scatter, and resampled losses |
 | `path` | best size and epochs along compute, their exponents, where one epoch is crossed |
 | `envelope`, `isocompute`, `surface` | one approach each (Hoffmann et al. 2022, arXiv 2203.15556, sec. 3) |
+| `budgets`, `equal_compute`, `local_fit`, `best_line` | behind `isocompute`: cells of one budget, slices, their curves, the line of the minima |
+| `choice`, `agreement` | which approach makes the headline, and where approaches disagree |
+| `slices` | the slices as a table |
 | `runnable` | the nearest models and epoch budgets that exist |
 | `band` | the bootstrap band of the frontier itself |
 """

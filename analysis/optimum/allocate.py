@@ -110,6 +110,7 @@ def compute_optimal(
         cells=len(cells.x),
         runs_used=len(found.runs),
         excluded=found.excluded,
+        notes=found.notes,
     )
     best = answer.recommended
     if best is None:

@@ -27,6 +27,7 @@ class Optimum:
     paths: `surface`, `envelope`, `isocompute`, each with a status. choice: why one of them is recommended. noise: of cells, behind the intervals.
     compute_scatter: standard deviation of the log compute of a cell about what such a model costs for such data.
     runnable: the recommended optimum in models and epoch budgets that exist; empty where no approach answers.
+    notes: a sentence for each thing that was taken for granted.
     """
 
     metric: str
@@ -42,6 +43,7 @@ class Optimum:
     cells: int
     runs_used: int
     excluded: tuple[Excluded, ...]
+    notes: tuple[str, ...] = ()
 
     def path(self, approach: str) -> Path:
         return next(path for path in self.paths if path.approach == approach)
@@ -138,6 +140,7 @@ class Optimum:
             "cells_used": self.cells,
             "runs_used": self.runs_used,
             "excluded": excluded_payload(self.excluded),
+            "notes": list(self.notes),
         }
 
     def to_csv(self) -> str:

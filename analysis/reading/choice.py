@@ -40,12 +40,17 @@ def choose_runs(runs: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
                 f"--where {condition!r}: the numbers of {asked} were converted to those of {name}",
                 hint=f"give the value of {name}: --where {name}=VALUE",
             )
-        labels = runs[name].map(_label)
-        known = sorted(labels.dropna().unique())
+        labels = [runs[name].map(_label)]
+        if name == "status" and "reason" in runs:  # which has the file's own word for it: crashed, killed
+            words_there = runs["reason"].map(_label)
+            labels.append(words_there.where(~words_there.astype(str).str.contains(r"\s|^$"), None))
+            values = [value.lower() for value in values]
+        known = sorted({label for column in labels for label in column.dropna().unique()})
         for value in values:
             if _label(value) not in known:
                 raise UnknownName(name, value, known)
-        chosen &= labels.isin([_label(value) for value in values])
+        asked_for = [_label(value) for value in values]
+        chosen &= pd.concat([column.isin(asked_for) for column in labels], axis=1).any(axis=1)
         words.append(f"{name} is {' or '.join(values)}")
     kept = runs[chosen].reset_index(drop=True)
     if kept.empty:

@@ -125,7 +125,7 @@ def _refuse_preamble(path: Path, first: int, names: Sequence[str], rows: Sequenc
         raise DataError(
             f"{path}: line {first} ({', '.join(names)[:60]!r}) has {_fields(len(names))}, the lines below it have {width}: it does not "
             "name the columns",
-            hint=f"delete what stands above the column names, e.g. tail -n +{line} {path.name} > runs.csv; or name every column, and "
+            hint=f"delete what stands above the column names, e.g. tail -n +{line} {path.name} > {path.stem}_table.csv; or name every column, and "
             "put quotes around a field that holds the separator",
         )
     line, second = rows[0]

@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.reading.delimited import open_text, read_csv, read_tsv
 from analysis.reading.source import attach_source
 from analysis.reading.typed import from_cells
+from scaling.columns import COLUMNS
 from scaling.errors import DataError, UsageError
 
 __all__ = ["READERS", "as_table", "format_of", "parse"]
@@ -88,11 +89,10 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
 
 
 def _read_json(path: Path) -> pd.DataFrame:
-    """A list of objects; an object that holds such a list under `runs` or alone; or columns as lists of one length."""
+    """A list of objects; an object that holds such a list under `runs` or alone; runs by name; or columns as lists of one length."""
     with open_text(path) as file:
-        content = json.load(file)
+        content = _with_histories(json.load(file))
     notes: list[str] = []
-    content = _with_histories(content)
     if isinstance(content, dict):
         if "log_history" in content:
             notes = ["the rows are the steps of one run, its log_history as Hugging Face writes it"]
@@ -101,6 +101,10 @@ def _read_json(path: Path) -> pd.DataFrame:
             content = content["runs"]
         elif len(lists) == 1:
             content = lists[0]
+        elif isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):  # tables that W&B and MLflow log
+            content = [dict(zip(map(str, content["columns"]), row, strict=True)) for row in content["data"]]
+        elif _is_runs_by_name(content):
+            content = [{"id": name, **run} for name, run in content.items()]
         elif content and all(isinstance(value, (list, dict)) for value in content.values()):
             table = pd.DataFrame(content, dtype=object).reset_index(
                 drop=True
@@ -111,6 +115,14 @@ def _read_json(path: Path) -> pd.DataFrame:
             f"{path}: neither a list of runs nor an object that holds one", hint='[{"core_hours": 1.5, "val_loss": 2.1}, …]'
         )
     return attach_source(as_table(content), {"notes": notes})
+
+
+def _is_runs_by_name(content: Mapping[str, Any]) -> bool:
+    """`{"run-a": {"core_hours": 1.5, "val_loss": 2.1}, …}`, where `{"val_loss": {"run-a": 2.1, …}, …}` has columns."""
+    if not content or not all(isinstance(value, dict) for value in content.values()) or COLUMNS.keys() & content.keys():
+        return False
+    kinds = [{isinstance(cell, str) for cell in run.values() if cell is not None} for run in content.values()]
+    return any(name in COLUMNS for run in content.values() for name in run) or all(len(kind) > 1 for kind in kinds)
 
 
 def _with_histories(content: Any) -> Any:

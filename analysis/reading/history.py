@@ -19,7 +19,7 @@ from scaling.errors import DataError
 
 __all__ = ["last_of_each_run"]
 
-_RUN = ("run_id", "_run_id", "run", "run_name", "Run", "Name", "name", "id")
+_RUN = ("run_id", "_run_id", "id", "run", "run_name", "Run", "Name", "name")
 
 _GAPS = 2.0
 """A metric that was not logged for so many times its longest gap has ended; one gap is enough where most runs log it at their end."""
@@ -35,7 +35,8 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
     losses: columns that are losses whatever their name. notes: gets a sentence for each thing that was set aside.
     A run of which a loss ended as NaN or infinite gets `status` diverged, and the column and step as its `reason`.
     """
-    run = next((name for name in _RUN if name in table), None)
+    named = [name for name in _RUN if name in table]
+    run = next((name for name in named if table[name].duplicated().any()), named[0] if named else None)
     if run is None:
         if len(table) > 1 and table["_step"].is_monotonic_increasing and table["_step"].is_unique:
             raise DataError(
@@ -43,8 +44,9 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
                 hint="give a table with a row a run, or add a column run_id",
             )
         return table
-    if table[run].dropna().is_unique:
-        return table
+    of_runs = run in ("Name", "name") and ("State" in table or "state" in table)
+    if of_runs or (table.groupby(run)["_step"].nunique() <= 1).all():
+        return table  # a row a run, even where names repeat: of a history no run has one step alone
     nameless = int(table[run].isna().sum())
     if nameless:
         notes.append(f"{nameless} rows of the history name no run in {run} and were left out")
@@ -52,8 +54,8 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
     table = table.assign(_step=pd.to_numeric(table["_step"], errors="coerce")).sort_values("_step", kind="stable")
     steps, runs = table["_step"].to_numpy(float), table[run]
     ends = pd.Series(steps, index=runs.to_numpy()).groupby(level=0, sort=False).max()
-    last = pd.DataFrame({run: ends.index})
     _refuse_two_runs_of_a_name(table, run, path)
+    last = pd.DataFrame({run: ends.index})
     nan_is_a_value = _nan_is_a_value(table, runs)
     diverged: dict[Any, str] = {}
     ended: dict[Any, list[str]] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading import formats, mlflow, wandb
+from analysis.reading.configuration import configuration_of, is_export
 from analysis.reading.numbers_in import numbers_in
 from analysis.reading.source import KINDS, TIDIED, attach_source, source_of
 from analysis.reading.statuses import named_status, our_statuses
@@ -79,6 +80,8 @@ def read_runs(
     table["id"] = table["id"].map(_id)
     about: dict[str, Any] = {"file": str(path), "format": kind, "sha256": _digest(path), "rows": len(table)}
     about |= {"mapping": mapping, "units": units, "renamed": renamed, "converted": list(converted), "notes": notes}
+    if kind.endswith(("folder", "log", "data base", "export")):
+        about["config"] = configuration_of(table)
     return attach_source(table, about)
 
 
@@ -98,7 +101,9 @@ def _read(path: Path, notes: list[str], losses: Collection[str], mapped: Collect
     table = formats.parse(path)
     notes += source_of(table)["notes"]
     table.columns = table.columns.map(str)
-    return mlflow.tidy(wandb.tidy(table, path, notes, losses, mapped), losses), formats.format_of(path).removeprefix(".")
+    exported = is_export([str(name) for name in table])
+    kind = formats.format_of(path).removeprefix(".") + (", an export" if exported else "")
+    return mlflow.tidy(wandb.tidy(table, path, notes, losses, mapped), losses), kind
 
 
 def _with_status(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -83,11 +83,13 @@ def settled(table: pd.DataFrame) -> pd.DataFrame:
     changed: dict[Any, pd.Series] = {}
     for name in table:
         column = table[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            column = column.astype(column.cat.categories.dtype)
         if column.dtype == object:
             column = column.infer_objects()
             if column.dtype == object and all(cell is None or isinstance(cell, (int, float)) for cell in column):
                 column = column if any(isinstance(cell, bool) for cell in column) else column.astype(float)
-        if pd.api.types.is_float_dtype(column) and (column.abs() >= INFINITE).any():
+        if column.dtype == np.float64 and (column.abs() >= INFINITE).any():
             column = column.mask(column >= INFINITE, np.inf).mask(column <= -INFINITE, -np.inf)
         if column is not table[name]:
             changed[name] = column

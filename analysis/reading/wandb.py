@@ -92,6 +92,7 @@ def _refuse_chart(table: pd.DataFrame, path: Path, mapped: Collection[str]) -> N
     others = [name for name in names[1:] if not name.endswith(("__MIN", "__MAX"))]
     metrics = {name.rpartition(" - ")[2] for name in others}
     by_metric = bool(others) and all(" - " in name for name in others) and len(metrics) == 1
+    by_metric = by_metric and (len(others) > 1 or re.search(r"step|time", names[0], re.IGNORECASE) is not None)
     if by_metric or ("Step" in names and len(others) < len(names) - 1) or _columns_are_runs(table, names, others, mapped):
         raise DataError(
             f"{path}: this is the export of a chart, a row a step and a column a run: it does not say what a run cost",

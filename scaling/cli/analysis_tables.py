@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from analysis.fitting.lights import Lights
     from analysis.selection import Excluded
 
-__all__ = ["print_excluded", "print_fit", "print_frontier", "print_lights", "print_plain", "print_points", "print_trend"]
+__all__ = [
+    "print_excluded",
+    "print_fit",
+    "print_frontier",
+    "print_lights",
+    "print_notes",
+    "print_plain",
+    "print_points",
+    "print_trend",
+]
 
 _IDS_SHOWN = 3
 
@@ -36,8 +45,7 @@ def print_fit(console: Console, fit: Fit) -> None:
         console,
         f"R² {fit.r_squared:.4f} (log–log), {fit.residual_words}; {fit.runs_words}, {fit.excluded_words}",
     )
-    for note in fit.notes:
-        console.print(Text.assemble("  ", ("note", "yellow"), f"  {note}"), soft_wrap=True)
+    print_notes(console, fit.notes)
     if fit.backtest is not None and not fit.chosen:
         _print_backtest(console, fit.backtest)
     for diagnostic in fit.further_diagnostics:
@@ -45,6 +53,12 @@ def print_fit(console: Console, fit: Fit) -> None:
             Text.assemble("  ", (diagnostic.code.value, "yellow"), f"  {diagnostic.message}. {diagnostic.advice}"), soft_wrap=True
         )
     console.print()
+
+
+def print_notes(console: Console, notes: Iterable[str]) -> None:
+    """A line for each thing that was taken for granted about the runs."""
+    for note in notes:
+        console.print(Text.assemble("  ", ("note", "yellow"), f"  {note}"), soft_wrap=True)
 
 
 def print_lights(console: Console, lights: Lights) -> None:
@@ -106,7 +120,7 @@ def print_frontier(console: Console, frontier: Frontier) -> None:
     steps = frontier.best()
     start = f"{frontier.x}_from"
     console.print(Text("compute-optimal: the best model and epochs from each compute on", "bold"))
-    named = [name for name in ("model", "params", "epochs", "learning_rate", "seeds", frontier.metric) if name in steps]
+    named = [str(name) for name in steps if name not in ("family", start, f"{frontier.x}_to")]
     named = [*_family(frontier), *named]
     table = _table(f"from {frontier.x}", *named)
     for row in steps.to_dict("records"):

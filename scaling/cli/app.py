@@ -34,6 +34,7 @@ from scaling.cli import (
     transfer,
 )
 from scaling.errors import ScalingError
+from scaling.refusals import why
 
 __all__ = ["app", "main"]
 
@@ -104,6 +105,8 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         if error.hint:
             print(f"hint:  {error.hint}", file=sys.stderr)
+        if section := why(error):
+            print(f"why:   {section}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

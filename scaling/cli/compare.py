@@ -9,6 +9,7 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    Cell,
     ChanceLoss,
     Convert,
     CountStatus,
@@ -59,6 +60,7 @@ def compare_command(
     chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -83,6 +85,7 @@ def compare_command(
         chance_loss=chance_loss,
         convert=convert,
         where=where,
+        cell=cell,
         experiment=experiment,
         db=db,
         server=server,
@@ -94,10 +97,11 @@ def compare_command(
         print(found.to_csv(), end="")
         print_set_aside(runs, found.excluded)
     else:
-        from scaling.cli.analysis_tables import print_excluded
+        from scaling.cli.analysis_tables import print_excluded, print_notes
 
         out = console()
         _print(out, found)
+        print_notes(out, found.notes)
         print_excluded(out, found.excluded)
         print_input(out, runs)
 

@@ -9,7 +9,9 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    Cell,
     ChanceLoss,
+    Clusters,
     Convert,
     CountStatus,
     Data,
@@ -78,6 +80,8 @@ def fit_command(
     chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
+    clusters: Clusters = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -102,6 +106,8 @@ def fit_command(
         chance_loss=chance_loss,
         convert=convert,
         where=where,
+        cell=cell,
+        clusters=clusters,
         experiment=experiment,
         db=db,
         server=server,

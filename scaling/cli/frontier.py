@@ -9,6 +9,7 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    Cell,
     ChanceLoss,
     Convert,
     CountStatus,
@@ -51,6 +52,7 @@ def frontier_command(
     chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
     optimum: Annotated[bool, typer.Option("--optimum", help="Best size and epochs against compute, by three approaches.")] = False,
     family: Annotated[str | None, typer.Option(help="With --optimum: of which family, where there are several.")] = None,
     law: Annotated[str | None, typer.Option(help="With --optimum: the surface, chinchilla or data-constrained.")] = None,
@@ -81,6 +83,7 @@ def frontier_command(
         chance_loss=chance_loss,
         convert=convert,
         where=where,
+        cell=cell,
         experiment=experiment,
         db=db,
         server=server,
@@ -98,10 +101,11 @@ def frontier_command(
             print(best.to_csv(), end="")
             print_set_aside(runs, best.excluded)
         else:
-            from scaling.cli.analysis_tables import print_excluded
+            from scaling.cli.analysis_tables import print_excluded, print_notes
             from scaling.cli.optimum_table import print_optimum
 
             print_optimum(console(), best)
+            print_notes(console(), best.notes)
             print_excluded(console(), best.excluded)
             print_input(console(), runs)
         return
@@ -113,7 +117,7 @@ def frontier_command(
         print(found.to_csv(band), end="")
         print_set_aside(runs, found.excluded)
     else:
-        from scaling.cli.analysis_tables import print_excluded, print_frontier, print_points
+        from scaling.cli.analysis_tables import print_excluded, print_frontier, print_notes, print_points
 
         out = console()
         print_frontier(out, found)
@@ -128,5 +132,6 @@ def frontier_command(
             out.print(f"best size and epochs: {error}; {error.hint}", soft_wrap=True, markup=False)
         out.print("`scaling frontier --optimum` shows the three approaches side by side", highlight=False)
         out.print()
+        print_notes(out, found.notes)
         print_excluded(out, found.excluded)
         print_input(out, runs)

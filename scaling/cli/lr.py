@@ -9,6 +9,7 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    Cell,
     ChanceLoss,
     Convert,
     CountStatus,
@@ -60,6 +61,7 @@ def lr_command(
     chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -89,17 +91,18 @@ def lr_command(
         chance_loss=chance_loss,
         convert=convert,
         where=where,
+        cell=cell,
         experiment=experiment,
         db=db,
         server=server,
     )
     trend = learning_rate_trend(runs, metric=columns_in(runs, metric), level=level)
     asked = (at_model, at_params, at_epochs, at_family)
-    cell = None
+    asked_cell = None
     if any(value is not None for value in asked):
-        cell = trend.predict_cell(model=at_model, params=at_params, epochs=at_epochs, family=at_family)
+        asked_cell = trend.predict_cell(model=at_model, params=at_params, epochs=at_epochs, family=at_family)
     if json:
-        print_answer(learning_rate_payload(trend, cell), runs)
+        print_answer(learning_rate_payload(trend, asked_cell), runs)
     elif csv:
         print(trend.optima.to_csv(index=False), end="")
         print_set_aside(runs, trend.excluded)
@@ -108,8 +111,8 @@ def lr_command(
         from scaling.cli.tables import headline
 
         out = console()
-        if cell is not None:
-            headline(out, cell.sentence())
+        if asked_cell is not None:
+            headline(out, asked_cell.sentence())
         print_trend(out, trend)
         print_excluded(out, trend.excluded)
         print_input(out, runs)

@@ -10,7 +10,9 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
+    Cell,
     ChanceLoss,
+    Clusters,
     Convert,
     CountStatus,
     Data,
@@ -77,6 +79,8 @@ def plan_command(
     chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
+    clusters: Clusters = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -98,6 +102,8 @@ def plan_command(
         chance_loss=chance_loss,
         convert=convert,
         where=where,
+        cell=cell,
+        clusters=clusters,
         experiment=experiment,
         db=db,
         server=server,
@@ -186,7 +192,7 @@ def _print(out: Console, found: NextRuns) -> None:
     out.print(shown)
     line(
         out,
-        f"{found.fit.law} law of {found.fit.runs_used} runs in {found.fit.cells} cells, {found.fit.excluded_words}; {found.criterion}-optimal",
+        f"{found.fit.law} law of {found.fit.runs_words}, {found.fit.excluded_words}; {found.criterion}-optimal",
     )
     for diagnostic in found.diagnostics:
         line(out, f"{diagnostic.code.value}: {diagnostic.message}. {diagnostic.advice}")

@@ -10,7 +10,9 @@ import typer
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
 from scaling.cli.output import console, messages
 from scaling.cli.runs_input import (
+    Cell,
     ChanceLoss,
+    Clusters,
     Convert,
     CountStatus,
     Data,
@@ -76,6 +78,8 @@ def predict_command(
     chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
+    clusters: Clusters = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -113,6 +117,8 @@ def predict_command(
         chance_loss=chance_loss,
         convert=convert,
         where=where,
+        cell=cell,
+        clusters=clusters,
         experiment=experiment,
         db=db,
         server=server,
@@ -211,7 +217,7 @@ def _score(
 
 def _print(out: Console, found: Prediction) -> None:
     from analysis.numbers import significant
-    from scaling.cli.analysis_tables import print_lights
+    from scaling.cli.analysis_tables import print_lights, print_notes
     from scaling.cli.tables import line, table
 
     fit = found.fit
@@ -223,7 +229,8 @@ def _print(out: Console, found: Prediction) -> None:
         values = (significant(row[name]) for name in ("value", "low", "high", "run_low", "run_high"))
         shown.add_row(*inputs, *values, found.where(number))
     out.print(shown)
-    line(out, f"{fit.law} law on {fit.on_words}: {fit.runs_used} runs in {fit.cells} cells, {fit.excluded_words}")
+    line(out, f"{fit.law} law on {fit.on_words}: {fit.runs_words}, {fit.excluded_words}")
+    print_notes(out, fit.notes)
     if fit.members is not None:
         line(out, "average by back-test: " + ", ".join(f"{weight:.2f} {name}" for name, weight in fit.members.items()))
     print_lights(out, fit.lights)

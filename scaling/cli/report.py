@@ -10,6 +10,7 @@ import typer
 from scaling.cli.options import Db, Experiment, Server
 from scaling.cli.output import messages
 from scaling.cli.runs_input import (
+    Cell,
     ChanceLoss,
     Convert,
     CountStatus,
@@ -59,6 +60,7 @@ def report_command(
     chance_loss: ChanceLoss = None,
     convert: Convert = None,
     where: Where = None,
+    cell: Cell = None,
     experiment: Experiment = None,
     db: Db = "scaling.db",
     server: Server = None,
@@ -83,6 +85,7 @@ def report_command(
         chance_loss=chance_loss,
         convert=convert,
         where=where,
+        cell=cell,
         experiment=experiment,
         db=db,
         server=server,

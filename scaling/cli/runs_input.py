@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from analysis.selection import Excluded
 
 __all__ = [
+    "Cell",
     "ChanceLoss",
+    "Clusters",
     "Convert",
     "CountStatus",
     "Data",
@@ -72,6 +74,18 @@ Where = Annotated[
     list[str] | None,
     typer.Option("--where", metavar="COLUMN=VALUE", help="Only runs with this value, or one of several: seed=0,1; repeatable."),
 ]
+Cell = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cell", metavar="COLUMNS", help="Columns that tell cells apart besides the known settings: what is averaged; repeatable."
+    ),
+]
+Clusters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--clusters", metavar="COLUMNS", help="Columns whose values are resampled as one, e.g. run; default: cells; repeatable."
+    ),
+]
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 
 
@@ -87,6 +101,8 @@ def load_runs(
     server: str | None = None,
     count_status: list[str] | None = None,
     chance_loss: float | None = None,
+    cell: list[str] | None = None,
+    clusters: list[str] | None = None,
 ) -> DataFrame:
     """The runs of FILE, else of the server, else of the store, in our units; core-hours converted between accelerators, and rows chosen, where that was asked for."""
     if data is None:
@@ -128,8 +144,10 @@ def load_runs(
         db=db,
         server=server,
     )
+    grouped = {name: named for name, given in (("cell", cell), ("clusters", clusters)) if (named := _names(runs, given))}
+    words += [word for name, named in grouped.items() for word in (f"--{name}", ",".join(named))]
     words += ["--chance-loss", f"{chance_loss:g}"] if chance_loss is not None else []
-    return attach_source(runs, {**source_of(runs), "command": words})
+    return attach_source(runs, {**source_of(runs), **grouped, "command": words})
 
 
 def columns_in(runs: DataFrame, names: str) -> str:
@@ -137,6 +155,10 @@ def columns_in(runs: DataFrame, names: str) -> str:
     from analysis.reading.source import column_of
 
     return ",".join(column_of(runs, name.strip()) for name in names.split(","))
+
+
+def _names(runs: DataFrame, given: list[str] | None) -> list[str]:
+    return [name for text in given or () for name in columns_in(runs, text).split(",")]
 
 
 def _runs_of_the_store(db: str, server: str | None, experiment: str | None) -> DataFrame:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from html import unescape
 
 import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner
 
+import analysis
+from analysis.report import report_html, study_of
 from scaling.cli.compare import compare_command
 from scaling.cli.frontier import frontier_command
 from scaling.cli.plan import plan_command
@@ -66,6 +70,30 @@ def test_compare(files):
     assert payload["better"] == "vit"
     assert payload["input"]["rows"] == 120
     assert len(run("compare", *asked, "--csv").splitlines()) == 31
+
+
+def test_compare_where_sides_cross(tmp_path):
+    """The sentence, the table, the JSON and the report say the same crossing and the same winner."""
+    runs = pd.concat(
+        [
+            grid(lambda N, D: 3 * (N * D / 1e14) ** -0.05, family="a", noise=0.004),
+            grid(lambda N, D: 3 * (N * D / 1e14) ** -0.08, family="b", noise=0.004),
+        ]
+    )
+    runs.to_csv(tmp_path / "two.csv", index=False)
+    asked = ["--data", str(tmp_path / "two.csv")]
+    text, payload = run("compare", *asked), json.loads(run("compare", *asked, "--json"))
+    assert payload["better"] == payload["crossing"]["overtakes"] == "b"
+    at = payload["crossing"]["core_hours"]
+    assert at["low"] < 6 * 1e14 / 1e15 < at["high"]
+    assert text.startswith(payload["sentence"])
+    assert re.match(
+        r"b overtakes a at about [\d.]+ \([\d.]+ … [\d.]+\) core_hours; at 77.8, the largest shared, b is better by", text
+    )
+    row = next(line.split() for line in text.splitlines() if "core_hours from which b is better" in line)
+    assert [float(word) for word in row[-3:]] == pytest.approx([at["value"], at["low"], at["high"]], rel=1e-3)
+    study = study_of(analysis.read_runs(tmp_path / "two.csv"), law="power", bootstrap=50)
+    assert unescape(report_html(study)).count(payload["sentence"]) == 2  # in the summary and above the figure
 
 
 def test_frontier_optimum(files):

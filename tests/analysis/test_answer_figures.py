@@ -74,6 +74,23 @@ def test_comparison(study):
     assert pairs.yaxis == "y2"
 
 
+def test_comparison_of_sides_that_cross(study):
+    """The cross lies where the difference is nothing, on a bar as long as its interval."""
+    faster = study["family"] == "mixer"
+    hours = study["core_hours"]
+    crossing = study.assign(val_loss=study["val_loss"].mask(faster, study["val_loss"] * (hours / 3) ** -0.02))
+    found = analysis.compare(crossing)
+    figure = comparison_figure(found)
+    assert is_plain_svg(figure)
+    at = found.crossing.at
+    assert list(drawn(figure, "crossing").x) == [at.value]
+    assert list(drawn(figure, "interval of the crossing").x) == pytest.approx([at.low, at.high])
+    curve = drawn(figure, "difference at equal compute")
+    assert np.interp(np.log(at.value), np.log(curve.x), curve.y) == pytest.approx(0, abs=0.01)
+    assert curve.y[-1] == pytest.approx(100 * np.expm1(found.difference_at_largest.value))
+    assert not [trace for trace in comparison_figure(analysis.compare(study)).data if trace.name == "crossing"]
+
+
 def test_comparison_of_cells_that_do_not_pair(study):
     """Budgets of one side are moved by a third, so that they line up with none of the other's."""
     moved = study["family"] == "mixer"

@@ -188,3 +188,39 @@ def test_a_number_of_a_replicate_names_no_run():
     assert checkpoints_of(runs) is None
     assert checkpoints_of(runs.assign(run=range(6))) is None
     assert checkpoints_of(curves()).runs == 12
+
+
+def test_configuration_of_a_wandb_export_splits_cells_and_results_do_not(tmp_path):
+    """The runs table as CSV: settings and results side by side under plain names."""
+    path = tmp_path / "wandb.csv"
+    rows = [
+        f"r{seed}{width}{steps},finished,{steps},{width},adam,{seed},/out/{seed},{steps},{0.5 + seed / 100:.2f},{3 / steps + width / 1000 + seed / 1e4}"
+        for steps in (1, 2, 4, 8, 16)
+        for width in (64, 128)
+        for seed in (0, 1)
+    ]
+    path.write_text("\n".join(["Name,State,Runtime,width,opt_name,seed,out_dir,epochs,final_acc,val_loss", *rows]))
+    runs = analysis.read_runs(path, {"core_hours": "Runtime"})
+    found = cells_of(runs, metric="val_loss", x="core_hours")
+    assert found.runs["cell"].nunique() == 10
+    assert "width" in found.columns
+    assert not {"final_acc", "out_dir", "seed"} & set(found.columns)
+    plain = runs.drop(columns=[]).copy()
+    plain.attrs = {}
+    with pytest.raises(UsageError, match="differ in width"):  # of a table of unknown origin it is not known what width means
+        cells_of(plain, metric="val_loss", x="core_hours")
+
+
+def test_runs_that_cost_many_times_as_much_are_no_replicates():
+    """Five sizes that no column names, at four budgets: what their rows agree in cannot be all that was set."""
+    rng = np.random.default_rng(0)
+    sizes, steps = (axis.ravel() for axis in np.meshgrid([1, 2, 4, 8, 16], [1000, 2000, 4000, 8000]))
+    runs = pd.DataFrame({"steps": steps, "core_hours": sizes * steps / 1e3, "val_loss": 3 * (sizes * steps) ** -0.1})
+    count, found = cells(runs)
+    assert count == 20
+    assert "differ more than 3-fold in core_hours" in found.notes[0]
+    bare = pd.DataFrame({"core_hours": np.geomspace(1, 100, 8), "val_loss": np.geomspace(2, 1, 8)})
+    assert cells(bare.assign(epochs=1.0))[0] == cells(bare)[0] == 8
+    noisy = six_budgets(seeds=3).assign(core_hours=lambda t: t["core_hours"] * np.exp(0.2 * rng.standard_normal(len(t))))
+    one_far = noisy.assign(core_hours=noisy["core_hours"].where(noisy.index != 4, 5 * noisy["core_hours"]))
+    assert cells(noisy)[0] == cells(one_far)[0] == 6

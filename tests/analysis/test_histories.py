@@ -189,3 +189,15 @@ def test_the_log_of_a_wandb_run_whose_loss_ended_as_nan(tmp_path):
     runs = analysis.read_runs(tmp_path / "runs.csv")
     assert list(runs["status"]) == ["finished", "diverged", "finished", "failed"]
     assert runs["reason"].iloc[1] == "train/loss ended as nan"
+
+
+@pytest.mark.parametrize("header", ["Name,State", "name,state"])
+def test_runs_of_one_name_in_a_table_of_runs_stay_apart(tmp_path, header):
+    """The last `_step` is a column of W&B's summary, and its names of runs may repeat."""
+    rows = "".join(
+        f"seed-{seed},finished,{99 * budget},{10 * budget},{2 - budget / 10 + seed / 100}\n"
+        for budget in range(1, 6)
+        for seed in range(2)
+    )
+    (tmp_path / "runs.csv").write_text(f"{header},_step,core_hours,val_loss\n{rows}")
+    assert len(analysis.read_runs(tmp_path / "runs.csv")) == 10

@@ -50,7 +50,15 @@ def test_every_format_holds_the_same_table(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "content", [{"schema_version": 1, "runs": ROWS}, {"model": ["F0", "F1"], "core_hours": [1.5, 3], "val_loss": [2, 1.5]}]
+    "content",
+    [
+        {"schema_version": 1, "runs": ROWS},
+        {"model": ["F0", "F1"], "core_hours": [1.5, 3], "val_loss": [2, 1.5]},
+        {"model": {"0": "F0", "1": "F1"}, "core_hours": {"0": 1.5, "1": 3}, "val_loss": {"0": 2, "1": 1.5}},
+        {"columns": ["model", "core_hours"], "data": [["F0", 1.5], ["F1", 3]]},
+        {"a": ROWS[0], "b": ROWS[1]},
+        {"a": {"size": "F0", "core_hours": 1.5}, "b": {"size": "F1", "core_hours": 3}},
+    ],
 )
 def test_json_of_this_and_of_other_programs(tmp_path, content):
     runs = analysis.read_runs(write(tmp_path, json.dumps(content), "runs.json"))

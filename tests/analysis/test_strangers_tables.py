@@ -135,7 +135,7 @@ def test_a_run_without_the_column_that_is_compared_is_counted(simulate):
     runs["recipe"] = np.where(runs["seed"] == 0, "a", "b")
     runs.loc[0, "recipe"] = None
     found = analysis.compare(runs, by="recipe")
-    assert [(entry.id, entry.reason) for entry in found.excluded] == [(runs["id"].iloc[0], "no recipe")]
+    assert [entry.id for entry in found.excluded if entry.reason == "no recipe"] == [runs["id"].iloc[0]]
 
 
 # Infinite and NaN
@@ -219,6 +219,20 @@ def test_too_few_finished_runs_say_how_to_count_the_others(fitted, tmp_path):
     with pytest.raises(TooFewPoints, match="8 left out: 8 failed") as caught:
         fitted(*table)
     assert "--count-status failed" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "answer", [analysis.frontier, analysis.fit, analysis.learning_rate_trend, lambda runs: analysis.compare(runs, by="model")]
+)
+def test_every_answer_says_how_to_count_what_did_not_finish(tmp_path, answer):
+    table = pd.DataFrame({"model": ["a", "b"] * 5, "epochs": 1.0, "learning_rate": HOURS, "core_hours": HOURS, "val_loss": LOSSES})
+    table.assign(status="crashed").to_csv(tmp_path / "runs.csv", index=False)
+    with pytest.raises(TooFewPoints) as caught:
+        answer(analysis.read_runs(tmp_path / "runs.csv"))
+    assert "--count-status failed" in caught.value.hint
+    with pytest.raises(TooFewPoints) as caught:  # a table made by hand has no file to read again
+        answer(table.assign(status="failed"))
+    assert "--count-status" not in caught.value.hint
 
 
 def test_counting_is_of_a_file(run, tmp_path):
@@ -346,6 +360,14 @@ def test_truth_values_are_chosen_as_they_are_written(tmp_path):
     assert list(choose_runs(runs, ["ema=True"])["val_loss"]) == [1]
 
 
+@pytest.mark.parametrize(("condition", "ids"), [("State=crashed", ["b"]), ("status=failed", ["b", "c"]), ("State=Finished", ["a"])])
+def test_runs_are_chosen_by_either_word_for_their_end(tmp_path, condition, ids):
+    from analysis.reading.choice import choose_runs
+
+    path = write(tmp_path, "Name,State,val_loss\na,finished,1\nb,crashed,2\nc,failed,3\n")
+    assert list(choose_runs(analysis.read_runs(path), [condition])["id"]) == ids
+
+
 # Rehearsals
 
 
@@ -418,3 +440,17 @@ def test_real_and_rehearsed_runs_of_one_store(run, tmp_path):
     assert {entry["id"]: entry["reason"] for entry in fit["excluded"]} == {
         letter * 16: "simulated: its loss was stated, not trained" for letter in "abcdef"
     }
+
+
+def test_checkpoints_of_a_complete_run_are_not_short_of_its_steps():
+    """The last row of each run counts, and that of one run is short of its end; along a curve no row is short."""
+    from analysis.selection import usable_runs
+
+    rows = [
+        {"run": run, "step": step, "steps": 100, "core_hours": step * hours, "val_loss": (step * hours) ** -0.2}
+        for run, hours in (("a", 1.0), ("b", 3.0), ("c", 10.0))
+        for step in ((10, 50, 100) if run != "c" else (10, 50))
+    ]
+    kinds = [entry.kind for entry in usable_runs(pd.DataFrame(rows), metric="val_loss", x="core_hours").excluded]
+    assert kinds == ["earlier checkpoints of a run"] * 5 + ["not trained to the last step"]
+    assert not usable_runs(pd.DataFrame(rows), metric="val_loss", x="step", curve=True).excluded

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
 import math
+import random
 import re
 import shlex
 
@@ -19,6 +21,7 @@ from api.pages import tabs
 from api.security import HEADERS
 from orchestrator.store import Store
 from orchestrator.store.models import Run
+from tests.api import small_grid
 from tests.api.small_grid import fill, run_row
 
 PAGES = (
@@ -147,6 +150,31 @@ def test_the_rate_of_a_cell_that_was_not_run(client):
 def test_the_spread_of_residuals_is_a_factor(client):
     law = client.get("/api/v1/fits?on=frontier").json()["fits"][0]
     assert f"×/÷ {math.exp(law['residual_std']):.3f}" in text_of(client.get("/frontier"))
+
+
+def test_the_page_of_two_sides_that_cross(tmp_path, monkeypatch):
+    """The sentence stands above the figure; the figure has the crossing with its interval; JSON has the same."""
+    fall = {"nano-F0": 0.1, "nano-F1": 0.2, "nano-F3": 0.3}
+
+    def val_loss(model, epochs, seed, learning_rate=1.6):
+        noise = random.Random(f"{model} {epochs} {seed}").gauss(0, 0.006)
+        return 0.8 * (small_grid._seconds(model, epochs) / 6.5) ** -fall[model] * math.exp(noise)
+
+    monkeypatch.setattr(small_grid, "val_loss", val_loss)
+    fill(tmp_path / "scaling.db")
+    client = TestClient(create_app(str(tmp_path / "scaling.db")))
+    asked = "by=model&a=nano-F0&b=nano-F3"
+    said = client.get(f"/compare.json?{asked}").json()
+    assert said["better"] == said["crossing"]["overtakes"] == "nano-F3"
+    at = said["crossing"]["core_hours"]
+    assert at["low"] < 6.5 / 3600 < at["high"]
+    page = text_of(client.get(f"/compare?{asked}"))
+    assert "nano-F3 overtakes nano-F0 at about 0.0018" in said["sentence"]
+    (drawn,) = re.findall(r'<script type="application/json">(.*?)</script>', page, re.S)
+    assert 0 < page.index(said["sentence"]) < page.index(drawn)
+    traces = {trace["name"]: trace for trace in json.loads(drawn)["data"]}
+    assert traces["crossing"]["x"] == [at["value"]]
+    assert traces["interval of the crossing"]["x"] == [at["low"], at["high"]]
 
 
 def test_the_estimate_is_compared_with_useful_core_hours(client):

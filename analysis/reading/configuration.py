@@ -1,0 +1,48 @@
+"""Which columns of a table that W&B or MLflow wrote hold the configuration of runs."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from scaling.columns import COLUMNS
+
+__all__ = ["configuration_of", "is_export"]
+
+_MARKS = ("_runtime", "_timestamp", "_step", "run_id", "artifact_uri")
+_RESULT = re.compile(
+    r"(^|[_\W])(loss|losses|error|acc|accuracy|ppl|perplexity|bpb|score|metric|top1|top5|flops?|mfu|throughput|grad_norm|best|final|epoch)"
+    r"($|[_\W\d])",
+    re.IGNORECASE,
+)
+
+
+def is_export(names: list[str]) -> bool:
+    """Whether a table with these columns is one that W&B or MLflow wrote."""
+    return (
+        {"Name", "State"} <= set(names)
+        or {"summary", "config"} <= set(names)
+        or any(name in _MARKS or name.startswith(("metrics.", "params.")) for name in names)
+    )
+
+
+def configuration_of(table: pd.DataFrame) -> list[str]:
+    """Columns that may be settings: not ours, and words, or numbers that at most half as many values as rows have.
+
+    Such tables put settings and results side by side under plain names. A result is a number that hardly two runs share, or is called as
+    results are.
+    """
+    return [
+        str(name)
+        for name in table
+        if name not in COLUMNS and not str(name).startswith("_") and not _RESULT.search(str(name)) and _may_be_setting(table[name])
+    ]
+
+
+def _may_be_setting(values: pd.Series) -> bool:
+    if values.isna().all():
+        return False
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return bool(values.nunique() <= len(values) / 2)
+    return True

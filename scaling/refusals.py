@@ -1,0 +1,48 @@
+"""Which section of docs/refused.md explains a refusal: the edges, command line and API, show it beside the hint.
+
+A section is found by the module of the analysis that raised the error and by the error's class. A new kind of refusal gets a section of the
+page and, where the rules below would send it elsewhere, a rule. `tests/test_refused.py` checks that each section exists.
+"""
+
+from __future__ import annotations
+
+from scaling.errors import DataError, ScalingError, TooFewPoints, UnknownName, UsageError
+
+__all__ = ["PAGE", "SECTIONS", "why"]
+
+PAGE = "docs/refused.md"
+
+_RULES: tuple[tuple[str, type[ScalingError], str], ...] = (
+    ("analysis.cells", TooFewPoints, "status"),
+    ("analysis.reading.statuses", ScalingError, "status"),
+    ("analysis.", TooFewPoints, "too-few-points"),
+    ("analysis.", UnknownName, "columns-and-names"),
+    ("analysis.reading.history", ScalingError, "charts-and-histories"),
+    ("analysis.reading.wandb", ScalingError, "charts-and-histories"),
+    ("analysis.reading.numbers_in", ScalingError, "numbers-and-units"),
+    ("analysis.reading.unit", ScalingError, "numbers-and-units"),
+    ("analysis.reading.accelerator_hours", ScalingError, "mixtures"),
+    ("analysis.reading.choice", ScalingError, "columns-and-names"),
+    ("analysis.reading.", UsageError, "columns-and-names"),
+    ("analysis.reading.", ScalingError, "files"),
+    ("analysis.cells", UsageError, "several-studies"),
+    ("analysis.selection", UsageError, "mixtures"),
+    ("analysis.optimum.cells", UsageError, "mixtures"),
+    ("analysis.fitting.", DataError, "numbers-and-units"),
+    ("analysis.", DataError, "columns-and-names"),
+    ("analysis.", UsageError, "asks-that-contradict"),
+    ("scaling.columns", UsageError, "columns-and-names"),
+)
+"""Where an error was raised (how the module's name begins), its class → the section. The first that fits counts."""
+
+SECTIONS = tuple(dict.fromkeys(section for *_, section in _RULES))
+
+
+def why(error: ScalingError) -> str:
+    """`docs/refused.md#section` of an error that the analysis raised, else an empty string."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = "" if frame is None else frame.tb_frame.f_globals.get("__name__", "")
+    section = next((name for start, kind, name in _RULES if module.startswith(start) and isinstance(error, kind)), "")
+    return section and f"{PAGE}#{section}"

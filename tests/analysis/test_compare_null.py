@@ -1,0 +1,30 @@
+"""p-values of `compare` where the sides do not differ, and its intervals of a crossing, over six designs: the short version of
+`benchmarks/compare_null.py`, whose table is in docs/laws_figures.md."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.compare_null import DESIGNS, rows
+
+DRAWS = 60
+SIX = DESIGNS[:6]
+
+
+@pytest.mark.parametrize("design", SIX, ids=[design.name for design in SIX])
+def test_errors_are_as_frequent_as_said(design):
+    (row,) = rows(DRAWS, (design,), crossings=DRAWS // 3)
+    for name in ("largest", "mean"):
+        assert row[f"{name}_ks"] > 1e-3
+        assert row[f"{name}_refused"] <= 0.17  # of 60 draws at 5 %: exceeded one time in 3,000
+    assert row["crossing_held"] >= 0.75
+    assert row["right_winner"] >= 0.95
+    assert row["width"] < 1.6
+
+
+def test_a_truth_that_is_wrong_is_refused():
+    """The test above can fail: a difference of 2 % where none was said to be."""
+    design = DESIGNS[0]
+    (row,) = rows(40, (design,), crossings=1, shift=0.02)
+    assert row["largest_ks"] < 1e-6
+    assert row["mean_refused"] > 0.9
