@@ -32,6 +32,8 @@ from analysis.laws import law_named, law_names
 from scaling.cli.app import app
 
 DOCS = Path(__file__).parent
+PLAIN = {"FORCE_COLOR": None, "TTY_COMPATIBLE": None, "NO_COLOR": "1"}
+"""The environment of a command: its text has no colours, whatever the terminal has."""
 BLOCK = re.compile(r"<!-- made by: (?P<command>.+?)(?P<first>, first paragraph)? -->\n(?P<shown>.*?)<!-- end -->", re.S)
 DECIMAL = re.compile(r"\d+\.(\d+)(?:e([+-]\d+))?")
 STEP = re.compile(r"```sh\n(?P<commands>.*?)```(?:(?P<between>\s*)```text\n(?P<shown>.*?)```)?", re.S)
@@ -40,7 +42,7 @@ STEP = re.compile(r"```sh\n(?P<commands>.*?)```(?:(?P<between>\s*)```text\n(?P<s
 def printed(commands: str) -> list[str]:
     lines: list[str] = []
     for command in commands.splitlines():
-        result = CliRunner().invoke(app, shlex.split(command)[1:])
+        result = CliRunner(env=PLAIN).invoke(app, shlex.split(command)[1:])
         if result.exception is not None:
             raise SystemExit(f"{command}\n{result.exception}")
         lines += [line.rstrip() for line in result.stdout.splitlines()]
