@@ -1,6 +1,7 @@
 """The laws on published data: what they find, beside what is known.
 
-    python benchmarks/analysis_laws.py [--csv benchmarks/analysis_laws.csv]
+    python benchmarks/analysis_laws.py [--csv benchmarks/analysis_laws.csv]    # fits, prints, and appends to the file
+    python benchmarks/analysis_laws.py table                                   # the last call in the file, for docs/laws_figures.md
 
 - the 240 points of Hoffmann et al. as digitised by Besiroglu et al. 2024 (arXiv 2404.10102): the optimum of their objective, with intervals;
 - the NFNet study (arXiv 2310.16764): from the 21 points of F1 … F7 up to 75k core-hours, the fine-tuned error of F7+ at 110k core-hours;
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from csv_table import markdown, rows_of
 
 import analysis
 from analysis.automatic import automatic, candidates
@@ -26,6 +28,8 @@ from analysis.fitting.estimate import Precision, Sample
 from analysis.fitting.objective import objective_named
 from analysis.fitting.point import fit_point
 
+CSV = Path(__file__).with_suffix(".csv")
+HEAD = ["data", "", "found", "known or wanted"]
 DATA = Path(__file__).parents[1] / "tests" / "reference" / "laws"
 Row = tuple[str, str, str, str]  # data, what, found, known or wanted
 
@@ -88,14 +92,22 @@ def curves() -> Iterator[Row]:
     yield "20 curves", "points kept aside inside auto's 95 % interval of a new run", f"{100 * np.mean(held):.0f} %", "95 %"
 
 
+def last_call(path: Path) -> list[list[str]]:
+    """The rows that the last call appended: those from the last one that is named like the first."""
+    rows = [[row[name] for name in ("data", "what", "found", "known_or_wanted")] for row in rows_of(path)]
+    return rows[max(number for number, row in enumerate(rows) if row[:2] == rows[0][:2]) :]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["run", "table"], default="run")
     parser.add_argument("--csv", type=Path, help="append the figures to this file")
     arguments = parser.parse_args()
+    if arguments.what == "table":
+        print(markdown(HEAD, last_call(arguments.csv or CSV)))
+        return
     rows = [*chinchilla(), *nfnet(), *curves()]
-    print("| data | | found | known or wanted |\n|---|---|---|---|")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
+    print(markdown(HEAD, rows))
     if arguments.csv:
         new = not arguments.csv.exists()
         with arguments.csv.open("a", newline="") as file:

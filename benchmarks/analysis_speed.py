@@ -1,6 +1,7 @@
 """How long a law takes, beside what others use, on the 240 points of Hoffmann et al. as digitised by Besiroglu et al.
 
     python benchmarks/analysis_speed.py [--peers PYTHON] [--olmo-file FILE] [--starts 4500] [--csv benchmarks/analysis_speed.csv]
+    python benchmarks/analysis_speed.py table    # the last figure of each in the file, for docs/laws_figures.md
 
 Ours: the point estimate, 1,000 bootstrap draws, the automatic choice on one of the 20 published language curves, and a fit with everything in
 it. Each is the median of several, after one that warms up.
@@ -36,10 +37,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from csv_table import markdown, rows_of
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "reference" / "laws"
 DELTA = 1e-3
+HEAD = ["", "seconds", "Huber loss"]
 
 
 def chinchilla_points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -211,8 +214,14 @@ def from_peer(interpreter: Path, name: str, *arguments: str) -> tuple[float, flo
     return answer["seconds"], answer["loss"]
 
 
+def line_of(label: str, seconds: float, loss: float) -> list[str]:
+    """A line of the table; a loss that is NaN was not asked for."""
+    return [label, f"{seconds:.4g}", "" if np.isnan(loss) else f"{loss:.10f}"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["run", "table"], default="run")
     parser.add_argument("--peers", type=Path, help="interpreter of an environment that has them")
     parser.add_argument("--olmo-file", help="scaling_laws.py of a checkout of OLMo-core")
     parser.add_argument("--starts", type=int, default=4500)
@@ -222,6 +231,11 @@ def main() -> None:
     if arguments.inside:
         name, *rest = arguments.inside
         print(json.dumps(peer_chinchilla() if name == "chinchilla" else peer_olmo(*rest)))
+        return
+    if arguments.what == "table":
+        last = {row["what"]: row for row in rows_of(arguments.csv or Path(__file__).with_suffix(".csv"))}
+        lines = [line_of(name, float(row["seconds"]), float(row["huber_loss"] or "nan")) for name, row in last.items()]
+        print(markdown(HEAD, lines))
         return
 
     rows = [(f"scaling: {what}", seconds, loss) for what, seconds, loss in ours()]
@@ -238,9 +252,7 @@ def main() -> None:
             rows.append((label, *answer))
 
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-    print(f"240 points, {machine}\n\n| | seconds | Huber loss |\n|---|---|---|")
-    for label, seconds, loss in rows:
-        print(f"| {label} | {seconds:.4g} | {'' if np.isnan(loss) else f'{loss:.10f}'} |")
+    print(f"240 points, {machine}\n\n{markdown(HEAD, [line_of(*row) for row in rows])}")
     for line in missing:
         print(f"not measured: {line}")
     if arguments.csv:

@@ -39,6 +39,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from csv_table import markdown, rows_of
+
 ROOT = Path(__file__).parents[1]
 BATCH, PX = 64, 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -280,6 +282,7 @@ def in_child(python: str, kind: str, name: str, folder: Path, arguments: argpars
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", nargs="?", choices=["run", "table"], default="run", help="table: what the file says")
     parser.add_argument("--peers", help="interpreter of an environment with torch, torchvision and grain")
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=5)
@@ -290,6 +293,9 @@ def main() -> None:
     if arguments.contender:
         kind, name, folder = arguments.contender
         print(json.dumps(measure(kind, name, Path(folder), arguments.images, arguments.workers)), flush=True)
+        return
+    if arguments.what == "table":
+        print(table(arguments.csv or Path(__file__).with_suffix(".csv")))
         return
     contenders = [("one core", name) for name in ONE_CORE] + [("loader", name) for name in LOADERS]
     found: dict[tuple[str, str], list[dict[str, float]]] = {contender: [] for contender in contenders}
@@ -315,6 +321,24 @@ def main() -> None:
             writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
+
+
+def table(path: Path) -> str:
+    """Medians in Markdown, and how many times as fast this project is, for docs/data.md."""
+    words = {"one core": "decode, crop and flip, one core", "loader": "to a normalised batch of 64, two workers"}
+    rows = rows_of(path)
+    ours = {row["what"]: float(row["per_core"]) for row in rows if row["contender"] == "ours"}
+    lines = [
+        [
+            words[row["what"]],
+            "here" if row["contender"] == "ours" else row["contender"],
+            f"{float(row['per_core']):.0f}",
+            f"{float(row['per_core_low']):.0f} … {float(row['per_core_high']):.0f}",
+            "" if row["contender"] == "ours" else f"{ours[row['what']] / float(row['per_core']):.2f}",
+        ]
+        for row in rows
+    ]
+    return markdown(["", "", "images a second and core", "of the rounds", "here / this"], lines)
 
 
 def report(found: dict[tuple[str, str], list[dict[str, float]]], reasons: dict[tuple[str, str], str]) -> list[dict[str, Any]]:

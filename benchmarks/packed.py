@@ -1,6 +1,7 @@
 """Runs packed into one program against the same runs one after the other: speed of each, and how far apart they end.
 
     python benchmarks/packed.py [--csv benchmarks/packed.csv] [--only nano-F0] [--stem small] [--threads 1] [--runs 2] [--form looped]
+    python benchmarks/packed.py table    # what the file says, for docs/packing.md
 
 For each network, stem and number of threads: K runs that differ in learning rate and seed are trained by `trainer.train_many`, and one by one by
 `trainer.train`, for `--steps` steps each, in turns: a pack, the single runs, a pack, … Reported is what a step of a run takes (of a packed one, its
@@ -27,9 +28,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from csv_table import markdown, rows_of
 from main_job import cpu_model
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("what", nargs="?", choices=["run", "table"], default="run")
 parser.add_argument("--csv", type=Path, help="append the figures to this file")
 parser.add_argument("--only", help="one of the networks")
 parser.add_argument("--stem", choices=("small", "medium"), help="of digits, or of Fashion-MNIST")
@@ -163,7 +166,33 @@ def write(row: dict[str, Any]) -> None:
         writer.writerow([*stamp, *(f"{value:.4g}" if isinstance(value, float) else value for value in row.values())])
 
 
+def table(path: Path) -> str:
+    """A row a measurement: by network, threads, form, steps and runs at once."""
+    head = ["network", "stem", "threads", "steps a run", "K", "form", "processor ms a step and run: packed / alone"]
+    head += ["ratio", "wall-time ratio", "losses apart", "load"]
+
+    def place(row: dict[str, str]) -> tuple[Any, ...]:
+        network = NETWORKS.index((row["network"], row["stem"]))
+        return network, int(row["threads"]), row["form"], int(row["steps"]), int(row["runs"])
+
+    rows = [
+        [
+            *(row[name] for name in ("network", "stem", "threads", "steps", "runs", "form")),
+            f"{float(row['packed_cpu_ms']):.2f} / {float(row['single_cpu_ms']):.2f}",
+            f"{float(row['cpu_ratio']):.2f}",
+            f"{float(row['ratio']):.2f}",
+            f"{float(row['largest_val_loss_difference']):.0e}",
+            f"{float(row['load']):.0f}",
+        ]
+        for row in sorted(rows_of(path), key=place)
+    ]
+    return markdown(head, rows)
+
+
 def main() -> None:
+    if arguments.what == "table":
+        print(table(arguments.csv or Path(__file__).with_suffix(".csv")))
+        return
     if arguments.threads is None:
         for threads in (1, 2):
             environment = os.environ | {"NPROC": str(threads)}

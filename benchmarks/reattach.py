@@ -1,6 +1,7 @@
 """A scheduler is killed on a cluster, and comes back after a while: how many of the running runs are restarted, and how soon it has them again.
 
     python benchmarks/reattach.py [--downtimes 0 20 60 300] [--runs 4]
+    python benchmarks/reattach.py table    # what the file says, for docs/clusters.md
 
 For each downtime: a Ray cluster of one node, `scaling submit --address` of simulated runs that outlast it, SIGKILL of the command once all of them are
 under way, the pause, the same command again. Asserts nothing; appends a row a downtime to benchmarks/reattach.csv.
@@ -19,6 +20,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from csv_table import markdown, rows_of
+
 COLUMNS = ("date", "code_version", "downtime_seconds", "running", "restarted", "finished", "attempts", "seconds_to_take_over", "steps_during_downtime")  # fmt: skip
 STUDY = """\
 name: reattach
@@ -33,17 +36,37 @@ simulate: {{speed: {speed}, chips: {chips}}}
 SCALING = str(Path(sys.executable).with_name("scaling"))
 
 
+def table(path: Path) -> str:
+    """A row a downtime."""
+    head = ["the scheduler was away for", "runs under way", "restarted", "steps they took meanwhile"]
+    rows = [
+        [
+            f"{float(row['downtime_seconds']):g} s",
+            row["running"],
+            row["restarted"],
+            f"{int(row['steps_during_downtime']):,}",
+            row["seconds_to_take_over"],
+        ]
+        for row in rows_of(path)
+    ]
+    return markdown([*head, "seconds until they were taken over"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["run", "table"], default="run")
     parser.add_argument("--downtimes", type=float, nargs="*", default=[0.0, 20.0, 60.0, 300.0])
     parser.add_argument("--runs", type=int, default=4)
     options = parser.parse_args()
+    path = Path(__file__).with_suffix(".csv")
+    if options.what == "table":
+        print(table(path))
+        return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    path = Path(__file__).with_suffix(".csv")
     try:
         for downtime in options.downtimes:
             row = measured(cluster.address, downtime, options.runs)

@@ -1,6 +1,7 @@
 """A whole training step on the CPU, side by side with the same network in PyTorch + timm.
 
     python benchmarks/train_step.py --peer PYTHON [--csv benchmarks/train_step.csv] [--threads 2] [--rounds 10]
+    python benchmarks/train_step.py table    # what the file says, for docs/speed.md
 
 PYTHON is an interpreter with torch, timm and numpy. Both sides start from the same parameters and see the same batch; the script first shows
 that they are the same function (parameter counts, logits), then takes turns: a few steps here, a few there, one side idle while the other
@@ -25,10 +26,12 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from csv_table import markdown, rows_of
 from main_job import cpu_model
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--peer", required=True, help="an interpreter with torch and timm")
+parser.add_argument("what", nargs="?", choices=["run", "table"], default="run")
+parser.add_argument("--peer", help="an interpreter with torch and timm")
 parser.add_argument("--csv", type=Path, help="append the figures to this file")
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--rounds", type=int, default=10)
@@ -132,7 +135,30 @@ def compare(name: str, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def table(path: Path) -> str:
+    """A row a measurement, in the order of the file."""
+    head = ["date", "network", "threads", "here, ms", "torch, ms", "ratio", "load"]
+    rows = [
+        [
+            row["date"],
+            row["network"],
+            row["threads"],
+            f"{float(row['milliseconds']):.0f}",
+            f"{float(row['peer_milliseconds']):.0f}",
+            f"{float(row['ratio']):.2f}",
+            f"{float(row['load']):.1f}",
+        ]
+        for row in rows_of(path)
+    ]
+    return markdown(head, rows)
+
+
 def main() -> None:
+    if arguments.what == "table":
+        print(table(arguments.csv or Path(__file__).with_suffix(".csv")))
+        return
+    if arguments.peer is None:
+        parser.error("--peer is needed: an interpreter with torch and timm")
     machine = f"{cpu_model()}, {os.cpu_count()} cores"
     print(
         f"{machine}; {PX} px, batch {BATCH}, float32, {arguments.threads} threads, {arguments.rounds} rounds of {arguments.steps} steps each"

@@ -135,15 +135,15 @@ def report(runs: pd.DataFrame) -> None:
             f"{trunk['learning_rate']:g} | {100 * np.expm1(difference):+.1f} % | {deviations[-1]:+.1f} | {where} |"
         )
     scatter = ", ".join(f"{epochs:g}: {value:.3f}" for epochs, value in std.items())
-    print(f"\nstandard deviation of log loss between seeds by epochs: {scatter}")
+    print(f"\n- standard deviation of log loss between seeds by epochs: {scatter}")
     print(
-        f"differences in standard errors: mean {np.mean(deviations):+.2f}, root mean square {np.sqrt(np.mean(np.square(deviations))):.2f}"
+        f"- differences in standard errors: mean {np.mean(deviations):+.2f}, root mean square {np.sqrt(np.mean(np.square(deviations))):.2f}"
     )
     for name in SCHEDULES:
         grid = runs[runs["schedule"] == name]
         alone, inherited = grid["core_hours"].sum(), grid["inherited_core_hours"].sum()
         print(
-            f"{name}: {len(grid)} runs, alone {alone:.4f} core-hours, spent {alone - inherited:.4f}, saved {inherited / alone:.1%}"
+            f"- {name}: {len(grid)} runs, alone {alone:.4f} core-hours, spent {alone - inherited:.4f}, saved {100 * inherited / alone:.1f} %"
         )
 
 

@@ -2,6 +2,7 @@
 
     python benchmarks/two_trial.py digits --folder DIR [--minutes 30] [--csv benchmarks/two_trial.csv]
     python benchmarks/two_trial.py fashion_mnist --folder DIR
+    python benchmarks/two_trial.py table    # what the file says, for docs/learning_rates.md
 
 Submits the search on the first seed, the search on all seeds and then the grid into one store in DIR, through the real command. Runs that
 several want are done once, so what is compared is the same runs: which of the grid's a search would have needed. May be stopped, or given `--minutes`, and called again: it goes on
@@ -13,17 +14,34 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import mean, stdev
+
+from csv_table import markdown, rows_of
 
 SCALING = str(Path(sys.executable).with_name("scaling"))
 GRID = "{grid: [0.1, 0.2, 0.4, 0.8, 1.6]}"
 SEARCH = "{{policy: two-trial, start: 0.4, factor: 2, seeds: {seeds}}}"
 RUNS = (("search", SEARCH.format(seeds="first")), ("search-all-seeds", SEARCH.format(seeds="all")), ("grid", GRID))
+TITLES = {"digits": "digits", "fashion_mnist": "Fashion-MNIST"}
+NUMBERS = {
+    "trials",
+    "regret",
+    "loss",
+    "best_of_grid",
+    "runs",
+    "grid_runs",
+    "train_flops",
+    "core_hours",
+    "grid_core_hours",
+    "seed_std",
+}
 STUDIES = {
     "digits": """\
 name: {name}
@@ -72,11 +90,16 @@ def environment(folder: Path) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=STUDIES)
-    parser.add_argument("--folder", type=Path, required=True, help="store, checkpoints and logs; kept between calls")
+    parser.add_argument("study", choices=[*STUDIES, "table"])
+    parser.add_argument("--folder", type=Path, help="store, checkpoints and logs; kept between calls")
     parser.add_argument("--minutes", type=float, default=30.0, help="stop after so long; the next call goes on")
     parser.add_argument("--csv", type=Path, help="append the cells to this file")
     arguments = parser.parse_args()
+    if arguments.study == "table":
+        print(table(arguments.csv or Path(__file__).with_suffix(".csv")))
+        return
+    if arguments.folder is None:
+        parser.error("--folder is needed: where store, checkpoints and logs are kept")
     folder = arguments.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -95,6 +118,44 @@ def main() -> None:
             for cell in search["cells"]
         ]
         write(arguments.csv, arguments.study, cells)
+
+
+def table(path: Path) -> str:
+    """A row a search. Shares are of sums over cells; ± is the standard error of a mean over cells."""
+    head = [
+        "",
+        "trials a cell",
+        "at the grid's best rate",
+        "loss above the grid's best",
+        "log loss above it",
+        "share of the grid's FLOPs",
+    ]
+    head += ["of its core-hours", "seeds of one rate differ by"]
+    cells: dict[str, list[dict[str, str]]] = {}
+    for row in rows_of(path):
+        cells.setdefault(row["experiment"], []).append(row)
+    rows = []
+    for experiment, own in cells.items():
+        numbers = {name: [float(row[name]) for row in own] for name in own[0] if name in NUMBERS}
+        grid, search = (
+            sum(n * flops for n, flops in zip(numbers[name], numbers["train_flops"], strict=True)) for name in ("grid_runs", "runs")
+        )
+        above = [math.log(loss / best) for loss, best in zip(numbers["loss"], numbers["best_of_grid"], strict=True)]
+        error = len(own) ** -0.5
+        rows.append(
+            [
+                TITLES[own[0]["study"]]
+                + (", search on both seeds" if experiment.endswith("all-seeds") else ", search on the first seed"),
+                f"{mean(numbers['trials']):.2f}",
+                f"{sum(each == 0 for each in numbers['regret'])} of {len(own)} cells",
+                f"{100 * mean(numbers['regret']):.1f} ± {100 * error * stdev(numbers['regret']):.1f} %",
+                f"{mean(above):.3f} ± {error * stdev(above):.3f}",
+                f"{search / grid:.1%}".replace("%", " %"),
+                f"{sum(numbers['core_hours']) / sum(numbers['grid_core_hours']):.1%}".replace("%", " %"),
+                f"{100 * math.sqrt(mean(each**2 for each in numbers['seed_std'])):.0f} %",
+            ]
+        )
+    return markdown(head, [*rows, ["goal", "≤ 2.2", "", "within seed noise", "", "", "≤ 45 %", ""]])
 
 
 def write(path: Path, study: str, cells: list[dict[str, object]]) -> None:

@@ -1,6 +1,7 @@
 """Which rate to try first: the one above the trend's, or the nearest? Searches on stated loss surfaces with noise, many times over.
 
     python benchmarks/two_trial_rules.py [--draws 100] [--csv benchmarks/two_trial_rules.csv]
+    python benchmarks/two_trial_rules.py table    # what the file says, for docs/learning_rates.md
 
 Each draw is a search of 2 models × 4 epoch budgets (each twice the one before) through the search's own code, with the losses of a parabola in log
 rate, factor 2. Regret is of the true loss at the rate found, over that at the cell's true optimum, less 1; beside it that of the best of a
@@ -16,6 +17,8 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+
+from csv_table import markdown, rows_of
 
 from orchestrator.search import replay as search
 from orchestrator.search.cells import Policy, SearchedCell
@@ -77,11 +80,27 @@ def optimum(truth: Truth, cell: SearchedCell) -> float:
     return truth.log_c - truth.s * epochs - truth.t * size - truth.u * epochs * size
 
 
+def table(path: Path) -> str:
+    """A row a truth: trials a cell and regret by each rule, and the regret of the full grid."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows_of(path):
+        found.setdefault(row["truth"], {})[row["first"]] = row
+    rows = []
+    for truth, rules in found.items():
+        said = [f"{float(rules[rule]['trials']):.2f}, {100 * float(rules[rule]['regret']):.2f} %" for rule in RULES]
+        rows.append([truth, *said, f"{100 * float(rules['above']['grid_regret']):.2f} %"])
+    return markdown(["losses", "rate above: trials, regret", "nearest rate: trials, regret", "full grid of five"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["run", "table"], default="run")
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
+    if arguments.what == "table":
+        print(table(arguments.csv or Path(__file__).with_suffix(".csv")))
+        return
     rows = []
     for name, truth in TRUTHS.items():
         for rule, first_step in RULES.items():
