@@ -284,7 +284,8 @@ def table(path: Path) -> str:
     """Coverage in per cent, over all shards: a row a scenario."""
     rows, hard = pd.read_csv(path), {scenario.name for scenario in hard_scenarios()}
     known = rows["scenario"].isin(hard)
-    return f"{_table(rows[~known])}\n\n{_hard_table(rows[known])}"
+    tables = [_table(rows[~known])] + ([_hard_table(rows[known])] if known.any() else [])
+    return "\n\n".join(tables)
 
 
 def _hard_table(rows: pd.DataFrame) -> str:

@@ -1,8 +1,7 @@
 """Whether the intervals of the optimum's exponent hold the truth: simulated grids and isoFLOP tables, asked as a user would.
 
     python benchmarks/optimum_coverage.py run [--only isoflop --shards 2 --simulations 100]    # appends to optimum_coverage.csv
-    python benchmarks/optimum_coverage.py table                                                  # what the file says
-    python benchmarks/optimum_coverage.py docs                                                   # the same, put into docs/laws_figures.md
+    python benchmarks/optimum_coverage.py table                                                  # what the file says, for docs/laws_figures.md
 
 A shard is so many simulations of one scenario with seeds of its own; shards that are in the file already are passed over. The truth is the
 line that the true best size follows in log compute over the range where an approach answers, found by minimising the true loss. An
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +26,6 @@ import analysis
 from scaling.outcomes import OptimumStatus
 
 CSV = Path(__file__).with_suffix(".csv")
-DOCS = Path(__file__).parents[1] / "docs" / "laws_figures.md"
 COLUMNS = [
     "date",
     "scenario",
@@ -257,7 +254,7 @@ def table(path: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "table", "docs"])
+    parser.add_argument("what", choices=["run", "table"])
     parser.add_argument("--only", default="", help="scenarios whose name has this in it")
     parser.add_argument("--first", type=int, default=0, help="number of the first shard")
     parser.add_argument("--shards", type=int, default=2)
@@ -267,13 +264,6 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.what == "table":
         print(table(arguments.csv))
-    elif arguments.what == "docs":
-        text = DOCS.read_text()
-        DOCS.write_text(
-            re.sub(
-                r"\| scenario \| simulations \| surface .*?\n(?!\|)", lambda _: table(arguments.csv) + "\n", text + "\n", flags=re.S
-            )[:-1]
-        )
     else:
         run(arguments.only, arguments.first, arguments.shards, arguments.simulations, arguments.minutes, arguments.csv)
 

@@ -34,7 +34,9 @@ def test_a_block_is_what_its_command_prints(page, block):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_marker_belongs_to_a_block(page):
     text = page.read_text()
-    assert len(refresh.BLOCK.findall(text)) == text.count("<!-- made by") == text.count("<!-- end -->")
+    blocks = list(refresh.BLOCK.finditer(text))
+    assert len(blocks) == text.count("<!-- made by:"), "a block ends with `<!-- end -->`"
+    assert not [block for block in blocks if "<!--" in block["shown"]]
 
 
 def test_every_committed_csv_that_a_page_names_has_a_block():
