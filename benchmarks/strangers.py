@@ -32,7 +32,7 @@ from scaling.errors import ScalingError
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "strangers.md"
 FILES = ROOT / "tests" / "reference" / "strangers"
-BEGIN, END = "<!-- made by benchmarks/strangers.py -->", "<!-- end -->"
+BEGIN, END = "<!-- cases, by benchmarks/strangers.py -->", "<!-- end of cases -->"
 
 SECTIONS = {
     1: "Intervals",
