@@ -173,7 +173,7 @@ def test_a_grid_with_good_and_bad_runs(study):
             "SELECT host, device, devices, threads, code_version, jaxlib_version FROM attempts WHERE outcome = 'finished'"
         ).fetchone()
         assert all(place), place
-        assert connection.execute("SELECT count(*) FROM laws").fetchone()[0] >= 2
+        assert connection.execute("SELECT count(*) FROM laws").fetchone()[0] >= 1
 
 
 def test_submitting_twice_does_nothing_twice_and_a_longer_grid_does_the_rest(study):
