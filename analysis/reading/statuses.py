@@ -70,7 +70,9 @@ def our_statuses(runs: pd.DataFrame, counted: Collection[str] = (), notes: list[
     words = runs["status"].astype(object)
     theirs = words.map(lambda word: "finished" if _is_nothing(word) else str(word).strip().lower())
     ours = theirs.map(lambda word: _ours(word) or word)
-    reason = runs["reason"].astype(object).fillna("").astype(str) if "reason" in runs else pd.Series("", index=runs.index, dtype=object)
+    reason = (
+        runs["reason"].astype(object).fillna("").astype(str) if "reason" in runs else pd.Series("", index=runs.index, dtype=object)
+    )
     told = (ours != theirs) & (ours != RunStatus.FINISHED) & (reason == "")
     for word in dict.fromkeys(word.strip().lower() for word in counted):
         rows = (theirs == word) | (ours == word)
