@@ -213,6 +213,8 @@ def fitted(scenario: Scenario, rng: np.random.Generator) -> Iterator[Count]:
         held, width = (low <= true) & (true <= high), (high - low) / true
         if fit.status == FitStatus.OK:
             yield "coefficients", held, width
+        if scenario.hard and fit.status == FitStatus.BARELY_IDENTIFIED:
+            yield "coefficients, barely identified", held, width
         if scenario.hard:
             yield "coefficients, any status", held, width
 

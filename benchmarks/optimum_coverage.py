@@ -37,6 +37,8 @@ COLUMNS = [
     "mean_error",
     "median_width",
     "disagree",
+    "ok",
+    "ok_covered",
     "seconds",
 ]
 BOOTSTRAP = 200
@@ -162,7 +164,7 @@ def true_exponent(scenario: Scenario, compute: np.ndarray) -> float:
 def run_shard(scenario: Scenario, shard: int, simulations: int) -> list[dict[str, object]]:
     """One row an approach, and one of the headline."""
     started = time.perf_counter()
-    seen: dict[str, list[tuple[bool, float, float, bool]]] = {
+    seen: dict[str, list[tuple[bool, float, float, OptimumStatus]]] = {
         name: [] for name in ("surface", "isocompute", "envelope", "headline")
     }
     mean = scenario.truth(scenario.design["params"].to_numpy(), scenario.design["examples_seen"].to_numpy())
@@ -180,13 +182,12 @@ def run_shard(scenario: Scenario, shard: int, simulations: int) -> list[dict[str
                 continue
             exponent, truth = path.size_exponent, true_exponent(scenario, path.table["train_flops"].to_numpy())
             inside = exponent.low <= truth <= exponent.high
-            apart = path.status == OptimumStatus.APPROACHES_DISAGREE
-            seen[name].append((inside, exponent.value - truth, exponent.high - exponent.low, apart))
+            seen[name].append((inside, exponent.value - truth, exponent.high - exponent.low, path.status))
     seconds = time.perf_counter() - started
     date = datetime.now(UTC).strftime("%Y-%m-%d")
     rows = []
     for name, values in seen.items():
-        inside, error, width, apart = zip(*values, strict=True) if values else ((), (np.nan,), (np.nan,), ())
+        inside, error, width, statuses = zip(*values, strict=True) if values else ((), (np.nan,), (np.nan,), ())
         rows.append(
             {
                 "date": date,
@@ -198,7 +199,9 @@ def run_shard(scenario: Scenario, shard: int, simulations: int) -> list[dict[str
                 "covered": sum(inside),
                 "mean_error": f"{np.mean(error):.4g}",
                 "median_width": f"{np.median(width):.4g}",
-                "disagree": sum(apart),
+                "disagree": statuses.count(OptimumStatus.APPROACHES_DISAGREE),
+                "ok": statuses.count(OptimumStatus.OK),
+                "ok_covered": sum(held for held, status in zip(inside, statuses, strict=True) if status == OptimumStatus.OK),
                 "seconds": f"{seconds:.1f}",
             }
         )
@@ -233,8 +236,8 @@ def table(path: Path) -> str:
     """Coverage of the size's exponent in per cent of the answers, over all shards: a row a scenario."""
     rows = pd.read_csv(path)
     lines = [
-        "| scenario | simulations | surface | isocompute | envelope | headline | headline: mean error, half width | approaches disagree |",
-        "|---|---|---|---|---|---|---|---|",
+        "| scenario | simulations | surface | isocompute | envelope | headline | headline: mean error, half width | approaches disagree | headline called ok | of these held |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for scenario, own in rows.groupby("scenario", sort=False):
         cells = []
@@ -246,9 +249,9 @@ def table(path: Path) -> str:
             cells.append(f"{100 * covered / answered:.0f}{some}" if answered else "–")
         one = own[(own["quantity"] == "headline") & (own["answered"] > 0)]
         error, width = (np.average(one[name], weights=one["answered"]) for name in ("mean_error", "median_width"))
-        lines.append(
-            f"| {scenario} | {simulations} | {' | '.join(cells)} | {error:+.3f}, {width / 2:.3f} | {100 * one['disagree'].sum() / simulations:.0f} % |"
-        )
+        disagree, ok, held = (one[name].sum() for name in ("disagree", "ok", "ok_covered"))
+        cells += [f"{error:+.3f}, {width / 2:.3f}", f"{100 * disagree / simulations:.0f} %", f"{100 * ok / simulations:.0f} %"]
+        lines.append(f"| {scenario} | {simulations} | {' | '.join(cells)} | {f'{100 * held / ok:.0f} %' if ok else '–'} |")
     return "\n".join(lines)
 
 

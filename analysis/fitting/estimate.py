@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,10 @@ class Precision:
         """Two-sided t quantile, elementwise; 1.96 for level 0.95 and many degrees of freedom."""
         quantile = special.stdtrit(np.maximum(1.0, degrees_of_freedom), 0.5 + self.level / 2)
         return quantile if np.ndim(quantile) else float(quantile)
+
+    def stricter(self) -> Precision:
+        """The level that leaves a fifth of the tails: 99 % for 95 %."""
+        return replace(self, level=1 - (1 - self.level) / 5)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from analysis.fitting.profile import profile_intervals
 from analysis.fitting.status import status_of
 from analysis.fitting.tangent import Tangent, tangent_at
 from analysis.laws.law import Law
+from scaling.outcomes import FitStatus
 
 __all__ = ["INTERVALS", "estimate"]
 
@@ -68,23 +69,32 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
 
     if by_draws:
         drawn = draw()
-        low, high = _percentiles(drawn, theta, spread, precision.level)
         covariance = np.where(np.outer(tangent.kept, tangent.kept), np.cov(np.nan_to_num(drawn, neginf=-700.0).T) * spread**2, 0.0)
         draw = _Made(drawn)
-    else:
-        variance = np.diag(covariance)
-        t = precision.t(degrees_of_freedom)
-        if is_line or sample.runs > _PROFILE_UP_TO or tangent.cell_variance * float(np.mean(tangent.noise**2)) < 1e-22:
+    variance = np.diag(covariance)
+    straight = is_line or sample.runs > _PROFILE_UP_TO or tangent.cell_variance * float(np.mean(tangent.noise**2)) < 1e-22
+
+    def ends(at: Precision) -> tuple[np.ndarray, np.ndarray]:
+        t = at.t(degrees_of_freedom)
+        if by_draws:
+            low, high = _percentiles(drawn, theta, spread, at.level)
+        elif straight:
             half = t * np.sqrt(variance)
             low, high = np.where(tangent.kept, theta - half, -np.inf), np.where(tangent.kept, theta + half, np.inf)
         else:
             ratio, width = _profile_settings(law, sample, tangent, point.at_bound[0], variance, t)
             low, high = profile_intervals(law, sample, objective, theta, bread=tangent.bread, ratio=ratio, width=width, t=t)
-    low, high = _open_at_bounds(law, sample, low, high)
-    if law.floor:
-        low[0] = max(0.0, low[0])
+        low, high = _open_at_bounds(law, sample, low, high)
+        if law.floor:
+            low[0] = max(0.0, low[0])
+        return low, high
 
+    low, high = ends(precision)
     status, about = status_of(law, sample, point, low, high, precision)
+    if status == FitStatus.OK:
+        at_stricter_level, what = status_of(law, sample, point, *ends(precision.stricter()), precision)
+        if at_stricter_level != FitStatus.OK:
+            status, about = FitStatus.BARELY_IDENTIFIED, what
     return LawEstimate(
         values=_named(law, theta),
         low=_named(law, low),

@@ -1,4 +1,5 @@
-"""Two lights for a law. *Identified*: the runs determine its coefficients. *Forecasts well*: it predicted the larger runs from the smaller.
+"""Two lights for a law. *Identified*: the runs determine its coefficients; it is not known where they barely do. *Forecasts well*: it
+predicted the larger runs from the smaller.
 
 Neither implies the other: two coefficients of a straight line are identified by runs that bend, and a law may forecast well with a floor
 that nobody knows. A law forecasts well unless one of these is so, in this order:
@@ -72,7 +73,7 @@ def lights_of(fit: Fit) -> Lights:
 
 
 def _identified(fit: Fit) -> Light:
-    ok = fit.status == FitStatus.OK
+    ok = {FitStatus.OK: True, FitStatus.BARELY_IDENTIFIED: None}.get(fit.status, False)
     of = "" if fit.members is None else f"of {next(iter(fit.members))}, the heaviest: "
     return Light("identified", ok, f"{of}{'' if ok else f'{fit.status.value}: '}{fit.advice}")
 

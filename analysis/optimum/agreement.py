@@ -41,9 +41,8 @@ def with_disagreement(paths: Sequence[Path], x: str) -> tuple[Path, ...]:
     """The paths; where any two disagree, none of them is ok."""
     if not disagreeing(paths, x):
         return tuple(paths)
-    return tuple(
-        replace(path, status=OptimumStatus.APPROACHES_DISAGREE) if path.status == OptimumStatus.OK else path for path in paths
-    )
+    would_be_ok = (OptimumStatus.OK, OptimumStatus.LACK_OF_FIT)
+    return tuple(replace(path, status=OptimumStatus.APPROACHES_DISAGREE) if path.status in would_be_ok else path for path in paths)
 
 
 def _apart(a: Interval, b: Interval) -> bool:

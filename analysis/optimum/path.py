@@ -97,6 +97,7 @@ def path_along(
     epochs_tried: tuple[float, float],
     noise_known: bool = True,
     identified: bool = True,
+    trend: bool = False,
     law: str | None = None,
     noise: float = float("nan"),
 ) -> Path:
@@ -108,6 +109,7 @@ def path_along(
         size, epochs: logarithms of the optimum at each budget, (k,), and its draws, (draws, k); NaN where a draw has none.
         epochs_tried: smallest and largest epoch budget of the cells.
         noise_known: whether there are draws at all. identified: whether what the path was made from is determined by the runs.
+        trend: whether the runs bend otherwise than what the path was made from.
         noise: standard deviation of a cell's log loss. Where it is positive, draws that all agree show that the draws could not tell, not
             that the answer is certain: such an interval has no ends.
     """
@@ -129,11 +131,7 @@ def path_along(
     bounded &= all(exponent.bounded for exponent in exponents)
     return Path(
         approach=approach,
-        status=OptimumStatus.NO_NOISE_ESTIMATE
-        if not noise_known
-        else OptimumStatus.OK
-        if bounded and identified
-        else OptimumStatus.NOT_IDENTIFIED,
+        status=_status(noise_known=noise_known, identified=bounded and identified, trend=trend),
         reason=reason,
         table=pd.DataFrame(columns),
         size_exponent=exponents[0],
@@ -144,6 +142,14 @@ def path_along(
         points=points,
         law=law,
     )
+
+
+def _status(*, noise_known: bool, identified: bool, trend: bool) -> OptimumStatus:
+    if not noise_known:
+        return OptimumStatus.NO_NOISE_ESTIMATE
+    if not identified:
+        return OptimumStatus.NOT_IDENTIFIED
+    return OptimumStatus.LACK_OF_FIT if trend else OptimumStatus.OK
 
 
 def about(value: float, draws: np.ndarray, level: float, noise: float) -> Interval:

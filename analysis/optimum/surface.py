@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.choice import best_forecaster
+from analysis.diagnostics.residuals import residual_trend
 from analysis.fitting.bootstrap import small_sample_factor
 from analysis.fitting.fit import fit
 from analysis.fitting.law_estimate import LawEstimate
@@ -173,6 +174,7 @@ def surface_path(surface: Surface, *, x: str, level: float, seed: int, noise: fl
         epochs_tried=(float(np.exp(cells.data.min())), float(np.exp(cells.data.max()))),
         law=law,
         identified=surface.fit.status not in _NOT_IDENTIFIED,
+        trend=bool(residual_trend(surface.fit)),
         noise=noise,
     )
 
