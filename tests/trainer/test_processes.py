@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import signal
 import socket
 import subprocess
 import sys
@@ -15,18 +16,22 @@ from tests.trainer import small_run
 from tests.trainer.small_run import bits
 from trainer import Execution, audit, data
 
-EPOCHS = 60
-STEPS = 360
+EPOCHS = 12
+STEPS = 72
 
 
 class Host:
     """A trainer process as a worker holds it, and what it says."""
 
-    def __init__(self, group, cache):
+    def __init__(self, group, cache, faults):
         self.group, self.cache, self.events = group, cache, queue.SimpleQueue()
         receive, send = os.pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "orchestrator.cluster.host", str(send)], stdin=subprocess.PIPE, text=True, pass_fds=(send,)
+            [sys.executable, "-P", "-m", "orchestrator.cluster.host", str(send)],
+            stdin=subprocess.PIPE,
+            text=True,
+            pass_fds=(send,),
+            env=os.environ | {"SCALING_FAULTS": str(faults)},
         )
         os.close(send)
         threading.Thread(target=self._read, args=(receive,), daemon=True).start()
@@ -46,7 +51,7 @@ class Host:
             "config": small_run.config(epochs=EPOCHS).to_dict(),
             "directory": str(directory),
             "resume_from": resume_from,
-            "checkpoint_seconds": 0.2,
+            "checkpoint_seconds": 0.05,
             "compile_cache": self.cache,
             "working_directory": os.getcwd(),
             "execution": Execution(fsdp=True).to_dict(),
@@ -65,15 +70,30 @@ class Host:
 class Pair:
     """Two hosts that share one fate: this class is who hosts them."""
 
-    def __init__(self, cache):
+    def __init__(self, cache, faults):
+        self.faults = faults
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             coordinator = f"127.0.0.1:{probe.getsockname()[1]}"
-        self.hosts = [Host({"coordinator": coordinator, "count": 2, "index": index}, cache) for index in range(2)]
+        self.hosts = [Host({"coordinator": coordinator, "count": 2, "index": index}, cache, faults) for index in range(2)]
 
     def train(self, *arguments):
         for host in self.hosts:
             host.train(*arguments)
+
+    def stop_at_checkpoint(self):
+        """The process that commits the first checkpoint stands still there, and with it the other, until it is sent SIGCONT."""
+        (self.faults / "checkpoint-committed").write_text("stop")
+
+    def struck(self, seconds=300):
+        """Its id, once it stands still."""
+        note, deadline = self.faults / "checkpoint-committed.struck", time.monotonic() + seconds
+        while not (note.exists() and note.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process = int(note.read_text())
+        note.unlink()
+        return process
 
     def kill(self):
         for host in self.hosts:
@@ -85,22 +105,26 @@ class Pair:
 def story(tmp_path_factory):
     """Undisturbed; killed in the middle; gone on with and asked to stop through one of the two; gone on with to the end."""
     home, cache = tmp_path_factory.mktemp("pair"), str(tmp_path_factory.mktemp("cache"))
-    told, pairs = {}, []
+    faults, told, pairs = tmp_path_factory.mktemp("faults"), {}, []
     try:
-        pairs.append(pair := Pair(cache))
+        pairs.append(pair := Pair(cache, faults))
         pair.train(home / "whole")
         told["whole"] = pair.hosts[0].until("ended")
+        pair.stop_at_checkpoint()
         pair.train(home / "1")
-        told["1"] = pair.hosts[0].until("checkpoint") + pair.hosts[0].until("progress")
+        stopped = pair.struck()
         pair.hosts[1].process.kill()
+        os.kill(stopped, signal.SIGCONT)
         told["survivor"] = pair.hosts[0].until("raised", seconds=60)[-1]
         pair.kill()
 
-        pairs.append(pair := Pair(cache))
+        pairs.append(pair := Pair(cache, faults))
+        pair.stop_at_checkpoint()
         pair.train(home / "2", {"directory": str(home / "1")})
-        told["2"] = pair.hosts[0].until("checkpoint")
+        stopped = pair.struck()
         pair.hosts[1].say({"stop": str(home / "2")})
-        told["2"] += pair.hosts[0].until("ended")
+        os.kill(stopped, signal.SIGCONT)
+        told["2"] = pair.hosts[0].until("ended")
         told["left"] = pair.hosts[1].until("left")[-1]
         pair.train(home / "3", {"directory": str(home / "2"), "step": told["2"][-1]["checkpoint_step"]})
         told["3"] = pair.hosts[0].until("ended")
