@@ -13,3 +13,25 @@ os.environ.pop("SCALING_HOME", None)
 from pathlib import Path
 
 REFERENCE = Path(__file__).parent / "reference"
+
+LONG = (
+    "orchestrator/test_end_to_end.py",
+    "orchestrator/test_clusters.py",
+    "trainer/test_processes.py",
+    "orchestrator/test_search_killed.py",
+    "trainer/test_models.py",
+    "test_compose.py",
+    "trainer/test_nfnet_exact.py",
+    "trainer/test_mesh.py",
+    "orchestrator/test_trunk_end_to_end.py",
+    "orchestrator/test_worker.py",
+    "orchestrator/test_packs.py",
+    "trainer/test_sharding.py",
+)
+"""Files of more than 40 seconds. They begin first, so that no worker waits at the end while the other is in one of them."""
+
+
+def pytest_collection_modifyitems(items):
+    folder = Path(__file__).parent
+    place = {folder / name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path, len(LONG)))  # the order of the others stays
