@@ -6,25 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
+from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
-    Cell,
-    ChanceLoss,
-    Convert,
-    CountStatus,
-    Data,
     Level,
-    Mapping,
     Metric,
-    Unit,
-    Where,
+    RunsFrom,
     X,
     columns_in,
-    load_runs,
     print_answer,
     print_input,
     print_set_aside,
+    reads_runs,
     refuse_both,
 )
 
@@ -44,6 +37,7 @@ scaling compare --data runs.csv --map core_hours=tpu_hours --by optimizer --a ad
 """
 
 
+@reads_runs(without=("clusters",))
 def compare_command(
     by: Annotated[
         str, typer.Option(help="Column that tells the two sides apart: family, model, batch_size, any other.")
@@ -53,17 +47,8 @@ def compare_command(
     metric: Metric = "val_loss",
     x: X = "core_hours",
     level: Level = 0.95,
-    data: Data = None,
-    mapping: Mapping = None,
-    unit: Unit = None,
-    count_status: CountStatus = None,
-    chance_loss: ChanceLoss = None,
-    convert: Convert = None,
-    where: Where = None,
-    cell: Cell = None,
-    experiment: Experiment = None,
-    db: Db = "scaling.db",
-    server: Server = None,
+    *,
+    source: RunsFrom,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -77,19 +62,7 @@ def compare_command(
     from analysis import compare, comparison_payload
     from analysis.reading.source import column_of
 
-    runs = load_runs(
-        data=data,
-        mapping=mapping,
-        unit=unit,
-        count_status=count_status,
-        chance_loss=chance_loss,
-        convert=convert,
-        where=where,
-        cell=cell,
-        experiment=experiment,
-        db=db,
-        server=server,
-    )
+    runs = source.load()
     found = compare(runs, by=column_of(runs, by), a=a, b=b, metric=columns_in(runs, metric), x=columns_in(runs, x), level=level)
     if json:
         print_answer(comparison_payload(found), runs)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaling.cli.options import Db, Experiment, Server
 from scaling.cli.output import messages
-from scaling.cli.runs_input import Convert, CountStatus, Data, Mapping, Unit, Where, load_runs, print_set_aside
+from scaling.cli.runs_input import RunsFrom, print_set_aside, reads_runs
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,17 +27,17 @@ scaling export runs.csv --data mlruns --map core_hours=gpu_seconds --unit core_h
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
+@reads_runs(
+    without=(
+        "chance_loss",
+        "cell",
+        "clusters",
+    )
+)
 def export_command(
     file: Annotated[Path, typer.Argument(help="What to write; the ending says how: .csv, .tsv, .jsonl or .parquet.")],
-    data: Data = None,
-    mapping: Mapping = None,
-    unit: Unit = None,
-    count_status: CountStatus = None,
-    convert: Convert = None,
-    where: Where = None,
-    experiment: Experiment = None,
-    db: Db = "scaling.db",
-    server: Server = None,
+    *,
+    source: RunsFrom,
 ) -> None:
     """Write the table of runs to a file, every run with its status, in the names and units of the docs.
 
@@ -48,17 +47,7 @@ def export_command(
         raise UsageError(
             f"{file}: do not know how to write {file.suffix or 'a file without an ending'}", hint=f"known: {', '.join(_ENDINGS)}"
         )
-    runs = load_runs(
-        data=data,
-        mapping=mapping,
-        unit=unit,
-        count_status=count_status,
-        convert=convert,
-        where=where,
-        experiment=experiment,
-        db=db,
-        server=server,
-    )
+    runs = source.load()
     try:
         _write(runs, file)
     except OSError as error:

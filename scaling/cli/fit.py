@@ -6,25 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
+from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
-    Cell,
-    ChanceLoss,
-    Clusters,
-    Convert,
-    CountStatus,
-    Data,
     Level,
-    Mapping,
     Metric,
-    Unit,
-    Where,
+    RunsFrom,
     columns_in,
-    load_runs,
     print_answer,
     print_input,
     print_set_aside,
+    reads_runs,
     refuse_both,
 )
 from scaling.errors import TooFewPoints, UnknownName
@@ -61,6 +53,7 @@ _LAW = (
 _ON = "frontier: the compute-optimal cells; all: every cell; both. Default: the frontier of a grid (sizes × epochs), else all; as JSON and CSV both."
 
 
+@reads_runs()
 def fit_command(
     metric: Metric = "val_loss",
     x: Annotated[str | None, typer.Option("--x", help=_X)] = None,
@@ -73,18 +66,8 @@ def fit_command(
     level: Level = 0.95,
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws, where intervals are of a bootstrap.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
-    data: Data = None,
-    mapping: Mapping = None,
-    unit: Unit = None,
-    count_status: CountStatus = None,
-    chance_loss: ChanceLoss = None,
-    convert: Convert = None,
-    where: Where = None,
-    cell: Cell = None,
-    clusters: Clusters = None,
-    experiment: Experiment = None,
-    db: Db = "scaling.db",
-    server: Server = None,
+    *,
+    source: RunsFrom,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -98,20 +81,7 @@ def fit_command(
         raise UnknownName("choice for --on", on, _CHOICES)
     from analysis import fit_all, fits_payload
 
-    runs = load_runs(
-        data=data,
-        mapping=mapping,
-        unit=unit,
-        count_status=count_status,
-        chance_loss=chance_loss,
-        convert=convert,
-        where=where,
-        cell=cell,
-        clusters=clusters,
-        experiment=experiment,
-        db=db,
-        server=server,
-    )
+    runs = source.load()
     settings: dict[str, Any] = {"metric": columns_in(runs, metric), "objective": objective, "envelope": envelope}
     settings |= {"x": None if x is None else columns_in(runs, x)}
     settings |= {

@@ -6,25 +6,18 @@ from typing import Annotated
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
+from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
-    Cell,
-    ChanceLoss,
-    Convert,
-    CountStatus,
-    Data,
     Level,
-    Mapping,
     Metric,
-    Unit,
-    Where,
+    RunsFrom,
     X,
     columns_in,
-    load_runs,
     print_answer,
     print_input,
     print_set_aside,
+    reads_runs,
     refuse_both,
 )
 from scaling.errors import ScalingError, UsageError
@@ -42,17 +35,10 @@ scaling frontier --data runs.csv --map core_hours=tpu_hours --metric val_loss --
 """
 
 
+@reads_runs(without=("clusters",))
 def frontier_command(
     metric: Metric = "val_loss",
     x: X = "core_hours",
-    data: Data = None,
-    mapping: Mapping = None,
-    unit: Unit = None,
-    count_status: CountStatus = None,
-    chance_loss: ChanceLoss = None,
-    convert: Convert = None,
-    where: Where = None,
-    cell: Cell = None,
     optimum: Annotated[bool, typer.Option("--optimum", help="Best size and epochs against compute, by three approaches.")] = False,
     family: Annotated[str | None, typer.Option(help="With --optimum: of which family, where there are several.")] = None,
     law: Annotated[str | None, typer.Option(help="With --optimum: the surface, chinchilla or data-constrained.")] = None,
@@ -60,9 +46,8 @@ def frontier_command(
     level: Level = 0.95,
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the band and the intervals.")] = 400,
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
-    experiment: Experiment = None,
-    db: Db = "scaling.db",
-    server: Server = None,
+    *,
+    source: RunsFrom,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -75,19 +60,7 @@ def frontier_command(
     refuse_both(json, csv)
     from analysis import compute_optimal, frontier, frontier_band, frontier_payload, optimum_payload
 
-    runs = load_runs(
-        data=data,
-        mapping=mapping,
-        unit=unit,
-        count_status=count_status,
-        chance_loss=chance_loss,
-        convert=convert,
-        where=where,
-        cell=cell,
-        experiment=experiment,
-        db=db,
-        server=server,
-    )
+    runs = source.load()
     metric, x = columns_in(runs, metric), columns_in(runs, x)
     if not optimum and (family or law):
         raise UsageError("--family and --law belong to --optimum", hint="add --optimum")

@@ -6,24 +6,17 @@ from typing import Annotated
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
+from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
-    Cell,
-    ChanceLoss,
-    Convert,
-    CountStatus,
-    Data,
     Level,
-    Mapping,
     Metric,
-    Unit,
-    Where,
+    RunsFrom,
     columns_in,
-    load_runs,
     print_answer,
     print_input,
     print_set_aside,
+    reads_runs,
     refuse_both,
 )
 from scaling.errors import UsageError
@@ -43,6 +36,7 @@ scaling lr --data sweep.csv --map learning_rate=peak_lr --csv
 """
 
 
+@reads_runs(without=("clusters",))
 def lr_command(
     metric: Metric = "val_loss",
     at_model: Annotated[str | None, typer.Option(help="Predict for this model, one of the trend's, at --at-epochs.")] = None,
@@ -54,17 +48,8 @@ def lr_command(
         typer.Option("--searches", help="What `policy: two-trial` did: trials a cell, regret against a grid, core-hours saved."),
     ] = False,
     level: Level = 0.95,
-    data: Data = None,
-    mapping: Mapping = None,
-    unit: Unit = None,
-    count_status: CountStatus = None,
-    chance_loss: ChanceLoss = None,
-    convert: Convert = None,
-    where: Where = None,
-    cell: Cell = None,
-    experiment: Experiment = None,
-    db: Db = "scaling.db",
-    server: Server = None,
+    *,
+    source: RunsFrom,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -77,25 +62,13 @@ def lr_command(
     if searches:
         from scaling.cli.searches_table import show_searches
 
-        if data is not None or server is not None:
+        if source.data is not None or source.server is not None:
             raise UsageError("--searches is about the runs of a store", hint="leave out --data and --server; --db names the store")
-        show_searches(db, experiment, json=json, csv=csv)
+        show_searches(source.db, source.experiment, json=json, csv=csv)
         return
     from analysis import learning_rate_payload, learning_rate_trend
 
-    runs = load_runs(
-        data=data,
-        mapping=mapping,
-        unit=unit,
-        count_status=count_status,
-        chance_loss=chance_loss,
-        convert=convert,
-        where=where,
-        cell=cell,
-        experiment=experiment,
-        db=db,
-        server=server,
-    )
+    runs = source.load()
     trend = learning_rate_trend(runs, metric=columns_in(runs, metric), level=level)
     asked = (at_model, at_params, at_epochs, at_family)
     asked_cell = None

@@ -7,26 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
+from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
-    Cell,
-    ChanceLoss,
-    Clusters,
-    Convert,
-    CountStatus,
-    Data,
     Level,
-    Mapping,
     Metric,
-    Unit,
-    Where,
+    RunsFrom,
     X,
     columns_in,
-    load_runs,
     print_answer,
     print_input,
     print_set_aside,
+    reads_runs,
     refuse_both,
 )
 from scaling.errors import UsageError
@@ -50,6 +42,7 @@ scaling plan candidates.csv --data runs.csv --budget 50 --target 110000 --csv
 """
 
 
+@reads_runs()
 def plan_command(
     file: Annotated[
         Path | None,
@@ -72,18 +65,7 @@ def plan_command(
     criterion: Annotated[str, typer.Option(help="c: the prediction at the target; D: all coefficients together.")] = "c",
     level: Level = 0.95,
     seed: Annotated[int, typer.Option(help="Of the draws behind the intervals.")] = 0,
-    data: Data = None,
-    mapping: Mapping = None,
-    unit: Unit = None,
-    count_status: CountStatus = None,
-    chance_loss: ChanceLoss = None,
-    convert: Convert = None,
-    where: Where = None,
-    cell: Cell = None,
-    clusters: Clusters = None,
-    experiment: Experiment = None,
-    db: Db = "scaling.db",
-    server: Server = None,
+    source: RunsFrom,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -94,21 +76,8 @@ def plan_command(
     refuse_both(json, csv)
     from analysis import plan, plan_payload
 
-    runs = load_runs(
-        data=data,
-        mapping=mapping,
-        unit=unit,
-        count_status=count_status,
-        chance_loss=chance_loss,
-        convert=convert,
-        where=where,
-        cell=cell,
-        clusters=clusters,
-        experiment=experiment,
-        db=db,
-        server=server,
-    )
-    candidates = _candidates(file, runs, mapping, columns_in(runs, metric), db if data is None and server is None else None)
+    runs = source.load()
+    candidates = _candidates(file, runs, source.mapping, columns_in(runs, metric), source.db if source.of_a_store else None)
     found = plan(
         runs,
         candidates,

@@ -7,25 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
+from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.output import console, messages
 from scaling.cli.runs_input import (
-    Cell,
-    ChanceLoss,
-    Clusters,
-    Convert,
-    CountStatus,
-    Data,
     Level,
-    Mapping,
     Metric,
-    Unit,
-    Where,
+    RunsFrom,
     columns_in,
-    load_runs,
     print_answer,
     print_input,
     print_set_aside,
+    reads_runs,
     refuse_both,
 )
 from scaling.errors import UnknownName, UsageError
@@ -51,6 +43,7 @@ scaling predict --x params,examples_seen --law chinchilla --at 1e9,2e10 --data r
 _AT = "Where to predict, in the unit of --x; repeatable. For a surface a number for each input: --at 1e9,2e10."
 
 
+@reads_runs()
 def predict_command(
     at: Annotated[list[str] | None, typer.Option("--at", help=_AT)] = None,
     law: Annotated[str, typer.Option(help="A law, or auto: the forecast, of the laws that did best in the back-test.")] = "auto",
@@ -71,18 +64,8 @@ def predict_command(
     level: Level = 0.95,
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
-    data: Data = None,
-    mapping: Mapping = None,
-    unit: Unit = None,
-    count_status: CountStatus = None,
-    chance_loss: ChanceLoss = None,
-    convert: Convert = None,
-    where: Where = None,
-    cell: Cell = None,
-    clusters: Clusters = None,
-    experiment: Experiment = None,
-    db: Db = "scaling.db",
-    server: Server = None,
+    *,
+    source: RunsFrom,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -91,38 +74,25 @@ def predict_command(
     A registered prediction cannot be changed. --score says which were hit, and by how many standard deviations they were off.
     """
     refuse_both(json, csv)
-    if server is not None and (score or register is not None):
+    if source.server is not None and (score or register is not None):
         raise UsageError(
             "registered predictions are kept in the store itself, which --server only reads",
             hint="run this where the store is, or give its URL: --db postgresql+psycopg://…",
         )
     if score:
-        _score(at, register, data, experiment, db, json, csv)
+        _score(at, register, source.data, source.experiment, source.db, json, csv)
         return
     if on not in (None, "all", "frontier"):
         raise UnknownName("choice for --on", on, ("all", "frontier"))
     if not at:
         raise UsageError("predict where?", hint="--at 110000, or --score to compare what is registered with what was run since")
-    if register is not None and data is not None:
+    if register is not None and source.data is not None:
         raise UsageError(
             "--register keeps a prediction in the store, beside the runs that will score it", hint="leave out --data, or --register"
         )
     from analysis import predict, prediction_payload
 
-    runs = load_runs(
-        data=data,
-        mapping=mapping,
-        unit=unit,
-        count_status=count_status,
-        chance_loss=chance_loss,
-        convert=convert,
-        where=where,
-        cell=cell,
-        clusters=clusters,
-        experiment=experiment,
-        db=db,
-        server=server,
-    )
+    runs = source.load()
     columns = None if x is None else tuple(columns_in(runs, x).split(","))
     settings: dict[str, Any] = {"metric": columns_in(runs, metric), "law": law, "on": on, "objective": objective}
     settings |= {
@@ -132,7 +102,7 @@ def predict_command(
         "seed": seed,
     }
     found = predict(runs, _places(at, law, columns), **settings)
-    kept = _register(found, register, experiment, db) if register is not None else []
+    kept = _register(found, register, source.experiment, source.db) if register is not None else []
     if json:
         print_answer(prediction_payload(found, kept), runs)
     elif csv:

@@ -7,22 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from scaling.cli.options import Db, Experiment, Server
 from scaling.cli.output import messages
 from scaling.cli.runs_input import (
-    Cell,
-    ChanceLoss,
-    Convert,
-    CountStatus,
-    Data,
     Level,
-    Mapping,
     Metric,
-    Unit,
-    Where,
+    RunsFrom,
     X,
     columns_in,
-    load_runs,
+    reads_runs,
 )
 from scaling.errors import UnknownName, UsageError
 
@@ -37,6 +29,7 @@ scaling report -o report.html --data runs.parquet --map core_hours=gpu_seconds -
 """
 
 
+@reads_runs(without=("clusters",))
 def report_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
     metric: Metric = "val_loss",
@@ -53,17 +46,8 @@ def report_command(
     level: Level = 0.95,
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
-    data: Data = None,
-    mapping: Mapping = None,
-    unit: Unit = None,
-    count_status: CountStatus = None,
-    chance_loss: ChanceLoss = None,
-    convert: Convert = None,
-    where: Where = None,
-    cell: Cell = None,
-    experiment: Experiment = None,
-    db: Db = "scaling.db",
-    server: Server = None,
+    *,
+    source: RunsFrom,
 ) -> None:
     """Write a report: frontier, law, how far to trust it, what to train next; with the runs behind it and the commands that print it.
 
@@ -77,19 +61,7 @@ def report_command(
         )
     from analysis.report import report_html, study_of
 
-    runs = load_runs(
-        data=data,
-        mapping=mapping,
-        unit=unit,
-        count_status=count_status,
-        chance_loss=chance_loss,
-        convert=convert,
-        where=where,
-        cell=cell,
-        experiment=experiment,
-        db=db,
-        server=server,
-    )
+    runs = source.load()
     settings: dict[str, Any] = {"metric": columns_in(runs, metric), "x": columns_in(runs, x), "law": law, "on": on}
     found = study_of(runs, **settings, level=level, bootstrap=bootstrap, seed=seed, title=title)
     output.write_text(report_html(found), encoding="utf-8")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from scaling.cli.options import Db, Experiment, Server
 from scaling.cli.output import messages, print_json
 from scaling.columns import check_mapping
 from scaling.errors import UsageError
@@ -19,23 +24,15 @@ if TYPE_CHECKING:
     from analysis.selection import Excluded
 
 __all__ = [
-    "Cell",
-    "ChanceLoss",
-    "Clusters",
-    "Convert",
-    "CountStatus",
-    "Data",
     "Level",
-    "Mapping",
     "Metric",
-    "Unit",
-    "Where",
+    "RunsFrom",
     "X",
     "columns_in",
-    "load_runs",
     "print_answer",
     "print_input",
     "print_set_aside",
+    "reads_runs",
     "refuse_both",
 ]
 
@@ -89,65 +86,129 @@ Clusters = Annotated[
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 
 
-def load_runs(
-    *,
-    data: str | None,
-    mapping: list[str] | None,
-    experiment: str | None,
-    db: str,
-    unit: list[str] | None = None,
-    convert: list[str] | None = None,
-    where: list[str] | None = None,
-    server: str | None = None,
-    count_status: list[str] | None = None,
-    chance_loss: float | None = None,
-    cell: list[str] | None = None,
-    clusters: list[str] | None = None,
-) -> DataFrame:
-    """The runs of FILE, else of the server, else of the store, in our units; core-hours converted between accelerators, and rows chosen, where that was asked for."""
-    if data is None:
-        for given, option in ((mapping, "--map"), (unit, "--unit"), (count_status, "--count-status")):
-            if given:
-                raise UsageError(f"{option} is for a table given by --data", hint="add --data FILE")
-        runs = _runs_of_the_store(db, server, experiment)
-    else:
-        if experiment is not None:
+@dataclass(frozen=True)
+class RunsFrom:
+    """Which runs a command reads, and what is done to them first: one field for each of its options, see `reads_runs`."""
+
+    data: Data = None
+    mapping: Mapping = None
+    unit: Unit = None
+    count_status: CountStatus = None
+    chance_loss: ChanceLoss = None
+    convert: Convert = None
+    where: Where = None
+    cell: Cell = None
+    clusters: Clusters = None
+    experiment: Experiment = None
+    db: Db = "scaling.db"
+    server: Server = None
+
+    @property
+    def of_a_store(self) -> bool:
+        """Whether it is the data base of `db` that is read."""
+        return self.data is None and self.server is None
+
+    def load(self) -> DataFrame:
+        """The runs of the file, else of the server, else of the store, in our units: rows chosen, and core-hours converted between
+        accelerators, where that was asked for."""
+        from analysis.reading.source import attach_source, source_of
+
+        runs = self._of_store() if self.data is None else self._of_file(self.data)
+        if self.chance_loss is not None:
+            if not self.chance_loss > 0:
+                raise UsageError(
+                    f"--chance-loss {self.chance_loss:g} is not positive", hint="of k classes it is ln k: 2.303 for ten"
+                )
+            runs = runs.assign(chance_loss=self.chance_loss)
+        if self.where:
+            from analysis.reading.choice import choose_runs
+
+            runs = choose_runs(runs, self.where)
+        if self.convert:
+            from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
+
+            runs = convert_core_hours(runs, check_conversions(self.convert))
+        grouped = {
+            name: names for name, given in (("cell", self.cell), ("clusters", self.clusters)) if (names := _names(runs, given))
+        }
+        return attach_source(runs, {**source_of(runs), **grouped, "command": self._words(grouped)})
+
+    def _of_file(self, data: str) -> DataFrame:
+        if self.experiment is not None:
             raise UsageError(
                 "--experiment chooses among the runs of the store, not of a file", hint="leave out --data or --experiment"
             )
         from analysis import read_runs
         from analysis.reading.units import check_units
 
-        runs = read_runs(data, check_mapping(mapping or []), check_units(unit or []), count_status=count_status or ())
-    if chance_loss is not None:
-        if not chance_loss > 0:
-            raise UsageError(f"--chance-loss {chance_loss:g} is not positive", hint="of k classes it is ln k: 2.303 for ten")
-        runs = runs.assign(chance_loss=chance_loss)
-    if where:
-        from analysis.reading.choice import choose_runs
+        return read_runs(
+            data, check_mapping(self.mapping or []), check_units(self.unit or []), count_status=self.count_status or ()
+        )
 
-        runs = choose_runs(runs, where)
-    if convert:
-        from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
+    def _of_store(self) -> DataFrame:
+        for given, option in ((self.mapping, "--map"), (self.unit, "--unit"), (self.count_status, "--count-status")):
+            if given:
+                raise UsageError(f"{option} is for a table given by --data", hint="add --data FILE")
+        if self.server is None:
+            from orchestrator.store import open_readonly
 
-        runs = convert_core_hours(runs, check_conversions(convert))
-    from analysis.reading.source import attach_source, source_of
+            return open_readonly(self.db).runs_frame(experiment=self.experiment)
+        import pandas as pd
 
-    words = _words(
-        data=data,
-        mapping=mapping,
-        unit=unit,
-        count_status=count_status,
-        convert=convert,
-        where=where,
-        experiment=experiment,
-        db=db,
-        server=server,
-    )
-    grouped = {name: named for name, given in (("cell", cell), ("clusters", clusters)) if (named := _names(runs, given))}
-    words += [word for name, named in grouped.items() for word in (f"--{name}", ",".join(named))]
-    words += ["--chance-loss", f"{chance_loss:g}"] if chance_loss is not None else []
-    return attach_source(runs, {**source_of(runs), **grouped, "command": words})
+        from scaling.cli.server import Server
+        from scaling.columns import RUN_COLUMNS
+
+        return pd.DataFrame(Server(self.server).runs(experiment=self.experiment), columns=[column.name for column in RUN_COLUMNS])
+
+    def _words(self, grouped: dict[str, list[str]]) -> list[str]:
+        """The options that choose these runs again. A data base named by a URL is left out: it may hold a password, and SCALING_DB has it."""
+        by_path = self.of_a_store and self.db != "scaling.db" and "://" not in self.db
+        once = {
+            "--data": self.data,
+            "--experiment": self.experiment,
+            "--server": self.server if self.data is None else None,
+            "--db": self.db if by_path else None,
+            "--chance-loss": None if self.chance_loss is None else f"{self.chance_loss:g}",
+            **{f"--{name}": ",".join(names) for name, names in grouped.items()},
+        }
+        repeated = {
+            "--map": self.mapping,
+            "--unit": self.unit,
+            "--count-status": self.count_status,
+            "--convert": self.convert,
+            "--where": self.where,
+        }
+        pairs = [(flag, value) for flag, value in once.items() if value is not None]
+        pairs += [(flag, value) for flag, values in repeated.items() for value in values or ()]
+        return [word for pair in pairs for word in pair]
+
+
+def reads_runs(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each field of `RunsFrom`, in the place of its parameter `source`.
+
+    without: fields that the command has no use for.
+    """
+    hints = get_type_hints(RunsFrom, include_extras=True)
+    ours = [field for field in fields(RunsFrom) if field.name not in without]
+
+    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def called(**given: Any) -> None:
+            source = RunsFrom(**{field.name: given.pop(field.name) for field in ours})
+            command(source=source, **given)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            keyword = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            parameters += (
+                [keyword]
+                if parameter.name != "source"
+                else [keyword.replace(name=field.name, annotation=hints[field.name], default=field.default) for field in ours]
+            )
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+        return called
+
+    return with_options
 
 
 def columns_in(runs: DataFrame, names: str) -> str:
@@ -159,29 +220,6 @@ def columns_in(runs: DataFrame, names: str) -> str:
 
 def _names(runs: DataFrame, given: list[str] | None) -> list[str]:
     return [name for text in given or () for name in columns_in(runs, text).split(",")]
-
-
-def _runs_of_the_store(db: str, server: str | None, experiment: str | None) -> DataFrame:
-    if server is None:
-        from orchestrator.store import open_readonly
-
-        return open_readonly(db).runs_frame(experiment=experiment)
-    import pandas as pd
-
-    from scaling.cli.server import Server
-    from scaling.columns import RUN_COLUMNS
-
-    return pd.DataFrame(Server(server).runs(experiment=experiment), columns=[column.name for column in RUN_COLUMNS])
-
-
-def _words(*, data: str | None, db: str, server: str | None, experiment: str | None, **repeated: list[str] | None) -> list[str]:
-    """The options that choose these runs again. A data base named by a URL is left out: it may hold a password, and SCALING_DB has it."""
-    words = ["--data", data] if data is not None else []
-    words += ["--experiment", experiment] if experiment is not None else []
-    words += ["--server", server] if data is None and server is not None else []
-    words += ["--db", db] if data is None and server is None and db != "scaling.db" and "://" not in db else []
-    flags = {"mapping": "--map", "unit": "--unit", "count_status": "--count-status", "convert": "--convert", "where": "--where"}
-    return words + [word for name, values in repeated.items() for value in values or () for word in (flags[name], value)]
 
 
 def print_answer(payload: dict[str, Any], runs: DataFrame) -> None:

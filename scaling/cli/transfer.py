@@ -6,23 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
+from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.output import console
 from scaling.cli.runs_input import (
-    Cell,
-    ChanceLoss,
-    Convert,
-    CountStatus,
-    Data,
     Level,
-    Mapping,
-    Unit,
-    Where,
+    RunsFrom,
     columns_in,
-    load_runs,
     print_answer,
     print_input,
     print_set_aside,
+    reads_runs,
     refuse_both,
 )
 from scaling.errors import UsageError
@@ -43,6 +36,7 @@ scaling transfer --data finetuned.csv --downstream imagenet_error --upstream pre
 """
 
 
+@reads_runs(without=("clusters",))
 def transfer_command(
     downstream: Annotated[str, typer.Option(help="Column of the fine-tuned runs, better when lower.")] = "val_loss",
     upstream: Annotated[
@@ -53,17 +47,8 @@ def transfer_command(
     ] = "core_hours",
     law: Annotated[str, typer.Option(help="Law of the downstream metric against --x.")] = "power",
     level: Level = 0.95,
-    data: Data = None,
-    mapping: Mapping = None,
-    unit: Unit = None,
-    count_status: CountStatus = None,
-    chance_loss: ChanceLoss = None,
-    convert: Convert = None,
-    where: Where = None,
-    cell: Cell = None,
-    experiment: Experiment = None,
-    db: Db = "scaling.db",
-    server: Server = None,
+    *,
+    source: RunsFrom,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
@@ -74,21 +59,9 @@ def transfer_command(
     refuse_both(json, csv)
     from analysis import transfer, transfer_payload, with_parents
 
-    runs = load_runs(
-        data=data,
-        mapping=mapping,
-        unit=unit,
-        count_status=count_status,
-        chance_loss=chance_loss,
-        convert=convert,
-        where=where,
-        cell=cell,
-        experiment=experiment,
-        db=db,
-        server=server,
-    )
+    runs = source.load()
     up, cost = columns_in(runs, upstream), columns_in(runs, x)
-    if data is None or ("parent" in runs and runs["parent"].isin(runs["id"]).any()):
+    if source.data is None or ("parent" in runs and runs["parent"].isin(runs["id"]).any()):
         table, up, cost = with_parents(runs, up), f"parent_{up}", f"parent_{cost}"
     else:
         table = runs
