@@ -1,7 +1,8 @@
 """Tables with several rows a run: its checkpoints. They are one run, not several.
 
 The rows of a run are recognised by a column with its name that repeats, a column that says how far it was trained and differs from row to
-row, and settings that do not. A law of final losses takes the last row of each; a law of that very progress (examples seen, steps) takes the
+row, and settings that do not. Rows of one step are read as one: trackers write what is trained and what is validated in rows of their own,
+and a resumed run repeats some. A law of final losses takes the last row of each; a law of that very progress (examples seen, steps) takes the
 curve, every row, and resamples whole runs, since the checkpoints of a run err together.
 """
 
@@ -10,15 +11,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+
+from analysis.reading.column_kinds import columns_of_progress, columns_of_runs, words_of
 
 __all__ = ["Checkpoints", "checkpoints_of"]
 
-RUN_NAMES = ("run", "run_id", "run_name", "id", "Run", "run id", "run name", "experiment_id", "exp_id", "uid")
-"""Columns that name a run, where their values repeat. `name` and `model` are not among them: they name a model at several budgets."""
+_MAY_BE_MODELS = ("name", "display name", "experiment", "experiment name", "exp name", "trial")
+"""Names that people give to models and recipes too: only a number of steps or one epoch after another makes them a run's."""
+_STEPS = ("step", "global step", "iteration", "iter", "epoch")
 
-PROGRESS = ("step", "_step", "global_step", "iteration", "iter", "examples_seen", "tokens", "tokens_seen", "epoch")
-"""Columns that say how far a run was trained. `epochs` and `steps` are budgets, and tell runs apart."""
+_REPEATED = 0.2
+"""Of the rows of runs, so many may repeat a step with other numbers: those of resumed runs."""
 
 _SETTINGS = (
     "family",
@@ -45,28 +50,64 @@ class Checkpoints:
 
     def is_asked_for(self, x: Sequence[str]) -> bool:
         """Whether a law of these inputs is of the curve along a run."""
-        return any(name in PROGRESS for name in x)
+        return bool(columns_of_progress(x))
 
-    def last(self, table: pd.DataFrame) -> pd.Series:
-        """True in the row of each run that was trained furthest."""
+    def a_row_a_step(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table with the rows of one step of a run as one, each column with its last value there."""
+        key = [self.run, self.progress]
+        if not table.duplicated(key).any():
+            return table
+        merged = table.groupby(key, sort=False, dropna=False).last().reset_index()
+        first = table[~table.duplicated(key)]
+        merged = merged[list(table)].set_axis(first.index)
+        merged.attrs = dict(table.attrs)
+        return merged.assign(id=first["id"]) if "id" in table else merged
+
+    def last(self, table: pd.DataFrame, needed: Sequence[str]) -> pd.Series:
+        """True in the row of each run that was trained furthest, of those with the `needed` columns.
+
+        Where these are logged now and then, that is a row before the last one; but a run that has stopped to log them, as one that
+        diverged has, counts with its last row, which lacks them.
+        """
         order = pd.to_numeric(table[self.progress], errors="coerce")
-        furthest = order.groupby(table[self.run], dropna=False).transform("max")
-        return (order == furthest) & ~pd.DataFrame({"run": table[self.run], "at": order}).duplicated(keep="last")
+        logged = order.where(table[list(needed)].notna().all(axis=1))
+        groups, of_logged = (each.groupby(table[self.run], dropna=False) for each in (order, logged))
+        gap = of_logged.transform(lambda at: np.diff(np.sort(at.dropna().to_numpy(float))).max(initial=0.0))
+        end, end_of_logged = groups.transform("max"), of_logged.transform("max")
+        at = end.where(~(end - end_of_logged < gap), end_of_logged)
+        return (order == at) & ~pd.DataFrame({"run": table[self.run], "at": order}).duplicated(keep="last")
 
 
 def checkpoints_of(table: pd.DataFrame) -> Checkpoints | None:
     """What names the runs and orders their rows, or None where every row is a run of its own."""
-    for run in (name for name in RUN_NAMES if name in table):
+    for run in columns_of_runs(table):
         names = table[run]
         if names.isna().any() or not names.duplicated().any():
             continue
         several = names.duplicated(keep=False)
         groups = table[several].groupby(names[several], sort=False)
         settings = [name for name in _SETTINGS if name in table and name != run]
-        if settings and (groups[settings].nunique(dropna=False) > 1).any(axis=None):
+        if settings and (groups[settings].nunique() > 1).any(axis=None):
             continue
-        for progress in (name for name in PROGRESS if name in table and name != run):
+        for progress in (name for name in columns_of_progress(table) if name != run):
+            if _key(run) in _MAY_BE_MODELS and _key(progress) not in _STEPS:
+                continue
             at = pd.to_numeric(table[progress], errors="coerce")
-            if at.notna().all() and not pd.DataFrame({"run": names, "at": at}).duplicated().any():
+            if at.notna().all() and (at.groupby(names).nunique() > 1).mean() > 0.5 and not _contradicts(table, run, progress):
                 return Checkpoints(run, progress, int(names.nunique()))
     return None
+
+
+def _contradicts(table: pd.DataFrame, run: str, progress: str) -> bool:
+    """Whether many rows of one step of a run have different numbers, as those of different runs have."""
+    key = [run, progress]
+    again = table[table.duplicated(key, keep=False)]
+    if again.empty:
+        return False
+    numbers = [name for name in again.select_dtypes("number") if name not in key]
+    differ = (again.groupby(key, sort=False)[numbers].nunique() > 1).any(axis=1) if numbers else pd.Series(dtype=bool)
+    return bool(differ.sum() > _REPEATED * table.duplicated(key).rsub(1).sum())
+
+
+def _key(name: str) -> str:
+    return " ".join(words_of(name))

@@ -4,8 +4,8 @@
 |---|---|
 | `DESIGN`, configuration that the reader knows of, and what the user names | tell cells apart |
 | the learning rate | is searched: of a cell's rates the best counts |
-| seed, ids, paths, hosts, times, results | never tell cells apart |
-| any other column | does not tell cells apart; where it differs inside a cell, the answer says so |
+| seed, ids, paths, hosts, times, results (`analysis.reading.column_kinds`) | never tell cells apart |
+| any other column, names and groups of runs among them | does not tell cells apart; where it differs inside a cell, the answer says so |
 
 Configuration is known for tables that W&B or MLflow wrote: their readers list its columns in the table's source. A column of it counts
 where some rows share a value, for a value a row is a name and not a setting.
@@ -13,12 +13,12 @@ where some rows share a value, for a value a row is a name and not a setting.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from analysis.reading.column_kinds import is_bookkeeping, is_label, is_result
 from analysis.reading.source import source_of
 from scaling.columns import COLUMNS
 from scaling.errors import UnknownName
@@ -32,6 +32,9 @@ _BUDGETS = ("epochs", "examples_seen")  # and steps, where there are neither
 _FOLLOWS = {"examples_seen": "epochs", "unique_examples": "epochs"}
 """A measured column → the one that says the same as a setting."""
 
+_PROPERTIES = ("family", "model", "params", "epochs", "examples_seen", "unique_examples", "steps")
+"""What the other settings imply: a hole in one of them is a number that was not written down. In any other column it is a setting."""
+
 _SAME_MEASURED = 0.02
 NO_REPLICATES = 3.0
 """Equal runs that are a second long have been seen to differ by 2.1 times in measured core-hours."""
@@ -39,18 +42,6 @@ _DIGITS = 9
 
 SEARCHED = ("learning_rate", "lr", "peak_lr", "max_lr", "base_lr", "learning_rate_init")
 """How tables call the learning rate, ours first."""
-
-_NO_SETTING = re.compile(
-    r"(^names?$|(run|exp|experiment|display|job|user|project|sweep)[_\W]?names?|(python|wandb|torch|cuda|code|cli)[_\W]?version)"
-    r"|(^|[_\W])(seed|rng|trial|replicate|repeat|fold|uuid|uid|id|ids|tags?|notes?|comments?|group|path|paths|dir|directory|folder|file|files|"
-    r"url|uri|host|hostname|node|user|agent|commit|git|log|logs|time|times|timestamp|date|created|updated|started|ended|runtime|wall|"
-    r"duration|seconds|minutes|hours|state|status|reason|sweep|job|port|devices?|gpus?|cores?|memory)($|[_\W\d])",
-    re.IGNORECASE,
-)
-_RESULT = re.compile(
-    r"(^|[_\W])(loss|losses|error|acc|accuracy|ppl|perplexity|bpb|score|metric|top1|top5|flops?|mfu|throughput|grad_norm|weight)($|[_\W\d])",
-    re.IGNORECASE,
-)
 
 
 def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[str] = (), metric: str = "") -> list[str]:
@@ -91,12 +82,12 @@ def named_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
 def alike(runs: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """A number for each row: rows that agree in these columns share it. Numbers follow the order of the values.
 
-    Numbers agree to nine digits. Measured examples agree within 2 % where the epochs do. A hole agrees with the one value that rows which
-    agree otherwise have.
+    Numbers agree to nine digits. Measured examples agree within 2 % where the epochs do. A hole in a
+    property (`_PROPERTIES`) agrees with the one value that rows which agree otherwise have; any other hole is a value of its own.
     """
     keys = pd.DataFrame({name: _comparable(runs[name]) for name in columns}, index=runs.index)
     for name in columns:
-        if keys[name].isna().any() and len(columns) > 1:
+        if name in _PROPERTIES and keys[name].isna().any() and len(columns) > 1:
             keys[name] = _filled(keys, name)
     for measured, setting in _FOLLOWS.items():
         if measured in keys and setting in keys and keys[setting].notna().all():
@@ -115,8 +106,8 @@ def differing_unknown(runs: pd.DataFrame, cell: pd.Series, known: Sequence[str],
         and name not in known
         and name not in ignored
         and str(name) not in SEARCHED
-        and not _NO_SETTING.search(str(name))
-        and not _RESULT.search(str(name))
+        and not is_bookkeeping(str(name), runs[name])
+        and not is_result(str(name), runs[name])
     ]
     several = cell.duplicated(keep=False)
     return tuple(
@@ -152,8 +143,9 @@ def _differs_too_much(runs: pd.DataFrame, columns: Sequence[str], x: str) -> boo
 
 
 def _is_setting(runs: pd.DataFrame, name: str, asked: set[str]) -> bool:
-    known = name in asked or name in COLUMNS or name in SEARCHED
-    return name in runs and not known and not _NO_SETTING.search(name) and _is_shared(runs[name])
+    if name not in runs or name in asked or name in COLUMNS or name in SEARCHED:
+        return False
+    return not is_bookkeeping(name, runs[name]) and not is_label(name) and _is_shared(runs[name])
 
 
 def _is_shared(values: pd.Series) -> bool:

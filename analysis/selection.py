@@ -101,8 +101,12 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
         table = table[~bad]
 
     checkpoints = checkpoints_of(table)
+    if checkpoints is not None:
+        rows, table = table, checkpoints.a_row_a_step(table)
+        again = rows.index.difference(table.index)
+        excluded.extend(Excluded(run, "one more row of a step", "more rows of a step") for run in rows.loc[again, "id"])
     if checkpoints is not None and not curve:
-        leave_out(~checkpoints.last(table), "an earlier checkpoint of its run", "earlier checkpoints of a run")
+        leave_out(~checkpoints.last(table, (metric, *axes)), "an earlier checkpoint of its run", "earlier checkpoints of a run")
     if "status" in table:
         for status in table["status"].unique():
             if status == RunStatus.STOPPED and "reason" in table:

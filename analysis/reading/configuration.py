@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 
+from analysis.reading.column_kinds import is_result
 from scaling.columns import COLUMNS
 
 __all__ = ["configuration_of", "is_export"]
 
 _MARKS = ("_runtime", "_timestamp", "_step", "run_id", "artifact_uri")
-_RESULT = re.compile(
-    r"(^|[_\W])(loss|losses|error|acc|accuracy|ppl|perplexity|bpb|score|metric|top1|top5|flops?|mfu|throughput|grad_norm|best|final|epoch)"
-    r"($|[_\W\d])",
-    re.IGNORECASE,
-)
 
 
 def is_export(names: list[str]) -> bool:
@@ -36,7 +30,10 @@ def configuration_of(table: pd.DataFrame) -> list[str]:
     return [
         str(name)
         for name in table
-        if name not in COLUMNS and not str(name).startswith("_") and not _RESULT.search(str(name)) and _may_be_setting(table[name])
+        if name not in COLUMNS
+        and not str(name).startswith("_")
+        and not is_result(str(name), table[name])
+        and _may_be_setting(table[name])
     ]
 
 

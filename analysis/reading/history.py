@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.reading.column_kinds import columns_of_runs
 from analysis.reading.diverged import is_loss, with_diverged
 from scaling.errors import DataError
 
 __all__ = ["last_of_each_run"]
-
-_RUN = ("run_id", "_run_id", "id", "run", "run_name", "Run", "Name", "name")
 
 _GAPS = 2.0
 """A metric that was not logged for so many times its longest gap has ended; one gap is enough where most runs log it at their end."""
 _SHARE = 0.05
 """The silence is also this part of the run, and fewer than half of the runs do so: rows of a test at the end are no fault."""
 
+_ROWS_A_RUN = 3
 _NAMED = 4
 
 
@@ -35,13 +35,18 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
     losses: columns that are losses whatever their name. notes: gets a sentence for each thing that was set aside.
     A run of which a loss ended as NaN or infinite gets `status` diverged, and the column and step as its `reason`.
     """
-    named = [name for name in _RUN if name in table]
+    named = columns_of_runs(table)
     run = next((name for name in named if table[name].duplicated().any()), named[0] if named else None)
     if run is None:
         if len(table) > 1 and table["_step"].is_monotonic_increasing and table["_step"].is_unique:
             raise DataError(
                 f"{path}: this is the history of one run, a row a step",
                 hint="give a table with a row a run, or add a column run_id",
+            )
+        if _begins_again(table["_step"]):
+            raise DataError(
+                f"{path}: this is a history of several runs, a row a step, and no column is known to name the runs",
+                hint="name it: --map run_id=THEIRS; or give a table with a row a run",
             )
         return table
     of_runs = run in ("Name", "name") and ("State" in table or "state" in table)
@@ -79,6 +84,13 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
         notes.append(f"a metric that ended before its run has no value: {_some(words)}")
     last = with_diverged(last, {row: diverged[found] for row, found in last[run].items() if found in diverged})
     return last.rename(columns={run: "id"}) if "id" not in last else last
+
+
+def _begins_again(column: pd.Series) -> bool:
+    """Whether the steps rise, begin again, and rise: several rows a run, one run after the other."""
+    steps = pd.to_numeric(column, errors="coerce")
+    stretch = (steps.diff() <= 0).cumsum()
+    return bool(stretch.iloc[-1] > 0 and len(steps) >= _ROWS_A_RUN * (stretch.iloc[-1] + 1) and (stretch.value_counts() > 1).all())
 
 
 def _number(cell: object) -> float:

@@ -1,4 +1,4 @@
-"""How others call the end of a run, as our statuses: Weights & Biases, MLflow, Slurm."""
+"""How others call the end of a run, as our statuses: Weights & Biases, MLflow, Slurm, Optuna, Ray Tune, ClearML, Kubernetes, the clouds."""
 
 from __future__ import annotations
 
@@ -14,30 +14,39 @@ from scaling.outcomes import RunStatus
 __all__ = ["named_status", "our_statuses"]
 
 _OURS = {
-    RunStatus.FINISHED: ("finished", "completed", "complete", "done", "success", "succeeded", "ok"),
+    RunStatus.FINISHED: ("finished", "completed", "complete", "done", "success", "succeeded", "ok", "terminated", "published"),
     RunStatus.FAILED: (
         "failed",
+        "fail",
         "failure",
         "error",
         "crashed",
         "timeout",
         "out_of_memory",
+        "oom",
+        "oomkilled",
+        "evicted",
         "node_fail",
         "boot_fail",
         "deadline",
         "4",
     ),
-    RunStatus.STOPPED: ("stopped", "killed", "early_stopped", "pruned"),
+    RunStatus.STOPPED: ("stopped", "stopping", "killed", "early_stopped", "pruned", "aborted"),
     RunStatus.DIVERGED: ("diverged", "nan", "inf"),
     RunStatus.CANCELLED: ("cancelled", "canceled", "revoked"),
-    RunStatus.RUNNING: ("running",),
-    RunStatus.PENDING: ("pending", "scheduled", "queued", "preempting", "preempted", "requeued", "waiting"),
+    RunStatus.RUNNING: ("running", "inprogress", "in_progress", "in progress", "active", "completing"),
+    RunStatus.PENDING: ("pending", "created", "preparing", "scheduled", "queued", "preempting", "preempted", "requeued", "waiting"),
     RunStatus.PAUSED: ("paused", "suspended"),
 }
 """Ours → theirs, in small letters."""
 
 _TO_OURS = {theirs: ours for ours, names in _OURS.items() for theirs in names}
 
+_PREFIX = "job_state_"
+_CUT = "+"
+"""Slurm ends a word so that its column has no room for: `OUT_OF_ME+`, `CANCELLED+`."""
+
+_KNOWN_SHARE = 0.5
 
 _NAMES = ("status", "state", "run status", "run state", "run_status", "run_state")
 
@@ -45,13 +54,13 @@ _NAMES = ("status", "state", "run status", "run state", "run_status", "run_state
 def named_status(table: pd.DataFrame) -> str | None:
     """The column that says how runs ended, under another name than ours: `Status` of MLflow's page, `State` of Slurm.
 
-    Only a column in which every word is known counts, so that a `state` of something else is left alone.
+    Only a column counts in which the words of most rows are known, so that a `state` of something else is left alone.
     """
     if "status" in table:
         return None
     for name in (str(name) for name in table if str(name).strip().lower() in _NAMES):
-        words = {str(word).strip().lower() for word in table[name].dropna()}
-        if words and all(_ours(word) is not None for word in words):
+        words = table[name].dropna().astype(str).str.strip().str.lower()
+        if len(words) and words.map(lambda word: _ours(word) is not None).mean() > _KNOWN_SHARE:
             return name
     return None
 
@@ -89,7 +98,13 @@ def our_statuses(runs: pd.DataFrame, counted: Collection[str] = (), notes: list[
 
 
 def _ours(word: str) -> str | None:
-    return str(_TO_OURS[word]) if word in _TO_OURS else str(RunStatus.CANCELLED) if word.startswith("cancelled by") else None
+    word = word.removeprefix(_PREFIX)
+    if word.startswith("cancelled by"):
+        return str(RunStatus.CANCELLED)
+    if word.endswith(_CUT):
+        meant = {ours for theirs, ours in _TO_OURS.items() if theirs.startswith(word.removesuffix(_CUT))}
+        return str(meant.pop()) if len(meant) == 1 else None
+    return str(_TO_OURS[word]) if word in _TO_OURS else None
 
 
 def _is_nothing(word: Any) -> bool:

@@ -1,0 +1,200 @@
+"""What a column of somebody's table is, by the words of its name and by its values: a result, bookkeeping of runs, a label, or a setting.
+
+Names alone mislead: `drop_path` is a number and a setting, `data_path` is a text and none; `loss_fn` is no loss, `weight_decay` no weight.
+So a result is a number whose name has no other word than those of results, and a path, a host or a user is a text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+
+__all__ = ["columns_of_progress", "columns_of_runs", "is_bookkeeping", "is_label", "is_result", "words_of"]
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WHERE = {"config", "params", "hparams", "args", "cfg", "metrics", "summary", "tags", "sys", "wandb", "mlflow"}
+"""Prefixes by which trackers say where a column comes from."""
+
+_RESULTS = {
+    *(
+        "loss",
+        "losses",
+        "error",
+        "err",
+        "acc",
+        "accuracy",
+        "ppl",
+        "perplexity",
+        "bpb",
+        "score",
+        "metric",
+        "top",
+        "f",
+        "auc",
+        "bleu",
+    ),
+    *("flop", "flops", "mfu", "throughput", "norm", "best", "final", "last"),
+}
+_OF_RESULTS = {
+    *(
+        "train",
+        "training",
+        "val",
+        "valid",
+        "validation",
+        "test",
+        "eval",
+        "dev",
+        "holdout",
+        "heldout",
+        "grad",
+        "gradient",
+        "global",
+        "total",
+    ),
+    *(
+        "min",
+        "max",
+        "mean",
+        "avg",
+        "average",
+        "std",
+        "sem",
+        "ema",
+        "smooth",
+        "smoothed",
+        "epoch",
+        "step",
+        "iteration",
+        "pct",
+        "percent",
+    ),
+    *(
+        "rate",
+        "per",
+        "second",
+        "sec",
+        "s",
+        "token",
+        "tokens",
+        "example",
+        "examples",
+        "sample",
+        "samples",
+        "image",
+        "images",
+        "batch",
+        "at",
+    ),
+}
+
+_PROGRESS = {"epoch", "step", "iteration", "iter"}
+
+_RUN_NAMES = (
+    *("run", "run id", "run name", "run key", "id", "exp id", "uid", "uuid", "trial id", "trial name", "job id", "experiment id"),
+    *("trial", "experiment name", "exp name", "experiment", "display name", "name"),
+)
+_PROGRESS_NAMES = ("step", "global step", "iteration", "iter", "examples seen", "tokens", "tokens seen", "epoch")
+
+_ANYWHERE = {"seed", "rng", "uuid", "timestamp"}
+_AT_END = {
+    *(
+        "trial",
+        "replicate",
+        "repeat",
+        "repetition",
+        "fold",
+        "uid",
+        "id",
+        "ids",
+        "time",
+        "times",
+        "date",
+        "created",
+        "updated",
+        "started",
+    ),
+    *("ended", "runtime", "wall", "duration", "seconds", "secs", "minutes", "hours", "pid", "port", "state", "status", "reason"),
+    *("gpus", "devices", "cores", "cpus", "workers", "nodes", "memory", "commit", "sha", "hash"),
+}
+_AT_START = {"created", "updated", "started", "ended", "elapsed", "timestamp"}
+_TEXT_AT_END = {
+    *(
+        "path",
+        "paths",
+        "dir",
+        "directory",
+        "folder",
+        "file",
+        "files",
+        "log",
+        "logs",
+        "url",
+        "uri",
+        "host",
+        "hostname",
+        "node",
+        "user",
+    ),
+    *("email", "author", "agent", "checkpoint", "ckpt"),
+}
+_SOFTWARE = {"python", "wandb", "torch", "jax", "cuda", "cli", "code", "driver", "os"}
+
+_LABELS = {"name", "names", "notes", "note", "comment", "comments", "tag", "tags", "group", "sweep", "job", "project", "experiment"}
+_OF_LABELS = {"run", "exp", "experiment", "display", "job", "user", "project", "source", "sweep", "type"}
+
+
+def words_of(name: str) -> list[str]:
+    """`val/top1Error` → val, top, 1, error; without the tracker's prefix."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    while len(words) > 1 and words[0] in _WHERE:
+        words = words[1:]
+    return words
+
+
+def is_result(name: str, values: pd.Series) -> bool:
+    """A number that is called as results are: `val_loss`, `top1 error`, `grad_norm`, `best_step`; or progress itself, `epoch`."""
+    words = {word for word in words_of(name) if not word.isdigit()}
+    if not _is_number(values) or not words:
+        return False
+    return words <= _PROGRESS or bool(words & _RESULTS and words <= _RESULTS | _OF_RESULTS)
+
+
+def is_bookkeeping(name: str, values: pd.Series) -> bool:
+    """Seeds, ids, times, hosts, paths, counts of devices, versions: what tells runs apart, and no settings."""
+    words = words_of(name)
+    if not words:
+        return False
+    named = [word for word in words if not word.isdigit()] or words
+    return (
+        bool(_ANYWHERE & set(words))
+        or words == ["random", "state"]
+        or named[-1] in _AT_END
+        or named[0] in _AT_START
+        or (named[-1] in _TEXT_AT_END and not _is_number(values))
+        or (named[-1] == "version" and bool(_SOFTWARE & {word.lower() for word in _WORD.findall(name)}))
+    )
+
+
+def is_label(name: str) -> bool:
+    """What people call a run, or what they file it under: it may go with a setting, and need not."""
+    words = words_of(name)
+    return bool(words) and words != ["type"] and words[-1] in _LABELS | {"type"} and set(words) <= _LABELS | _OF_LABELS
+
+
+def columns_of_runs(names: Iterable[object]) -> list[str]:
+    """The columns that may name a run, the surest first: `run_id`, `RunID`, `Run Name`, `trial`; `name`, which may be a model's, last."""
+    found = {" ".join(words_of(str(name))): str(name) for name in reversed(list(names))}
+    return [found[key] for key in _RUN_NAMES if key in found]
+
+
+def columns_of_progress(names: Iterable[object]) -> list[str]:
+    """The columns that say how far a run was trained: `step`, `_step`, `Step`, `epoch`, `tokens`. `epochs` and `steps` are budgets."""
+    found = {" ".join(words_of(str(name))): str(name) for name in reversed(list(names))}
+    return [found[key] for key in _PROGRESS_NAMES if key in found]
+
+
+def _is_number(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
