@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.checkpoints import may_be_one_run, refuse_one_run
 from analysis.design_columns import NO_REPLICATES, SEARCHED, alike, design_columns, differing_unknown, named_columns, with_epochs
 from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, usable_runs
@@ -43,6 +44,7 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
         UsageError: the runs are of several studies, see `refuse_mixed_studies`; and what `usable_runs` raises.
     """
     axes = (x,) if isinstance(x, str) else tuple(x)
+    refuse_one_run(runs, axes)
     usable = usable_runs(runs, metric=metric, x=axes, curve=curve)
     if usable.runs.empty:
         raise TooFewPoints(
@@ -60,6 +62,11 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
     if len(axes) == 1 and axes[0] in columns and any(name in columns for name in ("epochs", "examples_seen", "steps")):
         notes = (*notes, f"runs that agree in {_some([name for name in columns if name in table and name != axes[0]])} differ more than "
                          f"{NO_REPLICATES:g}-fold in {axes[0]}: something else tells them apart, so each {axes[0]} is a cell of its own")  # fmt: skip
+    if source_of(runs).get("one_run"):
+        notes = (*notes, "the rows are steps of one run, which err together: intervals take them as independent and are too narrow")
+    elif (progress := may_be_one_run(table, axes)) is not None:
+        notes = (*notes, f"{progress} rises from row to row and no column names runs: if the rows are checkpoints of one run, they are one "
+                         "run and its curve, not a law of runs")  # fmt: skip
     if differing:
         notes = (*notes, f"{_some(differing)} differ{'s' if len(differing) == 1 else ''} between runs that were averaged as one cell; "
                          f"--cell {','.join(differing)} keeps them apart")  # fmt: skip
@@ -99,7 +106,12 @@ def refuse_mixed_studies(runs: pd.DataFrame, differing: Sequence[str] = ()) -> N
         + (_some(apart) if apart else "what the table does not say (optimiser, split …)")
         + ", so their losses do not compare",
         hint=(f"tell them apart: --cell {','.join(apart)}; or " if apart else "")
-        + "choose one experiment: --experiment NAME; or of a table some rows: --where COLUMN=VALUE",
+        + (
+            "choose some rows: "
+            if "file" in source_of(runs)
+            else "choose one experiment: --experiment NAME; or of a table some rows: "
+        )
+        + f"--where {apart[0] if apart else 'COLUMN'}=VALUE",
     )
 
 

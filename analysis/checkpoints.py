@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.reading.column_kinds import columns_of_progress, columns_of_runs, words_of
+from analysis.reading.source import source_of
+from scaling.errors import UsageError
 
 __all__ = ["Checkpoints", "checkpoints_of"]
 
@@ -22,6 +24,7 @@ _MAY_BE_MODELS = ("name", "display name", "experiment", "experiment name", "exp 
 """Names that people give to models and recipes too: only a number of steps or one epoch after another makes them a run's."""
 _STEPS = ("step", "global step", "iteration", "iter", "epoch")
 
+_LEAST_ROWS = 4
 _REPEATED = 0.2
 """Of the rows of runs, so many may repeat a step with other numbers: those of resumed runs."""
 
@@ -96,6 +99,29 @@ def checkpoints_of(table: pd.DataFrame) -> Checkpoints | None:
             if at.notna().all() and (at.groupby(names).nunique() > 1).mean() > 0.5 and not _contradicts(table, run, progress):
                 return Checkpoints(run, progress, int(names.nunique()))
     return None
+
+
+def refuse_one_run(table: pd.DataFrame, x: Sequence[str]) -> None:
+    """Raises `UsageError` for a table that a program wrote of a single run, unless the curve itself is asked for."""
+    if source_of(table).get("one_run") and not columns_of_progress(x):
+        progress = next(iter(columns_of_progress(table)), "step")
+        raise UsageError(
+            "the rows of this table are the steps of one run: a curve, not several runs",
+            hint=f"give a table with a row a run; or ask for the curve itself: --x {progress}",
+        )
+
+
+def may_be_one_run(table: pd.DataFrame, x: Sequence[str]) -> str | None:
+    """The column of progress of a table whose rows may be checkpoints of a single run: all in one setting, each further than the one before,
+    and no column that names runs."""
+    named = [name for name in columns_of_runs(table) if not table[name].astype(str).str.startswith("row ").all()]
+    settings = [name for name in _SETTINGS if name in table and table[name].nunique() > 1]
+    if named or settings or len(table) < _LEAST_ROWS or columns_of_progress(x):
+        return None
+    rising = (
+        name for name in columns_of_progress(table) if pd.to_numeric(table[name], errors="coerce").diff().iloc[1:].gt(0).all()
+    )
+    return next(rising, None)
 
 
 def _contradicts(table: pd.DataFrame, run: str, progress: str) -> bool:

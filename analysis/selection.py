@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.checkpoints import checkpoints_of
+from analysis.reading.column_kinds import words_of
 from scaling.columns import COLUMNS, SIMULATED
 from scaling.errors import DataError, UnknownName, UsageError
 from scaling.outcomes import RunStatus
@@ -38,10 +39,17 @@ _INFINITE = sys.float_info.max * (1 - 1e-3)  # stores that know no infinity keep
 
 _STEPS = tuple(
     (done, whole)
-    for done in ("step", "global_step", "train/global_step", "trainer/global_step", "_step")
-    for whole in ("steps", "max_steps")
+    for dones, wholes in (
+        (
+            ("step", "global_step", "train/global_step", "trainer/global_step", "_step", "Step", "iteration", "iter"),
+            ("steps", "max_steps", "total_steps", "num_steps", "num_train_steps", "max_iters", "total_iters"),
+        ),
+        (("epoch", "train/epoch", "Epoch"), ("epochs", "max_epochs", "num_epochs", "total_epochs", "n_epochs", "num_train_epochs")),
+    )
+    for done in dones
+    for whole in wholes
 )
-"""What programs call the steps done and all steps of a run."""
+"""What programs call the steps or epochs done and all of a run."""
 _RUN = ("run_id", "run", "run_name")
 _LAST_STEPS = 0.01
 """Part of its steps that a finished run may lack: the last row that a program logs is rarely that of the last step."""
@@ -151,7 +159,7 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
             "dataset",
             "data sets",
             "their losses do not compare",
-            "choose one experiment: --experiment NAME; or of a table some rows: --where dataset=NAME",
+            "choose some runs: --where dataset={0}, of the store also --experiment NAME",
         )
     if any("core_hours" in name for name in axes) and "accelerator" in table:
         _refuse_mixture(
@@ -159,7 +167,7 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
             "accelerator",
             "kinds of accelerator",
             "their core-hours do not compare",
-            "name what they are worth: --convert TPU-v3:TPU-v4=2.27; or fit against --x train_flops, or choose some runs: --where accelerator=NAME, --experiment NAME",
+            "name what they are worth: --convert {0}:{1}=FACTOR; or fit against --x train_flops, or choose some runs: --where accelerator={0}",
         )
     return Usable(table.reset_index(drop=True), tuple(excluded))
 
@@ -194,7 +202,7 @@ def _short_of_their_steps(table: pd.DataFrame, axes: Sequence[str]) -> pd.Series
     done, whole, short = found
     if not ((whole > 0) & (done > 0) & ~short).any():
         return words
-    return words.mask(short, [f"finished at step {have:g} of {of:g}" for have, of in zip(done, whole, strict=True)])
+    return words.mask(short, [f"finished at {words_of(str(done.name))[-1]} {have:g} of {of:g}" for have, of in zip(done, whole, strict=True)])
 
 
 def steps_never_reached(runs: pd.DataFrame) -> tuple[str, str] | None:
@@ -282,4 +290,4 @@ def _refuse_mixture(table: pd.DataFrame, column: str, plural: str, why: str, hin
             hint=f"fill the column, or choose runs: --where accelerator={kinds[0]}",
         )
     if len(kinds) > 1:
-        raise UsageError(f"the runs are of {len(kinds)} {plural} ({', '.join(kinds)}): {why}", hint=hint)
+        raise UsageError(f"the runs are of {len(kinds)} {plural} ({', '.join(kinds)}): {why}", hint=hint.format(*kinds))

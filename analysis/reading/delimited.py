@@ -62,7 +62,8 @@ def read_delimited(path: Path, usual: str) -> pd.DataFrame:
                 hint='a field that holds the separator is written in quotes: "1,5"',
             )
     cells = [[row[place] if place < len(row) else "" for _, row in rows] for place in range(len(names))]
-    notes = ["the rows are the steps of one run, as TensorBoard writes them"] if set(names) == _TENSORBOARD else []
+    of_one_run = set(names) == _TENSORBOARD
+    notes = ["the rows are the steps of one run, as TensorBoard writes them"] if of_one_run else []
     notes += [] if separator == usual else [f"the columns of {path.name} are separated by {_SEPARATORS.get(separator, separator)}"]
     if separator != ",":
         cells, told = with_decimal_points(names, cells, path)
@@ -71,7 +72,7 @@ def read_delimited(path: Path, usual: str) -> pd.DataFrame:
         name or f"Unnamed: {place}": pd.Series(column) for place, (name, column) in enumerate(zip(names, cells, strict=True))
     }
     table = _without_row_numbers(pd.DataFrame({name: _typed(name, column.astype(str)) for name, column in columns.items()}))
-    return attach_source(table, {"notes": notes})
+    return attach_source(table, {"notes": notes, "one_run": of_one_run})
 
 
 read_csv: Callable[[Path], pd.DataFrame] = partial(read_delimited, usual=",")

@@ -93,8 +93,9 @@ def _read_json(path: Path) -> pd.DataFrame:
     with open_text(path) as file:
         content = _with_histories(json.load(file))
     notes: list[str] = []
+    of_one_run = isinstance(content, dict) and "log_history" in content
     if isinstance(content, dict):
-        if "log_history" in content:
+        if of_one_run:
             notes = ["the rows are the steps of one run, its log_history as Hugging Face writes it"]
         lists = [value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
         if isinstance(content.get("runs"), list):
@@ -114,7 +115,7 @@ def _read_json(path: Path) -> pd.DataFrame:
         raise DataError(
             f"{path}: neither a list of runs nor an object that holds one", hint='[{"core_hours": 1.5, "val_loss": 2.1}, …]'
         )
-    return attach_source(as_table(content), {"notes": notes})
+    return attach_source(as_table(content), {"notes": notes, "one_run": of_one_run})
 
 
 def _is_runs_by_name(content: Mapping[str, Any]) -> bool:

@@ -46,7 +46,7 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
         if _begins_again(table["_step"]):
             raise DataError(
                 f"{path}: this is a history of several runs, a row a step, and no column is known to name the runs",
-                hint="name it: --map run_id=THEIRS; or give a table with a row a run",
+                hint="name it: --map id=THEIRS; or give a table with a row a run",
             )
         return table
     of_runs = run in ("Name", "name") and ("State" in table or "state" in table)

@@ -1,7 +1,7 @@
 """What MLflow writes: the folder `mlruns`, the data base `mlflow.db`, and the table that `mlflow.search_runs` returns.
 
 A run becomes a row with `id`, `status` and its metrics, parameters and tags under their own names; a name that several of them use
-goes to the metric, and the others keep `params.` or `tags.` before it.
+goes to the metric, and the others keep `params.` or `tags.` before it. `experiment` is the name of the experiment that a run is in.
 """
 
 from __future__ import annotations
@@ -69,6 +69,9 @@ def read_database(path: Path, notes: list[str], losses: Collection[str] = ()) ->
             run: {"run_id": run, "status": status, "tags.mlflow.runName": name}
             for run, status, name in base.execute("SELECT run_uuid, status, name FROM runs WHERE lifecycle_stage = 'active'")
         }
+        for run, experiment in _experiments(base):
+            if run in rows:
+                rows[run]["experiment"] = experiment
         (deleted,) = base.execute("SELECT count(*) FROM runs WHERE lifecycle_stage != 'active'").fetchone()
         _count_deleted(deleted, notes)
         for kind, query in (
@@ -96,6 +99,8 @@ def tidy(table: pd.DataFrame, losses: Collection[str] = ()) -> pd.DataFrame:
             if plain not in taken:
                 names[column] = plain
                 taken.add(plain)
+    if "experiment" not in table and "experiment_id" in table:
+        table = table.assign(experiment=table["experiment_id"].astype(str))
     metrics = [column for column in map(str, table) if column.startswith("metrics.")]
     table = with_diverged(table, nan_losses(table, metrics, losses)).rename(columns=names)
     return _with_numbers(table.rename(columns={"run_id": "id"} if "id" not in table else {}), names.values())
@@ -114,6 +119,7 @@ def _is_run(folder: Path) -> bool:
 def _run(folder: Path) -> dict[str, Any]:
     meta: dict[str, Any] = yaml.safe_load((folder / "meta.yaml").read_text()) or {}
     row: dict[str, Any] = {"run_id": str(meta.get("run_id") or meta.get("run_uuid") or folder.name)}
+    row["experiment"] = _experiment(folder.parent)
     row["lifecycle_stage"] = meta.get("lifecycle_stage", "active")
     row["status"] = _STATUSES.get(meta.get("status", 0), str(meta.get("status", "")))
     for kind in _KINDS:
@@ -121,6 +127,21 @@ def _run(folder: Path) -> dict[str, Any]:
             value = _last(file) if kind == "metrics" else file.read_text().strip()
             row[f"{kind}.{file.relative_to(folder / kind).as_posix()}"] = value
     return row
+
+
+def _experiments(base: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Each run with the name of its experiment; of a data base that lacks them none."""
+    try:
+        return base.execute("SELECT run_uuid, experiments.name FROM runs JOIN experiments USING (experiment_id)").fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
+def _experiment(folder: Path) -> str:
+    """The name of the experiment in a folder, or the folder's."""
+    about = folder / "meta.yaml"
+    named = (yaml.safe_load(about.read_text()) or {}).get("name") if about.is_file() else None
+    return str(named or folder.name)
 
 
 def _last(file: Path) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading import formats, mlflow, wandb
+from analysis.reading.column_kinds import words_of
 from analysis.reading.configuration import configuration_of, is_export
 from analysis.reading.numbers_in import numbers_in
 from analysis.reading.source import KINDS, TIDIED, attach_source, source_of
@@ -21,6 +22,12 @@ from scaling.columns import COLUMNS, RUN_COLUMNS, describe
 from scaling.errors import DataError, DataNotFound, UsageError, nearest
 
 __all__ = ["read_runs"]
+
+
+_ACCELERATORS = {
+    f"{device} {what}" for device in ("gpu", "tpu", "device", "accelerator") for what in ("type", "name", "kind", "model")
+}
+_ACCELERATORS |= {"gpu", "tpu", "hardware"}
 
 
 def read_runs(
@@ -58,12 +65,14 @@ def read_runs(
     mapping, units = dict(mapping or {}), dict(units or {})
     notes: list[str] = []
     losses = {theirs for ours, theirs in mapping.items() if ours in ("val_loss", "train_loss")}
-    table, kind = _read(path, notes, losses, set(mapping.values()))
+    table, kind = _read(path, notes, losses, mapping)
+    of_one_run = source_of(table).get("one_run", False)
     table = settled(table)
     if table.empty:
         raise DataError(f"{path}: the table has no rows", hint="one run a row, below a row with the column names")
     table = _rename(table, mapping, path)
     table, renamed = _with_status(table)
+    table = _with_accelerator(table, renamed, notes)
     table = _without_words_for_nothing(table)
     ours = {theirs: name for name, theirs in mapping.items()}
     units = {ours.get(name, name) if name not in table else name: text for name, text in units.items()}
@@ -80,12 +89,13 @@ def read_runs(
     table["id"] = table["id"].map(_id)
     about: dict[str, Any] = {"file": str(path), "format": kind, "sha256": _digest(path), "rows": len(table)}
     about |= {"mapping": mapping, "units": units, "renamed": renamed, "converted": list(converted), "notes": notes}
+    about |= {"one_run": True} if of_one_run else {}
     if kind.endswith(("folder", "log", "data base", "export")):
         about["config"] = configuration_of(table)
     return attach_source(table, about)
 
 
-def _read(path: Path, notes: list[str], losses: Collection[str], mapped: Collection[str]) -> tuple[pd.DataFrame, str]:
+def _read(path: Path, notes: list[str], losses: Collection[str], mapping: Mapping[str, str]) -> tuple[pd.DataFrame, str]:
     if not path.exists():
         raise DataNotFound(f"no table of runs at {path}", hint="give the path of a CSV or Parquet file with one run a row")
     if path.is_dir():
@@ -100,10 +110,15 @@ def _read(path: Path, notes: list[str], losses: Collection[str], mapped: Collect
         return mlflow.read_database(path, notes, losses), "MLflow data base"
     table = formats.parse(path)
     notes += source_of(table)["notes"]
+    of_one_run = source_of(table).get("one_run", False)
     table.columns = table.columns.map(str)
+    names_runs = mapping.get("run_id", mapping.get("id"))
+    if names_runs in table and "run_id" not in table:
+        table = table.assign(run_id=table[names_runs])
     exported = is_export([str(name) for name in table])
     kind = formats.format_of(path).removeprefix(".") + (", an export" if exported else "")
-    return mlflow.tidy(wandb.tidy(table, path, notes, losses, mapped), losses), kind
+    table = mlflow.tidy(wandb.tidy(table, path, notes, losses, set(mapping.values())), losses)
+    return attach_source(table, {"one_run": of_one_run}), kind
 
 
 def _with_status(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -112,6 +127,23 @@ def _with_status(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     if "id" not in table and "Run ID" in table:
         renamed["Run ID"] = "id"
     return table.rename(columns=renamed), renamed
+
+
+def _with_accelerator(table: pd.DataFrame, renamed: dict[str, str], notes: list[str]) -> pd.DataFrame:
+    """The table with `accelerator`, where it calls several kinds of it otherwise: `GPU Type`, `device_name`, `hardware`."""
+    if "accelerator" in table:
+        return table
+    for name in map(str, table):
+        kinds = table[name].dropna()
+        if (
+            " ".join(words_of(name)) in _ACCELERATORS
+            and kinds.map(lambda kind: isinstance(kind, str)).all()
+            and kinds.nunique() > 1
+        ):
+            notes.append(f"{name} was read as accelerator, the kind of device whose hours core_hours are")
+            renamed[name] = "accelerator"
+            return table.rename(columns={name: "accelerator"})
+    return table
 
 
 def _without_words_for_nothing(table: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,7 @@ TIDIED = {"State": "status", "state": "status", "Name": "id", "ID": "id", "run_i
 def attach_source(runs: pd.DataFrame, source: dict[str, Any]) -> pd.DataFrame:
     """The table with `source`: `{"file", "format", "sha256", "rows", "mapping", "units", "renamed", "converted", "command", "notes": []}`.
 
-    renamed: names of the file → ours, beside `mapping`. converted: our columns whose numbers are not those of the file.
+    renamed: names of the file → ours, beside `mapping`. one_run: whether the rows are known to be the steps of one run. converted: our columns whose numbers are not those of the file.
     """
     runs.attrs[_KEY] = {"notes": [], **source}
     return runs
