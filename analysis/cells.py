@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.checkpoints import may_be_one_run, refuse_one_run
-from analysis.design_columns import NO_REPLICATES, SEARCHED, alike, design_columns, differing_unknown, named_columns, with_epochs
+from analysis.checkpoints import checkpoints_of, may_be_one_run, refuse_one_run
+from analysis.design_columns import alike, design_columns, differing_unknown, named_columns, with_epochs
+from analysis.reading.column_kinds import is_learning_rate
 from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UsageError
@@ -57,11 +58,12 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
     table, notes = _with_learning_rate(with_epochs(usable.runs))
     columns = design_columns(table, cell, x=axes, metric=metric)
     table = table.assign(cell=alike(table, columns))
-    differing = differing_unknown(table, table["cell"], columns, ignored=("cell", *axes, metric))
+    of_runs = () if (found := checkpoints_of(runs)) is None else found.run
+    differing = differing_unknown(table, table["cell"], columns, ignored=("cell", *of_runs, *axes, metric))
     refuse_mixed_studies(table, differing)
     if len(axes) == 1 and axes[0] in columns and any(name in columns for name in ("epochs", "examples_seen", "steps")):
-        notes = (*notes, f"runs that agree in {_some([name for name in columns if name in table and name != axes[0]])} differ more than "
-                         f"{NO_REPLICATES:g}-fold in {axes[0]}: something else tells them apart, so each {axes[0]} is a cell of its own")  # fmt: skip
+        notes = (*notes, f"runs that agree in {_some([name for name in columns if name in table and name != axes[0]])} differ more in "
+                         f"{axes[0]} than replicates do: something else tells them apart, so each {axes[0]} is a cell of its own")  # fmt: skip
     if source_of(runs).get("one_run"):
         notes = (*notes, "the rows are steps of one run, which err together: intervals take them as independent and are too narrow")
     elif (progress := may_be_one_run(table, axes)) is not None:
@@ -123,7 +125,7 @@ def _with_learning_rate(runs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ..
     """The table with `learning_rate`, where it calls it otherwise, and a sentence that says so."""
     if "learning_rate" in runs:
         return runs, ()
-    theirs = next((name for name in SEARCHED if name in runs and pd.api.types.is_numeric_dtype(runs[name])), None)
+    theirs = next((str(name) for name in runs if is_learning_rate(str(name)) and pd.api.types.is_numeric_dtype(runs[name])), None)
     if theirs is None or runs[theirs].nunique() < 2:
         return runs, ()
     return runs.assign(learning_rate=runs[theirs]), (f"{theirs} was read as learning_rate: of a cell's rates the best counts",)

@@ -45,9 +45,9 @@ _SETTINGS = (
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """run: the column that names runs. progress: the one that orders the rows of a run. runs: how many there are."""
+    """run: the columns that tell runs apart, mostly one with their name. progress: the one that orders the rows of a run. runs: how many there are."""
 
-    run: str
+    run: tuple[str, ...]
     progress: str
     runs: int
 
@@ -57,7 +57,7 @@ class Checkpoints:
 
     def a_row_a_step(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table with the rows of one step of a run as one, each column with its last value there."""
-        key = [self.run, self.progress]
+        key = [*self.run, self.progress]
         if not table.duplicated(key).any():
             return table
         merged = table.groupby(key, sort=False, dropna=False).last().reset_index()
@@ -74,31 +74,72 @@ class Checkpoints:
         """
         order = pd.to_numeric(table[self.progress], errors="coerce")
         logged = order.where(table[list(needed)].notna().all(axis=1))
-        groups, of_logged = (each.groupby(table[self.run], dropna=False) for each in (order, logged))
+        groups, of_logged = (each.groupby([table[name] for name in self.run], dropna=False) for each in (order, logged))
         gap = of_logged.transform(lambda at: np.diff(np.sort(at.dropna().to_numpy(float))).max(initial=0.0))
         end, end_of_logged = groups.transform("max"), of_logged.transform("max")
         at = end.where(~(end - end_of_logged < gap), end_of_logged)
-        return (order == at) & ~pd.DataFrame({"run": table[self.run], "at": order}).duplicated(keep="last")
+        return (order == at) & ~table[list(self.run)].assign(_at=order).duplicated(keep="last")
 
 
 def checkpoints_of(table: pd.DataFrame) -> Checkpoints | None:
-    """What names the runs and orders their rows, or None where every row is a run of its own."""
-    for run in columns_of_runs(table):
+    """What names the runs and orders their rows, or None where every row is a run of its own.
+
+    Without a column that names runs, rows that agree in all settings and differ in the number of steps are checkpoints of one run: runs that
+    were trained to several budgets say so in `steps`, `epochs` or `tokens`.
+    """
+    named = columns_of_runs(table)
+    for run in named:
         names = table[run]
         if names.isna().any() or not names.duplicated().any():
             continue
-        several = names.duplicated(keep=False)
-        groups = table[several].groupby(names[several], sort=False)
         settings = [name for name in _SETTINGS if name in table and name != run]
-        if settings and (groups[settings].nunique() > 1).any(axis=None):
-            continue
         for progress in (name for name in columns_of_progress(table) if name != run):
             if _key(run) in _MAY_BE_MODELS and _key(progress) not in _STEPS:
                 continue
-            at = pd.to_numeric(table[progress], errors="coerce")
-            if at.notna().all() and (at.groupby(names).nunique() > 1).mean() > 0.5 and not _contradicts(table, run, progress):
-                return Checkpoints(run, progress, int(names.nunique()))
-    return None
+            if _is_curve(table, [run], progress, settings):
+                return Checkpoints((run,), progress, int(names.nunique()))
+    if any(not table[run].duplicated().any() and not _is_row_number(table[run]) for run in named):
+        return None
+    return _of_unnamed_runs(table)
+
+
+def _of_unnamed_runs(table: pd.DataFrame) -> Checkpoints | None:
+    progress = next((name for name in columns_of_progress(table) if _key(name) in _STEPS and _key(name) != "epoch"), None)
+    settings = [name for name in _SETTINGS if name in table and table[name].notna().all() and (table[name] != "").any()]
+    if progress is None or not {"model", "params"} & set(settings):
+        return None
+    settings = [name for name in settings if name != "learning_rate" or table[name].nunique() < len(table) / _LEAST_ROWS]
+    runs = int(table.groupby(settings, sort=False).ngroups)
+    if runs < 2 or len(table) < _LEAST_ROWS * runs or table.duplicated([*settings, progress]).any():
+        return None
+    return Checkpoints(tuple(settings), progress, runs) if _is_curve(table, settings, progress, []) else None
+
+
+def _is_curve(table: pd.DataFrame, run: Sequence[str], progress: str, settings: Sequence[str]) -> bool:
+    """Whether the rows of most runs are at several places of the progress and in one setting."""
+    at = pd.to_numeric(table[progress], errors="coerce")
+    groups = [table[name] for name in run]
+    if at.isna().any() or not (at.groupby(groups).nunique() > 1).mean() > 0.5 or _contradicts(table, run, progress):
+        return False
+    named_in_words = not pd.api.types.is_numeric_dtype(table[run[0]])
+    for name in settings:
+        if (table[name].groupby(groups).nunique() > 1).any() and not (named_in_words and _follows(table, groups, name, at)):
+            return False
+    return True
+
+
+def _follows(table: pd.DataFrame, groups: Sequence[pd.Series], name: str, at: pd.Series) -> bool:
+    """Whether a number rises or falls from row to row of each run, as the learning rate of a schedule or the epochs done: no setting."""
+    if not pd.api.types.is_numeric_dtype(table[name]):
+        return False
+    values = pd.DataFrame({"at": at, "value": table[name]}).sort_values("at", kind="stable")["value"]
+    own = values.groupby([group.loc[values.index] for group in groups])
+    monotone = own.agg(lambda each: each.is_monotonic_increasing or each.is_monotonic_decreasing)
+    return bool(monotone.all() and (own.nunique() > own.size() / 2).mean() > 0.5)
+
+
+def _is_row_number(names: pd.Series) -> bool:
+    return bool(names.astype(str).str.startswith("row ").all())
 
 
 def refuse_one_run(table: pd.DataFrame, x: Sequence[str]) -> None:
@@ -114,7 +155,7 @@ def refuse_one_run(table: pd.DataFrame, x: Sequence[str]) -> None:
 def may_be_one_run(table: pd.DataFrame, x: Sequence[str]) -> str | None:
     """The column of progress of a table whose rows may be checkpoints of a single run: all in one setting, each further than the one before,
     and no column that names runs."""
-    named = [name for name in columns_of_runs(table) if not table[name].astype(str).str.startswith("row ").all()]
+    named = [name for name in columns_of_runs(table) if not _is_row_number(table[name])]
     settings = [name for name in _SETTINGS if name in table and table[name].nunique() > 1]
     if named or settings or len(table) < _LEAST_ROWS or columns_of_progress(x):
         return None
@@ -124,9 +165,9 @@ def may_be_one_run(table: pd.DataFrame, x: Sequence[str]) -> str | None:
     return next(rising, None)
 
 
-def _contradicts(table: pd.DataFrame, run: str, progress: str) -> bool:
+def _contradicts(table: pd.DataFrame, run: Sequence[str], progress: str) -> bool:
     """Whether many rows of one step of a run have different numbers, as those of different runs have."""
-    key = [run, progress]
+    key = [*run, progress]
     again = table[table.duplicated(key, keep=False)]
     if again.empty:
         return False

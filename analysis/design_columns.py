@@ -18,12 +18,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.reading.column_kinds import is_bookkeeping, is_label, is_result
+from analysis.reading.column_kinds import is_bookkeeping, is_data, is_label, is_learning_rate, is_result, is_size
 from analysis.reading.source import source_of
 from scaling.columns import COLUMNS
 from scaling.errors import UnknownName
 
-__all__ = ["DESIGN", "NO_REPLICATES", "SEARCHED", "alike", "design_columns", "differing_unknown", "named_columns", "with_epochs"]
+__all__ = ["DESIGN", "alike", "design_columns", "differing_unknown", "named_columns", "with_epochs"]
 
 DESIGN = ("family", "model", "params", "epochs", "examples_seen", "unique_examples", "batch_size", "optimizer", "optimiser")
 """The columns that always tell cells apart, where a table has them."""
@@ -36,12 +36,11 @@ _PROPERTIES = ("family", "model", "params", "epochs", "examples_seen", "unique_e
 """What the other settings imply: a hole in one of them is a number that was not written down. In any other column it is a setting."""
 
 _SAME_MEASURED = 0.02
-NO_REPLICATES = 3.0
+_NO_REPLICATES = 3.0
 """Equal runs that are a second long have been seen to differ by 2.1 times in measured core-hours."""
+_NOMINAL = 1.5
+"""The same of operations, which are counted rather than timed."""
 _DIGITS = 9
-
-SEARCHED = ("learning_rate", "lr", "peak_lr", "max_lr", "base_lr", "learning_rate_init")
-"""How tables call the learning rate, ours first."""
 
 
 def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[str] = (), metric: str = "") -> list[str]:
@@ -53,20 +52,27 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
 
     Without epochs, examples seen or steps nothing but `x` tells the budgets of a model apart, so then its columns are among them. Of a law of
     several inputs `x` are the design itself and always are. Where runs that agree in all settings cost as differently as no replicates do
-    (`NO_REPLICATES`, in most cells of several runs), something that the table does not say differs, and `x` tells cells apart as well.
+    (`_NO_REPLICATES`, in most cells of several runs), something that the table does not say differs, and `x` tells cells apart as well.
 
     Raises: UnknownName, `also` names no column.
     """
     configured = [name for name in source_of(runs).get("config", ()) if _is_setting(runs, name, {*x, metric})]
     found = [name for name in (*DESIGN, *configured) if name in runs]
+    theirs = [name for name in map(str, runs) if name not in COLUMNS and name not in (*x, metric)]
+    found += [name for name in theirs if is_size(name, runs[name])]
     tells_budgets = any(name in runs and runs[name].notna().any() for name in _BUDGETS)
+    if not any(name in runs and runs[name].nunique() > 1 for name in _BUDGETS):
+        counts = [name for name in theirs if is_data(name, runs[name])]
+        found += counts
+        tells_budgets |= bool(counts)
     if not tells_budgets and "steps" in runs and runs["steps"].nunique() > 1:  # one number for all would tell nothing
         found.append("steps")
         tells_budgets = True
     if not tells_budgets or len(x) > 1:
         found += x
     columns = list(dict.fromkeys([*found, *named_columns(runs, [*source_of(runs).get("cell", ()), *also])]))
-    if len(x) == 1 and x[0] not in columns and _differs_too_much(runs, columns, x[0]):
+    most = _NOMINAL if len(x) == 1 and "flop" in x[0].lower() else _NO_REPLICATES
+    if len(x) == 1 and x[0] not in columns and _differs_too_much(runs, columns, x[0], most):
         columns.append(x[0])
     return columns
 
@@ -105,16 +111,17 @@ def differing_unknown(runs: pd.DataFrame, cell: pd.Series, known: Sequence[str],
         if name not in COLUMNS
         and name not in known
         and name not in ignored
-        and str(name) not in SEARCHED
+        and not is_learning_rate(str(name))
         and not is_bookkeeping(str(name), runs[name])
         and not is_result(str(name), runs[name])
     ]
     several = cell.duplicated(keep=False)
-    return tuple(
-        name
-        for name in asked
-        if _is_shared(runs[name]) and (_comparable(runs.loc[several, name]).groupby(cell[several]).nunique(dropna=False) > 1).any()
-    )
+    if not several.any():
+        return ()
+    differs = {
+        name: (_comparable(runs.loc[several, name]).groupby(cell[several]).nunique(dropna=False) > 1).any() for name in asked
+    }
+    return tuple(name for name in asked if differs[name] and (_is_shared(runs[name]) or _is_spread(runs.loc[several, name], cell)))
 
 
 def with_epochs(runs: pd.DataFrame) -> pd.DataFrame:
@@ -132,18 +139,18 @@ def with_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(epochs=seen / sizes[0])
 
 
-def _differs_too_much(runs: pd.DataFrame, columns: Sequence[str], x: str) -> bool:
+def _differs_too_much(runs: pd.DataFrame, columns: Sequence[str], x: str, most: float) -> bool:
     if x not in runs or not columns:
         return False
     size = pd.to_numeric(runs[x], errors="coerce")
     groups = size.where(size > 0).groupby(alike(runs, columns))
     several = groups.count() > 1
     ratio = (groups.max() / groups.min())[several]
-    return bool(len(ratio)) and bool((ratio > NO_REPLICATES).mean() > 0.5)
+    return bool(len(ratio)) and bool((ratio > most).mean() > 0.5)
 
 
 def _is_setting(runs: pd.DataFrame, name: str, asked: set[str]) -> bool:
-    if name not in runs or name in asked or name in COLUMNS or name in SEARCHED:
+    if name not in runs or name in asked or name in COLUMNS or is_learning_rate(name):
         return False
     return not is_bookkeeping(name, runs[name]) and not is_label(name) and _is_shared(runs[name])
 
@@ -152,6 +159,14 @@ def _is_shared(values: pd.Series) -> bool:
     """Whether some rows have a value in common."""
     known = _comparable(values).dropna()
     return bool(known.duplicated().any())
+
+
+def _is_spread(values: pd.Series, cell: pd.Series) -> bool:
+    """Whether a positive number differs between the runs of most cells by more than noise does."""
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values) or not (values.dropna() > 0).all():
+        return False
+    groups = values.astype(float).groupby(cell)
+    return bool((groups.max() / groups.min() > _NOMINAL).mean() > 0.5)
 
 
 def _comparable(values: pd.Series) -> pd.Series:

@@ -136,7 +136,7 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
             Excluded(run, reason, "not trained to the last step") for run, reason in zip(table["id"][cut], short[cut], strict=True)
         )
         table = table[~cut]
-    if checkpoints is None or checkpoints.run != "id":
+    if checkpoints is None or "id" not in checkpoints.run:
         leave_out(table["id"].duplicated(), "the same id again", "the same id again")
     for name in dict.fromkeys((metric, *axes)):
         leave_out(table[name].isna(), f"no {name}")
@@ -202,7 +202,9 @@ def _short_of_their_steps(table: pd.DataFrame, axes: Sequence[str]) -> pd.Series
     done, whole, short = found
     if not ((whole > 0) & (done > 0) & ~short).any():
         return words
-    return words.mask(short, [f"finished at {words_of(str(done.name))[-1]} {have:g} of {of:g}" for have, of in zip(done, whole, strict=True)])
+    return words.mask(
+        short, [f"finished at {words_of(str(done.name))[-1]} {have:g} of {of:g}" for have, of in zip(done, whole, strict=True)]
+    )
 
 
 def steps_never_reached(runs: pd.DataFrame) -> tuple[str, str] | None:

@@ -110,9 +110,9 @@ def fit(
 
     clusters = clusters or source_of(runs).get("clusters", ())
     checkpoints = checkpoints_of(runs)
-    curve = checkpoints is not None and (checkpoints.is_asked_for(axes) or checkpoints.run in clusters)
+    curve = checkpoints is not None and (checkpoints.is_asked_for(axes) or set(checkpoints.run) <= {*clusters})
     if curve and checkpoints is not None and not clusters:
-        clusters = (checkpoints.run,)
+        clusters = checkpoints.run
     used, excluded, notes = _used(_with_weights(runs, weights), metric, axes, cell, on, curve)
     cluster = assign_clusters(used, clusters)
     sample = Sample(

@@ -34,7 +34,7 @@ def fit_all(
     Args:
         runs: a table of runs.
         laws: names; when empty the law that `choose_law` chooses and, for laws of compute, `BESIDE`.
-        on: which cells. None: the frontier of a grid, all of a bare table, see `analysis.choice.natural_choice`. "both": those first, then
+        on: which cells. None: all for surfaces, else the frontier of a grid, all of a bare table, see `analysis.choice.natural_choice`. "both": those first, then
             the others, and a surface to all.
         x, settings: of `analysis.fit`.
 
@@ -47,6 +47,8 @@ def fit_all(
     fits: list[Fit] = []
     refused: list[tuple[str, str, TooFewPoints]] = []
     surface = x is not None and len(columns_of(x)) > 1
+    if on is None and laws and all(law != AUTO and law_named(law).is_surface for law in laws):
+        on = "all"  # a frontier is one of compute
     for choice in _choices(runs, on, x):
         here: list[Fit] = []
         if not laws and not (surface and on == "both" and choice == "frontier"):

@@ -11,86 +11,36 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-__all__ = ["columns_of_progress", "columns_of_runs", "is_bookkeeping", "is_label", "is_result", "words_of"]
+__all__ = [
+    "columns_of_progress",
+    "columns_of_runs",
+    "is_bookkeeping",
+    "is_data",
+    "is_label",
+    "is_learning_rate",
+    "is_result",
+    "is_size",
+    "words_of",
+]
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_WHERE = {"config", "params", "hparams", "args", "cfg", "metrics", "summary", "tags", "sys", "wandb", "mlflow"}
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_WHERE = _words("config params hparams args cfg metrics summary tags sys wandb mlflow")
 """Prefixes by which trackers say where a column comes from."""
 
-_RESULTS = {
-    *(
-        "loss",
-        "losses",
-        "error",
-        "err",
-        "acc",
-        "accuracy",
-        "ppl",
-        "perplexity",
-        "bpb",
-        "score",
-        "metric",
-        "top",
-        "f",
-        "auc",
-        "bleu",
-    ),
-    *("flop", "flops", "mfu", "throughput", "norm", "best", "final", "last"),
-}
-_OF_RESULTS = {
-    *(
-        "train",
-        "training",
-        "val",
-        "valid",
-        "validation",
-        "test",
-        "eval",
-        "dev",
-        "holdout",
-        "heldout",
-        "grad",
-        "gradient",
-        "global",
-        "total",
-    ),
-    *(
-        "min",
-        "max",
-        "mean",
-        "avg",
-        "average",
-        "std",
-        "sem",
-        "ema",
-        "smooth",
-        "smoothed",
-        "epoch",
-        "step",
-        "iteration",
-        "pct",
-        "percent",
-    ),
-    *(
-        "rate",
-        "per",
-        "second",
-        "sec",
-        "s",
-        "token",
-        "tokens",
-        "example",
-        "examples",
-        "sample",
-        "samples",
-        "image",
-        "images",
-        "batch",
-        "at",
-    ),
-}
-
-_PROGRESS = {"epoch", "step", "iteration", "iter"}
+_RESULTS = _words(
+    "loss losses error err acc accuracy ppl perplexity bpb score metric top f auc bleu flop flops mfu throughput norm best final last"
+)
+_OF_RESULTS = _words(
+    "train training val valid validation test eval dev holdout heldout grad gradient global total min max mean avg average std sem ema smooth "
+    "smoothed epoch step iteration pct percent rate per second sec s token tokens example examples sample samples image images batch at"
+)
+_PROGRESS = _words("epoch step iteration iter")
 
 _RUN_NAMES = (
     *("run", "run id", "run name", "run key", "id", "exp id", "uid", "uuid", "trial id", "trial name", "job id", "experiment id"),
@@ -98,52 +48,30 @@ _RUN_NAMES = (
 )
 _PROGRESS_NAMES = ("step", "global step", "iteration", "iter", "examples seen", "tokens", "tokens seen", "epoch")
 
-_ANYWHERE = {"seed", "rng", "uuid", "timestamp"}
-_AT_END = {
-    *(
-        "trial",
-        "replicate",
-        "repeat",
-        "repetition",
-        "fold",
-        "uid",
-        "id",
-        "ids",
-        "time",
-        "times",
-        "date",
-        "created",
-        "updated",
-        "started",
-    ),
-    *("ended", "runtime", "wall", "duration", "seconds", "secs", "minutes", "hours", "pid", "port", "state", "status", "reason"),
-    *("gpus", "devices", "cores", "cpus", "workers", "nodes", "memory", "commit", "sha", "hash"),
-}
-_AT_START = {"created", "updated", "started", "ended", "elapsed", "timestamp"}
-_TEXT_AT_END = {
-    *(
-        "path",
-        "paths",
-        "dir",
-        "directory",
-        "folder",
-        "file",
-        "files",
-        "log",
-        "logs",
-        "url",
-        "uri",
-        "host",
-        "hostname",
-        "node",
-        "user",
-    ),
-    *("email", "author", "agent", "checkpoint", "ckpt"),
-}
-_SOFTWARE = {"python", "wandb", "torch", "jax", "cuda", "cli", "code", "driver", "os"}
+_ANYWHERE = _words("seed rng uuid timestamp")
+_AT_END = _words(
+    "trial replicate repeat repetition fold uid date created updated started ended wall pid port state status reason gpus devices cores cpus "
+    "workers nodes memory commit sha hash"
+)
+_AT_START = _words("created updated started ended elapsed timestamp")
+_TIMES = _words("time times runtime duration seconds secs minutes hours")
+_OF_IDS = _words(
+    "id ids run job trial exp experiment user process worker host slurm array task sweep group entity artifact parent project session"
+)
+_TEXT_AT_END = _words(
+    "path paths dir directory folder file files log logs url uri host hostname node user email author agent checkpoint ckpt"
+)
+_SOFTWARE = _words("python wandb torch jax cuda cli code driver os")
 
-_LABELS = {"name", "names", "notes", "note", "comment", "comments", "tag", "tags", "group", "sweep", "job", "project", "experiment"}
-_OF_LABELS = {"run", "exp", "experiment", "display", "job", "user", "project", "source", "sweep", "type"}
+_LABELS = _words("name names notes note comment comments tag tags group sweep job project experiment type")
+_OF_LABELS = _words("run exp experiment display job user project source sweep")
+
+_OF_RATES = _words("optimizer optimiser optim opt peak max base init initial train training model")
+_PARAMETERS = _words("param params parameter parameters")
+_EXAMPLES = _words("token tokens example examples sample samples images")
+_OF_COUNTS = _words(
+    "n num number of model total count trainable non embedding nonembedding active m b millions billions train training data seen consumed"
+)
 
 
 def words_of(name: str) -> list[str]:
@@ -163,7 +91,10 @@ def is_result(name: str, values: pd.Series) -> bool:
 
 
 def is_bookkeeping(name: str, values: pd.Series) -> bool:
-    """Seeds, ids, times, hosts, paths, counts of devices, versions: what tells runs apart, and no settings."""
+    """Seeds, ids, times, hosts, paths, counts of devices, versions: what tells runs apart, and no settings.
+
+    A `model_id` is none, nor are hours that many runs have in common: those were stated, not measured.
+    """
     words = words_of(name)
     if not words:
         return False
@@ -172,6 +103,8 @@ def is_bookkeeping(name: str, values: pd.Series) -> bool:
         bool(_ANYWHERE & set(words))
         or words == ["random", "state"]
         or named[-1] in _AT_END
+        or (named[-1] in ("id", "ids") and set(named) <= _OF_IDS)
+        or (named[-1] in _TIMES and not _is_nominal(values))
         or named[0] in _AT_START
         or (named[-1] in _TEXT_AT_END and not _is_number(values))
         or (named[-1] == "version" and bool(_SOFTWARE & {word.lower() for word in _WORD.findall(name)}))
@@ -181,7 +114,25 @@ def is_bookkeeping(name: str, values: pd.Series) -> bool:
 def is_label(name: str) -> bool:
     """What people call a run, or what they file it under: it may go with a setting, and need not."""
     words = words_of(name)
-    return bool(words) and words != ["type"] and words[-1] in _LABELS | {"type"} and set(words) <= _LABELS | _OF_LABELS
+    return bool(words) and words != ["type"] and words[-1] in _LABELS and set(words) <= _LABELS | _OF_LABELS
+
+
+def is_learning_rate(name: str) -> bool:
+    """`learning_rate`, `lr`, `peak_lr`, `optimizer.lr`, `LR`; not `min_lr` or `lr_schedule`."""
+    words = [word for word in words_of(name) if word not in _OF_RATES]
+    return words in (["lr"], ["learning", "rate"])
+
+
+def is_size(name: str, values: pd.Series) -> bool:
+    """A count of parameters: `num_params`, `model.n_params`, `non_embedding_parameters`."""
+    words = set(words_of(name))
+    return _is_number(values) and bool(words & _PARAMETERS) and words <= _PARAMETERS | _OF_COUNTS
+
+
+def is_data(name: str, values: pd.Series) -> bool:
+    """A count of what was trained on: `tokens`, `data.tokens`, `num_train_examples`."""
+    words = words_of(name)
+    return _is_number(values) and bool(words) and words[-1] in _EXAMPLES and set(words) <= _EXAMPLES | _OF_COUNTS
 
 
 def columns_of_runs(names: Iterable[object]) -> list[str]:
@@ -194,6 +145,11 @@ def columns_of_progress(names: Iterable[object]) -> list[str]:
     """The columns that say how far a run was trained: `step`, `_step`, `Step`, `epoch`, `tokens`. `epochs` and `steps` are budgets."""
     found = {" ".join(words_of(str(name))): str(name) for name in reversed(list(names))}
     return [found[key] for key in _PROGRESS_NAMES if key in found]
+
+
+def _is_nominal(values: pd.Series) -> bool:
+    """Numbers of which many runs share each."""
+    return _is_number(values) and bool(values.nunique() <= len(values) / 2)
 
 
 def _is_number(values: pd.Series) -> bool:

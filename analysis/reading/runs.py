@@ -27,7 +27,7 @@ __all__ = ["read_runs"]
 _ACCELERATORS = {
     f"{device} {what}" for device in ("gpu", "tpu", "device", "accelerator") for what in ("type", "name", "kind", "model")
 }
-_ACCELERATORS |= {"gpu", "tpu", "hardware"}
+_ACCELERATORS |= {"gpu", "tpu", "device", "hardware"}
 
 
 def read_runs(
@@ -70,13 +70,14 @@ def read_runs(
     table = settled(table)
     if table.empty:
         raise DataError(f"{path}: the table has no rows", hint="one run a row, below a row with the column names")
-    table = _rename(table, mapping, path)
+    as_read, table = table, _rename(table, mapping, path)
     table, renamed = _with_status(table)
     table = _with_accelerator(table, renamed, notes)
     table = _without_words_for_nothing(table)
     ours = {theirs: name for name, theirs in mapping.items()}
     units = {ours.get(name, name) if name not in table else name: text for name, text in units.items()}
     table, converted = _in_our_units(table, units, mapping, path)
+    table = _with_what_was_divided(table, as_read, mapping, converted, path)
     notes += [f"{name} was read as {entry.text}: {entry} of what the file holds" for name, entry in converted.items()]
     _refuse_percentages(table, path)
     table = our_statuses(table, count_status, notes)
@@ -208,6 +209,15 @@ def _in_our_units(
             factor = factor / (raw[theirs[column]] if column in theirs else ours[column])
         ours[name] = raw[name] * factor
     return table.assign(**ours), {name: entry for name, entry in asked.items() if entry.factor != 1.0 or entry.columns}
+
+
+def _with_what_was_divided(
+    table: pd.DataFrame, as_read: pd.DataFrame, mapping: Mapping[str, str], converted: Mapping[str, Conversion], path: Path
+) -> pd.DataFrame:
+    """The table with the columns of the file that ours were made of by another column: D = C/6N is no C, which is still asked for by its name."""
+    made = [theirs for ours, theirs in mapping.items() if ours in converted and converted[ours].columns]
+    kept = {theirs: numbers_in(as_read[theirs], str(path))[0] for theirs in made if theirs in as_read and theirs not in table}
+    return table.assign(**kept)
 
 
 def _asked(name: str, text: str, table: pd.DataFrame, mapping: Mapping[str, str], theirs: Mapping[str, str]) -> Conversion:

@@ -354,3 +354,103 @@ def test_training_cut_short_is_no_finished_run(done, whole, numbers, tmp_path):
     table.loc[2, [done, "val_loss"]] = short, 3.0
     found = fit(table.assign(params=HOURS * 1e6), tmp_path)
     assert [entry.reason for entry in found.excluded] == [f"finished at {done} {short} of {table[whole].iloc[0]}"]
+
+
+# -- what tells budgets and sizes apart -----------------------------------------------------------------------------------------------
+
+
+def isoflop(size="num_params", **others):
+    """Five budgets, seven sizes at each, every size another."""
+    rows = [
+        {"flops": budget, size: round((budget / 120) ** 0.5 * factor), "loss": 2 * budget**-0.05 * (1 + 0.01 * abs(np.log(factor)))}
+        for budget in (1e18, 3e18, 1e19, 3e19, 1e20)
+        for factor in (0.5, 0.7, 0.9, 1.0, 1.2, 1.5, 2.0)
+    ]
+    return pd.DataFrame(rows).rename(columns={"flops": "train_flops", "loss": "val_loss"}).assign(**others)
+
+
+@pytest.mark.parametrize("size", ["num_params", "model.n_params", "non_embedding_parameters"])
+def test_sizes_at_one_budget_are_no_seeds_whatever_their_column_is_called(size, tmp_path):
+    assert fit(isoflop(size), tmp_path, x="train_flops").cells == 35
+
+
+def test_a_column_in_which_every_row_differs_is_named_too(tmp_path):
+    found = fit(isoflop("breadth"), tmp_path, x="train_flops")
+    assert (found.cells, "breadth differs between runs" in found.notes[0]) == (5, True)
+
+
+def test_epochs_that_are_one_throughout_tell_no_budgets_apart(tmp_path):
+    rows = [
+        {
+            "model": model,
+            "epochs": 1,
+            "tokens": size * tokens,
+            "train_flops": 6 * size**2 * tokens,
+            "val_loss": 20 * (size * tokens) ** -0.1,
+        }
+        for model, size in (("small", 1e8), ("middle", 3e8), ("large", 1e9))
+        for tokens in (14, 20, 28)
+    ]
+    assert fit(pd.DataFrame(rows), tmp_path, x="train_flops").cells == 9
+    assert fit(pd.DataFrame(rows).drop(columns="tokens"), tmp_path, x="train_flops").cells == 9
+
+
+def test_equal_runs_that_are_timed_are_seeds_though_their_hours_differ(tmp_path):
+    rng = np.random.default_rng(0)
+    hours = np.repeat(HOURS, 3) * np.exp(0.1 * rng.standard_normal(24))
+    table = pd.DataFrame(
+        {"model": "m", "epochs": np.repeat(np.arange(8) + 1, 3), "seed": np.tile([0, 1, 2], 8), "core_hours": hours}
+    )
+    assert fit(table.assign(val_loss=final(np.repeat(HOURS, 3)) * np.exp(0.01 * rng.standard_normal(24))), tmp_path).cells == 8
+
+
+@pytest.mark.parametrize(("name", "values"), [("model_id", ("a", "b")), ("train_hours", (460, 960))])
+def test_an_id_of_a_model_and_hours_of_data_are_named(name, values, tmp_path):
+    assert fit(two_recipes(name, values), tmp_path).notes[0].startswith(f"{name} differs between runs")
+
+
+@pytest.mark.parametrize("name", ["config.lr", "optimizer.lr", "optim/lr", "LR", "max_learning_rate", "lr_peak"])
+def test_a_searched_rate_is_one_however_it_is_called(name, tmp_path):
+    table = two_recipes(name, (0.1, 0.4))
+    found = fit(table, tmp_path)
+    assert (found.cells, len(found.runs), slope(found)) == (8, 8, pytest.approx(0.2))
+    assert found.notes == (f"{name} was read as learning_rate: of a cell's rates the best counts",)
+
+
+def test_the_compute_of_a_column_that_data_were_made_of_is_still_compute(tmp_path):
+    path = tmp_path / "runs.csv"
+    isoflop("params").rename(columns={"train_flops": "flops"}).to_csv(path, index=False)
+    runs = analysis.read_runs(path, {"examples_seen": "flops"}, {"examples_seen": "FLOP/(6*params)"})
+    from analysis.reading.source import column_of
+
+    assert column_of(runs, "flops") == "flops"
+    assert runs["flops"].iloc[0] == pytest.approx(6 * runs["params"].iloc[0] * runs["examples_seen"].iloc[0])
+
+
+def test_checkpoints_of_runs_that_no_column_names(tmp_path):
+    """As the suites of models are published: a model, a step, a loss."""
+    table = curves(run="model").assign(params=np.repeat(HOURS, 5))
+    assert_eight_runs(fit(table, tmp_path))
+    of_two_seeds = pd.concat([table.assign(seed=seed, val_loss=table["val_loss"] * (1 + 1e-9 * seed)) for seed in (1, 2)])
+    assert len(fit(of_two_seeds, tmp_path).runs) == 16
+
+
+def test_a_rate_that_decays_and_epochs_that_rise_along_a_run_are_no_settings(tmp_path):
+    table = curves(run="run_name")
+    table = table.assign(learning_rate=1e-3 * np.cos(table["step"] / 1000), epochs=table["step"] / 50)
+    assert_eight_runs(fit(table, tmp_path))
+
+
+def test_a_surface_is_of_all_runs_unless_asked_otherwise():
+    rows = [
+        {"id": f"{size} {epochs}", "model": str(size), "params": size, "epochs": epochs, "examples_seen": 1e6 * epochs}
+        for size in (1e6, 3e6, 1e7, 3e7)
+        for epochs in (1, 2, 4, 8)
+    ]
+    table = pd.DataFrame(rows)
+    table = table.assign(
+        core_hours=table["params"] * table["examples_seen"] / 1e12,
+        val_loss=0.5 + 30 * table["params"] ** -0.3 + 20 * table["examples_seen"] ** -0.3,
+    )
+    fits, _ = analysis.fit_all(table, laws=["chinchilla"])
+    assert [(found.law, found.cells) for found in fits] == [("chinchilla", 16)]
