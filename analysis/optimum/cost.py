@@ -14,6 +14,7 @@ from scipy import special
 __all__ = ["Cost", "exact_cost", "fit_cost"]
 
 _DEGREES = (1, 2, 3)
+_BEND_FROM = 5  # sizes: from so many on a bend is always fitted, since noise may hide one that moves the optimum
 _MUST_FALL_TO = 0.75  # a richer relation counts where it lowers the error at left-out sizes by a quarter
 _EXACT = 1e-6  # of log compute: smaller errors are rounding
 _FOLDS = 24
@@ -89,8 +90,8 @@ class Cost:
 def fit_cost(log_x: np.ndarray, log_size: np.ndarray, log_data: np.ndarray, group: np.ndarray) -> Cost:
     """The relation by least squares, its form by a fixed rule.
 
-    The rule: leave out the runs of one size at a time (of one in 24 where there are more) and predict their compute. The straight line with
-    q = 1 stands unless another form lowers the mean square of these errors by a quarter; the fewest coefficients are tried first.
+    The rule: leave out the runs of one size at a time (of one in 24 where there are more) and predict their compute. The straight line, from
+    five sizes on the parabola, with q = 1 stands unless another form lowers the mean square of these errors by a quarter; the fewest coefficients are tried first.
 
     The error of theta has two parts, where models repeat: runs scatter about their model, and models about the polynomial. A
     model's `own` deviation is its best linear prediction from both (Henderson 1975). Where every size was run once, all is noise.
@@ -114,7 +115,9 @@ def fit_cost(log_x: np.ndarray, log_size: np.ndarray, log_data: np.ndarray, grou
         if K == 1:  # no second size to tell by: as 6·N·D has it
             degree, theta = 1, np.array([theta[0], 1.0])
     else:
-        forms = sorted(((d, f) for d in _DEGREES for f in (False, True) if d + f <= K - 2), key=lambda form: (sum(form), form[1]))
+        least_degree = 2 if K >= _BEND_FROM else 1
+        possible = ((d, f) for d in _DEGREES for f in (False, True) if least_degree <= d and d + f <= K - 2)
+        forms = sorted(possible, key=lambda form: (sum(form), form[1]))
         degree, free = forms[0]
         least = _left_out_error(design(degree, free), y, group, count)
         for form in forms[1:]:

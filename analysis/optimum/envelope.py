@@ -18,6 +18,8 @@ from scaling.outcomes import OptimumStatus
 __all__ = ["envelope", "envelope_line"]
 
 _LEAST_POINTS = 4
+_LEAST_SIZES = 4
+"""Of the cells in the middle: sizes tried are as far apart as they are, and with the ends cut off a line through few of them is too flat."""
 _BUDGETS = 7
 
 
@@ -78,6 +80,7 @@ def envelope(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str, l
         points=points,
         epochs_tried=(float(np.exp(cells.data.min())), float(np.exp(cells.data.max()))),
         noise_known=bool(np.isfinite(noise.cell)),
+        identified=len(np.unique(cells.size[kept])) >= _LEAST_SIZES,
         noise=noise.cell,
     )
 
