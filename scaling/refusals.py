@@ -21,6 +21,7 @@ _RULES: tuple[tuple[str, type[ScalingError], str], ...] = (
     ("analysis.reading.wandb", ScalingError, "charts-and-histories"),
     ("analysis.reading.numbers_in", ScalingError, "numbers-and-units"),
     ("analysis.reading.unit", ScalingError, "numbers-and-units"),
+    ("analysis.reading.our_units", DataError, "numbers-and-units"),
     ("analysis.reading.accelerator_hours", ScalingError, "mixtures"),
     ("analysis.reading.choice", ScalingError, "columns-and-names"),
     ("analysis.reading.", UsageError, "columns-and-names"),

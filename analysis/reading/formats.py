@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
             if not line.strip():
                 continue
             try:
-                entry = json.loads(line)
+                entry = json.loads(line, object_pairs_hook=partial(_once, f"{path}: line {number}"))
             except json.JSONDecodeError as error:
                 raise DataError(
                     f"{path}: line {number}, column {error.colno}: no JSON: {error.msg}", hint="one object a line"
@@ -88,10 +89,20 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
     return as_table(objects)
 
 
+def _once(where: str, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values. Raises `DataError` for a key with two values, of which JSON would keep the last."""
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
+        again = next((name for name, value in pairs if repr(value) != repr(entry[name])), None)
+        if again is not None:
+            raise DataError(f"{where}: two keys of one object are called {again!r}", hint="give each value a name of its own")
+    return entry
+
+
 def _read_json(path: Path) -> pd.DataFrame:
     """A list of objects; an object that holds such a list under `runs` or alone; runs by name; or columns as lists of one length."""
     with open_text(path) as file:
-        content = _with_histories(json.load(file))
+        content = _with_histories(json.load(file, object_pairs_hook=partial(_once, str(path))))
     notes: list[str] = []
     if isinstance(content, dict):
         if "log_history" in content:
