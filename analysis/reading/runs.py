@@ -110,7 +110,7 @@ def _read(path: Path, notes: list[str], losses: Collection[str], mapped: Collect
         return wandb.tidy(formats.as_table([wandb.read_log(path)]), path, notes, losses), "W&B log"
     if mlflow.is_database(path):
         return mlflow.read_database(path, notes, losses), "MLflow data base"
-    table = formats.parse(path)
+    table = formats.parse(path, mapped)
     notes += source_of(table)["notes"]
     table.columns = table.columns.map(str)
     exported = is_export([str(name) for name in table])
