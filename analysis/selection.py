@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.checkpoints import checkpoints_of
+from analysis.reading.chart import refuse_likely_chart
 from analysis.reading.numbers_in import unit_carried
 from scaling.columns import COLUMNS, SIMULATED
-from scaling.errors import DataError, UnknownName, UsageError
+from scaling.errors import DataError, UnknownName, UsageError, nearest
 from scaling.outcomes import RunStatus
 
 __all__ = [
@@ -242,6 +243,8 @@ def _as_numbers(table: pd.DataFrame, name: str, option: str) -> pd.Series:
             raise DataError(
                 f"the table has no column {name}, nor any other of numbers", hint="one run a row, below the column names"
             )
+        if not nearest(name, known):
+            refuse_likely_chart(table)
         rename = "" if set(COLUMNS) <= set(table) else f", or rename one: --map {name}=THEIRS"  # nothing to rename in the store's
         raise UnknownName("column", name, known, hint=f"choose a number column: {option} {'|'.join(known)}{rename}")
     if table[name].dtype.kind in "mM":  # pandas would count nanoseconds of them

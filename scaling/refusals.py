@@ -17,6 +17,7 @@ _RULES: tuple[tuple[str, type[ScalingError], str], ...] = (
     ("analysis.reading.statuses", ScalingError, "status"),
     ("analysis.", TooFewPoints, "too-few-points"),
     ("analysis.", UnknownName, "columns-and-names"),
+    ("analysis.reading.chart", ScalingError, "charts-and-histories"),
     ("analysis.reading.history", ScalingError, "charts-and-histories"),
     ("analysis.reading.wandb", ScalingError, "charts-and-histories"),
     ("analysis.reading.numbers_in", ScalingError, "numbers-and-units"),

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading import formats, mlflow, wandb
+from analysis.reading.chart import is_likely_chart
 from analysis.reading.configuration import configuration_of, is_export
 from analysis.reading.headers import units_in_headers
 from analysis.reading.our_units import in_our_units
@@ -62,6 +63,7 @@ def read_runs(
     table = settled(table)
     if table.empty:
         raise DataError(f"{path}: the table has no rows", hint="one run a row, below a row with the column names")
+    chart = str(table.columns[0]) if is_likely_chart(table, {*mapping.values(), *units}) else None
     table = _rename(table, mapping, path)
     table, renamed = _with_status(table)
     table = _without_words_for_nothing(table)
@@ -92,6 +94,7 @@ def read_runs(
     table["id"] = table["id"].map(_id)
     about: dict[str, Any] = {"file": str(path), "format": kind, "sha256": _digest(path), "rows": len(table)}
     about |= {"mapping": mapping, "units": units, "renamed": renamed, "converted": list(converted), "notes": notes}
+    about |= {"chart": chart} if chart is not None else {}
     if kind.endswith(("folder", "log", "data base", "export")):
         about["config"] = configuration_of(table)
     return attach_source(table, about)
