@@ -251,7 +251,8 @@ def _as_numbers(table: pd.DataFrame, name: str, option: str) -> pd.Series:
         of_time, cure = "durations", f"read them in hours: --unit {shlex.quote(f'{name}=hours')}"
         if table[name].dtype.kind == "M":
             of_time, cure = "points in time", f"give a column of numbers: {option} COLUMN"
-        raise DataError(f"column {name} holds {of_time}: {str(table[name].iloc[0])!r} in row 1", hint=cure)
+        row = int(table[name].notna().to_numpy().argmax())
+        raise DataError(f"column {name} holds {of_time}: {str(table[name].iloc[row])!r} in row {row + 1}", hint=cure)
     try:
         return pd.to_numeric(table[name]).astype(float)
     except (ValueError, TypeError) as error:

@@ -29,8 +29,9 @@ def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) ->
             f"{file}: row 1, column {column.name}: {column.iloc[0]} is not a number", hint="map the column that holds it"
         )
     if pd.api.types.is_datetime64_any_dtype(column):
+        row = int(column.notna().to_numpy().argmax())
         raise DataError(
-            f"{file}: row 1, column {column.name}: {str(column.iloc[0])!r} is a point in time, not a number",
+            f"{file}: row {row + 1}, column {column.name}: {str(column.iloc[row])!r} is a point in time, not a number",
             hint=f"map the column that holds it, for hours the end of a run less its start: --map {column.name}=THEIRS",
         )
     if pd.api.types.is_timedelta64_dtype(column):
