@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Mapping
 
 from analysis.reading.units import Unit, base_of, dimension_of, unit_named
+from scaling.columns import describe
 
 __all__ = ["units_in_headers"]
 
@@ -22,7 +23,9 @@ def units_in_headers(mapping: Mapping[str, str], known: Collection[str]) -> list
 
     known: our names of columns whose unit was said, by `--unit` or by the cells.
     """
-    found = {name: unit_in_header(theirs, name) for name, theirs in mapping.items() if name not in known}
+    found = {
+        name: unit_in_header(theirs, name) for name, theirs in mapping.items() if name not in known and describe(name).kind != "str"
+    }
     return [
         f"{mapping[name]!r} names {unit.name}, and {name} was read as "
         f"{base_of(name) or 'it stands'}: --unit {shlex.quote(f'{name}={unit.name}')} converts it"

@@ -184,9 +184,12 @@ def _refuse_rate(column: str, text: str, units: Sequence[tuple[Unit, int]], numb
     second = time[0][0].name if time else "seconds"
     below = [f"{1 / (number * _worth(compute)):.12g}", *by[-1]]
     cure = "*".join([second, *by[1]]) + (f"/({'*'.join(below)})" if len(below) > 1 else f"/{below[0]}")
+    numbers = "time stands above the line"
+    if compute:
+        numbers = f"numbers of FLOP, of which a device does {below[0]} in one {second.removesuffix('s')}"
     raise UsageError(
         f"--unit {column}={text}: {column} is {_BASES['time']}, and these units leave no time",
-        hint=f"numbers of FLOP, of which a device does {below[0]} in one {second.removesuffix('s')}: --unit '{column}={cure}'",
+        hint=f"{numbers}: --unit '{column}={cure}'",
     )
 
 
@@ -195,7 +198,7 @@ def _unit_of(
 ) -> Unit | None:
     """The unit of the numbers themselves. A quotient by columns may be of any kind: the table does not say of which they are."""
     if sum(exponent for _, exponent in units) > 1:
-        names = [name for name in present if name in UNITS and UNITS[name] in {unit for unit, _ in units}]
+        names = [name for name in sorted(present) if name in UNITS and UNITS[name] in {unit for unit, _ in units}]
         rename = f"; the column {names[0]} under another name: --map NAME={names[0]} --unit {column}=UNIT*NAME" if names else ""
         raise UsageError(
             f"--unit {column}={text} names two units", hint=f"one unit, times numbers or columns: seconds*n_gpus{rename}"

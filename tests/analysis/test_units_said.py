@@ -121,6 +121,7 @@ def test_a_header_that_names_a_unit_is_said(tmp_path, ours, theirs, unit):
         ("val_top1_error", "error (top k)"),
         ("val_top1_error", "error (B)"),
         ("params", "top_k"),
+        ("family", "name (M)"),
     ],
 )
 def test_a_header_that_says_what_is_read_needs_no_note(tmp_path, ours, theirs):
@@ -175,6 +176,12 @@ def test_compute_over_a_rate_names_the_cure(text, cure):
         conversion("core_hours", text, ["mfu"])
     assert f"'core_hours={cure}'" in caught.value.hint
     assert conversion("core_hours", cure, ["mfu"]).unit is not None
+
+
+def test_one_over_time_names_the_cure():
+    with pytest.raises(UsageError, match="these units leave no time") as caught:
+        conversion("core_hours", "1/(rate*seconds)", ["rate"])
+    assert caught.value.hint == "time stands above the line: --unit 'core_hours=seconds/(1*rate)'"
 
 
 def test_compute_by_the_rate_of_a_device_is_time():
