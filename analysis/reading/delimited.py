@@ -57,7 +57,7 @@ def read_delimited(path: Path, mapped: Collection[str] = (), *, usual: str) -> p
     (first, names), rows = rows[0], rows[1:]
     names = [name.strip() for name in names]
     rows = [(line, _without_empty_end(row, len(names))) for line, row in rows]
-    refuse_other_separators(path, first, names, rows)
+    refuse_other_separators(path, first, names, rows, separator)
     refuse_first_line(path, first, names, rows, mapped)
     again = [name for name, count in Counter(names).items() if count > 1 and name]
     if again:
@@ -122,7 +122,8 @@ def _separator(file: TextIO, usual: str) -> str:
     lines = [line for line, _ in zip(file, range(_LINES_LOOKED_AT), strict=False) if line.strip()]
     ranks: dict[str, tuple[bool, int, bool, int]] = {}
     for separator in _SEPARATORS:
-        widths = [len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+        rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+        widths = [len(_without_empty_end(row, len(rows[0]))) for row in rows]
         fields, alike = Counter(widths).most_common(1)[0] if widths else (1, 0)
         if fields > 1:
             ranks[separator] = (widths[0] == fields, 0 if widths[0] == fields else alike, separator == usual, fields)

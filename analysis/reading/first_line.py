@@ -20,13 +20,13 @@ _INTEGER = re.compile(r"\s*[+-]?\d+\s*")
 _RULE = re.compile(r"[\s|:+-]*--[\s|:+-]*")
 
 
-def refuse_other_separators(path: Path, first: int, names: Sequence[str], rows: Rows) -> None:
+def refuse_other_separators(path: Path, first: int, names: Sequence[str], rows: Rows, separator: str) -> None:
     """Raises `DataError` for a table of Markdown, and for one whose columns blanks separate: `12 3` is never read as one field or two."""
     if not rows:
         return
     line, second = rows[0]
     text = "|".join(second)
-    if len(names) > 1 and _RULE.fullmatch(text):
+    if separator == "|" and _RULE.fullmatch(text):
         raise DataError(
             f"{path}: line {line} ({text[:60]!r}) is the rule of a table in Markdown, not a run",
             hint="leave only pipes between the columns: "

@@ -29,6 +29,8 @@ def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) ->
             f"{file}: row 1, column {column.name}: {column.iloc[0]} is not a number", hint="map the column that holds it"
         )
     if pd.api.types.is_datetime64_any_dtype(column):
+        if column.isna().all():
+            return pd.Series(np.nan, index=column.index, name=column.name), None
         row = int(column.notna().to_numpy().argmax())
         raise DataError(
             f"{file}: row {row + 1}, column {column.name}: {str(column.iloc[row])!r} is a point in time, not a number",

@@ -113,6 +113,17 @@ def test_pipes_inside_cells_separate_nothing(tmp_path):
     assert set(runs["x|y"]) == {"a|b"}
 
 
+def test_separators_at_the_ends_of_rows_do_not_make_pipes_one(tmp_path):
+    text = lines(lambda hours, loss: f"a|b,{hours},{loss},", "x|y,core_hours,val_loss")
+    assert numbers(analysis.read_runs(write(tmp_path, text))) == RIGHT
+
+
+def test_dashes_for_no_values_are_no_rule(tmp_path):
+    text = "core_hours,val_loss,note\n--,--,--\n1,2,x\n"
+    with pytest.raises(DataError, match="row 1, column core_hours: '--' is not a number"):
+        analysis.read_runs(write(tmp_path, text))
+
+
 @pytest.mark.parametrize(
     ("header", "rule"),
     [

@@ -78,6 +78,11 @@ def test_a_point_in_time_is_no_number(typed, name):
         analysis.fit(analysis.read_runs(typed), x=name)
 
 
+def test_a_column_of_points_in_time_without_one_is_empty(tmp_path):
+    pd.DataFrame({"epochs": pd.to_datetime([None, None]), "val_loss": LOSSES[:2]}).to_parquet(tmp_path / "runs.parquet")
+    assert analysis.read_runs(tmp_path / "runs.parquet")["epochs"].isna().all()
+
+
 def test_points_in_time_beside_numbers_are_left_alone(typed):
     assert list(analysis.read_runs(typed)["val_loss"]) == LOSSES
 
