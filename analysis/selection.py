@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.checkpoints import checkpoints_of
+from analysis.reading.chart import refuse_likely_chart
 from analysis.reading.column_kinds import words_of
+from analysis.reading.numbers_in import unit_carried
 from scaling.columns import COLUMNS, SIMULATED
-from scaling.errors import DataError, UnknownName, UsageError
+from scaling.errors import DataError, UnknownName, UsageError, nearest
 from scaling.outcomes import RunStatus
 
 __all__ = [
@@ -255,16 +257,26 @@ def _as_numbers(table: pd.DataFrame, name: str, option: str) -> pd.Series:
             raise DataError(
                 f"the table has no column {name}, nor any other of numbers", hint="one run a row, below the column names"
             )
+        if not nearest(name, known):
+            refuse_likely_chart(table)
         rename = "" if set(COLUMNS) <= set(table) else f", or rename one: --map {name}=THEIRS"  # nothing to rename in the store's
         raise UnknownName("column", name, known, hint=f"choose a number column: {option} {'|'.join(known)}{rename}")
+    if table[name].dtype.kind in "mM":  # pandas would count nanoseconds of them
+        of_time, cure = "durations", f"read them in hours: --unit {shlex.quote(f'{name}=hours')}"
+        if table[name].dtype.kind == "M":
+            of_time, cure = "points in time", f"give a column of numbers: {option} COLUMN"
+        row = int(table[name].notna().to_numpy().argmax())
+        raise DataError(f"column {name} holds {of_time}: {str(table[name].iloc[row])!r} in row {row + 1}", hint=cure)
     try:
         return pd.to_numeric(table[name]).astype(float)
     except (ValueError, TypeError) as error:
         bad = pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna()
         row = int(bad.to_numpy().argmax())
+        unit = unit_carried(table[name])
+        cure = f"give a column of numbers: {option} COLUMN"
         raise DataError(
             f"column {name} holds text: {str(table[name].iloc[row])!r} in row {row + 1}",
-            hint=f"give a column of numbers: {option} COLUMN",
+            hint=f"read the unit of its cells: --unit {shlex.quote(f'{name}={unit.name}')}" if unit is not None else cure,
         ) from error
 
 

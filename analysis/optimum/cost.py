@@ -90,8 +90,9 @@ class Cost:
 def fit_cost(log_x: np.ndarray, log_size: np.ndarray, log_data: np.ndarray, group: np.ndarray) -> Cost:
     """The relation by least squares, its form by a fixed rule.
 
-    The rule: leave out the runs of one size at a time (of one in 24 where there are more) and predict their compute. The straight line, from
-    five sizes on the parabola, with q = 1 stands unless another form lowers the mean square of these errors by a quarter; the fewest coefficients are tried first.
+    The rule: leave out the runs of one size at a time (of one in 24 where there are more) and predict their compute. The straight line with
+    q = 1 stands unless another form lowers the mean square of these errors by a quarter; the fewest coefficients are tried first.
+    From five sizes on a straight line is a parabola all the same: noise may hide a bend that moves the optimum.
 
     The error of theta has two parts, where models repeat: runs scatter about their model, and models about the polynomial. A
     model's `own` deviation is its best linear prediction from both (Henderson 1975). Where every size was run once, all is noise.
@@ -115,15 +116,15 @@ def fit_cost(log_x: np.ndarray, log_size: np.ndarray, log_data: np.ndarray, grou
         if K == 1:  # no second size to tell by: as 6·N·D has it
             degree, theta = 1, np.array([theta[0], 1.0])
     else:
-        least_degree = 2 if K >= _BEND_FROM else 1
-        possible = ((d, f) for d in _DEGREES for f in (False, True) if least_degree <= d and d + f <= K - 2)
-        forms = sorted(possible, key=lambda form: (sum(form), form[1]))
+        forms = sorted(((d, f) for d in _DEGREES for f in (False, True) if d + f <= K - 2), key=lambda form: (sum(form), form[1]))
         degree, free = forms[0]
         least = _left_out_error(design(degree, free), y, group, count)
         for form in forms[1:]:
             error = _left_out_error(design(*form), y, group, count)
             if error < _MUST_FALL_TO * least and (not form[1] or _is_cost(design(*form), y)):
                 (degree, free), least = form, error
+        if K >= _BEND_FROM:
+            degree = max(degree, 2)
         theta = np.linalg.lstsq(design(degree, free), y, rcond=None)[0]
     X = design(degree, free)
     residual = y - X @ theta

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import csv
+import re
+from collections.abc import Collection, Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.reading.source import add_note, column_of, source_of
@@ -12,13 +15,18 @@ from scaling.errors import UnknownName, UsageError
 
 __all__ = ["choose_runs"]
 
+_WHOLE = re.compile(r"\s*[+-]?\d{1,300}\s*")
+_EXACT = 2**53
+"""Whole numbers below it have all their digits in floating point."""
+
 
 def choose_runs(runs: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
     """The rows that meet every condition, with a note that says how many they are.
 
     >>> choose_runs(runs, ["family=convnet", "seed=0,1"])
 
-    A condition is a column (by our name or the file's), `=`, and one value or several separated by commas; 64 and 64.0 are the same.
+    A condition is a column (by our name or the file's), `=`, and one value or several separated by commas. A value that holds a comma
+    is found as a whole, or in double quotes beside others: `family="a,b",c`. Numbers agree exactly; 64, 64.0 and "64.0" are the same.
 
     Raises `UnknownName` for a column or value that is not there, `UsageError` for what is no condition.
     """
@@ -30,8 +38,7 @@ def choose_runs(runs: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
     for condition in conditions:
         name, separator, text = condition.partition("=")
         asked, name = name.strip(), column_of(runs, name.strip())
-        values = [value.strip() for value in text.split(",") if value.strip()]
-        if not separator or not name or not values:
+        if not separator or not name or not text.strip(" ,"):
             raise UsageError(f"--where {condition!r} is not of the form column=value", hint="e.g. --where family=convnet")
         if name not in runs:
             raise UnknownName("column", name, [str(column) for column in runs], hint="--where takes any column of the table")
@@ -40,12 +47,13 @@ def choose_runs(runs: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
                 f"--where {condition!r}: the numbers of {asked} were converted to those of {name}",
                 hint=f"give the value of {name}: --where {name}=VALUE",
             )
-        labels = [runs[name].map(_label)]
+        labels = [_labels(runs[name])]
         if name == "status" and "reason" in runs:  # which has the file's own word for it: crashed, killed
             words_there = runs["reason"].map(_label)
             labels.append(words_there.where(~words_there.astype(str).str.contains(r"\s|^$"), None))
-            values = [value.lower() for value in values]
+            text = text.lower()
         known = sorted({label for column in labels for label in column.dropna().unique()})
+        values = _values(text, known)
         for value in values:
             if _label(value) not in known:
                 raise UnknownName(name, value, known)
@@ -59,13 +67,41 @@ def choose_runs(runs: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
     return add_note(kept, [f"{len(kept)} of {len(runs)} runs were chosen: {' and '.join(words)}"])
 
 
+def _values(text: str, known: Collection[str]) -> list[str]:
+    """The values that are asked for: the whole text where a row has it, else its parts between commas outside double quotes."""
+    whole = text.strip()
+    if _label(whole) in known:
+        return [whole]
+    (parts,) = csv.reader([whole], skipinitialspace=True)
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _labels(column: pd.Series) -> pd.Series:
+    if column.dtype in (np.float16, np.float32):  # the 0.1 of single precision is the 0.1 that is typed
+        column = column.astype(str).astype(float)
+    return column.map(_label)
+
+
 def _label(value: Any) -> str | None:
     """As it is typed: 64 for 64.0 and for "64.0", true for True."""
-    if isinstance(value, bool) or (isinstance(value, str) and value.lower() in ("true", "false")):
+    if isinstance(value, (bool, np.bool_)) or (isinstance(value, str) and value.lower() in ("true", "false")):
         return str(value).lower()
     if value is None or value is pd.NA or (isinstance(value, float) and value != value):
         return None
+    return _number(value) or str(value)
+
+
+def _number(value: Any) -> str | None:
+    """One text for each number, to all digits that are not rounding: 360 seconds are 0.1 hours, 20240101 is not 20240102."""
     try:
-        return f"{float(value):g}"
-    except (TypeError, ValueError):
-        return str(value)
+        number = float(value)
+        whole = int(value) if isinstance(value, (int, np.integer)) or _WHOLE.fullmatch(str(value)) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if whole is not None and (abs(whole) < _EXACT or whole != int(number)):
+        return str(whole)
+    if not abs(number) < _EXACT:
+        return repr(number)
+    if not number.is_integer():
+        number = float(f"{number:.15g}")
+    return str(int(number)) if number.is_integer() else f"{number:.15g}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from analysis.reading.typed import is_missing_word
 from scaling.errors import DataError
 
-__all__ = ["with_decimal_points"]
+__all__ = ["has_decimal_comma", "with_decimal_points"]
 
 _COMMA = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?(?:[eE][+-]?\d+)?")
 _POINT = re.compile(r"[+-]?\d*\.?\d+(?:[eE][+-]?\d+)?")
@@ -51,6 +51,11 @@ def with_decimal_points(names: Sequence[str], columns: Sequence[Sequence[str]], 
     ]
     told = ", ".join(names[place] for place in sorted(commas))
     return made, [f"{told}: commas were read as decimal points"] if commas else []
+
+
+def has_decimal_comma(cell: str) -> bool:
+    """Whether it is a number with a comma in it."""
+    return "," in cell and _COMMA.fullmatch(cell.strip()) is not None
 
 
 def _cells(column: Sequence[str], sign: str, form: re.Pattern[str]) -> list[str]:

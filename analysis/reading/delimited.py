@@ -7,7 +7,7 @@ import gzip
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,24 +15,29 @@ from typing import Any, TextIO
 import pandas as pd
 
 from analysis.reading.decimals import with_decimal_points
+from analysis.reading.first_line import refuse_first_line, refuse_other_separators
 from analysis.reading.source import attach_source
-from analysis.reading.typed import from_text, is_missing_word
-from scaling.columns import COLUMNS, column_name
+from analysis.reading.typed import from_text
 from scaling.errors import DataError
 
 __all__ = ["open_text", "read_csv", "read_tsv"]
 
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 _IDS = ("id", "run id", "run_id", "_run_id", "parent")
 _TENSORBOARD = {"Wall time", "Step", "Value"}
 _LINES_LOOKED_AT = 100
 
 
-def read_delimited(path: Path, usual: str) -> pd.DataFrame:
-    """The table, its cells as `analysis.reading.typed` says. `usual`: the separator that the file's ending stands for.
+def read_delimited(path: Path, mapped: Collection[str] = (), *, usual: str) -> pd.DataFrame:
+    """The table, its cells as `analysis.reading.typed` says.
 
-    A first line `sep=;`, as Excel writes it, is followed. Raises `DataError` for lines above the column names, for a column named
-    twice, and for a line with more fields than there are columns.
+    A first line `sep=;`, as Excel writes it, is followed, and separators at the ends of lines are no fields.
+    Raises `DataError` for lines above the column names, for a column named twice, and for a line with more fields than there are columns.
+
+    Args:
+        path: of the file, which may be compressed.
+        mapped: names of columns that `--map` asks for, which tell the line of the names from others.
+        usual: the separator that the file's ending stands for.
     """
     csv.field_size_limit(sys.maxsize)  # a cell may hold the whole configuration of a run
     with open_text(path) as file:
@@ -51,7 +56,9 @@ def read_delimited(path: Path, usual: str) -> pd.DataFrame:
         raise pd.errors.EmptyDataError(str(path))
     (first, names), rows = rows[0], rows[1:]
     names = [name.strip() for name in names]
-    _refuse_preamble(path, first, names, rows)
+    rows = [(line, _without_empty_end(row, len(names))) for line, row in rows]
+    refuse_other_separators(path, first, names, rows, separator)
+    refuse_first_line(path, first, names, rows, mapped)
     again = [name for name, count in Counter(names).items() if count > 1 and name]
     if again:
         raise DataError(f"{path}: two columns are called {again[0]!r}", hint="give each column its own name")
@@ -75,8 +82,15 @@ def read_delimited(path: Path, usual: str) -> pd.DataFrame:
     return attach_source(table, {"notes": notes, "one_run": of_one_run})
 
 
-read_csv: Callable[[Path], pd.DataFrame] = partial(read_delimited, usual=",")
-read_tsv: Callable[[Path], pd.DataFrame] = partial(read_delimited, usual="\t")
+read_csv: Callable[[Path, Collection[str]], pd.DataFrame] = partial(read_delimited, usual=",")
+read_tsv: Callable[[Path, Collection[str]], pd.DataFrame] = partial(read_delimited, usual="\t")
+
+
+def _without_empty_end(row: list[str], width: int) -> list[str]:
+    """The row without empty fields beyond the header's width."""
+    while len(row) > width and not row[-1].strip():
+        row = row[:-1]
+    return row
 
 
 def _typed(name: str, column: pd.Series) -> pd.Series:
@@ -109,55 +123,12 @@ def _separator(file: TextIO, usual: str) -> str:
     lines = [line for line, _ in zip(file, range(_LINES_LOOKED_AT), strict=False) if line.strip()]
     ranks: dict[str, tuple[bool, int, bool, int]] = {}
     for separator in _SEPARATORS:
-        widths = [len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+        rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+        widths = [len(_without_empty_end(row, len(rows[0]))) for row in rows]
         fields, alike = Counter(widths).most_common(1)[0] if widths else (1, 0)
         if fields > 1:
             ranks[separator] = (widths[0] == fields, 0 if widths[0] == fields else alike, separator == usual, fields)
     return max(ranks, key=lambda separator: ranks[separator], default=usual)
-
-
-def _refuse_preamble(path: Path, first: int, names: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]]) -> None:
-    """Raises `DataError` when the first line is not that of the column names."""
-    if not rows:
-        return
-    width, often = Counter(len(row) for _, row in rows).most_common(1)[0]
-    if width > len(names) and often > len(rows) / 2:
-        line = next(line for line, row in rows if len(row) == width)
-        raise DataError(
-            f"{path}: line {first} ({', '.join(names)[:60]!r}) has {_fields(len(names))}, the lines below it have {width}: it does not "
-            "name the columns",
-            hint=f"delete what stands above the column names, e.g. tail -n +{line} {path.name} > {path.stem}_table.csv; or name every column, and "
-            "put quotes around a field that holds the separator",
-        )
-    line, second = rows[0]
-    if len(rows) < 3 or _numbers(second) or _numbers(names):
-        return
-    texts = [place for place, field in enumerate(second) if field.strip() and not is_missing_word(field)]
-    below = [
-        place
-        for place in texts
-        if all(is_missing_word(row[place]) or _is_number(row[place]) for _, row in rows[1:] if place < len(row))
-        and any(_is_number(row[place]) for _, row in rows[1:] if place < len(row))
-    ]
-    if below:
-        wrong = first if any(column_name(field.strip()) in COLUMNS for field in second) else line
-        raise DataError(
-            f"{path}: line {line} ({', '.join(second)[:60]!r}) has words where the lines below it have numbers",
-            hint=f"the first line names the columns, and the runs follow at once: delete line {wrong}",
-        )
-
-
-def _fields(count: int) -> str:
-    return "1 field" if count == 1 else f"{count} fields"
-
-
-def _numbers(fields: Sequence[str]) -> bool:
-    return any(map(_is_number, fields))
-
-
-def _is_number(field: str) -> bool:
-    """Whichever sign its decimals have."""
-    return re.fullmatch(r"\s*[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?\s*", field) is not None
 
 
 def _without_row_numbers(table: pd.DataFrame) -> pd.DataFrame:

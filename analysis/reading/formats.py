@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,11 @@ def format_of(path: Path) -> str:
     return ending.lower()
 
 
-def parse(path: Path) -> pd.DataFrame:
-    """The table in the file, in its own names. Raises `DataError` when it is empty or is not what its ending says."""
+def parse(path: Path, mapped: Collection[str] = ()) -> pd.DataFrame:
+    """The table in the file, in its own names; `mapped` are those that `--map` asks for. Raises `DataError` when it is empty or is not what its ending says."""
     reader = READERS[format_of(path)]
     try:
-        return reader(path)
+        return reader(path, mapped)
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: the file is empty", hint="one run a row, below a row with the column names") from None
     except json.JSONDecodeError as error:
@@ -68,14 +69,14 @@ def _flat(entry: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return row
 
 
-def _read_json_lines(path: Path) -> pd.DataFrame:
+def _read_json_lines(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
     objects = []
     with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                entry = json.loads(line)
+                entry = json.loads(line, object_pairs_hook=partial(_once, f"{path}: line {number}"))
             except json.JSONDecodeError as error:
                 raise DataError(
                     f"{path}: line {number}, column {error.colno}: no JSON: {error.msg}", hint="one object a line"
@@ -88,10 +89,20 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
     return as_table(objects)
 
 
-def _read_json(path: Path) -> pd.DataFrame:
+def _once(where: str, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values. Raises `DataError` for a key with two values, of which JSON would keep the last."""
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
+        again = next((name for name, value in pairs if repr(value) != repr(entry[name])), None)
+        if again is not None:
+            raise DataError(f"{where}: two keys of one object are called {again!r}", hint="give each value a name of its own")
+    return entry
+
+
+def _read_json(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
     """A list of objects; an object that holds such a list under `runs` or alone; runs by name; or columns as lists of one length."""
     with open_text(path) as file:
-        content = _with_histories(json.load(file))
+        content = _with_histories(json.load(file, object_pairs_hook=partial(_once, str(path))))
     notes: list[str] = []
     of_one_run = isinstance(content, dict) and "log_history" in content
     if isinstance(content, dict):
@@ -147,7 +158,7 @@ def _is_history(rows: Any) -> bool:
     )
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
     import pyarrow.parquet as parquet
 
     table = pd.read_parquet(path, engine="pyarrow")
@@ -167,7 +178,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return table
 
 
-READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+READERS: dict[str, Callable[[Path, Collection[str]], pd.DataFrame]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".json": _read_json,
@@ -175,4 +186,4 @@ READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".ndjson": _read_json_lines,
     ".parquet": _read_parquet,
 }
-"""File ending → reader. A new format is one entry here; `.gz` may follow the endings of text."""
+"""File ending → reader, of the path and the names that `--map` asks for. A new format is one entry here; `.gz` may follow the endings of text."""

@@ -7,17 +7,19 @@ import re
 import numpy as np
 import pandas as pd
 
+from analysis.reading.decimals import has_decimal_comma
 from analysis.reading.typed import is_missing_word
-from analysis.reading.units import Conversion, Unit, unit_named
+from analysis.reading.units import UNITS, Conversion, Unit, unit_named
 from scaling.errors import DataError
 
-__all__ = ["numbers_in"]
+__all__ = ["numbers_in", "unit_carried"]
 
 _WITH_UNIT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*?)\s*")
 
 
 def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) -> tuple[pd.Series, Unit | None]:
-    """The numbers of `column` before any factor, and the unit that every cell carries (`3.5 h`), if they do.
+    """The numbers of `column` before any factor, and the unit that every cell carries (`3.5 h`), if they do. Durations are hours, or the
+    unit of time that `asked` names.
 
     Raises `DataError` for the first cell that is no number, and for the first whose unit is not that of the rows above it or of
     `--unit`. Rows count from 1, without the header.
@@ -26,6 +28,19 @@ def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) ->
         raise DataError(
             f"{file}: row 1, column {column.name}: {column.iloc[0]} is not a number", hint="map the column that holds it"
         )
+    if pd.api.types.is_datetime64_any_dtype(column):
+        if column.isna().all():
+            return pd.Series(np.nan, index=column.index, name=column.name), None
+        row = int(column.notna().to_numpy().argmax())
+        raise DataError(
+            f"{file}: row {row + 1}, column {column.name}: {str(column.iloc[row])!r} is a point in time, not a number",
+            hint=f"map the column that holds it, for hours the end of a run less its start: --map {column.name}=THEIRS",
+        )
+    if pd.api.types.is_timedelta64_dtype(column):
+        hours = column.dt.total_seconds() / 3600
+        if asked is not None and asked.unit is not None and asked.unit.dimension == "time":
+            return hours / asked.unit.factor, asked.unit
+        return hours, UNITS["hours"]
     if pd.api.types.is_numeric_dtype(column):
         return column, None
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
@@ -42,8 +57,10 @@ def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) ->
         if found is not None and unit is not None:
             values[row], units[row] = float(found[1]), unit
     if len(units) < len(odd):
-        row = next(row for row in odd.tolist() if row not in units)
-        more = f" ({len(odd) - len(units) - 1} more like it)" if len(odd) - len(units) > 1 else ""
+        bad = [row for row in odd.tolist() if row not in units]
+        # One bad cell is why a column with decimal commas was not read as such: the bad one is named, not the others.
+        bad = [row for row in bad if not has_decimal_comma(cells[row])] or bad
+        row, more = bad[0], f" ({len(bad) - 1} more like it)" if len(bad) > 1 else ""
         raise DataError(
             f"{file}: row {row + 1}, column {column.name}: {cells[row]!r} is not a number{more}",
             hint="write numbers plainly, with a point and without thousands separators; leave a field empty when there is no value",
@@ -60,6 +77,13 @@ def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) ->
         if asked is not None and asked.unit is not None and units[row] != asked.unit:
             raise DataError(f"{where}, where --unit says {asked.text}", hint=f"leave out --unit {asked.column}, or mend the cell")
     return pd.Series(values, index=column.index, name=column.name), units[first]
+
+
+def unit_carried(column: pd.Series) -> Unit | None:
+    """The unit that every cell of a column of text carries, where they all carry one."""
+    found = [_WITH_UNIT.fullmatch(str(cell)) for cell in column[column.notna() & ~column.map(is_missing_word)]]
+    units = {unit_named(match[2]) if match else None for match in found}
+    return units.pop() if len(units) == 1 else None
 
 
 def _words(unit: Unit | None) -> str:

@@ -10,15 +10,18 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading import formats, mlflow, wandb
+from analysis.reading.chart import is_likely_chart
 from analysis.reading.column_kinds import words_of
 from analysis.reading.configuration import configuration_of, is_export
+from analysis.reading.headers import units_in_headers
 from analysis.reading.numbers_in import numbers_in
+from analysis.reading.our_units import in_our_units
 from analysis.reading.source import KINDS, TIDIED, attach_source, source_of
 from analysis.reading.statuses import named_status, our_statuses
 from analysis.reading.typed import is_missing_word, settled
-from analysis.reading.units import Conversion, conversion, unit_named
+from analysis.reading.units import Conversion
 from analysis.selection import steps_never_reached
-from scaling.columns import COLUMNS, RUN_COLUMNS, describe
+from scaling.columns import RUN_COLUMNS
 from scaling.errors import DataError, DataNotFound, UsageError, nearest
 
 __all__ = ["read_runs"]
@@ -70,14 +73,27 @@ def read_runs(
     table = settled(table)
     if table.empty:
         raise DataError(f"{path}: the table has no rows", hint="one run a row, below a row with the column names")
+    chart = str(table.columns[0]) if is_likely_chart(table, {*mapping.values(), *units}) else None
     as_read, table = table, _rename(table, mapping, path)
     table, renamed = _with_status(table)
     table = _with_accelerator(table, renamed, notes)
     table = _without_words_for_nothing(table)
     ours = {theirs: name for name, theirs in mapping.items()}
     units = {ours.get(name, name) if name not in table else name: text for name, text in units.items()}
-    table, converted = _in_our_units(table, units, mapping, path)
+    durations = [str(name) for name in table if pd.api.types.is_timedelta64_dtype(table[name])]
+    table, converted = in_our_units(table, units, mapping, path)
     table = _with_what_was_divided(table, as_read, mapping, converted, path)
+    notes += [
+        f"{name}: its durations were read in hours"
+        for name in durations
+        if name not in converted and pd.api.types.is_float_dtype(table[name])
+    ]
+    notes += units_in_headers(mapping, {*units, *converted, *durations})
+    notes += [
+        f"--unit {entry.column}={entry.text}: {name} is the column of the table, not the unit"
+        for entry in converted.values()
+        for name in entry.chosen
+    ]
     notes += [f"{name} was read as {entry.text}: {entry} of what the file holds" for name, entry in converted.items()]
     _refuse_percentages(table, path)
     table = our_statuses(table, count_status, notes)
@@ -91,6 +107,7 @@ def read_runs(
     about: dict[str, Any] = {"file": str(path), "format": kind, "sha256": _digest(path), "rows": len(table)}
     about |= {"mapping": mapping, "units": units, "renamed": renamed, "converted": list(converted), "notes": notes}
     about |= {"one_run": True} if of_one_run else {}
+    about |= {"chart": chart} if chart is not None else {}
     if kind.endswith(("folder", "log", "data base", "export")):
         about["config"] = configuration_of(table)
     return attach_source(table, about)
@@ -109,7 +126,7 @@ def _read(path: Path, notes: list[str], losses: Collection[str], mapping: Mappin
         return wandb.tidy(formats.as_table([wandb.read_log(path)]), path, notes, losses), "W&B log"
     if mlflow.is_database(path):
         return mlflow.read_database(path, notes, losses), "MLflow data base"
-    table = formats.parse(path)
+    table = formats.parse(path, set(mapping.values()))
     notes += source_of(table)["notes"]
     of_one_run = source_of(table).get("one_run", False)
     table.columns = table.columns.map(str)
@@ -181,36 +198,6 @@ def _rename(table: pd.DataFrame, mapping: Mapping[str, str], path: Path) -> pd.D
     return pd.concat([kept, pd.DataFrame(copies)], axis=1) if copies else kept
 
 
-def _in_our_units(
-    table: pd.DataFrame, units: Mapping[str, str], mapping: Mapping[str, str], path: Path
-) -> tuple[pd.DataFrame, dict[str, Conversion]]:
-    """Numbers as numbers, in our units, and the conversion of each column that needed one."""
-    theirs = {name: ours for ours, name in mapping.items() if name not in table}
-    asked = {name: _asked(name, text, table, mapping, theirs) for name, text in units.items()}
-    sources = {theirs.get(name, name) for entry in asked.values() for name in entry.columns}
-    numeric = [
-        name
-        for name in table.columns
-        if name in asked or name in sources or ((name in COLUMNS or name in mapping) and describe(name).kind in ("int", "float"))
-    ]
-    raw: dict[str, pd.Series] = {}
-    for name in numeric:
-        raw[name], carried = numbers_in(table[name], str(path), asked.get(name))
-        if carried is not None and (name not in asked or asked[name].unit is None):
-            text = f"{carried.name}*{units[name]}" if name in units else carried.name
-            asked[name] = conversion(name, text, [*table.columns, *theirs])
-    ours = {name: column for name, column in raw.items() if name not in asked}
-    for name in _in_order(asked, theirs):
-        entry = asked[name]
-        factor = pd.Series(entry.factor, index=table.index)
-        for column in entry.by:
-            factor = factor * (raw[theirs[column]] if column in theirs else ours[column])
-        for column in entry.per:
-            factor = factor / (raw[theirs[column]] if column in theirs else ours[column])
-        ours[name] = raw[name] * factor
-    return table.assign(**ours), {name: entry for name, entry in asked.items() if entry.factor != 1.0 or entry.columns}
-
-
 def _with_what_was_divided(
     table: pd.DataFrame, as_read: pd.DataFrame, mapping: Mapping[str, str], converted: Mapping[str, Conversion], path: Path
 ) -> pd.DataFrame:
@@ -218,42 +205,6 @@ def _with_what_was_divided(
     made = [theirs for ours, theirs in mapping.items() if ours in converted and converted[ours].columns]
     kept = {theirs: numbers_in(as_read[theirs], str(path))[0] for theirs in made if theirs in as_read and theirs not in table}
     return table.assign(**kept)
-
-
-def _asked(name: str, text: str, table: pd.DataFrame, mapping: Mapping[str, str], theirs: Mapping[str, str]) -> Conversion:
-    if name not in table:
-        raise UsageError(
-            f"--unit {name}={text}: no column {name}{nearest(name, table.columns)}", hint=f"name it with --map {name}=THEIRS"
-        )
-    own = mapping.get(name)
-    # `--map examples_seen=flops --unit examples_seen=flops/(6*params)`: the unit is meant, the column is what it says the unit of.
-    known = [*table.columns, *(column for column in theirs if column != own or unit_named(column) is None)]
-    entry = conversion(name, text, known)
-    if own in entry.columns and own in theirs:
-        raise UsageError(
-            f"--unit {name}={text} names {own}, the column whose numbers are multiplied by it",
-            hint=f"say what those numbers are worth, without {own}: --unit {name}=UNIT*NUMBER",
-        )
-    return entry
-
-
-def _in_order(asked: Mapping[str, Conversion], theirs: Mapping[str, str]) -> list[str]:
-    """The columns to convert, each after those that its own conversion takes in our units."""
-    order: list[str] = []
-    while len(order) < len(asked):
-        ready = [
-            name
-            for name, entry in asked.items()
-            if name not in order
-            and not any(column in asked and column not in order for column in entry.columns if column not in theirs)
-        ]
-        if not ready:
-            left = ", ".join(name for name in asked if name not in order)
-            raise UsageError(
-                f"--unit: the columns {left} are converted by one another", hint="name one of them as the file calls it"
-            )
-        order += ready
-    return order
 
 
 def _refuse_percentages(table: pd.DataFrame, path: Path) -> None:

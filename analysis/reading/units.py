@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.reading.unit_expression import factors
 from scaling.columns import COLUMNS, describe
 from scaling.errors import UnknownName, UsageError
 
-__all__ = ["UNITS", "Conversion", "Unit", "check_units", "conversion", "unit_named"]
+__all__ = ["UNITS", "Conversion", "Unit", "base_of", "check_units", "conversion", "dimension_of", "unit_named"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ UNITS: dict[str, Unit] = _units()
 _FOLDED = {name.lower(): unit for name, unit in UNITS.items() if len(name) > 2}  # k, M, T and ms mean something by their case
 
 
+_LETTERS = 2
+"""Units of so many letters may be the name of a column; one called `seconds` holds seconds, and the word is the unit."""
+
+_BY_RATE = "; numbers of FLOP, of which a device does 312e12 in one second: seconds/312e12"
+
 _SLASHED = {name for name in UNITS if "/" in name}
 
 
@@ -74,7 +79,7 @@ def unit_named(name: str) -> Unit | None:
 class Conversion:
     """How the numbers of a column become ours: times `factor`, times the columns `by`, over the columns `per`, row by row.
 
-    `unit`: of the numbers themselves, where one is named. `text`: how it was asked for.
+    `unit`: of the numbers themselves, where one is named. `text`: how it was asked for. `chosen`: columns that are spelled as units are.
     """
 
     column: str
@@ -83,6 +88,7 @@ class Conversion:
     factor: float
     by: tuple[str, ...]
     per: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -111,7 +117,8 @@ def conversion(column: str, text: str, columns: Iterable[str]) -> Conversion:
     """What `--unit column=text` asks for.
 
     text: a product or quotient of a unit, numbers, and other columns of the table, with parentheses: `minutes`, `seconds*8`,
-    `seconds*n_gpus`, `1e18`, `FLOP/(6*params)`. columns: the names in the table.
+    `seconds*n_gpus`, `1e18`, `FLOP/(6*params)`. columns: the names in the table. One of at most two letters that is also a unit, `B`, is
+    the column where the text has a unit besides.
 
     Raises `UnknownName` for a factor that is none of these, and `UsageError` for a unit of another kind than the column's, and for
     what is no product or quotient.
@@ -120,8 +127,10 @@ def conversion(column: str, text: str, columns: Iterable[str]) -> Conversion:
     units: list[tuple[Unit, int]] = []
     by: dict[int, list[str]] = {1: [], -1: []}
     number = 1.0
-    for term, exponent in factors(text, present | _SLASHED):
-        found = None if term in present and term not in UNITS else unit_named(term)
+    terms = factors(text, present | _SLASHED)
+    chosen = _columns_spelled_as_units(terms, present)
+    for term, exponent in terms:
+        found = None if term in chosen or (term in present and term not in UNITS) else unit_named(term)
         if found is not None:
             units.append((found, exponent))
         elif term in present:
@@ -146,24 +155,65 @@ def conversion(column: str, text: str, columns: Iterable[str]) -> Conversion:
             f"--unit {column}={text} names {column} itself, whose numbers are multiplied by it",
             hint="leave it out: --unit says what its numbers are worth, e.g. --unit core_hours=seconds*8",
         )
-    return Conversion(column, text, _unit_of(column, text, units, by[-1]), number * _worth(units), tuple(by[1]), tuple(by[-1]))
+    _refuse_rate(column, text, units, number, by)
+    unit = _unit_of(column, text, units, by[-1], present)
+    return Conversion(column, text, unit, number * _worth(units), tuple(by[1]), tuple(by[-1]), chosen)
 
 
-def _unit_of(column: str, text: str, units: Sequence[tuple[Unit, int]], per: Sequence[str]) -> Unit | None:
+def _columns_spelled_as_units(terms: Sequence[tuple[str, int]], present: Collection[str]) -> tuple[str, ...]:
+    """`B` of `hours*B` where the table has a column `B`. Of letters alone the first is the unit."""
+    letters = [(term, exponent) for term, exponent in terms if term in present and term in UNITS and len(term) <= _LETTERS]
+    units = [
+        term
+        for term, exponent in terms
+        if exponent > 0 and (term, exponent) not in letters and unit_named(term) and (term in UNITS or term not in present)
+    ]
+    if not units:
+        first = next((pair for pair in letters if pair[1] > 0), None)
+        letters = [pair for pair in letters if pair != first] if first else []
+    return tuple(dict.fromkeys(term for term, _ in letters))
+
+
+def _refuse_rate(column: str, text: str, units: Sequence[tuple[Unit, int]], number: float, by: Mapping[int, Sequence[str]]) -> None:
+    """Raises `UsageError` for `FLOP/(312e12*seconds)` of hours: FLOP over the rate of a device is `seconds/312e12` of each number."""
+    compute = [(unit, exponent) for unit, exponent in units if unit.dimension == "compute"]
+    time = [(unit, exponent) for unit, exponent in units if unit.dimension == "time"]
+    cancelled = len(compute) > 1 and not sum(exponent for _, exponent in compute) and not time
+    if dimension_of(column) != "time" or not (cancelled or sum(exponent for _, exponent in time) < 0):
+        return
+    second = time[0][0].name if time else "seconds"
+    below = [f"{1 / (number * _worth(compute)):.12g}", *by[-1]]
+    cure = "*".join([second, *by[1]]) + (f"/({'*'.join(below)})" if len(below) > 1 else f"/{below[0]}")
+    numbers = "time stands above the line"
+    if compute:
+        numbers = f"numbers of FLOP, of which a device does {below[0]} in one {second.removesuffix('s')}"
+    raise UsageError(
+        f"--unit {column}={text}: {column} is {_BASES['time']}, and these units leave no time",
+        hint=f"{numbers}: --unit '{column}={cure}'",
+    )
+
+
+def _unit_of(
+    column: str, text: str, units: Sequence[tuple[Unit, int]], per: Sequence[str], present: Collection[str]
+) -> Unit | None:
     """The unit of the numbers themselves. A quotient by columns may be of any kind: the table does not say of which they are."""
     if sum(exponent for _, exponent in units) > 1:
-        raise UsageError(f"--unit {column}={text} names two units", hint="one unit, times numbers or columns: seconds*n_gpus")
+        names = [name for name in sorted(present) if name in UNITS and UNITS[name] in {unit for unit, _ in units}]
+        rename = f"; the column {names[0]} under another name: --map NAME={names[0]} --unit {column}=UNIT*NAME" if names else ""
+        raise UsageError(
+            f"--unit {column}={text} names two units", hint=f"one unit, times numbers or columns: seconds*n_gpus{rename}"
+        )
     first = next((unit for unit, exponent in units if exponent > 0), None)
     kinds: Counter[str] = Counter()
     for unit, exponent in units:
         kinds[unit.dimension] += exponent
     left = {kind: power for kind, power in kinds.items() if power}
-    dimension = _dimension(column)
+    dimension = dimension_of(column)
     if units and not per and dimension is not None and left not in ({}, {dimension: 1}):
         named = (first or units[0][0]).name
         raise UsageError(
             f"--unit {column}={text}: {column} is {_BASES[dimension]}, and {named} is no unit of that",
-            hint=f"e.g. {_examples(column)}",
+            hint=f"e.g. {_examples(column)}{_BY_RATE if dimension == 'time' and 'compute' in left else ''}",
         )
     return first
 
@@ -172,7 +222,13 @@ def _worth(units: Sequence[tuple[Unit, int]]) -> float:
     return math.prod(unit.factor**exponent for unit, exponent in units)
 
 
-def _dimension(column: str) -> str | None:
+def base_of(column: str) -> str:
+    """What the numbers of one of our columns are: `hours` of `core_hours`; an empty text for other columns."""
+    dimension = dimension_of(column)
+    return "" if dimension is None else _BASES[dimension]
+
+
+def dimension_of(column: str) -> str | None:
     """Of one of our columns; None for a column that is not ours, which takes any unit."""
     if column not in COLUMNS:
         return None
@@ -183,6 +239,6 @@ def _dimension(column: str) -> str | None:
 
 
 def _examples(column: str) -> str:
-    of = _dimension(column)
+    of = dimension_of(column)
     names = [unit.name for unit in UNITS.values() if of is None or unit.dimension == of]
     return ", ".join(dict.fromkeys(names))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -20,24 +19,14 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from analysis.reading.chart import refuse_chart
 from analysis.reading.diverged import nan_losses, with_diverged
 from analysis.reading.formats import as_table
 from analysis.reading.history import last_of_each_run
 from analysis.reading.wandb_log import read_log
-from scaling.columns import COLUMNS
 from scaling.errors import DataError
 
 __all__ = ["is_folder", "read_folder", "read_log", "tidy"]
-
-_QUANTITY = re.compile(
-    r"loss|(?:^|[^a-z])(?:err|acc|top|f1|ppl|perplexity|entropy|nll|bp[bc]|score|norm|lr|rate|time|wall|epoch|step|flop|hour|second|token|"
-    r"example|sample|param|size|batch|value|metric|seed|mean|std|min|max|x|y)",
-    re.IGNORECASE,
-)
-"""Of the name of a column that is a quantity, not a run."""
-
-_ALIKE = 100.0
-"""Columns of one metric differ by less than this factor; quantities such as parameters and losses by more."""
 
 
 def is_folder(path: Path) -> bool:
@@ -65,7 +54,7 @@ def tidy(
 
     losses: columns that are losses whatever their name. mapped: those that `--map` names. notes: gets a sentence for each thing that was set aside.
     """
-    _refuse_chart(table, path, mapped)
+    refuse_chart(table, path, mapped)
     if {"summary", "config"} <= set(table) and table["summary"].map(
         lambda cell: isinstance(cell, str) and cell.startswith("{")
     ).any():
@@ -84,36 +73,6 @@ def tidy(
     elif "state" in table and "status" not in table and ("name" in table or "_runtime" in table):
         table = table.rename(columns={"state": "status"})
     return table
-
-
-def _refuse_chart(table: pd.DataFrame, path: Path, mapped: Collection[str]) -> None:
-    """Raises `DataError` for the export of a chart: a row a step, and a column a run, called `run - metric` or by the run alone."""
-    names = [str(name) for name in table]
-    others = [name for name in names[1:] if not name.endswith(("__MIN", "__MAX"))]
-    metrics = {name.rpartition(" - ")[2] for name in others}
-    by_metric = bool(others) and all(" - " in name for name in others) and len(metrics) == 1
-    by_metric = by_metric and (len(others) > 1 or re.search(r"step|time", names[0], re.IGNORECASE) is not None)
-    if by_metric or ("Step" in names and len(others) < len(names) - 1) or _columns_are_runs(table, names, others, mapped):
-        raise DataError(
-            f"{path}: this is the export of a chart, a row a step and a column a run: it does not say what a run cost",
-            hint="export the runs table of the project page instead (Export, CSV), which has a row a run",
-        )
-
-
-def _columns_are_runs(table: pd.DataFrame, names: list[str], others: list[str], mapped: Collection[str]) -> bool:
-    """A rising `Step` beside two columns or more of one kind of number, none of which has the name of a quantity."""
-    if len(others) < 2 or names[0].lower() not in ("step", "_step", "global_step", "trainer/global_step"):
-        return False
-    if any(len(name) < 2 or name in COLUMNS or name in mapped or _QUANTITY.search(name) for name in others):
-        return False
-    step = pd.to_numeric(table[names[0]], errors="coerce")
-    columns = [table[name] for name in others if table[name].notna().any()]
-    if not (len(table) > 1 and step.is_monotonic_increasing and step.is_unique):
-        return False
-    if any(pd.to_numeric(column, errors="coerce").isna().ne(column.isna()).any() for column in columns):
-        return False
-    sizes = [float(pd.to_numeric(column).abs().median()) for column in columns]
-    return max(sizes, default=0.0) <= _ALIKE * min(sizes, default=0.0)
 
 
 def _unpacked(table: pd.DataFrame, path: Path) -> pd.DataFrame:

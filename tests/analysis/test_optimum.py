@@ -48,7 +48,8 @@ def test_the_surface_finds_the_closed_form():
 
 def test_intervals_of_all_three_hold_the_truth(noisy):
     for path in noisy.paths:
-        assert path.status == OptimumStatus.OK, path.reason
+        few = path.approach == "envelope"  # of five sizes three lie in the middle
+        assert path.status == (OptimumStatus.NOT_IDENTIFIED if few else OptimumStatus.OK), path.reason
         assert path.size_exponent.low < EXPONENT < path.size_exponent.high
         assert path.epochs_exponent.low < 1 - EXPONENT < path.epochs_exponent.high
         assert path.crossing.at.low < crossing() < path.crossing.at.high

@@ -296,6 +296,67 @@ def test_charts_are_refused(tmp_path, header):
     assert "runs table" in caught.value.hint
 
 
+def curves(header, factor=1.0):
+    """A table of steps: one column of progress, and losses that fall beside it."""
+    columns = header.count(",")
+    return f"{header}\n" + "".join(
+        f"{step},{','.join(str((3 - step / 100) * factor**place) for place in range(columns))}\n" for step in range(10, 100, 10)
+    )
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "step,resnet50_lr0.1_bs64,resnet50_lr0.01_bs64",
+        "Step,size_small,size_large",
+        "Step,lr=0.1,lr=0.01,baseline",
+        "Step,seed_0,seed_1",
+        "tokens,sun,moon",
+        "epoch,sun,moon",
+        "train/tokens_seen,sun,moon",
+    ],
+)
+def test_likely_charts_are_named_where_a_loss_is_missed(tmp_path, header):
+    runs = analysis.read_runs(write(tmp_path, curves(header)))
+    with pytest.raises(
+        DataError, match="the export of a chart, a row a step and a column a run: it does not say what a run cost"
+    ) as caught:
+        analysis.fit(runs)
+    assert "runs table" in caught.value.hint
+    first, second, *_ = header.split(",")
+    assert analysis.fit(runs, law="power", x=first, metric=second).runs_used == 9  # whoever asks for its columns has them
+
+
+@pytest.mark.parametrize("header", ["core_hours,small - val_loss,large - val_loss", "core_hours,sun,moon", "gpu_hours,sun,moon"])
+def test_a_chart_over_a_cost_is_not_said_to_lack_it(tmp_path, header):
+    cost = header.split(",")[0]
+    with pytest.raises(DataError, match=f"the export of a chart, .*: its {cost} is that of a step, not of a run") as caught:
+        analysis.fit(analysis.read_runs(write(tmp_path, curves(header)), {} if cost == "core_hours" else None))
+    assert f"the last {cost} and value of each column as a row" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "step,lr_min,lr_max",
+        "step,lr,batch_size",
+        "step,train/loss,eval/loss",
+        "tokens,width,depth",
+        "core_hours,loss,other",
+        "epochs,accuracy,recall",
+        "name,sun,moon",
+    ],
+)
+def test_other_tables_without_a_loss_are_not_called_charts(tmp_path, header):
+    with pytest.raises(UnknownName, match="unknown column 'val_loss'"):
+        analysis.fit(analysis.read_runs(write(tmp_path, curves(header))))
+
+
+def test_columns_of_two_sizes_are_no_chart(tmp_path):
+    with pytest.raises(UnknownName, match="unknown column 'val_loss'"):
+        analysis.fit(analysis.read_runs(write(tmp_path, curves("tokens,sun,moon", factor=30.0))))
+
+
 @pytest.mark.parametrize("header", ["step,train_loss,val_loss", "Step,N,D", "step,width,val_top1", "Step,loss"])
 def test_other_tables_with_a_step_are_read(tmp_path, header):
     rows = "".join(f"{step}{',0.5' * header.count(',')}\n" for step in range(0, 100, 10))

@@ -71,7 +71,7 @@ def test_what_a_quotient_is_worth(column, text, factor, by, per):
     [
         ("seconds/0", UsageError, "positive"),
         ("FLOP/6", UsageError, "core_hours is hours, and FLOP is no unit of that"),
-        ("second/hour/hour", UsageError, "is no unit of that"),
+        ("second/hour/hour", UsageError, "core_hours is hours, and these units leave no time"),
         ("seconds*core_hours", UsageError, "names core_hours itself"),
         ("seconds/gpus", UnknownName, "unit 'gpus'"),
         ("seconds/(n_gpus", UsageError, "not closed"),
