@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cells import cells_of
+from analysis.direction import rising_note
 from analysis.numbers import records
 from analysis.selection import Excluded, excluded_payload
 from scaling.errors import UsageError
@@ -103,7 +104,8 @@ def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hou
         raise UsageError(f"the frontier is one of compute, not of {' and '.join(x)}", hint="choose one column: --x core_hours")
     found = cells_of(runs, metric=metric, x=x, cell=cell)
     points = _points(found.runs, metric, x, found.columns)
-    return Frontier(metric, x, points, found.runs, found.excluded, found.columns, found.notes)
+    rising = rising_note(metric, x, points)
+    return Frontier(metric, x, points, found.runs, found.excluded, found.columns, found.notes + rising)
 
 
 def pareto_mask(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ class AnalysisQuestion(_Question):
 class FrontierQuestion(AnalysisQuestion):
     """Which metric against which measure of compute."""
 
-    metric: Annotated[str, Field(description="A column that is better when lower; val_top1_error is 1 − val_top1.")] = "val_loss"
+    metric: Annotated[str, Field(description="A column that is better when lower; NAME_error is 1 − NAME of a share.")] = "val_loss"
     x: Annotated[str, Field(description="The column of compute: core_hours, train_flops (or flops), examples_seen …")] = (
         "core_hours"
     )

@@ -15,6 +15,7 @@ from analysis.comparison.joint import LEAST_CELLS, has_surface, joint_difference
 from analysis.comparison.paired import LEAST_PAIRS, PAIRS_FOR_A_SURFACE, paired_difference
 from analysis.comparison.pairing import pair_cells, stand_for_both
 from analysis.comparison.result import Comparison
+from analysis.direction import refuse_rising
 from analysis.selection import Excluded
 from scaling.errors import UsageError
 
@@ -52,11 +53,13 @@ def compare(
 
     Raises:
         UsageError, UnknownName: see `split_arms`.
+        DataError: the metric rises with compute on both sides.
         TooFewPoints: too few shared budgets and too few cells; says how many more.
     """
     if not 0 < level < 1:
         raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
     first, second, excluded = split_arms(runs, by=by, names=(a, b), metric=metric, x=x, cell=cell)
+    refuse_rising(metric, x, [(arm.cells["log_x"].to_numpy(), arm.cells["log_metric"].to_numpy()) for arm in (first, second)], runs)
     chosen = _choose(first.cells, second.cells, x)
     found = chosen.estimate()
     table = _pair_table if chosen.paired else _cell_table
