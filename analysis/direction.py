@@ -10,6 +10,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -21,28 +22,25 @@ __all__ = ["better_when_higher", "cure", "refuse_rising", "require_lower_is_bett
 
 _ERROR = "_error"
 
-_LOWER = frozenset(
-    (
-        "brier bpb bpc bits ce cer cost cross crossentropy crps deviance deviation distance divergence drop ece eer energy entropy err error failure"
-        " fid fpr gap inverse kid kl loss lpips mae mape minus miss mse neg negative nll penalty perplexity ppl regret residual rmse rmsle"
-        " smape std stderr stdev ter time uncertainty var variance wer xent"
-    ).split()
-)
+_LOWER_WORDS = """
+    brier bpb bpc bits ce cer cost cross crossentropy crps deviance deviation distance divergence drop ece eer energy entropy err error failure fid
+    fpr gap inverse kid kl loss lpips mae mape minus miss mse neg negative nll penalty perplexity ppl regret residual rmse rmsle smape std stderr
+    stdev ter time uncertainty var variance wer xent
+"""
+_HIGHER_WORDS = """
+    acc accuracy ap auc auprc auroc bertscore bleu chrf cider correct correlation dice elbo elo exactmatch f1 f2 fbeta fscore hit iou jaccard kappa
+    likelihood map mcc meteor miou mrr ndcg pearson pesq precision prc psnr r2 recall return rew reward roc rouge rsquared sacrebleu score sensitivity
+    spearman spearmanr specificity spice ssim stoi success top winrate
+"""
+_HIGHER_PAIRS = "exact match,f 1,f beta,f score,pass 1,pass at,r 2,r squared,top 1,top 5,top k,win rate"
+
+_LOWER = frozenset(_LOWER_WORDS.split())
 """Words of a name that say that lower is better, whatever else it names: `acc_error`, `reward_model_loss`, `brier_score`."""
 
-_HIGHER = frozenset(
-    (
-        "acc accuracy ap auc auprc auroc bertscore bleu chrf cider correct correlation dice elbo elo exactmatch f1 f2 fbeta fscore hit iou jaccard kappa"
-        " likelihood map mcc meteor miou mrr ndcg pearson pesq precision prc psnr r2 recall return rew reward roc rouge rsquared sacrebleu"
-        " score sensitivity spearman spearmanr specificity spice ssim stoi success top winrate"
-    ).split()
-)
-"""Words, without plural and digits, that name what is better when higher."""
+_HIGHER = frozenset(_HIGHER_WORDS.split())
+"""Words, without plural and digits, that name what is better when higher; `_PAIRS` are two words that do."""
 
-_PAIRS = frozenset(
-    tuple(pair.split())
-    for pair in ("exact match,f 1,f beta,f score,pass 1,pass at,r 2,r squared,top 1,top 5,top k,win rate").split(",")
-)
+_PAIRS = frozenset(tuple(pair.split()) for pair in _HIGHER_PAIRS.split(","))
 _SPLITS = re.compile(r"^(?:val|valid|validation|test|eval|dev|train)(?=[a-z])")
 _P_RISES = 0.05
 
@@ -61,7 +59,7 @@ def better_when_higher(name: str) -> bool:
     if _LOWER & {stem for word in words for stem in _stems(word)}:
         return False
     stems = {stem for word in words for stem in _stems(word)}
-    return bool(_HIGHER & stems) or any(pair in _PAIRS for pair in zip(words, words[1:], strict=False))
+    return bool(_HIGHER & stems) or any(pair in _PAIRS for pair in pairwise(words))
 
 
 def _bare(word: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ from analysis.direction import rising_note
 from analysis.numbers import records
 from analysis.selection import Excluded, excluded_payload
 from scaling.errors import UsageError
+
+if TYPE_CHECKING:
+    from analysis.diagnostics import Diagnostic
 
 __all__ = ["Frontier", "frontier", "pareto_mask"]
 
@@ -36,6 +39,13 @@ class Frontier:
     excluded: tuple[Excluded, ...]
     cell_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Whether runs do no better than guessing, see `analysis.diagnostics`."""
+        from analysis.diagnostics import at_chance
+
+        return tuple(at_chance(self.runs, self.metric))
 
     @property
     def on_frontier(self) -> pd.DataFrame:
@@ -73,6 +83,7 @@ class Frontier:
             "runs_used": len(self.runs),
             "cell_columns": list(self.cell_columns),
             "notes": list(self.notes),
+            "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "excluded": excluded_payload(self.excluded),
         }
 

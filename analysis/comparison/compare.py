@@ -15,6 +15,7 @@ from analysis.comparison.joint import LEAST_CELLS, has_surface, joint_difference
 from analysis.comparison.paired import LEAST_PAIRS, PAIRS_FOR_A_SURFACE, paired_difference
 from analysis.comparison.pairing import pair_cells, stand_for_both
 from analysis.comparison.result import Comparison
+from analysis.diagnostics import at_chance
 from analysis.direction import refuse_rising
 from analysis.selection import Excluded
 from scaling.errors import UsageError
@@ -74,6 +75,7 @@ def compare(
         budgets=table(chosen.a, chosen.b, (by, first.name, second.name), metric, x),
         runs_used=int(chosen.a["seeds"].sum() + chosen.b["seeds"].sum()),
         notes=tuple(dict.fromkeys(first.frontier.notes + second.frontier.notes)),
+        diagnostics=tuple(at_chance(pd.concat([first.frontier.runs, second.frontier.runs], ignore_index=True), metric)),
         excluded=excluded + _passed_over(first, chosen.a, chosen.why_not) + _passed_over(second, chosen.b, chosen.why_not),
     )
 
