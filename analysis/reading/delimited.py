@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import pandas as pd
 
 from analysis.reading.decimals import with_decimal_points
-from analysis.reading.source import attach_source
+from analysis.reading.source import attach_source, keep_words
 from analysis.reading.typed import from_text, is_missing_word
 from scaling.columns import COLUMNS, column_name
 from scaling.errors import DataError
@@ -71,6 +71,7 @@ def read_delimited(path: Path, usual: str) -> pd.DataFrame:
         name or f"Unnamed: {place}": pd.Series(column) for place, (name, column) in enumerate(zip(names, cells, strict=True))
     }
     table = _without_row_numbers(pd.DataFrame({name: _typed(name, column.astype(str)) for name, column in columns.items()}))
+    keep_words(table, columns)
     return attach_source(table, {"notes": notes})
 
 

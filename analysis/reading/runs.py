@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.reading import formats, mlflow, wandb
 from analysis.reading.configuration import configuration_of, is_export
 from analysis.reading.numbers_in import numbers_in
-from analysis.reading.source import KINDS, TIDIED, attach_source, source_of
+from analysis.reading.source import KINDS, TIDIED, attach_source, source_of, words_kept
 from analysis.reading.statuses import named_status, our_statuses
 from analysis.reading.typed import is_missing_word, settled
 from analysis.reading.units import Conversion, conversion, unit_named
@@ -59,6 +59,7 @@ def read_runs(
     notes: list[str] = []
     losses = {theirs for ours, theirs in mapping.items() if ours in ("val_loss", "train_loss")}
     table, kind = _read(path, notes, losses, set(mapping.values()))
+    words = words_kept(table)
     table = settled(table)
     if table.empty:
         raise DataError(f"{path}: the table has no rows", hint="one run a row, below a row with the column names")
@@ -79,6 +80,7 @@ def read_runs(
         table.insert(0, "id", [f"row {number}" for number in range(1, len(table) + 1)])
     table["id"] = table["id"].map(_id)
     about: dict[str, Any] = {"file": str(path), "format": kind, "sha256": _digest(path), "rows": len(table)}
+    about |= {"words": {ours.get(name, name): word for name, word in words.items()}} if words else {}
     about |= {"mapping": mapping, "units": units, "renamed": renamed, "converted": list(converted), "notes": notes}
     if kind.endswith(("folder", "log", "data base", "export")):
         about["config"] = configuration_of(table)
