@@ -13,7 +13,7 @@ from analysis.numbers import significant
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-__all__ = ["far_extrapolation", "law_and_forecast_apart"]
+__all__ = ["apart_at", "far_extrapolation", "law_and_forecast_apart"]
 
 FAR = 10.0
 """ASSUMPTION: times the largest run, for a fit without a back-test. Published extrapolations that were checked reach about so far."""
@@ -35,25 +35,36 @@ def law_and_forecast_apart(fit: Fit) -> list[Diagnostic]:
     largest = {name: ends[1] for name, ends in fit.forecast.ranges.items()}
     at = pd.DataFrame({name: times * end for name, end in largest.items()})
     law, forecast = fit.predict(at), fit.forecast.predict(at)
-    apart = [
-        (mean["mean"] < other["low"] * (1 - _ROUNDING)) | (mean["mean"] > other["high"] * (1 + _ROUNDING))
-        for mean, other in ((law, forecast), (forecast, law))
-    ]
-    places = np.flatnonzero(apart[0] | apart[1])
+    places = np.flatnonzero(_apart(law, forecast))
     if not len(places):
         return []
     last = int(places[-1])
+    return [_said(fit.law, at.iloc[last], law.iloc[last], forecast.iloc[last])]
 
+
+def apart_at(fit: Fit, law_at: pd.DataFrame, forecast: Fit, at: pd.DataFrame) -> list[Diagnostic]:
+    """Whether a law and a forecast disagree beyond their intervals at one place, which each has in its own inputs: a row of a table."""
+    law, other = fit.predict(law_at), forecast.predict(at)
+    return [_said(fit.law, at.iloc[0], law.iloc[0], other.iloc[0])] if _apart(law, other)[0] else []
+
+
+def _apart(law: pd.DataFrame, forecast: pd.DataFrame) -> np.ndarray:
+    """Where either lies outside the interval of the other, (n,)."""
+    outside = [
+        (mean["mean"] < other["low"] * (1 - _ROUNDING)) | (mean["mean"] > other["high"] * (1 + _ROUNDING))
+        for mean, other in ((law, forecast), (forecast, law))
+    ]
+    return (outside[0] | outside[1]).to_numpy()
+
+
+def _said(law: str, at: pd.Series, ours: pd.Series, forecast: pd.Series) -> Diagnostic:
     def words(row: pd.Series) -> str:
         return f"{significant(row['mean'])} ({significant(row['low'])} … {significant(row['high'])})"
 
-    where = " and ".join(f"{name} {significant(at[name].iloc[last], 3)}" for name in largest)
-    return [
-        Diagnostic(
-            DiagnosticCode.LAW_AND_FORECAST_APART,
-            f"at {where} the {fit.law} law says {words(law.iloc[last])}, the forecast {words(forecast.iloc[last])}",
-        )
-    ]
+    where = " and ".join(f"{name} {significant(value, 3)}" for name, value in at.items())
+    return Diagnostic(
+        DiagnosticCode.LAW_AND_FORECAST_APART, f"at {where} the {law} law says {words(ours)}, the forecast {words(forecast)}"
+    )
 
 
 def far_extrapolation(fit: Fit, x: Any) -> list[Diagnostic]:
