@@ -232,7 +232,7 @@ class PlanQuestion(FrontierQuestion):
     law: Annotated[
         str | None,
         Field(
-            description="The law that predicts; when left out, the one that forecasts best, of surfaces where sizes and examples are known, else of laws of compute."
+            description="The law that predicts and weighs the runs; when left out, the forecast predicts, and the law that forecasts best weighs: of surfaces where sizes and examples are known, else of laws of compute."
         ),
     ] = None
     criterion: Annotated[Literal["c", "D"], Field(description="c: the prediction at the target; D: all coefficients together.")] = (

@@ -35,7 +35,7 @@ def law_and_forecast_apart(fit: Fit) -> list[Diagnostic]:
     largest = {name: ends[1] for name, ends in fit.forecast.ranges.items()}
     at = pd.DataFrame({name: times * end for name, end in largest.items()})
     law, forecast = fit.predict(at), fit.forecast.predict(at)
-    places = np.flatnonzero(_apart(law, forecast))
+    places = np.flatnonzero(_outside(law, forecast) | _outside(forecast, law))
     if not len(places):
         return []
     last = int(places[-1])
@@ -43,18 +43,19 @@ def law_and_forecast_apart(fit: Fit) -> list[Diagnostic]:
 
 
 def apart_at(fit: Fit, law_at: pd.DataFrame, forecast: Fit, at: pd.DataFrame) -> list[Diagnostic]:
-    """Whether a law and a forecast disagree beyond their intervals at one place, which each has in its own inputs: a row of a table."""
+    """Whether each of a law and a forecast lies outside the interval of the other at one place, a row of a table of their own inputs.
+
+    The law may be of more runs and other inputs than the forecast, and then surer than it by far, so that one of the two is not enough.
+    """
     law, other = fit.predict(law_at), forecast.predict(at)
-    return [_said(fit.law, at.iloc[0], law.iloc[0], other.iloc[0])] if _apart(law, other)[0] else []
+    if not (_outside(law, other) & _outside(other, law))[0]:
+        return []
+    return [_said(fit.law, at.iloc[0], law.iloc[0], other.iloc[0])]
 
 
-def _apart(law: pd.DataFrame, forecast: pd.DataFrame) -> np.ndarray:
-    """Where either lies outside the interval of the other, (n,)."""
-    outside = [
-        (mean["mean"] < other["low"] * (1 - _ROUNDING)) | (mean["mean"] > other["high"] * (1 + _ROUNDING))
-        for mean, other in ((law, forecast), (forecast, law))
-    ]
-    return (outside[0] | outside[1]).to_numpy()
+def _outside(mean: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
+    """Where the one lies outside the interval of the other, (n,)."""
+    return ((mean["mean"] < other["low"] * (1 - _ROUNDING)) | (mean["mean"] > other["high"] * (1 + _ROUNDING))).to_numpy()
 
 
 def _said(law: str, at: pd.Series, ours: pd.Series, forecast: pd.Series) -> Diagnostic:

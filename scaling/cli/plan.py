@@ -59,7 +59,7 @@ def plan_command(
     law: Annotated[
         str | None,
         typer.Option(
-            help="The law that predicts. Default: the one that forecasts best, of surfaces where sizes and examples are known, else of laws of compute."
+            help="The law that predicts and weighs the runs. Default: the forecast predicts, as `scaling predict` does, and the law that forecasts best weighs: of surfaces where sizes and examples are known, else of laws of compute."
         ),
     ] = None,
     criterion: Annotated[str, typer.Option(help="c: the prediction at the target; D: all coefficients together.")] = "c",
