@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.averaged_rows import averaged_note
 from analysis.design_columns import NO_REPLICATES, SEARCHED, alike, design_columns, differing_unknown, named_columns, with_epochs
 from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, usable_runs
@@ -64,6 +65,8 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
         notes = (*notes, f"{_some(differing)} differ{'s' if len(differing) == 1 else ''} between runs that were averaged as one cell; "
                          f"--cell {','.join(differing)} keeps them apart")  # fmt: skip
     kept, not_best = best_learning_rates(table, metric)
+    if len(axes) == 1 and not differing and not curve:
+        notes = (*notes, *averaged_note(kept, metric=metric, x=axes[0], columns=columns))
     return CellRuns(kept.reset_index(drop=True), usable.excluded + not_best, tuple(columns), notes)
 
 

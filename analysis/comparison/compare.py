@@ -74,7 +74,7 @@ def compare(
         found=found,
         budgets=table(chosen.a, chosen.b, (by, first.name, second.name), metric, x),
         runs_used=int(chosen.a["seeds"].sum() + chosen.b["seeds"].sum()),
-        notes=tuple(dict.fromkeys(first.frontier.notes + second.frontier.notes)),
+        notes=_notes(first, second),
         diagnostics=tuple(at_chance(pd.concat([first.frontier.runs, second.frontier.runs], ignore_index=True), metric)),
         excluded=excluded + _passed_over(first, chosen.a, chosen.why_not) + _passed_over(second, chosen.b, chosen.why_not),
     )
@@ -128,6 +128,12 @@ def _choose(a: pd.DataFrame, b: pd.DataFrame, x: str) -> _Chosen:
 
 def _in_pairs(a: pd.DataFrame, b: pd.DataFrame, pairs: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
     return a.iloc[pairs[:, 0]].reset_index(drop=True), b.iloc[pairs[:, 1]].reset_index(drop=True)
+
+
+def _notes(first: Arm, second: Arm) -> tuple[str, ...]:
+    """What was taken for granted about both sides, and after the side's name about one."""
+    both = [note for note in first.frontier.notes if note in second.frontier.notes]
+    return (*both, *(f"{arm.name}: {note}" for arm in (first, second) for note in arm.frontier.notes if note not in both))
 
 
 def _passed_over(arm: Arm, counted: pd.DataFrame, why: str) -> tuple[Excluded, ...]:

@@ -110,7 +110,10 @@ def _priced(candidates: pd.DataFrame) -> np.ndarray:
         )
     if "core_hours" not in candidates:
         raise UnknownName(
-            "column", "core_hours", [str(name) for name in candidates], hint="a candidate needs its price: --map core_hours=THEIRS"
+            "column",
+            "core_hours",
+            [str(name) for name in candidates],
+            hint="a candidate needs its price: call that column of the candidates core_hours",
         )
     cost = _positive(candidates, "core_hours", "every candidate needs its price")
     if "seeds" in candidates:

@@ -265,3 +265,18 @@ def test_payload_and_csv():
     assert payload["fit"]["runs_used"] == 60
     assert found.chosen["examples_seen"].min() >= EXAMPLES * 0.25
     assert "mean_low" in found.to_csv().splitlines()[0]
+
+
+def test_a_bare_table_is_told_to_list_candidates_and_they_are_planned():
+    runs = pd.DataFrame({"core_hours": np.geomspace(1, 100, 10)}).assign(
+        val_loss=lambda table: 0.5 + 2 * table["core_hours"] ** -0.3
+    )
+    with pytest.raises(DataError, match="model and epochs") as refused:
+        neighbouring_cells(runs)
+    assert "scaling plan candidates.csv" in refused.value.hint
+    assert "--map" not in refused.value.hint
+    listed = pd.DataFrame({"core_hours": [200.0, 400.0]})
+    assert analysis.plan(runs, listed, budget_core_hours=500, target=1000.0, bootstrap=100).candidates == 2
+    with pytest.raises(DataError) as named:
+        neighbouring_cells(runs.assign(arch="s", passes=range(10)))
+    assert named.value.hint.endswith("--map model=THEIRS, one of passes")
