@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.averaged_rows import averaged_note
 from analysis.checkpoints import checkpoints_of, may_be_one_run, refuse_one_run
 from analysis.design_columns import alike, design_columns, differing_unknown, named_columns, with_epochs
 from analysis.reading.column_kinds import is_learning_rate
@@ -73,6 +74,8 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
         notes = (*notes, f"{_some(differing)} differ{'s' if len(differing) == 1 else ''} between runs that were averaged as one cell; "
                          f"--cell {','.join(differing)} keeps them apart")  # fmt: skip
     kept, not_best = best_learning_rates(table, metric)
+    if len(axes) == 1 and not differing and not curve:
+        notes = (*notes, *averaged_note(kept, metric=metric, x=axes[0], columns=columns))
     return CellRuns(kept.reset_index(drop=True), usable.excluded + not_best, tuple(columns), notes)
 
 

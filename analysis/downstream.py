@@ -12,6 +12,7 @@ from scipy import stats
 
 from analysis.cells import best_learning_rates
 from analysis.design_columns import alike
+from analysis.direction import require_lower_is_better, with_error
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
@@ -128,8 +129,8 @@ def with_parents(runs: pd.DataFrame, upstream: str = "val_loss") -> pd.DataFrame
             [str(name) for name in runs.columns],
             hint="name the columns of a table: --upstream COLUMN --x COLUMN",
         )
-    share = upstream.removesuffix("_error")
-    parents = runs.assign(**{upstream: 1.0 - runs[share].astype(float)}) if upstream not in runs and share in runs else runs
+    require_lower_is_better(upstream, runs, "--upstream")
+    parents = with_error(runs, upstream)
     carried = [name for name in dict.fromkeys((upstream, *_CARRIED)) if name in parents]
     parents = parents.set_index(parents["id"].astype(str))[carried].add_prefix("parent_")
     tuned = runs[runs["parent"].notna() & runs["parent"].astype(str).isin(parents.index)]
@@ -167,6 +168,8 @@ def transfer(
     """
     if upstream == "parent_val_loss" and upstream not in runs:
         runs = with_parents(runs)
+    require_lower_is_better(upstream, runs, "--upstream")
+    require_lower_is_better(downstream, runs, "--downstream")
     usable = usable_runs(runs, metric=downstream, x=(x, upstream))
     name = "parent" if "parent" in usable.runs and usable.runs["parent"].notna().all() else None
     keys = (name,) if name else tuple(key for key in ("parent_model", "family", "model", "epochs") if key in usable.runs)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.cells import cells_of
+from analysis.direction import rising_note
 from analysis.numbers import records
 from analysis.selection import Excluded, excluded_payload
 from scaling.errors import UsageError
+
+if TYPE_CHECKING:
+    from analysis.diagnostics import Diagnostic
 
 __all__ = ["Frontier", "frontier", "pareto_mask"]
 
@@ -35,6 +39,13 @@ class Frontier:
     excluded: tuple[Excluded, ...]
     cell_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Whether runs do no better than guessing, see `analysis.diagnostics`."""
+        from analysis.diagnostics import at_chance
+
+        return tuple(at_chance(self.runs, self.metric))
 
     @property
     def on_frontier(self) -> pd.DataFrame:
@@ -72,6 +83,7 @@ class Frontier:
             "runs_used": len(self.runs),
             "cell_columns": list(self.cell_columns),
             "notes": list(self.notes),
+            "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "excluded": excluded_payload(self.excluded),
         }
 
@@ -103,7 +115,8 @@ def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hou
         raise UsageError(f"the frontier is one of compute, not of {' and '.join(x)}", hint="choose one column: --x core_hours")
     found = cells_of(runs, metric=metric, x=x, cell=cell)
     points = _points(found.runs, metric, x, found.columns)
-    return Frontier(metric, x, points, found.runs, found.excluded, found.columns, found.notes)
+    rising = rising_note(metric, x, points)
+    return Frontier(metric, x, points, found.runs, found.excluded, found.columns, found.notes + rising)
 
 
 def pareto_mask(x: np.ndarray, y: np.ndarray) -> np.ndarray:

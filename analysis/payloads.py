@@ -40,8 +40,19 @@ __all__ = [
 
 
 def fits_payload(fits: Iterable[Fit], not_fitted: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
-    """`{"schema_version", "fits": [Fit.to_dict()], "not_fitted": [{"law", "on", "reason"}]}`."""
-    return {"schema_version": SCHEMA_VERSION, "fits": [fit.to_dict() for fit in fits], "not_fitted": list(not_fitted)}
+    """`{"schema_version", "the_law": {"law", "on"}, "fits": [Fit.to_dict()], "not_fitted": [{"law", "on", "reason"}]}`.
+
+    Of each choice of cells one fit is `chosen`, the best forecaster of these cells, `chosen_of`. `the_law` is the first of them: that of the cells
+    that count when nobody says which, see `analysis.choice.natural_choice`; None where laws were named.
+    """
+    fits = list(fits)
+    law = next(({"law": fit.law, "on": fit.on} for fit in fits if fit.chosen), None)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "the_law": law,
+        "fits": [fit.to_dict() for fit in fits],
+        "not_fitted": list(not_fitted),
+    }
 
 
 def frontier_payload(frontier: Frontier, band: pd.DataFrame | None = None) -> dict[str, Any]:

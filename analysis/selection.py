@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.checkpoints import checkpoints_of
+from analysis.direction import require_lower_is_better, with_error
 from analysis.reading.chart import refuse_likely_chart
 from analysis.reading.column_kinds import words_of
 from analysis.reading.numbers_in import unit_carried
@@ -98,8 +99,8 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
 
     Raises:
         UnknownName: the table has no such column.
-        DataError: the column holds text.
-        UsageError: the metric is one where higher is better; the runs are of several data sets; or x is core-hours and the runs come from several kinds of accelerator, whose hours do not compare, or some of them from one that is not named.
+        DataError: the column holds text, or `<name>` is no share.
+        UsageError: the name of the metric says that higher is better (`analysis.direction`); the runs are of several data sets; or x is core-hours and the runs come from several kinds of accelerator, whose hours do not compare, or some of them from one that is not named.
     """
     axes = (x,) if isinstance(x, str) else tuple(x)
     table = _with_names(runs, metric, axes)
@@ -239,11 +240,9 @@ def _with_names(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.Data
     table["id"] = table["id"].astype(str)
     for name in ("family", "model"):
         table[name] = table[name].fillna("").astype(str) if name in table else ""
-    share = metric.removesuffix("_error")
-    if metric not in table and share in table and share != metric:
-        table[metric] = 1.0 - _as_numbers(table, share, "--metric")
-    if metric in ("val_top1", "val_top5"):
-        raise UsageError(f"{metric} is better when higher; the laws are of what falls", hint=f"use --metric {metric}_error")
+    for name in (metric, *axes):
+        table = with_error(table, name)
+    require_lower_is_better(metric, table)
     for name, option in ((metric, "--metric"), *((name, "--x") for name in axes)):
         table[name] = _as_numbers(table, name, option)
     return table

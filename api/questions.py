@@ -92,7 +92,7 @@ class AnalysisQuestion(_Question):
 class FrontierQuestion(AnalysisQuestion):
     """Which metric against which measure of compute."""
 
-    metric: Annotated[str, Field(description="A column that is better when lower; val_top1_error is 1 − val_top1.")] = "val_loss"
+    metric: Annotated[str, Field(description="A column that is better when lower; NAME_error is 1 − NAME of a share.")] = "val_loss"
     x: Annotated[str, Field(description="The column of compute: core_hours, train_flops (or flops), examples_seen …")] = (
         "core_hours"
     )
@@ -232,7 +232,7 @@ class PlanQuestion(FrontierQuestion):
     law: Annotated[
         str | None,
         Field(
-            description="The law that predicts; when left out, the one that forecasts best, of surfaces where sizes and examples are known, else of laws of compute."
+            description="The law that predicts and weighs the runs; when left out, the forecast predicts, and the law that forecasts best weighs: of surfaces where sizes and examples are known, else of laws of compute."
         ),
     ] = None
     criterion: Annotated[Literal["c", "D"], Field(description="c: the prediction at the target; D: all coefficients together.")] = (

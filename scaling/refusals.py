@@ -15,6 +15,7 @@ PAGE = "docs/refused.md"
 _RULES: tuple[tuple[str, type[ScalingError], str], ...] = (
     ("analysis.cells", TooFewPoints, "status"),
     ("analysis.reading.statuses", ScalingError, "status"),
+    ("analysis.direction", ScalingError, "better-when-higher"),
     ("analysis.", TooFewPoints, "too-few-points"),
     ("analysis.", UnknownName, "columns-and-names"),
     ("analysis.checkpoints", ScalingError, "charts-and-histories"),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.pareto import Frontier, frontier
-from analysis.reading.source import source_of
+from analysis.reading.source import source_of, word_of
 from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 
@@ -42,7 +42,8 @@ def split_arms(
         raise UnknownName(
             "column", by, [str(name) for name in runs.columns], hint="--by takes any column that tells two recipes apart"
         )
-    labels = runs[by].map(_label)
+    none = word_of(runs, by)
+    labels = runs[by].map(_label).replace("", none)
     a, b = _two_names(labels, by, names)
     chosen = runs[labels.isin((a, b))]
     usable = usable_runs(chosen, metric=metric, x=x)  # over both: their data sets and accelerators must be the same
@@ -51,7 +52,7 @@ def split_arms(
     excluded += usable.excluded
     sides = []
     for name in (a, b):
-        own = usable.runs[usable.runs[by].map(_label) == name]
+        own = usable.runs[usable.runs[by].map(_label).replace("", none) == name]
         if own.empty:
             raise TooFewPoints(
                 f"{by} {name} has no usable run ({len(excluded)} left out of both sides): 1 more is needed",

@@ -15,6 +15,8 @@ from analysis.comparison.joint import LEAST_CELLS, has_surface, joint_difference
 from analysis.comparison.paired import LEAST_PAIRS, PAIRS_FOR_A_SURFACE, paired_difference
 from analysis.comparison.pairing import pair_cells, stand_for_both
 from analysis.comparison.result import Comparison
+from analysis.diagnostics import at_chance
+from analysis.direction import refuse_rising
 from analysis.selection import Excluded
 from scaling.errors import UsageError
 
@@ -52,11 +54,13 @@ def compare(
 
     Raises:
         UsageError, UnknownName: see `split_arms`.
+        DataError: the metric rises with compute on both sides.
         TooFewPoints: too few shared budgets and too few cells; says how many more.
     """
     if not 0 < level < 1:
         raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
     first, second, excluded = split_arms(runs, by=by, names=(a, b), metric=metric, x=x, cell=cell)
+    refuse_rising(metric, x, [(arm.cells["log_x"].to_numpy(), arm.cells["log_metric"].to_numpy()) for arm in (first, second)], runs)
     chosen = _choose(first.cells, second.cells, x)
     found = chosen.estimate()
     table = _pair_table if chosen.paired else _cell_table
@@ -70,7 +74,8 @@ def compare(
         found=found,
         budgets=table(chosen.a, chosen.b, (by, first.name, second.name), metric, x),
         runs_used=int(chosen.a["seeds"].sum() + chosen.b["seeds"].sum()),
-        notes=tuple(dict.fromkeys(first.frontier.notes + second.frontier.notes)),
+        notes=_notes(first, second),
+        diagnostics=tuple(at_chance(pd.concat([first.frontier.runs, second.frontier.runs], ignore_index=True), metric)),
         excluded=excluded + _passed_over(first, chosen.a, chosen.why_not) + _passed_over(second, chosen.b, chosen.why_not),
     )
 
@@ -123,6 +128,12 @@ def _choose(a: pd.DataFrame, b: pd.DataFrame, x: str) -> _Chosen:
 
 def _in_pairs(a: pd.DataFrame, b: pd.DataFrame, pairs: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
     return a.iloc[pairs[:, 0]].reset_index(drop=True), b.iloc[pairs[:, 1]].reset_index(drop=True)
+
+
+def _notes(first: Arm, second: Arm) -> tuple[str, ...]:
+    """What was taken for granted about both sides, and after the side's name about one."""
+    both = [note for note in first.frontier.notes if note in second.frontier.notes]
+    return (*both, *(f"{arm.name}: {note}" for arm in (first, second) for note in arm.frontier.notes if note not in both))
 
 
 def _passed_over(arm: Arm, counted: pd.DataFrame, why: str) -> tuple[Excluded, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from analysis.comparison.sentence import sentence
 from analysis.interval import Interval
 from analysis.numbers import finite, records
 from analysis.selection import Excluded, excluded_payload
+
+if TYPE_CHECKING:
+    from analysis.diagnostics import Diagnostic
 
 __all__ = ["Comparison"]
 
@@ -29,7 +32,7 @@ class Comparison:
 
     found: the difference of log metric with its standard errors. budgets: one row a pair (paired) or a cell (joint).
     runs_used: of the cells that count. excluded: every other run of the two sides, with its reason.
-    notes: a sentence for each thing that was taken for granted.
+    notes: a sentence for each thing that was taken for granted. diagnostics: whether runs of either side do no better than guessing.
     """
 
     by: str
@@ -43,6 +46,7 @@ class Comparison:
     runs_used: int
     excluded: tuple[Excluded, ...]
     notes: tuple[str, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     @cached_property
     def difference(self) -> Interval:
@@ -155,6 +159,7 @@ class Comparison:
             "runs_used": self.runs_used,
             "excluded": excluded_payload(self.excluded),
             "notes": list(self.notes),
+            "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
         }
 
     def to_csv(self) -> str:

@@ -12,7 +12,7 @@ from analysis.numbers import significant
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-__all__ = ["chance_level"]
+__all__ = ["at_chance", "chance_level"]
 
 _COLUMN = "chance_loss"
 _ROUNDING = 1e-3
@@ -20,25 +20,30 @@ _ROUNDING = 1e-3
 
 
 def chance_level(fit: Fit) -> list[Diagnostic]:
-    """Runs used whose loss is not below their `chance_loss`, the loss of guessing by the frequencies of the classes alone.
+    """Runs used that do no better than guessing, see `at_chance`."""
+    return at_chance(fit.runs, fit.metric)
+
+
+def at_chance(runs: pd.DataFrame, metric: str) -> list[Diagnostic]:
+    """Runs whose loss is not below their `chance_loss`, the loss of guessing by the frequencies of the classes alone.
 
     Said of a metric that is a loss; a table without the column cannot be judged.
     """
-    if _COLUMN not in fit.runs or "loss" not in fit.metric:
+    if _COLUMN not in runs or "loss" not in metric:
         return []
-    chance = pd.to_numeric(fit.runs[_COLUMN], errors="coerce")
-    guessing = fit.runs[fit.runs[fit.metric] >= (1 - _ROUNDING) * chance]
+    chance = pd.to_numeric(runs[_COLUMN], errors="coerce")
+    guessing = runs[runs[metric] >= (1 - _ROUNDING) * chance]
     if guessing.empty:
         return []
-    ids = tuple(guessing.sort_values(fit.metric, ascending=False, kind="stable")["id"].astype(str))
+    ids = tuple(guessing.sort_values(metric, ascending=False, kind="stable")["id"].astype(str))
     levels = " … ".join(
         significant(float(level), 4) for level in sorted({chance[guessing.index].min(), chance[guessing.index].max()})
     )
-    what = f"{'is' if len(ids) == 1 else 'are'} no better than {_COLUMN} ({levels}) in {fit.metric}"
+    what = f"{'is' if len(ids) == 1 else 'are'} no better than {_COLUMN} ({levels}) in {metric}"
     return [
         Diagnostic(
             DiagnosticCode.CHANCE_LEVEL,
-            f"{len(ids)} of {len(fit.runs)} runs {what}: {listed(ids)}",
+            f"{len(ids)} of {len(runs)} runs {what}: {listed(ids)}",
             ids,
         )
     ]

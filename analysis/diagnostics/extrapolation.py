@@ -13,7 +13,7 @@ from analysis.numbers import significant
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-__all__ = ["far_extrapolation", "law_and_forecast_apart"]
+__all__ = ["apart_at", "far_extrapolation", "law_and_forecast_apart"]
 
 FAR = 10.0
 """ASSUMPTION: times the largest run, for a fit without a back-test. Published extrapolations that were checked reach about so far."""
@@ -35,25 +35,37 @@ def law_and_forecast_apart(fit: Fit) -> list[Diagnostic]:
     largest = {name: ends[1] for name, ends in fit.forecast.ranges.items()}
     at = pd.DataFrame({name: times * end for name, end in largest.items()})
     law, forecast = fit.predict(at), fit.forecast.predict(at)
-    apart = [
-        (mean["mean"] < other["low"] * (1 - _ROUNDING)) | (mean["mean"] > other["high"] * (1 + _ROUNDING))
-        for mean, other in ((law, forecast), (forecast, law))
-    ]
-    places = np.flatnonzero(apart[0] | apart[1])
+    places = np.flatnonzero(_outside(law, forecast) | _outside(forecast, law))
     if not len(places):
         return []
     last = int(places[-1])
+    return [_said(fit.law, at.iloc[last], law.iloc[last], forecast.iloc[last])]
 
+
+def apart_at(fit: Fit, law_at: pd.DataFrame, forecast: Fit, at: pd.DataFrame) -> list[Diagnostic]:
+    """Whether each of a law and a forecast lies outside the interval of the other at one place, a row of a table of their own inputs.
+
+    The law may be of more runs and other inputs than the forecast, and then surer than it by far, so that one of the two is not enough.
+    """
+    law, other = fit.predict(law_at), forecast.predict(at)
+    if not (_outside(law, other) & _outside(other, law))[0]:
+        return []
+    return [_said(fit.law, at.iloc[0], law.iloc[0], other.iloc[0])]
+
+
+def _outside(mean: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
+    """Where the one lies outside the interval of the other, (n,)."""
+    return ((mean["mean"] < other["low"] * (1 - _ROUNDING)) | (mean["mean"] > other["high"] * (1 + _ROUNDING))).to_numpy()
+
+
+def _said(law: str, at: pd.Series, ours: pd.Series, forecast: pd.Series) -> Diagnostic:
     def words(row: pd.Series) -> str:
         return f"{significant(row['mean'])} ({significant(row['low'])} … {significant(row['high'])})"
 
-    where = " and ".join(f"{name} {significant(at[name].iloc[last], 3)}" for name in largest)
-    return [
-        Diagnostic(
-            DiagnosticCode.LAW_AND_FORECAST_APART,
-            f"at {where} the {fit.law} law says {words(law.iloc[last])}, the forecast {words(forecast.iloc[last])}",
-        )
-    ]
+    where = " and ".join(f"{name} {significant(value, 3)}" for name, value in at.items())
+    return Diagnostic(
+        DiagnosticCode.LAW_AND_FORECAST_APART, f"at {where} the {law} law says {words(ours)}, the forecast {words(forecast)}"
+    )
 
 
 def far_extrapolation(fit: Fit, x: Any) -> list[Diagnostic]:

@@ -377,6 +377,7 @@ class Fit:
             "advice": self.advice,
             "lights": self.lights.to_dict(),
             "chosen": self.chosen,
+            "chosen_of": self.on if self.chosen else None,
             "forecast_error": self.forecast_error,
             "level": self.precision.level,
             "coefficients": {

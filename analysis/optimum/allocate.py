@@ -111,6 +111,7 @@ def compute_optimal(
         runs_used=len(found.runs),
         excluded=found.excluded,
         notes=found.notes,
+        diagnostics=found.diagnostics,
     )
     best = answer.recommended
     if best is None:

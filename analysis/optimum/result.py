@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ from analysis.optimum.choice import ORDER, Choice
 from analysis.optimum.noise import CellNoise
 from analysis.optimum.path import Crossing, Path
 from analysis.selection import Excluded, excluded_payload
+
+if TYPE_CHECKING:
+    from analysis.diagnostics import Diagnostic
 
 __all__ = ["Optimum"]
 
@@ -27,7 +30,7 @@ class Optimum:
     paths: `surface`, `envelope`, `isocompute`, each with a status. choice: why one of them is recommended. noise: of cells, behind the intervals.
     compute_scatter: standard deviation of the log compute of a cell about what such a model costs for such data.
     runnable: the recommended optimum in models and epoch budgets that exist; empty where no approach answers.
-    notes: a sentence for each thing that was taken for granted.
+    notes: a sentence for each thing that was taken for granted. diagnostics: whether runs do no better than guessing.
     """
 
     metric: str
@@ -44,6 +47,7 @@ class Optimum:
     runs_used: int
     excluded: tuple[Excluded, ...]
     notes: tuple[str, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     def path(self, approach: str) -> Path:
         return next(path for path in self.paths if path.approach == approach)
@@ -141,6 +145,7 @@ class Optimum:
             "runs_used": self.runs_used,
             "excluded": excluded_payload(self.excluded),
             "notes": list(self.notes),
+            "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
         }
 
     def to_csv(self) -> str:

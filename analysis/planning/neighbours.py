@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from analysis.pareto import Frontier
 from analysis.selection import usable_runs
+from scaling.columns import COLUMNS
 from scaling.errors import DataError
 
 __all__ = ["a_tenth_and_ten_times", "neighbouring_cells"]
@@ -31,10 +34,7 @@ def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.Da
     """
     missing = [name for name in ("model", "epochs", "core_hours") if name not in runs or runs[name].isna().all()]
     if missing:
-        raise DataError(
-            f"candidates need the {' and '.join(missing)} of the runs",
-            hint="give a table of candidates, or map them: --map epochs=THEIRS",
-        )
+        raise DataError(f"candidates need the {' and '.join(missing)} of the runs", hint=_cure(runs, missing))
     table = usable_runs(runs, metric=metric, x="core_hours").runs
     table = table[table["epochs"].astype(float) > 0]
     budgets = np.unique(table["epochs"].astype(float))
@@ -62,6 +62,13 @@ def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.Da
                 row["unique_examples"] = of_one * min(budget, 1.0)
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _cure(runs: pd.DataFrame, missing: Sequence[str]) -> str:
+    """A table of candidates; or --map, where the runs have a column that may be meant."""
+    table = "list what could be run in a table with a column core_hours, and with --x where that is another: scaling plan candidates.csv …"
+    others = [str(name) for name in runs if name not in COLUMNS and runs[name].nunique() > 1]
+    return f"{table}; or map columns: --map {missing[0]}=THEIRS, one of {', '.join(others)}" if others else table
 
 
 def _spread(count: int, most: int) -> np.ndarray:

@@ -40,7 +40,8 @@ def plan(
 
     Runs that would narrow the interval by less than a hundredth together are left out, though there were budget for them.
 
-    The value at the target and its interval are the forecast's. The law is linearised at its present estimate: a cell adds the information of its place over its variance, (lack of fit)² + (seed
+    The value at the target and its interval are the forecast's, as `analysis.predict` gives them. The law that weighs the candidates may be
+    another, see `analysis.planning.target.aim`: of it only the factor counts by which the interval narrows. The law is linearised at its present estimate: a cell adds the information of its place over its variance, (lack of fit)² + (seed
     noise)² / seeds. A candidate in a cell that was run before adds only what more seeds add.
 
     Args:
@@ -69,7 +70,7 @@ def plan(
         )
     covariance = found.covariance[np.ix_(kept, kept)]
     rows = found.log_mean_jacobian(candidates)[:, kept]
-    gradient = found.log_mean_jacobian(aimed.at)[0, kept]
+    gradient = found.log_mean_jacobian(aimed.law_at)[0, kept]
     pool = Candidates(rows, _information(found, candidates), cost)
     picked = choose(covariance, pool, gradient, budget_core_hours, criterion)
 
@@ -79,14 +80,16 @@ def plan(
         narrower.append(_scale(found, gradient, covariance, spread_after(covariance, pool, picked[:number]), number))
     picked = picked[: _worthwhile(narrower)]
     scales = [float(np.sqrt(of_law * scale**2 + 1 - of_law)) for scale in narrower[: len(picked) + 1]]
-    now, now_run = _at(aimed.forecast, aimed, "mean"), _at(aimed.forecast, aimed, "new-run")
+    now, now_run = _at(aimed.forecast, aimed.at, "mean"), _at(aimed.forecast, aimed.at, "new-run")
     steps = [_scaled(now, scale) for scale in scales[1:]]
     chosen = candidates.iloc[picked].reset_index(drop=True)
     chosen = chosen.assign(mean_low=[step.low for step in steps], mean_high=[step.high for step in steps])
     return NextRuns(
         target=aimed.words,
         at={name: float(aimed.at[name].iloc[0]) for name in aimed.forecast.axes},
+        forecast=aimed.forecast,
         fit=found,
+        law_at={name: float(aimed.law_at[name].iloc[0]) for name in found.axes},
         criterion=criterion,
         budget_core_hours=float(budget_core_hours),
         core_hours=float(cost[picked].sum()),
@@ -107,7 +110,10 @@ def _priced(candidates: pd.DataFrame) -> np.ndarray:
         )
     if "core_hours" not in candidates:
         raise UnknownName(
-            "column", "core_hours", [str(name) for name in candidates], hint="a candidate needs its price: --map core_hours=THEIRS"
+            "column",
+            "core_hours",
+            [str(name) for name in candidates],
+            hint="a candidate needs its price: call that column of the candidates core_hours",
         )
     cost = _positive(candidates, "core_hours", "every candidate needs its price")
     if "seeds" in candidates:
@@ -169,12 +175,13 @@ def _scale(found: Fit, gradient: np.ndarray, before: np.ndarray, after: np.ndarr
 def _share_of_law(found: Fit, aimed: Target) -> float:
     """The share of the forecast's variance at the target that comes from the law's coefficients. The rest is what its form may be off by, as
     lack of fit and the back-test show it; nobody knows beforehand by how much more runs will narrow it, so that the plan takes it to stay."""
-    jacobian = found.log_mean_jacobian(aimed.at)
+    jacobian = found.log_mean_jacobian(aimed.law_at)
     of_law = float(jacobian[0] @ found.covariance @ jacobian[0])
     discrepancy = found.estimate.discrepancy if isinstance(found.estimate, LawEstimate) else None
-    trend = float(discrepancy.variance_at(aimed.at[list(found.axes)].to_numpy(float).T, jacobian)[0]) if discrepancy else 0.0
+    trend = float(discrepancy.variance_at(aimed.law_at[list(found.axes)].to_numpy(float).T, jacobian)[0]) if discrepancy else 0.0
     share = of_law / (of_law + trend) if of_law + trend > 0 else 1.0
-    own, whole = (_width(_at(each, aimed, "mean")) for each in (found, aimed.forecast))
+    own = _width(_at(found, aimed.law_at, "mean"))
+    whole = max(_width(_at(aimed.forecast, aimed.at, "mean")), _width(_at(found.forecast or found, aimed.law_at, "mean")))
     return share * min(1.0, (own / whole) ** 2) if whole > 0 else share
 
 
@@ -188,8 +195,8 @@ def _worthwhile(scales: list[float]) -> int:
     return next(number for number, scale in enumerate(scales) if scale <= (1 + _NEGLIGIBLE) * scales[-1])
 
 
-def _at(found: Fit, aimed: Target, kind: Any) -> Interval:
-    row = found.predict(aimed.at, kind=kind).iloc[0]
+def _at(found: Fit, place: pd.DataFrame, kind: Any) -> Interval:
+    row = found.predict(place, kind=kind).iloc[0]
     return Interval(float(row["mean"]), float(row["low"]), float(row["high"]))
 
 

@@ -23,7 +23,8 @@ __all__ = ["NextRuns"]
 class NextRuns:
     """What to run next, and how sure the prediction at the target will be.
 
-    fit: the law, by which the candidates were weighed; the values at the target are those of its forecast, where it has one.
+    forecast: gives the values at the target, `at`, as `analysis.predict` does. fit: the law by which the candidates were weighed, which may be
+    of other inputs; law_at: those at the target. Of it the values have only the factor by which intervals narrow.
     chosen: rows of the candidates, the most useful first, with `mean_low` and `mean_high`: the interval once that row and those above are done.
     now, after: intervals of the mean at the target; now_run, after_run: of a new run there. They keep the value of now: what the runs will
     say cannot be known, how much they will narrow it can, as far as the law holds.
@@ -32,7 +33,9 @@ class NextRuns:
 
     target: str
     at: dict[str, float]
+    forecast: Fit
     fit: Fit
+    law_at: dict[str, float]
     criterion: Criterion
     budget_core_hours: float
     core_hours: float
@@ -46,10 +49,16 @@ class NextRuns:
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Whether the target is further from the runs than anything tests, and what is wrong with the fit, see `analysis.diagnostics`."""
-        from analysis.diagnostics import far_extrapolation
+        """Whether the target is further from the runs than anything tests, whether law and forecast disagree there, and what is wrong with
+        either, see `analysis.diagnostics`."""
+        from analysis.diagnostics import apart_at, far_extrapolation
 
-        return (*far_extrapolation(self.fit.forecast or self.fit, pd.DataFrame([self.at])), *self.fit.diagnostics)
+        at = pd.DataFrame([self.at])
+        here = [*far_extrapolation(self.forecast, at), *apart_at(self.fit, pd.DataFrame([self.law_at]), self.forecast, at)]
+        for fit in (self.fit, self.forecast):
+            said = {entry.code for entry in here}
+            here += [entry for entry in fit.diagnostics if entry.code not in said]
+        return tuple(here)
 
     @property
     def shrinkage(self) -> float:
@@ -67,11 +76,19 @@ class NextRuns:
             f"{significant(self.shrinkage, 2)} of the width.{self._lack_of_fit()}"
         )
 
+    def weighed_by(self) -> str:
+        """`runs weighed by the chinchilla law of 60 runs in 30 cells, none left out, at params 1.5e+09, examples_seen 2e+10`."""
+        words = f"runs weighed by the {self.fit.law} law of {self.fit.runs_words}, {self.fit.excluded_words}"
+        if self.law_at == self.at:
+            return words
+        return f"{words}, at {', '.join(f'{name} {significant(value, 3)}' for name, value in self.law_at.items())}"
+
     def _lack_of_fit(self) -> str:
         if self.share_of_law > 0.5:
             return ""
+        rest = "" if self.forecast is self.fit else " and what forecasts were off by"
         return (
-            f" {100 * (1 - self.share_of_law):.0f} % of the variance there is what the form of the {self.fit.law} law may be off by, which the plan takes to "
+            f" {100 * (1 - self.share_of_law):.0f} % of the variance there is what the form of the {self.fit.law} law may be off by{rest}, which the plan takes to "
             "stay: try another law, or run nearer to the target."
         )
 
@@ -82,6 +99,8 @@ class NextRuns:
             "target": self.target,
             "at": self.at,
             "law": self.fit.law,
+            "law_at": self.law_at,
+            "lights": self.forecast.lights.to_dict(),
             "criterion": self.criterion,
             "share_of_law": self.share_of_law,
             "budget_core_hours": self.budget_core_hours,
@@ -93,6 +112,7 @@ class NextRuns:
             "after": {"mean": self.after.to_dict(), "new_run": self.after_run.to_dict()},
             "chosen": records(self.chosen),
             "fit": self.fit.to_dict(),
+            "forecast": self.forecast.to_dict(),
         }
 
     def to_csv(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from analysis.choice import choose_law
+from analysis.automatic import AUTO
+from analysis.choice import choose_law, natural_choice
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
@@ -25,24 +26,29 @@ __all__ = ["Target", "aim"]
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """fit: the law, by which candidates are weighed. forecast: what gives the value at the target and its interval, see
-    `analysis.choice`; the law itself where it was named. at: one row, their inputs. words: the same for people."""
+    """What gives the value at the target, and what weighs the candidates. They need not be laws of the same inputs.
 
-    fit: Fit
+    forecast: gives the value and its interval, as `analysis.predict` does; the law itself where it was named. at: one row, its inputs.
+    words: the same for people. fit: the law by which candidates are weighed. law_at: one row, the inputs of the law at the target.
+    """
+
     forecast: Fit
     at: pd.DataFrame
     words: str
+    fit: Fit
+    law_at: pd.DataFrame
 
 
 def aim(
     runs: pd.DataFrame, target: float | Mapping[str, float], candidates: pd.DataFrame, *, x: str, law: str | None, **settings: Any
 ) -> Target:
-    """Fit the law and place the target in its inputs.
+    """Fit the forecast, and the law that weighs the candidates, and place the target in the inputs of both.
 
-    Without a `law`: the one that `choose_law` chooses. It is one of surfaces (of N, D and U where epochs repeat, else of N and D) where the
-    runs and candidates have their inputs and they can be fitted, because a surface tells a candidate's size from its epochs; else one of
-    compute, on the frontier where the runs are a grid: every candidate is then taken for compute-optimal at its compute. A number as target
-    is compute: on a surface it stands for the best size at that compute; a target of several inputs chooses among the laws of just these.
+    A number as target is compute, and the forecast there is that of `analysis.predict`: one of compute. The law that weighs is the one that
+    `choose_law` chooses: of surfaces (of N, D and U where epochs repeat, else of N and D) where the runs and candidates have their inputs
+    and they can be fitted, because a surface tells a candidate's size from its epochs; else of compute, on the frontier where the runs are a
+    grid: every candidate is then taken for compute-optimal at its compute. On a surface a compute stands for the best size there. A target
+    of several inputs chooses among the laws of just these, and the forecast is theirs. A named `law` does both.
 
     Raises: what `analysis.fit` raises; UsageError for a target that does not go with the law; ScalingError where the surface has no best size.
     """
@@ -59,10 +65,29 @@ def aim(
         asked = not isinstance(target, Mapping) or set(target) == set(columns)
         if asked and not _missing(columns, runs, candidates):
             # Too few, or no such numbers, or sizes of several families, which do not compare: the next laws need less.
-            with suppress(TooFewPoints, DataError, UsageError):
-                return _placed(choose_law(runs, x=columns, on=on, **settings), target, runs, x)
+            with suppress(ScalingError):
+                return _forecast_of_compute(
+                    _placed(choose_law(runs, x=columns, **settings), target, runs, x), target, runs, x, on, settings
+                )
     _require((x,), "a law of compute", runs, candidates)
     return _placed(choose_law(runs, x=x, on=on, **settings), target, runs, x)
+
+
+def _forecast_of_compute(
+    aimed: Target,
+    target: float | Mapping[str, float],
+    runs: pd.DataFrame,
+    x: str,
+    on: Literal["all", "frontier"] | None,
+    settings: Mapping[str, Any],
+) -> Target:
+    """The same with the forecast that `analysis.predict` makes at a compute; that of the surface where there are too few cells for one."""
+    if isinstance(target, Mapping):
+        return aimed
+    with suppress(TooFewPoints):
+        forecast = fit(runs, x=x, law=AUTO, on=on or natural_choice(runs, x), **settings)
+        return replace(aimed, forecast=forecast, at=pd.DataFrame({x: [float(target)]}), words=f"{target:,g} {x}")
+    return aimed
 
 
 def _columns(law: str, x: str) -> tuple[str, ...]:
@@ -91,12 +116,13 @@ def _placed(found: Fit, target: float | Mapping[str, float], runs: pd.DataFrame,
                 f"the target needs {' and '.join(missing)} for law {found.law}", hint=f"give {', '.join(forecast.axes)}"
             )
         at = pd.DataFrame({name: [float(target[name])] for name in forecast.axes})
-        return Target(found, forecast, at, " and ".join(f"{name} {target[name]:,g}" for name in forecast.axes))
+        return Target(forecast, at, " and ".join(f"{name} {target[name]:,g}" for name in forecast.axes), found, at)
     if not (np.isfinite(target) and target > 0):
         raise UsageError(f"the target {target:g} is not a positive number", hint=f"give it in the unit of {x}")
     words = f"{target:,g} {x}"
     if len(forecast.axes) == 1:
-        return Target(found, forecast, pd.DataFrame({found.axes[0]: [float(target)]}), words)
+        at = pd.DataFrame({found.axes[0]: [float(target)]})
+        return Target(forecast, at, words, found, at)
     if "epochs" not in runs:
         raise DataError(
             "a target in compute needs the epochs of every run to be placed on a surface",
@@ -116,4 +142,4 @@ def _placed(found: Fit, target: float | Mapping[str, float], runs: pd.DataFrame,
             f"the {found.law} surface has no best size at {words}: it falls on a million times beyond the sizes that were run",
             hint="choose a nearer target, or --law power-floor",
         )
-    return Target(found, forecast, at, f"{words} at the best size there ({at[found.axes[0]].iloc[0]:,.3g} {found.axes[0]})")
+    return Target(forecast, at, f"{words} at the best size there ({at[found.axes[0]].iloc[0]:,.3g} {found.axes[0]})", found, at)

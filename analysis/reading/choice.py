@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.reading.source import add_note, column_of, source_of
+from analysis.reading.source import add_note, column_of, source_of, word_of
 from scaling.errors import UnknownName, UsageError
 
 __all__ = ["choose_runs"]
@@ -52,6 +52,8 @@ def choose_runs(runs: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
             words_there = runs["reason"].map(_label)
             labels.append(words_there.where(~words_there.astype(str).str.contains(r"\s|^$"), None))
             text = text.lower()
+        if word := word_of(runs, name):  # None in a column of numbers is a value of a setting
+            labels[0] = labels[0].fillna(word)
         known = sorted({label for column in labels for label in column.dropna().unique()})
         values = _values(text, known)
         for value in values:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.reading.decimals import with_decimal_points
 from analysis.reading.first_line import refuse_first_line, refuse_other_separators
-from analysis.reading.source import attach_source
+from analysis.reading.source import attach_source, keep_words
 from analysis.reading.typed import from_text
 from scaling.errors import DataError
 
@@ -79,6 +79,7 @@ def read_delimited(path: Path, mapped: Collection[str] = (), *, usual: str) -> p
         name or f"Unnamed: {place}": pd.Series(column) for place, (name, column) in enumerate(zip(names, cells, strict=True))
     }
     table = _without_row_numbers(pd.DataFrame({name: _typed(name, column.astype(str)) for name, column in columns.items()}))
+    keep_words(table, columns)
     return attach_source(table, {"notes": notes, "one_run": of_one_run})
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading.delimited import open_text, read_csv, read_tsv
-from analysis.reading.source import attach_source
+from analysis.reading.source import attach_source, keep_words
 from analysis.reading.typed import from_cells
 from scaling.columns import COLUMNS
 from scaling.errors import DataError, UsageError
@@ -56,7 +56,8 @@ def as_table(objects: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """
     rows = [_flat(entry) for entry in objects]
     names = dict.fromkeys(name for row in rows for name in row)
-    return pd.DataFrame({name: from_cells([row.get(name) for row in rows], name) for name in names}, index=range(len(rows)))
+    cells = {name: [row.get(name) for row in rows] for name in names}
+    return keep_words(pd.DataFrame({name: from_cells(cells[name], name) for name in names}, index=range(len(rows))), cells)
 
 
 def _flat(entry: Mapping[str, Any], above: str = "") -> dict[str, Any]:

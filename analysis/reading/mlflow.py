@@ -17,6 +17,7 @@ import yaml
 
 from analysis.reading.diverged import nan_losses, with_diverged
 from analysis.reading.formats import as_table
+from analysis.reading.source import keep_words
 from analysis.reading.typed import from_text
 from scaling.errors import DataError
 
@@ -109,7 +110,7 @@ def tidy(table: pd.DataFrame, losses: Collection[str] = ()) -> pd.DataFrame:
 def _with_numbers(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     """Parameters are text there: those that are numbers throughout become numbers."""
     texts = [name for name in names if table[name].map(lambda cell: cell is None or isinstance(cell, str)).all()]
-    return table.assign(**{name: from_text(table[name]) for name in texts})
+    return keep_words(table.assign(**{name: from_text(table[name]) for name in texts}), {name: table[name] for name in texts})
 
 
 def _is_run(folder: Path) -> bool:

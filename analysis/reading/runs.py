@@ -16,7 +16,7 @@ from analysis.reading.configuration import configuration_of, is_export
 from analysis.reading.headers import units_in_headers
 from analysis.reading.numbers_in import numbers_in
 from analysis.reading.our_units import in_our_units
-from analysis.reading.source import KINDS, TIDIED, attach_source, source_of
+from analysis.reading.source import KINDS, TIDIED, attach_source, source_of, words_kept
 from analysis.reading.statuses import named_status, our_statuses
 from analysis.reading.typed import is_missing_word, settled
 from analysis.reading.units import Conversion
@@ -70,6 +70,7 @@ def read_runs(
     losses = {theirs for ours, theirs in mapping.items() if ours in ("val_loss", "train_loss")}
     table, kind = _read(path, notes, losses, mapping)
     of_one_run = source_of(table).get("one_run", False)
+    words = words_kept(table)
     table = settled(table)
     if table.empty:
         raise DataError(f"{path}: the table has no rows", hint="one run a row, below a row with the column names")
@@ -105,6 +106,7 @@ def read_runs(
         table.insert(0, "id", [f"row {number}" for number in range(1, len(table) + 1)])
     table["id"] = table["id"].map(_id)
     about: dict[str, Any] = {"file": str(path), "format": kind, "sha256": _digest(path), "rows": len(table)}
+    about |= {"words": {ours.get(name, name): word for name, word in words.items()}} if words else {}
     about |= {"mapping": mapping, "units": units, "renamed": renamed, "converted": list(converted), "notes": notes}
     about |= {"one_run": True} if of_one_run else {}
     about |= {"chart": chart} if chart is not None else {}

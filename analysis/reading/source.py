@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from analysis.reading.typed import word_for_nothing
 from scaling.columns import column_name
 
-__all__ = ["KINDS", "TIDIED", "add_note", "attach_source", "column_of", "source_of"]
+__all__ = ["KINDS", "TIDIED", "add_note", "attach_source", "column_of", "keep_words", "source_of", "word_of", "words_kept"]
 
+_WORDS = "words"
 _KEY = "source"  # of DataFrame.attrs, which copies and selections keep; plain JSON, since writers of Parquet store it
 
 KINDS = ("metrics.", "params.", "tags.", "config.", "summary.")
@@ -23,7 +25,9 @@ TIDIED = {"State": "status", "state": "status", "Name": "id", "ID": "id", "run_i
 def attach_source(runs: pd.DataFrame, source: dict[str, Any]) -> pd.DataFrame:
     """The table with `source`: `{"file", "format", "sha256", "rows", "mapping", "units", "renamed", "converted", "command", "notes": []}`.
 
-    renamed: names of the file → ours, beside `mapping`. one_run: whether the rows are known to be the steps of one run. converted: our columns whose numbers are not those of the file.
+    words: column of numbers → the word that stands there for none.
+    renamed: names of the file → ours, beside `mapping`. one_run: whether the rows are known to be the steps of one run.
+    converted: our columns whose numbers are not those of the file.
     """
     runs.attrs[_KEY] = {"notes": [], **source}
     return runs
@@ -38,6 +42,27 @@ def add_note(runs: pd.DataFrame, notes: Iterable[str]) -> pd.DataFrame:
 def source_of(runs: pd.DataFrame) -> dict[str, Any]:
     """`{"notes": [sentence, …]}` with whatever else is known of the table; of a table made by hand, no more than that."""
     return {"notes": [], **runs.attrs.get(_KEY, {})}
+
+
+def keep_words(table: pd.DataFrame, cells: Mapping[str, Iterable[Any]]) -> pd.DataFrame:
+    """The table with the words that stand for nothing in its columns, see `analysis.reading.typed.word_for_nothing`.
+
+    cells: of each column, as they stand in the file.
+    """
+    found = {name: word for name, values in cells.items() if (word := word_for_nothing(values))}
+    table.attrs[_WORDS] = {**table.attrs.get(_WORDS, {}), **found}
+    return table
+
+
+def words_kept(table: pd.DataFrame) -> dict[str, str]:
+    """What `keep_words` kept: column → word."""
+    return dict(table.attrs.get(_WORDS, {}))
+
+
+def word_of(runs: pd.DataFrame, name: str) -> str:
+    """The word, `None` or the like, that the file has where this column of numbers holds none; empty where it has none or several."""
+    words = source_of(runs).get("words", {})
+    return next((str(words[spelt]) for spelt in (name, *(kind + name for kind in KINDS)) if spelt in words), "")
 
 
 def column_of(runs: pd.DataFrame, name: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["INFINITE", "from_cells", "from_text", "is_missing_word", "settled"]
+__all__ = ["INFINITE", "from_cells", "from_text", "is_missing_word", "settled", "word_for_nothing"]
 
 _NAN = frozenset({"nan", "+nan", "-nan", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind"})
 _INFINITIES = frozenset({"infinity", "+infinity", "-infinity", "inf", "+inf", "-inf"})
@@ -29,6 +29,23 @@ INFINITE = sys.float_info.max * (1 - 1e-3)
 def is_missing_word(cell: Any) -> bool:
     """Whether it is a text that stands for no number: `NA`, `None`, `nan`, `-`, an empty one."""
     return isinstance(cell, str) and cell.strip().lower() in _NAN | _NOTHING
+
+
+def word_for_nothing(cells: Iterable[Any]) -> str:
+    """The one word, `None` or the like, that stands in a column of numbers wherever there is none; empty where cells are empty too.
+
+    As a setting such a column has that word as a value: `warmup: None`. The numbers are read without it.
+    """
+    others = {cell.strip() if isinstance(cell, str) else "" for cell in cells if not _is_number(cell)}
+    word = others.pop() if len(others) == 1 else ""
+    return word if word.lower() in _NOTHING else ""
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        return not np.isnan(float(cell))
+    except (TypeError, ValueError):
+        return False
 
 
 def from_text(cells: pd.Series) -> pd.Series:

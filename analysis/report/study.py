@@ -144,7 +144,7 @@ def study_of(
         comparisons=tuple(
             _attempt(partial(compare, runs, by="family", a=a, b=b, metric=metric, x=x, level=level)) for a, b in sides
         ),
-        plan=_attempt(partial(_plan, runs, found, None if law == AUTO else law, level)),
+        plan=_attempt(partial(_plan, runs, found, None if law == AUTO else law, settings)),
         learning_rate=_attempt(lambda: learning_rate_trend(runs, metric=metric, level=level)),
         source=source,
         created=datetime.now(UTC),
@@ -172,11 +172,10 @@ def _slices(runs: pd.DataFrame, family: str, optimum: Optimum) -> Slices:
     return slices_of(frontier(own, metric=optimum.metric, x=optimum.x), optimum)
 
 
-def _plan(runs: pd.DataFrame, found: Frontier, law: str | None, level: float) -> NextRuns:
+def _plan(runs: pd.DataFrame, found: Frontier, law: str | None, settings: Mapping[str, Any]) -> NextRuns:
     budget, target = a_tenth_and_ten_times(found)
     candidates = neighbouring_cells(runs, metric=found.metric)
-    settings: dict[str, Any] = {"metric": found.metric, "x": found.x, "law": law, "level": level}
-    return plan(runs, candidates, budget_core_hours=budget, target=target, **settings)
+    return plan(runs, candidates, budget_core_hours=budget, target=target, law=law, **settings)
 
 
 def _predictions(law: Fit, beyond: Sequence[float] = BEYOND) -> pd.DataFrame:

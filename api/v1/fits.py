@@ -17,10 +17,12 @@ router = APIRouter()
 
 _EXAMPLE = {
     "schema_version": 1,
+    "the_law": {"law": "power", "on": "frontier"},
     "fits": [
         {
             "law": "power",
             "chosen": True,
+            "chosen_of": "frontier",
             "formula": "A·x^-a",
             "on": "frontier",
             "metric": "val_loss",
@@ -53,5 +55,5 @@ _EXAMPLE = {
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
 )
 def fits(question: Annotated[FitsQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
-    """The object that `scaling fit --json` prints; where no law is named, the one that forecasts best comes first (`chosen`). A law with too few points is in `not_fitted`; 422 when all of them are."""
+    """The object that `scaling fit --json` prints; where no law is named, the one that forecasts best comes first (`the_law`); of each choice of cells one is `chosen`. A law with too few points is in `not_fitted`; 422 when all of them are."""
     return fits_payload(*fits_of(database, question))

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     from analysis import Fit, Frontier, LearningRateTrend
     from analysis.backtest.backtest import Backtest
+    from analysis.diagnostics import Diagnostic
     from analysis.fitting.lights import Lights
     from analysis.selection import Excluded
 
 __all__ = [
+    "print_diagnostics",
     "print_excluded",
     "print_fit",
     "print_frontier",
@@ -48,11 +50,16 @@ def print_fit(console: Console, fit: Fit) -> None:
     print_notes(console, fit.notes)
     if fit.backtest is not None and not fit.chosen:
         _print_backtest(console, fit.backtest)
-    for diagnostic in fit.further_diagnostics:
+    print_diagnostics(console, fit.further_diagnostics)
+    console.print()
+
+
+def print_diagnostics(console: Console, diagnostics: Iterable[Diagnostic]) -> None:
+    """A line for each thing that is wrong with the runs or the fit: its code, what was seen and what to do."""
+    for diagnostic in diagnostics:
         console.print(
             Text.assemble("  ", (diagnostic.code.value, "yellow"), f"  {diagnostic.message}. {diagnostic.advice}"), soft_wrap=True
         )
-    console.print()
 
 
 def print_notes(console: Console, notes: Iterable[str]) -> None:

@@ -70,11 +70,12 @@ def compare_command(
         print(found.to_csv(), end="")
         print_set_aside(runs, found.excluded)
     else:
-        from scaling.cli.analysis_tables import print_excluded, print_notes
+        from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
 
         out = console()
         _print(out, found)
         print_notes(out, found.notes)
+        print_diagnostics(out, found.diagnostics)
         print_excluded(out, found.excluded)
         print_input(out, runs)
 

@@ -74,11 +74,12 @@ def frontier_command(
             print(best.to_csv(), end="")
             print_set_aside(runs, best.excluded)
         else:
-            from scaling.cli.analysis_tables import print_excluded, print_notes
+            from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
             from scaling.cli.optimum_table import print_optimum
 
             print_optimum(console(), best)
             print_notes(console(), best.notes)
+            print_diagnostics(console(), best.diagnostics)
             print_excluded(console(), best.excluded)
             print_input(console(), runs)
         return
@@ -90,7 +91,7 @@ def frontier_command(
         print(found.to_csv(band), end="")
         print_set_aside(runs, found.excluded)
     else:
-        from scaling.cli.analysis_tables import print_excluded, print_frontier, print_notes, print_points
+        from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_frontier, print_notes, print_points
 
         out = console()
         print_frontier(out, found)
@@ -106,5 +107,6 @@ def frontier_command(
         out.print("`scaling frontier --optimum` shows the three approaches side by side", highlight=False)
         out.print()
         print_notes(out, found.notes)
+        print_diagnostics(out, found.diagnostics)
         print_excluded(out, found.excluded)
         print_input(out, runs)

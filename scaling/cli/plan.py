@@ -59,7 +59,7 @@ def plan_command(
     law: Annotated[
         str | None,
         typer.Option(
-            help="The law that predicts. Default: the one that forecasts best, of surfaces where sizes and examples are known, else of laws of compute."
+            help="The law that predicts and weighs the runs. Default: the forecast predicts, as `scaling predict` does, and the law that forecasts best weighs: of surfaces where sizes and examples are known, else of laws of compute."
         ),
     ] = None,
     criterion: Annotated[str, typer.Option(help="c: the prediction at the target; D: all coefficients together.")] = "c",
@@ -132,6 +132,7 @@ def _candidates(file: Path | None, runs: DataFrame, mapping: list[str] | None, m
 
 def _print(out: Console, found: NextRuns) -> None:
     from analysis.numbers import significant
+    from scaling.cli.analysis_tables import print_lights
     from scaling.cli.output import core_hours
     from scaling.cli.tables import headline, line, table
 
@@ -159,13 +160,16 @@ def _print(out: Console, found: NextRuns) -> None:
     ):
         shown.add_row(label, *(significant(value) for value in (interval.value, interval.low, interval.high)))
     out.print(shown)
-    line(
-        out,
-        f"{found.fit.law} law of {found.fit.runs_words}, {found.fit.excluded_words}; {found.criterion}-optimal",
-    )
+    one = found.forecast
+    line(out, f"{one.law} law on {one.on_words}: {one.runs_words}, {one.excluded_words}")
+    print_lights(out, one.lights)
+    line(out, f"{found.weighed_by()}; {found.criterion}-optimal")
     for diagnostic in found.diagnostics:
         line(out, f"{diagnostic.code.value}: {diagnostic.message}. {diagnostic.advice}")
-    line(out, "the value afterwards is what the runs will say; the width is what they will narrow it to, as far as the law holds")
+    line(
+        out,
+        f"the value afterwards is what the runs will say; the width is what they will narrow it to, as far as the {found.fit.law} law holds",
+    )
 
 
 def _cell(value: Any) -> str:

@@ -36,7 +36,7 @@ __all__ = [
     "refuse_both",
 ]
 
-Metric = Annotated[str, typer.Option(help="Column to explain, better when lower; val_top1_error is 1 − val_top1.")]
+Metric = Annotated[str, typer.Option(help="Column to explain, better when lower; NAME_error is 1 − NAME of a share.")]
 X = Annotated[str, typer.Option("--x", help="Column it is explained by: core_hours, flops, params, …")]
 Data = Annotated[
     str | None,

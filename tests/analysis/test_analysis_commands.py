@@ -64,6 +64,8 @@ def test_fit_json(run):
         (law, on) for law in ("power", "power-floor") for on in ("frontier", "all")
     }
     assert [fit["chosen"] for fit in payload["fits"]] == [True, False, True, False]
+    assert [fit["chosen_of"] for fit in payload["fits"]] == [payload["fits"][0]["on"], None, payload["fits"][2]["on"], None]
+    assert payload["the_law"] == {"law": payload["fits"][0]["law"], "on": payload["fits"][0]["on"]}
     assert payload["fits"][0]["x"] == "core_hours"
 
 

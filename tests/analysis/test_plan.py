@@ -106,10 +106,13 @@ def test_on_a_surface_compute_stands_for_the_best_size_there():
     runs = grid(noise=0.005, seeds=2)
     found = analysis.plan(runs, candidates(runs), budget_core_hours=300, target=1000.0, bootstrap=100)
     assert found.fit.law == "chinchilla"
-    best = 1000.0 * 1e15 / (6 * found.at["params"])
-    assert found.at["examples_seen"] == pytest.approx(best, rel=1e-6)
-    assert "at the best size" in found.target
-    assert found.at["params"] == pytest.approx(argmin_size(1000.0), rel=0.5)
+    best = 1000.0 * 1e15 / (6 * found.law_at["params"])
+    assert found.law_at["examples_seen"] == pytest.approx(best, rel=1e-6)
+    assert found.at == {"core_hours": 1000.0}
+    assert found.law_at["params"] == pytest.approx(argmin_size(1000.0), rel=0.5)
+    of_law = analysis.plan(runs, candidates(runs), budget_core_hours=300, target=1000.0, law="chinchilla", bootstrap=100)
+    assert "at the best size" in of_law.target
+    assert of_law.at == of_law.law_at
     named = analysis.plan(
         runs, candidates(runs), budget_core_hours=300, target={"params": 1e9, "examples_seen": 1e9}, law="chinchilla", bootstrap=100
     )
@@ -122,6 +125,40 @@ def study():
     theirs |= {"unique_examples": "distinct_samples", "core_hours": "wall_seconds", "val_loss": "eval_loss", "status": "state"}
     runs = analysis.read_runs("docs/example_study.csv", theirs, {"core_hours": "seconds*n_gpus"})
     return runs[runs["family"] == "convnet"].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("target", [100.0, 4_000.0, 40_000.0])
+def test_the_value_at_the_target_is_the_forecast_that_predict_gives(study, target):
+    pool, settings = neighbouring_cells(study, metric="val_loss"), {"bootstrap": 100}
+    found = analysis.plan(study, pool, budget_core_hours=300, target=target, **settings)
+    forecast = analysis.predict(study, [target], **settings)
+    assert (found.now, found.now_run) == (forecast.mean(), forecast.new_run())
+    assert (found.after.value, found.fit.law) == (found.now.value, "data-constrained")
+    assert np.log(found.after.high / found.after.low) == pytest.approx(found.shrinkage * np.log(found.now.high / found.now.low))
+    assert found.to_dict()["lights"] == forecast.fit.lights.to_dict()
+
+
+@pytest.mark.parametrize("law", ["power-floor", "power", "chinchilla"])
+def test_a_named_law_predicts_too(study, law):
+    found = analysis.plan(study, neighbouring_cells(study), budget_core_hours=300, target=4000.0, law=law, bootstrap=100)
+    at = pd.DataFrame([found.at])
+    forecast = analysis.predict(study, at, x=tuple(found.at) if len(found.at) > 1 else "core_hours", law=law, bootstrap=100)
+    assert found.now == forecast.mean()
+    assert found.forecast is found.fit
+
+
+def test_a_law_and_a_forecast_that_disagree_at_the_target_are_said_and_so_are_both_lights(study):
+    pool, settings = neighbouring_cells(study), {"budget_core_hours": 300, "bootstrap": 100}
+    apart = analysis.plan(study, pool, target=40_000.0, **settings)
+    (said,) = [entry for entry in apart.diagnostics if entry.code == "law-and-forecast-apart"]
+    assert said.message.startswith("at core_hours 40000 the data-constrained law says")
+    assert "law-and-forecast-apart" not in [
+        entry.code for entry in analysis.plan(study, pool, target=4_000.0, **settings).diagnostics
+    ]
+    out = io.StringIO()
+    _print(Console(file=out, width=300), apart)
+    for line in (*apart.forecast.lights.lines(), "runs weighed by the data-constrained law of 60 runs", "law-and-forecast-apart: "):
+        assert line in out.getvalue()
 
 
 @pytest.mark.parametrize("column", ["params", "examples_seen", "epochs", "core_hours"])
@@ -228,3 +265,18 @@ def test_payload_and_csv():
     assert payload["fit"]["runs_used"] == 60
     assert found.chosen["examples_seen"].min() >= EXAMPLES * 0.25
     assert "mean_low" in found.to_csv().splitlines()[0]
+
+
+def test_a_bare_table_is_told_to_list_candidates_and_they_are_planned():
+    runs = pd.DataFrame({"core_hours": np.geomspace(1, 100, 10)}).assign(
+        val_loss=lambda table: 0.5 + 2 * table["core_hours"] ** -0.3
+    )
+    with pytest.raises(DataError, match="model and epochs") as refused:
+        neighbouring_cells(runs)
+    assert "scaling plan candidates.csv" in refused.value.hint
+    assert "--map" not in refused.value.hint
+    listed = pd.DataFrame({"core_hours": [200.0, 400.0]})
+    assert analysis.plan(runs, listed, budget_core_hours=500, target=1000.0, bootstrap=100).candidates == 2
+    with pytest.raises(DataError) as named:
+        neighbouring_cells(runs.assign(arch="s", passes=range(10)))
+    assert named.value.hint.endswith("--map model=THEIRS, one of passes")
