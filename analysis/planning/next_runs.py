@@ -181,7 +181,7 @@ def _share_of_law(found: Fit, aimed: Target) -> float:
     trend = float(discrepancy.variance_at(aimed.law_at[list(found.axes)].to_numpy(float).T, jacobian)[0]) if discrepancy else 0.0
     share = of_law / (of_law + trend) if of_law + trend > 0 else 1.0
     own = _width(_at(found, aimed.law_at, "mean"))
-    whole = max(_width(_at(aimed.forecast, aimed.at, "mean")), _width(_at(found.forecast or found, aimed.law_at, "mean")))
+    whole = _width(_at(found.forecast or found, aimed.law_at, "mean"))
     return share * min(1.0, (own / whole) ** 2) if whole > 0 else share
 
 

@@ -77,18 +77,17 @@ class NextRuns:
         )
 
     def weighed_by(self) -> str:
-        """`runs weighed by the chinchilla law of 60 runs in 30 cells, none left out, at params 1.5e+09, examples_seen 2e+10`."""
+        """`runs weighed by the chinchilla law of 60 runs in 30 cells, none left out, at the best size there: params 1.5e+09, …`."""
         words = f"runs weighed by the {self.fit.law} law of {self.fit.runs_words}, {self.fit.excluded_words}"
         if self.law_at == self.at:
             return words
-        return f"{words}, at {', '.join(f'{name} {significant(value, 3)}' for name, value in self.law_at.items())}"
+        return f"{words}, at the best size there: {', '.join(f'{name} {significant(value, 3)}' for name, value in self.law_at.items())}"
 
     def _lack_of_fit(self) -> str:
         if self.share_of_law > 0.5:
             return ""
-        rest = "" if self.forecast is self.fit else " and what forecasts were off by"
         return (
-            f" {100 * (1 - self.share_of_law):.0f} % of the variance there is what the form of the {self.fit.law} law may be off by{rest}, which the plan takes to "
+            f" {100 * (1 - self.share_of_law):.0f} % of the variance there is what the form of the {self.fit.law} law may be off by, which the plan takes to "
             "stay: try another law, or run nearer to the target."
         )
 

@@ -138,6 +138,21 @@ def test_the_value_at_the_target_is_the_forecast_that_predict_gives(study, targe
     assert found.to_dict()["lights"] == forecast.fit.lights.to_dict()
 
 
+def test_the_forecast_narrows_by_no_less_than_is_promised():
+    promised, given = [], []
+    for seed in range(4):
+        runs, rng = grid(noise=0.01, seeds=2, rng_seed=seed), np.random.default_rng(seed)
+        found = analysis.plan(runs, neighbouring_cells(runs), budget_core_hours=300, target=3000.0, bootstrap=100)
+        truth = chinchilla(found.chosen["params"].to_numpy(), found.chosen["examples_seen"].to_numpy())
+        ids = [f"new {number}" for number in range(len(truth))]
+        more = found.chosen.assign(val_loss=truth * np.exp(0.01 * rng.standard_normal(len(truth))), seed=7, id=ids)
+        both = pd.concat([runs, more[[name for name in more if name in runs]]], ignore_index=True)
+        after = analysis.predict(both, [3000.0], bootstrap=100).mean()
+        promised.append(found.shrinkage)
+        given.append(np.log(after.high / after.low) / np.log(found.now.high / found.now.low))
+    assert 0.5 < np.median(given) <= np.median(promised) < 1
+
+
 @pytest.mark.parametrize("law", ["power-floor", "power", "chinchilla"])
 def test_a_named_law_predicts_too(study, law):
     found = analysis.plan(study, neighbouring_cells(study), budget_core_hours=300, target=4000.0, law=law, bootstrap=100)
