@@ -104,7 +104,11 @@ def refuse_mixed_studies(runs: pd.DataFrame, differing: Sequence[str] = ()) -> N
     if again.empty:
         return
     _, same = next(iter(again.groupby(key, dropna=False)))
-    which = ", ".join(f"{name} {same[name].iloc[0]}" for name in ("model", "epochs", "learning_rate", "seed") if name in same)
+    which = ", ".join(
+        f"{name} {same[name].iloc[0]}"
+        for name in ("model", "epochs", "learning_rate", "seed")
+        if name in same and same[name].iloc[0] != ""
+    )
     apart = [name for name in differing if same[name].nunique(dropna=False) > 1]
     raise UsageError(
         f"the runs are of several studies ({which}: {_some(list(same['id']))}): they may differ in "

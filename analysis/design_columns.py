@@ -39,7 +39,7 @@ _SAME_MEASURED = 0.02
 _NO_REPLICATES = 3.0
 """Equal runs that are a second long have been seen to differ by 2.1 times in measured core-hours."""
 _NOMINAL = 1.5
-"""The same of operations, which are counted rather than timed."""
+"""The same of operations, which are counted rather than timed, and where the table has one number of epochs for all."""
 _DIGITS = 9
 
 
@@ -61,17 +61,19 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
     theirs = [name for name in map(str, runs) if name not in COLUMNS and name not in (*x, metric)]
     found += [name for name in theirs if is_size(name, runs[name])]
     tells_budgets = any(name in runs and runs[name].notna().any() for name in _BUDGETS)
-    if not any(name in runs and runs[name].nunique() > 1 for name in _BUDGETS):
+    varied = any(name in runs and runs[name].nunique() > 1 for name in (*_BUDGETS, "steps"))
+    if not varied:
         counts = [name for name in theirs if is_data(name, runs[name])]
         found += counts
         tells_budgets |= bool(counts)
+        varied = any(runs[name].nunique() > 1 for name in counts)
     if not tells_budgets and "steps" in runs and runs["steps"].nunique() > 1:  # one number for all would tell nothing
         found.append("steps")
         tells_budgets = True
     if not tells_budgets or len(x) > 1:
         found += x
     columns = list(dict.fromkeys([*found, *named_columns(runs, [*source_of(runs).get("cell", ()), *also])]))
-    most = _NOMINAL if len(x) == 1 and "flop" in x[0].lower() else _NO_REPLICATES
+    most = _NOMINAL if not varied or (len(x) == 1 and "flop" in x[0].lower()) else _NO_REPLICATES
     if len(x) == 1 and x[0] not in columns and _differs_too_much(runs, columns, x[0], most):
         columns.append(x[0])
     return columns

@@ -173,6 +173,7 @@ def transfer(
     usable = usable_runs(runs, metric=downstream, x=(x, upstream))
     name = "parent" if "parent" in usable.runs and usable.runs["parent"].notna().all() else None
     keys = (name,) if name else tuple(key for key in ("parent_model", "family", "model", "epochs") if key in usable.runs)
+    keys += tuple(source_of(runs).get("cell", ()))
     table = usable.runs.assign(cell=alike(usable.runs, (*keys, x, upstream)))
     kept, not_best = best_learning_rates(table, downstream)
     if kept["cell"].nunique() < _LEAST_CHECKPOINTS:

@@ -291,7 +291,8 @@ def table(path: Path) -> str:
 
 
 def _hard_table(rows: pd.DataFrame) -> str:
-    """As the other, with a star where 95 % lies outside the 99 % binomial interval of the simulations."""
+    """As the other, with a star where 95 % lies outside the 99 % binomial interval of the simulations, and with their number where only some
+    count."""
     sums = rows.groupby(["scenario", "quantity"], sort=False)[["covered", "of"]].sum()
     simulations = rows.drop_duplicates(["scenario", "shard"]).groupby("scenario")["simulations"].sum()
     names = list(dict.fromkeys(rows["quantity"]))
@@ -305,8 +306,12 @@ def _hard_table(rows: pd.DataFrame) -> str:
             covered, of = sums.loc[(scenario, name)]
             own = rows[(rows["scenario"] == scenario) & (rows["quantity"] == name)]
             studies = min(int(of), int(own["simulations"].sum()))  # what is asked of one study is not independent
+            some = ""
+            if name.startswith("coefficients"):
+                studies = round(of * simulations[scenario] / sums.loc[(scenario, "coefficients, any status")]["of"])
+                some = "" if studies == simulations[scenario] else f" of {studies}"
             far = abs(covered / of - 0.95) > 2.576 * np.sqrt(0.95 * 0.05 / max(1, studies))
-            cells.append(f"{100 * covered / of:.1f}{'*' if far else ''}")
+            cells.append(f"{100 * covered / of:.1f}{'*' if far else ''}{some}")
         lines.append(f"| {scenario} | {simulations[scenario]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

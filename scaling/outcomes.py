@@ -90,8 +90,8 @@ class FitStatus(Advised):
     BARELY_IDENTIFIED = (
         "barely-identified",
         (
-            "At a stricter level (99 % for 95 %) an interval reaches zero or has no end. Intervals of such fits hold the truth less often than "
-            "they say (in simulations without a visible floor in 6 of 10): add seeds or budgets before you build on it."
+            "At a stricter level (99.9 % for 95 %) an interval reaches zero or has no end. Intervals of such fits hold the truth less often than "
+            "they say (in simulations without a visible floor in 85 of 100): add seeds or budgets before you build on it."
         ),
     )
     NO_FLOOR = (

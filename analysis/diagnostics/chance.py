@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
 from analysis.numbers import significant
+from analysis.reading.diverged import is_loss
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -24,12 +25,17 @@ def chance_level(fit: Fit) -> list[Diagnostic]:
     return at_chance(fit.runs, fit.metric)
 
 
+def _is_other_unit(metric: str) -> bool:
+    """Whether a loss is not in nats, as `chance_loss` is."""
+    return any(word in metric.lower() for word in ("perplexity", "ppl", "bits", "bpb", "bpc"))
+
+
 def at_chance(runs: pd.DataFrame, metric: str) -> list[Diagnostic]:
     """Runs whose loss is not below their `chance_loss`, the loss of guessing by the frequencies of the classes alone.
 
     Said of a metric that is a loss; a table without the column cannot be judged.
     """
-    if _COLUMN not in runs or "loss" not in metric:
+    if _COLUMN not in runs or not is_loss(metric, ()) or _is_other_unit(metric):
         return []
     chance = pd.to_numeric(runs[_COLUMN], errors="coerce")
     guessing = runs[runs[metric] >= (1 - _ROUNDING) * chance]

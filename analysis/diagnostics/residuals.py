@@ -1,4 +1,4 @@
-"""What residuals say that a law with equal, independent scatter would not."""
+"""What residuals say that a law with equal, independent scatter would not. Where the cells of a cluster err together, nothing is tested."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ _LEAST_FOR_SCATTER = 12
 
 def residual_trend(fit: Fit) -> list[Diagnostic]:
     """F test of a square and a cube of each log input beside the law's own tangent, on the means of cells."""
+    if fit.errs_in_clusters:
+        return []
     _, estimate = fit.single_laws[0]
     inputs, residual, seeds = _cells(fit)
     jacobian = estimate.log_mean_jacobian(inputs[list(fit.rows_of_heaviest)])
@@ -53,6 +55,8 @@ def residual_trend(fit: Fit) -> list[Diagnostic]:
 
 def heteroscedastic(fit: Fit) -> list[Diagnostic]:
     """Rank correlation of the size of residuals with the mean curve."""
+    if fit.errs_in_clusters:
+        return []
     table = fit.residuals
     residual, predicted = table["residual"].to_numpy(float), table["predicted"].to_numpy(float)
     if fit.objective == "mse":  # whose noise is alike in the unit of the metric, not in relative terms
@@ -77,6 +81,8 @@ def heteroscedastic(fit: Fit) -> list[Diagnostic]:
 
 def outliers(fit: Fit) -> list[Diagnostic]:
     """Runs whose residual, judged by the scatter of all others, is beyond chance (deleted residuals with Bonferroni's correction)."""
+    if fit.errs_in_clusters:
+        return []
     table = fit.residuals
     residual = table["residual"].to_numpy(float)
     _, estimate = fit.single_laws[0]

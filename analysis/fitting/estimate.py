@@ -70,8 +70,8 @@ class Precision:
         return quantile if np.ndim(quantile) else float(quantile)
 
     def stricter(self) -> Precision:
-        """The level that leaves a fifth of the tails: 99 % for 95 %."""
-        return replace(self, level=1 - (1 - self.level) / 5)
+        """The level that leaves a fiftieth of the tails: 99.9 % for 95 %."""
+        return replace(self, level=1 - (1 - self.level) / 50)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ that nobody knows. A law forecasts well unless one of these is so, in this order
    `LEVEL`);
 4. in the back-test another form did so much better that this one has no weight in the forecast (`analysis.backtest.rule`).
 
-With too few budgets to hold any out it is not known. That is neither good nor bad, and is never shown as good.
+With too few budgets to hold any out, or where the cells of a cluster err together, it is not known. That is neither good nor bad, and is never shown as good.
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ def _forecasts_well(fit: Fit) -> Light:
 def _verdict(fit: Fit) -> tuple[bool | None, str]:
     from analysis.diagnostics import DiagnosticCode
 
+    if fit.errs_in_clusters:
+        return None, f"Not tested: the rows of {fit.clusters_used} clusters err together, and the tests take cells as independent"
     if any(found.code == DiagnosticCode.RESIDUAL_TREND for found in fit.diagnostics):
         return False, "Its residuals show a trend (residual-trend)"
     above = _floor_above(fit)

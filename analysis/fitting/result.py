@@ -145,6 +145,11 @@ class Fit:
         )
 
     @property
+    def errs_in_clusters(self) -> bool:
+        """Whether clusters hold several cells, as the checkpoints of a run: tests that take cells as independent would see too much."""
+        return bool(self.clusters) and self.clusters_used < self.cells
+
+    @property
     def forecast_error(self) -> float | None:
         """Root mean square error of its forecasts in the back-test, in log metric; None where it was not tested."""
         if self.tested is None:

@@ -23,6 +23,7 @@ from scaling.outcomes import OptimumStatus
 __all__ = ["compute_optimal"]
 
 _LEAST_SIZES, _LEAST_CELLS = 3, 6
+_NO_COMPUTE = ("params", "examples_seen", "unique_examples", "epochs")
 
 
 def compute_optimal(
@@ -66,6 +67,8 @@ def compute_optimal(
     """
     if not 0 < level < 1:
         raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
+    if x in _NO_COMPUTE:
+        raise UsageError(f"{x} is no compute: the best size is sought at each compute", hint="--x core_hours, or --x train_flops")
     if family is not None:
         known = sorted(runs["family"].dropna().astype(str).unique()) if "family" in runs else []
         if family not in known:

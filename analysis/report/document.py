@@ -92,7 +92,7 @@ def _asked(study: Study) -> dict[str, Any]:
 
 
 def _law_row(fit: Fit) -> dict[str, Any]:
-    end = (fit.forecast or fit).predict([BEYOND[-1] * fit.x_range[1]], kind="new-run").iloc[0]
+    end = fit.predict([BEYOND[-1] * fit.x_range[1]], kind="new-run").iloc[0]
     return {
         "law": fit.law,
         "equation": fit.equation(),

@@ -130,6 +130,8 @@ def _coefficients(fits: list[Fit]) -> DataFrame:
             "low": fit.interval()["low"][name],
             "high": fit.interval()["high"][name],
             "status": fit.status.value,
+            "identified": fit.lights.identified.ok,
+            "forecasts_well": fit.lights.forecasts_well.ok,
             "chosen": fit.chosen,
             "forecast_error": fit.forecast_error,
             "runs_used": fit.runs_used,

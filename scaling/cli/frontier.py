@@ -53,7 +53,7 @@ def frontier_command(
 ) -> None:
     """Show the compute-optimal frontier: which model and how many epochs are best at each compute.
 
-    A point is a cell (model and epochs) at its best learning rate, the mean over its seeds. --optimum fits how the best size and the best
+    A point is a cell (runs alike in all settings) at its best learning rate, the mean over its seeds. --optimum fits how the best size and the best
     epochs grow with compute, names what can be run, and says above which compute more than one epoch pays. Of its three approaches that
     one makes the headline which forecasts larger budgets best from smaller ones; where they disagree beyond their intervals, it says so.
     """

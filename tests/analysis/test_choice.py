@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,3 +66,25 @@ def test_the_rounding_of_a_conversion_and_of_single_precision_is_no_difference(t
     table = pd.DataFrame({"lr": np.array([0.1, 0.2], dtype=np.float32)})
     table.to_parquet(tmp_path / "runs.parquet")
     assert len(choose_runs(analysis.read_runs(tmp_path / "runs.parquet"), ["lr=0.1"])) == 1
+
+
+def test_a_floor_above_the_lowest_loss_is_not_green(simulate, monkeypatch):
+    """The floor of a law that holds lies below the lowest loss seen: here the lowest is pushed below the floor by hand."""
+    from analysis.fitting.lights import _floor_above
+
+    found = analysis.fit(simulate(lambda x: 0.5 + 2.0 * x**-0.4, noise=0.003), law="power-floor")
+    assert _floor_above(found) == ""
+    lowest = found.runs["val_loss"].idxmin()
+    cell = found.runs.loc[lowest, "cell"]
+    low = found.runs.assign(val_loss=found.runs["val_loss"].mask(found.runs["cell"] == cell, 0.4))
+    words = _floor_above(replace(found, runs=low))
+    assert words.startswith("The floor, 0.5")
+    assert words.endswith("lies above the lowest val_loss seen, 0.4000")
+
+
+def test_checkpoints_that_err_together_are_not_tested_as_independent(simulate):
+    table = simulate(lambda x: 2.0 * x**-0.2, noise=0.01, cells=12)
+    clusters = pd.Series(["a", "b", "c", "d", "e", "f"]).repeat(4).to_numpy()
+    found = analysis.fit(table.assign(lab=clusters), law="power", clusters=["lab"])
+    assert (found.errs_in_clusters, found.lights.forecasts_well.ok) == (True, None)
+    assert "err together" in found.lights.forecasts_well.reason

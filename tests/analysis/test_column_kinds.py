@@ -395,6 +395,24 @@ def test_epochs_that_are_one_throughout_tell_no_budgets_apart(tmp_path):
     assert fit(pd.DataFrame(rows).drop(columns="tokens"), tmp_path, x="train_flops").cells == 9
 
 
+def test_computes_of_one_number_of_epochs_are_budgets(tmp_path):
+    table = pd.DataFrame({"epochs": 1, "core_hours": 1.0 + 0.2 * np.arange(10)})
+    assert fit(table.assign(val_loss=final(table["core_hours"])), tmp_path).cells == 10
+    grid = pd.DataFrame(
+        [{"model": f"m{n}", "epochs": 1, "core_hours": n * hours} for n in (1, 2, 4, 8) for hours in (1.0, 2, 4, 8, 16)]
+    )
+    assert fit(grid.assign(val_loss=final(grid["core_hours"])), tmp_path).cells == 20
+
+
+def test_seeds_of_one_number_of_epochs_are_seeds_though_their_hours_differ(tmp_path):
+    rng = np.random.default_rng(0)
+    hours = np.repeat(HOURS, 3) * np.exp(0.05 * rng.standard_normal(24))
+    table = pd.DataFrame(
+        {"model": np.repeat([f"m{n}" for n in range(8)], 3), "epochs": 1, "seed": np.tile([0, 1, 2], 8), "core_hours": hours}
+    )
+    assert fit(table.assign(val_loss=final(hours)), tmp_path).cells == 8
+
+
 def test_equal_runs_that_are_timed_are_seeds_though_their_hours_differ(tmp_path):
     rng = np.random.default_rng(0)
     hours = np.repeat(HOURS, 3) * np.exp(0.1 * rng.standard_normal(24))
