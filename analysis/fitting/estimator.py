@@ -77,7 +77,8 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
     def ends(at: Precision) -> tuple[np.ndarray, np.ndarray]:
         t = at.t(degrees_of_freedom)
         if by_draws:
-            low, high = _percentiles(drawn, theta, spread, at.level)
+            wider = at.t(10**9) / precision.t(10**9)  # draws have no quantiles far out: from those that they have, as if normal
+            low, high = _percentiles(drawn, theta, spread * wider, precision.level)
         elif straight:
             half = t * np.sqrt(variance)
             low, high = np.where(tangent.kept, theta - half, -np.inf), np.where(tangent.kept, theta + half, np.inf)
