@@ -5,6 +5,7 @@
 | `diagnostic` | the codes with their advice, and `Diagnostic` |
 | `diagnose` | `diagnose`: all of the below for one fit |
 | `design` | too few sizes, few cells, collinear inputs |
+| `mixture` | a column that explains the scatter between what was averaged as seeds |
 | `chance` | runs whose loss is no better than guessing |
 | `identification` | exponent or floor that the runs do not determine |
 | `optimum` | cells whose best learning rate, or best model, is at the edge of what was tried |

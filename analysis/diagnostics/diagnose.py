@@ -11,6 +11,7 @@ from analysis.diagnostics.diagnostic import Diagnostic
 from analysis.diagnostics.extrapolation import law_and_forecast_apart
 from analysis.diagnostics.identification import exponent_not_identified, floor_not_considered, floor_not_identified
 from analysis.diagnostics.influence import influential_runs
+from analysis.diagnostics.mixture import cells_mixed
 from analysis.diagnostics.optimum import best_model_at_edge, learning_rate_at_edge
 from analysis.diagnostics.residuals import heteroscedastic, outliers, residual_trend
 
@@ -23,6 +24,7 @@ CHECKS: tuple[Callable[[Fit], list[Diagnostic]], ...] = (
     too_few_sizes,
     families_pooled,
     rehearsed,
+    cells_mixed,
     chance_level,
     packed_mixed,
     few_cells,

@@ -28,6 +28,10 @@ class DiagnosticCode(Advised):
         "rehearsed",
         "Read nothing into the numbers: nothing was trained, the losses follow the surface that the file states.",
     )
+    CELLS_MIXED = (
+        "cells-mixed",
+        "These runs are no seeds of one setting: keep them apart (--cell COLUMN), or choose one value (--where COLUMN=VALUE).",
+    )
     CHANCE_LEVEL = (
         "chance-level",
         "These runs learnt nothing yet, so they say little of what compute buys: leave them out, or train them longer or at another rate.",

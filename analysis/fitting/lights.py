@@ -4,12 +4,13 @@ predicted the larger runs from the smaller.
 Neither implies the other: two coefficients of a straight line are identified by runs that bend, and a law may forecast well with a floor
 that nobody knows. A law forecasts well unless one of these is so, in this order:
 
-1. its residuals show a trend (the diagnostic `residual-trend`, an F test at 1 %): where the law bends otherwise than the runs do, its
+1. a column explains the scatter inside its cells (`cells-mixed`): it averages over settings that a forecast does not name;
+2. its residuals show a trend (the diagnostic `residual-trend`, an F test at 1 %): where the law bends otherwise than the runs do, its
    forecasts go astray however well it did so far;
-2. its floor lies above the lowest loss that was seen, which a floor cannot: the lowest mean of a cell, since a single seed may be lucky;
-3. in the back-test its errors are larger than was to be expected of scatter and the doubt about its coefficients (`Excess`, a χ² test at
+3. its floor lies above the lowest loss that was seen, which a floor cannot: the lowest mean of a cell, since a single seed may be lucky;
+4. in the back-test its errors are larger than was to be expected of scatter and the doubt about its coefficients (`Excess`, a χ² test at
    `LEVEL`);
-4. in the back-test another form did so much better that this one has no weight in the forecast (`analysis.backtest.rule`).
+5. in the back-test another form did so much better that this one has no weight in the forecast (`analysis.backtest.rule`).
 
 With too few budgets to hold any out, or where the cells of a cluster err together, it is not known. That is neither good nor bad, and is never shown as good.
 """
@@ -86,6 +87,9 @@ def _forecasts_well(fit: Fit) -> Light:
 def _verdict(fit: Fit) -> tuple[bool | None, str]:
     from analysis.diagnostics import DiagnosticCode
 
+    mixed = next((found for found in fit.diagnostics if found.code == DiagnosticCode.CELLS_MIXED), None)
+    if mixed is not None:
+        return False, f"Its cells hold runs of several settings: {mixed.message} (cells-mixed)"
     if fit.errs_in_clusters:
         return None, f"Not tested: the rows of {fit.clusters_used} clusters err together, and the tests take cells as independent"
     if any(found.code == DiagnosticCode.RESIDUAL_TREND for found in fit.diagnostics):

@@ -277,3 +277,27 @@ def test_what_the_status_says_is_not_said_again():
 def test_residuals_are_split_where_seeds_repeat_a_cell(sound):
     assert f"of it seeds ×/÷ {np.exp(sound.seed_std):.3f}, lack of fit ×/÷ {np.exp(sound.lack_of_fit_std):.3f}" in sound.summary()
     assert "of it" not in fit_power(curve(seeds=1)).summary()
+
+
+def test_a_column_that_explains_the_scatter_inside_cells_is_told_and_no_light_is_green():
+    mixed = curve(cells=8).assign(dropped=lambda table: np.where(table["seed"] % 2, "yes", "no"))
+    mixed = mixed.assign(val_loss=mixed["val_loss"] * np.where(mixed["dropped"] == "yes", 1.1, 1.0))
+    fit = analysis.fit(mixed, law="power-floor")
+    found = one(fit, CODE.CELLS_MIXED)
+    assert found.about == ("dropped",)
+    assert found.message.startswith("dropped explains 9")
+    assert fit.lights.forecasts_well.ok is False
+    assert "cells-mixed" in fit.lights.forecasts_well.reason
+    assert CODE.CELLS_MIXED not in codes(analysis.fit(mixed, law="power-floor", cell=["dropped"]))
+
+
+def test_a_column_that_says_nothing_is_seldom_said_to_mix_cells():
+    rng = np.random.default_rng(0)
+    told = 0
+    for draw in range(60):
+        table = curve(cells=8, rng_seed=draw) if draw else curve(cells=8)
+        table = table.assign(val_loss=table["val_loss"] * np.exp(0.01 * rng.standard_normal(len(table))))
+        told += CODE.CELLS_MIXED in codes(
+            analysis.fit(table.assign(shade=rng.choice(["red", "blue"], len(table))), law="power", bootstrap=100)
+        )
+    assert told <= 1
