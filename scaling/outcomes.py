@@ -91,7 +91,7 @@ class FitStatus(Advised):
         "barely-identified",
         (
             "At a stricter level (99.9 % for 95 %) an interval reaches zero or has no end. Intervals of such fits hold the truth less often than "
-            "they say (in simulations without a visible floor in 85 of 100): add seeds or budgets before you build on it."
+            "they say (in simulations without a visible floor in two of three): add seeds or budgets before you build on it."
         ),
     )
     NO_FLOOR = (
