@@ -39,7 +39,9 @@ _SAME_MEASURED = 0.02
 _NO_REPLICATES = 3.0
 """Equal runs that are a second long have been seen to differ by 2.1 times in measured core-hours."""
 _NOMINAL = 1.5
-"""The same of operations, which are counted rather than timed, and where the table has one number of epochs for all."""
+"""The same of operations, which are counted rather than timed."""
+_ONE_BUDGET = 2.5
+"""The same where the table has one number of epochs for all."""
 _DIGITS = 9
 
 
@@ -73,7 +75,7 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
     if not tells_budgets or len(x) > 1:
         found += x
     columns = list(dict.fromkeys([*found, *named_columns(runs, [*source_of(runs).get("cell", ()), *also])]))
-    most = _NOMINAL if not varied or (len(x) == 1 and "flop" in x[0].lower()) else _NO_REPLICATES
+    most = _NOMINAL if len(x) == 1 and "flop" in x[0].lower() else _NO_REPLICATES if varied else _ONE_BUDGET
     if len(x) == 1 and x[0] not in columns and _differs_too_much(runs, columns, x[0], most):
         columns.append(x[0])
     return columns

@@ -96,7 +96,7 @@ def runs_to_predict_from(runs: pd.DataFrame, x: str | Sequence[str] | None, law:
 
     `frontier` for a law of one input and a grid (several sizes or models, each at several epoch budgets): what a budget buys is what its
     best cell reaches, and cells far from the best do not lie on a law of compute. `all` for a surface, which needs every cell, and for a
-    bare table: there the frontier would be the points that luck has put low.
+    bare table: there the frontier would be the points that are low by chance.
     """
     if (law != "auto" and law_named(law).is_surface) or not (x is None or isinstance(x, str) or len(x) == 1):
         return "all"

@@ -54,7 +54,7 @@ class DiagnosticCode(Advised):
     )
     FLOOR_NOT_IDENTIFIED = (
         "floor-not-identified",
-        "Do not build on this floor: laws with and without it fit these runs alike and part beyond them; add runs at larger compute.",
+        "Do not build on this floor: laws with and without it fit these runs alike and differ beyond them; add runs at larger compute.",
     )
     FLOOR_NOT_CONSIDERED = (
         "floor-not-considered",
@@ -78,7 +78,7 @@ class DiagnosticCode(Advised):
     )
     INFLUENTIAL_RUN = (
         "influential-run",
-        "The forecast hangs on this cell: repeat it with another seed before you act on the forecast.",
+        "The forecast depends on this cell: repeat it with another seed before you act on the forecast.",
     )
     LAW_AND_FORECAST_APART = (
         "law-and-forecast-apart",

@@ -6,7 +6,7 @@ that nobody knows. A law forecasts well unless one of these is so, in this order
 
 1. a column explains the scatter inside its cells (`cells-mixed`): it averages over settings that a forecast does not name;
 2. its residuals show a trend (the diagnostic `residual-trend`, an F test at 1 %): where the law bends otherwise than the runs do, its
-   forecasts go astray however well it did so far;
+   forecasts beyond them are wrong, however well it did so far;
 3. its floor lies above the lowest loss that was seen, which a floor cannot: the lowest mean of a cell, since a single seed may be lucky;
 4. in the back-test its errors are larger than was to be expected of scatter and the doubt about its coefficients (`Excess`, a χ² test at
    `LEVEL`);

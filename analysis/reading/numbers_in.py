@@ -18,7 +18,8 @@ _WITH_UNIT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d
 
 
 def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) -> tuple[pd.Series, Unit | None]:
-    """The numbers of `column` before any factor, and the unit that every cell carries (`3.5 h`), if they do. Durations are hours, or the
+    """The numbers of `column` before any factor, and the unit that every cell carries (`3.5 h`), if they do. Counts may differ in it: `125M`
+    beside `1.3B`. Durations are hours, or the
     unit of time that `asked` names.
 
     Raises `DataError` for the first cell that is no number, and for the first whose unit is not that of the rows above it or of
@@ -65,6 +66,9 @@ def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) ->
             f"{file}: row {row + 1}, column {column.name}: {cells[row]!r} is not a number{more}",
             hint="write numbers plainly, with a point and without thousands separators; leave a field empty when there is no value",
         )
+    if asked is None and len(set(units.values())) > 1 and all(unit.dimension == "count" for unit in units.values()):
+        factors = [units[row].factor if row in units else 1.0 for row in range(len(values))]  # 125M and 1.3B: each says how many
+        return pd.Series(values * factors, index=column.index, name=column.name), None
     known = np.flatnonzero(np.isfinite(values)).tolist()
     first = known[0]
     for row in known:

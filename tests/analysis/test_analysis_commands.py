@@ -71,7 +71,7 @@ def test_fit_json(run):
 
 def test_fit_csv(run):
     lines = run("fit", *TABLE, "--csv", "--law", "power", "--on", "all").splitlines()
-    assert lines[0] == "law,on,coefficient,value,low,high,status,chosen,forecast_error,runs_used"
+    assert lines[0] == "law,on,coefficient,value,low,high,status,identified,forecasts_well,chosen,forecast_error,runs_used"
     assert [line.split(",")[2] for line in lines[1:]] == ["A", "a"]
 
 

@@ -60,7 +60,7 @@ def test_one_lucky_seed_does_not_make_a_frontier():
 
 
 def test_a_point_is_the_mean_of_the_best_learning_rate():
-    runs = pd.DataFrame(cell("F0", 1, 1.0, [1.0, 1.2], rate=0.2) + cell("F0", 1, 3.0, [0.7, 1.9], rate=0.4))
+    runs = pd.DataFrame(cell("F0", 1, 1.0, [1.0, 1.2], rate=0.2) + cell("F0", 1, 1.5, [0.7, 1.9], rate=0.4))
     found = analysis.frontier(runs)
     (point,) = found.points.to_dict("records")
     assert point["learning_rate"] == 0.2  # mean 1.1 beats mean 1.3, though 0.7 was the luckiest

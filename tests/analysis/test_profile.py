@@ -97,15 +97,15 @@ def test_at_the_face_of_no_floor():
     """Of tables whose best floor is zero, though the true one is not, intervals held the truth 0 of 27 times for E and 9 for alpha. Such a table
     is an unlucky one, so no 95 of 100 can be asked of these alone, but of all."""
     truths, held, at_face = {"E": 1.8, "alpha": 0.35}, [], []
-    for seed in range(90):
+    for seed in range(60):
         fit = analysis.fit(surface_table(seed, noise=0.012), law="chinchilla")
         interval = fit.interval()
         assert (interval["high"] > interval["low"]).all()
         held.append([interval["low"][name] <= truth <= interval["high"][name] for name, truth in truths.items()])
         at_face.append(fit.status == FitStatus.NO_FLOOR)
     held, at_face = np.array(held), np.array(at_face)
-    assert at_face.sum() >= 5
-    assert held.mean(0).min() > 0.88  # 95 % less three standard deviations
+    assert at_face.sum() >= 3
+    assert held.mean(0).min() > 0.86  # 95 % less three standard deviations
     assert held[at_face].mean(0).min() >= 0.5
 
 

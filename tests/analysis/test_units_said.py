@@ -235,3 +235,10 @@ def test_a_key_with_two_values_is_refused(tmp_path, name, text, words):
 
 def test_a_key_that_repeats_its_value_is_read(tmp_path):
     assert list(analysis.read_runs(write(tmp_path, '{"val_loss": 2, "val_loss": 2}\n', "r.jsonl"))["val_loss"]) == [2]
+
+
+def test_sizes_are_read_as_people_write_them(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("params,core_hours,val_loss\n70M,1,3.0\n125M,2,2.8\n1.3B,4,2.5\n6.7B,8,2.2\n")
+    runs = analysis.read_runs(path)
+    assert runs["params"].tolist() == pytest.approx([70e6, 125e6, 1.3e9, 6.7e9])
