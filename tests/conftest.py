@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("NPROC", "1")  # before JAX starts: fixes its threads, and with them its bits
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ.pop("SCALING_DB", None)

@@ -16,8 +16,8 @@ from tests.trainer import small_run
 from tests.trainer.small_run import bits
 from trainer import Execution, audit, data
 
-EPOCHS = 12
-STEPS = 72
+EPOCHS = 8
+STEPS = 48
 
 
 class Host:
