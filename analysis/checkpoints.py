@@ -18,7 +18,7 @@ from analysis.reading.column_kinds import columns_of_progress, columns_of_runs, 
 from analysis.reading.source import source_of
 from scaling.errors import UsageError
 
-__all__ = ["Checkpoints", "checkpoints_of"]
+__all__ = ["Checkpoints", "checkpoints_of", "may_be_one_run", "refuse_one_run"]
 
 _MAY_BE_MODELS = ("name", "display name", "experiment", "experiment name", "exp name", "trial")
 """Names that people give to models and recipes too: only a number of steps or one epoch after another makes them a run's."""
@@ -26,7 +26,7 @@ _STEPS = ("step", "global step", "iteration", "iter", "epoch")
 
 _LEAST_ROWS = 4
 _REPEATED = 0.2
-"""Of the rows of runs, so many may repeat a step with other numbers: those of resumed runs."""
+"""The share of the steps that may be there twice with other numbers, as those of resumed runs are."""
 
 _SETTINGS = (
     "family",
@@ -108,7 +108,9 @@ def _of_unnamed_runs(table: pd.DataFrame) -> Checkpoints | None:
     settings = [name for name in _SETTINGS if name in table and table[name].notna().all() and (table[name] != "").any()]
     if progress is None or not {"model", "params"} & set(settings):
         return None
-    settings = [name for name in settings if name != "learning_rate" or table[name].nunique() < len(table) / _LEAST_ROWS]
+    others = [table[name] for name in settings if name != "learning_rate"]
+    if "learning_rate" in settings and _follows(table, others, "learning_rate", pd.to_numeric(table[progress], errors="coerce")):
+        settings.remove("learning_rate")
     runs = int(table.groupby(settings, sort=False).ngroups)
     if runs < 2 or len(table) < _LEAST_ROWS * runs or table.duplicated([*settings, progress]).any():
         return None

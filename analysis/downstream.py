@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from analysis.cells import best_learning_rates
-from analysis.design_columns import alike
+from analysis.design_columns import alike, named_columns
 from analysis.direction import require_lower_is_better, with_error
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
@@ -173,7 +173,7 @@ def transfer(
     usable = usable_runs(runs, metric=downstream, x=(x, upstream))
     name = "parent" if "parent" in usable.runs and usable.runs["parent"].notna().all() else None
     keys = (name,) if name else tuple(key for key in ("parent_model", "family", "model", "epochs") if key in usable.runs)
-    keys += tuple(source_of(runs).get("cell", ()))
+    keys += tuple(named_columns(usable.runs, source_of(runs).get("cell", ())))
     table = usable.runs.assign(cell=alike(usable.runs, (*keys, x, upstream)))
     kept, not_best = best_learning_rates(table, downstream)
     if kept["cell"].nunique() < _LEAST_CHECKPOINTS:

@@ -453,6 +453,16 @@ def test_checkpoints_of_runs_that_no_column_names(tmp_path):
     assert len(fit(of_two_seeds, tmp_path).runs) == 16
 
 
+def test_runs_of_a_random_search_that_stopped_at_different_steps_are_no_checkpoints(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"model": np.repeat(["a", "b"], 8), "step": rng.permutation(16) + 100, "learning_rate": rng.uniform(0.01, 1, 16)}
+    )
+    table = table.assign(core_hours=np.tile(HOURS, 2), val_loss=final(np.tile(HOURS, 2)), epochs=np.tile(np.arange(8) + 1, 2))
+    found = fit(table.drop(columns="epochs"), tmp_path)
+    assert not any("checkpoint" in entry.kind for entry in found.excluded)
+
+
 def test_a_rate_that_decays_and_epochs_that_rise_along_a_run_are_no_settings(tmp_path):
     table = curves(run="run_name")
     table = table.assign(learning_rate=1e-3 * np.cos(table["step"] / 1000), epochs=table["step"] / 50)
