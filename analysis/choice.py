@@ -67,7 +67,7 @@ def choose_law(
 
 
 def best_forecaster(fits: Sequence[Fit]) -> Fit:
-    """Of fits of several laws to the same runs the one that `choose_law` would choose. They are tested as laws of the inputs of the one that
+    """Return, of fits of several laws to the same runs, the one that `choose_law` would choose. They are tested as laws of the inputs of the one that
     has most; with too few budgets for that, the one with fewest coefficients is taken."""
     test = max(fits, key=lambda each: len(each.axes)).tested
     name = None if test is None else test.best([each.law for each in fits])

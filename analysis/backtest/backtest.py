@@ -243,7 +243,7 @@ def _fit_windows(law: Law, cells: Cells, some: Windows, objective: Objective, ro
 
 
 def _own_variances(law: Law, cells: Cells, some: Windows, theta: np.ndarray, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """By least squares: the variance of each window's forecast of each cell from the doubt about its coefficients, (windows, n), and that of
+    """Return, by least squares, the variance of each window's forecast of each cell from the doubt about its coefficients, (windows, n), and that of
     a cell about the curve as each window sees it, (windows,)."""
     inputs, log_y = cells.inputs[rows], np.log(cells.y)
     found, scatter = np.zeros(some.inside.shape), np.zeros(len(some))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["LEVEL", "Light", "Lights", "lights_of"]
 
 LEVEL = 0.05
-"""Of the test of forecasts: of laws that are right, one in twenty is called bad. In 480 simulated curves of 6 to 20 budgets it were 22; of
+"""The level of the test of forecasts: of laws that are right, one in twenty is called bad. In 480 simulated curves of 6 to 20 budgets it were 22; of
 power laws fitted to 12 or 20 budgets of a curve with a floor all 120 were."""
 
 

@@ -143,7 +143,7 @@ class _Lines:
         return self.theta[self.at] + self.side * distance
 
     def rise(self, some: np.ndarray, distance: np.ndarray) -> np.ndarray:
-        """By how much the least loss at these distances along some of the lines is higher than at the optimum."""
+        """Return by how much the least loss at these distances along some of the lines exceeds that at the optimum."""
         step = self.side[some] * distance
         value, rows, place = self.theta[self.at[some]] + step, np.arange(len(some)), self.place[some]
         logged = self.is_linear[some] & ~self.is_floor[some]
@@ -169,7 +169,7 @@ class _Lines:
 
 
 def _centre(law: Law, logs: np.ndarray, coefficient: str) -> np.ndarray:
-    """By how much log inputs are moved, (k,), for the line of a coefficient."""
+    """Return by how much log inputs are moved, (k,), for the line of a coefficient."""
     centre = law.centre(logs).copy()
     shared = law.shares_unit_with or tuple(range(len(centre)))
     for term in law.terms:

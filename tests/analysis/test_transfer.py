@@ -11,6 +11,7 @@ from scipy import stats
 
 import analysis
 from analysis.downstream import _rank_interval
+from analysis.reading.source import attach_source
 from scaling.errors import TooFewPoints, UnknownName
 
 
@@ -127,6 +128,16 @@ def test_refusals():
         analysis.transfer(with_links().iloc[:12])
     with pytest.raises(UnknownName, match="column 'pretrain_los'"):
         analysis.transfer(finetuned(), downstream="error", upstream="pretrain_los", x="core_hours")
+
+
+def test_columns_that_tell_fine_tuned_runs_apart_are_named_by_cell():
+    table = finetuned(seeds=2)
+    by_recipe = table.assign(recipe=np.where(table["seed"] == 0, "a", "b"))
+    attach_source(by_recipe, {"cell": ["recipe"]})
+    assert len(analysis.transfer(by_recipe, **COLUMNS).checkpoints) == 24
+    assert len(analysis.transfer(table, **COLUMNS).checkpoints) == 12
+    with pytest.raises(UnknownName, match="column 'nope'"):
+        analysis.transfer(attach_source(table, {"cell": ["nope"]}), **COLUMNS)
 
 
 def test_payload_and_csv():
