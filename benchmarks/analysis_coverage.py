@@ -63,10 +63,10 @@ def curve_design(cells: int, seeds: int, *, decades: float = 3.0) -> pd.DataFram
     )
 
 
-def grid_design(sizes: int, budgets: int, seeds: int) -> pd.DataFrame:
-    """Sizes a factor of 3 apart, each for epoch budgets that double, of 50,000 examples."""
+def grid_design(sizes: int, budgets: int, seeds: int, *, ratios: tuple[float, float] = (3.0, 2.0)) -> pd.DataFrame:
+    """Sizes a factor of 3 apart, each for epoch budgets that double, of 50,000 examples; or those `ratios`."""
     size, budget, seed = (axis.ravel() for axis in np.meshgrid(range(sizes), range(budgets), range(seeds), indexing="ij"))
-    params, epochs = 1e5 * 3.0**size, 2.0**budget
+    params, epochs = 1e5 * ratios[0] ** size, ratios[1] ** budget
     return pd.DataFrame(
         {
             "model": [f"m{each}" for each in size],
@@ -157,6 +157,9 @@ def hard_scenarios() -> list[Scenario]:
         Scenario("FLOP: grid, chinchilla, N 1e9, D 1e10, 0.5 %", grid_, surface, "chinchilla", 0.005, surface_x, scaled, units=tokens, hard=True),
         Scenario("narrow, 5×: curve, power-floor, 12 budgets, 0.3 %", curve_design(12, 1, decades=np.log10(5)), curve, "power-floor", 0.003, coefficients=CURVE, hard=True),
         Scenario("narrow, 5×: curve, power, 8 budgets, 1 %", curve_design(8, 1, decades=np.log10(5)), lambda runs: 2 * runs["core_hours"].to_numpy() ** -0.2, "power", 0.01, coefficients={"A": 2.0, "a": 0.2}, hard=True),
+        Scenario("narrow, 10×: curve, power-floor, 12 budgets, 1 %", curve_design(12, 1, decades=1), curve, "power-floor", 0.01, coefficients=CURVE, hard=True),
+        Scenario("narrow, 20×: curve, power-floor, 12 budgets, 1 %", curve_design(12, 1, decades=np.log10(20)), curve, "power-floor", 0.01, coefficients=CURVE, hard=True),
+        Scenario("narrow, 5× in N and in D: grid, chinchilla, 0.3 %", grid_design(5, 6, 1, ratios=(5 ** (1 / 4), 5 ** (1 / 5))), surface, "chinchilla", 0.003, surface_x, SURFACE, hard=True),
         Scenario("5 points: power-floor, 0.5 %", curve_design(5, 1)[bare], curve, "power-floor", 0.005, coefficients=CURVE, hard=True),
         Scenario("6 points: power-floor, 0.5 %", curve_design(6, 1)[bare], curve, "power-floor", 0.005, coefficients=CURVE, hard=True),
         Scenario("5 points: power, 1 %", curve_design(5, 1)[bare], lambda runs: 2 * runs["core_hours"].to_numpy() ** -0.2, "power", 0.01, coefficients={"A": 2.0, "a": 0.2}, hard=True),
@@ -213,6 +216,8 @@ def fitted(scenario: Scenario, rng: np.random.Generator) -> Iterator[Count]:
         held, width = (low <= true) & (true <= high), (high - low) / true
         if fit.status == FitStatus.OK:
             yield "coefficients", held, width
+        if scenario.hard and fit.status == FitStatus.OK and fit.status_about:
+            yield "of these narrowly", held, width
         if scenario.hard and fit.status == FitStatus.BARELY_IDENTIFIED:
             yield "coefficients, barely identified", held, width
         if scenario.hard:
@@ -307,7 +312,7 @@ def _hard_table(rows: pd.DataFrame) -> str:
             own = rows[(rows["scenario"] == scenario) & (rows["quantity"] == name)]
             studies = min(int(of), int(own["simulations"].sum()))  # what is asked of one study is not independent
             some = ""
-            if name.startswith("coefficients"):
+            if name.startswith(("coefficients", "of these")):
                 studies = round(of * simulations[scenario] / sums.loc[(scenario, "coefficients, any status")]["of"])
                 some = "" if studies == simulations[scenario] else f" of {studies}"
             far = abs(covered / of - 0.95) > 2.576 * np.sqrt(0.95 * 0.05 / max(1, studies))

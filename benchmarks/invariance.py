@@ -35,6 +35,17 @@ INPUTS = {
 
 Answer = dict[str, float | str]
 
+_SAME: dict[str, object] = {
+    "batch_size": 256,
+    "learning_rate": 0.1,
+    "optimizer": "sgd",
+    "seed": 0,
+    "status": "finished",
+    "image_size": 32,
+    "accelerator": "h100",
+}
+"""Columns whose names mean something, with one value for all runs."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -58,6 +69,9 @@ def changes() -> list[Change]:
         Change("rows reversed", {}, lambda table: table.iloc[::-1].reset_index(drop=True)),
         Change("models renamed", {}, _renamed),
         Change("a column added", {}, lambda table: table.assign(note="same")),
+        Change(
+            "our own columns added", {}, lambda table: table.assign(**{name: _SAME[name] for name in _SAME.keys() - table.columns})
+        ),
     ]
     for factor in (1e-9, 1e-3, 3.7, 1e9):
         found += [
@@ -198,8 +212,8 @@ def plan_answer(table: pd.DataFrame, change: Change) -> Answer:
 def questions(some: dict[str, pd.DataFrame]) -> Iterator[tuple[str, Callable[[Change], Answer]]]:
     """A name and a way to ask under a change, for every law, objective and method that a table can answer, and every further answer."""
     for place, table in some.items():
-        for law in (*law_names(), "auto"):
-            letters = ("C",) if law == "auto" else law_named(law).axes
+        forms = {law: (law, law_named(law).axes) for law in law_names()}
+        for name, (law, letters) in {**forms, "auto": ("auto", ("C",)), "auto of N and D": ("auto", ("N", "D"))}.items():
             x = INPUTS[letters]
             if not set(x) <= set(table):
                 continue
@@ -211,7 +225,7 @@ def questions(some: dict[str, pd.DataFrame]) -> Iterator[tuple[str, Callable[[Ch
                     def ask(change: Change, table=table, law=law, x=x, objective=objective, intervals=intervals) -> Answer:  # noqa: ANN001
                         return fit_answer(table, change, law=law, x=x, objective=objective, intervals=intervals)
 
-                    yield f"{place}: {law}, {objective}, {intervals}", ask
+                    yield f"{place}: {name}, {objective}, {intervals}", ask
         if "epochs" in table and "params" in table:
             yield f"{place}: optimum", lambda change, table=table: optimum_answer(table, change)
             yield f"{place}: compare", lambda change, table=table: comparison_answer(table, change)

@@ -69,9 +69,9 @@ class Precision:
         quantile = special.stdtrit(np.maximum(1.0, degrees_of_freedom), 0.5 + self.level / 2)
         return quantile if np.ndim(quantile) else float(quantile)
 
-    def stricter(self) -> Precision:
-        """The level that leaves a fiftieth of the tails: 99.9 % for 95 %."""
-        return replace(self, level=1 - (1 - self.level) / 50)
+    def stricter(self, by: float) -> Precision:
+        """The level that leaves so much smaller tails: 99.9 % for 95 % by 50."""
+        return replace(self, level=1 - (1 - self.level) / by)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class Estimate(ABC):
     """Coefficients with intervals, and what they say about the mean curve and about one more run.
 
     values, low, high: by the letters of the law's formula. degrees_of_freedom: of the t quantiles used.
-    status: the gravest of what the data do not say. status_about: the letters it is about.
+    status: the gravest of what the data do not say. status_about: the letters it is about; where all are identified, those that are so narrowly.
     seed_std: standard deviation of log metric between the runs of a cell; NaN when no cell has two.
     lack_of_fit_std: standard deviation of cells about the law in log metric, beyond what seeds explain; 0 when nothing shows.
     """

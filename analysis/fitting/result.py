@@ -17,7 +17,7 @@ from analysis.laws import law_named
 from analysis.numbers import as_factor, finite, significant, with_interval
 from analysis.selection import Excluded, excluded_payload, excluded_words
 from scaling.errors import TooFewPoints, UnknownName, UsageError
-from scaling.outcomes import FitStatus
+from scaling.outcomes import NARROWLY, FitStatus
 
 if TYPE_CHECKING:
     from analysis.backtest.backtest import Backtest
@@ -178,6 +178,8 @@ class Fit:
     def advice(self) -> str:
         """What the status means, in a sentence, after the letters it is about."""
         about = ", ".join(self.status_about)
+        if about and self.status == FitStatus.OK:
+            return f"{self.status.advice[:-1]}, {about} narrowly: {NARROWLY}"
         return f"{about}: {self.status.advice}" if len(self.status_about) and about != "E" else self.status.advice
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.laws.law import Law, Shape, Slope, Term
+from analysis.laws.law import Law, Shape, Slope, Term, reach
 
 __all__ = ["LAW"]
 
@@ -35,11 +35,11 @@ def _equation(values: Mapping[str, str], metric: str, x: Sequence[str]) -> str:
 
 
 def _bounds_of_k(logs: np.ndarray) -> tuple[float, float]:
-    return float(logs[0].min()), float(logs[0].max())  # a break that was not seen is no finding
+    return reach(logs[0])  # a break that was not seen is no finding
 
 
 def _bounds_of_f(logs: np.ndarray) -> tuple[float, float]:
-    span = max(float(np.ptp(logs[0])), 1e-9)
+    span = max(float(np.ptp(reach(logs[0]))), 1e-9)
     return float(np.log(0.01 * span)), float(np.log(0.5 * span))  # from a corner to a bend over the whole range
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.laws.law import Law, Shape, Slope, Term
+from analysis.laws.law import Law, Shape, Slope, Term, reach
 
 __all__ = ["LAW"]
 
@@ -28,7 +28,7 @@ def _equation(values: Mapping[str, str], metric: str, x: Sequence[str]) -> str:
 
 
 def _bounds_of_k(logs: np.ndarray) -> tuple[float, float]:
-    low, high = float(logs[0].min()), float(logs[0].max())
+    low, high = reach(logs[0])
     return low - 2 * (high - low), high + 0.5 * (high - low)
 
 

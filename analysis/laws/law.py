@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Law", "Shape", "Slope", "Term"]
+__all__ = ["Law", "Shape", "Slope", "Term", "reach"]
 
 Slope = tuple[int, int, np.ndarray]
 """(term, shape coefficient, derivative of the logarithm of that term by that coefficient, broadcast to (draws, n))."""
@@ -15,6 +15,20 @@ Slope = tuple[int, int, np.ndarray]
 EXPONENT_TIMES_SPAN = (0.02, 40.0)
 """Bounds of an exponent times the range of its log input, so that they do not depend on a unit. Below, a term is straight in the log
 to within noise; above, all but the first point lie on what is left without it."""
+
+_REACH_FROM = 6  # distinct values; of fewer, two of which are set aside, too few are left to tell a far value from the others
+
+
+def reach(log_values: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest of log values (n,), as bounds of a search take them: without the outermost value on either side, to which at most the
+    range of all others is added. So that no single run moves a bound by more than the others span; evenly spaced runs have their own range."""
+    values = np.unique(log_values)
+    first, last = float(values[0]), float(values[-1])
+    if len(values) < _REACH_FROM:
+        return first, last
+    second, last_but_one = float(values[1]), float(values[-2])
+    inner = last_but_one - second
+    return max(first, second - inner), min(last, last_but_one + inner)
 
 
 @dataclass(frozen=True)
@@ -44,8 +58,8 @@ class Shape:
         """Bounds of the coefficient as the solver holds it, for log inputs (k, n)."""
         if self.bounds is not None:
             return self.bounds(logs)
-        span = max(float(np.ptp(logs[self.axis])), 1e-9)
-        low, high = (bound / span for bound in EXPONENT_TIMES_SPAN)
+        low = EXPONENT_TIMES_SPAN[0] / max(float(np.ptp(logs[self.axis])), 1e-9)  # a far run can only lower it
+        high = EXPONENT_TIMES_SPAN[1] / max(float(np.ptp(reach(logs[self.axis]))), 1e-9)
         return (-high, high) if self.may_be_negative else (low, high)
 
     def grid(self, logs: np.ndarray) -> np.ndarray:
@@ -53,7 +67,8 @@ class Shape:
         low, high = self.range(logs)
         if self.is_logged:
             return np.linspace(low, high, self.nodes)
-        upward = np.geomspace(EXPONENT_TIMES_SPAN[0] / EXPONENT_TIMES_SPAN[1] * high, high, self.nodes)
+        least = EXPONENT_TIMES_SPAN[0] / EXPONENT_TIMES_SPAN[1] * high if self.may_be_negative else low
+        upward = np.geomspace(least, high, self.nodes)
         return np.concatenate([-upward[::-1], upward]) if self.may_be_negative else upward
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.laws.law import Law, Shape, Slope, Term
+from analysis.laws.law import Law, Shape, Slope, Term, reach
 
 __all__ = ["LAW"]
 
@@ -23,7 +23,8 @@ def _equation(values: Mapping[str, str], metric: str, x: Sequence[str]) -> str:
 
 def _bounds_of_d(logs: np.ndarray) -> tuple[float, float]:
     # From where it bends the curve by less than a thousandth of the first x to where nothing but the bend is seen.
-    return float(logs[0].min()) - 7.0, float(logs[0].max()) + 1.0
+    low, high = reach(logs[0])
+    return low - 7.0, high + 1.0
 
 
 LAW = Law(

@@ -53,6 +53,22 @@ class TestLaw:
         assert all(f"<{c}>" in text for c in law.coefficients)
         assert all(f"col_{axis}" in text for axis in law.axes)
 
+    @pytest.mark.parametrize("side", [-1, 1])
+    def test_no_bound_follows_one_run(self, name, side):
+        """However far one run lies beside the others, a bound of the search ends where the others' range ends twice; only the least exponent falls."""
+        law, inputs, _, _ = truth(name)
+
+        def ranges(distance):
+            logs = np.log(inputs)
+            logs[:, -1 if side > 0 else 0] += side * distance
+            return np.array([shape.range(logs) for shape in law.shapes])
+
+        far, farther = ranges(np.log(1e9)), ranges(np.log(1e18))
+        is_exponent = np.array([not shape.is_logged for shape in law.shapes])
+        assert farther[:, 1] == pytest.approx(far[:, 1])
+        assert farther[~is_exponent, 0] == pytest.approx(far[~is_exponent, 0])
+        assert (farther[is_exponent, 0] <= far[is_exponent, 0]).all()
+
     def test_theta_and_values_are_inverse(self, name):
         law, _, theta, _ = truth(name)
         values = {letter: float(value[0]) for letter, value in law.values(theta[None]).items()}
