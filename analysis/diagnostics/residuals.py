@@ -28,11 +28,8 @@ def residual_trend(fit: Fit) -> list[Diagnostic]:
     _, estimate = fit.single_laws[0]
     inputs, residual, seeds = _cells(fit)
     jacobian = estimate.log_mean_jacobian(inputs[list(fit.rows_of_heaviest)])
-    logs = np.log(inputs)
-    span = np.ptp(logs, axis=1)
-    z = (logs - logs.mean(1, keepdims=True))[span > 0] / span[span > 0, None]
     root = np.sqrt(seeds)
-    small, large = _basis(jacobian * root[:, None]), _basis(np.column_stack([jacobian, *(z**2), *(z**3)]) * root[:, None])
+    small, large = _basis(jacobian * root[:, None]), _basis(np.column_stack([jacobian, *_curve(np.log(inputs))]) * root[:, None])
     more, left = large.shape[1] - small.shape[1], len(residual) - large.shape[1]
     if more < 1 or left < 2:
         return []
@@ -80,31 +77,26 @@ def heteroscedastic(fit: Fit) -> list[Diagnostic]:
 
 
 def outliers(fit: Fit) -> list[Diagnostic]:
-    """Runs whose residual, judged by the scatter of all others, is beyond chance (deleted residuals with Bonferroni's correction)."""
+    """Runs whose residual, judged by the scatter of all others, is beyond chance (deleted residuals with Bonferroni's correction). Of squares it
+    is judged twice, beside the law and beside a curve about it: where the law bends otherwise than the runs do, its own residuals hide a run."""
     if fit.errs_in_clusters:
         return []
     table = fit.residuals
     residual = table["residual"].to_numpy(float)
+    if np.abs(residual).max() < 1e-9:
+        return []
     _, estimate = fit.single_laws[0]
     inputs = fit.runs[list(fit.axes)].to_numpy(float).T
-    basis = _basis(estimate.log_mean_jacobian(inputs[list(fit.rows_of_heaviest)]))
-    left = len(residual) - basis.shape[1] - 1
-    if left < 3 or np.abs(residual).max() < 1e-9:
-        return []
-    leverage = np.minimum(np.sum(basis**2, axis=1), 1 - 1e-6)
-    centred = residual / np.sqrt(1 - leverage)
-    if (
-        fit.objective == "huber-log"
-    ):  # a robust fit leaves several at once far off, which would hide one another: judge by the median
-        scale = 1.4826 * np.median(np.abs(centred)) * np.sqrt(len(residual) / (left + 1))
-        studentised = centred / max(float(scale), 1e-300)
+    jacobian = estimate.log_mean_jacobian(inputs[list(fit.rows_of_heaviest)])
+    if fit.objective == "huber-log":
+        tests = [_far_from_median(residual, _basis(jacobian), _LEVEL)]
     else:
-        others = np.maximum((np.sum(residual**2) - centred**2) / left, 1e-300)
-        studentised = centred / np.sqrt(others)
-    far = np.flatnonzero(np.abs(studentised) > stats.t.isf(_LEVEL / 2 / len(residual), left))
+        about = np.column_stack([jacobian, *_curve(np.log(inputs))])
+        tests = [_far_from_others(residual, _basis(columns), _LEVEL / 2) for columns in (jacobian, about)]
+    far = np.unique(np.concatenate(tests))
     if not len(far):
         return []
-    far = far[np.argsort(-np.abs(studentised[far]))]
+    far = far[np.argsort(-np.abs(residual[far]))]
     ids = tuple(str(run) for run in table["id"].iloc[far])
     worst = f"{significant(float(np.exp(residual[far[0]])), 3)} times what the law says"
     return [
@@ -112,6 +104,38 @@ def outliers(fit: Fit) -> list[Diagnostic]:
             DiagnosticCode.OUTLIER, f"{len(ids)} run{'s' if len(ids) > 1 else ''} far off: {listed(ids)}; the first is {worst}", ids
         )
     ]
+
+
+def _far_from_others(residual: np.ndarray, basis: np.ndarray, level: float) -> np.ndarray:
+    """Places in residual (n,) of runs far off what is left beside an orthonormal basis (n, p)."""
+    residual = residual - basis @ (basis.T @ residual)
+    left = len(residual) - basis.shape[1] - 1
+    if left < 3:
+        return np.array([], dtype=int)
+    centred = residual / np.sqrt(1 - np.minimum(np.sum(basis**2, axis=1), 1 - 1e-6))
+    others = np.maximum((np.sum(residual**2) - centred**2) / left, 1e-300)
+    return _beyond_chance(centred / np.sqrt(others), left, level)
+
+
+def _far_from_median(residual: np.ndarray, basis: np.ndarray, level: float) -> np.ndarray:
+    """As the other, of a robust fit: it leaves several runs at once far off, which would hide one another, so that the median judges."""
+    left = len(residual) - basis.shape[1] - 1
+    if left < 3:
+        return np.array([], dtype=int)
+    centred = residual / np.sqrt(1 - np.minimum(np.sum(basis**2, axis=1), 1 - 1e-6))
+    scale = 1.4826 * np.median(np.abs(centred)) * np.sqrt(len(residual) / (left + 1))
+    return _beyond_chance(centred / max(float(scale), 1e-300), left, level)
+
+
+def _beyond_chance(studentised: np.ndarray, left: int, level: float) -> np.ndarray:
+    return np.flatnonzero(np.abs(studentised) > stats.t.isf(level / 2 / len(studentised), left))
+
+
+def _curve(logs: np.ndarray) -> list[np.ndarray]:
+    """Square and cube of each log input (k, n) that varies, (n,) each."""
+    span = np.ptp(logs, axis=1)
+    z = (logs - logs.mean(1, keepdims=True))[span > 0] / span[span > 0, None]
+    return [*(z**2), *(z**3)]
 
 
 def _cells(fit: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

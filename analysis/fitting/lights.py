@@ -7,20 +7,25 @@ that nobody knows. A law forecasts well unless one of these is so, in this order
 1. a column explains the scatter inside its cells (`cells-mixed`): it averages over settings that a forecast does not name;
 2. its residuals show a trend (the diagnostic `residual-trend`, an F test at 1 %): where the law bends otherwise than the runs do, its
    forecasts beyond them are wrong, however well it did so far;
-3. its floor lies above the lowest loss that was seen, which a floor cannot: the lowest mean of a cell, since a single seed may be lucky;
-4. in the back-test its errors are larger than was to be expected of scatter and the doubt about its coefficients (`Excess`, a χ² test at
+3. without the runs that are far off (`outlier`) its forecast at 4 times the largest run leaves its own interval;
+4. its floor lies above the lowest loss that was seen, which a floor cannot: the lowest mean of a cell, since a single seed may be lucky;
+5. in the back-test its errors are larger than was to be expected of scatter and the doubt about its coefficients (`Excess`, a χ² test at
    `LEVEL`);
-5. in the back-test another form did so much better that this one has no weight in the forecast (`analysis.backtest.rule`).
+6. in the back-test another form did so much better that this one has no weight in the forecast (`analysis.backtest.rule`).
 
 With too few budgets to hold any out, or where the cells of a cluster err together, it is not known. That is neither good nor bad, and is never shown as good.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from analysis.laws import law_named
 from analysis.numbers import as_factor, significant
+from scaling.errors import ScalingError
 from scaling.outcomes import FitStatus
 
 if TYPE_CHECKING:
@@ -94,9 +99,9 @@ def _verdict(fit: Fit) -> tuple[bool | None, str]:
         return None, f"Not tested: the rows of {fit.clusters_used} clusters err together, and the tests take cells as independent"
     if any(found.code == DiagnosticCode.RESIDUAL_TREND for found in fit.diagnostics):
         return False, "Its residuals show a trend (residual-trend)"
-    above = _floor_above(fit)
-    if above:
-        return False, above
+    for contradicted in (_hangs_on_outliers(fit), _floor_above(fit)):
+        if contradicted:
+            return False, contradicted
     test = fit.tested
     if test is None:
         return None, f"Not tested: {fit.untested}"
@@ -111,6 +116,38 @@ def _verdict(fit: Fit) -> tuple[bool | None, str]:
     if fit.members is None and not test.weights[test.same_as.get(fit.law, fit.law)]:
         return False, f"The {best} law forecasts clearly better: {off}, against {as_factor(test.forecast_errors[best])}"
     return True, f"{off[:1].upper()}{off[1:]}, {than_expected}"
+
+
+def _hangs_on_outliers(fit: Fit) -> str:
+    """By squares one run far off can bend a law, and choose another: the forecast is made once more without."""
+    from analysis.automatic import automatic, letters_of, named
+    from analysis.diagnostics import DiagnosticCode
+    from analysis.diagnostics.diagnostic import listed
+    from analysis.diagnostics.influence import AHEAD
+    from analysis.fitting.objective import objective_named
+
+    outliers = next((found.about for found in fit.diagnostics if found.code == DiagnosticCode.OUTLIER), ())
+    if not outliers:
+        return ""
+    rest = fit.sample(~fit.runs["id"].astype(str).isin(outliers).to_numpy())
+    objective, precision = objective_named(fit.objective, fit.envelope), replace(fit.precision, bootstrap=100)
+    try:
+        if fit.members is None:
+            without = named(law_named(fit.law), rest, objective=objective, precision=precision, intervals="auto")
+        else:
+            without = automatic(rest, letters_of(len(fit.axes)), objective=objective, precision=precision)
+    except ScalingError:
+        return ""  # too few are left
+    at = AHEAD * fit.runs[list(fit.axes)].to_numpy(float).T.max(axis=1, keepdims=True)
+    low, high = fit.estimate.log_band(at)
+    moved = without.estimate.log_mean(at)[0]
+    if low[0] <= moved <= high[0]:
+        return ""
+    factor = significant(float(np.exp(moved - fit.estimate.log_mean(at)[0])), 3)
+    return (
+        f"Without {listed(outliers)}, far off (outlier), its forecast at {AHEAD:g} times the largest run is {factor} times what it is, outside "
+        "its interval"
+    )
 
 
 def _floor_above(fit: Fit) -> str:

@@ -131,17 +131,19 @@ class Fit:
             return known
         letters = letters_of(len(self.axes)) if self.members is not None else law_named(self.law).axes
         try:
-            return back_test(self._sample, letters, objective=objective_named(self.objective, self.envelope))
+            return back_test(self.sample(), letters, objective=objective_named(self.objective, self.envelope))
         except TooFewPoints as error:
             return error
 
-    @property
-    def _sample(self) -> Sample:
+    def sample(self, kept: np.ndarray | None = None) -> Sample:
+        """The runs used as arrays, or those of them where `kept` (runs_used,) is true."""
+        runs = self.runs if kept is None else self.runs[kept]
+        weights = np.broadcast_to(np.asarray(self.weights, dtype=float), len(self.runs))
         return Sample(
-            inputs=self.runs[list(self.axes)].to_numpy(float).T,
-            y=self.runs[self.metric].to_numpy(float),
-            cell=np.unique(self.runs["cell"].to_numpy(), return_inverse=True)[1],
-            weights=np.broadcast_to(np.asarray(self.weights, dtype=float), len(self.runs)),
+            inputs=runs[list(self.axes)].to_numpy(float).T,
+            y=runs[self.metric].to_numpy(float),
+            cell=np.unique(runs["cell"].to_numpy(), return_inverse=True)[1],
+            weights=weights if kept is None else weights[kept],
         )
 
     @property

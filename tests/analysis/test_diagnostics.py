@@ -192,6 +192,21 @@ def test_outliers_are_named_and_kept(objective):
     assert "1.1" in one(fit, CODE.OUTLIER).message
 
 
+@pytest.mark.parametrize("place", [0, 5, 6, 11])
+def test_a_forecast_that_one_wrong_run_bent_is_not_green(place):
+    """By squares, the runs of a curve with a floor: one in the middle made the plain power law win, its own misfit hid the run, and the forecast was
+    sure and wrong."""
+    hours, rng = np.geomspace(1, 1000, 12), np.random.default_rng([77, 1])
+    loss = (0.5 + 2 * hours**-0.4) * np.exp(0.01 * rng.standard_normal(12))
+    loss[place] *= 1.5
+    fit = analysis.fit(pd.DataFrame({"core_hours": hours, "val_loss": loss}), law="auto", bootstrap=100)
+    band = fit.predict([4000]).iloc[0]
+    holds = band["low"] <= 0.5 + 2 * 4000**-0.4 <= band["high"]
+    assert holds or fit.lights.forecasts_well.ok is False
+    if place == 6:
+        assert "far off (outlier)" in fit.lights.forecasts_well.reason
+
+
 def test_an_influential_run(sound):
     runs = curve(seeds=1, cells=10)
     runs.loc[9, "val_loss"] *= 0.93
