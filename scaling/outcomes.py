@@ -84,8 +84,8 @@ class OptimumStatus(Advised):
 
 
 NARROWLY = (
-    "at a still stricter level (99.999 % for 95 %) an interval reaches zero or has no end. Where few tables of a kind come out as identified, "
-    "their intervals hold the truth in 50 to 90 of 100 cases, not in 95: add seeds or budgets before you build on it."
+    "at 99.999 % (for 95 %) an interval reaches zero or has no end. Where only some tables of a kind are identified, those have intervals that hold the "
+    "truth in 60 to 92 of 100 cases: more seeds or budgets settle it."
 )
 """What is added to the advice of `FitStatus.OK` where the status lies near its edge."""
 

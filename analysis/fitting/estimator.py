@@ -97,7 +97,7 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
     low, high = ends(precision)
     status, about = status_of(law, sample, point, low, high, precision)
     if status == FitStatus.OK:
-        status, about = _by_how_much(lambda at: status_of(law, sample, point, *ends(at), precision), precision)
+        status, about = _by_how_much(law, lambda at: status_of(law, sample, point, *ends(at), precision), precision)
     return LawEstimate(
         values=_named(law, theta),
         low=_named(law, low),
@@ -122,14 +122,16 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
 
 
 def _by_how_much(
-    status_at: Callable[[Precision], tuple[FitStatus, tuple[str, ...]]], precision: Precision
+    law: Law, status_at: Callable[[Precision], tuple[FitStatus, tuple[str, ...]]], precision: Precision
 ) -> tuple[FitStatus, tuple[str, ...]]:
     """Status and letters of a fit that is identified at its own level: whether it still is at stricter ones."""
     far_out, narrow = status_at(precision.stricter(_NARROWLY))
     if far_out == FitStatus.OK:
         return FitStatus.OK, ()
     further_out, barely = status_at(precision.stricter(_BARELY))
-    return (FitStatus.OK, narrow) if further_out == FitStatus.OK else (FitStatus.BARELY_IDENTIFIED, barely)
+    if further_out != FitStatus.OK:
+        return FitStatus.BARELY_IDENTIFIED, barely
+    return FitStatus.OK, narrow if law.floor else ()
 
 
 @dataclass(frozen=True, eq=False)
