@@ -15,7 +15,15 @@ from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UsageError
 
-__all__ = ["CellRuns", "assign_cells", "assign_clusters", "best_learning_rates", "cells_of", "refuse_mixed_studies"]
+__all__ = [
+    "CellRuns",
+    "assign_clusters",
+    "best_learning_rates",
+    "cells_of",
+    "differing_note",
+    "refuse_mixed_studies",
+    "unknown_inside",
+]
 
 _IDS_SHOWN = 4
 
@@ -59,8 +67,7 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
     table, notes = _with_learning_rate(with_epochs(usable.runs))
     columns = design_columns(table, cell, x=axes, metric=metric)
     table = table.assign(cell=alike(table, columns))
-    of_runs = () if (found := checkpoints_of(runs)) is None else found.run
-    differing = differing_unknown(table, table["cell"], columns, ignored=("cell", *of_runs, *axes, metric))
+    differing = unknown_inside(table, columns, (*axes, metric), of=runs)
     refuse_mixed_studies(table, differing)
     if len(axes) == 1 and axes[0] in columns and any(name in columns for name in ("epochs", "examples_seen", "steps")):
         notes = (*notes, f"runs that agree in {_some([name for name in columns if name in table and name != axes[0]])} differ more in "
@@ -70,20 +77,32 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
     elif (progress := may_be_one_run(table, axes)) is not None:
         notes = (*notes, f"{progress} rises from row to row and no column names runs: if the rows are checkpoints of one run, they are one "
                          "run and its curve, not a law of runs")  # fmt: skip
-    if differing:
-        notes = (*notes, f"{_some(differing)} differ{'s' if len(differing) == 1 else ''} between runs that were averaged as one cell; "
-                         f"--cell {','.join(differing)} keeps them apart")  # fmt: skip
+    notes = (*notes, *differing_note(differing))
     kept, not_best = best_learning_rates(table, metric)
     if len(axes) == 1 and not differing and not curve:
         notes = (*notes, *averaged_note(kept, metric=metric, x=axes[0], columns=columns))
     return CellRuns(kept.reset_index(drop=True), usable.excluded + not_best, tuple(columns), notes)
 
 
-def assign_cells(runs: pd.DataFrame, cell: Sequence[str] = (), x: str | Sequence[str] = ()) -> pd.Series:
-    """A number for each run: the runs of a cell share it, see `analysis.design_columns`."""
-    axes = (x,) if isinstance(x, str) else tuple(x)
-    table = with_epochs(runs)
-    return alike(table, design_columns(table, [name for name in cell if name in table], x=axes))
+def unknown_inside(table: pd.DataFrame, columns: Sequence[str], asked: Sequence[str], *, of: pd.DataFrame) -> tuple[str, ...]:
+    """Finds the columns of unknown meaning in which runs of one cell differ.
+
+    Args:
+        table: runs with a column `cell`.
+        columns: what told the cells apart.
+        asked: metric and inputs of the question.
+        of: the table as it was read, whose rows may be checkpoints; the names of their runs are no settings.
+    """
+    of_runs = () if (found := checkpoints_of(of)) is None else found.run
+    return differing_unknown(table, table["cell"], columns, ignored=("cell", *of_runs, *asked))
+
+
+def differing_note(names: Sequence[str]) -> tuple[str, ...]:
+    """Says that these columns differ inside cells, and how to keep their runs apart; says nothing without a name."""
+    if not names:
+        return ()
+    differ = "differs" if len(names) == 1 else "differ"
+    return (f"{_some(names)} {differ} between runs that were averaged as one cell; --cell {','.join(names)} keeps them apart",)
 
 
 def assign_clusters(runs: pd.DataFrame, clusters: Sequence[str]) -> pd.Series:
