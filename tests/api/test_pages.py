@@ -311,6 +311,27 @@ class TestWhichRuns:
         assert "runs were chosen: seed is 0" in page
         assert 'name="where" value="seed=0"' in page
 
+    @pytest.mark.parametrize("path", [*PAGES[:7], "/learning-rate"])
+    def test_every_view_keeps_what_tells_cells_apart(self, client, path):
+        mark = "&" if "?" in path else "?"
+        page = html.unescape(text_of(client.get(f"{path}{mark}cell=seed&cell=")))
+        assert 'name="cell" value="seed"' in page
+        assert '<details class="chosen" open>' in page
+        assert any("--cell seed" in command for command in commands_of(page) if command.startswith("scaling"))
+        assert (path in ("/frontier", "/frontier/laws", "/frontier/trust", "/plan")) == ('name="clusters"' in page)
+
+    def test_what_is_resampled_is_kept_where_a_law_is_fitted(self, client):
+        page = html.unescape(text_of(client.get("/frontier?law=power&on=all&clusters=model")))
+        assert 'name="clusters" value="model"' in page
+        assert "resampled by model" in page
+        assert words_of_command(page, "scaling fit --metric val_loss --x core_hours --law power --on all --clusters model")
+        assert "/frontier/trust?clusters=model" in page
+        assert "/frontier/optimum?clusters" not in page
+        without_law = text_of(client.get("/frontier?law=none&clusters=model"))
+        assert "--clusters" not in words_of_command(without_law, "scaling frontier")
+        assert "/frontier/laws?clusters" not in text_of(client.get("/frontier/optimum?cell=seed"))
+        assert "unknown column 'modl'" in text_of(client.get("/frontier?law=none&clusters=modl"), 422)
+
     def test_a_condition_that_no_run_meets_says_so(self, client):
         page = html.unescape(text_of(client.get("/frontier?where=seed%3D77"), 422))
         assert "unknown seed '77'" in page
