@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.averaged_rows import averaged_note
 from analysis.checkpoints import checkpoints_of, may_be_one_run, refuse_one_run
 from analysis.design_columns import alike, design_columns, differing_unknown, named_columns, with_epochs
+from analysis.listing import listed
 from analysis.reading.column_kinds import is_learning_rate
 from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, usable_runs
@@ -25,7 +26,7 @@ __all__ = [
     "unknown_inside",
 ]
 
-_IDS_SHOWN = 4
+_NAMES_SHOWN = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
     differing = unknown_inside(table, columns, (*axes, metric), of=runs)
     refuse_mixed_studies(table, differing)
     if len(axes) == 1 and axes[0] in columns and any(name in columns for name in ("epochs", "examples_seen", "steps")):
-        notes = (*notes, f"runs that agree in {_some([name for name in columns if name in table and name != axes[0]])} differ more in "
+        notes = (*notes, f"runs that agree in {listed([name for name in columns if name in table and name != axes[0]], _NAMES_SHOWN)} differ more in "
                          f"{axes[0]} than replicates do: something else tells them apart, so each {axes[0]} is a cell of its own")  # fmt: skip
     if source_of(runs).get("one_run"):
         notes = (*notes, "the rows are steps of one run, which err together: intervals take them as independent and are too narrow")
@@ -102,7 +103,9 @@ def differing_note(names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
     differ = "differs" if len(names) == 1 else "differ"
-    return (f"{_some(names)} {differ} between runs that were averaged as one cell; --cell {','.join(names)} keeps them apart",)
+    return (
+        f"{listed(names, _NAMES_SHOWN)} {differ} between runs that were averaged as one cell; --cell {','.join(names)} keeps them apart",
+    )
 
 
 def assign_clusters(runs: pd.DataFrame, clusters: Sequence[str]) -> pd.Series:
@@ -130,8 +133,8 @@ def refuse_mixed_studies(runs: pd.DataFrame, differing: Sequence[str] = ()) -> N
     )
     apart = [name for name in differing if same[name].nunique(dropna=False) > 1]
     raise UsageError(
-        f"the runs are of several studies ({which}: {_some(list(same['id']))}): they may differ in "
-        + (_some(apart) if apart else "what the table does not say (optimiser, split …)")
+        f"the runs are of several studies ({which}: {listed(list(same['id']), _NAMES_SHOWN)}): they may differ in "
+        + (listed(apart, _NAMES_SHOWN) if apart else "what the table does not say (optimiser, split …)")
         + ", so their losses do not compare",
         hint=(f"tell them apart: --cell {','.join(apart)}; or " if apart else "")
         + (
@@ -141,10 +144,6 @@ def refuse_mixed_studies(runs: pd.DataFrame, differing: Sequence[str] = ()) -> N
         )
         + f"--where {apart[0] if apart else 'COLUMN'}=VALUE",
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join([*names[:_IDS_SHOWN], *(["…"] if len(names) > _IDS_SHOWN else [])])
 
 
 def _with_learning_rate(runs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from analysis.closed_edges import closed_edges
 from analysis.design_columns import alike, design_columns, settings_among, with_epochs
-from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.laws.axes import AXIS_COLUMNS
+from analysis.listing import listed
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
