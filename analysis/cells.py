@@ -31,7 +31,7 @@ _NAMES_SHOWN = 4
 
 @dataclass(frozen=True, eq=False)
 class CellRuns:
-    """The runs that stand for their cells.
+    """Holds the runs that stand for their cells.
 
     runs: with a column `cell`, a number from 0. excluded: every other row, with its reason.
     columns: what told the cells apart. notes: a sentence for each thing that was taken for granted on the way.
@@ -44,7 +44,7 @@ class CellRuns:
 
 
 def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: Sequence[str] = (), curve: bool = False) -> CellRuns:
-    """The usable runs at their cell's best learning rate, and all others with the reason.
+    """Choose the usable runs at their cell's best learning rate, and give the reason for all others.
 
     Args:
         cell: columns that tell cells apart besides those of `analysis.design_columns`.
@@ -109,7 +109,7 @@ def differing_note(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def assign_clusters(runs: pd.DataFrame, clusters: Sequence[str]) -> pd.Series:
-    """A number for each run: runs that agree in these columns are resampled together; without any, the runs of a cell."""
+    """Give each run a number, which those that are resampled together share: runs that agree in these columns; without any, the runs of a cell."""
     return alike(runs, named_columns(runs, clusters)) if clusters else runs["cell"]
 
 
@@ -157,7 +157,7 @@ def _with_learning_rate(runs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ..
 
 
 def best_learning_rates(runs: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
-    """The runs at their cell's best learning rate, and the others with the reason.
+    """Choose the runs at their cell's best learning rate, and give the reason for the others.
 
     Best is the lowest *mean* of `metric` over the seeds at that learning rate, so that a rate does not win by one lucky seed among
     several. `runs` has a column `cell`. A table without `learning_rate` is kept whole.

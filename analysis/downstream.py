@@ -30,7 +30,7 @@ _CARRIED = ("core_hours", "train_flops", "examples_seen", "unique_examples", "pa
 
 @dataclass(frozen=True, eq=False)
 class Transfer:
-    """Checkpoints, each fine-tuned.
+    """Sets what checkpoints were worth before fine-tuning against what they are worth after it.
 
     checkpoints: one row each: name, x, upstream and downstream metric, how many fine-tuned runs.
     rank_correlation: Spearman's, of upstream and downstream; 1: the order is the same. given_compute: the same with the rank of x held
@@ -121,7 +121,7 @@ class Transfer:
 
 
 def with_parents(runs: pd.DataFrame, upstream: str = "val_loss") -> pd.DataFrame:
-    """The fine-tuned runs of a table with `parent` ids: each with `parent_<column>` of the run it started from.
+    """Return the fine-tuned runs of a table with `parent` ids, each with `parent_<column>` of the run it started from.
 
     Raises: UnknownName, no column `parent`; TooFewPoints, no run whose parent is in the table.
     """
@@ -156,7 +156,7 @@ def transfer(
     law: str = "power",
     level: float = 0.95,
 ) -> Transfer:
-    """Downstream metric against pre-training compute and pre-training metric.
+    """Set the downstream metric against pre-training compute and pre-training metric.
 
     A checkpoint (a `parent`; else a model and its epochs; else a row) fine-tuned several times stands at the learning rate with the lowest
     mean over seeds. Its runs may differ in how they were fine-tuned, e.g. in batch size: then a note names the column.

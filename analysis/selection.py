@@ -58,7 +58,7 @@ _LAST_STEPS = 0.01
 
 @dataclass(frozen=True)
 class Excluded:
-    """A run that was left out. `kind` is the reason without its particulars, for counting: `diverged`, `not on the frontier` …"""
+    """Names a run that was left out. `kind` is the reason without its particulars, for counting: `diverged`, `not on the frontier` …"""
 
     id: str
     reason: str
@@ -87,7 +87,7 @@ def excluded_words(excluded: Sequence[Excluded]) -> str:
 
 
 def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curve: bool = False) -> Usable:
-    """The finished runs whose `metric` and `x` (one column or several) are finite and positive, as logarithms need them, each once.
+    """Choose the finished runs whose `metric` and `x` (one column or several) are finite and positive, as logarithms need them, each once.
 
     Of a run with several rows, its checkpoints, the last counts; all of them for a `curve` (`analysis.checkpoints`).
 

@@ -41,7 +41,7 @@ def read_runs(
     *,
     count_status: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """The table at `path` with the column names and units of `scaling.columns`; columns that are not mapped keep their names.
+    """Read the table at `path` in the column names and units of `scaling.columns`; columns that are not mapped keep their names.
 
     >>> read_runs("runs.parquet", {"core_hours": "gpu_seconds"}, {"core_hours": "seconds*8"})
 

@@ -94,7 +94,7 @@ def study_of(
     seed: int = 0,
     title: str = "",
 ) -> Study:
-    """Frontier, laws, predictions and all that follows from them.
+    """Gather the frontier, laws, predictions and all that follows from them.
 
     Args:
         runs: one row a run, columns as in `scaling.columns`.
