@@ -230,7 +230,6 @@ def grouped_by(runs, **groups):
     ("path", "expected"),
     [
         ("frontier?", lambda runs: frontier_payload(frontier(runs))),
-        (f"compare?{SIDES}&", lambda runs: comparison_payload(compare(runs, by="model", a="nano-F1", b="nano-F3"))),
         ("learning-rate?", lambda runs: learning_rate_payload(learning_rate_trend(runs))),
         ("fits?law=power&on=all&", lambda runs: fits_payload(*fit_all(runs, laws=("power",), on="all"))),
     ],

@@ -307,18 +307,18 @@ class TestWhichRuns:
     @pytest.mark.parametrize("path", PAGES[:7])
     def test_every_view_keeps_the_choice(self, client, path):
         mark = "&" if "?" in path else "?"
-        page = html.unescape(text_of(client.get(f"{path}{mark}where=seed%3D0&where=&convert=")))
+        page = html.unescape(text_of(client.get(f"{path}{mark}where=seed%3D0&where=&convert=&cell=dataset,seed&cell=")))
         assert "runs were chosen: seed is 0" in page
         assert 'name="where" value="seed=0"' in page
+        assert 'name="cell" value="dataset,seed"' in page
+        assert any("--cell dataset,seed" in command for command in commands_of(page) if command.startswith("scaling"))
+        assert (path in ("/frontier", "/frontier/laws", "/frontier/trust", "/plan")) == ('name="clusters"' in page)
 
-    @pytest.mark.parametrize("path", [*PAGES[:7], "/learning-rate"])
-    def test_every_view_keeps_what_tells_cells_apart(self, client, path):
-        mark = "&" if "?" in path else "?"
-        page = html.unescape(text_of(client.get(f"{path}{mark}cell=seed&cell=")))
+    def test_the_form_is_open_where_cells_are_told_apart(self, client):
+        page = text_of(client.get("/learning-rate?cell=seed"))
         assert 'name="cell" value="seed"' in page
         assert '<details class="chosen" open>' in page
-        assert any("--cell seed" in command for command in commands_of(page) if command.startswith("scaling"))
-        assert (path in ("/frontier", "/frontier/laws", "/frontier/trust", "/plan")) == ('name="clusters"' in page)
+        assert 'name="clusters"' not in page
 
     def test_what_is_resampled_is_kept_where_a_law_is_fitted(self, client):
         page = html.unescape(text_of(client.get("/frontier?law=power&on=all&clusters=model")))
