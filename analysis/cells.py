@@ -10,19 +10,28 @@ import pandas as pd
 from analysis.averaged_rows import averaged_note
 from analysis.checkpoints import checkpoints_of, may_be_one_run, refuse_one_run
 from analysis.design_columns import alike, design_columns, differing_unknown, named_columns, with_epochs
+from analysis.listing import listed
 from analysis.reading.column_kinds import is_learning_rate
 from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UsageError
 
-__all__ = ["CellRuns", "assign_cells", "assign_clusters", "best_learning_rates", "cells_of", "refuse_mixed_studies"]
+__all__ = [
+    "CellRuns",
+    "assign_clusters",
+    "best_learning_rates",
+    "cells_of",
+    "differing_note",
+    "refuse_mixed_studies",
+    "unknown_inside",
+]
 
-_IDS_SHOWN = 4
+_NAMES_SHOWN = 4
 
 
 @dataclass(frozen=True, eq=False)
 class CellRuns:
-    """The runs that stand for their cells.
+    """Holds the runs that stand for their cells.
 
     runs: with a column `cell`, a number from 0. excluded: every other row, with its reason.
     columns: what told the cells apart. notes: a sentence for each thing that was taken for granted on the way.
@@ -35,7 +44,7 @@ class CellRuns:
 
 
 def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: Sequence[str] = (), curve: bool = False) -> CellRuns:
-    """The usable runs at their cell's best learning rate, and all others with the reason.
+    """Choose the usable runs at their cell's best learning rate, and give the reason for all others.
 
     Args:
         cell: columns that tell cells apart besides those of `analysis.design_columns`.
@@ -59,35 +68,48 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
     table, notes = _with_learning_rate(with_epochs(usable.runs))
     columns = design_columns(table, cell, x=axes, metric=metric)
     table = table.assign(cell=alike(table, columns))
-    of_runs = () if (found := checkpoints_of(runs)) is None else found.run
-    differing = differing_unknown(table, table["cell"], columns, ignored=("cell", *of_runs, *axes, metric))
+    differing = unknown_inside(table, columns, (*axes, metric), of=runs)
     refuse_mixed_studies(table, differing)
     if len(axes) == 1 and axes[0] in columns and any(name in columns for name in ("epochs", "examples_seen", "steps")):
-        notes = (*notes, f"runs that agree in {_some([name for name in columns if name in table and name != axes[0]])} differ more in "
+        notes = (*notes, f"runs that agree in {listed([name for name in columns if name in table and name != axes[0]], _NAMES_SHOWN)} differ more in "
                          f"{axes[0]} than replicates do: something else tells them apart, so each {axes[0]} is a cell of its own")  # fmt: skip
     if source_of(runs).get("one_run"):
         notes = (*notes, "the rows are steps of one run, which err together: intervals take them as independent and are too narrow")
     elif (progress := may_be_one_run(table, axes)) is not None:
         notes = (*notes, f"{progress} rises from row to row and no column names runs: if the rows are checkpoints of one run, they are one "
                          "run and its curve, not a law of runs")  # fmt: skip
-    if differing:
-        notes = (*notes, f"{_some(differing)} differ{'s' if len(differing) == 1 else ''} between runs that were averaged as one cell; "
-                         f"--cell {','.join(differing)} keeps them apart")  # fmt: skip
+    notes = (*notes, *differing_note(differing))
     kept, not_best = best_learning_rates(table, metric)
     if len(axes) == 1 and not differing and not curve:
         notes = (*notes, *averaged_note(kept, metric=metric, x=axes[0], columns=columns))
     return CellRuns(kept.reset_index(drop=True), usable.excluded + not_best, tuple(columns), notes)
 
 
-def assign_cells(runs: pd.DataFrame, cell: Sequence[str] = (), x: str | Sequence[str] = ()) -> pd.Series:
-    """A number for each run: the runs of a cell share it, see `analysis.design_columns`."""
-    axes = (x,) if isinstance(x, str) else tuple(x)
-    table = with_epochs(runs)
-    return alike(table, design_columns(table, [name for name in cell if name in table], x=axes))
+def unknown_inside(table: pd.DataFrame, columns: Sequence[str], asked: Sequence[str], *, of: pd.DataFrame) -> tuple[str, ...]:
+    """Finds the columns of unknown meaning in which runs of one cell differ.
+
+    Args:
+        table: runs with a column `cell`.
+        columns: what told the cells apart.
+        asked: metric and inputs of the question.
+        of: the table as it was read, whose rows may be checkpoints; the names of their runs are no settings.
+    """
+    of_runs = () if (found := checkpoints_of(of)) is None else found.run
+    return differing_unknown(table, table["cell"], columns, ignored=("cell", *of_runs, *asked))
+
+
+def differing_note(names: Sequence[str]) -> tuple[str, ...]:
+    """Says that these columns differ inside cells, and how to keep their runs apart; says nothing without a name."""
+    if not names:
+        return ()
+    differ = "differs" if len(names) == 1 else "differ"
+    return (
+        f"{listed(names, _NAMES_SHOWN)} {differ} between runs that were averaged as one cell; --cell {','.join(names)} keeps them apart",
+    )
 
 
 def assign_clusters(runs: pd.DataFrame, clusters: Sequence[str]) -> pd.Series:
-    """A number for each run: runs that agree in these columns are resampled together; without any, the runs of a cell."""
+    """Give each run a number, which those that are resampled together share: runs that agree in these columns; without any, the runs of a cell."""
     return alike(runs, named_columns(runs, clusters)) if clusters else runs["cell"]
 
 
@@ -111,8 +133,8 @@ def refuse_mixed_studies(runs: pd.DataFrame, differing: Sequence[str] = ()) -> N
     )
     apart = [name for name in differing if same[name].nunique(dropna=False) > 1]
     raise UsageError(
-        f"the runs are of several studies ({which}: {_some(list(same['id']))}): they may differ in "
-        + (_some(apart) if apart else "what the table does not say (optimiser, split …)")
+        f"the runs are of several studies ({which}: {listed(list(same['id']), _NAMES_SHOWN)}): they may differ in "
+        + (listed(apart, _NAMES_SHOWN) if apart else "what the table does not say (optimiser, split …)")
         + ", so their losses do not compare",
         hint=(f"tell them apart: --cell {','.join(apart)}; or " if apart else "")
         + (
@@ -122,10 +144,6 @@ def refuse_mixed_studies(runs: pd.DataFrame, differing: Sequence[str] = ()) -> N
         )
         + f"--where {apart[0] if apart else 'COLUMN'}=VALUE",
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join([*names[:_IDS_SHOWN], *(["…"] if len(names) > _IDS_SHOWN else [])])
 
 
 def _with_learning_rate(runs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -139,7 +157,7 @@ def _with_learning_rate(runs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ..
 
 
 def best_learning_rates(runs: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
-    """The runs at their cell's best learning rate, and the others with the reason.
+    """Choose the runs at their cell's best learning rate, and give the reason for the others.
 
     Best is the lowest *mean* of `metric` over the seeds at that learning rate, so that a rate does not win by one lucky seed among
     several. `runs` has a column `cell`. A table without `learning_rate` is kept whole.

@@ -45,7 +45,10 @@ _SETTINGS = (
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """run: the columns that tell runs apart, mostly one with their name. progress: the one that orders the rows of a run. runs: how many there are."""
+    """Names the columns by which rows are checkpoints of runs.
+
+    run: those that tell runs apart, mostly one with their name. progress: the one that orders the rows of a run. runs: how many there are.
+    """
 
     run: tuple[str, ...]
     progress: str
@@ -82,7 +85,7 @@ class Checkpoints:
 
 
 def checkpoints_of(table: pd.DataFrame) -> Checkpoints | None:
-    """What names the runs and orders their rows, or None where every row is a run of its own.
+    """Find the columns that name the runs and order their rows; None where every row is a run of its own.
 
     Without a column that names runs, rows that agree in all settings and differ in the number of steps are checkpoints of one run: runs that
     were trained to several budgets say so in `steps`, `epochs` or `tokens`.

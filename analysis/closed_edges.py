@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+
+from analysis.design_columns import alike
 
 __all__ = ["closed_edges"]
 
 
-def closed_edges(table: pd.DataFrame, tried: pd.DataFrame, metric: str) -> pd.DataFrame:
+def closed_edges(table: pd.DataFrame, tried: pd.DataFrame, metric: str, settings: Sequence[str]) -> pd.DataFrame:
     """Of each cell of `tried` (its index): `above`, whether a smaller cell tried a higher rate than this one's highest and did no better for it; `below`,
     whether a larger one tried a lower rate than this one's lowest and did no better.
 
-    Smaller: of the same family, with no more epochs and parameters (or the same model). So a search that tries two rates a cell, and lets
+    Smaller: of the same family and settings, with no more epochs and parameters (or the same model). So a search that tries two rates a cell, and lets
     monotony close the upper side, is not taken for a grid that was too narrow.
 
     Args:
         table: `family`, `epochs`, `params`, `model`, as far as there are; without epochs and one of the last two nothing is closed.
         tried: rows of `table`, by index, with `cell`, `learning_rate` and the metric.
+        settings: columns of `table`: batch size, optimiser and the like, which may move the best rate either way.
     """
     place = [name for name in ("family", "epochs", "params", "model") if name in table]
     if "epochs" not in place or not {"params", "model"} & set(place):
@@ -25,7 +30,13 @@ def closed_edges(table: pd.DataFrame, tried: pd.DataFrame, metric: str) -> pd.Da
     means = tried.groupby(["cell", "learning_rate"])[metric].mean().reset_index()
     best = means.loc[means.groupby("cell")[metric].idxmin()].set_index("cell")["learning_rate"]
     edges = means.groupby("cell")["learning_rate"].agg(["min", "max"])
-    cells = table.loc[tried.index, place].assign(cell=tried["cell"]).drop_duplicates("cell").set_index("cell").loc[best.index]
+    cells = (
+        table.loc[tried.index, [*place, *settings]]
+        .assign(cell=tried["cell"])
+        .drop_duplicates("cell")
+        .set_index("cell")
+        .loc[best.index]
+    )
     rate, low, high = best.to_numpy(float), edges["min"].to_numpy(float), edges["max"].to_numpy(float)
     epochs = cells["epochs"].to_numpy(float)
     smaller = epochs[:, None] <= epochs
@@ -35,6 +46,9 @@ def closed_edges(table: pd.DataFrame, tried: pd.DataFrame, metric: str) -> pd.Da
         smaller &= cells["model"].to_numpy()[:, None] == cells["model"].to_numpy()
     if "family" in cells:
         smaller &= cells["family"].to_numpy()[:, None] == cells["family"].to_numpy()
+    if settings:
+        same = alike(cells, settings).to_numpy()
+        smaller &= same[:, None] == same
     np.fill_diagonal(smaller, False)
     above = smaller & (rate[:, None] <= rate) & (high[:, None] > rate)  # row: the smaller cell, column: the cell at its edge
     below = smaller.T & (rate[:, None] >= rate) & (low[:, None] < rate)

@@ -13,7 +13,7 @@ where some rows share a value, for a value a row is a name and not a setting.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from analysis.reading.source import source_of
 from scaling.columns import COLUMNS
 from scaling.errors import UnknownName
 
-__all__ = ["DESIGN", "alike", "design_columns", "differing_unknown", "named_columns", "with_epochs"]
+__all__ = ["DESIGN", "alike", "design_columns", "differing_unknown", "named_columns", "settings_among", "with_epochs"]
 
 DESIGN = ("family", "model", "params", "epochs", "examples_seen", "unique_examples", "batch_size", "optimizer", "optimiser")
 """The columns that always tell cells apart, where a table has them."""
@@ -79,6 +79,11 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
     if len(x) == 1 and x[0] not in columns and _differs_too_much(runs, columns, x[0], most):
         columns.append(x[0])
     return columns
+
+
+def settings_among(runs: pd.DataFrame, columns: Iterable[str]) -> list[str]:
+    """Chooses from design columns those that say how a model was trained: batch size, optimiser, weight decay; not which model, size or budget."""
+    return [name for name in columns if name not in _PROPERTIES and not is_size(name, runs[name]) and not is_data(name, runs[name])]
 
 
 def named_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:

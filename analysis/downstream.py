@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.cells import best_learning_rates
-from analysis.design_columns import alike, named_columns
+from analysis.cells import best_learning_rates, differing_note, unknown_inside
+from analysis.design_columns import alike, design_columns, named_columns
 from analysis.direction import require_lower_is_better, with_error
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
@@ -29,12 +30,12 @@ _CARRIED = ("core_hours", "train_flops", "examples_seen", "unique_examples", "pa
 
 @dataclass(frozen=True, eq=False)
 class Transfer:
-    """Checkpoints, each fine-tuned.
+    """Sets what checkpoints were worth before fine-tuning against what they are worth after it.
 
     checkpoints: one row each: name, x, upstream and downstream metric, how many fine-tuned runs.
     rank_correlation: Spearman's, of upstream and downstream; 1: the order is the same. given_compute: the same with the rank of x held
     fixed: whether the upstream metric says more than compute alone.
-    law: downstream against x, or None with `not_fitted` saying why.
+    law: downstream against x, or None with `not_fitted` saying why. notes: a sentence for each thing that was taken for granted.
     """
 
     downstream: str
@@ -50,6 +51,7 @@ class Transfer:
     seed_std: float
     runs_used: int
     excluded: tuple[Excluded, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def best_upstream(self) -> pd.Series:
@@ -110,6 +112,7 @@ class Transfer:
             "checkpoints": records(self.checkpoints),
             "runs_used": self.runs_used,
             "excluded": excluded_payload(self.excluded),
+            "notes": list(self.notes),
         }
 
     def to_csv(self) -> str:
@@ -118,7 +121,7 @@ class Transfer:
 
 
 def with_parents(runs: pd.DataFrame, upstream: str = "val_loss") -> pd.DataFrame:
-    """The fine-tuned runs of a table with `parent` ids: each with `parent_<column>` of the run it started from.
+    """Return the fine-tuned runs of a table with `parent` ids, each with `parent_<column>` of the run it started from.
 
     Raises: UnknownName, no column `parent`; TooFewPoints, no run whose parent is in the table.
     """
@@ -153,10 +156,10 @@ def transfer(
     law: str = "power",
     level: float = 0.95,
 ) -> Transfer:
-    """Downstream metric against pre-training compute and pre-training metric.
+    """Set the downstream metric against pre-training compute and pre-training metric.
 
     A checkpoint (a `parent`; else a model and its epochs; else a row) fine-tuned several times stands at the learning rate with the lowest
-    mean over seeds.
+    mean over seeds. Its runs may differ in how they were fine-tuned, e.g. in batch size: then a note names the column.
 
     Args:
         runs: one row a *fine-tuned* run, with the three columns; `with_parents` makes them from parent ids.
@@ -174,7 +177,8 @@ def transfer(
     name = "parent" if "parent" in usable.runs and usable.runs["parent"].notna().all() else None
     keys = (name,) if name else tuple(key for key in ("parent_model", "family", "model", "epochs") if key in usable.runs)
     keys += tuple(named_columns(usable.runs, source_of(runs).get("cell", ())))
-    table = usable.runs.assign(cell=alike(usable.runs, (*keys, x, upstream)))
+    cell = (*keys, x, upstream)
+    table = usable.runs.assign(cell=alike(usable.runs, cell))
     kept, not_best = best_learning_rates(table, downstream)
     if kept["cell"].nunique() < _LEAST_CHECKPOINTS:
         have = int(kept["cell"].nunique())
@@ -191,7 +195,7 @@ def transfer(
     rho, p_value = (np.nan, np.nan) if constant else stats.spearmanr(up, down)
     found, reason = None, ""
     try:
-        found = fit(kept.drop(columns="cell"), metric=downstream, x=x, law=law, cell=(*keys, x, upstream), level=level)
+        found = fit(kept.drop(columns="cell"), metric=downstream, x=x, law=law, cell=cell, level=level)
     except TooFewPoints as error:
         reason = str(error)
     return Transfer(
@@ -208,7 +212,19 @@ def transfer(
         seed_std=_seed_std(kept, downstream),
         runs_used=len(kept),
         excluded=usable.excluded + not_best,
+        notes=differing_note(_differing(table, cell, downstream, of=runs)),
     )
+
+
+def _differing(table: pd.DataFrame, cell: Sequence[str], downstream: str, *, of: pd.DataFrame) -> tuple[str, ...]:
+    """Finds the columns, settings and others, in which fine-tuned runs of one checkpoint differ."""
+    apart, columns, cells = [], list(cell), table["cell"].nunique()
+    for name in design_columns(table, x=cell, metric=downstream):
+        columns.append(name)
+        if (groups := alike(table, columns).nunique()) > cells:
+            apart.append(name)
+            cells = groups
+    return (*apart, *unknown_inside(table, columns, (downstream,), of=of))
 
 
 def _checkpoints(runs: pd.DataFrame, name: str | None, downstream: str, upstream: str, x: str) -> pd.DataFrame:

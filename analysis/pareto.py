@@ -94,7 +94,7 @@ class Frontier:
 
 
 def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hours", cell: Sequence[str] = ()) -> Frontier:
-    """The compute-optimal frontier of a table of runs.
+    """Find the compute-optimal frontier of a table of runs.
 
     A point is a cell, not a run: first each cell's learning rate is chosen by the mean of `metric` over seeds, then the point is
     the mean over the seeds at that rate, in `x` and in `metric`. Taking single runs instead would make a frontier of lucky seeds,

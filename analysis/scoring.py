@@ -24,7 +24,9 @@ the law's own slope."""
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """`table`: a row for each registered prediction and cell that was run since: what was predicted there, what was observed, `hit`, `z` and
+    """Compares registered predictions with runs that were done since.
+
+    `table`: a row for each registered prediction and cell that was run since: what was predicted there, what was observed, `hit`, `z` and
     `log_error`. `waiting`: registered predictions without such a run, with the reason."""
 
     table: pd.DataFrame

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from analysis.direction import require_lower_is_better, with_error
 from analysis.reading.chart import refuse_likely_chart
 from analysis.reading.column_kinds import words_of
 from analysis.reading.numbers_in import unit_carried
+from analysis.reading.typed import INFINITE
 from scaling.columns import COLUMNS, SIMULATED
 from scaling.errors import DataError, UnknownName, UsageError, nearest
 from scaling.outcomes import RunStatus
@@ -38,8 +38,6 @@ _FINAL = frozenset(str(status) for status in RunStatus if status.is_final)
 LEAST, MOST = 1e-50, 1e50
 """Of the metric: covariances hold fourth powers of it, and floating point ends at 1e±308."""
 
-_INFINITE = sys.float_info.max * (1 - 1e-3)  # stores that know no infinity keep the largest number
-
 _STEPS = tuple(
     (done, whole)
     for dones, wholes in (
@@ -60,7 +58,7 @@ _LAST_STEPS = 0.01
 
 @dataclass(frozen=True)
 class Excluded:
-    """A run that was left out. `kind` is the reason without its particulars, for counting: `diverged`, `not on the frontier` …"""
+    """Names a run that was left out. `kind` is the reason without its particulars, for counting: `diverged`, `not on the frontier` …"""
 
     id: str
     reason: str
@@ -89,7 +87,7 @@ def excluded_words(excluded: Sequence[Excluded]) -> str:
 
 
 def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curve: bool = False) -> Usable:
-    """The finished runs whose `metric` and `x` (one column or several) are finite and positive, as logarithms need them, each once.
+    """Choose the finished runs whose `metric` and `x` (one column or several) are finite and positive, as logarithms need them, each once.
 
     Of a run with several rows, its checkpoints, the last counts; all of them for a `curve` (`analysis.checkpoints`).
 
@@ -143,7 +141,7 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
         leave_out(table["id"].duplicated(), "the same id again", "the same id again")
     for name in dict.fromkeys((metric, *axes)):
         leave_out(table[name].isna(), f"no {name}")
-        leave_out(table[name].abs() >= _INFINITE, f"{name} is infinite")
+        leave_out(table[name].abs() >= INFINITE, f"{name} is infinite")
         leave_out(table[name] <= 0, f"{name} is not positive")
     ordinary = table[metric].between(LEAST, MOST)
     if ordinary.any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -14,6 +14,7 @@ from scaling.columns import column_name
 __all__ = [
     "CHOSEN",
     "AnalysisQuestion",
+    "ClusteredQuestion",
     "CompareQuestion",
     "FitsQuestion",
     "FrontierQuestion",
@@ -65,6 +66,8 @@ class _Question(BaseModel):
 class AnalysisQuestion(_Question):
     """Of which runs an analysis is made."""
 
+    _REPEATED: ClassVar[tuple[str, ...]] = ("where", "convert", "cell")
+
     where: Annotated[
         tuple[str, ...], Field(description="Only runs with this value of a column, or one of several: seed=0,1; repeatable.")
     ] = ()
@@ -73,7 +76,12 @@ class AnalysisQuestion(_Question):
         Field(description="THEIRS:OURS=FACTOR: so many core-hours on accelerator THEIRS count as one on OURS; repeatable."),
     ] = ()
 
-    @field_validator("where", "convert", mode="before")
+    cell: Annotated[
+        tuple[str, ...],
+        Field(description="Columns that tell cells apart besides the known settings: what is averaged; a,b or repeated."),
+    ] = ()
+
+    @field_validator("where", "convert", "cell", "clusters", mode="before", check_fields=False)
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         """A form sends its empty fields, too."""
@@ -82,10 +90,10 @@ class AnalysisQuestion(_Question):
     @property
     def of_runs(self) -> dict[str, Any]:
         """Which runs, for a question about the same ones."""
-        return {"experiment": self.experiment, "where": self.where, "convert": self.convert}
+        return {flag: getattr(self, flag) for flag in ("experiment", *self._REPEATED)}
 
     def _command(self, *words: str, db: str) -> str:
-        chosen = [word for flag in ("where", "convert") for value in getattr(self, flag) for word in (f"--{flag}", value)]
+        chosen = [word for flag in self._REPEATED for value in getattr(self, flag) for word in (f"--{flag}", value)]
         return super()._command(*words, *chosen, db=db)
 
 
@@ -103,6 +111,17 @@ class FrontierQuestion(AnalysisQuestion):
         return FrontierQuestion(**{name: getattr(self, name) for name in FrontierQuestion.model_fields})
 
 
+class ClusteredQuestion(FrontierQuestion):
+    """What is resampled together for the intervals of a law."""
+
+    _REPEATED: ClassVar[tuple[str, ...]] = (*FrontierQuestion._REPEATED, "clusters")
+
+    clusters: Annotated[
+        tuple[str, ...],
+        Field(description="Columns whose values are resampled as one; the runs of a cell when left out; a,b or repeated."),
+    ] = ()
+
+
 FittedTo = Annotated[
     Literal["frontier", "all"] | None,
     Field(description="What a law is fitted to; when left out the frontier of a grid (sizes × epochs), else all cells."),
@@ -113,7 +132,7 @@ def _fit_words(law: str, on: str | None) -> list[str]:
     return [*([] if law == CHOSEN else ["--law", law]), *(["--on", on] if on else [])]
 
 
-class FitsQuestion(FrontierQuestion):
+class FitsQuestion(ClusteredQuestion):
     """Which laws, fitted to which runs, how."""
 
     law: Annotated[
@@ -137,7 +156,7 @@ class FitsQuestion(FrontierQuestion):
         return columns[0] if len(columns) == 1 else columns
 
 
-class ViewQuestion(FrontierQuestion):
+class ViewQuestion(ClusteredQuestion):
     """What `/frontier` draws: one law over the cells, on the axes that were chosen."""
 
     law: Annotated[str, Field(description="The law to draw, `chosen` for the one that forecasts best, or `none`.")] = CHOSEN
@@ -155,11 +174,11 @@ class ViewQuestion(FrontierQuestion):
         """The command that prints the numbers of this view."""
         asked = ["--metric", self.metric, "--x", self.x]
         if self.law == "none":
-            return self._command("frontier", *asked, db=db)
+            return self.plain._command("frontier", *asked, db=db)  # which resamples nothing
         return self._command("fit", *asked, *_fit_words(self.law, self.on), db=db)
 
 
-class LawsQuestion(FrontierQuestion):
+class LawsQuestion(ClusteredQuestion):
     """Which cells the laws are fitted to, side by side."""
 
     on: FittedTo = None
@@ -174,7 +193,7 @@ class LawsQuestion(FrontierQuestion):
         return self._command("fit", "--metric", self.metric, "--x", self.x, *named, *on, db=db)
 
 
-class TrustQuestion(FrontierQuestion):
+class TrustQuestion(ClusteredQuestion):
     """Which law, of which cells, to look at closely."""
 
     law: Annotated[str, Field(description="The law; `chosen` for the one that forecasts best.")] = CHOSEN
@@ -219,7 +238,7 @@ class CompareQuestion(FrontierQuestion):
         return self._command("compare", "--by", self.by, *sides, "--metric", self.metric, "--x", self.x, db=db)
 
 
-class PlanQuestion(FrontierQuestion):
+class PlanQuestion(ClusteredQuestion):
     """What the next runs should make sure of, and for how much."""
 
     budget: Annotated[
@@ -271,13 +290,13 @@ class LearningRateQuestion(AnalysisQuestion):
         return self.model_copy(update=dict.fromkeys(("at_model", "at_params", "at_epochs", "at_family")))
 
     @property
-    def cell(self) -> dict[str, Any]:
+    def asked_cell(self) -> dict[str, Any]:
         """What is asked of one cell, as `LearningRateTrend.predict_cell` takes it; empty when nothing is."""
         asked = {name: getattr(self, f"at_{name}") for name in ("model", "params", "epochs", "family")}
         return asked if any(value is not None for value in asked.values()) else {}
 
     def command(self, db: str) -> str:
-        asked = [word for name, value in self.cell.items() if value is not None for word in (f"--at-{name}", _word(value))]
+        asked = [word for name, value in self.asked_cell.items() if value is not None for word in (f"--at-{name}", _word(value))]
         return self._command("lr", "--metric", self.metric, *asked, db=db)
 
 

@@ -21,14 +21,16 @@ from analysis import (
     learning_rate_trend,
     plan,
 )
+from analysis.design_columns import named_columns
 from analysis.optimum.slices import Slices, slices_of
 from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cells
 from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
 from analysis.reading.choice import choose_runs
-from analysis.reading.source import source_of
+from analysis.reading.source import attach_source, grouped, source_of
 from api.database import Database
 from api.questions import (
     AnalysisQuestion,
+    ClusteredQuestion,
     CompareQuestion,
     FitsQuestion,
     FrontierQuestion,
@@ -59,14 +61,17 @@ __all__ = [
 def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
     """The runs that a question is about, in the order of the command line: rows chosen, then core-hours converted.
 
-    Raises what `analysis.reading` raises for a condition or a conversion that makes no sense. Not to be changed.
+    They carry what `cell` and `clusters` name, as those of a command do. Raises what `analysis.reading` raises for a condition or a conversion
+    that makes no sense, `UnknownName` for clusters that are no column. Not to be changed.
     """
     runs = database.runs_frame(question.experiment)
     if question.where:
         runs = choose_runs(runs, question.where)
     if question.convert:
         runs = convert_core_hours(runs, check_conversions(question.convert))
-    return runs
+    groups = grouped(runs, cell=question.cell, clusters=question.clusters if isinstance(question, ClusteredQuestion) else ())
+    named_columns(runs, groups.get("clusters", ()))  # a page that draws no law would take any
+    return attach_source(runs.copy(deep=False), {**source_of(runs), **groups}) if groups else runs
 
 
 def notes_of(database: Database, question: object) -> list[str]:
@@ -81,6 +86,8 @@ def notes_of(database: Database, question: object) -> list[str]:
 def frontier_of(database: Database, question: FrontierQuestion) -> Frontier:
     """The compute-optimal frontier. Raises what `analysis.frontier` raises."""
     asked = question.plain
+    if isinstance(question, ClusteredQuestion) and question.clusters:
+        runs_of(database, question)  # refuses a column that does not exist; what is resampled changes no frontier
     return database.remember(asked, lambda: frontier(runs_of(database, asked), metric=asked.metric, x=asked.x))
 
 
@@ -100,7 +107,7 @@ def trend_of(database: Database, question: LearningRateQuestion) -> LearningRate
 
 def cell_rate(database: Database, question: LearningRateQuestion) -> CellRate | None:
     """The best rate of the cell that is asked for, None when none is. Raises what `LearningRateTrend.predict_cell` raises."""
-    asked = question.cell
+    asked = question.asked_cell
     return trend_of(database, question).predict_cell(**asked) if asked else None
 
 

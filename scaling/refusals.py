@@ -1,4 +1,4 @@
-"""Which section of docs/refused.md explains a refusal: the edges, command line and API, show it beside the hint.
+"""Which section of docs/refused.md explains a refusal: the command line, the API, the pages and the report show it beside the hint.
 
 A section is found by the module of the analysis that raised the error and by the error's class. A new kind of refusal gets a section of the
 page and, where the rules below would send it elsewhere, a rule. `tests/test_refused.py` checks that each section exists.
@@ -30,6 +30,7 @@ _RULES: tuple[tuple[str, type[ScalingError], str], ...] = (
     ("analysis.reading.", UsageError, "columns-and-names"),
     ("analysis.reading.", ScalingError, "files"),
     ("analysis.cells", UsageError, "several-studies"),
+    ("analysis.learning_rate.grids", UsageError, "columns-and-names"),
     ("analysis.selection", UsageError, "mixtures"),
     ("analysis.optimum.cells", UsageError, "mixtures"),
     ("analysis.fitting.", DataError, "numbers-and-units"),

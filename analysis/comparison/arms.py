@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.listing import listed
 from analysis.pareto import Frontier, frontier
 from analysis.reading.source import source_of, word_of
 from analysis.selection import Excluded, count_hint, usable_runs
@@ -78,7 +79,7 @@ def _two_names(labels: pd.Series, by: str, names: tuple[str | None, str | None])
     known = sorted(labels[labels != ""].unique())
     for name in names:
         if name is not None and name not in known:
-            raise UnknownName(by, name, known, hint=f"known: {_some(known)}")
+            raise UnknownName(by, name, known, hint=f"known: {listed(known, _VALUES_SHOWN)}")
     nameless = int((labels == "").sum())
     given = [name for name in names if name is not None]
     rest = [name for name in known if name not in given]
@@ -90,16 +91,14 @@ def _two_names(labels: pd.Series, by: str, names: tuple[str | None, str | None])
             else "choose another column: --by COLUMN",
         )
     if len(given) < 2 and len(given) + len(rest) > 2:
-        raise UsageError(f"{by} has {len(known)} values ({_some(known)}): which two?", hint=f"--a {known[0]} --b {known[1]}")
+        raise UsageError(
+            f"{by} has {len(known)} values ({listed(known, _VALUES_SHOWN)}): which two?", hint=f"--a {known[0]} --b {known[1]}"
+        )
     a = names[0] if names[0] is not None else rest.pop(0)
     b = names[1] if names[1] is not None else rest.pop(0)
     if a == b:
         raise UsageError(f"both sides are {by} {a}", hint="name two different values")
     return a, b
-
-
-def _some(values: Sequence[str]) -> str:
-    return ", ".join([*values[:_VALUES_SHOWN], *(["…"] if len(values) > _VALUES_SHOWN else [])])
 
 
 def _cells(found: Frontier) -> pd.DataFrame:

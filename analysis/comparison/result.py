@@ -26,7 +26,7 @@ _POINTS = 25
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Side `a` against side `b` of column `by`, at equal compute.
+    """Sets side `a` against side `b` of column `by`, at equal compute.
 
     The answer is the difference at the largest shared compute and where the sides cross; averages over compute or budgets come second.
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
+from analysis.listing import listed
 from analysis.numbers import significant
 from analysis.reading.diverged import is_loss
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.laws.axes import AXIS_COLUMNS
+from analysis.listing import listed
 from scaling.columns import SIMULATED
 
 if TYPE_CHECKING:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scaling.outcomes import Advised
 
-__all__ = ["Diagnostic", "DiagnosticCode", "listed"]
-
-_IDS_NAMED = 3
+__all__ = ["Diagnostic", "DiagnosticCode"]
 
 
 class DiagnosticCode(Advised):
@@ -107,8 +104,3 @@ class Diagnostic:
 
     def to_dict(self) -> dict[str, Any]:
         return {"code": self.code.value, "message": self.message, "advice": self.advice, "about": list(self.about)}
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a, b, c, …`"""
-    return ", ".join(names[:_IDS_NAMED]) + (", …" if len(names) > _IDS_NAMED else "")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.fitting.objective import objective_named
 from analysis.fitting.point import fit_point
+from analysis.listing import listed
 from analysis.numbers import significant
 
 if TYPE_CHECKING:

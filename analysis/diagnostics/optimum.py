@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.cells import assign_cells
 from analysis.closed_edges import closed_edges
-from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
+from analysis.design_columns import alike, design_columns, settings_among, with_epochs
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.laws.axes import AXIS_COLUMNS
+from analysis.listing import listed
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -23,17 +24,19 @@ _LEAST_SIZES = 3  # with two, the best is always at an edge
 
 def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
     """Cells whose best learning rate is the smallest or largest of those tried, and whose neighbours do not rule out what lies beyond."""
-    table = fit.table
-    if table is None or "learning_rate" not in table or fit.metric not in table:
+    if fit.table is None or "learning_rate" not in fit.table or fit.metric not in fit.table:
         return []
+    table = with_epochs(fit.table)
     tried = table[["learning_rate", fit.metric]].apply(pd.to_numeric, errors="coerce").dropna()
-    tried["cell"] = assign_cells(table, fit.cell, fit.axes).loc[tried.index]
+    columns = design_columns(table, [name for name in fit.cell if name in table], x=fit.axes)
+    tried["cell"] = alike(table, columns).loc[tried.index]
     edges = tried.groupby("cell")["learning_rate"].agg(["min", "max", "nunique"])
     rows = table.index[table["id"].astype(str).isin(fit.run_ids)] if "id" in table else fit.runs.index
     best = tried.loc[tried.index.intersection(rows)].groupby("cell")["learning_rate"].first()
     edges = edges.loc[best.index][edges.loc[best.index, "nunique"] >= _LEAST_RATES]
     best = best.loc[edges.index]
-    closed = closed_edges(table, tried, fit.metric).reindex(best.index, fill_value=False)
+    settings = [name for name in settings_among(table, columns) if name not in fit.axes]
+    closed = closed_edges(table, tried, fit.metric, settings).reindex(best.index, fill_value=False)
     at_edge = ((best <= edges["min"]) & ~closed["below"]) | ((best >= edges["max"]) & ~closed["above"])
     if not at_edge.any():
         return []

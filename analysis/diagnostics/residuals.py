@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode, listed
+from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
+from analysis.listing import listed
 from analysis.numbers import as_factor, significant
 
 if TYPE_CHECKING:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -57,7 +60,7 @@ def learning_rate_figure(trend: LearningRateTrend, cell: CellRate | None = None,
             showlegend=False,
             line={"color": look.colour, "width": 1.8},
             hovertext=[
-                f"<b>{name} · {row['epochs']:g} epochs</b><br>optimum {significant(row['learning_rate'])} "
+                f"<b>{_cell_name(name, row, trend)}</b><br>optimum {significant(row['learning_rate'])} "
                 f"({100 * trend.level:g} %: {significant(row['low'])} … {significant(row['high'])})"
                 for row in optima.to_dict("records")
             ],
@@ -76,7 +79,7 @@ def learning_rate_figure(trend: LearningRateTrend, cell: CellRate | None = None,
                 "line": {"width": 1.6, "color": look.colour},
             },
             hovertext=[
-                f"<b>{name} · {row['epochs']:g} epochs</b><br>best of {row['rates']} rates tried: {row['best_tried']:g}"
+                f"<b>{_cell_name(name, row, trend)}</b><br>best of {row['rates']} rates tried: {row['best_tried']:g}"
                 + (f"<br>the {row['at_edge']} of the grid: the optimum may lie beyond" if row["at_edge"] else "")
                 for row in optima.to_dict("records")
             ],
@@ -98,6 +101,10 @@ def learning_rate_figure(trend: LearningRateTrend, cell: CellRate | None = None,
         )
     )
     return figure
+
+
+def _cell_name(model: str, row: Mapping[Any, Any], trend: LearningRateTrend) -> str:
+    return " · ".join([model, f"{row['epochs']:g} epochs", *(f"{name} {row[name]}" for name in trend.settings)])
 
 
 def _add_cell(figure: go.Figure, cell: CellRate, colour: str | None) -> None:

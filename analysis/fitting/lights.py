@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.laws import law_named
+from analysis.listing import listed
 from analysis.numbers import as_factor, significant
 from scaling.errors import ScalingError
 from scaling.outcomes import FitStatus
@@ -122,7 +123,6 @@ def _hangs_on_outliers(fit: Fit) -> str:
     """By squares one run far off can bend a law, and choose another: the forecast is made once more without."""
     from analysis.automatic import automatic, letters_of, named
     from analysis.diagnostics import DiagnosticCode
-    from analysis.diagnostics.diagnostic import listed
     from analysis.diagnostics.influence import AHEAD
     from analysis.fitting.objective import objective_named
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.design_columns import alike
 from analysis.fitting.estimate import Precision
 from analysis.fitting.shared_parabola import Curves, SharedParabola, is_identified, shared_parabola
 from analysis.learning_rate.grids import Grids, learning_rate_grids
@@ -77,9 +78,9 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
         exponents=exponents,
         curvature=parabola.curvature,
         status=FitStatus.EXPONENT_NOT_IDENTIFIED if slope.low <= 0 <= slope.high else FitStatus.OK,
-        monotone_p_value=float("nan") if minima is None else monotonicity_p_value(minima, _below(law, cells)),
+        monotone_p_value=float("nan") if minima is None else monotonicity_p_value(minima, _below(law, grids)),
         models=_models(parabola, law, cells),
-        optima=cells[["family", "model", "epochs"]].assign(
+        optima=cells[["family", "model", "epochs", *grids.settings]].assign(
             learning_rate=optima[:, 0], low=optima[:, 1], high=optima[:, 2], **cells[["best_tried", "rates", "at_edge"]]
         ),
         points=_points(grids, metric, optima[:, 0], parabola.curvature),
@@ -88,6 +89,8 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
         level=level,
         excluded=grids.excluded,
         parabola=parabola,
+        settings=grids.settings,
+        notes=grids.notes + _settings_note(law, grids),
     )
 
 
@@ -123,12 +126,30 @@ def _rows(law: RateLaw, cells: pd.DataFrame) -> np.ndarray:
     )
 
 
-def _below(law: RateLaw, cells: pd.DataFrame) -> np.ndarray:
-    """(cells, cells): whether the row's cell has no more epochs and no larger a model than the column's, and is another one.
+def _line_numbers(law: RateLaw, cells: pd.DataFrame) -> np.ndarray:
+    return np.array(
+        [law.lines.index(law.line_of(family, model)) for family, model in zip(cells["family"], cells["model"], strict=True)]
+    )
+
+
+def _settings_note(law: RateLaw, grids: Grids) -> tuple[str, ...]:
+    """Says which settings differ between cells of one line of the law: what they do to the best rate counts as scatter, or as epochs and size."""
+    lines = _line_numbers(law, grids.cells)
+    mixed = [name for name in grids.settings if (alike(grids.cells, [name]).groupby(lines).nunique() > 1).any()]
+    if not mixed:
+        return ()
+    differ = "differs" if len(mixed) == 1 else "differ"
+    return (
+        f"{', '.join(mixed)} {differ} between cells, and the law of the best rate has no term for it; --where {mixed[0]}=VALUE chooses one",
+    )
+
+
+def _below(law: RateLaw, grids: Grids) -> np.ndarray:
+    """(cells, cells): whether the row's cell has no more epochs and no larger a model than the column's, the same settings, and is another one.
 
     Without sizes in the law, cells of one model are compared alone."""
-    lines = [law.line_of(family, model) for family, model in zip(cells["family"], cells["model"], strict=True)]
-    line = np.array([law.lines.index(name) for name in lines])
+    cells = grids.cells
+    line = alike(cells.assign(line=_line_numbers(law, cells)), ["line", *grids.settings]).to_numpy()
     epochs = cells["epochs"].to_numpy(float)
     size = cells["params"].to_numpy(float) if law.reference_params is not None else np.ones(len(cells))
     no_more = (epochs[:, None] <= epochs) & (size[:, None] <= size) & (line[:, None] == line)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.cells import assign_cells, refuse_mixed_studies
+from analysis.cells import differing_note, refuse_mixed_studies, unknown_inside
 from analysis.closed_edges import closed_edges
-from analysis.design_columns import with_epochs
+from analysis.design_columns import alike, design_columns, settings_among, with_epochs
 from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UsageError, nearest
@@ -28,12 +29,19 @@ _NAMES = ("family", "model", "epochs")
 
 @dataclass(frozen=True, eq=False)
 class Grids:
-    """`runs`: the usable runs, with `cell`: row number in `cells`. `cells`: `family`, `model`, `epochs`, `params` (NaN where not known), and
-    `best_tried`, `rates`, `at_edge` as in `LearningRateTrend.optima`."""
+    """Holds the cells and their runs.
+
+    runs: the usable runs, with `cell`: row number in `cells`.
+    cells: `family`, `model`, `epochs`, `params` (NaN where not known), `settings`, and `best_tried`, `rates`, `at_edge` as in `LearningRateTrend.optima`.
+    settings: the other design columns, batch size or optimiser, in which cells differ; each is a column of `cells`.
+    notes: a sentence for each thing that was taken for granted.
+    """
 
     runs: pd.DataFrame
     cells: pd.DataFrame
+    settings: tuple[str, ...]
     excluded: tuple[Excluded, ...]
+    notes: tuple[str, ...]
 
 
 def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
@@ -44,8 +52,9 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
             guess = nearest(name, [str(column) for column in runs.columns])
             raise UsageError(f"a learning-rate trend needs a column {name}{guess}", hint=f"name it with --map {name}=theirs")
     usable = usable_runs(runs, metric=metric, x="learning_rate")
-    tried = usable.runs.assign(cell=assign_cells(usable.runs))
-    refuse_mixed_studies(tried)
+    columns = design_columns(usable.runs, metric=metric)
+    tried = usable.runs.assign(cell=alike(usable.runs, columns))
+    refuse_mixed_studies(tried, unknown_inside(tried, columns, (metric, "learning_rate"), of=runs))
     rates = tried.groupby("cell")["learning_rate"].transform("nunique")
     few = rates < LEAST_RATES
     too_few = tuple(
@@ -56,29 +65,41 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
         )
         for run, count in zip(tried.loc[few, "id"], rates[few], strict=True)
     )
-    kept = tried[~few].assign(cell=assign_cells(tried[~few]))
-    cells = _cells(kept, _diverged(runs), metric)
+    kept = tried[~few].reset_index(drop=True)
+    kept["cell"] = kept["cell"].rank(method="dense").astype(int) - 1
+    settings = settings_among(kept, columns)
+    cells = _cells(kept, _highest_diverged(kept, runs, settings), settings, metric)
     _require_budgets(cells, int(rates.max()) if len(rates) else 0, count_hint(usable.excluded, source_of(runs)))
-    return Grids(kept.reset_index(drop=True), cells, usable.excluded + too_few)
+    differing = tuple(name for name in settings if alike(cells, [name]).nunique() > 1)
+    notes = differing_note(unknown_inside(kept, columns, (metric, "learning_rate"), of=runs))
+    return Grids(kept, cells, differing, usable.excluded + too_few, notes)
 
 
-def _cells(runs: pd.DataFrame, diverged: pd.DataFrame, metric: str) -> pd.DataFrame:
+def _cells(runs: pd.DataFrame, highest_diverged: pd.Series, settings: Sequence[str], metric: str) -> pd.DataFrame:
     rows = []
-    closed = closed_edges(runs, runs, metric)
+    closed = closed_edges(runs, runs, metric, settings)
     for cell, of_cell in runs.groupby("cell"):
-        names = {name: of_cell[name].iloc[0] for name in _NAMES}
         tried = of_cell.groupby("learning_rate")[metric].mean()
         best = float(tried.index[int(tried.to_numpy().argmin())])
-        same_cell = (diverged[list(_NAMES)] == pd.Series(names)).all(axis=1)
-        closed_above = closed.at[cell, "above"] or bool((diverged.loc[same_cell, "learning_rate"] > best).any())
+        closed_above = closed.at[cell, "above"] or bool(highest_diverged[cell] > best)
         at_edge = ""
         if best == tried.index.min() and not closed.at[cell, "below"]:
             at_edge = "lowest"
         elif best == tried.index.max() and not closed_above:
             at_edge = "highest"
+        names = {name: of_cell[name].iloc[0] for name in (*_NAMES, *settings)}
         params = float(of_cell["params"].iloc[0]) if "params" in of_cell else float("nan")
         rows.append({**names, "params": params, "best_tried": best, "rates": len(tried), "at_edge": at_edge})
-    return pd.DataFrame(rows, columns=[*_NAMES, "params", "best_tried", "rates", "at_edge"])
+    return pd.DataFrame(rows, columns=[*_NAMES, *settings, "params", "best_tried", "rates", "at_edge"])
+
+
+def _highest_diverged(kept: pd.DataFrame, runs: pd.DataFrame, settings: Sequence[str]) -> pd.Series:
+    """Finds for each cell the highest learning rate at which a run of the same model, budget and settings diverged; NaN where none did."""
+    diverged = _diverged(runs)
+    both = pd.concat([kept, diverged], ignore_index=True)
+    key = alike(both, [name for name in (*_NAMES, "params", *settings) if name in both])
+    highest = pd.to_numeric(both["learning_rate"][len(kept) :]).groupby(key[len(kept) :]).max()
+    return key[: len(kept)].groupby(kept["cell"].to_numpy()).first().map(highest)
 
 
 def _diverged(runs: pd.DataFrame) -> pd.DataFrame:

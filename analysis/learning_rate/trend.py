@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -53,6 +53,8 @@ class LearningRateTrend:
     points: the runs used, with `excess`: metric over their cell's fitted minimum, less 1, and `doublings`: log2 of rate over optimum.
     residual_std: of the log of the metric about the parabolas, so one of them is a factor of exp(residual_std).
     cell_std: of the cells' own optima about the law, in log units, beyond what noise explains; NaN where the runs cannot tell.
+    settings: the columns, batch size or optimiser, in which cells differ beside model and epochs; `optima` has them.
+    notes: a sentence for each thing that was taken for granted.
     """
 
     metric: str
@@ -69,6 +71,8 @@ class LearningRateTrend:
     level: float
     excluded: tuple[Excluded, ...]
     parabola: SharedParabola
+    settings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def slope(self) -> float:
@@ -204,9 +208,9 @@ class LearningRateTrend:
         lines.append(f"  {self.status.value}: {self.advice}")
         lines += [f"  {sentence}" for sentence in self.evidence]
         for row in self.at_edge.to_dict("records"):
-            lines.append(
-                f"  {row['model']} at {row['epochs']:g} epochs: best at the {row['at_edge']} rate tried, {row['best_tried']:g}"
-            )
+            at = ", ".join([f"{row['model']} at {row['epochs']:g} epochs", *(f"{name} {row[name]}" for name in self.settings)])
+            lines.append(f"  {at}: best at the {row['at_edge']} rate tried, {row['best_tried']:g}")
+        lines += [f"  note: {note}" for note in self.notes]
         lines.append(f"  {self.runs_used} runs in {len(self.optima)} cells used, {excluded_words(self.excluded)}")
         return "\n".join(lines)
 
@@ -238,7 +242,8 @@ class LearningRateTrend:
                 }
                 for row in self.models.to_dict("records")
             ],
-            "optima": [_optimum(row) for row in self.optima.to_dict("records")],
+            "optima": [_optimum(row, self.settings) for row in records(self.optima)],
+            "notes": list(self.notes),
             "points": records(self.points),
             "runs_used": self.runs_used,
             "excluded": excluded_payload(self.excluded),
@@ -257,12 +262,13 @@ def _ends(exponent: Exponent, *, level: float | None = None) -> str:
     return f"{significant(exponent.value)} ({percent}{significant(exponent.low)} … {significant(exponent.high)})"
 
 
-def _optimum(row: dict[Any, Any]) -> dict[str, Any]:
+def _optimum(row: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     return {
         "family": row["family"],
         "model": row["model"],
         "epochs": float(row["epochs"]),
-        "learning_rate": with_interval(row["learning_rate"], row["low"], row["high"]),
+        "settings": {name: row[name] for name in settings},
+        "learning_rate": {name: row[column] for name, column in (("value", "learning_rate"), ("low", "low"), ("high", "high"))},
         "best_tried": float(row["best_tried"]),
         "rates": int(row["rates"]),
         "at_edge": row["at_edge"] or None,

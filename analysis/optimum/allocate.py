@@ -41,7 +41,7 @@ def compute_optimal(
     level: float = 0.95,
     seed: int = 0,
 ) -> Optimum:
-    """The best size and epochs at each compute by a fitted surface, by the envelope of all cells and by slices of equal compute.
+    """Find the best size and epochs at each compute by a fitted surface, by the envelope of all cells and by slices of equal compute.
 
     Each approach says why when it refuses, above all when the optimum is not interior: when the best size is the smallest or largest
     that was tried, it may be beyond.

@@ -23,7 +23,7 @@ __all__ = ["Optimum"]
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """Three approaches to the best size and epochs at each compute, side by side.
+    """Holds the answers of three approaches to the best size and epochs at each compute.
 
     size_name: what `size` is: `params`, or `<x> an epoch` where the table has none. data_name: `epochs`, or `examples_seen` where the table
         has none.

@@ -21,7 +21,7 @@ __all__ = ["NextRuns"]
 
 @dataclass(frozen=True, eq=False)
 class NextRuns:
-    """What to run next, and how sure the prediction at the target will be.
+    """Says what to run next, and how sure the prediction at the target will be.
 
     forecast: gives the values at the target, `at`, as `analysis.predict` does. fit: the law by which the candidates were weighed, which may be
     of other inputs; law_at: those at the target. Of it the values have only the factor by which intervals narrow.

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from analysis.figures.axes import axis_label
 from analysis.numbers import as_factor, significant
+from scaling.refusals import why
 
 __all__ = ["FILTERS"]
 
@@ -84,4 +85,5 @@ FILTERS: dict[str, Callable[..., str]] = {
     "off": _off,
     "percent": _percent,
     "prose": _prose,
+    "why": why,
 }

@@ -4,6 +4,7 @@
 |---|---|
 | `runs` | `read_runs`: path, mapping and units → table of runs |
 | `formats` | JSON, JSON lines, Parquet, and which reader an ending has |
+| `nested` | objects of JSON as rows, every key once |
 | `delimited`, `decimals` | CSV and TSV: separator, column names, decimal commas |
 | `first_line` | what stands where the column names belong |
 | `typed` | what a cell is: a number, a word, NaN or nothing |
@@ -11,7 +12,7 @@
 | `chart` | the export of a chart, which is no table of runs |
 | `history`, `diverged` | many rows a run → its last values; a run whose loss ended as NaN |
 | `mlflow` | the file store `mlruns`, the data base `mlflow.db`, and the table of `mlflow.search_runs` |
-| `numbers_in` | text and durations → numbers, with the unit a cell may carry |
+| `numbers_in`, `durations` | text and durations → numbers, with the unit a cell may carry |
 | `our_units` | those numbers in our units |
 | `headers` | the unit that a column's name in the file gives |
 | `units`, `unit_expression` | what `--unit core_hours=seconds*8` means, and `FLOP/(6*params)` |

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading.delimited import open_text, read_csv, read_tsv
+from analysis.reading.nested import JOINED, flat, once
 from analysis.reading.source import attach_source, keep_words
 from analysis.reading.typed import from_cells
 from scaling.columns import COLUMNS
@@ -49,25 +50,12 @@ def parse(path: Path, mapped: Collection[str] = ()) -> pd.DataFrame:
         raise DataError(f"{path}: cannot be parsed: {str(error).strip()}", hint="is it the format that its ending says?") from error
 
 
-def as_table(objects: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Objects as rows; what is nested becomes columns with dots, `{"config": {"lr": 1}}` → `config.lr`.
-
-    Cells are as `analysis.reading.typed` says. A setting in `config` that is null was set to None, which is a value of it.
-    """
-    rows = [_flat(entry) for entry in objects]
+def as_table(objects: Iterable[Mapping[str, Any]], path: Path) -> pd.DataFrame:
+    """Objects as rows, see `analysis.reading.nested.flat`; cells are as `analysis.reading.typed` says. path: of the file, for what it raises."""
+    rows = [flat(entry, f"{path}: row {number}") for number, entry in enumerate(objects, start=1)]
     names = dict.fromkeys(name for row in rows for name in row)
     cells = {name: [row.get(name) for row in rows] for name in names}
     return keep_words(pd.DataFrame({name: from_cells(cells[name], name) for name in names}, index=range(len(rows))), cells)
-
-
-def _flat(entry: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for name, value in entry.items():
-        if isinstance(value, Mapping) and value:
-            row |= _flat(value, f"{above}{name}.")
-        else:
-            row[f"{above}{name}"] = "None" if value is None and above.startswith("config.") else value
-    return row
 
 
 def _read_json_lines(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
@@ -77,7 +65,7 @@ def _read_json_lines(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
             if not line.strip():
                 continue
             try:
-                entry = json.loads(line, object_pairs_hook=partial(_once, f"{path}: line {number}"))
+                entry = json.loads(line, object_pairs_hook=partial(once, f"{path}: line {number}"))
             except json.JSONDecodeError as error:
                 raise DataError(
                     f"{path}: line {number}, column {error.colno}: no JSON: {error.msg}", hint="one object a line"
@@ -87,23 +75,13 @@ def _read_json_lines(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
                     f"{path}: line {number}: not an object", hint='one object a line: {"core_hours": 1.5, "val_loss": 2.1}'
                 )
             objects.append(entry)
-    return as_table(objects)
-
-
-def _once(where: str, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of these keys and values. Raises `DataError` for a key with two values, of which JSON would keep the last."""
-    entry = dict(pairs)
-    if len(entry) < len(pairs):
-        again = next((name for name, value in pairs if repr(value) != repr(entry[name])), None)
-        if again is not None:
-            raise DataError(f"{where}: two keys of one object are called {again!r}", hint="give each value a name of its own")
-    return entry
+    return as_table(objects, path)
 
 
 def _read_json(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
     """A list of objects; an object that holds such a list under `runs` or alone; runs by name; or columns as lists of one length."""
     with open_text(path) as file:
-        content = _with_histories(json.load(file, object_pairs_hook=partial(_once, str(path))))
+        content = _with_histories(json.load(file, object_pairs_hook=partial(once, str(path))))
     notes: list[str] = []
     of_one_run = isinstance(content, dict) and "log_history" in content
     if isinstance(content, dict):
@@ -115,7 +93,9 @@ def _read_json(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
         elif len(lists) == 1:
             content = lists[0]
         elif isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):  # tables that W&B and MLflow log
-            content = [dict(zip(map(str, content["columns"]), row, strict=True)) for row in content["data"]]
+            names = list(map(str, content["columns"]))
+            said = "two columns are called {!r}"
+            content = [once(str(path), list(zip(names, row, strict=True)), said) for row in content["data"]]
         elif _is_runs_by_name(content):
             content = [{"id": name, **run} for name, run in content.items()]
         elif content and all(isinstance(value, (list, dict)) for value in content.values()):
@@ -127,7 +107,7 @@ def _read_json(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
         raise DataError(
             f"{path}: neither a list of runs nor an object that holds one", hint='[{"core_hours": 1.5, "val_loss": 2.1}, …]'
         )
-    return attach_source(as_table(content), {"notes": notes, "one_run": of_one_run})
+    return attach_source(as_table(content, path), {"notes": notes, "one_run": of_one_run})
 
 
 def _is_runs_by_name(content: Mapping[str, Any]) -> bool:
@@ -175,7 +155,13 @@ def _read_parquet(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
             table[name] = table[name].astype(object).mask(null, None)
     nested = [name for name in table if table[name].map(lambda cell: isinstance(cell, dict)).any()]
     for name in nested:
-        table = table.drop(columns=name).join(as_table({str(name): cell} for cell in table[name]))
+        inside = as_table(({str(name): cell} for cell in table[name]), path)
+        if again := [column for column in inside if column in table and column != name]:
+            raise DataError(
+                f"{path}: two columns {JOINED.format(again[0])}",
+                hint="give each column a name of its own",
+            )
+        table = table.drop(columns=name).join(inside)
     return table
 
 

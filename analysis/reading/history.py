@@ -81,7 +81,7 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
     notes.append(f"a history: {len(table)} rows of {len(last)} runs, each of which counts with its last values")
     if ended:
         words = [f"{', '.join(found)} of {run} which ended at {ends[run]:g}" for run, found in ended.items()]
-        notes.append(f"a metric that ended before its run has no value: {_some(words)}")
+        notes.append(f"a metric that ended before its run has no value: {_first_and_count(words)}")
     last = with_diverged(last, {row: diverged[found] for row, found in last[run].items() if found in diverged})
     return last.rename(columns={run: "id"}) if "id" not in last else last
 
@@ -151,5 +151,5 @@ def _ended_before(of_run: pd.DataFrame, at_end: pd.DataFrame, ends: pd.Series) -
     return dict(at_end.loc[gone, "step"]) if 0 < len(gone) < len(late) / 2 else {}
 
 
-def _some(words: list[str]) -> str:
+def _first_and_count(words: list[str]) -> str:
     return "; ".join([*words[:_NAMED], *([f"and {len(words) - _NAMED} more"] if len(words) > _NAMED else [])])

@@ -55,7 +55,7 @@ def read_folder(path: Path, notes: list[str], losses: Collection[str] = ()) -> p
     _count_deleted(len(folders) - len(rows), notes)
     if not rows:
         raise DataError(f"{path}: no run of MLflow in it", hint="give the folder mlruns, or the folder of one experiment in it")
-    return tidy(as_table(rows), losses)
+    return tidy(as_table(rows, path), losses)
 
 
 def _count_deleted(number: int, notes: list[str]) -> None:
@@ -85,7 +85,7 @@ def read_database(path: Path, notes: list[str], losses: Collection[str] = ()) ->
                     rows[run][f"{kind}.{key}"] = float("nan") if is_nan else value
     if not rows:
         raise DataError(f"{path}: no run of MLflow in it", hint="give the mlflow.db that the tracking server writes")
-    return tidy(as_table(rows.values()), losses)
+    return tidy(as_table(rows.values(), path), losses)
 
 
 def tidy(table: pd.DataFrame, losses: Collection[str] = ()) -> pd.DataFrame:

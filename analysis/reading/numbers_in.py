@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.reading.decimals import has_decimal_comma
+from analysis.reading.durations import hours_in, is_duration, is_short
 from analysis.reading.typed import is_missing_word
 from analysis.reading.units import UNITS, Conversion, Unit, unit_named
 from scaling.errors import DataError
@@ -17,10 +18,16 @@ __all__ = ["numbers_in", "unit_carried"]
 _WITH_UNIT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*?)\s*")
 
 
+_PLAINLY = (
+    "write numbers plainly, with a point and without thousands separators; leave a field empty when there is no value",
+    "hours and minutes, or minutes and seconds? write a duration with both, 01:30:00, or a number with its unit, 90 min",
+)
+"""The cure of a cell that is no number; the second where it is half a duration."""
+
+
 def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) -> tuple[pd.Series, Unit | None]:
     """The numbers of `column` before any factor, and the unit that every cell carries (`3.5 h`), if they do. Counts may differ in it: `125M`
-    beside `1.3B`. Durations are hours, or the
-    unit of time that `asked` names.
+    beside `1.3B`. Durations, also as text (`analysis.reading.durations`), are hours, or the unit of time that `asked` names.
 
     Raises `DataError` for the first cell that is no number, and for the first whose unit is not that of the rows above it or of
     `--unit`. Rows count from 1, without the header.
@@ -37,8 +44,7 @@ def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) ->
             f"{file}: row {row + 1}, column {column.name}: {str(column.iloc[row])!r} is a point in time, not a number",
             hint=f"map the column that holds it, for hours the end of a run less its start: --map {column.name}=THEIRS",
         )
-    if pd.api.types.is_timedelta64_dtype(column):
-        hours = column.dt.total_seconds() / 3600
+    if not pd.api.types.is_numeric_dtype(column) and (hours := hours_in(column)) is not None:
         if asked is not None and asked.unit is not None and asked.unit.dimension == "time":
             return hours / asked.unit.factor, asked.unit
         return hours, UNITS["hours"]
@@ -61,10 +67,11 @@ def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) ->
         bad = [row for row in odd.tolist() if row not in units]
         # One bad cell is why a column with decimal commas was not read as such: the bad one is named, not the others.
         bad = [row for row in bad if not has_decimal_comma(cells[row])] or bad
+        bad = [row for row in bad if not is_duration(cells[row])] or bad
         row, more = bad[0], f" ({len(bad) - 1} more like it)" if len(bad) > 1 else ""
         raise DataError(
             f"{file}: row {row + 1}, column {column.name}: {cells[row]!r} is not a number{more}",
-            hint="write numbers plainly, with a point and without thousands separators; leave a field empty when there is no value",
+            hint=_PLAINLY[is_short(cells[row])],
         )
     if asked is None and len(set(units.values())) > 1 and all(unit.dimension == "count" for unit in units.values()):
         factors = [units[row].factor if row in units else 1.0 for row in range(len(values))]  # 125M and 1.3B: each says how many
@@ -84,9 +91,11 @@ def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) ->
 
 
 def unit_carried(column: pd.Series) -> Unit | None:
-    """The unit that every cell of a column of text carries, where they all carry one."""
+    """The unit that every cell of a column of text carries, where they all carry one; hours of durations."""
     found = [_WITH_UNIT.fullmatch(str(cell)) for cell in column[column.notna() & ~column.map(is_missing_word)]]
     units = {unit_named(match[2]) if match else None for match in found}
+    if hours_in(column) is not None:
+        return UNITS["hours"]
     return units.pop() if len(units) == 1 else None
 
 

@@ -13,6 +13,7 @@ from analysis.reading import formats, mlflow, wandb
 from analysis.reading.chart import is_likely_chart
 from analysis.reading.column_kinds import words_of
 from analysis.reading.configuration import configuration_of, is_export
+from analysis.reading.durations import hours_in
 from analysis.reading.headers import units_in_headers
 from analysis.reading.numbers_in import numbers_in
 from analysis.reading.our_units import in_our_units
@@ -40,7 +41,7 @@ def read_runs(
     *,
     count_status: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """The table at `path` with the column names and units of `scaling.columns`; columns that are not mapped keep their names.
+    """Read the table at `path` in the column names and units of `scaling.columns`; columns that are not mapped keep their names.
 
     >>> read_runs("runs.parquet", {"core_hours": "gpu_seconds"}, {"core_hours": "seconds*8"})
 
@@ -81,7 +82,9 @@ def read_runs(
     table = _without_words_for_nothing(table)
     ours = {theirs: name for name, theirs in mapping.items()}
     units = {ours.get(name, name) if name not in table else name: text for name, text in units.items()}
-    durations = [str(name) for name in table if pd.api.types.is_timedelta64_dtype(table[name])]
+    durations = [
+        str(name) for name in table if not pd.api.types.is_numeric_dtype(table[name]) and hours_in(table[name]) is not None
+    ]
     table, converted = in_our_units(table, units, mapping, path)
     table = _with_what_was_divided(table, as_read, mapping, converted, path)
     notes += [
@@ -125,7 +128,7 @@ def _read(path: Path, notes: list[str], losses: Collection[str], mapping: Mappin
             return mlflow.read_folder(path, notes, losses), "MLflow folder"
         raise DataNotFound(f"no runs in folder {path}", hint="a folder `mlruns` of MLflow, or `wandb` of Weights & Biases")
     if path.suffix == ".wandb":
-        return wandb.tidy(formats.as_table([wandb.read_log(path)]), path, notes, losses), "W&B log"
+        return wandb.tidy(formats.as_table([wandb.read_log(path)], path), path, notes, losses), "W&B log"
     if mlflow.is_database(path):
         return mlflow.read_database(path, notes, losses), "MLflow data base"
     table = formats.parse(path, set(mapping.values()))

@@ -10,7 +10,19 @@ import pandas as pd
 from analysis.reading.typed import word_for_nothing
 from scaling.columns import column_name
 
-__all__ = ["KINDS", "TIDIED", "add_note", "attach_source", "column_of", "keep_words", "source_of", "word_of", "words_kept"]
+__all__ = [
+    "KINDS",
+    "TIDIED",
+    "add_note",
+    "attach_source",
+    "column_of",
+    "columns_in",
+    "grouped",
+    "keep_words",
+    "source_of",
+    "word_of",
+    "words_kept",
+]
 
 _WORDS = "words"
 _KEY = "source"  # of DataFrame.attrs, which copies and selections keep; plain JSON, since writers of Parquet store it
@@ -57,6 +69,21 @@ def keep_words(table: pd.DataFrame, cells: Mapping[str, Iterable[Any]]) -> pd.Da
 def words_kept(table: pd.DataFrame) -> dict[str, str]:
     """What `keep_words` kept: column → word."""
     return dict(table.attrs.get(_WORDS, {}))
+
+
+def columns_in(runs: pd.DataFrame, names: str) -> str:
+    """`params,samples` as the table spells them: each may be our name or, after --map, the file's own."""
+    return ",".join(column_of(runs, name.strip()) for name in names.split(","))
+
+
+def grouped(runs: pd.DataFrame, **given: Iterable[str]) -> dict[str, list[str]]:
+    """Spells the columns that `cell` and `clusters` name as the table does; a group without columns is left out.
+
+    >>> grouped(runs, cell=["augment,warmup", "depth"], clusters=[])
+    {'cell': ['augment', 'warmup', 'depth']}
+    """
+    found = {name: [column for text in texts for column in columns_in(runs, text).split(",")] for name, texts in given.items()}
+    return {name: columns for name, columns in found.items() if columns}
 
 
 def word_of(runs: pd.DataFrame, name: str) -> str:

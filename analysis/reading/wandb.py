@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from analysis.reading.chart import refuse_chart
 from analysis.reading.diverged import nan_losses, with_diverged
 from analysis.reading.formats import as_table
 from analysis.reading.history import last_of_each_run
+from analysis.reading.nested import flat
 from analysis.reading.wandb_log import read_log
 from scaling.errors import DataError
 
@@ -44,7 +45,7 @@ def read_folder(path: Path, notes: list[str]) -> pd.DataFrame:
         raise DataError(
             f"{path}: no run in it has a .wandb log or a wandb-summary.json", hint="give the folder `wandb` that holds run-*"
         )
-    return as_table(rows)
+    return as_table(rows, path)
 
 
 def tidy(
@@ -81,10 +82,8 @@ def _unpacked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     for number, row in enumerate(table.to_dict("records"), start=1):
         summary, config = (_dict(row.pop(name), path, number, name) for name in ("summary", "config"))
         rest = {str(name): value for name, value in row.items() if not str(name).startswith("Unnamed")}
-        clash = summary.keys() & config.keys()
-        settings = {(f"config.{name}" if name in clash else name): _setting(value) for name, value in config.items()}
-        rows.append({**rest, **settings, **summary})
-    return as_table(_without_internals(row) for row in rows)
+        rows.append({**rest, **_settings_and_summary(config, summary, f"{path}: row {number}")})
+    return as_table((_without_internals(row) for row in rows), path)
 
 
 def _dict(cell: Any, path: Path, row: int, column: str) -> dict[str, Any]:
@@ -102,6 +101,12 @@ def _dict(cell: Any, path: Path, row: int, column: str) -> dict[str, Any]:
                 f"{path}: row {row}, column {column}: the text is no dict: {cell[:60]!r}", hint="write config and summary as JSON"
             ) from None
     return found if isinstance(found, dict) else {}
+
+
+def _settings_and_summary(config: Mapping[str, Any], summary: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Both as one row, what is nested with dots; a name that is in both keeps its `config.` where the setting stands."""
+    settings, results = (flat(part, where) for part in ({name: _setting(value) for name, value in config.items()}, summary))
+    return {**{(f"config.{name}" if name in results else name): value for name, value in settings.items()}, **results}
 
 
 def _setting(value: Any) -> Any:
@@ -126,15 +131,11 @@ def _run(folder: Path) -> dict[str, Any] | None:
     for log in sorted(folder.glob("*.wandb")):
         row |= read_log(log)
     config, summary = files / "config.yaml", files / "wandb-summary.json"
-    if config.is_file():
-        content = yaml.safe_load(config.read_text()) or {}
-        # {value: …}, with a description in old versions; a plain value where people wrote the file.
-        row |= {
-            name: _setting(entry["value"] if isinstance(entry, dict) and "value" in entry else entry)
-            for name, entry in content.items()
-        }
-    if summary.is_file():
-        row |= json.loads(summary.read_text())
+    settings = (yaml.safe_load(config.read_text()) or {}) if config.is_file() else {}
+    # {value: …}, with a description in old versions; a plain value where people wrote the file.
+    settings = {name: entry["value"] if isinstance(entry, dict) and "value" in entry else entry for name, entry in settings.items()}
+    results = json.loads(summary.read_text()) if summary.is_file() else {}
+    row |= _settings_and_summary(settings, results, str(folder))
     if not row:
         return None
     row.setdefault("id", folder.name.rpartition("-")[2])

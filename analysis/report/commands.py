@@ -11,7 +11,7 @@ __all__ = ["commands"]
 
 
 def commands(source: Mapping[str, Any], asked: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(what it prints, command) each.
+    """List the commands, each as (what it prints, command).
 
     source: of `source_of`; its `command` holds the options that chose the runs, where a command made the study.
     asked: `metric`, `x`, `law` (None for the one that forecasts best), `on`; `families`; `budget` and `target` of the plan, where there is one.

@@ -29,7 +29,8 @@ from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cel
 from analysis.planning.next_runs import plan
 from analysis.planning.result import NextRuns
 from analysis.reading.source import source_of
-from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
+from scaling.errors import DataError, TooFewPoints, UsageError
+from scaling.refusals import why
 
 __all__ = ["Refusal", "Study", "study_of"]
 
@@ -43,10 +44,11 @@ _Part = TypeVar("_Part")
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a part is not there, and what to do."""
+    """Says why a part is not there, what to do, and which section of docs/refused.md explains it (`why`, see `scaling.refusals`)."""
 
     reason: str
     hint: str
+    why: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ def study_of(
     seed: int = 0,
     title: str = "",
 ) -> Study:
-    """Frontier, laws, predictions and all that follows from them.
+    """Gather the frontier, laws, predictions and all that follows from them.
 
     Args:
         runs: one row a run, columns as in `scaling.columns`.
@@ -156,11 +158,7 @@ def _attempt(part: Callable[[], _Part]) -> _Part | Refusal:
     try:
         return part()
     except (TooFewPoints, DataError, UsageError) as error:
-        return _refusal(error)
-
-
-def _refusal(error: ScalingError) -> Refusal:
-    return Refusal(str(error), error.hint)
+        return Refusal(str(error), error.hint, why(error))
 
 
 def _optimum(runs: pd.DataFrame, family: str, **settings: Any) -> Optimum:

@@ -190,13 +190,15 @@ def print_trend(console: Console, trend: LearningRateTrend) -> None:
         f"{_count(trend.runs_used, 'run')} in {_count(len(trend.optima), 'cell')}, {excluded_words(trend.excluded)}",
     )
     console.print()
-    table = _table("model", "epochs", "best learning rate", f"{percent} low", "high", "best tried", "of", "")
+    table = _table("model", "epochs", *trend.settings, "best learning rate", f"{percent} low", "high", "best tried", "of", "")
     for row in trend.optima.to_dict("records"):
         ends = significant(row["low"]), significant(row["high"])
         edge = Text(f"the {row['at_edge']} tried: the best may lie beyond", "yellow") if row["at_edge"] else ""
         tried = f"{row['best_tried']:g}", str(row["rates"])
-        table.add_row(row["model"], f"{row['epochs']:g}", significant(row["learning_rate"]), *ends, *tried, edge)
+        settings = (str(row[name]) for name in trend.settings)
+        table.add_row(row["model"], f"{row['epochs']:g}", *settings, significant(row["learning_rate"]), *ends, *tried, edge)
     console.print(table)
+    print_notes(console, trend.notes)
     console.print()
 
 

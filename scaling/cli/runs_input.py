@@ -111,7 +111,7 @@ class RunsFrom:
     def load(self) -> DataFrame:
         """The runs of the file, else of the server, else of the store, in our units: rows chosen, and core-hours converted between
         accelerators, where that was asked for."""
-        from analysis.reading.source import attach_source, source_of
+        from analysis.reading.source import attach_source, grouped, source_of
 
         runs = self._of_store() if self.data is None else self._of_file(self.data)
         if self.chance_loss is not None:
@@ -128,10 +128,8 @@ class RunsFrom:
             from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
 
             runs = convert_core_hours(runs, check_conversions(self.convert))
-        grouped = {
-            name: names for name, given in (("cell", self.cell), ("clusters", self.clusters)) if (names := _names(runs, given))
-        }
-        return attach_source(runs, {**source_of(runs), **grouped, "command": self._words(grouped)})
+        groups = grouped(runs, cell=self.cell or (), clusters=self.clusters or ())
+        return attach_source(runs, {**source_of(runs), **groups, "command": self._words(groups)})
 
     def _of_file(self, data: str) -> DataFrame:
         if self.experiment is not None:
@@ -160,7 +158,7 @@ class RunsFrom:
 
         return pd.DataFrame(Server(self.server).runs(experiment=self.experiment), columns=[column.name for column in RUN_COLUMNS])
 
-    def _words(self, grouped: dict[str, list[str]]) -> list[str]:
+    def _words(self, groups: dict[str, list[str]]) -> list[str]:
         """The options that choose these runs again. A data base named by a URL is left out: it may hold a password, and SCALING_DB has it."""
         by_path = self.of_a_store and self.db != "scaling.db" and "://" not in self.db
         once = {
@@ -169,7 +167,7 @@ class RunsFrom:
             "--server": self.server if self.data is None else None,
             "--db": self.db if by_path else None,
             "--chance-loss": None if self.chance_loss is None else f"{self.chance_loss:g}",
-            **{f"--{name}": ",".join(names) for name, names in grouped.items()},
+            **{f"--{name}": ",".join(names) for name, names in groups.items()},
         }
         repeated = {
             "--map": self.mapping,
@@ -212,14 +210,10 @@ def reads_runs(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None
 
 
 def columns_in(runs: DataFrame, names: str) -> str:
-    """`params,samples` as the table spells them: each may be our name or, after --map, the file's own."""
-    from analysis.reading.source import column_of
+    """`params,samples` as the table spells them, see `analysis.reading.source.columns_in`."""
+    from analysis.reading import source
 
-    return ",".join(column_of(runs, name.strip()) for name in names.split(","))
-
-
-def _names(runs: DataFrame, given: list[str] | None) -> list[str]:
-    return [name for text in given or () for name in columns_in(runs, text).split(",")]
+    return source.columns_in(runs, names)
 
 
 def print_answer(payload: dict[str, Any], runs: DataFrame) -> None:

@@ -87,7 +87,7 @@ def transfer_command(
 
 def _print(out: Console, found: Transfer) -> None:
     from analysis.numbers import significant
-    from scaling.cli.analysis_tables import print_fit
+    from scaling.cli.analysis_tables import print_fit, print_notes
     from scaling.cli.tables import headline, line, table
 
     headline(out, found.sentence())
@@ -110,6 +110,7 @@ def _print(out: Console, found: Transfer) -> None:
         out,
         f"rank correlation {found.rank_correlation.words()}, p = {found.p_value:.2g}; with {found.x} held fixed {found.given_compute.words()}",
     )
+    print_notes(out, found.notes)
     out.print()
     if found.law is not None:
         print_fit(out, found.law)

@@ -104,6 +104,22 @@ def test_lr_command(run, sweep, tmp_path):
     assert json.loads(run("lr", "--data", str(path), "--map", "learning_rate=lr", "--json"))["runs_used"] == 80
 
 
+def test_lr_names_what_differs_inside_a_cell_and_shows_what_tells_cells_apart(run, sweep, tmp_path):
+    path = tmp_path / "sweep.csv"
+    runs = sweep(noise=0.01).assign(weight_decay=lambda table: 0.1 * table["seed"], batch_size=64)
+    pd.concat([runs, runs.assign(id="x" + runs["id"], batch_size=256)]).to_csv(path, index=False)
+    text = run("lr", "--data", str(path))
+    assert "weight_decay differs between runs that were averaged as one cell; --cell weight_decay keeps them apart" in text
+    assert "batch_size differs between cells, and the law of the best rate has no term for it" in text
+    assert any("model" in line and "batch_size" in line for line in text.splitlines())
+    payload = json.loads(run("lr", "--data", str(path), "--json"))
+    assert len(payload["notes"]) == 2
+    assert {row["settings"]["batch_size"] for row in payload["optima"]} == {64, 256}
+    one = json.loads(run("lr", "--data", str(path), "--where", "batch_size=64", "--cell", "weight_decay", "--json"))
+    assert [note.split()[0] for note in one["notes"]] == ["weight_decay"]
+    assert len(one["optima"]) == 16
+
+
 def test_lr_of_a_cell_that_was_not_run(run, sweep, tmp_path):
     path = tmp_path / "sweep.csv"
     sweep(noise=0.01).to_csv(path, index=False)

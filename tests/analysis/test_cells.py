@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.cells import assign_cells, cells_of
+from analysis.cells import cells_of
 from analysis.checkpoints import checkpoints_of
-from analysis.design_columns import with_epochs
+from analysis.design_columns import alike, design_columns, with_epochs
 from analysis.reading.source import attach_source
 from scaling.errors import UnknownName, UsageError
 
@@ -134,7 +134,8 @@ def test_one_seed_twice_is_refused_with_the_column_and_the_cure():
 def test_a_cell_is_the_same_whatever_the_order_of_the_rows_and_the_names():
     runs = table(model=["a", "b", "a", "b"])
     shuffled = runs.sample(frac=1, random_state=1)
-    assert assign_cells(shuffled, x="core_hours").loc[runs.index].tolist() == assign_cells(runs, x="core_hours").tolist()
+    columns = design_columns(runs, x=("core_hours",))
+    assert alike(shuffled, columns).loc[runs.index].tolist() == alike(runs, columns).tolist()
 
 
 def curves(runs=12, checkpoints=20, *, spread=0.02, seed=0, name="run"):

@@ -10,6 +10,7 @@ import pytest
 
 import analysis
 from analysis.fitting.ratio import fieller_interval
+from analysis.reading.source import attach_source
 from scaling.errors import DataError, TooFewPoints, UsageError
 from scaling.outcomes import FitStatus
 
@@ -149,3 +150,56 @@ def test_payload(sweep):
     assert payload["interaction"] is None
     assert len(payload["optima"]) == 8
     assert payload["runs_used"] == 80
+
+
+def with_batches(sweep, **values):
+    """The sweep at two batch sizes, of which the larger wants twice the rate."""
+    runs = sweep(noise=0.002)
+    large = runs.assign(id="large-" + runs["id"], learning_rate=2 * runs["learning_rate"], batch_size=256)
+    return pd.concat([runs.assign(batch_size=64), large.assign(**values)], ignore_index=True)
+
+
+@pytest.mark.parametrize("column", ["weight_decay", "warmup", "augment"])
+def test_a_column_of_unknown_meaning_that_differs_inside_a_cell_is_named(sweep, column):
+    runs = sweep(noise=0.002).assign(**{column: lambda table: np.where(table["seed"] == 0, "0.1", "0.2")})
+    trend = analysis.learning_rate_trend(runs)
+    assert trend.notes == (f"{column} differs between runs that were averaged as one cell; --cell {column} keeps them apart",)
+    assert trend.to_dict()["notes"] == list(trend.notes)
+    assert f"note: {column} differs" in trend.summary()
+    apart = analysis.learning_rate_trend(attach_source(runs.copy(), {"cell": [column]}))
+    assert (len(apart.optima), apart.settings) == (16, (column,))
+    with pytest.raises(UsageError, match=f"differ in {column}") as caught:
+        analysis.learning_rate_trend(runs.assign(seed=0))
+    assert f"--cell {column}" in caught.value.hint
+
+
+def test_a_setting_tells_cells_apart_and_the_law_says_that_it_has_no_term_for_it(sweep):
+    trend = analysis.learning_rate_trend(with_batches(sweep))
+    assert trend.settings == ("batch_size",)
+    assert trend.notes == (
+        "batch_size differs between cells, and the law of the best rate has no term for it; --where batch_size=VALUE chooses one",
+    )
+    assert trend.monotone_p_value > 0.5  # 64 is not tested against 256
+    rows = {(row["model"], row["epochs"], row["settings"]["batch_size"]) for row in trend.to_dict()["optima"]}
+    assert len(rows) == len(trend.optima) == 16
+    best = trend.optima.pivot(index=["model", "epochs"], columns="batch_size", values="best_tried")
+    assert (best[256] == 2 * best[64]).all()
+
+
+def test_runs_of_another_setting_close_no_edge(sweep):
+    """A batch of 64 has its best rate at the end of its grid; a batch of 256 diverged there, or tried more and did no better."""
+    runs = with_batches(sweep)
+    first = (runs["model"] == "F0") & (runs["epochs"] == 1)
+    narrow = runs[~(first & (runs["batch_size"] == 64) & (runs["learning_rate"] > 1.6))].copy()
+    too_high = first & (narrow["batch_size"] == 256) & (narrow["learning_rate"] > 3.2)
+    narrow.loc[too_high, ["status", "val_loss"]] = ["diverged", np.nan]
+    found = analysis.learning_rate_trend(narrow)
+    at_edge = found.at_edge.loc[found.at_edge["epochs"] == 1, ["model", "batch_size", "at_edge"]]
+    assert at_edge.to_numpy().tolist() == [["F0", 64, "highest"]]
+    assert "F0 at 1 epochs, batch_size 64: best at the highest rate tried, 1.6" in found.summary()
+    without_models = narrow.assign(model="", params=narrow["model"].map({"F0": 1e6, "F1": 2e6}))
+    assert (analysis.learning_rate_trend(without_models).optima["at_edge"] == "highest").sum() == 1
+
+
+def test_a_batch_that_goes_with_the_model_needs_no_note(sweep):
+    assert not analysis.learning_rate_trend(sweep().assign(batch_size=lambda runs: runs["model"].map({"F0": 64, "F1": 128}))).notes

@@ -8,6 +8,7 @@ import shlex
 from html import unescape
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -17,6 +18,7 @@ from analysis.report import report_html, study_of
 from analysis.report.study import Refusal
 from scaling.cli.app import app
 from scaling.errors import TooFewPoints, UnknownName, UsageError
+from scaling.refusals import PAGE, SECTIONS, why
 
 NFNET = Path(__file__).parent.parent / "reference" / "laws" / "nfnet_fig1_clean21.csv"
 TABLE = [
@@ -117,6 +119,23 @@ def test_what_these_runs_do_not_allow_says_why(simulate):
         study_of(simulate(lambda x: x**-0.2).assign(status="failed"))
     with pytest.raises(UnknownName):
         study_of(simulate(lambda x: x**-0.2), law="powr")
+
+
+def test_each_refusal_names_the_section_that_the_command_names(simulate):
+    """Two families that share no range of compute and have one size each: nothing can be compared, and there is no best size."""
+    runs = simulate(lambda x: x**-0.2, cells=2)
+    apart = simulate(lambda x: 1.1 * x**-0.2, cells=2, low=1e8, high=1e9)
+    study = study_of(pd.concat([runs, apart.assign(family="vit", id="v" + apart["id"])]), on="all", bootstrap=100)
+    parts = [study.law, study.automatic, *study.optima.values(), *study.comparisons, study.plan]
+    refused = [part for part in parts if isinstance(part, Refusal)]
+    assert len(refused) >= 3
+    text = report_html(study)
+    shown = re.findall(rf"Why: <code>{PAGE}#([\w-]+)</code>", text[: text.index("<script>")])
+    assert len(shown) >= len(refused)
+    assert set(shown) == {part.why.partition("#")[2] for part in refused} <= set(SECTIONS)
+    with pytest.raises(TooFewPoints) as caught:
+        analysis.compute_optimal(runs)
+    assert study.optima["nfnet"].why == why(caught.value)
 
 
 def test_the_command_writes_it_and_says_how_to_write_it_again(tmp_path):

@@ -140,6 +140,20 @@ def test_columns_that_tell_fine_tuned_runs_apart_are_named_by_cell():
         analysis.transfer(attach_source(table, {"cell": ["nope"]}), **COLUMNS)
 
 
+@pytest.mark.parametrize("columns", [("epochs",), ("batch_size", "weight_decay")])
+def test_columns_in_which_runs_of_a_checkpoint_differ_are_named(columns):
+    runs = finetuned(seeds=2).assign(parent=lambda table: "run-" + table["model"], examples_seen=lambda table: 1e5 + table["seed"])
+    runs = runs.assign(**dict.fromkeys(columns, 1.0 + runs["seed"]))
+    found = analysis.transfer(runs, **COLUMNS)
+    assert len(found.checkpoints) == 12
+    differ = "differs" if len(columns) == 1 else "differ"
+    assert found.notes == (
+        f"{', '.join(columns)} {differ} between runs that were averaged as one cell; --cell {','.join(columns)} keeps them apart",
+    )
+    assert found.to_dict()["notes"] == list(found.notes)
+    assert not analysis.transfer(finetuned(seeds=2), **COLUMNS).notes
+
+
 def test_payload_and_csv():
     found = analysis.transfer(finetuned(noise=0.1), **COLUMNS)
     payload = json.loads(json.dumps(analysis.transfer_payload(found), allow_nan=False))

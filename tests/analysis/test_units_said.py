@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -54,6 +56,72 @@ def test_a_missing_duration_is_missing(tmp_path):
     hours = analysis.read_runs(tmp_path / "runs.parquet")["core_hours"].tolist()
     assert (hours[0], hours[2]) == (1.0, 1.5)
     assert np.isnan(hours[1])
+
+
+WRITERS = {
+    "pandas.csv": lambda table, path: table.to_csv(path, index=False),
+    "pandas.tsv": lambda table, path: table.to_csv(path, index=False, sep="\t"),
+    "pandas.json": lambda table, path: table.to_json(path, orient="records", date_format="iso"),
+    "python.csv": lambda table, path: table.assign(wall=table["wall"].map(lambda each: str(each.to_pytimedelta()))).to_csv(path),
+    "slurm.csv": lambda table, path: table.assign(wall=["01:00:00", "02:30:00", "1-12:00:00"]).to_csv(path),
+    "clock.jsonl": lambda table, path: (
+        table.assign(wall=["1:00:00", "2:30:00.0", "36:00:00"])
+        .drop(columns=["began", "ended"])
+        .to_json(path, orient="records", lines=True)
+    ),
+    "iso.csv": lambda table, path: table.assign(wall=["PT3600S", "P0DT2H30M0S", "P1DT12H"]).to_csv(path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_durations_as_text_are_read_as_those_of_parquet(typed, name):
+    path = typed.with_name(name)
+    WRITERS[name](pd.read_parquet(typed), path)
+    asked = ({}, {"core_hours": "seconds*8"}, {"core_hours": "8"}, {"core_hours": "hours*8"})
+    for units in asked:
+        runs, others = (analysis.read_runs(each, {"core_hours": "wall"}, units) for each in (path, typed))
+        assert runs["core_hours"].tolist() == pytest.approx(others["core_hours"].tolist())
+        assert notes(runs) == notes(others)
+    with pytest.raises(DataError, match="column val_loss: its cells are in hours"):
+        analysis.read_runs(path, {"val_loss": "wall"})
+    with pytest.raises(DataError, match="column wall holds text") as caught:
+        analysis.fit(analysis.read_runs(path), x="wall")
+    assert caught.value.hint.endswith("--unit wall=hours")
+    assert analysis.read_runs(path, None, {"wall": "hours"})["wall"].tolist() == pytest.approx(HOURS)
+
+
+def test_text_that_is_a_duration_stays_text_where_no_number_is_wanted(tmp_path):
+    runs = analysis.read_runs(write(tmp_path, "started,core_hours,val_loss\n09:30:00,00:30:00,2\n10:30:00,,1\n11:30:00,NaT,1.5\n"))
+    assert list(runs["started"]) == ["09:30:00", "10:30:00", "11:30:00"]
+    assert runs["core_hours"].tolist()[0] == 0.5
+    assert runs["core_hours"].isna().tolist() == [False, True, True]
+    assert runs.attrs["source"]["notes"] == ["core_hours: its durations were read in hours"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "row", "hint"),
+    [
+        ("45:10 01:00:00 02:00:00", "row 1, column core_hours: '45:10'", "minutes and seconds"),
+        ("01:00:00 90:00 45:10", "row 2, column core_hours: '90:00' is not a number (1 more like it)", "90 min"),
+        ("01:00:00 2 3", "row 1, column core_hours: '01:00:00'", "plainly"),
+        ("01:00:00 soon 02:00:00", "row 2, column core_hours: 'soon'", "plainly"),
+        ("1:99:00 2 3", "row 1, column core_hours: '1:99:00'", "plainly"),
+    ],
+)
+def test_what_is_no_duration_or_half_of_one_is_refused_with_a_cure(tmp_path, cells, row, hint):
+    lines = "\n".join(f"{cell},{loss}" for cell, loss in zip(cells.split(), LOSSES, strict=True))
+    with pytest.raises(DataError) as caught:
+        analysis.read_runs(write(tmp_path, f"core_hours,val_loss\n{lines}\n"))
+    assert row in str(caught.value)
+    assert hint in caught.value.hint
+
+
+def test_a_duration_below_nothing_is_left_out_of_a_fit(tmp_path):
+    text = "".join(f"0 days {hours:02d}:00:00,{hours**-0.2}\n" for hours in (1, 2, 4, 8, 16))
+    runs = analysis.read_runs(write(tmp_path, f"core_hours,val_loss\n{text}-1 days +23:00:00,2\n"))
+    fit = analysis.fit(runs, law="power", on="all")
+    assert fit.params["a"] == pytest.approx(0.2)
+    assert [entry.reason for entry in fit.excluded] == ["core_hours is not positive"]
 
 
 def test_a_duration_is_no_loss(typed):
@@ -225,6 +293,11 @@ def test_two_units_of_which_one_is_a_column_name_the_cure(tmp_path):
         ("r.json", '[{"val_loss": 2, "val_loss": 9}]', "two keys of one object are called 'val_loss'"),
         ("r.jsonl", '{"summary": {"loss": 2, "loss": 9}}\n', "two keys of one object are called 'loss'"),
         ("r.json", '{"val_loss": [2, 1], "val_loss": [3, 4]}', "two keys of one object are called 'val_loss'"),
+        ("r.json", '[{"x": 1}, {"a.b": 1, "a": {"b": 2}}]', "row 2: two values of one run are called 'a.b'"),
+        ("r.jsonl", '{"a": {"b": 2}, "a.b": 1}\n', "row 1: two values of one run are called 'a.b'"),
+        ("r.json", '{"runs": [{"a.b": {"c": 1}, "a": {"b.c": 2}}]}', "two values of one run are called 'a.b.c'"),
+        ("r.json", '{"one": {"core_hours": 1, "a.b": 2, "a": {"b": 3}}}', "two values of one run are called 'a.b'"),
+        ("r.json", '{"columns": ["x", "x"], "data": [[1, 2], [3, 4]]}', "two columns are called 'x'"),
     ],
 )
 def test_a_key_with_two_values_is_refused(tmp_path, name, text, words):
@@ -235,6 +308,29 @@ def test_a_key_with_two_values_is_refused(tmp_path, name, text, words):
 
 def test_a_key_that_repeats_its_value_is_read(tmp_path):
     assert list(analysis.read_runs(write(tmp_path, '{"val_loss": 2, "val_loss": 2}\n', "r.jsonl"))["val_loss"]) == [2]
+    assert list(analysis.read_runs(write(tmp_path, '[{"a.b": 2, "a": {"b": 2}}]', "r.json"))["a.b"]) == [2]
+    rows = '[{"a.b": 2, "val_loss": 1}, {"a": {"b": 3}, "val_loss": 1}]'  # one value a run, under either spelling
+    assert list(analysis.read_runs(write(tmp_path, rows, "r.json"))["a.b"]) == [2, 3]
+
+
+def test_a_nested_column_of_parquet_that_bears_the_name_of_another_is_refused(tmp_path):
+    pd.DataFrame({"a.b": [1, 2], "a": [{"b": 3}, {"b": 4}]}).to_parquet(tmp_path / "r.parquet")
+    with pytest.raises(DataError, match=r"two columns are called 'a\.b'"):
+        analysis.read_runs(tmp_path / "r.parquet")
+
+
+def test_a_setting_of_wandb_that_has_the_name_of_a_result_is_kept_beside_it(tmp_path):
+    """Names meet once what is nested is joined by dots: in the CSV of the API's example, and in a folder without a log."""
+    config, summary = {"epoch": 10, "opt": {"lr": 0.1}}, {"epoch": 3, "opt.lr": 0.05, "loss": 2.0}
+    table = pd.DataFrame({"name": ["r1"], "summary": [str(summary)], "config": [str(config)]})
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    files = tmp_path / "wandb" / "run-1-abc" / "files"
+    files.mkdir(parents=True)
+    (files / "config.yaml").write_text(json.dumps({name: {"value": value} for name, value in config.items()}))
+    (files / "wandb-summary.json").write_text(json.dumps(summary))
+    for path in (tmp_path / "runs.csv", tmp_path / "wandb"):
+        (row,) = analysis.read_runs(path).to_dict("records")
+        assert (row["epoch"], row["config.epoch"], row["opt.lr"], row["config.opt.lr"]) == (3, 10, 0.05, 0.1)
 
 
 def test_sizes_are_read_as_people_write_them(tmp_path):

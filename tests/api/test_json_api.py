@@ -27,10 +27,13 @@ from analysis import (
 )
 from analysis.fitting.fit_all import BESIDE
 from analysis.planning.neighbours import neighbouring_cells
+from analysis.reading.source import attach_source, source_of
 from orchestrator.store import Store, queries
 from orchestrator.store.models import Run
 from orchestrator.store.payloads import experiments_payload, runs_payload
+from scaling.cli.app import app
 from scaling.columns import RUN_COLUMNS, SCHEMA_VERSION
+from scaling.errors import UnknownName
 from tests.api.small_grid import run_row
 
 
@@ -214,6 +217,78 @@ def test_a_store_may_appear_and_be_replaced(client_of, tmp_path):
 )
 def test_answers_are_the_payloads_of_the_analysis(client, runs, path, expected):
     assert strict(client.get(path)) == json.loads(json.dumps(expected(runs)))
+
+
+SIDES = "by=model&a=nano-F1&b=nano-F3"
+
+
+def grouped_by(runs, **groups):
+    return attach_source(runs.copy(), {**source_of(runs), **groups})
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("frontier?", lambda runs: frontier_payload(frontier(runs))),
+        ("learning-rate?", lambda runs: learning_rate_payload(learning_rate_trend(runs))),
+        ("fits?law=power&on=all&", lambda runs: fits_payload(*fit_all(runs, laws=("power",), on="all"))),
+    ],
+)
+def test_columns_may_be_named_that_tell_cells_apart(client, runs, path, expected):
+    before = client.get(f"/api/v1/{path}").json()
+    answer = strict(client.get(f"/api/v1/{path}cell=seed"))
+    assert answer == json.loads(json.dumps(expected(grouped_by(runs, cell=["seed"]))))
+    assert answer != before
+    assert client.get(f"/api/v1/{path}").json() == before  # nothing is left behind
+
+
+def test_columns_may_be_named_together_or_one_by_one(client):
+    named = [client.get(f"/api/v1/frontier?{query}").json() for query in ("cell=seed,dataset", "cell=seed&cell=&cell=dataset")]
+    assert named[0] == named[1]
+    assert named[0]["cell_columns"][-2:] == ["seed", "dataset"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/fits?law=power&on=all&", "/frontier/trust.json?law=power&on=all&", "/api/v1/plan?law=power&"]
+)
+def test_columns_may_be_named_that_are_resampled_as_one(client, runs, path):
+    answer = strict(client.get(f"{path}clusters=model"))
+    fit = answer["fits"][0] if "fits" in answer else answer["fit"]
+    assert (fit["clusters"], fit["clusters_used"]) == (["model"], 3)
+    if "plan" not in path:
+        (expected,), _ = fit_all(grouped_by(runs, clusters=["model"]), laws=("power",), on="all")
+        assert fit["coefficients"] == json.loads(json.dumps(expected.to_dict()["coefficients"]))
+    assert client.get(path).json() != answer
+
+
+READERS = ("frontier", f"compare?{SIDES}", "optimum", "slices", "learning-rate", "fits", "plan")
+TWINS = (
+    "frontier",
+    "frontier/laws",
+    "frontier/trust",
+    "frontier/optimum",
+    "frontier/slices",
+    f"compare?{SIDES}",
+    "plan",
+    "learning-rate",
+)
+
+
+@pytest.mark.parametrize("path", [f"/api/v1/{name}" for name in READERS] + [f"/{name}" for name in TWINS])
+def test_a_column_that_is_not_there_is_refused_in_the_words_of_the_command(client, filled_store, path):
+    mark = "&" if "?" in path else "?"
+    for name in ("cell", "clusters"):
+        answer = client.get(f"{path}{mark}{name}=familly", headers={"accept": "application/json"})
+        assert answer.status_code == 422
+        if "no such parameter" in answer.json()["detail"]:
+            assert name == "clusters"
+            assert not any(word in path for word in ("fits", "plan", "laws", "trust"))
+            assert path != "/frontier"
+            continue
+        with pytest.raises(UnknownName) as said:
+            app(["fit", "--db", str(filled_store), f"--{name}", "familly"], standalone_mode=False)
+        assert (answer.json()["detail"], answer.json()["hint"]) == (str(said.value), said.value.hint)
+        assert 'did you mean "family"?' in answer.json()["detail"]
 
 
 def test_a_plan_is_that_of_cells_like_those_that_were_run(client, runs):

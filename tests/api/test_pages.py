@@ -105,6 +105,11 @@ def test_too_few_runs_for_a_law_still_draws_what_there_is(client):
     assert 'id="frontier"' in page
 
 
+@pytest.mark.parametrize("path", ["/frontier", "/frontier/laws", "/frontier/trust", "/frontier/optimum", "/plan", "/learning-rate"])
+def test_a_refusal_on_a_page_names_the_section_that_explains_it(client, path):
+    assert "Why: <code>docs/refused.md#too-few-points</code>" in text_of(client.get(f"{path}?experiment=first-look"))
+
+
 def test_nothing_finished_yet(client_of):
     page = text_of(client_of([run_row("nano-F0", 1, 0)]).get("/frontier"))
     assert "1 more is needed" in page
@@ -302,9 +307,30 @@ class TestWhichRuns:
     @pytest.mark.parametrize("path", PAGES[:7])
     def test_every_view_keeps_the_choice(self, client, path):
         mark = "&" if "?" in path else "?"
-        page = html.unescape(text_of(client.get(f"{path}{mark}where=seed%3D0&where=&convert=")))
+        page = html.unescape(text_of(client.get(f"{path}{mark}where=seed%3D0&where=&convert=&cell=dataset,seed&cell=")))
         assert "runs were chosen: seed is 0" in page
         assert 'name="where" value="seed=0"' in page
+        assert 'name="cell" value="dataset,seed"' in page
+        assert any("--cell dataset,seed" in command for command in commands_of(page) if command.startswith("scaling"))
+        assert (path in ("/frontier", "/frontier/laws", "/frontier/trust", "/plan")) == ('name="clusters"' in page)
+
+    def test_the_form_is_open_where_cells_are_told_apart(self, client):
+        page = text_of(client.get("/learning-rate?cell=seed"))
+        assert 'name="cell" value="seed"' in page
+        assert '<details class="chosen" open>' in page
+        assert 'name="clusters"' not in page
+
+    def test_what_is_resampled_is_kept_where_a_law_is_fitted(self, client):
+        page = html.unescape(text_of(client.get("/frontier?law=power&on=all&clusters=model")))
+        assert 'name="clusters" value="model"' in page
+        assert "resampled by model" in page
+        assert words_of_command(page, "scaling fit --metric val_loss --x core_hours --law power --on all --clusters model")
+        assert "/frontier/trust?clusters=model" in page
+        assert "/frontier/optimum?clusters" not in page
+        without_law = text_of(client.get("/frontier?law=none&clusters=model"))
+        assert "--clusters" not in words_of_command(without_law, "scaling frontier")
+        assert "/frontier/laws?clusters" not in text_of(client.get("/frontier/optimum?cell=seed"))
+        assert "unknown column 'modl'" in text_of(client.get("/frontier?law=none&clusters=modl"), 422)
 
     def test_a_condition_that_no_run_meets_says_so(self, client):
         page = html.unescape(text_of(client.get("/frontier?where=seed%3D77"), 422))
