@@ -127,7 +127,7 @@ def open_evaluation(
     Raises as `open_loader`, but for any example that cannot be used: runs are compared on the same held-out images or not at all.
     """
     execution = replace(execution, on_bad_example="fail")
-    preparation = Preparation(card.eval_shape, card.num_classes)
+    preparation = Preparation(card.eval_shape, card.num_classes, margin_px=card.evaluation_margin_px)
     return _open(examples, InOrder(len(examples), batch_size), preparation, execution, 0, shard)
 
 
