@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -37,6 +38,7 @@ MAX_PIXELS = 2**27
 _COSTLY = ("WEBP", "AVIF", "JPEG2000")
 """Their decoders take twice the memory for a pixel, so half as many are allowed."""
 _STRIP_PIXELS = 2**22
+_BITS_PER_SAMPLE = 258
 
 
 class Picture(ABC):
@@ -190,10 +192,10 @@ def _full_scale(image: Image.Image) -> int | None:
         return None
     if not image.mode.startswith("I;16") and (image.mode, image.format) != ("I", "PPM"):  # which Pillow scales to 16 bits
         raise BadExample(f"its pixels (mode {image.mode}) have no stated full scale: convert them to 8 or 16 bits")
-    bits: int = image.tag_v2.get(258, (16,))[0] if isinstance(image, TiffImageFile) else 16
-    return 2**bits - 1
+    tags: Mapping[int, Any] = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    return 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1
 
 
 def _is_transparent(image: Image.Image) -> bool:
     """Whether anything shows through."""
-    return image.has_transparency_data and image.convert("RGBA").getextrema()[3] != (255, 255)
+    return image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255)
