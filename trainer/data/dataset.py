@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from scaling.errors import DataError
+from scaling.errors import DataFault
 from trainer.data.normalization import Normalization
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ class DataCard:
     def require(self, found: DataCard, *, at: str = "here") -> None:
         """That a data set is still the one of this card, and read as it was when the run was planned.
 
-        Raises `DataError`, which names what has changed as far as the parts tell.
+        Raises `DataFault`, which names what has changed as far as the parts tell.
         """
         if found.fingerprint == self.fingerprint:
             if otherwise := [name for name in found.corrections if name not in self.corrections]:
-                raise DataError(
+                raise DataFault(
                     f"data set {self.name}: an earlier version planned this run and read its images otherwise ({', '.join(otherwise)})",
                     hint="submit the file again: the run gets an id of its own, so that old and new results do not mix",
                 )
@@ -87,7 +87,7 @@ class DataCard:
             for name in before | now
             if before.get(name) != now.get(name)
         ]
-        raise DataError(
+        raise DataFault(
             f"data set {self.name} has content {found.fingerprint} {at}, the run is of {self.fingerprint}"
             + (f" ({'; '.join(changed)})" if changed and before else ""),
             hint="name the folder that holds the data the run was planned with, or submit the file again for the new data",

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from scaling.errors import DataError, UsageError
+from scaling.errors import DataError, DataFault, UsageError
 from trainer.data import fingerprint, shapes
 from trainer.data.dataset import BadExample, DataCard, Dataset
 from trainer.data.parquet_labels import read_labels
@@ -119,13 +119,13 @@ class ParquetRows:
         return self._open[number]
 
     def _read(self, number: int, read: Callable[[Any], Any]) -> Any:
-        """What `read` takes from a file. Raises `DataError` where the file is damaged, or has not the columns of the first."""
+        """What `read` takes from a file. Raises `DataFault` where the file is damaged, or has not the columns of the first."""
         import pyarrow
 
         try:
             return read(self._file(number))
         except (pyarrow.ArrowException, KeyError, IndexError, OSError) as error:
-            raise DataError(
+            raise DataFault(
                 f"{self._files[number]} cannot be read: {(str(error).splitlines() or [''])[0]}",
                 hint="all files need the same columns; fetch a damaged one again",
             ) from error
