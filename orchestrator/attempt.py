@@ -19,6 +19,7 @@ from orchestrator.store import ledger
 from orchestrator.store.interruptions import CHECKPOINT_COST
 from orchestrator.store.ledger import Charge, Grant
 from orchestrator.store.models import Attempt, Run
+from orchestrator.store.skipped import SKIPPED
 from scaling.outcomes import AttemptOutcome
 
 __all__ = ["AttemptLog", "Ending"]
@@ -31,7 +32,10 @@ _CURVES = ("train_loss", "learning_rate", "examples_per_second", "step_seconds",
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended, as `ledger.end_attempt` takes it. alone: its run is not packed with others any more."""
+    """How an attempt ended, as `ledger.end_attempt` takes it.
+
+    alone: its run is not packed with others any more. of_the_data: other runs of the same data will end so.
+    """
 
     outcome: AttemptOutcome
     reason: str
@@ -39,6 +43,7 @@ class Ending:
     last_step: int | None
     result: Mapping[str, Any] | None = None
     alone: bool = False
+    of_the_data: bool = False
 
     def as_arguments(self) -> dict[str, Any]:
         return {
@@ -114,6 +119,8 @@ class AttemptLog:
                 self.step, self.steps, self.train_loss = event["step"], event["steps"], event["train_loss"]
                 self._train_seconds = event["train_seconds"]
                 self._metrics += [(event["step"], name, event.get(name)) for name in _CURVES]
+                if event.get(SKIPPED):
+                    self._metrics.append((event["step"], SKIPPED, event[SKIPPED]))
             case "checkpoint":
                 self._checkpoint_step = event["step"]
                 self._checkpoints.append((event["step"], event["train_seconds"]))
@@ -141,7 +148,7 @@ class AttemptLog:
                 pass  # in the folder of one of several hosts: another one's end may be why, which whoever holds them all decides
             case "raised":
                 outcome = AttemptOutcome.OUT_OF_MEMORY if event["out_of_memory"] else AttemptOutcome.RAISED
-                self.ending = self._broken(outcome, event["reason"])
+                self.ending = replace(self._broken(outcome, event["reason"]), of_the_data=event.get("of_the_data", False))
             case "died":
                 self.ending = self._broken(AttemptOutcome.DIED, self._hung or event["reason"])
             case "lost":

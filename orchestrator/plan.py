@@ -183,9 +183,11 @@ class Plan:
         if dumped["schedule"]["decay_fraction"] is None:
             del dumped["schedule"]["decay_fraction"]
         del dumped["schedule"]["reuse_trunk"]  # how runs are done, not what they are
+        of_data = {"corrections": list(self.card.corrections)} if self.card.corrections else {}
         return {field: dumped[field] for field in (*fields, *later)} | {
             "dataset": self.card.fingerprint,
             "train_examples": self.card.train_examples,
+            **of_data,
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -73,12 +73,21 @@ class Queue:
         self._work: dict[Group, float] = {}
         self._taken = Counter[Group]()
 
-    def refresh(self, session: Session, estimate: Callable[[Waiting], float | None]) -> bool:
-        """Read the pending runs if they may have changed; True when that was so. estimate: core-hours of a run, for the budgets."""
+    def refresh(
+        self,
+        session: Session,
+        estimate: Callable[[Waiting], float | None],
+        held: Callable[[Session], Mapping[str, str]] = lambda session: {},
+    ) -> bool:
+        """Read the pending runs if they may have changed; True when that was so.
+
+        estimate: core-hours of a run, for the budgets. held: run id → why it may not start, whatever the budgets say.
+        """
         number = changes.number(session)
         if not self.is_stale and number == self._seen:
             return False
-        found = startable(session, waiting_runs(session), estimate)
+        left_out = held(session)
+        found = startable(session, [run for run in waiting_runs(session) if run.id not in left_out], estimate)
         self._runs = {}
         for run in found.runs:
             self._runs.setdefault(Group.of(run), []).append(run)
@@ -86,7 +95,7 @@ class Queue:
         for queue in self._runs.values():
             queue.sort(key=lambda run: (run.priority, sign * run.cost))
         self._work = {group: sum(run.cost for run in queue) for group, queue in self._runs.items()}
-        self.left_out, self.is_limited, self._seen, self.is_stale = found.left_out, found.limited, number, False
+        self.left_out, self.is_limited, self._seen, self.is_stale = {**found.left_out, **left_out}, found.limited, number, False
         return True
 
     def __bool__(self) -> bool:

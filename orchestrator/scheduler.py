@@ -36,6 +36,7 @@ from sqlalchemy.orm import Session
 from orchestrator.adoption import adopt, workers_left
 from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
+from orchestrator.data_faults import HELD, DataFaults, data_of
 from orchestrator.orders import order_of, order_of_pack
 from orchestrator.patience import Patience
 from orchestrator.provenance import code_version, same_code
@@ -117,7 +118,7 @@ class Scheduler:
         self._lacking_since: float | None = None
         self._rates: Rates | None = None
         self._finished = self._judged_by = 0
-        self._pausing = False
+        self._pausing, self._faults = False, DataFaults()
 
     def run(self, experiment: str, should_stop: Callable[[], bool] = lambda: False) -> bool:
         """Until nothing that an experiment wants is pending or running; True.
@@ -167,6 +168,7 @@ class Scheduler:
             lease.renew(session, self.id)
             self._slots = adopt(session, workers, scheduler=self.id)
             recover(session, scheduler=self.id)
+            self._faults.restore(session)
             self._plan_ahead(session)
         for slot in self._slots:
             slot.take_over(self.id)
@@ -210,9 +212,13 @@ class Scheduler:
         with self._write() as session:
             to_stop = set(steering.carry_out(session))
             self._plan_ahead(session)  # a run that ends here may be one that a search waits for
+        self._stop_where(lambda attempt: attempt.grant.run_id in to_stop)
+
+    def _stop_where(self, meant: Callable[[AttemptLog], bool]) -> None:
+        """Ask these attempts to checkpoint and end."""
         for slot in self._slots:
             for token, attempt in slot.attempts.items():
-                if attempt.grant.run_id in to_stop:
+                if meant(attempt):
                     slot.stop(token)
 
     # -- what to run -------------------------------------------------------------------------------------------------------------
@@ -227,10 +233,13 @@ class Scheduler:
         with self.store.read() as session:
             if self._rates is None:
                 self._rates = measured_rates(session)
-            if not self._queue.refresh(session, self._estimate):
+            if not self._queue.refresh(session, self._estimate, self._faults.held):
                 return
+        if faulty := self._faults.faulty:
+            self._stop_where(lambda attempt: data_of(attempt.grant.config) in faulty)
         told, before = self._queue.left_out, self._explained
         changed = {run: told.get(run, "") for run in {*told, *before} if told.get(run, "") != before.get(run, "")}
+        changed |= {run: why for run, why in told.items() if why == HELD}  # which accepting an experiment takes back
         if changed:
             with self._write() as session:
                 explain(session, changed)
@@ -419,6 +428,8 @@ class Scheduler:
             _logger.warning("run %s: %s", grant.run_id, ending.reason)
         if ending.outcome in (AttemptOutcome.PREEMPTED, AttemptOutcome.DIED, AttemptOutcome.LOST):
             self._intervals.clear()
+        if ending.of_the_data and self._faults.note(grant.run_id, grant.config, ending.reason):
+            self._queue.is_stale = True
         if ending.outcome is AttemptOutcome.FINISHED:
             self._finished += 1
             if self._finished > 1.05 * self._judged_by:  # there is more to judge by

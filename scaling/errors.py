@@ -6,6 +6,7 @@
     │   ├── UnknownName          a model, data set, metric … that does not exist
     │   └── DataNotFound         a data directory or table that is not where it was said to be
     ├── DataError                data that is there but cannot be used
+    │   └── DataFault            … by any run: an image that cannot be read, a data set that has changed
     ├── OutOfMemory              a training step does not fit the device; says which micro-batch would
     ├── TooFewPoints             not enough runs for what was asked; says how many more
     ├── StoreError               the database cannot be read or written
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 __all__ = [
     "ClusterError",
     "DataError",
+    "DataFault",
     "DataNotFound",
     "Fault",
     "OutOfMemory",
@@ -100,6 +102,10 @@ class DataNotFound(UsageError):
 
 class DataError(ScalingError):
     """The data is there but cannot be used: corrupt, empty, wrong shape, wrong unit."""
+
+
+class DataFault(DataError):
+    """A fault of the data themselves: every run that reads them ends so, in the same words."""
 
 
 class OutOfMemory(ScalingError):

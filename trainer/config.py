@@ -57,9 +57,10 @@ class DataConfig(_Part):
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def _content(self) -> Mapping[str, Any]:
-        """Where the data lie is not part of it; what they contain (the fingerprint) is."""
+        """Where the data lie is not part of it; what they contain (the fingerprint) is, and how they are read where that has changed."""
         options = {key: value for key, value in self._plain["options"].items() if key != "path"}
-        return {"fingerprint": self.card.fingerprint, "train_examples": self.card.train_examples, "options": options}
+        content = {"fingerprint": self.card.fingerprint, "train_examples": self.card.train_examples, "options": options}
+        return content | {name: getattr(self.card, name) for name in ("corrections", "evaluation_margin_px")}
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ _NEUTRAL: dict[str, Any] = {
     "numerics": _defaults(NumericsConfig),
     "schedule": {"name": "cosine", "warmup_epochs": 0.0, "decay_fraction": 0.2},
     "model": {"options": {}},
-    "data": {"options": {}},
+    "data": {"options": {}, "corrections": (), "evaluation_margin_px": None},
     "label_smoothing": 0.0,
     "augment": _defaults(AugmentConfig),
     "ema": None,

@@ -74,6 +74,7 @@ class Journal:
         self._recorder, self._writer, self._life, self._emit = recorder, writer, life, emit
         self._layout = layout
         self._identity, self._history = start.identity, start.history
+        self._skipped = set(start.history.skipped)
         self._train_seconds_before = start.history.train_seconds - clock.train
         self._evaluate_after = {math.ceil(share * order.steps) for share in evaluate_at}
         self._evaluate_after -= {row["step"] for row in start.history.evaluations}
@@ -110,6 +111,7 @@ class Journal:
     def record(self, batch: Batch) -> None:
         """What has entered a step, for the audit."""
         self._recorder.record_batch(batch)
+        self._skipped.update(number for _, number, _ in batch.skipped)
 
     def is_logged(self, step: int) -> bool:
         """Whether `report` wants the loss after this step."""
@@ -134,7 +136,8 @@ class Journal:
         row = {"step": step, "train_loss": loss if math.isfinite(loss) else None, "learning_rate": self.learning_rate(step - 1)}
         row |= asdict(pace)
         self._history.progress.append(row)
-        self._emit({"kind": "progress", "steps": self.order.steps, "train_seconds": seconds, **row})
+        left_out = {"skipped_examples": len(self._skipped)} if self._skipped else {}
+        self._emit({"kind": "progress", "steps": self.order.steps, "train_seconds": seconds, **row, **left_out})
 
     def examples_seen(self, step: int) -> int:
         """Positions consumed before step `step`, since the start of the run."""
@@ -186,6 +189,7 @@ class Journal:
                 "train_seconds": self._train_seconds_before + train_seconds,
                 "progress": list(self._history.progress),
                 "evaluations": list(self._history.evaluations),
+                "skipped": sorted(self._skipped),
             }
             self._writer.submit(take_snapshot(state, self._layout, step=step, counters=counters, life=self._life))
             self._seconds_at[step] = train_seconds

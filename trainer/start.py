@@ -30,18 +30,21 @@ class History:
 
     train_seconds: of the steps up to the checkpoint, each once.
     checkpoints: how many were begun. progress, evaluations: the events of their kinds, as rows.
+    skipped: ids of training examples that could not be read, each once; with several processes, those that process 0 met.
     """
 
     train_seconds: float = 0.0
     checkpoints: int = 0
     progress: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[int] = field(default_factory=list)
 
     @classmethod
     def of(cls, counters: Mapping[str, Any]) -> History:
         """As a checkpoint's counters have it."""
         progress, evaluations = list(counters["progress"]), list(counters["evaluations"])
-        return cls(counters["train_seconds"], counters["checkpoint"], progress, evaluations)
+        skipped = list(counters.get("skipped", ()))
+        return cls(counters["train_seconds"], counters["checkpoint"], progress, evaluations, skipped)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def train(
         should_stop: polled before every step and every batch of an evaluation; when it says True the state is checkpointed and the outcome is INTERRUPTED.
         on_event: called, in the caller's thread, with plain dictionaries, each with `kind` and `step`:
             `compiled` (seconds, shape), `started` (steps, device, devices, threads, processes, passed_over, changed),
-            `progress` (train_loss, learning_rate, train_seconds and the fields of `clock.Pace`),
+            `progress` (train_loss, learning_rate, train_seconds, the fields of `clock.Pace`; skipped_examples where there are any),
             `checkpoint` once one is committed (train_seconds, checkpoint_seconds, write_seconds, bytes), or `checkpoint_failed` (reason),
             `evaluated` (split, loss, top1, top5, examples, seconds), `ended` (the result).
         mesh: devices to split each batch over, of this process or of several; None is one device.

@@ -36,7 +36,7 @@ from queue import SimpleQueue
 from typing import Any, TextIO
 
 from orchestrator.cluster.spool import Spool
-from scaling.errors import ScalingError
+from scaling.errors import DataFault, ScalingError
 from trainer.config import TrainConfig
 from trainer.models import simulated
 from trainer.witness import Witness
@@ -182,6 +182,7 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
                 "storage": _is_storage(error),
                 "of_the_group": bool(order.get("group")) and _may_be_a_peers_fault(error),
                 "of_the_pack": len(orders) > 1,
+                "of_the_data": isinstance(error, DataFault),
             }
         )
         with suppress(OSError):

@@ -24,7 +24,10 @@ from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
+__all__ = ["HELD", "Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
+
+HELD = "not started: three runs failed of one fault of these data; mend it and submit again, or `scaling retry` one of the three"
+"""Reason of a pending run; see `orchestrator.data_faults`."""
 
 _RUNS: Any = Run.__table__
 _LINKS: Any = ExperimentRun.__table__
@@ -194,6 +197,8 @@ def accept(
     if again:
         afresh = {"status": RunStatus.PENDING, "reason": "", "failures": 0, "ended_at": None}
         session.execute(update(Run).where(among(session, Run.id, again)).values(**afresh).execution_options(**_UNSYNCED))
+    held = update(Run).where(Run.status == RunStatus.PENDING, Run.reason == HELD)
+    session.execute(held.values(reason="").execution_options(**_UNSYNCED))
     changes.note(session)
     return Accepted(
         experiment_id=experiment.id,

@@ -12,6 +12,7 @@ from orchestrator.store import searches
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Lease, Metric, Revision, Run, now
+from orchestrator.store.skipped import skipped_examples
 from orchestrator.store.trunks import pinned_steps
 from scaling.columns import SIMULATED
 from scaling.errors import UnknownName, UsageError
@@ -206,7 +207,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
     `core_hours`: what its runs would have cost so far, each alone; `inherited_core_hours`: the part of it that they got from one another;
     `spent_core_hours`: the rest, what the grid did cost; `saved`: the inherited share, 0 … 1.
     `searches`: how far the cells are whose learning rates are searched for, see `searches.progress`; the estimate holds what they are expected to
-    take. `estimate_error`: the median over finished runs of |actual / estimated − 1|.
+    take. `estimate_error`: the median over finished runs of |actual / estimated − 1|. `skipped`: see `skipped_examples`.
     """
     rows = []
     for experiment in session.scalars(select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id.desc())):
@@ -248,6 +249,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "budget_core_hours": budget_of(session, experiment.name),
                 "best_val_loss": best,
                 "searches": searched,
+                "skipped": skipped_examples(session, experiment.name),
             }
         )
     return rows

@@ -17,7 +17,7 @@ scaling status --server http://head:8000  # of a store elsewhere
 """
 
 
-_WRONG, _SHOWN = ["failed", "diverged", "stopped"], 20
+_WRONG, _READ, _SHOWN = ["failed", "diverged", "stopped"], 1000, 20
 
 
 def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson = False) -> None:
@@ -35,6 +35,7 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
 
     from rich.table import Table
 
+    from scaling.cli.endings import endings, skipped
     from scaling.cli.output import console, core_hours, number
     from scaling.columns import model_title
 
@@ -64,6 +65,8 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     for row in found["experiments"]:
         for sentence in (row["searches"] or {}).get("stuck", ()):
             out.print(f"{row['name']}: no learning rate for {sentence}", highlight=False)
+        if line := skipped(row):
+            out.print(line, highlight=False)
         if row["inherited_core_hours"]:
             out.print(
                 f"{row['name']} did cost {core_hours(row['spent_core_hours'])} core-hours; its runs would cost "
@@ -72,11 +75,11 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
             )
     scheduler = found["scheduler"]
     out.print(f"\nscheduler: {scheduler['holder']} (pid {scheduler['pid']})" if scheduler else "\nno scheduler is running")
-    for row in failed:
-        out.print(
-            f"{row['status']}: {row['id']} {model_title(row)}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}: {row['reason']}",
-            highlight=False,
-        )
+    described = endings(
+        failed, lambda row: f"{row['id']} {model_title(row)}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}"
+    )
+    for line in described[:_SHOWN]:
+        out.print(line, highlight=False)
 
 
 def _of_the_store(db: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -85,14 +88,14 @@ def _of_the_store(db: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
     with open_readonly(db).read() as session:
         found = experiments_payload(queries.experiments(session), queries.scheduler(session))
-        return found, queries.runs(session, status=_WRONG, limit=_SHOWN)
+        return found, queries.runs(session, status=_WRONG, limit=_READ)
 
 
 def _of_the_server(url: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     from scaling.cli.server import Server
 
     server = Server(url)
-    return server.experiments(), server.get("/runs", status=_WRONG, limit=_SHOWN)["runs"]
+    return server.experiments(), server.get("/runs", status=_WRONG, limit=_READ)["runs"]
 
 
 def _right(name: str):

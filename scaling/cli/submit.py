@@ -34,6 +34,7 @@ scaling submit experiments.yaml --address 10.0.0.2:6379 --detach --db postgresql
 """
 
 
+_WRONG = ("failed", "diverged", "stopped")
 _ORDERS = ("longest-first", "cheapest-first")
 
 
@@ -198,12 +199,15 @@ def _close(store: Store, plan: Plan, as_json: bool) -> None:
     """The law, what went wrong, the next command; and the exit code."""
     from orchestrator.store import laws, queries, searches
     from orchestrator.store.payloads import runs_payload
+    from orchestrator.store.skipped import skipped_examples
+    from scaling.cli.endings import endings, skipped
     from scaling.cli.fit import show_law
     from scaling.cli.output import messages, print_json
 
     with store.read() as session:
         rows = queries.runs(session, experiment=plan.spec.name)
         searched = searches.cells(session, plan.spec.name)
+        experiment = {"name": plan.spec.name, "skipped": skipped_examples(session, plan.spec.name)}
     if as_json:
         print_json(runs_payload(rows))
     else:
@@ -211,12 +215,11 @@ def _close(store: Store, plan: Plan, as_json: bool) -> None:
         with store.write() as session:
             laws.remember(session, experiment=plan.spec.name, fits=[fit.to_dict() for fit in fits])
     err = messages()
-    for row in rows:
-        if row["status"] in ("failed", "diverged", "stopped") or (row["status"] == "pending" and row["reason"]):
-            err.print(
-                f"{row['status']}: {row['id']} ({row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}): {row['reason']}",
-                highlight=False,
-            )
+    told = [row for row in rows if row["status"] in _WRONG or (row["status"] == "pending" and row["reason"])]
+    for line in endings(told, lambda row: f"{row['id']} ({row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g})"):
+        err.print(line, highlight=False)
+    if left_out := skipped(experiment):
+        err.print(left_out, highlight=False)
     not_found = [cell for cell in searched if cell["learning_rate"] is None]
     for cell in not_found:
         why = f": {cell['reason']}" if cell["reason"] else ""

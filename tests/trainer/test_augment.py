@@ -52,19 +52,28 @@ def test_a_crop_that_cannot_fit_is_the_largest_centred_one_of_an_allowed_aspect(
 
 
 @pytest.mark.parametrize("size", [(375, 500), (500, 333), (600, 800), (240, 400)])
-def test_evaluation_is_shorter_side_resized_and_centre_cut_out(size):
-    """Against the two steps done by Pillow: shorter side to 64 + 32, then the middle 64 × 64. The box has whole pixels, Pillow's has not."""
+@pytest.mark.parametrize(("side", "margin", "stated"), [(64, 64 / 7, None), (128, 128 / 7, None), (224, 32, None), (64, 32, 32.0)])
+def test_evaluation_is_shorter_side_resized_and_centre_cut_out(size, side, margin, stated):
+    """Against the two steps done by Pillow: shorter side to the target's and a margin, then the middle. The box has whole pixels, Pillow's has not."""
     pixels = photo(*size, seed=1)
     height, width = size
-    scale = 96 / min(size)
+    scale = (side + margin) / min(size)
     resized = Image.fromarray(pixels).resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR)
-    left, top = (resized.width - 64) // 2, (resized.height - 64) // 2
-    expected = np.asarray(resized.crop((left, top, left + 64, top + 64)), float)
-    box = center_crop(height, width, (64, 64))
-    np.testing.assert_allclose(np.array(box) * scale, (top, left, 64, 64), atol=0.8)
-    ours = resample(picture(pixels, 3), box, (64, 64))
-    assert np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.98
-    assert center_crop(64, 64, (64, 64)) == whole(64, 64)
+    left, top = (resized.width - side) // 2, (resized.height - side) // 2
+    expected = np.asarray(resized.crop((left, top, left + side, top + side)), float)
+    box = center_crop(height, width, (side, side), stated)
+    np.testing.assert_allclose(np.array(box) * scale, (top, left, side, side), atol=1.1 * max(scale, 0.75))
+    ours = resample(picture(pixels, 3), box, (side, side))
+    assert np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.9
+    assert center_crop(side, side, (side, side), stated) == whole(side, side)
+
+
+@pytest.mark.parametrize("side", [1, 8, 16, 28, 32, 64, 96, 223, 224, 256, 512])
+def test_an_evaluation_sees_as_much_of_an_image_at_every_size(side):
+    """Three quarters of a square, as at 224 px: a ninth was seen at 16 px when the margin was 32 px there too. From 224 px on it is 32 px."""
+    box = center_crop(1000, 1000, (side, side))
+    assert box.height == box.width == round(1000 * (7 / 8 if side < 224 else side / (side + 32)))
+    assert center_crop(1000, 700, (side, side), 0.0) == Box(150, 0, 700, 700)
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.0, 1.3, 1.9, 2.7])

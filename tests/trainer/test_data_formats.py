@@ -16,6 +16,7 @@ from tests.trainer import pictures
 from tests.trainer.pictures import CLASSES, TRAIN, VALIDATION
 from tests.trainer.protobuf_example import encode
 from trainer import data
+from trainer.data.dataset import BadExample
 from trainer.data.tf_example import parse
 
 WRITERS = {
@@ -164,6 +165,98 @@ def test_parquet_that_is_wrong(folder, images):
     (folder / "train-00000-of-00002.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(DataError, match="not a Parquet file"):
         data.card("parquet", options)
+
+
+def parquet_of(folder, images, labels, **types):
+    """`labels[split](k)` is the label of image k; `types[split]` its Arrow type."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for split, rows in images.items():
+        column = pa.array([labels[split](k) for k in range(len(rows))], types.get(split))
+        table = pa.table({"image": [{"bytes": content, "path": name} for name, content, _ in rows], "label": column})
+        pq.write_table(table, folder / f"{'validation' if split == 'val' else split}.parquet")
+    return {"path": str(folder), **SIZES}
+
+
+NAMES = ("bee", "ant", "cat")
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view", "dictionary"])
+def test_parquet_with_text_labels(kind, images, tmp_path):
+    import pyarrow as pa
+
+    made = pa.dictionary(pa.int8(), pa.string()) if kind == "dictionary" else getattr(pa, kind)()
+    by_name = {"train": lambda k: NAMES[k % 3], "val": lambda k: NAMES[k % 2]}
+    dataset = data.load("parquet", parquet_of(tmp_path, images, by_name, train=made, val=made))
+    assert dataset.card.num_classes == 3
+    for split, key in ((dataset.train, "train"), (dataset.validation, "val")):
+        assert [split[k]["label"] for k in range(len(split))] == [sorted(NAMES).index(by_name[key](k)) for k in range(len(split))]
+    missing = parquet_of(tmp_path, images, {split: lambda k: None if k == 5 else NAMES[k % 3] for split in images})
+    with pytest.raises(BadExample, match="the row has no label"):
+        data.load("parquet", missing).train[5]
+    other = parquet_of(tmp_path, images, {split: lambda k: {"ant": "fly"}.get(NAMES[k % 3], NAMES[k % 3]) for split in images})
+    assert data.card("parquet", other).fingerprint != dataset.card.fingerprint
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "uint64", "float32", "bool_"])
+def test_parquet_with_numbers_of_any_type(kind, images, tmp_path):
+    import pyarrow as pa
+
+    made = getattr(pa, kind)()
+    by_number = {split: (lambda k: k % 2 == 1) if kind == "bool_" else (lambda k: k % 3) for split in images}
+    found = data.load("parquet", parquet_of(tmp_path, images, by_number, train=made, val=made))
+    assert found.train.labels.tolist() == [int(by_number["train"](k)) for k in range(TRAIN)]
+    assert found.train.labels.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "reason"),
+    [
+        (lambda k: [k % 3], lambda k: [k % 3], r"a label is list<.*neither a whole number nor text"),
+        (lambda k: k + 0.5, lambda k: k, r"a label is no class number: .*truncated"),
+        (lambda k: k % 2 + 2**40, lambda k: k % 2, r"a label is no class number: "),
+        (lambda k: NAMES[k % 2], lambda k: NAMES[k % 3], r"labels that the training split has not: 'cat'"),
+        (lambda k: NAMES[k % 2], lambda k: k % 2, r"the labels of one split are text, those of the other are numbers"),
+        (lambda k: k % 2, lambda k: NAMES[k % 2], r"the labels of one split are text, those of the other are numbers"),
+    ],
+)
+def test_parquet_labels_that_are_none_are_refused_in_one_line(train, val, reason, images, tmp_path):
+    with pytest.raises(DataError, match=reason) as caught:
+        data.card("parquet", parquet_of(tmp_path, images, {"train": train, "val": val}))
+    assert "\n" not in str(caught.value)
+
+
+def test_parquet_files_that_do_not_agree_or_are_damaged(images, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    options = parquet_of(tmp_path, images, {split: lambda k: k % 3 for split in images})
+    sound = (tmp_path / "train.parquet").read_bytes()
+    pq.write_table(pa.table({"image": [b"x"], "kind": [1]}), tmp_path / "train.two.parquet")
+    with pytest.raises(DataError, match=r"train.two.parquet cannot be read: .*label"):
+        data.card("parquet", options)
+    pq.write_table(pa.table({"image": [b"x"], "label": ["ant"]}), tmp_path / "train.two.parquet")
+    with pytest.raises(DataError, match=r"text here and numbers there"):
+        data.card("parquet", options)
+    (tmp_path / "train.two.parquet").unlink()
+    (tmp_path / "train.parquet").write_bytes(sound[:4] + b"\xff" * 20_000 + sound[20_004:])
+    with pytest.raises(DataError, match=r"train.parquet cannot be read: "):
+        data.load("parquet", options)
+
+
+def test_an_example_without_an_image_is_left_to_the_run(images, tmp_path):
+    """It may be among those that the fingerprint covers, and ended `submit` with a traceback."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for split, rows in images.items():
+        column = [{"bytes": None if k == 3 else content, "path": name} for k, (name, content, _) in enumerate(rows)]
+        table = pa.table({"image": column, "label": [label for *_, label in rows]})
+        pq.write_table(table, tmp_path / f"{'validation' if split == 'val' else split}.parquet")
+    dataset = data.load("parquet", {"path": str(tmp_path), **SIZES})
+    with pytest.raises(BadExample, match="the row has no image bytes"):
+        dataset.train[3]
 
 
 @pytest.mark.parametrize("folder", ["array_record"], indirect=True)

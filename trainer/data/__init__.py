@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import Any
 
 from scaling.errors import UnknownName, UsageError
-from trainer.data import array_record, declared, digits, idx, imagefolder, parquet, webdataset
+from trainer.data import array_record, declared, digits, idx, imagefolder, parquet, shapes, webdataset
+from trainer.data.corrections import corrected
 from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Examples
 from trainer.data.normalization import Normalization
 from trainer.data.order import Order
@@ -43,7 +44,10 @@ class _Format:
 
 
 def _photographs(module: Any) -> _Format:
-    return _Format(module.card, module.load, module.OPTIONS, module.DEFAULTS)
+    def load(options: Mapping[str, Any]) -> Dataset:
+        return corrected(module.load(options))
+
+    return _Format(lambda options: load(options).card, load, module.OPTIONS, module.DEFAULTS)
 
 
 _FORMATS = {
@@ -73,6 +77,8 @@ def significant(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     defaults = dict(_format(name).defaults) if name != "source" else {}
     if "eval_px" in options and "train_px" in options:
         defaults["eval_px"] = options["train_px"]
+    if name != "source" and "eval_margin_px" in options and shapes.evaluation_margin(options) is None:
+        defaults["eval_margin_px"] = options["eval_margin_px"]
     return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
 
 
@@ -95,7 +101,7 @@ def load_source(options: Mapping[str, Any]) -> Dataset:
         raise UsageError(
             f"dataset source {options.get('source')!r} cannot be imported: {error}", hint="write package.module:factory"
         ) from error
-    return factory({key: value for key, value in options.items() if key != "source"})
+    return corrected(factory({key: value for key, value in options.items() if key != "source"}))
 
 
 def _format(name: str) -> _Format:

@@ -99,7 +99,7 @@ def load(options: Mapping[str, Any]) -> Dataset:
     whole, kept = fingerprint.whole(parts)
     about = DataCard(
         folder.name, whole, classes, image_shape, len(splits["train"]), len(splits["validation"]),
-        evaluation_shape=evaluation_shape, parts=kept,
+        evaluation_shape=evaluation_shape, parts=kept, evaluation_margin_px=shapes.evaluation_margin(options),
     )  # fmt: skip
     return Dataset(about, splits["train"], splits["validation"])
 

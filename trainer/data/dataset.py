@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from scaling.errors import DataError
-from trainer.data.fingerprint import Parts
+from scaling.errors import DataFault
 from trainer.data.normalization import Normalization
+
+if TYPE_CHECKING:
+    from trainer.data.fingerprint import Parts
 
 __all__ = ["ArrayExamples", "BadExample", "DataCard", "Dataset", "Examples"]
 
@@ -23,6 +25,9 @@ class DataCard:
     fingerprint: hash of the content; for a data set that is not at hand, of what was declared (`provisional`).
     evaluation_shape: what it sees when it is evaluated; None is `image_shape`. NFNets are evaluated at larger images than trained.
     parts: what the fingerprint is made of, so that a change can be named.
+    evaluation_margin_px: by how much the shorter side of a held-out image exceeds `eval_shape` before its centre is cut out; None is 32 px
+        from 224 px up, a seventh of the side below.
+    corrections: which mended readings change the pixels of this set (`trainer.data.corrections`); found when it is read, part of run ids.
     """
 
     name: str
@@ -34,6 +39,8 @@ class DataCard:
     provisional: bool = False
     evaluation_shape: tuple[int, int, int] | None = None
     parts: Parts = ()
+    evaluation_margin_px: float | None = None
+    corrections: tuple[str, ...] = ()
 
     @property
     def eval_shape(self) -> tuple[int, int, int]:
@@ -46,6 +53,7 @@ class DataCard:
             "image_shape": list(self.image_shape),
             "evaluation_shape": list(self.evaluation_shape) if self.evaluation_shape else None,
             "parts": [list(part) for part in self.parts],
+            "corrections": list(self.corrections),
         }
 
     @classmethod
@@ -57,12 +65,21 @@ class DataCard:
             "image_shape": (height, width, channels),
             "evaluation_shape": tuple(evaluation) if evaluation else None,
             "parts": tuple((name, value) for name, value in content.get("parts", ())),
+            "corrections": tuple(content.get("corrections", ())),
         }
         return cls(**{**content, **known})
 
     def require(self, found: DataCard, *, at: str = "here") -> None:
-        """That a data set is still the one of this card. Raises `DataError`, which names what has changed as far as the parts tell."""
+        """That a data set is still the one of this card, and read as it was when the run was planned.
+
+        Raises `DataFault`, which names what has changed as far as the parts tell.
+        """
         if found.fingerprint == self.fingerprint:
+            if otherwise := [name for name in found.corrections if name not in self.corrections]:
+                raise DataFault(
+                    f"data set {self.name}: an earlier version planned this run and read its images otherwise ({', '.join(otherwise)})",
+                    hint="submit the file again: the run gets an id of its own, so that old and new results do not mix",
+                )
             return
         before, now = dict(self.parts), dict(found.parts)
         changed = [
@@ -70,7 +87,7 @@ class DataCard:
             for name in before | now
             if before.get(name) != now.get(name)
         ]
-        raise DataError(
+        raise DataFault(
             f"data set {self.name} has content {found.fingerprint} {at}, the run is of {self.fingerprint}"
             + (f" ({'; '.join(changed)})" if changed and before else ""),
             hint="name the folder that holds the data the run was planned with, or submit the file again for the new data",
@@ -93,7 +110,7 @@ class Examples(Protocol):
     def __getitem__(self, index: int) -> Mapping[str, Any]:
         """`{"image": …, "label": int, "id": index}`; the image is one of
 
-        bytes: of a JPEG, PNG or WebP file, decoded to the channels of the card;
+        bytes: of a file in one of `trainer.data.images.decode.FORMATS`, decoded to the channels of the card;
         uint8 [H, W, C]: pixels of any height and width, augmented or resized to the card's shape, then normalised;
         float32 [H, W, C]: of the card's shape, and given to the network as it is.
 

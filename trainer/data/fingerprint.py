@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from trainer.data.dataset import BadExample
 from trainer.data.permutation import permute
 
-__all__ = ["SAMPLED", "Parts", "digest", "fingerprint_arrays", "sampled", "whole"]
+__all__ = ["SAMPLED", "Parts", "chosen", "digest", "fingerprint_arrays", "sampled", "whole"]
 
 SAMPLED = 64
 """Examples of a split whose bytes are read."""
@@ -48,8 +49,20 @@ def fingerprint_arrays(*arrays: np.ndarray) -> str:
 
 def sampled(examples: int, read: Callable[[int], bytes]) -> str:
     """Digest over the bytes of the same `SAMPLED` examples each time."""
-    chosen = permute(np.arange(min(examples, SAMPLED)), max(examples, 1), (examples,))
-    return digest(*(read(int(index)) for index in np.sort(chosen)))
+    return digest(*(_content(read, int(index)) for index in chosen(examples)))
+
+
+def chosen(examples: int) -> np.ndarray:
+    """Which `SAMPLED` examples of so many: their numbers, in order."""
+    return np.sort(permute(np.arange(min(examples, SAMPLED)), max(examples, 1), (examples,)))
+
+
+def _content(read: Callable[[int], bytes], index: int) -> bytes:
+    """What is to become of an unreadable example is for the run to say."""
+    try:
+        return read(index)
+    except (BadExample, FileNotFoundError, PermissionError) as error:
+        return f"unreadable: {type(error).__name__}".encode()
 
 
 def whole(parts: Mapping[str, object]) -> tuple[str, Parts]:

@@ -82,7 +82,7 @@ def load(options: Mapping[str, Any]) -> Dataset:
     whole, kept = fingerprint.whole(parts)
     about = DataCard(
         folder.name, whole, shapes.class_count(options, len(classes), where=str(folder), names=classes),
-        image_shape, len(train), len(validation), evaluation_shape=evaluation_shape, parts=kept,
+        image_shape, len(train), len(validation), evaluation_shape=evaluation_shape, parts=kept, evaluation_margin_px=shapes.evaluation_margin(options),
     )  # fmt: skip
     return Dataset(about, train, validation)
 

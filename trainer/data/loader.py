@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
-from scaling.errors import DataError, UsageError
+from scaling.errors import DataError, DataFault, UsageError
 from trainer.data.assembly import Assembly
 from trainer.data.batch import Batch
 from trainer.data.dataset import ArrayExamples, BadExample, Examples
@@ -127,7 +127,7 @@ def open_evaluation(
     Raises as `open_loader`, but for any example that cannot be used: runs are compared on the same held-out images or not at all.
     """
     execution = replace(execution, on_bad_example="fail")
-    preparation = Preparation(card.eval_shape, card.num_classes)
+    preparation = Preparation(card.eval_shape, card.num_classes, margin_px=card.evaluation_margin_px)
     return _open(examples, InOrder(len(examples), batch_size), preparation, execution, 0, shard)
 
 
@@ -246,13 +246,13 @@ def _read_here(
         yield finish(rows)
 
 
-def _bad_example(skipped: tuple[int, int, str], examples: Examples, preparation: Preparation) -> DataError:
+def _bad_example(skipped: tuple[int, int, str], examples: Examples, preparation: Preparation) -> DataFault:
     """What a run dies of whose policy is `fail`."""
     _, number, reason = skipped
     split, hint = "train", ", or set `execution: {on_bad_example: skip}`: skipped examples are named in the audit"
     if preparation.augment is None:
         split, hint = "validation", "; a held-out image is never skipped"
-    return DataError(f"{split} example {called(number, examples)}: {reason}", hint=f"mend or remove it and submit again{hint}")
+    return DataFault(f"{split} example {called(number, examples)}: {reason}", hint=f"mend or remove it and submit again{hint}")
 
 
 def _check_randaugment(preparation: Preparation, kind: str, normalization: Normalization) -> None:

@@ -1,4 +1,4 @@
-"""Parquet files as the Hugging Face Hub holds image data sets: a column of image bytes and a column of labels.
+"""Parquet files as the Hugging Face Hub holds image data sets: a column of image bytes and a column of labels, whole numbers or text.
 
 Rows are reached through their row group: the group is the smallest part that Parquet reads, so one example costs the reading of all its
 group's images. The last groups read are kept, up to 256 MB a process; a data set that fits is read once. For a larger one, files of small
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scaling.errors import DataError, UsageError
+from scaling.errors import DataError, DataFault, UsageError
 from trainer.data import fingerprint, shapes
 from trainer.data.dataset import BadExample, DataCard, Dataset
+from trainer.data.parquet_labels import read_labels
 from trainer.data.split_files import OPTIONS as SPLIT_OPTIONS
 from trainer.data.split_files import split_files
 
@@ -36,9 +37,12 @@ _LABEL = ("label", "labels", "fine_label", "class", "cls")
 
 
 class ParquetRows:
-    """One split: rows of several files, one after the other. Files are opened by the process that reads."""
+    """One split: rows of several files, one after the other. Files are opened by the process that reads.
 
-    def __init__(self, files: Sequence[Path], options: Mapping[str, Any]) -> None:
+    classes: of labels that are text, those of the training split, numbered in their order; None takes what is there, sorted by name.
+    """
+
+    def __init__(self, files: Sequence[Path], options: Mapping[str, Any], classes: Sequence[str] | None = None) -> None:
         self._files = [str(path) for path in files]
         self._open: dict[int, Any] = {}
         self._groups: OrderedDict[int, Any] = OrderedDict()
@@ -47,7 +51,11 @@ class ParquetRows:
         self._places = [(number, group) for number in range(len(files)) for group in range(self._file(number).num_row_groups)]
         rows = [self._file(number).metadata.row_group(group).num_rows for number, group in self._places]
         self._starts = np.cumsum([0, *rows])
-        self.labels = self._read_labels()
+        columns = [
+            (path, self._read(number, lambda file: file.read([self._label]).column(self._label)))
+            for number, path in enumerate(self._files)
+        ]
+        self.labels, self.classes = read_labels(columns, classes)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": {}, "_groups": OrderedDict()}
@@ -56,7 +64,10 @@ class ParquetRows:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"image": self.read(index), "label": int(self.labels[index]), "id": index}
+        label = int(self.labels[index])
+        if label < 0 and self.classes is not None:
+            raise BadExample("the row has no label")
+        return {"image": self.read(index), "label": label, "id": index}
 
     def read(self, index: int) -> bytes:
         """The image's bytes. Raises `BadExample` when there are none."""
@@ -76,24 +87,21 @@ class ParquetRows:
 
     @property
     def class_names(self) -> list[str] | None:
-        """As the Hub's libraries write them into the schema; None where they did not."""
+        """Of text as it is; of numbers as the Hub's libraries write them into the schema, None where they did not."""
+        if self.classes is not None:
+            return self.classes
         try:
             about = json.loads(self._file(0).schema_arrow.metadata[b"huggingface"])
             return about["info"]["features"][self._label]["names"]
         except (KeyError, TypeError, ValueError):
             return None
 
-    def _read_labels(self) -> np.ndarray:
-        """[rows] int32; a row without a label has −1, which no class count allows."""
-        columns = [self._file(number).read([self._label]).column(0) for number in range(len(self._files))]
-        return np.concatenate([column.fill_null(-1).to_numpy().astype(np.int32) for column in columns])
-
     def _group(self, place: int) -> Any:
         if place in self._groups:
             self._groups.move_to_end(place)
             return self._groups[place]
         number, group = self._places[place]
-        column = self._file(number).read_row_group(group, columns=[self._image]).column(0)
+        column = self._read(number, lambda file: file.read_row_group(group, columns=[self._image]).column(self._image))
         self._groups[place] = column
         while len(self._groups) > 1 and sum(kept.nbytes for kept in self._groups.values()) > _KEPT_BYTES:
             self._groups.popitem(last=False)
@@ -106,9 +114,21 @@ class ParquetRows:
 
             try:
                 self._open[number] = pyarrow.parquet.ParquetFile(self._files[number], memory_map=True)
-            except (pyarrow.ArrowInvalid, OSError) as error:
+            except (pyarrow.ArrowException, OSError) as error:
                 raise DataError(f"{self._files[number]} is not a Parquet file: {error}", hint="fetch it again") from None
         return self._open[number]
+
+    def _read(self, number: int, read: Callable[[Any], Any]) -> Any:
+        """What `read` takes from a file. Raises `DataFault` where the file is damaged, or has not the columns of the first."""
+        import pyarrow
+
+        try:
+            return read(self._file(number))
+        except (pyarrow.ArrowException, KeyError, IndexError, OSError) as error:
+            raise DataFault(
+                f"{self._files[number]} cannot be read: {(str(error).splitlines() or [''])[0]}",
+                hint="all files need the same columns; fetch a damaged one again",
+            ) from error
 
 
 def card(options: Mapping[str, Any]) -> DataCard:
@@ -120,14 +140,17 @@ def load(options: Mapping[str, Any]) -> Dataset:
     """Both splits; images are read when they are asked for. Raises as `card`."""
     image_shape, evaluation_shape = shapes.shapes(options)
     folder, files = split_files(options, "*.parquet")
-    splits = {split: ParquetRows(paths, options) for split, paths in files.items()}
-    names = splits["train"].class_names
+    train = ParquetRows(files["train"], options)
+    splits = {"train": train, "validation": ParquetRows(files["validation"], options, train.classes)}
+    if (train.classes is None) != (splits["validation"].classes is None):
+        raise DataError(f"{folder}: the labels of one split are text, those of the other are numbers", hint="write both alike")
+    names = train.class_names
     found = (
         len(names)
         if names
         else shapes.classes_by_labels({split: (rows.labels, rows.name) for split, rows in splits.items()}, options)
     )
-    parts: dict[str, object] = {}
+    parts: dict[str, object] = {} if train.classes is None else {"classes": fingerprint.digest(*map(str.encode, train.classes))}
     for split, rows in splits.items():
         if not len(rows):
             raise DataError(f"{folder}: the {split} split is empty", hint="check the patterns train and validation")
@@ -141,7 +164,7 @@ def load(options: Mapping[str, Any]) -> Dataset:
     whole, kept = fingerprint.whole(parts)
     about = DataCard(
         folder.name, whole, classes, image_shape, len(splits["train"]), len(splits["validation"]),
-        evaluation_shape=evaluation_shape, parts=kept,
+        evaluation_shape=evaluation_shape, parts=kept, evaluation_margin_px=shapes.evaluation_margin(options),
     )  # fmt: skip
     return Dataset(about, splits["train"], splits["validation"])
 

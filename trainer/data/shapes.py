@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from scaling.errors import DataError, UsageError
+from trainer.data.images.crop import margin_px
 
-__all__ = ["OPTIONS", "class_count", "classes_by_labels", "shapes"]
+__all__ = ["OPTIONS", "class_count", "classes_by_labels", "evaluation_margin", "shapes"]
 
 OPTIONS = {
     "path": "folder",
     "train_px": "side of a training image, e.g. 224",
     "eval_px": "side of a held-out image, default train_px",
+    "eval_margin_px": "by how much its shorter side exceeds eval_px before the centre is cut out, default 32 from 224 px up, eval_px / 7 below",
     "channels": "3 for colour (default), 1 for grey",
     "num_classes": "classes; checked against the data",
 }
@@ -39,6 +41,18 @@ def shapes(options: Mapping[str, Any]) -> tuple[Shape, Shape | None]:
         raise UsageError(f"channels: {channels!r}", hint="3 for colour, 1 for grey")
     train, evaluation = ((side, side, channels) for side in sides.values())
     return train, None if evaluation == train else evaluation
+
+
+def evaluation_margin(options: Mapping[str, Any]) -> float | None:
+    """`eval_margin_px`; None where it is left out or says what would be so anyway. Raises `UsageError`."""
+    margin = options.get("eval_margin_px")
+    if margin is None:
+        return None
+    if isinstance(margin, bool) or not isinstance(margin, (int, float)) or not 0 <= margin <= 4096:
+        raise UsageError(f"eval_margin_px: {margin!r} is not a number of pixels", hint="0 takes the largest square of an image")
+    _, evaluation = shapes(options)
+    side = evaluation[0] if evaluation else options["train_px"]
+    return None if margin == margin_px((side, side)) else float(margin)
 
 
 def class_count(options: Mapping[str, Any], found: int | None, *, where: str, names: Iterable[str] = ()) -> int:

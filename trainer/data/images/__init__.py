@@ -3,6 +3,7 @@
 | file | what it holds |
 |---|---|
 | `decode` | files as pixels, by the fastest decoder that knows the format |
+| `orientation` | which way up a file is |
 | `crop` | which part of an image: random for training, centred for evaluation |
 | `resample` | that part at the size of the network's input |
 | `randaugment` | random distortions of an image |

@@ -2,22 +2,43 @@
 
 JPEG: simplejpeg (libjpeg-turbo without a detour): about twice as fast as Pillow on photographs of 500×375 (`benchmarks/input.py`). When
 fewer pixels are wanted than half of those there are, it decodes at 1/2, 1/4 or 1/8, which the format offers at little cost.
-All else (PNG, WebP, and JPEGs in CMYK): Pillow.
+All else (PNG, WebP, and JPEGs in CMYK): Pillow, which is let try `FORMATS` only. Of several pictures in a file it is the first.
+
+What a file says of its pixels is heeded:
+
+- EXIF orientation: the picture is turned upright.
+- Alpha, a transparent colour: the picture is put on white.
+- 16 bits a pixel: scaled to 8. Pixels of 32 bits have no stated full scale, so they are refused.
+- More than `MAX_PIXELS`: refused before a pixel is decoded.
 """
 
 from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import simplejpeg
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from trainer.data.dataset import BadExample
+from trainer.data.images.orientation import orientation_of, turned
 
-__all__ = ["EncodedPicture", "Picture", "PixelPicture", "picture"]
+__all__ = ["FORMATS", "MAX_PIXELS", "EncodedPicture", "Picture", "PixelPicture", "picture"]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+"""Formats that are opened, by Pillow's names for them."""
+MAX_PIXELS = 2**27
+"""Height times width, 134 million: above all but a few cameras, and about 1 GB while it is decoded. A file of half a megabyte can say more."""
+_COSTLY = ("WEBP", "AVIF", "JPEG2000")
+"""Their decoders take twice the memory for a pixel, so half as many are allowed."""
+_STRIP_PIXELS = 2**22
+_BITS_PER_SAMPLE = 258
 
 
 class Picture(ABC):
@@ -43,7 +64,7 @@ class PixelPicture(Picture):
 
 
 class EncodedPicture(Picture):
-    """The bytes of an image file. Raises `BadExample` when they are none, are cut short, or do not decode."""
+    """The bytes of an image file. Raises `BadExample`, and nothing else, when they are none, are cut short, or do not decode."""
 
     def __init__(self, content: bytes, channels: int) -> None:
         if not content:
@@ -51,43 +72,66 @@ class EncodedPicture(Picture):
         self._content, self._channels = content, channels
         self._is_jpeg = False
         if content[:2] == b"\xff\xd8":
-            try:
-                self.height, self.width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
-            except ValueError as error:
-                raise BadExample(f"not a readable JPEG: {error}") from None
+            with _one_reason("not a readable JPEG"):
+                height, width, colorspace, _ = simplejpeg.decode_jpeg_header(content)
             self._is_jpeg = colorspace in ("YCbCr", "Gray", "RGB")
         if not self._is_jpeg:
-            self.width, self.height = self._opened.size
+            width, height = self._opened.size
+        most = MAX_PIXELS // 2 if not self._is_jpeg and self._opened.format in _COSTLY else MAX_PIXELS
+        if height * width > most:
+            raise BadExample(f"{width} × {height} pixels are more than the {most:,} that are decoded")
+        self._stored = (height, width)
+        self._orientation = orientation_of(content, None if self._is_jpeg else self._opened)
+        self.height, self.width = (width, height) if self._orientation >= 5 else (height, width)
 
     def pixels(self, min_scale: float = 1.0) -> np.ndarray:
-        if not self._is_jpeg:
-            return self._by_pillow()
-        try:
+        return turned(self._by_turbo(min_scale) if self._is_jpeg else self._by_pillow(), self._orientation)
+
+    @property
+    def corrections(self) -> set[str]:
+        """Which of `trainer.data.corrections` change its pixels. An alpha channel that covers everything changes none."""
+        found = {"orientation"} if self._orientation != 1 else set()
+        if self._is_jpeg:
+            return found
+        with _one_reason("damaged image"):
+            if _full_scale(self._opened) is not None:
+                found.add("16-bit")
+            elif any(map(_is_transparent, _strips(self._opened))):
+                found.add("alpha")
+        return found
+
+    def _by_turbo(self, min_scale: float) -> np.ndarray:
+        height, width = self._stored
+        with _one_reason("damaged JPEG"):  # strict: a JPEG that ends early decodes to grey below, which would train on grey
             return simplejpeg.decode_jpeg(
                 self._content,
                 "RGB" if self._channels == 3 else "GRAY",
-                min_height=int(np.ceil(self.height * min_scale)) if min_scale <= 0.5 else 0,
-                min_width=int(np.ceil(self.width * min_scale)) if min_scale <= 0.5 else 0,
+                min_height=int(np.ceil(height * min_scale)) if min_scale <= 0.5 else 0,
+                min_width=int(np.ceil(width * min_scale)) if min_scale <= 0.5 else 0,
                 min_factor=2 if min_scale <= 0.5 else 1,
             )
-        except ValueError as error:  # strict: a JPEG that ends early decodes to grey below, which would train on grey
-            raise BadExample(f"damaged JPEG: {error}") from None
 
     @cached_property
     def _opened(self) -> Image.Image:
         try:
-            return Image.open(io.BytesIO(self._content))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            reason = "not an image that Pillow knows" if "cannot identify" in str(error) else str(error)
-            raise BadExample(reason) from None
+            with _one_reason("not a readable image"):
+                return Image.open(io.BytesIO(self._content), formats=FORMATS)
+        except BadExample as error:
+            if "cannot identify" in str(error):  # Pillow names an object in memory, a different one each time
+                raise BadExample(f"not an image of a format that is read ({', '.join(FORMATS)})") from None
+            raise
 
     def _by_pillow(self) -> np.ndarray:
-        try:
-            converted = self._opened.convert("RGB" if self._channels == 3 else "L")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise BadExample(f"damaged image: {error}") from None
-        pixels = np.asarray(converted)
-        return pixels if pixels.ndim == 3 else pixels[..., None]
+        with _one_reason("damaged image"):
+            self._opened.load()
+            if (self._opened.height, self._opened.width) != self._stored:
+                raise BadExample("damaged image: its pixels are more or fewer than it says")
+            full_scale, top = _full_scale(self._opened), 0
+            pixels = np.empty((*self._stored, self._channels), np.uint8)
+            for strip in _strips(self._opened):
+                pixels[top : top + strip.height] = _converted(strip, self._channels, full_scale)
+                top += strip.height
+        return pixels
 
 
 def picture(image: bytes | np.ndarray, channels: int) -> Picture:
@@ -100,3 +144,58 @@ def picture(image: bytes | np.ndarray, channels: int) -> Picture:
     if image.shape[2] != channels:
         raise BadExample(f"the image has {image.shape[2]} channels, the data set's card says {channels}")
     return PixelPicture(image)
+
+
+@contextmanager
+def _one_reason(what: str) -> Iterator[None]:
+    """A decoder raises errors of many kinds for a file that is damaged: the same reason each time, in one line, and one kind of error."""
+    try:
+        yield
+    except BadExample:
+        raise
+    except Exception as error:  # noqa: BLE001 - decoders are the edge: `struct.error`, `IndexError`, `MemoryError` and others were seen
+        line = (str(error).strip().splitlines() or [""])[0]
+        raise BadExample(f"{what}: {line or type(error).__name__}") from None
+
+
+def _strips(image: Image.Image) -> Iterator[Image.Image]:
+    """It from top to bottom, in parts of which copies take little memory."""
+    rows = max(1, _STRIP_PIXELS // image.width)
+    if rows >= image.height:
+        yield image
+        return
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _converted(image: Image.Image, channels: int, full_scale: int | None) -> np.ndarray:
+    """[H, W, channels] uint8, or [H, W, 1] for all channels to be alike."""
+    if full_scale is not None:
+        values = np.asarray(image)
+        scaled = np.rint(values * np.float32(255 / full_scale)).astype(np.uint8)
+        if isinstance(key := image.info.get("transparency"), int):
+            scaled[values == key] = 255
+        return scaled[..., None]
+    if _is_transparent(image):
+        upper, image = image.convert("RGBA"), Image.new("RGBA", image.size, "white")
+        image.alpha_composite(upper)
+    pixels = np.asarray(image.convert("RGB" if channels == 3 else "L"))
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _full_scale(image: Image.Image) -> int | None:
+    """The largest value of grey that has more than 8 bits, which Pillow would cut off at 255; None of all else. Raises `BadExample`.
+
+    Colour of 16 bits Pillow gives by the upper 8 itself.
+    """
+    if not image.mode.startswith("I") and image.mode != "F":
+        return None
+    if not image.mode.startswith("I;16") and (image.mode, image.format) != ("I", "PPM"):  # which Pillow scales to 16 bits
+        raise BadExample(f"its pixels (mode {image.mode}) have no stated full scale: convert them to 8 or 16 bits")
+    tags: Mapping[int, Any] = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    return 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    """Whether anything shows through."""
+    return image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255)

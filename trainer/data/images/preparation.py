@@ -29,12 +29,14 @@ class Preparation:
     shape: (height, width, channels) of the result.
     num_classes: labels are 0 … num_classes − 1.
     augment: what is done to a training image; None prepares for evaluation.
+    margin_px: of an evaluation, see `center_crop`.
     """
 
     shape: tuple[int, int, int]
     num_classes: int
     seed: int = 0
     augment: AugmentConfig | None = None
+    margin_px: float | None = None
 
     def leaves_alone(self, shape: tuple[int, int, int]) -> bool:
         """Whether pixels of this shape go into the batch as they are."""
@@ -44,13 +46,13 @@ class Preparation:
 
     def __call__(self, example: Mapping[str, Any], epoch: int, copy: int) -> tuple[np.ndarray, int]:
         """Pixels of `shape`, uint8 or float32 as the example's, and the label. Raises `BadExample`."""
-        label = int(example["label"])
+        label = _whole_number(example["label"])
         if not 0 <= label < self.num_classes:
             raise BadExample(f"label {label} is not one of 0 … {self.num_classes - 1}")
         image = picture(example["image"], self.shape[2])
         target = self.shape[:2]
         if self.augment is None:
-            box = center_crop(image.height, image.width, target)
+            box = center_crop(image.height, image.width, target, self.margin_px)
             return resample(image, box, target), label
         rng = generator(self.seed, epoch, int(example["id"]), copy=copy)
         if self.augment.crop:
@@ -63,3 +65,10 @@ class Preparation:
         if self.augment.randaugment_layers:
             pixels = randaugment(pixels, self.augment.randaugment_layers, self.augment.randaugment_magnitude, rng)
         return pixels, label
+
+
+def _whole_number(label: Any) -> int:
+    try:
+        return int(label)
+    except (TypeError, ValueError, OverflowError):
+        raise BadExample(f"label {label!r} is not a whole number") from None

@@ -1,0 +1,29 @@
+"""How many training images runs left out that could not be read, where their file says `on_bad_example: skip`."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from orchestrator.store.models import Experiment, ExperimentRun, Metric, Revision
+
+__all__ = ["SKIPPED", "skipped_examples"]
+
+SKIPPED = "skipped_examples"
+"""Metric of a run: how many of its training images it has skipped so far, each counted once. Runs that skip none have none."""
+
+
+def skipped_examples(session: Session, experiment: str) -> dict[str, int] | None:
+    """`runs`: that skipped any; `examples`: the most that one of them did. None where no run of the experiment did, or may."""
+    latest = (
+        select(Revision.resolved).join(Experiment).where(Experiment.name == experiment).order_by(Revision.number.desc()).limit(1)
+    )
+    resolved = session.scalar(latest) or {}
+    if (resolved.get("execution") or {}).get("on_bad_example") != "skip":
+        return None  # metrics are many: they are not looked through for nothing
+    wanted = select(ExperimentRun.run_id).join(Experiment).where(Experiment.name == experiment, ExperimentRun.removed_in.is_(None))
+    query = select(func.count(Metric.run_id.distinct()), func.max(Metric.value)).where(
+        Metric.name == SKIPPED, Metric.run_id.in_(wanted)
+    )
+    runs, examples = session.execute(query).one()
+    return {"runs": runs, "examples": int(examples)} if examples else None

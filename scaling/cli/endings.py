@@ -1,0 +1,36 @@
+"""How runs ended that did not finish, for people: what several runs say in the same words is said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+__all__ = ["endings", "skipped"]
+
+_NAMED = 3
+
+
+def endings(rows: Iterable[Mapping[str, Any]], describe: Callable[[Mapping[str, Any]], str]) -> list[str]:
+    """One line a status and reason, in the order of the rows. describe: a run that is alone with its reason."""
+    alike: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault((row["status"], row["reason"]), []).append(row)
+    lines = []
+    for (status, reason), runs in alike.items():
+        named = ", ".join(row["id"] for row in runs[:_NAMED]) + (", …" if len(runs) > _NAMED else "")
+        whose = describe(runs[0]) if len(runs) == 1 else f"{len(runs)} runs ({named})"
+        lines.append(f"{status}: {whose}: {reason}")
+    return lines
+
+
+def skipped(experiment: Mapping[str, Any]) -> str | None:
+    """A line on the images that an experiment's runs left out; None where they left out none. experiment: of `queries.experiments`."""
+    found = experiment.get("skipped")
+    if not found:
+        return None
+    images, runs = found["examples"], found["runs"]
+    up_to = "up to " if runs > 1 else ""
+    return (
+        f"{experiment['name']}: {runs} run{'s' if runs > 1 else ''} skipped {up_to}{images:,} training image{'s' if images > 1 else ''}"
+        f"{' each' if runs > 1 else ''} that could not be read; `scaling audit RUN` names them"
+    )

@@ -1,0 +1,218 @@
+"""Image files as strangers have them: turned, transparent, of 16 bits, in odd formats, damaged, made to exhaust memory."""
+
+import io
+import random
+import resource
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn.datasets
+from PIL import Image, ImageDraw, ImageOps
+
+from tests.trainer.pictures import encoded, photo
+from trainer.data.dataset import BadExample
+from trainer.data.images.decode import FORMATS, MAX_PIXELS, picture
+from trainer.data.images.preparation import Preparation
+
+ORIENTATION = 274
+CHINA = Path(sklearn.datasets.__file__).with_name("images") / "china.jpg"
+
+
+def saved(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def turned(image, kind, orientation, **options):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return saved(image, kind, exif=exif, **options)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_upright_whatever_its_exif_says(kind, orientation):
+    content = turned(Image.fromarray(photo(24, 40, 0)), kind, orientation)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB"), int)
+    found = picture(content, 3)
+    assert (found.height, found.width) == expected.shape[:2]
+    assert np.abs(found.pixels() - expected).mean() < 1
+    assert ("orientation" in found.corrections) == (orientation != 1 and kind != "TIFF")  # which Pillow turned always
+
+
+def test_a_turned_photograph_gives_the_pixels_of_the_upright_one():
+    """A real one, also where it is decoded at a fraction of its size."""
+    upright = Image.open(CHINA)
+    sideways = turned(upright.transpose(Image.Transpose.ROTATE_90), "JPEG", 6, quality=95)
+    prepare = Preparation((64, 64, 3), 10)
+    same, _ = prepare({"image": CHINA.read_bytes(), "label": 0, "id": 0}, 0, 0)
+    found, _ = prepare({"image": sideways, "label": 0, "id": 0}, 0, 0)
+    assert np.abs(found.astype(int) - same).mean() < 3
+    assert picture(sideways, 3).pixels(min_scale=0.25).shape[:2] == (107, 160)
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0junk", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x63\0\0", b"Exif\0\0"])
+def test_exif_that_says_nothing_leaves_a_picture_as_it_is(exif):
+    pixels = photo(24, 40, 0)
+    content = saved(Image.fromarray(pixels), "JPEG", exif=exif, quality=95)
+    assert np.array_equal(picture(content, 3).pixels(), picture(saved(Image.fromarray(pixels), "JPEG", quality=95), 3).pixels())
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM", "JPEG2000"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_of_16_bits_keeps_its_shades(kind, channels):
+    values = np.random.default_rng(0).integers(0, 2**16, (16, 20)).astype(np.uint16)
+    found = picture(saved(Image.fromarray(values), kind), channels)
+    assert found.pixels().shape == (16, 20, channels)
+    assert np.array_equal(found.pixels()[..., -1], np.rint(values / 257).astype(np.uint8))
+    assert found.corrections == {"16-bit"}
+
+
+def png(width, height, bits, colour, row, *chunks):
+    """Of rows that are all alike, by the specification."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer = zlib.compressobj(9)
+    body = b"".join(packer.compress(b"\0" + row) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    rest = b"".join(chunk(kind, data) for kind, data in chunks)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + rest + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def test_colour_of_16_bits_and_a_transparent_shade():
+    assert picture(png(2, 2, 16, 2, bytes([0x80, 0xFF, 0x40, 0x00, 0x20, 0x10] * 2)), 3).pixels()[0, 0].tolist() == [
+        0x80,
+        0x40,
+        0x20,
+    ]
+    grey = png(2, 1, 16, 0, bytes([0x80, 0x00, 0x10, 0x10]), (b"tRNS", b"\x10\x10"))
+    assert picture(grey, 1).pixels()[0, :, 0].tolist() == [128, 255]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_pixels_without_a_full_scale_are_refused(dtype):
+    with pytest.raises(BadExample, match=r"mode [FI]\) have no stated full scale: convert them to 8 or 16 bits"):
+        picture(saved(Image.fromarray(np.full((4, 4), 1000, dtype)), "TIFF"), 3).pixels()
+
+
+def icon(mode, background=0):
+    """A disc drawn in alpha alone: what lies under it and around it is of one colour."""
+    alpha = Image.new("L", (20, 20))
+    ImageDraw.Draw(alpha).ellipse((4, 4, 15, 15), fill=255)
+    image = Image.new("RGB", (20, 20), (background,) * 3)
+    image.putalpha(alpha)
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("mode", "kind"), [("RGBA", "PNG"), ("LA", "PNG"), ("RGBA", "WEBP"), ("RGBA", "TIFF"), ("RGBA", "GIF")])
+def test_what_is_transparent_is_put_on_white(mode, kind, channels):
+    image = icon(mode)
+    expected = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("L")
+    found = picture(saved(image, kind, **({"lossless": True} if kind == "WEBP" else {})), channels)
+    assert np.array_equal(found.pixels()[..., 0], np.asarray(expected))
+    assert found.pixels().shape == (20, 20, channels)
+    assert found.corrections == {"alpha"}
+
+
+def test_half_transparent_is_half_white_and_opaque_is_as_without_alpha():
+    half = Image.new("RGBA", (4, 4), (200, 0, 100, 128))
+    np.testing.assert_allclose(picture(saved(half, "PNG"), 3).pixels()[0, 0], [227, 127, 177], atol=1)
+    pixels = photo(20, 24, 3)
+    opaque = picture(saved(Image.fromarray(pixels).convert("RGBA"), "PNG"), 3)
+    assert np.array_equal(opaque.pixels(), pixels)
+    assert opaque.corrections == set()
+
+
+def test_a_palette_with_a_transparent_colour():
+    image = Image.fromarray(np.repeat([[0, 1, 2]], 2, 0).astype(np.uint8), "P")
+    image.putpalette([10, 20, 30, 0, 0, 0, 200, 100, 50])
+    found = picture(saved(image, "PNG", transparency=1), 3).pixels()
+    assert found[0].tolist() == [[10, 20, 30], [255, 255, 255], [200, 100, 50]]
+
+
+@pytest.mark.parametrize("kind", ["PCX", "TGA", "ICO", "EPS", "SGI"])
+def test_formats_that_are_not_listed_are_not_tried(kind):
+    with pytest.raises(BadExample, match=r"not an image of a format that is read \(JPEG, PNG, WEBP,") as caught:
+        picture(saved(Image.fromarray(photo(20, 24, 3)), kind), 3)
+    assert "0x" not in str(caught.value)  # the same words in every run
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_formats_that_are_listed_are_read(kind):
+    pixels = photo(40, 48, 3)
+    found = picture(saved(Image.fromarray(pixels), kind), 3).pixels()
+    assert found.shape == pixels.shape
+    assert np.corrcoef(found.ravel(), pixels.ravel())[0, 1] > 0.9
+
+
+def with_jpeg_size(content, side):
+    changed = bytearray(content)
+    at = changed.find(b"\xff\xc0") + 5
+    changed[at : at + 4] = struct.pack(">HH", side, side)
+    return bytes(changed)
+
+
+BOMBS = {
+    "jpeg header": with_jpeg_size(encoded(photo(16, 16, 0)), 65_500),
+    "png header": png(65_500, 1, 1, 0, b"\0" * 8188)[:20] + struct.pack(">I", 65_500) + b"\0" * 40,
+    "png of zeros": png(13_300, 13_300, 1, 0, b"\0" * 1663),
+    "webp": saved(Image.new("RGB", (8300, 8300)), "WEBP", lossless=True, method=0),
+    "gif header": b"GIF89a" + struct.pack("<HH", 65_500, 65_500) + b"\0\0\0;",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(name):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        BadExample, match=r"pixels are more than the [\d,]+ that are decoded|not a readable|format that is read|exceeds limit"
+    ):
+        picture(BOMBS[name], 3).pixels()
+    assert len(BOMBS[name]) < 2**19
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KB
+
+
+def test_the_limit_is_above_what_cameras_give():
+    assert 12_000 * 9_000 < MAX_PIXELS < 13_300 * 13_300
+    wide = png(20_000, 2_000, 1, 0, b"\x0f" * 2500)  # decoded in strips
+    found, _ = Preparation((16, 16, 1), 2)({"image": wide, "label": 1, "id": 0}, 0, 0)
+    assert found.shape == (16, 16, 1)
+
+
+def test_whatever_a_decoder_raises_is_one_bad_example():
+    """Files of every format with a few bytes changed, most of them in their headers: read, or refused in one line that is always the same."""
+    sound = [saved(Image.fromarray(photo(20, 24, 3)), kind) for kind in FORMATS] + [turned(icon("RGBA"), "PNG", 6)]
+    rng, refused, prepare = random.Random(0), 0, Preparation((16, 16, 3), 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(1500):
+            content = bytearray(rng.choice(sound))
+            for _ in range(rng.randint(1, 5)):
+                content[rng.randrange(min(len(content), 200))] = rng.randrange(256)
+            if rng.random() < 0.3:
+                del content[rng.randrange(20, len(content)) :]
+            reasons = set()
+            for _ in range(2):
+                try:
+                    prepare({"image": bytes(content), "label": 0, "id": 0}, 0, 0)
+                    reasons.add("")
+                except BadExample as error:
+                    reasons.add(str(error))
+            assert len(reasons) == 1
+            refused += reasons != {""}
+            assert "\n" not in reasons.pop()
+    assert refused > 500
+
+
+@pytest.mark.parametrize("label", [None, "cat", b"cat", float("nan"), float("inf"), [1, 2]])
+def test_a_label_that_is_no_number_is_a_bad_example(label):
+    with pytest.raises(BadExample, match="is not a whole number"):
+        Preparation((16, 16, 3), 10)({"image": encoded(photo(16, 16, 0)), "label": label, "id": 0}, 0, 0)

@@ -1,0 +1,77 @@
+"""Which data sets are read otherwise than by versions that read them wrongly: what is found here enters the ids of their runs.
+
+So results of before and after never meet, and the ids of all other runs stay as they were.
+
+| name | what was wrong | looked for in |
+|---|---|---|
+| `evaluation-margin` | held-out images below 224 px were cropped by a margin of 32 px, whatever their size | held-out images, until one has another size than the network's |
+| `orientation` | EXIF orientation was ignored | the 64 images of each split whose content the fingerprint covers |
+| `alpha` | what lies under transparent pixels was shown | the same |
+| `16-bit` | grey of 16 bits was cut off at 255 | the same |
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Examples
+from trainer.data.fingerprint import chosen
+from trainer.data.images.crop import FULL_MARGIN_FROM_PX
+from trainer.data.images.decode import EncodedPicture, picture
+
+__all__ = ["corrected"]
+
+_FOUND: dict[tuple[Any, ...], tuple[str, ...]] = {}
+
+
+def corrected(dataset: Dataset) -> Dataset:
+    """The data set with `corrections` in its card. Looked for once a process and content."""
+    card = dataset.card
+    key = (card.name, card.fingerprint, card.image_shape, card.eval_shape, card.evaluation_margin_px)
+    if key not in _FOUND:
+        names = _decoding(dataset.train, card) | _decoding(dataset.validation, card)
+        if _is_cropped_otherwise(dataset.validation, card):
+            names.add("evaluation-margin")
+        _FOUND[key] = tuple(sorted(names))
+    found = _FOUND[key]
+    return replace(dataset, card=replace(card, corrections=found)) if found != card.corrections else dataset
+
+
+def _is_cropped_otherwise(examples: Examples, card: DataCard) -> bool:
+    """Whether a held-out image is not of the network's size, so that the margin counts, where the default margin has changed.
+
+    Reads no more of a data set than its first image, unless all are of that size.
+    """
+    target = card.eval_shape[:2]
+    if card.evaluation_margin_px is not None or min(target) >= FULL_MARGIN_FROM_PX:
+        return False
+    if isinstance(examples, ArrayExamples):
+        return examples.image_shape[:2] != target
+    return any(_size(examples, index, card) not in (target, None) for index in range(len(examples)))
+
+
+def _size(examples: Examples, index: int, card: DataCard) -> tuple[int, int] | None:
+    """None of an image that no run can be evaluated on."""
+    try:
+        found = picture(examples[index]["image"], card.eval_shape[2])
+    except BadExample:
+        return None
+    except Exception:  # noqa: BLE001 - a user's own data set that cannot be read here may be read where the runs are
+        return (0, 0)
+    return found.height, found.width
+
+
+def _decoding(examples: Examples, card: DataCard) -> set[str]:
+    names: set[str] = set()
+    if isinstance(examples, ArrayExamples):
+        return names
+    for index in chosen(len(examples)):
+        try:
+            image = examples[int(index)]["image"]
+            if not isinstance(image, bytes):
+                break  # pixels: nothing to decode
+            names |= EncodedPicture(image, card.image_shape[2]).corrections
+        except Exception:  # noqa: BLE001 - whoever trains on it is told
+            continue
+    return names
