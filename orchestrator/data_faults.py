@@ -1,7 +1,7 @@
 """A fault of the data meets every run that reads them: once three runs have failed of the same one, no other run of these data is started.
 
 The others stay pending, with `HELD` as their reason, until one of the three is tried again: by a new submit, or by `scaling retry`. The next
-scheduler knows by that reason what the one before had learnt; accepting an experiment takes it back, so that each submit tries anew.
+scheduler knows by that reason what the one before had learnt; submitting a run that has it takes it back from all, so that they are tried anew.
 """
 
 from __future__ import annotations

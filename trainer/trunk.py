@@ -40,11 +40,11 @@ def trunk_id(config: TrainConfig) -> str:
 
 def foreign_to_trunk(config: TrainConfig, parent: Mapping[str, Any], step: int) -> str | None:
     """Why a run of `config` may not go on from the state of a run of config `parent` after `step` steps; None when it may."""
-    ours = config.to_dict()
-    mine, theirs = _without_epochs(ours), _without_epochs(parent)
+    trunk = TrainConfig.from_dict(parent)  # one of an earlier version lacks the fields that came later
+    mine, theirs = _without_epochs(config.to_dict()), _without_epochs(trunk.to_dict())
     if differing := sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name)):
         return f"its {', '.join(differing)} {'is' if len(differing) == 1 else 'are'} other, and only the epochs may be"
-    for whose, steps in (("this", trunk_steps(config)), ("that", trunk_steps(TrainConfig.from_dict(parent)))):
+    for whose, steps in (("this", trunk_steps(config)), ("that", trunk_steps(trunk))):
         if step > steps:
             return f"{whose} run's steps depend on its epochs from step {steps} on"
     return None

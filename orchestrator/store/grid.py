@@ -187,7 +187,8 @@ def accept(
         )
 
     ids = list(dict.fromkeys(row["id"] for row in runs))
-    known = known_statuses(session, ids)
+    had = session.execute(select(Run.id, Run.status, Run.reason).where(among(session, Run.id, ids))).all()
+    known = {run_id: status for run_id, status, _ in had}
     rows = [{"parent_id": None, "parent_step": None, **row} for row in runs]
     replant(session, rows)
     _write_rows(session, rows, known)
@@ -197,8 +198,9 @@ def accept(
     if again:
         afresh = {"status": RunStatus.PENDING, "reason": "", "failures": 0, "ended_at": None}
         session.execute(update(Run).where(among(session, Run.id, again)).values(**afresh).execution_options(**_UNSYNCED))
-    held = update(Run).where(Run.status == RunStatus.PENDING, Run.reason == HELD)
-    session.execute(held.values(reason="").execution_options(**_UNSYNCED))
+    if any(reason == HELD for *_, reason in had):  # asked for again: all that were held back are tried anew
+        held = update(Run).where(Run.status == RunStatus.PENDING, Run.reason == HELD)
+        session.execute(held.values(reason="").execution_options(**_UNSYNCED))
     changes.note(session)
     return Accepted(
         experiment_id=experiment.id,

@@ -7,16 +7,21 @@ from typing import Any
 
 __all__ = ["endings", "skipped"]
 
+_SAID_ONCE = ("failed", "pending")
 _NAMED = 3
 
 
 def endings(rows: Iterable[Mapping[str, Any]], describe: Callable[[Mapping[str, Any]], str]) -> list[str]:
-    """One line a status and reason, in the order of the rows. describe: a run that is alone with its reason."""
-    alike: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    """One line for runs that failed or wait for the same reason, and one for each other run, in the order of the rows.
+
+    describe: a run that has its line for itself. At which rate runs diverged is told of each.
+    """
+    alike: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
-        alike.setdefault((row["status"], row["reason"]), []).append(row)
+        whose = "" if row["status"] in _SAID_ONCE else row["id"]
+        alike.setdefault((row["status"], row["reason"], whose), []).append(row)
     lines = []
-    for (status, reason), runs in alike.items():
+    for (status, reason, _), runs in alike.items():
         named = ", ".join(row["id"] for row in runs[:_NAMED]) + (", …" if len(runs) > _NAMED else "")
         whose = describe(runs[0]) if len(runs) == 1 else f"{len(runs)} runs ({named})"
         lines.append(f"{status}: {whose}: {reason}")

@@ -96,10 +96,13 @@ def test_a_run_of_the_three_that_is_tried_again_lets_all_go_on(store):
 
 def test_what_runs_say_in_the_same_words_is_said_once():
     rows = [{"id": f"{n:016d}", "status": "failed" if n < 5 else "pending", "reason": "r" if n != 2 else "s"} for n in range(7)]
+    rows += [{"id": f"{n:016d}", "status": "diverged", "reason": "r"} for n in (7, 8)]
     assert endings(rows, lambda row: f"{row['id']} (tiny)") == [
         f"failed: 4 runs ({0:016d}, {1:016d}, {3:016d}, …): r",
         f"failed: {2:016d} (tiny): s",
         f"pending: 2 runs ({5:016d}, {6:016d}): r",
+        f"diverged: {7:016d} (tiny): r",
+        f"diverged: {8:016d} (tiny): r",
     ]
 
 

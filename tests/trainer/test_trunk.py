@@ -135,6 +135,9 @@ def test_a_parent_must_be_named(parent, tmp_path):
 def test_the_shorter_of_two_can_be_the_parent():
     """A budget that is added later goes on from where the longest so far began to decay."""
     assert foreign_to_trunk(config(LONG), config(SHORT).to_dict(), BRANCH) is None
+    earlier = config(SHORT).to_dict()
+    del earlier["data"]["card"]["corrections"], earlier["data"]["card"]["evaluation_margin_px"]
+    assert foreign_to_trunk(config(LONG), earlier, BRANCH) is None, "an earlier version wrote the checkpoint"
     assert "that run's steps depend" in foreign_to_trunk(config(LONG), config(SHORT).to_dict(), BRANCH + 1)
 
 
