@@ -60,7 +60,9 @@ def merged(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.
     height, width, inputs, outputs = kernel.shape
     together = max((n for n in range(1, groups + 1) if groups % n == 0 and n * inputs <= WIDE), default=1)
     if together > 1:
-        blocks = kernel.reshape(height, width, 1, inputs, groups // together, together, outputs // groups)
+        # Rows and columns of the kernel are one dimension, so that there are six. The gradient is a sum of products over the second one. Of
+        # seven or eight dimensions, one of them 1, such a sum over an axis of 2 ends in SIGSEGV: YNNPACK of jaxlib 0.10.2.
+        blocks = kernel.reshape(height * width, 1, inputs, groups // together, together, outputs // groups)
         diagonal = jnp.eye(together, dtype=kernel.dtype)[:, None, None, :, None]
         kernel = (blocks * diagonal).reshape(height, width, together * inputs, outputs)
     return split(x, kernel, stride=stride, groups=groups // together)
