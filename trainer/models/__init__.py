@@ -26,7 +26,8 @@ class Family:
     build: (name, num_classes=, dtype=, **options) → Flax module on NHWC float images, `apply(variables, x, train=…)` → logits. It may take
         `scan=` (bool) and `remat=` ("none", "block", "dots") as well; it is asked for them only if it names them. A module with
         `parameter_stacks` (name → entries of its parameters that are alike) makes them one by one in `init`, and is given them as one array
-        `[layers, …]` under that name in training and evaluation.
+        `[layers, …]` under that name in training and evaluation. A run starts from what the module's initialisers give, or, where it has
+        `drawn_params(shapes, seed=)`, from that. Collections beside "params" are not carried from step to step, so a module cannot need one.
     check: (name, options) → None, or raises `UsageError` or `UnknownName` for what cannot be built.
 
     What a family may leave out, and model cards then do:
