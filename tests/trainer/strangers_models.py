@@ -1,9 +1,12 @@
 """Model families as users write them, in plain Flax."""
 
+import os
+from dataclasses import replace
+
 import flax.linen as nn
 import jax.numpy as jnp
 
-from trainer.models import Family
+from trainer.models import Family, nfnet
 
 
 class Encoder(nn.Module):
@@ -105,3 +108,37 @@ class Shifted(nn.Module):
     def __call__(self, images, *, train=False):
         shift = self.param("shift", lambda key, x: x.mean() + 1.0, images)
         return nn.Dense(self.num_classes)(images.mean(axis=(1, 2))) - shift
+
+
+def vit_without_attention():
+    """Of the products of attention the family knows nothing: 8 % of the MACs, and 1 parameter too many."""
+    return family(
+        ViT,
+        params=lambda name, options, *, num_classes, channels: 26_475,
+        macs=lambda name, options, **shape: vit_macs(name, options, **shape) - 2 * 2 * 16 * 16 * 32,
+    )
+
+
+def dying():
+    def build(name, *, num_classes, dtype):
+        os._exit(7)
+
+    return replace(family(ViT), build=build)
+
+
+def raising():
+    def build(name, *, num_classes, dtype):
+        raise RuntimeError("no licence for this machine")
+
+    return replace(family(ViT), build=build)
+
+
+def wrapped():
+    """A family of NFNets under a name of its own, with today's signature of `params`."""
+    return Family(
+        names=lambda: ("mine",),
+        params=lambda name, options, **shape: nfnet.params("nano-F1", {}, **shape),
+        macs=lambda name, options, **shape: nfnet.macs("nano-F1", {}, **shape),
+        build=lambda name, *, num_classes, dtype: nfnet.build("nano-F1", num_classes=num_classes, dtype=dtype),
+        check=lambda name, options: None,
+    )

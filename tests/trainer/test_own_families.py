@@ -14,6 +14,8 @@ from scaling.outcomes import AttemptOutcome
 from tests.trainer import strangers_models
 from tests.trainer.test_train import make_config
 from trainer import DataConfig, ModelConfig, ScheduleConfig, TrainConfig, data
+from trainer.models import family
+from trainer.models.counted import counted
 from trainer.models.initial import initial_params, param_shapes
 from trainer.models.nfnet import build
 
@@ -49,6 +51,15 @@ def test_an_nfnet_keeps_the_values_it_always_had():
     params = initial_params(build("nano-F1", num_classes=10), seed=3, image_shape=(8, 8, 1))
     digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params)))
     assert digest.hexdigest()[:12] == "952eb2590cab"
+
+
+@pytest.mark.parametrize(("name", "px"), [("nano-F1+", 10), ("F0", 32)])
+def test_the_counts_of_nfnets_are_those_of_the_traced_network(name, px):
+    """On a CPU, too, where the network that is trained has zeros between its groups."""
+    known, image_shape = family("nfnet"), (px, px, 3)
+    found = counted(build(name, num_classes=10), image_shape=image_shape)
+    assert found.params == known.params(name, {}, num_classes=10, image_shape=image_shape)
+    assert found.macs == known.macs(name, {}, num_classes=10, image_shape=image_shape)
 
 
 def test_state_beside_the_parameters_is_refused_by_name(tmp_path):
