@@ -212,7 +212,7 @@ def _close(store: Store, plan: Plan, as_json: bool) -> None:
             laws.remember(session, experiment=plan.spec.name, fits=[fit.to_dict() for fit in fits])
     err = messages()
     for row in rows:
-        if row["status"] in ("failed", "diverged", "stopped") or (row["status"] == "pending" and row["reason"]):
+        if row["status"] in ("failed", "diverged", "stopped") or (row["status"] in ("pending", "finished") and row["reason"]):
             err.print(
                 f"{row['status']}: {row['id']} ({row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}): {row['reason']}",
                 highlight=False,
