@@ -17,7 +17,7 @@ from typing import Any
 
 __all__ = ["count_all"]
 
-_SECONDS = 120
+_SECONDS = 600
 
 
 def count_all(models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
