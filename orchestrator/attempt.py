@@ -217,7 +217,7 @@ class AttemptLog:
                 checkpoint=seconds["checkpoint"],
             ),
             last_step=event["last_step"],
-            result={name: event[name] for name in ("val_loss", "val_top1", "val_top5", "train_loss")},
+            result={name: event.get(name) for name in ("val_loss", "val_top1", "val_top5", "train_loss", "chance_loss")},
         )
 
     def _broken(self, outcome: AttemptOutcome, reason: str) -> Ending:

@@ -37,6 +37,7 @@ def order_of(
             resume["parent"] = grant.parent
     return {
         "token": grant.token,
+        "run": grant.run_id,
         "scheduler": scheduler,
         "code_version": code_version,
         "config": grant.config,

@@ -275,7 +275,7 @@ class _Shape:
         macs = family.macs(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
         return cls(
             id=config.shape_id(),
-            params=family.params(model.name, model.options, num_classes=card.num_classes, channels=card.image_shape[2]),
+            params=family.params(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape),
             flops=6.0 * macs,
             flops_per_second=resources.core_count * resources.kind.peak_flops_per_core * resources.assumed_mfu,
             cores=resources.core_count,

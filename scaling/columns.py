@@ -67,7 +67,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("learning_rate", "float", "", "Peak learning rate given to the optimiser, not rescaled by batch."),
     Column("batch_size", "int", "examples", "Examples a step, over all devices."),
     Column("status", "str", "", "pending, running, paused, finished, stopped, diverged, failed or cancelled."),
-    Column("reason", "str", "", "Why the run has its status, when that needs saying."),
+    Column("reason", "str", "", "Why the run has its status, when that needs saying; of a finished one, no-better-than-guessing."),
     Column("excluded", "str", "", "Why a user left the run out of fits; empty when it counts."),
     Column("accelerator", "str", "", "Kind of device that trained it."),
     Column("cores", "int", "cores", "Accelerator cores the run used at once."),
@@ -98,6 +98,12 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("val_loss", "float", "nats", "Cross-entropy on the held-out split at the last step, without label smoothing."),
     Column("val_top1", "float", "", "Share of held-out examples whose first guess is right, 0 … 1."),
     Column("val_top5", "float", "", "Share of held-out examples whose label is among the first five guesses, 0 … 1."),
+    Column(
+        "chance_loss",
+        "float",
+        "nats",
+        "Loss of guessing by the frequencies of the held-out labels: their entropy. A run without skill has it.",
+    ),
     Column("train_loss", "float", "nats", "Mean training loss over the last logged stretch of steps."),
     Column("attempts", "int", "", "How often the run was put on hardware."),
     Column(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["NARROWLY", "Advised", "AttemptOutcome", "FitStatus", "OptimumStatus", "RunStatus"]
+__all__ = ["NARROWLY", "NO_BETTER_THAN_GUESSING", "Advised", "AttemptOutcome", "FitStatus", "OptimumStatus", "RunStatus"]
+
+NO_BETTER_THAN_GUESSING = "no-better-than-guessing"
+"""The code that the `reason` of a finished run begins with, and of a diagnostic, where its val_loss is not below that of guessing."""
 
 
 class Advised(StrEnum):

@@ -24,6 +24,7 @@ from trainer.execution import Execution
 from trainer.layout import Layout
 from trainer.memory import fitting_micro_batch, program_bytes
 from trainer.models import family
+from trainer.models.initial import param_shapes
 from trainer.optimizers import sgd_agc
 from trainer.packed import FORMS
 from trainer.sharding import Placement
@@ -67,7 +68,8 @@ class Compiler:
 
     layout: of parameters on the device. param_shapes, state_shapes: trees of shapes in it, of the parameters and of a whole `TrainState`.
     saved_shapes: of a `TrainState` as checkpoints have it.
-    Raises `UnknownName`, `UsageError` for a config that cannot be built, or a module whose `parameter_stacks` do not fit it.
+    Raises `UnknownName`, `UsageError` for a config that cannot be built, or a module that cannot be trained here
+    (`param_shapes`), or whose `parameter_stacks` do not fit it.
     """
 
     def __init__(self, config: TrainConfig, execution: Execution, placement: Placement) -> None:
@@ -76,9 +78,7 @@ class Compiler:
         self.layout = Layout.of(self.module)
         self.optimizer = _optimizer(config.optimizer, self.layout)
         self._steps = Steps(self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered, self.layout)
-        image_shape = config.data.card.image_shape
-        variables = jax.eval_shape(lambda: self.module.init(jax.random.key(0), jnp.zeros((1, *image_shape), jnp.float32)))
-        params = variables["params"]
+        params = param_shapes(self.module, image_shape=config.data.card.image_shape)
         self.saved_shapes = TrainState(params, jax.eval_shape(self.optimizer.init, params), None if config.ema is None else params)
         self.layout.check(self.saved_shapes)
         self.state_shapes = self.layout.stacked(self.saved_shapes)

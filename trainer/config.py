@@ -71,6 +71,10 @@ class ModelConfig(_Part):
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def _content(self) -> Mapping[str, Any]:
+        """Of a user's family, `package.module:factory`, also that it starts from the module's own initial values: it once did not."""
+        return self._plain | {"initial": "own"} if ":" in self.family else self._plain
+
 
 @dataclass(frozen=True)
 class ScheduleConfig(_Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from scaling.errors import DataError
 from trainer.data.dataset import Dataset
 from trainer.data.loader import open_evaluation
 from trainer.execution import Execution
-from trainer.program import Program
+from trainer.program import Program, Sums
 
 __all__ = ["Scores", "evaluate"]
 
@@ -24,6 +25,9 @@ class Scores:
     """loss: nats, plain cross-entropy. top1, top5: shares of examples, 0 … 1. seconds: what the evaluation took.
 
     examples: that were scored.
+    standard_error: of `loss`, by the spread of the examples' losses.
+    chance_loss: nats, the entropy of the labels that were scored: the loss of guessing by their frequencies alone, the least that a
+        model reaches which does not look at the images.
     """
 
     loss: float
@@ -31,6 +35,13 @@ class Scores:
     top5: float
     examples: int
     seconds: float
+    standard_error: float = 0.0
+    chance_loss: float | None = None
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether the loss is not below that of guessing by two standard errors."""
+        return self.chance_loss is not None and self.loss >= self.chance_loss - 2 * self.standard_error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -54,7 +65,7 @@ def evaluate(
     should_stop: polled before every batch; None is returned when it says True. Several processes do not ask, since all must do the same.
     """
     started, execution = time.perf_counter(), execution or Execution()
-    sums, scored = np.zeros(3), 0
+    sums, labels = np.zeros(len(Sums._fields)), np.zeros(dataset.card.num_classes, np.int64)
     batches = open_evaluation(
         dataset.validation,
         card=dataset.card,
@@ -68,10 +79,20 @@ def evaluate(
                 return None
             arrays = program.place_eval_batch(batch.images, batch.labels, batch.weights)
             sums += np.asarray(program.eval_step(params, *arrays), np.float64)
-            scored += int(batch.weights.sum())
+            labels += np.bincount(np.clip(batch.labels[batch.weights > 0], 0, len(labels) - 1), minlength=len(labels))
     if program.placement.shard[1] > 1:
-        scored = int(multihost_utils.process_allgather(np.int64(scored)).sum())
+        labels = multihost_utils.process_allgather(labels).sum(axis=0)
+    scored = int(labels.sum())
     if not scored:
         raise DataError("the validation split has no example to score", hint="hold some images out of training")
-    loss, top1, top5 = sums / scored
-    return Scores(float(loss), float(top1), float(top5), scored, time.perf_counter() - started)
+    loss, top1, top5, squares = map(float, sums / scored)
+    shares = labels[labels > 0] / scored
+    return Scores(
+        loss,
+        top1,
+        top5,
+        scored,
+        time.perf_counter() - started,
+        standard_error=math.sqrt(max(0.0, squares - loss * loss) / scored),
+        chance_loss=float(-(shares * np.log(shares)).sum()),
+    )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from scaling.outcomes import AttemptOutcome
+from scaling.outcomes import NO_BETTER_THAN_GUESSING, AttemptOutcome
 from trainer import data, models
 from trainer.audit import Recorder
 from trainer.checkpoint import NotFinite, Writer, Written
@@ -267,11 +267,28 @@ class Journal:
             return replace(result, outcome=AttemptOutcome.INTERRUPTED, reason="asked to stop; trained, but not evaluated yet")
         if not math.isfinite(scores.loss):
             return replace(result, outcome=AttemptOutcome.DIVERGED, reason=f"the validation loss is {scores.loss}")
-        return replace(result, val_loss=scores.loss, val_top1=scores.top1, val_top5=scores.top5)
+        return replace(
+            result,
+            reason=_guess(scores),
+            val_loss=scores.loss,
+            val_top1=scores.top1,
+            val_top5=scores.top5,
+            chance_loss=scores.chance_loss,
+        )
 
     def not_finite(self, what: str | None, step: int) -> Diverged:
         """`what` (`Program.name_non_finite`) left the finite numbers at step `step`."""
         return Diverged(f"{what} is not finite at step {step} of {self.order.steps}{self.last_good()}")
+
+
+def _guess(scores: Scores) -> str:
+    """Why a finished run has learnt nothing; empty where it has."""
+    if not scores.is_guess:
+        return ""
+    return (
+        f"{NO_BETTER_THAN_GUESSING}: val_loss {scores.loss:.4g} is not two standard errors ({scores.standard_error:.2g}) below chance_loss "
+        f"{scores.chance_loss:.4g}, which guessing by the frequencies of the labels has"
+    )
 
 
 def _flops_per_example(config: TrainConfig) -> float:

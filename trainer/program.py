@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from scaling.errors import OutOfMemory, UsageError
@@ -110,8 +111,13 @@ class Program:
         return self.evaluation.evaluate(params, images, labels, weights)
 
     def initial_state(self, config: TrainConfig) -> TrainState:
-        """Parameters by the run's seed, an optimiser state of zeros, and an average that starts at the parameters. Compiles nothing."""
+        """Parameters by the run's seed, an optimiser state of zeros, and an average that starts at the parameters.
+
+        On a mesh over several processes, all take what the initialisers gave in process 0: another kind of CPU may round a last bit otherwise.
+        """
         params = initial_params(self.module, seed=config.seed, image_shape=config.data.card.image_shape)
+        if self.placement.shard[1] > 1 and not hasattr(self.module, "drawn_params"):
+            params = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(params))
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self.compiler.saved_shapes.optimizer)
         return self.place(TrainState(params, zeros, None if config.ema is None else jax.tree.map(np.copy, params)))
 

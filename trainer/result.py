@@ -34,6 +34,7 @@ class TrainResult:
     examples_seen: positions consumed since the start of the run.
     train_loss: of the last step that was logged, in this attempt or an earlier one.
     val_loss: nats, plain cross-entropy on the held-out split at the last step; None unless finished.
+    chance_loss: nats, what guessing by the frequencies of the held-out labels would have; None likewise.
     useful_seconds: of training, over all attempts, each surviving step once.
     """
 
@@ -49,6 +50,7 @@ class TrainResult:
     val_top1: float | None = None
     val_top5: float | None = None
     useful_seconds: float | None = None
+    chance_loss: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

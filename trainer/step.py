@@ -50,11 +50,12 @@ class StepMetrics(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sums over real examples of a batch, so that padded batches add up right."""
+    """Sums over real examples of a batch, so that padded batches add up right. squares: of the losses."""
 
     loss: jax.Array
     top1: jax.Array
     top5: jax.Array
+    squares: jax.Array
 
 
 class Accumulated(NamedTuple):
@@ -117,7 +118,12 @@ class Steps:
         )  # of equal ones the first
         rank = jnp.sum(ahead, axis=1)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return Sums(jnp.sum(losses * weights), jnp.sum((rank < 1) * weights), jnp.sum((rank < 5) * weights))
+        return Sums(
+            loss=jnp.sum(losses * weights),
+            top1=jnp.sum((rank < 1) * weights),
+            top5=jnp.sum((rank < 5) * weights),
+            squares=jnp.sum(jnp.square(losses) * weights),
+        )
 
     def _weighted_loss(self, params: Any, batch: list[jax.Array], key: jax.Array) -> tuple[jax.Array, jax.Array]:
         images, labels, weights, *mixed = batch

@@ -63,7 +63,7 @@ def train(
             `compiled` (seconds, shape), `started` (steps, device, devices, threads, processes, passed_over, changed),
             `progress` (train_loss, learning_rate, train_seconds, the fields of `clock.Pace`; skipped_examples where there are any),
             `checkpoint` once one is committed (train_seconds, checkpoint_seconds, write_seconds, bytes), or `checkpoint_failed` (reason),
-            `evaluated` (split, loss, top1, top5, examples, seconds), `ended` (the result).
+            `evaluated` (split and the fields of `evaluate.Scores`), `ended` (the result).
         mesh: devices to split each batch over, of this process or of several; None is one device.
         execution: how it is computed; None is the default of everything.
         evaluate_at: fractions of the run, 0 … 1, after which the held-out loss is taken; it always is at the end.

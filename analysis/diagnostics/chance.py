@@ -10,6 +10,7 @@ from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.listing import listed
 from analysis.numbers import significant
 from analysis.reading.diverged import is_loss
+from scaling.outcomes import NO_BETTER_THAN_GUESSING
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -26,6 +27,12 @@ def chance_level(fit: Fit) -> list[Diagnostic]:
     return at_chance(fit.runs, fit.metric)
 
 
+def _judged(runs: pd.DataFrame) -> pd.Series:
+    if "reason" not in runs:
+        return pd.Series(False, index=runs.index)
+    return runs["reason"].fillna("").astype(str).str.startswith(NO_BETTER_THAN_GUESSING)
+
+
 def _is_other_unit(metric: str) -> bool:
     """Whether a loss is not in nats, as `chance_loss` is."""
     return any(word in metric.lower() for word in ("perplexity", "ppl", "bits", "bpb", "bpc"))
@@ -34,12 +41,14 @@ def _is_other_unit(metric: str) -> bool:
 def at_chance(runs: pd.DataFrame, metric: str) -> list[Diagnostic]:
     """Runs whose loss is not below their `chance_loss`, the loss of guessing by the frequencies of the classes alone.
 
-    Said of a metric that is a loss; a table without the column cannot be judged.
+    Said of a metric that is a loss; a table without the column cannot be judged. The runs of the store were judged when they were
+    evaluated, by the spread of the losses, which a table does not have: their reason says so (`no-better-than-guessing`).
     """
     if _COLUMN not in runs or not is_loss(metric, ()) or _is_other_unit(metric):
         return []
     chance = pd.to_numeric(runs[_COLUMN], errors="coerce")
-    guessing = runs[runs[metric] >= (1 - _ROUNDING) * chance]
+    judged = _judged(runs)
+    guessing = runs[judged | (runs[metric] >= (1 - _ROUNDING) * chance)]
     if guessing.empty:
         return []
     ids = tuple(guessing.sort_values(metric, ascending=False, kind="stable")["id"].astype(str))
@@ -49,7 +58,7 @@ def at_chance(runs: pd.DataFrame, metric: str) -> list[Diagnostic]:
     what = f"{'is' if len(ids) == 1 else 'are'} no better than {_COLUMN} ({levels}) in {metric}"
     return [
         Diagnostic(
-            DiagnosticCode.CHANCE_LEVEL,
+            DiagnosticCode.NO_BETTER_THAN_GUESSING if judged.any() else DiagnosticCode.CHANCE_LEVEL,
             f"{len(ids)} of {len(runs)} runs {what}: {listed(ids)}",
             ids,
         )

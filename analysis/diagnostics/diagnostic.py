@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from scaling.outcomes import Advised
+from scaling.outcomes import NO_BETTER_THAN_GUESSING, Advised
 
 __all__ = ["Diagnostic", "DiagnosticCode"]
 
@@ -32,6 +32,10 @@ class DiagnosticCode(Advised):
     CHANCE_LEVEL = (
         "chance-level",
         "These runs learnt nothing yet, so they say little of what compute buys: leave them out, or train them longer or at another rate.",
+    )
+    NO_BETTER_THAN_GUESSING = (
+        NO_BETTER_THAN_GUESSING,
+        "These runs learnt nothing: look at their learning rate and at how the model starts, then leave them out (`scaling exclude`), or train them longer.",
     )
     PACKED_MIXED = (
         "packed-mixed",

@@ -36,7 +36,7 @@ from queue import SimpleQueue
 from typing import Any, TextIO
 
 from orchestrator.cluster.spool import Spool
-from scaling.errors import DataFault, ScalingError
+from scaling.errors import DataFault, ScalingError, UsageError
 from trainer.config import TrainConfig
 from trainer.models import simulated
 from trainer.witness import Witness
@@ -243,6 +243,8 @@ def _train(orders: Sequence[dict[str, Any]], stop: _Stop, teller: _Teller) -> No
     from trainer import train, train_many
     from trainer.distributed import mesh_over, whole_mesh
 
+    for config, each in zip(configs, orders, strict=True):
+        _refuse_other_result(config, each)
     _configure(jax, order)
     for token in tokens:
         teller.tell(token, _placed(jax))
@@ -275,6 +277,18 @@ def _train(orders: Sequence[dict[str, Any]], stop: _Stop, teller: _Teller) -> No
     )
     if jax.process_index() > 0:
         teller.tell(order["token"], {"kind": "left", "step": result.last_step, "outcome": str(result.outcome)})
+
+
+def _refuse_other_result(config: TrainConfig, order: Mapping[str, Any]) -> None:
+    """A run that an earlier version planned is known by an id that promises another result, if what it computes has changed since.
+
+    Raises `UsageError`. Orders of a probe have no run.
+    """
+    if order.get("run") not in (None, config.run_id()):
+        raise UsageError(
+            f"run {order['run']} was planned by an earlier version, and this one computes another result from its settings",
+            hint="submit its file again: it is planned anew, under another id",
+        )
 
 
 def _polled(stop: _Stop, token: str, emit: Callable[[dict[str, Any]], None]) -> Callable[[], bool]:

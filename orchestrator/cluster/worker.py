@@ -27,6 +27,14 @@ from orchestrator.provenance import code_version, same_code
 __all__ = ["Worker"]
 
 _LAST_WORDS = 300
+
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
+"""What compiled code is killed by when it is at fault itself. SIGKILL and SIGTERM come from outside."""
+
+_CRASHED = (
+    ": the compiled training step crashed. Change the model's width or group_width, or batch_size: each gives another program. "
+    "Or install another version of jaxlib"
+)
 """Characters of a dead process's last line that go into the reason."""
 
 
@@ -222,7 +230,8 @@ class _Trainer:
 
     def _how(self, code: int) -> str:
         if code < 0:
-            return f"the trainer process was killed by {signal.Signals(-code).name}"
+            advice = _CRASHED if -code in _CRASHES else ""
+            return f"the trainer process was killed by {signal.Signals(-code).name}{advice}"
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return f"the trainer process left with exit code {code}" + (f": {lines[-1][:_LAST_WORDS]}" if lines else "")

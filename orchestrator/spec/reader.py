@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from orchestrator.spec.declared import declared_faults
 from orchestrator.spec.document import Document, read_document
 from orchestrator.spec.fields import SimulateField, Spec
 from scaling.accelerators import ACCELERATORS
@@ -87,7 +88,8 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
             ("execution", "micro_batch"),
             f"a micro-batch of {spec.execution.micro_batch} is larger than the batch of {spec.batch_size}",
         )
-    yield from _dataset_faults(spec, document)
+    faults = list(_dataset_faults(spec, document))
+    yield from faults or declared_faults(spec, document)
 
 
 def _pack_faults(spec: Spec, document: Document) -> Iterator[Fault]:

@@ -288,7 +288,7 @@ def end_attempt(
     """End an attempt, charge what it cost, and put its run where it belongs: one of the final statuses, or back to pending.
 
     Args:
-        result: val_loss, val_top1, val_top5, train_loss of a finished run.
+        result: val_loss, val_top1, val_top5, train_loss, chance_loss of a finished run.
         alone: the run is not packed with others any more.
 
     Raises:

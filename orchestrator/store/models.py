@@ -210,6 +210,7 @@ class Run(Base):
     val_loss: Mapped[float | None]
     val_top1: Mapped[float | None]
     val_top5: Mapped[float | None]
+    chance_loss: Mapped[float | None]
     train_loss: Mapped[float | None]
     code_version: Mapped[str | None] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(default=now)

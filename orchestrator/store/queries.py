@@ -16,7 +16,7 @@ from orchestrator.store.skipped import skipped_examples
 from orchestrator.store.trunks import pinned_steps
 from scaling.columns import SIMULATED
 from scaling.errors import UnknownName, UsageError
-from scaling.outcomes import RunStatus
+from scaling.outcomes import NO_BETTER_THAN_GUESSING, RunStatus
 
 __all__ = [
     "checkpoint_owners",
@@ -98,7 +98,8 @@ def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None)
 
 _PLAIN_RUN_COLUMNS = (
     "id", "family", "model", "dataset", "epochs", "seed", "learning_rate", "batch_size", "accelerator", "cores", "params", "steps", "step",
-    "examples_seen", "unique_examples", "train_flops", "val_loss", "val_top1", "val_top5", "train_loss", "reason",
+    "examples_seen", "unique_examples", "train_flops", "val_loss", "val_top1", "val_top5", "chance_loss", "train_loss",
+    "reason",
 )  # fmt: skip
 
 
@@ -207,7 +208,8 @@ def experiments(session: Session) -> list[dict[str, Any]]:
     `core_hours`: what its runs would have cost so far, each alone; `inherited_core_hours`: the part of it that they got from one another;
     `spent_core_hours`: the rest, what the grid did cost; `saved`: the inherited share, 0 … 1.
     `searches`: how far the cells are whose learning rates are searched for, see `searches.progress`; the estimate holds what they are expected to
-    take. `estimate_error`: the median over finished runs of |actual / estimated − 1|. `skipped`: see `skipped_examples`.
+    take. `no_better_than_guessing`: ids of its finished runs that have learnt nothing. `estimate_error`: the median over finished runs of
+    |actual / estimated − 1|. `skipped`: see `skipped_examples`.
     """
     rows = []
     for experiment in session.scalars(select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id.desc())):
@@ -248,6 +250,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "estimate_error": estimate_error(session, [run for (run,) in session.execute(ids)]),
                 "budget_core_hours": budget_of(session, experiment.name),
                 "best_val_loss": best,
+                "no_better_than_guessing": list(session.scalars(ids.where(Run.reason.startswith(NO_BETTER_THAN_GUESSING)))),
                 "searches": searched,
                 "skipped": skipped_examples(session, experiment.name),
             }

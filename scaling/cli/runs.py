@@ -123,6 +123,7 @@ def _show_one(detail: dict) -> None:
     out = console()
     for name in (
         *_COLUMNS,
+        "chance_loss",
         "reason",
         "dataset",
         "batch_size",

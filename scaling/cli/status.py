@@ -38,6 +38,7 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     from scaling.cli.endings import endings, skipped
     from scaling.cli.output import console, core_hours, number
     from scaling.columns import model_title
+    from scaling.outcomes import NO_BETTER_THAN_GUESSING
 
     table = Table(
         "experiment",
@@ -71,6 +72,12 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
             out.print(
                 f"{row['name']} did cost {core_hours(row['spent_core_hours'])} core-hours; its runs would cost "
                 f"{core_hours(row['core_hours'])} alone: {row['saved']:.0%} saved by shared trunks",
+                highlight=False,
+            )
+        if guessing := row.get("no_better_than_guessing"):
+            out.print(
+                f"{row['name']}: {NO_BETTER_THAN_GUESSING}: {len(guessing)} finished run{'s' if len(guessing) > 1 else ''} "
+                f"({', '.join(guessing[:_SHOWN])}); `scaling runs ID` says by how much",
                 highlight=False,
             )
     scheduler = found["scheduler"]

@@ -215,7 +215,7 @@ def _close(store: Store, plan: Plan, as_json: bool) -> None:
         with store.write() as session:
             laws.remember(session, experiment=plan.spec.name, fits=[fit.to_dict() for fit in fits])
     err = messages()
-    told = [row for row in rows if row["status"] in _WRONG or (row["status"] == "pending" and row["reason"])]
+    told = [row for row in rows if row["status"] in _WRONG or (row["status"] in ("pending", "finished") and row["reason"])]
     for line in endings(told, lambda row: f"{row['id']} ({row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g})"):
         err.print(line, highlight=False)
     if left_out := skipped(experiment):

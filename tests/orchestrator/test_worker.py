@@ -74,6 +74,16 @@ def test_a_late_abort_spares_the_next_run(worker, order):
     assert (ended["token"], ended["kind"], ended.get("outcome")) == ("second", "ended", "finished")
 
 
+def test_a_crash_of_the_compiled_step_says_what_to_change(worker, order):
+    worker.start(order("first", 500.0))
+    events_until(worker, "placed")
+    os.kill(worker._trainer._process.pid, signal.SIGSEGV)
+    died = events_until(worker, "ended", "raised", "died")[-1]
+    assert died["reason"].startswith(
+        "the trainer process was killed by SIGSEGV: the compiled training step crashed. Change the model's width"
+    )
+
+
 def test_files_of_another_store_in_its_folder_are_set_aside(tmp_path):
     """Two databases may share a home; each calls its first attempt at a run `1`."""
     folder = tmp_path / "run" / "1"

@@ -1,5 +1,8 @@
 """Each form of a convolution is the convolution: values and both gradients, for every stride, parity, kernel and group count."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,3 +70,22 @@ def test_bfloat16_stays_bfloat16():
     x, kernel = jnp.ones((2, 4, 4, 8), jnp.bfloat16), jnp.ones((3, 3, 4, 8), jnp.bfloat16)
     y, backward = jax.vjp(lambda x, kernel: convolve(x, kernel, stride=2, groups=2), x, kernel)
     assert {array.dtype for array in (y, *backward(y))} == {jnp.dtype("bfloat16")}
+
+
+_SWEEP = """
+import jax, jax.numpy as jnp
+from trainer.models.nfnet.convolution import merged
+for width in (24, 32, 48):
+    for group_width in (8, 12, 16):
+        if width > group_width and width % group_width == 0:
+            print(f"{width} channels in groups of {group_width}", flush=True)
+            x, kernel, groups = jnp.ones((2, 2, 2, width)), jnp.ones((3, 3, group_width, width)), width // group_width
+            jax.block_until_ready(jax.jit(jax.grad(lambda k: (merged(x, k, stride=1, groups=groups) ** 2).sum()))(kernel))
+print("done")
+"""
+
+
+def test_no_width_of_the_groups_kills_the_process():
+    """In a process of its own: the gradient of some widths used to end in SIGSEGV, from two groups put together into one."""
+    ended = subprocess.run([sys.executable, "-c", _SWEEP], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "done"), ended.stderr[-2000:]

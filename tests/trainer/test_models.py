@@ -167,7 +167,9 @@ def test_the_family_of_the_how_to_trains(tmp_path, monkeypatch):
         known = family("my_models:perceptrons")
         module = known.build("mlp-32", num_classes=10, dtype=jnp.float32)
         shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
-        assert known.params("mlp-32", {}, num_classes=10, channels=1) == sum(leaf.size for leaf in jax.tree.leaves(shapes))
+        assert known.params("mlp-32", {}, num_classes=10, image_shape=(8, 8, 1)) == sum(
+            leaf.size for leaf in jax.tree.leaves(shapes)
+        )
     finally:
         sys.modules.pop("my_models", None)
     assert result.outcome is AttemptOutcome.FINISHED

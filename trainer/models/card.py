@@ -99,8 +99,8 @@ def model_card(
     name = family_name or ("nfnet" if "width" in options else family_of(model))
     known = family(name)
     known.check(model, options)
-    params = known.params(model, options, num_classes=num_classes, channels=image_shape[2])
     shape: dict[str, Any] = {"num_classes": num_classes, "image_shape": image_shape}
+    params = known.params(model, options, **shape)
     memory = None
     if known.kept_activations:
         kept = known.kept_activations(model, options, remat=remat, **shape)

@@ -1,40 +1,87 @@
-"""Initial parameters without compiling anything: shapes from `eval_shape`, numbers from NumPy.
+"""Initial parameters of a model: what its own initialisers give, without running or compiling its forward pass.
 
-A jitted `init` of an NFNet compiles for 11 to 30 s on a CPU; this takes milliseconds and gives the same bits on every backend.
+A module that can draw its parameters faster has `drawn_params(shapes, seed=)`, as NFNets do (`trainer.models.nfnet.initial`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
+from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import LazyInitError
 
-__all__ = ["initial_params"]
+from scaling.errors import UsageError
 
-_CLASSIFIER_STD = 0.01
+__all__ = ["initial_params", "param_shapes"]
 
 
 def initial_params(module: Any, *, seed: int, image_shape: tuple[int, int, int]) -> Any:
-    """Parameters of a Flax module on images [H, W, C], float32.
+    """Parameters of a Flax module on images [H, W, C], as NumPy arrays.
 
-    Kernels ~ N(0, 1 / fan-in), the classifier's ~ N(0, 0.01²), gains 1, biases and skip gains 0. Each parameter has a random stream of
-    its own, keyed by (seed, its path), so that adding a layer does not change the others.
+    Each initialiser is run by itself and outside `jit`, on the CPU where there is one and with the threefry generator whatever the default
+    is: compiled into one program with others its numbers would differ in their last bits. A module whose parameters depend on what it
+    is given is initialised with a black image.
     """
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((1, *image_shape), jnp.float32)))["params"]
-    return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: _initial(tuple(str(part.key) for part in path), leaf.shape, seed), shapes
-    )
+    if hasattr(module, "drawn_params"):
+        return module.drawn_params(param_shapes(module, image_shape=image_shape), seed=seed)
+    with _on_cpu():
+        key = jax.random.key(seed, impl="threefry2x32")
+        try:
+            variables = module.lazy_init(key, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
+        except LazyInitError:
+            variables = module.init(key, jnp.zeros((1, *image_shape), jnp.float32))
+        return jax.tree.map(np.asarray, nn.meta.unbox(variables["params"]))
 
 
-def _initial(path: tuple[str, ...], shape: tuple[int, ...], seed: int) -> np.ndarray:
-    if path[-1] == "gain":
-        return np.ones(shape, np.float32)
-    if path[-1] != "kernel":
-        return np.zeros(shape, np.float32)
-    key = int.from_bytes(hashlib.sha256(f"{seed}/{'/'.join(path)}".encode()).digest()[:16], "little")
-    std = _CLASSIFIER_STD if path[-2] == "classifier" else 1.0 / math.sqrt(math.prod(shape[:-1]))
-    return (np.random.Generator(np.random.Philox(key=key)).standard_normal(shape) * std).astype(np.float32)
+def param_shapes(module: Any, *, image_shape: tuple[int, int, int]) -> Any:
+    """Shapes and dtypes of a Flax module's parameters on images [H, W, C]. Nothing is computed.
+
+    Raises `UsageError` for a module without parameters, and for one that keeps state beside them.
+    """
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    variables = jax.eval_shape(lambda images: module.init(jax.random.key(0), images), images)
+    if not jax.tree.leaves(variables.get("params", {})):
+        raise UsageError(f"{type(module).__name__} has no parameters: there is nothing to train", hint="give it some")
+    if state := _state(module, variables, images):
+        raise UsageError(
+            f"{type(module).__name__} keeps state beside its parameters ({', '.join(state)}), which the trainer does not carry from step to step",
+            hint="use LayerNorm or GroupNorm where it has BatchNorm, or keep what it needs in parameters",
+        )
+    return nn.meta.unbox(variables["params"])
+
+
+def _state(module: Any, variables: Mapping[str, Any], images: Any) -> list[str]:
+    """The collections beside "params" that a forward pass cannot do without. What is only sown there, for whoever looks, is not missed."""
+    others = sorted(name for name in variables if name != "params")
+    if not others or not _runs(module, variables, images):
+        return []  # a mistake of the module's: compiling the step says which
+    return [gone for gone in others if not _runs(module, {name: variables[name] for name in variables if name != gone}, images)]
+
+
+def _runs(module: Any, variables: Mapping[str, Any], images: Any) -> bool:
+    """Whether forward passes can be traced, in training and in evaluation, with these collections alone."""
+    mutable = [name for name in variables if name != "params"]
+
+    def forward(variables: Any, images: Any, train: bool) -> Any:
+        return module.apply(variables, images, train=train, rngs={"dropout": jax.random.key(0)}, mutable=mutable)
+
+    try:
+        for train in (True, False):
+            jax.eval_shape(partial(forward, train=train), variables, images)
+    except Exception:  # noqa: BLE001 - whatever the module makes of a collection that is not there
+        return False
+    return True
+
+
+def _on_cpu() -> Any:
+    """Where a process has accelerators alone, arrays are made there."""
+    try:
+        return jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:
+        return nullcontext()

@@ -19,7 +19,8 @@ FAMILY = SIMULATED
 def params_and_macs(family: Callable[[str], Any]) -> tuple[Callable[..., int], Callable[..., int]]:
     """`params` and `macs` of the family `simulated`, given the lookup of families: those of the family it stands for."""
 
-    def params(name: str, options: Mapping[str, Any], **shape: Any) -> int:
+    def params(name: str, options: Mapping[str, Any], *, num_classes: int, channels: int, image_shape: Any = None) -> int:
+        shape = {"num_classes": num_classes, "channels": channels, "image_shape": image_shape}
         return family(options["of"]).params(name, options["of_options"], **shape)
 
     def macs(name: str, options: Mapping[str, Any], **shape: Any) -> int:

@@ -22,6 +22,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from trainer.models.nfnet.initial import drawn_params
 from trainer.models.nfnet.layers import SqueezeExcite, WSConv, activation, average_pool, stochastic_depth
 from trainer.models.nfnet.rematerialisation import rematerialised
 from trainer.models.nfnet.scanning import scanned, stack_name
@@ -111,6 +112,11 @@ class NFNet(nn.Module):
         firsts = itertools.accumulate(self.variant.depth, initial=0)
         loops = [range(first + 1, first + depth) for first, depth in zip(firsts, self.variant.depth, strict=False)]
         return {stack_name(loop): tuple(f"block{index}" for index in loop) for loop in loops if self.scan and len(loop) > 1}
+
+    @nn.nowrap
+    def drawn_params(self, shapes: Any, *, seed: int) -> Any:
+        """Initial parameters of these shapes; see `initial`."""
+        return drawn_params(shapes, seed=seed)
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:

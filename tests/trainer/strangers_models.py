@@ -1,0 +1,144 @@
+"""Model families as users write them, in plain Flax."""
+
+import os
+from dataclasses import replace
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from trainer.models import Family, nfnet
+
+
+class Encoder(nn.Module):
+    heads: int
+
+    @nn.compact
+    def __call__(self, x):
+        y = nn.LayerNorm()(x)
+        x = x + nn.MultiHeadDotProductAttention(self.heads)(y, y)
+        y = nn.Dense(4 * x.shape[-1])(nn.LayerNorm()(x))
+        return x + nn.Dense(x.shape[-1])(nn.gelu(y))
+
+
+class ViT(nn.Module):
+    """Dosovitskiy et al. 2021 (arXiv 2010.11929), the mean of the tokens in place of a class token."""
+
+    num_classes: int
+    dtype: object
+    width: int = 32
+    depth: int = 2
+    heads: int = 4
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        x = nn.Conv(self.width, (2, 2), strides=(2, 2), name="patches")(images)
+        x = x.reshape(len(x), -1, self.width)
+        x = x + self.param("positions", nn.initializers.normal(0.02), (1, x.shape[1], self.width))
+        for _ in range(self.depth):
+            x = Encoder(self.heads)(x)
+        return nn.Dense(self.num_classes, name="classifier")(nn.LayerNorm()(x).mean(axis=1))
+
+
+def vit_params(name, options, *, num_classes, image_shape):
+    tokens, width = image_shape[0] * image_shape[1] // 4, 32
+    block = 4 * (width + 1) * width + (width + 1) * 4 * width + (4 * width + 1) * width + 4 * width
+    return (4 * image_shape[2] + 1) * width + tokens * width + 2 * block + 2 * width + (width + 1) * num_classes
+
+
+def vit_macs(name, options, *, num_classes, image_shape):
+    tokens, width = image_shape[0] * image_shape[1] // 4, 32
+    block = 12 * tokens * width * width + 2 * tokens * tokens * width
+    return 4 * image_shape[2] * tokens * width + 2 * block + width * num_classes
+
+
+def family(module, *, params=vit_params, macs=vit_macs):
+    def build(name, *, num_classes, dtype, **options):
+        return module(num_classes, dtype, **options)
+
+    return Family(names=lambda: ("one",), params=params, macs=macs, build=build, check=lambda name, options: None)
+
+
+def vit():
+    return family(ViT)
+
+
+class Normalized(nn.Module):
+    num_classes: int
+    dtype: object
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        x = nn.BatchNorm(use_running_average=not train)(nn.Conv(8, (3, 3))(images))
+        return nn.Dense(self.num_classes)(nn.relu(x).mean(axis=(1, 2)))
+
+
+def normalized():
+    return family(Normalized)
+
+
+class Scaled(nn.Module):
+    """Parameters under names of its own, a loop over layers, a collection that is only sown, and dropout."""
+
+    num_classes: int
+    dtype: object
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        x = nn.Dense(8)(images.reshape(len(images), -1))
+        x, _ = nn.scan(_Layer, variable_axes={"params": 0}, split_rngs={"params": True}, length=3)()(x, None)
+        x = nn.GroupNorm(4)(x) + nn.Embed(3, 8)(jnp.zeros(len(x), jnp.int32))
+        self.sow("seen", "mean", x.mean())
+        x = nn.Dropout(0.1, deterministic=not train)(x) * self.param("strength", nn.initializers.constant(0.5), ())
+        return nn.Dense(self.num_classes)(x)
+
+
+class _Layer(nn.Module):
+    @nn.compact
+    def __call__(self, x, _):
+        return nn.RMSNorm()(x + nn.Dense(8)(x)), None
+
+
+class Shifted(nn.Module):
+    """A parameter whose initial value depends on what the module is given."""
+
+    num_classes: int
+    dtype: object
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        shift = self.param("shift", lambda key, x: x.mean() + 1.0, images)
+        return nn.Dense(self.num_classes)(images.mean(axis=(1, 2))) - shift
+
+
+def vit_without_attention():
+    """Of the products of attention the family knows nothing: 8 % of the MACs, and 1 parameter too many."""
+    return family(
+        ViT,
+        params=lambda name, options, *, num_classes, channels: 26_475,
+        macs=lambda name, options, **shape: vit_macs(name, options, **shape) - 2 * 2 * 16 * 16 * 32,
+    )
+
+
+def dying():
+    def build(name, *, num_classes, dtype):
+        os._exit(7)
+
+    return replace(family(ViT), build=build)
+
+
+def raising():
+    def build(name, *, num_classes, dtype):
+        raise RuntimeError("no licence for this machine")
+
+    return replace(family(ViT), build=build)
+
+
+def wrapped():
+    """A family of NFNets under a name of its own, with today's signature of `params`."""
+    return Family(
+        names=lambda: ("mine",),
+        params=lambda name, options, **shape: nfnet.params("nano-F1", {}, **shape),
+        macs=lambda name, options, **shape: nfnet.macs("nano-F1", {}, **shape),
+        build=lambda name, *, num_classes, dtype: nfnet.build("nano-F1", num_classes=num_classes, dtype=dtype),
+        check=lambda name, options: None,
+    )

@@ -1,0 +1,78 @@
+"""Model families of users: they start as they say, and what they say of themselves is so."""
+
+import hashlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import scaling
+from orchestrator.cluster import host
+from scaling.errors import UsageError
+from scaling.outcomes import AttemptOutcome
+from tests.trainer import strangers_models
+from tests.trainer.test_train import make_config
+from trainer import DataConfig, ModelConfig, ScheduleConfig, TrainConfig, data
+from trainer.models import family
+from trainer.models.counted import counted
+from trainer.models.initial import initial_params, param_shapes
+from trainer.models.nfnet import build
+
+VIT = ModelConfig("tests.trainer.strangers_models:vit", "one")
+
+
+def test_a_plain_vision_transformer_learns_the_digits(tmp_path):
+    """With its scales at 0, as they once began, it stayed at ln 10 and was called finished."""
+    config = TrainConfig(
+        DataConfig("digits", data.card("digits", {})),
+        VIT,
+        ScheduleConfig(8.0, warmup_epochs=1.0),
+        batch_size=16,
+        learning_rate=0.8,
+        seed=1,
+    )
+    result = scaling.train(config, directory=tmp_path)
+    assert result.outcome is AttemptOutcome.FINISHED
+    assert result.val_top1 > 0.91
+
+
+@pytest.mark.parametrize("module", [strangers_models.Scaled, strangers_models.Shifted])
+def test_a_module_starts_from_its_own_initial_values_to_the_last_bit(module):
+    module = module(3, jnp.float32)
+    ours = initial_params(module, seed=7, image_shape=(4, 4, 1))
+    theirs = module.init(jax.random.key(7), jnp.zeros((1, 4, 4, 1)))["params"]
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs) == jax.tree.structure(param_shapes(module, image_shape=(4, 4, 1)))
+    for our, their in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_array_equal(our, their)
+
+
+def test_an_nfnet_keeps_the_values_it_always_had():
+    params = initial_params(build("nano-F1", num_classes=10), seed=3, image_shape=(8, 8, 1))
+    digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params)))
+    assert digest.hexdigest()[:12] == "952eb2590cab"
+
+
+@pytest.mark.parametrize(("name", "px"), [("nano-F1+", 10), ("F0", 32)])
+def test_the_counts_of_nfnets_are_those_of_the_traced_network(name, px):
+    """On a CPU, too, where the network that is trained has zeros between its groups."""
+    known, image_shape = family("nfnet"), (px, px, 3)
+    found = counted(build(name, num_classes=10), image_shape=image_shape)
+    assert found.params == known.params(name, {}, num_classes=10, image_shape=image_shape)
+    assert found.macs == known.macs(name, {}, num_classes=10, image_shape=image_shape)
+
+
+def test_state_beside_the_parameters_is_refused_by_name(tmp_path):
+    with pytest.raises(UsageError, match=r"Normalized keeps state .* \(batch_stats\)") as refused:
+        scaling.train(make_config(model=ModelConfig("tests.trainer.strangers_models:normalized", "one")), directory=tmp_path)
+    assert "LayerNorm" in refused.value.hint
+
+
+def test_runs_that_started_otherwise_have_other_ids():
+    """The id that this version gave to a user's family before is not given again, and a run of that id is not trained."""
+    config = make_config(model=VIT)
+    before = "cdc67bd272782b59"
+    assert config.run_id() != before
+    host._refuse_other_result(config, {"run": config.run_id()})
+    with pytest.raises(UsageError, match=f"run {before} was planned by an earlier version"):
+        host._refuse_other_result(config, {"run": before})

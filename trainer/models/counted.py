@@ -1,0 +1,97 @@
+"""What a module costs, counted from the module itself: its parameters from their shapes, its MACs from the traced forward pass.
+
+Nothing is computed or compiled. The counts of families are held against these: those that ship in tests, a user's when its file is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from trainer.models.initial import param_shapes
+from trainer.models.nfnet.convolution import as_written
+
+__all__ = ["Counted", "counted"]
+
+_OPAQUE = (
+    "pallas_call",
+    "ffi_call",
+    "custom_call",
+    "tpu_custom_call",
+    "pure_callback",
+    "io_callback",
+    "ragged_dot",
+    "ragged_dot_general",
+)
+"""What does not say how many products it takes."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """params: trainable parameters. macs: multiply–accumulates of one image's forward pass; None where the program does not tell."""
+
+    params: int
+    macs: int | None
+
+
+def counted(module: Any, *, image_shape: tuple[int, int, int]) -> Counted:
+    """Count a Flax module on images [H, W, C]: convolutions, with their padding, and matrix products are its MACs.
+
+    Raises `UsageError` for a module that cannot be trained here (`param_shapes`).
+    """
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    with as_written():
+        params = param_shapes(module, image_shape=image_shape)
+        program = jax.make_jaxpr(lambda params, images: module.apply({"params": params}, images, train=False))(params, images)
+    try:
+        macs: int | None = _macs(program.jaxpr)
+    except _NotTold:
+        macs = None
+    return Counted(sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)), macs)
+
+
+class _NotTold(Exception):
+    """The program does not say how much work it is."""
+
+
+def _macs(jaxpr: Any) -> int:
+    return sum(_macs_of(equation) for equation in jaxpr.eqns)
+
+
+def _macs_of(equation: Any) -> int:
+    """Raises `_NotTold` for what is opaque, for a loop without a stated end and for branches that differ, if there are products in them."""
+    name, given = equation.primitive.name, equation.params
+    if name in _OPAQUE:
+        raise _NotTold
+    if name == "dot_general":
+        (contracted, _), _ = given["dimension_numbers"]
+        left = equation.invars[0].aval.shape
+        return _size(equation.outvars[0]) * math.prod(left[axis] for axis in contracted)
+    if name == "conv_general_dilated":
+        kernel = equation.invars[1].aval.shape
+        taps = math.prod(kernel) // kernel[given["dimension_numbers"].rhs_spec[0]]  # input channels of a group × height × width
+        return _size(equation.outvars[0]) * taps // math.prod(given["lhs_dilation"])
+    inside = [_macs(part) for part in _parts(given)]
+    if name == "scan":
+        return given["length"] * sum(inside)
+    if (name == "while" and any(inside)) or (name == "cond" and len(set(inside)) > 1):
+        raise _NotTold
+    return inside[0] if name == "cond" else sum(inside)
+
+
+def _size(variable: Any) -> int:
+    return math.prod(variable.aval.shape)
+
+
+def _parts(given: dict[str, Any]) -> Iterator[Any]:
+    """The programs inside an operation's parameters."""
+    for value in given.values():
+        for part in value if isinstance(value, list | tuple) else (value,):
+            part = getattr(part, "jaxpr", part)
+            if hasattr(part, "eqns"):
+                yield part
