@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from analysis.reading.chart import refuse_chart
 from analysis.reading.diverged import nan_losses, with_diverged
 from analysis.reading.formats import as_table
 from analysis.reading.history import last_of_each_run
 from analysis.reading.wandb_log import read_log
+from analysis.reading.yaml_file import yaml_mapping
 from scaling.errors import DataError
 
 __all__ = ["is_folder", "read_folder", "read_log", "tidy"]
@@ -127,7 +127,7 @@ def _run(folder: Path) -> dict[str, Any] | None:
         row |= read_log(log)
     config, summary = files / "config.yaml", files / "wandb-summary.json"
     if config.is_file():
-        content = yaml.safe_load(config.read_text()) or {}
+        content = yaml_mapping(config)
         # {value: …}, with a description in old versions; a plain value where people wrote the file.
         row |= {
             name: _setting(entry["value"] if isinstance(entry, dict) and "value" in entry else entry)
