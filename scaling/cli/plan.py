@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console
+from scaling.cli.output import console, print_text
 from scaling.cli.runs_input import (
     Level,
     Metric,
@@ -93,7 +93,7 @@ def plan_command(
     if json:
         print_answer(plan_payload(found), runs)
     elif csv:
-        print(found.to_csv(), end="")
+        print_text(found.to_csv())
         print_set_aside(runs, found.fit.excluded)
     else:
         out = console()

@@ -79,6 +79,7 @@ def show(
         *(["state"] if states is not None else []),
         box=None,
         pad_edge=False,
+        collapse_padding=True,
     )
     for row in rows(plan, states, searched):
         table.add_row(
