@@ -5,6 +5,13 @@ import pytest
 from analysis import read_runs
 from scaling.errors import DataError
 
+
+def test_a_table_of_brackets_is_no_table(tmp_path):
+    (tmp_path / "runs.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"runs\.json: "):
+        read_runs(tmp_path / "runs.json")
+
+
 BROKEN = {
     "tag": ("name: !!python/object/apply:os.system [id]", "line 1: could not determine a constructor"),
     "date": ("name: 2024-99-99", "month must be in 1..12"),

@@ -9,16 +9,23 @@ import re
 import shutil
 import sqlite3
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from analysis import read_runs
 from orchestrator.plan import make_plan
 from orchestrator.spec import read_spec
 from scaling.cli.app import app, main
 from scaling.cli.output import console, core_hours, number
+from scaling.cli.terminal import Terminal
 from tests.api.small_grid import fill
 
 ESC, BELL, CSI, RIGHT_TO_LEFT = "\x1b", "\x07", "\x9b", "\u202e"
@@ -162,6 +169,41 @@ def test_names_are_printed_letter_for_letter(run):
     )
 
 
+def test_what_a_server_answers_is_data(run):
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps({"detail": REASON, "hint": f"[/x]{ESC}[2J"}).encode()
+            self.send_response(400)
+            self.send_header("Content-Type", "application/problem+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        code, out, err = run("status", "--server", f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+    assert (code, out) == (2, "")
+    assert not CONTROL.search(err)
+    assert err.splitlines()[0].startswith("error: cannot open [/data/img] [red]now[/red]␤finished: all is well")
+    assert err.splitlines()[1] == "hint:  [/x]␛[2J"
+
+
+def test_progress_on_a_terminal_shows_names_as_they_are():
+    screen = io.StringIO()
+    shown = Terminal(file=screen, force_terminal=True, width=100, color_system=None)
+    table = Table("model")
+    table.add_row(f"net[small]:smile:{ESC}[2J")
+    with Live(console=shown, refresh_per_second=1) as live:
+        live.update(Group(Text(f"digits[/red]{ESC}[5m", style="bold"), table))
+    assert "digits[/red]␛[5m" in screen.getvalue()
+    assert "net[small]:smile:␛[2J" in screen.getvalue()
+    assert f"{ESC}[5m" not in screen.getvalue()
+
+
 def test_json_holds_the_names_as_they_are(run):
     runs = json.loads(run("runs", "--json")[1])["runs"]
     assert {row["model"] for row in runs} == set(MODELS.values())
@@ -178,8 +220,6 @@ def test_tables_keep_to_80_columns(run):
 
 
 def test_a_table_is_as_narrow_as_its_words_allow(capsys):
-    from rich.table import Table
-
     table = Table("name", "what became of it", "reason", box=None, pad_edge=False)
     table.add_row(
         "a" * 20, "finished", "it was so very long a reason that no line of eighty letters could hold it together with the rest"
