@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.as_csv import as_csv
 from analysis.cells import best_learning_rates, differing_note, unknown_inside
 from analysis.design_columns import alike, design_columns, named_columns
 from analysis.direction import require_lower_is_better, with_error
@@ -117,7 +118,7 @@ class Transfer:
 
     def to_csv(self) -> str:
         """`checkpoints` as CSV."""
-        return self.checkpoints.to_csv(index=False)
+        return as_csv(self.checkpoints)
 
 
 def with_parents(runs: pd.DataFrame, upstream: str = "val_loss") -> pd.DataFrame:

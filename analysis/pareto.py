@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.as_csv import as_csv
 from analysis.cells import cells_of
 from analysis.direction import rising_note
 from analysis.numbers import records
@@ -90,7 +91,7 @@ class Frontier:
     def to_csv(self, band: pd.DataFrame | None = None) -> str:
         """`points` as CSV; the run ids of a cell are joined by spaces. With a `band`, of `analysis.frontier_band`, its columns as well."""
         table = (self.points if band is None else band).drop(columns="cell")
-        return table.assign(run_ids=table["run_ids"].map(" ".join)).to_csv(index=False)
+        return as_csv(table)
 
 
 def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hours", cell: Sequence[str] = ()) -> Frontier:

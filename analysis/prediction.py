@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from analysis.as_csv import as_csv
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
@@ -88,7 +89,7 @@ class Prediction:
 
     def to_csv(self) -> str:
         """`table` as CSV."""
-        return self.table.to_csv(index=False)
+        return as_csv(self.table)
 
 
 def runs_to_predict_from(runs: pd.DataFrame, x: str | Sequence[str] | None, law: str) -> Literal["all", "frontier"]:

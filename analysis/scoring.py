@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.as_csv import as_csv
 from analysis.numbers import finite, records, with_interval
 from analysis.pareto import frontier
 from scaling.errors import ScalingError
@@ -67,7 +68,7 @@ class Scores:
 
     def to_csv(self) -> str:
         """`table` as CSV."""
-        return self.table.drop(columns=["at", "run_ids"], errors="ignore").to_csv(index=False)
+        return as_csv(self.table.drop(columns=["at", "run_ids"], errors="ignore"))
 
 
 def score(registered: Iterable[Mapping[str, Any]], runs: pd.DataFrame) -> Scores:

@@ -9,11 +9,13 @@ from typing import Any
 
 from fastapi import Response
 
+from scaling.formulas import as_text
+
 __all__ = ["csv_response", "csv_text"]
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> str:
-    """Lists are joined by spaces; what is not known is left empty."""
+    """Lists are joined by spaces; what is not known is left empty. No text in it is a formula to a spreadsheet."""
     names = list(columns)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -30,4 +32,5 @@ def csv_response(text: str, name: str) -> Response:
 
 
 def _cell(value: Any) -> Any:
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+    value = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+    return as_text(value) if isinstance(value, str) else value

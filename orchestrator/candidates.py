@@ -17,10 +17,11 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
     """A row a cell with at least one run that has not finished, or whose learning rate is still to be found: `family`, `model`, `epochs`, `params`, `examples_seen`, `unique_examples`,
     `train_flops` of one run, `seeds` and `runs` still to do, `core_hours` of all of them.
 
-    The price is the file's estimate; where runs of the same model (else of any) were measured, their core-hours for a FLOP replace it.
+    The price is the plan's estimate.
 
     Args:
-        runs: the table of runs, with `id`, `status`, `model`, `train_flops` and `core_hours` where known.
+        plan: with its estimates, see `orchestrator.measured`.
+        runs: the table of runs, with `id` and `status` where known.
     """
     import pandas as pd
 
@@ -35,12 +36,9 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
     for search in plan.searches:
         if search.key not in trained:
             cells[search.key] = [search.run] * search.expected_runs
-    hours_per_flop = _measured(runs)
     rows: list[dict[str, Any]] = []
     for (family, model, epochs), waiting in cells.items():
         first = waiting[0]
-        speed = hours_per_flop.get(model, hours_per_flop.get(""))
-        hours = sum(speed * run.train_flops if speed is not None else run.estimated_core_hours for run in waiting)
         rows.append(
             {
                 "family": family,
@@ -52,19 +50,7 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
                 "train_flops": first.train_flops,
                 "seeds": len({run.config.seed for run in waiting}),
                 "runs": len(waiting),
-                "core_hours": hours,
+                "core_hours": sum(run.estimated_core_hours for run in waiting),
             }
         )
     return pd.DataFrame(rows)
-
-
-def _measured(runs: pd.DataFrame) -> dict[str, float]:
-    """Median core-hours a FLOP by model, and of all runs under the empty name; empty where none was measured."""
-    if not {"train_flops", "core_hours", "model"} <= set(runs):
-        return {}
-    ratio = (runs["core_hours"].astype(float) / runs["train_flops"].astype(float)).dropna()
-    if ratio.empty:
-        return {}
-    return {str(model): float(value) for model, value in ratio.groupby(runs["model"]).median().items()} | {
-        "": float(ratio.median())
-    }

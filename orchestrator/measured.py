@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from orchestrator.plan import Plan, PlannedRun
 from orchestrator.store import open_readonly
 from orchestrator.store.estimates import Rates, measured_rates
 from scaling.errors import StoreError
+from scaling.outcomes import RunStatus
 
-__all__ = ["Measured", "measured_plan", "rates_of"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Measured", "measured_plan", "rates_in", "rates_of"]
 
 
 def rates_of(url: str) -> Rates:
@@ -18,6 +23,16 @@ def rates_of(url: str) -> Rates:
     with suppress(StoreError), open_readonly(url) as store, store.read() as session:
         return measured_rates(session)
     return Rates()
+
+
+def rates_in(runs: pd.DataFrame) -> Rates:
+    """What a table of runs has measured, by family and kind of accelerator: finished runs with `train_flops`, `core_hours` and `accelerator`."""
+    if not {"status", "family", "accelerator", "train_flops", "core_hours"} <= set(runs):
+        return Rates()
+    done = runs[(runs["status"] == RunStatus.FINISHED) & (runs["core_hours"] > 0) & (runs["train_flops"] > 0)]
+    totals = done.groupby(["family", "accelerator"], as_index=False)[["core_hours", "train_flops"]].sum()
+    rows = totals.to_dict("records")
+    return Rates(by_family={(row["family"], row["accelerator"]): row["core_hours"] / row["train_flops"] for row in rows})
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from orchestrator.search.cells import Policy, SearchedCell
 from orchestrator.spec import Document, ModelField, ResourcesField, Spec
 from orchestrator.trunk import Branch, branches
 from scaling.accelerators import SIMULATED, core_hours
+from scaling.errors import UsageError
 from trainer import (
     AugmentConfig,
     DataConfig,
@@ -24,6 +25,9 @@ from trainer import (
 from trainer.models import simulated
 
 __all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan"]
+
+_MAX_SIZE = 2**62
+"""Parameters and MACs are whole numbers of 64 bits in the store."""
 
 
 @dataclass(frozen=True)
@@ -273,9 +277,12 @@ class _Shape:
     def of(cls, config: TrainConfig, resources: ResourcesField) -> _Shape:
         card, model, family = config.data.card, config.model, models.family(config.model.family)
         macs = family.macs(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+        params = family.params(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+        if max(macs, params) > _MAX_SIZE:
+            raise UsageError(f"model {model.name!r} has {params:.3g} parameters and {macs:.3g} MACs", hint=f"at most {_MAX_SIZE:g}")
         return cls(
             id=config.shape_id(),
-            params=family.params(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape),
+            params=params,
             flops=6.0 * macs,
             flops_per_second=resources.core_count * resources.kind.peak_flops_per_core * resources.assumed_mfu,
             cores=resources.core_count,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.as_csv import as_csv
 from analysis.comparison.crossing import Crossing, crossing_of
 from analysis.comparison.difference import Difference
 from analysis.comparison.sentence import sentence
@@ -164,4 +165,4 @@ class Comparison:
 
     def to_csv(self) -> str:
         """`budgets` as CSV."""
-        return self.budgets.to_csv(index=False)
+        return as_csv(self.budgets)

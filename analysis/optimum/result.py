@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.as_csv import as_csv
 from analysis.numbers import records, significant
 from analysis.optimum.agreement import disagreeing
 from analysis.optimum.choice import ORDER, Choice
@@ -154,7 +155,7 @@ class Optimum:
         table = (
             pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[self.x, "size", self.data_name, "approach"])
         )
-        return table[["approach", *(name for name in table if name != "approach")]].to_csv(index=False)
+        return as_csv(table[["approach", *(name for name in table if name != "approach")]])
 
 
 def _why_not(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.as_csv import as_csv
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.numbers import records, significant
@@ -116,7 +117,7 @@ class NextRuns:
 
     def to_csv(self) -> str:
         """`chosen` as CSV."""
-        return self.chosen.to_csv(index=False)
+        return as_csv(self.chosen)
 
 
 def _width(interval: Interval) -> float:

@@ -19,6 +19,7 @@ from analysis.reading.first_line import refuse_first_line, refuse_other_separato
 from analysis.reading.source import attach_source, keep_words
 from analysis.reading.typed import from_text
 from scaling.errors import DataError
+from scaling.formulas import as_written
 
 __all__ = ["open_text", "read_csv", "read_tsv"]
 
@@ -55,8 +56,8 @@ def read_delimited(path: Path, mapped: Collection[str] = (), *, usual: str) -> p
     if not rows:
         raise pd.errors.EmptyDataError(str(path))
     (first, names), rows = rows[0], rows[1:]
-    names = [name.strip() for name in names]
-    rows = [(line, _without_empty_end(row, len(names))) for line, row in rows]
+    names = [as_written(name.strip()) for name in names]
+    rows = [(line, [as_written(field) for field in _without_empty_end(row, len(names))]) for line, row in rows]
     refuse_other_separators(path, first, names, rows, separator)
     refuse_first_line(path, first, names, rows, mapped)
     again = [name for name, count in Counter(names).items() if count > 1 and name]

@@ -46,6 +46,8 @@ def parse(path: Path, mapped: Collection[str] = ()) -> pd.DataFrame:
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not text in UTF-8: {error}", hint="save it as UTF-8; Excel calls that CSV UTF-8") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: lists and objects in one another without end", hint="one object a run, in a list") from error
     except (gzip.BadGzipFile, ValueError, OSError) as error:
         raise DataError(f"{path}: cannot be parsed: {str(error).strip()}", hint="is it the format that its ending says?") from error
 

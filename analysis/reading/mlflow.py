@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from analysis.reading.diverged import nan_losses, with_diverged
 from analysis.reading.formats import as_table
 from analysis.reading.source import keep_words
 from analysis.reading.typed import from_text
+from analysis.reading.yaml_file import yaml_mapping
 from scaling.errors import DataError
 
 __all__ = ["is_database", "is_folder", "read_database", "read_folder", "tidy"]
@@ -118,7 +118,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _run(folder: Path) -> dict[str, Any]:
-    meta: dict[str, Any] = yaml.safe_load((folder / "meta.yaml").read_text()) or {}
+    meta = yaml_mapping(folder / "meta.yaml")
     row: dict[str, Any] = {"run_id": str(meta.get("run_id") or meta.get("run_uuid") or folder.name)}
     row["experiment"] = _experiment(folder.parent)
     row["lifecycle_stage"] = meta.get("lifecycle_stage", "active")
@@ -141,7 +141,7 @@ def _experiments(base: sqlite3.Connection) -> list[tuple[str, str]]:
 def _experiment(folder: Path) -> str:
     """The name of the experiment in a folder, or the folder's."""
     about = folder / "meta.yaml"
-    named = (yaml.safe_load(about.read_text()) or {}).get("name") if about.is_file() else None
+    named = yaml_mapping(about).get("name") if about.is_file() else None
     return str(named or folder.name)
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from analysis.reading.chart import refuse_chart
 from analysis.reading.diverged import nan_losses, with_diverged
@@ -25,6 +24,7 @@ from analysis.reading.formats import as_table
 from analysis.reading.history import last_of_each_run
 from analysis.reading.nested import flat
 from analysis.reading.wandb_log import read_log
+from analysis.reading.yaml_file import yaml_mapping
 from scaling.errors import DataError
 
 __all__ = ["is_folder", "read_folder", "read_log", "tidy"]
@@ -131,7 +131,7 @@ def _run(folder: Path) -> dict[str, Any] | None:
     for log in sorted(folder.glob("*.wandb")):
         row |= read_log(log)
     config, summary = files / "config.yaml", files / "wandb-summary.json"
-    settings = (yaml.safe_load(config.read_text()) or {}) if config.is_file() else {}
+    settings = yaml_mapping(config) if config.is_file() else {}
     # {value: …}, with a description in old versions; a plain value where people wrote the file.
     settings = {name: entry["value"] if isinstance(entry, dict) and "value" in entry else entry for name, entry in settings.items()}
     results = json.loads(summary.read_text()) if summary.is_file() else {}

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from analysis import optimum_payload
+from analysis.as_csv import as_csv
 from analysis.figures import optimum_figure, slices_figure
 from analysis.payloads import slices_payload
 from analysis.presentation import figure_json
@@ -44,7 +45,7 @@ def slices_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
 
 @router.get("/frontier/slices.csv")
 def slices_as_csv(question: Asked, database: TheDatabase) -> Response:
-    return csv_response(slices_at(database, question).table.to_csv(index=False), "slices")
+    return csv_response(as_csv(slices_at(database, question).table), "slices")
 
 
 @router.get("/frontier/optimum")

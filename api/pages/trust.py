@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from analysis import Fit
+from analysis.as_csv import as_csv
 from analysis.figures import backtest_figure, residuals_figure
 from analysis.numbers import records
 from analysis.presentation import figure_json
@@ -39,7 +40,7 @@ def trust_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
 
 @router.get("/frontier/trust.csv")
 def trust_as_csv(question: Asked, database: TheDatabase) -> Response:
-    return csv_response(_fit(database, question).residuals.to_csv(index=False), "residuals")
+    return csv_response(as_csv(_fit(database, question).residuals), "residuals")
 
 
 @router.get("/frontier/trust")

@@ -3,113 +3,115 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from orchestrator.spec.values import KEY, NotValues, values_of
 from scaling.errors import DataNotFound, Fault, SpecError
 
-__all__ = ["Document", "read_document"]
+__all__ = ["MAX_FAULTS", "Document", "read_document", "shown_faults"]
 
 Path_ = Sequence[str | int]
+
+MAX_CHARACTERS = 2_000_000
+MAX_FAULTS = 50
+"""So many faults of a file are told; nobody reads a thousand."""
+_MAX_MESSAGE = 1_000
 
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: `content` as plain values, and the line of each place in it."""
+    """A parsed file: `content` as plain values, and the line of each place in it. `written`: see `orchestrator.spec.values.Values`."""
 
     file: str
     text: str
     content: dict[str, Any]
     lines: dict[tuple[str | int, ...], int]
+    written: dict[tuple[str | int, ...], tuple[str, Any]] = field(default_factory=dict)
 
     def fault(self, path: Path_, message: str) -> Fault:
         """A fault at a place; the line is that of the nearest enclosing place that is in the file."""
         place = tuple(path)
         while place and place not in self.lines:
             place = place[:-1]
-        return Fault(self.file, self.lines.get(place, 1), _spelled(path), message)
+        return _fault(self.file, self.lines.get(place, 1), path, message)
+
+    def misread(self, path: Path_, *, key: bool = False) -> str:
+        """Says how YAML reads the value (or the key) at a place that is no text, and how it would be one; an empty string where it is a text."""
+        place = tuple(path)
+        text, value = self.written.get((*place[:-1], KEY, *place[-1:]) if key else place, ("", ""))
+        if isinstance(value, str) or not text:
+            return ""
+        meaning = "nothing" if value is None else str(value).lower() if isinstance(value, bool) else f"the number {value}"
+        return f'YAML reads {_clipped(text, 60)} as {_clipped(meaning, 60)}; a text is in quotes: "{_clipped(text, 60)}"'
 
 
 def read_document(path: str | Path) -> Document:
-    """Read a YAML mapping. Raises `DataNotFound` without a file, `SpecError` when it is not a YAML mapping or a key occurs twice."""
+    """Read a YAML mapping.
+
+    Top-level keys that begin with `x-` are left out: they hold what anchors name. `<<: *name` merges.
+
+    Raises:
+        DataNotFound: there is no such file.
+        SpecError: it is not a YAML mapping, a key occurs twice, a value is of no kind known here, or it passes a limit.
+    """
+    file = str(path)
+    text = _text(path)
+    try:
+        values = values_of(text)
+    except NotValues as error:
+        hint = "check indentation, brackets and colons there" if error.is_syntax else "an experiments file is a page of YAML"
+        raise SpecError([_fault(file, error.line, (), error.problem)], hint=hint) from error
+    if values.faults:
+        faults = [_fault(file, line, place, message) for line, place, message in dict.fromkeys(values.faults)]
+        raise SpecError(shown_faults(faults), hint="mend these first: what else may be wrong is said then")
+    if not isinstance(values.content, dict):
+        raise SpecError(
+            [Fault(file, 1, "", "not a mapping of keys to values")], hint="start with `name: …`, `models: […]`, `epochs: […]`"
+        )
+    content = {key: value for key, value in values.content.items() if not str(key).startswith("x-")}
+    return Document(file, text, content, values.lines, values.written)
+
+
+def shown_faults(faults: Sequence[Fault], total: int = 0) -> list[Fault]:
+    """The first `MAX_FAULTS` of them, and how many more there are of `total`, or of what was given."""
+    more = max(total, len(faults)) - MAX_FAULTS
+    return [*faults[:MAX_FAULTS], *([Fault(faults[0].file, None, "", f"{more:,} more faults")] if more > 0 else [])]
+
+
+def _text(path: str | Path) -> str:
     file = str(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open(encoding="utf-8") as opened:
+            text = opened.read(MAX_CHARACTERS + 1)
     except FileNotFoundError:
         raise DataNotFound(
             f"there is no file {file}", hint="`scaling submit experiments.yaml` wants the path of an experiments file"
         ) from None
-    except (UnicodeDecodeError, IsADirectoryError, PermissionError) as error:
+    except (UnicodeDecodeError, OSError) as error:
         raise SpecError(
             [Fault(file, None, "", f"cannot be read as text: {error}")], hint="an experiments file is YAML text"
         ) from error
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
+    if len(text) > MAX_CHARACTERS:
         raise SpecError(
-            [Fault(file, mark.line + 1 if mark else None, "", f"not YAML: {problem}")],
-            hint="check indentation, brackets and colons there",
-        ) from error
-    if not isinstance(root, yaml.MappingNode):
-        raise SpecError(
-            [Fault(file, 1, "", "not a mapping of keys to values")], hint="start with `name: …`, `models: […]`, `epochs: […]`"
+            [Fault(file, text.count("\n") + 1, "", f"more than {MAX_CHARACTERS:,} characters")],
+            hint="an experiments file is YAML text of a few lines",
         )
-    lines: dict[tuple[str | int, ...], int] = {}
-    twice: list[Fault] = []
-    content = _walk(root, (), lines, twice, file)
-    if twice:
-        raise SpecError(twice, hint="keep one of them")
-    return Document(file, text, content, lines)
+    return text
 
 
-def _walk(
-    node: yaml.Node, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], twice: list[Fault], file: str
-) -> Any:
-    lines.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        found: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            key = _scalar(key_node)
-            line = key_node.start_mark.line + 1
-            if key in found:
-                twice.append(Fault(file, line, _spelled(path), f"key {key!r} is given twice"))
-            lines[(*path, key)] = line
-            found[key] = _walk(value_node, (*path, key), lines, twice, file)
-        return found
-    if isinstance(node, yaml.SequenceNode):
-        return [_walk(item, (*path, index), lines, twice, file) for index, item in enumerate(node.value)]
-    return _scalar(node)
+def _fault(file: str, line: int | None, path: Path_, message: str) -> Fault:
+    return Fault(file, line, _spelled(path), _clipped(message, _MAX_MESSAGE))
 
 
-def _scalar(node: yaml.Node) -> Any:
-    loader = yaml.SafeLoader("")
-    try:
-        value = loader.construct_object(node, deep=True)
-    finally:
-        loader.dispose()
-    if isinstance(value, str) and node.style is None:  # type: ignore[attr-defined]
-        return _number(value)
-    return value
-
-
-def _number(text: str) -> Any:
-    """YAML 1.1 takes `4e9` and `1e-3` for text; here they are numbers."""
-    if not any(digit in text for digit in "0123456789") or not set(text) <= set("0123456789.eE+-_"):
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        return text
-    return int(value) if value.is_integer() and abs(value) >= 1 else value
+def _clipped(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _spelled(path: Path_) -> str:
     spelled = ""
     for part in path:
-        spelled += f"[{part}]" if isinstance(part, int) else f".{part}" if spelled else str(part)
+        name = _clipped(str(part), 100)
+        spelled += f"[{name}]" if type(part) is int and spelled else f".{name}" if spelled else name
     return spelled

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(gt=0, strict=True)]
+Count = Annotated[int, Field(gt=0, le=2**53, strict=True)]  # what float64 counts exactly
 
 
 class _Field(BaseModel):
@@ -235,7 +235,7 @@ class ResourcesField(_Field):
     chips: Count | None = None
     topology: Annotated[str, Field(pattern=r"^\d+x\d+(x\d+)?$")] | None = None
     hosts: Count | None = None
-    mfu: Annotated[float, Field(gt=0, le=1)] | None = None
+    mfu: Annotated[float, Field(ge=1e-9, le=1)] | None = None
 
     @model_validator(mode="after")
     def _one_size(self) -> ResourcesField:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.spec.declared import declared_faults
-from orchestrator.spec.document import Document, read_document
+from orchestrator.spec.document import MAX_FAULTS, Document, read_document, shown_faults
 from orchestrator.spec.fields import SimulateField, Spec
 from scaling.accelerators import ACCELERATORS
 from scaling.errors import DataError, Fault, SpecError, UsageError, nearest
@@ -36,17 +37,22 @@ def read_spec(path: str | Path, *, simulate: bool = False) -> tuple[Spec, Docume
     try:
         spec = Spec.model_validate(document.content)
     except ValidationError as error:
-        faults = [_fault(document, detail) for detail in error.errors()]
-        raise SpecError(dict.fromkeys([*faults, *_faults_of_the_rest(document, error)]), hint=_HINT) from None
+        details = error.errors()
+        faults = [*(_fault(document, detail) for detail in details[:MAX_FAULTS]), *_faults_of_the_rest(document, error)]
+        raise SpecError(shown_faults([*dict.fromkeys(faults)], len(details)), hint=_HINT) from None
     if simulate:
         rehearsal = {"name": f"{spec.name}-simulated", "simulate": spec.simulate or SimulateField()}
         spec = spec.model_copy(update=rehearsal)
     faults = list(_cross_checks(spec, document))
     if faults:
-        raise SpecError(faults, hint=_HINT)
+        raise SpecError(shown_faults(faults), hint=_HINT)
     return spec, document
 
 
+_SHOWN = 60
+"""Characters of a value in a message."""
+_MAX_EXAMPLES = 2**53
+"""What a run can count: steps and positions are exact as float64 up to here."""
 _STAND_INS: dict[str, Any] = {"name": "unnamed", "epochs": [1], "batch_size": 232_792_560, "learning_rate": 1}
 """For the keys that a file must have, so that what the others say can be checked although one of these is faulty. The batch is large, and a
 multiple of every number up to 20: no micro-batch or number of repeats is wrong for it."""
@@ -73,12 +79,11 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
         yield _unknown(document, ("resources", "accelerator"), "accelerator", spec.resources.accelerator, ACCELERATORS)
     yield from _model_faults(spec, document)
     for field in ("epochs", "seeds", "evaluate_at"):
-        values = getattr(spec, field)
-        yield from (
-            document.fault((field, index), f"{value:g} is given twice")
-            for index, value in enumerate(values)
-            if value in values[:index]
-        )
+        seen: set[float] = set()
+        for index, value in enumerate(getattr(spec, field)):
+            if value in seen:
+                yield document.fault((field, index), f"{value:g} is given twice")
+            seen.add(value)
     yield from _schedule_faults(spec, document)
     if spec.execution.pack > 1:
         yield from _pack_faults(spec, document)
@@ -139,13 +144,16 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             models.family(model.family_name).check(model.name, model.options)
         except (UsageError, TypeError) as error:
             yield document.fault(place, str(error))
+        except (ArithmeticError, LookupError) as error:
+            yield document.fault(place, f"{model.name}: these options make no model: {error}")
     for name, field in spec.learning_rate.items():
         if name != "*" and name not in names:
             yield _unknown(document, ("learning_rate", name), "model", name, names)
         at: tuple[str | int, ...] = ("learning_rate",) if name == "*" else ("learning_rate", name)
         yield from (
             document.fault((*at, "grid"), f"{rate:g} is given twice")
-            for rate in sorted({r for r in field.grid or () if (field.grid or []).count(r) > 1})
+            for rate, count in sorted(Counter(field.grid or ()).items())
+            if count > 1
         )
         for epochs in field.epochs or ():
             if epochs not in spec.epochs:
@@ -179,10 +187,16 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     except (UsageError, DataError) as error:
         yield document.fault(("dataset",), f"{error} ({error.hint})" if error.hint else str(error))
         return
+    except OSError as error:
+        yield document.fault(("dataset",), str(error))
+        return
+    if (largest := max(card.train_examples, card.num_classes, *card.image_shape)) > _MAX_EXAMPLES:
+        yield document.fault(("dataset",), f"{_shown(largest)} is more than {_MAX_EXAMPLES:g}")
+        return
     if spec.batch_size > card.train_examples:
         yield document.fault(
             ("batch_size",),
-            f"a batch of {spec.batch_size} is larger than the training split of {card.name} ({card.train_examples} examples)",
+            f"a batch of {spec.batch_size:.15g} is larger than the training split of {card.name} ({card.train_examples} examples)",
         )
     yield from _resolution_faults(spec, document, card)
     if spec.batch_size % spec.augment.repeats:
@@ -192,6 +206,10 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     for index, epochs in enumerate(spec.epochs):
         if round(epochs * card.train_examples) < 1:
             yield document.fault(("epochs", index), f"{epochs:g} epochs of {card.train_examples} examples is less than one example")
+        if epochs * card.train_examples > _MAX_EXAMPLES:
+            yield document.fault(
+                ("epochs", index), f"{epochs:g} epochs of {card.train_examples} examples are more than {_MAX_EXAMPLES:g}"
+            )
 
 
 def _resolution_faults(spec: Spec, document: Document, card: data.DataCard) -> Iterator[Fault]:
@@ -201,7 +219,7 @@ def _resolution_faults(spec: Spec, document: Document, card: data.DataCard) -> I
         try:
             family = models.family(model.family_name)
             stride = family.total_stride(model.name, model.options) if family.total_stride else 1
-        except (UsageError, TypeError):
+        except (UsageError, TypeError, ArithmeticError, LookupError):
             continue  # told by `_model_faults`
         if side < stride:
             yield document.fault(
@@ -211,27 +229,34 @@ def _resolution_faults(spec: Spec, document: Document, card: data.DataCard) -> I
 
 
 def _fault(document: Document, detail: ErrorDetails) -> Fault:
+    kind, found = detail["type"], detail.get("input")
+    if kind == "invalid_key" or detail["loc"][-1] == "[key]":
+        place = (*_place_in_file(document, detail["loc"][: -2 if detail["loc"][-1] == "[key]" else -1]), found)
+        return document.fault(place, f"a key is a text; {document.misread(place, key=True)}")
     place = _place_in_file(document, detail["loc"])
+    if kind == "missing":
+        return document.fault(place[:-1], f"key {detail['loc'][-1]!r} is missing")
+    misread = document.misread(place) if kind in ("string_type", "model_type", "literal_error") or isinstance(found, bool) else ""
+    return document.fault(place, _message(detail) + (f" ({misread})" if misread else ""))
+
+
+def _message(detail: ErrorDetails) -> str:
     found = detail.get("input")
     match detail["type"]:
         case "extra_forbidden":
-            allowed = _allowed_keys(detail["loc"][:-1])
-            return document.fault(
-                place, f"unknown key {detail['loc'][-1]!r}{nearest(str(detail['loc'][-1]), allowed)} (allowed: {_listed(allowed)})"
-            )
-        case "missing":
-            return document.fault(place[:-1], f"key {detail['loc'][-1]!r} is missing")
+            key, allowed = str(detail["loc"][-1]), _allowed_keys(detail["loc"][:-1])
+            return f"unknown key {key!r}{nearest(key[:_SHOWN], allowed)} (allowed: {_listed(allowed)})"
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
-            return document.fault(place, f"{found!r} is not allowed: it must be {detail['msg'].removeprefix('Input should be ')}")
+            return f"{_shown(found)} is not allowed: it must be {detail['msg'].removeprefix('Input should be ')}"
         case "too_short":
-            return document.fault(place, "the list is empty: the grid would have no runs")
+            return "the list is empty: the grid would have no runs"
         case "literal_error":
             expected = detail["ctx"]["expected"]
             choices = [choice.strip("'") for choice in expected.replace(" or ", ", ").split(", ")]
-            return document.fault(place, f"unknown value {found!r}{nearest(str(found), choices)} (allowed: {_listed(choices)})")
+            return f"unknown value {_shown(found)}{nearest(str(found)[:_SHOWN], choices)} (allowed: {_listed(choices)})"
         case "value_error":
-            return document.fault(place, detail["msg"].removeprefix("Value error, "))
-    return document.fault(place, f"{_shown(found)}: {detail['msg'][0].lower()}{detail['msg'][1:]}")
+            return detail["msg"].removeprefix("Value error, ")
+    return f"{_shown(found)}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
 def _place_in_file(document: Document, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
@@ -260,7 +285,7 @@ def _model_in(annotation: Any) -> Any:
 
 
 def _unknown(document: Document, place: tuple[str | int, ...], kind: str, name: str, known: Any) -> Fault:
-    return document.fault(place, f"unknown {kind} {name!r}{nearest(name, known)} (known: {_listed(known)})")
+    return document.fault(place, f"unknown {kind} {_shown(name)}{nearest(name[:_SHOWN], known)} (known: {_listed(known)})")
 
 
 def _listed(values: Any) -> str:
@@ -270,4 +295,4 @@ def _listed(values: Any) -> str:
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}…"

@@ -24,7 +24,7 @@ from orchestrator.store.trunks import replant
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["HELD", "Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "waiting_runs"]
+__all__ = ["HELD", "Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "refuse_another_study", "waiting_runs"]
 
 HELD = "not started: three runs failed of one fault of these data; mend it and submit again, or `scaling retry` one of the three"
 """Reason of a pending run; see `orchestrator.data_faults`."""
@@ -167,9 +167,7 @@ def accept(
         experiment = Experiment(name=name)
         session.add(experiment)
         session.flush()
-    latest = session.scalar(
-        select(Revision).where(Revision.experiment_id == experiment.id).order_by(Revision.number.desc()).limit(1)
-    )
+    latest = _latest(session, experiment)
     if latest is not None and not revise:
         _refuse_another_study(session, experiment, latest, shared)
     number = latest.number if latest else 0
@@ -226,6 +224,18 @@ def _write_rows(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapp
         how: dict[str, Any] = {name: bindparam(name) for name in _HOW}
         given = [{"its_id": row["id"], **{name: row.get(name) for name in _HOW}} for row in renewed(session, waiting)]
         session.execute(update(_RUNS).where(_RUNS.c.id == bindparam("its_id")).values(how), given)
+
+
+def refuse_another_study(session: Session, name: str, shared: Mapping[str, Any]) -> None:
+    """Raise what `accept` would raise for these shared fields; nothing is written."""
+    experiment = session.scalar(select(Experiment).where(Experiment.name == name))
+    latest = _latest(session, experiment) if experiment is not None else None
+    if experiment is not None and latest is not None:
+        _refuse_another_study(session, experiment, latest, shared)
+
+
+def _latest(session: Session, experiment: Experiment) -> Revision | None:
+    return session.scalar(select(Revision).where(Revision.experiment_id == experiment.id).order_by(Revision.number.desc()).limit(1))
 
 
 def _refuse_another_study(session: Session, experiment: Experiment, latest: Revision, shared: Mapping[str, Any]) -> None:

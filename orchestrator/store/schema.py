@@ -18,18 +18,12 @@ from sqlalchemy.exc import DatabaseError
 from orchestrator.store.engine import sqlite_path
 from scaling.errors import StoreError, StoreTooNew
 
-__all__ = ["check", "head_revision", "migrate"]
+__all__ = ["check", "head_revision", "is_current", "migrate"]
 
 
 def migrate(engine: Engine) -> None:
     """Create or upgrade the tables. Raises `StoreTooNew` before anything is touched."""
-    with _readable(engine.url), engine.connect() as connection:
-        found = _refuse_newer(connection, engine.url)
-        if found is None and (tables := inspect(connection).get_table_names()):
-            raise StoreError(
-                f"{_name(engine.url)} is a database of something else (it has a table {tables[0]!r})",
-                hint="name another one with --db or SCALING_DB; nothing was changed",
-            )
+    found = _revision(engine)
     head = head_revision()
     if found == head:
         return
@@ -41,6 +35,23 @@ def migrate(engine: Engine) -> None:
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether `migrate` would have nothing to do. Raises as it does; nothing is touched."""
+    return _revision(engine) == head_revision()
+
+
+def _revision(engine: Engine) -> str | None:
+    """The schema found, None in an empty database. Raises `StoreTooNew`, and `StoreError` for a database of something else."""
+    with _readable(engine.url), engine.connect() as connection:
+        found = _refuse_newer(connection, engine.url)
+        if found is None and (tables := inspect(connection).get_table_names()):
+            raise StoreError(
+                f"{_name(engine.url)} is a database of something else (it has a table {tables[0]!r})",
+                hint="name another one with --db or SCALING_DB; nothing was changed",
+            )
+    return found
 
 
 def check(engine: Engine) -> None:

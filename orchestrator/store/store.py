@@ -71,6 +71,19 @@ class Store:
         schema.check(store._reader)
         return store
 
+    @classmethod
+    def open_if_current(cls, url: str = DEFAULT_URL) -> Store | None:
+        """Open for reading; None where `open` would make or upgrade the tables. Raises as `open`, and nothing is written."""
+        store = cls(url, writable=False)
+        path = sqlite_path(store.url)
+        if path is not None and not path.exists():
+            if not path.absolute().parent.is_dir():
+                raise StoreError(
+                    f"there is no folder {path.parent} for the store {path}", hint="name another with --db or SCALING_DB"
+                )
+            return None
+        return store if schema.is_current(store._reader) else None
+
     @property
     def name(self) -> str:
         """Path or URL, without a password."""

@@ -33,7 +33,8 @@ from scaling.cli import (
     submit,
     transfer,
 )
-from scaling.errors import ScalingError
+from scaling.cli.printable import printable
+from scaling.errors import ScalingError, SpecError
 from scaling.refusals import why
 
 __all__ = ["app", "main"]
@@ -95,6 +96,15 @@ def _options(
         os.environ["SCALING_DEBUG"] = "1"
 
 
+def _tell(error: ScalingError) -> None:
+    faults = [str(fault) for fault in error.faults] if isinstance(error, SpecError) else [str(error)]
+    for number, line in enumerate(faults):
+        print(printable(line if number else f"error: {line}"), file=sys.stderr)
+    for label, text in (("hint: ", error.hint), ("why:  ", why(error))):
+        if text:
+            print(printable(f"{label} {text}"), file=sys.stderr)
+
+
 def main() -> None:
     """Run a command. An expected error is one line of fault and one line of what to do."""
     try:
@@ -102,11 +112,7 @@ def main() -> None:
     except ScalingError as error:
         if os.environ.get("SCALING_DEBUG"):
             raise
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"hint:  {error.hint}", file=sys.stderr)
-        if section := why(error):
-            print(f"why:   {section}", file=sys.stderr)
+        _tell(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

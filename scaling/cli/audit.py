@@ -26,36 +26,51 @@ def audit_command(
     db: Db = "scaling.db",
     as_json: AsJson = False,
 ) -> None:
-    """Prove that a run used each example exactly once an epoch over all its attempts, or say which it did not."""
+    """Prove that a run used each example exactly once an epoch over all its attempts (with `augment.repeats` as often as that asks), or say which
+    it did not."""
     from orchestrator.lineage import lineage_of
     from orchestrator.store import open_readonly
+    from scaling.cli.output import console
     from trainer import TrainConfig
-    from trainer.audit import Stretch, check
+    from trainer.audit import AuditReport, Stretch, check
     from trainer.data import Order
+    from trainer.models import simulated
 
     store = open_readonly(db)
     with store.read() as session:
         lineage = lineage_of(session, run)
     stretches = [Stretch(share.directory, share.first_step, share.stop_step) for share in lineage.shares]
-    report = check(stretches, Order.of(TrainConfig.from_dict(lineage.config)))
+    order = Order.of(TrainConfig.from_dict(lineage.config))
+    rehearsed = lineage.config["model"]["family"] == simulated.FAMILY
+    report = AuditReport(order.total, 0, (), (), repeats=order.repeats) if rehearsed else check(stretches, order)
     if as_json:
         from scaling.cli.output import print_json
 
-        print_json(_payload(lineage, report))
+        print_json(_payload(lineage, report, rehearsed))
+    elif rehearsed:
+        console().print(
+            f"run {lineage.run_id} ({lineage.status}) is a rehearsal: nothing was trained, so there is nothing to audit"
+        )
     else:
         _show(lineage, report)
     if not report.clean:
         raise typer.Exit(1)
 
 
-def _payload(lineage: Lineage, report: AuditReport) -> dict[str, Any]:
-    """`{"schema_version", "run", "attempts": [{"run", "attempt", "first_step", "stop_step"}], "audit": AuditReport.to_dict()}`."""
+def _payload(lineage: Lineage, report: AuditReport, rehearsed: bool) -> dict[str, Any]:
+    """`{"schema_version", "run", "simulated", "attempts": [{"run", "attempt", "first_step", "stop_step"}], "audit": AuditReport.to_dict()}`."""
     from scaling.columns import SCHEMA_VERSION
 
     attempts = [
         {"run": s.run_id, "attempt": s.attempt, "first_step": s.first_step, "stop_step": s.stop_step} for s in lineage.shares
     ]
-    return {"schema_version": SCHEMA_VERSION, "run": lineage.run_id, "attempts": attempts, "audit": report.to_dict()}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": lineage.run_id,
+        "simulated": rehearsed,
+        "attempts": attempts,
+        "audit": report.to_dict(),
+    }
 
 
 def _show(lineage: Lineage, report: AuditReport) -> None:
@@ -68,12 +83,13 @@ def _show(lineage: Lineage, report: AuditReport) -> None:
     for share in lineage.shares:
         whose = "" if share.run_id == lineage.run_id else f" of run {share.run_id}, whose trunk it started from"
         out.print(f"  attempt {share.attempt}: steps {share.first_step} to {share.stop_step - 1}{whose}", highlight=False)
+    span = "epoch" if report.repeats == 1 else "pass"
     for epoch in report.epochs:
         skipped = f", {epoch.skipped:,} skipped" if epoch.skipped else ""
         verdict = "each as often as it should" if epoch.exact else "not as they should"
-        out.print(f"  epoch {epoch.epoch}: {epoch.used:,} of {epoch.expected:,} uses{skipped}, {verdict}", highlight=False)
+        out.print(f"  {span} {epoch.epoch}: {epoch.used:,} of {epoch.expected:,} uses{skipped}, {verdict}", highlight=False)
     for epoch_number, number, reason in report.skipped:
-        out.print(f"  skipped in epoch {epoch_number}: example {number}: {reason}", highlight=False)
+        out.print(f"  skipped in {span} {epoch_number}: example {number}: {reason}", highlight=False)
     for fault in report.faults:
         out.print(f"  fault: {fault}", highlight=False)
     if not report.covered:
@@ -81,7 +97,12 @@ def _show(lineage: Lineage, report: AuditReport) -> None:
     elif report.clean:
         named = ", but for the skipped ones" if report.skipped else ""
         so_far = "" if report.complete else " so far"
-        out.print(f"clean: every example exactly once an epoch{so_far}{named}")
+        often = (
+            "once an epoch"
+            if report.repeats == 1
+            else f"{report.repeats} times in each pass over the data, as `augment.repeats: {report.repeats}` asks"
+        )
+        out.print(f"clean: every example exactly {often}{so_far}{named}")
     elif any(epoch.missing or epoch.repeated for epoch in report.epochs):
         out.print("not clean: the faults above say which examples")
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console
+from scaling.cli.output import console, print_text
 from scaling.cli.runs_input import (
     Level,
     Metric,
@@ -67,7 +67,7 @@ def compare_command(
     if json:
         print_answer(comparison_payload(found), runs)
     elif csv:
-        print(found.to_csv(), end="")
+        print_text(found.to_csv())
         print_set_aside(runs, found.excluded)
     else:
         from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes

@@ -63,5 +63,6 @@ def _write(runs: DataFrame, file: Path) -> None:
     elif ending == ".jsonl":
         runs.to_json(file, orient="records", lines=True, date_format="iso", double_precision=15)
     else:
-        joined = {str(name): runs[name].map(" ".join) for name in runs if runs[name].map(lambda cell: isinstance(cell, list)).any()}
-        runs.assign(**joined).to_csv(file, index=False, sep="\t" if ending == ".tsv" else ",")
+        from analysis.as_csv import as_csv
+
+        as_csv(runs, file, separator="\t" if ending == ".tsv" else ",")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console
+from scaling.cli.output import console, print_text
 from scaling.cli.runs_input import (
     Level,
     Metric,
@@ -80,6 +80,7 @@ def fit_command(
     if on is not None and on not in _CHOICES:
         raise UnknownName("choice for --on", on, _CHOICES)
     from analysis import fit_all, fits_payload
+    from analysis.as_csv import as_csv
 
     runs = source.load()
     settings: dict[str, Any] = {"metric": columns_in(runs, metric), "objective": objective, "envelope": envelope}
@@ -98,7 +99,7 @@ def fit_command(
     if json:
         print_answer(fits_payload(fits, not_fitted), runs)
     elif csv:
-        print(_coefficients(fits).to_csv(index=False), end="")
+        print_text(as_csv(_coefficients(fits)))
         print_set_aside(runs, max(fits, key=lambda fit: len(fit.excluded)).excluded)
     else:
         _print(runs, fits, not_fitted, settings)

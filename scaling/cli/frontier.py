@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console
+from scaling.cli.output import console, print_text
 from scaling.cli.runs_input import (
     Level,
     Metric,
@@ -71,7 +71,7 @@ def frontier_command(
         if json:
             print_answer(optimum_payload(best), runs)
         elif csv:
-            print(best.to_csv(), end="")
+            print_text(best.to_csv())
             print_set_aside(runs, best.excluded)
         else:
             from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
@@ -88,7 +88,7 @@ def frontier_command(
     if json:
         print_answer(frontier_payload(found, band), runs)
     elif csv:
-        print(found.to_csv(band), end="")
+        print_text(found.to_csv(band))
         print_set_aside(runs, found.excluded)
     else:
         from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_frontier, print_notes, print_points

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from scaling.cli.options import Db
+from scaling.cli.printable import without_colours
 
 __all__ = ["EXAMPLES", "logs_command"]
 
@@ -31,6 +33,7 @@ def logs_command(
 ) -> None:
     """Print the log of a run: warnings, tracebacks and whatever the training printed."""
     from orchestrator.store import open_readonly, queries
+    from scaling.cli.output import print_text
     from scaling.errors import DataNotFound, UnknownName, UsageError
 
     store = open_readonly(db)
@@ -51,11 +54,16 @@ def logs_command(
         raise DataNotFound(f"no log at {path}", hint="it lies with the runs (SCALING_HOME), perhaps on another machine")
     with path.open(errors="replace") as log:
         for line in deque(log, maxlen=lines or None):
-            print(line, end="")
+            print_text(_shown(line))
         while follow:
             if line := log.readline():
-                print(line, end="", flush=True)
+                print_text(_shown(line))
             elif next(row for row in of_run()["attempt_rows"] if row["number"] == number)["outcome"] is not None:
                 return
             else:
                 time.sleep(0.5)
+
+
+def _shown(line: str) -> str:
+    """Without colours; what a progress bar wrote over itself comes one below the other."""
+    return re.sub(r"\r+\n?", "\n", without_colours(line))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console
+from scaling.cli.output import console, print_text
 from scaling.cli.runs_input import (
     Level,
     Metric,
@@ -67,6 +67,7 @@ def lr_command(
         show_searches(source.db, source.experiment, json=json, csv=csv)
         return
     from analysis import learning_rate_payload, learning_rate_trend
+    from analysis.as_csv import as_csv
 
     runs = source.load()
     trend = learning_rate_trend(runs, metric=columns_in(runs, metric), level=level)
@@ -77,7 +78,7 @@ def lr_command(
     if json:
         print_answer(learning_rate_payload(trend, asked_cell), runs)
     elif csv:
-        print(trend.optima.to_csv(index=False), end="")
+        print_text(as_csv(trend.optima))
         print_set_aside(runs, trend.excluded)
     else:
         from scaling.cli.analysis_tables import print_excluded, print_trend

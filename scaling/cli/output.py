@@ -3,43 +3,54 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from scaling.cli.printable import printable, printable_json
+from scaling.formulas import as_text
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from scaling.cli.terminal import Terminal
 
-__all__ = ["console", "core_hours", "duration", "flops", "messages", "number", "print_csv", "print_json"]
-
-
-def console() -> Console:
-    """For answers, on stdout. Without a terminal lines are as long as they need to be."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 200, soft_wrap=not sys.stdout.isatty())
+__all__ = ["console", "core_hours", "duration", "flops", "messages", "number", "print_csv", "print_json", "print_text"]
 
 
-def messages() -> Console:
+def console() -> Terminal:
+    """For answers, on stdout."""
+    from scaling.cli.terminal import Terminal
+
+    return Terminal()
+
+
+def messages() -> Terminal:
     """For messages and progress, on stderr."""
-    from rich.console import Console
+    from scaling.cli.terminal import Terminal
 
-    return Console(stderr=True, width=None if sys.stderr.isatty() else 200)
+    return Terminal(stderr=True)
 
 
 def print_json(content: Any) -> None:
-    """One JSON object; NaN and infinity would be a defect, so they raise."""
-    print(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
+    """One JSON object; NaN and infinity would be a defect, so they raise. What a terminal would obey is escaped as JSON escapes it."""
+    print(printable_json(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)))
+
+
+def print_text(text: str) -> None:
+    """Lines of data, as they are but for control characters."""
+    print(printable(text, keep="\n\t"), end="", flush=True)
 
 
 def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """A header and a line a row; lists are joined by spaces."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    """A header and a line a row; lists are joined by spaces, and no text is a formula to a spreadsheet."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([" ".join(row[name]) if isinstance(row[name], list) else row[name] for name in columns])
+        cells = (" ".join(row[name]) if isinstance(row[name], list) else row[name] for name in columns)
+        writer.writerow([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
+    print_text(out.getvalue())
 
 
 def number(value: float | None) -> str:
@@ -49,13 +60,15 @@ def number(value: float | None) -> str:
 
 def core_hours(value: float | None) -> str:
     """Core-hours at three significant digits, from a laptop's seconds to a pod's months."""
-    return "–" if value is None else f"{value:,.0f}" if value >= 100 else _significant(value, 3)
+    return "–" if value is None else f"{value:,.0f}" if 100 <= value < 1e15 else _significant(value, 3)
 
 
 def _significant(value: float, digits: int) -> str:
-    """Fixed notation: `0.0000736`, not `7.36e-05`, so that a column keeps its decimal point."""
+    """Fixed notation: `0.0000736`, not `7.36e-05`, so that a column keeps its decimal point; an exponent below a billionth and above 10¹⁵."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
+    if not 1e-9 <= abs(value) < 1e15:
+        return f"{value:.{digits - 1}e}"
     return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
 
 

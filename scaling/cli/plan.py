@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console
+from scaling.cli.output import console, print_text
 from scaling.cli.runs_input import (
     Level,
     Metric,
@@ -93,7 +93,7 @@ def plan_command(
     if json:
         print_answer(plan_payload(found), runs)
     elif csv:
-        print(found.to_csv(), end="")
+        print_text(found.to_csv())
         print_set_aside(runs, found.fit.excluded)
     else:
         out = console()
@@ -110,13 +110,13 @@ def _candidates(file: Path | None, runs: DataFrame, mapping: list[str] | None, m
         import sys
 
         from orchestrator.candidates import candidate_cells
-        from orchestrator.measured import measured_plan, rates_of
+        from orchestrator.measured import measured_plan, rates_in, rates_of
         from orchestrator.plan import make_plan
         from orchestrator.spec import read_spec
 
         sys.path.append(str(Path.cwd()))  # a user's own families and data sets
-        priced = make_plan(*read_spec(file))
-        cells = candidate_cells(measured_plan(priced, rates_of(db)).plan if db else priced, runs)
+        rates = rates_of(db) if db else rates_in(runs)
+        cells = candidate_cells(measured_plan(make_plan(*read_spec(file)), rates).plan, runs)
         if cells.empty:
             raise UsageError(
                 f"every cell of {file} is done: there is nothing to choose from", hint="add models or epoch budgets to it"

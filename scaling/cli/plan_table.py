@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from orchestrator.dry_run import DryRun
     from orchestrator.plan import Plan, PlannedRun, PlannedSearch
     from orchestrator.search.replay import CellState
 
-__all__ = ["payload", "rows", "show"]
+__all__ = ["ahead_of", "payload", "rows", "show", "show_findings"]
 
 
 def rows(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState] = ()) -> list[dict[str, Any]]:
@@ -46,8 +48,10 @@ def rows(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState
     ] + [_search_row(search, found) for search in plan.searches]
 
 
-def payload(plan: Plan, *, measured: int = 0) -> dict[str, Any]:
+def payload(plan: Plan, found: DryRun, *, measured: int = 0) -> dict[str, Any]:
     """What `submit --dry-run --json` prints. measured: runs whose estimate rests on a measured rate instead of the file's MFU."""
+    from dataclasses import asdict
+
     from scaling.columns import SCHEMA_VERSION
 
     return {
@@ -56,7 +60,9 @@ def payload(plan: Plan, *, measured: int = 0) -> dict[str, Any]:
         "dataset": plan.card.to_dict(),
         "resources": plan.spec.resources.model_dump()
         | {"chips": plan.spec.resources.chip_count, "cores": plan.spec.resources.core_count},
-        "cells": rows(plan, None),
+        "cells": rows(plan, found.states, found.searched),
+        "known_runs": found.known,
+        "looked_at": [asdict(split) for split in found.looked],
         "runs": len(plan.runs) + sum(search.expected_runs for search in plan.searches),
         "estimated_core_hours": plan.estimated_core_hours,
         "runs_estimated_by_measurement": measured,
@@ -79,6 +85,7 @@ def show(
         *(["state"] if states is not None else []),
         box=None,
         pad_edge=False,
+        collapse_padding=True,
     )
     for row in rows(plan, states, searched):
         table.add_row(
@@ -119,6 +126,34 @@ def show(
         )
     elif card.provisional:
         out.print("the data set is declared, not at hand: run ids are provisional and nothing can be trained", highlight=False)
+
+
+def show_findings(plan: Plan, found: DryRun) -> None:
+    """Print which runs exist already, and what was seen of the data."""
+    from scaling.cli.output import console
+
+    out, known = console(), found.known
+    if known:
+        counts = Counter(known.values())
+        states = ", ".join(f"{count} {state}" for state, count in counts.items())
+        out.print(f"{len(known)} of {len(found.states)} listed runs exist already: {states}")
+    for split in found.looked:
+        bad = f", {len(split.bad)} cannot be used and are skipped: {split.bad[0][0]}: {split.bad[0][1]}" if split.bad else ""
+        out.print(f"{split.split} examples: {split.read:,} of {split.examples:,} read{bad or ', all can be used'}")
+    limit, ahead = plan.spec.confirm_above, ahead_of(plan, found.states, found.searched)
+    if limit is not None and ahead > limit.core_hours:
+        out.print(f"`submit` asks first, or wants --yes: {ahead:,.3g} core-hours are above confirm_above ({limit.core_hours:g})")
+
+
+def ahead_of(plan: Plan, states: Mapping[str, str], searched: Sequence[CellState]) -> float:
+    """Core-hours that are still to be spent, by estimate."""
+    ahead = sum(
+        run.estimated_core_hours - run.inherited_core_hours
+        for run in plan.runs
+        if states[run.id] not in ("finished", "diverged", "stopped")
+    )
+    over = {state.cell.key for state in searched if state.is_over}
+    return ahead + sum(search.estimated_core_hours for search in plan.searches if search.key not in over)
 
 
 def _basis(plan: Plan, measured: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console, messages
+from scaling.cli.output import console, messages, print_text
 from scaling.cli.runs_input import (
     Level,
     Metric,
@@ -106,7 +106,7 @@ def predict_command(
     if json:
         print_answer(prediction_payload(found, kept), runs)
     elif csv:
-        print(found.to_csv(), end="")
+        print_text(found.to_csv())
         print_set_aside(runs, found.fit.excluded)
     else:
         out = console()
@@ -180,7 +180,7 @@ def _score(
     if json:
         print_answer(scores_payload(scores), runs)
     elif csv:
-        print(scores.to_csv(), end="")
+        print_text(scores.to_csv())
     else:
         _print_scores(console(), scores)
 

@@ -86,10 +86,12 @@ def _show_table(rows: list[dict]) -> None:
     from scaling.cli.output import console, core_hours, number
     from scaling.columns import model_title
 
+    heads = [name.replace("learning_rate", "lr").replace("core_hours", "core hours") for name in _COLUMNS]
     table = Table(
-        *[Column(name, justify="left" if name in ("id", "model", "status") else "right") for name in _COLUMNS],
+        *[Column(name, justify="left" if name in ("id", "model", "status") else "right") for name in heads],
         box=None,
         pad_edge=False,
+        collapse_padding=True,
     )
     for row in rows:
         table.add_row(

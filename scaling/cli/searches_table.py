@@ -54,7 +54,9 @@ def _show(report: SearchReport) -> None:
 
     out = console()
     names = ("epochs", "learning rate", "trials", "val_loss", "of grid", "best of grid", "regret", "core-hours", "grid")
-    table = Table("model", *[Column(name, justify="right") for name in names], "", box=None, pad_edge=False, title=None)
+    table = Table(
+        "model", *[Column(name, justify="right") for name in names], "", box=None, pad_edge=False, collapse_padding=True, title=None
+    )
     for cell in report.cells:
         table.add_row(
             cell.model, f"{cell.epochs:g}", _rate(cell.learning_rate), str(cell.trials), number(cell.loss), str(cell.grid_rates or "–"),

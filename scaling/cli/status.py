@@ -43,9 +43,10 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     table = Table(
         "experiment",
         "runs by state",
-        *[_right(name) for name in ("core-hours", "allocated", "estimated", "estimates off by", "budget", "best val_loss")],
+        *[_right(name) for name in ("core hours", "allocated", "estimated", "estimates off by", "budget", "best val_loss")],
         box=None,
         pad_edge=False,
+        collapse_padding=True,
     )
     for row in found["experiments"]:
         states = ", ".join(f"{count} {state}" for state, count in row["runs"].items())
@@ -81,7 +82,8 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
                 highlight=False,
             )
     scheduler = found["scheduler"]
-    out.print(f"\nscheduler: {scheduler['holder']} (pid {scheduler['pid']})" if scheduler else "\nno scheduler is running")
+    out.print()
+    out.print(f"scheduler: {scheduler['holder']} (pid {scheduler['pid']})" if scheduler else "no scheduler is running")
     described = endings(
         failed, lambda row: f"{row['id']} {model_title(row)}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}"
     )

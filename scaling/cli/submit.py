@@ -43,7 +43,12 @@ def submit_command(
     address: Annotated[
         str, typer.Option("--address", help="A Ray cluster, host:port; `local` starts one for this command.")
     ] = "local",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan with its cost, run nothing.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Check file, store and data, show the plan with its cost and which runs exist; run and write nothing."
+        ),
+    ] = False,
     simulate: Annotated[
         bool,
         typer.Option("--simulate", help="Rehearse: train nothing, let losses follow a stated surface; see docs/experiments.md."),
@@ -94,10 +99,14 @@ def submit_command(
     measured = measured_plan(make_plan(*read_spec(file, simulate=simulate)), rates_of(db))
     plan = measured.plan
     if dry_run:
+        from orchestrator.dry_run import dry_run as checked
+
+        found = checked(plan, db, home, revise=revise)
         if as_json:
-            print_json(plan_table.payload(plan, measured=measured.runs))
+            print_json(plan_table.payload(plan, found, measured=measured.runs))
         else:
-            plan_table.show(plan, None, measured=measured.runs)
+            plan_table.show(plan, found.states, found.searched, measured=measured.runs)
+            plan_table.show_findings(plan, found)
         return
 
     from orchestrator.search.advance import states_of
@@ -129,14 +138,10 @@ def submit_command(
 
 def _confirm(plan: Plan, states: dict[str, str], searched: Sequence[CellState], yes: bool) -> None:
     """Ask before spending more than the file allows without asking; without a terminal and --yes that is a usage error."""
+    from scaling.cli.plan_table import ahead_of
+
     limit = plan.spec.confirm_above
-    ahead = sum(
-        run.estimated_core_hours - run.inherited_core_hours
-        for run in plan.runs
-        if states[run.id] not in ("finished", "diverged", "stopped")
-    )
-    over = {state.cell.key for state in searched if state.is_over}
-    ahead += sum(search.estimated_core_hours for search in plan.searches if search.key not in over)
+    ahead = ahead_of(plan, states, searched)
     if limit is None or ahead <= limit.core_hours or yes:
         return
     question = f"this is estimated at {ahead:,.3g} core-hours, above confirm_above ({limit.core_hours:g}). Go on?"

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from orchestrator.store import Store, ledger
 from orchestrator.store.grid import accept
+from orchestrator.store.models import Run
 from scaling.cli.app import app
 from tests.trainer.test_audit import attempt, double, planted, world
 
@@ -18,8 +19,13 @@ def audit(store, *arguments):
 
 
 @pytest.fixture
-def store(tmp_path):
-    _, config, order = world()
+def repeats():
+    return 1
+
+
+@pytest.fixture
+def store(tmp_path, repeats):
+    _, config, order = world(repeats=repeats)
     row = {
         "id": RUN, "family": "nfnet", "model": "nano-F0", "dataset": "numbers", "epochs": 2.3, "learning_rate": 1.0, "batch_size": 8,
         "seed": 4, "config": config.to_dict(), "shape": "s", "resources": {}, "params": 10, "steps": order.steps,
@@ -31,9 +37,9 @@ def store(tmp_path):
         yield store
 
 
-def train_attempt(store, home, *, ends_at, saves, loader=None):
+def train_attempt(store, home, *, ends_at, saves, loader=None, repeats=1):
     """An attempt as the scheduler and the trainer see it: granted, recorded, checkpointed, lost or finished."""
-    examples, config, order = world()
+    examples, config, order = world(repeats=repeats)
     with store.write() as session:
         allocation = ledger.open_allocation(session, scheduler="me", shape="s", accelerator="cpu", cores=1)
         grant = ledger.begin_attempt(session, RUN, allocation_id=allocation, home=str(home))
@@ -86,3 +92,26 @@ def test_a_lost_record_does_not_promise_names(store, tmp_path):
     shown = audit(store)
     assert shown.exit_code == 1
     assert "not clean: the records do not say which examples" in shown.stdout
+
+
+@pytest.mark.parametrize("repeats", [4])
+def test_of_repeated_augmentation_it_says_how_often_and_that_it_was_asked_for(store, tmp_path, repeats):
+    train_attempt(store, tmp_path, ends_at=None, saves=(15,), repeats=repeats)
+    shown = audit(store)
+    assert shown.exit_code == 0
+    assert "clean: every example exactly 4 times in each pass over the data, as `augment.repeats: 4` asks" in shown.stdout
+    assert "once" not in shown.stdout
+    assert json.loads(audit(store, "--json").stdout)["audit"]["repeats"] == 4
+
+
+def test_of_a_rehearsal_it_says_that_nothing_was_trained(store):
+    with store.write() as session:
+        run = session.get(Run, RUN)
+        run.config = run.config | {"model": {"family": "simulated", "name": "nano-F0", "options": {}}}
+    shown = audit(store)
+    assert shown.exit_code == 1
+    assert "is a rehearsal: nothing was trained" in shown.stdout
+    assert "once" not in shown.stdout
+    answer = json.loads(audit(store, "--json").stdout)
+    assert answer["simulated"]
+    assert not answer["audit"]["clean"]

@@ -166,6 +166,7 @@ seeds: [0, 1]
 
 def test_candidates_are_the_cells_that_are_not_done(filled, tmp_path):
     from orchestrator.candidates import candidate_cells
+    from orchestrator.measured import measured_plan, rates_in
     from orchestrator.plan import make_plan
     from orchestrator.spec import read_spec
     from orchestrator.store import open_readonly
@@ -177,13 +178,17 @@ def test_candidates_are_the_cells_that_are_not_done(filled, tmp_path):
     cells = candidate_cells(planned, runs)
     assert len(cells) == 9  # the small grid's ids are its own
     assert cells["runs"].tolist() == cells["seeds"].tolist() == [2] * 9
-    speed = (runs["core_hours"] / runs["train_flops"]).groupby(runs["model"]).median()
-    row = cells[(cells["model"] == "nano-F1") & (cells["epochs"] == 32)].iloc[0]
-    assert row["core_hours"] == pytest.approx(2 * row["train_flops"] * speed["nano-F1"])
+    priced = candidate_cells(measured_plan(planned, rates_in(runs)).plan, runs)
+    finished = runs[(runs["status"] == "finished")]
+    speed = finished["core_hours"].sum() / finished["train_flops"].sum()
+    row = priced[(priced["model"] == "nano-F1") & (priced["epochs"] == 32)].iloc[0]
+    assert row["core_hours"] == pytest.approx(2 * row["train_flops"] * speed)
+    elsewhere = runs.assign(accelerator="H100")
+    assert rates_in(runs.assign(status="diverged")).by_family == {}
+    assert measured_plan(planned, rates_in(elsewhere)).runs == 0
     done = runs.assign(id=[planned.runs[0].id, *runs["id"][1:]])
     assert candidate_cells(planned, done)["runs"].tolist() == [1] + [2] * 8
-    unmeasured = candidate_cells(planned, runs.iloc[:0])
-    assert unmeasured["core_hours"].sum() == pytest.approx(planned.estimated_core_hours)
+    assert cells["core_hours"].sum() == pytest.approx(planned.estimated_core_hours)
 
 
 def test_plan_command_prices_the_cells_of_a_file(filled, tmp_path):

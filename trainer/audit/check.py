@@ -68,7 +68,8 @@ class EpochAudit:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What `check` found. `clean`: every example exactly once an epoch, except those named as skipped, as far as the run has got.
+    """What `check` found. `clean`: every example exactly `repeats` times in each pass over the data, except those named as skipped, as far as
+    the run has got.
 
     total: positions of the whole run. covered: positions of the steps that survive.
     skipped: (epoch, id, reason). faults: what is wrong, one sentence each.
@@ -79,6 +80,7 @@ class AuditReport:
     epochs: tuple[EpochAudit, ...]
     skipped: tuple[tuple[int, int, str], ...]
     faults: tuple[str, ...] = ()
+    repeats: int = 1
 
     @property
     def clean(self) -> bool:
@@ -97,6 +99,7 @@ class AuditReport:
             "complete": self.complete,
             "total": self.total,
             "covered": self.covered,
+            "repeats": self.repeats,
             "epochs": [vars(epoch) | {"missing": list(epoch.missing), "repeated": list(epoch.repeated)} for epoch in self.epochs],
             "skipped": [{"epoch": epoch, "id": number, "reason": reason} for epoch, number, reason in self.skipped],
             "faults": list(self.faults),
@@ -118,7 +121,7 @@ def check(stretches: Sequence[Stretch], order: Order) -> AuditReport:
     epochs = [_audit_epoch(epoch, lines, order, covered) for epoch in range(-(-covered // (order.examples * order.repeats)))]
     faults += [_sentence(epoch) for epoch in epochs if not epoch.exact]
     skipped = [(line["epoch"], number, reason) for line in lines for _, number, reason in line.get("skipped", ())]
-    return AuditReport(order.total, covered, tuple(epochs), tuple(sorted(skipped)), tuple(faults))
+    return AuditReport(order.total, covered, tuple(epochs), tuple(sorted(skipped)), tuple(faults), order.repeats)
 
 
 def _surviving_lines(stretch: Stretch, faults: list[str]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from scaling.errors import UnknownName, UsageError
+from scaling.errors import DataError, ScalingError, UnknownName, UsageError
 from trainer.data import array_record, declared, digits, idx, imagefolder, parquet, shapes, webdataset
 from trainer.data.corrections import corrected
 from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Examples
@@ -101,7 +101,14 @@ def load_source(options: Mapping[str, Any]) -> Dataset:
         raise UsageError(
             f"dataset source {options.get('source')!r} cannot be imported: {error}", hint="write package.module:factory"
         ) from error
-    return corrected(factory({key: value for key, value in options.items() if key != "source"}))
+    try:
+        return corrected(factory({key: value for key, value in options.items() if key != "source"}))
+    except ScalingError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"dataset source {options['source']!r} raised {type(error).__name__}: {error}", hint="`scaling --debug …` shows where"
+        ) from error
 
 
 def _format(name: str) -> _Format:

@@ -39,7 +39,7 @@ def card(options: Mapping[str, Any]) -> DataCard:
         if not isinstance(options[key], int) or options[key] < 1:
             raise UsageError(f"{key}: {options[key]!r} is not a whole number above 0", hint=OPTIONS[key])
     return DataCard(
-        name=options["title"],
+        name=str(options["title"]),
         fingerprint="declared-" + hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:7],
         num_classes=options["num_classes"],
         image_shape=_shape(options, "image_shape"),

@@ -1,0 +1,35 @@
+"""A table as CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, overload
+
+import pandas as pd
+
+from scaling.formulas import as_text
+
+__all__ = ["as_csv"]
+
+
+@overload
+def as_csv(table: pd.DataFrame) -> str: ...
+@overload
+def as_csv(table: pd.DataFrame, file: Path, *, separator: str = ",") -> None: ...
+def as_csv(table: pd.DataFrame, file: Path | None = None, *, separator: str = ",") -> str | None:
+    """The table as text, or into a file; lists are joined by spaces, and no text in it is a formula to a spreadsheet.
+
+    `analysis.read_runs` reads the texts back as they were.
+    """
+    written = table.copy()
+    for name in table:
+        if pd.api.types.is_object_dtype(table[name].dtype) or pd.api.types.is_string_dtype(table[name].dtype):
+            written[name] = table[name].map(_cell)
+    written.columns = pd.Index([_cell(name) for name in table.columns])
+    return written.to_csv(file, index=False, sep=separator)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        value = " ".join(map(str, value))
+    return as_text(value) if isinstance(value, str) else value

@@ -1,0 +1,85 @@
+"""`scaling submit --dry-run`: what `submit` would do and what it would refuse, with nothing started and nothing written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.plan import Plan
+from orchestrator.search.advance import states_of
+from orchestrator.search.replay import CellState
+from orchestrator.store import Store
+from orchestrator.store.grid import refuse_another_study
+from orchestrator.submit import plan_status
+from scaling.errors import DataError, UsageError
+from trainer import data
+from trainer.data.check import Looked, look_at
+
+__all__ = ["DryRun", "dry_run"]
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What was found. states: run id → `new` or its status in the store. searched: how far the searches are. looked: at both splits, where
+    the data are at hand and something would be trained.
+    """
+
+    states: dict[str, str]
+    searched: Sequence[CellState] = ()
+    looked: tuple[Looked, ...] = field(default=())
+
+    @property
+    def known(self) -> dict[str, str]:
+        """The runs that the store has already, with where they stand."""
+        return {run_id: state for run_id, state in self.states.items() if state != "new"}
+
+
+def dry_run(plan: Plan, db: str, home: Path, *, revise: bool = False) -> DryRun:
+    """Check a plan against the store, the folder of runs and the data.
+
+    Raises:
+        UsageError: the experiment has finished runs with other settings or other data; the folder of runs cannot be made.
+        StoreError: the store cannot be opened.
+        DataError: examples are empty or cannot be read; the message names them.
+    """
+    _check_home(home)
+    store = Store.open_if_current(db)
+    if store is None:
+        found = DryRun({run.id: "new" for run in plan.runs})
+    else:
+        with store:
+            if not revise:
+                with store.read() as session:
+                    refuse_another_study(session, plan.spec.name, plan.shared)
+            found = DryRun(plan_status(store, plan), states_of(store, plan))
+    return DryRun(found.states, found.searched, _look(plan))
+
+
+def _check_home(home: Path) -> None:
+    there = next(folder for folder in (home.absolute(), *home.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "may not be written" if there.is_dir() else "is no folder"
+        raise UsageError(
+            f"the folder of runs {home} cannot be made: {there} {why}", hint="name another with --home or SCALING_HOME"
+        )
+
+
+def _look(plan: Plan) -> tuple[Looked, ...]:
+    if plan.spec.simulate is not None or plan.card.provisional:
+        return ()
+    looked = look_at(data.load(plan.spec.dataset.name, plan.spec.dataset.options))
+    may_skip = plan.spec.execution.on_bad_example == "skip"
+    for split in looked:
+        if split.bad and not (may_skip and split.split == "training"):
+            named = "; ".join(f"{name}: {reason}" for name, reason in split.bad[:_NAMED])
+            more = f"; and {len(split.bad) - _NAMED} more" if len(split.bad) > _NAMED else ""
+            raise DataError(
+                f"{len(split.bad)} of the {split.examples:,} {split.split} examples cannot be used ({split.read:,} were read): {named}{more}",
+                hint="mend or remove them"
+                + ("; `execution: {on_bad_example: skip}` leaves them out" if split.split == "training" else ""),
+            )
+    return looked

@@ -1,0 +1,76 @@
+"""The door through which commands print: whatever is printed is data, and no name in it can steer the terminal.
+
+Names of models, reasons, paths, columns of a user's table and the answers of a server come from elsewhere. Here `[red]` and `:smile:` are letters,
+and control characters are shown as signs: ESC as ␛, a line break inside a name as ␤.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from scaling.cli.printable import printable
+
+__all__ = ["Terminal"]
+
+_TABLE_WIDTH = 80
+_PIPE_WIDTH = 200
+
+
+class Terminal(Console):
+    """A console without markup. Off a terminal, lines are as long as they need to be. Tables keep to 80 columns where their words allow it."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **settings)
+        if not self.is_terminal and "width" not in settings:
+            self.width, self.soft_wrap = _PIPE_WIDTH, True
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """A text of these letters, on one line."""
+        return super().render_str(printable(text), **how)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As the console does; texts that were made elsewhere are made printable too."""
+        if isinstance(renderable, Text) and (plain := printable(renderable.plain)) != renderable.plain:
+            renderable = renderable.copy()
+            renderable.plain = plain  # as long as it was: styles stay where they are
+        return super().render(renderable, options)
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As the console does; a table is as narrow as its words allow, down to 80 columns, and nothing in it is cut off."""
+        if len(objects) == 1 and isinstance(objects[0], Table):
+            width = self._fit(objects[0], self.width if self.is_terminal else _TABLE_WIDTH)
+            how = {"width": width, "crop": False, "soft_wrap": False, **how}
+        super().print(*objects, **how)
+
+    def _fit(self, table: Table, target: int) -> int:
+        """Give the columns their widths: heads may break between words, and cells too where the column allows it. Returns the whole width."""
+        least, whole = [], []
+        for column in table.columns:
+            head, *cells = (_plain(cell) for cell in (column.header, *column.cells))
+            longest = max(map(cell_len, cells), default=0)
+            word = (
+                longest
+                if column.no_wrap and column.justify != "left"
+                else max((cell_len(word) for cell in cells for word in cell.split()), default=0)
+            )
+            least.append(max(word, *(cell_len(word) for word in head.split()), 1) if head.split() else max(word, 1))
+            whole.append(max(longest, cell_len(head), 1))
+        unbounded = self.options.update(width=100_000, max_width=100_000)
+        between = self.measure(table, options=unbounded).maximum - sum(whole)
+        for _ in range(max(0, min(target, between + sum(whole)) - between - sum(least))):
+            tightest = max(range(len(least)), key=lambda place: whole[place] / least[place])
+            least[tightest] += 1
+        for column, width in zip(table.columns, least, strict=True):
+            column.width, column.no_wrap = width, False
+        return between + sum(least)
+
+
+def _plain(cell: RenderableType) -> str:
+    return cell.plain if isinstance(cell, Text) else printable(str(cell))
