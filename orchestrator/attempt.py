@@ -115,6 +115,7 @@ class AttemptLog:
                 self._train_seconds = event["train_seconds"]
                 self._metrics += [(event["step"], name, event.get(name)) for name in _CURVES]
             case "checkpoint":
+                self.step = max(self.step, event["step"])  # it was told in between two points of the curves
                 self._checkpoint_step = event["step"]
                 self._checkpoints.append((event["step"], event["train_seconds"]))
                 self._train_seconds_at_checkpoint = event["train_seconds"]  # it was written while later steps were taken
