@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.adoption import workers_left
 from orchestrator.attempt import AttemptLog
+from orchestrator.home import home_folder
 from orchestrator.patience import HANG_SECONDS, Patience
 from orchestrator.plan import Plan
 from orchestrator.search.advance import Searches, asked_by, results_in
@@ -128,7 +129,7 @@ def see_through(
     store: Store,
     experiment: str,
     *,
-    home: Path,
+    home: str | Path,
     address: str = "local",
     checkpoint_seconds: float = 60.0,
     order: str = "longest-first",
@@ -154,6 +155,7 @@ def see_through(
         lease_seconds: how long a worker may not answer before its runs go on elsewhere; see `orchestrator.slots`.
 
     Raises:
+        UsageError: `home` is a URL, or cannot be made.
         StoreError: it would take over from a scheduler on a cluster, with `address` "local".
     """
     # Ray's names stay out of the way of whoever only reads.
@@ -161,6 +163,7 @@ def see_through(
     from orchestrator.early_stop import stop_dominated
     from orchestrator.scheduler import Order, Scheduler, new_scheduler_id
 
+    home = home_folder(home)
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
