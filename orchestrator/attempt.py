@@ -93,6 +93,7 @@ class AttemptLog:
                 run.parent_id,
                 attempt.branched_from,
                 packed=attempt.packed,
+                store=attempt.store,
             )
         )
 

@@ -44,7 +44,7 @@ from orchestrator.recovery import recover
 from orchestrator.room import is_done, is_short, room_for, yields
 from orchestrator.slots import LEASE_SECONDS, Slot
 from orchestrator.starts import Starts
-from orchestrator.store import Store, lease, ledger, steering
+from orchestrator.store import Store, identity, lease, ledger, steering
 from orchestrator.store.estimates import Rates, measured_rates
 from orchestrator.store.grid import Waiting, explain, pause
 from orchestrator.store.interruptions import interruptions
@@ -112,6 +112,7 @@ class Scheduler:
         self._intervals: dict[str, float] = {}
         self._renewed = self._attended = self._drained = 0.0
         self._refused: str | None = None
+        self._store_id: str | None = None
         self._starts = Starts()
         self._code_version = None if cluster.address == "local" else code_version()
         self._lacking_since: float | None = None
@@ -165,6 +166,7 @@ class Scheduler:
                 workers[name] = worker
         with self._write() as session:
             lease.renew(session, self.id)
+            self._store_id = identity.claim(session)
             self._slots = adopt(session, workers, scheduler=self.id)
             recover(session, scheduler=self.id)
             self._plan_ahead(session)
@@ -302,7 +304,7 @@ class Scheduler:
         if (kind := slot.kind.name) not in self._intervals:  # judged anew whenever an attempt has been cut short
             self._intervals[kind] = interruptions(session, kind).checkpoint_interval(self.checkpoint_seconds)
         runs = {run.id: self._estimate(run) for run in self._queue.take_pack(slot.group)}
-        return ledger.begin_pack(session, runs, allocation_id=slot.allocation_id, home=str(self.home))
+        return ledger.begin_pack(session, runs, allocation_id=slot.allocation_id, home=str(self.home), store=self._store_id)
 
     def _start(self, slot: Slot, grants: Sequence[Grant]) -> None:
         """On the worker."""

@@ -26,6 +26,7 @@ from orchestrator.slots import LEASE_SECONDS
 from orchestrator.store import Store, lease, queries, searches
 from orchestrator.store.again import AGAIN
 from orchestrator.store.grid import Accepted, accept, known_statuses
+from orchestrator.store.identity import claim
 from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.errors import StoreError, UsageError
 from scaling.fault_points import reached
@@ -174,7 +175,10 @@ def see_through(
     ended: Ended = "done"
     while _open_runs(store, experiment):
         with store.write() as session:
+            left = lease.is_left(session)
             holds = lease.take(session, identity, watch)
+            if holds:
+                claim(session, takes_workers=left)
             if holds and address == "local":
                 _refuse_cluster_workers(session, identity)
         if not holds:

@@ -210,7 +210,7 @@ def _index_of(order: Mapping[str, Any]) -> int:
 
 
 def set_aside(directory: Path, token: str) -> None:
-    """An attempt's folder is new, unless another store has trained the same run under the same home: then its files go elsewhere."""
+    """An attempt's folder is new, unless its database was put back to an earlier state in place: then the files of what that undid go elsewhere."""
     try:
         with (directory / "events.jsonl").open(encoding="utf-8") as spool:
             if json.loads(spool.readline() or "{}").get("token") == token:

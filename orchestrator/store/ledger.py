@@ -78,6 +78,10 @@ class Grant:
     """Number of the attempt of `parent` whose checkpoint it starts from."""
     packed: int = 1
     """How many attempts share the devices; each is charged so much less."""
+    store: str | None = None
+    """Id of the store, the first part of its folder; None before stores had one."""
+    resume_store: str | None = None
+    """The same of the attempt whose checkpoint it starts from."""
 
     @property
     def is_rehearsal(self) -> bool:
@@ -87,14 +91,14 @@ class Grant:
     @property
     def folder(self) -> str:
         """The attempt's own folder, under SCALING_HOME."""
-        return f"{self.run_id}/{self.number}"
+        return _folder(self.store, self.run_id, self.number)
 
     @property
     def resume_folder(self) -> str | None:
         """The folder that holds the checkpoint to start from, under SCALING_HOME."""
         if self.branched_from is not None:
-            return f"{self.parent}/{self.branched_from}"
-        return None if self.resume_attempt is None else f"{self.run_id}/{self.resume_attempt}"
+            return _folder(self.resume_store, self.parent, self.branched_from)
+        return None if self.resume_attempt is None else _folder(self.resume_store, self.run_id, self.resume_attempt)
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,10 @@ class Charge:
     @property
     def total(self) -> float:
         return self.useful + self.redone + self.startup + self.evaluation + self.checkpoint
+
+
+def _folder(store: str | None, run_id: str | None, number: int) -> str:
+    return f"{store}/{run_id}/{number}" if store else f"{run_id}/{number}"
 
 
 def open_allocation(
@@ -139,10 +147,17 @@ def hold(session: Session, held_seconds: Mapping[int, float]) -> None:
 
 
 def begin_attempt(
-    session: Session, run_id: str, *, allocation_id: int, home: str, estimated_core_hours: float | None = None
+    session: Session,
+    run_id: str,
+    *,
+    allocation_id: int,
+    home: str,
+    store: str | None = None,
+    estimated_core_hours: float | None = None,
 ) -> Grant:
     """Start an attempt of a pending run. Raises `StaleToken` when the run is not pending any more.
 
+    home: SCALING_HOME. store: the store's id, under which the attempt's folder lies there.
     estimated_core_hours: what the run is expected to cost in all, for `estimate_error` to judge by afterwards; of its first attempt.
     """
     run = session.get(Run, run_id)
@@ -166,6 +181,8 @@ def begin_attempt(
         branch.step if branch else run.resume_step,
         run.parent_id,
         branch.attempt if branch else None,
+        store=store,
+        resume_store=_store_of(session, run.parent_id, branch.attempt) if branch else _store_of(session, run_id, run.resume_attempt),
     )
     session.add(
         Attempt(
@@ -174,6 +191,7 @@ def begin_attempt(
             token=token,
             allocation_id=allocation_id,
             directory=f"{home.rstrip('/')}/{grant.folder}",
+            store=store,
             accelerator=allocation.accelerator,
             cores=allocation.cores,
             resumed_from=run.resume_attempt,
@@ -188,15 +206,24 @@ def begin_attempt(
     return grant
 
 
-def begin_pack(session: Session, runs: Mapping[str, float | None], *, allocation_id: int, home: str) -> list[Grant]:
+def _store_of(session: Session, run_id: str | None, number: int | None) -> str | None:
+    return session.scalar(select(Attempt.store).where(Attempt.run_id == run_id, Attempt.number == number))
+
+
+def begin_pack(
+    session: Session, runs: Mapping[str, float | None], *, allocation_id: int, home: str, store: str | None = None
+) -> list[Grant]:
     """Start attempts of these runs, to be trained at once on the same devices: of those that are pending still.
 
-    runs: id → estimated core-hours, as `begin_attempt` takes them.
+    runs: id → estimated core-hours. They, `home` and `store` are as `begin_attempt` takes them.
     """
     grants: list[Grant] = []
     for run_id, estimate in runs.items():
         with suppress(StaleToken):
-            grants.append(begin_attempt(session, run_id, allocation_id=allocation_id, home=home, estimated_core_hours=estimate))
+            begun = begin_attempt(
+                session, run_id, allocation_id=allocation_id, home=home, store=store, estimated_core_hours=estimate
+            )
+            grants.append(begun)
     tokens = [grant.token for grant in grants]
     session.execute(update(Attempt).where(Attempt.token.in_(tokens)).values(packed=len(grants)))
     return [replace(grant, packed=len(grants)) for grant in grants]

@@ -74,8 +74,8 @@ def test_a_late_abort_spares_the_next_run(worker, order):
     assert (ended["token"], ended["kind"], ended.get("outcome")) == ("second", "ended", "finished")
 
 
-def test_files_of_another_store_in_its_folder_are_set_aside(tmp_path):
-    """Two databases may share a home; each calls its first attempt at a run `1`."""
+def test_files_that_an_undone_attempt_left_in_its_folder_are_set_aside(tmp_path):
+    """A backup that was copied onto the database counts the attempts since then anew."""
     folder = tmp_path / "run" / "1"
     host.set_aside(folder, "mine")  # a new folder
     folder.mkdir(parents=True)
