@@ -324,6 +324,7 @@ class Scheduler:
             checkpoint_seconds=self._intervals.get(slot.kind.name, self.checkpoint_seconds),
             scheduler=self.id,
             code_version=self._code_version,
+            missed_seconds=slot.missed_seconds,
         )
 
     # -- what came back ----------------------------------------------------------------------------------------------------------
@@ -396,6 +397,8 @@ class Scheduler:
                 self._compiled.add(slot.group)
             if event.get("storage"):
                 slot.rest()
+                if event.get("missing"):
+                    slot.miss()
             if event["kind"] == "refused":
                 slot.leaving = event["reason"]
             if event["kind"] == "checkpoint":

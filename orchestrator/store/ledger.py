@@ -82,6 +82,10 @@ class Grant:
     """Id of the store, the first part of its folder; None before stores had one."""
     resume_store: str | None = None
     """The same of the attempt whose checkpoint it starts from."""
+    resume_directory: str | None = None
+    """The folder that this checkpoint was written to, as it was called then."""
+    saved_seconds: float = 0.0
+    """What the steps up to there took on these devices; 0 of a rehearsal."""
 
     @property
     def is_rehearsal(self) -> bool:
@@ -170,6 +174,8 @@ def begin_attempt(
     branch = trunks.branch_of(session, run)
     if branch is None and run.resume_attempt is None:
         trunks.disinherit(run)
+    source = _source_of(session, run.parent_id, branch.attempt) if branch else _source_of(session, run_id, run.resume_attempt)
+    saved_core_hours = branch.core_hours if branch else run.core_hours
     grant = Grant(
         run_id,
         number,
@@ -182,7 +188,9 @@ def begin_attempt(
         run.parent_id,
         branch.attempt if branch else None,
         store=store,
-        resume_store=_store_of(session, run.parent_id, branch.attempt) if branch else _store_of(session, run_id, run.resume_attempt),
+        resume_store=source[0],
+        resume_directory=source[1],
+        saved_seconds=0.0 if "speed" in run.resources else saved_core_hours / core_hours(allocation.cores, 1.0),
     )
     session.add(
         Attempt(
@@ -206,8 +214,11 @@ def begin_attempt(
     return grant
 
 
-def _store_of(session: Session, run_id: str | None, number: int | None) -> str | None:
-    return session.scalar(select(Attempt.store).where(Attempt.run_id == run_id, Attempt.number == number))
+def _source_of(session: Session, run_id: str | None, number: int | None) -> tuple[str | None, str | None]:
+    """Store and folder of the attempt that has the checkpoint to start from; nothing of none."""
+    query = select(Attempt.store, Attempt.directory).where(Attempt.run_id == run_id, Attempt.number == number)
+    found = session.execute(query).first() if number is not None else None
+    return (found[0], found[1]) if found else (None, None)
 
 
 def begin_pack(

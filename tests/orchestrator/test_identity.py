@@ -87,7 +87,9 @@ def attempted(store, home, *, under, step):
 
 def test_a_run_goes_on_from_what_lies_under_earlier_ids_and_in_homes_without(store):
     accepted(store, a_run())
-    grants = [attempted(store, "/home", under=under, step=step) for under, step in ((None, 10), ("one", 20), ("one", 30), ("two", 40))]
+    grants = [
+        attempted(store, "/home", under=under, step=step) for under, step in ((None, 10), ("one", 20), ("one", 30), ("two", 40))
+    ]
     assert [grant.folder for grant in grants] == [f"{RUN}/1", f"one/{RUN}/2", f"one/{RUN}/3", f"two/{RUN}/4"]
     assert [grant.resume_folder for grant in grants] == [None, f"{RUN}/1", f"one/{RUN}/2", f"one/{RUN}/3"]
     with store.read() as session:
