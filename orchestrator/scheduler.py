@@ -36,6 +36,7 @@ from sqlalchemy.orm import Session
 from orchestrator.adoption import adopt, workers_left
 from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
+from orchestrator.home import make_folder
 from orchestrator.orders import order_of, order_of_pack
 from orchestrator.patience import Patience
 from orchestrator.provenance import code_version, same_code
@@ -170,6 +171,7 @@ class Scheduler:
             self._slots = adopt(session, workers, scheduler=self.id)
             recover(session, scheduler=self.id)
             self._plan_ahead(session)
+        make_folder(self.home / self._store_id)  # trainers wait for it before they make it
         for slot in self._slots:
             slot.take_over(self.id)
             for attempt in slot.attempts.values():

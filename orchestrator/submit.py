@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.adoption import workers_left
 from orchestrator.attempt import AttemptLog
-from orchestrator.home import home_folder
+from orchestrator.home import home_folder, make_folder
 from orchestrator.patience import HANG_SECONDS, Patience
 from orchestrator.plan import Plan
 from orchestrator.search.advance import Searches, asked_by, results_in
@@ -165,12 +165,7 @@ def see_through(
     from orchestrator.scheduler import Order, Scheduler, new_scheduler_id
 
     home = home_folder(home)
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"the folder of runs {home} cannot be made: {error.strerror}", hint="name another with --home or SCALING_HOME"
-        ) from error
+    make_folder(home)
     identity, clock, watch = new_scheduler_id(), _Clock(), lease.Watch()
     ended: Ended = "done"
     while _open_runs(store, experiment):

@@ -28,7 +28,7 @@ def enter(order: dict[str, Any]) -> None:
     Raises `FileNotFoundError` while something that was there before is waited for. Afterwards `resume_from` is taken away.
     """
     missed, home = order.get("missed_seconds", 0.0), order.get("home")
-    if home is not None and 0.0 < missed < GONE_SECONDS and not Path(home).is_dir():
+    if home is not None and missed < GONE_SECONDS and not Path(home).is_dir():
         raise _is_not_there("the folder of runs", home)
     resume = order.get("resume_from")
     if resume is not None and resume.get("step"):
