@@ -44,11 +44,12 @@ def at_work(database):
     return []
 
 
-def until(condition, *processes, seconds=90):
+def until(condition, *processes, seconds=120):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline
-        assert all(process.poll() is None for process in processes)
+        for process in processes:
+            assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
     return found
 
