@@ -98,6 +98,7 @@ class AttemptLog:
                 run.parent_id,
                 attempt.branched_from,
                 packed=attempt.packed,
+                store=attempt.store,
             )
         )
 
@@ -122,6 +123,7 @@ class AttemptLog:
                 if event.get(SKIPPED):
                     self._metrics.append((event["step"], SKIPPED, event[SKIPPED]))
             case "checkpoint":
+                self.step = max(self.step, event["step"])  # it was told in between two points of the curves
                 self._checkpoint_step = event["step"]
                 self._checkpoints.append((event["step"], event["train_seconds"]))
                 self._train_seconds_at_checkpoint = event["train_seconds"]  # it was written while later steps were taken

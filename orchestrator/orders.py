@@ -24,15 +24,18 @@ def order_of(
     checkpoint_seconds: float,
     scheduler: str | None = None,
     code_version: str | None = None,
+    missed_seconds: float = 0.0,
 ) -> dict[str, Any]:
     """home: SCALING_HOME, under which the attempt's folder lies. working_directory: where the file's relative paths start from.
 
     checkpoint_seconds: time between checkpoints. scheduler: who gives the order; a worker that belongs to another ignores it.
     code_version: of the scheduler; a worker with another one refuses. None asks for nothing.
+    missed_seconds: for how long the worker has not found what should be in `home`; see `orchestrator.cluster.missing`.
     """
-    resume = None
+    resume: dict[str, Any] | None = None
     if grant.resume_folder is not None:
         resume = {"directory": str(home / grant.resume_folder), "step": grant.resume_step}
+        resume |= {"written_to": grant.resume_directory, "saved_seconds": grant.saved_seconds}
         if grant.parent is not None:  # also for a later attempt: what it falls back to is the parent's
             resume["parent"] = grant.parent
     return {
@@ -45,6 +48,8 @@ def order_of(
         "evaluate_at": grant.resources.get("evaluate_at", []),
         "checkpoint_at": grant.resources.get("checkpoint_at", []),
         "directory": str(home / grant.folder),
+        "home": str(home / grant.store) if grant.store else None,
+        "missed_seconds": missed_seconds,
         "resume_from": resume,
         "checkpoint_seconds": checkpoint_seconds,
         "compile_cache": str(home / "compile-cache"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -109,7 +110,7 @@ def _probed(
     working_directory: Path,
     on_wait: Callable[[], None],
 ) -> Probed:
-    token = f"probe-{run.config.shape_id()}"
+    token = f"probe-{run.config.shape_id()}-{secrets.token_hex(4)}"  # another store may probe in this home
     steps = WARM_STEPS * _REPORTS
     epochs = steps * run.config.batch_size / plan.card.train_examples
     config = replace(run.config, schedule=replace(run.config.schedule, epochs=epochs, warmup_epochs=0.0))

@@ -37,6 +37,7 @@ from orchestrator.adoption import adopt, workers_left
 from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
 from orchestrator.data_faults import HELD, DataFaults, data_of
+from orchestrator.home import make_folder
 from orchestrator.orders import order_of, order_of_pack
 from orchestrator.patience import Patience
 from orchestrator.provenance import code_version, same_code
@@ -45,7 +46,7 @@ from orchestrator.recovery import recover
 from orchestrator.room import is_done, is_short, room_for, yields
 from orchestrator.slots import LEASE_SECONDS, Slot
 from orchestrator.starts import Starts
-from orchestrator.store import Store, lease, ledger, steering
+from orchestrator.store import Store, identity, lease, ledger, steering
 from orchestrator.store.estimates import Rates, measured_rates
 from orchestrator.store.grid import Waiting, explain, pause
 from orchestrator.store.interruptions import interruptions
@@ -113,6 +114,7 @@ class Scheduler:
         self._intervals: dict[str, float] = {}
         self._renewed = self._attended = self._drained = 0.0
         self._refused: str | None = None
+        self._store_id: str | None = None
         self._starts = Starts()
         self._code_version = None if cluster.address == "local" else code_version()
         self._lacking_since: float | None = None
@@ -166,10 +168,12 @@ class Scheduler:
                 workers[name] = worker
         with self._write() as session:
             lease.renew(session, self.id)
+            self._store_id = identity.claim(session)
             self._slots = adopt(session, workers, scheduler=self.id)
             recover(session, scheduler=self.id)
             self._faults.restore(session)
             self._plan_ahead(session)
+        make_folder(self.home / self._store_id)  # trainers wait for it before they make it
         for slot in self._slots:
             slot.take_over(self.id)
             for attempt in slot.attempts.values():
@@ -311,7 +315,7 @@ class Scheduler:
         if (kind := slot.kind.name) not in self._intervals:  # judged anew whenever an attempt has been cut short
             self._intervals[kind] = interruptions(session, kind).checkpoint_interval(self.checkpoint_seconds)
         runs = {run.id: self._estimate(run) for run in self._queue.take_pack(slot.group)}
-        return ledger.begin_pack(session, runs, allocation_id=slot.allocation_id, home=str(self.home))
+        return ledger.begin_pack(session, runs, allocation_id=slot.allocation_id, home=str(self.home), store=self._store_id)
 
     def _start(self, slot: Slot, grants: Sequence[Grant]) -> None:
         """On the worker."""
@@ -331,6 +335,7 @@ class Scheduler:
             checkpoint_seconds=self._intervals.get(slot.kind.name, self.checkpoint_seconds),
             scheduler=self.id,
             code_version=self._code_version,
+            missed_seconds=slot.missed_seconds,
         )
 
     # -- what came back ----------------------------------------------------------------------------------------------------------
@@ -403,6 +408,8 @@ class Scheduler:
                 self._compiled.add(slot.group)
             if event.get("storage"):
                 slot.rest()
+                if event.get("missing"):
+                    slot.miss()
             if event["kind"] == "refused":
                 slot.leaving = event["reason"]
             if event["kind"] == "checkpoint":

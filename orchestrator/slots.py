@@ -69,6 +69,7 @@ class Slot:
     _ask_at: float = 0.0
     _rests_until: float = 0.0
     _rest_seconds: float = _REST_SECONDS[0]
+    _missed_at: float | None = None
 
     @property
     def chips(self) -> int:
@@ -105,8 +106,18 @@ class Slot:
         self._rests_until = time.monotonic() + self._rest_seconds
         self._rest_seconds = min(2 * self._rest_seconds, _REST_SECONDS[1])
 
+    def miss(self) -> None:
+        """The folder of runs, or a checkpoint in it, was not there."""
+        self._missed_at = self._missed_at or time.monotonic()
+
+    @property
+    def missed_seconds(self) -> float:
+        """For how long it has missed something there; 0 when nothing."""
+        return 0.0 if self._missed_at is None else time.monotonic() - self._missed_at
+
     def has_stored(self) -> None:
         """A checkpoint was committed: the storage takes what it is given again."""
+        self._missed_at = None
         self._rests_until, self._rest_seconds = 0.0, _REST_SECONDS[0]
 
     def call(self, make: Callable[[], Any]) -> None:

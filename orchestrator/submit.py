@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.adoption import workers_left
 from orchestrator.attempt import AttemptLog
+from orchestrator.home import home_folder, make_folder
 from orchestrator.patience import HANG_SECONDS, Patience
 from orchestrator.plan import Plan
 from orchestrator.search.advance import Searches, asked_by, results_in
@@ -25,6 +26,7 @@ from orchestrator.slots import LEASE_SECONDS
 from orchestrator.store import Store, lease, queries, searches
 from orchestrator.store.again import AGAIN
 from orchestrator.store.grid import Accepted, accept, known_statuses
+from orchestrator.store.identity import claim
 from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.errors import StoreError, UsageError
 from scaling.fault_points import reached
@@ -128,7 +130,7 @@ def see_through(
     store: Store,
     experiment: str,
     *,
-    home: Path,
+    home: str | Path,
     address: str = "local",
     checkpoint_seconds: float = 60.0,
     order: str = "longest-first",
@@ -154,6 +156,7 @@ def see_through(
         lease_seconds: how long a worker may not answer before its runs go on elsewhere; see `orchestrator.slots`.
 
     Raises:
+        UsageError: `home` is a URL, or cannot be made.
         StoreError: it would take over from a scheduler on a cluster, with `address` "local".
     """
     # Ray's names stay out of the way of whoever only reads.
@@ -161,17 +164,16 @@ def see_through(
     from orchestrator.early_stop import stop_dominated
     from orchestrator.scheduler import Order, Scheduler, new_scheduler_id
 
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"the folder of runs {home} cannot be made: {error.strerror}", hint="name another with --home or SCALING_HOME"
-        ) from error
+    home = home_folder(home)
+    make_folder(home)
     identity, clock, watch = new_scheduler_id(), _Clock(), lease.Watch()
     ended: Ended = "done"
     while _open_runs(store, experiment):
         with store.write() as session:
+            left = lease.is_left(session)
             holds = lease.take(session, identity, watch)
+            if holds:
+                claim(session, takes_workers=left)
             if holds and address == "local":
                 _refuse_cluster_workers(session, identity)
         if not holds:

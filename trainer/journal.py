@@ -177,7 +177,7 @@ class Journal:
         """
         with self.clock.aside("checkpoint"):
             self.take_outcome(wait=True)
-            self._recorder.flush()  # what entered these steps is on disk before the steps count
+            refused = self._flushed()
             train_seconds = self.clock.train
             self._history.checkpoints += 1
             examples = self.examples_seen(step)
@@ -191,10 +191,21 @@ class Journal:
                 "evaluations": list(self._history.evaluations),
                 "skipped": sorted(self._skipped),
             }
-            self._writer.submit(take_snapshot(state, self._layout, step=step, counters=counters, life=self._life))
+            if refused is None:
+                self._writer.submit(take_snapshot(state, self._layout, step=step, counters=counters, life=self._life))
+            else:
+                self._writer.refuse(step, refused)
             self._seconds_at[step] = train_seconds
             self.saved_step = step
             self.wait_anew()
+
+    def _flushed(self) -> OSError | None:
+        """What entered the steps is on disk before they count. Why it is not, else; it is kept for the next time."""
+        try:
+            self._recorder.flush()
+        except OSError as failure:
+            return failure
+        return None
 
     def take_outcome(self, *, wait: bool = False) -> None:
         """Hear what came of the checkpoint begun last, if that is known, and tell it. Raises `Diverged`."""

@@ -6,14 +6,19 @@ not at all. Neither needs a rename of folders, which object stores do not have.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-__all__ = ["Disk", "ObjectStore", "Storage", "storage_at"]
+__all__ = ["GONE_SECONDS", "Disk", "ObjectStore", "Storage", "storage_at"]
+
+GONE_SECONDS = 30.0
+"""How long a folder that was there is waited for before it is made anew: a disk may come back."""
 
 
 class Storage(Protocol):
@@ -55,15 +60,20 @@ def storage_at(place: str | Path) -> Storage:
 
 
 class Disk:
-    """A folder. Files and the folders that name them are synced, so what was written survives the power."""
+    """A folder. Files and the folders that name them are synced, so what was written survives the power.
+
+    It is made when something is first written. When it was there and is gone, writing raises `FileNotFoundError`; after `GONE_SECONDS` of that it is made anew.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.url = folder, str(folder)
+        self._was_there = folder.is_dir()
+        self._missed_at: float | None = None
 
     @contextmanager
     def create(self, name: str) -> Iterator[IO[bytes]]:
         path = self.folder / name
-        _make_folder(path.parent)
+        self._make_folder(path.parent)
         try:
             with path.open("wb") as file:
                 yield file
@@ -85,7 +95,7 @@ class Disk:
 
     def append(self, name: str, data: bytes) -> None:
         path = self.folder / name
-        _make_folder(path.parent)
+        self._make_folder(path.parent)
         with path.open("ab") as file:
             file.write(data)
             file.flush()
@@ -106,6 +116,16 @@ class Disk:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+    def _make_folder(self, folder: Path) -> None:
+        if self.folder.is_dir():
+            self._missed_at = None
+        elif self._was_there:
+            self._missed_at = self._missed_at or time.monotonic()
+            if time.monotonic() - self._missed_at < GONE_SECONDS:
+                raise FileNotFoundError(errno.ENOENT, "the folder of the attempt is gone", str(self.folder))
+        _make_folder(folder)
+        self._was_there = True
 
 
 class ObjectStore:

@@ -87,7 +87,7 @@ def _fresh(world: World) -> None:
     if world.api is not None:
         world.api.kill()
         world.api.wait()
-    for path in world.disk.glob("scaling.db*"):
+    for path in world.disk.glob("*.db*"):
         path.unlink()
     for path in world.home.iterdir():
         if path.name != "compile-cache":

@@ -34,6 +34,12 @@ class Verdict:
     bit_different: dict[str, str] = field(default_factory=dict)
     store: list[str] = field(default_factory=list)
 
+    def add(self, other: Verdict) -> None:
+        """What another store of the round came to."""
+        for name in ("lost", "counted_twice", "bit_different"):
+            getattr(self, name).update(getattr(other, name))
+        self.store += other.store
+
     @property
     def is_clean(self) -> bool:
         return not (self.lost or self.counted_twice or self.bit_different or self.store)
@@ -42,10 +48,10 @@ class Verdict:
 _CHARGED = "useful_seconds + redone_seconds + startup_seconds + evaluation_seconds + checkpoint_seconds"
 
 
-def judge(world: World, truths: dict[str, Truth]) -> Verdict:
-    """truths: run id → what it must have come to."""
+def judge(world: World, truths: dict[str, Truth], *, db: Path | None = None) -> Verdict:
+    """truths: run id → what it must have come to. db: of another store than the world's own."""
     verdict = Verdict()
-    with opened(world.db) as store:
+    with opened(db or world.db) as store:
         if (found := store.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
             verdict.store.append(f"integrity check: {found}")
         for allocation, held, used in store.execute(

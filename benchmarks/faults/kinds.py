@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -264,6 +265,60 @@ def _clock(world: World, chance: random.Random) -> Strike | None:
     return Strike("wall clock set")
 
 
+def _replace_store(world: World, chance: random.Random) -> Strike | None:
+    """The file of the database is replaced by a copy, as from a backup. Who wrote to the old one must end, and what it wrote since is gone."""
+    scheduler = world.scheduler()
+    if scheduler is None:
+        return None
+    _copy(world.db, world.disk / "backup.db")
+    for name in ("scaling.db-wal", "scaling.db-shm"):
+        (world.disk / name).unlink(missing_ok=True)
+    (world.disk / "backup.db").replace(world.db)
+    return Strike("store replaced", scheduler=scheduler.pid)
+
+
+def _copy(db: Path, target: Path) -> None:
+    with closing(sqlite3.connect(db, timeout=60)) as old, closing(sqlite3.connect(target)) as copy:
+        old.backup(copy)
+
+
+def _remove_home(world: World, chance: random.Random) -> Strike | None:
+    """All that is in the home is away for one to six seconds; or the folders of runs that are in training are gone for good."""
+    if chance.random() < 0.5:
+        away = world.home / ".away"
+        away.mkdir(exist_ok=True)
+        moved = [folder for folder in world.home.iterdir() if folder.is_dir() and folder != away and folder.name != "compile-cache"]
+        strike = Strike("home removed")
+        for folder in moved:
+            folder.rename(away / folder.name)
+        time.sleep(chance.uniform(1.0, 6.0))
+        for folder in moved:
+            (away / folder.name).rename(folder)
+        return strike
+    attempts = world.attempts()
+    for attempt in attempts:
+        with suppress(OSError):
+            os.kill(attempt.pid, signal.SIGSTOP)
+    stopped = [attempt for attempt in world.attempts() if attempt in attempts]  # the others ended meanwhile
+    for attempt in stopped:
+        shutil.rmtree(attempt.folder.parent, ignore_errors=True)
+    for attempt in attempts:
+        with suppress(OSError):
+            os.kill(attempt.pid, signal.SIGCONT)
+    return Strike("home removed", [(attempt.run_id, attempt.number) for attempt in stopped]) if stopped else None
+
+
+def _second_store(world: World, chance: random.Random) -> Strike | None:
+    """Another store begins the same grid in the same home: a new one, or a copy of the database as it is now. It is judged as well."""
+    if len(world.others) > 1 or not world.scheduler():
+        return None
+    other = world.disk / f"other-{len(world.others)}.db"
+    if chance.random() < 0.5:
+        _copy(world.db, other)
+    world.submit_other(other)
+    return Strike("two stores in one home")
+
+
 KINDS: dict[str, tuple[float, Fault]] = {
     "trainer killed": (6, _kill("trainer killed", lambda attempt: attempt.pid)),
     "worker actor killed": (3, _kill("worker actor killed", lambda attempt: attempt.actor_pid)),
@@ -295,6 +350,10 @@ KINDS: dict[str, tuple[float, Fault]] = {
     "node drained": (0.7, _drain_node),
     "worker stopped past its lease and back": (0.0, _stop_worker),
     "wall clock set": (0.0, _clock),
+    "store replaced": (0.0, _replace_store),
+    "home removed": (0.0, _remove_home),
+    "two stores in one home": (0.0, _second_store),
     "scheduler stopped past its lease and back": (0.0, _zombie_scheduler),
 }
-"""Kind → (how often it is drawn, relative to others; how it strikes). Those of weight 0 take long, and have rounds of their own."""
+"""Kind → (how often it is drawn, relative to others; how it strikes). Those of weight 0 take long, or are newer than rounds that are to be replayed: they
+have rounds of their own."""

@@ -55,14 +55,18 @@ def play(
     started = time.monotonic()
     due = started + 1.0 if per_minute else float("inf")
     world.commands.clear()
+    _forget_others(world)
     last, standby = started, started
     while time.monotonic() - last < _PATIENCE_SECONDS:
         now = time.monotonic()
         with suppress(sqlite3.Error):
-            ended = world.db.exists() and _all_ended(world, truths)
+            ended = world.db.exists() and _all_ended(world.db, truths)
+            others = [db for db in world.others if not (db.exists() and _all_ended(db, truths))]
+            for db in others:
+                world.submit_other(db)
             if not world.living():
                 _disarm(world)
-                if ended:
+                if ended and not others:
                     break
             if len(world.living()) < 2 and not ended and now > standby:
                 world.submit(**(extra or {}))  # one schedules, one waits for it to go
@@ -94,6 +98,8 @@ def play(
     unsprung = [strike for strike in strikes if strike.trap is not None and strike.trap.exists()]
     _disarm(world)
     verdict = judge(world, truths)
+    for db in world.others:
+        verdict.add(judge(world, truths, db=db))
     return Played(
         [strike for strike in strikes if strike not in unsprung], verdict, len(truths), wall_seconds, _goodput(world, truths)
     )
@@ -135,9 +141,19 @@ def _disarm(world: World) -> None:
         file.unlink(missing_ok=True)
 
 
-def _all_ended(world: World, truths: dict[str, Truth]) -> bool:
+def _forget_others(world: World) -> None:
+    """Other stores are of one round."""
+    for db, process in world.others.items():
+        process.kill()
+        process.wait()
+        for path in db.parent.glob(f"{db.name}*"):
+            path.unlink()
+    world.others.clear()
+
+
+def _all_ended(db: Path, truths: dict[str, Truth]) -> bool:
     """Every run of the round has a final status, and one that failed for a fault's sake has been tried again."""
-    with opened(world.db) as store:
+    with opened(db) as store:
         statuses = dict(store.execute("SELECT id, status FROM runs"))
     return all(statuses.get(run_id) in ("finished", "diverged", "cancelled", "stopped") for run_id in truths)
 

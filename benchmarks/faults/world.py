@@ -42,13 +42,17 @@ class Attempt:
 
 
 class World:
-    """root: a folder of its own. cluster: Ray's, of which this process is the driver of none."""
+    """root: a folder of its own. cluster: Ray's, of which this process is the driver of none.
+
+    others: further stores that work in the same home on the same grid, each with its command.
+    """
 
     def __init__(self, root: Path, cluster: Any) -> None:
         self.root, self.cluster = root, cluster
         self.home, self.disk, self.traps = root / "home", root / "disk", root / "traps"
         self.db = self.disk / "scaling.db"
         self.commands: list[subprocess.Popen[bytes]] = []
+        self.others: dict[Path, subprocess.Popen[bytes]] = {}
         self.api: subprocess.Popen[bytes] | None = None
         self.nodes: list[Any] = []
         self.left: list[Any] = []
@@ -66,11 +70,21 @@ class World:
 
     def submit(self, **extra: str) -> subprocess.Popen[bytes]:
         """Start the command; its words go to a log."""
+        process = self._submit(extra)
+        self.commands.append(process)
+        return process
+
+    def submit_other(self, db: Path) -> None:
+        """Start the command on another store than the world's own, unless it is at work."""
+        if db not in self.others or self.others[db].poll() is not None:
+            self.others[db] = self._submit({"SCALING_DB": str(db)})
+
+    def _submit(self, extra: dict[str, str]) -> subprocess.Popen[bytes]:
         arguments = ["submit", str(self.file), "--address", self.cluster.address, "--checkpoint-seconds", "1", "--yes", "--json"]
         if "simulate:" in self.file.read_text():
             arguments.append("--simulate")
         with (self.root / "submit.log").open("ab") as log:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 [*SCALING, *arguments, "--hang-seconds", f"{HANG_SECONDS:g}", "--lease-seconds", f"{LEASE_SECONDS:g}"],
                 cwd=self.root,
                 env=self.environment() | extra,
@@ -78,8 +92,6 @@ class World:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
-        self.commands.append(process)
-        return process
 
     def living(self) -> list[subprocess.Popen[bytes]]:
         """Commands that have not ended."""
@@ -121,7 +133,7 @@ class World:
     def attempt_of(self, pid: int) -> tuple[str, int] | None:
         """Run and number of the attempt that a trainer process was at last."""
         newest: tuple[float, str, int] | None = None
-        for path in self.home.glob("*/*/witness.jsonl"):
+        for path in self.home.glob("*/*/*/witness.jsonl"):
             lines = witnessed(path.parent)
             if lines and lines[-1]["pid"] == pid and path.parent.name.isdigit():
                 newest = max(newest or (0.0, "", 0), (lines[-1]["at"], path.parent.parent.name, int(path.parent.name)))
@@ -135,8 +147,9 @@ class World:
 
     def goes_on(self, run_id: str, number: int) -> bool:
         """Whether a later attempt of the run has started, by its witness, or nothing is left to do for it."""
-        later = [int(path.name) for path in (self.home / run_id).glob("*") if path.name.isdigit() and int(path.name) > number]
-        if any(witnessed(self.home / run_id / str(later_number)) for later_number in later):
+        with opened(self.db) as store:
+            later = store.execute("SELECT directory FROM attempts WHERE run_id = ? AND number > ?", (run_id, number)).fetchall()
+        if any(witnessed(Path(directory)) for (directory,) in later):
             return True
         with opened(self.db) as store:
             row = store.execute("SELECT status FROM runs WHERE id = ?", (run_id,)).fetchone()
@@ -206,7 +219,7 @@ def new_world(cores: int, *, disks: bool = True) -> Iterator[World]:
     try:
         yield world
     finally:
-        for process in [*world.living(), *([world.api] if world.api else [])]:
+        for process in [*world.living(), *world.others.values(), *([world.api] if world.api else [])]:
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.wait()

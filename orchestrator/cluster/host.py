@@ -35,6 +35,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
 
+from orchestrator.cluster.missing import enter, is_in, is_missing
 from orchestrator.cluster.spool import Spool
 from scaling.errors import DataFault, ScalingError, UsageError
 from trainer.config import TrainConfig
@@ -151,6 +152,11 @@ class _Teller:
         for token in list(self._open):
             self.tell(token, event)
 
+    @property
+    def wrote(self) -> bool:
+        """Whether the folder of a run was there."""
+        return bool(self._spools)
+
     def close(self) -> None:
         for spool in self._spools.values():
             spool.close()
@@ -179,7 +185,8 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
                 "step": 0,
                 "reason": _reason(error),
                 "out_of_memory": _is_out_of_memory(error),
-                "storage": _is_storage(error),
+                "storage": _is_storage(error, orders) or (teller.wrote and is_missing(orders)),
+                "missing": is_missing(orders),
                 "of_the_group": bool(order.get("group")) and _may_be_a_peers_fault(error),
                 "of_the_pack": len(orders) > 1,
                 "of_the_data": isinstance(error, DataFault),
@@ -191,11 +198,11 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
         teller.close()
 
 
-def _open_folder(order: Mapping[str, Any], teller: _Teller) -> None:
+def _open_folder(order: dict[str, Any], teller: _Teller) -> None:
     directory, index = Path(order["directory"]), _index_of(order)
     if order.get("group") is None:  # several would do it to one another
         set_aside(directory, order["token"])
-    directory.mkdir(parents=True, exist_ok=True)
+    enter(order)
     spool = Spool(directory / f"events{f'-{index}' if index else ''}.jsonl")
     teller.record(order["token"], spool, Witness(directory, order["token"]) if index == 0 else None)
 
@@ -211,7 +218,7 @@ def _index_of(order: Mapping[str, Any]) -> int:
 
 
 def set_aside(directory: Path, token: str) -> None:
-    """An attempt's folder is new, unless another store has trained the same run under the same home: then its files go elsewhere."""
+    """An attempt's folder is new, unless its database was put back to an earlier state in place: then the files of what that undid go elsewhere."""
     try:
         with (directory / "events.jsonl").open(encoding="utf-8") as spool:
             if json.loads(spool.readline() or "{}").get("token") == token:
@@ -364,12 +371,13 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return is_out_of_memory(error)
 
 
-def _is_storage(error: BaseException) -> bool:
-    """Whether the disk said no for a reason that passes: it is full, or it or the network it lies on fails."""
+def _is_storage(error: BaseException, orders: Sequence[Mapping[str, Any]] = ()) -> bool:
+    """Whether the disk said no for a reason that passes: it is full, it or the network it lies on fails, or the folders of `orders` are gone."""
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
         causes.append(cause)
-    return any(isinstance(cause, OSError) and cause.errno in _PASSING for cause in causes)
+    refused = [cause for cause in causes if isinstance(cause, OSError)]
+    return any(cause.errno in _PASSING or is_in(cause, orders) for cause in refused)
 
 
 def _may_be_a_peers_fault(error: BaseException) -> bool:

@@ -78,6 +78,14 @@ class Grant:
     """Number of the attempt of `parent` whose checkpoint it starts from."""
     packed: int = 1
     """How many attempts share the devices; each is charged so much less."""
+    store: str | None = None
+    """Id of the store, the first part of its folder; None before stores had one."""
+    resume_store: str | None = None
+    """The same of the attempt whose checkpoint it starts from."""
+    resume_directory: str | None = None
+    """The folder that this checkpoint was written to, as it was called then."""
+    saved_seconds: float = 0.0
+    """What the steps up to there took on these devices; 0 of a rehearsal."""
 
     @property
     def is_rehearsal(self) -> bool:
@@ -87,14 +95,14 @@ class Grant:
     @property
     def folder(self) -> str:
         """The attempt's own folder, under SCALING_HOME."""
-        return f"{self.run_id}/{self.number}"
+        return _folder(self.store, self.run_id, self.number)
 
     @property
     def resume_folder(self) -> str | None:
         """The folder that holds the checkpoint to start from, under SCALING_HOME."""
         if self.branched_from is not None:
-            return f"{self.parent}/{self.branched_from}"
-        return None if self.resume_attempt is None else f"{self.run_id}/{self.resume_attempt}"
+            return _folder(self.resume_store, self.parent, self.branched_from)
+        return None if self.resume_attempt is None else _folder(self.resume_store, self.run_id, self.resume_attempt)
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,10 @@ class Charge:
     @property
     def total(self) -> float:
         return self.useful + self.redone + self.startup + self.evaluation + self.checkpoint
+
+
+def _folder(store: str | None, run_id: str | None, number: int) -> str:
+    return f"{store}/{run_id}/{number}" if store else f"{run_id}/{number}"
 
 
 def open_allocation(
@@ -139,10 +151,17 @@ def hold(session: Session, held_seconds: Mapping[int, float]) -> None:
 
 
 def begin_attempt(
-    session: Session, run_id: str, *, allocation_id: int, home: str, estimated_core_hours: float | None = None
+    session: Session,
+    run_id: str,
+    *,
+    allocation_id: int,
+    home: str,
+    store: str | None = None,
+    estimated_core_hours: float | None = None,
 ) -> Grant:
     """Start an attempt of a pending run. Raises `StaleToken` when the run is not pending any more.
 
+    home: SCALING_HOME. store: the store's id, under which the attempt's folder lies there.
     estimated_core_hours: what the run is expected to cost in all, for `estimate_error` to judge by afterwards; of its first attempt.
     """
     run = session.get(Run, run_id)
@@ -155,6 +174,8 @@ def begin_attempt(
     branch = trunks.branch_of(session, run)
     if branch is None and run.resume_attempt is None:
         trunks.disinherit(run)
+    source = _source_of(session, run.parent_id, branch.attempt) if branch else _source_of(session, run_id, run.resume_attempt)
+    saved_core_hours = branch.core_hours if branch else run.core_hours
     grant = Grant(
         run_id,
         number,
@@ -166,6 +187,10 @@ def begin_attempt(
         branch.step if branch else run.resume_step,
         run.parent_id,
         branch.attempt if branch else None,
+        store=store,
+        resume_store=source[0],
+        resume_directory=source[1],
+        saved_seconds=0.0 if "speed" in run.resources else saved_core_hours / core_hours(allocation.cores, 1.0),
     )
     session.add(
         Attempt(
@@ -174,6 +199,7 @@ def begin_attempt(
             token=token,
             allocation_id=allocation_id,
             directory=f"{home.rstrip('/')}/{grant.folder}",
+            store=store,
             accelerator=allocation.accelerator,
             cores=allocation.cores,
             resumed_from=run.resume_attempt,
@@ -188,15 +214,27 @@ def begin_attempt(
     return grant
 
 
-def begin_pack(session: Session, runs: Mapping[str, float | None], *, allocation_id: int, home: str) -> list[Grant]:
+def _source_of(session: Session, run_id: str | None, number: int | None) -> tuple[str | None, str | None]:
+    """Store and folder of the attempt that has the checkpoint to start from; nothing of none."""
+    query = select(Attempt.store, Attempt.directory).where(Attempt.run_id == run_id, Attempt.number == number)
+    found = session.execute(query).first() if number is not None else None
+    return (found[0], found[1]) if found else (None, None)
+
+
+def begin_pack(
+    session: Session, runs: Mapping[str, float | None], *, allocation_id: int, home: str, store: str | None = None
+) -> list[Grant]:
     """Start attempts of these runs, to be trained at once on the same devices: of those that are pending still.
 
-    runs: id → estimated core-hours, as `begin_attempt` takes them.
+    runs: id → estimated core-hours. They, `home` and `store` are as `begin_attempt` takes them.
     """
     grants: list[Grant] = []
     for run_id, estimate in runs.items():
         with suppress(StaleToken):
-            grants.append(begin_attempt(session, run_id, allocation_id=allocation_id, home=home, estimated_core_hours=estimate))
+            begun = begin_attempt(
+                session, run_id, allocation_id=allocation_id, home=home, store=store, estimated_core_hours=estimate
+            )
+            grants.append(begun)
     tokens = [grant.token for grant in grants]
     session.execute(update(Attempt).where(Attempt.token.in_(tokens)).values(packed=len(grants)))
     return [replace(grant, packed=len(grants)) for grant in grants]

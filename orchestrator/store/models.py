@@ -8,6 +8,7 @@
                               ├─< Evaluation              held-out loss and accuracy at a step
                               └─< BranchPoint             a checkpoint that other runs start from
     Lease                              which scheduler may write
+    StoreId                            under which folder of SCALING_HOME attempts write
     Intent                             what a command or a page asks of the scheduler
     Change                             how often the grid was changed
     Search                             a cell whose learning rates are chosen one after another
@@ -60,6 +61,7 @@ __all__ = [
     "Revision",
     "Run",
     "Search",
+    "StoreId",
     "now",
 ]
 
@@ -256,6 +258,8 @@ class Attempt(Base):
     token: Mapped[str] = mapped_column(String(32), unique=True)
     allocation_id: Mapped[int] = mapped_column(ForeignKey("allocations.id"))
     directory: Mapped[str] = mapped_column(Text)
+    store: Mapped[str | None] = mapped_column(String(12))
+    """The store's id when it began, a part of its folder; None before stores had one."""
     accelerator: Mapped[str] = mapped_column(String(40))
     cores: Mapped[int]
     packed: Mapped[int] = mapped_column(default=1)
@@ -348,6 +352,18 @@ class Lease(Base):
     pid: Mapped[int]
     acquired_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime]
+
+
+class StoreId(Base):
+    """A name of this store; the one with the highest number is its name now. See `orchestrator.store.identity`."""
+
+    __tablename__ = "store_ids"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(12), unique=True)
+    place: Mapped[str] = mapped_column(Text)
+    """Which file or database it was made for."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Intent(Base):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, defer, selectinload
 from orchestrator.store import searches
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
-from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Lease, Metric, Revision, Run, now
+from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Lease, Metric, Revision, Run, StoreId, now
 from orchestrator.store.skipped import skipped_examples
 from orchestrator.store.trunks import pinned_steps
 from scaling.columns import SIMULATED
@@ -121,13 +121,14 @@ def run_id(session: Session, prefix: str) -> str:
 def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
     """Attempts whose checkpoints nobody will go on from: those of finished and diverged runs.
 
-    `run_id`, `number`, `directory`, `keep_step`, the run's last checkpoint, where it is theirs, and `branch_steps`, from which other
+    `run_id`, `number`, `directory`, `is_ours`: false under an earlier id of the store, where the original of a copy may need them; `keep_step`, the run's last checkpoint, where it is theirs, and `branch_steps`, from which other
     runs may yet start. A run that may go on is not among them: its older checkpoints are what it falls back to when the newest is
     damaged.
     """
     pinned = pinned_steps(session)
+    own = session.scalar(select(StoreId.id).order_by(StoreId.number.desc()).limit(1))
     query = (
-        select(Attempt.run_id, Attempt.number, Attempt.directory, Run.resume_attempt, Run.resume_step)
+        select(Attempt.run_id, Attempt.number, Attempt.directory, Attempt.store, Run.resume_attempt, Run.resume_step)
         .join(Run, Run.id == Attempt.run_id)
         .where(Run.status.in_((RunStatus.FINISHED, RunStatus.DIVERGED)))
         .order_by(Attempt.run_id, Attempt.number)
@@ -137,10 +138,11 @@ def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
             "run_id": run,
             "number": number,
             "directory": folder,
+            "is_ours": store in (None, own),
             "keep_step": step if owner == number else None,
             "branch_steps": sorted(at for of, by, at in pinned if (of, by) == (run, number)),
         }
-        for run, number, folder, owner, step in session.execute(query)
+        for run, number, folder, store, owner, step in session.execute(query)
     ]
 
 

@@ -9,9 +9,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
@@ -36,6 +38,9 @@ _LONGEST_PAUSE_SECONDS = 2.0
 class Store:
     """A database of runs. Open it with `Store.open` to write, `Store.open_readonly` to look.
 
+    A file of SQLite that is deleted or replaced while it is open is no longer the store: every transaction then raises `StoreError`, and so
+    does the one that was under way.
+
     wait_seconds: how long a transaction waits to begin while the database cannot be reached. One that has begun is not tried again: whoever
     writes does not know whether it was committed.
     """
@@ -44,6 +49,8 @@ class Store:
         self.url, self.wait_seconds = store_url(url), 0.0
         self._reader = read_engine(self.url)
         self._writer = write_engine(self.url) if writable else None
+        self._path = sqlite_path(self.url)
+        self._file: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, url: str = DEFAULT_URL) -> Store:
@@ -51,6 +58,7 @@ class Store:
         store = cls(url, writable=True)
         assert store._writer is not None
         schema.migrate(store._writer)
+        store._file = _identity(store._path)
         return store
 
     @classmethod
@@ -69,6 +77,7 @@ class Store:
                 f"there is no store at {path}", hint="`scaling submit experiments.yaml` makes one; --db or SCALING_DB names another"
             )
         schema.check(store._reader)
+        store._file = _identity(path)
         return store
 
     @classmethod
@@ -98,7 +107,9 @@ class Store:
             with self._begun(self._writer, expire_on_commit=False) as session:
                 yield session
                 session.commit()
+            self._refuse_another_file()
         except OperationalError as error:
+            self._refuse_another_file()
             raise StoreError(
                 f"the store {self.name} cannot be written: {error.orig}",
                 hint="is the disk full or read-only, or another program holding the database? What was committed before is safe",
@@ -111,6 +122,7 @@ class Store:
             with self._begun(self._reader) as session:
                 yield session
         except DatabaseError as error:
+            self._refuse_another_file()
             raise StoreError(
                 f"the store {self.name} cannot be read: {error.orig}", hint="is it whole, and written by this version of scaling?"
             ) from error
@@ -119,9 +131,12 @@ class Store:
         """A session whose transaction has begun; closing it without a commit rolls back. Raises `OperationalError` after `wait_seconds`."""
         deadline, pause = time.monotonic() + self.wait_seconds, _FIRST_PAUSE_SECONDS
         while True:
+            self._refuse_another_file()  # before SQLite makes a new one
             session = Session(engine, **options)
             try:
                 session.connection()
+                self._file = self._file or _identity(self._path)
+                self._refuse_another_file()
                 return session
             except BaseException as error:
                 session.close()
@@ -130,6 +145,16 @@ class Store:
             _logger.warning("the store %s cannot be reached; trying again", self.name)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _refuse_another_file(self) -> None:
+        """SQLite goes on writing to a file that has no name any more, and whatever it writes there is gone when the command ends."""
+        if self._file is None or (found := _identity(self._path)) == self._file:
+            return
+        what = "is another file now" if found else "is not there any more"
+        raise StoreError(
+            f"the database {self._path} {what}: it was deleted, moved or replaced while this command used it",
+            hint="nothing more is written. Put the right file back, then submit again: it goes on from what that file holds",
+        )
 
     def runs_frame(self, experiment: str | None = None) -> pd.DataFrame:
         """All runs (of an experiment) as the table that `analysis` takes: the columns of `scaling.columns.RUN_COLUMNS`."""
@@ -143,6 +168,7 @@ class Store:
 
     def close(self) -> None:
         """Give back all connections."""
+        self._file = None
         self._reader.dispose()
         if self._writer is not None:
             self._writer.dispose()
@@ -152,3 +178,14 @@ class Store:
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Device and inode of a file; None when there is none."""
+    if path is None:
+        return None
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

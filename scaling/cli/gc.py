@@ -26,7 +26,8 @@ def gc_command(
     """Free the disk of checkpoints that no run will go on from.
 
     Kept: the last checkpoint of finished and diverged runs, every checkpoint of a run that may go on (also by `scaling retry`), those
-    that other runs may yet start from, all logs and events.
+    that other runs may yet start from, all logs and events. Also what was written before the database was copied, restored or taken to
+    another disk: the original of a copy may need it.
     """
     from rich.table import Table
 
@@ -37,7 +38,7 @@ def gc_command(
     with store.read() as session:
         attempts = queries.checkpoint_owners(session)
     table = Table("run", "attempt", "checkpoints", "MB", box=None, pad_edge=False)
-    kept = freed = 0
+    kept = freed = others = 0
     whole = {attempt["run_id"] for attempt in attempts if _has_kept(attempt)}
     for attempt in attempts:
         if attempt["run_id"] not in whole:
@@ -45,6 +46,9 @@ def gc_command(
         root = Path(attempt["directory"]) / "checkpoints"
         for entry in sorted(root.iterdir()) if root.is_dir() else ():
             size = _bytes(entry)
+            if not attempt["is_ours"]:
+                others += size
+                continue
             if entry.stem in {str(step) for step in (attempt["keep_step"], *attempt["branch_steps"])}:
                 kept += size
                 continue
@@ -57,6 +61,8 @@ def gc_command(
         out.print(table)
     verb = "freed" if yes else "can be freed"
     out.print(f"{freed / 1e6:.1f} MB {verb}, {kept / 1e6:.1f} MB of checkpoints kept", highlight=False)
+    if others:
+        out.print(f"{others / 1e6:.1f} MB left alone: written before the database was copied or moved", highlight=False)
     if freed and not yes:
         messages().print("nothing was deleted; `scaling gc --yes` does it", highlight=False)
 

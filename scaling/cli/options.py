@@ -6,9 +6,13 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsCsv", "AsJson", "Db", "Experiment", "Server"]
+__all__ = ["AsCsv", "AsJson", "Db", "Experiment", "Home", "Server"]
 
 Db = Annotated[str, typer.Option("--db", envvar="SCALING_DB", help="Database: a path, or a SQLAlchemy URL.")]
+Home = Annotated[
+    str,
+    typer.Option("--home", metavar="FOLDER", envvar="SCALING_HOME", help="Folder for checkpoints and logs of the runs; no URL."),
+]
 Server = Annotated[
     str | None,
     typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaling.cli.options import AsJson, Db
+from scaling.cli.options import AsJson, Db, Home
 
 if TYPE_CHECKING:
     from orchestrator.plan import PlannedRun
@@ -32,9 +32,7 @@ def probe_command(
         str, typer.Option("--address", help="A Ray cluster, host:port; `local` starts one for this command.")
     ] = "local",
     db: Db = "scaling.db",
-    home: Annotated[
-        Path, typer.Option("--home", envvar="SCALING_HOME", help="Folder for what the steps write; it is deleted again.")
-    ] = Path("scaling-runs"),
+    home: Home = "scaling-runs",
     as_json: AsJson = False,
 ) -> None:
     """Train about 20 steps of each model shape on the devices that the file asks for, and remember how fast they were.
@@ -42,6 +40,7 @@ def probe_command(
     The speeds replace the file's MFU in plans and estimates until runs of the shape have finished. Exit code 1 when a shape ran out of memory, diverged or failed.
     """
     from orchestrator.cluster import RayCluster
+    from orchestrator.home import home_folder
     from orchestrator.plan import make_plan
     from orchestrator.probe import probe
     from orchestrator.spec import read_spec
@@ -49,9 +48,10 @@ def probe_command(
     from scaling.cli.output import console, messages, print_json
     from scaling.columns import SCHEMA_VERSION
 
+    folder = home_folder(home)
     sys.path.append(str(Path.cwd()))  # a user's own families and data sets; last, so that they shadow nothing
     plan = make_plan(*read_spec(file))
-    home.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with Store.open(db) as store:
 
         def remember(probed: Probed) -> None:
@@ -63,7 +63,7 @@ def probe_command(
             messages().print(f"{run.config.model.name}: waiting for devices", highlight=False)
 
         with RayCluster(address) as cluster:
-            found = probe(plan, cluster, home=home, working_directory=Path.cwd(), on_result=remember, on_wait=tell_of_waiting)
+            found = probe(plan, cluster, home=folder, working_directory=Path.cwd(), on_result=remember, on_wait=tell_of_waiting)
     if as_json:
         print_json({"schema_version": SCHEMA_VERSION, "probes": [asdict(probed) for probed in found]})
     else:

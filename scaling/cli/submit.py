@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scaling.cli.options import AsJson, Db
+from scaling.cli.options import AsJson, Db, Home
 from scaling.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def submit_command(
         bool, typer.Option("--revise", help="Let this file replace an experiment of the same name with other settings.")
     ] = False,
     db: Db = "scaling.db",
-    home: Annotated[
-        Path, typer.Option("--home", envvar="SCALING_HOME", help="Folder for checkpoints and logs of the runs.")
-    ] = Path("scaling-runs"),
+    home: Home = "scaling-runs",
     order: Annotated[
         str, typer.Option(help="longest-first: all done soonest; cheapest-first: first results soonest. Priorities come before.")
     ] = "longest-first",
@@ -84,6 +82,7 @@ def submit_command(
     Submitting again does nothing twice: finished runs are kept, interrupted ones go on where they stopped. Ctrl-C checkpoints and pauses.
     Exit code 1 when a run failed or a cell ended without a finished run.
     """
+    from orchestrator.home import home_folder
     from orchestrator.measured import measured_plan, rates_of
     from orchestrator.plan import make_plan
     from orchestrator.spec import read_spec
@@ -95,6 +94,7 @@ def submit_command(
         raise UnknownName("order", order, _ORDERS)
     if detach and address == "local":
         raise UsageError("--detach hands the scheduler over to a cluster", hint="name it: --address host:port")
+    folder = home_folder(home)
     sys.path.append(str(Path.cwd()))  # a user's own families and data sets; last, so that they shadow nothing
     measured = measured_plan(make_plan(*read_spec(file, simulate=simulate)), rates_of(db))
     plan = measured.plan
@@ -125,7 +125,7 @@ def submit_command(
     if accepted.again:
         err.print(f"{len(accepted.again)} runs that were paused, failed or cancelled go on", highlight=False)
     if accepted.new or accepted.waiting or accepted.again:
-        how: dict[str, Any] = {"address": address, "home": home, "checkpoint_seconds": checkpoint_seconds, "order": order}
+        how: dict[str, Any] = {"address": address, "home": folder, "checkpoint_seconds": checkpoint_seconds, "order": order}
         how |= {"hang_seconds": hang_seconds, "lease_seconds": lease_seconds}
         if detach:
             _hand_over(store, plan, how)

@@ -1,11 +1,14 @@
 """`scaling gc` frees what nobody will go on from, and nothing else."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from orchestrator.store import Store, ledger
+from orchestrator.store.identity import claim
 from orchestrator.store.ledger import Charge
+from orchestrator.store.models import StoreId
 from scaling.cli.gc import gc_command
 from scaling.outcomes import AttemptOutcome
 from tests.orchestrator.rows import a_run, accepted, granted
@@ -70,3 +73,35 @@ def test_what_another_run_may_start_from_stays_until_it_is_done(tmp_path, capsys
         gc_command(yes=True, db=database)
     assert {folder.name for folder in folders if folder.exists()} == {"400", "100"}
     assert "freed" in capsys.readouterr().out
+
+
+def test_a_copy_leaves_alone_what_its_original_may_need(tmp_path, capsys):
+    """Both have the attempt from before; each has gone on from it by itself."""
+    database, home = str(tmp_path / "scaling.db"), tmp_path / "runs"
+    with Store.open(database) as store:
+        accepted(store, a_run())
+    shutil.copy(database, tmp_path / "copy.db")
+    folders = {}
+    for name in (database, str(tmp_path / "copy.db")):
+        with Store.open(name) as store:
+            with store.write() as session:
+                session.add(StoreId(number=1, id="original", place="another"))
+                allocation = ledger.open_allocation(session, scheduler="me", shape="s", accelerator="cpu", cores=2)
+            for number in (1, 2):
+                with store.write() as session:
+                    own = claim(session) if number == 2 else "original"
+                    grant = ledger.begin_attempt(session, "a" * 16, allocation_id=allocation, home=str(home), store=own)
+                    step = 50 * number
+                    ledger.record(session, grant.token, step=step, checkpoint_step=step)
+                    outcome = AttemptOutcome.FINISHED if number == 2 else AttemptOutcome.PREEMPTED
+                    ledger.end_attempt(session, grant.token, outcome=outcome, reason="", charge=Charge(), last_step=step)
+                folders[name, number] = [checkpoint(home, grant, at) for at in (step - 10, step) if (name, number) != (database, 1)]
+    gc_command(yes=True, db=str(tmp_path / "copy.db"))
+    left = {key: [folder.name for folder in found if folder.exists()] for key, found in folders.items()}
+    assert left == {
+        (database, 1): [],
+        (database, 2): ["90", "100"],
+        (str(tmp_path / "copy.db"), 1): ["40", "50"],
+        (str(tmp_path / "copy.db"), 2): ["100"],
+    }
+    assert "left alone: written before the database was copied or moved" in capsys.readouterr().out

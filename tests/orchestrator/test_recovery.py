@@ -134,3 +134,12 @@ def test_a_collective_that_failed_on_one_of_several_hosts_is_no_error_of_the_run
     spool(STARTED, SAVED, raised | {"of_the_group": True})
     run, attempt = recovered(store)
     assert (run.status, run.resume_step, attempt.outcome) == (RunStatus.PENDING, 60, AttemptOutcome.ORPHANED)
+
+
+def test_an_attempt_got_at_least_as_far_as_its_checkpoint(left_open):
+    """Checkpoints are told when they are due, points of the curves when they are: the last word may be a checkpoint's."""
+    store, spool = left_open
+    spool(STARTED, PROGRESS, SAVED | {"step": 90, "train_seconds": 9.0})
+    run, attempt = recovered(store)
+    assert (attempt.last_step, attempt.checkpoint_step, run.resume_step) == (90, 90, 90)
+    assert (attempt.useful_seconds, attempt.redone_seconds) == (9.0, 0.0)

@@ -172,3 +172,53 @@ def test_a_read_only_disk_is_one_sentence(tmp_path):
         with pytest.raises(StoreError, match="cannot be opened: unable to open database file") as told, Store.open(path) as store:
             accepted(store, a_run("b" * 16), name="more")
         assert "read-only" in told.value.hint
+
+
+# -- a file that goes away ---------------------------------------------------------------------------------------------------------
+
+
+def deleted(path):
+    path.unlink()
+
+
+def moved(path):
+    path.rename(path.with_name("elsewhere.db"))
+
+
+def replaced(path):
+    """As from a backup: whole, and with all that was committed."""
+    with sqlite3.connect(path) as old, sqlite3.connect(path.with_name("backup.db")) as copy:
+        old.backup(copy)
+    path.with_name("backup.db").replace(path)
+
+
+GONE = {deleted: "is not there any more", moved: "is not there any more", replaced: "is another file now"}
+
+
+@pytest.mark.parametrize("vanish", GONE)
+def test_nothing_is_written_to_a_file_that_is_not_the_store_any_more(store, tmp_path, vanish):
+    accepted(store, a_run())
+    vanish(tmp_path / "scaling.db")
+    for door in (store.write, store.read):
+        with pytest.raises(StoreError, match=GONE[vanish]), door():
+            pytest.fail("it was let in")
+    assert (tmp_path / "scaling.db").exists() is (vanish is replaced), "no empty database is left in its place"
+
+
+@pytest.mark.parametrize("vanish", GONE)
+def test_a_transaction_whose_file_goes_away_under_it_is_an_error(store, tmp_path, vanish):
+    def write():
+        with store.write() as session:
+            session.execute(sa.insert(Run).values(**a_run()))
+            vanish(tmp_path / "scaling.db")
+
+    with pytest.raises(StoreError, match=GONE[vanish]):
+        write()
+
+
+def test_a_file_of_another_name_for_the_store_is_the_store(store, tmp_path):
+    (tmp_path / "link.db").symlink_to(tmp_path / "scaling.db")
+    with Store.open(str(tmp_path / "link.db")) as linked:
+        accepted(linked, a_run())
+    with store.read() as session:
+        assert session.get(Run, "a" * 16) is not None

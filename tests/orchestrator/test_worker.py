@@ -84,8 +84,8 @@ def test_a_crash_of_the_compiled_step_says_what_to_change(worker, order):
     )
 
 
-def test_files_of_another_store_in_its_folder_are_set_aside(tmp_path):
-    """Two databases may share a home; each calls its first attempt at a run `1`."""
+def test_files_that_an_undone_attempt_left_in_its_folder_are_set_aside(tmp_path):
+    """A backup that was copied onto the database counts the attempts since then anew."""
     folder = tmp_path / "run" / "1"
     host.set_aside(folder, "mine")  # a new folder
     folder.mkdir(parents=True)

@@ -138,6 +138,17 @@ def test_when_all_of_an_attempt_are_damaged_the_attempt_before_has_one(tmp_path)
     assert_is(checkpoint.restore(tmp_path / "moved" / "2")[0], 10)
 
 
+@pytest.mark.parametrize("store", ["", "one/", "two/"])
+@pytest.mark.parametrize(("run", "parent"), [("run", None), ("child", "run")])
+def test_the_attempt_before_is_found_in_a_moved_home_whatever_store_it_was_under(tmp_path, store, run, parent):
+    home = tmp_path / "home"
+    before, attempt = home / f"{store}run/1", home / f"one/{run}/2"
+    write(before, 10)
+    checkpoint.describe_attempt(storage_at(attempt), {"directory": str(before), "step": 10, "parent": parent}, {})
+    home.rename(tmp_path / "moved")
+    assert_is(checkpoint.restore(tmp_path / f"moved/one/{run}/2")[0], 10)
+
+
 def test_killed_before_any_operation_on_the_disk(tmp_path):
     """Whatever the moment, the newest committed one is whole and the run goes on from it; progress is never lost."""
     done = subprocess.run(

@@ -266,6 +266,25 @@ def test_a_refused_checkpoint_is_told_and_tried_again(small, tmp_path, monkeypat
     assert "cannot be written" in stopped.reason
 
 
+def test_a_folder_that_is_away_for_a_while_costs_a_checkpoint_and_not_the_run(small, tmp_path):
+    home, away, kinds = tmp_path / "home", tmp_path / "away", []
+
+    def on_event(event):
+        kinds.append(event["kind"])
+        if event["kind"] == "progress" and event["step"] == 6:
+            home.rename(away)
+        if event["kind"] == "checkpoint_failed" and away.exists():
+            assert not home.exists(), "nothing was made in its place"
+            away.rename(home)
+
+    result = train(small_run.config(), directory=home / "1", checkpoint_seconds=0.0, on_event=on_event)
+    assert (result.outcome, result.val_loss) == (AttemptOutcome.FINISHED, small[0].val_loss)
+    assert kinds.count("checkpoint_failed") == 1
+    assert small_run.bits(home / "1", STEPS) == small[1]
+    order = data.Order.of(small_run.config())
+    assert audit.check([audit.Stretch(str(home / "1"), 0, STEPS)], order).clean
+
+
 def test_a_folder_that_cannot_be_written_is_refused_before_a_step(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     events = []

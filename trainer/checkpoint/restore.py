@@ -88,16 +88,18 @@ def _stated_origin(storage: Storage) -> dict[str, Any] | None:
 def _origin(storage: Storage) -> tuple[str, int | None] | None:
     """Where an attempt started from.
 
-    Attempts of a run lie side by side, and so do the folders of runs, so a home that was moved as a whole is found as well.
+    Where that is not there, the home was moved as a whole: attempts of a run lie side by side, and so do the folders of runs, or those of
+    stores that hold them, two or three levels above.
     """
     origin = _stated_origin(storage)
     if origin is None:
         return None
-    directory = origin["directory"]
-    parts = directory.split("/")
-    up = 2 if parts[-2:-1] == [origin.get("parent")] else 1
-    beside = "/".join([*storage.url.split("/")[:-up], *parts[-up:]])
-    return (directory if committed(storage_at(directory)) else beside), origin["step"]
+    there, here = origin["directory"].split("/"), storage.url.split("/")
+    up = 2 if there[-2:-1] == [origin.get("parent")] else 1
+    beside = [*here[:-up], *there[-up:]]
+    other_store = [[*here[:-level], *there[-depth:]] for level in (3, 2) for depth in (3, 2)]
+    places = ["/".join(parts) for parts in (there, beside, *other_store)]
+    return next((place for place in places if committed(storage_at(place))), places[1]), origin["step"]
 
 
 def _least(first: int | None, second: int | None) -> int | None:

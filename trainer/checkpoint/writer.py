@@ -72,6 +72,12 @@ class Writer:
         assert self._future is None
         self._future = self._thread.submit(self._write, snapshot)
 
+    def refuse(self, step: int, failure: OSError) -> None:
+        """Instead of `submit`: this is the outcome, since what belongs to the checkpoint could not be written."""
+        assert self._future is None
+        self._future = Future()
+        self._future.set_result(Written(step, 0, 0.0, failure))
+
     def take(self, *, wait: bool = False) -> Written | None:
         """The outcome of the one begun last, once; None while it is not known, or when there is none."""
         if self._future is None or not (wait or self._future.done()):

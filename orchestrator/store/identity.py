@@ -1,0 +1,62 @@
+"""The store's id: the folder in SCALING_HOME under which its attempts write, `<home>/<store id>/<run>/<attempt>`.
+
+Runs are the same runs in every store, and attempts are counted from 1, so without it two stores in one home would write to the same folders.
+A random id alone would not do: a copy of a database has all that the database has. So the id is bound to where the database is: device and
+inode of the file, or the server's own number with that of the database. Whoever schedules from another place gets a new id. It was copied,
+restored or taken to another disk, which cannot be told apart; all that is lost by taking it for a copy is a name.
+
+Attempts keep the id they were begun under, so what lies under an earlier id, or in a home of versions without ids, is found and gone on from.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from orchestrator.store.engine import sqlite_path
+from orchestrator.store.models import Allocation, StoreId
+
+__all__ = ["claim"]
+
+
+def claim(session: Session, *, takes_workers: bool = True) -> str:
+    """The store's id, 12 hex digits; a new one when there is none that was made for this place. Call it under the scheduler's lease.
+
+    takes_workers: in another place, whether the workers that are left on a cluster are this store's still. Not while the scheduler that the
+    database names may be alive: it may be a copy's original, and be using them.
+    """
+    place = _place(session)
+    latest = session.scalar(select(StoreId).order_by(StoreId.number.desc()).limit(1))
+    if latest is not None and latest.place == place:
+        return latest.id
+    number = (session.scalar(select(func.max(StoreId.number))) or 0) + 1
+    session.add(found := StoreId(number=number, id=secrets.token_hex(6), place=place))
+    if latest is not None and not takes_workers:
+        session.execute(update(Allocation).where(Allocation.ended_at.is_(None)).values(worker=None))
+    session.flush()
+    return found.id
+
+
+def _place(session: Session) -> str:
+    connection = session.connection()
+    if (path := sqlite_path(connection.engine.url)) is not None:
+        found = os.stat(path)
+        return f"file {found.st_dev}:{found.st_ino}"
+    if connection.dialect.name == "postgresql":
+        return _place_on_server(connection)
+    return connection.engine.url.render_as_string()
+
+
+def _place_on_server(connection: Connection) -> str:
+    """The number that the server was given when it was set up; its address where users may not ask for that."""
+    database = connection.exec_driver_sql("SELECT oid FROM pg_database WHERE datname = current_database()").scalar()
+    try:
+        with connection.begin_nested():
+            server = connection.exec_driver_sql("SELECT system_identifier FROM pg_control_system()").scalar()
+    except DBAPIError:
+        server = connection.engine.url.host
+    return f"server {server} database {database}"
