@@ -41,7 +41,8 @@ def main() -> None:
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves through `new_world`, which cleans up
     number = arguments.replay if arguments.replay is not None else _next_round(arguments.rounds)
-    with new_world(cores=2) as world:
+    asked = " ".join(arguments.kinds or [])
+    with new_world(cores=2, served="PostgreSQL" in asked, is_local="raylet" in asked) as world:
         world.serve()
         until = time.monotonic() + 60 * arguments.minutes
         real = _undisturbed(world) if arguments.family == "real" else None

@@ -18,7 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HANG_SECONDS", "LEASE_SECONDS", "Attempt", "World", "new_world", "opened", "witnessed"]
+from benchmarks.faults.server import Server
+
+__all__ = ["HANG_SECONDS", "LEASE_SECONDS", "Attempt", "World", "new_world", "witnessed"]
 
 SCALING = [sys.executable, "-P", "-m", "scaling.cli"]
 HANG_SECONDS = 5.0
@@ -42,10 +44,14 @@ class Attempt:
 
 
 class World:
-    """root: a folder of its own. cluster: Ray's, of which this process is the driver of none."""
+    """root: a folder of its own. cluster: Ray's, of which this process is the driver of none.
 
-    def __init__(self, root: Path, cluster: Any) -> None:
-        self.root, self.cluster = root, cluster
+    server: holds the store, in its database `database`; None where the store is a file. is_local: commands start a Ray of their own.
+    """
+
+    def __init__(self, root: Path, cluster: Any, *, server: Server | None = None, is_local: bool = False) -> None:
+        self.root, self.cluster, self.server, self.is_local = root, cluster, server, is_local
+        self.database = server.new_database() if server else ""
         self.home, self.disk, self.traps = root / "home", root / "disk", root / "traps"
         self.db = self.disk / "scaling.db"
         self.commands: list[subprocess.Popen[bytes]] = []
@@ -58,7 +64,7 @@ class World:
 
     def environment(self) -> dict[str, str]:
         return os.environ | {
-            "SCALING_DB": str(self.db),
+            "SCALING_DB": self.server.url(self.database) if self.server else str(self.db),
             "SCALING_HOME": str(self.home),
             "SCALING_FAULTS": str(self.traps),
             "NO_COLOR": "1",
@@ -66,7 +72,16 @@ class World:
 
     def submit(self, **extra: str) -> subprocess.Popen[bytes]:
         """Start the command; its words go to a log."""
-        arguments = ["submit", str(self.file), "--address", self.cluster.address, "--checkpoint-seconds", "1", "--yes", "--json"]
+        arguments = [
+            "submit",
+            str(self.file),
+            "--address",
+            "local" if self.is_local else self.cluster.address,
+            "--checkpoint-seconds",
+            "1",
+            "--yes",
+            "--json",
+        ]
         if "simulate:" in self.file.read_text():
             arguments.append("--simulate")
         with (self.root / "submit.log").open("ab") as log:
@@ -87,7 +102,7 @@ class World:
 
     def scheduler(self) -> subprocess.Popen[bytes] | None:
         """The command that holds the lease."""
-        with opened(self.db) as store:
+        with self.opened() as store:
             row = store.execute("SELECT pid FROM leases").fetchone()
         return next((process for process in self.living() if row and process.pid == row[0]), None)
 
@@ -102,11 +117,31 @@ class World:
                 stderr=log,
             )
 
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """The store, without this project's code: `execute(query, parameters)`, with `?` for each. Raises `sqlite3.Error` whatever it is."""
+        if self.server is None:
+            connection = sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=60)
+        else:
+            connection = self.server.connected(self.database)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @property
+    def has_store(self) -> bool:
+        """Whether a command has made its tables."""
+        if self.server is None:
+            return self.db.exists()
+        with self.opened() as store:
+            return store.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()[0]
+
     # -- what is there -----------------------------------------------------------------------------------------------------------
 
     def attempts(self) -> list[Attempt]:
         """Open attempts whose trainer has said that it started."""
-        with opened(self.db) as store:
+        with self.opened() as store:
             rows = store.execute(
                 "SELECT a.run_id, a.number, a.directory, r.resume_step FROM attempts a JOIN runs r ON r.id = a.run_id"
                 " WHERE a.ended_at IS NULL AND a.token = r.token"
@@ -129,7 +164,7 @@ class World:
 
     def has_ended(self, run_id: str, number: int) -> bool:
         """Whether the store knows that an attempt is over."""
-        with opened(self.db) as store:
+        with self.opened() as store:
             row = store.execute("SELECT ended_at FROM attempts WHERE run_id = ? AND number = ?", (run_id, number)).fetchone()
         return bool(row and row[0])
 
@@ -138,13 +173,13 @@ class World:
         later = [int(path.name) for path in (self.home / run_id).glob("*") if path.name.isdigit() and int(path.name) > number]
         if any(witnessed(self.home / run_id / str(later_number)) for later_number in later):
             return True
-        with opened(self.db) as store:
+        with self.opened() as store:
             row = store.execute("SELECT status FROM runs WHERE id = ?", (run_id,)).fetchone()
         return row is None or row[0] in ("finished", "diverged", "failed", "cancelled", "stopped")
 
     def taken_over(self, holder: int, since: float) -> tuple[bool, bool]:
         """Whether another living command holds the lease than the process `holder`, and whether it has written since a time."""
-        with opened(self.db) as store:
+        with self.opened() as store:
             row = store.execute("SELECT pid FROM leases").fetchone()
             moment = datetime.fromtimestamp(since, UTC).replace(tzinfo=None).isoformat(" ")
             wrote = store.execute(
@@ -155,18 +190,8 @@ class World:
 
     def open_runs(self) -> int:
         """Runs without a final status."""
-        with opened(self.db) as store:
+        with self.opened() as store:
             return store.execute("SELECT count(*) FROM runs WHERE status IN ('pending', 'running', 'paused')").fetchone()[0]
-
-
-@contextmanager
-def opened(db: Path) -> Iterator[sqlite3.Connection]:
-    """The store as SQLite shows it, read only and without this project's code."""
-    connection = sqlite3.connect(f"file:{db}?mode=ro", uri=True, timeout=60)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def witnessed(folder: Path) -> list[dict[str, Any]]:
@@ -186,8 +211,11 @@ def _is_trainer(pid: int) -> bool:
 
 
 @contextmanager
-def new_world(cores: int, *, disks: bool = True) -> Iterator[World]:
-    """A cluster, and with `disks` two file systems of 128 MB in memory, which takes root; all gone afterwards."""
+def new_world(cores: int, *, disks: bool = True, served: bool = False, is_local: bool = False) -> Iterator[World]:
+    """A cluster, and with `disks` two file systems of 128 MB in memory, which takes root; all gone afterwards.
+
+    served: the store is in a PostgreSQL server. is_local: commands start a Ray of their own beside the cluster.
+    """
     root = Path(tempfile.mkdtemp(prefix="flt-"))
     (root / "traps").mkdir()
     os.environ["SCALING_FAULTS"] = str(root / "traps")
@@ -202,7 +230,8 @@ def new_world(cores: int, *, disks: bool = True) -> Iterator[World]:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs", root / name], check=True)
     resources = {"num_cpus": cores, "object_store_memory": 80 * 2**20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=resources)
-    world = World(root, cluster)
+    server = Server() if served else None
+    world = World(root, cluster, server=server, is_local=is_local)
     try:
         yield world
     finally:
@@ -214,6 +243,8 @@ def new_world(cores: int, *, disks: bool = True) -> Iterator[World]:
             cluster.remove_node(node, allow_graceful=False)  # gracefully takes half a minute each
         for name in ("home", "disk") if disks else ():
             _unmount(root / name)
+        if server is not None:
+            server.close()
         shutil.rmtree(root, ignore_errors=True)
 
 

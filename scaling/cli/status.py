@@ -71,7 +71,12 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
                 highlight=False,
             )
     scheduler = found["scheduler"]
-    out.print(f"\nscheduler: {scheduler['holder']} (pid {scheduler['pid']})" if scheduler else "\nno scheduler is running")
+    if scheduler:
+        out.print(f"\nscheduler: {scheduler['holder']} (pid {scheduler['pid']})")
+    elif left := found.get("interrupted"):  # a server of an earlier version does not say
+        out.print(f"\nscheduler gone, {left} interrupted; `scaling submit` goes on from their last checkpoints", highlight=False)
+    else:
+        out.print("\nno scheduler is running")
     for row in failed:
         out.print(
             f"{row['status']}: {row['id']} {model_title(row)}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}: {row['reason']}",
@@ -84,7 +89,7 @@ def _of_the_store(db: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     from orchestrator.store.payloads import experiments_payload
 
     with open_readonly(db).read() as session:
-        found = experiments_payload(queries.experiments(session), queries.scheduler(session))
+        found = experiments_payload(queries.experiments(session), queries.scheduler(session), queries.interrupted(session))
         return found, queries.runs(session, status=_WRONG, limit=_SHOWN)
 
 

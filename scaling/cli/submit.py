@@ -103,6 +103,7 @@ def submit_command(
     from orchestrator.submit import accept_plan, plan_status
 
     store = Store.open(db)
+    store.be_patient()
     err = messages()
     states, searched = plan_status(store, plan), states_of(store, plan)
     if not as_json:
