@@ -141,11 +141,11 @@ class RayCluster:
         try:
             with _neutral_directory(), _own_signals(), _deaf_to_hangups():
                 ray.init(**options)
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise ClusterError(
-                f"cannot join Ray at {self.address}: {_first_line(error)}",
-                hint="is `ray start --head` running there? `--address local` needs no cluster",
-            ) from error
+        except Exception as error:  # a Ray that does not come up in time is a bare Exception
+            cure = "is `ray start --head` running there? `--address local` needs no cluster"
+            if self.address == "local":
+                cure = "is this machine overloaded, or short of memory or disk? nothing was lost: submit again"
+            raise ClusterError(f"cannot join Ray at {self.address}: {_first_line(error)}", hint=cure) from error
         return self
 
     def __exit__(self, *_exception: object) -> None:
