@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from scaling.fault_points import reached
 from scaling.outcomes import RunStatus
 
 if TYPE_CHECKING:
+    from orchestrator.cluster import RayCluster
     from orchestrator.scheduler import Scheduler
 
 __all__ = ["Ended", "Progress", "accept_plan", "plan_status", "see_through"]
@@ -240,9 +241,7 @@ def _schedule(
 
     address = options["address"]
     try:
-        with ExitStack() as stack:
-            with _lease_kept(store, identity):
-                cluster = stack.enter_context(RayCluster(address, temp_dir=options["temp_dir"]))
+        with _joined(store, identity, RayCluster(address, temp_dir=options["temp_dir"])) as cluster:
             scheduler = Scheduler(
                 store,
                 cluster,
@@ -274,8 +273,20 @@ def _refuse_cluster_workers(session: Session, identity: str) -> None:
 
 
 @contextmanager
+def _joined(store: Store, identity: str, cluster: RayCluster) -> Iterator[RayCluster]:
+    """Ray, with the lease renewed while it starts and while it ends: on a busy machine, or after its own death, either may take longer than the lease lasts."""
+    with _lease_kept(store, identity):
+        cluster.__enter__()
+    try:
+        yield cluster
+    finally:
+        with _lease_kept(store, identity):
+            cluster.__exit__()
+
+
+@contextmanager
 def _lease_kept(store: Store, identity: str) -> Iterator[None]:
-    """Renew the lease from a thread meanwhile: on a busy machine Ray may take longer to start than the lease lasts."""
+    """Renew the lease from a thread meanwhile."""
     done = threading.Event()
 
     def renew() -> None:
