@@ -9,14 +9,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
-from orchestrator.store import Store
+from orchestrator.store import Store, queries
 from orchestrator.store.engine import sqlite_path, store_url
 from scaling.errors import StoreError
 
@@ -80,7 +80,9 @@ class Database:
             return None
         with self._lock:
             (count,) = opened.changes.execute("PRAGMA data_version").fetchone()  # raised by every commit of another connection
-        return f"{opened.name}-{count}"
+        with suppress(StoreError), opened.store.read() as session:
+            return f"{opened.name}-{count}{'-left' if queries.is_gone(session) else ''}"  # a scheduler that dies writes nothing
+        return None
 
     def remember(self, key: Hashable, compute: Callable[[], _Answer]) -> _Answer:
         """The answer called `key`, computed at most once for each version of the store.

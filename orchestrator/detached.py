@@ -29,6 +29,7 @@ def main(experiment: str, home: str, options: str) -> int:
 
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it was detached from every terminal
     with Store.open_existing(os.environ["SCALING_DB"]) as store:
         ended = see_through(store, experiment, home=Path(home), address="auto", should_stop=stop.is_set, **json.loads(options))
     print(ended, flush=True)

@@ -146,8 +146,11 @@ def _events(cluster: RayCluster, worker: RemoteWorker, token: str) -> Iterator[d
 
     after = -1
     while True:
+        question = worker.next_events(_WAIT_SECONDS, after)
+        while not cluster.ready([question], _WAIT_SECONDS):
+            cluster.check()
         try:
-            events = cluster.answer(worker.next_events(_WAIT_SECONDS, after))["events"]
+            events = cluster.answer(question)["events"]
         except WorkerUnreachable:
             time.sleep(_WAIT_SECONDS)
             continue

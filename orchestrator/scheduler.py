@@ -105,7 +105,7 @@ class Scheduler:
         patience: Patience | None = None,
     ) -> None:
         self.store, self.cluster, self.id, self.home = store, cluster, identity, home.absolute()
-        store.wait_seconds = lease.LEASE_SECONDS  # a restart of the database's server ends no run
+        store.be_patient()  # a restart of the database's server ends no run
         self.working_directory, self.checkpoint_seconds, self.on_tick = working_directory, checkpoint_seconds, on_tick
         self._planners, self._lease_seconds, self._patience = planners, lease_seconds, patience or Patience()
         self._queue, self._explained = Queue(order), dict[str, str]()
@@ -140,6 +140,7 @@ class Scheduler:
                     paused = True
                     continue
                 self._renew()
+                self.cluster.check()
                 self._attend()
                 self._leave_draining_nodes()
                 for slot in self._slots:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from orchestrator.adoption import workers_left
 from orchestrator.attempt import AttemptLog
+from orchestrator.follower import Ended, Follower
 from orchestrator.home import home_folder, make_folder
 from orchestrator.patience import HANG_SECONDS, Patience
 from orchestrator.plan import Plan
+from orchestrator.recovery import recover
 from orchestrator.search.advance import Searches, asked_by, results_in
 from orchestrator.search.cells import SearchedCell
 from orchestrator.search.replay import replay
@@ -28,11 +30,12 @@ from orchestrator.store.again import AGAIN
 from orchestrator.store.grid import Accepted, accept, known_statuses
 from orchestrator.store.identity import claim
 from orchestrator.store.models import Experiment, ExperimentRun, Run
-from scaling.errors import StoreError, UsageError
+from scaling.errors import StoreAway, StoreError, UsageError
 from scaling.fault_points import reached
 from scaling.outcomes import RunStatus
 
 if TYPE_CHECKING:
+    from orchestrator.cluster import RayCluster
     from orchestrator.scheduler import Scheduler
 
 __all__ = ["Ended", "Progress", "accept_plan", "plan_status", "see_through"]
@@ -42,9 +45,10 @@ _TICK_SECONDS = 0.5
 _SHARE = 30.0
 """Looking at how a large grid stands takes time; it is done so seldom that the scheduler spends a thirtieth of its time on it."""
 
-_FINAL = tuple(status for status in RunStatus if status.is_final)
+_LIVES = 3
+"""How often a Ray of this command's own is started; one that keeps dying is not started for ever."""
 
-Ended = Literal["done", "paused", "left"]
+_FINAL = tuple(status for status in RunStatus if status.is_final)
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ def see_through(
     order: str = "longest-first",
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_notice: Callable[[str], None] = lambda sentence: None,
     temp_dir: str | None = None,
     hang_seconds: float = HANG_SECONDS,
     lease_seconds: float = LEASE_SECONDS,
@@ -150,7 +155,9 @@ def see_through(
         address: a Ray cluster, or "local" to start one for this call.
         order: a value of `orchestrator.scheduler.Order`.
         should_stop: polled about twice a second. When it says True, a scheduler lets what runs checkpoint and puts its experiment's
-            other runs aside: "paused". A follower just goes, and the scheduler it followed works on: "left".
+            other runs aside: "paused". A follower just goes, and the scheduler it followed works on: "left". One whose scheduler was
+            stopped ends as that did: "paused".
+        on_notice: called with a sentence when somebody else's command begins or ceases to matter, or this one had to begin anew.
         temp_dir: where a local Ray keeps its files.
         hang_seconds: how long a run may give no sign of life; see `orchestrator.patience`.
         lease_seconds: how long a worker may not answer before its runs go on elsewhere; see `orchestrator.slots`.
@@ -160,52 +167,102 @@ def see_through(
         StoreError: it would take over from a scheduler on a cluster, with `address` "local".
     """
     # Ray's names stay out of the way of whoever only reads.
-    from orchestrator.cluster import RayCluster
-    from orchestrator.early_stop import stop_dominated
-    from orchestrator.scheduler import Order, Scheduler, new_scheduler_id
+    from orchestrator.cluster import RayGone
 
     home = home_folder(home)
     make_folder(home)
-    identity, clock, watch = new_scheduler_id(), _Clock(), lease.Watch()
-    ended: Ended = "done"
+    store.be_patient()
+    options: dict[str, Any] = {
+        "home": home,
+        "address": address,
+        "checkpoint_seconds": checkpoint_seconds,
+        "order": order,
+        "temp_dir": temp_dir,
+        "hang_seconds": hang_seconds,
+        "lease_seconds": lease_seconds,
+    }
+    clock, lives = _Clock(), 1
+    while True:
+        try:
+            return _lead_or_follow(store, experiment, clock, should_stop, on_progress, on_notice, **options)
+        except (StoreAway, RayGone) as error:  # as if this scheduler had died, and another one came
+            lives += isinstance(error, RayGone)
+            if lives > _LIVES:
+                raise
+            on_notice(f"{error}; going on from what is in the store")
+
+
+def _lead_or_follow(
+    store: Store,
+    experiment: str,
+    clock: _Clock,
+    should_stop: Callable[[], bool],
+    on_progress: Callable[[Progress], None],
+    on_notice: Callable[[str], None],
+    **options: Any,
+) -> Ended:
+    from orchestrator.scheduler import new_scheduler_id
+
+    identity, watch, follower = new_scheduler_id(), lease.Watch(lambda: store.away_seconds), Follower(on_notice)
     while _open_runs(store, experiment):
         with store.write() as session:
             left = lease.is_left(session)
             holds = lease.take(session, identity, watch)
             if holds:
                 claim(session, takes_workers=left)
-            if holds and address == "local":
+            if holds and options["address"] == "local":
                 _refuse_cluster_workers(session, identity)
-        if not holds:
-            on_progress(_progress(store, experiment, [], clock))
-            if should_stop():
-                return "left"
-            time.sleep(_FOLLOW_SECONDS)
-            continue
-        try:
-            with ExitStack() as stack:
-                with _lease_kept(store, identity):
-                    cluster = stack.enter_context(RayCluster(address, temp_dir=temp_dir))
-                scheduler = Scheduler(
-                    store,
-                    cluster,
-                    identity=identity,
-                    home=home,
-                    working_directory=Path.cwd(),
-                    checkpoint_seconds=checkpoint_seconds,
-                    order=Order(order),
-                    patience=Patience(hang_seconds=hang_seconds),
-                    lease_seconds=lease_seconds,
-                    planners=[Searches().advance, stop_dominated],
-                )
-                scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)
-                ended = "done" if scheduler.run(experiment, should_stop) else "paused"
-        finally:
-            with store.write() as session:
-                lease.release(session, identity)
-        break  # what is pending still was left out by a budget
+        if holds:
+            follower.takes_over()
+            ended = _schedule(store, experiment, identity, clock, should_stop, on_progress, **options)
+            break  # what is pending still was left out by a budget
+        follower.follows(store)
+        on_progress(_progress(store, experiment, [], clock))
+        if should_stop():
+            return "left"
+        time.sleep(_FOLLOW_SECONDS)
+    else:
+        ended = follower.ended(store, experiment)
     on_progress(_progress(store, experiment, [], clock))
     return ended
+
+
+def _schedule(
+    store: Store,
+    experiment: str,
+    identity: str,
+    clock: _Clock,
+    should_stop: Callable[[], bool],
+    on_progress: Callable[[Progress], None],
+    **options: Any,
+) -> Ended:
+    """One life of a scheduler that has just taken the lease; gives the lease back, whatever happens."""
+    from orchestrator.cluster import RayCluster
+    from orchestrator.early_stop import stop_dominated
+    from orchestrator.scheduler import Order, Scheduler
+
+    address = options["address"]
+    try:
+        with _joined(store, identity, RayCluster(address, temp_dir=options["temp_dir"])) as cluster:
+            scheduler = Scheduler(
+                store,
+                cluster,
+                identity=identity,
+                home=options["home"],
+                working_directory=Path.cwd(),
+                checkpoint_seconds=options["checkpoint_seconds"],
+                order=Order(options["order"]),
+                patience=Patience(hang_seconds=options["hang_seconds"]),
+                lease_seconds=options["lease_seconds"],
+                planners=[Searches().advance, stop_dominated],
+            )
+            scheduler.on_tick = partial(_tick, store, experiment, scheduler, clock, on_progress)
+            return "done" if scheduler.run(experiment, should_stop) else "paused"
+    finally:
+        with store.write() as session:
+            if address == "local" and lease.holds(session, identity):
+                recover(session, scheduler="")  # what an exception left open: nobody else will go on with it
+            lease.release(session, identity)
 
 
 def _refuse_cluster_workers(session: Session, identity: str) -> None:
@@ -218,8 +275,20 @@ def _refuse_cluster_workers(session: Session, identity: str) -> None:
 
 
 @contextmanager
+def _joined(store: Store, identity: str, cluster: RayCluster) -> Iterator[RayCluster]:
+    """Ray, with the lease renewed while it starts and while it ends: on a busy machine, or after its own death, either may take longer than the lease lasts."""
+    with _lease_kept(store, identity):
+        cluster.__enter__()
+    try:
+        yield cluster
+    finally:
+        with _lease_kept(store, identity):
+            cluster.__exit__()
+
+
+@contextmanager
 def _lease_kept(store: Store, identity: str) -> Iterator[None]:
-    """Renew the lease from a thread meanwhile: on a busy machine Ray may take longer to start than the lease lasts."""
+    """Renew the lease from a thread meanwhile."""
     done = threading.Event()
 
     def renew() -> None:

@@ -11,6 +11,7 @@
     ├── TooFewPoints             not enough runs for what was asked; says how many more
     ├── StoreError               the database cannot be read or written
     │   ├── StoreTooNew          written by a newer version of `scaling`
+    │   ├── StoreAway            the database's server went away in the middle of a transaction
     │   └── StaleToken           a compare-and-set lost: this attempt is no longer the run's current one
     ├── ServerError              the HTTP API of another machine does not answer, or not as this version understands
     └── ClusterError             Ray, or a resource that the cluster does not have
@@ -37,6 +38,7 @@ __all__ = [
     "ServerError",
     "SpecError",
     "StaleToken",
+    "StoreAway",
     "StoreError",
     "StoreTooNew",
     "TooFewPoints",
@@ -126,6 +128,10 @@ class StoreError(ScalingError):
 
 class StoreTooNew(StoreError):
     """The store was written by a newer version of `scaling`; nothing was touched."""
+
+
+class StoreAway(StoreError):
+    """The database's server went away in the middle of a transaction. Nobody knows whether that one was committed: begin anew."""
 
 
 class StaleToken(StoreError):

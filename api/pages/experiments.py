@@ -30,7 +30,7 @@ router = APIRouter()
 @router.get("/experiments.json")
 def experiments_as_json(database: TheDatabase) -> dict[str, Any]:
     with database.read() as session:
-        return experiments_payload(queries.experiments(session), queries.scheduler(session))
+        return experiments_payload(queries.experiments(session), queries.scheduler(session), queries.interrupted(session))
 
 
 @router.get("/experiments.csv")
@@ -45,6 +45,7 @@ def experiments_page(database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:
         return welcome
     with database.read() as session:
-        rows, scheduler = queries.experiments(session), queries.scheduler(session)
+        rows, scheduler, left = queries.experiments(session), queries.scheduler(session), queries.interrupted(session)
     # Who holds the lease depends on the time, not only on the store.
-    return render(request, "experiments.html", headers={"Cache-Control": "no-store"}, experiments=rows, scheduler=scheduler)
+    known: dict[str, Any] = {"experiments": rows, "scheduler": scheduler, "interrupted": left}
+    return render(request, "experiments.html", headers={"Cache-Control": "no-store"}, **known)

@@ -48,7 +48,7 @@ def runs_page(question: Annotated[RunsQuestion, Query()], database: TheDatabase,
         experiments = queries.experiments(session)
         models = queries.models(session)
         counts = queries.status_counts(session, question.experiment)
-        in_all = queries.count_runs(session)
+        in_all, left = queries.count_runs(session), queries.interrupted(session, question.experiment)
     return render(
         request,
         "runs.html",
@@ -56,6 +56,7 @@ def runs_page(question: Annotated[RunsQuestion, Query()], database: TheDatabase,
         page=page_of_runs(database, question),
         in_all=in_all,
         counts=counts,
+        interrupted=left,
         choices={
             "experiment": [row["name"] for row in experiments],
             "status": [str(status) for status in RunStatus],

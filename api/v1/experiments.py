@@ -22,6 +22,7 @@ _ROW = {
     "revision": 1,
     "file": "experiments.yaml",
     "runs": {"finished": 29, "diverged": 1},
+    "interrupted": 0,
     "core_hours": 0.0183,
     "inherited_core_hours": 0.0,
     "spent_core_hours": 0.0183,
@@ -36,13 +37,20 @@ _ROW = {
     "/experiments",
     summary="Experiments, newest first",
     responses={
-        200: {"content": {"application/json": {"example": {"schema_version": 1, "experiments": [_ROW], "scheduler": None}}}}
+        200: {
+            "content": {
+                "application/json": {"example": {"schema_version": 1, "experiments": [_ROW], "scheduler": None, "interrupted": 0}}
+            }
+        }
     },
 )
 def experiments(database: TheDatabase) -> dict[str, Any]:
-    """Each with its runs by status and its core-hours: useful, allocated, estimated in all."""
+    """Each with its runs by status and its core-hours: useful, allocated, estimated in all.
+
+    `scheduler` is who is at work, or null; `interrupted` counts the pending runs that a scheduler which is gone was at.
+    """
     with database.read() as session:
-        return experiments_payload(queries.experiments(session), queries.scheduler(session))
+        return experiments_payload(queries.experiments(session), queries.scheduler(session), queries.interrupted(session))
 
 
 @router.get(

@@ -3,6 +3,7 @@
     python -m benchmarks.faults --family simulated --minutes 25      # a shard: appends to benchmarks/faults.csv
     python -m benchmarks.faults --family real --minutes 25
     python -m benchmarks.faults --replay 17 --family simulated       # round 17 again: the same runs, kinds and moments
+    python -m benchmarks.faults --kinds "SIGHUP" "PostgreSQL away (10 seconds)"   # these alone; a kind with PostgreSQL starts a server
     python -m benchmarks.faults --table                              # what all shards came to
 
 A shard is a row of rounds on one long-lived Ray cluster. A round submits a grid of its own with the real command, strikes the processes
@@ -11,6 +12,7 @@ that work on it at random moments, submits again whenever the command has ended,
 | part | what it holds |
 |---|---|
 | `world` | the cluster, the disks, the commands; what the store and the witnesses say meanwhile |
+| `server` | a PostgreSQL server that can be taken away |
 | `kinds` | the kinds of faults, a function each |
 | `grids` | what is worked on |
 | `round` | one round: when what is struck |

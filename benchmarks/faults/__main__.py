@@ -31,6 +31,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=25.0)
     parser.add_argument("--kinds", nargs="*", help="strike with these kinds alone")
     parser.add_argument("--rate", type=float, help="strikes a minute; else 0, 20, 40 and 80 in turn")
+    parser.add_argument("--most", type=int, help="strikes a round at most")
+    parser.add_argument("--runs", type=int, default=12, help="rehearsed runs a model and round")
     parser.add_argument("--replay", type=int, help="this round alone")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--csv", type=Path, default=CSV)
@@ -41,14 +43,15 @@ def main() -> None:
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves through `new_world`, which cleans up
     number = arguments.replay if arguments.replay is not None else _next_round(arguments.rounds)
-    with new_world(cores=2) as world:
+    asked = " ".join(arguments.kinds or [])
+    with new_world(cores=2, served="PostgreSQL" in asked, is_local="raylet" in asked) as world:
         world.serve()
         until = time.monotonic() + 60 * arguments.minutes
         real = _undisturbed(world) if arguments.family == "real" else None
         while time.monotonic() < until:
             rate = arguments.rate if arguments.rate is not None else RATES[number % len(RATES)]
             if real is None:
-                world.file.write_text(rehearsed(number))
+                world.file.write_text(rehearsed(number, runs=arguments.runs))
                 truths = truths_of_rehearsals(world.file)
             else:
                 rate, truths = rate or 10.0, real
@@ -62,7 +65,8 @@ def main() -> None:
                     "FAKETIME_NO_CACHE": "1",
                     "FAKETIME_DONT_FAKE_MONOTONIC": "1",
                 }
-            played = play(world, seed=number, truths=truths, per_minute=rate, kinds=arguments.kinds, extra=extra)
+            limits = {"per_minute": rate, "kinds": arguments.kinds, "most": arguments.most}
+            played = play(world, seed=number, truths=truths, extra=extra, **limits)
             _note(arguments, number, rate, played)
             if not played.verdict.is_clean:
                 print(f"kept for a look: {_kept(world)}", flush=True)

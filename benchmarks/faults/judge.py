@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.world import World, opened, witnessed
+from benchmarks.faults.world import World, witnessed
 
 __all__ = ["Seen", "Truth", "Verdict", "judge", "witnessed_steps"]
 
@@ -51,8 +51,8 @@ _CHARGED = "useful_seconds + redone_seconds + startup_seconds + evaluation_secon
 def judge(world: World, truths: dict[str, Truth], *, db: Path | None = None) -> Verdict:
     """truths: run id → what it must have come to. db: of another store than the world's own."""
     verdict = Verdict()
-    with opened(db or world.db) as store:
-        if (found := store.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+    with world.opened(db) as store:
+        if (db or world.server is None) and (found := store.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
             verdict.store.append(f"integrity check: {found}")
         for allocation, held, used in store.execute(
             f"SELECT id, held_seconds, (SELECT sum({_CHARGED}) FROM attempts WHERE allocation_id = allocations.id) FROM allocations"

@@ -87,6 +87,44 @@ def _kill_scheduler(world: World, chance: random.Random) -> Strike | None:
     return Strike("scheduler killed", scheduler=scheduler.pid)
 
 
+def _hang_up(world: World, chance: random.Random) -> Strike | None:
+    """The line to the terminal drops: it checkpoints what runs, pauses and ends."""
+    scheduler = world.scheduler()
+    if scheduler is None:
+        return None
+    scheduler.send_signal(signal.SIGHUP)
+    return Strike("SIGHUP", scheduler=scheduler.pid)
+
+
+def _server_away(kind: str, seconds: float) -> Fault:
+    """The database's server is stopped in the middle of what it does, and started again."""
+
+    def strike(world: World, chance: random.Random) -> Strike | None:
+        if world.server is None:
+            return None
+        strike = Strike(kind)
+        world.server.stop()
+        time.sleep(seconds)
+        world.server.start()
+        return strike
+
+    return strike
+
+
+def _kill_raylet(world: World, chance: random.Random) -> Strike | None:
+    """The Ray that a command started for itself loses its raylet, and with it every worker."""
+    scheduler, attempts = world.scheduler(), world.attempts()
+    if scheduler is None or not world.is_local or not attempts:
+        return None
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            name, _, rest = entry.read_text().rpartition(")")
+            if name.endswith("(raylet") and int(rest.split()[1]) == scheduler.pid:
+                os.kill(int(entry.parent.name), signal.SIGKILL)
+                return Strike("raylet killed in a rehearsal", [(attempt.run_id, attempt.number) for attempt in attempts])
+    return None
+
+
 def _zombie_scheduler(world: World, chance: random.Random) -> Strike | None:
     """Stopped past its lease while another waits for it, then awake again."""
     scheduler = world.scheduler()
@@ -348,6 +386,10 @@ KINDS: dict[str, tuple[float, Fault]] = {
     "submit killed as it has accepted": (0.0, _trap("accepted", "kill", "submit killed as it has accepted")),
     "Ray node killed": (0.7, _kill_node),
     "node drained": (0.7, _drain_node),
+    "SIGHUP": (0.7, _hang_up),
+    "PostgreSQL away (5 minutes)": (0.0, _server_away("PostgreSQL away (5 minutes)", 300.0)),
+    "PostgreSQL away (10 seconds)": (0.0, _server_away("PostgreSQL away (10 seconds)", 10.0)),
+    "raylet killed in a rehearsal": (0.0, _kill_raylet),
     "worker stopped past its lease and back": (0.0, _stop_worker),
     "wall clock set": (0.0, _clock),
     "store replaced": (0.0, _replace_store),

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.faults.judge import Truth, Verdict, judge
 from benchmarks.faults.kinds import KINDS, Strike
-from benchmarks.faults.world import World, opened, witnessed
+from benchmarks.faults.world import World, witnessed
 
 __all__ = ["Played", "play", "truths_of_rehearsals", "truths_of_runs"]
 
@@ -60,8 +60,8 @@ def play(
     while time.monotonic() - last < _PATIENCE_SECONDS:
         now = time.monotonic()
         with suppress(sqlite3.Error):
-            ended = world.db.exists() and _all_ended(world.db, truths)
-            others = [db for db in world.others if not (db.exists() and _all_ended(db, truths))]
+            ended = world.has_store and _all_ended(world, truths)
+            others = [db for db in world.others if not (db.exists() and _all_ended(world, truths, db))]
             for db in others:
                 world.submit_other(db)
             if not world.living():
@@ -81,7 +81,7 @@ def play(
                     strikes.append(strike)
                     if in_turn:
                         del drawn[name]
-                    last = now
+                    last = time.monotonic()
                     due = time.monotonic() + (0.0 if in_turn else chance.expovariate(per_minute / 60.0))
                 else:
                     due = now + 0.1
@@ -151,15 +151,15 @@ def _forget_others(world: World) -> None:
     world.others.clear()
 
 
-def _all_ended(db: Path, truths: dict[str, Truth]) -> bool:
+def _all_ended(world: World, truths: dict[str, Truth], db: Path | None = None) -> bool:
     """Every run of the round has a final status, and one that failed for a fault's sake has been tried again."""
-    with opened(db) as store:
+    with world.opened(db) as store:
         statuses = dict(store.execute("SELECT id, status FROM runs"))
     return all(statuses.get(run_id) in ("finished", "diverged", "cancelled", "stopped") for run_id in truths)
 
 
 def _goodput(world: World, truths: dict[str, Truth]) -> float:
-    with opened(world.db) as store:
+    with world.opened() as store:
         marks = ",".join("?" * len(truths))
         useful, redone = store.execute(
             f"SELECT sum(useful_seconds), sum(redone_seconds) FROM attempts WHERE run_id IN ({marks})", list(truths)
@@ -196,7 +196,7 @@ def truths_of_rehearsals(file: Path) -> dict[str, Truth]:
 
 def truths_of_runs(world: World) -> dict[str, Truth]:
     """What a round that nobody struck came to."""
-    with opened(world.db) as store:
+    with world.opened() as store:
         rows = store.execute(
             "SELECT r.id, r.status, r.val_loss, r.steps, a.directory FROM runs r JOIN attempts a ON a.run_id = r.id AND a.ended_at IS NOT NULL"
         ).fetchall()

@@ -18,7 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HANG_SECONDS", "LEASE_SECONDS", "Attempt", "World", "new_world", "opened", "witnessed"]
+from benchmarks.faults.server import Server
+
+__all__ = ["HANG_SECONDS", "LEASE_SECONDS", "Attempt", "World", "new_world", "witnessed"]
 
 SCALING = [sys.executable, "-P", "-m", "scaling.cli"]
 HANG_SECONDS = 5.0
@@ -45,10 +47,13 @@ class World:
     """root: a folder of its own. cluster: Ray's, of which this process is the driver of none.
 
     others: further stores that work in the same home on the same grid, each with its command.
+
+    server: holds the store, in its database `database`; None where the store is a file. is_local: commands start a Ray of their own.
     """
 
-    def __init__(self, root: Path, cluster: Any) -> None:
-        self.root, self.cluster = root, cluster
+    def __init__(self, root: Path, cluster: Any, *, server: Server | None = None, is_local: bool = False) -> None:
+        self.root, self.cluster, self.server, self.is_local = root, cluster, server, is_local
+        self.database = server.new_database() if server else ""
         self.home, self.disk, self.traps = root / "home", root / "disk", root / "traps"
         self.db = self.disk / "scaling.db"
         self.commands: list[subprocess.Popen[bytes]] = []
@@ -62,7 +67,7 @@ class World:
 
     def environment(self) -> dict[str, str]:
         return os.environ | {
-            "SCALING_DB": str(self.db),
+            "SCALING_DB": self.server.url(self.database) if self.server else str(self.db),
             "SCALING_HOME": str(self.home),
             "SCALING_FAULTS": str(self.traps),
             "NO_COLOR": "1",
@@ -80,7 +85,8 @@ class World:
             self.others[db] = self._submit({"SCALING_DB": str(db)})
 
     def _submit(self, extra: dict[str, str]) -> subprocess.Popen[bytes]:
-        arguments = ["submit", str(self.file), "--address", self.cluster.address, "--checkpoint-seconds", "1", "--yes", "--json"]
+        where = ["--address", "local" if self.is_local else self.cluster.address]
+        arguments = ["submit", str(self.file), *where, "--checkpoint-seconds", "1", "--yes", "--json"]
         if "simulate:" in self.file.read_text():
             arguments.append("--simulate")
         with (self.root / "submit.log").open("ab") as log:
@@ -99,7 +105,7 @@ class World:
 
     def scheduler(self) -> subprocess.Popen[bytes] | None:
         """The command that holds the lease."""
-        with opened(self.db) as store:
+        with self.opened() as store:
             row = store.execute("SELECT pid FROM leases").fetchone()
         return next((process for process in self.living() if row and process.pid == row[0]), None)
 
@@ -114,11 +120,32 @@ class World:
                 stderr=log,
             )
 
+    @contextmanager
+    def opened(self, db: Path | None = None) -> Iterator[Any]:
+        """The store, or another one's file, without this project's code: `execute(query, parameters)`, with `?` for each. Raises `sqlite3.Error`
+        whatever it is."""
+        if db is not None or self.server is None:
+            connection = sqlite3.connect(f"file:{db or self.db}?mode=ro", uri=True, timeout=60)
+        else:
+            connection = self.server.connected(self.database)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @property
+    def has_store(self) -> bool:
+        """Whether a command has made its tables."""
+        if self.server is None:
+            return self.db.exists()
+        with self.opened() as store:
+            return store.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()[0]
+
     # -- what is there -----------------------------------------------------------------------------------------------------------
 
     def attempts(self) -> list[Attempt]:
         """Open attempts whose trainer has said that it started."""
-        with opened(self.db) as store:
+        with self.opened() as store:
             rows = store.execute(
                 "SELECT a.run_id, a.number, a.directory, r.resume_step FROM attempts a JOIN runs r ON r.id = a.run_id"
                 " WHERE a.ended_at IS NULL AND a.token = r.token"
@@ -141,23 +168,23 @@ class World:
 
     def has_ended(self, run_id: str, number: int) -> bool:
         """Whether the store knows that an attempt is over."""
-        with opened(self.db) as store:
+        with self.opened() as store:
             row = store.execute("SELECT ended_at FROM attempts WHERE run_id = ? AND number = ?", (run_id, number)).fetchone()
         return bool(row and row[0])
 
     def goes_on(self, run_id: str, number: int) -> bool:
         """Whether a later attempt of the run has started, by its witness, or nothing is left to do for it."""
-        with opened(self.db) as store:
+        with self.opened() as store:
             later = store.execute("SELECT directory FROM attempts WHERE run_id = ? AND number > ?", (run_id, number)).fetchall()
         if any(witnessed(Path(directory)) for (directory,) in later):
             return True
-        with opened(self.db) as store:
+        with self.opened() as store:
             row = store.execute("SELECT status FROM runs WHERE id = ?", (run_id,)).fetchone()
         return row is None or row[0] in ("finished", "diverged", "failed", "cancelled", "stopped")
 
     def taken_over(self, holder: int, since: float) -> tuple[bool, bool]:
         """Whether another living command holds the lease than the process `holder`, and whether it has written since a time."""
-        with opened(self.db) as store:
+        with self.opened() as store:
             row = store.execute("SELECT pid FROM leases").fetchone()
             moment = datetime.fromtimestamp(since, UTC).replace(tzinfo=None).isoformat(" ")
             wrote = store.execute(
@@ -168,18 +195,8 @@ class World:
 
     def open_runs(self) -> int:
         """Runs without a final status."""
-        with opened(self.db) as store:
+        with self.opened() as store:
             return store.execute("SELECT count(*) FROM runs WHERE status IN ('pending', 'running', 'paused')").fetchone()[0]
-
-
-@contextmanager
-def opened(db: Path) -> Iterator[sqlite3.Connection]:
-    """The store as SQLite shows it, read only and without this project's code."""
-    connection = sqlite3.connect(f"file:{db}?mode=ro", uri=True, timeout=60)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def witnessed(folder: Path) -> list[dict[str, Any]]:
@@ -199,8 +216,11 @@ def _is_trainer(pid: int) -> bool:
 
 
 @contextmanager
-def new_world(cores: int, *, disks: bool = True) -> Iterator[World]:
-    """A cluster, and with `disks` two file systems of 128 MB in memory, which takes root; all gone afterwards."""
+def new_world(cores: int, *, disks: bool = True, served: bool = False, is_local: bool = False) -> Iterator[World]:
+    """A cluster, and with `disks` two file systems of 128 MB in memory, which takes root; all gone afterwards.
+
+    served: the store is in a PostgreSQL server. is_local: commands start a Ray of their own beside the cluster.
+    """
     root = Path(tempfile.mkdtemp(prefix="flt-"))
     (root / "traps").mkdir()
     os.environ["SCALING_FAULTS"] = str(root / "traps")
@@ -215,7 +235,8 @@ def new_world(cores: int, *, disks: bool = True) -> Iterator[World]:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs", root / name], check=True)
     resources = {"num_cpus": cores, "object_store_memory": 80 * 2**20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=resources)
-    world = World(root, cluster)
+    server = Server() if served else None
+    world = World(root, cluster, server=server, is_local=is_local)
     try:
         yield world
     finally:
@@ -227,6 +248,8 @@ def new_world(cores: int, *, disks: bool = True) -> Iterator[World]:
             cluster.remove_node(node, allow_graceful=False)  # gracefully takes half a minute each
         for name in ("home", "disk") if disks else ():
             _unmount(root / name)
+        if server is not None:
+            server.close()
         shutil.rmtree(root, ignore_errors=True)
 
 

@@ -5,6 +5,6 @@ as one, `mailbox` what they have to say, `host` the trainer process. Only `host`
 """
 
 from orchestrator.cluster.hold import Hold
-from orchestrator.cluster.ray_cluster import RayCluster, RemoteWorker, WorkerLost, WorkerUnreachable
+from orchestrator.cluster.ray_cluster import RayCluster, RayGone, RemoteWorker, WorkerLost, WorkerUnreachable
 
-__all__ = ["Hold", "RayCluster", "RemoteWorker", "WorkerLost", "WorkerUnreachable"]
+__all__ = ["Hold", "RayCluster", "RayGone", "RemoteWorker", "WorkerLost", "WorkerUnreachable"]

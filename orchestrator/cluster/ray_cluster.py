@@ -22,16 +22,29 @@ from orchestrator.cluster.worker import Worker
 from orchestrator.provenance import check_packages
 from scaling.errors import ClusterError
 
-__all__ = ["RayCluster", "RemoteWorker", "WorkerLost", "WorkerUnreachable"]
+__all__ = ["RayCluster", "RayGone", "RemoteWorker", "WorkerLost", "WorkerUnreachable"]
 
 _NAMESPACE = "scaling"
 """Of Ray's, for workers that outlive their scheduler: they are found by name in it."""
+
+_VITAL = {"raylet", "gcs_server"}
+"""Processes of a Ray without which it places nothing."""
 
 _OBJECT_STORE_BYTES = 80_000_000
 _CLOSE_SECONDS = 10.0
 """How long trainer processes may take to leave before they are killed."""
 _CONNECT_SECONDS = 20
 _ON_HEAD_SECONDS = 60
+
+
+class RayGone(ClusterError):
+    """The Ray that this process started has lost its raylet or its head service: nothing can be placed on it any more."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the Ray that this command started has died ({what} ended)",
+            hint="the system may have killed it for want of memory; `scaling submit` goes on from the last checkpoints",
+        )
 
 
 class WorkerLost(ClusterError):
@@ -126,13 +139,13 @@ class RayCluster:
             _refuse_silent_address(self.address)
             options["address"] = self.address
         try:
-            with _neutral_directory(), _own_signals():
+            with _neutral_directory(), _own_signals(), _deaf_to_hangups():
                 ray.init(**options)
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise ClusterError(
-                f"cannot join Ray at {self.address}: {_first_line(error)}",
-                hint="is `ray start --head` running there? `--address local` needs no cluster",
-            ) from error
+        except Exception as error:  # a Ray that does not come up in time is a bare Exception
+            cure = "is `ray start --head` running there? `--address local` needs no cluster"
+            if self.address == "local":
+                cure = "is this machine overloaded, or short of memory or disk? nothing was lost: submit again"
+            raise ClusterError(f"cannot join Ray at {self.address}: {_first_line(error)}", hint=cure) from error
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -140,15 +153,23 @@ class RayCluster:
 
         ray.shutdown()
 
+    def check(self) -> None:
+        """Raise `RayGone` when the Ray that this process started cannot go on. A cluster of others says itself which of its nodes live."""
+        if self.address != "local":
+            return
+        import ray
+
+        node: Any = ray._private.worker._global_node  # the processes that `ray.init` started: there is no public way
+        if dead := {name for name, _ in node.dead_processes()} & _VITAL:
+            raise RayGone(" and ".join(sorted(dead)))
+
     def room(self, hold: Hold) -> int:
         """Chips (cores, for a CPU) that such holds can have of the cluster in all, busy or free, on nodes that stay.
 
-        Simulated chips take nothing of a node, so one is enough for a hold of them; how many there are says the file. Raises
+        Simulated chips take nothing of a node, so one node is enough for a hold of them; how many there are says the file. Raises
         `ClusterError` when not even one such hold fits, and says what there is.
         """
         hold.check()
-        if hold.kind.is_simulated and not self._avoided:
-            return hold.chips
         left_out = self.draining() | self._avoided
         nodes = [node for node in nodes_alive() if node["NodeID"] not in left_out]
         if hold.kind.is_simulated and not nodes:
@@ -284,6 +305,19 @@ def _own_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _deaf_to_hangups() -> Iterator[None]:
+    """What starts here never hears SIGHUP: a terminal that closes sends it to all of them, and runs need their Ray to checkpoint.
+
+    One that comes to this process meanwhile is heard afterwards.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
-from scaling.errors import StoreError, UsageError
+from scaling.errors import StoreAway, StoreError, UsageError
 
-__all__ = ["DEFAULT_URL", "read_engine", "sqlite_path", "store_url", "write_engine"]
+__all__ = ["DEFAULT_URL", "read_engine", "server_error", "sqlite_path", "store_url", "write_engine"]
 
 DEFAULT_URL = "scaling.db"
 BUSY_SECONDS = 60.0
@@ -86,11 +86,40 @@ def _engine(url: URL, *, begin: str, query_only: bool) -> Engine:
     return engine
 
 
+def server_error(name: str, error: OperationalError) -> StoreError:
+    """What is said of a database's server that does not answer (`StoreError`) or stopped answering within a transaction (`StoreAway`).
+
+    name: of the store, without a password.
+    """
+    lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
+    broken = error.connection_invalidated
+    return (StoreAway if broken else StoreError)(
+        f"the server of the store {name} {'went away' if broken else 'refuses'}: {lines[0] if lines else type(error.orig).__name__}",
+        hint="is it running, and does it take this user, password and database? What was committed is safe: the same command goes on from there",
+    )
+
+
+def _libpq_patience(url: URL) -> dict[str, Any]:
+    """A server whose machine or network is gone never says so: without these a question to it stays open for hours."""
+    if url.get_driver_name() not in ("psycopg", "psycopg2"):
+        return {}
+    given = {
+        "connect_timeout": 10,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+    return {name: value for name, value in given.items() if name not in url.query}
+
+
 def _server_engine(url: URL, *, query_only: bool) -> Engine:
     postgresql = url.get_backend_name() == "postgresql"
     options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"} if query_only and postgresql else {}
     try:
-        engine = create_engine(url, execution_options=options, pool_pre_ping=True)  # the server may have restarted
+        engine = create_engine(
+            url, execution_options=options, connect_args=_libpq_patience(url), pool_pre_ping=True
+        )  # the server may have restarted
     except ModuleNotFoundError as error:
         raise UsageError(f"{url.drivername} needs the package {error.name!r}", hint='pip install "scaling[postgres]"') from error
     if postgresql and not query_only:

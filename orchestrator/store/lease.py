@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.store.models import Lease, now
 
-__all__ = ["LEASE_SECONDS", "Watch", "holds", "is_left", "release", "renew", "take"]
+__all__ = ["LEASE_SECONDS", "Watch", "holds", "is_left", "is_over", "release", "renew", "standing", "take"]
 
 LEASE_SECONDS = 15.0
 """How long a scheduler may be silent before another one may take over. Renewed at a third of it."""
@@ -26,18 +27,21 @@ class Watch:
 
     Clocks of machines differ and are set: comparing `expires_at` with this machine's time would end a lease that is renewed every five
     seconds, or keep one for hours whose holder is gone.
+
+    away: how long the store itself has been out of reach so far, in seconds. Nobody could renew meanwhile, so that is nobody's silence.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, away: Callable[[], float] = lambda: 0.0) -> None:
+        self._away = away
         self._seen: tuple[str, datetime] | None = None
         self._since = 0.0
 
     def is_silent(self, lease: Lease) -> bool:
         """Whether it was seen unchanged for `LEASE_SECONDS`."""
-        sign = lease.holder, lease.expires_at
+        sign, at = (lease.holder, lease.expires_at), time.monotonic() - self._away()
         if sign != self._seen:
-            self._seen, self._since = sign, time.monotonic()
-        return time.monotonic() - self._since > LEASE_SECONDS
+            self._seen, self._since = sign, at
+        return at - self._since > LEASE_SECONDS
 
 
 def is_left(session: Session) -> bool:
@@ -73,6 +77,19 @@ def renew(session: Session, holder: str) -> bool:
 def holds(session: Session, holder: str) -> bool:
     """Whether it is still ours: asked in every transaction of a scheduler, since one that was stopped for a while does not know."""
     return session.scalar(select(Lease.holder).where(Lease.name == _NAME)) == holder
+
+
+def standing(session: Session) -> Lease | None:
+    """The lease as it was last written, whether its holder lives or not; None when it was given back."""
+    return session.get(Lease, _NAME)
+
+
+def is_over(lease: Lease) -> bool:
+    """Whether nobody can be at work under it, as a reader sees it: its process was one of this machine and is gone, or it has expired.
+
+    A reader has no time to watch it, so the clocks of machines count here. Who wants to take it over watches: `take`.
+    """
+    return _is_gone(lease) or lease.expires_at < now()
 
 
 def release(session: Session, holder: str) -> None:

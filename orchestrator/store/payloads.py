@@ -28,9 +28,12 @@ def run_payload(detail: Mapping[str, Any], curves: Mapping[str, Iterable[tuple[i
     return {"schema_version": SCHEMA_VERSION, "run": _plain({**detail, "metrics": dict(curves)})}
 
 
-def experiments_payload(rows: Iterable[Mapping[str, Any]], scheduler: Mapping[str, Any] | None) -> dict[str, Any]:
-    """`{"schema_version", "experiments": [row of queries.experiments], "scheduler": of queries.scheduler}`."""
-    return {"schema_version": SCHEMA_VERSION, "experiments": [_plain(row) for row in rows], "scheduler": scheduler}
+def experiments_payload(
+    rows: Iterable[Mapping[str, Any]], scheduler: Mapping[str, Any] | None, interrupted: int = 0
+) -> dict[str, Any]:
+    """`{"schema_version", "experiments": [row of queries.experiments], "scheduler": of queries.scheduler, "interrupted": of queries.interrupted}`."""
+    plain = [_plain(row) for row in rows]
+    return {"schema_version": SCHEMA_VERSION, "experiments": plain, "scheduler": scheduler, "interrupted": interrupted}
 
 
 def experiment_payload(row: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

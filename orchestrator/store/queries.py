@@ -8,20 +8,23 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer, selectinload
 
-from orchestrator.store import searches
+from orchestrator.store import lease, searches
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
-from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Lease, Metric, Revision, Run, StoreId, now
+from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Metric, Revision, Run, StoreId
 from orchestrator.store.skipped import skipped_examples
 from orchestrator.store.trunks import pinned_steps
 from scaling.columns import SIMULATED
 from scaling.errors import UnknownName, UsageError
-from scaling.outcomes import NO_BETTER_THAN_GUESSING, RunStatus
+from scaling.outcomes import NO_BETTER_THAN_GUESSING, AttemptOutcome, RunStatus
 
 __all__ = [
+    "INTERRUPTED",
     "checkpoint_owners",
     "count_runs",
     "experiments",
+    "interrupted",
+    "is_gone",
     "metrics",
     "models",
     "revision",
@@ -29,8 +32,12 @@ __all__ = [
     "run_id",
     "run_ids_like",
     "runs",
+    "scheduler",
     "status_counts",
 ]
+
+INTERRUPTED = "interrupted: its scheduler is gone; `scaling submit` goes on from the last checkpoint"
+"""Reason of a run that an attempt was at when its scheduler died: it waits for the next one, whatever the store had time to hear."""
 
 
 def runs(
@@ -60,7 +67,8 @@ def runs(
     ids = [run.id for run in found]
     wanted_by = _experiments_of(session, ids if limit is not None else None)
     attempts = _attempt_counts(session, ids if limit is not None else None)
-    return [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None))) for run in found]
+    gone = is_gone(session)
+    return [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None)), gone=gone) for run in found]
 
 
 def count_runs(
@@ -78,11 +86,16 @@ def count_runs(
     return session.scalar(query) or 0
 
 
-def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None) -> dict[str, Any]:
-    """One run with exactly the keys of `RUN_COLUMNS`. packed: the most runs that shared the devices of one of its attempts."""
+def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None, *, gone: bool = False) -> dict[str, Any]:
+    """One run with exactly the keys of `RUN_COLUMNS`. packed: the most runs that shared the devices of one of its attempts.
+
+    gone: of `is_gone`: then a run that the store has as running waits.
+    """
     row = {name: getattr(run, name) for name in _PLAIN_RUN_COLUMNS}
+    if is_interrupted := gone and run.status is RunStatus.RUNNING:
+        row["reason"] = INTERRUPTED
     return row | {
-        "status": str(run.status),
+        "status": str(RunStatus.PENDING if is_interrupted else run.status),
         "experiments": experiments,
         "parent": run.parent_id,
         "attempts": attempts,
@@ -153,28 +166,32 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     assert run is not None
     wanted_by = _experiments_of(session, [run.id])
     packed = max((attempt.packed for attempt in run.attempts), default=None)
-    return run_row(run, wanted_by.get(run.id, []), len(run.attempts), packed) | {
+    gone = is_gone(session)
+    return run_row(run, wanted_by.get(run.id, []), len(run.attempts), packed, gone=gone) | {
         "config": run.config,
         "resources": run.resources,
         "parent_step": run.parent_step,
         "provisional": run.provisional,
         "estimated_core_hours": run.estimated_core_hours,
         "code_version": run.code_version,
-        "attempt_rows": [_attempt_row(attempt) for attempt in run.attempts],
+        "attempt_rows": [_attempt_row(attempt, gone) for attempt in run.attempts],
         "evaluations": [_evaluation_row(evaluation) for evaluation in run.evaluations],
     }
 
 
-def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+def _attempt_row(attempt: Attempt, gone: bool) -> dict[str, Any]:
     names = (
         "number", "packed", "host", "device", "devices", "threads", "accelerator", "cores", "code_version", "jaxlib_version", "resumed_from",
         "branched_from", "first_step", "last_step", "reason", "useful_seconds", "redone_seconds", "startup_seconds", "evaluation_seconds",
         "checkpoint_seconds", "directory",
     )  # fmt: skip
+    is_open = attempt.outcome is None and attempt.ended_at is None
+    ending = {"outcome": str(AttemptOutcome.INTERRUPTED), "reason": INTERRUPTED} if is_open and gone else {}
     return {name: getattr(attempt, name) for name in names} | {
         "outcome": str(attempt.outcome) if attempt.outcome else None,
         "started_at": attempt.started_at.isoformat(),
         "ended_at": attempt.ended_at.isoformat() if attempt.ended_at else None,
+        **ending,
     }
 
 
@@ -198,9 +215,12 @@ def metrics(session: Session, run_id: str) -> dict[str, list[tuple[int, float | 
 
 
 def status_counts(session: Session, experiment: str | None = None) -> dict[str, int]:
-    """Runs by status; only statuses that occur."""
+    """Runs by status; only statuses that occur. Those that a scheduler which is gone left running are pending."""
     query = _filtered(select(Run.status, func.count()), session, experiment=experiment).group_by(Run.status)
     found = {str(status): count for status, count in session.execute(query)}
+    if (left := found.get(str(RunStatus.RUNNING))) and is_gone(session):
+        del found[str(RunStatus.RUNNING)]
+        found[str(RunStatus.PENDING)] = found.get(str(RunStatus.PENDING), 0) + left
     return {str(status): found[status] for status in RunStatus if status in found}
 
 
@@ -209,6 +229,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
 
     `core_hours`: what its runs would have cost so far, each alone; `inherited_core_hours`: the part of it that they got from one another;
     `spent_core_hours`: the rest, what the grid did cost; `saved`: the inherited share, 0 … 1.
+    `interrupted`: how many of the pending ones a scheduler that is gone was at.
     `searches`: how far the cells are whose learning rates are searched for, see `searches.progress`; the estimate holds what they are expected to
     take. `no_better_than_guessing`: ids of its finished runs that have learnt nothing. `estimate_error`: the median over finished runs of
     |actual / estimated − 1|. `skipped`: see `skipped_examples`.
@@ -243,6 +264,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "revision": latest.number if latest else None,
                 "file": latest.file if latest else None,
                 "runs": status_counts(session, experiment.name),
+                "interrupted": interrupted(session, experiment.name),
                 "core_hours": done,
                 "inherited_core_hours": inherited,
                 "spent_core_hours": done - inherited,
@@ -276,11 +298,25 @@ def revision(session: Session, experiment: str) -> dict[str, Any] | None:
 
 
 def scheduler(session: Session) -> Mapping[str, Any] | None:
-    """Who holds the lease now, or None."""
-    lease = session.get(Lease, "scheduler")
-    if lease is None or lease.expires_at < now():
+    """Who holds the lease now and is at work, or None."""
+    found = lease.standing(session)
+    if found is None or lease.is_over(found):
         return None
-    return {"holder": lease.holder, "host": lease.host, "pid": lease.pid, "acquired_at": lease.acquired_at.isoformat()}
+    return {"holder": found.holder, "host": found.host, "pid": found.pid, "acquired_at": found.acquired_at.isoformat()}
+
+
+def is_gone(session: Session) -> bool:
+    """Whether the last scheduler ended without giving its lease back: whatever it was at is not being trained for anybody."""
+    found = lease.standing(session)
+    return found is not None and lease.is_over(found)
+
+
+def interrupted(session: Session, experiment: str | None = None) -> int:
+    """How many runs a scheduler that is gone was at."""
+    if not is_gone(session):
+        return 0
+    query = _filtered(select(func.count()).select_from(Run), session, experiment=experiment)
+    return session.scalar(query.where(Run.status == RunStatus.RUNNING)) or 0
 
 
 def _filtered(
@@ -300,7 +336,10 @@ def _filtered(
             ExperimentRun.experiment_id == experiment_id, ExperimentRun.removed_in.is_(None)
         )
         query = query.where(Run.id.in_(wanted))
-    if statuses := [_status(value) for value in status]:
+    if statuses := {_status(value) for value in status}:
+        if statuses & {RunStatus.PENDING, RunStatus.RUNNING} and is_gone(session):  # as `run_row` shows them
+            statuses.discard(RunStatus.RUNNING)
+            statuses |= {RunStatus.RUNNING} if RunStatus.PENDING in statuses else set()
         query = query.where(Run.status.in_(statuses))
     if family is not None:
         query = query.where(Run.family == family)

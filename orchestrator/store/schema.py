@@ -13,9 +13,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, inspect
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from orchestrator.store.engine import sqlite_path
+from orchestrator.store.engine import server_error, sqlite_path
 from scaling.errors import StoreError, StoreTooNew
 
 __all__ = ["check", "head_revision", "is_current", "migrate"]
@@ -108,6 +108,8 @@ class _readable:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OperationalError) and sqlite_path(self.url) is None:
+            raise server_error(_name(self.url), error) from error
         if isinstance(error, DatabaseError):
             raise StoreError(
                 f"the store {_name(self.url)} cannot be opened: {error.orig}",

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from orchestrator.store import queries, schema
-from orchestrator.store.engine import DEFAULT_URL, read_engine, sqlite_path, store_url, write_engine
+from orchestrator.store.engine import DEFAULT_URL, read_engine, server_error, sqlite_path, store_url, write_engine
 from scaling.errors import StoreError
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ _logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
+_SERVER_SECONDS = 1800.0
+"""How long a database's server may be away: a restart, a failover, an upgrade, a machine that is moved."""
+_FILE_SECONDS = 15.0
+"""How long a database's file may be out of reach."""
+_SAY_SECONDS = 60.0
+"""How often somebody who waits is told."""
 
 
 class Store:
@@ -42,11 +48,12 @@ class Store:
     does the one that was under way.
 
     wait_seconds: how long a transaction waits to begin while the database cannot be reached. One that has begun is not tried again: whoever
-    writes does not know whether it was committed.
+    writes does not know whether it was committed, and gets `StoreAway`.
+    away_seconds: how long the database has been out of reach, all waits together.
     """
 
     def __init__(self, url: str = DEFAULT_URL, *, writable: bool) -> None:
-        self.url, self.wait_seconds = store_url(url), 0.0
+        self.url, self.wait_seconds, self.away_seconds = store_url(url), 0.0, 0.0
         self._reader = read_engine(self.url)
         self._writer = write_engine(self.url) if writable else None
         self._path = sqlite_path(self.url)
@@ -98,6 +105,10 @@ class Store:
         """Path or URL, without a password."""
         return str(sqlite_path(self.url) or self.url.render_as_string(hide_password=True))
 
+    def be_patient(self) -> None:
+        """From now on, wait for a database that is away: half an hour for a server, 15 s for a file."""
+        self.wait_seconds = _FILE_SECONDS if sqlite_path(self.url) else _SERVER_SECONDS
+
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One writing transaction. What runs inside it happens as a whole or not at all."""
@@ -110,10 +121,7 @@ class Store:
             self._refuse_another_file()
         except OperationalError as error:
             self._refuse_another_file()
-            raise StoreError(
-                f"the store {self.name} cannot be written: {error.orig}",
-                hint="is the disk full or read-only, or another program holding the database? What was committed before is safe",
-            ) from error
+            raise self._refused(error, "written") from error
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -123,13 +131,19 @@ class Store:
                 yield session
         except DatabaseError as error:
             self._refuse_another_file()
-            raise StoreError(
-                f"the store {self.name} cannot be read: {error.orig}", hint="is it whole, and written by this version of scaling?"
-            ) from error
+            raise self._refused(error, "read") from error
+
+    def _refused(self, error: DatabaseError, done: str) -> StoreError:
+        """What is said of a transaction that failed. done: `read` or `written`."""
+        if sqlite_path(self.url) is None and isinstance(error, OperationalError):
+            return server_error(self.name, error)
+        disk = "is the disk full or read-only, or another program holding the database? What was committed before is safe"
+        hints = {"written": disk, "read": "is it whole, and written by this version of scaling?"}
+        return StoreError(f"the store {self.name} cannot be {done}: {error.orig}", hint=hints[done])
 
     def _begun(self, engine: Engine, **options: Any) -> Session:
         """A session whose transaction has begun; closing it without a commit rolls back. Raises `OperationalError` after `wait_seconds`."""
-        deadline, pause = time.monotonic() + self.wait_seconds, _FIRST_PAUSE_SECONDS
+        begun, pause, said = time.monotonic(), _FIRST_PAUSE_SECONDS, -_SAY_SECONDS
         while True:
             self._refuse_another_file()  # before SQLite makes a new one
             session = Session(engine, **options)
@@ -137,12 +151,22 @@ class Store:
                 session.connection()
                 self._file = self._file or _identity(self._path)
                 self._refuse_another_file()
-                return session
             except BaseException as error:
                 session.close()
-                if not isinstance(error, OperationalError) or time.monotonic() + pause > deadline:
+                waited = time.monotonic() - begun
+                if not isinstance(error, OperationalError) or waited + pause > self.wait_seconds:
+                    self.wait_seconds = 0.0  # who has waited for so long does not do so again
                     raise
-            _logger.warning("the store %s cannot be reached; trying again", self.name)
+            else:
+                waited = time.monotonic() - begun
+                if said >= 0:
+                    self.away_seconds += waited
+                    _logger.warning("the store %s is back after %.0f s", self.name, waited)
+                return session
+            if waited - said >= _SAY_SECONDS:
+                said = waited
+                rest = self.wait_seconds - waited
+                _logger.warning("the store %s cannot be reached; it is waited for, at most %.0f s more", self.name, rest)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,19 +20,29 @@ _FINAL = ("finished", "stopped", "diverged", "failed", "cancelled")
 
 @contextmanager
 def live_progress(name: str) -> Iterator[Callable[[Progress], None]]:
-    """A function to call with each `Progress`; what it shows goes to stderr."""
+    """A function to call with each `Progress`; what it shows goes to stderr. That nobody can read it any more ends nothing."""
+    from scaling.cli.hangup import leave_terminal
     from scaling.cli.output import messages
 
     err = messages()
     started = time.monotonic()
     if not err.is_terminal:
-        yield _lines(started)
+        show = _lines(started)
+
+        def show_if_read(progress: Progress) -> None:
+            with suppress(OSError):
+                show(progress)
+
+        yield show_if_read
         return
 
     from rich.live import Live
 
     with Live(console=err, refresh_per_second=4, transient=False) as live:
-        yield lambda progress: live.update(_panel(name, progress, time.monotonic() - started))
+        try:
+            yield lambda progress: live.update(_panel(name, progress, time.monotonic() - started))
+        finally:
+            leave_terminal()  # it shows its last state as it ends
 
 
 def _lines(started: float) -> Callable[[Progress], None]:

@@ -83,6 +83,7 @@ def _all_runs(experiment: str | None, status: list[str] | None, db: str, server:
 def _show_table(rows: list[dict]) -> None:
     from rich.table import Column, Table
 
+    from orchestrator.store.queries import INTERRUPTED
     from scaling.cli.output import console, core_hours, number
     from scaling.columns import model_title
 
@@ -112,8 +113,10 @@ def _show_table(rows: list[dict]) -> None:
             highlight=False,
         )
     for row in rows:
-        if row["reason"]:
+        if row["reason"] and row["reason"] != INTERRUPTED:
             out.print(f"{row['id']}: {row['reason']}", highlight=False)
+    if left := sum(row["reason"] == INTERRUPTED for row in rows):
+        out.print(f"scheduler gone, {left} interrupted; `scaling submit` goes on from their last checkpoints", highlight=False)
 
 
 def _show_one(detail: dict) -> None:

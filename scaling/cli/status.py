@@ -83,7 +83,12 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
             )
     scheduler = found["scheduler"]
     out.print()
-    out.print(f"scheduler: {scheduler['holder']} (pid {scheduler['pid']})" if scheduler else "no scheduler is running")
+    if scheduler:
+        out.print(f"scheduler: {scheduler['holder']} (pid {scheduler['pid']})")
+    elif left := found.get("interrupted"):  # a server of an earlier version does not say
+        out.print(f"scheduler gone, {left} interrupted; `scaling submit` goes on from their last checkpoints", highlight=False)
+    else:
+        out.print("no scheduler is running")
     described = endings(
         failed, lambda row: f"{row['id']} {model_title(row)}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}"
     )
@@ -96,7 +101,7 @@ def _of_the_store(db: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     from orchestrator.store.payloads import experiments_payload
 
     with open_readonly(db).read() as session:
-        found = experiments_payload(queries.experiments(session), queries.scheduler(session))
+        found = experiments_payload(queries.experiments(session), queries.scheduler(session), queries.interrupted(session))
         return found, queries.runs(session, status=_WRONG, limit=_READ)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,7 +78,8 @@ def submit_command(
 ) -> None:
     """Train what the file asks for, write every run to the database, print the law.
 
-    Submitting again does nothing twice: finished runs are kept, interrupted ones go on where they stopped. Ctrl-C checkpoints and pauses.
+    Submitting again does nothing twice: finished runs are kept, interrupted ones go on where they stopped. Ctrl-C
+    checkpoints and pauses, and so does a dropped SSH line (SIGHUP) unless `nohup` or --detach was used.
     Exit code 1 when a run failed or a cell ended without a finished run.
     """
     from orchestrator.home import home_folder
@@ -101,7 +101,7 @@ def submit_command(
     if dry_run:
         from orchestrator.dry_run import dry_run as checked
 
-        found = checked(plan, db, home, revise=revise)
+        found = checked(plan, db, folder, revise=revise)
         if as_json:
             print_json(plan_table.payload(plan, found, measured=measured.runs))
         else:
@@ -113,6 +113,7 @@ def submit_command(
     from orchestrator.submit import accept_plan, plan_status
 
     store = Store.open(db)
+    store.be_patient()
     err = messages()
     states, searched = plan_status(store, plan), states_of(store, plan)
     if not as_json:
@@ -152,22 +153,29 @@ def _confirm(plan: Plan, states: dict[str, str], searched: Sequence[CellState], 
 
 def _run(store: Store, plan: Plan, how: Mapping[str, Any]) -> None:
     from orchestrator.submit import see_through
+    from scaling.cli.hangup import stop_on_signals
     from scaling.cli.output import messages
     from scaling.cli.progress import live_progress
 
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
+
+    def notice(sentence: str) -> None:
+        with suppress(OSError):  # nobody reads it
+            messages().print(sentence, highlight=False, markup=False)
+
     with live_progress(plan.spec.name) as show:
         ended = see_through(
             store,
             plan.spec.name,
             should_stop=stop.is_set,
             on_progress=show,
+            on_notice=notice,
             **how,
         )
     if ended == "paused":
-        messages().print(f"paused; `scaling submit {plan.document.file}` goes on from here", highlight=False)
+        notice(f"paused; `scaling submit {plan.document.file}` goes on from here")
     elif ended == "left":
-        messages().print("another scheduler works on; `scaling status` shows how it stands", highlight=False)
+        notice("another scheduler works on; `scaling status` shows how it stands")
     if ended != "done":
         raise typer.Exit(130)
 
@@ -184,20 +192,6 @@ def _hand_over(store: Store, plan: Plan, how: Mapping[str, Any]) -> None:
         f"stop:  `ray job stop --address {left.dashboard} {left.job}`: what runs checkpoints, and submitting again goes on",
     ):
         messages().print(line, highlight=False)
-
-
-def _stop_on_signals() -> threading.Event:
-    """Set by the first Ctrl-C or SIGTERM, so that runs can checkpoint; a second Ctrl-C ends the command at once."""
-    stop = threading.Event()
-
-    def ask(number: int, frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ask)
-    return stop
 
 
 def _close(store: Store, plan: Plan, as_json: bool) -> None:
@@ -220,7 +214,9 @@ def _close(store: Store, plan: Plan, as_json: bool) -> None:
         with store.write() as session:
             laws.remember(session, experiment=plan.spec.name, fits=[fit.to_dict() for fit in fits])
     err = messages()
-    told = [row for row in rows if row["status"] in _WRONG or (row["status"] in ("pending", "finished") and row["reason"])]
+    told = [
+        row for row in rows if row["status"] in _WRONG or (row["status"] in ("pending", "paused", "finished") and row["reason"])
+    ]
     for line in endings(told, lambda row: f"{row['id']} ({row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g})"):
         err.print(line, highlight=False)
     if left_out := skipped(experiment):

@@ -1,53 +1,26 @@
 """Stores to test: a file of SQLite, and a database of a PostgreSQL server that lives as long as the tests."""
 
 import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 import uuid
-from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.server import Server, binaries
 from orchestrator.store import Store
 
 
 @pytest.fixture(scope="session")
 def postgres():
     """The SQLAlchemy URL of a fresh server without a database name; it listens on a socket in its own folder, and nowhere else."""
-    binaries = _binaries()
-    if binaries is None:
+    if binaries() is None:
         if os.environ.get("SCALING_CI"):
             pytest.fail("PostgreSQL is not installed: apt install postgresql")
         pytest.skip("PostgreSQL is not installed: apt install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # the server refuses to run as root
-        user = pwd.getpwnam("postgres")
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        as_user = ["runuser", "-u", "postgres", "--"]
-
-    def run(*command):
-        done = subprocess.run([*as_user, *map(str, command)], cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    run(binaries / "initdb", "--auth=trust", "--username=scaling", "--no-sync", "-D", folder / "data")
-    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-    run(binaries / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-w", "-o", options, "start")
+    server = Server()
     try:
-        yield f"postgresql+psycopg://scaling@/{{database}}?host={folder}"
+        yield server.url("{database}")
     finally:
-        run(binaries / "pg_ctl", "-D", folder / "data", "-m", "immediate", "-w", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _binaries() -> Path | None:
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parent.parent.name))
-    if debian:
-        return debian[-1].parent
-    found = shutil.which("pg_ctl")
-    return Path(found).parent if found else None
+        server.close()
 
 
 def new_database(postgres: str) -> str:

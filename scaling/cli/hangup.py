@@ -1,0 +1,55 @@
+"""A terminal that goes away while a command works: an SSH line that drops, a window that is closed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import termios
+import threading
+from typing import Any
+
+__all__ = ["leave_terminal", "stop_on_signals"]
+
+
+def stop_on_signals() -> threading.Event:
+    """Set by the first Ctrl-C, SIGTERM or SIGHUP, so that runs can checkpoint. A second Ctrl-C or SIGTERM ends the command at once.
+
+    A SIGHUP that was ignored when the command began (`nohup`) stays ignored. It never counts as the second signal: the shell and the
+    system each send one when a line drops.
+    """
+    stop, asked = threading.Event(), threading.Event()
+
+    def ask(number: int, frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        stop.set()
+
+    def hang_up(number: int, frame: Any) -> None:
+        leave_terminal()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, hang_up)
+    return stop
+
+
+def leave_terminal() -> None:
+    """Let what would be written to a terminal that is gone go nowhere: each write to it is an error."""
+    for stream in (0, 1, 2):
+        if _is_gone(stream):
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, stream)
+            os.close(nowhere)
+
+
+def _is_gone(stream: int) -> bool:
+    """Whether a file descriptor is of a terminal that was hung up."""
+    try:
+        termios.tcgetattr(stream)
+    except termios.error as error:
+        return bool(error.args) and error.args[0] == errno.EIO
+    return False
