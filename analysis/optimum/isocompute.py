@@ -7,16 +7,19 @@ may be lopsided, see `analysis.optimum.local_fit`, since parabolas over wide sli
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from analysis.optimum.best_line import best_line, interior_slices, slices_on_line
+from analysis.optimum.best_line import interior_slices, slices_on_line
+from analysis.optimum.best_path import best_path
 from analysis.optimum.budgets import LEAST_SIZES
 from analysis.optimum.cells import GridCells
 from analysis.optimum.equal_compute import slices_at_equal_compute
 from analysis.optimum.local_fit import local_curves
 from analysis.optimum.noise import CellNoise
-from analysis.optimum.path import Path, path_along, refused
+from analysis.optimum.path import Path, about, path_along, refused
 from scaling.outcomes import OptimumStatus
 
 __all__ = ["isocompute", "isocompute_line"]
@@ -53,11 +56,11 @@ def isocompute(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str,
 
     chosen, line = found
     known = bool(np.isfinite(noise.cell))
-    lines = best_line(slices, curves, chosen, line)[1:] if known else np.full((len(moved), 2), np.nan)
+    path = best_path(slices, curves, chosen, line, noise=noise, seed=seed)
     log_x = at[chosen]
-    size, sizes = line[0] + line[1] * log_x, lines[:, :1] + lines[:, 1:] * log_x
+    size, sizes = path.size[0], path.size[1:] if known else np.full((len(moved), len(log_x)), np.nan)
     costs, _ = cells.cost.draws(len(moved), seed)
-    return path_along(
+    found_path = path_along(
         "isocompute",
         x=x,
         data=cells.data_name,
@@ -71,6 +74,10 @@ def isocompute(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str,
         noise_known=known,
         noise=noise.cell,
     )
+    if not known:
+        return found_path
+    ends = [about(float(own[0]), own[1:], level, noise.cell) for own in path.exponents.T]
+    return replace(found_path, end_exponents=(ends[0], ends[1]), p_straight=path.p_straight)
 
 
 def isocompute_line(cells: GridCells, noise: float, log_x: np.ndarray) -> np.ndarray | None:
