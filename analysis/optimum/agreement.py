@@ -48,7 +48,12 @@ def with_disagreement(paths: Sequence[Path], x: str) -> tuple[Path, ...]:
 
 def bent(paths: Sequence[Path]) -> Path | None:
     """The approach that shows that the exponent changes along compute; None where none does."""
-    return next((path for path in paths if path.says and path.p_straight < _LEVEL), None)
+    for path in paths:
+        if path.says and path.end_exponents and path.p_straight < _LEVEL:
+            low, high = (end.value for end in path.end_exponents)
+            if abs(high - low) > _EXPONENT:
+                return path
+    return None
 
 
 def with_bend(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from analysis.optimum.best_line import least_valley, unit_compute
 from analysis.optimum.equal_compute import Slice
 from analysis.optimum.local_fit import LocalCurves
 from analysis.optimum.noise import CellNoise
+from analysis.optimum.valley import least_valley, unit_compute
 
 __all__ = ["BestPath", "best_path"]
 
@@ -67,9 +67,10 @@ def best_path(
 def _believed(found: np.ndarray, unit: float, noise: CellNoise) -> tuple[np.ndarray, float]:
     """The prior's variance (2,) of bend and drift, and the p-value of no bend. found: (draws, 2), both without a prior; unit: e-folds of compute."""
     usual = _BEND_STD * unit**2 / 2
-    if not np.isfinite(noise.cell):
+    moved = found[1:][np.isfinite(found[1:, 0])]
+    if not np.isfinite(noise.cell) or len(moved) < 2:
         return np.array([usual, 2 / unit * _DRIFT_A_BEND * usual]) ** 2, float("nan")
-    low, high = np.nanquantile(found[1:], [0.16, 0.84], axis=0)
+    low, high = np.quantile(moved, [0.16, 0.84], axis=0)
     error = np.maximum((high - low) / 2, 1e-300)
     of_bend, of_drift = np.nan_to_num(found[0] ** 2 - error**2)
     bend = max(usual**2, of_bend)

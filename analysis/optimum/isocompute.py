@@ -1,4 +1,4 @@
-"""The optimum from slices of equal compute: a local curve in log size in each.
+"""The optimum from slices of equal compute: a local curve in log size in each, and the path of their minima.
 
 Approach 2 of Hoffmann et al. 2022 (arXiv 2203.15556, sec. 3.2). Budgets that several sizes share are slices as they are; else each model's
 loss is interpolated between its epoch budgets (Porian et al. 2024, arXiv 2406.19146, do the same). Differs from both in that the curves
@@ -26,7 +26,7 @@ __all__ = ["isocompute", "isocompute_line"]
 
 
 def isocompute(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str, level: float, seed: int) -> Path:
-    """Local curves of the slices that at least three sizes reach, and the line of their minima, see `analysis.optimum.best_line`.
+    """Local curves of the slices that at least three sizes reach, and the path of their minima, see `analysis.optimum.best_path`.
 
     moved: (draws, n), see `grid_draws`.
     """
@@ -56,11 +56,11 @@ def isocompute(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str,
 
     chosen, line = found
     known = bool(np.isfinite(noise.cell))
-    path = best_path(slices, curves, chosen, line, noise=noise, seed=seed)
+    best = best_path(slices, curves, chosen, line, noise=noise, seed=seed)
     log_x = at[chosen]
-    size, sizes = path.size[0], path.size[1:] if known else np.full((len(moved), len(log_x)), np.nan)
+    size, sizes = best.size[0], best.size[1:] if known else np.full((len(moved), len(log_x)), np.nan)
     costs, _ = cells.cost.draws(len(moved), seed)
-    found_path = path_along(
+    answer = path_along(
         "isocompute",
         x=x,
         data=cells.data_name,
@@ -75,9 +75,9 @@ def isocompute(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str,
         noise=noise.cell,
     )
     if not known:
-        return found_path
-    ends = [about(float(own[0]), own[1:], level, noise.cell) for own in path.exponents.T]
-    return replace(found_path, end_exponents=(ends[0], ends[1]), p_straight=path.p_straight)
+        return answer
+    ends = [about(float(own[0]), own[1:], level, noise.cell) for own in best.exponents.T]
+    return replace(answer, end_exponents=(ends[0], ends[1]), p_straight=best.p_straight)
 
 
 def isocompute_line(cells: GridCells, noise: float, log_x: np.ndarray) -> np.ndarray | None:
