@@ -16,7 +16,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -64,6 +66,29 @@ def bent(N: np.ndarray, D: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Embeddings:
+    """Outside the family: `params` counts them, and the loss does not. 12·layers·width² parameters beside them, with width = 128·layers.
+
+    words: of the vocabulary, a row of `width` each; fixed: parameters whatever the size. in_compute: whether compute is 6·N·D of all parameters.
+    """
+
+    words: float = 0.0
+    fixed: float = 0.0
+    in_compute: bool = False
+
+    def cost(self, N: np.ndarray) -> np.ndarray:
+        return 6 * (self.params(N) if self.in_compute else N)
+
+    def params(self, N: np.ndarray) -> np.ndarray:
+        return N + self.fixed + self.words * (128 / 12 * N) ** (1 / 3)
+
+    def backbone(self, params: np.ndarray) -> np.ndarray:
+        """Parameters beside the embeddings, of a model with so many in all."""
+        N = np.exp(np.linspace(np.log(1e3), np.log(1e14), 40_001))
+        return np.exp(np.interp(np.log(params), np.log(self.params(N)), np.log(N)))
+
+
+@dataclass(frozen=True)
 class Scenario:
     """A table of params, examples_seen and train_flops (exact), a truth, and the noise of losses and of measured compute."""
 
@@ -86,11 +111,18 @@ def convolutional_cost(N: np.ndarray) -> np.ndarray:
 
 
 def isoflop(
-    truth: Truth, cost: Callable[[np.ndarray], np.ndarray], *, budgets: int, sizes: int, decades: float, off: float
+    truth: Truth,
+    cost: Callable[[np.ndarray], np.ndarray],
+    *,
+    budgets: int,
+    sizes: int,
+    decades: float,
+    off: float = 1.0,
+    smallest: float = 6e18,
 ) -> pd.DataFrame:
     """Each size once at each budget; `sizes` over so many decades about the best, which the middle misses by the factor `off` or less."""
     rows = []
-    for number, C in enumerate(np.geomspace(6e18, 6e20, budgets)):
+    for number, C in enumerate(np.geomspace(smallest, 6e20, budgets)):
         middle = np.log10(best_size(truth, cost, C)) + np.log10(off) * (2 * number / (budgets - 1) - 1)
         for N in 10 ** (middle + np.linspace(-decades / 2, decades / 2, sizes)):
             rows.append((N, C / cost(np.array([N]))[0], C))
@@ -152,6 +184,37 @@ def scenarios() -> list[Scenario]:
         }[name]()
         words = f"{name}, {which}, loss {100 * noise:g} %, compute {100 * compute:g} %"
         found.append(Scenario(words, design, truth, noise, compute, cost))
+    return [*found, *with_embeddings()]
+
+
+def with_embeddings() -> list[Scenario]:
+    """isoFLOP tables whose `params` counts embeddings: the best size is no power of compute."""
+    large, small, wide = (
+        "isoflop 8 × 9 sizes, 1.2 decades, from 6e17",
+        "isoflop 6 × 5 sizes, 1 decade, from 6e17",
+        "isoflop 6 × 9 sizes, 1.5 decades",
+    )
+    words = "embeddings of 32,000 words"
+    tables: dict[str, dict[str, Any]] = {
+        large: {"budgets": 8, "sizes": 9, "decades": 1.2, "smallest": 6e17},
+        small: {"budgets": 6, "sizes": 5, "decades": 1.0, "smallest": 6e17},
+        wide: {"budgets": 6, "sizes": 9, "decades": 1.5},
+    }
+    kinds = {
+        "embeddings of 8,000 words": Embeddings(words=8e3),
+        words: Embeddings(words=3.2e4),
+        "embeddings of 32,000 words in compute too": Embeddings(words=3.2e4, in_compute=True),
+        "1e8 embeddings": Embeddings(fixed=1e8),
+    }
+    loss, found = chinchilla(0.33, 0.27), []
+    asked = [*product([large], kinds), *product([small, wide], [words])]
+    for table, kind in asked:
+        own = kinds[kind]
+        design = isoflop(loss, own.cost, **tables[table])
+        design["params"] = own.params(design["params"].to_numpy())
+        truth = lambda params, D, own=own: loss(own.backbone(params), D)  # noqa: E731
+        cost = lambda params, own=own: own.cost(own.backbone(params))  # noqa: E731
+        found.append(Scenario(f"{table}, {kind}, loss 0.3 %", design, truth, 0.003, 0.0, cost))
     return found
 
 

@@ -80,6 +80,11 @@ class OptimumStatus(Advised):
         "lack-of-fit",
         "The surface bends otherwise than the runs do (residual-trend), so its interval may miss by more than it says: look at the others.",
     )
+    BENT = (
+        "bent",
+        "The best size is no power of compute: its exponent changes from budget to budget, and the one shown is a mean over those tried. Do not "
+        "carry it beyond them; what is counted as size or compute (embeddings?) may be the reason.",
+    )
     APPROACHES_DISAGREE = (
         "approaches-disagree",
         "The approaches answer otherwise from the same runs, beyond their intervals: build on none of them before more budgets decide.",

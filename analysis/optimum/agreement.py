@@ -1,4 +1,4 @@
-"""Where approaches to one optimum disagree beyond their intervals."""
+"""Where approaches to one optimum disagree beyond their intervals, and where the best size is no power of compute."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from analysis.interval import Interval
 from analysis.optimum.path import Path
 from scaling.outcomes import OptimumStatus
 
-__all__ = ["disagreeing", "with_disagreement"]
+__all__ = ["bent", "disagreeing", "with_bend", "with_disagreement"]
 
 _EXPONENT, _RATIO = 0.02, 1.25
 """Smaller differences of an exponent, or of a size at the same compute, change nobody's decision and are no disagreement."""
+_LEVEL = 0.01  # of the test of a bend, as of residual-trend
 
 
 def disagreeing(paths: Sequence[Path], x: str) -> set[str]:
@@ -43,6 +44,23 @@ def with_disagreement(paths: Sequence[Path], x: str) -> tuple[Path, ...]:
         return tuple(paths)
     would_be_ok = (OptimumStatus.OK, OptimumStatus.LACK_OF_FIT)
     return tuple(replace(path, status=OptimumStatus.APPROACHES_DISAGREE) if path.status in would_be_ok else path for path in paths)
+
+
+def bent(paths: Sequence[Path]) -> Path | None:
+    """The approach that shows that the exponent changes along compute; None where none does."""
+    for path in paths:
+        if path.says and path.end_exponents and path.p_straight < _LEVEL:
+            low, high = (end.value for end in path.end_exponents)
+            if abs(high - low) > _EXPONENT:
+                return path
+    return None
+
+
+def with_bend(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The paths; where one shows that the exponent changes, none of them is ok: it is a fact of the runs, also where another's law has no room for it."""
+    if bent(paths) is None:
+        return tuple(paths)
+    return tuple(replace(path, status=OptimumStatus.BENT) if path.status == OptimumStatus.OK else path for path in paths)
 
 
 def _apart(a: Interval, b: Interval) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.optimum.agreement import with_disagreement
+from analysis.optimum.agreement import with_bend, with_disagreement
 from analysis.optimum.cells import grid_cells, grid_frontier
 from analysis.optimum.choice import choose_approach
 from analysis.optimum.envelope import envelope
@@ -48,7 +48,8 @@ def compute_optimal(
 
     The headline is the approach that forecasts the larger budgets best from the smaller ones, see `choose_approach`; with too few budgets
     for that, the first that answers of surface, isocompute, envelope. Where approaches disagree beyond their intervals, the headline says
-    so and neither is called ok.
+    so and neither is called ok. Nor is any where the slices show that the exponent changes along compute: the status is `bent`, and
+    `Path.end_exponents` has it at both ends.
 
     Measured compute is noisy, so that it is never looked up run by run: what a model of some size costs is a smooth relation, fitted to all
     runs (`analysis.optimum.cost`), and its error is part of every interval.
@@ -94,7 +95,7 @@ def compute_optimal(
     )
     by_envelope = envelope(cells, noise, moved, x=x, level=level, seed=seed)
     by_slices = isocompute(cells, noise, moved, x=x, level=level, seed=seed)
-    paths = with_disagreement((by_surface, by_envelope, by_slices), x)
+    paths = with_bend(with_disagreement((by_surface, by_envelope, by_slices), x))
     answering = [path.approach for path in paths if path.says]
     choice = choose_approach(
         cells, moved, answering, noise=noise.cell, law=surface.fit.law if surface else None, objective=objective

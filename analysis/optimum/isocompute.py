@@ -1,4 +1,4 @@
-"""The optimum from slices of equal compute: a local curve in log size in each.
+"""The optimum from slices of equal compute: a local curve in log size in each, and the path of their minima.
 
 Approach 2 of Hoffmann et al. 2022 (arXiv 2203.15556, sec. 3.2). Budgets that several sizes share are slices as they are; else each model's
 loss is interpolated between its epoch budgets (Porian et al. 2024, arXiv 2406.19146, do the same). Differs from both in that the curves
@@ -7,23 +7,26 @@ may be lopsided, see `analysis.optimum.local_fit`, since parabolas over wide sli
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from analysis.optimum.best_line import best_line, interior_slices, slices_on_line
+from analysis.optimum.best_line import interior_slices, slices_on_line
+from analysis.optimum.best_path import best_path
 from analysis.optimum.budgets import LEAST_SIZES
 from analysis.optimum.cells import GridCells
 from analysis.optimum.equal_compute import slices_at_equal_compute
 from analysis.optimum.local_fit import local_curves
 from analysis.optimum.noise import CellNoise
-from analysis.optimum.path import Path, path_along, refused
+from analysis.optimum.path import Path, about, path_along, refused
 from scaling.outcomes import OptimumStatus
 
 __all__ = ["isocompute", "isocompute_line"]
 
 
 def isocompute(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str, level: float, seed: int) -> Path:
-    """Local curves of the slices that at least three sizes reach, and the line of their minima, see `analysis.optimum.best_line`.
+    """Local curves of the slices that at least three sizes reach, and the path of their minima, see `analysis.optimum.best_path`.
 
     moved: (draws, n), see `grid_draws`.
     """
@@ -53,11 +56,11 @@ def isocompute(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str,
 
     chosen, line = found
     known = bool(np.isfinite(noise.cell))
-    lines = best_line(slices, curves, chosen, line)[1:] if known else np.full((len(moved), 2), np.nan)
+    best = best_path(slices, curves, chosen, line, noise=noise, seed=seed)
     log_x = at[chosen]
-    size, sizes = line[0] + line[1] * log_x, lines[:, :1] + lines[:, 1:] * log_x
+    size, sizes = best.size[0], best.size[1:] if known else np.full((len(moved), len(log_x)), np.nan)
     costs, _ = cells.cost.draws(len(moved), seed)
-    return path_along(
+    answer = path_along(
         "isocompute",
         x=x,
         data=cells.data_name,
@@ -71,6 +74,10 @@ def isocompute(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str,
         noise_known=known,
         noise=noise.cell,
     )
+    if not known:
+        return answer
+    ends = [about(float(own[0]), own[1:], level, noise.cell) for own in best.exponents.T]
+    return replace(answer, end_exponents=(ends[0], ends[1]), p_straight=best.p_straight)
 
 
 def isocompute_line(cells: GridCells, noise: float, log_x: np.ndarray) -> np.ndarray | None:

@@ -40,6 +40,8 @@ class Path:
     size_exponent, epochs_exponent: of `size ∝ x^s`; None when refused. Epochs and examples seen have one exponent.
     crossing: where the best epoch budget passes 1. points: what the approach rests on (frontier points, slices); may be empty.
     law: of the surface approach.
+    end_exponents: of isocompute, those of the size at the smallest and at the largest of its computes. p_straight: of the test that these are one;
+        NaN where none was made.
     """
 
     approach: str
@@ -51,6 +53,8 @@ class Path:
     crossing: Crossing
     points: pd.DataFrame
     law: str | None = None
+    end_exponents: tuple[Interval, Interval] | None = None
+    p_straight: float = float("nan")
 
     @property
     def answers(self) -> bool:
@@ -71,6 +75,8 @@ class Path:
             "law": self.law,
             "size_exponent": self.size_exponent.to_dict() if self.size_exponent else None,
             "epochs_exponent": self.epochs_exponent.to_dict() if self.epochs_exponent else None,
+            "end_exponents": [end.to_dict() for end in self.end_exponents] if self.end_exponents else None,
+            "p_straight": self.p_straight if np.isfinite(self.p_straight) else None,
             "epochs_above_one": self.crossing.to_dict(),
             "optimum": records(self.table),
             "points": records(self.points),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.as_csv import as_csv
 from analysis.numbers import records, significant
-from analysis.optimum.agreement import disagreeing
+from analysis.optimum.agreement import bent, disagreeing
 from analysis.optimum.choice import ORDER, Choice
 from analysis.optimum.noise import CellNoise
 from analysis.optimum.path import Crossing, Path
@@ -111,6 +111,13 @@ class Optimum:
             differ = f" The approaches disagree beyond their intervals: {answers}{'; they ' + how_far if how_far else ''}. Build on none of them yet."
         else:
             differ = f" The approaches {how_far}." if how_far else ""
+        curved = bent(self.paths)
+        if curved is not None and curved.end_exponents is not None:
+            low, high = (end.words() for end in curved.end_exponents)
+            differ = (
+                f" But the exponent changes along {self.x}, from {low} at the smallest to {high} at the largest ({curved.approach}): do not carry "
+                f"the mean beyond them.{differ}"
+            )
         size, epochs = best.size_exponent, best.epochs_exponent
         same = " They grow at about the same rate." if all(0.3 < end.low < 0.5 < end.high < 0.7 for end in (size, epochs)) else ""
         above = self.epochs_above_one

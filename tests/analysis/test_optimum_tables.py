@@ -13,11 +13,13 @@ from typer.testing import CliRunner
 import analysis
 from analysis.optimum.agreement import disagreeing, with_disagreement
 from analysis.optimum.best_line import slices_on_line
+from analysis.optimum.best_path import best_path
 from analysis.optimum.budgets import budgets_shared, nearly_equal_as_one
 from analysis.optimum.cells import grid_cells
 from analysis.optimum.cost import fit_cost
 from analysis.optimum.equal_compute import slices_at_equal_compute
 from analysis.optimum.local_fit import local_curves
+from analysis.optimum.noise import CellNoise
 from analysis.optimum.path import about
 from analysis.optimum.slices import slices_of
 from scaling.cli.app import app
@@ -110,6 +112,56 @@ def test_lopsided_slices_do_not_bias_the_local_curves(decades):
     assert abs(line[1] - truth) < 0.006
     if decades > 1:
         assert abs(by_parabola - truth) > 4 * abs(line[1] - truth)
+
+
+# -- where the best size is no power of compute -------------------------------------------------------------------------------------
+
+
+def with_embeddings(N, words):
+    """Parameters of models with N beside the embeddings, 12·layers·width² with width = 128·layers."""
+    return N + words * (128 / 12 * N) ** (1 / 3)
+
+
+def embedded(*, words=2e5, noise=0.003, rng_seed=0):
+    """An isoFLOP table whose `params` counts embeddings, and the log of the best params at each of its budgets by the closed form."""
+    runs = isoflop(noise=noise, decades=1.2, exponent=EXPONENT, rng_seed=rng_seed)
+    C = np.unique(runs["train_flops"].round(-10))
+    best = ((C / 6 / 5e9) ** BETA * 2e8**ALPHA) ** (1 / (ALPHA + BETA)) * (ALPHA / BETA) ** (1 / (ALPHA + BETA))
+    return runs.assign(params=with_embeddings(runs["params"], words)), C, np.log(with_embeddings(best, words))
+
+
+def test_a_best_size_that_is_no_power_of_compute_is_followed_and_no_approach_is_ok():
+    runs, C, best = embedded(noise=0.001)
+    found = optimum(runs, bootstrap=100)
+    slices = found.path("isocompute")
+    truth = np.gradient(best, np.log(C))[[0, -1]]
+    assert slices.size_exponent.value == pytest.approx(np.polyfit(np.log(C), best, 1)[0], abs=0.012)
+    assert [end.value for end in slices.end_exponents] == pytest.approx(truth, abs=0.03)
+    assert all(path.status != OptimumStatus.OK for path in found.paths)
+    assert slices.status in (OptimumStatus.BENT, OptimumStatus.APPROACHES_DISAGREE)
+    assert "But the exponent changes along train_flops, from 0." in found.sentence()
+    answer = next(path for path in found.to_dict()["approaches"] if path["approach"] == "isocompute")
+    assert answer["p_straight"] < 0.01
+    assert answer["end_exponents"][0]["value"] < answer["end_exponents"][1]["value"]
+
+
+def test_a_path_of_exact_losses_follows_the_best_size_where_a_line_is_off():
+    runs, C, best = embedded(noise=0.0)
+    cells = grid_cells(analysis.frontier(runs.assign(id=[str(number) for number in range(len(runs))]), x="train_flops"))
+    slices, _ = slices_at_equal_compute(cells, np.tile(cells.loss, (2, 1)))
+    curves = local_curves(slices, 1e-4)
+    chosen, line = slices_on_line(slices, curves)
+    path = best_path(slices, curves, chosen, line, noise=CellNoise(1e-4, float("nan"), "surface"), seed=0).size[0]
+    truth = np.polyfit(np.log(C), best, 1)[0]
+    assert np.polyfit(np.log(C), path, 1)[0] == pytest.approx(truth, abs=0.006)
+    assert abs(line[1] - truth) > 0.012
+
+
+def test_a_power_of_compute_is_not_called_bent():
+    for noise in (0.0, 0.003):
+        found = optimum(isoflop(noise=noise), bootstrap=100)
+        assert OptimumStatus.BENT not in {path.status for path in found.paths}
+        assert "But the exponent changes" not in found.sentence()
 
 
 # -- noisy compute --------------------------------------------------------------------------------------------------------------------
