@@ -44,7 +44,9 @@ def _counts(group: list[dict[str, str]]) -> str:
 
 
 def _times(group: list[dict[str, str]], name: str) -> str:
-    times = [float(row[name]) for row in group if row[name] and (row["runs"] or "scheduler" in row["kind"])]
+    times = [
+        float(row[name]) for row in group if row[name] and (row["runs"] or "scheduler" in row["kind"] or row["kind"] == "SIGHUP")
+    ]
     if len(times) < 2:
         return f"{times[0]:.1f}" if times else "–"
     late = quantiles(times, n=20, method="inclusive")[-1]

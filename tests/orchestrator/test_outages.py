@@ -31,7 +31,7 @@ epochs: [20, 21, 22]
 batch_size: 100
 learning_rate: 0.1
 resources: {accelerator: TPU-v4, topology: 1x1x1}
-simulate: {chips: 2, speed: 1}
+simulate: {chips: 2, speed: 0.1}
 """
 
 # -- the database's server -----------------------------------------------------------------------------------------------------------
