@@ -36,7 +36,7 @@ def check_token(address: str) -> None:
     """
     import ray
     from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
-    from ray._raylet import GcsClient  # as `ray health-check` does
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled; as `ray health-check` does
 
     try:
         ensure_token_if_auth_enabled(None, create_token_if_missing=False)
