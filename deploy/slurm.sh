@@ -80,16 +80,18 @@ srun --export=ALL --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES"
 ray=$!
 until timeout 8 ray health-check --address "$address:$port"; do sleep 1; done
 
+again=0
+scheduler=
+trap 'again=1; if [[ -n $scheduler ]]; then kill -TERM "$scheduler" 2>/dev/null || true; fi' USR1 TERM
 scaling submit "$file" --address "$address:$port" --yes &
 scheduler=$!
+if [[ $again == 1 ]]; then kill -TERM "$scheduler" 2>/dev/null || true; fi      # told before it was known whom to tell
 keeper=
 if [[ -n $own_disk ]]; then
     python3 -c "$keep" "$own_disk" "${SCALING_COPY_SECONDS:-60}" &
     keeper=$!
 fi
 
-again=0
-trap 'again=1; kill -TERM "$scheduler" 2>/dev/null || true' USR1 TERM
 code=0
 wait "$scheduler" || code=$?
 while kill -0 "$scheduler" 2>/dev/null; do code=0; wait "$scheduler" || code=$?; done    # a signal ends `wait`, not the scheduler

@@ -155,10 +155,13 @@ def test_every_process_of_a_slurm_job_has_a_token_that_was_made_for_it(tmp_path)
     """Also with `sbatch --export=NONE`, and one that the user has set is kept."""
     tokens = []
     for given in ({}, {}, {"RAY_AUTH_TOKEN": "of-the-user"}):
+        said = tmp_path / "token"
+        said.unlink(missing_ok=True)
         job = start_job(tmp_path, SCALING_DB=str(tmp_path / "s.db"), **given)
+        until(lambda said=said: said.exists() and said.read_text().endswith("\n"))
         job.send_signal(signal.SIGUSR1)
         _, err = job.communicate(timeout=60)
-        mode, token = (tmp_path / "token").read_text().split()
+        mode, token = said.read_text().split()
         assert mode == "token", err
         tokens.append(token)
     assert any(line.startswith("srun --export=ALL ") for line in (tmp_path / "log").read_text().splitlines())
