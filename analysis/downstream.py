@@ -17,7 +17,7 @@ from analysis.design_columns import alike, design_columns, named_columns
 from analysis.direction import require_lower_is_better, with_error
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
-from analysis.interval import Interval
+from analysis.interval import Interval, check_level
 from analysis.numbers import finite, records, significant
 from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, excluded_payload, usable_runs
@@ -170,6 +170,7 @@ def transfer(
     Raises:
         TooFewPoints: fewer than five checkpoints; says how many more. UnknownName: no such column.
     """
+    check_level(level)
     if upstream == "parent_val_loss" and upstream not in runs:
         runs = with_parents(runs)
     require_lower_is_better(upstream, runs, "--upstream")

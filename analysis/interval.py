@@ -8,8 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.numbers import significant, with_interval
+from scaling.errors import UsageError
 
-__all__ = ["Interval"]
+__all__ = ["LEVELS", "Interval", "check_level"]
+
+LEVELS = (0.5, 0.999)
+"""The least and the largest nominal coverage of an interval: below it says less than the value alone, above it hangs on a tail that few runs show."""
+
+
+def check_level(level: float) -> None:
+    """Raises `UsageError` for a nominal coverage outside `LEVELS`."""
+    low, high = LEVELS
+    if not low <= level <= high:
+        raise UsageError(f"level {level:g} is not between {low:g} and {high:g}", hint="0.95 gives 95 % intervals")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@
 | `problems` | one shape for every error, as JSON and as a page |
 | `rendering`, `tables`, `paging` | HTML from templates, CSV, keyset pages |
 | `conditional`, `security`, `assets`, `health` | ETag and 304, headers, files for the browser, probes |
+| `hosts`, `nul`, `head`, `unfinished` | for which names it answers, the character NUL, HEAD, requests that are never finished |
 
 Reads `orchestrator.store` and `analysis`; never starts work, so neither Ray nor JAX is loaded.
 """

@@ -7,7 +7,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from scaling.errors import UsageError
@@ -37,8 +37,12 @@ class Position:
         """Raises `UsageError` for a text that `token` did not make."""
         try:
             created_at, run_id, count = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-            return cls(datetime.fromisoformat(created_at), str(run_id), int(count))
-        except (ValueError, TypeError, binascii.Error) as error:
+            if not isinstance(run_id, str) or "\x00" in run_id or not isinstance(count, int) or not 0 <= count < 2**53:
+                raise ValueError(f"{run_id!r}, {count!r}")
+            time = datetime.fromisoformat(created_at)
+            time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+            return cls(time, run_id, count)
+        except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
             raise UsageError(
                 "`next` is not a token that this API gave out", hint="leave it out to start from the first page"
             ) from error

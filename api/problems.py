@@ -23,7 +23,7 @@ from api.security import HEADERS
 from scaling.errors import ClusterError, ScalingError, StaleToken, StoreError, TooFewPoints, UnknownName, UsageError
 from scaling.refusals import why
 
-__all__ = ["OPENAPI_RESPONSES", "NotFound", "install", "naming_a_path", "problem"]
+__all__ = ["OPENAPI_RESPONSES", "NotFound", "install", "naming_a_path", "problem", "problem_response"]
 
 _STATUS: dict[type[ScalingError], HTTPStatus] = {
     StaleToken: HTTPStatus.CONFLICT,
@@ -67,6 +67,13 @@ def problem(
         "errors": errors or [],
         **more,
     }
+
+
+def problem_response(status: int, detail: str, *, hint: str) -> Response:
+    """An error as JSON, for what answers before the application does."""
+    return JSONResponse(
+        problem(status, detail, hint=hint), status, {"Cache-Control": "no-store"}, media_type="application/problem+json"
+    )
 
 
 def install(app: FastAPI) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from analysis.interval import LEVELS
 from orchestrator.store import DEFAULT_URL
 from scaling.columns import column_name
 
@@ -143,7 +144,7 @@ class FitsQuestion(ClusteredQuestion):
         Literal["frontier", "all", "both"] | None, Field(description="The compute-optimal cells, every cell, or both in turn.")
     ] = "both"
     objective: Annotated[str, Field(description="log: least squares of relative errors.")] = "log"
-    level: Annotated[float, Field(gt=0, lt=1, description="Nominal coverage of the intervals.")] = 0.95
+    level: Annotated[float, Field(ge=LEVELS[0], le=LEVELS[1], description="Nominal coverage of the intervals.")] = 0.95
     bootstrap: Annotated[int, Field(ge=100, le=20_000, description="Draws behind the intervals of a law with a floor.")] = 1000
     seed: Annotated[int, Field(description="Of those draws.")] = 0
 
@@ -213,7 +214,7 @@ class OptimumQuestion(FrontierQuestion):
     """Of which family the best size and epochs."""
 
     family: Annotated[str | None, Field(description="Only this model family; needed where there are several.")] = None
-    level: Annotated[float, Field(gt=0, lt=1, description="Nominal coverage of the intervals.")] = 0.95
+    level: Annotated[float, Field(ge=LEVELS[0], le=LEVELS[1], description="Nominal coverage of the intervals.")] = 0.95
 
     def command(self, db: str) -> str:
         family = ["--family", self.family] if self.family else []
@@ -226,7 +227,7 @@ class CompareQuestion(FrontierQuestion):
     by: Annotated[str, Field(description="The column that tells the two sides apart.")] = "family"
     a: Annotated[str | None, Field(description="One side, a value of that column; may be left out when it has two.")] = None
     b: Annotated[str | None, Field(description="The other side.")] = None
-    level: Annotated[float, Field(gt=0, lt=1, description="Nominal coverage of the intervals.")] = 0.95
+    level: Annotated[float, Field(ge=LEVELS[0], le=LEVELS[1], description="Nominal coverage of the intervals.")] = 0.95
 
     @field_validator("by")
     @classmethod
@@ -257,7 +258,7 @@ class PlanQuestion(ClusteredQuestion):
     criterion: Annotated[Literal["c", "D"], Field(description="c: the prediction at the target; D: all coefficients together.")] = (
         "c"
     )
-    level: Annotated[float, Field(gt=0, lt=1, description="Nominal coverage of the intervals.")] = 0.95
+    level: Annotated[float, Field(ge=LEVELS[0], le=LEVELS[1], description="Nominal coverage of the intervals.")] = 0.95
 
     @field_validator("law", mode="before")
     @classmethod

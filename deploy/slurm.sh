@@ -21,14 +21,21 @@
 set -euo pipefail
 file=${1:?usage: sbatch deploy/slurm.sh experiments.yaml}
 
-export RAY_USAGE_STATS_ENABLED=0
+# Who reaches an open Ray head runs any code as you, and on a cluster everybody reaches it. So Ray asks for a token, made for this job.
+export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token
+if [[ -z ${RAY_AUTH_TOKEN:-} && -z ${RAY_AUTH_TOKEN_PATH:-} ]]; then
+    RAY_AUTH_TOKEN=$(python3 -c 'import secrets; print(secrets.token_hex(32))')
+    export RAY_AUTH_TOKEN
+fi
 export SCALING_HOME=${SCALING_HOME:-$PWD/scaling-runs}
 own_disk=
 if [[ -z ${SCALING_DB:-} ]]; then
     own_disk=${TMPDIR:-/tmp}/scaling-$SLURM_JOB_ID.db          # SQLite refuses network file systems
     export SCALING_DB=$own_disk
     rm -f "$own_disk" "$own_disk"-wal "$own_disk"-shm          # of this job's last time on this node: the shared file is newer
-    if [[ -f scaling.db ]]; then cp scaling.db "$own_disk"; fi
+    # For this user alone, and never through a link that somebody else has put there meanwhile.
+    if [[ -f scaling.db ]]; then start=scaling.db; else start=/dev/null; fi
+    (umask 077; set -o noclobber; cat "$start" > "$own_disk")
 fi
 
 # keep.py DATABASE SECONDS: a whole copy of it to ./scaling.db that often; with 0, once.
@@ -38,7 +45,7 @@ from contextlib import closing
 database, seconds, new = sys.argv[1], float(sys.argv[2]), "scaling.db.new"
 while True:
     time.sleep(seconds)
-    if os.path.exists(database):
+    if os.path.exists(database) and os.path.getsize(database):
         try:
             if os.path.exists(new):
                 os.remove(new)
@@ -59,8 +66,11 @@ head=${nodes[0]}
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}')
 port=$((20000 + SLURM_JOB_ID % 20000))       # two jobs may share a node
 
-# One step for all nodes; the first is the head. `--block` keeps Ray in the step, so it ends with the job.
-srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --overlap bash -c '
+echo "Ray at $address:$port asks for a token (RAY_AUTH_MODE=token); it is in the environment of this job's processes alone"
+
+# One step for all nodes; the first is the head. `--block` keeps Ray in the step, so it ends with the job. All of the environment goes along,
+# also where the job was submitted with `--export=NONE`: a head that lacks the token would be open.
+srun --export=ALL --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --overlap bash -c '
     common=(--num-cpus="$SLURM_CPUS_PER_TASK" --object-store-memory=500000000 --disable-usage-stats --block)
     if [[ $SLURM_PROCID == 0 ]]; then
         exec ray start --head --port="$1" --include-dashboard=false "${common[@]}"
@@ -70,16 +80,18 @@ srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --overlap ba
 ray=$!
 until timeout 8 ray health-check --address "$address:$port"; do sleep 1; done
 
+again=0
+scheduler=
+trap 'again=1; if [[ -n $scheduler ]]; then kill -TERM "$scheduler" 2>/dev/null || true; fi' USR1 TERM
 scaling submit "$file" --address "$address:$port" --yes &
 scheduler=$!
+if [[ $again == 1 ]]; then kill -TERM "$scheduler" 2>/dev/null || true; fi      # told before it was known whom to tell
 keeper=
 if [[ -n $own_disk ]]; then
     python3 -c "$keep" "$own_disk" "${SCALING_COPY_SECONDS:-60}" &
     keeper=$!
 fi
 
-again=0
-trap 'again=1; kill -TERM "$scheduler" 2>/dev/null || true' USR1 TERM
 code=0
 wait "$scheduler" || code=$?
 while kill -0 "$scheduler" 2>/dev/null; do code=0; wait "$scheduler" || code=$?; done    # a signal ends `wait`, not the scheduler

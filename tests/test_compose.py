@@ -1,11 +1,13 @@
 """docker-compose.yml without a Docker engine: the file holds together, and each service's own command, run as a process, does its part.
 
 Where the line is: images are not built and containers not started here. Commands, environment, health checks and the way the services
-find each other are the file's own; only host names, ports and folders are put in place of the containers'.
+find each other are the file's own; only host names, ports and folders are put in place of the containers', and Ray asks for a token, as the
+file says for a shared network.
 """
 
 import json
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -97,7 +99,8 @@ class Composed:
         self.environment = (
             os.environ
             | {key: value.replace("/var/lib/scaling", str(folder)) for key, value in SERVICES["head"]["environment"].items()}
-            | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"}
+            | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1", "HOME": str(folder)}
+            | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         )
         self.processes = []
 
@@ -154,14 +157,35 @@ def composed():
 
 
 def submit_locally(folder):
+    """The runs of the same file on a Ray of its own, of which no temporary file stays."""
+    temporary = folder / "t"
+    temporary.mkdir()
     environment = os.environ | {"SCALING_DB": str(folder / "local.db"), "SCALING_HOME": str(folder / "local"), "NO_COLOR": "1"}
+    environment |= {"TMPDIR": str(temporary), "HOME": str(folder)}
     subprocess.run(
         [f"{BIN}/scaling", "submit", "grid.yaml"], cwd=folder, env=environment, check=True, capture_output=True, timeout=200
     )
+    assert list(temporary.iterdir()) == []
+    assert (folder / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
     listed = subprocess.run(
         [f"{BIN}/scaling", "runs", "--json"], cwd=folder, env=environment, check=True, capture_output=True, text=True
     )
     return json.loads(listed.stdout)["runs"]
+
+
+def check_that_a_token_is_asked_for(composed, submit):
+    """Without it, or with another cluster's: one sentence within seconds, exit code 1."""
+    known = {name: value for name, value in composed.environment.items() if name != "RAY_AUTH_TOKEN"}
+    for environment, words in (
+        (known | {"RAY_AUTH_MODE": "disabled"}, "wants a token, and RAY_AUTH_MODE=token is not set here"),
+        (known | {"RAY_AUTH_TOKEN": "another"}, "wants a token, and the one of RAY_AUTH_TOKEN is missing or another cluster's"),
+    ):
+        refused = subprocess.run(
+            shlex.split(submit), cwd=composed.folder, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert refused.returncode == 1
+        assert words in refused.stderr
+        assert "RAY_AUTH_TOKEN_PATH" in refused.stderr.splitlines()[-1]
 
 
 def test_each_services_own_command_and_the_result_equals_the_local_one(composed):
@@ -174,6 +198,7 @@ def test_each_services_own_command_and_the_result_equals_the_local_one(composed)
     composed.wait_healthy("api")
 
     submit = composed.command(SERVICES["submit"]["command"]).replace("experiments.yaml", "grid.yaml")
+    check_that_a_token_is_asked_for(composed, submit)
     done = subprocess.run(
         shlex.split(submit), cwd=composed.folder, env=composed.environment, capture_output=True, text=True, timeout=200
     )

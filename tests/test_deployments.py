@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from sqlalchemy import make_url
 
 from orchestrator.cluster import Hold
+from orchestrator.store import Store
 from scaling.accelerators import accelerator
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -102,7 +104,7 @@ def test_every_pod_has_the_time_to_drain_and_the_shared_folder(kubernetes):
 
 STAND_INS = {
     "scontrol": 'if [[ $1 == show ]]; then echo node1; echo node2; else echo "scontrol $*" >> "$LOG"; fi',
-    "srun": 'if [[ "$*" == *hostname* ]]; then echo "10.0.0.1 fe80::1"; else echo "srun $*" | head -1 >> "$LOG"; exec sleep 60; fi',
+    "srun": 'if [[ "$*" == *hostname* ]]; then echo "10.0.0.1 fe80::1"; else echo "srun $*" | head -1 >> "$LOG"; echo "$RAY_AUTH_MODE $RAY_AUTH_TOKEN" > token; exec sleep 60; fi',
     "ray": "exit 0",
     "scaling": 'echo "scaling $*" >> "$LOG"; trap "echo paused >> \\"$LOG\\"; exit 130" TERM; touch "$READY"; while :; do sleep 0.05; done',
 }
@@ -147,6 +149,92 @@ def test_the_slurm_script_pauses_before_the_limit_and_queues_itself_again(tmp_pa
     assert "scaling submit experiments.yaml --address 10.0.0.1:20077 --yes" in said, err
     assert said[-2:] == ["paused", "scontrol requeue 77"]
     assert job.returncode == 130
+
+
+def test_every_process_of_a_slurm_job_has_a_token_that_was_made_for_it(tmp_path):
+    """Also with `sbatch --export=NONE`, and one that the user has set is kept."""
+    tokens = []
+    for given in ({}, {}, {"RAY_AUTH_TOKEN": "of-the-user"}):
+        said = tmp_path / "token"
+        said.unlink(missing_ok=True)
+        job = start_job(tmp_path, SCALING_DB=str(tmp_path / "s.db"), **given)
+        until(lambda said=said: said.exists() and said.read_text().endswith("\n"))
+        job.send_signal(signal.SIGUSR1)
+        _, err = job.communicate(timeout=60)
+        mode, token = said.read_text().split()
+        assert mode == "token", err
+        tokens.append(token)
+    assert any(line.startswith("srun --export=ALL ") for line in (tmp_path / "log").read_text().splitlines())
+    made, other, kept = tokens
+    assert re.fullmatch("[0-9a-f]{64}", made)
+    assert made != other
+    assert kept == "of-the-user"
+    assert made not in (tmp_path / "log").read_text()
+
+
+def test_a_slurm_jobs_database_is_its_users_alone(tmp_path):
+    """Also before anything is in it, and never through a link that somebody has put in its place."""
+    disk, aim = tmp_path / "disk", tmp_path / "aim"
+    disk.mkdir()
+    (disk / "scaling-77.db").symlink_to(aim)
+    job = start_job(tmp_path, TMPDIR=str(disk), SCALING_COPY_SECONDS="0.2")
+    found = disk / "scaling-77.db"
+    assert (found.is_symlink(), aim.exists(), found.stat().st_mode & 0o777) == (False, False, 0o600)
+    with Store.open(str(found)):  # an empty file becomes a store
+        pass
+    job.send_signal(signal.SIGUSR1)
+    _, err = job.communicate(timeout=60)
+    assert list(disk.iterdir()) == [], err
+    assert (tmp_path / "scaling.db").stat().st_size > 0
+
+
+def pinned():
+    """{package: version} of the container build."""
+    lines = [line for line in (DEPLOY / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]*==[0-9][0-9a-z.]*", line) for line in lines), "names and versions, no addresses"
+    return dict(line.split("==") for line in lines)
+
+
+def test_the_container_is_built_of_stated_versions_that_the_project_takes():
+    dockerfile, versions = (DEPLOY / "Dockerfile").read_text(), pinned()
+    assert 'pip install ".[postgres]" --constraint deploy/constraints.txt' in dockerfile
+    assert "COPY deploy/constraints.txt" in dockerfile
+    assert "FROM ${PYTHON_IMAGE}" in dockerfile
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    for wanted in map(Requirement, project["dependencies"] + project["optional-dependencies"]["postgres"]):
+        assert wanted.specifier.contains(versions[wanted.name.lower()]), wanted
+
+
+def test_kubernetes_asks_for_a_token_and_runs_images_by_digest(kubernetes):
+    assert kubernetes["authOptions"] == {"mode": "token"}
+    assert kubernetes["rayVersion"] == pinned()["ray"]
+    pods = [kubernetes["headGroupSpec"], *kubernetes["workerGroupSpecs"]]
+    images = {container["image"] for pod in pods for container in pod["template"]["spec"]["containers"]}
+    [database] = next(part for part in kubernetes_parts() if part["kind"] == "StatefulSet")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert images == {"IMAGE@DIGEST"}
+    assert database["image"].endswith("@DIGEST")
+
+
+def test_only_pods_of_the_cluster_reach_the_database(kubernetes):
+    parts = {part["kind"]: part for part in kubernetes_parts()}
+    policy = parts["NetworkPolicy"]["spec"]
+    assert policy["podSelector"]["matchLabels"] == parts["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+    assert policy["policyTypes"] == ["Ingress"]
+    [rule] = policy["ingress"]
+    assert {"podSelector": {"matchLabels": {"ray.io/cluster": parts["RayCluster"]["metadata"]["name"]}}} in rule["from"]
+    assert all(set(source) == {"podSelector"} for source in rule["from"])
+    assert [port["port"] for port in rule["ports"]] == [port["port"] for port in parts["Service"]["spec"]["ports"]]
+
+
+def test_google_nodes_ask_for_the_token_that_they_are_given():
+    config = yaml.safe_load((DEPLOY / "gcp-tpu-v4.yaml").read_text())
+    [(there, here)] = config["file_mounts"].items()
+    assert (there, here) == (f"/home/{config['auth']['ssh_user']}/.ray/auth_token", "~/.ray/auth_token")
+    for commands in (config["head_start_ray_commands"], config["worker_start_ray_commands"]):
+        assert [command for command in commands if "RAY_AUTH_MODE=token ray start " in command] == commands[1:]
+    assert any("RAY_AUTH_MODE=token" in command and ".bashrc" in command for command in config["setup_commands"])
 
 
 def test_a_slurm_job_takes_the_database_from_its_folder_and_brings_it_back(tmp_path):

@@ -17,8 +17,8 @@ from analysis.comparison.pairing import pair_cells, stand_for_both
 from analysis.comparison.result import Comparison
 from analysis.diagnostics import at_chance
 from analysis.direction import refuse_rising
+from analysis.interval import check_level
 from analysis.selection import Excluded
-from scaling.errors import UsageError
 
 __all__ = ["compare"]
 
@@ -57,8 +57,7 @@ def compare(
         DataError: the metric rises with compute on both sides.
         TooFewPoints: too few shared budgets and too few cells; says how many more.
     """
-    if not 0 < level < 1:
-        raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
+    check_level(level)
     first, second, excluded = split_arms(runs, by=by, names=(a, b), metric=metric, x=x, cell=cell)
     refuse_rising(metric, x, [(arm.cells["log_x"].to_numpy(), arm.cells["log_metric"].to_numpy()) for arm in (first, second)], runs)
     chosen = _choose(first.cells, second.cells, x)

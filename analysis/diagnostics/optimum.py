@@ -24,7 +24,7 @@ _LEAST_SIZES = 3  # with two, the best is always at an edge
 
 def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
     """Cells whose best learning rate is the smallest or largest of those tried, and whose neighbours do not rule out what lies beyond."""
-    if fit.table is None or "learning_rate" not in fit.table or fit.metric not in fit.table:
+    if fit.table is None or "learning_rate" not in fit.table or fit.metric not in fit.table or fit.metric == "learning_rate":
         return []
     table = with_epochs(fit.table)
     tried = table[["learning_rate", fit.metric]].apply(pd.to_numeric, errors="coerce").dropna()
@@ -55,7 +55,7 @@ def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
 def best_model_at_edge(fit: Fit) -> list[Diagnostic]:
     """A frontier most of whose cells are of the smallest or the largest of the sizes that were trained up to and beyond their compute."""
     params, x = AXIS_COLUMNS["N"], fit.axes[0]
-    if fit.on != "frontier" or fit.table is None or params not in fit.table or x not in fit.table:
+    if fit.on != "frontier" or fit.table is None or params not in fit.table or x not in fit.table or x == params:
         return []
     tried = fit.table[[params, x]].apply(pd.to_numeric, errors="coerce").dropna()
     ranges = tried.groupby(params)[x].agg(["min", "max"])

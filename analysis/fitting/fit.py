@@ -16,6 +16,7 @@ from analysis.fitting.estimate import Precision, Sample
 from analysis.fitting.estimator import INTERVALS
 from analysis.fitting.objective import objective_named
 from analysis.fitting.result import Fit
+from analysis.interval import check_level
 from analysis.laws import law_named
 from analysis.laws.axes import AXIS_COLUMNS, AXIS_NAMES
 from analysis.laws.law import Law
@@ -96,8 +97,7 @@ def fit(
             f"law {law} is of {' and '.join(axes)}, but the frontier is one of compute",
             hint="fit a surface to all runs (--on all), or a law of one axis to the frontier (--law power --x core_hours)",
         )
-    if not 0 < level < 1:
-        raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
+    check_level(level)
     if intervals not in INTERVALS:
         raise UnknownName("kind of intervals", intervals, INTERVALS)
     if intervals == "wild" and not aim.is_least_squares:

@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.design_columns import alike
 from analysis.fitting.estimate import Precision
 from analysis.fitting.shared_parabola import Curves, SharedParabola, is_identified, shared_parabola
+from analysis.interval import check_level
 from analysis.learning_rate.grids import Grids, learning_rate_grids
 from analysis.learning_rate.law import TERMS, RateLaw
 from analysis.learning_rate.monotone import cell_minima, monotonicity_p_value, scatter_about_law
@@ -52,6 +53,7 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
         DataError: the parabola opens downwards, so there is no optimum inside the grids.
         UsageError: no such column, or runs of several studies: see `analysis.frontier`.
     """
+    check_level(level)
     grids = learning_rate_grids(runs, metric)
     cells = grids.cells
     curves = Curves(

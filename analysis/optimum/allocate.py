@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.interval import check_level
 from analysis.optimum.agreement import with_bend, with_disagreement
 from analysis.optimum.cells import grid_cells, grid_frontier
 from analysis.optimum.choice import choose_approach
@@ -66,8 +67,7 @@ def compute_optimal(
         TooFewPoints: fewer than three sizes or six cells; says how many more.
         UsageError, DataError: several families; no epochs; no size.
     """
-    if not 0 < level < 1:
-        raise UsageError(f"level {level:g} is not between 0 and 1", hint="0.95 gives 95 % intervals")
+    check_level(level)
     if x in _NO_COMPUTE:
         raise UsageError(f"{x} is no compute: the best size is sought at each compute", hint="--x core_hours, or --x train_flops")
     if family is not None:

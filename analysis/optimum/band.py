@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.interval import check_level
 from analysis.optimum.noise import cell_noise, resampled
 from analysis.pareto import Frontier, pareto_mask
 
@@ -21,6 +22,7 @@ def frontier_band(found: Frontier, *, draws: int = 400, level: float = 0.95, see
     average, and the bootstrap shows by how much. frontier_share: share of draws in which the cell is on the frontier.
     NaN where a family's noise is not known.
     """
+    check_level(level)
     points = found.points.reset_index(drop=True)
     x, loss = points[found.x].to_numpy(float), np.log(points[found.metric].to_numpy(float))
     family = points["family"].astype(str) if "family" in points else pd.Series("", index=points.index)

@@ -19,6 +19,7 @@ from analysis.comparison.compare import compare
 from analysis.comparison.result import Comparison
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
+from analysis.interval import check_level
 from analysis.laws import law_named, law_names
 from analysis.learning_rate import LearningRateTrend, learning_rate_trend
 from analysis.optimum.allocate import compute_optimal
@@ -107,6 +108,7 @@ def study_of(
     Raises:
         What `analysis.frontier` raises: without a usable run there is nothing to report. `UnknownName`: no such law.
     """
+    check_level(level)
     cells = on or natural_choice(runs, x)
     settings: dict[str, Any] = {"metric": metric, "x": x, "on": cells, "level": level, "bootstrap": bootstrap, "seed": seed}
     if law not in (None, AUTO):

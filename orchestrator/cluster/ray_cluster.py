@@ -18,6 +18,7 @@ from orchestrator.cluster.hold import Hold
 from orchestrator.cluster.inventory import HEAD, inventory, lacking, nodes_alive, room
 from orchestrator.cluster.mailbox import ALONE_SECONDS
 from orchestrator.cluster.reservation import elsewhere, give_back
+from orchestrator.cluster.token import check_token, keep_token_private
 from orchestrator.cluster.worker import Worker
 from orchestrator.provenance import check_packages
 from scaling.errors import ClusterError
@@ -34,6 +35,8 @@ _OBJECT_STORE_BYTES = 80_000_000
 _CLOSE_SECONDS = 10.0
 """How long trainer processes may take to leave before they are killed."""
 _CONNECT_SECONDS = 20
+_LONGEST_TEMP_DIR = 26
+"""Of the 107 bytes that the path of a socket may have; below it come our folder (15), the session's (43) and the socket (21)."""
 _ON_HEAD_SECONDS = 60
 
 
@@ -111,12 +114,14 @@ class RemoteWorker:
 class RayCluster:
     """A connection to Ray. `address="local"` starts one for this process alone; anything else joins that cluster.
 
+    temp_dir: where a local Ray keeps its sockets and logs; a folder that only this user can enter, and that goes with it, when left out.
     alone_seconds: how long a worker on a cluster of others stays without a run and without a scheduler.
     """
 
     def __init__(self, address: str = "local", *, temp_dir: str | None = None, alone_seconds: float = ALONE_SECONDS) -> None:
         self.address, self._temp_dir, self.alone_seconds = address, temp_dir, alone_seconds
         self._avoided: set[str] = set()
+        self._left_behind = contextlib.ExitStack()
 
     def __enter__(self) -> RayCluster:
         """Connect. Raises `ClusterError` when nobody answers."""
@@ -133,15 +138,19 @@ class RayCluster:
                 "include_dashboard": False,
                 "object_store_memory": _OBJECT_STORE_BYTES,
             }
-            if self._temp_dir:
-                options["_temp_dir"] = self._temp_dir
+            keep_token_private()
+            if folder := self._temp_dir or self._left_behind.enter_context(_private_folder()):
+                options["_temp_dir"] = folder
         else:
             _refuse_silent_address(self.address)
+            if _is_head(self.address):
+                check_token(self.address)
             options["address"] = self.address
         try:
             with _neutral_directory(), _own_signals(), _deaf_to_hangups():
                 ray.init(**options)
         except Exception as error:  # a Ray that does not come up in time is a bare Exception
+            self._left_behind.close()
             cure = "is `ray start --head` running there? `--address local` needs no cluster"
             if self.address == "local":
                 cure = "is this machine overloaded, or short of memory or disk? nothing was lost: submit again"
@@ -152,6 +161,7 @@ class RayCluster:
         import ray
 
         ray.shutdown()
+        self._left_behind.close()
 
     def check(self) -> None:
         """Raise `RayGone` when the Ray that this process started cannot go on. A cluster of others says itself which of its nodes live."""
@@ -321,6 +331,22 @@ def _deaf_to_hangups() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _private_folder() -> Iterator[str | None]:
+    """A folder for a Ray of our own: Ray lets everyone into its usual one, and leaves it. None where it is for Ray to choose.
+
+    That is where RAY_TMPDIR names one, and where no path is short enough for Ray's sockets below it.
+    """
+    place = next(
+        (place for place in (tempfile.gettempdir(), "/tmp") if len(place) <= _LONGEST_TEMP_DIR and os.access(place, os.W_OK)), None
+    )
+    if place is None or os.environ.get("RAY_TMPDIR"):
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=place, ignore_cleanup_errors=True) as folder:  # what dies may still write
+        yield f"{folder}/r"  # Ray opens the one it is given to everyone; nobody gets through to it
+
+
+@contextlib.contextmanager
 def _neutral_directory() -> Iterator[None]:
     """Ray puts the driver's working directory first on its workers' path, where a folder called `trainer` would shadow ours."""
     before = Path.cwd()
@@ -330,6 +356,11 @@ def _neutral_directory() -> Iterator[None]:
             yield
         finally:
             os.chdir(before)
+
+
+def _is_head(address: str) -> bool:
+    """Whether this is `host:port`, and not `auto` or the address of a Ray client's server."""
+    return "://" not in address and address.rpartition(":")[2].isdigit()
 
 
 def _refuse_silent_address(address: str) -> None:

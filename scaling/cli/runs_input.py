@@ -83,7 +83,7 @@ Clusters = Annotated[
         "--clusters", metavar="COLUMNS", help="Columns whose values are resampled as one, e.g. run; default: cells; repeatable."
     ),
 ]
-Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
+Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals, 0.5 … 0.999.")]
 
 
 @dataclass(frozen=True)

@@ -20,28 +20,43 @@ scaling serve                    pages at http://127.0.0.1:8000/frontier
 scaling serve --db other.db --port 8001
 
 scaling serve --host 0.0.0.0     reachable from your network, without a login
+
+scaling serve --host 0.0.0.0 --allow-host scaling.example.org     also under that name
 """
 
 
 def serve_command(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every interface.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A name under which browsers and --server reach it, besides this machine's own; repeatable."
+        ),
+    ] = None,
     db: Db = "scaling.db",
 ) -> None:
     """Serve the pages and the JSON API over the store.
 
-    Runs until Ctrl-C. The store may appear or change while it runs; nothing is written to it.
+    Runs until Ctrl-C. The store may appear or change while it runs; nothing is written to it. It answers to IP addresses, to localhost, to the
+    names of this machine and to those of --allow-host; a request for another name gets 421, so that no page of another site can read it.
     """
     with _listen(host, port) as listener:
         import uvicorn
 
         from api import create_app
+        from api.unfinished import CutsUnfinished
 
-        app = create_app(db)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        app = create_app(db, allow_hosts=[*(allow_host or ()), *_name_of(host)])
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, http=CutsUnfinished, ws="none"))
         typer.echo(f"{_url(listener)}/frontier   (Ctrl-C stops it)", err=True)
         with suppress(KeyboardInterrupt):  # Ctrl-C is how a server is meant to end
             server.run(sockets=[listener])
+
+
+def _name_of(host: str) -> list[str]:
+    """The name that --host gives the machine, if it is a name: `myhost.lan`, not an address with a zone."""
+    return [] if ":" in host else [host]
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,150 @@
+"""What the answers of a `scaling serve` look like. A server elsewhere may be another program, another version, or broken: nothing that it says
+is used before it was looked at here."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from scaling.columns import RUN_COLUMNS, SCHEMA_VERSION
+from scaling.errors import DataError
+
+__all__ = ["Malformed", "answer_in"]
+
+_DEEPEST = 40
+_LARGEST = 2**63
+
+
+class Malformed(DataError):
+    """An answer that is not what its address should answer; the message is what is wrong with it."""
+
+
+class _Shape(BaseModel):
+    """What is used of an object; it may hold more."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+_KINDS: dict[str, Any] = {"str": str | None, "int": float | None, "float": float | None, "list": list[str], "time": str | None}
+_NEEDED: dict[str, Any] = {"id": str, "model": str, "status": str, "epochs": float, "learning_rate": float}
+_FIELDS: dict[str, Any] = {column.name: (_KINDS[column.kind], None) for column in RUN_COLUMNS}
+_FIELDS |= {name: (kind, ...) for name, kind in _NEEDED.items()}
+_Run: Any = create_model("_Run", __base__=_Shape, **_FIELDS)
+
+
+class _Page(_Shape):
+    runs: list[_Run]
+    next: str | None
+
+
+class _Attempt(_Shape):
+    number: int
+    host: str | None
+    first_step: int | None
+    last_step: int | None
+    outcome: str | None
+    reason: str
+    useful_seconds: float
+    redone_seconds: float
+    startup_seconds: float
+
+
+class _Detail(_Run):
+    attempt_rows: list[_Attempt]
+    evaluations: list[dict[str, Any]]
+    metrics: dict[str, list[list[float | None]]]
+
+
+class _OneRun(_Shape):
+    run: _Detail
+
+
+class _Searches(_Shape):
+    settled: int
+    cells: int
+    stuck: list[str]
+
+
+class _Experiment(_Shape):
+    name: str
+    simulated: bool
+    runs: dict[str, int]
+    core_hours: float | None
+    inherited_core_hours: float | None
+    spent_core_hours: float
+    saved: float
+    allocated_core_hours: float | None
+    estimated_core_hours: float | None
+    estimate_error: float | None
+    budget_core_hours: float | None
+    best_val_loss: float | None
+    searches: _Searches | None
+
+
+class _Scheduler(_Shape):
+    holder: str
+    pid: int | None
+
+
+class _Experiments(_Shape):
+    experiments: list[_Experiment]
+    scheduler: _Scheduler | None
+
+
+_SHAPES: dict[str, type[_Shape]] = {"runs": _Page, "run": _OneRun, "experiments": _Experiments}
+"""By the first part of the path under /api/v1, `run` for one run."""
+
+
+def answer_in(body: bytes, path: str) -> dict[str, Any]:
+    """The JSON object that `/api/v1<path>` answers; columns of runs that a somewhat older server does not know are null.
+
+    Raises `Malformed` for anything else, and for numbers that are none, texts that no terminal can show and nesting without end.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("it is not JSON") from error
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise Malformed("it has no schema_version")
+    if content["schema_version"] != SCHEMA_VERSION:
+        return content  # for the caller to say so
+    _check_values(content)
+    first, _, rest = path.strip("/").partition("/")
+    kind = "run" if first == "runs" and rest else first
+    try:
+        if kind in _SHAPES:
+            _SHAPES[kind].model_validate(content)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise Malformed(f"{'.'.join(map(str, fault['loc']))}: {fault['msg'][:1].lower()}{fault['msg'][1:]}") from error
+    rows = content["runs"] if kind == "runs" else [content["run"]] if kind == "run" else []
+    for row in rows:
+        row.update({column.name: [] if column.kind == "list" else None for column in RUN_COLUMNS if column.name not in row})
+    return content
+
+
+def _check_values(content: Any) -> None:
+    """Whatever is in it can be printed, compared and counted with."""
+    level = [content]
+    for _ in range(_DEEPEST):
+        if not level:
+            return
+        deeper: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                deeper += [*value, *value.values()]
+            elif isinstance(value, list):
+                deeper += value
+            elif isinstance(value, str):
+                if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+                    raise Malformed("a text in it is half a character")
+            elif isinstance(value, float):
+                if not math.isfinite(value):
+                    raise Malformed("a number in it is infinite or none")
+            elif isinstance(value, int) and abs(value) >= _LARGEST:
+                raise Malformed("a number in it has too many digits")
+        level = deeper
+    raise Malformed(f"it is nested more than {_DEEPEST} deep")
