@@ -53,11 +53,56 @@ def renewed(step: re.Match[str]) -> str:
     lines = printed(step["commands"])
     if step["shown"] is None:
         return step[0]
-    shown = []
+    shown: list[str] = []
+    used: set[int] = set()
     for line in step["shown"].splitlines():
-        near = difflib.get_close_matches(line, lines, n=1, cutoff=0.0) if line.strip() and line.strip() != "…" else [line]
-        shown.append(near[0])
+        if not line.strip() or line.strip() == "…":
+            shown.append(line)
+            continue
+        place = _nearest(line, lines, max(used, default=-1))
+        of_row = [each for each in _row(lines, place) if each not in used]
+        used.update(of_row)
+        shown += [lines[each] for each in of_row]
     return f"```sh\n{step['commands']}```{step['between']}```text\n" + "\n".join(shown) + "\n```"
+
+
+def _nearest(line: str, lines: list[str], after: int) -> int:
+    """Place of the printed line that is most like one; of several alike, and of rules, the first after a place."""
+    if set(line) == {"─"}:
+        places = [place for place in range(len(lines)) if _is_rule(lines, place)]
+    else:
+        (near,) = difflib.get_close_matches(line, lines, n=1, cutoff=0.0)
+        places = [place for place, other in enumerate(lines) if other == near]
+    return next((place for place in places if place > after), places[0])
+
+
+def _row(lines: list[str], place: int) -> list[int]:
+    """Places of the lines that a row of a table takes: heads and long cells are wrapped."""
+    first, last = _while_indented(lines, place, -1), _while_indented(lines, place, 1)
+    if _is_rule(lines, last + 1) and not _is_rule(lines, place):
+        return [place] if _is_rule(lines, first - 1) else list(range(first, last + 1))  # rows of another table may lie above a head
+    first = last = place
+    while first > 0 and _goes_on(lines[first - 1], lines[first]):
+        first -= 1
+    while last + 1 < len(lines) and _goes_on(lines[last], lines[last + 1]):
+        last += 1
+    return list(range(first, last + 1))
+
+
+def _while_indented(lines: list[str], place: int, step: int) -> int:
+    while 0 <= place + step < len(lines) and lines[place + step].startswith(" "):
+        place += step
+    return place
+
+
+def _is_rule(lines: list[str], place: int) -> bool:
+    return 0 <= place < len(lines) and set(lines[place]) == {"─"}
+
+
+def _goes_on(line: str, following: str) -> bool:
+    """Whether a line begins below the beginning of a cell of the one before, where a table's last column begins."""
+    indent = len(following) - len(following.lstrip())
+    return indent >= 12 and line[indent - 1 : indent] == " " and line[indent : indent + 1].strip() != ""
 
 
 def laws() -> list[str]:
