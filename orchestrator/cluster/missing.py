@@ -41,8 +41,8 @@ def enter(order: dict[str, Any]) -> None:
 
 
 def is_in(error: OSError, orders: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether it says that a file of an attempt, or of the home around it, is not there or not to be reached."""
-    folders = [str(folder) for order in orders for folder in (order.get("home"), order["directory"]) if folder]
+    """Whether it says that a file of an attempt, of the home around it, or of the attempt that it goes on from is not there or not to be reached."""
+    folders = [folder for order in orders for folder in _folders(order)]
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     return error.errno in _GONE and any(name == folder or name.startswith(f"{folder}/") for folder in folders)
 
@@ -50,6 +50,12 @@ def is_in(error: OSError, orders: Iterable[Mapping[str, Any]]) -> bool:
 def is_missing(orders: Iterable[Mapping[str, Any]]) -> bool:
     """Whether the folder of one of these attempts is not there."""
     return not all(Path(order["directory"]).is_dir() for order in orders)
+
+
+def _folders(order: Mapping[str, Any]) -> list[str]:
+    resume = order.get("resume_from") or {}
+    folders = (order["directory"], order.get("home"), resume.get("directory"), resume.get("written_to"))
+    return [str(folder) for folder in folders if folder]
 
 
 def _holds_something(folder: str) -> bool:

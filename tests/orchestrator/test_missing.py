@@ -58,6 +58,13 @@ def saved(tmp_path, folder):
     (tmp_path / folder / "checkpoints").mkdir(parents=True)
 
 
+@pytest.mark.parametrize("resume_store", [None, "another"])
+def test_a_checkpoint_of_an_earlier_id_or_of_before_ids_is_waited_for_too(tmp_path, told, resume_store):
+    (tmp_path / "runs" / "s").mkdir(parents=True)
+    event, _ = told(grant(resume_store=resume_store))
+    assert ending(grant(), event) is AttemptOutcome.STORAGE
+
+
 def test_a_checkpoint_that_is_not_there_is_waited_for_and_found_when_it_is_back(tmp_path, told):
     for there, what in ((False, "the folder of runs is not there"), (True, "the checkpoint of step 40 is not there")):
         if there:
