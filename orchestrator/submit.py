@@ -170,10 +170,9 @@ def see_through(
     ended: Ended = "done"
     while _open_runs(store, experiment):
         with store.write() as session:
-            left = lease.is_left(session)
             holds = lease.take(session, identity, watch)
             if holds:
-                claim(session, takes_workers=left)
+                claim(session)  # before the workers are looked at: those of a copy are its original's
             if holds and address == "local":
                 _refuse_cluster_workers(session, identity)
         if not holds:
