@@ -352,7 +352,7 @@ class Scheduler:
         heard: dict[Slot, list[dict[str, Any]]] = {}
         for slot in self._slots:
             try:
-                events = slot.unheard_of(self.cluster)
+                events = slot.unheard_of(self.cluster, self.home)
                 if slot.question in ready:
                     events += slot.answer(self.cluster)
                     slot.ask()

@@ -187,9 +187,10 @@ class Slot:
             self.taken_over, self._answered_at = True, attended()
         self.adoption = (self.worker.adopt(scheduler), scheduler)
 
-    def unheard_of(self, cluster: RayCluster) -> list[dict[str, Any]]:
+    def unheard_of(self, cluster: RayCluster, home: Path | None = None) -> list[dict[str, Any]]:
         """Once a worker that was taken over has said which attempts it knows: an event for each other, which its scheduler never got to order.
 
+        Before it those of the attempt's folder in `home`: of a database that was put back, the worker may have settled the attempt since.
         Raises `WorkerLost`.
         """
         if self.adoption is None or not cluster.ready([self.adoption[0]], 0):
@@ -201,7 +202,12 @@ class Slot:
             self.take_over(scheduler)
             return []
         reason = "its scheduler ended before the worker was told"
-        return [{"kind": "unheard-of", "reason": reason, "token": token} for token in self.attempts if token not in known]
+        events: list[dict[str, Any]] = []
+        for token in [token for token in self.attempts if token not in known]:
+            spooled = () if home is None else spooled_events(home / self.attempts[token].grant.folder)
+            events += [event for event in spooled if event.get("token") == token]
+            events.append({"kind": "unheard-of", "reason": reason, "token": token})
+        return events
 
     def check_lease(self, seconds: float) -> None:
         """Raise `WorkerLost` when a worker that has its devices has not answered for longer than its attempts' lease."""

@@ -206,10 +206,9 @@ def _lead_or_follow(
     identity, watch, follower = new_scheduler_id(), lease.Watch(lambda: store.away_seconds), Follower(on_notice)
     while _open_runs(store, experiment):
         with store.write() as session:
-            left = lease.is_left(session)
             holds = lease.take(session, identity, watch)
             if holds:
-                claim(session, takes_workers=left)
+                claim(session)  # before the workers are looked at: those of a copy are its original's
             if holds and options["address"] == "local":
                 _refuse_cluster_workers(session, identity)
         if holds:

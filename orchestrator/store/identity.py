@@ -23,11 +23,11 @@ from orchestrator.store.models import Allocation, StoreId
 __all__ = ["claim"]
 
 
-def claim(session: Session, *, takes_workers: bool = True) -> str:
+def claim(session: Session) -> str:
     """The store's id, 12 hex digits; a new one when there is none that was made for this place. Call it under the scheduler's lease.
 
-    takes_workers: in another place, whether the workers that are left on a cluster are this store's still. Not while the scheduler that the
-    database names may be alive: it may be a copy's original, and be using them.
+    In another place the workers that are left on a cluster are not this store's: a copy's original may be using them, or may take them over. They
+    end what they are at, and leave when nobody has asked them for a while.
     """
     place = _place(session)
     latest = session.scalar(select(StoreId).order_by(StoreId.number.desc()).limit(1))
@@ -35,7 +35,7 @@ def claim(session: Session, *, takes_workers: bool = True) -> str:
         return latest.id
     number = (session.scalar(select(func.max(StoreId.number))) or 0) + 1
     session.add(found := StoreId(number=number, id=secrets.token_hex(6), place=place))
-    if latest is not None and not takes_workers:
+    if latest is not None:
         session.execute(update(Allocation).where(Allocation.ended_at.is_(None)).values(worker=None))
     session.flush()
     return found.id

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.store.models import Lease, now
 
-__all__ = ["LEASE_SECONDS", "Watch", "holds", "is_left", "is_over", "release", "renew", "standing", "take"]
+__all__ = ["LEASE_SECONDS", "Watch", "holds", "is_over", "release", "renew", "standing", "take"]
 
 LEASE_SECONDS = 15.0
 """How long a scheduler may be silent before another one may take over. Renewed at a third of it."""
@@ -42,12 +42,6 @@ class Watch:
         if sign != self._seen:
             self._seen, self._since = sign, at
         return at - self._since > LEASE_SECONDS
-
-
-def is_left(session: Session) -> bool:
-    """Whether nobody holds it, or a process of this machine that is gone. False of a holder that is only silent."""
-    lease = session.get(Lease, _NAME)
-    return lease is None or _is_gone(lease)
 
 
 def take(session: Session, holder: str, watch: Watch | None = None) -> bool:

@@ -1,5 +1,6 @@
 """What a scheduler makes of workers that say nothing: waiting for devices, out of reach, hung, or not heard because it was stopped itself."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -349,3 +350,21 @@ def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp
         at_work(queue, 8)
     assert opened == ["s", "t", "u", "s", "t", "s", "u"]
     assert sorted(done) == [letter for letter, *_ in ROWS]
+
+
+def test_what_a_worker_does_not_know_any_more_is_in_the_attempts_folder(tmp_path):
+    """A database that was put back has an attempt open that its worker settled since: its steps are charged."""
+    worker = Said()
+    worker.adopt = lambda scheduler: []
+    worker.ready = lambda references, seconds: references
+    slot = slot_of(worker)
+    folder = tmp_path / slot.attempts[TOKEN].grant.folder
+    folder.mkdir(parents=True)
+    saved = {"kind": "checkpoint", "step": 60, "train_seconds": 6.0, "checkpoint_seconds": 0.5, "elapsed": 7.0}
+    lines = [saved | {"token": TOKEN}, saved | {"token": "of another", "step": 90}]
+    (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    slot.take_over("me")
+    for event in slot.unheard_of(worker, tmp_path):
+        slot.attempts[TOKEN].take(event)
+    ending = slot.attempts[TOKEN].ending
+    assert (ending.outcome, ending.last_step, ending.charge.useful) == (AttemptOutcome.INTERRUPTED, 60, 6.0)
