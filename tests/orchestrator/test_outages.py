@@ -106,6 +106,14 @@ def test_nobody_takes_over_from_a_scheduler_that_could_not_renew(store, monkeypa
         assert lease.take(session, "two", watch)
 
 
+@pytest.fixture
+def hears_hangups():
+    """Commands that are started here inherit SIGHUP as a terminal has it, also where these tests run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 # -- the Ray of a rehearsal, a second command, and the terminal ------------------------------------------------------------------------
 
 
@@ -125,7 +133,7 @@ def child_of(pid, name):
     return next(int(line.split()[0]) for line in listed.splitlines() if line.split()[1] == name)
 
 
-def test_a_rehearsal_outlives_its_raylet_and_a_dropped_line_pauses_it_and_who_follows(tmp_path):
+def test_a_rehearsal_outlives_its_raylet_and_a_dropped_line_pauses_it_and_who_follows(tmp_path, hears_hangups):
     study = Study(tmp_path, "away")
     (tmp_path / "away.yaml").write_text(REHEARSAL)
     submit = ("submit", "away.yaml", "--simulate", "--yes", "--checkpoint-seconds", "1")
@@ -175,7 +183,7 @@ sys.exit(7)
         (("nohup",), ("HUP",), None),
     ],
 )
-def test_which_signals_ask_a_command_to_pause_and_which_end_it(before, sent, code):
+def test_which_signals_ask_a_command_to_pause_and_which_end_it(before, sent, code, hears_hangups):
     process = subprocess.Popen(
         [*before, sys.executable, "-c", WAITS],
         stdin=subprocess.PIPE,
@@ -191,7 +199,7 @@ def test_which_signals_ask_a_command_to_pause_and_which_end_it(before, sent, cod
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)
         process.kill()
-    process.communicate()
+    process.communicate(timeout=30)
     assert code in (None, process.returncode)
 
 
