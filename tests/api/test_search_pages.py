@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from api import create_app
+from orchestrator.dry_run import DryRun
 from orchestrator.measured import measured_plan
 from orchestrator.store import Store
 from orchestrator.store.estimates import Rates
@@ -64,6 +65,6 @@ def test_a_plan_of_searches_is_estimated_by_what_was_measured(plan_of):  # noqa:
     assert measured.plan.estimated_core_hours == pytest.approx(
         1e-9 * sum(search.expected_runs * search.run.train_flops for search in plan.searches)
     )
-    cell = plan_table.payload(measured.plan, measured=measured.runs)["cells"][0]
+    cell = plan_table.payload(measured.plan, DryRun({}), measured=measured.runs)["cells"][0]
     assert cell["estimated_core_hours"] == pytest.approx(1e-9 * run.train_flops)
     assert set(cell) == set(plan_table.rows(plan_of(learning_rate="{grid: [1.6]}"), None)[0])
