@@ -31,7 +31,7 @@ _COLUMNS = [Run.config[place].as_string() for place in _PLACES]
 
 
 def data_of(config: Mapping[str, Any]) -> Data:
-    """Of a run's config; empty where it has no data."""
+    """Reads it from a run's config; empty where that has no data."""
     data = config.get("data") or {}
     return (data.get("name", ""), (data.get("options") or {}).get("path"), (data.get("card") or {}).get("fingerprint", ""))
 

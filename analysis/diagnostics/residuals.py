@@ -108,7 +108,7 @@ def outliers(fit: Fit) -> list[Diagnostic]:
 
 
 def _far_from_others(residual: np.ndarray, basis: np.ndarray, level: float) -> np.ndarray:
-    """Places in residual (n,) of runs far off what is left beside an orthonormal basis (n, p)."""
+    """Finds the places in residual (n,) of runs far off what is left beside an orthonormal basis (n, p)."""
     residual = residual - basis @ (basis.T @ residual)
     left = len(residual) - basis.shape[1] - 1
     if left < 3:
@@ -119,7 +119,7 @@ def _far_from_others(residual: np.ndarray, basis: np.ndarray, level: float) -> n
 
 
 def _far_from_median(residual: np.ndarray, basis: np.ndarray, level: float) -> np.ndarray:
-    """As the other, of a robust fit: it leaves several runs at once far off, which would hide one another, so that the median judges."""
+    """Finds them in a robust fit: it leaves several runs at once far off, which would hide one another, so that the median judges."""
     left = len(residual) - basis.shape[1] - 1
     if left < 3:
         return np.array([], dtype=int)

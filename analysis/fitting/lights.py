@@ -120,7 +120,7 @@ def _verdict(fit: Fit) -> tuple[bool | None, str]:
 
 
 def _hangs_on_outliers(fit: Fit) -> str:
-    """By squares one run far off can bend a law, and choose another: the forecast is made once more without."""
+    """Says how far the forecast moves without the runs that are far off, where it leaves its interval: by squares one can bend a law, or choose another."""
     from analysis.automatic import automatic, letters_of, named
     from analysis.diagnostics import DiagnosticCode
     from analysis.diagnostics.influence import AHEAD

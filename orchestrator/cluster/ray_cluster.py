@@ -36,7 +36,7 @@ _CLOSE_SECONDS = 10.0
 """How long trainer processes may take to leave before they are killed."""
 _CONNECT_SECONDS = 20
 _LONGEST_TEMP_DIR = 26
-"""Of the 107 bytes that the path of a socket may have; below it come our folder (15), the session's (43) and the socket (21)."""
+"""The path of a socket may have 107 bytes; below the folder come our folder (15), the session's (43) and the socket (21)."""
 _ON_HEAD_SECONDS = 60
 
 

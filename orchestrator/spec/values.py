@@ -1,4 +1,4 @@
-"""From the text of a YAML file to plain values with the line of each, within stated limits.
+"""Turns the text of a YAML file into plain values with the line of each, within stated limits.
 
 PyYAML parses; what the values mean is decided here, so that nothing in a file can run code, grow without bound or end in a traceback.
 """
