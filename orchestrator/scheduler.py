@@ -22,8 +22,6 @@ on. All writing to the store happens here, under the lease; an attempt's events 
 from __future__ import annotations
 
 import logging
-import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,7 +54,7 @@ from scaling.errors import ClusterError, StaleToken, StoreError
 from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome, RunStatus
 
-__all__ = ["Order", "Planner", "Scheduler", "new_scheduler_id"]
+__all__ = ["Order", "Planner", "Scheduler"]
 
 _logger = logging.getLogger(__name__)
 
@@ -408,9 +406,7 @@ class Scheduler:
             if event["kind"] == "compiled":
                 self._compiled.add(slot.group)
             if event.get("storage"):
-                slot.rest()
-                if event.get("missing"):
-                    slot.miss()
+                slot.rest(missing=event.get("missing", False))
             if event["kind"] == "refused":
                 slot.leaving = event["reason"]
             if event["kind"] == "checkpoint":
@@ -497,8 +493,3 @@ class Scheduler:
     def running(self) -> list[AttemptLog]:
         """Attempts under way, for progress."""
         return [attempt for slot in self._slots for attempt in slot.attempts.values()]
-
-
-def new_scheduler_id() -> str:
-    """A name for one life of a scheduler."""
-    return f"{socket.gethostname()}-{secrets.token_hex(4)}"

@@ -99,16 +99,17 @@ class Slot:
         """Whether there are no devices for it now."""
         return self.is_unplaced and time.monotonic() - self._made_at > _PLACING_SECONDS
 
-    def rest(self) -> None:
-        """No run for a while: the storage refuses, which costs runs nothing and would end one after the other. Said of each run of a pack, once."""
+    def rest(self, *, missing: bool = False) -> None:
+        """Gives it no run for a while: the storage refuses, which costs runs nothing and would end one after the other. Said of each run of a pack, once.
+
+        missing: the folder of runs, or a checkpoint in it, was not there.
+        """
+        if missing:
+            self._missed_at = self._missed_at or time.monotonic()
         if time.monotonic() < self._rests_until:
             return
         self._rests_until = time.monotonic() + self._rest_seconds
         self._rest_seconds = min(2 * self._rest_seconds, _REST_SECONDS[1])
-
-    def miss(self) -> None:
-        """The folder of runs, or a checkpoint in it, was not there."""
-        self._missed_at = self._missed_at or time.monotonic()
 
     @property
     def missed_seconds(self) -> float:

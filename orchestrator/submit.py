@@ -201,9 +201,7 @@ def _lead_or_follow(
     on_notice: Callable[[str], None],
     **options: Any,
 ) -> Ended:
-    from orchestrator.scheduler import new_scheduler_id
-
-    identity, watch, follower = new_scheduler_id(), lease.Watch(lambda: store.away_seconds), Follower(on_notice)
+    identity, watch, follower = lease.new_holder(), lease.Watch(lambda: store.away_seconds), Follower(on_notice)
     while _open_runs(store, experiment):
         with store.write() as session:
             holds = lease.take(session, identity, watch)

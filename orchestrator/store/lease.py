@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.store.models import Lease, now
 
-__all__ = ["LEASE_SECONDS", "Watch", "holds", "is_over", "release", "renew", "standing", "take"]
+__all__ = ["LEASE_SECONDS", "Watch", "holds", "is_over", "new_holder", "release", "renew", "standing", "take"]
 
 LEASE_SECONDS = 15.0
 """How long a scheduler may be silent before another one may take over. Renewed at a third of it."""
@@ -42,6 +43,11 @@ class Watch:
         if sign != self._seen:
             self._seen, self._since = sign, at
         return at - self._since > LEASE_SECONDS
+
+
+def new_holder() -> str:
+    """Makes a name for one life of a scheduler."""
+    return f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
 
 def take(session: Session, holder: str, watch: Watch | None = None) -> bool:
