@@ -93,7 +93,7 @@ class OptimumStatus(Advised):
 
 NARROWLY = (
     "at 99.999 % (for 95 %) an interval reaches zero or has no end. Where only some tables of a kind are identified, those have intervals that hold the "
-    "truth in 60 to 92 of 100 cases: more seeds or budgets settle it."
+    "truth in 74 to 91 of 100 cases: more seeds or budgets settle it."
 )
 """What is added to the advice of `FitStatus.OK` where the status lies near its edge."""
 
