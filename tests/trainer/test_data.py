@@ -5,9 +5,11 @@ import struct
 
 import numpy as np
 import pytest
+import sklearn.datasets
 
 from scaling.errors import DataError, DataNotFound, UnknownName, UsageError
 from trainer import data
+from trainer.data import distort, permute
 from trainer.data.idx import read_idx
 
 
@@ -42,6 +44,58 @@ def test_digits_are_real_and_split_once_for_all():
         data.card("digits", {"validation_examples": 1797})
     with pytest.raises(UsageError, match="450"):
         data.card("digits", {"validation_examples": 450.5})
+
+
+def test_digits_are_those_of_scikit_learn():
+    """Read by a library that this project does not use, in the same order; and their fingerprint, part of run ids, is that of version 0.1.0."""
+    theirs = sklearn.datasets.load_digits()
+    digits = data.load("digits", {})
+    held_out = permute(np.arange(1797), 1797, (1797,))[:450]
+    images, labels, _ = digits.validation.gather(np.arange(450))
+    np.testing.assert_array_equal(labels, theirs.target[held_out])
+    np.testing.assert_allclose(images[..., 0] * 0.376 + 0.305, theirs.images[held_out] / 16, atol=1e-6)
+    assert digits.card.fingerprint == "37d1610da92ad92a"
+
+
+def test_distorted_copies_stand_in_place_of_the_digits():
+    options = {"validation_examples": 597, "copies": 3, "validation_copies": 2}
+    plain, copied = (data.load("digits", chosen) for chosen in ({"validation_examples": 597}, options))
+    assert (
+        (copied.card.train_examples, copied.card.validation_examples) == (len(copied.train), len(copied.validation)) == (3600, 1194)
+    )
+    assert copied.card == data.card("digits", options) != plain.card
+    assert len({copied.card.fingerprint, plain.card.fingerprint, data.card("digits", options | {"copies": 4}).fingerprint}) == 3
+    originals, labels, _ = plain.train.gather(np.arange(1200))
+    copies, copied_labels, _ = copied.train.gather(np.arange(3600))
+    np.testing.assert_array_equal(copied_labels, np.tile(labels, 3))
+    assert len({image.tobytes() for image in copies}) == 3600
+    # A copy is the digit of its label: the original that is nearest to it is of the same class. And it is not the original.
+    distances = ((copies[:1200, None] - originals[None]) ** 2).mean((2, 3, 4))
+    assert (labels[distances.argmin(1)] == labels).mean() > 0.95
+    assert 0.02 < np.median(distances.diagonal()) < 0.5
+    again, _, _ = data.load("digits", options).train.gather(np.arange(3600))
+    np.testing.assert_array_equal(again, copies)
+
+
+@pytest.mark.parametrize("copies", [0, -1, 1001, 2.5, True, "3"])
+def test_how_many_copies_is_a_whole_number(copies):
+    with pytest.raises(UsageError, match="copies"):
+        data.card("digits", {"copies": copies})
+
+
+def test_distortion_without_amplitude_is_the_image_and_a_shift_moves_it(monkeypatch):
+    image = np.zeros((1, 5, 5))
+    image[0, 2, 2] = 1.0
+    for name in ("_TURN", "_SCALE", "_ASPECT", "_SHEAR", "_NOISE", "_MOVE"):
+        monkeypatch.setattr(distort, name, 0.0)
+    np.testing.assert_array_equal(distort.distorted(image, copies=2, key=1), np.repeat(np.rint(255 * image), 2, axis=0))
+    monkeypatch.setattr(distort, "_MOVE", 0.2)  # at most a pixel of five
+    moved = distort.distorted(image, copies=500, key=1) / 255
+    down, right = ((np.arange(5) * moved.sum(axis)).sum(1) / moved.sum((1, 2)) - 2 for axis in (2, 1))
+    assert abs(down).max() <= 1.01
+    assert abs(right).max() <= 1.01
+    assert down.std() == pytest.approx(1 / np.sqrt(3), abs=0.05)
+    assert moved.sum((1, 2)) == pytest.approx(1, abs=0.02)  # nothing of the point is lost between pixels
 
 
 def test_idx_files_plain_and_gzipped_are_one_data_set(idx_folder, tmp_path_factory):
