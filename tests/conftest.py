@@ -11,7 +11,15 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ.pop("SCALING_DB", None)
 os.environ.pop("SCALING_HOME", None)
 
+import atexit
+import shutil
+import tempfile
 from pathlib import Path
+
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # what one test compiled, the others and the processes that they start load
+    folder = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="scaling-compiled-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -353,8 +353,12 @@ def _rehearse(config: TrainConfig, order: Mapping[str, Any], stop: _Stop, emit: 
 
 
 def _configure(jax: Any, order: dict[str, Any]) -> None:
-    """Keep compiled programs on disk, so that a second process of a shape loads what the first compiled; find the group's others, once."""
-    jax.config.update("jax_compilation_cache_dir", order["compile_cache"])
+    """Keep compiled programs on disk, so that a second process of a shape loads what the first compiled; find the group's others, once.
+
+    They lie in the home, or where JAX_COMPILATION_CACHE_DIR says: a folder that several studies share.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", order["compile_cache"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     if (group := order.get("group")) and not jax.distributed.is_initialized():
