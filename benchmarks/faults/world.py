@@ -221,7 +221,7 @@ def new_world(cores: int, *, disks: bool = True, served: bool = False, is_local:
 
     served: the store is in a PostgreSQL server. is_local: commands start a Ray of their own beside the cluster.
     """
-    root = Path(tempfile.mkdtemp(prefix="flt-"))
+    root, environment = Path(tempfile.mkdtemp(prefix="flt-")), dict(os.environ)
     (root / "traps").mkdir()
     os.environ["SCALING_FAULTS"] = str(root / "traps")
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # for workers on the cluster as for commands
@@ -251,6 +251,8 @@ def new_world(cores: int, *, disks: bool = True, served: bool = False, is_local:
         if server is not None:
             server.close()
         shutil.rmtree(root, ignore_errors=True)
+        os.environ.clear()
+        os.environ.update(environment)
 
 
 def _unmount(path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from orchestrator.cluster.hold import Hold
 from orchestrator.cluster.mailbox import Mailbox, leave_when_alone
+from orchestrator.cluster.ray_errors import why
 from orchestrator.cluster.reservation import Reservation
 from orchestrator.cluster.worker import Worker, other_code
 
@@ -109,7 +110,7 @@ class Gang:
                     group = {"coordinator": self._coordinator, "count": len(self._members), "index": index}
                     member.start.remote({**order, "group": group})
             except ray.exceptions.RayError as error:
-                self._fails(0, {"kind": "lost", "reason": str(error).splitlines()[0], "preempted": _was_preempted(error)})
+                self._fails(0, {"kind": "lost", "reason": why(error), "preempted": _was_preempted(error)})
 
     def stop(self, token: str) -> None:
         """Ask the run of this token to checkpoint and end; asked of one, it stops all at one step."""
@@ -173,9 +174,7 @@ class Gang:
                     self._unreachable.discard(index)
                     with self._lock:
                         self._broken = f"host {index} is gone"
-                        self._fails(
-                            index, {"kind": "lost", "reason": str(error).splitlines()[0], "preempted": _was_preempted(error)}
-                        )
+                        self._fails(index, {"kind": "lost", "reason": why(error), "preempted": _was_preempted(error)})
                     continue
                 self._unreachable.discard(index)
                 with self._lock:

@@ -17,6 +17,7 @@ from orchestrator.cluster.gang import Gang
 from orchestrator.cluster.hold import Hold
 from orchestrator.cluster.inventory import HEAD, inventory, lacking, nodes_alive, room
 from orchestrator.cluster.mailbox import ALONE_SECONDS
+from orchestrator.cluster.ray_errors import why
 from orchestrator.cluster.reservation import elsewhere, give_back
 from orchestrator.cluster.token import check_token, keep_token_private
 from orchestrator.cluster.worker import Worker
@@ -154,7 +155,7 @@ class RayCluster:
             cure = "is `ray start --head` running there? `--address local` needs no cluster"
             if self.address == "local":
                 cure = "is this machine overloaded, or short of memory or disk? nothing was lost: submit again"
-            raise ClusterError(f"cannot join Ray at {self.address}: {_first_line(error)}", hint=cure) from error
+            raise ClusterError(f"cannot join Ray at {self.address}: {why(error)}", hint=cure) from error
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -269,7 +270,7 @@ class RayCluster:
             return ray.get(there.remote(*arguments), timeout=_ON_HEAD_SECONDS)
         except ray.exceptions.RayError as error:
             raise ClusterError(
-                f"the head of the cluster at {self.address} cannot be asked: {_first_line(error)}",
+                f"the head of the cluster at {self.address} cannot be asked: {why(error)}",
                 hint="is scaling installed there, in the same version?",
             ) from error
 
@@ -298,9 +299,9 @@ class RayCluster:
         try:
             return ray.get(reference)
         except ray.exceptions.ActorUnavailableError as error:
-            raise WorkerUnreachable(_first_line(error)) from error
+            raise WorkerUnreachable(why(error)) from error
         except ray.exceptions.RayError as error:
-            raise WorkerLost(_first_line(error), preempted=bool(getattr(error, "preempted", False))) from error
+            raise WorkerLost(why(error), preempted=bool(getattr(error, "preempted", False))) from error
 
 
 @contextlib.contextmanager
@@ -376,8 +377,3 @@ def _refuse_silent_address(address: str) -> None:
         raise ClusterError(
             f"nobody answers at {address}: {error}", hint="is `ray start --head` running there? `--address local` needs no cluster"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

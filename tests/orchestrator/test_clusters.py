@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import select
 
 from orchestrator.cluster import Hold, RayCluster
+from orchestrator.cluster.ray_cluster import WorkerLost
 from orchestrator.detach import detach
 from orchestrator.detached import marked_there
 from orchestrator.lineage import lineage_of
@@ -380,6 +381,32 @@ def test_an_idle_worker_makes_room_for_one_that_waits(cluster, ray_cluster, stor
     assert {first.outcome, second.outcome} == {AttemptOutcome.FINISHED}
     assert first.ended_at <= second.started_at, "none begins without devices"
     assert first.node == second.node
+
+
+@pytest.mark.parametrize(
+    ("born", "told"),
+    [
+        ("import os; os._exit(3)", "worker process has died"),
+        ("raise ModuleNotFoundError('No module named orchestrator')", "ModuleNotFoundError: No module named orchestrator"),
+        ("import os, threading; threading.Timer(0.2, os._exit, [3]).start(); __import__('time').sleep(9)", "worker process has died"),
+    ],
+)
+def test_why_a_worker_did_not_come_to_be_is_told(ray_cluster, born, told):
+    """Ray's first line is that the actor died unexpectedly, and nothing else."""
+    import ray
+
+    @ray.remote(num_cpus=0)
+    class Stillborn:
+        def __init__(self):
+            exec(born)
+
+        def is_there(self):
+            return True
+
+    with pytest.raises(WorkerLost) as lost:
+        ray_cluster.answer(Stillborn.remote().is_there.remote())
+    assert told in str(lost.value)
+    assert "\n" not in str(lost.value)
 
 
 def test_hosts_of_a_worker_that_was_killed_are_given_back(tmp_path):
