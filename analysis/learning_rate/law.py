@@ -56,4 +56,4 @@ class RateLaw:
         return np.array([*(0.0 for _ in self.lines), *(float(term == other) for other in self.terms)])
 
     def _log_size(self, params: float | None) -> float:
-        return 0.0 if self.reference_params is None or params is None else math.log(params / self.reference_params)
+        return 0.0 if self.reference_params is None or params is None else math.log(params) - math.log(self.reference_params)

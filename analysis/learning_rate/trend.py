@@ -26,6 +26,8 @@ _MEANINGS = {
     "t": "twice the parameters: best rate / 2^t, at one epoch",
     "u": "twice the parameters: s grows by u·ln 2",
 }
+_MOST_LOG_RATE = 700.0
+"""Beyond it e^x is no number of double precision."""
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,12 @@ class LearningRateTrend:
 
         family: whose law, where several families were fitted.
 
-        Raises: UnknownName, no such model or family; UsageError, neither or both are given, or the law has no size in it.
+        Raises: UnknownName, no such model or family; UsageError, neither or both are given, the law has no size in it, or its rate there
+        is no number (it is far beyond any cell).
         """
         if epochs is None:
             raise UsageError("a cell is a model at an epoch budget, and no budget is given", hint="--at-epochs 4")
-        if epochs <= 0 or (params is not None and params <= 0):
+        if not epochs > 0 or not (params is None or params > 0):
             raise UsageError("epochs and params of a cell are above 0", hint="--at-epochs 4 --at-params 1e7")
         if (model is None) == (params is None):
             raise UsageError("a cell is named by a model or by its parameters", hint="--at-model nano-F1, or --at-params 1e7")
@@ -171,7 +174,12 @@ class LearningRateTrend:
         value, low, high = self.parabola.minimum_at(self.law.row(line, epochs, params))
         wider = self.parabola.precision.t(self.parabola.degrees_left) * (self.cell_std if math.isfinite(self.cell_std) else 0.0)
         low, high = value - math.hypot(value - low, wider), value + math.hypot(high - value, wider)
-        rate, lowest, highest = math.exp(value), math.exp(low), math.exp(high) if high < 700 else math.inf
+        if not abs(value) < _MOST_LOG_RATE:
+            raise UsageError(
+                f"the law gives no rate for {model or f'{params:g} parameters'} at {epochs:g} epochs",
+                hint="ask nearer to the cells that were run",
+            )
+        rate, lowest, highest = math.exp(value), math.exp(low), math.exp(high) if high < _MOST_LOG_RATE else math.inf
         known = params if params is not None and math.isfinite(params) else None
         return CellRate(line[0], model or "", known, float(epochs), rate, lowest, highest, trials_needed(rate, lowest))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -153,6 +154,16 @@ def test_the_rate_of_a_cell_that_was_not_run():
     assert set(unsized.exponents) == {"s"}
     with pytest.raises(UsageError, match="do not tell how the best rate goes with size"):
         unsized.predict_cell(params=1e6, epochs=2)
+
+
+@pytest.mark.parametrize("epochs", [5e-324, 1.0, 1.7e308])
+@pytest.mark.parametrize("params", [5e-324, 1.7e308])
+def test_a_cell_that_is_no_cell_has_a_rate_or_none(params, epochs):
+    """The ratio of 5e-324 to a number of parameters is 0, and e^800 is no double."""
+    trend = analysis.learning_rate_trend(sized_sweep(noise=0.002))
+    with suppress(UsageError):
+        cell = trend.predict_cell(params=params, epochs=epochs)
+        assert 0 <= cell.low <= cell.value < math.inf
 
 
 def test_a_third_trial_where_the_interval_reaches_below_both():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from functools import cache
 from urllib.parse import quote
@@ -118,6 +119,16 @@ def test_no_link_is_a_mistake_of_the_server(client, data, is_for_people):
     query = data.draw(st.lists(st.tuples(st.sampled_from(names), CHOICES), min_size=1, max_size=3)) if names else []
     query = [(name, value) for name, value in query if name != "bootstrap"]  # thousands of draws are allowed, and slow
     asked(client, path, query, headers={"accept": "text/html"} if is_for_people else {})
+
+
+def test_extreme_numbers_together_are_no_mistake_of_the_server(client):
+    """Each may be in order alone: the ratio of 5e-324 to a number of parameters is 0."""
+    extremes = ["5e-324", "1e308"]
+    for path, names in routes():
+        asks = [name for name in names if name in ("at", "at_params", "at_epochs", "target", "budget", "runs", "slices", "level")]
+        more = {"at_model": "nano-F0"} if "at_model" in names and "at_params" not in asks else {}
+        for values in itertools.product(extremes, repeat=len(asks)) if 2 <= len(asks) <= 3 and "{" not in path else ():
+            asked(client, path, [*zip(asks, values, strict=True), *more.items()])
 
 
 @pytest.mark.parametrize("level", ["5e-324", "1e-300", "0.4999", "0.9991", "0.9999999999999999", "nan", "-inf"])
