@@ -27,6 +27,7 @@ from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cel
 from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
 from analysis.reading.choice import choose_runs
 from analysis.reading.source import attach_source, grouped, source_of
+from analysis.unfinished import note_unfinished
 from api.database import Database
 from api.questions import (
     AnalysisQuestion,
@@ -64,7 +65,7 @@ def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
     They carry what `cell` and `clusters` name, as those of a command do. Raises what `analysis.reading` raises for a condition or a conversion
     that makes no sense, `UnknownName` for clusters that are no column. Not to be changed.
     """
-    runs = database.runs_frame(question.experiment)
+    runs = note_unfinished(database.runs_frame(question.experiment))
     if question.where:
         runs = choose_runs(runs, question.where)
     if question.convert:
