@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis import (
+    Answer,
     CellRate,
     Comparison,
     Fit,
@@ -39,13 +40,14 @@ from api.questions import (
     OptimumQuestion,
     PlanQuestion,
 )
-from scaling.errors import ScalingError
+from scaling.errors import DataError, ScalingError, TooFewPoints
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "Planned",
+    "answer_of",
     "cell_rate",
     "comparison_of",
     "fits_of",
@@ -98,6 +100,14 @@ def fits_of(database: Database, question: FitsQuestion) -> tuple[list[Fit], list
     Raises `TooFewPoints`, of the law that lacks the fewest, when nothing could be fitted; and what `analysis.fit` raises.
     """
     return database.remember(question, lambda: _fit_all(database, question))
+
+
+def answer_of(database: Database, question: FrontierQuestion) -> Answer | None:
+    """What the law of the runs says, in a sentence; None where the runs allow no law."""
+    fitted = FitsQuestion(**question.of_runs, metric=question.metric, x=question.x, on=getattr(question, "on", None))
+    with suppress(TooFewPoints, DataError):
+        return fits_of(database, fitted)[0][0].answer
+    return None
 
 
 def trend_of(database: Database, question: LearningRateQuestion) -> LearningRateTrend:

@@ -20,7 +20,7 @@ from scaling.cli.runs_input import (
     reads_runs,
     refuse_both,
 )
-from scaling.errors import ScalingError, TooFewPoints, UsageError
+from scaling.errors import ScalingError, UsageError
 
 if TYPE_CHECKING:
     from analysis import Answer
@@ -95,7 +95,7 @@ def frontier_command(
     said: Answer | None = None
     try:
         said = answer(runs, metric=metric, x=x, level=level)
-    except TooFewPoints as error:
+    except ScalingError as error:
         no_law = f"no law yet: {error}; {error.hint}"
     if json:
         print_answer(frontier_payload(found, band, said), runs)
