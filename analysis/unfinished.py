@@ -22,7 +22,8 @@ _Analysis = TypeVar("_Analysis", bound=Callable[..., Any])
 def unfinished(runs: pd.DataFrame) -> Waiting | None:
     """Count the runs of a store's table, where some are not over; None where all are, and for a table from elsewhere.
 
-    The time left is that of the FLOPs ahead, at the core-hours that the finished runs took for theirs, on the cores that are at work.
+    The time left is that of the FLOPs ahead, at the useful core-hours that the finished runs took for theirs, on the cores that are at work. Start-up
+    is not in it: most of it is compilation, which the first runs of a shape pay for the others.
     """
     if "file" in source_of(runs) or not set(COLUMNS) <= set(runs):
         return None
@@ -52,8 +53,8 @@ def waits_first(analysis: _Analysis) -> _Analysis:
 
 
 def _seconds_left(runs: pd.DataFrame) -> float | None:
-    numbers = {name: pd.to_numeric(runs[name]) for name in ("train_flops", "allocated_core_hours", "cores", "step", "steps")}
-    flops, took = numbers["train_flops"], numbers["allocated_core_hours"]
+    numbers = {name: pd.to_numeric(runs[name]) for name in ("train_flops", "core_hours", "cores", "step", "steps")}
+    flops, took = numbers["train_flops"], numbers["core_hours"]
     done = (runs["status"] == RunStatus.FINISHED) & (flops > 0) & (took > 0)
     at_work = runs["status"] == RunStatus.RUNNING
     cores = float(numbers["cores"][at_work].sum())
@@ -61,4 +62,5 @@ def _seconds_left(runs: pd.DataFrame) -> float | None:
         return None
     share = (1 - numbers["step"] / numbers["steps"]).where(at_work, 1.0).fillna(1.0).clip(0, 1)
     ahead = flops * share * (at_work | (runs["status"] == RunStatus.PENDING))
-    return 3600 * float(ahead.sum()) * float(took[done].sum() / flops[done].sum()) / cores
+    seconds = 3600 * float(ahead.sum()) * float(took[done].sum() / flops[done].sum()) / cores
+    return float(f"{seconds:.2g}")

@@ -10,7 +10,6 @@ from scaling.errors import ScalingError
 
 if TYPE_CHECKING:
     from analysis import Answer
-    from orchestrator.plan import Plan
     from orchestrator.store import Store
 
 __all__ = ["close"]
@@ -18,8 +17,8 @@ __all__ = ["close"]
 _WRONG = ("failed", "diverged", "stopped")
 
 
-def close(store: Store, plan: Plan, db: str, *, as_json: bool) -> bool:
-    """Tell how the experiment ended, and return whether every cell has what was asked for.
+def close(store: Store, name: str, db: str, *, as_json: bool) -> bool:
+    """Tell how the experiment `name` ended, and return whether every cell has what was asked for.
 
     What the runs say goes to stdout, all else to stderr. db: as the command was given it, for the commands that come next.
     """
@@ -27,7 +26,6 @@ def close(store: Store, plan: Plan, db: str, *, as_json: bool) -> bool:
     from orchestrator.store.payloads import runs_payload
     from orchestrator.store.skipped import skipped_examples
 
-    name = plan.spec.name
     with store.read() as session:
         rows = queries.runs(session, experiment=name)
         searched = searches.cells(session, name)

@@ -133,12 +133,11 @@ def _print(runs: DataFrame, fits: list[Fit], not_fitted: list[dict[str, Any]], s
 
     from analysis import frontier
     from scaling.cli.analysis_tables import print_excluded, print_fit, print_frontier, print_plain
-    from scaling.cli.tables import headline
 
     out = console()
     laws = [fit for fit in fits if fit.chosen]
     if laws:
-        headline(out, laws[0].answer.sentence)
+        out.print(Text(laws[0].answer.sentence, "bold"), soft_wrap=True)
     for law in laws:
         print_fit(out, law)
         plain = next((fit for fit in fits if fit.on == law.on and fit.law == "power" and not fit.chosen), None)

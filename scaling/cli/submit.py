@@ -134,7 +134,7 @@ def submit_command(
         _run(store, plan, how)
     else:
         err.print("nothing left to do")
-    if not close(store, plan, db, as_json=as_json):
+    if not close(store, plan.spec.name, db, as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -153,10 +153,12 @@ def _confirm(plan: Plan, states: dict[str, str], searched: Sequence[CellState], 
 
 
 def _run(store: Store, plan: Plan, how: Mapping[str, Any]) -> None:
+    from orchestrator.store.queries import status_counts
     from orchestrator.submit import see_through
     from scaling.cli.hangup import stop_on_signals
     from scaling.cli.output import messages
     from scaling.cli.progress import live_progress
+    from scaling.waiting import Waiting
 
     stop = stop_on_signals()
 
@@ -174,7 +176,10 @@ def _run(store: Store, plan: Plan, how: Mapping[str, Any]) -> None:
             **how,
         )
     if ended == "paused":
-        notice(f"paused; `scaling submit {plan.document.file}` goes on from here")
+        with store.read() as session:
+            left = Waiting.of(status_counts(session, plan.spec.name))
+        so_far = "" if left is None else f": {left}"
+        notice(f"paused{so_far}; `scaling submit {plan.document.file}` goes on from here")
     elif ended == "left":
         notice("another scheduler works on; `scaling status` shows how it stands")
     if ended != "done":

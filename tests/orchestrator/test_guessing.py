@@ -113,7 +113,7 @@ def test_the_code_is_in_every_answer(ended, capsys):
     assert all(NO_BETTER_THAN_GUESSING in [entry["code"] for entry in fit["diagnostics"]] for fit in fits)
     client = TestClient(create_app(store.name))
     assert all(NO_BETTER_THAN_GUESSING in client.get(page).text for page in (f"/runs/{guess}", "/runs", "/experiments/study"))
-    close(store, plan, "scaling.db", as_json=True)
+    close(store, plan.spec.name, "scaling.db", as_json=True)
     assert f"finished: {guess} (nano-F1, 1 epochs, lr 1e-09): {NO_BETTER_THAN_GUESSING}" in " ".join(
         capsys.readouterr().err.split()
     )
