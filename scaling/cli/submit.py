@@ -23,9 +23,9 @@ __all__ = ["EXAMPLES", "submit_command"]
 EXAMPLES = """
 scaling submit experiments.yaml
 
-scaling submit experiments/jft4b.yaml --dry-run                # what it would cost
+scaling submit experiments.yaml --dry-run                      # what it would cost
 
-scaling submit experiments/jft4b.yaml --simulate               # the whole of it rehearsed, nothing trained
+scaling submit experiments.yaml --simulate                     # the whole of it rehearsed, nothing trained
 
 scaling submit experiments.yaml --address 10.0.0.2:6379 --yes  # on a Ray cluster, without asking
 
@@ -49,7 +49,9 @@ def submit_command(
     ] = False,
     simulate: Annotated[
         bool,
-        typer.Option("--simulate", help="Rehearse: train nothing, let losses follow a stated surface; see docs/experiments.md."),
+        typer.Option(
+            "--simulate", help="Rehearse: train nothing, let losses follow a stated surface; see `scaling docs experiments`."
+        ),
     ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Hand the scheduler over to the cluster at --address, as a Ray job, and return.")
