@@ -77,10 +77,11 @@ def frontier_command(
             print_text(best.to_csv())
             print_set_aside(runs, best.excluded)
         else:
+            from analysis.unfinished import unfinished
             from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
             from scaling.cli.optimum_table import print_optimum
 
-            print_optimum(console(), best)
+            print_optimum(console(), best, is_complete=unfinished(runs) is None)
             print_notes(console(), best.notes)
             print_diagnostics(console(), best.diagnostics)
             print_excluded(console(), best.excluded)
