@@ -131,7 +131,7 @@ def _lines(folder: str, options: Mapping[str, Any], dataset: Dataset, train: Loo
         yield f"- {{name: {name}, width: [{width}, {2 * width}], depth: [1, 1], group_width: {min(width // 2, 8)}, stem: {stem}}}"
     yield f"epochs: [{', '.join(epochs)}]{' ' * max(1, 34 - len(', '.join(epochs)))}# about {round(longest * count / batch):,} steps in the longest run"
     yield f"batch_size: {batch}"
-    yield "learning_rate: {policy: two-trial, start: 0.3, factor: 2}   # found on the way, in about two trials a cell"
+    yield f"learning_rate: {{grid: [0.15, 0.3, 0.6], epochs: [{', '.join(epochs[:2])}], otherwise: 0.15}}   # three at the two shorter budgets"
     yield "seeds: [0, 1]                               # two, so that noise is known"
     yield "optimizer: {clip: 0.16, clip_eps: 0.1, weight_decay: 0.0005}   # a small batch wants weaker clipping than a large one"
     if train.bad:

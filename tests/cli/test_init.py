@@ -101,7 +101,7 @@ def test_one_folder_a_class_is_split_by_a_share():
     assert (plan.card.num_classes, plan.card.image_shape) == (3, (16, 16, 3))
     assert plan.card.train_examples + plan.card.validation_examples == 36
     assert plan.card.validation_examples >= 3
-    sizes = [run.params for run in plan.runs] + [search.run.params for search in plan.searches]
+    sizes = [run.params for run in plan.runs]
     assert max(sizes) >= 20 * min(sizes)
     assert len(plan.spec.epochs) == 5
     assert len(set(sizes)) == 4
