@@ -154,7 +154,7 @@ def next_commands(said: Answer, options: Sequence[str] = ()) -> list[tuple[str, 
         if said.spent > 0 and _has_cells(said):
             lines.append(
                 (
-                    ["plan", "--budget", f"{said.spent:.2g}", "--target", at, *asked],
+                    ["plan", "--budget", f"{_two_digits(said.spent):g}", "--target", at, *asked],
                     "the runs that narrow that most, for as much again",
                 )
             )

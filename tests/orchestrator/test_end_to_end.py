@@ -202,6 +202,7 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_bits(study, tmp_
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
+        assert "paused: 0 of 2 runs have finished, 2 are paused; `scaling submit" in err
         assert "goes on from here" in err
         rows = study.rows()
         assert {row["status"] for row in rows.values()} == {"paused"}
