@@ -156,8 +156,7 @@ def test_fit_frontier_and_their_json_say_the_same(studies, answers, tmp_path):
     def printed(*words):
         return CliRunner().invoke(app, [*words, "--data", str(path)], catch_exceptions=False).stdout
 
-    assert printed("fit").splitlines()[0] == sentence
     assert printed("frontier", "--bootstrap", "100").splitlines()[0] == sentence
-    for command in ("fit", "frontier"):
-        assert json.loads(printed(command, "--json"))["answer"]["sentence"] == sentence
+    for words in (("fit", "--on", "frontier"), ("frontier", "--bootstrap", "100")):
+        assert json.loads(printed(*words, "--json"))["answer"]["sentence"] == sentence
     assert json.loads(printed("fit", "--law", "power", "--json"))["answer"] is None
