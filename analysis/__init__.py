@@ -10,6 +10,8 @@
 | `selection`, `cells` | which rows count, and why the others do not; seeds and learning rates of one cell |
 | `laws/` | one law a file: formula, coefficients, citation |
 | `fitting/` | estimators, their intervals, and `Fit` |
+| `sentence` | `answer`: what the law says, in a sentence with its numbers |
+| `unfinished` | runs of a store that are still to come: what is missing is them |
 | `choice` | `choose_law`: the one form that forecasts best, whose coefficients are shown everywhere |
 | `pareto` | the compute-optimal frontier |
 | `optimum/` | best size and epochs against compute, three approaches side by side; the frontier's band |
@@ -62,8 +64,10 @@ if TYPE_CHECKING:
     from analysis.reading.runs import read_runs
     from analysis.reading.source import source_of
     from analysis.scoring import Scores, score
+    from analysis.sentence import Answer, answer
 
 _HOMES = {
+    "Answer": "analysis.sentence",
     "CellRate": "analysis.learning_rate.unseen",
     "Comparison": "analysis.comparison.result",
     "Fit": "analysis.fitting.result",
@@ -74,6 +78,7 @@ _HOMES = {
     "Prediction": "analysis.prediction",
     "Scores": "analysis.scoring",
     "Transfer": "analysis.downstream",
+    "answer": "analysis.sentence",
     "choose_law": "analysis.choice",
     "compare": "analysis.comparison.compare",
     "comparison_payload": "analysis.payloads",
@@ -103,6 +108,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Answer",
     "CellRate",
     "Comparison",
     "Fit",
@@ -113,6 +119,7 @@ __all__ = [
     "Prediction",
     "Scores",
     "Transfer",
+    "answer",
     "choose_law",
     "compare",
     "comparison_payload",

@@ -21,6 +21,7 @@ from analysis.interval import Interval, check_level
 from analysis.numbers import finite, records, significant
 from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, excluded_payload, usable_runs
+from analysis.unfinished import waits_first
 from scaling.errors import TooFewPoints, UnknownName
 
 __all__ = ["Transfer", "transfer", "with_parents"]
@@ -148,6 +149,7 @@ def with_parents(runs: pd.DataFrame, upstream: str = "val_loss") -> pd.DataFrame
     return tuned.join(parents, on="parent")
 
 
+@waits_first
 def transfer(
     runs: pd.DataFrame,
     *,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from analysis.planning.result import NextRuns
     from analysis.prediction import Prediction
     from analysis.scoring import Scores
+    from analysis.sentence import Answer
 
 __all__ = [
     "comparison_payload",
@@ -40,33 +41,34 @@ __all__ = [
 
 
 def fits_payload(fits: Iterable[Fit], not_fitted: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
-    """`{"schema_version", "the_law": {"law", "on"}, "fits": [Fit.to_dict()], "not_fitted": [{"law", "on", "reason"}]}`.
+    """`{"schema_version", "answer", "the_law": {"law", "on"}, "fits": [Fit.to_dict()], "not_fitted": [{"law", "on", "reason"}]}`.
 
     Of each choice of cells one fit is `chosen`, the best forecaster of these cells, `chosen_of`. `the_law` is the first of them: that of the cells
-    that count when nobody says which, see `analysis.choice.natural_choice`; None where laws were named.
+    that count when nobody says which, see `analysis.choice.natural_choice`; None where laws were named. `answer`: what it says, see `analysis.sentence`.
     """
     fits = list(fits)
-    law = next(({"law": fit.law, "on": fit.on} for fit in fits if fit.chosen), None)
+    law = next((fit for fit in fits if fit.chosen), None)
     return {
         "schema_version": SCHEMA_VERSION,
-        "the_law": law,
+        "answer": None if law is None else law.answer.to_dict(),
+        "the_law": None if law is None else {"law": law.law, "on": law.on},
         "fits": [fit.to_dict() for fit in fits],
         "not_fitted": list(not_fitted),
     }
 
 
-def frontier_payload(frontier: Frontier, band: pd.DataFrame | None = None) -> dict[str, Any]:
-    """`{"schema_version", "metric", "x", "points", "best", "runs_used", "excluded"}`.
+def frontier_payload(frontier: Frontier, band: pd.DataFrame | None = None, answer: Answer | None = None) -> dict[str, Any]:
+    """`{"schema_version", "answer", "metric", "x", "points", "best", "runs_used", "excluded"}`.
 
     `band`, of `analysis.frontier_band`: each point then has `best_loss` (value, low, high: of the lowest metric at that compute or less) and
-    `frontier_share`.
+    `frontier_share`. `answer`: what the law of these runs says, None where there is no law.
     """
     content = frontier.to_dict()
     if band is not None:
         columns = (band[name] for name in ("best", "best_low", "best_high", "frontier_share"))
         for point, best, low, high, share in zip(content["points"], *columns, strict=True):
             point |= {"best_loss": with_interval(best, low, high), "frontier_share": finite(share)}
-    return {"schema_version": SCHEMA_VERSION, **content}
+    return {"schema_version": SCHEMA_VERSION, "answer": None if answer is None else answer.to_dict(), **content}
 
 
 def optimum_payload(optimum: Optimum) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis import (
+    Answer,
     CellRate,
     Comparison,
     Fit,
@@ -27,6 +28,7 @@ from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cel
 from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
 from analysis.reading.choice import choose_runs
 from analysis.reading.source import attach_source, grouped, source_of
+from analysis.unfinished import note_unfinished
 from api.database import Database
 from api.questions import (
     AnalysisQuestion,
@@ -38,13 +40,14 @@ from api.questions import (
     OptimumQuestion,
     PlanQuestion,
 )
-from scaling.errors import ScalingError
+from scaling.errors import DataError, ScalingError, TooFewPoints
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "Planned",
+    "answer_of",
     "cell_rate",
     "comparison_of",
     "fits_of",
@@ -64,7 +67,7 @@ def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
     They carry what `cell` and `clusters` name, as those of a command do. Raises what `analysis.reading` raises for a condition or a conversion
     that makes no sense, `UnknownName` for clusters that are no column. Not to be changed.
     """
-    runs = database.runs_frame(question.experiment)
+    runs = note_unfinished(database.runs_frame(question.experiment))
     if question.where:
         runs = choose_runs(runs, question.where)
     if question.convert:
@@ -97,6 +100,14 @@ def fits_of(database: Database, question: FitsQuestion) -> tuple[list[Fit], list
     Raises `TooFewPoints`, of the law that lacks the fewest, when nothing could be fitted; and what `analysis.fit` raises.
     """
     return database.remember(question, lambda: _fit_all(database, question))
+
+
+def answer_of(database: Database, question: FrontierQuestion) -> Answer | None:
+    """What the law of the runs says, in a sentence; None where the runs allow no law."""
+    fitted = FitsQuestion(**question.of_runs, metric=question.metric, x=question.x, on=getattr(question, "on", None))
+    with suppress(TooFewPoints, DataError):
+        return fits_of(database, fitted)[0][0].answer
+    return None
 
 
 def trend_of(database: Database, question: LearningRateQuestion) -> LearningRateTrend:

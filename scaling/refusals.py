@@ -10,7 +10,8 @@ from scaling.errors import DataError, ScalingError, TooFewPoints, UnknownName, U
 
 __all__ = ["PAGE", "SECTIONS", "why"]
 
-PAGE = "docs/refused.md"
+PAGE = "scaling docs refused"
+"""The command that prints the page."""
 
 _RULES: tuple[tuple[str, type[ScalingError], str], ...] = (
     ("analysis.cells", TooFewPoints, "status"),
@@ -44,7 +45,7 @@ SECTIONS = tuple(dict.fromkeys(section for *_, section in _RULES))
 
 
 def why(error: ScalingError) -> str:
-    """`docs/refused.md#section` of an error that the analysis raised, else an empty string."""
+    """`scaling docs refused#section`, a command, of an error that the analysis raised, else an empty string."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

@@ -17,7 +17,7 @@ from scaling.cli import app as command_line
 from scaling.errors import UsageError
 from scaling.refusals import PAGE, SECTIONS, why
 
-TEXT = (Path(__file__).parents[1] / PAGE).read_text()
+TEXT = (Path(__file__).parents[1] / "docs" / "refused.md").read_text()
 BLOCKS = re.findall(r"```(csv|sh|text)\n(.*?)```", TEXT, re.S)
 ANCHORS = [heading.lower().replace(" ", "-") for heading in re.findall(r"^#{2,3} (.*)$", TEXT, re.M)]
 

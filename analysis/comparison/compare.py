@@ -19,10 +19,12 @@ from analysis.diagnostics import at_chance
 from analysis.direction import refuse_rising
 from analysis.interval import check_level
 from analysis.selection import Excluded
+from analysis.unfinished import waits_first
 
 __all__ = ["compare"]
 
 
+@waits_first
 def compare(
     runs: pd.DataFrame,
     *,

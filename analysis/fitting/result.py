@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from analysis.diagnostics import Diagnostic
     from analysis.fitting.lights import Lights
     from analysis.laws.law import Law
+    from analysis.sentence import Answer
 
 __all__ = ["Fit"]
 
@@ -109,6 +110,13 @@ class Fit:
         from analysis.fitting.lights import lights_of
 
         return lights_of(self)
+
+    @cached_property
+    def answer(self) -> Answer:
+        """What it says in a sentence, of a fit that was `chosen`: see `analysis.sentence`."""
+        from analysis.sentence import answer_of
+
+        return answer_of(self)
 
     @property
     def tested(self) -> Backtest | None:

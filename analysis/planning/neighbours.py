@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.pareto import Frontier
 from analysis.selection import usable_runs
+from analysis.unfinished import unfinished, waits_first
 from scaling.columns import COLUMNS
 from scaling.errors import DataError
 
@@ -23,6 +24,7 @@ MOST = 80
 _CARRIED = ("params", "train_flops", "examples_seen")
 
 
+@waits_first
 def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.DataFrame:
     """Every model that was run at every epoch budget that was, and at twice and four times the largest; an even spread of them beyond `MOST`.
 
@@ -66,6 +68,8 @@ def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.Da
 
 def _cure(runs: pd.DataFrame, missing: Sequence[str]) -> str:
     """A table of candidates; or --map, where the runs have a column that may be meant."""
+    if (left := unfinished(runs)) is not None:
+        return f"{left}; {left.advice}"
     table = "list what could be run in a table with a column core_hours, and with --x where that is another: scaling plan candidates.csv …"
     others = [str(name) for name in runs if name not in COLUMNS and runs[name].nunique() > 1]
     return f"{table}; or map columns: --map {missing[0]}=THEIRS, one of {', '.join(others)}" if others else table

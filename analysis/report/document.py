@@ -55,6 +55,7 @@ def _context(study: Study) -> dict[str, Any]:
     used = law.residuals if law is not None else study.frontier.runs
     return {
         "law": law,
+        "answer": law.answer if law is not None and law.chosen else None,
         "compared": compared,
         "meanings": law_named(law.law).meanings if law is not None and not law.members else {},
         "test": study.automatic.backtest if isinstance(study.automatic, Fit) else None,

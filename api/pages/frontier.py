@@ -21,7 +21,7 @@ from api.pages.tab import Tab
 from api.pages.welcome import no_store
 from api.questions import CHOSEN, ViewQuestion
 from api.rendering import render
-from api.studies import fits_of, frontier_of
+from api.studies import answer_of, fits_of, frontier_of
 from api.tables import csv_response
 from orchestrator.store import queries
 from scaling.errors import DataError, ScalingError, TooFewPoints, UnknownName, UsageError
@@ -52,7 +52,7 @@ class Answer:
 
 @router.get("/frontier.json")
 def frontier_as_json(question: Annotated[ViewQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
-    return frontier_payload(frontier_of(database, question))
+    return frontier_payload(frontier_of(database, question), answer=answer_of(database, question))
 
 
 @router.get("/frontier.csv")

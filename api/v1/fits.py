@@ -17,6 +17,7 @@ router = APIRouter()
 
 _EXAMPLE = {
     "schema_version": 1,
+    "answer": {"sentence": "val_loss falls as core_hours^-0.310 (95 %: -0.350 … -0.270). …", "law": "power"},
     "the_law": {"law": "power", "on": "frontier"},
     "fits": [
         {
@@ -55,5 +56,5 @@ _EXAMPLE = {
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
 )
 def fits(question: Annotated[FitsQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
-    """The object that `scaling fit --json` prints; where no law is named, the one that forecasts best comes first (`the_law`); of each choice of cells one is `chosen`. A law with too few points is in `not_fitted`; 422 when all of them are."""
+    """The object that `scaling fit --json` prints; where no law is named, the one that forecasts best comes first (`the_law`), and `answer` says what it says; of each choice of cells one is `chosen`. A law with too few points is in `not_fitted`; 422 when all of them are."""
     return fits_payload(*fits_of(database, question))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from analysis import frontier_payload
 from api.database import TheDatabase
 from api.questions import FrontierQuestion
-from api.studies import frontier_of
+from api.studies import answer_of, frontier_of
 
 __all__ = ["router"]
 
@@ -40,6 +40,7 @@ _POINT = {
                 "application/json": {
                     "example": {
                         "schema_version": 1,
+                        "answer": {"sentence": "val_loss falls as core_hours^-0.905 (95 %: -0.995 … -0.815). …", "law": "power"},
                         "metric": "val_loss",
                         "x": "core_hours",
                         "points": [_POINT],
@@ -53,5 +54,5 @@ _POINT = {
     },
 )
 def frontier(question: Annotated[FrontierQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
-    """The object that `scaling frontier --json` prints."""
-    return frontier_payload(frontier_of(database, question))
+    """The object that `scaling frontier --json` prints, without `best_loss` and `frontier_share` of the points. `answer` is null where there is no law."""
+    return frontier_payload(frontier_of(database, question), answer=answer_of(database, question))

@@ -44,7 +44,7 @@ def check_token(address: str) -> None:
     except ray.exceptions.AuthenticationError as error:
         raise ClusterError(
             f"Ray at {address} wants a token, and {_what_is_here()}",
-            hint="set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH, a file) to the cluster's; see docs/clusters.md#security",
+            hint="set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH, a file) to the cluster's; see `scaling docs clusters#security`",
         ) from error
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         raise ClusterError(

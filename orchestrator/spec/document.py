@@ -87,7 +87,8 @@ def _text(path: str | Path) -> str:
             text = opened.read(MAX_CHARACTERS + 1)
     except FileNotFoundError:
         raise DataNotFound(
-            f"there is no file {file}", hint="`scaling submit experiments.yaml` wants the path of an experiments file"
+            f"there is no file {file}",
+            hint="`scaling submit` wants the path of an experiments file; `scaling init` writes a first one",
         ) from None
     except (UnicodeDecodeError, OSError) as error:
         raise SpecError(

@@ -21,7 +21,7 @@ from trainer import data, models
 
 __all__ = ["read_spec"]
 
-_HINT = "docs/experiments.md describes every field; `scaling submit FILE --dry-run` checks a file without running it"
+_HINT = "`scaling docs experiments` describes every field; `scaling submit FILE --dry-run` checks a file without running it"
 
 
 def read_spec(path: str | Path, *, simulate: bool = False) -> tuple[Spec, Document]:

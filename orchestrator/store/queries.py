@@ -224,6 +224,11 @@ def status_counts(session: Session, experiment: str | None = None) -> dict[str, 
     return {str(status): found[status] for status in RunStatus if status in found}
 
 
+def experiment_names(session: Session) -> list[str]:
+    """Of all experiments, the oldest first."""
+    return list(session.scalars(select(Experiment.name).order_by(Experiment.id)))
+
+
 def experiments(session: Session) -> list[dict[str, Any]]:
     """Each experiment with its runs by status and its core-hours: done, allocated, estimated in all, and the cap on them.
 
@@ -331,7 +336,7 @@ def _filtered(
     if experiment is not None:
         experiment_id = session.scalar(select(Experiment.id).where(Experiment.name == experiment))
         if experiment_id is None:
-            raise UnknownName("experiment", experiment, session.scalars(select(Experiment.name)).all())
+            raise UnknownName("experiment", experiment, experiment_names(session))
         wanted = select(ExperimentRun.run_id).where(
             ExperimentRun.experiment_id == experiment_id, ExperimentRun.removed_in.is_(None)
         )

@@ -81,7 +81,8 @@ class Store:
         path = sqlite_path(store.url)
         if path is not None and not path.exists():
             raise StoreError(
-                f"there is no store at {path}", hint="`scaling submit experiments.yaml` makes one; --db or SCALING_DB names another"
+                f"there is no store at {path}",
+                hint="`scaling init` writes an experiments file, `scaling submit` makes a store of it; --db or SCALING_DB names another",
             )
         schema.check(store._reader)
         store._file = _identity(path)

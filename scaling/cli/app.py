@@ -15,10 +15,12 @@ import typer
 from scaling.cli import (
     audit,
     compare,
+    docs,
     export,
     fit,
     frontier,
     gc,
+    init,
     logs,
     lr,
     model,
@@ -42,7 +44,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="scaling",
     help="Train a grid of small models, fit the law of loss against compute, see what is compute-optimal.",
-    epilog="First steps:  scaling submit experiments.yaml  →  scaling fit --metric val_loss  →  scaling serve",
+    epilog="First steps:  scaling init  →  scaling submit experiments.yaml  →  scaling fit --metric val_loss  →  scaling serve",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -50,6 +52,7 @@ app = typer.Typer(
 )
 
 for name, command, examples in (
+    ("init", init.init_command, init.EXAMPLES),
     ("submit", submit.submit_command, submit.EXAMPLES),
     ("probe", probe.probe_command, probe.EXAMPLES),
     ("status", status.status_command, status.EXAMPLES),
@@ -74,6 +77,7 @@ for name, command, examples in (
     ("export", export.export_command, export.EXAMPLES),
     ("model", model.model_command, model.EXAMPLES),
     ("serve", serve.serve_command, serve.EXAMPLES),
+    ("docs", docs.docs_command, docs.EXAMPLES),
 ):
     app.command(name, epilog=examples)(command)
 

@@ -19,14 +19,14 @@ from scaling.cli.runs_input import (
     reads_runs,
     refuse_both,
 )
-from scaling.errors import TooFewPoints, UnknownName
+from scaling.errors import UnknownName
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from analysis import Fit
 
-__all__ = ["EXAMPLES", "fit_command", "show_law"]
+__all__ = ["EXAMPLES", "fit_command"]
 
 EXAMPLES = """
 scaling fit --metric val_loss  # the law that forecasts best, and the plain power law beside it
@@ -73,7 +73,7 @@ def fit_command(
 ) -> None:
     """Fit the law of a metric against compute, with intervals.
 
-    Prints the law's coefficients with their intervals, what the data could not say, how well it forecasts, which runs it was made from and
+    Prints what the law says in a sentence; its coefficients with their intervals, what the data could not say, how well it forecasts, which runs it was made from and
     which were left out and why; the plain power law beside it; then the best model and epochs against compute.
     """
     refuse_both(json, csv)
@@ -103,20 +103,6 @@ def fit_command(
         print_set_aside(runs, max(fits, key=lambda fit: len(fit.excluded)).excluded)
     else:
         _print(runs, fits, not_fitted, settings)
-
-
-def show_law(runs: DataFrame) -> list[Fit]:
-    """Print what `scaling fit` prints by default, and return its fits, the law first; with too few runs, say how many more it takes."""
-    from analysis import fit_all
-
-    settings: dict[str, Any] = {"metric": "val_loss", "x": None}
-    try:
-        fits, not_fitted = fit_all(runs, **settings)
-    except TooFewPoints as error:
-        console().print(f"no law yet: {error}", highlight=False, markup=False)
-        return []
-    _print(runs, fits, not_fitted, settings)
-    return fits
 
 
 def _coefficients(fits: list[Fit]) -> DataFrame:
@@ -150,6 +136,8 @@ def _print(runs: DataFrame, fits: list[Fit], not_fitted: list[dict[str, Any]], s
 
     out = console()
     laws = [fit for fit in fits if fit.chosen]
+    if laws:
+        out.print(Text(laws[0].answer.sentence, "bold"), soft_wrap=True)
     for law in laws:
         print_fit(out, law)
         plain = next((fit for fit in fits if fit.on == law.on and fit.law == "power" and not fit.chosen), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from scaling.cli.runs_input import (
     refuse_both,
 )
 from scaling.errors import ScalingError, UsageError
+
+if TYPE_CHECKING:
+    from analysis import Answer
 
 __all__ = ["EXAMPLES", "frontier_command"]
 
@@ -58,7 +61,7 @@ def frontier_command(
     one makes the headline which forecasts larger budgets best from smaller ones; where they disagree beyond their intervals, it says so.
     """
     refuse_both(json, csv)
-    from analysis import compute_optimal, frontier, frontier_band, frontier_payload, optimum_payload
+    from analysis import answer, compute_optimal, frontier, frontier_band, frontier_payload, optimum_payload
 
     runs = source.load()
     metric, x = columns_in(runs, metric), columns_in(runs, x)
@@ -74,10 +77,11 @@ def frontier_command(
             print_text(best.to_csv())
             print_set_aside(runs, best.excluded)
         else:
+            from analysis.unfinished import unfinished
             from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
             from scaling.cli.optimum_table import print_optimum
 
-            print_optimum(console(), best)
+            print_optimum(console(), best, is_complete=unfinished(runs) is None)
             print_notes(console(), best.notes)
             print_diagnostics(console(), best.diagnostics)
             print_excluded(console(), best.excluded)
@@ -85,15 +89,23 @@ def frontier_command(
         return
     found = frontier(runs, metric=metric, x=x)
     band = frontier_band(found, draws=bootstrap, level=level, seed=seed)
-    if json:
-        print_answer(frontier_payload(found, band), runs)
-    elif csv:
+    if csv:
         print_text(found.to_csv(band))
         print_set_aside(runs, found.excluded)
+        return
+    said: Answer | None = None
+    try:
+        said = answer(runs, metric=metric, x=x, level=level)
+    except ScalingError as error:
+        no_law = f"no law yet: {error}; {error.hint}"
+    if json:
+        print_answer(frontier_payload(found, band, said), runs)
     else:
         from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_frontier, print_notes, print_points
+        from scaling.cli.tables import headline
 
         out = console()
+        headline(out, no_law if said is None else said.sentence)
         print_frontier(out, found)
         print_points(out, found, band)
         try:

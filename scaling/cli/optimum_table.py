@@ -18,8 +18,11 @@ __all__ = ["print_optimum"]
 _SHOWN = 1e-3  # less is the rounding of sizes and examples
 
 
-def print_optimum(out: Console, optimum: Optimum) -> None:
-    """The answer, the three approaches, where they disagree, and what can be run."""
+def print_optimum(out: Console, optimum: Optimum, *, is_complete: bool = True) -> None:
+    """The answer, the three approaches, where they disagree, and what can be run.
+
+    is_complete: whether all runs are over; while some are not, nobody is told to add others.
+    """
     from analysis.numbers import as_factor, significant
     from analysis.selection import excluded_words
 
@@ -33,7 +36,7 @@ def print_optimum(out: Console, optimum: Optimum) -> None:
         )
     out.print(shown)
     for path in optimum.paths:
-        line(out, f"{path.approach}: {path.reason}" + ("" if path.answers else f". {path.status.advice}"))
+        line(out, f"{path.approach}: {path.reason}" + ("" if path.answers or not is_complete else f". {path.status.advice}"))
     line(out, f"headline: {optimum.choice.words()}")
     line(out, f"size is {optimum.size_name}; {optimum.cells} cells of {optimum.runs_used} runs, {excluded_words(optimum.excluded)}")
     if optimum.noise.source != "none":

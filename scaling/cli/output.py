@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.cli.printable import printable, printable_json
 from scaling.formulas import as_text
+from scaling.waiting import duration
 
 if TYPE_CHECKING:
     from scaling.cli.terminal import Terminal
@@ -76,12 +77,3 @@ def flops(value: float) -> str:
     """`7.5e8`, `2.14e22`: FLOPs span too much for names of thousands."""
     mantissa, _, exponent = f"{value:.2e}".partition("e")
     return f"{float(mantissa):g}e{int(exponent)}"
-
-
-def duration(seconds: float) -> str:
-    """`48 s`, `12 min`, `3.5 h`, `21 d`."""
-    for size, unit in ((172_800, "d"), (5_400, "h"), (90, "min")):
-        if seconds >= size:
-            amount = seconds / {"d": 86_400, "h": 3_600, "min": 60}[unit]
-            return f"{amount:.3g} {unit}"
-    return f"{seconds:.0f} s"

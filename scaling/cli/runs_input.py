@@ -129,7 +129,7 @@ class RunsFrom:
 
             runs = convert_core_hours(runs, check_conversions(self.convert))
         groups = grouped(runs, cell=self.cell or (), clusters=self.clusters or ())
-        return attach_source(runs, {**source_of(runs), **groups, "command": self._words(groups)})
+        return attach_source(runs, {**source_of(runs), **groups, "command": self.words(groups)})
 
     def _of_file(self, data: str) -> DataFrame:
         if self.experiment is not None:
@@ -147,18 +147,21 @@ class RunsFrom:
         for given, option in ((self.mapping, "--map"), (self.unit, "--unit"), (self.count_status, "--count-status")):
             if given:
                 raise UsageError(f"{option} is for a table given by --data", hint="add --data FILE")
+        from analysis.unfinished import note_unfinished
+
         if self.server is None:
             from orchestrator.store import open_readonly
 
-            return open_readonly(self.db).runs_frame(experiment=self.experiment)
+            return note_unfinished(open_readonly(self.db).runs_frame(experiment=self.experiment))
         import pandas as pd
 
         from scaling.cli.server import Server
         from scaling.columns import RUN_COLUMNS
 
-        return pd.DataFrame(Server(self.server).runs(experiment=self.experiment), columns=[column.name for column in RUN_COLUMNS])
+        rows = Server(self.server).runs(experiment=self.experiment)
+        return note_unfinished(pd.DataFrame(rows, columns=[column.name for column in RUN_COLUMNS]))
 
-    def _words(self, groups: dict[str, list[str]]) -> list[str]:
+    def words(self, groups: dict[str, list[str]]) -> list[str]:
         """The options that choose these runs again. A data base named by a URL is left out: it may hold a password, and SCALING_DB has it."""
         by_path = self.of_a_store and self.db != "scaling.db" and "://" not in self.db
         once = {

@@ -39,6 +39,7 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     from scaling.cli.output import console, core_hours, number
     from scaling.columns import model_title
     from scaling.outcomes import NO_BETTER_THAN_GUESSING
+    from scaling.waiting import Waiting
 
     table = Table(
         "experiment",
@@ -67,6 +68,9 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     for row in found["experiments"]:
         for sentence in (row["searches"] or {}).get("stuck", ()):
             out.print(f"{row['name']}: no learning rate for {sentence}", highlight=False)
+        if left := Waiting.of(row["runs"]):
+            goes_on = "" if found["scheduler"] else f"; `scaling submit {row.get('file') or 'FILE'}` goes on with them"
+            out.print(f"{row['name']}: {left}{goes_on}", highlight=False, markup=False)
         if line := skipped(row):
             out.print(line, highlight=False)
         if row["inherited_core_hours"]:

@@ -23,9 +23,9 @@ __all__ = ["EXAMPLES", "submit_command"]
 EXAMPLES = """
 scaling submit experiments.yaml
 
-scaling submit experiments/jft4b.yaml --dry-run                # what it would cost
+scaling submit experiments.yaml --dry-run                      # what it would cost
 
-scaling submit experiments/jft4b.yaml --simulate               # the whole of it rehearsed, nothing trained
+scaling submit experiments.yaml --simulate                     # the whole of it rehearsed, nothing trained
 
 scaling submit experiments.yaml --address 10.0.0.2:6379 --yes  # on a Ray cluster, without asking
 
@@ -33,7 +33,6 @@ scaling submit experiments.yaml --address 10.0.0.2:6379 --detach --db postgresql
 """
 
 
-_WRONG = ("failed", "diverged", "stopped")
 _ORDERS = ("longest-first", "cheapest-first")
 
 
@@ -50,7 +49,9 @@ def submit_command(
     ] = False,
     simulate: Annotated[
         bool,
-        typer.Option("--simulate", help="Rehearse: train nothing, let losses follow a stated surface; see docs/experiments.md."),
+        typer.Option(
+            "--simulate", help="Rehearse: train nothing, let losses follow a stated surface; see `scaling docs experiments`."
+        ),
     ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Hand the scheduler over to the cluster at --address, as a Ray job, and return.")
@@ -76,7 +77,7 @@ def submit_command(
     ] = 300.0,
     as_json: AsJson = False,
 ) -> None:
-    """Train what the file asks for, write every run to the database, print the law.
+    """Train what the file asks for, write every run to the database, say what the runs say.
 
     Submitting again does nothing twice: finished runs are kept, interrupted ones go on where they stopped. Ctrl-C
     checkpoints and pauses, and so does a dropped SSH line (SIGHUP) unless `nohup` or --detach was used.
@@ -88,6 +89,7 @@ def submit_command(
     from orchestrator.spec import read_spec
     from orchestrator.store import Store
     from scaling.cli import plan_table
+    from scaling.cli.closing import close
     from scaling.cli.output import messages, print_json
 
     if order not in _ORDERS:
@@ -134,7 +136,8 @@ def submit_command(
         _run(store, plan, how)
     else:
         err.print("nothing left to do")
-    _close(store, plan, as_json)
+    if not close(store, plan.spec.name, db, as_json=as_json):
+        raise typer.Exit(1)
 
 
 def _confirm(plan: Plan, states: dict[str, str], searched: Sequence[CellState], yes: bool) -> None:
@@ -152,10 +155,12 @@ def _confirm(plan: Plan, states: dict[str, str], searched: Sequence[CellState], 
 
 
 def _run(store: Store, plan: Plan, how: Mapping[str, Any]) -> None:
+    from orchestrator.store.queries import status_counts
     from orchestrator.submit import see_through
     from scaling.cli.hangup import stop_on_signals
     from scaling.cli.output import messages
     from scaling.cli.progress import live_progress
+    from scaling.waiting import Waiting
 
     stop = stop_on_signals()
 
@@ -173,7 +178,10 @@ def _run(store: Store, plan: Plan, how: Mapping[str, Any]) -> None:
             **how,
         )
     if ended == "paused":
-        notice(f"paused; `scaling submit {plan.document.file}` goes on from here")
+        with store.read() as session:
+            left = Waiting.of(status_counts(session, plan.spec.name))
+        so_far = "" if left is None else f": {left}"
+        notice(f"paused{so_far}; `scaling submit {plan.document.file}` goes on from here")
     elif ended == "left":
         notice("another scheduler works on; `scaling status` shows how it stands")
     if ended != "done":
@@ -192,52 +200,3 @@ def _hand_over(store: Store, plan: Plan, how: Mapping[str, Any]) -> None:
         f"stop:  `ray job stop --address {left.dashboard} {left.job}`: what runs checkpoints, and submitting again goes on",
     ):
         messages().print(line, highlight=False)
-
-
-def _close(store: Store, plan: Plan, as_json: bool) -> None:
-    """The law, what went wrong, the next command; and the exit code."""
-    from orchestrator.store import laws, queries, searches
-    from orchestrator.store.payloads import runs_payload
-    from orchestrator.store.skipped import skipped_examples
-    from scaling.cli.endings import endings, skipped
-    from scaling.cli.fit import show_law
-    from scaling.cli.output import messages, print_json
-
-    with store.read() as session:
-        rows = queries.runs(session, experiment=plan.spec.name)
-        searched = searches.cells(session, plan.spec.name)
-        experiment = {"name": plan.spec.name, "skipped": skipped_examples(session, plan.spec.name)}
-    if as_json:
-        print_json(runs_payload(rows))
-    else:
-        fits = show_law(store.runs_frame(plan.spec.name))
-        with store.write() as session:
-            laws.remember(session, experiment=plan.spec.name, fits=[fit.to_dict() for fit in fits])
-    err = messages()
-    told = [
-        row for row in rows if row["status"] in _WRONG or (row["status"] in ("pending", "paused", "finished") and row["reason"])
-    ]
-    for line in endings(told, lambda row: f"{row['id']} ({row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g})"):
-        err.print(line, highlight=False)
-    if left_out := skipped(experiment):
-        err.print(left_out, highlight=False)
-    not_found = [cell for cell in searched if cell["learning_rate"] is None]
-    for cell in not_found:
-        why = f": {cell['reason']}" if cell["reason"] else ""
-        err.print(f"{cell['state']}: no learning rate for {cell['model']}, {cell['epochs']:g} epochs{why}", highlight=False)
-    if found := [cell for cell in searched if cell["learning_rate"] is not None]:
-        trials = sum(cell["trials"] for cell in found)
-        err.print(
-            f"learning rates of {len(found)} cells found in {trials} trials; `scaling lr --searches` shows them", highlight=False
-        )
-    err.print("next: `scaling serve` shows the frontier in the browser; `scaling lr` the learning-rate trend", highlight=False)
-    if not_found or _is_incomplete(rows):
-        raise typer.Exit(1)
-
-
-def _is_incomplete(rows: list[dict[str, Any]]) -> bool:
-    """A run failed, or a cell has no finished run. One learning rate among several that diverged is a result, and so is a cell that the
-    file's own rule stopped.
-    """
-    settled = {(row["family"], row["model"], row["epochs"]) for row in rows if row["status"] in ("finished", "stopped")}
-    return any(row["status"] == "failed" or (row["family"], row["model"], row["epochs"]) not in settled for row in rows)

@@ -47,6 +47,13 @@ def page(nfnet_study):
     return text[: text.index("<script>")]
 
 
+def test_the_answer_comes_first(nfnet_study, page):
+    summary = page.partition('aria-label="In short"')[2].partition("</section>")[0]
+    answer = re.search(r'<div id="answer">(.*?)</div>', summary)[1]
+    assert re.sub("<.*?>", "", unescape(answer)) == nfnet_study.law.answer.sentence.replace("^", "")
+    assert summary.count("Best so far") == 1
+
+
 def cells_of(page, table):
     """The text of every cell of a table, row by row, without the head."""
     body = page.partition(f'id="{table}"')[2].partition("<tbody>")[2].partition("</tbody>")[0]

@@ -110,6 +110,26 @@ def fill(path: Path) -> None:
         )
 
 
+def begin(path: Path, finished: int = 2) -> None:
+    """The same grid soon after it was submitted: some runs have finished, one is at half of its steps, and nobody knows the others."""
+    rows = [run_row(model, epochs, seed, number=n) for n, (model, epochs, seed) in enumerate(_grid())]
+    with Store.open(str(path)) as store, store.write() as session:
+        accept(
+            session,
+            name="digits",
+            file="experiments.yaml",
+            text="name: digits\n",
+            resolved={"name": "digits"},
+            shared={},
+            runs=rows,
+        )
+        allocation = open_allocation(session, scheduler="test", shape="any", accelerator="cpu", cores=1)
+        for row in rows[:finished]:
+            _finish(session, row, allocation)
+        grant = begin_attempt(session, str(rows[finished]["id"]), allocation_id=allocation, home="scaling-runs")
+        record(session, grant.token, step=int(rows[finished]["steps"]) // 2, train_loss=1.2, place={"host": "here"}, metrics=[])
+
+
 def _grid() -> Iterator[tuple[str, int, int]]:
     return ((model, epochs, seed) for model in MODELS for epochs in EPOCHS for seed in SEEDS)
 

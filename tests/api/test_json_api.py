@@ -9,6 +9,7 @@ import json
 import pytest
 
 from analysis import (
+    answer,
     choose_law,
     compare,
     comparison_payload,
@@ -55,7 +56,9 @@ def strict(response):
 
 @pytest.mark.parametrize("path", ["/api/v1/frontier", "/frontier.json"])
 def test_frontier_is_the_payload_of_the_analysis(client, runs, path):
-    assert strict(client.get(path, params={"x": "flops"})) == frontier_payload(frontier(runs, x="train_flops"))
+    body = strict(client.get(path, params={"x": "flops"}))
+    assert body == frontier_payload(frontier(runs, x="train_flops"), answer=answer(runs, x="train_flops"))
+    assert "Best so far: nano-F3 at 16 epochs" in body["answer"]["sentence"]
 
 
 def test_frontier_csv_is_that_of_the_analysis(client, runs):
@@ -229,7 +232,7 @@ def grouped_by(runs, **groups):
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("frontier?", lambda runs: frontier_payload(frontier(runs))),
+        ("frontier?", lambda runs: frontier_payload(frontier(runs), answer=answer(runs))),
         ("learning-rate?", lambda runs: learning_rate_payload(learning_rate_trend(runs))),
         ("fits?law=power&on=all&", lambda runs: fits_payload(*fit_all(runs, laws=("power",), on="all"))),
     ],

@@ -120,6 +120,8 @@ COMMANDS: dict[str, list[list[str]]] = {
     "export": [["out[red].csv"], [f"[/x]{ESC}[2J.csv"], [f"[/x]{ESC}[2J.xyz"]],
     "model": [["net[small]", "-o", "width=[8,16]", "-o", "depth=[1,1]", "-o", "group_width=8"], [f"[/x]{ESC}[2J"]],
     "probe": [["[bad].yaml"]],
+    "init": [["table", FILE[1]], ["images", f"[/x]{ESC}[2J"], ["-o", "[bad].yaml"], ["-o", f"[/x]{ESC}[2J.yaml"], [f"[/x]{ESC}[2J"]],
+    "docs": [[f"[/x]{ESC}[2J"], [f"refused#[/x]{ESC}[2J"]],
     "serve": [["--host", f"[/x]{ESC}[2J"]],
 }  # fmt: skip
 

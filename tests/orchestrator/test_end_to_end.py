@@ -156,7 +156,8 @@ def test_a_grid_with_good_and_bad_runs(study):
     died = [row for key, row in rows.items() if key[0] == "dying"]
     assert {(row["status"], row["attempts"]) for row in died} == {("failed", 3)}
     assert all("killed by SIGKILL" in row["reason"] for row in died)
-    assert "power law, " in out
+    assert "Best so far: nano-F0 at" in out
+    assert "scaling fit --db" in err
     assert "RuntimeError: the user's code has a mistake" in err
     assert_ledger_adds_up(study.db)
 
@@ -174,9 +175,9 @@ def test_a_grid_with_good_and_bad_runs(study):
         ).fetchone()
         assert all(place), place
         stored = connection.execute("SELECT law, fitted_on FROM laws").fetchall()
-    shown = [f"{law} law, {'the frontier' if fitted_on == 'frontier' else 'all runs'}" for law, fitted_on in stored]
-    assert shown  # the law, and the power law where that is another
-    assert all(each in out for each in shown)
+    payload = study.json("fit")
+    assert stored[0] == (payload["the_law"]["law"], payload["the_law"]["on"])  # what the sentence is of
+    assert out.splitlines()[1] == payload["answer"]["sentence"]
 
 
 def test_submitting_twice_does_nothing_twice_and_a_longer_grid_does_the_rest(study):
@@ -201,6 +202,7 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_bits(study, tmp_
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
+        assert "paused: 0 of 2 runs have finished, 2 are paused; `scaling submit" in err
         assert "goes on from here" in err
         rows = study.rows()
         assert {row["status"] for row in rows.values()} == {"paused"}

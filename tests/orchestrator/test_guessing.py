@@ -18,7 +18,7 @@ from orchestrator.store import Store, ledger, queries, schema
 from orchestrator.store.ledger import Charge
 from orchestrator.submit import accept_plan
 from scaling.cli.app import app
-from scaling.cli.submit import _close
+from scaling.cli.closing import close
 from scaling.outcomes import NO_BETTER_THAN_GUESSING, AttemptOutcome
 from tests.orchestrator.rows import a_run, accepted
 from tests.trainer.test_train import make_config
@@ -113,7 +113,7 @@ def test_the_code_is_in_every_answer(ended, capsys):
     assert all(NO_BETTER_THAN_GUESSING in [entry["code"] for entry in fit["diagnostics"]] for fit in fits)
     client = TestClient(create_app(store.name))
     assert all(NO_BETTER_THAN_GUESSING in client.get(page).text for page in (f"/runs/{guess}", "/runs", "/experiments/study"))
-    _close(store, plan, as_json=True)
+    close(store, plan.spec.name, "scaling.db", as_json=True)
     assert f"finished: {guess} (nano-F1, 1 epochs, lr 1e-09): {NO_BETTER_THAN_GUESSING}" in " ".join(
         capsys.readouterr().err.split()
     )

@@ -21,7 +21,7 @@ from trainer.data import fingerprint, shapes
 from trainer.data.dataset import DataCard, Dataset
 from trainer.data.names import NameTable
 
-__all__ = ["DEFAULTS", "OPTIONS", "ImageFiles", "card", "load"]
+__all__ = ["DEFAULTS", "OPTIONS", "ImageFiles", "card", "load", "split_folders"]
 
 OPTIONS = shapes.OPTIONS | {"validation_share": "share held out where there are no train/ and val/, e.g. 0.1"}
 DEFAULTS = {"channels": 3}
@@ -98,19 +98,23 @@ def _folder(options: Mapping[str, Any]) -> Path:
     return folder
 
 
+def split_folders(folder: Path) -> tuple[Path, Path] | None:
+    """The folders of both splits, `train/` and `val/` or what it is called; None where there are not both."""
+    held_out = next((folder / name for name in _VALIDATION if (folder / name).is_dir()), None)
+    return (folder / "train", held_out) if (folder / "train").is_dir() and held_out is not None else None
+
+
 def _splits(folder: Path, options: Mapping[str, Any]) -> tuple[ImageFiles, ImageFiles, list[str]]:
     share = options.get("validation_share")
-    held_out = next((folder / name for name in _VALIDATION if (folder / name).is_dir()), None)
-    if (folder / "train").is_dir() and held_out is not None:
+    if (both := split_folders(folder)) is not None:
+        train, held_out = both
         if share is not None:
             raise UsageError(f"{folder} has train/ and {held_out.name}/: validation_share is for one folder", hint="leave it out")
-        classes = _classes(folder / "train")
+        classes = _classes(train)
         unknown = sorted(set(_classes(held_out)) - set(classes))
         if unknown:
-            raise DataError(
-                f"{held_out} has classes that {folder / 'train'} has not: {', '.join(unknown[:5])}", hint="both must agree"
-            )
-        return _scan(folder / "train", classes), _scan(held_out, classes, may_lack=True), classes
+            raise DataError(f"{held_out} has classes that {train} has not: {', '.join(unknown[:5])}", hint="both must agree")
+        return _scan(train, classes), _scan(held_out, classes, may_lack=True), classes
     if share is None:
         raise DataError(
             f"{folder} has no train/ and val/", hint="validation_share: 0.1 holds out a tenth of the images of one folder a class"

@@ -1,0 +1,66 @@
+"""Runs of a store that are not over yet: while there are some, what is missing is them, and no advice asks for others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import pandas as pd
+
+from analysis.reading.source import add_note, source_of
+from scaling.columns import COLUMNS
+from scaling.errors import TooFewPoints
+from scaling.outcomes import RunStatus
+from scaling.waiting import Waiting
+
+__all__ = ["note_unfinished", "unfinished", "waits_first"]
+
+_Analysis = TypeVar("_Analysis", bound=Callable[..., Any])
+
+
+def unfinished(runs: pd.DataFrame) -> Waiting | None:
+    """Count the runs of a store's table, where some are not over; None where all are, and for a table from elsewhere.
+
+    The time left is that of the FLOPs ahead, at the useful core-hours that the finished runs took for theirs, on the cores that are at work. Start-up
+    is not in it: most of it is compilation, which the first runs of a shape pay for the others.
+    """
+    if "file" in source_of(runs) or not set(COLUMNS) <= set(runs):
+        return None
+    counts = runs["status"].value_counts()
+    return Waiting.of({str(status): int(counts[status]) for status in RunStatus if status in counts}, _seconds_left(runs))
+
+
+def note_unfinished(runs: pd.DataFrame) -> pd.DataFrame:
+    """The table with a note, printed with every answer, on the runs that are still to come; the table itself where there are none."""
+    left = unfinished(runs)
+    return runs if left is None else add_note(runs.copy(deep=False), [f"{left}; the answer is of those that have"])
+
+
+def waits_first(analysis: _Analysis) -> _Analysis:
+    """Make a function of a table of runs say, where it has too few points and runs are not over, that these are what it takes."""
+
+    @wraps(analysis)
+    def called(runs: pd.DataFrame, *given: Any, **named: Any) -> Any:
+        try:
+            return analysis(runs, *given, **named)
+        except TooFewPoints as error:
+            if (left := unfinished(runs)) is not None:
+                error.hint = f"{left}; {left.advice}"
+            raise
+
+    return cast(_Analysis, called)
+
+
+def _seconds_left(runs: pd.DataFrame) -> float | None:
+    numbers = {name: pd.to_numeric(runs[name]) for name in ("train_flops", "core_hours", "cores", "step", "steps")}
+    flops, took = numbers["train_flops"], numbers["core_hours"]
+    done = (runs["status"] == RunStatus.FINISHED) & (flops > 0) & (took > 0)
+    at_work = runs["status"] == RunStatus.RUNNING
+    cores = float(numbers["cores"][at_work].sum())
+    if not done.any() or not cores > 0:
+        return None
+    share = (1 - numbers["step"] / numbers["steps"]).where(at_work, 1.0).fillna(1.0).clip(0, 1)
+    ahead = flops * share * (at_work | (runs["status"] == RunStatus.PENDING))
+    seconds = 3600 * float(ahead.sum()) * float(took[done].sum() / flops[done].sum()) / cores
+    return float(f"{seconds:.2g}")
