@@ -21,10 +21,7 @@ def needed(of: str) -> set[str]:
 
 def of_extra(extra: str) -> set[str]:
     """Distributions that one of our extras asks for, those of the extras in it too."""
-    lines = [line for line in requires("scaling") or () if re.search(rf"extra == ['\"]{extra}['\"]", line)]
-    found = {named(line) for line in lines}
-    inside = [name for line in lines if named(line) == "scaling" for name in re.split(r"[\[\],]", line)[1:-1]]
-    return found.union(*(of_extra(name) for name in inside if re.fullmatch(r"[a-z-]+", name)))
+    return {named(line) for line in requires("scaling") or () if re.search(rf"extra == ['\"]{extra}['\"]", line)}
 
 
 def named(requirement: str) -> str:
