@@ -21,6 +21,8 @@ def non_negative(columns: np.ndarray, y: np.ndarray) -> np.ndarray:
     The least squares of all columns are the answer where none is negative; else the best of those of fewer columns that are not.
     """
     m = columns.shape[1]
+    scale = float(np.abs(y).max(initial=0.0)) or 1.0
+    y = y / scale  # so that no square overflows
     best, least = np.zeros(m), float(y @ y)
     for size in range(m, 0, -1):
         for face in map(list, combinations(range(m), size)):
@@ -28,9 +30,9 @@ def non_negative(columns: np.ndarray, y: np.ndarray) -> np.ndarray:
             if (solved < 0).any():
                 continue
             if size == m:
-                return solved
+                return solved * scale
             residual = y - columns[:, face] @ solved
             if residual @ residual < least:
                 best, least = np.zeros(m), float(residual @ residual)
                 best[face] = solved
-    return best
+    return best * scale

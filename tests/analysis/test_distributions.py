@@ -55,6 +55,8 @@ def test_non_negative_least_squares_are_those_of_scipy(seed, m):
     columns, y = rng.normal(size=(8, m)), rng.normal(size=8)
     found = non_negative(columns, y)
     assert (found >= 0).all()
+    with np.errstate(all="raise"):
+        assert non_negative(columns, 1e200 * y) == pytest.approx(1e200 * found, rel=1e-9)
     if m:
         assert found == pytest.approx(optimize.nnls(columns, y)[0], abs=1e-9)
 
