@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from analysis.distributions import f_below
 
 __all__ = ["averaged_note"]
 
@@ -48,4 +49,4 @@ def _too_different(runs: pd.DataFrame, metric: str, x: str) -> bool:
     powers = np.vander(u - u.mean(), _DEGREE + 1)
     left = weight * mean - (weight[:, None] * powers) @ np.linalg.lstsq(weight[:, None] * powers, weight * mean, rcond=None)[0]
     inside = float((loss.var(ddof=0).to_numpy() * count).sum()) / within
-    return inside > 0 and bool(stats.f.cdf(left @ left / between / inside, between, within) < _TOO_SMOOTH)
+    return inside > 0 and f_below(float(left @ left) / between / inside, between, within) < _TOO_SMOOTH

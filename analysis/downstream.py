@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.as_csv import as_csv
 from analysis.cells import best_learning_rates, differing_note, unknown_inside
 from analysis.design_columns import alike, design_columns, named_columns
 from analysis.direction import require_lower_is_better, with_error
+from analysis.distributions import normal_quantile, ranks, spearman
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.interval import Interval, check_level
@@ -79,7 +79,7 @@ class Transfer:
             return None
         runs = 1 / self.best_upstream["runs"] + 1 / self.best_downstream["runs"]
         apart = math.log(self.best_upstream[self.downstream] / self.best_downstream[self.downstream])
-        return bool(apart <= stats.norm.ppf(0.5 + self.level / 2) * self.seed_std * math.sqrt(runs))
+        return bool(apart <= normal_quantile(0.5 + self.level / 2) * self.seed_std * math.sqrt(runs))
 
     def sentence(self) -> str:
         """The answer in words."""
@@ -196,7 +196,7 @@ def transfer(
     checkpoints = _checkpoints(kept, name, downstream, upstream, x)
     up, down, compute = (checkpoints[column].to_numpy(float) for column in (upstream, downstream, x))
     constant = np.ptp(up) == 0 or np.ptp(down) == 0  # then there is no order to compare
-    rho, p_value = (np.nan, np.nan) if constant else stats.spearmanr(up, down)
+    rho, p_value = (np.nan, np.nan) if constant else spearman(up, down)
     found, reason = None, ""
     try:
         found = fit(kept.drop(columns="cell"), metric=downstream, x=x, law=law, cell=cell, level=level)
@@ -256,7 +256,7 @@ def _rank_interval(rho: float, n: int, level: float) -> Interval:
     """Fisher's z with the standard error √((1 + ρ²/2)/(n − 3)) of Bonett and Wright 2000 (Psychometrika 65), for Spearman's ρ."""
     if not math.isfinite(rho) or n <= 3:
         return Interval(rho, -1.0, 1.0)
-    half = stats.norm.ppf(0.5 + level / 2) * math.sqrt((1 + rho**2 / 2) / (n - 3))
+    half = normal_quantile(0.5 + level / 2) * math.sqrt((1 + rho**2 / 2) / (n - 3))
     # At |ρ| = 1 Fisher's z is infinite: the largest ρ below 1 that n ranks can have stands in.
     most = 1 - 12 / (n * (n**2 - 1))
     centre = math.atanh(min(max(rho, -most), most))
@@ -268,8 +268,8 @@ def _partial(a: np.ndarray, b: np.ndarray, given: np.ndarray) -> float:
     """Partial rank correlation of a and b."""
     if min(np.ptp(values) for values in (a, b, given)) == 0:
         return float("nan")
-    ranks = np.array([stats.rankdata(values) for values in (a, b, given)])
-    ab, ag, bg = (float(np.corrcoef(ranks[i], ranks[j])[0, 1]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    ranked = np.array([ranks(values) for values in (a, b, given)])
+    ab, ag, bg = (float(np.corrcoef(ranked[i], ranked[j])[0, 1]) for i, j in ((0, 1), (0, 2), (1, 2)))
     left = (1 - ag**2) * (1 - bg**2)
     return (ab - ag * bg) / math.sqrt(left) if left > 1e-12 else float("nan")
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.distributions import t_quantile
+
 __all__ = ["Outlook", "outlook"]
 
 _RUNS_AT_LEAST = 8
@@ -100,6 +102,4 @@ def _rival(finished: pd.DataFrame, core_hours: float) -> tuple[str, float, float
 
 
 def _quantile(level: float, degrees_of_freedom: int) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.5 + level / 2, degrees_of_freedom))
+    return t_quantile(0.5 + level / 2, degrees_of_freedom)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.as_csv import as_csv
+from analysis.distributions import normal_quantile
 from analysis.numbers import finite, records, with_interval
 from analysis.pareto import frontier
 from scaling.errors import ScalingError
@@ -122,7 +122,7 @@ def _scored(prediction: Mapping[str, Any], cell: Mapping[Any, Any]) -> dict[str,
     value, low, high = (prediction[name] * math.exp(moved) for name in ("value", "low", "high"))
     observed = float(cell[prediction["metric"]])
     error = math.log(observed / value)
-    spread = math.log(high / low) / (2 * stats.norm.ppf(0.5 + prediction["level"] / 2))
+    spread = math.log(high / low) / (2 * normal_quantile(0.5 + prediction["level"] / 2))
     return {
         "name": prediction["name"],
         "registered_at": str(prediction["created_at"]),

@@ -10,7 +10,7 @@ The public functions live in four packages (`trainer`, `analysis`, `orchestrator
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 _EXPORTS = {
@@ -32,6 +32,8 @@ __all__ = sorted(_EXPORTS)
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib import metadata
+
         return metadata.version("scaling")
     if name in _EXPORTS:
         return getattr(import_module(_EXPORTS[name]), name)

@@ -4,7 +4,8 @@
     ├── UsageError               exit code 2: the command, a file or a value is wrong
     │   ├── SpecError            an experiments file with faults, all of them listed
     │   ├── UnknownName          a model, data set, metric … that does not exist
-    │   └── DataNotFound         a data directory or table that is not where it was said to be
+    │   ├── DataNotFound         a data directory or table that is not where it was said to be
+    │   └── MissingExtra         a package that only some need, and that is not installed; says which extra brings it
     ├── DataError                data that is there but cannot be used
     │   └── DataFault            … by any run: an image that cannot be read, a data set that has changed
     ├── OutOfMemory              a training step does not fit the device; says which micro-batch would
@@ -33,6 +34,7 @@ __all__ = [
     "DataFault",
     "DataNotFound",
     "Fault",
+    "MissingExtra",
     "OutOfMemory",
     "ScalingError",
     "ServerError",
@@ -100,6 +102,10 @@ class UnknownName(UsageError):
 
 class DataNotFound(UsageError):
     """A data directory or table is not where it was said to be."""
+
+
+class MissingExtra(UsageError):
+    """What was asked for needs a package of an extra that is not installed; the hint is the command that installs it."""
 
 
 class DataError(ScalingError):

@@ -1,4 +1,4 @@
-"""What the wheel asks for: whatever the product imports, also inside functions, comes with it."""
+"""What the wheel asks for: whatever the product imports, also inside functions, comes with it or with an extra that an error names."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ import sys
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
+from scaling.extras import EXTRA_OF
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("scaling", "orchestrator", "trainer", "analysis", "api")
-OPTIONAL = {"psycopg"}  # of an extra, imported where a user asks for it
 
 
 def needed(of: str) -> set[str]:
     """Distributions that one requires, without its extras."""
     return {named(line) for line in requires(of) or () if "extra ==" not in line}
+
+
+def of_extra(extra: str) -> set[str]:
+    """Distributions that one of our extras asks for, those of the extras in it too."""
+    return {named(line) for line in requires("scaling") or () if re.search(rf"extra == ['\"]{extra}['\"]", line)}
 
 
 def named(requirement: str) -> str:
@@ -37,7 +43,26 @@ def test_every_import_is_a_requirement():
     known = packages_distributions()
     missing = {}
     for file in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
-        for module in imported(file) - set(PACKAGES) - sys.stdlib_module_names - OPTIONAL:
+        for module in imported(file) - set(PACKAGES) - sys.stdlib_module_names - set(EXTRA_OF):
             if not come_along & {named(distribution) for distribution in known.get(module, [])}:
                 missing.setdefault(module, str(file.relative_to(ROOT)))
     assert not missing
+
+
+def test_what_is_in_an_extra_is_not_asked_for_by_all_and_is_under_test():
+    known, all_tested = packages_distributions(), of_extra("test")
+    for module, extra in EXTRA_OF.items():
+        distributions = {named(distribution) for distribution in known[module]}
+        assert distributions & of_extra(extra), (module, extra)
+        assert not distributions & needed("scaling"), module
+        assert distributions & all_tested, module
+
+
+def test_a_package_of_an_extra_is_imported_at_the_top_only_of_what_is_loaded_behind_it():
+    """Else the error that names the extra would be a ModuleNotFoundError."""
+    behind = {"decode.py", "orientation.py", "randaugment.py", "resize.py"}  # trainer/data/images/optional.py loads them
+    for file in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name not in behind):
+        at_top = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        names = {name.name for node in at_top if isinstance(node, ast.Import) for name in node.names}
+        names |= {node.module for node in at_top if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+        assert not {name.split(".")[0] for name in names} & set(EXTRA_OF), file

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
+from analysis.distributions import t_quantile, t_two_sided
 from analysis.fitting.ratio import fieller_interval
 from analysis.interval import Interval
 
@@ -73,7 +73,7 @@ class Difference:
 
     def p_value(self, of: Linear) -> float:
         """Two-sided, of the hypothesis that it is zero."""
-        return float(2 * stats.t.sf(abs(of.value / of.error), self.degrees_of_freedom))
+        return t_two_sided(of.value / of.error, self.degrees_of_freedom)
 
     def log_speed_up(self, difference: Linear, slope: Linear, level: float) -> Interval:
         """How much more compute a needs to equal b: difference / slope, with Fieller's interval; unbounded when the slope may be zero."""
@@ -83,4 +83,4 @@ class Difference:
 
     def quantile(self, level: float) -> float:
         """Of t: half the width of an interval, in standard errors."""
-        return float(stats.t.ppf(0.5 + level / 2, self.degrees_of_freedom))
+        return t_quantile(0.5 + level / 2, self.degrees_of_freedom)

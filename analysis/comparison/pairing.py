@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import optimize
 
 __all__ = ["CALIPER", "pair_cells", "stand_for_both"]
 
@@ -46,7 +45,9 @@ def pair_cells(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
     if all("log_w" in table for table in (a, b)):
         apart = _gaps(a["log_w"].to_numpy(float), b["log_w"].to_numpy(float))
         cost = np.where(apart < np.log(_SAME_SIZE), cost + 1e-3 * apart**2, _IMPOSSIBLE)
-    rows, columns = optimize.linear_sum_assignment(cost)
+    from scipy.optimize import linear_sum_assignment  # here: it takes .15 s to import, and a fit compares nothing
+
+    rows, columns = linear_sum_assignment(cost)
     real = cost[rows, columns] < _IMPOSSIBLE
     return np.column_stack([rows[real], columns[real]])
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from analysis.comparison.difference import ROUNDING, Along, Difference, Linear
 from analysis.comparison.shapes import SIDE_A, SIDE_B, Fitted
+from analysis.distributions import f_above
 from analysis.response_surface import Covered
 
 __all__ = ["Reach", "best_second", "read_off"]
@@ -85,7 +85,7 @@ def _p_constant(apart: np.ndarray, fitted: Fitted) -> float:
     if not kept.any():
         return 0.0 if np.abs(value).max() > ROUNDING else 1.0
     ratio = float(np.mean((axes.T @ value)[kept] ** 2 / size[kept]))
-    return float(stats.f.sf(ratio, int(kept.sum()), fitted.degrees_of_freedom))
+    return f_above(ratio, int(kept.sum()), fitted.degrees_of_freedom)
 
 
 def _best_rows(fitted: Fitted, reach: Reach, grid: np.ndarray, side: float) -> np.ndarray:

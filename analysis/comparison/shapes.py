@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from analysis.distributions import f_above
 from analysis.response_surface import LeastSquares, least_squares, polynomial
 
 __all__ = ["SIDE_A", "SIDE_B", "Axes", "Fitted", "Shapes", "bends_shown", "least_degree"]
@@ -107,4 +107,4 @@ def _better(held: LeastSquares, tried: LeastSquares) -> bool:
         return False
     before, after = (each.residual_std**2 * each.degrees_of_freedom for each in (held, tried))
     ratio = (before - after) / gained / max(tried.residual_std, _EXACT) ** 2
-    return bool(stats.f.sf(ratio, gained, tried.degrees_of_freedom) < _SHOWN)
+    return f_above(ratio, gained, tried.degrees_of_freedom) < _SHOWN

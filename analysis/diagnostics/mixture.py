@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.design_columns import differing_unknown
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
+from analysis.distributions import f_above
 from analysis.numbers import significant
 
 if TYPE_CHECKING:
@@ -53,4 +53,4 @@ def _explained(y: np.ndarray, cell: pd.Series, column: pd.Series) -> tuple[float
     if more == 0 or left < 1 or total <= 1e-20 * len(y):
         return 0.0, 1.0
     explained = float(np.sum((basis.T @ within) ** 2))
-    return explained / total, float(stats.f.sf(explained / more / max((total - explained) / left, 1e-300), more, left))
+    return explained / total, f_above(explained / more / max((total - explained) / left, 1e-300), more, left)

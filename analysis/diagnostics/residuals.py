@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
+from analysis.distributions import f_above, spearman, t_quantile
 from analysis.listing import listed
 from analysis.numbers import as_factor, significant
 
@@ -38,7 +38,7 @@ def residual_trend(fit: Fit) -> list[Diagnostic]:
     before, after = (float(np.sum((scaled - basis @ (basis.T @ scaled)) ** 2)) for basis in (small, large))
     if before <= 1e-18 * len(residual):
         return []  # exact to rounding
-    p = float(stats.f.sf((before - after) / more / max(after / left, 1e-300), more, left))
+    p = f_above((before - after) / more / max(after / left, 1e-300), more, left)
     if p >= _LEVEL:
         return []
     share = 1 - after / before
@@ -61,7 +61,7 @@ def heteroscedastic(fit: Fit) -> list[Diagnostic]:
         residual = residual * predicted
     if len(residual) < _LEAST_FOR_SCATTER or np.ptp(predicted) == 0 or np.abs(residual).max() < 1e-9:
         return []
-    rank, p = stats.spearmanr(np.abs(residual), predicted)
+    rank, p = spearman(np.abs(residual), predicted)
     if not p < _LEVEL:
         return []
     order = np.argsort(predicted)
@@ -129,7 +129,7 @@ def _far_from_median(residual: np.ndarray, basis: np.ndarray, level: float) -> n
 
 
 def _beyond_chance(studentised: np.ndarray, left: int, level: float) -> np.ndarray:
-    return np.flatnonzero(np.abs(studentised) > stats.t.isf(level / 2 / len(studentised), left))
+    return np.flatnonzero(np.abs(studentised) > -t_quantile(level / 2 / len(studentised), left))
 
 
 def _curve(logs: np.ndarray) -> list[np.ndarray]:

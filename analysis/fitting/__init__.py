@@ -9,7 +9,7 @@
 | `estimator` | from sample to estimate: optimum, covariance, intervals, status |
 | `point`, `basin`, `polish` | optima of any law by any objective, many weightings at once |
 | `objective` | log, huber-log, relative, mse, and the lower envelope |
-| `log_least_squares` | straight line on log–log axes, by statsmodels |
+| `log_least_squares` | straight line on log–log axes, by weighted least squares |
 | `tangent`, `profile` | covariances over cells; intervals of coefficients |
 | `discrepancy` | lack of fit, from residuals that hang together |
 | `bootstrap` | pairs and wild bootstrap over cells |

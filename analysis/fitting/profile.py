@@ -13,9 +13,9 @@ says that they go, the linear ones are solved anew, and all are polished.
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize
 
 from analysis.fitting.estimate import Sample
+from analysis.fitting.non_negative import non_negative
 from analysis.fitting.objective import Objective
 from analysis.fitting.point import same_in_any_unit, to_solver
 from analysis.fitting.polish import Problem, polish, search_bounds
@@ -193,5 +193,5 @@ def _with_linear_solved(problem: Problem, start: np.ndarray, held: np.ndarray) -
         columns = (basis[row, free] * scale[row]).T
         norm = np.linalg.norm(columns, axis=0)
         if len(free) and np.isfinite(norm).all() and (norm > 0).all():
-            solved[row, free] = optimize.nnls(columns / norm, rest * scale[row])[0] / norm
+            solved[row, free] = non_negative(columns / norm, rest * scale[row]) / norm
     return solved

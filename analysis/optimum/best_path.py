@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from analysis.distributions import t_two_sided
 from analysis.optimum.equal_compute import Slice
 from analysis.optimum.local_fit import LocalCurves
 from analysis.optimum.noise import CellNoise
@@ -75,5 +75,5 @@ def _believed(found: np.ndarray, unit: float, noise: CellNoise) -> tuple[np.ndar
     of_bend, of_drift = np.nan_to_num(found[0] ** 2 - error**2)
     bend = max(usual**2, of_bend)
     drift = max((2 / unit * _DRIFT_A_BEND) ** 2 * bend, of_drift)
-    p = float(2 * stats.t.sf(abs(found[0, 0]) / error[0], max(1.0, noise.degrees_of_freedom)))
+    p = t_two_sided(found[0, 0] / error[0], max(1.0, noise.degrees_of_freedom))
     return np.array([bend, drift]), p

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from analysis.optimum.budgets import LEAST_SIZES, budgets_shared
 from analysis.optimum.cells import GridCells
@@ -66,6 +65,8 @@ def _interpolated(cells: GridCells, loss: np.ndarray) -> list[Slice]:
         return []
     low, high = np.sort(reach[:, 0])[LEAST_SIZES - 1], np.sort(reach[:, 1])[-LEAST_SIZES]
     grid = np.linspace(low, high, _SLICES) if high > low else np.array([])
+    from scipy.interpolate import CubicSpline  # here: it takes .2 s to import, and a fit asks for none
+
     found = []
     for budget in grid:
         there = [number for number, (u, *_) in enumerate(curves) if len(u) >= 2 and u[0] - 1e-9 <= budget <= u[-1] + 1e-9]

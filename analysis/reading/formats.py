@@ -17,6 +17,7 @@ from analysis.reading.source import attach_source, keep_words
 from analysis.reading.typed import from_cells
 from scaling.columns import COLUMNS
 from scaling.errors import DataError, UsageError
+from scaling.extras import needed_for
 
 __all__ = ["READERS", "as_table", "format_of", "parse"]
 
@@ -142,7 +143,8 @@ def _is_history(rows: Any) -> bool:
 
 
 def _read_parquet(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
-    import pyarrow.parquet as parquet
+    with needed_for("Parquet files need"):
+        import pyarrow.parquet as parquet
 
     table = pd.read_parquet(path, engine="pyarrow")
     table.attrs = {}

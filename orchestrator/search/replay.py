@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from analysis.learning_rate.early import Trial, early_trend
 from orchestrator.search.cells import Policy, SearchedCell, groups_of
 from orchestrator.search.two_trial import Forecast, next_move
+
+if TYPE_CHECKING:
+    from analysis.learning_rate.early import Trial
 
 __all__ = ["CellState", "Result", "first_step", "replay"]
 
@@ -134,6 +136,8 @@ def _together(results: Sequence[Result | None]) -> Result | None:
 
 def _forecast(cell: SearchedCell, below: Sequence[CellState]) -> Forecast | None:
     """By the trend of the cells below; None when none of them has two finished trials. A loss of 0 has no logarithm, and says nothing."""
+    from analysis.learning_rate.early import Trial
+
     trials = [
         Trial(state.cell.key, state.cell.params, state.cell.epochs, state.cell.policy.rate(step), result.loss)
         for state in below
@@ -155,6 +159,8 @@ def _by_trend(trials: tuple[Trial, ...], policy: Policy, params: int, epochs: fl
     The trend's rate is no higher than at the cells below, as it must be when it falls; and the first trial lies between the highest rate that the
     nearest cells below accepted and a step below the lowest, since it falls slowly.
     """
+    from analysis.learning_rate.early import early_trend
+
     trend = early_trend(trials)
     value, low, _ = trend.at(params=params, epochs=epochs)
     at_cells = {(trial.params, trial.epochs) for trial in trials}

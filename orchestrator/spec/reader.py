@@ -16,8 +16,9 @@ from orchestrator.spec.declared import declared_faults
 from orchestrator.spec.document import MAX_FAULTS, Document, read_document, shown_faults
 from orchestrator.spec.fields import SimulateField, Spec
 from scaling.accelerators import ACCELERATORS
-from scaling.errors import DataError, Fault, SpecError, UsageError, nearest
+from scaling.errors import DataError, Fault, MissingExtra, SpecError, UsageError, nearest
 from trainer import data, models
+from trainer.data.images import optional
 
 __all__ = ["read_spec"]
 
@@ -199,6 +200,8 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             f"a batch of {spec.batch_size:.15g} is larger than the training split of {card.name} ({card.train_examples} examples)",
         )
     yield from _resolution_faults(spec, document, card)
+    if spec.simulate is None and not card.provisional:
+        yield from _augment_faults(spec, document)
     if spec.batch_size % spec.augment.repeats:
         yield document.fault(
             ("augment", "repeats"), f"a batch of {spec.batch_size} cannot hold each example {spec.augment.repeats} times"
@@ -210,6 +213,21 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             yield document.fault(
                 ("epochs", index), f"{epochs:g} epochs of {card.train_examples} examples are more than {_MAX_EXAMPLES:g}"
             )
+
+
+def _augment_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """What would be done to training images, where a package for it is not installed."""
+    augment = spec.augment
+    for name, asked, function in (
+        ("crop", augment.crop, optional.resized),
+        ("flip", augment.flip, optional.mirrored),
+        ("randaugment_layers", augment.randaugment_layers > 0, optional.randaugmented),
+    ):
+        try:
+            if asked:
+                function()
+        except MissingExtra as error:
+            yield document.fault(("augment", name), f"{error} ({error.hint})")
 
 
 def _resolution_faults(spec: Spec, document: Document, card: data.DataCard) -> Iterator[Fault]:

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import JSON, Column, Dialect, Table, insert
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 __all__ = ["insert_rows", "upsert_rows"]
@@ -51,12 +50,21 @@ def upsert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]
     """Insert `rows`, all with the same columns; one whose primary key is there already replaces it. One statement."""
     if not rows:
         return
-    dialect = session.get_bind().dialect.name
-    insert_on: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
     keys = [column.name for column in table.primary_key]
-    statement = insert_on(table)
+    statement = _insert_on(session.get_bind().dialect.name)(table)
     changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
     session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows))
+
+
+def _insert_on(dialect: str) -> Any:
+    """The `insert` that knows ON CONFLICT; each loads the whole of its dialect."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as of_postgresql
+
+        return of_postgresql
+    from sqlalchemy.dialects.sqlite import insert as of_sqlite
+
+    return of_sqlite
 
 
 def _default(column: Column[Any]) -> Any:

@@ -121,7 +121,8 @@ def _server_engine(url: URL, *, query_only: bool) -> Engine:
             url, execution_options=options, connect_args=_libpq_patience(url), pool_pre_ping=True
         )  # the server may have restarted
     except ModuleNotFoundError as error:
-        raise UsageError(f"{url.drivername} needs the package {error.name!r}", hint='pip install "scaling[postgres]"') from error
+        hint = 'pip install "scaling[postgres]"' if postgresql else "install it beside scaling"
+        raise UsageError(f"{url.drivername} needs the package {error.name!r}", hint=hint) from error
     if postgresql and not query_only:
 
         @event.listens_for(engine, "begin")

@@ -1,6 +1,9 @@
 """Bring a database to the schema of this version, and refuse one from a newer version.
 
 A migration of an SQLite file that already holds something copies it first, to `scaling.db.before-<revision>`.
+
+Alembic is loaded when a migration is due. Which schema a database has is read from its table `alembic_version`, and which ones this version knows from the
+names of the files in `migrations/versions`: each begins with the revision, and they sort from the first to the last.
 """
 
 from __future__ import annotations
@@ -8,10 +11,6 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, inspect
 from sqlalchemy.exc import DatabaseError, OperationalError
 
@@ -19,6 +18,8 @@ from orchestrator.store.engine import server_error, sqlite_path
 from scaling.errors import StoreError, StoreTooNew
 
 __all__ = ["check", "head_revision", "is_current", "migrate"]
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migrate(engine: Engine) -> None:
@@ -31,10 +32,8 @@ def migrate(engine: Engine) -> None:
     if found is not None and path is not None:
         _back_up(path, path.with_name(f"{path.name}.before-{head}"))
     with _readable(engine.url), engine.begin() as connection:
-        if MigrationContext.configure(connection).get_current_revision() != head:  # another process may have been first
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        if _current(connection) != head:  # another process may have been first
+            _upgrade(connection)
 
 
 def is_current(engine: Engine) -> bool:
@@ -67,26 +66,39 @@ def check(engine: Engine) -> None:
 
 def head_revision() -> str:
     """The schema this version writes."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    return _revisions()[-1]
+
+
+def _revisions() -> list[str]:
+    """All that this version knows, the first one first."""
+    return sorted(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+
+
+def _current(connection: Connection) -> str | None:
+    """What Alembic has written down; None where it never did."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _refuse_newer(connection: Connection, url: URL) -> str | None:
-    found = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is not None and found not in known:
+    found = _current(connection)
+    if found is not None and found not in _revisions():
         raise StoreTooNew(
             f"the store {_name(url)} was written by a newer version of scaling (schema {found}; this version knows up to {head_revision()})",
             hint="update scaling, or name another database with --db or SCALING_DB; nothing was changed",
         )
     return found
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
 
 
 def _back_up(source: Path, target: Path) -> None:

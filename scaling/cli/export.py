@@ -10,6 +10,7 @@ import typer
 from scaling.cli.output import messages
 from scaling.cli.runs_input import RunsFrom, print_set_aside, reads_runs
 from scaling.errors import UsageError
+from scaling.extras import needed_for
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -59,6 +60,9 @@ def export_command(
 def _write(runs: DataFrame, file: Path) -> None:
     ending = file.suffix.lower()
     if ending == ".parquet":
+        with needed_for("Parquet files need"):
+            import pyarrow  # noqa: F401 - pandas uses it, and says less where it is missing
+
         runs.to_parquet(file, index=False)
     elif ending == ".jsonl":
         runs.to_json(file, orient="records", lines=True, date_format="iso", double_precision=15)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from orchestrator.store import Store, open_readonly, schema
 from orchestrator.store.models import Base, Run
@@ -68,20 +70,22 @@ def test_a_migration_copies_the_file_first(store, tmp_path, monkeypatch):
         f"import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '9999', {before!r}\n"
         "def upgrade():\n    op.create_table('more', sa.Column('x', sa.Integer))\n"
     )
-    configure = schema._config
-
-    def with_one_more():
-        config = configure()
-        config.set_main_option("script_location", str(later))
-        return config
-
-    monkeypatch.setattr(schema, "_config", with_one_more)
+    monkeypatch.setattr(schema, "_MIGRATIONS", later)
     with Store.open(store.name) as upgraded, upgraded.read() as session:
         assert session.get(Run, "a" * 16) is not None
         assert session.execute(sa.text("SELECT count(*) FROM more")).scalar() == 0
     with sqlite3.connect(tmp_path / "scaling.db.before-9999") as copy:
         assert copy.execute("SELECT id FROM runs").fetchall() == [("a" * 16,)]
         assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == (before,)
+
+
+def test_the_names_of_the_migrations_are_their_chain():
+    """The schema is checked by the names of the files alone, without Alembic."""
+    config = Config()
+    config.set_main_option("script_location", str(schema._MIGRATIONS))
+    chain = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert schema._revisions() == chain[::-1]
+    assert schema.head_revision() == ScriptDirectory.from_config(config).get_current_head()
 
 
 def test_a_database_of_something_else_is_left_alone(tmp_path):

@@ -15,8 +15,8 @@ from tests.trainer.pictures import encoded, photo
 from trainer.config import AugmentConfig
 from trainer.data.dataset import BadExample
 from trainer.data.images.crop import Box, center_crop, random_resized_crop, whole
-from trainer.data.images.decode import picture
 from trainer.data.images.mix import Mixing
+from trainer.data.images.picture import picture
 from trainer.data.images.preparation import Preparation
 from trainer.data.images.randaugment import OPERATIONS, randaugment
 from trainer.data.images.randomness import generator

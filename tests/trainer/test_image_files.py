@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageOps
 
 from tests.trainer.pictures import encoded, photo
 from trainer.data.dataset import BadExample
-from trainer.data.images.decode import FORMATS, MAX_PIXELS, picture
+from trainer.data.images.decode import FORMATS, MAX_PIXELS
+from trainer.data.images.picture import picture
 from trainer.data.images.preparation import Preparation
 
 ORIENTATION = 274

@@ -14,6 +14,7 @@ from scaling.errors import DataError, ScalingError, UnknownName, UsageError
 from trainer.data import array_record, declared, digits, idx, imagefolder, parquet, shapes, webdataset
 from trainer.data.corrections import corrected
 from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Examples
+from trainer.data.images.optional import encoded_picture
 from trainer.data.normalization import Normalization
 from trainer.data.order import Order
 from trainer.data.permutation import permute
@@ -45,6 +46,7 @@ class _Format:
 
 def _photographs(module: Any) -> _Format:
     def load(options: Mapping[str, Any]) -> Dataset:
+        encoded_picture()  # before anything is read: an image that cannot be decoded for want of a package is not at fault
         return corrected(module.load(options))
 
     return _Format(lambda options: load(options).card, load, module.OPTIONS, module.DEFAULTS)
@@ -83,7 +85,7 @@ def significant(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def card(name: str, options: Mapping[str, Any]) -> DataCard:
-    """Describe a data set: sizes, shape, fingerprint. Raises `UnknownName`, `DataNotFound`, `DataError`, `UsageError`."""
+    """Describe a data set: sizes, shape, fingerprint. Raises `UnknownName`, `DataNotFound`, `DataError`, `UsageError`, `MissingExtra`."""
     return load_source(options).card if name == "source" else _format(name).card(options)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from scaling.errors import DataError
+from scaling.extras import needed_for
 from trainer.data import fingerprint, shapes
 from trainer.data.dataset import BadExample, DataCard, Dataset
 from trainer.data.split_files import OPTIONS as SPLIT_OPTIONS
@@ -66,7 +67,8 @@ class Records:
 
     def _reader(self, number: int) -> Any:
         if number not in self._readers:
-            from array_record.python.array_record_module import ArrayRecordReader
+            with needed_for("ArrayRecord files need"):
+                from array_record.python.array_record_module import ArrayRecordReader
 
             reader = ArrayRecordReader(self._files[number], _RANDOM_ACCESS)
             if not reader.num_records():  # what a file without a sound footer says, whatever is in it

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaling.errors import DataError
+from scaling.errors import DataError, MissingExtra
 from trainer.data.dataset import BadExample, Dataset, Examples
 from trainer.data.images.preparation import Preparation
 from trainer.data.rows import called
@@ -34,6 +34,7 @@ def look_at(dataset: Dataset) -> tuple[Looked, Looked]:
 
     Raises:
         DataError: what the data lie on cannot be read, or the data set's own code raised something else than `BadExample`.
+        MissingExtra: the examples need a package that is not installed.
     """
     card = dataset.card
     train, held_out = Preparation(card.image_shape, card.num_classes), Preparation(card.eval_shape, card.num_classes)
@@ -71,6 +72,8 @@ def _fault(examples: Examples, number: int, preparation: Preparation) -> str:
         preparation(examples[number], 0, 0)
     except (BadExample, FileNotFoundError, PermissionError) as error:
         return str(error)
+    except MissingExtra:
+        raise
     except Exception as error:
         raise DataError(
             f"example {called(number, examples)} cannot be read: {type(error).__name__}: {error}",

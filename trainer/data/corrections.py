@@ -15,10 +15,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from scaling.errors import MissingExtra
 from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Examples
 from trainer.data.fingerprint import chosen
 from trainer.data.images.crop import FULL_MARGIN_FROM_PX
-from trainer.data.images.decode import EncodedPicture, picture
+from trainer.data.images.optional import encoded_picture
+from trainer.data.images.picture import picture
 
 __all__ = ["corrected"]
 
@@ -26,7 +28,7 @@ _FOUND: dict[tuple[Any, ...], tuple[str, ...]] = {}
 
 
 def corrected(dataset: Dataset) -> Dataset:
-    """The data set with `corrections` in its card. Looked for once a process and content."""
+    """The data set with `corrections` in its card. Looked for once a process and content. Raises `MissingExtra`."""
     card = dataset.card
     key = (card.name, card.fingerprint, card.image_shape, card.eval_shape, card.evaluation_margin_px)
     if key not in _FOUND:
@@ -57,6 +59,8 @@ def _size(examples: Examples, index: int, card: DataCard) -> tuple[int, int] | N
         found = picture(examples[index]["image"], card.eval_shape[2])
     except BadExample:
         return None
+    except MissingExtra:
+        raise
     except Exception:  # noqa: BLE001 - a user's own data set that cannot be read here may be read where the runs are
         return (0, 0)
     return found.height, found.width
@@ -71,7 +75,9 @@ def _decoding(examples: Examples, card: DataCard) -> set[str]:
             image = examples[int(index)]["image"]
             if not isinstance(image, bytes):
                 break  # pixels: nothing to decode
-            names |= EncodedPicture(image, card.image_shape[2]).corrections
+            names |= encoded_picture()(image, card.image_shape[2]).corrections
+        except MissingExtra:
+            raise
         except Exception:  # noqa: BLE001 - whoever trains on it is told
             continue
     return names

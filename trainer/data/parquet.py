@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from scaling.errors import DataError, DataFault, UsageError
+from scaling.extras import needed_for
 from trainer.data import fingerprint, shapes
 from trainer.data.dataset import BadExample, DataCard, Dataset
 from trainer.data.parquet_labels import read_labels
@@ -109,9 +110,7 @@ class ParquetRows:
 
     def _file(self, number: int) -> Any:
         if number not in self._open:
-            import pyarrow
-            import pyarrow.parquet
-
+            pyarrow = _pyarrow()
             try:
                 self._open[number] = pyarrow.parquet.ParquetFile(self._files[number], memory_map=True)
             except (pyarrow.ArrowException, OSError) as error:
@@ -120,8 +119,7 @@ class ParquetRows:
 
     def _read(self, number: int, read: Callable[[Any], Any]) -> Any:
         """What `read` takes from a file. Raises `DataFault` where the file is damaged, or has not the columns of the first."""
-        import pyarrow
-
+        pyarrow = _pyarrow()
         try:
             return read(self._file(number))
         except (pyarrow.ArrowException, KeyError, IndexError, OSError) as error:
@@ -129,6 +127,13 @@ class ParquetRows:
                 f"{self._files[number]} cannot be read: {(str(error).splitlines() or [''])[0]}",
                 hint="all files need the same columns; fetch a damaged one again",
             ) from error
+
+
+def _pyarrow() -> Any:
+    with needed_for("Parquet files need"):
+        import pyarrow
+        import pyarrow.parquet
+    return pyarrow
 
 
 def card(options: Mapping[str, Any]) -> DataCard:

@@ -15,7 +15,6 @@ What a file says of its pixels is heeded:
 from __future__ import annotations
 
 import io
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -28,8 +27,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from trainer.data.dataset import BadExample
 from trainer.data.images.orientation import orientation_of, turned
+from trainer.data.images.picture import Picture
 
-__all__ = ["FORMATS", "MAX_PIXELS", "EncodedPicture", "Picture", "PixelPicture", "picture"]
+__all__ = ["FORMATS", "MAX_PIXELS", "EncodedPicture"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """Formats that are opened, by Pillow's names for them."""
@@ -39,28 +39,6 @@ _COSTLY = ("WEBP", "AVIF", "JPEG2000")
 """Their decoders take twice the memory for a pixel, so half as many are allowed."""
 _STRIP_PIXELS = 2**22
 _BITS_PER_SAMPLE = 258
-
-
-class Picture(ABC):
-    """An image whose size is known before its pixels are needed."""
-
-    height: int
-    width: int
-
-    @abstractmethod
-    def pixels(self, min_scale: float = 1.0) -> np.ndarray:
-        """[height', width', C]: whole, or no smaller than `min_scale` of the original sides where that is cheaper."""
-
-
-class PixelPicture(Picture):
-    """Pixels [H, W, C], uint8 or float32, in memory."""
-
-    def __init__(self, pixels: np.ndarray) -> None:
-        self._pixels = pixels
-        self.height, self.width = pixels.shape[:2]
-
-    def pixels(self, min_scale: float = 1.0) -> np.ndarray:
-        return self._pixels
 
 
 class EncodedPicture(Picture):
@@ -132,18 +110,6 @@ class EncodedPicture(Picture):
                 pixels[top : top + strip.height] = _converted(strip, self._channels, full_scale)
                 top += strip.height
         return pixels
-
-
-def picture(image: bytes | np.ndarray, channels: int) -> Picture:
-    """What a data set gave as an image: bytes of a file, or pixels [H, W, C] of uint8 or float32. Raises `BadExample`."""
-    if isinstance(image, bytes):
-        return EncodedPicture(image, channels)
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.dtype not in (np.uint8, np.float32):
-        found = f"{image.dtype}{list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise BadExample(f"the image is {found}: bytes of a file, or pixels [H, W, C] of uint8 or float32, are wanted")
-    if image.shape[2] != channels:
-        raise BadExample(f"the image has {image.shape[2]} channels, the data set's card says {channels}")
-    return PixelPicture(image)
 
 
 @contextmanager

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from trainer.data.dataset import BadExample
 from trainer.data.images.crop import center_crop, random_resized_crop, whole
-from trainer.data.images.decode import picture
-from trainer.data.images.randaugment import randaugment
+from trainer.data.images.optional import mirrored, randaugmented
+from trainer.data.images.picture import picture
 from trainer.data.images.randomness import generator
 from trainer.data.images.resample import resample
 
@@ -45,7 +44,7 @@ class Preparation:
         return shape == self.shape and not changes
 
     def __call__(self, example: Mapping[str, Any], epoch: int, copy: int) -> tuple[np.ndarray, int]:
-        """Pixels of `shape`, uint8 or float32 as the example's, and the label. Raises `BadExample`."""
+        """Pixels of `shape`, uint8 or float32 as the example's, and the label. Raises `BadExample`, `MissingExtra`."""
         label = _whole_number(example["label"])
         if not 0 <= label < self.num_classes:
             raise BadExample(f"label {label} is not one of 0 … {self.num_classes - 1}")
@@ -61,9 +60,9 @@ class Preparation:
             box = whole(image.height, image.width)
         pixels = resample(image, box, target)
         if self.augment.flip and rng.random() < 0.5:
-            pixels = cv2.flip(pixels, 1).reshape(pixels.shape)  # a view of negative stride would be copied five times slower
+            pixels = mirrored()(pixels)
         if self.augment.randaugment_layers:
-            pixels = randaugment(pixels, self.augment.randaugment_layers, self.augment.randaugment_magnitude, rng)
+            pixels = randaugmented()(pixels, self.augment.randaugment_layers, self.augment.randaugment_magnitude, rng)
         return pixels, label
 
 
