@@ -18,7 +18,7 @@ from trainer import data
 from trainer.data.check import Looked, look_at
 from trainer.data.dataset import BadExample, Dataset
 from trainer.data.imagefolder import split_folders
-from trainer.data.images.decode import picture
+from trainer.data.images.picture import picture
 
 __all__ = ["Draft", "default_study", "study_of_images"]
 
