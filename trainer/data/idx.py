@@ -83,7 +83,7 @@ def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
     with _one_reason(path), _open(path) as file:
         shape = _read_header(path, file, rank)
         promised = math.prod(shape)
-        parts = []
+        parts: list[bytes] = []
         while (left := promised + 1 - sum(map(len, parts))) and (part := file.read(min(left, _PART_BYTES))):
             parts.append(part)
     data = b"".join(parts)
