@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = [
     "ClusterError",
@@ -68,12 +68,13 @@ class UsageError(ScalingError):
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault of a file: where it is and what is wrong with it."""
+    """One fault of a file: where it is and what is wrong with it. cause: the exception that says so, if there is one."""
 
     file: str
     line: int | None
     path: str
     message: str
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"

@@ -21,7 +21,7 @@ def declared_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     """Models of users' families that are not what their family says, or that cannot be trained. The families that ship are proved in tests."""
     card = data.card(spec.dataset.name, spec.dataset.options)
     shape = {"num_classes": card.num_classes, "image_shape": card.image_shape}
-    own = [(index, model) for index, model in enumerate(spec.models) if ":" in _family_name(model)]
+    own = [(index, model) for index, model in enumerate(spec.models) if _is_own(model)]
     asked = [
         {"family": model.family_name, "model": model.name, "options": model.options, "dtype": spec.numerics.dtype, **shape}
         for _, model in own
@@ -30,30 +30,33 @@ def declared_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         try:
             yield from (document.fault(("models", index), fault) for fault in _faults(model, found, shape))
         except (UsageError, TypeError) as error:
-            yield document.fault(("models", index), str(error))
+            yield document.fault(("models", index), error)
 
 
-def _family_name(model: ModelField) -> str:
-    """Empty where `_model_faults` has said that there is none."""
+def _is_own(model: ModelField) -> bool:
+    """Whether it is of a user's family, and one that the family knows; `_model_faults` has said so of others."""
     try:
-        return model.family_name
-    except UsageError:
-        return ""
+        if ":" not in model.family_name:
+            return False
+        models.family(model.family_name).check(model.name, model.options)
+    except (UsageError, TypeError):
+        return False
+    return True
 
 
 def _faults(model: ModelField, found: Mapping[str, Any], shape: Mapping[str, Any]) -> Iterator[str]:
     if "refused" in found:
         yield f"{found['refused']} ({found['hint']})"
-    if "params" not in found:
-        return
     family, (height, width, channels) = models.family(model.family_name), shape["image_shape"]
     on = f"on images of {height} × {width} × {channels} with {shape['num_classes']} classes"
     params = family.params(model.name, model.options, **shape)
-    if params != found["params"]:
+    if "params" in found and params != found["params"]:
         yield f"{model.name} has {found['params']:,} parameters {on}, and `params` of its family says {params:,}"
-    macs = family.macs(model.name, model.options, **shape)
-    if found["macs"] is not None and abs(macs - found["macs"]) > _MACS_APART * found["macs"]:
+    macs, counted = family.macs(model.name, model.options, **shape), found.get("macs")
+    if counted is None and not macs > 0:
+        yield f"`macs` of the family of {model.name} says {macs:,} {on}: without work there are no core-hours"
+    if counted is not None and not abs(macs - counted) <= _MACS_APART * counted:
         yield (
-            f"{model.name} takes {found['macs']:,} multiply–accumulates an image {on} (convolutions and matrix products of its forward pass), "
+            f"{model.name} takes {counted:,} multiply–accumulates an image {on} (convolutions and matrix products of its forward pass), "
             f"and `macs` of its family says {macs:,}"
         )

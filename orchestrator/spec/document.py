@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,13 @@ class Document:
     lines: dict[tuple[str | int, ...], int]
     written: dict[tuple[str | int, ...], tuple[str, Any]] = field(default_factory=dict)
 
-    def fault(self, path: Path_, message: str) -> Fault:
-        """A fault at a place; the line is that of the nearest enclosing place that is in the file."""
+    def fault(self, path: Path_, message: str | BaseException) -> Fault:
+        """A fault at a place, in words or as what was raised; the line is that of the nearest enclosing place that is in the file."""
         place = tuple(path)
         while place and place not in self.lines:
             place = place[:-1]
-        return _fault(self.file, self.lines.get(place, 1), path, message)
+        fault = _fault(self.file, self.lines.get(place, 1), path, str(message))
+        return replace(fault, cause=message) if isinstance(message, BaseException) else fault
 
     def misread(self, path: Path_, *, key: bool = False) -> str:
         """Says how YAML reads the value (or the key) at a place that is no text, and how it would be one; an empty string where it is a text."""

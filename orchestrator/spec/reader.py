@@ -5,7 +5,8 @@ from __future__ import annotations
 import types
 import typing
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,19 @@ def read_spec(path: str | Path, *, simulate: bool = False) -> tuple[Spec, Docume
     except ValidationError as error:
         details = error.errors()
         faults = [*(_fault(document, detail) for detail in details[:MAX_FAULTS]), *_faults_of_the_rest(document, error)]
-        raise SpecError(shown_faults([*dict.fromkeys(faults)], len(details)), hint=_HINT) from None
+        raise SpecError(shown_faults([*dict.fromkeys(faults)], len(details)), hint=_HINT) from _cause(faults)
     if simulate:
         rehearsal = {"name": f"{spec.name}-simulated", "simulate": spec.simulate or SimulateField()}
         spec = spec.model_copy(update=rehearsal)
     faults = list(_cross_checks(spec, document))
     if faults:
-        raise SpecError(shown_faults(faults), hint=_HINT)
+        raise SpecError(shown_faults(faults), hint=_HINT) from _cause(faults)
     return spec, document
+
+
+def _cause(faults: Iterable[Fault]) -> BaseException | None:
+    """The first exception that a fault is made of, for `--debug`."""
+    return next((fault.cause for fault in faults if fault.cause is not None), None)
 
 
 _SHOWN = 60
@@ -142,9 +148,12 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             yield document.fault(place, f"model {model.name!r} is given twice")
         names.append(model.name)
         try:
-            models.family(model.family_name).check(model.name, model.options)
+            family = models.family(model.family_name)
+            family.check(model.name, model.options)
+            if family.total_stride:
+                family.total_stride(model.name, model.options)
         except (UsageError, TypeError) as error:
-            yield document.fault(place, str(error))
+            yield document.fault(place, error)
         except (ArithmeticError, LookupError) as error:
             yield document.fault(place, f"{model.name}: these options make no model: {error}")
     for name, field in spec.learning_rate.items():
@@ -186,7 +195,8 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     try:
         card = data.card(name, options)
     except (UsageError, DataError) as error:
-        yield document.fault(("dataset",), f"{error} ({error.hint})" if error.hint else str(error))
+        fault = document.fault(("dataset",), f"{error} ({error.hint})" if error.hint else str(error))
+        yield replace(fault, cause=error)
         return
     except OSError as error:
         yield document.fault(("dataset",), str(error))

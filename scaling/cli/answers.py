@@ -53,6 +53,8 @@ class _Attempt(_Shape):
 
 
 class _Detail(_Run):
+    parent_step: int | None = None
+    code_version: str | None = None
     attempt_rows: list[_Attempt]
     evaluations: list[dict[str, Any]]
     metrics: dict[str, list[list[float | None]]]
@@ -66,6 +68,11 @@ class _Searches(_Shape):
     settled: int
     cells: int
     stuck: list[str]
+
+
+class _Skipped(_Shape):
+    runs: int
+    examples: int
 
 
 class _Experiment(_Shape):
@@ -82,6 +89,8 @@ class _Experiment(_Shape):
     budget_core_hours: float | None
     best_val_loss: float | None
     searches: _Searches | None
+    no_better_than_guessing: list[str] | None = None
+    skipped: _Skipped | None = None
 
 
 class _Scheduler(_Shape):
@@ -92,6 +101,7 @@ class _Scheduler(_Shape):
 class _Experiments(_Shape):
     experiments: list[_Experiment]
     scheduler: _Scheduler | None
+    interrupted: int = 0
 
 
 _SHAPES: dict[str, type[_Shape]] = {"runs": _Page, "run": _OneRun, "experiments": _Experiments}
@@ -123,6 +133,8 @@ def answer_in(body: bytes, path: str) -> dict[str, Any]:
     rows = content["runs"] if kind == "runs" else [content["run"]] if kind == "run" else []
     for row in rows:
         row.update({column.name: [] if column.kind == "list" else None for column in RUN_COLUMNS if column.name not in row})
+        if kind == "run":
+            row.update({name: None for name, field in _Detail.model_fields.items() if name not in row and not field.is_required()})
     return content
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import socket
 import threading
 import time
@@ -108,6 +109,69 @@ WRONG = [
 def test_an_answer_of_another_shape_is_named(real, kind, path, value, shape):
     with serving(body(changed(real[kind], path, value))) as address:
         refused([*COMMANDS[kind], *shape], address, "is not `scaling serve`")
+
+
+def places_in(value, at=()):
+    """Every place in an answer; of a list the first two."""
+    if at:
+        yield at
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(min(2, len(value))):
+            yield from places_in(value[key], (*at, key))
+
+
+OTHERS = (..., None, "x", 7, -1e300, True, [], {}, [1], {"a": 1}, 2**62)
+
+
+@pytest.mark.parametrize("shape", [[], ["--json"]], ids=["table", "json"])
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_whatever_is_changed_in_an_answer_is_read_or_one_error(real, kind, shape):
+    """A drawn part of all (place, value); all of them were tried once. `validate` alone is quick, a command is run for some."""
+    content = real[kind]
+    if kind == "status":
+        content = changed(content, ["experiments", 0, "skipped"], {"runs": 2, "examples": 3})
+        content = changed(content, ["experiments", 0, "no_better_than_guessing"], ["3fa9"])
+    drawn = random.Random(f"{kind} {shape}").sample([(place, value) for place in places_in(content) for value in OTHERS], 25)
+    said = {}
+
+    def answer(handler):
+        body(real["runs"] if kind == "status" and "/runs" in handler.path else said["content"])(handler)
+
+    with serving(answer) as address:
+        for place, value in drawn:
+            said["content"] = changed(content, place, value)
+            error = CliRunner().invoke(app, [*COMMANDS[kind], *shape, "--server", address]).exception
+            assert error is None or isinstance(error, ServerError), (place, value, error)
+            assert "\n" not in str(error)
+
+
+def test_fields_that_are_not_in_the_table_of_columns_are_looked_at_too(real):
+    for kind, place, values in (
+        ("status", ["experiments", 0, "skipped"], ("x", [1], 7, {"runs": 1}, {"runs": [], "examples": 1})),
+        ("status", ["experiments", 0, "no_better_than_guessing"], ([1, 2], "abc", 7, {"a": 1})),
+        ("status", ["interrupted"], ("4", None, [1])),
+        ("run", ["run", "parent_step"], ("4", [1])),
+        ("run", ["run", "code_version"], ([1], 7)),
+    ):
+        for value in values:
+            with serving(body(changed(real[kind], place, value))) as address:
+                refused(COMMANDS[kind], address, ".".join(map(str, place)))
+
+
+def test_an_older_server_says_less_of_one_run_and_of_an_experiment(real):
+    detail, found = real["run"], real["status"]
+    for name in ("parent_step", "code_version", "chance_loss", "packed"):
+        detail = changed(detail, ["run", name], ...)
+    for place in (["interrupted"], ["experiments", 0, "skipped"], ["experiments", 0, "no_better_than_guessing"]):
+        found = changed(found, place, ...)
+
+    def answer(handler):
+        body(detail if "/runs/" in handler.path else found if "experiments" in handler.path else real["runs"])(handler)
+
+    with serving(answer) as address:
+        for command in COMMANDS["run"], COMMANDS["status"]:
+            result = CliRunner().invoke(app, [*command, "--server", address])
+            assert result.exit_code == 0, result.exception
 
 
 def test_what_a_server_may_leave_out_or_add(real):

@@ -4,7 +4,9 @@ import os
 from dataclasses import replace
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from trainer.models import Family, nfnet
 
@@ -142,3 +144,84 @@ def wrapped():
         build=lambda name, *, num_classes, dtype: nfnet.build("nano-F1", num_classes=num_classes, dtype=dtype),
         check=lambda name, options: None,
     )
+
+
+class Perceptron(nn.Module):
+    num_classes: int
+    dtype: object
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        return nn.Dense(self.num_classes)(images.reshape(len(images), -1))
+
+
+def perceptron(**other):
+    """The smallest family that is right: 650 parameters and 640 MACs on digits."""
+    params = {"params": lambda name, options, **shape: 650, "macs": lambda name, options, **shape: 640}
+    return replace(family(Perceptron), **params | other)
+
+
+def of_other_numbers():
+    """650 and 640, in numbers that are not Python's, and 8 px."""
+    return perceptron(
+        params=lambda name, options, **shape: np.int64(650),
+        macs=lambda name, options, **shape: np.float32(640),
+        total_stride=lambda name, options: 8.0,
+    )
+
+
+class DropPath(nn.Module):
+    """BatchNorm behind a random stream of its own."""
+
+    num_classes: int
+    dtype: object
+    normalizes: bool = True
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        x = nn.BatchNorm(use_running_average=not train)(images) if self.normalizes else images
+        if train:
+            x = x * jax.random.bernoulli(self.make_rng("drop_path"), 0.9, (len(x), 1, 1, 1))
+        return nn.Dense(self.num_classes)(x.mean(axis=(1, 2)))
+
+
+class AsksForTrain(nn.Module):
+    num_classes: int
+    dtype: object
+
+    @nn.compact
+    def __call__(self, images, train):
+        x = nn.BatchNorm(use_running_average=not train)(images)
+        return nn.Dense(self.num_classes)(x.mean(axis=(1, 2)))
+
+
+class GivesTwo(nn.Module):
+    num_classes: int
+    dtype: object
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        x = images.mean(axis=(1, 2))
+        return nn.Dense(self.num_classes)(x), x
+
+
+class Mistaken(nn.Module):
+    num_classes: int
+    dtype: object
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        return nn.Dense(self.num_classes)(images.mean(axis=(1, 2))) + (jnp.ones(self.num_classes + 1) if train else 0)
+
+
+class OfAnotherMachine(nn.Module):
+    """Needs what the submitting machine may lack."""
+
+    num_classes: int
+    dtype: object
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        if train:
+            raise RuntimeError("cuDNN is not detected.")
+        return nn.Dense(self.num_classes)(images.reshape(len(images), -1))

@@ -125,6 +125,49 @@ def test_idx_files_that_are_damaged_missing_or_something_else(idx_folder):
     assert "apt install dataset-fashion-mnist" in caught.value.hint
 
 
+@pytest.mark.parametrize("ask", [data.card, data.load])
+def test_whatever_is_wrong_with_an_idx_file_is_one_error_that_names_it(idx_folder, ask):
+    """Gzipped, cut at every part of its length and with bytes changed: read as it was, or refused."""
+    plain = idx_folder / "train-images-idx3-ubyte"
+    whole, images = gzip.compress(plain.read_bytes()), plain.read_bytes()
+    plain.unlink()
+    path = idx_folder / f"{plain.name}.gz"
+    rng = np.random.default_rng(0)
+    cut = [whole[:at] for at in range(0, len(whole), 29)] + [whole[:-1]]
+    changed = [
+        bytes(byte ^ (at in places) * 0x55 for at, byte in enumerate(whole)) for places in rng.integers(0, len(whole), (40, 3))
+    ]
+    other = [gzip.compress(images + b"\0"), gzip.compress(b"\0\0\x08\xff" + b"\xff" * 1100), b"", images]
+    for content in cut + changed + other:
+        path.write_bytes(content)
+        data.idx._fingerprint.cache_clear()
+        try:
+            ask("mnist", {"path": str(idx_folder)})
+        except DataError as error:
+            assert str(path) in str(error) and "\n" not in str(error)  # noqa: PT017, PT018 - what is not refused is read
+        else:
+            assert gzip.decompress(content) == images
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DataError, match=r"cannot be read: .*Is a directory"):
+        ask("mnist", {"path": str(idx_folder)})
+
+
+@pytest.mark.parametrize("ask", [data.card, data.load])
+@pytest.mark.parametrize("split", ["train", "t10k"])
+def test_idx_files_that_do_not_belong_together_are_refused_when_they_are_described(idx_folder, split, ask):
+    labels = idx_folder / f"{split}-labels-idx1-ubyte"
+    found = read_idx(labels)
+    for wrong, said in (
+        (np.where(np.arange(len(found)) == 3, 10, found), r"1 of \d+ labels are not 0 … 9, the first is 10 \(example 3\)"),
+        (found[:-1], "images but"),
+        (found[None], "is not an IDX file of 1 axes: it has 2"),
+    ):
+        write_idx(labels, wrong.astype(np.uint8))
+        with pytest.raises(DataError, match=said):
+            ask("mnist", {"path": str(idx_folder)})
+
+
 def test_a_declared_data_set_can_be_planned_not_trained():
     declared = {
         "title": "JFT-4B",

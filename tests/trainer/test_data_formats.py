@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import pickle
 import shutil
 import tarfile
@@ -145,6 +146,14 @@ def test_tars_that_are_wrong(folder):
         tar.add(__file__, "900.jpg")
     with pytest.raises(DataError, match="has no label"):
         data.card("webdataset", options)
+    for label in ("9" * 30, str(2**31), '{"label": 1e400}', "[" * 100_000):
+        with tarfile.open(folder / "train-9999.tar", "w") as tar:
+            tar.add(__file__, "900.jpg")
+            info = tarfile.TarInfo("900.cls" if label.isdigit() else "900.json")
+            info.size = len(label)
+            tar.addfile(info, io.BytesIO(label.encode()))
+        with pytest.raises(DataError, match="has no label"):
+            data.card("webdataset", options)
     shutil.copy(folder / "train-0000.tar", folder / "train-9999.tar")
     with pytest.raises(DataError, match=r"'000' is in train-0000\.tar and again in train-9999\.tar"):
         data.card("webdataset", options)
@@ -309,3 +318,28 @@ def test_labels_are_seen_before_training_where_a_format_tells_them(images, tmp_p
     with pytest.raises(DataError, match=r"train example 5 \(train-0000.tar: zzz.jpg\) has label 7, not one of 0 … 2"):
         data.card("webdataset", {"path": str(tmp_path), "num_classes": 3, **SIZES})
     assert np.array_equal(data.load("webdataset", {"path": str(tmp_path), **SIZES}).train.labels[-1:], [7])
+
+
+@pytest.mark.parametrize("folder", ["webdataset"], indirect=True)
+def test_an_index_of_tars_that_is_damaged_is_built_again(folder):
+    options = {"path": str(folder), **SIZES}
+    sound = data.card("webdataset", options)
+    path = min((folder / ".scaling-index").glob("train-*.npz"))
+    whole = path.read_bytes()
+    with np.load(path) as stored:
+        columns = dict(stored)
+    for content in (
+        b"",
+        b"no zip",
+        *(whole[:at] for at in range(1, len(whole), 211)),
+        *(_spoilt(whole, at) for at in range(0, len(whole), 97)),
+    ):
+        path.write_bytes(content)
+        assert data.card("webdataset", options) == sound
+    np.savez(path, **columns | {"sizes": columns["sizes"][1:]})
+    assert data.card("webdataset", options) == sound
+    assert path.read_bytes() == whole
+
+
+def _spoilt(content, at):
+    return content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]

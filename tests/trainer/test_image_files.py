@@ -97,6 +97,71 @@ def test_colour_of_16_bits_and_a_transparent_shade():
     assert picture(grey, 1).pixels()[0, :, 0].tolist() == [128, 255]
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_transparent_shade_of_any_depth_is_white_and_no_other(bits):
+    """Of a key that is wider than a pixel the lowest bits count, as the specification of PNG says."""
+    shades = np.arange(2**bits) if bits < 16 else np.array([0, 0x1010, 0x1011, 0x8000, 0xFFFF])
+    row = np.packbits((shades[:, None] >> np.arange(bits)[::-1]) & 1).tobytes()
+    for key in shades[:: max(1, len(shades) // 16)]:
+        for written in (key, key | 0x100) if bits in (2, 4) else (key,):
+            content = png(len(shades), 2, bits, 0, row, (b"tRNS", struct.pack(">H", written)))
+            expected = np.rint(shades * (255 / (2**bits - 1))).astype(np.uint8)
+            expected[shades == key] = 255
+            found = picture(content, 1)
+            assert found.pixels()[0, :, 0].tolist() == expected.tolist()
+            before = np.where(shades * (255 // (2**bits - 1)) == written, 255, expected) if bits < 8 else expected
+            before[(shades == key) & (bits in (2, 4)) & (key * (255 // (2**bits - 1)) != written)] = key * 255 // (2**bits - 1)
+            assert ("transparent-colour" in found.corrections) == (before.tolist() != expected.tolist())
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_transparent_colour_is_compared_with_all_its_bits(bits):
+    kind, shift = (">B", 0) if bits == 8 else (">H", 8)
+    key = (0x10 << shift | 1, 0x20 << shift, 0x30 << shift)
+    others = [(key[0] ^ 1, *key[1:]), (*key[:2], key[2] + 2), (0x10, 0x20, 0x30), (0x11, 0x20, 0x30)]
+    colours = [key] + [other for other in others if other != key]
+    row = b"".join(struct.pack(kind, value) for colour in colours for value in colour)
+    found = picture(png(len(colours), 3, bits, 2, row, (b"tRNS", struct.pack(">HHH", *key))), 3)
+    expected = [[255] * 3, *([value >> shift for value in colour] for colour in colours[1:])]
+    assert found.pixels()[2].tolist() == expected
+    assert found.corrections == ({"alpha"} if bits == 8 else {"transparent-colour"})
+    unused = picture(png(1, 3, bits, 2, row[-3 * bits // 8 :], (b"tRNS", struct.pack(">HHH", *key))), 3)
+    assert unused.corrections == set()
+
+
+def tiff(values, *, tags=None):
+    """Grey of one strip, little-endian, by the specification; `tags`: number → value, in place of or beside its own."""
+    height, width = values.shape
+    bits = 8 * values.dtype.itemsize
+    body = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    own = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: 0, 277: 1, 278: height, 279: len(body)} | (tags or {})
+    own[273 if 273 in own else 324] = 8 + 2 + 12 * len(own) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(own.items()))
+    return b"II*\0" + struct.pack("<IH", 8, len(own)) + entries + bytes(4) + body
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_tiff_whose_white_is_zero_is_turned_round(dtype, channels):
+    values = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (5, 7), dtype, endpoint=True)
+    black_is_zero, white_is_zero = (picture(tiff(values, tags={262: kind}), channels) for kind in (1, 0))
+    assert np.array_equal(white_is_zero.pixels(), 255 - black_is_zero.pixels())
+    assert ("white-is-zero" in white_is_zero.corrections) == (dtype is np.uint16)
+    assert "white-is-zero" not in black_is_zero.corrections
+
+
+def test_a_tile_of_more_pixels_than_the_limit_is_refused_before_it_is_decoded():
+    """However small the picture is: a tile is decoded whole."""
+    for sides in ((24_576, 24_576), (2**31, 1), (16, 2**24)):
+        tiled = {322: sides[0], 323: sides[1], 324: 0, 325: 1}
+        content = tiff(np.zeros((1, 1), np.uint8), tags=tiled)
+        with pytest.raises(BadExample, match=r"a tile of \d+ × \d+ pixels: more than the 134,217,728"):
+            picture(content, 3)
+    whole = Image.fromarray(photo(40, 48, 3))
+    small = saved(whole, "TIFF", compression="tiff_deflate", tiffinfo={322: 256, 323: 256})
+    assert np.array_equal(picture(small, 3).pixels(), np.asarray(whole))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_pixels_without_a_full_scale_are_refused(dtype):
     with pytest.raises(BadExample, match=r"mode [FI]\) have no stated full scale: convert them to 8 or 16 bits"):

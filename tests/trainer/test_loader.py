@@ -130,6 +130,30 @@ def test_arrays_in_memory_come_as_gather_gives_them():
                 assert (batch.weights == (np.arange(16) < len(labels))).all()
 
 
+@pytest.mark.parametrize("label", [-1, 3])
+def test_labels_of_arrays_are_checked_as_those_of_files_are(label):
+    """Without it the loss was not a number from the first step on."""
+    labels = np.arange(40) % 3
+    labels[17] = label
+    arrays = data.ArrayExamples(np.zeros((40, 8, 8, 1), np.uint8), labels, full_scale=16.0, mean=0.3, std=0.4)
+    card = dataclasses.replace(data.card("digits", {}), num_classes=3, train_examples=40)
+    for split, augment in (("train", AugmentConfig()), ("train", AugmentConfig(flip=True)), ("validation", None)):
+        if augment is None:
+            opened = open_evaluation(arrays, card=card, batch_size=10, execution=Execution())
+        else:
+            config = TrainConfig(
+                DataConfig("own", card),
+                ModelConfig("nfnet", "nano-F0"),
+                ScheduleConfig(1.0),
+                batch_size=10,
+                learning_rate=0.1,
+                augment=augment,
+            )
+            opened = open_loader(arrays, data.Order.of(config), config=config, execution=Execution())
+        with opened as loader, pytest.raises(DataError, match=rf"{split} example 17: label {label} is not one of 0 … 2"):
+            list(loader)
+
+
 def test_every_held_out_example_once_at_the_evaluation_size(dataset):
     for workers in (0, 2):
         with open_evaluation(dataset.validation, card=dataset.card, batch_size=4, execution=Execution(workers=workers)) as loader:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
-from scaling.errors import DataError, ScalingError, UnknownName, UsageError
+from scaling.errors import DataError, ScalingError, UnknownName
 from trainer.data import array_record, declared, digits, idx, imagefolder, parquet, shapes, webdataset
 from trainer.data.corrections import corrected
 from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Examples
@@ -18,6 +17,7 @@ from trainer.data.images.optional import encoded_picture
 from trainer.data.normalization import Normalization
 from trainer.data.order import Order
 from trainer.data.permutation import permute
+from trainer.users_code import imported, told
 
 __all__ = [
     "ArrayExamples",
@@ -96,20 +96,15 @@ def load(name: str, options: Mapping[str, Any]) -> Dataset:
 
 def load_source(options: Mapping[str, Any]) -> Dataset:
     """A user's own: `options["source"]` is `package.module:factory`, called with the other options."""
-    module, _, attribute = str(options.get("source", "")).partition(":")
-    try:
-        factory = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(
-            f"dataset source {options.get('source')!r} cannot be imported: {error}", hint="write package.module:factory"
-        ) from error
+    source = str(options.get("source", ""))
+    factory = imported(source, "dataset source")
     try:
         return corrected(factory({key: value for key, value in options.items() if key != "source"}))
     except ScalingError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(
-            f"dataset source {options['source']!r} raised {type(error).__name__}: {error}", hint="`scaling --debug …` shows where"
+            f"dataset source {source!r} raised {told(error, source)}", hint="`scaling --debug …` shows all that led to it"
         ) from error
 
 

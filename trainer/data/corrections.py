@@ -8,6 +8,8 @@ So results of before and after never meet, and the ids of all other runs stay as
 | `orientation` | EXIF orientation was ignored | the 64 images of each split whose content the fingerprint covers |
 | `alpha` | what lies under transparent pixels was shown | the same |
 | `16-bit` | grey of 16 bits was cut off at 255 | the same |
+| `transparent-colour` | in a PNG, grey of 2 and 4 bits and colour of 16 bits were compared with it by other numbers | the same |
+| `white-is-zero` | in a TIFF of 16 bits, grey that is white at 0 was not turned round | the same |
 """
 
 from __future__ import annotations

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import struct
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,11 @@ __all__ = ["OPTIONS", "fashion_mnist", "mnist", "read_idx"]
 
 OPTIONS = {"path": "folder of the four IDX files"}
 
+_CLASSES = 10
+_UNSIGNED_BYTES = 0x08
+_PART_BYTES = 2**24
+_FORMAT_HINT = "expected the MNIST file format, gzipped or not"
+
 
 class IdxFormat:
     """One data set in IDX files. `places` are tried in order when the file gives no `path`."""
@@ -31,11 +39,11 @@ class IdxFormat:
         self.name, self.places, self.mean, self.std, self.hint = name, places, mean, std, hint
 
     def card(self, options: Mapping[str, Any]) -> DataCard:
-        """Describe it. Raises `DataNotFound` naming every place that was tried."""
+        """Describe it, once all of it was read. Raises `DataNotFound` naming every place that was tried, `DataError`."""
         folder = self._folder(options)
-        headers = {split: _header(_file(folder, split, "images", 3)) for split in ("train", "t10k")}
-        (train, height, width), (held_out, *_) = headers["train"], headers["t10k"]
-        return DataCard(self.name, _fingerprint(str(folder)), 10, (height, width, 1), train, held_out)
+        fingerprint = _fingerprint(str(folder))
+        (train, height, width), (held_out, *_) = (_header(_file(folder, split, "images", 3), 3) for split in ("train", "t10k"))
+        return DataCard(self.name, fingerprint, _CLASSES, (height, width, 1), train, held_out)
 
     def load(self, options: Mapping[str, Any]) -> Dataset:
         """Read it: `train-*` for training, `t10k-*` held out. Raises `DataNotFound`, `DataError`."""
@@ -43,10 +51,7 @@ class IdxFormat:
         return Dataset(self.card(options), self._examples(folder, "train"), self._examples(folder, "t10k"))
 
     def _examples(self, folder: Path, split: str) -> ArrayExamples:
-        images = read_idx(_file(folder, split, "images", 3))
-        labels = read_idx(_file(folder, split, "labels", 1))
-        if len(images) != len(labels):
-            raise DataError(f"{folder}: {len(images)} {split} images but {len(labels)} labels", hint="the files are not of one set")
+        images, labels = _split(folder, split)
         return ArrayExamples(images[..., None], labels, full_scale=255.0, mean=self.mean, std=self.std)
 
     def _folder(self, options: Mapping[str, Any]) -> Path:
@@ -70,37 +75,67 @@ def _file(folder: Path, split: str, kind: str, rank: int) -> Path:
     return path
 
 
-def read_idx(path: Path) -> np.ndarray:
-    """An IDX file of unsigned bytes as an array. Raises `DataError` when it is cut short or something else."""
-    with _open(path) as file:
-        shape = _read_header(path, file)
-        data = file.read()
-    if len(data) != int(np.prod(shape)):
-        raise DataError(
-            f"{path} holds {len(data)} bytes, its header promises {int(np.prod(shape))}",
-            hint="the file is cut short: fetch it again",
-        )
+def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
+    """An IDX file of unsigned bytes as an array. Raises `DataError` when it is cut short, damaged, or something else.
+
+    rank: axes that it must have.
+    """
+    with _one_reason(path), _open(path) as file:
+        shape = _read_header(path, file, rank)
+        promised = math.prod(shape)
+        parts: list[bytes] = []
+        while (left := promised + 1 - sum(map(len, parts))) and (part := file.read(min(left, _PART_BYTES))):
+            parts.append(part)
+    data = b"".join(parts)
+    if len(data) != promised:
+        held = f"{len(data):,}" if len(data) < promised else f"more than {promised:,}"
+        raise DataError(f"{path} holds {held} bytes, its header promises {promised:,}", hint="fetch the file again")
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def _header(path: Path) -> tuple[int, ...]:
-    with _open(path) as file:
-        return _read_header(path, file)
+def _header(path: Path, rank: int) -> tuple[int, ...]:
+    with _one_reason(path), _open(path) as file:
+        return _read_header(path, file, rank)
 
 
-def _read_header(path: Path, file: Any) -> tuple[int, ...]:
-    try:
-        zero, kind, rank = struct.unpack(">HBB", file.read(4))
-        shape = struct.unpack(f">{rank}I", file.read(4 * rank))
-    except (struct.error, OSError, EOFError) as error:
-        raise DataError(f"{path} is not an IDX file: {error}", hint="expected the MNIST file format, gzipped or not") from error
-    if zero != 0 or kind != 0x08:
-        raise DataError(f"{path} is not an IDX file of unsigned bytes", hint="expected the MNIST file format, gzipped or not")
+def _read_header(path: Path, file: Any, rank: int | None) -> tuple[int, ...]:
+    zero, kind, axes = struct.unpack(">HBB", file.read(4))
+    shape = struct.unpack(f">{axes}I", file.read(4 * axes))
+    if zero != 0 or kind != _UNSIGNED_BYTES or axes != (rank or axes):
+        what = "of unsigned bytes" if zero or kind != _UNSIGNED_BYTES else f"of {rank} axes: it has {axes}"
+        raise DataError(f"{path} is not an IDX file {what}", hint=_FORMAT_HINT)
     return shape
+
+
+@contextmanager
+def _one_reason(path: Path) -> Iterator[None]:
+    """Whatever reading and unpacking raise, as one error that names the file."""
+    try:
+        yield
+    except struct.error as error:
+        raise DataError(f"{path} is not an IDX file: {error}", hint=_FORMAT_HINT) from error
+    except EOFError as error:
+        raise DataError(f"{path} is cut short: {error}", hint="fetch the file again") from error
+    except (OSError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}", hint=_FORMAT_HINT) from error
 
 
 def _open(path: Path) -> Any:
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+
+
+def _split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images [N, H, W] and labels [N]. Raises `DataError` when they do not belong together, or a label is no class."""
+    images = read_idx(_file(folder, split, "images", 3), 3)
+    labels = read_idx(path := _file(folder, split, "labels", 1), 1)
+    if len(images) != len(labels):
+        raise DataError(f"{folder}: {len(images)} {split} images but {len(labels)} labels", hint="the files are not of one set")
+    if others := np.flatnonzero(labels >= _CLASSES).tolist():
+        raise DataError(
+            f"{path}: {len(others):,} of {len(labels):,} labels are not 0 … {_CLASSES - 1}, the first is {labels[others[0]]} (example {others[0]})",
+            hint="a set of other classes is read by `dataset: {source: …}`; docs/data.md shows how",
+        )
+    return images, labels
 
 
 @cache
@@ -108,8 +143,8 @@ def _fingerprint(folder: str) -> str:
     """Of the pixels and labels, so that a gzipped copy elsewhere is the same data set."""
     digest = hashlib.sha256()
     for split in ("train", "t10k"):
-        for kind, rank in (("images", 3), ("labels", 1)):
-            digest.update(read_idx(_file(Path(folder), split, kind, rank)).tobytes())
+        for part in _split(Path(folder), split):
+            digest.update(part.tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -155,7 +155,7 @@ def _open(
     steps = range(first_step, order.steps)
     assembly = Assembly(normalization, mixing, index * slices.size)
     if isinstance(examples, ArrayExamples) and preparation.leaves_alone(examples.image_shape):
-        return Loader(_gathered(examples, slices, assembly, steps))
+        return Loader(_gathered(examples, slices, assembly, steps, preparation))
 
     tally = _Tally()
 
@@ -215,7 +215,9 @@ class _Slices:
         return self.order.draws(range(start, min(start + self.size, whole.stop)))
 
 
-def _gathered(examples: ArrayExamples, slices: _Slices, assembly: Assembly, steps: range) -> Iterator[Batch]:
+def _gathered(
+    examples: ArrayExamples, slices: _Slices, assembly: Assembly, steps: range, preparation: Preparation
+) -> Iterator[Batch]:
     """From arrays in memory that need no preparation: one indexing operation a batch, quicker than any other process could send it."""
     for step in steps:
         draws = slices.draws(step)
@@ -227,6 +229,9 @@ def _gathered(examples: ArrayExamples, slices: _Slices, assembly: Assembly, step
                 f"step {step}: {min(found)} examples came where {asked} were asked for",
                 hint="mend `gather` of the data set: an image, a label and an id for each id that it is given",
             )
+        if len(others := np.flatnonzero((labels < 0) | (labels >= preparation.num_classes))):
+            reason = f"label {labels[others[0]]} is not one of 0 … {preparation.num_classes - 1}"
+            raise _bad_example((0, int(ids[others[0]]), reason), examples, preparation)
         missing = slices.size - asked
         if missing:
             images = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])

@@ -51,7 +51,7 @@ def index_of(folder: Path, split: str, files: Sequence[Path]) -> TarIndex:
     key = digest(*(f"{name} {stat.st_size} {stat.st_mtime_ns}".encode() for name, stat in stats))
     places = (folder / ".scaling-index", Path.home() / ".cache" / "scaling" / "tar-index")
     for place in places:
-        with suppress(OSError, ValueError, KeyError):
+        with suppress(Exception):  # a file that is cut short or damaged raises errors of many kinds; the tars say all of it again
             return _read(place / f"{split}-{key}.npz")
     index = _built(folder, files)
     for place in places:
@@ -124,10 +124,11 @@ def _enter(sample: _Sample, member: tarfile.TarInfo, extension: str, raw: Binary
 
 def _label(sample: _Sample, path: Path) -> int:
     try:
-        if "cls" in sample.labels:
-            return int(sample.labels["cls"])
-        return int(json.loads(sample.labels["json"])["label"])
-    except (KeyError, ValueError, TypeError):
+        label = int(sample.labels["cls"] if "cls" in sample.labels else json.loads(sample.labels["json"])["label"])
+        if abs(label) > np.iinfo(np.int32).max:
+            raise ValueError
+        return label
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
         found = sample.labels.get("cls", sample.labels.get("json", b""))[:40]
         raise DataError(
             f"{path.name}: sample {sample.key!r} has no label: {found!r}",
@@ -138,7 +139,10 @@ def _label(sample: _Sample, path: Path) -> int:
 def _read(path: Path) -> TarIndex:
     with np.load(path) as stored:
         names = NameTable(stored["text"].tobytes(), stored["starts"])
-        return TarIndex(stored["files"], stored["offsets"], stored["sizes"], stored["labels"], names)
+        index = TarIndex(stored["files"], stored["offsets"], stored["sizes"], stored["labels"], names)
+    if {len(index.files), len(index.offsets), len(index.sizes), len(index.names)} != {len(index.labels)}:
+        raise ValueError("the columns of an index are of different lengths")
+    return index
 
 
 def _write(path: Path, index: TarIndex) -> None:

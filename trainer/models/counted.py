@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from scaling.errors import UsageError
 from trainer.models.initial import param_shapes
 from trainer.models.nfnet.convolution import as_written
+from trainer.users_code import told
 
 __all__ = ["Counted", "counted"]
 
@@ -42,17 +46,45 @@ class Counted:
 def counted(module: Any, *, image_shape: tuple[int, int, int]) -> Counted:
     """Count a Flax module on images [H, W, C]: convolutions, with their padding, and matrix products are its MACs.
 
-    Raises `UsageError` for a module that cannot be trained here (`param_shapes`).
+    Raises `UsageError` for a module that cannot be trained here: `param_shapes` refuses it, or a forward pass as the trainer calls it fails
+    or gives no logits. What may be for want of something that other hosts have (`RuntimeError`, `ImportError`, `OSError`) is raised as it came.
     """
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     with as_written():
-        params = param_shapes(module, image_shape=image_shape)
-        program = jax.make_jaxpr(lambda params, images: module.apply({"params": params}, images, train=False))(params, images)
+        with _named(module, "to start", "module.init(key, images): what else it takes needs a default, as train=False does"):
+            params = param_shapes(module, image_shape=image_shape)
+        in_training = partial(_forward, module, train=True, rngs={"dropout": jax.random.key(0)})
+        with _named(module, "in training", "module.apply({'params': …}, images, train=True, rngs={'dropout': key})"):
+            logits = jax.eval_shape(in_training, params, images)
+        with _named(module, "in evaluation", "module.apply({'params': …}, images, train=False)"):
+            program = jax.make_jaxpr(partial(_forward, module, train=False))(params, images)
+    if len(getattr(logits, "shape", ())) != 2:
+        shape = list(logits.shape) if hasattr(logits, "shape") else f"a {type(logits).__name__}"
+        raise UsageError(
+            f"{type(module).__name__} gives {shape} for one image", hint="a forward pass gives logits [images, classes], one array"
+        )
     try:
         macs: int | None = _macs(program.jaxpr)
     except _NotTold:
         macs = None
     return Counted(sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)), macs)
+
+
+def _forward(module: Any, params: Any, images: Any, **how: Any) -> Any:
+    return module.apply({"params": params}, images, **how)
+
+
+@contextmanager
+def _named(module: Any, when: str, call: str) -> Iterator[None]:
+    """Whatever the module's code raises as one line: a run would end by it. call: how the trainer calls it."""
+    try:
+        yield
+    except (UsageError, RuntimeError, ImportError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"{type(module).__name__} fails {when}: {told(error, type(module).__module__)}", hint=f"the trainer calls {call}"
+        ) from error
 
 
 class _NotTold(Exception):

@@ -60,16 +60,17 @@ def _state(module: Any, variables: Mapping[str, Any], images: Any) -> list[str]:
     """The collections beside "params" that a forward pass cannot do without. What is only sown there, for whoever looks, is not missed."""
     others = sorted(name for name in variables if name != "params")
     if not others or not _runs(module, variables, images):
-        return []  # a mistake of the module's: compiling the step says which
+        return []  # a mistake of the module's: `counted` and the step's compilation say which
     return [gone for gone in others if not _runs(module, {name: variables[name] for name in variables if name != gone}, images)]
 
 
 def _runs(module: Any, variables: Mapping[str, Any], images: Any) -> bool:
-    """Whether forward passes can be traced, in training and in evaluation, with these collections alone."""
+    """Whether forward passes can be traced, in training and in evaluation, with these collections alone and whatever random streams are asked for."""
     mutable = [name for name in variables if name != "params"]
 
     def forward(variables: Any, images: Any, train: bool) -> Any:
-        return module.apply(variables, images, train=train, rngs={"dropout": jax.random.key(0)}, mutable=mutable)
+        rngs = {"params": jax.random.key(0)}  # Flax takes this stream for any that is not given
+        return module.apply(variables, images, train=train, rngs=rngs, mutable=mutable)
 
     try:
         for train in (True, False):

@@ -8,8 +8,8 @@ What a file says of its pixels is heeded:
 
 - EXIF orientation: the picture is turned upright.
 - Alpha, a transparent colour: the picture is put on white.
-- 16 bits a pixel: scaled to 8. Pixels of 32 bits have no stated full scale, so they are refused.
-- More than `MAX_PIXELS`: refused before a pixel is decoded.
+- 16 bits a pixel: scaled to 8, and grey turned round where 0 is white. Pixels of 32 bits have no stated full scale, so they are refused.
+- More than `MAX_PIXELS`, in the picture or in one of its tiles: refused before a pixel is decoded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -28,6 +28,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from trainer.data.dataset import BadExample
 from trainer.data.images.orientation import orientation_of, turned
 from trainer.data.images.picture import Picture
+from trainer.data.images.transparent import TransparentColour, strips
 
 __all__ = ["FORMATS", "MAX_PIXELS", "EncodedPicture"]
 
@@ -37,8 +38,9 @@ MAX_PIXELS = 2**27
 """Height times width, 134 million: above all but a few cameras, and about 1 GB while it is decoded. A file of half a megabyte can say more."""
 _COSTLY = ("WEBP", "AVIF", "JPEG2000")
 """Their decoders take twice the memory for a pixel, so half as many are allowed."""
-_STRIP_PIXELS = 2**22
-_BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _TILE_SIDES = 258, 262, (322, 323)
+"""Tags of TIFF."""
+_WHITE_IS_ZERO = 0
 
 
 class EncodedPicture(Picture):
@@ -55,9 +57,12 @@ class EncodedPicture(Picture):
             self._is_jpeg = colorspace in ("YCbCr", "Gray", "RGB")
         if not self._is_jpeg:
             width, height = self._opened.size
+            with _one_reason("not a readable image"):
+                self._transparent = TransparentColour(self._opened, content)
         most = MAX_PIXELS // 2 if not self._is_jpeg and self._opened.format in _COSTLY else MAX_PIXELS
         if height * width > most:
             raise BadExample(f"{width} × {height} pixels are more than the {most:,} that are decoded")
+        self._check_tiles()
         self._stored = (height, width)
         self._orientation = orientation_of(content, None if self._is_jpeg else self._opened)
         self.height, self.width = (width, height) if self._orientation >= 5 else (height, width)
@@ -72,11 +77,22 @@ class EncodedPicture(Picture):
         if self._is_jpeg:
             return found
         with _one_reason("damaged image"):
-            if _full_scale(self._opened) is not None:
-                found.add("16-bit")
-            elif any(map(_is_transparent, _strips(self._opened))):
+            if shades := _shades(self._opened):
+                found |= {"16-bit", "white-is-zero"} if shades.white_is_zero else {"16-bit"}
+            elif any(map(_is_transparent, strips(self._opened))):
                 found.add("alpha")
+            if self._transparent.was_misread:
+                found.add("transparent-colour")
         return found
+
+    def _check_tiles(self) -> None:
+        """Tiles of a TIFF are decoded whole, however small the picture that they hold."""
+        if self._is_jpeg or not isinstance(self._opened, TiffImageFile):
+            return
+        with _one_reason("not a readable image"):
+            width, height = (int(np.max(self._opened.tag_v2.get(tag, 1))) for tag in _TILE_SIDES)
+        if width * height > MAX_PIXELS:
+            raise BadExample(f"a tile of {width} × {height} pixels: more than the {MAX_PIXELS:,} that are decoded")
 
     def _by_turbo(self, min_scale: float) -> np.ndarray:
         height, width = self._stored
@@ -104,11 +120,13 @@ class EncodedPicture(Picture):
             self._opened.load()
             if (self._opened.height, self._opened.width) != self._stored:
                 raise BadExample("damaged image: its pixels are more or fewer than it says")
-            full_scale, top = _full_scale(self._opened), 0
+            clear, shades, top = self._transparent.clear, _shades(self._opened), 0
             pixels = np.empty((*self._stored, self._channels), np.uint8)
-            for strip in _strips(self._opened):
-                pixels[top : top + strip.height] = _converted(strip, self._channels, full_scale)
+            for strip in strips(self._opened):
+                pixels[top : top + strip.height] = _converted(strip, self._channels, shades)
                 top += strip.height
+            if clear is not None:
+                pixels[clear] = 255
         return pixels
 
 
@@ -124,21 +142,12 @@ def _one_reason(what: str) -> Iterator[None]:
         raise BadExample(f"{what}: {line or type(error).__name__}") from None
 
 
-def _strips(image: Image.Image) -> Iterator[Image.Image]:
-    """It from top to bottom, in parts of which copies take little memory."""
-    rows = max(1, _STRIP_PIXELS // image.width)
-    if rows >= image.height:
-        yield image
-        return
-    for top in range(0, image.height, rows):
-        yield image.crop((0, top, image.width, min(top + rows, image.height)))
-
-
-def _converted(image: Image.Image, channels: int, full_scale: int | None) -> np.ndarray:
+def _converted(image: Image.Image, channels: int, shades: _Shades | None) -> np.ndarray:
     """[H, W, channels] uint8, or [H, W, 1] for all channels to be alike."""
-    if full_scale is not None:
+    if shades is not None:
         values = np.asarray(image)
-        scaled = np.rint(values * np.float32(255 / full_scale)).astype(np.uint8)
+        lit = shades.largest - values if shades.white_is_zero else values
+        scaled = np.rint(lit * np.float32(255 / shades.largest)).astype(np.uint8)
         if isinstance(key := image.info.get("transparency"), int):
             scaled[values == key] = 255
         return scaled[..., None]
@@ -149,17 +158,24 @@ def _converted(image: Image.Image, channels: int, full_scale: int | None) -> np.
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _full_scale(image: Image.Image) -> int | None:
-    """The largest value of grey that has more than 8 bits, which Pillow would cut off at 255; None of all else. Raises `BadExample`.
+class _Shades(NamedTuple):
+    """Grey of more than 8 bits: the largest value, and whether it is black."""
 
-    Colour of 16 bits Pillow gives by the upper 8 itself.
+    largest: int
+    white_is_zero: bool
+
+
+def _shades(image: Image.Image) -> _Shades | None:
+    """Of grey that has more than 8 bits, which Pillow would cut off at 255; None of all else. Raises `BadExample`.
+
+    Colour of 16 bits Pillow gives by the upper 8 itself, and grey of 8 bits it turns round itself.
     """
     if not image.mode.startswith("I") and image.mode != "F":
         return None
     if not image.mode.startswith("I;16") and (image.mode, image.format) != ("I", "PPM"):  # which Pillow scales to 16 bits
         raise BadExample(f"its pixels (mode {image.mode}) have no stated full scale: convert them to 8 or 16 bits")
     tags: Mapping[int, Any] = image.tag_v2 if isinstance(image, TiffImageFile) else {}
-    return 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1
+    return _Shades(2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1, tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO)
 
 
 def _is_transparent(image: Image.Image) -> bool:

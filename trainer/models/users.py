@@ -1,0 +1,87 @@
+"""A user's own family, `package.module:factory`: imported, and called so that what it raises or returns wrongly is one line."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial, wraps
+from typing import Any
+
+from scaling.errors import ScalingError, UsageError
+from trainer.models.protocol import Family
+from trainer.users_code import imported, told
+
+__all__ = ["users_family"]
+
+_DEBUG = "`scaling --debug …` shows all that led to it"
+_AT_LEAST = {"params": 1, "macs": 0, "activations": 0, "kept_activations": 0, "total_stride": 1}
+
+
+def users_family(source: str) -> Family:
+    """The family that `package.module:factory` makes. Its functions raise `UsageError` and give plain finite numbers; `build` is as it came.
+
+    Raises `UsageError` when it cannot be imported or made.
+    """
+    factory = imported(source, "model family")
+    try:
+        made = factory()
+    except ScalingError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"model family {source!r} raised {told(error, source)}", hint=_DEBUG) from error
+    if not isinstance(made, Family):
+        raise UsageError(
+            f"model family {source!r} gave a {type(made).__name__}", hint="let the factory return a trainer.models.Family"
+        )
+    counts = {
+        name: _guarded(count, name, source, partial(_number, name=name, least=least))
+        for name, least in _AT_LEAST.items()
+        if (count := getattr(made, name)) is not None
+    }
+    return replace(made, **counts, check=_guarded(made.check, "check", source, lambda _, model: None))
+
+
+def _guarded(function: Callable[..., Any], name: str, source: str, checked: Callable[[Any, str], Any]) -> Callable[..., Any]:
+    """checked: (what the function gave, the model's name) → what the caller gets."""
+
+    @wraps(function)
+    def asked(model: str, options: Mapping[str, Any], **shape: Any) -> Any:
+        try:
+            given = function(model, options, **shape)
+        except ScalingError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UsageError(f"{model}: `{name}` of its family raised {told(error, source)}", hint=_DEBUG) from error
+        return checked(given, model)
+
+    return asked
+
+
+def _number(given: Any, model: str, *, name: str, least: int) -> int | float:
+    """A plain number of any number's type. Raises `UsageError` for text, truth values, NaN, infinity and what is below the least."""
+    try:
+        if isinstance(given, str | bytes | bool):
+            raise TypeError
+        try:
+            number: int | float = operator.index(given)
+        except TypeError:
+            number = float(given)
+            number = int(number) if number.is_integer() else number
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not (math.isfinite(number) and number >= least) or (name == "params" and not isinstance(number, int)):
+        raise UsageError(
+            f"{model}: `{name}` of its family gave {_shown(given)}, which is no whole number of {least} or more",
+            hint="counts are plain numbers",
+        )
+    return number
+
+
+def _shown(given: Any) -> str:
+    try:
+        text = " ".join(repr(given).split())
+    except Exception:  # noqa: BLE001 - the user's code again
+        text = ""
+    return text[:60] if isinstance(given, int | float) else f"the {type(given).__name__} {text[:60]}"
