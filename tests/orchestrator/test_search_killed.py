@@ -1,9 +1,7 @@
 """A two-trial search of real runs through the real command: its scheduler is killed in the middle, and nothing comes out differently."""
 
-import shutil
 import sqlite3
 import time
-from pathlib import Path
 
 from tests.orchestrator.test_end_to_end import Study, assert_ledger_adds_up
 
@@ -47,8 +45,6 @@ def test_a_scheduler_killed_in_the_middle_of_a_search_changes_nothing(tmp_path):
     _, err = undisturbed.run("submit", "found.yaml")
     assert "learning rates of 3 cells found in" in err
 
-    cache = Path("runs", "compile-cache")  # its shape need not compile twice here
-    shutil.copytree(undisturbed.folder / cache, killed.folder / cache)
     process, deadline = killed.start("submit", "found.yaml"), time.monotonic() + 240
     try:
         while finished_runs(killed) < 2:

@@ -260,7 +260,8 @@ def test_pause_resume_and_cancel_while_runs_are_in_training(store, tmp_path, ray
 
 
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
-def test_a_budget_ends_the_command_with_what_it_left_out(store, tmp_path, ray_folder):
+def test_a_budget_ends_the_command_with_what_it_left_out(store, tmp_path, ray_folder, monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")  # what is compiled then lies in the home
     plan = planned(tmp_path, "capped", speed=100_000.0, extra="budget: {core_hours: 0.06}")
     accept_plan(store, plan)
     assert see_through(store, "capped", home=tmp_path / "runs", temp_dir=ray_folder) == "done"
