@@ -85,6 +85,13 @@ class _Loader(yaml.SafeLoader):
         self.depth -= 1
         return node
 
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        """Notes in `style` that a tag says what the value is, as quotes do: `!!str 12` is a text."""
+        is_plain = self.peek_event().implicit[0]
+        node = super().compose_scalar_node(anchor)
+        node.style = None if is_plain else node.style or "!"
+        return node
+
 
 def _composed(text: str) -> yaml.Node | None:
     try:

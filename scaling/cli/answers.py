@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from scaling.columns import RUN_COLUMNS, SCHEMA_VERSION
 from scaling.errors import DataError
@@ -29,8 +29,18 @@ class _Shape(BaseModel):
 
 
 _KINDS: dict[str, Any] = {"str": str | None, "int": float | None, "float": float | None, "list": list[str], "time": str | None}
-_NEEDED: dict[str, Any] = {"id": str, "model": str, "status": str, "epochs": float, "learning_rate": float}
+_COUNT = Annotated[float | None, Field(ge=0)]
+_COUNTED = {column.name for column in RUN_COLUMNS if column.kind in ("int", "float")} - {
+    "seed",
+    "val_loss",
+    "train_loss",
+    "chance_loss",
+}
+_NEEDED: dict[str, Any] = {
+    "id": str, "model": str, "status": str, "epochs": Annotated[float, Field(gt=0)], "learning_rate": Annotated[float, Field(ge=0)],
+}  # fmt: skip
 _FIELDS: dict[str, Any] = {column.name: (_KINDS[column.kind], None) for column in RUN_COLUMNS}
+_FIELDS |= dict.fromkeys(_COUNTED, (_COUNT, None))
 _FIELDS |= {name: (kind, ...) for name, kind in _NEEDED.items()}
 _Run: Any = create_model("_Run", __base__=_Shape, **_FIELDS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 __all__ = ["printable", "printable_json", "without_colours"]
@@ -13,12 +14,26 @@ _SIGNS |= dict.fromkeys(
     (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF), _UNKNOWN
 )  # line ends, directions
 _SIGNS |= dict.fromkeys(range(0xD800, 0xE000), _UNKNOWN)  # halves of characters, which no stream takes
-_ESCAPES = {code: f"\\u{code:04x}" for code in _SIGNS if chr(code) != "\n"}
+_INVISIBLE = (
+    (0x00AD, 0x00AD), (0x034F, 0x034F), (0x0600, 0x0605), (0x06DD, 0x06DD), (0x070F, 0x070F), (0x0890, 0x0891), (0x08E2, 0x08E2),
+    (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200D), (0x2060, 0x206F), (0x2800, 0x2800), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFFB), (0x110BD, 0x110BD), (0x110CD, 0x110CD), (0x13430, 0x1343F),
+    (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+"""First and last of Unicode's default-ignorable characters, of those of category Cf, and of blanks that are no spaces: nothing would be seen of them."""
+_SIGNS |= {
+    code: f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    for first, last in _INVISIBLE
+    for code in range(first, last + 1)
+    if code not in _SIGNS
+}
+_ESCAPES = {code: json.dumps(chr(code))[1:-1] for code in _SIGNS if chr(code) != "\n"}
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def printable(text: str, keep: str = "") -> str:
-    """The text with a sign for each control character, so as long as it was: ␛ for ESC, ␤ for a line break, � for what has no sign.
+    """The text with a sign for each control character, ␛ for ESC, ␤ for a line break, � for what has no sign, and the number of each invisible
+    one: \\\\u200b. So names that differ look different.
 
     keep: control characters that stay.
     """

@@ -1,19 +1,20 @@
 """The door through which commands print: whatever is printed is data, and no name in it can steer the terminal.
 
 Names of models, reasons, paths, columns of a user's table and the answers of a server come from elsewhere. Here `[red]` and `:smile:` are letters,
-and control characters are shown as signs: ESC as ␛, a line break inside a name as ␤.
+control characters are shown as signs (ESC as ␛, a line break inside a name as ␤), and invisible ones by their number (\\u200b).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
-from rich.text import Text
+from rich.text import Span, Text
 
 from scaling.cli.printable import printable
 
@@ -37,9 +38,8 @@ class Terminal(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As the console does; texts that were made elsewhere are made printable too."""
-        if isinstance(renderable, Text) and (plain := printable(renderable.plain)) != renderable.plain:
-            renderable = renderable.copy()
-            renderable.plain = plain  # as long as it was: styles stay where they are
+        if isinstance(renderable, Text) and printable(renderable.plain) != renderable.plain:
+            renderable = _shown(renderable)
         return super().render(renderable, options)
 
     def print(self, *objects: Any, **how: Any) -> None:
@@ -70,6 +70,16 @@ class Terminal(Console):
         for column, width in zip(table.columns, least, strict=True):
             column.width, column.no_wrap = width, False
         return between + sum(least)
+
+
+def _shown(text: Text) -> Text:
+    """It with every letter printable, and styles on the letters that they were on."""
+    letters = [printable(letter) for letter in text.plain]
+    starts = [0, *accumulate(map(len, letters))]
+    shown = text.copy()
+    shown.plain = "".join(letters)
+    shown.spans = [Span(starts[span.start], starts[min(span.end, len(letters))], span.style) for span in text.spans]
+    return shown
 
 
 def _plain(cell: RenderableType) -> str:

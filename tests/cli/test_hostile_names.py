@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import sys
 import threading
+import unicodedata
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from orchestrator.plan import make_plan
 from orchestrator.spec import read_spec
 from scaling.cli.app import app, main
 from scaling.cli.output import console, core_hours, number
+from scaling.cli.printable import printable, printable_json
 from scaling.cli.terminal import Terminal
 from tests.api.small_grid import fill
 
@@ -258,3 +260,43 @@ def _is_number(cell):
     except ValueError:
         return False
     return True
+
+
+def test_names_that_differ_by_what_cannot_be_seen_look_different():
+    """Of all of Unicode: what is of category Cc, Cf or Cs, or default-ignorable. In JSON the value stays what it was."""
+    hidden = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs")]
+    hidden += [
+        0x034F,
+        0x115F,
+        0x1160,
+        0x17B4,
+        0x17B5,
+        0x180B,
+        0x180F,
+        0x2065,
+        0x3164,
+        0xFE00,
+        0xFE0F,
+        0xFFA0,
+        0xFFF0,
+        0xE0000,
+        0xE01EF,
+        0xE0FFF,
+    ]
+    for code in hidden:
+        assert printable(f"net{chr(code)}") not in ("net", f"net{chr(code)}"), hex(code)
+        assert json.loads(printable_json(json.dumps(chr(code), ensure_ascii=False))) == chr(code)
+    assert printable("a\u200bb\u00adc\u2060d\U000e0041") == "a\\u200bb\\u00adc\\u2060d\\U000e0041"
+    assert printable("naïve F0 – 日本 ∑ é") == "naïve F0 – 日本 ∑ é"
+
+
+def test_styles_stay_on_their_letters_when_invisible_ones_are_shown():
+    screen = io.StringIO()
+    shown = Terminal(file=screen, force_terminal=True, width=100, color_system="standard")
+    shown.print(Text.assemble("n\u200b", ("bold", "bold"), f"\u2060{ESC}"))
+    assert screen.getvalue() == "n\\u200b\x1b[1mbold\x1b[0m\\u2060␛\n"
+    table = Table("model")
+    table.add_row("net\u200b")
+    screen.truncate(0)
+    shown.print(table)
+    assert "net\\u200b" in screen.getvalue()

@@ -235,3 +235,13 @@ def test_of_thousands_of_faults_the_first_are_told(read):
     assert "7: k0: unknown key" in first
     assert "4,950 more faults" in last
     assert len(caught.value.faults) == 51
+
+
+@pytest.mark.parametrize("text", ["12", "1e3", "4e9", "no", "~", "2024-01-01", "1:30", ".inf", "=", "<<"])
+def test_what_its_tag_calls_a_text_is_one(text):
+    """As quotes do. Keys too."""
+    for written in (f"!!str {text}", f"!<tag:yaml.org,2002:str> {text}", f"'{text}'"):
+        found = values_of(f"name: {written}\n{written}: 1\n")
+        assert found.faults == []
+        assert found.content == {"name": text, text: 1}
+    assert values_of("epochs: [12, 4e9, !!int 12, !!float 1]").content == {"epochs": [12, 4_000_000_000, 12, 1.0]}

@@ -133,6 +133,32 @@ def test_the_model_command():
             CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
+@pytest.mark.parametrize("name", ["width", "depth", "strides"])
+def test_dimensions_have_a_stated_limit(name):
+    for value in (1_000_001, 10**400):
+        with pytest.raises(UsageError, match=rf"x: {name} has an entry above 1,000,000"):
+            model_card("x", options={"width": [8, 8], "depth": [1, 1], "group_width": 8, name: [1, value]})
+
+
+def test_counting_takes_no_longer_for_more_blocks():
+    """A block after the first of its stage adds the same each time. With 3,000,000 the command did not end."""
+    options = {"width": [8, 16], "group_width": 4, "stem": "small"}
+    few = [model_card("x", options=options | {"depth": [2 + n, 3]}, image_shape=(9, 9, 1)) for n in range(3)]
+    many = model_card("x", options=options | {"depth": [1_000_000, 3]}, image_shape=(9, 9, 1))
+    for count in ("params", "macs", "activations"):
+        first, second, third = (getattr(card, count) for card in few)
+        assert third - second == second - first > 0
+        assert getattr(many, count) == first + (1_000_000 - 2) * (second - first)
+
+
+@pytest.mark.parametrize(
+    "options", [{"expansion": float("inf")}, {"expansion": "x"}, {"se_ratio": []}, {"stem": []}, {"group_width": None}]
+)
+def test_options_of_the_wrong_kind_are_one_error(options):
+    with pytest.raises(UsageError):
+        model_card("x", options={"width": [8], "depth": [1]} | options)
+
+
 def test_total_stride_and_the_last_map():
     assert variant("F0").total_stride == 32
     assert variant("F0").last_map(224, 192) == (7, 6)

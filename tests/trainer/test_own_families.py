@@ -23,18 +23,20 @@ VIT = ModelConfig("tests.trainer.strangers_models:vit", "one")
 
 
 def test_a_plain_vision_transformer_learns_the_digits(tmp_path):
-    """With its scales at 0, as they once began, it stayed at ln 10 and was called finished."""
-    config = TrainConfig(
-        DataConfig("digits", data.card("digits", {})),
-        VIT,
-        ScheduleConfig(8.0, warmup_epochs=1.0),
-        batch_size=16,
-        learning_rate=0.8,
-        seed=1,
-    )
-    result = scaling.train(config, directory=tmp_path)
-    assert result.outcome is AttemptOutcome.FINISHED
-    assert result.val_top1 > 0.91
+    """With its scales at 0, as they once began, it stayed at ln 10 and was called finished.
+
+    Warm-up takes a quarter of the run: with an eighth the same rate gives 0.925 in the mean. Seeds 0 to 5 give 0.924 to 0.953.
+    """
+    schedule = ScheduleConfig(8.0, warmup_epochs=2.0)
+    digits = DataConfig("digits", data.card("digits", {}))
+    results = [
+        scaling.train(
+            TrainConfig(digits, VIT, schedule, batch_size=16, learning_rate=0.8, seed=seed), directory=tmp_path / str(seed)
+        )
+        for seed in range(3)
+    ]
+    assert {result.outcome for result in results} == {AttemptOutcome.FINISHED}
+    assert np.mean([result.val_top1 for result in results]) >= 0.93
 
 
 @pytest.mark.parametrize("module", [strangers_models.Scaled, strangers_models.Shifted])

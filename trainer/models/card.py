@@ -98,7 +98,12 @@ def model_card(
             raise UsageError(f"{name} is {value}", hint="give a positive number")
     name = family_name or ("nfnet" if "width" in options else family_of(model))
     known = family(name)
-    known.check(model, options)
+    try:
+        known.check(model, options)
+    except (TypeError, ArithmeticError, LookupError) as error:
+        raise UsageError(
+            f"{model}: these options make no model: {error}", hint="docs/models.md lists the options and their values"
+        ) from error
     shape: dict[str, Any] = {"num_classes": num_classes, "image_shape": image_shape}
     params = known.params(model, options, **shape)
     memory = None

@@ -15,7 +15,7 @@ from typing import Any
 
 from scaling.errors import UnknownName, UsageError
 
-__all__ = ["STEMS", "Stem", "Variant", "checked", "custom", "names", "variant"]
+__all__ = ["MAX_DIMENSION", "STEMS", "Stem", "Variant", "checked", "custom", "names", "variant"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ class Variant:
         return groups, groups * group_width if self.floor_bottleneck else bottleneck
 
 
+MAX_DIMENSION = 1_000_000
+"""Blocks, channels or stride of one stage."""
 _TRAIN_PX = (192, 224, 256, 320, 384, 416, 448, 480)
 _TEST_PX = (256, 320, 352, 416, 512, 544, 576, 608)
 _DROPOUT = (0.2, 0.3, 0.4, 0.4, 0.5, 0.5, 0.5, 0.5)
@@ -172,6 +174,10 @@ def checked(candidate: Variant) -> Variant:
         if not all(type(entry) is int and entry > 0 for entry in entries):
             raise UsageError(
                 f"{candidate.name}: {name} {given!r} is not made of whole numbers above 0", hint="e.g. width: [64, 128]"
+            )
+        if name != "group_width" and max(entries) > MAX_DIMENSION:
+            raise UsageError(
+                f"{candidate.name}: {name} has an entry above {MAX_DIMENSION:,}", hint="F7 has 48 blocks in its longest stage"
             )
     for name in ("expansion", "se_ratio"):
         if not getattr(candidate, name) > 0:
