@@ -74,12 +74,18 @@ def _look(plan: Plan) -> tuple[Looked, ...]:
     looked = look_at(data.load(plan.spec.dataset.name, plan.spec.dataset.options))
     may_skip = plan.spec.execution.on_bad_example == "skip"
     for split in looked:
-        if split.bad and not (may_skip and split.split == "training"):
-            named = "; ".join(f"{name}: {reason}" for name, reason in split.bad[:_NAMED])
-            more = f"; and {len(split.bad) - _NAMED} more" if len(split.bad) > _NAMED else ""
-            raise DataError(
-                f"{len(split.bad)} of the {split.examples:,} {split.split} examples cannot be used ({split.read:,} were read): {named}{more}",
-                hint="mend or remove them"
-                + ("; `execution: {on_bad_example: skip}` leaves them out" if split.split == "training" else ""),
-            )
+        if split.bad and not (may_skip and split.split == "training" and not split.is_too_bad):
+            raise _unusable(split, may_skip)
     return looked
+
+
+def _unusable(split: Looked, may_skip: bool) -> DataError:
+    named = "; ".join(f"{name}: {reason}" for name, reason in split.bad[:_NAMED])
+    more = f"; and {len(split.bad) - _NAMED} more" if len(split.bad) > _NAMED else ""
+    hint = "mend or remove them"
+    if split.split == "training":
+        hint += ": a run may skip one in a hundred" if may_skip else "; `execution: {on_bad_example: skip}` leaves them out"
+    return DataError(
+        f"{len(split.bad)} of the {split.examples:,} {split.split} examples cannot be used ({split.read:,} were read): {named}{more}",
+        hint=hint,
+    )
