@@ -72,7 +72,11 @@ class OneFile:
         Only where no other process has begun a log of its own: its changes would be mixed with ours.
         """
         log = log_of(self._path)
-        if self._kept is None or not self._writable or (_identity(log) != self._sides["log"] and log.exists() and log.stat().st_size):
+        if (
+            self._kept is None
+            or not self._writable
+            or (_identity(log) != self._sides["log"] and log.exists() and log.stat().st_size)
+        ):
             return False
         try:
             busy, pages, stored = self._kept.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -83,7 +87,11 @@ class OneFile:
     def _refuse(self, what: str, saved: bool | None = None) -> None:
         hint = f"nothing more is written. {_PUT_BACK}"
         if saved is not None:
-            kept = "what was committed before was saved into the file" if saved else "what it held may be lost: look, or restore a copy"
+            kept = (
+                "what was committed before was saved into the file"
+                if saved
+                else "what it held may be lost: look, or restore a copy"
+            )
             hint = f"nothing more is written; {kept}. Submit again: it goes on from what the file holds"
         raise StoreError(f"the {what}: it was deleted, moved or replaced while this command used it", hint=hint)
 

@@ -147,7 +147,9 @@ class Store:
         disk = "is the disk full or read-only, or another program holding the database? What was committed before is safe"
         hints = {"written": disk, "read": "is it whole, and written by this version of scaling?"}
         if done == "written" and not isinstance(error, OperationalError):
-            hints["written"] = "was the file overwritten while this command used it? Nothing more is written: put a good copy back, then submit again"
+            hints["written"] = (
+                "was the file overwritten while this command used it? Nothing more is written: put a good copy back, then submit again"
+            )
         return StoreError(f"the store {self.name} cannot be {done}: {error.orig}", hint=hints[done])
 
     def _begun(self, engine: Engine, **options: Any) -> Session:
@@ -215,4 +217,3 @@ class Store:
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
-

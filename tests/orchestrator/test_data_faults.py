@@ -62,6 +62,20 @@ def test_other_words_are_another_fault_and_one_run_counts_once(store):
     assert waiting(store, faults) == ({rows[5]["id"]}, {})
 
 
+def test_which_training_example_a_run_meets_first_does_not_matter(store):
+    rows, faults = of("a", *range(6)), DataFaults()
+    accepted(store, *rows)
+    said = [f"train example {number} (b/{number}.png): damaged PNG (mend it)" for number in range(3)]
+    assert [fail(store, faults, row, reason) for row, reason in zip(rows, said, strict=False)] == [False, False, True]
+    assert set(waiting(store, faults)[1]) == {row["id"] for row in rows[3:]}
+    with store.write() as session:
+        explain(session, waiting(store, faults)[1])
+    following = DataFaults()
+    with store.read() as session:
+        following.restore(session)
+    assert following.faulty == faults.faulty
+
+
 def test_the_next_scheduler_knows_and_a_new_submit_tries_anew(store):
     rows, faults = of("a", *range(6)), DataFaults()
     accepted(store, *rows)
@@ -129,6 +143,27 @@ seeds: [0, 1, 2, 3, 4, 5, 6, 7]
 execution: {on_bad_example: skip}
 resources: {cores: CORES}
 """
+
+
+def spoilt(folder, every):
+    """The images with every so-many-th training image cut in half; how many."""
+    images = pictures.small_set()
+    bad = [number for number in range(len(images["train"])) if number % every == 0]
+    for number in bad:
+        name, content, label = images["train"][number]
+        images["train"][number] = (name, content[: len(content) // 2], label)
+    pictures.write_folder(folder, images)
+    return len(bad)
+
+
+def test_more_bad_images_than_may_be_skipped_end_three_runs_and_are_said_once(tmp_path):
+    assert spoilt(tmp_path / "images", every=2) >= 10
+    (tmp_path / "bad.yaml").write_text(STUDY.replace("CORES", str(len(os.sched_getaffinity(0)))))
+    study = Study(tmp_path, "bad")
+    _, err = study.run("submit", "bad.yaml", code=1)
+    assert err.count("of the training examples are unreadable") == 1
+    assert "failed: 3 runs" in err
+    assert "pending: 5 runs" in err
 
 
 def test_a_bad_image_through_the_command(tmp_path):

@@ -163,6 +163,21 @@ def test_every_empty_file_is_found_however_many_there_are(plan, photos):
         dry_run(plan(PHOTOS), "scaling.db", Path("home"))
 
 
+@pytest.mark.parametrize(("bad", "good", "refused"), [(12, 28, True), (9, 31, False), (10, 990, False), (11, 989, True)])
+def test_it_skips_as_many_as_a_run_would(plan, photos, bad, good, refused):
+    """Ten at least, and more than one in a hundred."""
+    image = (photos / "train" / "a" / "0.jpg").read_bytes()
+    for number in range(bad + good - 8):
+        (photos / "train" / "a" / f"more{number}.jpg").write_bytes(b"" if number < bad else image)
+    skipping = plan(f"{PHOTOS}execution: {{on_bad_example: skip}}\n")
+    if refused:
+        with pytest.raises(DataError, match=f"{bad} of the") as caught:
+            dry_run(skipping, "scaling.db", Path("home"))
+        assert "one in a hundred" in caught.value.hint
+    else:
+        assert len(dry_run(skipping, "scaling.db", Path("home")).looked[0].bad) == bad
+
+
 def test_what_is_read_of_a_large_split_is_spread_over_it():
     places = list(_spread(1_000_000))
     assert len(places) == len(set(places)) == 512

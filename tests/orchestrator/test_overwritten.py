@@ -35,7 +35,9 @@ def sql(database, *statements):
 def elsewhere(database, *statements):
     """By another process."""
     code = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], isolation_level=None)\nfor s in sys.argv[2:]: print(c.execute(s).fetchall())\nc.close()"
-    return subprocess.run([sys.executable, "-c", code, str(database), *statements], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code, str(database), *statements], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def rolled_back(store):
