@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestrator.cluster.gang import Gang
 from orchestrator.cluster.hold import Hold
-from orchestrator.cluster.inventory import HEAD, inventory, lacking, nodes_alive, room
+from orchestrator.cluster.inventory import HEAD, checked_room, local_cores, nodes_alive
 from orchestrator.cluster.mailbox import ALONE_SECONDS
 from orchestrator.cluster.ray_errors import why
 from orchestrator.cluster.reservation import elsewhere, give_back
@@ -135,7 +135,7 @@ class RayCluster:
         if self.address == "local":
             options |= {
                 "address": "local",
-                "num_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+                "num_cpus": local_cores(),
                 "include_dashboard": False,
                 "object_store_memory": _OBJECT_STORE_BYTES,
             }
@@ -185,14 +185,7 @@ class RayCluster:
         nodes = [node for node in nodes_alive() if node["NodeID"] not in left_out]
         if hold.kind.is_simulated and not nodes:
             raise ClusterError(f"no node at {self.address} may be given a worker", hint="add nodes")
-        found = hold.chips if hold.kind.is_simulated else room(hold, nodes)
-        if found < hold.chips:
-            raise ClusterError(
-                f"a run needs {hold.name}{' on one node' if hold.hosts == 1 else f' on {hold.hosts} hosts'}; {lacking(hold, nodes)}"
-                f" at {self.address} has {inventory(hold, nodes)}",
-                hint="change `resources` in the file, or add nodes",
-            )
-        return found
+        return hold.chips if hold.kind.is_simulated else checked_room(hold, nodes, self.address)
 
     def avoid(self, nodes: Iterable[str]) -> None:
         """Put no more workers on these."""

@@ -9,9 +9,11 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
@@ -22,7 +24,7 @@ from orchestrator.store import queries, schema
 from orchestrator.store.engine import DEFAULT_URL, read_engine, server_error, sqlite_path, store_url, write_engine
 from orchestrator.store.marks import Marks
 from orchestrator.store.one_file import OneFile
-from scaling.errors import StoreError
+from scaling.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +60,7 @@ class Store:
         self._writer = write_engine(self.url) if writable else None
         self._path = sqlite_path(self.url)
         self._file: OneFile | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._marks = Marks(self._path) if writable and self._path is not None else None
 
     @classmethod
@@ -89,8 +92,12 @@ class Store:
         return store
 
     @classmethod
-    def open_if_current(cls, url: str = DEFAULT_URL) -> Store | None:
-        """Open for reading; None where `open` would make or upgrade the tables. Raises as `open`, and nothing is written."""
+    def open_as_upgraded(cls, url: str = DEFAULT_URL) -> Store | None:
+        """Open for reading what `open` would find; None where it would begin an empty one. Raises as `open`, and nothing is written.
+
+        A file of an earlier version is copied and the copy upgraded; it goes when the store is closed. Raises `UsageError` for a server's database
+        of an earlier version, which is not copied.
+        """
         store = cls(url, writable=False)
         path = sqlite_path(store.url)
         if path is not None and not path.exists():
@@ -99,7 +106,29 @@ class Store:
                     f"there is no folder {path.parent} for the store {path}", hint="name another with --db or SCALING_DB"
                 )
             return None
-        return store if schema.is_current(store._reader) else None
+        found = schema.found_revision(store._reader)
+        if found is None or found == schema.head_revision():
+            return None if found is None else store
+        if path is None:
+            raise UsageError(
+                f"the store {store.name} has schema {found} and must be upgraded to {schema.head_revision()} before it can be read",
+                hint="`scaling submit` upgrades it; nothing was changed",
+            )
+        return store._upgraded_copy(path)
+
+    def _upgraded_copy(self, path: Path) -> Store:
+        folder = tempfile.TemporaryDirectory(prefix="scaling-")
+        try:
+            copy = Path(folder.name) / path.name
+            schema.copy_to(self._reader, copy)
+            self.close()
+            Store.open(str(copy)).close()
+            upgraded = Store.open_readonly(str(copy))
+        except BaseException:
+            folder.cleanup()
+            raise
+        upgraded._folder = folder
+        return upgraded
 
     @property
     def name(self) -> str:
@@ -211,6 +240,8 @@ class Store:
         if self._file is not None:
             self._file.close()  # last: as long as it is open, nobody else removes the log
             self._file = None
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def __enter__(self) -> Store:
         return self
