@@ -2,15 +2,22 @@
 
 import os
 import re
+import socket
+import threading
+from contextlib import contextmanager
 
 import pytest
+import uvicorn
+from typer.testing import CliRunner
 
+from api import create_app
 from orchestrator.data_faults import ENOUGH, HELD, DataFaults, data_of
 from orchestrator.queue import Queue
 from orchestrator.store import Store, ledger, queries
 from orchestrator.store.grid import explain
 from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Run
+from scaling.cli.app import app
 from scaling.cli.endings import endings, skipped
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.rows import a_run, accepted, granted
@@ -132,6 +139,38 @@ def test_skipped_images_in_a_sentence(found, line):
     assert skipped({"name": "x", "skipped": found}) == line
 
 
+@contextmanager
+def served(database):
+    """The address of a server on the loopback interface."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(database), log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_status_and_runs_say_once_which_runs_are_held_back(tmp_path):
+    url = str(tmp_path / "scaling.db")
+    rows, faults = of("a", *range(8)), DataFaults()
+    with Store.open(url) as store:
+        accepted(store, *rows)
+        for row in rows[:ENOUGH]:
+            fail(store, faults, row)
+        with store.write() as session:
+            explain(session, waiting(store, faults)[1])
+    with served(url) as address:
+        for where in (["--db", url], ["--server", address]):
+            for command in ("status", "runs"):
+                said = " ".join(CliRunner().invoke(app, [command, *where], catch_exceptions=False).stdout.split())
+                assert said.count(HELD) == said.count(REASON) == 1
+                assert f"5 runs ({', '.join(row['id'] for row in rows[3:6])}, …): {HELD}" in said
+                assert f"3 runs ({', '.join(row['id'] for row in rows[:3])}): {REASON}" in said
+
+
 STUDY = """\
 name: bad
 dataset: {name: imagefolder, path: images, train_px: 24}
@@ -189,4 +228,5 @@ def test_a_bad_image_through_the_command(tmp_path):
         assert queries.experiments(session)[0]["skipped"] == {"runs": 3, "examples": 2}
     out, _ = study.run("status")
     assert out.count("ant/002.jpg") == 1
+    assert HELD in " ".join(out.split())
     assert "bad: 3 runs skipped up to 2 training images each" in out
