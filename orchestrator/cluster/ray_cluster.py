@@ -21,6 +21,7 @@ from orchestrator.cluster.ray_errors import why
 from orchestrator.cluster.reservation import elsewhere, give_back
 from orchestrator.cluster.token import check_token, keep_token_private
 from orchestrator.cluster.worker import Worker
+from orchestrator.own_folder import own_folder
 from orchestrator.provenance import check_packages
 from scaling.errors import ClusterError
 
@@ -115,7 +116,8 @@ class RemoteWorker:
 class RayCluster:
     """A connection to Ray. `address="local"` starts one for this process alone; anything else joins that cluster.
 
-    temp_dir: where a local Ray keeps its sockets and logs; a folder that only this user can enter, and that goes with it, when left out.
+    temp_dir: where a local Ray keeps its sockets and logs. When left out, a folder that only this user can enter; it goes with this process, or,
+        when that is killed, with the next one that starts a Ray.
     alone_seconds: how long a worker on a cluster of others stays without a run and without a scheduler.
     """
 
@@ -336,7 +338,7 @@ def _private_folder() -> Iterator[str | None]:
     if place is None or os.environ.get("RAY_TMPDIR"):
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="ray-", dir=place, ignore_cleanup_errors=True) as folder:  # what dies may still write
+    with own_folder("ray-", place) as folder:
         yield f"{folder}/r"  # Ray opens the one it is given to everyone; nobody gets through to it
 
 
@@ -344,7 +346,7 @@ def _private_folder() -> Iterator[str | None]:
 def _neutral_directory() -> Iterator[None]:
     """Ray puts the driver's working directory first on its workers' path, where a folder called `trainer` would shadow ours."""
     before = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="scaling-") as empty:
+    with own_folder("scaling-", tempfile.gettempdir()) as empty:
         os.chdir(empty)
         try:
             yield
