@@ -33,11 +33,11 @@ class OneFile:
     """
 
     def __init__(self, path: Path, *, writable: bool) -> None:
+        self._kept: sqlite3.Connection | None = None
         self._path, self._writable = path, writable
         self._file = _identity(path)
         if self._file is None:
             raise FileNotFoundError(path)
-        self._kept: sqlite3.Connection | None = None
         self._sides: dict[str, tuple[int, int] | None] = {}
         with suppress(sqlite3.Error):  # a folder that may not be written: then there is no log to lose
             self._kept = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, check_same_thread=False, timeout=60)
@@ -61,6 +61,9 @@ class OneFile:
         """Let go of it; SQLite then puts the log into the file and removes it, unless others have it open."""
         if self._kept is not None:
             self._kept.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def _side_files(self) -> dict[str, Path]:
         log = log_of(self._path)
