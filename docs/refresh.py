@@ -8,6 +8,8 @@
   with `scaling` or `python`, runs in the root of the repository, reads committed files alone, and takes seconds. `, first paragraph` after
   the command keeps what is printed up to the first empty line.
 
+- README.md: the number of injected faults is counted in benchmarks/faults.csv.
+
 tests/test_analysis_docs.py and tests/test_docs_tables.py fail when this is due. Look at the difference before committing it: a number that
 moved is worth a thought.
 """
@@ -15,6 +17,7 @@ moved is worth a thought.
 from __future__ import annotations
 
 import contextlib
+import csv
 import difflib
 import os
 import re
@@ -35,6 +38,8 @@ DOCS = Path(__file__).parent
 PLAIN = {"FORCE_COLOR": None, "TTY_COMPATIBLE": None, "NO_COLOR": "1"}
 """The environment of a command: its text has no colours, whatever the terminal has."""
 BLOCK = re.compile(r"<!-- made by: (?P<command>.+?)(?P<first>, first paragraph)? -->\n(?P<shown>.*?)<!-- end -->", re.S)
+FAULTS = re.compile(r"(?<=in )[\d,]+(?= injected faults)|[\d,]+(?= of them on real trainings)")
+"""Both numbers of the README's sentence on faults, in this order."""
 DECIMAL = re.compile(r"\d+\.(\d+)(?:e([+-]\d+))?")
 STEP = re.compile(r"```sh\n(?P<commands>.*?)```(?:(?P<between>\s*)```text\n(?P<shown>.*?)```)?", re.S)
 
@@ -138,6 +143,14 @@ def made(block: re.Match[str]) -> str:
     return f"\n```text\n{text}\n```\n\n" if program == "scaling" else f"\n{text}\n\n"
 
 
+def with_faults(text: str) -> str:
+    """The text with the numbers of faults, and of those on real trainings, that there are."""
+    with (DOCS.parent / "benchmarks" / "faults.csv").open() as file:
+        families = [row["family"] for row in csv.DictReader(file)]
+    numbers = iter((len(families), families.count("real")))
+    return FAULTS.sub(lambda _: f"{next(numbers):,}", text)
+
+
 def agree(shown: str, new: str, command: str) -> bool:
     """Whether a block needs no renewal.
 
@@ -174,6 +187,8 @@ def main() -> None:
     page.write_text(with_rows(text, "| code | what to do |", codes()))
     for page in sorted(DOCS.glob("*.md")):
         page.write_text(BLOCK.sub(remade, page.read_text()))
+    readme = DOCS.parent / "README.md"
+    readme.write_text(with_faults(readme.read_text()))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,10 @@ from scaling.outcomes import RunStatus
 __all__ = ["ENOUGH", "HELD", "DataFaults", "data_of"]
 
 ENOUGH = 3
-"""Runs that fail of one fault, in the same words, before the others are held back."""
+"""Runs that fail of one fault before the others are held back: in the same words, or of any training example."""
+
+_OF_ANY = "train example "
+"""How the reason of a run begins that met a bad training example. Which one it meets first depends on its seed."""
 
 Data = tuple[str, str | None, str]
 """A data set: its name, where it lies, its fingerprint."""
@@ -44,7 +47,7 @@ class DataFaults:
 
     def note(self, run_id: str, config: Mapping[str, Any], reason: str) -> bool:
         """A run has failed of its data, for this reason. True when others of the same data are to be held back."""
-        runs = self._failed.setdefault((data_of(config), reason), set())
+        runs = self._failed.setdefault((data_of(config), _fault(reason)), set())
         runs.add(run_id)
         return len(runs) >= ENOUGH
 
@@ -59,9 +62,9 @@ class DataFaults:
         if not held:
             return
         failed = session.execute(select(Run.id, Run.reason, *_COLUMNS).where(Run.status == RunStatus.FAILED)).all()
-        alike = Counter((_key(row[2:]), row[1]) for row in failed)
+        alike = Counter((_key(row[2:]), _fault(row[1])) for row in failed)
         for run_id, reason, *data in failed:
-            if (key := _key(data)) in held and alike[key, reason] >= ENOUGH:
+            if (key := _key(data)) in held and alike[key, _fault(reason)] >= ENOUGH:
                 self.note(run_id, {"data": {"name": key[0], "options": {"path": key[1]}, "card": {"fingerprint": key[2]}}}, reason)
 
     def held(self, session: Session) -> dict[str, str]:
@@ -74,6 +77,11 @@ class DataFaults:
             return {}
         pending = session.execute(select(Run.id, *_COLUMNS).where(Run.status == RunStatus.PENDING))
         return {run_id: HELD for run_id, *data in pending if _key(data) in faulty}
+
+
+def _fault(reason: str) -> str:
+    """What runs that fail of the same fault have in common."""
+    return _OF_ANY if reason.startswith(_OF_ANY) else reason
 
 
 def _key(row: Iterable[Any]) -> Data:

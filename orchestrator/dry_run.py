@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.cluster.hold import Hold
+from orchestrator.cluster.inventory import check_local
 from orchestrator.plan import Plan
 from orchestrator.search.advance import states_of
 from orchestrator.search.replay import CellState
@@ -14,12 +16,15 @@ from orchestrator.store import Store
 from orchestrator.store.grid import refuse_another_study
 from orchestrator.submit import plan_status
 from scaling.errors import DataError, UsageError
+from scaling.outcomes import RunStatus
 from trainer import data
 from trainer.data.check import Looked, look_at
 
 __all__ = ["DryRun", "dry_run"]
 
 _NAMED = 5
+_DONE = (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED)
+"""What `submit` does not do again."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +43,17 @@ class DryRun:
         return {run_id: state for run_id, state in self.states.items() if state != "new"}
 
 
-def dry_run(plan: Plan, db: str, home: Path, *, revise: bool = False) -> DryRun:
-    """Check a plan against the store, the folder of runs and the data.
+def dry_run(plan: Plan, db: str, home: Path, *, revise: bool = False, address: str = "local") -> DryRun:
+    """Check a plan against the store, the folder of runs, the data and, where no cluster is named, this machine's cores.
 
     Raises:
+        ClusterError: a run is to be trained and asks for more cores than this machine has.
         UsageError: the experiment has finished runs with other settings or other data; the folder of runs cannot be made.
         StoreError: the store cannot be opened.
         DataError: examples are empty or cannot be read; the message names them.
     """
     _check_home(home)
-    store = Store.open_if_current(db)
+    store = Store.open_as_upgraded(db)
     if store is None:
         found = DryRun({run.id: "new" for run in plan.runs})
     else:
@@ -56,7 +62,16 @@ def dry_run(plan: Plan, db: str, home: Path, *, revise: bool = False) -> DryRun:
                 with store.read() as session:
                     refuse_another_study(session, plan.spec.name, plan.shared)
             found = DryRun(plan_status(store, plan), states_of(store, plan))
+    if address == "local" and _is_anything_to_train(plan, found):
+        check_local(Hold.of(plan.resources))
     return DryRun(found.states, found.searched, _look(plan))
+
+
+def _is_anything_to_train(plan: Plan, found: DryRun) -> bool:
+    if plan.spec.simulate is not None or plan.card.provisional:
+        return False
+    is_open = any(state not in _DONE for state in found.states.values())
+    return is_open or len([search for search in found.searched if search.is_over]) < len(plan.searches)
 
 
 def _check_home(home: Path) -> None:
@@ -74,12 +89,18 @@ def _look(plan: Plan) -> tuple[Looked, ...]:
     looked = look_at(data.load(plan.spec.dataset.name, plan.spec.dataset.options))
     may_skip = plan.spec.execution.on_bad_example == "skip"
     for split in looked:
-        if split.bad and not (may_skip and split.split == "training"):
-            named = "; ".join(f"{name}: {reason}" for name, reason in split.bad[:_NAMED])
-            more = f"; and {len(split.bad) - _NAMED} more" if len(split.bad) > _NAMED else ""
-            raise DataError(
-                f"{len(split.bad)} of the {split.examples:,} {split.split} examples cannot be used ({split.read:,} were read): {named}{more}",
-                hint="mend or remove them"
-                + ("; `execution: {on_bad_example: skip}` leaves them out" if split.split == "training" else ""),
-            )
+        if split.bad and not (may_skip and split.split == "training" and not split.is_too_bad):
+            raise _unusable(split, may_skip)
     return looked
+
+
+def _unusable(split: Looked, may_skip: bool) -> DataError:
+    named = "; ".join(f"{name}: {reason}" for name, reason in split.bad[:_NAMED])
+    more = f"; and {len(split.bad) - _NAMED} more" if len(split.bad) > _NAMED else ""
+    hint = "mend or remove them"
+    if split.split == "training":
+        hint += ": a run may skip one in a hundred" if may_skip else "; `execution: {on_bad_example: skip}` leaves them out"
+    return DataError(
+        f"{len(split.bad)} of the {split.examples:,} {split.split} examples cannot be used ({split.read:,} were read): {named}{more}",
+        hint=hint,
+    )

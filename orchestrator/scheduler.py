@@ -449,7 +449,8 @@ class Scheduler:
         with self.store.write() as session:
             if not lease.holds(session, self.id):
                 raise StoreError(
-                    "another scheduler took over this store", hint="`scaling status` shows which; this one stops writing"
+                    "another scheduler took over this store, or another content was put into it",
+                    hint="`scaling status` shows which; this one stops writing",
                 )
             yield session
 

@@ -31,6 +31,14 @@ def test_a_block_is_what_its_command_prints(page, block):
     )
 
 
+def test_the_readme_counts_the_faults_that_there_are():
+    text = (ROOT / "README.md").read_text()
+    assert len(refresh.FAULTS.findall(text)) == 2
+    assert refresh.with_faults(text) == text, "`python docs/refresh.py` counts them anew"
+    stale = refresh.FAULTS.sub("7", text)
+    assert stale != text == refresh.with_faults(stale)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_marker_belongs_to_a_block(page):
     text = page.read_text()

@@ -15,7 +15,7 @@ from typing import Any
 import benchmarks.faults as package
 from benchmarks.faults.grids import REAL, rehearsed
 from benchmarks.faults.round import Played, play, row_of, truths_of_rehearsals, truths_of_runs
-from benchmarks.faults.table import show
+from benchmarks.faults.table import show, show_sum
 from benchmarks.faults.world import World, new_world
 
 CSV = Path(__file__).parents[1] / "faults.csv"
@@ -35,11 +35,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=12, help="rehearsed runs a model and round")
     parser.add_argument("--replay", type=int, help="this round alone")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--sum", action="store_true", help="what all faults of the CSV came to, in two sentences")
     parser.add_argument("--csv", type=Path, default=CSV)
     parser.add_argument("--rounds", type=Path, default=ROUNDS)
     arguments = parser.parse_args()
     if arguments.table:
         show(arguments.csv, arguments.rounds)
+        return
+    if arguments.sum:
+        show_sum(arguments.csv)
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves through `new_world`, which cleans up
     number = arguments.replay if arguments.replay is not None else _next_round(arguments.rounds)

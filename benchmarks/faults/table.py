@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median, quantiles
 
-__all__ = ["show"]
+__all__ = ["show", "show_sum"]
 
 
 def show(faults: Path, rounds: Path) -> None:
@@ -36,6 +36,21 @@ def show(faults: Path, rounds: Path) -> None:
         seen = sum(int(row["faults"]) for row in group) / sum(float(row["wall_seconds"]) for row in group) * 60
         goodput = median(float(row["goodput"]) for row in group)
         print(f"| {seen:.1f} | {len(group)} | {goodput:.3f} | {median(float(row['wall_seconds']) for row in group):.1f} |")
+
+
+def show_sum(faults: Path) -> None:
+    """Print in two sentences how many faults there were, what they came to, and how long it took."""
+    with faults.open() as file:
+        rows = list(csv.DictReader(file))
+    lost, twice, different = (sum(int(row[name]) for row in rows) for name in ("lost", "counted_twice", "bit_different"))
+    real = sum(row["family"] == "real" for row in rows)
+    wrong = (
+        f"{lost or 'no'} run{'s' if lost > 1 else ''} lost, {twice or 'none'} counted twice, {different or 'none'} with other bits"
+    )
+    print(f"**{len(rows):,} faults, {real:,} of them on real trainings that were compared bit by bit: {wrong}.**")
+    print(
+        f"Over all kinds p50 / p95 are {_times(rows, 'detect_seconds')} s to detect and {_times(rows, 'resume_seconds')} s to resume."
+    )
 
 
 def _counts(group: list[dict[str, str]]) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from orchestrator.cluster.hold import Hold
+from scaling.errors import ClusterError
 
-__all__ = ["HEAD", "inventory", "lacking", "nodes_alive", "room"]
+__all__ = ["HEAD", "check_local", "checked_room", "inventory", "lacking", "local_cores", "nodes_alive", "room"]
 
 Node = dict[str, Any]
 
@@ -24,6 +26,28 @@ def nodes_alive() -> list[Node]:
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def local_cores() -> int:
+    """Of this machine, as far as this process may use them: what a Ray of our own is given."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_local(hold: Hold) -> None:
+    """Raise `ClusterError` when this machine alone has not the CPU cores of such a hold, as a Ray of our own would. Loads no Ray."""
+    if hold.kind.name == "cpu":
+        checked_room(hold, [{"NodeID": "", "Resources": {"CPU": float(local_cores())}}], "local")
+
+
+def checked_room(hold: Hold, nodes: Sequence[Node], address: str) -> int:
+    """`room`. Raises `ClusterError` when not even one such hold fits, and says what there is at the address."""
+    if (found := room(hold, nodes)) < hold.chips:
+        raise ClusterError(
+            f"a run needs {hold.name}{' on one node' if hold.hosts == 1 else f' on {hold.hosts} hosts'}; {lacking(hold, nodes)}"
+            f" at {address} has {inventory(hold, nodes)}",
+            hint="change `resources` in the file, or add nodes",
+        )
+    return found
 
 
 def room(hold: Hold, nodes: Sequence[Node]) -> int:

@@ -15,12 +15,13 @@ from typing import Any
 
 from orchestrator.cluster.gang import Gang
 from orchestrator.cluster.hold import Hold
-from orchestrator.cluster.inventory import HEAD, inventory, lacking, nodes_alive, room
+from orchestrator.cluster.inventory import HEAD, checked_room, local_cores, nodes_alive
 from orchestrator.cluster.mailbox import ALONE_SECONDS
 from orchestrator.cluster.ray_errors import why
 from orchestrator.cluster.reservation import elsewhere, give_back
 from orchestrator.cluster.token import check_token, keep_token_private
 from orchestrator.cluster.worker import Worker
+from orchestrator.own_folder import own_folder
 from orchestrator.provenance import check_packages
 from scaling.errors import ClusterError
 
@@ -115,7 +116,8 @@ class RemoteWorker:
 class RayCluster:
     """A connection to Ray. `address="local"` starts one for this process alone; anything else joins that cluster.
 
-    temp_dir: where a local Ray keeps its sockets and logs; a folder that only this user can enter, and that goes with it, when left out.
+    temp_dir: where a local Ray keeps its sockets and logs. When left out, a folder that only this user can enter; it goes with this process, or,
+        when that is killed, with the next one that starts a Ray.
     alone_seconds: how long a worker on a cluster of others stays without a run and without a scheduler.
     """
 
@@ -135,7 +137,7 @@ class RayCluster:
         if self.address == "local":
             options |= {
                 "address": "local",
-                "num_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+                "num_cpus": local_cores(),
                 "include_dashboard": False,
                 "object_store_memory": _OBJECT_STORE_BYTES,
             }
@@ -185,14 +187,7 @@ class RayCluster:
         nodes = [node for node in nodes_alive() if node["NodeID"] not in left_out]
         if hold.kind.is_simulated and not nodes:
             raise ClusterError(f"no node at {self.address} may be given a worker", hint="add nodes")
-        found = hold.chips if hold.kind.is_simulated else room(hold, nodes)
-        if found < hold.chips:
-            raise ClusterError(
-                f"a run needs {hold.name}{' on one node' if hold.hosts == 1 else f' on {hold.hosts} hosts'}; {lacking(hold, nodes)}"
-                f" at {self.address} has {inventory(hold, nodes)}",
-                hint="change `resources` in the file, or add nodes",
-            )
-        return found
+        return hold.chips if hold.kind.is_simulated else checked_room(hold, nodes, self.address)
 
     def avoid(self, nodes: Iterable[str]) -> None:
         """Put no more workers on these."""
@@ -343,7 +338,7 @@ def _private_folder() -> Iterator[str | None]:
     if place is None or os.environ.get("RAY_TMPDIR"):
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="ray-", dir=place, ignore_cleanup_errors=True) as folder:  # what dies may still write
+    with own_folder("ray-", place) as folder:
         yield f"{folder}/r"  # Ray opens the one it is given to everyone; nobody gets through to it
 
 
@@ -351,7 +346,7 @@ def _private_folder() -> Iterator[str | None]:
 def _neutral_directory() -> Iterator[None]:
     """Ray puts the driver's working directory first on its workers' path, where a folder called `trainer` would shadow ours."""
     before = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="scaling-") as empty:
+    with own_folder("scaling-", tempfile.gettempdir()) as empty:
         os.chdir(empty)
         try:
             yield

@@ -27,6 +27,7 @@ from orchestrator.provenance import code_version, same_code
 __all__ = ["Worker"]
 
 _LAST_WORDS = 300
+"""Characters of a dead process's last line that go into the reason."""
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 """What compiled code is killed by when it is at fault itself. SIGKILL and SIGTERM come from outside."""
@@ -35,7 +36,7 @@ _CRASHED = (
     ": the compiled training step crashed. Change the model's width or group_width, or batch_size: each gives another program. "
     "Or install another version of jaxlib"
 )
-"""Characters of a dead process's last line that go into the reason."""
+"""What follows the name of such a signal in the reason."""
 
 
 class Worker:

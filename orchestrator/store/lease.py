@@ -60,16 +60,23 @@ def take(session: Session, holder: str, watch: Watch | None = None) -> bool:
                 session.add(Lease(name=_NAME, **ours))
         except IntegrityError:  # somebody else was first
             return False
+        _mark(session)
         return True
     if lease.holder != holder and not _is_gone(lease) and not (watch and watch.is_silent(lease)):
         return False
     as_seen = (Lease.name == _NAME) & (Lease.holder == lease.holder) & (Lease.expires_at == lease.expires_at)
-    taken = session.execute(update(Lease).where(as_seen).values(**ours))
-    return taken.rowcount == 1  # type: ignore[attr-defined]
+    taken = session.execute(update(Lease).where(as_seen).values(**ours)).rowcount == 1  # type: ignore[attr-defined]
+    if taken:
+        _mark(session)
+    return taken
 
 
 def renew(session: Session, holder: str) -> bool:
-    """Hold it longer. False when somebody else has it: then this scheduler must stop writing."""
+    """Hold it longer. False when somebody else has it: then this scheduler must stop writing.
+
+    Raises `StoreError` when an older state was copied over the database since; see `orchestrator.store.marks`.
+    """
+    _mark(session)
     renewed = session.execute(update(Lease).where(Lease.name == _NAME, Lease.holder == holder).values(expires_at=_later()))
     return renewed.rowcount == 1  # type: ignore[attr-defined]
 
@@ -93,11 +100,18 @@ def is_over(lease: Lease) -> bool:
 
 
 def release(session: Session, holder: str) -> None:
-    """Give it back, if it is still ours."""
+    """Give it back, if it is still ours. Raises as `renew`: a command that has lost what it wrote must not end as if it had not."""
+    if (marks := session.info.get("marks")) is not None:
+        marks.check()
     lease = session.get(Lease, _NAME)
     if lease is not None and lease.holder == holder:
         session.delete(lease)
         session.flush()
+
+
+def _mark(session: Session) -> None:
+    if (marks := session.info.get("marks")) is not None:
+        marks.advance(session)
 
 
 def _later() -> datetime:

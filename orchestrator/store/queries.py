@@ -47,15 +47,18 @@ def runs(
     status: Iterable[str] = (),
     family: str | None = None,
     model: str | None = None,
+    reason: str | None = None,
     after: tuple[Any, str] | None = None,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """Runs, oldest first, as rows with the keys of `scaling.columns.RUN_COLUMNS`.
 
-    `after`: the (created_at, id) of the last row of the page before; `limit`: rows a page.
+    `reason`: only runs that have exactly this one; `after`: the (created_at, id) of the last row of the page before; `limit`: rows a page.
     Raises `UnknownName` when there is no experiment of that name.
     """
     query = _filtered(select(Run), session, experiment=experiment, status=status, family=family, model=model)
+    if reason is not None:
+        query = query.where(Run.reason == reason)
     if after is not None:
         created_at, run_id = after
         query = query.where((Run.created_at > created_at) | ((Run.created_at == created_at) & (Run.id > run_id)))

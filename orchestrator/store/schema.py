@@ -9,6 +9,7 @@ names of the files in `migrations/versions`: each begins with the revision, and 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, inspect
@@ -17,14 +18,14 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from orchestrator.store.engine import server_error, sqlite_path
 from scaling.errors import StoreError, StoreTooNew
 
-__all__ = ["check", "head_revision", "is_current", "migrate"]
+__all__ = ["check", "copy_to", "found_revision", "head_revision", "migrate"]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migrate(engine: Engine) -> None:
     """Create or upgrade the tables. Raises `StoreTooNew` before anything is touched."""
-    found = _revision(engine)
+    found = found_revision(engine)
     head = head_revision()
     if found == head:
         return
@@ -36,12 +37,18 @@ def migrate(engine: Engine) -> None:
             _upgrade(connection)
 
 
-def is_current(engine: Engine) -> bool:
-    """Whether `migrate` would have nothing to do. Raises as it does; nothing is touched."""
-    return _revision(engine) == head_revision()
+def copy_to(engine: Engine, target: Path) -> None:
+    """Copy a database of SQLite as it stands, also while others write to it. Raises `StoreError`."""
+    try:
+        with closing(engine.raw_connection()) as source, closing(sqlite3.connect(target)) as copy:
+            source.driver_connection.backup(copy)  # type: ignore[union-attr]
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"the store {_name(engine.url)} cannot be copied: {error}", hint="is there room where temporary files lie (TMPDIR)?"
+        ) from error
 
 
-def _revision(engine: Engine) -> str | None:
+def found_revision(engine: Engine) -> str | None:
     """The schema found, None in an empty database. Raises `StoreTooNew`, and `StoreError` for a database of something else."""
     with _readable(engine.url), engine.connect() as connection:
         found = _refuse_newer(connection, engine.url)

@@ -9,20 +9,22 @@
 from __future__ import annotations
 
 import logging
-import os
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, NotSupportedError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from orchestrator.store import queries, schema
 from orchestrator.store.engine import DEFAULT_URL, read_engine, server_error, sqlite_path, store_url, write_engine
-from scaling.errors import StoreError
+from orchestrator.store.marks import Marks
+from orchestrator.store.one_file import OneFile
+from scaling.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +46,8 @@ _SAY_SECONDS = 60.0
 class Store:
     """A database of runs. Open it with `Store.open` to write, `Store.open_readonly` to look.
 
-    A file of SQLite that is deleted or replaced while it is open is no longer the store: every transaction then raises `StoreError`, and so
-    does the one that was under way.
+    A file of SQLite that is deleted, replaced or emptied while it is open, or that loses its log, is no longer the store: every transaction
+    then raises `StoreError`, and so does the one that was under way. What else was copied into it a scheduler notices (`store.marks`).
 
     wait_seconds: how long a transaction waits to begin while the database cannot be reached. One that has begun is not tried again: whoever
     writes does not know whether it was committed, and gets `StoreAway`.
@@ -57,7 +59,9 @@ class Store:
         self._reader = read_engine(self.url)
         self._writer = write_engine(self.url) if writable else None
         self._path = sqlite_path(self.url)
-        self._file: tuple[int, int] | None = None
+        self._file: OneFile | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._marks = Marks(self._path) if writable and self._path is not None else None
 
     @classmethod
     def open(cls, url: str = DEFAULT_URL) -> Store:
@@ -65,7 +69,7 @@ class Store:
         store = cls(url, writable=True)
         assert store._writer is not None
         schema.migrate(store._writer)
-        store._file = _identity(store._path)
+        store._watch_file()
         return store
 
     @classmethod
@@ -85,12 +89,16 @@ class Store:
                 hint="`scaling init` writes an experiments file, `scaling submit` makes a store of it; --db or SCALING_DB names another",
             )
         schema.check(store._reader)
-        store._file = _identity(path)
+        store._watch_file()
         return store
 
     @classmethod
-    def open_if_current(cls, url: str = DEFAULT_URL) -> Store | None:
-        """Open for reading; None where `open` would make or upgrade the tables. Raises as `open`, and nothing is written."""
+    def open_as_upgraded(cls, url: str = DEFAULT_URL) -> Store | None:
+        """Open for reading what `open` would find; None where it would begin an empty one. Raises as `open`, and nothing is written.
+
+        A file of an earlier version is copied and the copy upgraded; it goes when the store is closed. Raises `UsageError` for a server's database
+        of an earlier version, which is not copied.
+        """
         store = cls(url, writable=False)
         path = sqlite_path(store.url)
         if path is not None and not path.exists():
@@ -99,7 +107,29 @@ class Store:
                     f"there is no folder {path.parent} for the store {path}", hint="name another with --db or SCALING_DB"
                 )
             return None
-        return store if schema.is_current(store._reader) else None
+        found = schema.found_revision(store._reader)
+        if found is None or found == schema.head_revision():
+            return None if found is None else store
+        if path is None:
+            raise UsageError(
+                f"the store {store.name} has schema {found} and must be upgraded to {schema.head_revision()} before it can be read",
+                hint="`scaling submit` upgrades it; nothing was changed",
+            )
+        return store._upgraded_copy(path)
+
+    def _upgraded_copy(self, path: Path) -> Store:
+        folder = tempfile.TemporaryDirectory(prefix="scaling-")
+        try:
+            copy = Path(folder.name) / path.name
+            schema.copy_to(self._reader, copy)
+            self.close()
+            Store.open(str(copy)).close()
+            upgraded = Store.open_readonly(str(copy))
+        except BaseException:
+            folder.cleanup()
+            raise
+        upgraded._folder = folder
+        return upgraded
 
     @property
     def name(self) -> str:
@@ -117,10 +147,16 @@ class Store:
             raise StoreError(f"the store {self.name} was opened for reading", hint="open it with Store.open")
         try:
             with self._begun(self._writer, expire_on_commit=False) as session:
+                if self._marks is not None:
+                    self._marks.begun()
                 yield session
                 session.commit()
+                if self._marks is not None:
+                    self._marks.committed()
             self._refuse_another_file()
-        except OperationalError as error:
+        except (IntegrityError, ProgrammingError, DataError, NotSupportedError):
+            raise  # what was asked for was wrong, not the storage
+        except DatabaseError as error:
             self._refuse_another_file()
             raise self._refused(error, "written") from error
 
@@ -140,6 +176,10 @@ class Store:
             return server_error(self.name, error)
         disk = "is the disk full or read-only, or another program holding the database? What was committed before is safe"
         hints = {"written": disk, "read": "is it whole, and written by this version of scaling?"}
+        if done == "written" and not isinstance(error, OperationalError):
+            hints["written"] = (
+                "was the file overwritten while this command used it? Nothing more is written: put a good copy back, then submit again"
+            )
         return StoreError(f"the store {self.name} cannot be {done}: {error.orig}", hint=hints[done])
 
     def _begun(self, engine: Engine, **options: Any) -> Session:
@@ -147,10 +187,10 @@ class Store:
         begun, pause, said = time.monotonic(), _FIRST_PAUSE_SECONDS, -_SAY_SECONDS
         while True:
             self._refuse_another_file()  # before SQLite makes a new one
-            session = Session(engine, **options)
+            session = Session(engine, info={"marks": self._marks}, **options)
             try:
                 session.connection()
-                self._file = self._file or _identity(self._path)
+                self._watch_file()
                 self._refuse_another_file()
             except BaseException as error:
                 session.close()
@@ -171,15 +211,17 @@ class Store:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
+    def _watch_file(self) -> None:
+        if self._file is None and self._path is not None:
+            with suppress(FileNotFoundError):
+                self._file = OneFile(self._path, writable=self._writer is not None)
+
     def _refuse_another_file(self) -> None:
         """SQLite goes on writing to a file that has no name any more, and whatever it writes there is gone when the command ends."""
-        if self._file is None or (found := _identity(self._path)) == self._file:
-            return
-        what = "is another file now" if found else "is not there any more"
-        raise StoreError(
-            f"the database {self._path} {what}: it was deleted, moved or replaced while this command used it",
-            hint="nothing more is written. Put the right file back, then submit again: it goes on from what that file holds",
-        )
+        if self._file is not None:
+            self._file.check()
+        if self._marks is not None:
+            self._marks.refuse_lost()
 
     def runs_frame(self, experiment: str | None = None) -> pd.DataFrame:
         """All runs (of an experiment) as the table that `analysis` takes: the columns of `scaling.columns.RUN_COLUMNS`."""
@@ -193,24 +235,17 @@ class Store:
 
     def close(self) -> None:
         """Give back all connections."""
-        self._file = None
         self._reader.dispose()
         if self._writer is not None:
             self._writer.dispose()
+        if self._file is not None:
+            self._file.close()  # last: as long as it is open, nobody else removes the log
+            self._file = None
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
-
-
-def _identity(path: Path | None) -> tuple[int, int] | None:
-    """Device and inode of a file; None when there is none."""
-    if path is None:
-        return None
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

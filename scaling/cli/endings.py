@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["endings", "skipped"]
+__all__ = ["endings", "reasons", "skipped"]
 
 _SAID_ONCE = ("failed", "pending")
 _NAMED = 3
@@ -16,16 +16,23 @@ def endings(rows: Iterable[Mapping[str, Any]], describe: Callable[[Mapping[str, 
 
     describe: a run that has its line for itself. At which rate runs diverged is told of each.
     """
+    return [f"{status}: {whose}: {reason}" for status, whose, reason in _alike(rows, describe)]
+
+
+def reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """As `endings`, below a table that shows the states already."""
+    return [f"{whose}: {reason}" for _, whose, reason in _alike(rows, lambda row: row["id"])]
+
+
+def _alike(rows: Iterable[Mapping[str, Any]], describe: Callable[[Mapping[str, Any]], str]) -> Iterator[tuple[str, str, str]]:
+    """Status, whose and reason, each once."""
     alike: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         whose = "" if row["status"] in _SAID_ONCE else row["id"]
         alike.setdefault((row["status"], row["reason"], whose), []).append(row)
-    lines = []
     for (status, reason, _), runs in alike.items():
         named = ", ".join(row["id"] for row in runs[:_NAMED]) + (", …" if len(runs) > _NAMED else "")
-        whose = describe(runs[0]) if len(runs) == 1 else f"{len(runs)} runs ({named})"
-        lines.append(f"{status}: {whose}: {reason}")
-    return lines
+        yield status, describe(runs[0]) if len(runs) == 1 else f"{len(runs)} runs ({named})", reason
 
 
 def skipped(experiment: Mapping[str, Any]) -> str | None:

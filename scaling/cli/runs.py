@@ -84,6 +84,7 @@ def _show_table(rows: list[dict]) -> None:
     from rich.table import Column, Table
 
     from orchestrator.store.queries import INTERRUPTED
+    from scaling.cli.endings import reasons
     from scaling.cli.output import console, core_hours, number
     from scaling.columns import model_title
 
@@ -112,9 +113,8 @@ def _show_table(rows: list[dict]) -> None:
             f"{inherited / alone:.0%} saved by shared trunks",
             highlight=False,
         )
-    for row in rows:
-        if row["reason"] and row["reason"] != INTERRUPTED:
-            out.print(f"{row['id']}: {row['reason']}", highlight=False)
+    for line in reasons(row for row in rows if row["reason"] and row["reason"] != INTERRUPTED):
+        out.print(line, highlight=False)
     if left := sum(row["reason"] == INTERRUPTED for row in rows):
         out.print(f"scheduler gone, {left} interrupted; `scaling submit` goes on from their last checkpoints", highlight=False)
 

@@ -24,6 +24,7 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     """Show experiments: runs by state, core-hours done and estimated, best loss.
 
     "core-hours" are useful ones, as if each run had been done alone; where runs share steps, a line says what the grid did cost.
+    Runs that failed, and those that are held back by a fault of their data, have their reason below; what several say alike is said once.
     "estimates off by" is the median over finished runs of how far the estimate a run was started with lies from what it took.
     """
     found, failed = _of_the_store(db) if server is None else _of_the_server(server)
@@ -102,18 +103,24 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
 
 def _of_the_store(db: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     from orchestrator.store import open_readonly, queries
+    from orchestrator.store.grid import HELD
     from orchestrator.store.payloads import experiments_payload
 
     with open_readonly(db).read() as session:
         found = experiments_payload(queries.experiments(session), queries.scheduler(session), queries.interrupted(session))
-        return found, queries.runs(session, status=_WRONG, limit=_READ)
+        held = queries.runs(session, status=["pending"], reason=HELD, limit=_READ)
+        return found, queries.runs(session, status=_WRONG, limit=_READ) + held
 
 
 def _of_the_server(url: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    from orchestrator.store.grid import HELD
     from scaling.cli.server import Server
 
     server = Server(url)
-    return server.experiments(), server.get("/runs", status=_WRONG, limit=_READ)["runs"]
+    found, wrong = server.experiments(), server.get("/runs", status=_WRONG, limit=_READ)["runs"]
+    if any(row["runs"].get("pending") for row in found["experiments"]):
+        wrong += [run for run in server.get("/runs", status=["pending"], limit=_READ)["runs"] if run["reason"] == HELD]
+    return found, wrong
 
 
 def _right(name: str):

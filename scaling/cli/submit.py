@@ -103,7 +103,7 @@ def submit_command(
     if dry_run:
         from orchestrator.dry_run import dry_run as checked
 
-        found = checked(plan, db, folder, revise=revise)
+        found = checked(plan, db, folder, revise=revise, address=address)
         if as_json:
             print_json(plan_table.payload(plan, found, measured=measured.runs))
         else:

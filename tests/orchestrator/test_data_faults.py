@@ -2,15 +2,22 @@
 
 import os
 import re
+import socket
+import threading
+from contextlib import contextmanager
 
 import pytest
+import uvicorn
+from typer.testing import CliRunner
 
+from api import create_app
 from orchestrator.data_faults import ENOUGH, HELD, DataFaults, data_of
 from orchestrator.queue import Queue
 from orchestrator.store import Store, ledger, queries
 from orchestrator.store.grid import explain
 from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Run
+from scaling.cli.app import app
 from scaling.cli.endings import endings, skipped
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.rows import a_run, accepted, granted
@@ -60,6 +67,20 @@ def test_other_words_are_another_fault_and_one_run_counts_once(store):
     for _ in range(3):
         assert not faults.note(rows[5]["id"], rows[5]["config"], REASON)
     assert waiting(store, faults) == ({rows[5]["id"]}, {})
+
+
+def test_which_training_example_a_run_meets_first_does_not_matter(store):
+    rows, faults = of("a", *range(6)), DataFaults()
+    accepted(store, *rows)
+    said = [f"train example {number} (b/{number}.png): damaged PNG (mend it)" for number in range(3)]
+    assert [fail(store, faults, row, reason) for row, reason in zip(rows, said, strict=False)] == [False, False, True]
+    assert set(waiting(store, faults)[1]) == {row["id"] for row in rows[3:]}
+    with store.write() as session:
+        explain(session, waiting(store, faults)[1])
+    following = DataFaults()
+    with store.read() as session:
+        following.restore(session)
+    assert following.faulty == faults.faulty
 
 
 def test_the_next_scheduler_knows_and_a_new_submit_tries_anew(store):
@@ -118,6 +139,38 @@ def test_skipped_images_in_a_sentence(found, line):
     assert skipped({"name": "x", "skipped": found}) == line
 
 
+@contextmanager
+def served(database):
+    """The address of a server on the loopback interface."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(database), log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_status_and_runs_say_once_which_runs_are_held_back(tmp_path):
+    url = str(tmp_path / "scaling.db")
+    rows, faults = of("a", *range(8)), DataFaults()
+    with Store.open(url) as store:
+        accepted(store, *rows)
+        for row in rows[:ENOUGH]:
+            fail(store, faults, row)
+        with store.write() as session:
+            explain(session, waiting(store, faults)[1])
+    with served(url) as address:
+        for where in (["--db", url], ["--server", address]):
+            for command in ("status", "runs"):
+                said = " ".join(CliRunner().invoke(app, [command, *where], catch_exceptions=False).stdout.split())
+                assert said.count(HELD) == said.count(REASON) == 1
+                assert f"5 runs ({', '.join(row['id'] for row in rows[3:6])}, …): {HELD}" in said
+                assert f"3 runs ({', '.join(row['id'] for row in rows[:3])}): {REASON}" in said
+
+
 STUDY = """\
 name: bad
 dataset: {name: imagefolder, path: images, train_px: 24}
@@ -129,6 +182,27 @@ seeds: [0, 1, 2, 3, 4, 5, 6, 7]
 execution: {on_bad_example: skip}
 resources: {cores: CORES}
 """
+
+
+def spoilt(folder, every):
+    """The images with every so-many-th training image cut in half; how many."""
+    images = pictures.small_set()
+    bad = [number for number in range(len(images["train"])) if number % every == 0]
+    for number in bad:
+        name, content, label = images["train"][number]
+        images["train"][number] = (name, content[: len(content) // 2], label)
+    pictures.write_folder(folder, images)
+    return len(bad)
+
+
+def test_more_bad_images_than_may_be_skipped_end_three_runs_and_are_said_once(tmp_path):
+    assert spoilt(tmp_path / "images", every=2) >= 10
+    (tmp_path / "bad.yaml").write_text(STUDY.replace("CORES", str(len(os.sched_getaffinity(0)))))
+    study = Study(tmp_path, "bad")
+    _, err = study.run("submit", "bad.yaml", code=1)
+    assert err.count("of the training examples are unreadable") == 1
+    assert "failed: 3 runs" in err
+    assert "pending: 5 runs" in err
 
 
 def test_a_bad_image_through_the_command(tmp_path):
@@ -154,4 +228,5 @@ def test_a_bad_image_through_the_command(tmp_path):
         assert queries.experiments(session)[0]["skipped"] == {"runs": 3, "examples": 2}
     out, _ = study.run("status")
     assert out.count("ant/002.jpg") == 1
+    assert HELD in " ".join(out.split())
     assert "bad: 3 runs skipped up to 2 training images each" in out

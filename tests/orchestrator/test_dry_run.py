@@ -4,22 +4,25 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from typer.testing import CliRunner
 
 from orchestrator.dry_run import dry_run
 from orchestrator.plan import make_plan
 from orchestrator.spec import read_spec
-from orchestrator.store import Store
+from orchestrator.store import Store, schema
 from orchestrator.store.models import Run
 from orchestrator.submit import accept_plan
 from scaling.cli.app import app
-from scaling.errors import DataError, StoreError, StoreTooNew, UsageError
+from scaling.errors import ClusterError, DataError, StoreError, StoreTooNew, UsageError
+from tests.orchestrator.conftest import new_database
 from trainer.data.check import _spread
 
 FILE = """\
@@ -110,6 +113,58 @@ def test_it_says_which_runs_exist(plan):
     assert [split["bad"] for split in answer["looked_at"]] == [[], []]
 
 
+def downgraded(url, revision):
+    """A store as an earlier version left it."""
+    engine, config = sa.create_engine(url), schema._config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("revision", ["0004", "0003"])
+def test_a_store_of_an_earlier_version_is_read_as_submit_would_find_it(plan, tmp_path, monkeypatch, revision):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    Path("temporary").mkdir()
+    with Store.open("scaling.db") as store:
+        finished(store, plan())
+    downgraded("sqlite:///scaling.db", revision)
+    before = Path("scaling.db").read_bytes()
+    found = dry_run(plan(), "scaling.db", Path("home"))
+    assert set(found.states.values()) == {"finished"}
+    changed = plan(FILE.replace("batch_size: 64", "batch_size: 32"))
+    with pytest.raises(UsageError) as of_dry_run:
+        dry_run(changed, "scaling.db", Path("home"))
+    assert sorted(os.listdir()) == ["grid.yaml", "scaling.db", "temporary"]
+    assert not os.listdir("temporary")
+    assert Path("scaling.db").read_bytes() == before
+    with Store.open("scaling.db") as store, pytest.raises(UsageError) as of_submit:
+        accept_plan(store, changed)
+    assert str(of_dry_run.value) == str(of_submit.value)
+
+
+def test_a_servers_database_of_an_earlier_version_has_to_be_upgraded_first(plan, postgres):
+    url = new_database(postgres)
+    assert set(dry_run(plan(), url, Path("home")).states.values()) == {"new"}
+    Store.open(url).close()
+    downgraded(url, "0004")
+    with pytest.raises(UsageError, match="has schema 0004 and must be upgraded") as refused:
+        dry_run(plan(), url, Path("home"))
+    assert refused.value.exit_code == 2
+
+
+def test_more_cores_than_this_machine_has_are_refused_where_no_cluster_is_named(plan):
+    many = plan(f"{FILE}resources: {{cores: 4096}}\n")
+    with pytest.raises(ClusterError, match=r"a run needs 4096 cpu cores on one node; the largest of the 1 at local has \d+ CPU"):
+        dry_run(many, "scaling.db", Path("home"))
+    assert of_cli().exception.exit_code == 1
+    assert of_cli("--address", "head:6379").exit_code == 0
+    assert of_cli("--simulate").exit_code == 0
+    with Store.open("scaling.db") as store:
+        finished(store, many)
+    assert of_cli().exit_code == 0, "there is nothing left to train"
+
+
 def test_nothing_is_written_and_ray_is_not_loaded(plan, tmp_path):
     plan()
     asked = "import sys; sys.argv = ['scaling', 'submit', 'grid.yaml', '--dry-run']\nfrom scaling.cli import main\n"
@@ -161,6 +216,21 @@ def test_every_empty_file_is_found_however_many_there_are(plan, photos):
         (photos / "train" / "a" / f"more{number}.jpg").write_bytes(b"" if number in (577, 901) else image)
     with pytest.raises(DataError, match=r"2 of the 1,008 training examples .*more577.jpg.*more901.jpg"):
         dry_run(plan(PHOTOS), "scaling.db", Path("home"))
+
+
+@pytest.mark.parametrize(("bad", "good", "refused"), [(12, 28, True), (9, 31, False), (10, 990, False), (11, 989, True)])
+def test_it_skips_as_many_as_a_run_would(plan, photos, bad, good, refused):
+    """Ten at least, and more than one in a hundred."""
+    image = (photos / "train" / "a" / "0.jpg").read_bytes()
+    for number in range(bad + good - 8):
+        (photos / "train" / "a" / f"more{number}.jpg").write_bytes(b"" if number < bad else image)
+    skipping = plan(f"{PHOTOS}execution: {{on_bad_example: skip}}\n")
+    if refused:
+        with pytest.raises(DataError, match=f"{bad} of the") as caught:
+            dry_run(skipping, "scaling.db", Path("home"))
+        assert "one in a hundred" in caught.value.hint
+    else:
+        assert len(dry_run(skipping, "scaling.db", Path("home")).looked[0].bad) == bad
 
 
 def test_what_is_read_of_a_large_split_is_spread_over_it():

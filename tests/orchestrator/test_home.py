@@ -12,6 +12,17 @@ from scaling.cli.submit import submit_command
 from scaling.errors import UsageError
 
 URLS = ["memory://runs", "gs://bucket/runs", "s3://bucket", "file://host/runs", "abfs://c@a.dfs/x", "http://127.0.0.1:1/runs"]
+URLS += [
+    "simplecache::s3://b/x",
+    "s3:/b",
+    "S3://b",
+    "memory:",
+    "gs:b/x",
+    "dir::zip://runs.zip",
+    "filecache::/tmp/x",
+    "file:/data",
+    " s3://b",
+]
 
 
 @pytest.mark.parametrize("url", URLS)
@@ -28,7 +39,7 @@ def test_a_url_is_refused_before_anything_is_read_or_made(tmp_path, monkeypatch,
         )
         for door in doors:
             with pytest.raises(
-                UsageError, match=f"runs are kept in a folder, not behind a URL .{url.partition(':')[0]}:"
+                UsageError, match=f"runs are kept in a folder, not behind a URL .{url.strip().partition(':')[0]}:"
             ) as refused:
                 door()
             assert "\n" not in str(refused.value)
@@ -40,6 +51,24 @@ def test_a_url_is_refused_before_anything_is_read_or_made(tmp_path, monkeypatch,
 def test_a_path_is_itself(path):
     assert home_folder(path) == Path(path)
     assert home_folder(Path("/data") / path) == Path("/data") / path
+
+
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_an_empty_text_is_no_folder(tmp_path, monkeypatch, nothing):
+    monkeypatch.chdir(tmp_path)
+    for door in (lambda: home_folder(nothing), lambda: submit_command(Path("not there.yaml"), dry_run=True, home=nothing)):
+        with pytest.raises(UsageError, match="--home is empty"):
+            door()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tilde_is_a_home_directory(monkeypatch):
+    """bash leaves it as it is in `--home=~/runs`."""
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert home_folder("~/runs") == home_folder(Path("~/runs")) == Path("/home/ada/runs")
+    assert home_folder("~") == Path("/home/ada")
+    assert home_folder("runs/~/x") == Path("runs/~/x")
+    assert home_folder("~nobody-of-that-name/runs") == Path("~nobody-of-that-name/runs")
 
 
 def test_a_file_url_is_its_path():

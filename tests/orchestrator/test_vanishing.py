@@ -88,7 +88,7 @@ def test_two_stores_in_one_home_at_once_while_it_goes_away_and_comes_back(tmp_pa
     assert not list(home.rglob("*.old-*")), "nothing of the other was moved aside"
 
 
-@pytest.mark.parametrize("vanish", ["deleted", "replaced"])
+@pytest.mark.parametrize("vanish", ["deleted", "replaced", "without its log"])
 def test_a_command_whose_database_goes_away_ends_with_an_error(tmp_path, vanish):
     database = tmp_path / "scaling.db"
     process = submit(tmp_path, database, tmp_path / "runs")
@@ -98,6 +98,9 @@ def test_a_command_whose_database_goes_away_ends_with_an_error(tmp_path, vanish)
             with sqlite3.connect(database) as old, sqlite3.connect(tmp_path / "copy.db") as copy:
                 old.backup(copy)
             (tmp_path / "copy.db").replace(database)
+        elif vanish == "without its log":
+            for side in ("-wal", "-shm"):
+                (tmp_path / f"scaling.db{side}").unlink()
         else:
             database.unlink()
     finally:
@@ -105,3 +108,6 @@ def test_a_command_whose_database_goes_away_ends_with_an_error(tmp_path, vanish)
     assert code == 1
     assert "was deleted, moved or replaced while this command used it" in words
     assert "Traceback" not in words
+    if vanish == "without its log":
+        assert "was saved into the file" in words
+        assert rows(database, "SELECT count(*) FROM runs") == [(3,)]

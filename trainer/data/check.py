@@ -11,6 +11,7 @@ import numpy as np
 from scaling.errors import DataError, MissingExtra
 from trainer.data.dataset import BadExample, Dataset, Examples
 from trainer.data.images.preparation import Preparation
+from trainer.data.loader import too_many_skipped
 from trainer.data.rows import called
 
 __all__ = ["Looked", "look_at"]
@@ -21,12 +22,20 @@ _MOST, _LEAST, _SECONDS = 512, 32, 10.0
 
 @dataclass(frozen=True)
 class Looked:
-    """What was seen of a split. read: examples that were decoded, of `examples`. bad: (example, reason) of those that cannot be used."""
+    """What was seen of a split. read: examples that were decoded, of `examples`. bad: (example, reason) of those that cannot be used.
+    bad_read: how many of those that were read; the others are empty files.
+    """
 
     split: str
     examples: int
     read: int
     bad: tuple[tuple[str, str], ...]
+    bad_read: int = 0
+
+    @property
+    def is_too_bad(self) -> bool:
+        """Whether a run that skips bad examples would stop, by those that were read and by the empty files of the whole split."""
+        return too_many_skipped(self.bad_read, self.read) or too_many_skipped(len(self.bad), self.examples)
 
 
 def look_at(dataset: Dataset) -> tuple[Looked, Looked]:
@@ -43,14 +52,16 @@ def look_at(dataset: Dataset) -> tuple[Looked, Looked]:
 
 def _look(split: str, examples: Examples, preparation: Preparation) -> Looked:
     bad = dict.fromkeys(_empty(examples), "empty file")
-    read, until = 0, time.monotonic() + _SECONDS
+    read, bad_read, until = 0, 0, time.monotonic() + _SECONDS
     for number in _spread(len(examples)):
         if read >= _LEAST and time.monotonic() > until:
             break
         read += 1
         if number not in bad and (reason := _fault(examples, number, preparation)):
             bad[number] = reason
-    return Looked(split, len(examples), read, tuple((called(number, examples), reason) for number, reason in sorted(bad.items())))
+        bad_read += number in bad
+    named = tuple((called(number, examples), reason) for number, reason in sorted(bad.items()))
+    return Looked(split, len(examples), read, named, bad_read)
 
 
 def _spread(count: int) -> Iterator[int]:

@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -31,12 +31,17 @@ if TYPE_CHECKING:
     from trainer.data.dataset import DataCard
     from trainer.execution import Execution
 
-__all__ = ["Loader", "Positions", "open_evaluation", "open_loader"]
+__all__ = ["Loader", "Positions", "open_evaluation", "open_loader", "too_many_skipped"]
 
 _SKIPPED_SHARE = 0.01
 """ASSUMPTION: of the examples read so far. Published image sets have far fewer that are damaged."""
 _SKIPPED_AT_LEAST = 10
 """So that one damaged image in the first batch stops nothing."""
+
+
+def too_many_skipped(skipped: int, read: int) -> bool:
+    """Whether a run stops for want of examples, `on_bad_example: skip` or not: more than one in a hundred of those read, and ten at least."""
+    return skipped >= _SKIPPED_AT_LEAST and skipped > _SKIPPED_SHARE * read
 
 
 class Positions(Protocol):
@@ -105,7 +110,7 @@ def open_loader(
     Raises:
         UsageError: the batch does not split over the hosts, or the order is not the config's.
         DataError: while iterating, an example that cannot be used, unless `on_bad_example` is `skip`; then, when more than one in
-            a hundred cannot, or the disk fails.
+            a hundred cannot (`too_many_skipped`), or the disk fails.
     """
     if order.repeats != config.augment.repeats:
         raise UsageError(
@@ -157,7 +162,7 @@ def _open(
     if isinstance(examples, ArrayExamples) and preparation.leaves_alone(examples.image_shape):
         return Loader(_gathered(examples, slices, assembly, steps, preparation))
 
-    tally = _Tally()
+    tally = _Tally(len(examples))
 
     def finish(rows: Rows) -> Batch:
         if rows.skipped and execution.on_bad_example == "fail":
@@ -185,21 +190,23 @@ def _open(
     return Loader(pool.batches(), pool.close)
 
 
-@dataclass
 class _Tally:
-    """What this host has read and skipped so far: some images of a data set are damaged, a folder that is gone is another matter."""
+    """Which of `examples` examples this host has read and skipped so far: some images of a data set are damaged, a folder that is gone is
+    another matter. Each counts once, so that a long run is not stopped for what a short one may skip.
+    """
 
-    read: int = 0
-    skipped: int = 0
+    def __init__(self, examples: int) -> None:
+        self._examples, self._read = examples, 0
+        self._skipped: set[int] = set()
 
     def add(self, rows: Rows) -> None:
-        """Raises `DataError` when too many were skipped."""
-        self.read += len(rows.draws.ids)
-        self.skipped += len(rows.skipped)
-        if self.skipped >= _SKIPPED_AT_LEAST and self.skipped > _SKIPPED_SHARE * self.read:
-            raise DataError(
-                f"{self.skipped} of {self.read} examples are unreadable: is the folder still there?",
-                hint=f"the last one: {max(rows.skipped)[2]}; up to {_SKIPPED_SHARE:.0%} may be skipped",
+        """Raises `DataFault` when too many were skipped. Its words are the same whatever the order of the run, so that several runs say them alike."""
+        self._read = min(self._read + len(np.unique(rows.draws.ids)), self._examples)
+        self._skipped.update(number for _, number, _ in rows.skipped)
+        if rows.skipped and too_many_skipped(len(self._skipped), self._read):
+            raise DataFault(
+                f"more than {_SKIPPED_SHARE:.0%} of the training examples are unreadable, too many to be skipped: is the folder still there?",
+                hint="`scaling submit FILE --dry-run` names them and says why; mend or remove them and submit again",
             )
 
 
