@@ -68,10 +68,11 @@ def edges_of_surface(reading: Reading, larger: int) -> Callable[[Difference], di
         for side, other in ((0, 1), (1, 0)):
             near = np.clip(np.clip(best[other], *ranges[side]), *ranges[other])
             gains = reading.height(other, u, near) - reading.height(other, u, best[other]) > least
-            for sign, edge in zip((-1, 1), ranges[side], strict=True):
+            for sign, edge, end in zip((-1, 1), ranges[side], ranges[other], strict=True):
                 at_edge = sign * (edge - best[side]) <= _AT
+                beyond = (sign * (end - edge) > BEYOND) & (sign * (best[other] - edge) > 0)
                 apart = sign * (near - edge) > BEYOND  # the other tried nothing but what lies beyond
-                found[side, _word(sign * larger)] = at_edge & (sign * (best[other] - edge) > BEYOND) & (gains | apart)
+                found[side, _word(sign * larger)] = at_edge & beyond & (gains | apart)
         return found
 
     return edges

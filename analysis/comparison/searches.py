@@ -126,8 +126,8 @@ def _features(points: pd.DataFrame, x: str) -> np.ndarray:
 
 def _left_out(features: np.ndarray, y: np.ndarray) -> np.ndarray:
     """What a linear fit to all other rows predicts for each, (n,); the mean of the others where they do not determine it."""
-    basis = np.linalg.svd(features, full_matrices=False)
-    axes = basis.U[:, basis.S > _SPREAD * basis.S.max()]
+    left, size, _ = np.linalg.svd(features, full_matrices=False)
+    axes = left[:, size > _SPREAD * size.max()]
     leverage = (axes**2).sum(1)
     means = (y.sum() - y) / (len(y) - 1)
     free = 1 - leverage
