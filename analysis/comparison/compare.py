@@ -47,6 +47,10 @@ def compare(
     else the examples seen, else the params. Where nothing does, only cells count that no other of their side beats, since the others would
     pull a fit away from the frontier. A cell stands at its best learning rate, the mean over its seeds, and counts once.
 
+    Compute at which one side is best at the edge of the sizes that it tried, while the other gains beyond it, is left out (`analysis.comparison.edges`).
+    Where the sides tried unlike numbers of learning rates, each cell stands at the rate that the other cells of its side point to
+    (`analysis.comparison.searches`).
+
     Args:
         runs: one row a run, columns as in `scaling.columns`.
         by: any column. a, b: two of its values; may be left out when it has exactly two.

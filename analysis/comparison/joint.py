@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from analysis.comparison.by_side import least_squares_by_side, seeds_differ
 from analysis.comparison.read_off import Reach, Reading
 from analysis.comparison.shapes import SIDE_A, SIDE_B, Axes, Fitted, Shapes, bends_shown, least_degree
 from analysis.comparison.twins import least_squares_with_twins, twin_cells
@@ -46,7 +47,11 @@ def joint_difference(a: pd.DataFrame, b: pd.DataFrame, shared: tuple[float, floa
     common, shift = _degrees(design, y, len(a), len(b), second)
     twins = twin_cells(a, b) + np.array([0, len(a)])
     shifts = polynomial(u[:1], None if w is None else w[:1], shift).shape[1]
-    found = least_squares_with_twins(design(common, shift), y, twins, shifts).fitted
+    shared_noise = least_squares_with_twins(design(common, shift), y, twins, shifts)
+    found = shared_noise.fitted
+    if not shared_noise.correlation and seeds_differ(a, b):
+        columns = design(common, shift)
+        found = least_squares_by_side(columns, y, len(a), columns.shape[1] - shifts)
     fitted = Fitted(Shapes(axes, common, shift), found.theta, found.covariance, found.degrees_of_freedom, found.residual_std)
     return Reading(fitted, (reaches[0], reaches[1]), shared, "joint", u)
 

@@ -155,7 +155,7 @@ class Comparison:
     @property
     def end(self) -> str:
         """What `shared[1]` is called: the largest shared compute, or the largest at which the sizes tried allow a comparison."""
-        return "the largest that compares" if self.found.narrowed else "the largest shared"
+        return "the largest comparable" if self.found.narrowed else "the largest shared"
 
     def sentence(self) -> str:
         """The answer in words."""
