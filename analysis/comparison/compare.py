@@ -103,7 +103,7 @@ def _compared(first: Arm, second: Arm, ask: _Ask, left_out: tuple[Excluded, ...]
         found=chosen.estimate(),
         budgets=table(chosen.a, chosen.b, (ask.by, first.name, second.name), ask.metric, ask.x),
         runs_used=int(chosen.a["seeds"].sum() + chosen.b["seeds"].sum()),
-        notes=_notes(first, second),
+        notes=_notes(first, second, ask.by),
         diagnostics=tuple(at_chance(pd.concat([first.frontier.runs, second.frontier.runs], ignore_index=True), ask.metric)),
         excluded=left_out
         + first.excluded
@@ -178,10 +178,26 @@ def _in_pairs(a: pd.DataFrame, b: pd.DataFrame, pairs: np.ndarray) -> tuple[pd.D
     return a.iloc[pairs[:, 0]].reset_index(drop=True), b.iloc[pairs[:, 1]].reset_index(drop=True)
 
 
-def _notes(first: Arm, second: Arm) -> tuple[str, ...]:
+def _notes(first: Arm, second: Arm, by: str) -> tuple[str, ...]:
     """What was taken for granted about both sides, and after the side's name about one."""
     both = [note for note in first.frontier.notes if note in second.frontier.notes]
-    return (*both, *(f"{arm.name}: {note}" for arm in (first, second) for note in arm.frontier.notes if note not in both))
+    own = (f"{arm.name}: {note}" for arm in (first, second) for note in arm.frontier.notes if note not in both)
+    return (*_one_size_note(first, second, by), *both, *own)
+
+
+def _one_size_note(first: Arm, second: Arm, by: str) -> tuple[str, ...]:
+    """Says that two sizes are compared, not two families at their best sizes."""
+    for name in ("model", "params"):
+        sizes = [arm.cells[name].unique() if name in arm.cells and name != by else () for arm in (first, second)]
+        if by in ("model", "params") or any(len(each) != 1 or each[0] in ("", None) or each[0] != each[0] for each in sizes):
+            continue
+        one, other = (f"{each[0]:,.0f} params" if name == "params" else str(each[0]) for each in sizes)
+        if one == other:
+            return (f"both sides have one size of model, {one}: nothing is said about others",)
+        return (
+            f"each side has one size of model ({first.name}: {one}, {second.name}: {other}): these two are compared, not the best of either side",
+        )
+    return ()
 
 
 def _passed_over(arm: Arm, counted: pd.DataFrame, why: str) -> tuple[Excluded, ...]:

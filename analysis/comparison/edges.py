@@ -17,7 +17,7 @@ from analysis.comparison.read_off import Reading
 
 __all__ = ["edges_of_cells", "edges_of_surface", "fair_difference"]
 
-BEYOND = float(np.log(1.5))
+BEYOND = float(np.log(2))
 """Sizes (or epochs at equal compute) count as others when they lie further apart than this, in logs: families have no equal sizes."""
 
 _AT = 0.05

@@ -118,7 +118,7 @@ class Comparison:
     @cached_property
     def crossing(self) -> Crossing:
         """Where the sides cross within the shared range, with its interval, or why they do not."""
-        if self.found.edges and not self.found.narrowed:
+        if self.withheld or (self.found.edges and not self.found.narrowed):
             return Crossing(Interval(float("nan"), -np.inf, np.inf), None, False, no_crossing_words(self))
         return crossing_of(self.found, (self.a, self.b), self.x, self.level)
 

@@ -51,8 +51,11 @@ def rates_words(found: Comparison) -> str:
 
 
 def no_crossing_words(found: Comparison) -> str:
-    """Why no crossing is given where the sizes tried leave no compute to compare; no full stop."""
-    return f"where {found.a} and {found.b} cross is not determined: {_edges(found)}"
+    """Why no crossing is given where the sizes or rates tried decide it; no full stop."""
+    why = (
+        _edges(found) if found.found.edges and not found.found.narrowed else "the learning rates tried decide which side is better"
+    )
+    return f"where {found.a} and {found.b} cross is not determined: {why}"
 
 
 def _no_winner(found: Comparison) -> str:

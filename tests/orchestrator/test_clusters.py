@@ -388,7 +388,10 @@ def test_an_idle_worker_makes_room_for_one_that_waits(cluster, ray_cluster, stor
     [
         ("import os; os._exit(3)", "worker process has died"),
         ("raise ModuleNotFoundError('No module named orchestrator')", "ModuleNotFoundError: No module named orchestrator"),
-        ("import os, threading; threading.Timer(0.2, os._exit, [3]).start(); __import__('time').sleep(9)", "worker process has died"),
+        (
+            "import os, threading; threading.Timer(0.2, os._exit, [3]).start(); __import__('time').sleep(9)",
+            "worker process has died",
+        ),
     ],
 )
 def test_why_a_worker_did_not_come_to_be_is_told(ray_cluster, born, told):
