@@ -147,15 +147,15 @@ class _Chosen:
 def _choose(a: pd.DataFrame, b: pd.DataFrame, x: str) -> _Chosen:
     """The design: pairs where they stand for both sides, else all cells jointly; a surface where there are cells enough for it."""
     layout, a, b = layout_of(a, b, x)
-    sizes = with_sizes(a, b, x), larger_with_second(a, b, x) if layout == "surface" else 0
+    tried, larger = with_sizes(a, b, x), larger_with_second(a, b, x) if layout == "surface" else 0
     shared = shared_range(a, b)
     pairs = pair_cells(a, b)
     no_pair, far = "in no shared budget", f"far from the shared {x}"
     if layout == "surface":
         if len(pairs) >= PAIRS_FOR_A_SURFACE and stand_for_both(a, b, pairs, shared):
-            return _Chosen(*_in_pairs(a, b, pairs), shared, True, layout, no_pair, *sizes)
+            return _Chosen(*_in_pairs(a, b, pairs), shared, True, layout, no_pair, tried, larger)
         if shared[0] < shared[1] and has_surface(*(near := near_shared(a, b, shared, True))):
-            return _Chosen(*near, shared, False, layout, far, *sizes)
+            return _Chosen(*near, shared, False, layout, far, tried, larger)
     every, best_a, best_b = pairs, a, b
     if layout != "curve":
         layout = "frontier"  # also where the cells are too few for a surface
@@ -164,14 +164,14 @@ def _choose(a: pd.DataFrame, b: pd.DataFrame, x: str) -> _Chosen:
         beaten = "beaten by a cell of its side with as little compute"
         no_pair, far = f"{no_pair}, or {beaten}", f"{far}, or {beaten}"
     if len(pairs) >= LEAST_PAIRS and stand_for_both(best_a, best_b, pairs, shared, chosen=layout == "frontier"):
-        return _Chosen(*_in_pairs(best_a, best_b, pairs), shared, True, layout, no_pair, *sizes)
+        return _Chosen(*_in_pairs(best_a, best_b, pairs), shared, True, layout, no_pair, tried, larger)
     if (
         min(len(best_a), len(best_b)) < LEAST_CELLS and len(every) >= LEAST_PAIRS
     ):  # too few best cells: the pairs of all are what there is
-        return _Chosen(*_in_pairs(a, b, every), shared, True, "curve", "in no shared budget", *sizes)
+        return _Chosen(*_in_pairs(a, b, every), shared, True, "curve", "in no shared budget", tried, larger)
     if layout == "frontier" and min(len(best_a), len(best_b)) >= 2 * LEAST_CELLS:
         best_a, best_b = lowest_half(best_a), lowest_half(best_b)
-    return _Chosen(*near_shared(best_a, best_b, shared, False), shared, False, layout, far, *sizes)
+    return _Chosen(*near_shared(best_a, best_b, shared, False), shared, False, layout, far, tried, larger)
 
 
 def _in_pairs(a: pd.DataFrame, b: pd.DataFrame, pairs: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -62,7 +62,8 @@ class Difference:
     slope: −d log metric / d log compute along the frontier, the mean over the shared range; slope_at_largest: over its upper half.
     pairs: budgets (paired) or cells (joint) behind it. noise_std: residual standard deviation of one of them, in log units.
     shared: the range of compute, in its own unit. edges: where a side is best at the edge of the sizes that it tried, and the other gains by
-    sizes beyond it; narrowed: whether `shared` was narrowed to where there is no such edge.
+    sizes beyond it; narrowed: whether `shared` was narrowed to where there is no such edge. at_near_sizes: where it
+    was not, `at_largest` with the better side at its size nearest to the best of the other.
     """
 
     design: Literal["paired", "joint"]
@@ -80,6 +81,7 @@ class Difference:
     shared: tuple[float, float]
     edges: tuple[Edge, ...] = ()
     narrowed: bool = False
+    at_near_sizes: Linear | None = None
 
     def interval(self, of: Linear, level: float) -> Interval:
         return Interval.around(of.value, self.quantile(level) * of.error)

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.difference import Difference, Edge
+from analysis.comparison.difference import Difference, Edge, Linear
 from analysis.comparison.read_off import Reading
 
 __all__ = ["edges_of_cells", "edges_of_surface", "fair_difference"]
@@ -49,7 +49,7 @@ def fair_difference(reading: Reading, edges: Callable[[Difference], dict[tuple[i
     )
     first, last = _longest(~np.any(list(masks.values()), axis=0))
     if u[last] - u[first] < _LEAST_SHARE * (u[-1] - u[0]):
-        return replace(whole, edges=found)
+        return replace(whole, edges=found, at_near_sizes=_at_near_sizes(reading, whole))
     return replace(reading.over((float(u[first]), float(u[last]))), edges=found, narrowed=True)
 
 
@@ -95,6 +95,19 @@ def edges_of_cells(a: pd.DataFrame, b: pd.DataFrame) -> Callable[[Difference], d
         return found
 
     return edges
+
+
+def _at_near_sizes(reading: Reading, whole: Difference) -> Linear | None:
+    """The difference at the largest compute with the better side at its size nearest to the best of the other, which may be the worse for it; None where none is near."""
+    if reading.sides[0].region is None:
+        return None
+    u = whole.along.u[-1:]
+    w = [reading.best_second(side, u) for side in (0, 1)]
+    ahead = 1 if whole.at_largest.value > 0 else 0
+    w[ahead] = np.clip(w[1 - ahead], *reading.covered(ahead, u))
+    if abs(w[0] - w[1])[0] > BEYOND:
+        return None  # it tried none that is near
+    return reading.difference(u, w[0], w[1])
 
 
 def _best_size(table: pd.DataFrame, u: np.ndarray) -> np.ndarray:

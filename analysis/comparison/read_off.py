@@ -97,6 +97,12 @@ class Reading:
         """The log metric of a side, (n,)."""
         return self.fitted.shapes.rows(u, w, _SIDES[side]) @ self.fitted.theta
 
+    def difference(self, u: np.ndarray, of_a: np.ndarray, of_b: np.ndarray) -> Linear:
+        """log(metric of a / metric of b) at one compute u (1,), each side at its own second coordinate (1,)."""
+        within = [self._within(side, u) for side in (0, 1)]
+        rows = [self.fitted.shapes.rows(within[side], w, _SIDES[side])[0] for side, w in ((0, of_a), (1, of_b))]
+        return Linear.of(rows[0] - rows[1], self.fitted.theta, self.fitted.covariance)
+
     def _region(self, side: int) -> Covered:
         region = self.sides[side].region
         assert region is not None, "a curve has no second coordinate"

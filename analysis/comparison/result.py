@@ -137,15 +137,20 @@ class Comparison:
     def withheld(self) -> str | None:
         """Why no winner is named though one side may seem better, a sentence with what to do; None where the answer stands.
 
-        A side that is better though its best lies at the edge of its sizes would only gain by more of them, so its win stands.
+        A side that is better at its size nearest to the other's best, too, does not win by its sizes.
         """
         if self.rates is not None and self.rates.decide:
             return rates_words(self)
         edges = self.found.edges
         if not edges or self.found.narrowed:
             return None
-        at_end = {(self.a, self.b)[edge.side] for edge in edges if edge.high >= self.found.shared[1] * (1 - 1e-9)}
-        return None if at_end == {self._lower_at_largest} else edge_words(self)
+        ahead, near = self._lower_at_largest, self.found.at_near_sizes
+        if near is not None:
+            same = (self.b if near.value > 0 else self.a) == ahead and self.found.interval(near, self.level).excludes(0.0)
+        else:
+            ends = {(self.a, self.b)[edge.side] for edge in edges if edge.high >= self.found.shared[1] * (1 - 1e-9)}
+            same = ends == {ahead}
+        return None if same else edge_words(self)
 
     @property
     def caveats(self) -> tuple[str, ...]:

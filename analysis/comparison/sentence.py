@@ -27,7 +27,9 @@ def caveats(found: Comparison) -> tuple[str, ...]:
         low, high = (_amount(end) for end in found.found.shared)
         said.append(f"Only from {low} to {high} {found.x} are the sides compared: elsewhere {_edges(found)}. {_cure(found)}")
     elif found.found.edges and not found.withheld:
-        said.append(f"At least so much: {_edges(found)}, so that {found.better} could only gain.")
+        said.append(
+            f"How much is less certain than that: {_edges(found)}; {found.better or 'neither'} is better at the sizes nearest to each other, too."
+        )
     if found.rates is not None and not found.rates.decide:
         said.append(
             f"{_counts(found)} The lowest of several trials is low by luck too, so each cell stands at the rate that the other cells of its side point to."
