@@ -187,9 +187,11 @@ def _notes(first: Arm, second: Arm, by: str) -> tuple[str, ...]:
 
 def _one_size_note(first: Arm, second: Arm, by: str) -> tuple[str, ...]:
     """Says that two sizes are compared, not two families at their best sizes."""
+    if by in ("model", "params"):
+        return ()
     for name in ("model", "params"):
-        sizes = [arm.cells[name].unique() if name in arm.cells and name != by else () for arm in (first, second)]
-        if by in ("model", "params") or any(len(each) != 1 or each[0] in ("", None) or each[0] != each[0] for each in sizes):
+        sizes = [list(arm.cells[name].unique()) if name in arm.cells else [] for arm in (first, second)]
+        if any(len(each) != 1 or each[0] == "" or pd.isna(each[0]) for each in sizes):
             continue
         one, other = (f"{each[0]:,.0f} params" if name == "params" else str(each[0]) for each in sizes)
         if one == other:

@@ -16,8 +16,9 @@ __all__ = ["caveats", "crossing_words", "edge_words", "no_crossing_words", "rate
 
 def sentence(found: Comparison) -> str:
     """The answer; its first part names the side that is better at the largest shared compute, or says why none is named."""
-    first = _no_winner(found) if found.withheld else _winner(found)
-    return " ".join((first, _average(found), *found.caveats))
+    if found.withheld:
+        return " ".join((_no_winner(found), *found.caveats))
+    return " ".join((_winner(found), _average(found), *found.caveats))
 
 
 def caveats(found: Comparison) -> tuple[str, ...]:
