@@ -27,26 +27,42 @@ EXAMPLES = 5e4
 NOISE = 0.006
 SIZES = tuple(1e5 * 3.0**rank for rank in range(5))
 EPOCHS = tuple(2.0**step for step in range(6))
+BEST_RATE, CURVATURE = 1e-3, 0.005
+"""Of the loss over the learning rate: a rate twice too high or low costs 0.24 %, less than the noise of a run."""
 FALLS = 0.03
 """How much faster side b's loss falls, where the sides cross: its log changes by this much less for each e-fold of compute."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """One side's sizes and epoch budgets. cost: how many times as much compute a cell takes."""
+    """One side's sizes and epoch budgets. cost: how many times as much compute a cell takes. rates: the learning rates that each cell tried; seeds: of
+    each."""
 
     sizes: tuple[float, ...] = SIZES
     epochs: tuple[float, ...] = EPOCHS
     cost: float = 1.0
+    rates: tuple[float, ...] = (BEST_RATE,)
+    seeds: int = 1
 
     def runs(self, family: str, factor: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
-        """A run a cell; factor: compute → what the loss is multiplied with."""
-        size, epochs = (axis.ravel() for axis in np.meshgrid(self.sizes, self.epochs, indexing="ij"))
+        """A run a cell, rate and seed; factor: compute → what the loss is multiplied with."""
+        axes = np.meshgrid(self.sizes, self.epochs, self.rates, np.arange(self.seeds), indexing="ij")
+        size, epochs, rate, seed = (axis.ravel() for axis in axes)
         compute = self.cost * size * epochs / 1e6
-        loss = surface(size, epochs) * factor(compute) * np.exp(NOISE * rng.standard_normal(len(size)))
+        off = CURVATURE * np.log(rate / BEST_RATE) ** 2
+        loss = surface(size, epochs) * factor(compute) * np.exp(off + NOISE * rng.standard_normal(len(size)))
         names = [f"{family}{self.sizes.index(each)}" for each in size]
         return pd.DataFrame(
-            {"family": family, "model": names, "params": size, "epochs": epochs, "core_hours": compute, "val_loss": loss}
+            {
+                "family": family,
+                "model": names,
+                "params": size,
+                "epochs": epochs,
+                "learning_rate": rate,
+                "seed": seed,
+                "core_hours": compute,
+                "val_loss": loss,
+            }
         )
 
     def log_best(self, compute: float) -> float:
@@ -70,12 +86,13 @@ def surface(size: np.ndarray, epochs: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Design:
-    """Two sides, and the columns that the table lacks."""
+    """Two sides, and the columns that the table lacks. alike: whether the sides would be alike had they tried the same sizes, which is the truth then."""
 
     name: str
     a: Grid
     b: Grid
     without: tuple[str, ...] = ()
+    alike: bool = False
 
     def compared(self, rng: np.random.Generator, pivot: float | None = None) -> Comparison:
         """pivot: the compute around which side b falls faster; None: the sides are alike."""
@@ -83,13 +100,14 @@ class Design:
         def factor(compute: np.ndarray) -> np.ndarray:
             return np.ones_like(compute) if pivot is None else (compute / pivot) ** -FALLS
 
-        sides = [self.a.runs("a", np.ones_like, rng), self.b.runs("b", factor, rng)]
-        return analysis.compare(pd.concat(sides, ignore_index=True).drop(columns=list(self.without)), a="a", b="b")
+        table = pd.concat([self.a.runs("a", np.ones_like, rng), self.b.runs("b", factor, rng)], ignore_index=True)
+        same = [name for name in ("learning_rate", "seed") if table[name].nunique() == 1]
+        return analysis.compare(table.drop(columns=[*self.without, *same]), a="a", b="b")
 
     def truth(self, compute: float, pivot: float | None = None) -> float:
         """log(best of a / best of b)."""
         faster = 0.0 if pivot is None else FALLS * np.log(compute / pivot)
-        return self.a.log_best(compute) - self.b.log_best(compute) + faster
+        return faster if self.alike else self.a.log_best(compute) - self.b.log_best(compute) + faster
 
     def middle(self) -> float:
         """The compute in the middle of the shared range."""
@@ -105,6 +123,8 @@ class Design:
 BARE = ("epochs", "params")
 BETWEEN = tuple(1.4 * each for each in EPOCHS)
 LONG = tuple(2.0**step for step in range(9))
+WIDE = tuple(4.0**step for step in range(6))
+RATES = tuple(BEST_RATE * 2.0**step for step in range(-2, 3))
 DESIGNS = (
     Design("paired, with epochs", Grid(), Grid()),
     Design("paired, without epochs", Grid(), Grid(), BARE),
@@ -114,6 +134,16 @@ DESIGNS = (
     Design("unequal ranges", Grid(SIZES[:4]), Grid(tuple(3 * each for each in SIZES))),
     Design("compute and loss alone, paired", Grid(), Grid(), (*BARE, "model")),
     Design("compute and loss alone, joint", Grid(), Grid(epochs=BETWEEN), (*BARE, "model")),
+    Design("5 learning rates against 1, paired", Grid(rates=RATES), Grid()),
+    Design("5 learning rates against 1, joint", Grid(rates=RATES), Grid(epochs=BETWEEN)),
+    Design(
+        "5 learning rates against 2, one model a side",
+        Grid(SIZES[2:3], LONG, rates=RATES),
+        Grid(SIZES[2:3], LONG, rates=RATES[2:4]),
+    ),
+    Design("5 seeds against 1, paired", Grid(seeds=5), Grid()),
+    Design("5 seeds against 1, joint", Grid(seeds=5), Grid(epochs=BETWEEN)),
+    Design("5 sizes against the 3 smallest", Grid(epochs=WIDE), Grid(SIZES[:3], WIDE), alike=True),
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.comparison.searches import rates_tried, runs_at_predicted_rates
 from analysis.listing import listed
 from analysis.pareto import Frontier, frontier
 from analysis.reading.source import source_of, word_of
@@ -22,17 +23,36 @@ _VALUES_SHOWN = 8
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One side. `cells`: `Frontier.points` of its runs with `log_x`, `log_metric`, and `examples_seen` where the runs have it."""
+    """One side. `cells`: `Frontier.points` of its runs with `log_x`, `log_metric`, and `examples_seen` where the runs have it.
+
+    `rates_tried`, a column of the cells, is the number of learning rates that finished in it. `runs`: the usable runs; `excluded`: those that do not count.
+    """
 
     name: str
+    runs: pd.DataFrame
     cells: pd.DataFrame
     frontier: Frontier
+    excluded: tuple[Excluded, ...]
+
+    @classmethod
+    def of(cls, name: str, runs: pd.DataFrame, *, metric: str, x: str, cell: Sequence[str]) -> Arm:
+        """The side with each cell at its own best learning rate."""
+        found = frontier(runs, metric=metric, x=x, cell=cell)
+        return cls(name, runs, _cells(found, rates_tried(runs, found)), found, found.excluded)
+
+    def at_predicted_rates(self, cell: Sequence[str]) -> Arm:
+        """The same side with each cell at the rate that its other cells point to, see `analysis.comparison.searches`."""
+        own, passed_over = runs_at_predicted_rates(self.runs, self.frontier)
+        found = frontier(own, metric=self.frontier.metric, x=self.frontier.x, cell=cell)
+        counted = {*own["id"], *(entry.id for entry in passed_over)}
+        other = tuple(entry for entry in self.excluded if entry.id not in counted)
+        return Arm(self.name, own, _cells(found, rates_tried(own, found)), found, other + passed_over + found.excluded)
 
 
 def split_arms(
     runs: pd.DataFrame, *, by: str, names: tuple[str | None, str | None], metric: str, x: str, cell: Sequence[str]
 ) -> tuple[Arm, Arm, tuple[Excluded, ...]]:
-    """Both sides, and what was left out.
+    """Both sides, and what was left out before they were told apart.
 
     Raises:
         UnknownName: no column `by`, or no such value in it.
@@ -62,9 +82,7 @@ def split_arms(
                 hint=count_hint(excluded, source_of(runs))
                 or "choose another side; of the store, `scaling runs` lists what there is and why",
             )
-        found = frontier(own, metric=metric, x=x, cell=cell)
-        excluded += found.excluded
-        sides.append(Arm(name, _cells(found), found))
+        sides.append(Arm.of(name, own, metric=metric, x=x, cell=cell))
     return sides[0], sides[1], tuple(excluded)
 
 
@@ -101,9 +119,11 @@ def _two_names(labels: pd.Series, by: str, names: tuple[str | None, str | None])
     return a, b
 
 
-def _cells(found: Frontier) -> pd.DataFrame:
+def _cells(found: Frontier, rates: pd.Series) -> pd.DataFrame:
     points = found.points.assign(
-        log_x=np.log(found.points[found.x].to_numpy(float)), log_metric=np.log(found.points[found.metric].to_numpy(float))
+        log_x=np.log(found.points[found.x].to_numpy(float)),
+        log_metric=np.log(found.points[found.metric].to_numpy(float)),
+        rates_tried=found.points["cell"].map(rates),
     )
     if "examples_seen" in found.runs and "examples_seen" not in points:
         seen = pd.to_numeric(found.runs["examples_seen"], errors="coerce").groupby(found.runs["cell"]).mean()

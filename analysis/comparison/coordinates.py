@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.pareto import pareto_mask
 from analysis.response_surface import Covered
 
-__all__ = ["SECOND", "Layout", "layout_of", "lowest_half", "near_frontier"]
+__all__ = ["SECOND", "Layout", "larger_with_second", "layout_of", "lowest_half", "near_frontier", "with_sizes"]
 
 Layout = Literal["surface", "curve", "frontier"]
 """`surface`: a second coordinate tells the cells of one compute apart. `curve`: the cells of a side are one chain, such as the budgets of one
@@ -27,6 +27,9 @@ _LEAST_CHAIN = 6
 _SCATTER = 2.0
 """How many times as much all cells of one curve may scatter as its lowest, which noise has chosen: those of a grid scatter ten times as much."""
 
+_ONE_SIZE = 0.2
+"""Logs by which the compute of one size an epoch may vary, as measured."""
+
 _SAME = 1e-9
 """Logs nearer than this are equal: the order of two equal numbers must not depend on how they were rounded."""
 
@@ -39,11 +42,7 @@ def layout_of(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[Layout, pd.Data
 
     Args: tables of cells with `log_x` and `log_metric`, and whichever of `SECOND` and `model` are known.
     """
-    known = [
-        name
-        for name in SECOND
-        if name != x and all(_usable(table, name) for table in (a, b)) and any(_varies(table, name) for table in (a, b))
-    ]
+    known = _known(a, b, x)
     for name in known:
         with_a, with_b = (table.assign(log_w=np.log(table[name].to_numpy(float))) for table in (a, b))
         if _spreads(with_a) or _spreads(with_b):
@@ -56,6 +55,28 @@ def layout_of(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[Layout, pd.Data
         if _spreads(with_a) or _spreads(with_b):
             return "surface", with_a, with_b
     return ("curve" if _chain(a) and _chain(b) else "frontier"), a, b
+
+
+def larger_with_second(a: pd.DataFrame, b: pd.DataFrame, x: str) -> int:
+    """1 where the larger `log_w` of a surface is the larger model at equal compute (`params`, or a model's compute), −1 where it is the smaller."""
+    on_epochs = any(np.allclose(a["log_w"], np.log(a[name])) for name in _known(a, b, x) if name != "params")
+    return -1 if on_epochs else 1
+
+
+def with_sizes(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """The tables with `log_size`: of the params, else of the compute an epoch or an example, else `log_w`; None where none of them is known.
+
+    Where it is the same on either side, each side has one size, and None is returned too: then these two sizes are what is compared.
+    """
+    known = _known(a, b, x)
+    if not known:
+        return None if "log_w" not in a else (a.assign(log_size=a["log_w"]), b.assign(log_size=b["log_w"]))
+    name = "params" if "params" in known else known[0]
+    log = [np.log(table[name].to_numpy(float)) for table in (a, b)]
+    sizes = log if name == "params" else [table["log_x"] - each for table, each in zip((a, b), log, strict=True)]
+    if all(np.ptp(each) < _ONE_SIZE for each in sizes):
+        return None
+    return a.assign(log_size=sizes[0]), b.assign(log_size=sizes[1])
 
 
 def near_frontier(table: pd.DataFrame) -> np.ndarray:
@@ -72,6 +93,15 @@ def lowest_half(table: pd.DataFrame) -> pd.DataFrame:
     hull = Covered(u, y)
     above = y - np.array([hull.between(float(at))[0] for at in u])
     return table[above <= np.median(above) + _SAME].reset_index(drop=True)
+
+
+def _known(a: pd.DataFrame, b: pd.DataFrame, x: str) -> list[str]:
+    """The columns of `SECOND` that both sides have and that differ."""
+    return [
+        name
+        for name in SECOND
+        if name != x and all(_usable(table, name) for table in (a, b)) and any(_varies(table, name) for table in (a, b))
+    ]
 
 
 def _usable(table: pd.DataFrame, name: str) -> bool:

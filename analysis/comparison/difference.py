@@ -11,7 +11,7 @@ from analysis.distributions import t_quantile, t_two_sided
 from analysis.fitting.ratio import fieller_interval
 from analysis.interval import Interval
 
-__all__ = ["ROUNDING", "Along", "Difference", "Linear"]
+__all__ = ["ROUNDING", "Along", "Difference", "Edge", "Linear"]
 
 ROUNDING = 1e-12
 """Standard error, in log units, below which a difference is made of rounding."""
@@ -29,6 +29,16 @@ class Linear:
         """`weights · theta`."""
         variance = float(weights @ covariance @ weights)
         return cls(float(weights @ theta), float(np.sqrt(max(ROUNDING**2, variance))))
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Says that side 0 (a) or 1 (b) is best at the edge of what it tried, from compute `low` to `high`, and that the other gains by `wants` models."""
+
+    side: int
+    wants: Literal["larger", "smaller"]
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +61,9 @@ class Difference:
     p_constant: of the hypothesis that the difference is the same at every shared compute.
     slope: −d log metric / d log compute along the frontier, the mean over the shared range; slope_at_largest: over its upper half.
     pairs: budgets (paired) or cells (joint) behind it. noise_std: residual standard deviation of one of them, in log units.
-    shared: the range of compute, in its own unit.
+    shared: the range of compute, in its own unit. edges: where a side is best at the edge of the sizes that it tried, and the other gains by
+    sizes beyond it; narrowed: whether `shared` was narrowed to where there is no such edge. at_near_sizes: where it
+    was not, `at_largest` with the better side at its size nearest to the best of the other.
     """
 
     design: Literal["paired", "joint"]
@@ -67,6 +79,9 @@ class Difference:
     degrees_of_freedom: int
     noise_std: float
     shared: tuple[float, float]
+    edges: tuple[Edge, ...] = ()
+    narrowed: bool = False
+    at_near_sizes: Linear | None = None
 
     def interval(self, of: Linear, level: float) -> Interval:
         return Interval.around(of.value, self.quantile(level) * of.error)

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.difference import Difference
-from analysis.comparison.read_off import Reach, read_off
+from analysis.comparison.by_side import least_squares_by_side, seeds_differ
+from analysis.comparison.read_off import Reach, Reading
 from analysis.comparison.shapes import SIDE_A, SIDE_B, Axes, Fitted, Shapes, bends_shown, least_degree
 from analysis.comparison.twins import least_squares_with_twins, twin_cells
 from analysis.response_surface import polynomial, polynomial_degree
@@ -25,7 +25,7 @@ _HIGHEST = 4
 _BEYOND = 0.5  # share of the shared range by which cells outside it still tell of the shape within it
 
 
-def joint_difference(a: pd.DataFrame, b: pd.DataFrame, shared: tuple[float, float], second: bool) -> Difference:
+def joint_difference(a: pd.DataFrame, b: pd.DataFrame, shared: tuple[float, float], second: bool) -> Reading:
     """`log metric = g(u, w) ± ½·s(u, w)` with polynomials g and s in u = log compute and w = the log of the second coordinate, or in u alone.
 
     g and s have the degree that the number of cells allows, and a higher one where the residuals show it. Cells of the two at the same epochs and rank of size may share noise: see `analysis.comparison.twins`.
@@ -47,15 +47,13 @@ def joint_difference(a: pd.DataFrame, b: pd.DataFrame, shared: tuple[float, floa
     common, shift = _degrees(design, y, len(a), len(b), second)
     twins = twin_cells(a, b) + np.array([0, len(a)])
     shifts = polynomial(u[:1], None if w is None else w[:1], shift).shape[1]
-    found = least_squares_with_twins(design(common, shift), y, twins, shifts).fitted
-    return read_off(
-        Fitted(Shapes(axes, common, shift), found.theta, found.covariance, found.degrees_of_freedom, found.residual_std),
-        (reaches[0], reaches[1]),
-        shared,
-        design="joint",
-        mean=None,
-        pairs=len(y),
-    )
+    shared_noise = least_squares_with_twins(design(common, shift), y, twins, shifts)
+    found = shared_noise.fitted
+    if not shared_noise.correlation and seeds_differ(a, b):
+        columns = design(common, shift)
+        found = least_squares_by_side(columns, y, len(a), columns.shape[1] - shifts)
+    fitted = Fitted(Shapes(axes, common, shift), found.theta, found.covariance, found.degrees_of_freedom, found.residual_std)
+    return Reading(fitted, (reaches[0], reaches[1]), shared, "joint", u)
 
 
 def shared_range(a: pd.DataFrame, b: pd.DataFrame) -> tuple[float, float]:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import linalg
 
-from analysis.comparison.difference import Difference, Linear
-from analysis.comparison.read_off import Reach, read_off
+from analysis.comparison.difference import Linear
+from analysis.comparison.read_off import Reach, Reading
 from analysis.comparison.shapes import Axes, Fitted, Shapes, bends_shown, least_degree
 from analysis.response_surface import Covered, least_squares, polynomial_degree
 
@@ -21,7 +21,7 @@ _HIGHEST = 4
 _STEP = 1e-4
 
 
-def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool, *, chosen: bool = False) -> Difference:
+def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool, *, chosen: bool = False) -> Reading:
     """What is common to a pair cancels in its difference: the shape of the law, and the noise that the two runs share.
 
     The differences are smoothed by a low polynomial in log compute (and the second coordinate), with curvature where there are pairs
@@ -61,7 +61,7 @@ def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool, *, chosen:
     fitted = least_squares(columns, difference)
     kept = slice(0, axes.powers(u[:1], None if w is None else w[:1], shift).shape[1])
     reach = Reach.of(u, w)
-    return read_off(
+    return Reading(
         Fitted(
             Shapes(axes, common, shift),
             np.concatenate([shape.theta, fitted.theta[kept]]),
@@ -72,7 +72,7 @@ def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool, *, chosen:
         ),
         (reach, reach),
         (reach.low, reach.high),
-        design="paired",
-        mean=Linear.of(columns.mean(0), fitted.theta, fitted.covariance),
-        pairs=pairs,
+        "paired",
+        u,
+        lambda inside: Linear.of(columns[inside].mean(0), fitted.theta, fitted.covariance),
     )

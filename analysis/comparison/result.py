@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.as_csv import as_csv
 from analysis.comparison.crossing import Crossing, crossing_of
 from analysis.comparison.difference import Difference
-from analysis.comparison.sentence import sentence
+from analysis.comparison.sentence import caveats, edge_words, no_crossing_words, rates_words, sentence
 from analysis.interval import Interval
 from analysis.numbers import finite, records
 from analysis.selection import Excluded, excluded_payload
@@ -20,9 +20,22 @@ from analysis.selection import Excluded, excluded_payload
 if TYPE_CHECKING:
     from analysis.diagnostics import Diagnostic
 
-__all__ = ["Comparison"]
+__all__ = ["Comparison", "UnequalRates"]
 
 _POINTS = 25
+
+
+@dataclass(frozen=True)
+class UnequalRates:
+    """Says that the sides tried unlike numbers of learning rates a cell, `of_a` and `of_b` on average; `searched`, 0 or 1, tried more.
+
+    decide: whether the side that tried fewer is better only while no cell stands at its own best rate.
+    """
+
+    searched: int
+    of_a: float
+    of_b: float
+    decide: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +47,7 @@ class Comparison:
     found: the difference of log metric with its standard errors. budgets: one row a pair (paired) or a cell (joint).
     runs_used: of the cells that count. excluded: every other run of the two sides, with its reason.
     notes: a sentence for each thing that was taken for granted. diagnostics: whether runs of either side do no better than guessing.
+    rates: how unequally the sides searched their learning rates; None where they searched alike.
     """
 
     by: str
@@ -48,6 +62,7 @@ class Comparison:
     excluded: tuple[Excluded, ...]
     notes: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    rates: UnequalRates | None = None
 
     @cached_property
     def difference(self) -> Interval:
@@ -103,14 +118,49 @@ class Comparison:
     @cached_property
     def crossing(self) -> Crossing:
         """Where the sides cross within the shared range, with its interval, or why they do not."""
+        if self.withheld or (self.found.edges and not self.found.narrowed):
+            return Crossing(Interval(float("nan"), -np.inf, np.inf), None, False, no_crossing_words(self))
         return crossing_of(self.found, (self.a, self.b), self.x, self.level)
 
     @property
     def better(self) -> str | None:
-        """The side with the lower metric at the largest shared compute, or None where the difference there may be noise."""
+        """The side with the lower metric at the largest shared compute, or None where the difference there may be noise or says something else (`withheld`)."""
+        return None if self.withheld else self._lower_at_largest
+
+    @property
+    def _lower_at_largest(self) -> str | None:
         if not self.difference_at_largest.excludes(0.0):
             return None
         return self.b if self.difference_at_largest.value > 0 else self.a
+
+    @cached_property
+    def withheld(self) -> str | None:
+        """Why no winner is named though one side may seem better, a sentence with what to do; None where the answer stands.
+
+        A side that is better at its size nearest to the other's best, too, does not win by its sizes.
+        """
+        if self.rates is not None and self.rates.decide:
+            return rates_words(self)
+        edges = self.found.edges
+        if not edges or self.found.narrowed:
+            return None
+        ahead, near = self._lower_at_largest, self.found.at_near_sizes
+        if near is not None:
+            same = (self.b if near.value > 0 else self.a) == ahead and self.found.interval(near, self.level).excludes(0.0)
+        else:
+            ends = {(self.a, self.b)[edge.side] for edge in edges if edge.high >= self.found.shared[1] * (1 - 1e-9)}
+            same = ends == {ahead}
+        return None if same else edge_words(self)
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """Sentences on which compute and which learning rates the answer is about; they end `sentence`."""
+        return caveats(self)
+
+    @property
+    def end(self) -> str:
+        """What `shared[1]` is called: the largest shared compute, or the largest at which the sizes tried allow a comparison."""
+        return "the largest comparable" if self.found.narrowed else "the largest shared"
 
     def sentence(self) -> str:
         """The answer in words."""
@@ -137,6 +187,8 @@ class Comparison:
             "level": self.level,
             "design": self.found.design,
             "better": self.better,
+            "withheld": self.withheld,
+            "caveats": list(self.caveats),
             "sentence": self.sentence(),
             "log_ratio": self.difference.to_dict(),
             "ratio": self.ratio.to_dict(),

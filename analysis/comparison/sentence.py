@@ -11,12 +11,81 @@ from analysis.numbers import significant
 if TYPE_CHECKING:
     from analysis.comparison.result import Comparison
 
-__all__ = ["crossing_words", "sentence"]
+__all__ = ["caveats", "crossing_words", "edge_words", "no_crossing_words", "rates_words", "sentence"]
 
 
 def sentence(found: Comparison) -> str:
-    """The answer; its first part names the side that is better at the largest shared compute."""
-    return f"{_winner(found)} {_average(found)}"
+    """The answer; its first part names the side that is better at the largest shared compute, or says why none is named."""
+    if found.withheld:
+        return " ".join((_no_winner(found), *found.caveats))
+    return " ".join((_winner(found), _average(found), *found.caveats))
+
+
+def caveats(found: Comparison) -> tuple[str, ...]:
+    """Which compute, and which learning rates, the answer is about."""
+    said = []
+    if found.found.edges and found.found.narrowed:
+        low, high = (_amount(end) for end in found.found.shared)
+        said.append(f"Only from {low} to {high} {found.x} are the sides compared: elsewhere {_edges(found)}. {_cure(found)}")
+    elif found.found.edges and not found.withheld:
+        said.append(
+            f"How much is less certain than that: {_edges(found)}; {found.better or 'neither'} is better at the sizes nearest to each other, too."
+        )
+    if found.rates is not None and not found.rates.decide:
+        said.append(
+            f"{_counts(found)} The lowest of several trials is low by luck too, so each cell stands at the rate that the other cells of its side point to."
+        )
+    return tuple(said)
+
+
+def edge_words(found: Comparison) -> str:
+    """Why the sizes tried allow no winner, and what to do."""
+    return f"The difference may only tell which sizes were tried, for {_edges(found)}. {_cure(found)}"
+
+
+def rates_words(found: Comparison) -> str:
+    """Why the learning rates tried allow no winner, and what to do."""
+    assert found.rates is not None, "the sides searched alike"
+    fewer, more = (found.b, found.a)[found.rates.searched], (found.a, found.b)[found.rates.searched]
+    return (
+        f"{_counts(found)} Where each cell stands at the rate that the other cells of its side point to, {fewer} is better; where it stands at its own "
+        f"best, it is not. Try as many rates on {fewer} as on {more}."
+    )
+
+
+def no_crossing_words(found: Comparison) -> str:
+    """Why no crossing is given where the sizes or rates tried decide it; no full stop."""
+    why = (
+        _edges(found) if found.found.edges and not found.found.narrowed else "the learning rates tried decide which side is better"
+    )
+    return f"where {found.a} and {found.b} cross is not determined: {why}"
+
+
+def _no_winner(found: Comparison) -> str:
+    at = _amount(found.found.shared[1])
+    return (
+        f"No winner is named between {found.a} and {found.b}. {found.withheld} As tried, at {at} {found.x}, {found.end}, {found.metric} is "
+        f"{_percent(found.difference_at_largest)} for {found.a}."
+    )
+
+
+def _edges(found: Comparison) -> str:
+    names = found.a, found.b
+    return ", and ".join(
+        f"the best of {names[edge.side]} is of the {'largest' if edge.wants == 'larger' else 'smallest'} models that it tried at equal compute, while "
+        f"{names[1 - edge.side]} gains by {edge.wants} ones"
+        for edge in found.found.edges
+    )
+
+
+def _cure(found: Comparison) -> str:
+    wanted = [f"{edge.wants} models of {(found.a, found.b)[edge.side]}" for edge in found.found.edges]
+    return f"Train {' and '.join(wanted)} at these computes, or compare the sizes that both tried."
+
+
+def _counts(found: Comparison) -> str:
+    assert found.rates is not None, "the sides searched alike"
+    return f"{found.a} tried {found.rates.of_a:.2g} learning rates a cell, {found.b} {found.rates.of_b:.2g}."
 
 
 def crossing_words(found: Comparison) -> str:
@@ -51,8 +120,8 @@ def _winner(found: Comparison) -> str:
     )
     tail = f"p = {found.p_value_at_largest:.2g}; {worth}."
     if found.crossing.proven and found.crossing.overtakes == found.better:
-        return f"{crossing_words(found)}; at {at}, the largest shared, {found.better} is better by {_less(gap)} in {found.metric}, {tail}"
-    said = f"{found.better} is better than {loser} at equal {x}: at {at}, the largest shared, {found.metric} is {_percent(gap)}, {tail}"
+        return f"{crossing_words(found)}; at {at}, {found.end}, {found.better} is better by {_less(gap)} in {found.metric}, {tail}"
+    said = f"{found.better} is better than {loser} at equal {x}: at {at}, {found.end}, {found.metric} is {_percent(gap)}, {tail}"
     return f"{said} {_upper(crossing_words(found))}. {_trend(found)}"
 
 

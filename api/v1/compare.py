@@ -24,6 +24,8 @@ _EXAMPLE = {
     "x": "core_hours",
     "design": "paired",
     "better": "nfnet",
+    "withheld": None,
+    "caveats": [],
     "at_largest": {"core_hours": 404.0, "log_ratio": {"value": -0.030, "low": -0.042, "high": -0.018}, "p_value": 0.0002},
     "crossing": {
         "core_hours": {"value": 54.0, "low": 40.0, "high": 71.0},
@@ -46,6 +48,7 @@ _EXAMPLE = {
 )
 def compare(question: Annotated[CompareQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
     """The object that `scaling compare --json` prints. `better`: the side that is better at the largest shared
-    compute, null where that may be noise. `crossing`: from which compute on the side `overtakes` is better; an end that is null is not bounded within
+    compute, null where that may be noise, and where `withheld` says why it tells what was tried instead. `caveats`: which compute and which learning rates the
+    answer is about. `crossing`: from which compute on the side `overtakes` is better; an end that is null is not bounded within
     the shared compute. `ratio`, `p_value`: of the mean over the shared budgets. `speed_up`: how many times the compute of b side a needs to equal it."""
     return comparison_payload(comparison_of(database, question))

@@ -57,6 +57,9 @@ def compare_command(
     The better side is the one at the largest shared compute, each side at its best size and epochs. Where the sides cross, the compute at which one
     overtakes the other is said with its interval. Cells that share a budget are paired, so that what both sides share cancels. Says also how
     much more compute the worse side needs to equal the better one, and what the average over the shared budgets is.
+
+    Compute at which one side's best is the largest (smallest) size that it tried, while the other gains by larger (smaller) ones, is left out; where
+    none is left, no winner is named. Where the sides tried unlike numbers of learning rates, no cell stands at its own best rate, which is low by luck too.
     """
     refuse_both(json, csv)
     from analysis import compare, comparison_payload

@@ -96,6 +96,22 @@ def test_compare_where_sides_cross(tmp_path):
     assert unescape(report_html(study)).count(payload["sentence"]) == 2  # in the summary and above the figure
 
 
+def test_compare_where_one_side_tried_larger_models(tmp_path):
+    """Command and JSON say alike which compute is compared, and name the same side."""
+    runs = pd.concat([grid(family="a", noise=0.002), grid(lambda N, D: 0.97 * chinchilla(N, D), family="b", sizes=(1e6, 3e6), epochs=(0.25, 0.5, 1, 2, 4, 8, 16, 32), noise=0.002)])  # fmt: skip
+    runs.to_csv(tmp_path / "two.csv", index=False)
+    asked = ["--data", str(tmp_path / "two.csv")]
+    text, payload = run("compare", *asked), json.loads(run("compare", *asked, "--json"))
+    assert payload["better"] == "b"
+    assert payload["withheld"] is None
+    (caveat,) = payload["caveats"]
+    assert payload["sentence"].endswith(caveat)
+    assert caveat.startswith("Only from ")
+    assert text.startswith(payload["sentence"])
+    study = study_of(analysis.read_runs(tmp_path / "two.csv"), law="power", bootstrap=50)
+    assert unescape(report_html(study)).count(payload["sentence"]) == 2
+
+
 def test_frontier_optimum(files):
     asked = ["--data", files["one"], *HOURS, "--optimum", "--bootstrap", "100"]
     text = run("frontier", *asked)
