@@ -1,4 +1,4 @@
-"""p-values of `compare` where the sides do not differ, and its intervals of a crossing, over six designs: the short version of
+"""p-values of `compare` where the sides do not differ, and its intervals of a crossing, over six designs and six of unequal searches: the short version of
 `benchmarks/compare_null.py`, whose table is in docs/laws_figures.md."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def test_errors_are_as_frequent_as_said(design):
 
 @pytest.mark.parametrize("design", UNEQUAL, ids=[design.name for design in UNEQUAL])
 def test_what_was_tried_does_not_decide(design):
-    """Few draws: without the correction each of them refuses half of these or more, but for the seeds, which were right in these designs."""
+    """Few draws: uncorrected, 5 rates against 1 refused half of the means or more, the sizes all. Seeds were right in these designs, and must stay so."""
     (row,) = rows(FEW, (design,), crossings=2)
     for name in ("largest", "mean"):
         assert row[f"{name}_ks"] > 1e-3
