@@ -10,7 +10,7 @@ from benchmarks.compare_null import DESIGNS, rows
 DRAWS = 60
 SIX = DESIGNS[:6]
 UNEQUAL = DESIGNS[8:]
-FEW = 12
+FEW = 8
 
 
 @pytest.mark.parametrize("design", SIX, ids=[design.name for design in SIX])
@@ -27,10 +27,10 @@ def test_errors_are_as_frequent_as_said(design):
 @pytest.mark.parametrize("design", UNEQUAL, ids=[design.name for design in UNEQUAL])
 def test_what_was_tried_does_not_decide(design):
     """Few draws: uncorrected, 5 rates against 1 refused half of the means or more, the sizes all. Seeds were right in these designs, and must stay so."""
-    (row,) = rows(FEW, (design,), crossings=2)
+    (row,) = rows(FEW, (design,), crossings=1)
     for name in ("largest", "mean"):
         assert row[f"{name}_ks"] > 1e-3
-        assert row[f"{name}_refused"] <= 0.34  # 4 of 12 at 5 %: exceeded one time in 5,000
+        assert row[f"{name}_refused"] <= 0.4  # 3 of 8 at 5 %: exceeded one time in 2,700
 
 
 def test_a_truth_that_is_wrong_is_refused():
