@@ -10,7 +10,7 @@ from benchmarks.compare_null import DESIGNS, rows
 DRAWS = 60
 SIX = DESIGNS[:6]
 UNEQUAL = DESIGNS[8:]
-FEW = 8
+FEW = 12
 
 
 @pytest.mark.parametrize("design", SIX, ids=[design.name for design in SIX])
@@ -30,7 +30,7 @@ def test_what_was_tried_does_not_decide(design):
     (row,) = rows(FEW, (design,), crossings=1)
     for name in ("largest", "mean"):
         assert row[f"{name}_ks"] > 1e-3
-        assert row[f"{name}_refused"] <= 0.4  # 3 of 8 at 5 %: exceeded one time in 2,700
+        assert row[f"{name}_refused"] <= 0.34  # 4 of 12 at 5 %: exceeded one time in 5,000
 
 
 def test_a_truth_that_is_wrong_is_refused():
