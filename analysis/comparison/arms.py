@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.searches import rates_tried, runs_at_predicted_rates
+from analysis.comparison.searches import rates_tried, runs_near_predicted_rates
 from analysis.listing import listed
 from analysis.pareto import Frontier, frontier
 from analysis.reading.source import source_of, word_of
@@ -40,9 +40,9 @@ class Arm:
         found = frontier(runs, metric=metric, x=x, cell=cell)
         return cls(name, runs, _cells(found, rates_tried(runs, found)), found, found.excluded)
 
-    def at_predicted_rates(self, cell: Sequence[str]) -> Arm:
-        """The same side with each cell at the rate that its other cells point to, see `analysis.comparison.searches`."""
-        own, passed_over = runs_at_predicted_rates(self.runs, self.frontier)
+    def with_rates(self, count: int, cell: Sequence[str]) -> Arm:
+        """The same side with so many learning rates a cell, those that its other cells point to: see `analysis.comparison.searches`."""
+        own, passed_over = runs_near_predicted_rates(self.runs, self.frontier, count)
         found = frontier(own, metric=self.frontier.metric, x=self.frontier.x, cell=cell)
         counted = {*own["id"], *(entry.id for entry in passed_over)}
         other = tuple(entry for entry in self.excluded if entry.id not in counted)

@@ -16,7 +16,7 @@ from analysis.comparison.joint import LEAST_CELLS, has_surface, joint_difference
 from analysis.comparison.paired import LEAST_PAIRS, PAIRS_FOR_A_SURFACE, paired_difference
 from analysis.comparison.pairing import pair_cells, stand_for_both
 from analysis.comparison.result import Comparison, UnequalRates
-from analysis.comparison.searches import more_searched
+from analysis.comparison.searches import equal_number, more_searched
 from analysis.diagnostics import at_chance
 from analysis.direction import refuse_rising
 from analysis.interval import check_level
@@ -50,8 +50,8 @@ def compare(
     pull a fit away from the frontier. A cell stands at its best learning rate, the mean over its seeds, and counts once.
 
     Compute at which one side is best at the edge of the sizes that it tried, while the other gains beyond it, is left out (`analysis.comparison.edges`).
-    Where the sides tried unlike numbers of learning rates, each cell stands at the rate that the other cells of its side point to
-    (`analysis.comparison.searches`).
+    Where the sides tried unlike numbers of learning rates, as many count in each cell of both, those nearest to the rate that the other
+    cells of its side point to (`analysis.comparison.searches`).
 
     Args:
         runs: one row a run, columns as in `scaling.columns`.
@@ -72,9 +72,10 @@ def compare(
     searched = more_searched(first.cells, second.cells)
     if searched is None:
         return _compared(first, second, ask, left_out)
-    fair = [arm.at_predicted_rates(cell) for arm in (first, second)]
+    count = equal_number(first.cells, second.cells)
+    fair = [arm.with_rates(count, cell) for arm in (first, second)]
     found = _compared(fair[0], fair[1], ask, left_out)
-    rates = UnequalRates(searched, _usual_rates(first), _usual_rates(second))
+    rates = UnequalRates(searched, count, _usual_rates(first), _usual_rates(second))
     fewer = (found.b, found.a)[searched]
     if found.better == fewer and _compared(first, second, ask, left_out).better != fewer:
         rates = replace(rates, decide=True)

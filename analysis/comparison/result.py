@@ -29,10 +29,11 @@ _POINTS = 25
 class UnequalRates:
     """Says that the sides tried unlike numbers of learning rates a cell, `of_a` and `of_b` on average; `searched`, 0 or 1, tried more.
 
-    decide: whether the side that tried fewer is better only while no cell stands at its own best rate.
+    count: how many of them count in a cell. decide: whether the side that tried fewer is better only while no more count.
     """
 
     searched: int
+    count: int
     of_a: float
     of_b: float
     decide: bool = False

@@ -1,7 +1,7 @@
 """Learning rates searched unequally: the lowest of several noisy trials is low by luck too, and the lower the more were tried.
 
-Where the sides tried unlike numbers of rates, each cell stands at the rate that the *other* cells of its side point to. Its own noise has no
-part in that choice, so its loss there is not low by luck, whatever the number of rates.
+Where the sides tried unlike numbers of rates, as many count in each cell of both: those nearest to the rate that the *other* cells of its side
+point to. The cell's own noise has no part in that choice; the best of those that count is low by luck alike on both sides.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from analysis.pareto import Frontier
 from analysis.reading.column_kinds import is_learning_rate
 from analysis.selection import Excluded
 
-__all__ = ["luck_of", "more_searched", "rates_tried", "runs_at_predicted_rates"]
+__all__ = ["equal_number", "luck_of", "more_searched", "rates_tried", "runs_near_predicted_rates"]
 
 _UNLIKE = 0.1
 """Standard deviations of noise by which the luck of the sides may differ: a rate that diverged in one of ten cells is no other search."""
@@ -61,27 +61,33 @@ def more_searched(a: pd.DataFrame, b: pd.DataFrame) -> int | None:
     return None if not unlike else 0 if unlike[-1] > 0 else 1  # of the larger compute, where the verdict is given
 
 
-def runs_at_predicted_rates(own: pd.DataFrame, found: Frontier) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
-    """The runs of each cell at its rate nearest to what the best rates of the side's other cells predict, and the reason for all others.
+def equal_number(a: pd.DataFrame, b: pd.DataFrame) -> int:
+    """The number of learning rates that nine in ten cells of either side tried, at the least. Args: as of `more_searched`."""
+    return int(min(np.quantile(table["rates_tried"], 0.1, method="lower") for table in (a, b)))
+
+
+def runs_near_predicted_rates(own: pd.DataFrame, found: Frontier, count: int) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
+    """The runs of each cell at its `count` rates nearest to what the best rates of the side's other cells predict, and the reason for all others.
 
     The prediction is linear in log compute, and in log size where there are cells enough; of fewer than six others it is their mean. Cells
-    whose other settings differ (optimiser, batch size) predict nothing for each other; a cell alone keeps its own best rate.
+    whose other settings differ (optimiser, batch size) predict nothing for each other; a cell alone has its own best rate for it.
     """
     tried = _tried(own, found)
     if tried is None:
         return own[own["id"].isin(found.runs["id"])], ()
-    predicted = _predicted(found)
-    off = (np.log(tried["rate"]) - tried["cell"].map(predicted)).abs()
+    off = (np.log(tried["rate"]) - tried["cell"].map(_predicted(found))).abs().round(9)
     # Of two rates as near as each other the lower counts, whatever the order of rows.
-    nearest = tried.assign(off=off.round(9)).sort_values(["cell", "off", "rate"]).groupby("cell")["rate"].first()
-    chosen = tried["cell"].map(nearest)
-    kept = tried["rate"] == chosen
-    kind = "not at the learning rate that the other cells of its side point to"
+    rates = tried.assign(off=off)[["cell", "off", "rate"]].drop_duplicates(["cell", "rate"]).sort_values(["cell", "off", "rate"])
+    near = rates[rates.groupby("cell").cumcount() < count]
+    kept = pd.MultiIndex.from_frame(tried[["cell", "rate"]]).isin(pd.MultiIndex.from_frame(near[["cell", "rate"]]))
+    kind = f"not at one of the {count} learning rates nearest to where other cells have their best"
+    if count == 1:
+        kind = "not at the learning rate nearest to where other cells have their best"
     excluded = tuple(
-        Excluded(run, f"learning rate {rate:g} is not the one that the other cells of its side point to ({other:g})", kind)
-        for run, rate, other in zip(tried.loc[~kept, "id"], tried.loc[~kept, "rate"], chosen[~kept], strict=True)
+        Excluded(run, f"learning rate {rate:g} is {kind}", kind)
+        for run, rate in zip(tried.loc[~kept, "id"], tried.loc[~kept, "rate"], strict=True)
     )
-    return own.loc[kept.index[kept]], excluded
+    return own.loc[tried.index[kept]], excluded
 
 
 def _tried(own: pd.DataFrame, found: Frontier) -> pd.DataFrame | None:

@@ -32,9 +32,7 @@ def caveats(found: Comparison) -> tuple[str, ...]:
             f"How much is less certain than that: {_edges(found)}; {found.better or 'neither'} is better at the sizes nearest to each other, too."
         )
     if found.rates is not None and not found.rates.decide:
-        said.append(
-            f"{_counts(found)} The lowest of several trials is low by luck too, so each cell stands at the rate that the other cells of its side point to."
-        )
+        said.append(f"{_counts(found)} The lowest of several trials is low by luck too, so that {_counted(found)}.")
     return tuple(said)
 
 
@@ -48,8 +46,8 @@ def rates_words(found: Comparison) -> str:
     assert found.rates is not None, "the sides searched alike"
     fewer, more = (found.b, found.a)[found.rates.searched], (found.a, found.b)[found.rates.searched]
     return (
-        f"{_counts(found)} Where each cell stands at the rate that the other cells of its side point to, {fewer} is better; where it stands at its own "
-        f"best, it is not. Try as many rates on {fewer} as on {more}."
+        f"{_counts(found)} Where {_counted(found)}, {fewer} is better; where all that were tried count, it is not. "
+        f"Try as many rates on {fewer} as on {more}."
     )
 
 
@@ -81,6 +79,16 @@ def _edges(found: Comparison) -> str:
 def _cure(found: Comparison) -> str:
     wanted = [f"{edge.wants} models of {(found.a, found.b)[edge.side]}" for edge in found.found.edges]
     return f"Train {' and '.join(wanted)} at these computes, or compare the sizes that both tried."
+
+
+def _counted(found: Comparison) -> str:
+    assert found.rates is not None, "the sides searched alike"
+    near = "nearest to where the other cells of its side have their best"
+    return (
+        f"only the rate {near} counts in a cell"
+        if found.rates.count == 1
+        else f"only the {found.rates.count} rates {near} count in a cell"
+    )
 
 
 def _counts(found: Comparison) -> str:

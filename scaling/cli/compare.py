@@ -59,7 +59,7 @@ def compare_command(
     much more compute the worse side needs to equal the better one, and what the average over the shared budgets is.
 
     Compute at which one side's best is the largest (smallest) size that it tried, while the other gains by larger (smaller) ones, is left out; where
-    none is left, no winner is named. Where the sides tried unlike numbers of learning rates, no cell stands at its own best rate, which is low by luck too.
+    none is left, no winner is named. Where the sides tried unlike numbers of learning rates, as many count in each cell of both, since the best of more is low by luck.
     """
     refuse_both(json, csv)
     from analysis import compare, comparison_payload

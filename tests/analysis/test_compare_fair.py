@@ -161,12 +161,12 @@ FIVE = tuple(1e-3 * 2.0**step for step in range(-2, 3))
 
 def test_who_tries_more_rates_does_not_win_for_it():
     found, of_a, of_b = [], tuple(np.arange(1, 9) * 1e-3), (1e-3,)
-    for draw in range(20):
+    for draw in range(12):
         rng = np.random.default_rng([draw, len(of_a)])
         found.append(analysis.compare(two(searched("a", of_a, rng=rng), searched("b", of_b, rng=rng))))
-    assert sum(each.better is not None for each in found) <= 4  # of 20 at 5 %: exceeded one time in 400; it was 15
+    assert sum(each.better is not None for each in found) <= 3  # of 12 at 5 %: exceeded one time in 450
     p = [each.p_value for each in found]
-    assert np.mean(np.less(p, 0.05)) <= 0.2
+    assert np.mean(np.less(p, 0.05)) <= 0.25
     assert stats.kstest(p, "uniform").pvalue > 1e-3
     assert f"a tried {len(of_a)} learning rates a cell, b {len(of_b)}." in found[0].sentence()
 
@@ -240,7 +240,7 @@ def test_weights_of_the_sides_are_those_of_statsmodels():
 def test_unequal_seeds_do_not_decide():
     """Cells and seeds of each side. Budgets do not pair."""
     p, of_a, of_b = [], (8, 1), (24, 5)
-    for draw in range(24):
+    for draw in range(16):
         rng = np.random.default_rng([draw, *of_a])
         sides = []
         for name, (cells, seeds), start in (("a", of_a, 1.0), ("b", of_b, 1.13)):
