@@ -14,7 +14,7 @@ from orchestrator.own_folder import own_folder
 with own_folder("ray-", sys.argv[1]) as folder:
     (folder / "r").mkdir()
     (folder / "r" / "log").write_text("here")
-    child = subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     print(folder, child.pid, flush=True)
     sys.stdin.read()
 """
