@@ -109,7 +109,7 @@ def fit(
         raise UsageError(f"{bootstrap} bootstrap draws are too few for an interval", hint="1000 is the default, 100 the least")
 
     clusters = clusters or source_of(runs).get("clusters", ())
-    checkpoints = checkpoints_of(runs)
+    checkpoints = checkpoints_of(runs, asked=(metric, *axes), cell=cell)
     curve = checkpoints is not None and (checkpoints.is_asked_for(axes) or set(checkpoints.run) <= {*clusters})
     if curve and checkpoints is not None and not clusters:
         clusters = checkpoints.run

@@ -84,7 +84,7 @@ def _unexplained(points: pd.DataFrame, x: str, name: str) -> float:
     return float(np.sqrt(np.mean(rest**2)))
 
 
-def _passed_over(first: str, chosen: str, left: Mapping[str, float], x: str) -> str:
+def _passed_over(first: DataName, chosen: DataName, left: Mapping[DataName, float], x: str) -> str:
     what = (
         f"{first} leave {x} ×/÷ {significant(float(np.exp(left[first])), 3)} unexplained, {chosen} ×/÷ {significant(float(np.exp(left[chosen])), 3)}"
         if first in left
