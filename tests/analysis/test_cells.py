@@ -11,7 +11,7 @@ from analysis.cells import cells_of
 from analysis.checkpoints import checkpoints_of
 from analysis.design_columns import alike, design_columns, with_epochs
 from analysis.reading.source import attach_source
-from scaling.errors import UnknownName, UsageError
+from scaling.errors import TooFewPoints, UnknownName, UsageError
 
 
 def table(**columns):
@@ -290,3 +290,18 @@ def test_compute_that_differs_by_one_factor_in_all_cells_is_of_budgets():
         [runs[::2].assign(core_hours=runs["core_hours"][::2] * np.exp(0.3 * rng.standard_normal(6))) for _ in range(3)]
     )
     assert cells(noisy.reset_index(drop=True))[0] == 6
+
+
+def test_too_few_clusters_are_counted_as_clusters():
+    runs = six_budgets().assign(site=["a", "b"] * 6, country=["x"] * 12)
+    with pytest.raises(
+        TooFewPoints, match="needs 3 clusters by site, which are resampled whole; there are 2, of 6 cells"
+    ) as caught:
+        analysis.fit(runs, law="power", clusters=("site",))
+    assert (caught.value.have, caught.value.need) == (2, 3)
+    with pytest.raises(TooFewPoints, match=r"clusters by site and country.* there are 2"):
+        analysis.fit(runs, law="power", clusters=("site", "country"))
+    with pytest.raises(TooFewPoints, match=r"clusters by country.* there is 1, of 6 cells .*: 2 more are needed"):
+        analysis.fit(runs, law="power", clusters=("country",))
+    with pytest.raises(TooFewPoints, match="needs 3 cells of distinct core_hours; there are 2"):
+        analysis.fit(runs[:4], law="power", clusters=("seed",))
