@@ -1,8 +1,9 @@
 """`choose_law`: the one form whose coefficients, sentence and curve are shown as *the law* of some runs.
 
 The law is the form that forecasts the larger runs best from the smaller, by the score of the back-test (`analysis.backtest.rule`); of forms that
-are as good as one another the one with fewer coefficients is taken. Never is it a form whose fit did not converge, nor, where another form has
-coefficients that mean something, one with an exponent that may be anything: with few budgets such a form forecasts well by chance. *The forecast*, which may average several forms, gives every number beyond the runs. With too few budgets to
+are as good as one another the one with fewer coefficients is taken. Never is it a form whose fit did not converge, nor, where another form is
+known, one of which an exponent may be anything, or, with fewer than two cells a coefficient, any coefficient: with few budgets such a form forecasts
+well by chance. *The forecast*, which may average several forms, gives every number beyond the runs. With too few budgets to
 hold any out, both are the plainest form of the inputs: of compute, the power law.
 """
 
@@ -17,6 +18,7 @@ import pandas as pd
 
 from analysis.automatic import AUTO, candidates, letters_of
 from analysis.backtest.beyond import ChosenEstimate
+from analysis.diagnostics.design import CELLS_A_COEFFICIENT
 from analysis.fitting.estimate import Estimate
 from analysis.fitting.fit import columns_of, fit
 from analysis.fitting.law_estimate import LawEstimate
@@ -60,7 +62,7 @@ def choose_law(
     known_test = test or forecast.untested
     if test is None:
         name = candidates(letters)[0].name
-    elif kept := [law for law in test.members if law in estimates and _has_exponents(estimates[law])]:
+    elif kept := [law for law in test.members if law in estimates and _is_known(estimates[law], forecast.cells)]:
         name = str(test.best(kept))
     else:
         others = [law for law in test.laws if not test.weights[law]]
@@ -69,7 +71,7 @@ def choose_law(
             found = fit(
                 runs, x=[forecast.axes[letters.index(letter)] for letter in law_named(name).axes], law=name, on=choice, **settings
             )
-            if _has_exponents(found.estimate):
+            if _is_known(found.estimate, found.cells):
                 return replace(found, chosen=True, forecast=forecast, known_test=known_test)
             others.remove(name)
         name = str(test.best())
@@ -86,11 +88,13 @@ def choose_law(
     )
 
 
-def _has_exponents(estimate: Estimate) -> bool:
-    """Whether the fit converged, and its exponents have intervals with two ends."""
+def _is_known(estimate: Estimate, cells: int) -> bool:
+    """Whether the fit converged, and its exponents, with few cells a coefficient all that it has, have intervals with two ends."""
     if not isinstance(estimate, LawEstimate) or estimate.status == FitStatus.NOT_CONVERGED:
         return False
-    names = [shape.name for shape in estimate.law.shapes if not shape.is_logged]
+    law = estimate.law
+    few = cells < CELLS_A_COEFFICIENT * len(law.coefficients)
+    names = law.coefficients if few else [shape.name for shape in law.shapes if not shape.is_logged]
     return all(np.isfinite([estimate.low[name], estimate.high[name]]).all() for name in names)
 
 
@@ -98,7 +102,7 @@ def best_forecaster(fits: Sequence[Fit]) -> Fit:
     """Return, of fits of several laws to the same runs, the one that `choose_law` would choose. They are tested as laws of the inputs of the one that
     has most; with too few budgets for that, the one with fewest coefficients is taken."""
     test = max(fits, key=lambda each: len(each.axes)).tested
-    known = [each for each in fits if _has_exponents(each.estimate)] or list(fits)
+    known = [each for each in fits if _is_known(each.estimate, each.cells)] or list(fits)
     name = None if test is None else test.best([each.law for each in known])
     return next((each for each in known if each.law == name), min(known, key=lambda each: len(each.coefficients)))
 
