@@ -18,6 +18,7 @@ from analysis.fitting.estimate import Estimate, Precision, Sample
 from analysis.fitting.estimator import estimate
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.objective import Objective
+from analysis.fitting.point import fit_point
 from analysis.laws import law_named, law_names
 from analysis.laws.law import Law
 from scaling.errors import TooFewPoints, UsageError
@@ -25,6 +26,8 @@ from scaling.errors import TooFewPoints, UsageError
 __all__ = ["AUTO", "Automatic", "automatic", "back_test", "candidates", "letters_of", "named"]
 
 AUTO = AVERAGE
+
+_NOT_CONVERGED = "its fit to all runs did not converge"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +57,33 @@ def candidates(letters: Sequence[str]) -> list[Law]:
 
 
 def back_test(sample: Sample, letters: Sequence[str], *, objective: Objective, horizon: float = HORIZON) -> Backtest:
-    """What the candidates forecast of the larger runs, fitted to the smaller. Raises `TooFewPoints`: nothing is left to hold out."""
+    """What the candidates forecast of the larger runs, fitted to the smaller. Raises `TooFewPoints`: nothing is left to hold out.
+
+    A form of weight whose fit to all runs does not converge takes no part: its coefficients, and so its forecasts beyond the runs, are a guess. The
+    others are tested anew without it, unless there are none.
+    """
+    rows_of = _RowsOf(letters)
     laws = candidates(letters)
-    return backtest(laws, sample, _order(sample, letters), objective, rows_of=_RowsOf(letters), horizon=horizon)
+    left_out: dict[str, str] = {}
+
+    def test_of(laws: Sequence[Law]) -> Backtest:
+        return backtest(laws, sample, _order(sample, letters), objective, rows_of=rows_of, horizon=horizon)
+
+    test = test_of(laws)
+    while failed := [name for name in test.members if not _converges(law_named(name), sample, rows_of, objective)]:
+        left_out |= dict.fromkeys(failed, _NOT_CONVERGED)
+        laws = [law for law in laws if law.name not in left_out]
+        if not laws:
+            break
+        try:
+            test = test_of(laws)
+        except TooFewPoints:  # no other form can be tested
+            break
+    return replace(test, left_out={**test.left_out, **{name: why for name, why in left_out.items() if name not in test.laws}})
+
+
+def _converges(law: Law, sample: Sample, rows_of: _RowsOf, objective: Objective) -> bool:
+    return bool(fit_point(law, sample.inputs[rows_of(law)], sample.y, objective=objective, weights=sample.weights).converged[0])
 
 
 def automatic(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.averaged_rows import averaged_note
-from analysis.checkpoints import checkpoints_of, may_be_one_run, refuse_one_run
+from analysis.checkpoints import checkpoints_of, refuse_one_run, rows_note
 from analysis.design_columns import alike, design_columns, differing_unknown, named_columns, with_epochs
 from analysis.listing import listed
 from analysis.reading.column_kinds import is_learning_rate
@@ -56,7 +56,7 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
     """
     axes = (x,) if isinstance(x, str) else tuple(x)
     refuse_one_run(runs, axes)
-    usable = usable_runs(runs, metric=metric, x=axes, curve=curve)
+    usable = usable_runs(runs, metric=metric, x=axes, cell=cell, curve=curve)
     if usable.runs.empty:
         raise TooFewPoints(
             f"none of the {len(runs)} runs has a usable {metric} and {' and '.join(axes)}{_reasons(usable.excluded)}: 1 more is needed",
@@ -68,16 +68,15 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
     table, notes = _with_learning_rate(with_epochs(usable.runs))
     columns = design_columns(table, cell, x=axes, metric=metric)
     table = table.assign(cell=alike(table, columns))
-    differing = unknown_inside(table, columns, (*axes, metric), of=runs)
+    differing = unknown_inside(table, columns, (metric, *axes), of=runs)
     refuse_mixed_studies(table, differing)
     if len(axes) == 1 and axes[0] in columns and any(name in columns for name in ("epochs", "examples_seen", "steps")):
         notes = (*notes, f"runs that agree in {listed([name for name in columns if name in table and name != axes[0]], _NAMES_SHOWN)} differ more in "
                          f"{axes[0]} than replicates do: something else tells them apart, so each {axes[0]} is a cell of its own")  # fmt: skip
     if source_of(runs).get("one_run"):
         notes = (*notes, "the rows are steps of one run, which err together: intervals take them as independent and are too narrow")
-    elif (progress := may_be_one_run(table, axes)) is not None:
-        notes = (*notes, f"{progress} rises from row to row and no column names runs: if the rows are checkpoints of one run, they are one "
-                         "run and its curve, not a law of runs")  # fmt: skip
+    elif note := rows_note(runs, axes, asked=(metric, *axes), cell=cell):
+        notes = (*notes, note)
     notes = (*notes, *differing_note(differing))
     kept, not_best = best_learning_rates(table, metric)
     if len(axes) == 1 and not differing and not curve:
@@ -94,7 +93,7 @@ def unknown_inside(table: pd.DataFrame, columns: Sequence[str], asked: Sequence[
         asked: metric and inputs of the question.
         of: the table as it was read, whose rows may be checkpoints; the names of their runs are no settings.
     """
-    of_runs = () if (found := checkpoints_of(of)) is None else found.run
+    of_runs = () if (found := checkpoints_of(of, asked=asked)) is None else found.run
     return differing_unknown(table, table["cell"], columns, ignored=("cell", *of_runs, *asked))
 
 

@@ -1,7 +1,9 @@
 """`choose_law`: the one form whose coefficients, sentence and curve are shown as *the law* of some runs.
 
 The law is the form that forecasts the larger runs best from the smaller, by the score of the back-test (`analysis.backtest.rule`); of forms that
-are as good as one another the one with fewer coefficients is taken. *The forecast*, which may average several forms, gives every number beyond the runs. With too few budgets to
+are as good as one another the one with fewer coefficients is taken. Never is it a form whose fit did not converge, nor, where another form is
+known, one of which an exponent may be anything, or, with fewer than two cells a coefficient, any coefficient: with few budgets such a form forecasts
+well by chance. *The forecast*, which may average several forms, gives every number beyond the runs. With too few budgets to
 hold any out, both are the plainest form of the inputs: of compute, the power law.
 """
 
@@ -11,16 +13,20 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from analysis.automatic import AUTO, candidates, letters_of
 from analysis.backtest.beyond import ChosenEstimate
+from analysis.diagnostics.design import CELLS_A_COEFFICIENT
+from analysis.fitting.estimate import Estimate
 from analysis.fitting.fit import columns_of, fit
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from analysis.numbers import as_factor
 from analysis.prediction import runs_to_predict_from
+from scaling.outcomes import FitStatus
 
 __all__ = ["best_forecaster", "choose_law", "compared", "natural_choice"]
 
@@ -49,29 +55,56 @@ def choose_law(
 
     Raises: what `analysis.fit` raises.
     """
-    forecast = fit(runs, x=x, law=AUTO, on=on or natural_choice(runs, x), **settings)
+    choice = on or natural_choice(runs, x)
+    forecast = fit(runs, x=x, law=AUTO, on=choice, **settings)
     letters = letters_of(len(forecast.axes))
-    name = (forecast.backtest and forecast.backtest.best()) or candidates(letters)[0].name
-    estimate = next(estimate for law, estimate in forecast.single_laws if law.name == name)
+    test, estimates = forecast.backtest, {law.name: estimate for law, estimate in forecast.single_laws}
+    known_test = test or forecast.untested
+    if test is None:
+        name = candidates(letters)[0].name
+    elif kept := [law for law in test.members if law in estimates and _is_known(estimates[law], forecast.cells)]:
+        name = str(test.best(kept))
+    else:
+        others = [law for law in test.laws if not test.weights[law]]
+        while others:
+            name = str(test.best(others))
+            found = fit(
+                runs, x=[forecast.axes[letters.index(letter)] for letter in law_named(name).axes], law=name, on=choice, **settings
+            )
+            if _is_known(found.estimate, found.cells):
+                return replace(found, chosen=True, forecast=forecast, known_test=known_test)
+            others.remove(name)
+        name = str(test.best())
     axes = [forecast.axes[letters.index(letter)] for letter in law_named(name).axes]
     return replace(
         forecast,
         law=name,
         x=axes[0] if len(axes) == 1 else tuple(axes),
-        estimate=_own(estimate),
+        estimate=_own(estimates[name]),
         members=None,
         chosen=True,
         forecast=forecast,
-        known_test=forecast.backtest or forecast.untested,
+        known_test=known_test,
     )
+
+
+def _is_known(estimate: Estimate, cells: int) -> bool:
+    """Whether the fit converged, and its exponents, with few cells a coefficient all that it has, have intervals with two ends."""
+    if not isinstance(estimate, LawEstimate) or estimate.status == FitStatus.NOT_CONVERGED:
+        return False
+    law = estimate.law
+    few = cells < CELLS_A_COEFFICIENT * len(law.coefficients)
+    names = law.coefficients if few else [shape.name for shape in law.shapes if not shape.is_logged]
+    return all(np.isfinite([estimate.low[name], estimate.high[name]]).all() for name in names)
 
 
 def best_forecaster(fits: Sequence[Fit]) -> Fit:
     """Return, of fits of several laws to the same runs, the one that `choose_law` would choose. They are tested as laws of the inputs of the one that
     has most; with too few budgets for that, the one with fewest coefficients is taken."""
     test = max(fits, key=lambda each: len(each.axes)).tested
-    name = None if test is None else test.best([each.law for each in fits])
-    return next((each for each in fits if each.law == name), min(fits, key=lambda each: len(each.coefficients)))
+    known = [each for each in fits if _is_known(each.estimate, each.cells)] or list(fits)
+    name = None if test is None else test.best([each.law for each in known])
+    return next((each for each in known if each.law == name), min(known, key=lambda each: len(each.coefficients)))
 
 
 def natural_choice(runs: pd.DataFrame, x: str | Sequence[str] | None = None) -> Literal["all", "frontier"]:

@@ -3,6 +3,7 @@
 | columns | what they do |
 |---|---|
 | `DESIGN`, configuration that the reader knows of, and what the user names | tell cells apart |
+| steps, where runs that agree in all of these were trained for other numbers of them | tell cells apart |
 | the learning rate | is searched: of a cell's rates the best counts |
 | seed, ids, paths, hosts, times, results (`analysis.reading.column_kinds`) | never tell cells apart |
 | any other column, names and groups of runs among them | does not tell cells apart; where it differs inside a cell, the answer says so |
@@ -18,7 +19,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.reading.column_kinds import is_bookkeeping, is_data, is_label, is_learning_rate, is_result, is_size
+from analysis.reading.column_kinds import (
+    is_bookkeeping,
+    is_counter,
+    is_data,
+    is_label,
+    is_learning_rate,
+    is_result,
+    is_size,
+)
 from analysis.reading.source import source_of
 from scaling.columns import COLUMNS
 from scaling.errors import UnknownName
@@ -28,7 +37,7 @@ __all__ = ["DESIGN", "alike", "design_columns", "differing_unknown", "named_colu
 DESIGN = ("family", "model", "params", "epochs", "examples_seen", "unique_examples", "batch_size", "optimizer", "optimiser")
 """The columns that always tell cells apart, where a table has them."""
 
-_BUDGETS = ("epochs", "examples_seen")  # and steps, where there are neither
+_BUDGETS = ("epochs", "examples_seen")  # and steps
 _FOLLOWS = {"examples_seen": "epochs", "unique_examples": "epochs"}
 """A measured column → the one that says the same as a setting."""
 
@@ -42,6 +51,8 @@ _NOMINAL = 1.5
 """The same of operations, which are counted rather than timed."""
 _ONE_BUDGET = 2.5
 """The same where the table has one number of epochs for all."""
+_ENOUGH_CELLS, _ALIKE = 3, 0.1
+"""From so many cells on, and where the logarithms of their factors scatter by no more than this share, it is one factor."""
 _DIGITS = 9
 
 
@@ -52,9 +63,13 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
         also: further ones; those that `--cell` named are in the table's source.
         x, metric: of the question; neither is a setting.
 
+    Steps tell cells apart where there are no epochs and no examples, and where runs that agree in these, and in all else, have other steps, if
+    several runs have them in common, or no model has several epochs or examples: those that a run happened to end at are no setting.
+
     Without epochs, examples seen or steps nothing but `x` tells the budgets of a model apart, so then its columns are among them. Of a law of
     several inputs `x` are the design itself and always are. Where runs that agree in all settings cost as differently as no replicates do
-    (`_NO_REPLICATES`, in most cells of several runs), something that the table does not say differs, and `x` tells cells apart as well.
+    (`_NO_REPLICATES`, in most cells of several runs; or by one factor in all of them, and no seed tells the runs apart), something that the table
+    does not say differs, and `x` tells cells apart as well.
 
     Raises: UnknownName, `also` names no column.
     """
@@ -69,7 +84,7 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
         found += counts
         tells_budgets |= bool(counts)
         varied = any(runs[name].nunique() > 1 for name in counts)
-    if not tells_budgets and "steps" in runs and runs["steps"].nunique() > 1:  # one number for all would tell nothing
+    if "steps" in runs and "steps" not in (*x, metric) and _tell_apart(runs, found, stated=tells_budgets):
         found.append("steps")
         tells_budgets = True
     if not tells_budgets or len(x) > 1:
@@ -113,13 +128,14 @@ def alike(runs: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
 
 
 def differing_unknown(runs: pd.DataFrame, cell: pd.Series, known: Sequence[str], *, ignored: Sequence[str] = ()) -> tuple[str, ...]:
-    """The columns that differ inside a cell though they are neither settings, nor results, nor names: it is not known what they mean."""
+    """The columns that differ inside a cell though they are neither settings, nor results, nor names: it is not known what they mean. Steps and other
+    counters are among them where they differ by more than those of equal runs do."""
+    counters = [name for name in map(str, runs) if is_counter(name) and name not in (*known, *ignored)]
     asked = [
         str(name)
         for name in runs
         if name not in COLUMNS
-        and name not in known
-        and name not in ignored
+        and name not in (*known, *ignored, *counters)
         and not is_learning_rate(str(name))
         and not is_bookkeeping(str(name), runs[name])
         and not is_result(str(name), runs[name])
@@ -130,7 +146,18 @@ def differing_unknown(runs: pd.DataFrame, cell: pd.Series, known: Sequence[str],
     differs = {
         name: (_comparable(runs.loc[several, name]).groupby(cell[several]).nunique(dropna=False) > 1).any() for name in asked
     }
-    return tuple(name for name in asked if differs[name] and (_is_shared(runs[name]) or _is_spread(runs.loc[several, name], cell)))
+    found = [name for name in asked if differs[name] and (_is_shared(runs[name]) or _is_spread(runs.loc[several, name], cell))]
+    return (*found, *(name for name in counters if _counts_apart(runs.loc[several, name], cell)))
+
+
+def _counts_apart(values: pd.Series, cell: pd.Series) -> bool:
+    """Whether a counter was set, to several values within a cell, or differs there by more than that of runs which stopped by themselves."""
+    if not pd.api.types.is_numeric_dtype(values) or not (values.dropna() > 0).any():
+        return False
+    groups = values.astype(float).groupby(cell)
+    apart = groups.transform("max") > groups.transform("min") * (1 + _SAME_MEASURED)
+    set_to = bool(apart.any()) and values[apart].nunique() <= apart.sum() / 2
+    return set_to or _is_spread(values, cell)
 
 
 def with_epochs(runs: pd.DataFrame) -> pd.DataFrame:
@@ -148,14 +175,49 @@ def with_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(epochs=seen / sizes[0])
 
 
+def _tell_apart(runs: pd.DataFrame, columns: Sequence[str], *, stated: bool) -> bool:
+    """Whether steps were set, and differ within the cells of these columns. stated: whether another column tells how long runs were trained."""
+    steps = pd.to_numeric(runs["steps"], errors="coerce")
+    if not stated:
+        return bool(steps.nunique() > 1)  # one number for all would tell nothing
+    cell = alike(runs, columns) if columns else pd.Series(0, index=runs.index)
+    of_cell = steps.groupby(cell)
+    apart = of_cell.transform("max") > of_cell.transform("min") * (1 + _SAME_MEASURED)
+    if not apart.any():
+        return False
+    if steps[apart].nunique() <= apart.sum() / 2:
+        return True
+    others = [name for name in columns if name not in _BUDGETS]
+    within = alike(runs, others) if others else pd.Series(0, index=runs.index)
+    budgets = [runs[name] for name in _BUDGETS if name in runs]
+    return not any((budget.groupby(within).nunique() > 1).any() for budget in budgets) and _is_spread(steps[apart], cell[apart])
+
+
 def _differs_too_much(runs: pd.DataFrame, columns: Sequence[str], x: str, most: float) -> bool:
     if x not in runs or not columns:
         return False
     size = pd.to_numeric(runs[x], errors="coerce")
-    groups = size.where(size > 0).groupby(alike(runs, columns))
+    cell = alike(runs, columns)
+    groups = size.where(size > 0).groupby(cell)
     several = groups.count() > 1
     ratio = (groups.max() / groups.min())[several]
-    return bool(len(ratio)) and bool((ratio > most).mean() > 0.5)
+    if not len(ratio):
+        return False
+    return bool((ratio > most).mean() > 0.5) or (_is_one_factor(ratio) and not _seeds_tell(runs, cell))
+
+
+def _is_one_factor(ratio: pd.Series) -> bool:
+    """Whether runs differ by the same factor in all cells: two budgets do, noise does not."""
+    logs = np.log(ratio.to_numpy(float))
+    return bool(len(logs) >= _ENOUGH_CELLS and logs.mean() > np.log(_NOMINAL) and logs.std() < _ALIKE * logs.mean())
+
+
+def _seeds_tell(runs: pd.DataFrame, cell: pd.Series) -> bool:
+    return (
+        "seed" in runs
+        and bool(runs["seed"].notna().all())
+        and not pd.DataFrame({"cell": cell, "seed": runs["seed"]}).duplicated().any()
+    )
 
 
 def _is_setting(runs: pd.DataFrame, name: str, asked: set[str]) -> bool:

@@ -86,10 +86,12 @@ def excluded_words(excluded: Sequence[Excluded]) -> str:
     return f"{len(excluded)} left out: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
 
 
-def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curve: bool = False) -> Usable:
+def usable_runs(
+    runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: Sequence[str] = (), curve: bool = False
+) -> Usable:
     """Choose the finished runs whose `metric` and `x` (one column or several) are finite and positive, as logarithms need them, each once.
 
-    Of a run with several rows, its checkpoints, the last counts; all of them for a `curve` (`analysis.checkpoints`).
+    Of a run with several rows, its checkpoints, the last counts; all of them for a `curve` (`analysis.checkpoints`). `cell`: columns that tell cells apart by the user's word.
 
     A table without `status` counts as finished throughout; a run whose `step` is short of its `steps` does not, if others reach theirs.
     `<name>_error` stands for 1 − `<name>` where the table has only the share `<name>` (`val_top1_error`): the analysis takes lower as
@@ -109,7 +111,7 @@ def usable_runs(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], curv
         excluded.extend(Excluded(run, reason, kind or reason) for run in table.loc[bad, "id"])
         table = table[~bad]
 
-    checkpoints = checkpoints_of(table)
+    checkpoints = checkpoints_of(table, asked=(metric, *axes), cell=cell)
     if checkpoints is not None:
         rows, table = table, checkpoints.a_row_a_step(table)
         again = rows.index.difference(table.index)

@@ -4,7 +4,9 @@
 
 An answer is a dict of numbers without a unit and of words: exponents with their intervals, the law that was chosen with its weights, predictions
 over the unit of the metric, optimum, comparison, plan. After a change of unit (inputs that share one together, `epochs` not) or of presentation each
-number must agree within 1e-6 of itself, each word exactly. `tests/analysis/test_invariance.py` runs a sample.
+number must agree within 1e-6 of itself, each word exactly. Presentation is the order of rows, the names of models, and columns that have one value
+for all runs: one of no meaning, and those whose names mean something here, `epochs`, `steps`, `family` and `model` among them (`SAME`), where the
+table lacks them. `tests/analysis/test_invariance.py` runs a sample.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ INPUTS = {
 
 Answer = dict[str, float | str]
 
-_SAME: dict[str, object] = {
+SAME: dict[str, object] = {
     "batch_size": 256,
     "learning_rate": 0.1,
     "optimizer": "sgd",
@@ -43,6 +45,10 @@ _SAME: dict[str, object] = {
     "status": "finished",
     "image_size": 32,
     "accelerator": "h100",
+    "epochs": 1,
+    "steps": 1000,
+    "family": "a",
+    "model": "m",
 }
 """Columns whose names mean something, with one value for all runs."""
 
@@ -70,7 +76,7 @@ def changes() -> list[Change]:
         Change("models renamed", {}, _renamed),
         Change("a column added", {}, lambda table: table.assign(note="same")),
         Change(
-            "our own columns added", {}, lambda table: table.assign(**{name: _SAME[name] for name in _SAME.keys() - table.columns})
+            "our own columns added", {}, lambda table: table.assign(**{name: SAME[name] for name in SAME.keys() - table.columns})
         ),
     ]
     for factor in (1e-9, 1e-3, 3.7, 1e9):
@@ -118,6 +124,25 @@ def grid(noise: float = 0.01, seed: int = 0, cost_noise: float = 0.05, family: s
     )
 
 
+def isoflop(noise: float = 0.003, seed: int = 0) -> pd.DataFrame:
+    """Seven sizes at each of six equal budgets, and no epochs: N ∝ C^0.47 at best."""
+    rng = np.random.default_rng(seed)
+    budget, off = (
+        axis.ravel() for axis in np.meshgrid(np.geomspace(1e18, 1e21, 6), 10 ** np.linspace(-0.6, 0.6, 7), indexing="ij")
+    )
+    params = 3e8 * (budget / 3e19) ** 0.47 * off
+    seen = budget / 6 / params
+    loss = 1.7 + 0.7 * (params / 3e8) ** -0.34 + 0.6 * (seen / (3e19 / 6 / 3e8)) ** (-0.34 * 0.47 / 0.53)
+    return pd.DataFrame(
+        {
+            "params": params,
+            "examples_seen": seen,
+            "core_hours": budget,
+            "val_loss": loss * np.exp(noise * rng.standard_normal(len(loss))),
+        }
+    )
+
+
 def tables() -> dict[str, pd.DataFrame]:
     nfnet = analysis.read_runs(
         REFERENCE / "nfnet_fig1_clean21.csv", {"core_hours": "tpu_v4_core_hours", "val_loss": "imagenet_top1_error_pct"}
@@ -132,6 +157,7 @@ def tables() -> dict[str, pd.DataFrame]:
         "short curve": curve(seeds=1, cells=8, seed=1),
         "grid": grid(),
         "noisy grid": grid(noise=0.05, seed=2),
+        "isoflop": isoflop(),
         "nfnet": nfnet,
         "chinchilla": published.sort_values("val_loss")[:-5][::4].reset_index(drop=True),
     }
@@ -226,8 +252,9 @@ def questions(some: dict[str, pd.DataFrame]) -> Iterator[tuple[str, Callable[[Ch
                         return fit_answer(table, change, law=law, x=x, objective=objective, intervals=intervals)
 
                     yield f"{place}: {name}, {objective}, {intervals}", ask
-        if "epochs" in table and "params" in table:
+        if {"params", "examples_seen"} <= set(table):
             yield f"{place}: optimum", lambda change, table=table: optimum_answer(table, change)
+        if "epochs" in table and "params" in table:
             yield f"{place}: compare", lambda change, table=table: comparison_answer(table, change)
             yield f"{place}: plan", lambda change, table=table: plan_answer(table, change)
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from typer.testing import CliRunner
 
@@ -148,7 +149,7 @@ def _forecast(truth: float) -> Callable[[Answer], Said]:
 
 
 def _size_exponent(truth: float, approach: str = "", *, disagree: bool = False) -> Callable[[Answer], Said]:
-    """The headline's exponent, or that of one approach, holds the truth; disagree: and no approach is called ok."""
+    """The headline's exponent, or that of one approach, holds the truth, in an interval that says something; disagree: and no approach is ok."""
 
     def check(answer: Answer) -> Said:
         name = approach or answer.body["recommended"]
@@ -159,7 +160,8 @@ def _size_exponent(truth: float, approach: str = "", *, disagree: bool = False) 
         if exponent is None:
             return f"{name}: {path['status']}: {path['reason']}", False
         said = f"{_exponent(exponent)} ({name}), {path['status']}"
-        return said, _inside(exponent, truth) and ((path["status"] == "approaches-disagree") == disagree)
+        narrow = exponent["high"] - exponent["low"] < 0.5
+        return said, narrow and _inside(exponent, truth) and ((path["status"] == "approaches-disagree") == disagree)
 
     return check
 
@@ -311,12 +313,22 @@ def _names_agree(*answers: Answer) -> Said:
     ) < 1e-6
 
 
+def _isoflop() -> pd.DataFrame:
+    return pd.read_csv(FILES / "isoflop-one-budget-many-sizes" / "runs.csv")
+
+
+def _rounded_epochs(table: pd.DataFrame) -> pd.DataFrame:
+    """Epochs of 10¹¹ examples, rounded up to tenths."""
+    return table.assign(epochs=np.ceil(table["examples_seen"] / 1e10) / 10)
+
+
 def _of(case: str, name: str = "runs.csv") -> dict[str, Path]:
     return {name: FILES / case / name}
 
 
 _OPTIMUM = "scaling frontier --optimum --x train_flops --data runs.csv --json"
 _POWER = "scaling fit --data runs.csv --law power --on all --json"
+_BY_FLOPS = "scaling fit --data runs.csv --x train_flops --law power --json"
 _SURFACE = "scaling fit --data runs.csv --x params,examples_seen --law chinchilla --json"
 
 CASES = (
@@ -360,6 +372,18 @@ CASES = (
          "240 independent runs", _curves),
     Case(2, "checkpoints of 12 runs, a law of compute", {"runs.csv": tables.checkpoints},
          ("scaling fit --data runs.csv --x train_flops --law power --json",), "240 independent runs", _points(12, "runs")),
+    Case(2, "the same, its progress called `steps`", {"runs.csv": lambda: tables.checkpoints_called(step="steps")}, (_BY_FLOPS,),
+         "240 independent runs, interval 6 times too narrow", _points(12, "runs")),
+    Case(2, "the same, with compute alone", {"runs.csv": lambda: tables.checkpoints_called(step="", run="run_id")}, (_BY_FLOPS,),
+         "240 independent runs, interval 6 times too narrow", _points(12, "runs")),
+    Case(2, "the same under a `name`, which may be a model's", {"runs.csv": lambda: tables.checkpoints_called(step="tokens", run="name")},
+         (_BY_FLOPS,), "240 independent runs, and nothing said", _averaged_with_note(240, "--map run_id=name")),
+    Case(2, "1000 and 2000 steps, one epoch each", {"runs.csv": tables.two_step_budgets}, (_POWER,), "6 cells: both budgets averaged as seeds, and nothing said", _points(12, "cells")),
+    Case(2, "the same with two seeds", {"runs.csv": lambda: tables.two_step_budgets(seeds=2)}, (_POWER,), "refused: they may differ in what the table does not say", _points(12, "cells")),
+    Case(2, "isoflop-one-budget-many-sizes, each row one epoch", {"runs.csv": lambda: _isoflop().assign(epochs=1)}, (_OPTIMUM,),
+         "N ∝ C^0.5088 (-2.707 … 3.695), ok", _size_exponent(0.514)),
+    Case(2, "the same, epochs rounded up to tenths", {"runs.csv": lambda: _rounded_epochs(_isoflop())}, (_OPTIMUM,),
+         "N ∝ C^0.5088 (-2.306 … 3.580), ok", _size_exponent(0.514)),
     Case(2, "compute-noise-kinks, x_noise_10 (truth 0.514)", {"runs.csv": FILES / "compute-noise-kinks" / "x_noise_10.csv"}, (_OPTIMUM,),
          "0.520 (0.520 … 0.601), ok", _size_exponent(0.514)),
     Case(2, "compute-noise-kinks, x_exact_no_model", {"runs.csv": FILES / "compute-noise-kinks" / "x_exact_no_model.csv"}, (_OPTIMUM,),
@@ -380,6 +404,8 @@ CASES = (
          "ok", _not_green()),
     Case(4, "four budgets", {"runs.csv": lambda: tables.with_floor(budgets=4)}, ("scaling fit --data runs.csv --json",),
          "a power law, ok", _diagnosed("floor-not-considered")),
+    Case(4, "ten budgets, a floor of 1", {"runs.csv": tables.ten_budgets}, ("scaling fit --data runs.csv --json",),
+         "broken: E 1.073 (0 … 1.393), k 149 (0 … ∞), at-bound, forecasts well ✓", _coefficients(E=1.0, a=0.2)),
     Case(4, "a loss 121 % too high, in the report", {"runs.csv": tables.far_off}, ("scaling report --data runs.csv -o report.html",),
          "+79 %", _per_cent),
     Case(4, "losses no better than guessing", {"runs.csv": tables.plain}, (f"{_POWER} --chance-loss 1.3",), "nothing", _diagnosed("chance-level")),

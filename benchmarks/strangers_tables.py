@@ -86,6 +86,34 @@ def checkpoints() -> pd.DataFrame:
     return table.assign(train_flops=6 * table["params"] * table["examples_seen"], val_loss=loss * np.exp(table.pop("off")))
 
 
+def checkpoints_called(**names: str) -> pd.DataFrame:
+    """The same without examples, with columns called otherwise; one that is called nothing is not there."""
+    table = checkpoints().drop(columns="examples_seen")
+    gone = [ours for ours, theirs in names.items() if not theirs]
+    return table.drop(columns=gone).rename(columns={ours: theirs for ours, theirs in names.items() if theirs})
+
+
+def two_step_budgets(*, seeds: int = 1) -> pd.DataFrame:
+    """Six models of one epoch each, at 1000 and 2000 steps; loss 3·C^−0.1."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"m{model}", 1, steps, seed, 3.0**model * steps / 1e3)
+        for model in range(6)
+        for steps in (1000, 2000)
+        for seed in range(seeds)
+    ]
+    table = pd.DataFrame(rows, columns=["model", "epochs", "steps", "seed", "core_hours"])
+    table["val_loss"] = 3 * table["core_hours"] ** -0.1 * np.exp(0.005 * rng.standard_normal(len(table)))
+    return table if seeds > 1 else table.drop(columns="seed")
+
+
+def ten_budgets() -> pd.DataFrame:
+    """1 + 2·C^−0.2, noise of 0.2 %."""
+    hours = np.geomspace(1, 1000, 10)
+    noise = 0.002 * np.random.default_rng(90).standard_normal(10)
+    return pd.DataFrame({"core_hours": hours, "val_loss": (1 + 2 * hours**-0.2) * np.exp(noise)})
+
+
 def valley() -> pd.DataFrame:
     """isoFLOP curves that no sum of powers follows: log loss is a parabola about N* = 1e8·(C/6e18)^0.35; 0.3 % noise."""
     rng = np.random.default_rng(1)

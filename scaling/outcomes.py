@@ -74,7 +74,8 @@ class OptimumStatus(Advised):
     )
     NOT_IDENTIFIED = (
         "not-identified",
-        "An interval has no end, or a coefficient that the optimum hangs on is not determined by these runs: add sizes and epoch budgets.",
+        "An interval has no end, or an exponent's holds 0 or is wider than 1, or a coefficient that the optimum hangs on is not determined by these "
+        "runs: add sizes and epoch budgets.",
     )
     LACK_OF_FIT = (
         "lack-of-fit",

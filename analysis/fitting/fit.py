@@ -111,7 +111,7 @@ def fit(
         raise UsageError(f"{bootstrap} bootstrap draws are too few for an interval", hint="1000 is the default, 100 the least")
 
     clusters = clusters or source_of(runs).get("clusters", ())
-    checkpoints = checkpoints_of(runs)
+    checkpoints = checkpoints_of(runs, asked=(metric, *axes), cell=cell)
     curve = checkpoints is not None and (checkpoints.is_asked_for(axes) or set(checkpoints.run) <= {*clusters})
     if curve and checkpoints is not None and not clusters:
         clusters = checkpoints.run
@@ -125,7 +125,7 @@ def fit(
         cluster=_in_order(cluster),
     )
     smallest = candidates(letters)[0] if automatically else law_named(law)
-    _require_enough(smallest, sample, axes, on, excluded, source_of(runs))
+    _require_enough(smallest, sample, axes, on, excluded, source_of(runs), clusters)
     _require_ordinary_size(sample.y, metric)
     precision = Precision(level=level, bootstrap=bootstrap, seed=seed)
     if automatically:
@@ -223,21 +223,37 @@ def _require_ordinary_size(y: np.ndarray, metric: str) -> None:
 
 
 def _require_enough(
-    law: Law, sample: Sample, axes: Sequence[str], on: str, excluded: Sequence[Excluded], source: Mapping[str, Any]
+    law: Law,
+    sample: Sample,
+    axes: Sequence[str],
+    on: str,
+    excluded: Sequence[Excluded],
+    source: Mapping[str, Any],
+    clusters: Sequence[str],
 ) -> None:
     # Seeds of a cell differ a little in measured core-hours, but they are one budget.
-    have, need = min(sample.clusters, np.unique(sample.inputs, axis=1).shape[1]), law.least_points
-    where = " on the frontier" if on == "frontier" else ""
+    distinct, need = min(sample.cells, np.unique(sample.inputs, axis=1).shape[1]), law.least_points
+    have = min(sample.clusters, distinct)
     if have < need:
-        more = need - have
+        more, are, is_more = need - have, "is" if have == 1 else "are", "is" if need - have == 1 else "are"
+        where = " on the frontier" if on == "frontier" else ""
+        start = f"law {law.name} has {len(law.coefficients)} coefficients and needs {need}"
+        if have < distinct:  # clusters are what is too few
+            what = (
+                f"clusters by {' and '.join(clusters)}, which are resampled whole; there {are} {have}, of {distinct} cells{where}"
+            )
+            cure = f"cluster by what has at least {need} values; or leave --clusters out, where the runs of a cluster do not err together"
+        else:
+            what = f"cells of distinct {' and '.join(axes)}{where}; there {are} {have}"
+            cure = (
+                "add epochs or models (a table: rows; an experiments file: `scaling submit` it again, `scaling runs` says why runs are missing)"
+                + ("; or fit all runs: --on all" if on == "frontier" else "")
+            )
         raise TooFewPoints(
-            f"law {law.name} has {len(law.coefficients)} coefficients and needs {need} cells of distinct {' and '.join(axes)}{where}; "
-            f"there {'is' if have == 1 else 'are'} {have} ({excluded_words(excluded)}): {more} more {'is' if more == 1 else 'are'} needed",
+            f"{start} {what} ({excluded_words(excluded)}): {more} more {is_more} needed",
             have=have,
             need=need,
-            hint=count_hint(excluded, source)
-            or "add epochs or models (a table: rows; an experiments file: `scaling submit` it again, `scaling runs` says why runs are missing)"
-            + ("; or fit all runs: --on all" if on == "frontier" else ""),
+            hint=count_hint(excluded, source) or cure,
         )
     if law.is_surface:
         _require_both_ways(law, sample, axes)

@@ -116,7 +116,7 @@ def compute_optimal(
         cells=len(cells.x),
         runs_used=len(found.runs),
         excluded=found.excluded,
-        notes=found.notes,
+        notes=(*found.notes, *([cells.data_note] if cells.data_note else [])),
         diagnostics=found.diagnostics,
     )
     best = answer.recommended

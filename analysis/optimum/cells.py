@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from analysis.optimum.budgets import spread_in_budgets
 from analysis.optimum.cost import Cost, exact_cost, fit_cost
+from analysis.optimum.trained_on import DataName, with_data, with_examples
 from analysis.pareto import Frontier, frontier
 from analysis.selection import Excluded
 from scaling.errors import DataError, UsageError
 
-__all__ = ["GridCells", "grid_cells", "grid_frontier", "with_data"]
+__all__ = ["GridCells", "grid_cells", "grid_frontier"]
 
 _SAME_SIZE = 0.02
 _DESIGN = ("epochs", "params", "examples_seen")
@@ -29,7 +29,8 @@ class GridCells:
     together, see `Cost`; `measured`: (n,), as the table has it. The two are one where the table's budgets are meant, see `counted_x`.
     seeds: runs behind each. sizes: (K,), the distinct log sizes, ascending; group: (n,), which of them a cell has.
     size_name: `params`, or `<x> an epoch` where the table has no params: compute then is size times epochs. Sizes within 2 % are one.
-    data_name: how much was trained on: `epochs`, else `examples_seen`.
+    data_name: how much was trained on: `epochs`, `examples_seen` or `steps`, see `with_data`; data_note: a sentence where that is not the
+        first that the table has, else empty.
     examples_per_epoch: of the training split; 1 where the table does not say.
     """
 
@@ -42,8 +43,9 @@ class GridCells:
     model: np.ndarray
     cost: Cost
     size_name: str
-    data_name: Literal["epochs", "examples_seen"]
+    data_name: DataName
     examples_per_epoch: float
+    data_note: str = ""
 
     @property
     def sizes(self) -> np.ndarray:
@@ -82,7 +84,7 @@ def grid_frontier(runs: pd.DataFrame, *, metric: str, x: str, cell: Sequence[str
 
     Raises: what `analysis.frontier` raises.
     """
-    found = frontier(runs, metric=metric, x=x, cell=cell)
+    found = frontier(with_examples(runs), metric=metric, x=x, cell=cell)
     kept, excluded = found.runs, list(found.excluded)
     for name in (name for name in _DESIGN if name in found.runs):
         number = pd.to_numeric(found.runs[name], errors="coerce")
@@ -114,7 +116,7 @@ def grid_cells(found: Frontier) -> GridCells:
             f"the runs are of {len(families)} families ({', '.join(families)}), whose sizes do not compare",
             hint=f"choose one: --family {families[0]}; `scaling compare --by family` compares them",
         )
-    points, data_name = with_data(found)
+    points, data_name, data_note = with_data(found)
     measured, log_data = np.log(points[found.x].to_numpy(float)), np.log(points[data_name].to_numpy(float))
     loss = np.log(points[found.metric].to_numpy(float))
     with_params = "params" in points and bool((points["params"] > 0).all())
@@ -151,6 +153,7 @@ def grid_cells(found: Frontier) -> GridCells:
         size_name=size_name,
         data_name=data_name,
         examples_per_epoch=per_epoch if np.isfinite(per_epoch) else 1.0,
+        data_note=data_note,
     )
 
 
@@ -162,22 +165,6 @@ def counted_x(measured: np.ndarray, fitted: np.ndarray, group: np.ndarray) -> np
     meant to be equal.
     """
     return measured if spread_in_budgets(measured, group) < spread_in_budgets(fitted, group) else fitted
-
-
-def with_data(found: Frontier) -> tuple[pd.DataFrame, Literal["epochs", "examples_seen"]]:
-    """The points of a frontier with the column that says how much was trained on: `epochs`, else `examples_seen`.
-
-    Raises: DataError, there is neither.
-    """
-    points, runs = found.points, found.runs
-    if "epochs" in points and (points["epochs"] > 0).all():
-        return points, "epochs"
-    if "examples_seen" in runs and (runs["examples_seen"] > 0).all():
-        return points.assign(examples_seen=points["cell"].map(runs.groupby("cell")["examples_seen"].mean())), "examples_seen"
-    raise DataError(
-        "the optimum of size and epochs needs the epochs, or the examples seen, of every run",
-        hint="--map epochs=THEIRS, or --map examples_seen=THEIRS; where compute was counted as 6·N·D, the examples are FLOP / (6 · params)",
-    )
 
 
 def _merged_sizes(log_size: np.ndarray) -> np.ndarray:

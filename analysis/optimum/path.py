@@ -16,6 +16,9 @@ __all__ = ["Crossing", "Path", "path_along", "refused"]
 
 
 _NO_NOISE, _NO_WIDTH = 1e-8, 1e-12  # of logarithms and exponents: rounding
+_KNOWN_BEFOREHAND = 1.0
+"""The width of an exponent's interval that says nothing: compute grows with size times data, so that the exponents of the two are shares
+of 1, each between 0 and 1, before anything was run."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def path_along(
     exponents = [
         about(float(line[1]), own[:, 1], level, noise) for line, own in ((size_line, size_draws), (epochs_line, epochs_draws))
     ]
-    bounded &= all(exponent.bounded for exponent in exponents)
+    bounded &= all(_tells(exponent) for exponent in exponents)
     return Path(
         approach=approach,
         status=_status(noise_known=noise_known, identified=bounded and identified, trend=trend),
@@ -156,6 +159,12 @@ def _status(*, noise_known: bool, identified: bool, trend: bool) -> OptimumStatu
     if not identified:
         return OptimumStatus.NOT_IDENTIFIED
     return OptimumStatus.LACK_OF_FIT if trend else OptimumStatus.OK
+
+
+def _tells(exponent: Interval) -> bool:
+    """Whether an interval says that the optimum moves with compute, and which way, and more than was known before any run."""
+    one_sign = exponent.low > 0 or exponent.high < 0
+    return exponent.bounded and one_sign and exponent.high - exponent.low < _KNOWN_BEFOREHAND
 
 
 def about(value: float, draws: np.ndarray, level: float, noise: float) -> Interval:

@@ -82,7 +82,7 @@ def law_inputs(cells: GridCells, log_size: np.ndarray, log_data: np.ndarray) -> 
     """N, D and U (3, n) at these sizes and epochs, in the unit that the surface is fitted in."""
     with np.errstate(over="ignore", under="ignore"):
         seen = np.exp(log_data) * cells.examples_per_epoch
-        return np.stack([np.exp(log_size), seen, np.minimum(seen, cells.examples_per_epoch)])
+        return np.stack([np.exp(log_size), seen, _unique(seen, cells)])
 
 
 def surface_minimum(law: str, theta: np.ndarray, cells: GridCells, log_x: np.ndarray, cost: np.ndarray | None = None) -> np.ndarray:
@@ -186,8 +186,13 @@ def _with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tu
         table["size"] = table["model"].map(dict(zip(cells.model, np.exp(cells.size), strict=True)))
     seen = "examples_seen" if cells.examples_per_epoch != 1.0 else cells.data_name
     if "unique_examples" not in table or table["unique_examples"].isna().any():
-        table["unique_examples"] = np.minimum(table[seen].astype(float), cells.examples_per_epoch)
+        table["unique_examples"] = _unique(table[seen].astype(float).to_numpy(), cells)
     return table, ("params" if cells.size_name == "params" else "size", seen, "unique_examples")
+
+
+def _unique(seen: np.ndarray, cells: GridCells) -> np.ndarray:
+    """Of so many examples those that are distinct: at most one epoch's; all, where it is not known how many that are."""
+    return np.minimum(seen, cells.examples_per_epoch) if cells.data_name == "epochs" else seen
 
 
 def _minimum(sizes: np.ndarray, curves: np.ndarray) -> np.ndarray:

@@ -15,11 +15,14 @@ __all__ = [
     "columns_of_progress",
     "columns_of_runs",
     "is_bookkeeping",
+    "is_compute",
+    "is_counter",
     "is_data",
     "is_label",
     "is_learning_rate",
     "is_result",
     "is_size",
+    "names_files",
     "words_of",
 ]
 
@@ -47,6 +50,15 @@ _RUN_NAMES = (
     *("trial", "experiment name", "exp name", "experiment", "display name", "name"),
 )
 _PROGRESS_NAMES = ("step", "global step", "iteration", "iter", "examples seen", "tokens", "tokens seen", "epoch")
+
+_COUNTERS = _words("step steps it its iter iters iteration iterations epoch epochs batches minibatches updates")
+_OF_COUNTERS = _words(
+    "n num nr number of count total train training trainer global current optimizer optimiser optim gradient seen done trained"
+)
+_COMPUTE = _words(
+    "flop flops pflop pflops exaflop exaflops zflops macs compute hours hour days seconds secs sec minutes mins runtime walltime"
+)
+_FILES = _words("file filename logfile log logs path dir folder directory output save run exp experiment name")
 
 _ANYWHERE = _words("seed rng uuid timestamp")
 _AT_END = _words(
@@ -133,6 +145,24 @@ def is_data(name: str, values: pd.Series) -> bool:
     """A count of what was trained on: `tokens`, `data.tokens`, `num_train_examples`."""
     words = words_of(name)
     return _is_number(values) and bool(words) and words[-1] in _EXAMPLES and set(words) <= _EXAMPLES | _OF_COUNTS
+
+
+def is_counter(name: str) -> bool:
+    """A count of steps or epochs: `steps`, `it`, `num_batches`, `train/epochs`; not `steps_per_second` or `eval_iters`."""
+    words = words_of(name)
+    return bool(_COUNTERS & set(words)) and set(words) <= _COUNTERS | _OF_COUNTERS
+
+
+def is_compute(name: str) -> bool:
+    """What a run has cost so far: `train_flops`, `core_hours`, `gpu hours`, `wall_time_seconds`, `_runtime`; not `flops_per_token` or `tokens_per_second`."""
+    words = words_of(name)
+    return bool(_COMPUTE & set(words)) and "per" not in words
+
+
+def names_files(name: str, values: pd.Series) -> bool:
+    """A text that says where the rows of a run were logged: `filename`, `log_path`, `run_dir`; not `data_path`."""
+    words = set(words_of(name))
+    return not _is_number(values) and bool(words & (_FILES - _words("run exp experiment name"))) and words <= _FILES
 
 
 def columns_of_runs(names: Iterable[object]) -> list[str]:

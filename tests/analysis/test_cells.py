@@ -11,7 +11,7 @@ from analysis.cells import cells_of
 from analysis.checkpoints import checkpoints_of
 from analysis.design_columns import alike, design_columns, with_epochs
 from analysis.reading.source import attach_source
-from scaling.errors import UnknownName, UsageError
+from scaling.errors import TooFewPoints, UnknownName, UsageError
 
 
 def table(**columns):
@@ -225,3 +225,83 @@ def test_runs_that_cost_many_times_as_much_are_no_replicates():
     noisy = six_budgets(seeds=3).assign(core_hours=lambda t: t["core_hours"] * np.exp(0.2 * rng.standard_normal(len(t))))
     one_far = noisy.assign(core_hours=noisy["core_hours"].where(noisy.index != 4, 5 * noisy["core_hours"]))
     assert cells(noisy)[0] == cells(one_far)[0] == 6
+
+
+def two_budgets(**columns):
+    """Six models of one epoch each, at 1000 and 2000 steps: twelve runs, no two of them alike."""
+    number, steps = (axis.ravel() for axis in np.meshgrid(range(6), [1000, 2000], indexing="ij"))
+    cost = 3.0**number * steps / 1e3
+    runs = pd.DataFrame({"model": [f"m{each}" for each in number], "epochs": 1, "steps": steps, "core_hours": cost})
+    return runs.assign(val_loss=3 * cost**-0.1, **columns)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {},
+        {"examples_seen": 1e6},
+        {"batch_size": 256},
+        {"epochs": np.nan},
+        {"epochs": np.repeat([1, 2, 3, 4, 5, 6], 2)},  # of each model, and the same in its runs
+        {"steps": [1000, 2000, 1100, 2300, 1200, 2400, 1300, 2500, 1400, 2900, 1500, 3000]},  # no two models have them in common
+    ],
+)
+def test_steps_tell_budgets_apart_where_nothing_else_does_within_a_model(columns):
+    runs = two_budgets(**columns)
+    count, found = cells(runs)
+    assert count == 12
+    assert "steps" in found.columns
+    assert not found.notes
+    both = pd.concat(
+        [runs.assign(seed=seed, core_hours=runs["core_hours"] * (1 + seed / 50)) for seed in (0, 1)], ignore_index=True
+    )
+    assert (cells(both)[0], len(cells(both)[1].runs)) == (12, 24)
+
+
+@pytest.mark.parametrize("steps", [[3000, 3010, 2990], [4100, 3500, 3020]])
+def test_the_steps_that_runs_happened_to_take_are_no_setting(steps):
+    runs = six_budgets(seeds=3)
+    taken = np.concatenate([np.array(steps) * 2**number + number for number in range(6)])
+    count, found = cells(runs.assign(steps=taken))
+    assert count == 6
+    assert not found.notes
+
+
+def test_steps_in_which_equal_runs_differ_are_named():
+    with pytest.raises(UsageError, match="differ in steps") as caught:
+        cells(table(seed=[0] * 4, steps=[10, 25, 40, 90]))
+    assert "--cell steps" in caught.value.hint
+    _, found = cells(table(max_iters=[10, 20] * 2))
+    assert found.notes == ("max_iters differs between runs that were averaged as one cell; --cell max_iters keeps them apart",)
+    assert cells(table(epoch=[10, 20] * 2))[1].notes == (
+        "epoch differs between runs that were averaged as one cell; --cell epoch keeps them apart",
+    )
+
+
+def test_compute_that_differs_by_one_factor_in_all_cells_is_of_budgets():
+    runs = two_budgets().drop(columns="steps")
+    count, found = cells(runs)
+    assert count == 12
+    assert "differ more in core_hours than replicates do" in found.notes[0]
+    slower = pd.concat([runs[::2].assign(seed=seed, core_hours=runs["core_hours"][::2] * (1 + seed)) for seed in (0, 1)])
+    assert cells(slower.reset_index(drop=True))[0] == 6  # another machine for the other seed
+    rng = np.random.default_rng(0)
+    noisy = pd.concat(
+        [runs[::2].assign(core_hours=runs["core_hours"][::2] * np.exp(0.3 * rng.standard_normal(6))) for _ in range(3)]
+    )
+    assert cells(noisy.reset_index(drop=True))[0] == 6
+
+
+def test_too_few_clusters_are_counted_as_clusters():
+    runs = six_budgets().assign(site=["a", "b"] * 6, country=["x"] * 12)
+    with pytest.raises(
+        TooFewPoints, match="needs 3 clusters by site, which are resampled whole; there are 2, of 6 cells"
+    ) as caught:
+        analysis.fit(runs, law="power", clusters=("site",))
+    assert (caught.value.have, caught.value.need) == (2, 3)
+    with pytest.raises(TooFewPoints, match=r"clusters by site and country.* there are 2"):
+        analysis.fit(runs, law="power", clusters=("site", "country"))
+    with pytest.raises(TooFewPoints, match=r"clusters by country.* there is 1, of 6 cells .*: 2 more are needed"):
+        analysis.fit(runs, law="power", clusters=("country",))
+    with pytest.raises(TooFewPoints, match="needs 3 cells of distinct core_hours; there are 2"):
+        analysis.fit(runs[:4], law="power", clusters=("seed",))

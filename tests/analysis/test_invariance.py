@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from benchmarks.invariance import Change, asked, changes, moved, questions, tables
+from benchmarks.invariance import SAME, Change, asked, changes, moved, questions, tables
 
 _QUESTIONS, _CHANGES = 36, 2
 
@@ -25,9 +25,14 @@ def before(asks):
 
 def test_every_law_objective_and_method_is_asked(asks):
     assert len(asks) > 300
-    assert {"curve: power, log, auto", "grid: chinchilla, huber-log, pairs", "grid: optimum", "grid: compare", "grid: plan"} <= set(
-        asks
-    )
+    assert {
+        "curve: power, log, auto",
+        "grid: chinchilla, huber-log, pairs",
+        "grid: optimum",
+        "grid: compare",
+        "grid: plan",
+        "isoflop: optimum",
+    } <= set(asks)
 
 
 def sample():
@@ -52,6 +57,16 @@ def test_an_answer_does_not_hang_on_presentation(asks, before, name, change):
 def test_optimum_comparison_and_plan(asks, before, name, change):
     assert "refused" not in before(name)
     assert not moved(before(name), asked(asks[name], change))
+
+
+@pytest.mark.parametrize("name", ["epochs", "steps", "family", "model"])
+def test_no_constant_column_alone_moves_the_optimum_of_equal_budgets(asks, before, name):
+    """Each size once at each budget, one pass over the data: `epochs` of 1 say nothing about how much a run was trained on."""
+    assert before("isoflop: optimum")["surface status"] == "ok"
+    assert not moved(
+        before("isoflop: optimum"),
+        asked(asks["isoflop: optimum"], Change(name, {}, lambda table: table.assign(**{name: SAME[name]}))),
+    )
 
 
 def test_a_change_that_matters_is_seen(asks):

@@ -20,7 +20,7 @@ from analysis.optimum.cost import fit_cost
 from analysis.optimum.equal_compute import slices_at_equal_compute
 from analysis.optimum.local_fit import local_curves
 from analysis.optimum.noise import CellNoise
-from analysis.optimum.path import about
+from analysis.optimum.path import about, path_along
 from analysis.optimum.slices import slices_of
 from scaling.cli.app import app
 from scaling.outcomes import OptimumStatus
@@ -273,6 +273,79 @@ def test_budgets():
     assert nearly_equal_as_one(x) == pytest.approx(np.repeat([0.015, 1.015, 2.015], 4))
     dense = np.linspace(0, 3, 200)
     assert nearly_equal_as_one(dense) == pytest.approx(dense)
+
+
+# -- what runs were trained on ------------------------------------------------------------------------------------------------------
+
+
+def _epochs(runs, kind):
+    """What a table of one pass over 2·10¹⁰ examples may have as epochs: a word for "no repeats", the fraction, or either of them rounded."""
+    fraction = runs["examples_seen"] / 2e10
+    return {
+        "constant": 1,
+        "nearly constant": np.where(np.arange(len(runs)) == 3, 1.01, 1.0),
+        "tenths": np.maximum(fraction.round(1), 0.1),
+        "rounded up": np.ceil(fraction),
+    }[kind]
+
+
+@pytest.mark.parametrize(("kind", "compute"), [("constant", 0.1), ("nearly constant", 0.0), ("tenths", 0.1), ("rounded up", 0.0)])
+def test_epochs_that_do_not_say_what_runs_were_trained_on_are_passed_over(kind, compute):
+    runs = isoflop(compute=compute)
+    without = optimum(runs, bootstrap=100)
+    found = optimum(runs.assign(epochs=_epochs(runs, kind)), bootstrap=100)
+    assert found.data_name == "examples_seen"
+    assert holds(found.path("surface"))
+    assert found.recommended.approach == without.recommended.approach
+    assert found.recommended.size_exponent == without.recommended.size_exponent
+    (note,) = (note for note in found.notes if "examples_seen counts as what runs were trained on" in note)
+    assert note.startswith("epochs are the same for all runs" if kind == "constant" else "epochs leave train_flops")
+
+
+@pytest.mark.parametrize("batch_size", [None, 256])
+def test_steps_say_what_runs_were_trained_on_where_nothing_else_does(batch_size):
+    runs = isoflop()
+    whole = optimum(runs, bootstrap=100).recommended
+    steps = runs.drop(columns="examples_seen").assign(steps=runs["examples_seen"] / 256, epochs=1.0)
+    found = optimum(steps if batch_size is None else steps.assign(batch_size=batch_size), bootstrap=100)
+    assert found.data_name == ("steps" if batch_size is None else "examples_seen")
+    assert found.recommended.approach == whole.approach
+    assert found.recommended.size_exponent.value == pytest.approx(whole.size_exponent.value, rel=1e-6)
+
+
+def test_epochs_that_say_the_same_as_the_examples_count():
+    """Nominal epochs beside measured examples, and noisy compute: the crossing of one epoch is said as before."""
+    rng = np.random.default_rng(0)
+    runs = grid(noise=0.004)
+    runs["examples_seen"] *= 1 + 0.005 * rng.standard_normal(len(runs))
+    runs["core_hours"] *= np.exp(0.1 * rng.standard_normal(len(runs)))
+    found = optimum(runs, "core_hours", bootstrap=100)
+    assert found.data_name == "epochs"
+    assert not any("trained on" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("draws", "status"),
+    [
+        ((0.4, 0.6), OptimumStatus.OK),
+        ((-0.05, 0.3), OptimumStatus.NOT_IDENTIFIED),
+        ((-0.2, 0.5), OptimumStatus.NOT_IDENTIFIED),
+        ((0.1, 1.3), OptimumStatus.NOT_IDENTIFIED),
+        ((-2.0, 2.8), OptimumStatus.NOT_IDENTIFIED),
+    ],
+)
+def test_an_exponent_of_which_nothing_is_known_is_not_ok(draws, status):
+    """An interval that holds 0 does not say whether the best size grows; one as wide as 1 says no more than that compute is size times data."""
+    log_x = np.array([1.0, 2.0, 3.0])
+    exponents = np.linspace(*draws, 201)
+    size = (np.mean(draws) * log_x, exponents[:, None] * log_x)
+    data = (0.5 * log_x, np.linspace(0.4, 0.6, 201)[:, None] * log_x)
+    path = path_along(
+        "surface", x="core_hours", data="epochs", log_x=log_x, size=size, epochs=data, level=0.95, reason="", points=None,
+        epochs_tried=(0.5, 8.0), noise=0.01,
+    )  # fmt: skip
+    assert path.status == status
+    assert path.says == (status == OptimumStatus.OK)
 
 
 # -- which approach counts ------------------------------------------------------------------------------------------------------------
