@@ -133,7 +133,7 @@ def _split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     if others := np.flatnonzero(labels >= _CLASSES).tolist():
         raise DataError(
             f"{path}: {len(others):,} of {len(labels):,} labels are not 0 … {_CLASSES - 1}, the first is {labels[others[0]]} (example {others[0]})",
-            hint="a set of other classes is read by `dataset: {source: …}`; docs/data.md shows how",
+            hint="a set of other classes is read by `dataset: {source: …}`; `scaling docs data` shows how",
         )
     return images, labels
 

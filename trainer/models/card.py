@@ -102,7 +102,7 @@ def model_card(
         known.check(model, options)
     except (TypeError, ArithmeticError, LookupError) as error:
         raise UsageError(
-            f"{model}: these options make no model: {error}", hint="docs/models.md lists the options and their values"
+            f"{model}: these options make no model: {error}", hint="`scaling docs models` lists the options and their values"
         ) from error
     shape: dict[str, Any] = {"num_classes": num_classes, "image_shape": image_shape}
     params = known.params(model, options, **shape)
