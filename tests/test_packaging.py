@@ -60,7 +60,13 @@ def test_what_is_in_an_extra_is_not_asked_for_by_all_and_is_under_test():
 
 def test_a_package_of_an_extra_is_imported_at_the_top_only_of_what_is_loaded_behind_it():
     """Else the error that names the extra would be a ModuleNotFoundError."""
-    behind = {"decode.py", "orientation.py", "randaugment.py", "resize.py", "transparent.py"}  # trainer/data/images/optional.py loads them
+    behind = {
+        "decode.py",
+        "orientation.py",
+        "randaugment.py",
+        "resize.py",
+        "transparent.py",
+    }  # trainer/data/images/optional.py loads them
     for file in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name not in behind):
         at_top = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
         names = {name.name for node in at_top if isinstance(node, ast.Import) for name in node.names}
