@@ -30,6 +30,7 @@ def studies():
         "few": simulated_cells(lambda x: 2 * x**-0.2, noise=0.01, cells=3, high=10),
         "narrow": simulated_cells(lambda x: 2 * x**-0.2, noise=0.01, cells=8, high=3),
         "flat": simulated_cells(lambda x: 2 + 0 * x, noise=0.1),
+        "bump": simulated_cells(lambda x: x**-0.1 * np.where(x > 300, 1.3, 1), noise=0.01, cells=9, high=1000),
         "rising": simulated_cells(lambda x: 2 * x**0.3, noise=0.01),
         "saturating": simulated_cells(lambda x: 0.5 + 20 * (x + 30) ** -0.7, noise=0.003, cells=20),
     }
@@ -76,12 +77,13 @@ def test_a_law_that_is_not_identified_names_no_exponent(answers, name):
 
 
 def test_where_the_law_does_not_forecast_well_no_number_beyond_the_runs_is_given(answers):
-    said = answers["flat"]
+    said = answers["bump"]
     assert said.law.lights.forecasts_well.ok is False
     assert said.forecast is None
     assert "does not forecast well" in said.sentence
     assert "would give" not in said.sentence
     assert "off by ×/÷" in said.light_lines()[1]
+    assert said.light_lines()[1].startswith("forecasts well ✗")
     assert "rises" in answers["rising"].sentence
     assert answers["rising"].forecast is None
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.config import Config
 from typer.testing import CliRunner
 
 from orchestrator.dry_run import dry_run
@@ -115,7 +116,8 @@ def test_it_says_which_runs_exist(plan):
 
 def downgraded(url, revision):
     """A store as an earlier version left it."""
-    engine, config = sa.create_engine(url), schema._config()
+    engine, config = sa.create_engine(url), Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).with_name("migrations")))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, revision)
