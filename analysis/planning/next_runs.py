@@ -76,13 +76,17 @@ def plan(
     pool = Candidates(rows, _information(found, candidates), cost)
     picked = choose(covariance, pool, gradient, budget_core_hours, criterion)
 
+    now, now_run = _at(aimed.forecast, aimed.at, "mean"), _at(aimed.forecast, aimed.at, "new-run")
+    if not min(now.low, now_run.low, _at(found, aimed.law_at, "mean").low) > 0:
+        raise UsageError(
+            f"no number can be given at {aimed.words}: it is too far beyond the runs", hint="aim nearer to the compute of the runs"
+        )
     of_law = _share_of_law(found, aimed)
     narrower = [1.0]
     for number in range(1, len(picked) + 1):
         narrower.append(_scale(found, gradient, covariance, spread_after(covariance, pool, picked[:number]), number))
     picked = picked[: _worthwhile(narrower)]
     scales = [float(np.sqrt(of_law * scale**2 + 1 - of_law)) for scale in narrower[: len(picked) + 1]]
-    now, now_run = _at(aimed.forecast, aimed.at, "mean"), _at(aimed.forecast, aimed.at, "new-run")
     steps = [_scaled(now, scale) for scale in scales[1:]]
     chosen = candidates.iloc[picked].reset_index(drop=True)
     chosen = chosen.assign(mean_low=[step.low for step in steps], mean_high=[step.high for step in steps])

@@ -263,6 +263,9 @@ def test_refusals():
         analysis.plan(runs, pool.iloc[:1], budget_core_hours=0, target=1e3)
     with pytest.raises(UsageError, match="not a positive number"):
         analysis.plan(runs, pool.iloc[:1], budget_core_hours=1, target=-5.0)
+    steep = runs.assign(val_loss=runs["val_loss"] ** 12)
+    with pytest.raises(UsageError, match="too far beyond the runs"):  # e^-746 is 0, and so was the lower end of the interval
+        analysis.plan(steep, pool.iloc[:1], budget_core_hours=1, target=7.5e307, law="power")
     with pytest.raises(UnknownName, match="criterion 'A'"):
         analysis.plan(runs, pool.iloc[:1], criterion="A", **settings)
     with pytest.raises(DataError, match="needs params, examples_seen"):
