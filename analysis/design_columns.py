@@ -52,7 +52,7 @@ _NOMINAL = 1.5
 _ONE_BUDGET = 2.5
 """The same where the table has one number of epochs for all."""
 _ENOUGH_CELLS, _ALIKE = 3, 0.1
-"""From so many cells on, and where the logarithms of their factors scatter by no more than this share, it is one factor."""
+"""The cells differ by one factor where they are at least so many, and the logarithms of their factors scatter by no more than this share."""
 _DIGITS = 9
 
 

@@ -43,7 +43,7 @@ _PAIRS = frozenset(tuple(pair.split()) for pair in _HIGHER_PAIRS.split(","))
 _SPLITS = re.compile(r"^(?:val|valid|validation|test|eval|dev|train)(?=[a-z])")
 _P_RISES = 0.05
 _FEW = 1000
-"""Of so many cells all pairs are compared at once."""
+"""All pairs of cells are compared at once where there are no more than these."""
 
 
 def better_when_higher(name: str) -> bool:

@@ -12,7 +12,7 @@ __all__ = ["least_squares_by_side", "seeds_differ"]
 
 _ALIKE = 1.25
 _LEAST_SHARE = 1e-4
-"""Of the larger side's variance, below which the other's is not taken to lie: a few residuals may be small by chance."""
+"""The smaller side's variance is taken to be at least this share of the larger side's: a few residuals may be small by chance."""
 
 
 def seeds_differ(a: pd.DataFrame, b: pd.DataFrame) -> bool:

@@ -27,7 +27,7 @@ _OF_ERROR = 0.25
 """An edge matters when it moves the difference by more than this share of its standard error: less changes a test's size by 1 %."""
 _LEAST_GAIN = 1e-4
 _LEAST_SHARE = 0.1
-"""Of the shared range, in log compute, that must be left: less is what noise leaves."""
+"""This share of the shared range, in log compute, must be left: less is what noise leaves."""
 
 Wants = Literal["larger", "smaller"]
 

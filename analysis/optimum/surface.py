@@ -191,7 +191,7 @@ def _with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tu
 
 
 def _unique(seen: np.ndarray, cells: GridCells) -> np.ndarray:
-    """Of so many examples those that are distinct: at most one epoch's; all, where it is not known how many that are."""
+    """Count the distinct ones among examples seen: at most one epoch's, and all where an epoch's size is not known."""
     return np.minimum(seen, cells.examples_per_epoch) if cells.data_name == "epochs" else seen
 
 

@@ -18,7 +18,7 @@ DataName = Literal["epochs", "examples_seen", "steps"]
 
 _MUCH_WORSE = 1.25
 _ROUNDING = 0.02
-"""Of log compute: a column that leaves less than this more than another is as good."""
+"""A column is as good as another where it leaves less than this of log compute more unexplained."""
 _CONSTANT = 1e-9
 
 
