@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from analysis.comparison.pairing import CALIPER
 from analysis.design_columns import alike, settings_among, with_epochs
@@ -39,7 +39,7 @@ def rates_tried(own: pd.DataFrame, found: Frontier) -> pd.Series:
 
 def luck_of(rates: np.ndarray) -> np.ndarray:
     """How many standard deviations of noise the lowest of so many alike trials lies below their mean (Blom 1958): 0 of one, 0.6 of two, 1.2 of five."""
-    return np.asarray(stats.norm.ppf((rates - 0.375) / (rates + 0.25)))
+    return np.asarray(special.ndtri((rates - 0.375) / (rates + 0.25)))
 
 
 def more_searched(a: pd.DataFrame, b: pd.DataFrame) -> int | None:
