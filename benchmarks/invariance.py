@@ -1,6 +1,9 @@
 """Whether an answer hangs on what it must not: units, the order of rows, names of models, a column that says nothing.
 
-    python benchmarks/invariance.py [--minutes 20]     # every law × objective × interval method × table × change; prints what moved
+    python -m benchmarks.invariance run [--minutes 30 --only chinchilla]   # what invariance.csv lacks is asked and appended, what moved is printed
+    python -m benchmarks.invariance table                                  # what the file says, for docs/laws_figures.md
+
+Questions are every law × objective × interval method × table, and optimum, comparison and plan; each is asked as it stands, then after each change.
 
 An answer is a dict of numbers without a unit and of words: exponents with their intervals, the law that was chosen with its weights, predictions
 over the unit of the metric, optimum, comparison, plan. After a change of unit (inputs that share one together, `epochs` not) or of presentation each
@@ -12,9 +15,11 @@ table lacks them. `tests/analysis/test_invariance.py` runs a sample.
 from __future__ import annotations
 
 import argparse
+import csv
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +27,10 @@ import pandas as pd
 
 import analysis
 from analysis.laws import law_named, law_names
+from benchmarks.csv_table import markdown, rows_of
 from scaling.errors import ScalingError
 
+COLUMNS = ["date", "question", "answered", "changes", "moved", "which", "seconds"]
 TOLERANCE = 1e-6
 REFERENCE = Path(__file__).parent.parent / "tests" / "reference" / "laws"
 OBJECTIVES = ("log", "huber-log", "relative", "mse")
@@ -283,27 +290,65 @@ def moved(before: Answer, after: Answer) -> list[str]:
     return sorted(found)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--only", default="", help="of the question's name")
-    options = parser.parse_args()
-    deadline = time.perf_counter() + 60 * options.minutes
-    kinds, answers, faults = changes(), 0, 0
+def run(only: str, minutes: float, again: bool, path: Path) -> None:
+    deadline = time.perf_counter() + 60 * minutes
+    known = {row["question"] for row in rows_of(path)} if path.exists() and not again else set()
+    kinds = changes()
     for name, ask in questions(tables()):
-        if options.only not in name:
+        if only not in name or name in known:
             continue
         if time.perf_counter() > deadline:
             print("time is up")
-            break
-        before = asked(ask, Change("none", {}))
+            return
+        began, first, faults = time.perf_counter(), asked(ask, Change("none", {})), []
         for change in kinds:
-            answers += 1
-            found = moved(before, asked(ask, change))
-            if found:
-                faults += 1
+            if found := moved(first, asked(ask, change)):
+                faults.append(change.name)
                 print(f"{name}; {change.name}: {'; '.join(found[:4])}", flush=True)
-    print(f"{answers} answers after a change, {faults} of them moved")
+        answered = "refused" if "refused" in first else "yes"
+        seconds = f"{time.perf_counter() - began:.1f}"
+        append(path, [f"{datetime.now(UTC):%F}", name, answered, len(kinds), len(faults), "; ".join(faults), seconds])
+
+
+def append(path: Path, row: list[object]) -> None:
+    """One line at once, so that two processes can share the file."""
+    fresh = not path.exists()
+    with path.open("a", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, row] if fresh else [row])
+
+
+def table(path: Path) -> str:
+    """A line for each table: how many questions were answered or refused, asked again after how many changes, and how many answers moved."""
+    last = {row["question"]: row for row in rows_of(path)}
+    groups: dict[str, list[dict[str, str]]] = {}
+    for question, row in last.items():
+        groups.setdefault(question.split(":")[0], []).append(row)
+    lines = [
+        [
+            place,
+            len(rows),
+            sum(row["answered"] != "yes" for row in rows),
+            f"{sum(int(row['changes']) for row in rows):,}",
+            sum(int(row["moved"]) for row in rows),
+            f"{min(row['date'] for row in rows)} … {max(row['date'] for row in rows)}",
+        ]
+        for place, rows in groups.items()
+    ]
+    return markdown(["table", "questions", "of them refused", "answers after a change", "of them moved", "asked on"], lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("--minutes", type=float, default=30, help="no question is begun after this many")
+    parser.add_argument("--only", default="", help="questions whose name has this in it")
+    parser.add_argument("--again", action="store_true", help="also those that the file has")
+    parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"))
+    options = parser.parse_args()
+    if options.what == "table":
+        print(table(options.csv))
+    else:
+        run(options.only, options.minutes, options.again, options.csv)
 
 
 if __name__ == "__main__":
