@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -29,7 +29,11 @@ class Order(StrEnum):
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that one worker can train. `pool`: of a rehearsal, how many simulated chips there are. topology, hosts: as in the file."""
+    """Runs of one shape that one worker can train.
+
+    pool: of a rehearsal, how many simulated chips there are. topology, hosts: as in the file.
+    users_family: of a user's own models, `package.module:factory`; else empty.
+    """
 
     shape: str
     accelerator: str
@@ -37,6 +41,7 @@ class Group:
     pool: int = 0
     topology: str | None = None
     hosts: int | None = None
+    users_family: str = ""
 
     @classmethod
     def of(cls, run: Waiting | Run) -> Group:
@@ -48,12 +53,20 @@ class Group:
             given.get("pool", 0),
             given.get("topology"),
             given.get("hosts"),
+            run.family if ":" in run.family else "",
         )
 
     @property
     def hold(self) -> Hold:
         """What a worker for them holds."""
         return Hold(accelerator(self.accelerator), self.chips, self.topology, self.hosts)
+
+    def may_follow(self, other: Group) -> bool:
+        """Whether a worker of `other` can train these runs next, in the same trainer process.
+
+        Not where a user's module is involved: a process loads it once, and the file may have changed since.
+        """
+        return not (self.users_family or other.users_family) and replace(self, shape=other.shape) == other
 
 
 class Queue:

@@ -13,7 +13,7 @@ from orchestrator.queue import Group, Queue
 from orchestrator.slots import Slot
 from scaling.errors import ClusterError
 
-__all__ = ["is_done", "is_short", "room_for", "yields"]
+__all__ = ["follower", "is_done", "is_short", "room_for", "yields"]
 
 
 def is_done(slot: Slot, slots: Sequence[Slot], queue: Queue, cluster: RayCluster) -> bool:
@@ -56,6 +56,12 @@ def room_for(group: Group, slots: Sequence[Slot], queue: Queue, cluster: RayClus
             outranked.append(slot)
             free += slot.chips
     return (done + outranked, True) if free >= hold.chips else (done, False)
+
+
+def follower(group: Group, slots: Sequence[Slot], closing: Sequence[Slot], queue: Queue) -> Slot | None:
+    """A free worker that takes this group's runs from now on, so that no process has to start: one whose own group has nothing left, or one of `closing`."""
+    free = (slot for slot in slots if slot.is_free and (slot in closing or not queue.has(slot.group)))
+    return next((slot for slot in free if group.may_follow(slot.group)), None)
 
 
 def yields(slot: Slot, slots: Sequence[Slot], queue: Queue, compiled: Collection[Group]) -> bool:

@@ -1,6 +1,6 @@
 """The scheduler: takes pending runs from the store, puts them on workers, writes down what comes back.
 
-A worker is one hold of devices for one model shape (an allocation); its trainer process compiles that shape once and then trains one run
+A worker is one hold of devices (an allocation) and a trainer process on them, which compiles a model shape once and then trains one run of it
 after another. The rules:
 
 1. Each shape gets one worker first, the shape with the most work first; its first run is its cheapest, a canary. Where there are more
@@ -9,7 +9,8 @@ after another. The rules:
    Runs of higher priority come before all others, of whatever shape.
 3. A shape gets further workers when devices are free and its program has been compiled, so that nothing compiles twice: later
    processes load it from JAX's cache on disk. A worker gets its first run once it has its devices.
-4. A worker whose shape has nothing left gives its devices back when another shape waits, or another worker for its devices.
+4. A worker whose shape has nothing left, or that gives way, goes on with another shape in the same process where that can use its devices;
+   else it gives them back when another shape waits, or another worker for its devices.
 5. Where the file says so (`execution: {pack: K}`), up to K runs that differ in learning rate and seed alone go to a worker at once.
 6. A worker whose node will be taken away lets its runs checkpoint at once and gets no others; they go on elsewhere.
 7. A worker that does not answer is asked again until its attempts' lease is over (`slots.LEASE_SECONDS`); only then are they given up.
@@ -41,7 +42,7 @@ from orchestrator.patience import Patience
 from orchestrator.provenance import code_version, same_code
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover
-from orchestrator.room import is_done, is_short, room_for, yields
+from orchestrator.room import follower, is_done, is_short, room_for, yields
 from orchestrator.slots import LEASE_SECONDS, Slot
 from orchestrator.starts import Starts
 from orchestrator.store import Store, identity, lease, ledger, steering
@@ -265,6 +266,10 @@ class Scheduler:
                 self._starts.check(group)
                 while is_short(group, self._slots, self._queue, self._compiled):
                     closing, is_room = room_for(group, self._slots, self._queue, self.cluster)
+                    if (slot := follower(group, self._slots, closing, self._queue)) is not None:
+                        slot.group = group
+                        self._grant(slot)
+                        continue
                     self._release(closing)
                     if not is_room:
                         break

@@ -115,7 +115,8 @@ class Program:
 
         On a mesh over several processes, all take what the initialisers gave in process 0: another kind of CPU may round a last bit otherwise.
         """
-        params = initial_params(self.module, seed=config.seed, image_shape=config.data.card.image_shape)
+        image_shape, shapes = config.data.card.image_shape, self.compiler.saved_shapes.params
+        params = initial_params(self.module, seed=config.seed, image_shape=image_shape, shapes=shapes)
         if self.placement.shard[1] > 1 and not hasattr(self.module, "drawn_params"):
             params = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(params))
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self.compiler.saved_shapes.optimizer)

@@ -1,4 +1,4 @@
-"""The trainer process: one model shape, many runs, spoken to through a pipe.
+"""The trainer process: many runs, one or a pack at a time, spoken to through a pipe.
 
     python -P -u -m orchestrator.cluster.host FD      stdin: JSON lines of commands      file descriptor FD: JSON lines of events
 

@@ -150,7 +150,7 @@ class RayCluster:
                 check_token(self.address)
             options["address"] = self.address
         try:
-            with _neutral_directory(), _own_signals(), _deaf_to_hangups():
+            with _neutral_directory(), _own_signals(), _deaf_to_hangups(), _nothing_unused():
                 ray.init(**options)
         except Exception as error:  # a Ray that does not come up in time is a bare Exception
             self._left_behind.close()
@@ -324,6 +324,25 @@ def _deaf_to_hangups() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _nothing_unused() -> Iterator[None]:
+    """A Ray that starts here has no autoscaler, no reader of logs and no dashboard: nothing asks them, and `ray.init` waits for them to start.
+
+    There is no public way to leave them out; where a version of Ray calls them otherwise, they start.
+    """
+    from ray._private.node import Node
+
+    names = ("start_monitor", "start_log_monitor", "start_api_server")
+    before = {name: getattr(Node, name) for name in names if hasattr(Node, name)}
+    for name in before:
+        setattr(Node, name, lambda _node, *_arguments, **_options: None)
+    try:
+        yield
+    finally:
+        for name, start in before.items():
+            setattr(Node, name, start)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The Ray actor that holds devices for one model shape and owns the trainer process on them.
+"""The Ray actor that holds devices and owns the trainer process on them.
 
 The actor itself never loads JAX, so it outlives whatever the training does: when the process dies, the actor says how (exit code or
 signal), and the next run gets a fresh process. Everything it returns is plain dictionaries.

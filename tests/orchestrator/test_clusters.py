@@ -413,10 +413,12 @@ def test_why_a_worker_did_not_come_to_be_is_told(ray_cluster, born, told):
 
 
 def test_hosts_of_a_worker_that_was_killed_are_given_back(tmp_path):
-    """Ray of this process alone, whose actors are not detached: what such a one has reserved outlives it."""
+    """Ray of this process alone, whose actors are not detached: what such a one has reserved outlives it. It has no processes that nobody asks."""
     import ray
 
     with RayCluster("local") as local:
+        started = ray._private.worker._global_node.all_processes
+        assert {kind for kind, processes in started.items() if processes} <= {"gcs_server", "raylet", "reaper"}
         worker = local.new_worker(Hold(accelerator("cpu"), 2, wanted_hosts=2), owner="me")
         assert len(ray.get(worker.next_events(0.0), timeout=120)["events"]) == 0
         reserved = ray.util.placement_group_table().values()

@@ -11,7 +11,7 @@ from orchestrator.attention import Attention
 from orchestrator.cluster import WorkerLost, host
 from orchestrator.patience import Patience
 from orchestrator.queue import Group, Order, Queue
-from orchestrator.room import is_done, is_short, room_for, yields
+from orchestrator.room import follower, is_done, is_short, room_for, yields
 from orchestrator.slots import Slot
 from orchestrator.starts import Starts
 from orchestrator.store import Store, ledger
@@ -236,6 +236,32 @@ def test_an_idle_worker_goes_when_others_wait_for_devices_and_no_run_for_it(cloc
         queue.take(waiting.group)
     assert done() == [idle, waiting], "others were quicker"
     assert not is_short(waiting.group, [waiting], queue, {waiting.group})
+
+
+def test_a_free_worker_goes_on_with_another_shape_in_its_process(tmp_path):
+    """Not while it has runs of its own and need not give way, not on other devices, and not where a user's module is involved."""
+    idle = answered(Said())
+    idle.attempts.clear()
+    other, there = Group("t", "cpu", 1), [idle]
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        accepted(store, a_run("a" * 16, shape="s"), a_run("b" * 16, shape="t"))
+        queue = Queue()
+        with store.read() as session:
+            queue.refresh(session, lambda run: None)
+    assert follower(other, there, [], queue) is None
+    assert follower(other, there, [idle], queue) is idle
+    queue.take(idle.group)
+    assert follower(other, there, [], queue) is idle
+    for unlike in (Group("t", "cpu", 2), Group("t", "TPU-v4", 1, pool=4), Group("t", "cpu", 1, users_family="mine:make")):
+        assert follower(unlike, there, [], queue) is None
+    idle.leave("its node goes")
+    assert follower(other, there, [], queue) is None
+
+
+def test_runs_of_a_users_family_have_a_process_of_their_own():
+    ours, theirs = (SimpleNamespace(shape="s", family=family, resources={"accelerator": "cpu", "chips": 1}) for family in ("nfnet", "mine:make"))
+    assert Group.of(ours).may_follow(Group("t", "cpu", 1))
+    assert not Group.of(theirs).may_follow(Group("t", "cpu", 1))
 
 
 def test_a_worker_whose_storage_refuses_rests_and_its_run_has_not_failed(clock, tmp_path):

@@ -26,6 +26,9 @@ from trainer.storage import storage_at
 
 __all__ = ["Recorder", "file_of"]
 
+_TOGETHER = 64
+"""Steps that are compared with the order and hashed at once: an array of NumPy's costs more than what is in it."""
+
 
 def file_of(shard: tuple[int, int] = (0, 1)) -> str:
     """The name of a host's record in an attempt's folder."""
@@ -82,18 +85,25 @@ class Recorder:
         self._storage, self._name, self._order = storage_at(directory), file_of(shard), order
         self._epoch_positions = order.examples * order.repeats
         self._open: dict[int, _Stretch] = {}
+        self._waiting: list[tuple[int, range, np.ndarray]] = []
         self._forget_from(first_step)
 
     def record_batch(self, batch: Batch) -> None:
         """One step, from the batch that it was given: used is what has weight in it."""
-        named = {position for position, _, _ in batch.skipped}
         heavy = batch.weights[: len(batch.ids)] > 0
+        if not batch.skipped and 0 < len(batch.ids) == len(batch.positions) == len(heavy) and heavy.all():
+            self._waiting.append((batch.step, batch.positions, np.array(batch.ids)))  # the reader fills its own array anew
+            if len(self._waiting) >= _TOGETHER:
+                self._record_waiting()
+            return
+        named = {position for position, _, _ in batch.skipped}
         kept = [bool(weight) or position in named for weight, position in zip(heavy, batch.positions, strict=False)]
         kept += [True] * (len(batch.ids) - len(kept))
         self.record(batch.step, batch.positions, batch.ids[np.array(kept, bool)], batch.skipped)
 
     def record(self, step: int, positions: range, ids: np.ndarray, skipped: Iterable[Skipped] = ()) -> None:
         """One step: its global positions, the ids that came with its images, and those among them that were left out."""
+        self._record_waiting()
         skipped = tuple(skipped)
         first, last = positions.start // self._epoch_positions, max(positions.stop - 1, positions.start) // self._epoch_positions
         planned = self._order.draws(positions).ids
@@ -114,8 +124,26 @@ class Recorder:
                     {"step": step, "positions": [span.start, span.stop], "ids": [int(number) for number in of_epoch]}
                 )
 
+    def _record_waiting(self) -> None:
+        """As `record` does each of them. Where all came as planned and are of one epoch, their hashes are summed at once."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        epochs = {place // self._epoch_positions for _, span, _ in waiting for place in (span.start, max(span.stop - 1, span.start))}
+        ids = np.concatenate([ids for *_, ids in waiting])
+        planned = np.concatenate([self._order.draws(span).ids for _, span, _ in waiting])
+        if len(epochs) > 1 or not np.array_equal(ids, planned):
+            for step, span, ids in waiting:
+                self.record(step, span, ids)
+            return
+        stretch = self._open.setdefault(epoch := epochs.pop(), _Stretch(epoch, waiting[0][0], waiting[0][0]))
+        for step, span, _ in waiting:
+            stretch.add(step, span)
+        stretch.used += Multiset.of(ids)
+
     def flush(self) -> None:
         """Write what was recorded since the last flush, so that it survives a power cut."""
+        self._record_waiting()
         if not self._open:
             return
         lines = [json.dumps(self._open[epoch].to_json(), separators=(",", ":")) for epoch in sorted(self._open)]
