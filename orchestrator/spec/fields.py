@@ -91,12 +91,14 @@ class ModelField(BaseModel):
 class LearningRateField(_Field):
     """`1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere.
 
+    Or `{at: {1: [0.8, 1.6], 4: 0.8}}`: a rate or several for each epoch budget, as a trend of rates has it.
     Or `{policy: two-trial, start: 1.6, factor: 2, seeds: first}`: the rates are found, on the first of the file's seeds or on all; see `orchestrator.search`.
     """
 
     grid: Annotated[list[Positive], Field(min_length=1)] | None = None
     epochs: list[Positive] | None = None
     otherwise: Positive | None = None
+    at: Annotated[dict[Positive, Annotated[list[Positive], Field(min_length=1)]], Field(min_length=1)] | None = None
     policy: Literal["two-trial"] | None = None
     start: Positive | None = None
     factor: Annotated[float, Field(gt=1, le=10)] | None = None
@@ -105,18 +107,20 @@ class LearningRateField(_Field):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(rates := value.get("at"), dict):
+            return value | {"at": {epochs: rate if isinstance(rate, list) else [rate] for epochs, rate in rates.items()}}
         return {"grid": [value]} if isinstance(value, (int, float)) else value
 
     @model_validator(mode="after")
     def _listed_or_found(self) -> LearningRateField:
-        if (self.grid is None) == (self.policy is None):
-            raise ValueError("give `grid: […]`, or `policy: two-trial` with the rate to start from")
+        if sum(given is not None for given in (self.grid, self.at, self.policy)) != 1:
+            raise ValueError("give one of `grid: […]`, `at: {epochs: rate}` and `policy: two-trial`, the last with the rate to start from")
         if self.policy is None and any(value is not None for value in (self.start, self.factor, self.seeds)):
             raise ValueError("`start`, `factor` and `seeds` are of `policy: two-trial`; a grid lists its rates")
         if self.policy is not None and self.start is None:
             raise ValueError("`policy: two-trial` needs `start`, the rate that is tried first in the smallest cell")
-        if self.policy is not None and (self.epochs is not None or self.otherwise is not None):
-            raise ValueError("`epochs` and `otherwise` are of a grid; `policy: two-trial` finds the rate of every budget")
+        if self.grid is None and (self.epochs is not None or self.otherwise is not None):
+            raise ValueError("`epochs` and `otherwise` are of a grid; `at` and `policy: two-trial` have the rate of every budget")
         return self
 
     @model_validator(mode="after")
@@ -125,8 +129,10 @@ class LearningRateField(_Field):
             raise ValueError("`epochs` and `otherwise` go together: the grid at those budgets, that value at the others")
         return self
 
-    def at(self, epochs: float) -> list[float]:
+    def of_budget(self, epochs: float) -> list[float]:
         """Learning rates to train at this epoch budget; none where they are found on the way."""
+        if self.at is not None:
+            return self.at.get(epochs, [])
         if self.grid is None:
             return []
         if self.epochs is None or epochs in self.epochs:
@@ -370,4 +376,4 @@ class Spec(_Field):
 
     def learning_rates(self, model: str, epochs: float) -> list[float]:
         """Learning rates to train a model with at an epoch budget; none where a policy finds them."""
-        return self.learning_rate_of(model).at(epochs)
+        return self.learning_rate_of(model).of_budget(epochs)

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from orchestrator.spec.declared import declared_faults
 from orchestrator.spec.document import MAX_FAULTS, Document, read_document, shown_faults
-from orchestrator.spec.fields import SimulateField, Spec
+from orchestrator.spec.fields import LearningRateField, SimulateField, Spec
 from scaling.accelerators import ACCELERATORS
 from scaling.errors import DataError, Fault, MissingExtra, SpecError, UsageError, nearest
 from trainer import data, models
@@ -140,6 +140,20 @@ def _search_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         )
 
 
+def _budget_faults(spec: Spec, field: LearningRateField, document: Document, place: tuple[str | int, ...]) -> Iterator[Fault]:
+    """Where learning rates are given for budgets that the file has not, or for some of those that it has."""
+    for name, named in (("epochs", field.epochs or ()), ("at", field.at or ())):
+        for epochs in named:
+            if epochs not in spec.epochs:
+                yield document.fault((*place, name), f"{epochs:g} is not one of the epoch budgets {_listed(spec.epochs)}")
+    if field.at is not None:
+        for epochs, rates in field.at.items():
+            if len(set(rates)) < len(rates):
+                yield document.fault((*place, "at"), f"a rate is given twice at {epochs:g} epochs")
+        if missing := [epochs for epochs in spec.epochs if epochs not in field.at]:
+            yield document.fault((*place, "at"), f"no learning rate for {_listed(missing)} epochs")
+
+
 def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     names: list[str] = []
     for index, model in enumerate(spec.models):
@@ -165,11 +179,7 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             for rate, count in sorted(Counter(field.grid or ()).items())
             if count > 1
         )
-        for epochs in field.epochs or ():
-            if epochs not in spec.epochs:
-                yield document.fault(
-                    ("learning_rate", name, "epochs"), f"{epochs:g} is not one of the epoch budgets {_listed(spec.epochs)}"
-                )
+        yield from _budget_faults(spec, field, document, at)
     if "*" not in spec.learning_rate:
         yield from (
             document.fault(("learning_rate",), f"no learning rate for model {name!r}")

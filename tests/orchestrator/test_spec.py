@@ -56,6 +56,8 @@ def test_a_good_file_is_the_grid_it_says(read):
         for seed in (0, 1)
     ]
     assert len({run.id for run in plan.runs}) == len(plan.runs)
+    by_budget = make_plan(*read(GOOD.replace("{grid: [0.8, 1.6], epochs: [1], otherwise: 1.6}", "{at: {0.5: 1.6, 1: [0.8, 1.6]}}")))
+    assert [run.id for run in by_budget.runs] == [run.id for run in plan.runs]
     half = plan.runs[0]
     assert (half.examples_seen, half.steps, half.unique_examples) == (674, 11, 674)
     assert half.train_flops == pytest.approx(plan.runs[2].train_flops * 674 / 1347)
@@ -109,6 +111,11 @@ def test_a_good_file_is_the_grid_it_says(read):
         ("grid: [0.8, 1.6]", "grid: [0.8, 0.8]", "6: learning_rate.nano-F0.grid: 0.8 is given twice"),
         ("epochs: [1], o", "epochs: [2], o", "6: learning_rate.nano-F0.epochs: 2 is not one of the epoch budgets 0.5, 1"),
         (", otherwise: 1.6", "", "6: learning_rate.nano-F0: `epochs` and `otherwise` go together"),
+        ("nano-F1: 8e-1", "nano-F1: {at: {0.5: 8e-1}}", "6: learning_rate.nano-F1.at: no learning rate for 1 epochs"),
+        ("nano-F1: 8e-1", "nano-F1: {at: {0.5: 1, 1: 1, 4: 1}}", "6: learning_rate.nano-F1.at: 4 is not one of the epoch budgets 0.5, 1"),
+        ("nano-F1: 8e-1", "nano-F1: {at: {0.5: [1, 1], 1: 1}}", "6: learning_rate.nano-F1.at: a rate is given twice at 0.5 epochs"),
+        ("nano-F1: 8e-1", "nano-F1: {at: {0.5: -1, 1: 1}}", "6: learning_rate.nano-F1.at.0.5[0]: -1 is not allowed: it must be greater than 0"),
+        ("nano-F1: 8e-1", "nano-F1: {at: {0.5: 1, 1: 1}, grid: [1]}", "6: learning_rate.nano-F1: give one of `grid: […]`, `at: {epochs: rate}` and"),
         ("seeds: [0, 1]", "seeds: []", "7: seeds: the list is empty"),
         (
             "seeds: [0, 1]",
