@@ -22,7 +22,7 @@ from analysis.interval import Interval
 from analysis.laws import law_named
 from analysis.numbers import as_factor, finite, records, significant
 from analysis.pareto import Frontier, frontier
-from scaling.errors import ScalingError
+from scaling.errors import ScalingError, UsageError
 from scaling.outcomes import FitStatus
 
 if TYPE_CHECKING:
@@ -130,7 +130,12 @@ def answer(runs: pd.DataFrame, **settings: Any) -> Answer:
 
 
 def answer_of(law: Fit) -> Answer:
-    """Say what a fit of `analysis.choose_law` says. It fits nothing anew; the frontier of the runs is found once more, in milliseconds."""
+    """Say what a fit of `analysis.choose_law` says. It fits nothing anew; the frontier of the runs is found once more, in milliseconds.
+
+    Raises `UsageError` for an average of laws.
+    """
+    if law.members is not None:
+        raise UsageError("an average of laws has no one exponent to say", hint="`analysis.answer(runs)` chooses the law of the runs")
     found = _frontier_of(law)
     forecast, why_not = _forecast_of(law)
     sentences = tuple(filter(None, (_fall(law), _beyond(law, forecast, why_not), _best_so_far(found))))

@@ -2,7 +2,7 @@
 
 >>> import scaling
 >>> runs = scaling.read_runs("runs.csv")            # or scaling.Store.open("scaling.db").runs()
->>> scaling.fit(runs, metric="val_loss").summary()
+>>> scaling.answer(runs).sentence                   # scaling.fit(runs, law="power").summary() has all coefficients
 
 The public functions live in four packages (`trainer`, `analysis`, `orchestrator`, `api`); this one re-exports them lazily, so that
 `import scaling` costs nothing until a function is used.
@@ -16,6 +16,8 @@ from typing import Any
 _EXPORTS = {
     "Fit": "analysis",
     "Frontier": "analysis",
+    "answer": "analysis",
+    "choose_law": "analysis",
     "fit": "analysis",
     "frontier": "analysis",
     "learning_rate_trend": "analysis",

@@ -15,6 +15,7 @@ import analysis
 from analysis.numbers import significant
 from analysis.sentence import next_commands
 from scaling.cli.app import app
+from scaling.errors import UsageError
 from tests.analysis.conftest import simulated_cells
 from tests.analysis.grids import grid
 
@@ -117,6 +118,12 @@ def test_a_surface_names_both_exponents_and_nothing_beyond(studies):
     said = analysis.answer(studies["floor"], x="params,examples_seen")
     assert re.search(r"params\^-0\.3\d+ \(\S+ … \S+\) and examples_seen\^-0\.3\d+ \(", said.sentence)
     assert (said.forecast, said.frontier, said.best) == (None, None, None)
+
+
+def test_an_average_of_laws_says_which_function_has_an_answer(studies):
+    with pytest.raises(UsageError, match="an average of laws") as refused:
+        _ = analysis.fit(studies["power"]).answer
+    assert "analysis.answer" in refused.value.hint
 
 
 def test_units_and_order_of_rows_change_nothing_but_the_numbers(studies):
