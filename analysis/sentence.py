@@ -135,7 +135,9 @@ def answer_of(law: Fit) -> Answer:
     Raises `UsageError` for an average of laws.
     """
     if law.members is not None:
-        raise UsageError("an average of laws has no one exponent to say", hint="`analysis.answer(runs)` chooses the law of the runs")
+        raise UsageError(
+            "an average of laws has no one exponent to say", hint="`analysis.answer(runs)` chooses the law of the runs"
+        )
     found = _frontier_of(law)
     forecast, why_not = _forecast_of(law)
     sentences = tuple(filter(None, (_fall(law), _beyond(law, forecast, why_not), _best_so_far(found))))

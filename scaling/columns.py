@@ -81,7 +81,8 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "core_hours",
         "float",
         "core-hours",
-        "Useful core-hours: each surviving training step once, as if the run had been done alone. The x of the law.",
+        "Useful core-hours: each surviving training step once, as if the run had been done alone. Runs of less than a minute share the mean pace of their "
+        "model; the sum is what was measured. The x of the law.",
     ),
     Column(
         "inherited_core_hours",

@@ -114,7 +114,9 @@ class LearningRateField(_Field):
     @model_validator(mode="after")
     def _listed_or_found(self) -> LearningRateField:
         if sum(given is not None for given in (self.grid, self.at, self.policy)) != 1:
-            raise ValueError("give one of `grid: […]`, `at: {epochs: rate}` and `policy: two-trial`, the last with the rate to start from")
+            raise ValueError(
+                "give one of `grid: […]`, `at: {epochs: rate}` and `policy: two-trial`, the last with the rate to start from"
+            )
         if self.policy is None and any(value is not None for value in (self.start, self.factor, self.seeds)):
             raise ValueError("`start`, `factor` and `seeds` are of `policy: two-trial`; a grid lists its rates")
         if self.policy is not None and self.start is None:

@@ -12,6 +12,7 @@ from orchestrator.store import lease, searches
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Metric, Revision, Run, StoreId
+from orchestrator.store.pace import shared_core_hours
 from orchestrator.store.skipped import skipped_examples
 from orchestrator.store.trunks import pinned_steps
 from scaling.columns import SIMULATED
@@ -70,8 +71,9 @@ def runs(
     ids = [run.id for run in found]
     wanted_by = _experiments_of(session, ids if limit is not None else None)
     attempts = _attempt_counts(session, ids if limit is not None else None)
-    gone = is_gone(session)
-    return [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None)), gone=gone) for run in found]
+    gone, shared = is_gone(session), shared_core_hours(session, found)
+    rows = [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None)), gone=gone) for run in found]
+    return [row | {"core_hours": shared.get(row["id"], row["core_hours"])} for row in rows]
 
 
 def count_runs(
@@ -170,7 +172,9 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     wanted_by = _experiments_of(session, [run.id])
     packed = max((attempt.packed for attempt in run.attempts), default=None)
     gone = is_gone(session)
-    return run_row(run, wanted_by.get(run.id, []), len(run.attempts), packed, gone=gone) | {
+    row = run_row(run, wanted_by.get(run.id, []), len(run.attempts), packed, gone=gone)
+    return row | {
+        "core_hours": shared_core_hours(session, [run]).get(run.id, row["core_hours"]),
         "config": run.config,
         "resources": run.resources,
         "parent_step": run.parent_step,

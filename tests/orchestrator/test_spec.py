@@ -112,10 +112,22 @@ def test_a_good_file_is_the_grid_it_says(read):
         ("epochs: [1], o", "epochs: [2], o", "6: learning_rate.nano-F0.epochs: 2 is not one of the epoch budgets 0.5, 1"),
         (", otherwise: 1.6", "", "6: learning_rate.nano-F0: `epochs` and `otherwise` go together"),
         ("nano-F1: 8e-1", "nano-F1: {at: {0.5: 8e-1}}", "6: learning_rate.nano-F1.at: no learning rate for 1 epochs"),
-        ("nano-F1: 8e-1", "nano-F1: {at: {0.5: 1, 1: 1, 4: 1}}", "6: learning_rate.nano-F1.at: 4 is not one of the epoch budgets 0.5, 1"),
+        (
+            "nano-F1: 8e-1",
+            "nano-F1: {at: {0.5: 1, 1: 1, 4: 1}}",
+            "6: learning_rate.nano-F1.at: 4 is not one of the epoch budgets 0.5, 1",
+        ),
         ("nano-F1: 8e-1", "nano-F1: {at: {0.5: [1, 1], 1: 1}}", "6: learning_rate.nano-F1.at: a rate is given twice at 0.5 epochs"),
-        ("nano-F1: 8e-1", "nano-F1: {at: {0.5: -1, 1: 1}}", "6: learning_rate.nano-F1.at.0.5[0]: -1 is not allowed: it must be greater than 0"),
-        ("nano-F1: 8e-1", "nano-F1: {at: {0.5: 1, 1: 1}, grid: [1]}", "6: learning_rate.nano-F1: give one of `grid: […]`, `at: {epochs: rate}` and"),
+        (
+            "nano-F1: 8e-1",
+            "nano-F1: {at: {0.5: -1, 1: 1}}",
+            "6: learning_rate.nano-F1.at.0.5[0]: -1 is not allowed: it must be greater than 0",
+        ),
+        (
+            "nano-F1: 8e-1",
+            "nano-F1: {at: {0.5: 1, 1: 1}, grid: [1]}",
+            "6: learning_rate.nano-F1: give one of `grid: […]`, `at: {epochs: rate}` and",
+        ),
         ("seeds: [0, 1]", "seeds: []", "7: seeds: the list is empty"),
         (
             "seeds: [0, 1]",

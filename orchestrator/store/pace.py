@@ -1,0 +1,57 @@
+"""Core-hours of runs that train for seconds: what the runs of a model on a device took together, shared out among them by their steps.
+
+A short run is timed badly. Two equal runs of 75 steps differ by a factor of two, because the process of one was warm, or another process
+compiled beside it; a law of loss against core-hours would bend with it. The sum over such runs is measured well, and is kept: the ledger
+adds up as before, and a run's own seconds are in its attempts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from orchestrator.store.models import Run
+from scaling.accelerators import core_hours
+from scaling.outcomes import RunStatus
+
+__all__ = ["SHORT_SECONDS", "shared_core_hours"]
+
+SHORT_SECONDS = 60.0
+"""Training seconds below which a finished run shares its pace. Start-up, other processes and the clock of the CPU move a minute by a few per cent."""
+
+_ALIKE: Any = (Run.shape, Run.family, Run.model, Run.accelerator, Run.cores)
+"""Runs with these in common take the same steps on the same kind of device."""
+
+
+def shared_core_hours(session: Session, runs: Iterable[Run]) -> dict[str, float]:
+    """Run id → useful core-hours, of those of `runs` that are short: its steps at the mean pace of all short runs like it."""
+    short = [run for run in runs if _is_short(run)]
+    if not short:
+        return {}
+    query = (
+        select(*_ALIKE, func.sum(Run.core_hours), func.sum(Run.step))
+        .where(
+            Run.status == RunStatus.FINISHED,
+            Run.inherited_core_hours == 0.0,
+            Run.core_hours > 0.0,
+            Run.core_hours < Run.cores * core_hours(1, SHORT_SECONDS),
+            Run.step > 0,
+            Run.shape.in_({run.shape for run in short}),
+        )
+        .group_by(*_ALIKE)
+    )
+    pace = {tuple(alike): hours / steps for *alike, hours, steps in session.execute(query)}
+    return {run.id: run.step * pace[run.shape, run.family, run.model, run.accelerator, run.cores] for run in short}
+
+
+def _is_short(run: Run) -> bool:
+    """Not of one that has steps from another's trunk: those were paid for at another place."""
+    return (
+        run.status is RunStatus.FINISHED
+        and not run.inherited_core_hours
+        and run.step > 0
+        and 0.0 < run.core_hours < core_hours(run.cores, SHORT_SECONDS)
+    )
