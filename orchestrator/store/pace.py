@@ -52,6 +52,7 @@ def _is_short(run: Run) -> bool:
     return (
         run.status is RunStatus.FINISHED
         and not run.inherited_core_hours
+        and run.cores is not None
         and run.step > 0
         and 0.0 < run.core_hours < core_hours(run.cores, SHORT_SECONDS)
     )
