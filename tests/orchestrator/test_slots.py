@@ -259,7 +259,9 @@ def test_a_free_worker_goes_on_with_another_shape_in_its_process(tmp_path):
 
 
 def test_runs_of_a_users_family_have_a_process_of_their_own():
-    ours, theirs = (SimpleNamespace(shape="s", family=family, resources={"accelerator": "cpu", "chips": 1}) for family in ("nfnet", "mine:make"))
+    ours, theirs = (
+        SimpleNamespace(shape="s", family=family, resources={"accelerator": "cpu", "chips": 1}) for family in ("nfnet", "mine:make")
+    )
     assert Group.of(ours).may_follow(Group("t", "cpu", 1))
     assert not Group.of(theirs).may_follow(Group("t", "cpu", 1))
 
