@@ -8,9 +8,6 @@ os.environ.setdefault("NPROC", "1")  # before JAX starts: fixes its threads, and
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-os.environ.setdefault(
-    "RAY_prestart_worker_first_driver", "0"
-)  # a Ray starts a process for each worker that is asked for, none in advance
 os.environ.pop("SCALING_DB", None)
 os.environ.pop("SCALING_HOME", None)
 

@@ -364,7 +364,7 @@ def test_an_idle_worker_makes_room_for_one_that_waits(cluster, ray_cluster, stor
     """The cluster seems to have room for two, but somebody else holds one of its cores."""
     import ray
 
-    monkeypatch.setattr("orchestrator.slots._PLACING_SECONDS", 1.0)
+    monkeypatch.setattr("orchestrator.slots._PLACING_SECONDS", 3.0)
     one, other = simulated_runs(1, 1.5)
     accepted(store, one, other | {"shape": "t"})
 

@@ -78,7 +78,7 @@ def load(options):
 '''
 SLOW_DIGITS = 'source: "slow:load"'
 A_STEP = {"SLOW_SECONDS": "0.05"}
-"""Of a command that is struck: 20 steps a second at most, on any machine."""
+"""Of a command that is struck, or whose runs must cost what their steps do: 20 steps a second at most, on any machine."""
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +121,8 @@ class Study:
             stderr=subprocess.PIPE,
         )
 
-    def run(self, *arguments, code=0):
-        process = self.start(*arguments)
+    def run(self, *arguments, code=0, **environment):
+        process = self.start(*arguments, **environment)
         out, err = process.communicate(timeout=240)
         assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
         return out, err
@@ -186,8 +186,8 @@ def grid(shared):
     study = Study(shared, "grid")
     bad = '{name: raising, source: "misbehaving:raises"}, {name: dying, source: "misbehaving:dies"}'
     rates = "{nano-F0: {grid: [0.05, 1e30]}, raising: 1, dying: 1}"
-    file = study.write(models=f"nano-F0, {bad}", epochs="[0.25]", learning_rate=rates, extra=UNCLIPPED)
-    return study, study.run("submit", file, code=1)
+    file = study.write(models=f"nano-F0, {bad}", epochs="[0.5]", learning_rate=rates, dataset=SLOW_DIGITS, extra=UNCLIPPED)
+    return study, study.run("submit", file, code=1, **A_STEP)
 
 
 @pytest.fixture(scope="module")
@@ -195,10 +195,10 @@ def longer(grid):
     """The same study after a grid with more budgets and without the model that dies; what its runs were before, and what the command said."""
     study, _ = grid
     before = study.rows()
-    rates = "{nano-F0: {grid: [0.05, 1e30], epochs: [0.25], otherwise: 0.05}, raising: 1}"
+    rates = "{nano-F0: {grid: [0.05, 1e30], epochs: [0.5], otherwise: 0.05}, raising: 1}"
     models = 'nano-F0, {name: raising, source: "misbehaving:raises"}'
-    file = study.write(models=models, epochs="[0.25, 0.5, 1, 2]", learning_rate=rates, extra=UNCLIPPED)
-    return study, before, study.run("submit", file, code=1)
+    file = study.write(models=models, epochs="[0.5, 1, 2, 4]", learning_rate=rates, dataset=SLOW_DIGITS, extra=UNCLIPPED)
+    return study, before, study.run("submit", file, code=1, **A_STEP)
 
 
 UNCLIPPED = f"optimizer: {{clip: null}}\nresources: {{accelerator: cpu, cores: {len(os.sched_getaffinity(0))}}}"
@@ -232,7 +232,7 @@ def test_a_longer_grid_does_the_rest(longer):
     done = {key: row for key, row in before.items() if key[0] == "nano-F0"}
     assert {key: after[key] for key in done} == done
     assert sorted((key[1], row["status"], row["attempts"]) for key, row in after.items() if key not in done) == [
-        (epochs, "finished", 1) for epochs in (0.5, 1, 2)
+        (epochs, "finished", 1) for epochs in (1, 2, 4)
     ]
 
 
