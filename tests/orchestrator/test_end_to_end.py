@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -247,9 +246,7 @@ def test_the_law_of_a_grid_with_good_and_bad_runs(longer):
     assert "diverged" in reasons
     assert "failed" in reasons
     status = study.json("status")["experiments"][0]
-    assert status["runs"] == Counter(row["status"] for row in study.rows().values())
-    assert (status["runs"]["finished"], status["runs"]["diverged"]) == (4, 1)
-    assert status["runs"]["failed"] >= 4
+    assert status["runs"] == {"finished": 4, "diverged": 1, "failed": 4}
     with sqlite3.connect(study.db) as connection:
         stored = connection.execute("SELECT law, fitted_on FROM laws").fetchall()
     payload = study.json("fit")
