@@ -129,7 +129,9 @@ class Recorder:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        epochs = {place // self._epoch_positions for _, span, _ in waiting for place in (span.start, max(span.stop - 1, span.start))}
+        epochs = {
+            place // self._epoch_positions for _, span, _ in waiting for place in (span.start, max(span.stop - 1, span.start))
+        }
         ids = np.concatenate([ids for *_, ids in waiting])
         planned = np.concatenate([self._order.draws(span).ids for _, span, _ in waiting])
         if len(epochs) > 1 or not np.array_equal(ids, planned):
