@@ -247,7 +247,7 @@ def test_the_law_of_a_grid_with_good_and_bad_runs(longer):
     with sqlite3.connect(study.db) as connection:
         stored = connection.execute("SELECT law, fitted_on FROM laws").fetchall()
     payload = study.json("fit")
-    assert stored[-1] == (payload["the_law"]["law"], payload["the_law"]["on"])  # what the sentence is of
+    assert stored[0] == (payload["the_law"]["law"], payload["the_law"]["on"])  # what the sentence is of
     assert out.splitlines()[1] == payload["answer"]["sentence"]
 
 
