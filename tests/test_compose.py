@@ -20,6 +20,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
+
+from scaling.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -33,7 +36,6 @@ models: [nano-F0]
 epochs: [0.25, 0.5]
 batch_size: 64
 learning_rate: 1.6
-seeds: [0, 1]
 """
 
 
@@ -135,6 +137,7 @@ class Composed:
         while not self.is_healthy(service):
             assert time.monotonic() < deadline, f"{service} is not healthy"
             assert self.processes[-1].poll() is None, f"{service} left"
+            time.sleep(1.0)  # a check takes a second of a core itself
 
     def stop(self):
         for process in reversed(self.processes):
@@ -167,9 +170,7 @@ def submit_locally(folder):
     )
     assert list(temporary.iterdir()) == []
     assert (folder / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
-    listed = subprocess.run(
-        [f"{BIN}/scaling", "runs", "--json"], cwd=folder, env=environment, check=True, capture_output=True, text=True
-    )
+    listed = CliRunner().invoke(app, ["runs", "--json", "--db", environment["SCALING_DB"]], catch_exceptions=False)
     return json.loads(listed.stdout)["runs"]
 
 
@@ -192,10 +193,9 @@ def test_each_services_own_command_and_the_result_equals_the_local_one(composed)
     (composed.folder / "grid.yaml").write_text(GRID)
     composed.start("head")
     composed.wait_healthy("head")
-    composed.start("worker")
-    composed.wait_healthy("worker")
-    composed.start("api")
-    composed.wait_healthy("api")
+    for service in ("worker", "api"):
+        composed.start(service)
+        composed.wait_healthy(service)
 
     submit = composed.command(SERVICES["submit"]["command"]).replace("experiments.yaml", "grid.yaml")
     check_that_a_token_is_asked_for(composed, submit)
@@ -208,6 +208,6 @@ def test_each_services_own_command_and_the_result_equals_the_local_one(composed)
         served = json.load(answer)["runs"]
     local = submit_locally(composed.folder)
     result = {run["id"]: (run["status"], run["val_loss"], run["val_top1"], run["step"]) for run in served}
-    assert len(result) == 4
+    assert len(result) == 2
     assert {status for status, *_ in result.values()} == {"finished"}
     assert result == {run["id"]: (run["status"], run["val_loss"], run["val_top1"], run["step"]) for run in local}

@@ -13,9 +13,12 @@ def small_cluster(head_cpus=0):
     """A `ray.cluster_utils.Cluster` that ends with the block."""
     from ray.cluster_utils import Cluster
 
+    from orchestrator.cluster.ray_cluster import _nothing_unused
+
     quick = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_timeout_ms": 1000}
     head = {**NODE, "num_cpus": head_cpus, "_system_config": {**quick, "health_check_failure_threshold": 4}}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    with _nothing_unused():
+        cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         yield cluster
     finally:

@@ -97,7 +97,7 @@ def runs(store):
 
 def test_one_host_of_a_slice_dies_and_both_start_again_together(cluster, ray_cluster, store, tmp_path):
     """One attempt on two hosts, joined by `jax.distributed`; the node of one is killed and comes back, and the run goes on until it is asked to stop."""
-    config = small_run.config(epochs=400, plain=True)
+    config = small_run.config(epochs=400, plain=True, depth=1)
     resources = {"accelerator": "TPU-v4", "chips": 8, "topology": "2x2x2", "execution": {"fsdp": True}}
     row = a_run(config.run_id(), config=config.to_dict(), shape=config.shape_id(), resources=resources, steps=2400)
     accepted(store, row)
@@ -135,7 +135,7 @@ def test_a_notice_makes_runs_checkpoint_and_go_on_elsewhere_at_no_cost_to_their_
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 
     node = cluster.add_node(**NODE, num_cpus=1, resources={"spare": 1})
-    accepted(store, *simulated_runs(6, 6, 6))
+    accepted(store, *simulated_runs(3, 3, 3))
     told = []
 
     def drain():
@@ -189,7 +189,8 @@ class Unreachable(RayCluster):
 
 def test_two_hundred_failed_probes_of_healthy_runs_restart_nothing(cluster, store, tmp_path, monkeypatch):
     monkeypatch.setattr("orchestrator.slots._AGAIN_SECONDS", 0.01)
-    accepted(store, *simulated_runs(4, 4))
+    monkeypatch.setattr("orchestrator.scheduler._TICK_SECONDS", 0.05)
+    accepted(store, *simulated_runs(2, 2))
     with Unreachable(cluster.address, failures=200) as unreachable:
         assert scheduler(store, unreachable, tmp_path).run("study")
         assert unreachable.left == 0
@@ -198,7 +199,7 @@ def test_two_hundred_failed_probes_of_healthy_runs_restart_nothing(cluster, stor
 
 
 def test_only_after_its_lease_is_a_silent_worker_given_up_and_what_it_says_later_does_not_count(ray_cluster, store, tmp_path):
-    accepted(store, *simulated_runs(8))
+    accepted(store, *simulated_runs(3))
     stopped, silent_for = [], []
 
     def stop_the_actor():
@@ -363,7 +364,7 @@ def test_an_idle_worker_makes_room_for_one_that_waits(cluster, ray_cluster, stor
     """The cluster seems to have room for two, but somebody else holds one of its cores."""
     import ray
 
-    monkeypatch.setattr("orchestrator.slots._PLACING_SECONDS", 1.0)
+    monkeypatch.setattr("orchestrator.slots._PLACING_SECONDS", 3.0)
     one, other = simulated_runs(1, 1.5)
     accepted(store, one, other | {"shape": "t"})
 

@@ -1,5 +1,6 @@
 """The main job through the real command, real Ray and real SQLite: a file in, finished runs and a law out, whatever happens on the way."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,15 +11,17 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from orchestrator.store import open_readonly
+from orchestrator.store import open_readonly, queries
+from scaling.cli.app import app
 from trainer import TrainConfig, train
 
 SCALING = str(Path(sys.executable).with_name("scaling"))
 
 GRID = """\
 name: {name}
-dataset: {{name: digits}}
+dataset: {{{dataset}}}
 models: [{models}]
 epochs: {epochs}
 batch_size: 64
@@ -49,12 +52,37 @@ def dies():
     return _family(build)
 '''
 
+SLOW = '''\
+"""The digits, read as slowly as SLOW_SECONDS says: a training of few steps then lasts long enough to be struck, and costs no more."""
+import os, time
+from trainer.data import ArrayExamples, Dataset, digits
+
+class Slowly(ArrayExamples):
+    def __init__(self, examples):
+        vars(self).update(vars(examples))
+
+    def gather(self, ids):
+        time.sleep(float(os.environ.get("SLOW_SECONDS", "0")))
+        return super().gather(ids)
+
+def load(options):
+    whole = digits.load(options)
+    return Dataset(whole.card, Slowly(whole.train), whole.validation)
+'''
+SLOW_DIGITS = 'source: "slow:load"'
+A_STEP = {"SLOW_SECONDS": "0.15"}
+"""Of a command that is struck: 7 steps a second at most, on any machine. A trainer outlives a scheduler that is killed by some seconds, and by
+more on a busy machine; it must not come to its end in them."""
+A_COST = {"SLOW_SECONDS": "0.05"}
+"""Of a command whose longer runs must have cost more than its shorter ones, also on a busy machine."""
+
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """A place with a user's own families in it; one home, so that each shape compiles once."""
+    """A place with a user's own families and data in it; one home, so that each shape compiles once."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "misbehaving.py").write_text(FAMILIES)
+    (folder / "slow.py").write_text(SLOW)
     (folder / "trainer").mkdir()  # a folder that would shadow the package, were it first on a worker's path
     (folder / "trainer" / "__init__.py").write_text("raise ImportError('the wrong trainer')")
     return folder
@@ -73,26 +101,38 @@ class Study:
         self.db = folder / f"{name}.db"
         self.environment = os.environ | {"SCALING_DB": str(self.db), "SCALING_HOME": str(folder / "runs"), "NO_COLOR": "1"}
 
-    def write(self, models="nano-F0", epochs="[0.25, 0.5]", learning_rate="1.6", seeds="[0]", extra=""):
+    def write(self, models="nano-F0", epochs="[0.25, 0.5]", learning_rate="1.6", seeds="[0]", dataset="name: digits", extra=""):
         path = self.folder / f"{self.name}.yaml"
-        path.write_text(
-            GRID.format(name=self.name, models=models, epochs=epochs, learning_rate=learning_rate, seeds=seeds, extra=extra)
-        )
+        fields = {"models": models, "epochs": epochs, "learning_rate": learning_rate, "seeds": seeds, "dataset": dataset}
+        path.write_text(GRID.format(name=self.name, **fields, extra=extra))
         return path.name
 
-    def start(self, *arguments):
+    def start(self, *arguments, **environment):
         return subprocess.Popen(
-            [SCALING, *arguments], cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [SCALING, *arguments],
+            cwd=self.folder,
+            env=self.environment | environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
-    def run(self, *arguments, code=0):
-        process = self.start(*arguments)
+    def run(self, *arguments, code=0, **environment):
+        process = self.start(*arguments, **environment)
         out, err = process.communicate(timeout=240)
         assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
         return out, err
 
     def json(self, *arguments):
-        return json.loads(self.run(*arguments, "--json")[0])
+        """What a command that only reads says, asked in this process."""
+        with contextlib.chdir(self.folder):
+            result = CliRunner().invoke(app, [*arguments, "--json"], env=self.environment, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    def config_of(self, run_id):
+        with open_readonly(str(self.db)).read() as session:
+            return TrainConfig.from_dict(queries.run_detail(session, run_id)["config"])
 
     def rows(self):
         return {(row["model"], row["epochs"], row["learning_rate"], row["seed"]): row for row in self.json("runs")["runs"]}
@@ -136,31 +176,66 @@ def assert_sums(execute):
         assert allocated == pytest.approx(total)
 
 
-def test_a_grid_with_good_and_bad_runs(study):
-    """One run raises, one is killed each time, one diverges: the rest is finished, each has its reason, the exit code is 1."""
+@pytest.fixture(scope="module")
+def grid(shared):
+    """A study of four runs, of which one raises, one is killed each time and one diverges; and what the command said."""
+    study = Study(shared, "grid")
     bad = '{name: raising, source: "misbehaving:raises"}, {name: dying, source: "misbehaving:dies"}'
-    file = study.write(
-        models=f"nano-F0, {bad}",
-        epochs="[0.25, 0.5, 1, 2]",
-        learning_rate="{nano-F0: {grid: [0.05, 1e30]}, raising: 1, dying: 1}",
-        extra="optimizer: {clip: null}",
-    )
-    out, err = study.run("submit", file, code=1)
-    rows = study.rows()
-    assert {row["status"] for key, row in rows.items() if key[0] == "nano-F0" and key[2] == 0.05} == {"finished"}
-    assert {row["status"] for key, row in rows.items() if key[2] == 1e30} == {"diverged"}
-    raised = [row for key, row in rows.items() if key[0] == "raising"]
-    assert {(row["status"], row["reason"], row["attempts"]) for row in raised} == {
-        ("failed", "RuntimeError: the user's code has a mistake", 1)
-    }
-    died = [row for key, row in rows.items() if key[0] == "dying"]
-    assert {(row["status"], row["attempts"]) for row in died} == {("failed", 3)}
-    assert all("killed by SIGKILL" in row["reason"] for row in died)
-    assert "Best so far: nano-F0 at" in out
-    assert "scaling fit --db" in err
+    rates = "{nano-F0: {grid: [0.05, 1e30]}, raising: 1, dying: 1}"
+    file = study.write(models=f"nano-F0, {bad}", epochs="[0.5]", learning_rate=rates, dataset=SLOW_DIGITS, extra=UNCLIPPED)
+    return study, study.run("submit", file, code=1, **A_COST)
+
+
+@pytest.fixture(scope="module")
+def longer(grid):
+    """The same study after a grid with more budgets and without the model that dies; what its runs were before, and what the command said."""
+    study, _ = grid
+    before = study.rows()
+    rates = "{nano-F0: {grid: [0.05, 1e30], epochs: [0.5], otherwise: 0.05}, raising: 1}"
+    models = 'nano-F0, {name: raising, source: "misbehaving:raises"}'
+    file = study.write(models=models, epochs="[0.5, 1, 2, 4]", learning_rate=rates, dataset=SLOW_DIGITS, extra=UNCLIPPED)
+    return study, before, study.run("submit", file, code=1, **A_COST)
+
+
+UNCLIPPED = f"optimizer: {{clip: null}}\nresources: {{accelerator: cpu, cores: {len(os.sched_getaffinity(0))}}}"
+"""One run at a time, in one process."""
+
+
+def test_a_grid_with_good_and_bad_runs(grid):
+    """One run raises, one is killed each time, one diverges: the rest is finished, each has its reason, the exit code is 1."""
+    study, (_, err) = grid
+    rows = {key[0] if key[2] != 1e30 else "diverging": row for key, row in study.rows().items()}
+    assert len(rows) == 4
+    assert rows["nano-F0"]["status"] == "finished"
+    assert rows["diverging"]["status"] == "diverged"
+    raised, died = rows["raising"], rows["dying"]
+    assert (raised["status"], raised["reason"], raised["attempts"]) == ("failed", "RuntimeError: the user's code has a mistake", 1)
+    assert (died["status"], died["attempts"]) == ("failed", 3)
+    assert "killed by SIGKILL" in died["reason"]
     assert "RuntimeError: the user's code has a mistake" in err
     assert_ledger_adds_up(study.db)
+    with sqlite3.connect(study.db) as connection:
+        place = connection.execute(
+            "SELECT host, device, devices, threads, code_version, jaxlib_version FROM attempts WHERE outcome = 'finished'"
+        ).fetchone()
+        assert all(place), place
 
+
+def test_a_longer_grid_does_the_rest(longer):
+    study, before, (_, err) = longer
+    assert "2 of 9 runs were done before" in err
+    after = {key: row for key, row in study.rows().items() if key[0] == "nano-F0"}
+    done = {key: row for key, row in before.items() if key[0] == "nano-F0"}
+    assert {key: after[key] for key in done} == done
+    assert sorted((key[1], row["status"], row["attempts"]) for key, row in after.items() if key not in done) == [
+        (epochs, "finished", 1) for epochs in (1, 2, 4)
+    ]
+
+
+def test_the_law_of_a_grid_with_good_and_bad_runs(longer):
+    study, _, (out, err) = longer
+    assert "Best so far: nano-F0 at" in out
+    assert "scaling fit --db" in err
     fits = study.json("fit", "--metric", "val_loss", "--law", "power", "--on", "all")["fits"]
     assert fits[0]["runs_used"] == 4
     assert fits[0]["coefficients"]["a"]["low"] < fits[0]["coefficients"]["a"]["value"] < fits[0]["coefficients"]["a"]["high"]
@@ -168,36 +243,18 @@ def test_a_grid_with_good_and_bad_runs(study):
     assert "diverged" in reasons
     assert "failed" in reasons
     status = study.json("status")["experiments"][0]
-    assert status["runs"] == {"finished": 4, "diverged": 4, "failed": 8}
+    assert status["runs"] == {"finished": 4, "diverged": 1, "failed": 4}
     with sqlite3.connect(study.db) as connection:
-        place = connection.execute(
-            "SELECT host, device, devices, threads, code_version, jaxlib_version FROM attempts WHERE outcome = 'finished'"
-        ).fetchone()
-        assert all(place), place
         stored = connection.execute("SELECT law, fitted_on FROM laws").fetchall()
     payload = study.json("fit")
     assert stored[0] == (payload["the_law"]["law"], payload["the_law"]["on"])  # what the sentence is of
     assert out.splitlines()[1] == payload["answer"]["sentence"]
 
 
-def test_submitting_twice_does_nothing_twice_and_a_longer_grid_does_the_rest(study):
-    study.run("submit", study.write())
-    before = study.rows()
-    _, err = study.run("submit", study.write())
-    assert "2 of 2 runs were done before" in err
-    assert "nothing left to do" in err
-    assert study.rows() == before
-    _, err = study.run("submit", study.write(epochs="[0.25, 0.5, 1]"))
-    assert "2 of 3 runs were done before" in err
-    after = study.rows()
-    assert {key: row for key, row in after.items() if key in before} == before
-    assert [row["attempts"] for row in after.values()] == [1, 1, 1]
-
-
-def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_bits(study, tmp_path):
-    file = study.write(epochs="[60]", seeds="[0, 1]")
-    for number, step in ((signal.SIGINT, 40), (signal.SIGTERM, 200)):
-        process = study.start("submit", file)
+def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_bits(study, tmp_path, monkeypatch):
+    file = study.write(epochs="[8]", seeds="[0, 1]", dataset=SLOW_DIGITS)  # 169 steps
+    for number, step in ((signal.SIGINT, 5), (signal.SIGTERM, 20)):
+        process = study.start("submit", file, **A_STEP)
         study.wait_for(f"SELECT count(*) FROM runs WHERE status = 'running' AND step > {step}")
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
@@ -215,17 +272,15 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on_to_the_same_bits(study, tmp_
     assert_ledger_adds_up(study.db)
     interrupted = max(rows.values(), key=lambda row: row["attempts"])
     assert interrupted["attempts"] == 3
-    with open_readonly(str(study.db)).read() as session:
-        from orchestrator.store import queries
-
-        config = TrainConfig.from_dict(queries.run_detail(session, interrupted["id"])["config"])
-    assert train(config, directory=tmp_path).val_loss == interrupted["val_loss"]
+    monkeypatch.setattr(sys, "path", [*sys.path, str(study.folder)])
+    assert train(study.config_of(interrupted["id"]), directory=tmp_path).val_loss == interrupted["val_loss"]
 
 
 def test_after_kill_9_nothing_is_lost_and_nothing_counted_twice(study):
-    file = study.write(epochs="[0.25, 80]", seeds="[0]")
-    process = study.start("submit", file, "--checkpoint-seconds", "1")
-    study.wait_for("SELECT count(*) FROM runs WHERE status = 'running' AND resume_step > 0 AND epochs = 80")
+    file = study.write(epochs="[0.25, 8]", seeds="[0]", dataset=SLOW_DIGITS)
+    # The newest two checkpoints are kept: a trainer that goes on for seconds must not remove the one that the next attempt starts from.
+    process = study.start("submit", file, "--checkpoint-seconds", "3", **A_STEP)
+    study.wait_for("SELECT count(*) FROM runs WHERE status = 'running' AND resume_step > 0 AND epochs = 8")
     process.kill()
     process.communicate()
     with sqlite3.connect(study.db) as connection:
@@ -238,21 +293,46 @@ def test_after_kill_9_nothing_is_lost_and_nothing_counted_twice(study):
     assert_ledger_adds_up(study.db)
     with sqlite3.connect(study.db) as connection:
         resumed = connection.execute(
-            "SELECT a.first_step FROM attempts a JOIN runs r ON r.id = a.run_id WHERE a.number = 2 AND r.epochs = 80"
+            "SELECT a.first_step FROM attempts a JOIN runs r ON r.id = a.run_id WHERE a.number = 2 AND r.epochs = 8"
         ).fetchall()
     assert resumed
     assert resumed[0][0] > 0
 
 
-def test_two_submitters_share_one_store_and_each_run_is_done_once(study):
-    file = study.write(epochs="[0.25, 0.5, 1]", seeds="[0, 1]")
+@pytest.fixture(scope="module")
+def two_at_once(shared):
+    """A study that first asked for more cores than there are, and then for one, by two commands at once; and what the first said."""
+    study = Study(shared, "two-at-once")
+    grid = {"epochs": "[0.25, 0.5, 1]", "seeds": "[0, 1]"}
+    _, refused = study.run("submit", study.write(**grid, extra="resources: {accelerator: cpu, cores: 4096}"), code=1)
+    file = study.write(**grid)
     processes = [study.start("submit", file) for _ in range(2)]
     for process in processes:
         _, err = process.communicate(timeout=240)
         assert process.returncode == 0, err
+    return study, file, refused
+
+
+def test_two_submitters_share_one_store_and_each_run_is_done_once(two_at_once):
+    study, _, _ = two_at_once
     rows = study.rows()
     assert [(row["status"], row["attempts"]) for row in rows.values()] == [("finished", 1)] * 6
     assert_ledger_adds_up(study.db)
+
+
+def test_submitting_twice_does_nothing_twice(two_at_once):
+    study, file, _ = two_at_once
+    before = study.rows()
+    _, err = study.run("submit", file)
+    assert "6 of 6 runs were done before" in err
+    assert "nothing left to do" in err
+    assert study.rows() == before
+
+
+def test_more_cores_than_there_are(two_at_once):
+    study, _, refused = two_at_once
+    assert "a run needs 4096 cpu cores on one node; the largest of the 1 at local has" in refused
+    assert {row["status"] for row in study.rows().values()} == {"finished"}
 
 
 def test_a_file_with_faults_starts_nothing(study):
@@ -268,14 +348,6 @@ def test_an_address_that_nobody_answers(study):
     assert "nobody answers at 127.0.0.1:1" in err
     assert "Traceback" not in err
     assert [row["status"] for row in study.rows().values()] == ["pending", "pending"]
-
-
-def test_more_cores_than_there_are(study):
-    file = study.write(extra="resources: {accelerator: cpu, cores: 4096}")
-    _, err = study.run("submit", file, code=1)
-    assert "a run needs 4096 cpu cores on one node; the largest of the 1 at local has" in err
-    study.run("submit", study.write())
-    assert {row["status"] for row in study.rows().values()} == {"finished"}
 
 
 def test_asking_before_spending(study):

@@ -213,7 +213,9 @@ class Listener:
 
 
 def test_killed_in_the_middle_they_go_on_together_or_alone(tmp_path):
-    configs = [small_run.config(epochs=EPOCHS, plain=True, seed=seed, learning_rate=rate) for seed, rate in ((0, 0.4), (1, 0.2))]
+    configs = [
+        small_run.config(epochs=EPOCHS, plain=True, depth=1, seed=seed, learning_rate=rate) for seed, rate in ((0, 0.4), (1, 0.2))
+    ]
     cache, folders = tmp_path / "cache", [[tmp_path / f"{life}-{index}" for index in range(2)] for life in range(2)]
     worker = Worker({"NPROC": "1", "JAX_PLATFORMS": "cpu"})
     listener = Listener(worker)
@@ -269,13 +271,14 @@ batch_size: 64
 learning_rate: {mine: {grid: [0.2, 0.4]}, raising: 1}
 seeds: [0, 1]
 execution: {pack: 2}
+resources: {cores: CORES}
 """
 
 
 def test_a_grid_in_packs(tmp_path):
     """Through the real command. A pack whose code raises is taken apart, and each run fails by itself."""
     (tmp_path / "misbehaving.py").write_text(FAMILIES)
-    (tmp_path / "packed.yaml").write_text(GRID)
+    (tmp_path / "packed.yaml").write_text(GRID.replace("CORES", str(len(os.sched_getaffinity(0)))))  # one pack at a time
     study = Study(tmp_path, "packed")
     _, err = study.run("submit", "packed.yaml", "--yes", code=1)
     rows = study.rows()

@@ -1,15 +1,19 @@
 """`scaling probe` through the real command: real steps on the real device, remembered, and the plan goes by them."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from orchestrator.plan import make_plan
 from orchestrator.probe import shapes
 from orchestrator.spec import read_spec
 from orchestrator.store import Store
+from scaling.cli.app import app
 
 SCALING = str(Path(sys.executable).with_name("scaling"))
 STUDY = """\
@@ -26,19 +30,25 @@ def test_a_probe_replaces_the_stated_utilisation(tmp_path):
     (tmp_path / "study.yaml").write_text(STUDY)
     environment = os.environ | {"SCALING_DB": "s.db", "SCALING_HOME": "runs", "NO_COLOR": "1"}
 
-    def run(*arguments):
-        done = subprocess.run([SCALING, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def dry_run():
+        with contextlib.chdir(tmp_path):
+            done = CliRunner().invoke(app, ["submit", "study.yaml", "--dry-run", "--json"], env=environment, catch_exceptions=False)
+        return json.loads(done.stdout)
 
-    stated = json.loads(run("submit", "study.yaml", "--dry-run", "--json"))
+    def probe():
+        command = [SCALING, "probe", "study.yaml", "--json"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    stated = dry_run()
     assert stated["runs_estimated_by_measurement"] == 0
-    [probed] = json.loads(run("probe", "study.yaml", "--json"))["probes"]
+    [probed] = probe()["probes"]
     assert (probed["outcome"], probed["model"], probed["accelerator"], probed["cores"]) == ("finished", "nano-F0", "cpu", 1)
     assert abs(probed["examples_per_second"] * probed["step_seconds"] / 64 - 1) < 1e-6
     assert probed["memory_bytes"] > 1e7
     assert 0 < probed["mfu"] < 1
-    measured = json.loads(run("submit", "study.yaml", "--dry-run", "--json"))
+    measured = dry_run()
     assert measured["runs_estimated_by_measurement"] == 2
     for cell in measured["cells"]:
         hours = probed["step_seconds"] / 3600 * cell["examples_seen"] / 64

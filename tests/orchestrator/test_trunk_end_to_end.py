@@ -4,9 +4,8 @@ import sqlite3
 
 import pytest
 
-from orchestrator.store import open_readonly, queries
-from tests.orchestrator.test_end_to_end import Study, assert_ledger_adds_up
-from trainer import TrainConfig, train
+from tests.orchestrator.test_end_to_end import A_STEP, SLOW, SLOW_DIGITS, Study, assert_ledger_adds_up
+from trainer import train
 
 TRUNK = "schedule: {name: warmup-stable-decay, warmup_epochs: 0.1, reuse_trunk: true}"
 
@@ -16,25 +15,22 @@ def study(tmp_path, request):
     return Study(tmp_path, request.node.name)
 
 
-def config_of(study, run_id):
-    with open_readonly(str(study.db)).read() as session:
-        return TrainConfig.from_dict(queries.run_detail(session, run_id)["config"])
-
-
-def test_a_scheduler_killed_between_trunk_and_branches(study, tmp_path):
+def test_a_scheduler_killed_between_trunk_and_branches(study, tmp_path, monkeypatch):
     """The trunk goes on from its checkpoint, the branch from the trunk's; both are what they would be alone, bit for bit."""
-    file = study.write(epochs="[1, 50]", extra=TRUNK)  # long enough to be at it when the kill comes
-    process = study.start("submit", file, "--checkpoint-seconds", "1")
+    (tmp_path / "slow.py").write_text(SLOW)
+    file = study.write(epochs="[1, 6]", dataset=SLOW_DIGITS, extra=TRUNK)  # long enough to be at it when the kill comes
+    process = study.start("submit", file, "--checkpoint-seconds", "1", **A_STEP)
     study.wait_for("SELECT count(*) FROM branch_points")
     process.kill()
     process.communicate()
     study.run("submit", file)
     rows = study.rows()
-    short, long = rows["nano-F0", 1, 1.6, 0], rows["nano-F0", 50, 1.6, 0]
+    short, long = rows["nano-F0", 1, 1.6, 0], rows["nano-F0", 6, 1.6, 0]
     assert (short["status"], long["status"], short["parent"]) == ("finished", "finished", long["id"])
     assert long["attempts"] == 2
     assert_ledger_adds_up(study.db)
-    assert train(config_of(study, short["id"]), directory=tmp_path / "alone").val_loss == short["val_loss"]
+    monkeypatch.syspath_prepend(tmp_path)
+    assert train(study.config_of(short["id"]), directory=tmp_path / "alone").val_loss == short["val_loss"]
 
     proof = study.json("audit", short["id"])
     assert proof["audit"]["complete"]

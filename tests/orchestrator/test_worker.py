@@ -16,8 +16,9 @@ from tests.trainer.test_train import make_config
 from trainer import ScheduleConfig
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def worker():
+    """One for all tests: what a test leaves of its trainer process, the next one goes on with."""
     worker = Worker({"NPROC": "1", "JAX_PLATFORMS": "cpu"})
     worker.heard = -1
     yield worker
@@ -26,6 +27,8 @@ def worker():
 
 @pytest.fixture
 def order(tmp_path):
+    """Orders of runs; no two tests use the same token, for they share a worker."""
+
     def make(token, epochs):
         return {
             "token": token,
@@ -53,29 +56,29 @@ def events_until(worker, *kinds, seconds=120):
 
 
 def test_a_stop_before_the_start_is_not_lost_and_spares_the_next_run(worker, order):
-    worker.stop("first")
-    worker.start(order("first", 500.0))
+    worker.stop("never begun")
+    worker.start(order("never begun", 500.0))
     ended = events_until(worker, "ended", "raised", "died")[-1]
-    assert (ended["token"], ended["kind"], ended["outcome"], ended["last_step"]) == ("first", "ended", "interrupted", 0)
-    worker.start(order("second", 0.1))
+    assert (ended["token"], ended["kind"], ended["outcome"], ended["last_step"]) == ("never begun", "ended", "interrupted", 0)
+    worker.start(order("after it", 0.1))
     ended = events_until(worker, "ended", "raised", "died")[-1]
-    assert (ended["token"], ended["outcome"]) == ("second", "finished")
+    assert (ended["token"], ended["outcome"]) == ("after it", "finished")
 
 
 def test_a_late_abort_spares_the_next_run(worker, order):
-    worker.start(order("first", 500.0))
+    worker.start(order("aborted", 500.0))
     events_until(worker, "started")
-    worker.abort("first")
+    worker.abort("aborted")
     assert events_until(worker, "ended", "raised", "died")[-1]["kind"] == "died"
-    worker.abort("first")
-    worker.start(order("second", 0.1))
-    worker.abort("first")
+    worker.abort("aborted")
+    worker.start(order("spared", 0.1))
+    worker.abort("aborted")
     ended = events_until(worker, "ended", "raised", "died")[-1]
-    assert (ended["token"], ended["kind"], ended.get("outcome")) == ("second", "ended", "finished")
+    assert (ended["token"], ended["kind"], ended.get("outcome")) == ("spared", "ended", "finished")
 
 
 def test_a_crash_of_the_compiled_step_says_what_to_change(worker, order):
-    worker.start(order("first", 500.0))
+    worker.start(order("crashed", 500.0))
     events_until(worker, "placed")
     os.kill(worker._trainer._process.pid, signal.SIGSEGV)
     died = events_until(worker, "ended", "raised", "died")[-1]
@@ -98,16 +101,16 @@ def test_files_that_an_undone_attempt_left_in_its_folder_are_set_aside(tmp_path)
 
 
 def test_a_process_told_to_stop_from_outside_checkpoints_and_the_next_run_gets_a_fresh_one(worker, order):
-    worker.start(order("first", 500.0))
+    worker.start(order("told to stop", 500.0))
     events_until(worker, "progress")
     process = worker._trainer._process
     os.kill(process.pid, signal.SIGTERM)
     ended = events_until(worker, "ended", "raised", "died")[-1]
     assert (ended["outcome"], ended["checkpoint_step"]) == ("interrupted", ended["last_step"])
     assert process.wait(timeout=10) == 0
-    worker.start(order("second", 0.1))
+    worker.start(order("in a fresh one", 0.1))
     ended = events_until(worker, "ended", "raised", "died")[-1]
-    assert (ended["token"], ended["outcome"]) == ("second", "finished")
+    assert (ended["token"], ended["outcome"]) == ("in a fresh one", "finished")
     assert worker._trainer._process.pid != process.pid
 
 
@@ -127,7 +130,7 @@ def test_a_training_that_hangs_is_ended_when_nobody_owns_it_any_more(order, tmp_
     )
     os.close(send)
     try:
-        process.stdin.write(json.dumps({"run": order("first", 500.0)}) + "\n")
+        process.stdin.write(json.dumps({"run": order("hangs", 500.0)}) + "\n")
         process.stdin.flush()
         deadline = time.monotonic() + 120
         while not (traps / "step.struck").exists():
