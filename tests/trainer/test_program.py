@@ -19,7 +19,8 @@ from trainer.sharding import Placement
 
 CARD = data.card("digits", {})
 BATCH, MICRO, EMA = 24, 6, 0.3
-MODEL = ModelConfig("nfnet", "nano-F0", {"dropout": 0.3, "stochastic_depth": 0.5})
+NETWORK = {"width": [8], "depth": [2], "group_width": 4, "stem": "small"}
+MODEL = ModelConfig("nfnet", "small", NETWORK | {"dropout": 0.3, "stochastic_depth": 0.5})
 CONFIG = TrainConfig(
     DataConfig("digits", CARD),
     MODEL,

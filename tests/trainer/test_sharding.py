@@ -18,8 +18,9 @@ from trainer import DataConfig, Execution, ModelConfig, ScheduleConfig, TrainCon
 from trainer.compilation import counted_compilation
 from trainer.program import program_for
 
+options = {"width": [32], "depth": [1], "group_width": 16, "stem": "small", "dropout": 0.3}
 config = TrainConfig(
-    DataConfig("digits", data.card("digits", {})), ModelConfig("nfnet", "nano-F0", {"dropout": 0.3}), ScheduleConfig(1.0), 48, 0.4, ema=0.9
+    DataConfig("digits", data.card("digits", {})), ModelConfig("nfnet", "one-block", options), ScheduleConfig(1.0), 48, 0.4, ema=0.9
 )
 mesh = Mesh(np.array(jax.devices()).reshape(2, 4), ("host", "device"))
 images, labels, _ = data.load("digits", {}).train.gather(np.arange(48))
