@@ -28,6 +28,8 @@ from trainer.finite import finite_leaves, leaf_names
 from trainer.layout import Layout
 from trainer.program import program_for
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 CONFIG = TrainConfig(
     DataConfig("digits", data.card("digits", {})),
     ModelConfig("nfnet", "deep", {"width": [8], "depth": [3], "group_width": 4, "stem": "small"}),
@@ -139,7 +141,7 @@ def test_stacks_that_do_not_fit_a_model_are_refused(stacks, says, unrolled):
 
 
 def test_the_layer_that_left_the_finite_numbers_is_named():
-    program = program_for(CONFIG, Execution(scan=True))
+    program = program_for(CONFIG, LOOPED)
     state = program.initial_state(CONFIG)
     kernel = state.params["block1-2"]["conv0"]["kernel"]
     kernel = kernel.at[1, 0, 0, 0, 0].set(np.nan)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.trainer import small_run
+from tests.trainer.conftest import QUICKLY
 from tests.trainer.small_run import STEPS
 from trainer import audit, checkpoint, data
 
@@ -46,7 +47,7 @@ print(json.dumps({"results": {name: result.to_dict() for name, result in results
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     home = tmp_path_factory.mktemp("mesh")
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count=8 {QUICKLY}"}
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(home)], capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     return home, json.loads(done.stdout.splitlines()[-1])

@@ -25,6 +25,8 @@ from trainer.models.initial import initial_params
 from trainer.models.nfnet import Variant, build, variant
 from trainer.models.nfnet.counts import REMAT
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 DEEP = Variant("deep", width=(8, 12), depth=(1, 3), strides=(1, 2), group_width=4, stem="small")
 
 

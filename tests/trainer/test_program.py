@@ -17,6 +17,8 @@ from trainer.models.nfnet.layers import WSConv, standardize
 from trainer.program import halved, program_for
 from trainer.sharding import Placement
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 CARD = data.card("digits", {})
 BATCH, MICRO, EMA = 24, 6, 0.3
 NETWORK = {"width": [8], "depth": [2], "group_width": 4, "stem": "small"}

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.trainer.conftest import QUICKLY
+
 SCRIPT = """
 import json, sys, jax, numpy as np
 jax.config.update("jax_compilation_cache_dir", sys.argv[1])
@@ -48,7 +50,7 @@ print(json.dumps(answer | {"compiled": count.compiled, "loaded": count.loaded}))
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count=8 {QUICKLY}"}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp("cache"))]
     done = [subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400) for _ in range(2)]
     assert [process.returncode for process in done] == [0, 0], done[0].stderr[-2000:] + done[1].stderr[-2000:]
