@@ -1,15 +1,16 @@
-"""Trains a small run and stops dead at a named moment, so that another process can kill it there.
+"""Trains small runs that stop dead at named moments, so that another process can kill them there.
 
-    python -m tests.trainer.killed_trainer FOLDER CACHE POINT STEP
+    python -m tests.trainer.killed_trainer STEP [FOLDER POINT]…
 
-It checkpoints as often as it can. At the point it prints a line and sleeps.
+Each run is a process of its own, forked from one that has imported everything: their ids are its first line. A run checkpoints as often as
+it can; at its point it prints that and sleeps. When nothing more comes from stdin, how each of them ended is the last line.
 """
 
 import os
 import sys
 import time
-
-import jax
+import traceback
+from functools import partial
 
 from tests.trainer import small_run
 from trainer import train
@@ -25,12 +26,12 @@ POINTS = {
 }
 
 
-def halt():
-    print("there", flush=True)
+def halt(point):
+    print(point, flush=True)
     time.sleep(600)
 
 
-def before(owner, name, moment):
+def before(owner, name, moment, halt):
     original = getattr(owner, name)
 
     def wrapped(*arguments):
@@ -41,7 +42,7 @@ def before(owner, name, moment):
     setattr(owner, name, wrapped)
 
 
-def after(owner, name, moment):
+def after(owner, name, moment, halt):
     original = getattr(owner, name)
 
     def wrapped(*arguments):
@@ -53,10 +54,8 @@ def after(owner, name, moment):
     setattr(owner, name, wrapped)
 
 
-def main(folder, cache, point, step):
-    jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+def run(folder, point, step):
+    stop_here = partial(halt, point)
 
     def is_manifest(_draft, target):
         return str(target).endswith(f"/{step}/manifest.json")
@@ -66,19 +65,38 @@ def main(folder, cache, point, step):
     if not point.startswith(("data", "step")):  # asked to stop at that step, so that its checkpoint is being written
         stop = lambda: next(taken) == step  # noqa: E731
     if point == "data read, step not taken":
-        after(Loader, "__next__", lambda batch, _loader: batch.step == step)
+        after(Loader, "__next__", lambda batch, _loader: batch.step == step, stop_here)
     elif point == "step taken, not recorded":
-        before(Recorder, "record_batch", lambda _recorder, batch: batch.step == step)
+        before(Recorder, "record_batch", lambda _recorder, batch: batch.step == step, stop_here)
     elif point == "before the commit":
-        before(os, "replace", is_manifest)
+        before(os, "replace", is_manifest, stop_here)
     elif point == "after the commit":
-        after(os, "replace", lambda _result, *paths: is_manifest(*paths))
+        after(os, "replace", lambda _result, *paths: is_manifest(*paths), stop_here)
     elif point == "stopped at an epoch's end":
-        on_event = lambda event: halt() if event["kind"] == "checkpoint" and event["step"] == step else None  # noqa: E731
+        on_event = lambda event: stop_here() if event["kind"] == "checkpoint" and event["step"] == step else None  # noqa: E731
     else:
         raise SystemExit(f"no point {point!r}")
     train(small_run.config(), directory=folder, checkpoint_seconds=0.0, should_stop=stop, on_event=on_event)
 
 
+def forked(*arguments):
+    """The id of a process that does this run and nothing else. One that does not come to its point says so."""
+    if process := os.fork():
+        return process
+    try:
+        run(*arguments)
+    except BaseException:  # noqa: BLE001 - the parent is told below
+        traceback.print_exc()
+    print("it did not stand still", flush=True)
+    os._exit(1)
+
+
+def main(step, *runs):
+    processes = [forked(folder, point, int(step)) for folder, point in zip(runs[::2], runs[1::2], strict=True)]
+    print(*processes, flush=True)
+    sys.stdin.read()
+    print(*[os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes])
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    main(*sys.argv[1:])

@@ -44,15 +44,21 @@ def test_values_and_gradients(height, width, inputs, outputs, taps, stride, grou
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3, height, width, inputs)).astype(np.float32)
     kernel = rng.normal(size=(taps, taps, inputs // groups, outputs)).astype(np.float32)
-    y, backward = jax.vjp(lambda x, kernel: convolve(x, kernel, stride=stride, groups=groups), x, kernel)
-    np.testing.assert_allclose(y, as_published(x, kernel, stride, groups), rtol=1e-5, atol=1e-4)
+    expected = as_published(x, kernel, stride, groups)
+    gradient = rng.normal(size=expected.shape).astype(np.float32)
 
     def plain(x, kernel):
         numbers = ("NHWC", "HWIO", "NHWC")
         return lax.conv_general_dilated(x, kernel, (stride, stride), "SAME", dimension_numbers=numbers, feature_group_count=groups)
 
-    gradient = rng.normal(size=y.shape).astype(np.float32)
-    for ours, theirs in zip(backward(gradient), jax.vjp(plain, x, kernel)[1](gradient), strict=True):
+    @jax.jit
+    def both(x, kernel, gradient):
+        y, backward = jax.vjp(lambda x, kernel: convolve(x, kernel, stride=stride, groups=groups), x, kernel)
+        return y, backward(gradient), jax.vjp(plain, x, kernel)[1](gradient)
+
+    y, gradients, expected_gradients = both(x, kernel, gradient)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-4)
+    for ours, theirs in zip(gradients, expected_gradients, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
@@ -60,16 +66,19 @@ def test_values_and_gradients(height, width, inputs, outputs, taps, stride, grou
 def test_every_form_of_a_grouped_convolution_is_the_same(form):
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=(2, 5, 6, 24)).astype(np.float32), rng.normal(size=(3, 3, 4, 36)).astype(np.float32)
-    for stride in (1, 2):
-        np.testing.assert_allclose(
-            FORMS[form](x, kernel, stride=stride, groups=6), as_published(x, kernel, stride, 6), rtol=1e-5, atol=1e-4
-        )
+    answers = jax.jit(lambda x, kernel: [FORMS[form](x, kernel, stride=stride, groups=6) for stride in (1, 2)])(x, kernel)
+    for stride, answer in zip((1, 2), answers, strict=True):
+        np.testing.assert_allclose(answer, as_published(x, kernel, stride, 6), rtol=1e-5, atol=1e-4)
 
 
 def test_bfloat16_stays_bfloat16():
     x, kernel = jnp.ones((2, 4, 4, 8), jnp.bfloat16), jnp.ones((3, 3, 4, 8), jnp.bfloat16)
-    y, backward = jax.vjp(lambda x, kernel: convolve(x, kernel, stride=2, groups=2), x, kernel)
-    assert {array.dtype for array in (y, *backward(y))} == {jnp.dtype("bfloat16")}
+
+    def both(x, kernel):
+        y, backward = jax.vjp(lambda x, kernel: convolve(x, kernel, stride=2, groups=2), x, kernel)
+        return y, *backward(y)
+
+    assert {array.dtype for array in jax.eval_shape(both, x, kernel)} == {jnp.dtype("bfloat16")}
 
 
 _SWEEP = """

@@ -1,9 +1,10 @@
 """Killed with SIGKILL by another process at the worst moments, then resumed: the same bits, and each example once an epoch."""
 
+import os
+import signal
 import subprocess
 import sys
 
-import jax
 import pytest
 
 from tests.trainer import small_run
@@ -15,43 +16,33 @@ from trainer.data import Order
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """Programs compiled here are loaded by the processes that get killed."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs", "jax_persistent_cache_min_entry_size_bytes")
-    before = [getattr(jax.config, name) for name in names]
-    folder = str(tmp_path_factory.mktemp("cache"))
-    for name, value in zip(names, (folder, 0.0, -1), strict=True):
-        jax.config.update(name, value)
-    yield folder
-    for name, value in zip(names, before, strict=True):
-        jax.config.update(name, value)
+def whole(tmp_path_factory):
+    """The run that nobody disturbs: its result and the bits of its last checkpoint.
 
-
-@pytest.fixture(scope="module")
-def whole(cache, tmp_path_factory):
-    """The run that nobody disturbs: its result and the bits of its last checkpoint."""
+    Its program is in the cache of compiled programs (`tests.conftest`), from which the processes that get killed load it.
+    """
     folder = tmp_path_factory.mktemp("whole")
     result = train(small_run.config(), directory=folder)
     return result, bits(folder, STEPS)
 
 
 @pytest.fixture(scope="module")
-def killed(cache, whole, tmp_path_factory):
-    """Point → folder of a run that was killed there. All of them at once, since they mostly start."""
-    step = STEPS_AN_EPOCH * 2
-    processes = {}
-    for number, point in enumerate(POINTS):
-        folder = tmp_path_factory.mktemp(f"killed-{number}")
-        command = [sys.executable, "-m", "tests.trainer.killed_trainer", str(folder), cache, point, str(step)]
-        processes[point] = folder, subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        for point, (_, process) in processes.items():
-            assert process.stdout.readline() == "there\n", point
-    finally:
-        for _, process in processes.values():
-            process.kill()
-    assert {process.wait() for _, process in processes.values()} == {-9}
-    return {point: folder for point, (folder, _) in processes.items()}
+def killed(whole, tmp_path_factory):
+    """Point → folder of a run that was killed there. Each is a process of its own, and all are forked from one that has imported."""
+    folders = {point: tmp_path_factory.mktemp("killed") for point in POINTS}
+    command = [sys.executable, "-m", "tests.trainer.killed_trainer", str(STEPS_AN_EPOCH * 2)]
+    command += [part for point, folder in folders.items() for part in (str(folder), point)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        processes = dict(zip(POINTS, map(int, parent.stdout.readline().split()), strict=True))
+        try:
+            there = [parent.stdout.readline() for _ in POINTS]
+            assert sorted(there) == sorted(f"{point}\n" for point in POINTS)
+        finally:
+            for process in processes.values():
+                os.kill(process, signal.SIGKILL)
+            ended, _ = parent.communicate()
+    assert ended.split() == ["-9"] * len(POINTS)
+    return folders
 
 
 @pytest.mark.parametrize("point", POINTS)

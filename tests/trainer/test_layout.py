@@ -28,6 +28,8 @@ from trainer.finite import finite_leaves, leaf_names
 from trainer.layout import Layout
 from trainer.program import program_for
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 CONFIG = TrainConfig(
     DataConfig("digits", data.card("digits", {})),
     ModelConfig("nfnet", "deep", {"width": [8], "depth": [3], "group_width": 4, "stem": "small"}),
@@ -54,6 +56,10 @@ def apart(program, state):
     return {name: pieces[0].values for name, pieces in snapshot.pieces.items()}
 
 
+LOOPED = Execution(scan=True, micro_batch=12)
+"""Gradients are accumulated on top."""
+
+
 def trained(execution, config=CONFIG):
     """A program, and the state after two steps on a batch, as a checkpoint would have it."""
     program = program_for(config, execution)
@@ -68,7 +74,7 @@ def unrolled():
 
 def test_a_loop_trains_as_the_unrolled_network_does(unrolled):
     """With clipping, decay and an average, of each layer by itself, and gradients accumulated on top."""
-    program, state = trained(Execution(scan=True, micro_batch=12))
+    program, state = trained(LOOPED)
     assert (program.layout.stacks, unrolled[0].layout.stacks) == ({"block1-2": ("block1", "block2")}, {})
     assert state.keys() == unrolled[1].keys()
     assert distance([state[name] for name in state], [unrolled[1][name] for name in state]) < 1e-6
@@ -78,24 +84,30 @@ def test_clipping_a_stack_as_one_would_be_seen(unrolled, monkeypatch):
     """The wrong way, planted: an optimiser that is not told which parameters are stacks."""
     plain = trainer.compiled.sgd_agc
     monkeypatch.setattr(trainer.compiled, "sgd_agc", lambda **options: plain(**options | {"stacked": None}))
-    _, state = trained(Execution(scan=True), replace(CONFIG, ema=0.51))  # a shape that is not compiled yet
+    _, state = trained(LOOPED, replace(CONFIG, ema=0.51))  # a shape that is not compiled yet
     names = [name for name in state if name.startswith(("params/block1/", "params/block2/"))]
     assert distance([state[name] for name in names], [unrolled[1][name] for name in names]) > 1e-4
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The run of the unrolled network: its result and its folder."""
+    folder = tmp_path_factory.mktemp("alone")
+    return train(CONFIG, directory=folder, execution=Execution(scan=False)), folder
+
+
 @pytest.mark.parametrize("scan", [True, False])
-def test_a_checkpoint_moves_between_a_loop_and_the_unrolled_network(tmp_path, scan):
+def test_a_checkpoint_moves_between_a_loop_and_the_unrolled_network(alone, tmp_path, scan):
     polls, events = iter(range(100)), []
-    whole = train(CONFIG, directory=tmp_path / "whole", execution=Execution(scan=False))
+    before, after = (LOOPED, Execution(scan=False)) if scan else (Execution(scan=False), LOOPED)
     begun = {"directory": str(tmp_path / "begun"), "step": 2}
-    train(CONFIG, directory=begun["directory"], execution=Execution(scan=scan), should_stop=lambda: next(polls) == 2)
-    moved = train(
-        CONFIG, directory=tmp_path / "moved", resume_from=begun, execution=Execution(scan=not scan), on_event=events.append
-    )
+    train(CONFIG, directory=begun["directory"], execution=before, should_stop=lambda: next(polls) == 2)
+    moved = train(CONFIG, directory=tmp_path / "moved", resume_from=begun, execution=after, on_event=events.append)
     assert (moved.outcome, moved.first_step) == (AttemptOutcome.FINISHED, 2)
-    assert next(event["changed"] for event in events if event["kind"] == "started") == {"scan": [scan, not scan]}
-    assert moved.val_loss == pytest.approx(whole.val_loss, rel=1e-5)
-    one, other = (checkpoint.restore(tmp_path / name)[0].arrays for name in ("whole", "moved"))
+    changed = next(event["changed"] for event in events if event["kind"] == "started")
+    assert changed == {"scan": [scan, not scan], "micro_batch": [12, 24] if scan else [24, 12]}
+    assert moved.val_loss == pytest.approx(alone[0].val_loss, rel=1e-5)
+    one, other = (checkpoint.restore(folder)[0].arrays for folder in (alone[1], tmp_path / "moved"))
     assert one.keys() == other.keys()
     assert distance([other[name] for name in one], [one[name] for name in one]) < 1e-5
 
@@ -129,7 +141,7 @@ def test_stacks_that_do_not_fit_a_model_are_refused(stacks, says, unrolled):
 
 
 def test_the_layer_that_left_the_finite_numbers_is_named():
-    program = program_for(CONFIG, Execution(scan=True))
+    program = program_for(CONFIG, LOOPED)
     state = program.initial_state(CONFIG)
     kernel = state.params["block1-2"]["conv0"]["kernel"]
     kernel = kernel.at[1, 0, 0, 0, 0].set(np.nan)
@@ -142,11 +154,10 @@ def test_the_layer_that_left_the_finite_numbers_is_named():
     assert set(names) == set(leaf_names(program.compiler.saved_shapes.params, Layout({})))
 
 
-def test_runs_that_are_trained_at_once_may_loop_too(tmp_path):
-    alone = train(CONFIG, directory=tmp_path / "alone", execution=Execution(scan=False))
+def test_runs_that_are_trained_at_once_may_loop_too(alone, tmp_path):
     configs = [CONFIG, replace(CONFIG, seed=1)]
     folders = [tmp_path / "first", tmp_path / "second"]
     first, _ = train_many(configs, directories=folders, execution=Execution(scan=True))
-    assert first.val_loss == pytest.approx(alone.val_loss, rel=1e-5)
-    one, other = (checkpoint.restore(tmp_path / name)[0].arrays for name in ("alone", "first"))
+    assert first.val_loss == pytest.approx(alone[0].val_loss, rel=1e-5)
+    one, other = (checkpoint.restore(folder)[0].arrays for folder in (alone[1], folders[0]))
     assert distance([other[name] for name in one], [one[name] for name in one]) < 1e-5

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.trainer import small_run
+from tests.trainer.conftest import QUICKLY
 from tests.trainer.small_run import STEPS
 from trainer import audit, checkpoint, data
 
@@ -25,12 +26,13 @@ home, devices = sys.argv[1], jax.devices()
 assert len(devices) == 8
 flat, square = mesh_over(devices), Mesh(np.array(devices).reshape(2, 4), ("data", "model"))
 config, events, polls = small_run.config(depth=3), [], iter(range(100))
+two = {"mesh": mesh_over(devices[:2]), "execution": Execution(fsdp=True, scan=True)}
 results = {
     "one": train(config, directory=f"{home}/one"),
     "eight": train(config, directory=f"{home}/eight", mesh=flat),
     "split": train(config, directory=f"{home}/split", mesh=square, execution=Execution(fsdp=True)),
-    "looped": train(config, directory=f"{home}/looped", mesh=mesh_over(devices[:2]), execution=Execution(fsdp=True, scan=True)),
-    "begun": train(config, directory=f"{home}/begun", mesh=flat, execution=Execution(scan=True), should_stop=lambda: next(polls) == 10),
+    "looped": train(config, directory=f"{home}/looped", **two),
+    "begun": train(config, directory=f"{home}/begun", **two, should_stop=lambda: next(polls) == 10),
     "moved": train(config, directory=f"{home}/moved", resume_from={"directory": f"{home}/begun", "step": 10}, on_event=events.append),
 }
 try:
@@ -45,7 +47,7 @@ print(json.dumps({"results": {name: result.to_dict() for name, result in results
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     home = tmp_path_factory.mktemp("mesh")
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count=8 {QUICKLY}"}
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(home)], capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     return home, json.loads(done.stdout.splitlines()[-1])
@@ -79,7 +81,7 @@ def test_their_batches_are_the_same(trained):
 
 def test_a_run_that_moves_says_so(trained):
     _, answer = trained
-    assert answer["changed"] == {"devices": [8, 1], "scan": [True, None]}
+    assert answer["changed"] == {"devices": [2, 1], "fsdp": [True, False], "scan": [True, None]}
     assert answer["results"]["moved"]["first_step"] == 10
 
 

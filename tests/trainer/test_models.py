@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -24,9 +25,12 @@ from trainer.models.initial import initial_params
 from trainer.models.nfnet import Variant, build, variant
 from trainer.models.nfnet.counts import REMAT
 
-DEEP = Variant("deep", width=(8, 12), depth=(3, 3), strides=(1, 2), group_width=2, stem="small")
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+DEEP = Variant("deep", width=(8, 12), depth=(1, 3), strides=(1, 2), group_width=4, stem="small")
 
 
+@cache
 def loss_and_gradients(scan, remat):
     """Of a network whose blocks all matter, in training, with stochastic depth; and the bytes of temporaries that it takes."""
     module = build(DEEP, num_classes=5, stochastic_depth=0.6, dropout=0.2, scan=scan, remat=remat)
@@ -50,7 +54,7 @@ def unrolled():
 @pytest.mark.parametrize(("scan", "remat"), [(True, "none"), (True, "block"), (True, "dots"), (False, "block")])
 def test_a_loop_and_rematerialisation_leave_values_gradients_and_layout_alone(unrolled, scan, remat):
     (((loss, logits), gradients), _), (((expected, expected_logits), expected_gradients), _) = (
-        loss_and_gradients(scan, remat),
+        loss_and_gradients(scan=scan, remat=remat),
         unrolled,
     )
     assert float(loss) == pytest.approx(float(expected), rel=1e-6)
@@ -78,8 +82,8 @@ def test_a_loop_lowers_one_block_for_many():
         text = jax.jit(lambda params, x: module.apply({"params": params}, x)).lower(params, jnp.zeros((1, 4, 4, 1))).as_text()
         return text.count("convolution") + text.count("dot_general")
 
-    assert operations(9, scan=True) == operations(3, scan=True)
-    assert operations(9, scan=False) > 2 * operations(3, scan=False)
+    assert operations(7, scan=True) == operations(3, scan=True)
+    assert operations(7, scan=False) > 2 * operations(3, scan=False)
 
 
 # Outputs of all convolutions and dense layers, summed by hooks on timm 1.0.31's dm_nfnet models.
@@ -107,7 +111,7 @@ def test_memory_on_the_card_is_float32_state_and_what_the_policy_keeps():
 
 
 def test_memory_on_the_card_is_near_what_the_compiler_takes(unrolled):
-    estimate = model_card("deep", options={"width": [8, 12], "depth": [3, 3], "group_width": 2, "stem": "small"}, batch_size=64,
+    estimate = model_card("deep", options={"width": [8, 12], "depth": [1, 3], "group_width": 4, "stem": "small"}, batch_size=64,
                           image_shape=(8, 8, 1), num_classes=5).memory.activations_bytes  # fmt: skip
     assert 0.5 < unrolled[1] / estimate < 2
 

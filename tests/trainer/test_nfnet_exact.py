@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from functools import cache
+import re
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import pytest
 
 from scaling.errors import DataError, UnknownName, UsageError
 from tests.conftest import REFERENCE
+from trainer.models.initial import initial_params
 from trainer.models.nfnet import Variant, build, counts, load_released, resolve, variant
 from trainer.models.nfnet.network import expected_stds
 from trainer.models.nfnet.released import released_path
@@ -18,6 +20,7 @@ from trainer.models.nfnet.released import released_path
 FOLDER = REFERENCE / "nfnet"
 ROWS = json.loads((FOLDER / "nfnet_params_flops.json").read_text())
 TINY = Variant("tiny", width=(32, 64, 96, 96), depth=(1, 2, 3, 2), group_width=(8, 8, 16, 16))
+SMALL = Variant("small", width=(8,), depth=(2,), strides=(1,), group_width=4, stem="small")
 
 
 def released_weights(shapes):
@@ -44,18 +47,19 @@ def tiny_reference():
 
 
 @cache
-def tiny_loss_and_gradients():
-    """Loss with label smoothing 0.1 and its gradients; compiled once for all tests that look at them."""
+def tiny_answers():
+    """Loss with label smoothing 0.1, what the network gave on the way (logits, pooled), and gradients; compiled once for all tests."""
     variables, reference = tiny_reference()
     targets = 0.9 * jax.nn.one_hot(reference["y"], 10) + 0.01
     module = build(TINY, num_classes=10)
 
     def loss(variables):
-        logits = module.apply(variables, jnp.asarray(reference["x"]))
-        return -jnp.mean(jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1))
+        logits, kept = module.apply(variables, jnp.asarray(reference["x"]), mutable=["intermediates"])
+        return -jnp.mean(jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1)), (logits, kept["intermediates"]["pooled"][0])
 
     with jax.default_matmul_precision("highest"):
-        return jax.jit(jax.value_and_grad(loss))(variables)
+        (value, given), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(variables)
+    return value, given, gradients["params"]
 
 
 @pytest.fixture(scope="module")
@@ -87,21 +91,20 @@ def test_counted_params_are_those_of_the_module(name):
 
 
 def test_tiny_logits_and_pool(tiny):
-    variables, reference = tiny
-    with jax.default_matmul_precision("highest"):
-        logits, kept = build(TINY, num_classes=10).apply(variables, jnp.asarray(reference["x"]), mutable=["intermediates"])
+    _, reference = tiny
+    _, (logits, pooled), _ = tiny_answers()
     np.testing.assert_allclose(logits, reference["out64/logits"], atol=1e-6)
-    np.testing.assert_allclose(kept["intermediates"]["pooled"][0], reference["out64/pool"], atol=1e-6)
+    np.testing.assert_allclose(pooled, reference["out64/pool"], atol=1e-6)
 
 
 def test_tiny_gradients(tiny):
     variables, reference = tiny
-    value, gradients = tiny_loss_and_gradients()
+    value, _, gradients = tiny_answers()
     assert float(value) == pytest.approx(float(reference["loss_ls0.1"]), rel=1e-6)
     differences, heads = [], []
     for key in reference:
         if key.startswith("grad/") and key.endswith("#head"):
-            leaf = gradients["params"]
+            leaf = gradients
             for part in released_path(*key.removeprefix("grad/").removesuffix("#head").rsplit("/", 1)):
                 leaf = leaf[part]
             norm = float(reference[key.replace("#head", "#norm")])
@@ -115,10 +118,12 @@ def test_tiny_gradients(tiny):
 
 
 def test_full_f0_logits():
+    """As a loop over the blocks of a stage, which compiles in half the time of the unrolled network."""
     shapes = json.loads((FOLDER / "f0_official_shapes.json").read_text())
     reference = np.load(FOLDER / "f0_official_logits.npz")
     with jax.default_matmul_precision("highest"):
-        logits = build("F0", num_classes=1000).apply(released_weights(shapes), jnp.asarray(reference["x"]))
+        forward = jax.jit(build("F0", num_classes=1000, scan=True).apply)
+        logits = forward(released_weights(shapes), jnp.asarray(reference["x"]))
     np.testing.assert_allclose(logits, reference["logits"], rtol=0, atol=1e-6)  # seen: 5.4e-7; either is 5e-7 from float64
 
 
@@ -141,17 +146,25 @@ def test_names_and_dimensions_that_do_not_exist_are_refused():
 
 
 def test_stochastic_depth_and_dropout_act_in_training_only():
-    module = build("nano-F0", num_classes=10, dropout=0.5, stochastic_depth=0.5)
-    x = jnp.ones((4, 8, 8, 1))
-    variables = jax.tree.map(lambda leaf: leaf + 0.1, module.init(jax.random.key(0), x))
-    outputs = [module.apply(variables, x, train=True, rngs={"dropout": jax.random.key(seed)}) for seed in (0, 1)]
-    assert not np.allclose(*outputs)
-    np.testing.assert_array_equal(module.apply(variables, x), module.apply(variables, x))
+    module = build(SMALL, num_classes=10, dropout=0.5, stochastic_depth=0.5)
+    x, keys = jnp.ones((4, 8, 8, 1)), [jax.random.key(seed) for seed in (0, 1)]
+    params = initial_params(module, seed=0, image_shape=x.shape[1:])
+    variables = {"params": jax.tree.map(lambda leaf: leaf + np.float32(0.1), params)}
+
+    @partial(jax.jit, static_argnames="train")
+    def forward(variables, x, key, train):
+        return module.apply(variables, x, train=train, rngs={"dropout": key})
+
+    assert not np.allclose(*[forward(variables, x, key, train=True) for key in keys])
+    np.testing.assert_array_equal(*[forward(variables, x, key, train=False) for key in keys])
 
 
 def test_bfloat16_computes_in_bfloat16_and_answers_in_float32():
     module = build("nano-F0", num_classes=10, dtype=jnp.bfloat16)
-    x = jnp.ones((2, 8, 8, 1))
-    variables = module.init(jax.random.key(0), x)
+    x = jax.ShapeDtypeStruct((2, 8, 8, 1), jnp.float32)
+    variables = jax.eval_shape(module.init, jax.random.key(0), x)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype("float32")}
-    assert module.apply(variables, x).dtype == jnp.float32
+    assert jax.eval_shape(module.apply, variables, x).dtype == jnp.float32
+    traced = str(jax.make_jaxpr(module.apply)(variables, x))
+    assert re.findall(r"(\w+)\[[^]]*\] = conv_general_dilated", traced)
+    assert set(re.findall(r"(\w+)\[[^]]*\] = conv_general_dilated", traced)) == {"bf16"}

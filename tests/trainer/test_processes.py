@@ -13,6 +13,7 @@ import time
 import pytest
 
 from tests.trainer import small_run
+from tests.trainer.conftest import QUICKLY
 from tests.trainer.small_run import bits
 from trainer import Execution, audit, data
 
@@ -31,7 +32,7 @@ class Host:
             stdin=subprocess.PIPE,
             text=True,
             pass_fds=(send,),
-            env=os.environ | {"SCALING_FAULTS": str(faults)},
+            env=os.environ | {"SCALING_FAULTS": str(faults), "XLA_FLAGS": QUICKLY},
         )
         os.close(send)
         threading.Thread(target=self._read, args=(receive,), daemon=True).start()

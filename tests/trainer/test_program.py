@@ -17,9 +17,12 @@ from trainer.models.nfnet.layers import WSConv, standardize
 from trainer.program import halved, program_for
 from trainer.sharding import Placement
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 CARD = data.card("digits", {})
 BATCH, MICRO, EMA = 24, 6, 0.3
-MODEL = ModelConfig("nfnet", "nano-F0", {"dropout": 0.3, "stochastic_depth": 0.5})
+NETWORK = {"width": [8], "depth": [2], "group_width": 4, "stem": "small"}
+MODEL = ModelConfig("nfnet", "small", NETWORK | {"dropout": 0.3, "stochastic_depth": 0.5})
 CONFIG = TrainConfig(
     DataConfig("digits", CARD),
     MODEL,

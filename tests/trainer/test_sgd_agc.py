@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from tests.trainer.test_nfnet_exact import tiny_loss_and_gradients, tiny_reference
+from tests.trainer.test_nfnet_exact import tiny_answers, tiny_reference
 from trainer.models.nfnet.released import released_path
 from trainer.optimizers import sgd_agc
 from trainer.optimizers.sgd_agc import adaptive_gradient_clipping, unit_norm
@@ -17,7 +17,7 @@ from trainer.schedules import learning_rate_at
 
 def test_three_steps_of_the_released_optimiser():
     variables, reference = tiny_reference()
-    gradients = tiny_loss_and_gradients()[1]["params"]
+    _, _, gradients = tiny_answers()
     optimizer = sgd_agc(momentum=0.9, nesterov=True, clip=0.01, clip_eps=1e-3, weight_decay=2e-5)
 
     @jax.jit

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.trainer.conftest import QUICKLY
+
 SCRIPT = """
 import json, sys, jax, numpy as np
 jax.config.update("jax_compilation_cache_dir", sys.argv[1])
@@ -18,8 +20,9 @@ from trainer import DataConfig, Execution, ModelConfig, ScheduleConfig, TrainCon
 from trainer.compilation import counted_compilation
 from trainer.program import program_for
 
+options = {"width": [32], "depth": [1], "group_width": 16, "stem": "small", "dropout": 0.3}
 config = TrainConfig(
-    DataConfig("digits", data.card("digits", {})), ModelConfig("nfnet", "nano-F0", {"dropout": 0.3}), ScheduleConfig(1.0), 48, 0.4, ema=0.9
+    DataConfig("digits", data.card("digits", {})), ModelConfig("nfnet", "one-block", options), ScheduleConfig(1.0), 48, 0.4, ema=0.9
 )
 mesh = Mesh(np.array(jax.devices()).reshape(2, 4), ("host", "device"))
 images, labels, _ = data.load("digits", {}).train.gather(np.arange(48))
@@ -47,7 +50,7 @@ print(json.dumps(answer | {"compiled": count.compiled, "loaded": count.loaded}))
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count=8 {QUICKLY}"}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp("cache"))]
     done = [subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400) for _ in range(2)]
     assert [process.returncode for process in done] == [0, 0], done[0].stderr[-2000:] + done[1].stderr[-2000:]

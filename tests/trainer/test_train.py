@@ -93,9 +93,13 @@ def test_learning_rate_schedule_and_seed_share_one_program():
     assert len(programs) == 1
 
 
-def test_padding_does_not_count(tmp_path):
+LINEAR = ModelConfig("tests.trainer.strangers_models:perceptron", "one")
+"""What a loss must be does not depend on the network."""
+
+
+def test_padding_does_not_count():
     """A last batch of 3 real examples gives the mean loss of those three."""
-    config = make_config()
+    config = make_config(model=LINEAR)
     program = program_for(config)
     state = program.initial_state(config)
     images, labels, _ = data.load("digits", {}).train.gather(np.arange(64))
@@ -108,13 +112,14 @@ def test_padding_does_not_count(tmp_path):
 
 
 def test_label_smoothing_changes_the_training_loss_and_not_the_validation_loss():
-    plain, smooth = (program_for(make_config(label_smoothing=smoothing)) for smoothing in (0.0, 0.1))
-    state = plain.initial_state(make_config())
+    config = make_config(model=LINEAR, label_smoothing=0.1)
+    smooth = program_for(config)
+    state = smooth.initial_state(config)
     images, labels, _ = data.load("digits", {}).train.gather(np.arange(64))
-    log_p = np.asarray(jax.nn.log_softmax(plain.module.apply({"params": state.params}, images)), np.float64)
+    log_p = np.asarray(jax.nn.log_softmax(smooth.module.apply({"params": state.params}, images)), np.float64)
     targets = 0.9 * np.eye(10)[labels] + 0.01
     ones, scalars = np.ones(64, np.float32), (np.float32(0), np.uint32(0), np.uint32(0))
-    _, metrics = smooth.train_step(smooth.initial_state(make_config()), images, labels, ones, *scalars)
+    _, metrics = smooth.train_step(smooth.initial_state(config), images, labels, ones, *scalars)
     assert float(metrics.loss) == pytest.approx(-(targets * log_p).sum(1).mean(), rel=1e-5)
     padded = [np.resize(part, (smooth.eval_batch, *part.shape[1:])) for part in (images, labels)]
     weights = np.zeros(smooth.eval_batch, np.float32)
@@ -224,9 +229,9 @@ def test_evaluations_on_the_way_are_told_once_and_change_nothing(small, tmp_path
 
 def test_a_run_tells_how_fast_it_is(small, tmp_path):
     events = []
-    train(small_run.config(plain=True), directory=tmp_path, on_event=events.append)
+    train(small_run.config(), directory=tmp_path, on_event=events.append)
     progress = [event for event in events if event["kind"] == "progress"]
-    macs = models.family("nfnet").macs("small", small_run.config(plain=True).model.options, num_classes=4, image_shape=(8, 8, 1))
+    macs = models.family("nfnet").macs("small", small_run.config().model.options, num_classes=4, image_shape=(8, 8, 1))
     for event in progress:
         assert event["examples_per_second"] * event["step_seconds"] == pytest.approx(small_run.BATCH)
         assert event["mfu"] == pytest.approx(6 * macs * event["examples_per_second"] / (int(os.environ["NPROC"]) * 100e9))
@@ -346,7 +351,7 @@ def test_an_attempt_may_lie_on_an_object_store(small):
     assert (report.clean, report.complete) == (True, True)
 
 
-def test_out_of_memory_says_what_fits_or_goes_on_with_it(tmp_path, monkeypatch):
+def test_out_of_memory_says_what_fits_or_goes_on_with_it(small, tmp_path, monkeypatch):
     """A step that fails once on its device: half the micro-batch from the last checkpoint on, to the same loss."""
     step, failures = Program.train_step, []
 
@@ -356,13 +361,12 @@ def test_out_of_memory_says_what_fits_or_goes_on_with_it(tmp_path, monkeypatch):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
         return step(self, state, *arguments)
 
-    whole = train(small_run.config(plain=True), directory=tmp_path / "0")
     monkeypatch.setattr(Program, "train_step", failing)
     with pytest.raises(OutOfMemory, match="on 16 examples at once ran out of memory"):
-        train(small_run.config(plain=True), directory=tmp_path / "1")
+        train(small_run.config(), directory=tmp_path / "1")
     events = []
     result = train(
-        small_run.config(plain=True),
+        small_run.config(),
         directory=tmp_path / "2",
         execution=Execution(on_out_of_memory="halve"),
         checkpoint_seconds=0.0,
@@ -371,8 +375,8 @@ def test_out_of_memory_says_what_fits_or_goes_on_with_it(tmp_path, monkeypatch):
     assert failures == [16, 16]
     assert next(event["micro_batch"] for event in events if event["kind"] == "out_of_memory") == 8
     assert result.first_step > 0
-    assert result.val_loss == pytest.approx(whole.val_loss, rel=1e-4)
-    report = audit.check([audit.Stretch(tmp_path / "2", 0, STEPS)], data.Order.of(small_run.config(plain=True)))
+    assert result.val_loss == pytest.approx(small[0].val_loss, rel=1e-4)
+    report = audit.check([audit.Stretch(tmp_path / "2", 0, STEPS)], data.Order.of(small_run.config()))
     assert (report.clean, report.complete) == (True, True)
 
 
