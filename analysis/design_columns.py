@@ -242,12 +242,15 @@ def _is_spread(values: pd.Series, cell: pd.Series) -> bool:
 
 def _comparable(values: pd.Series) -> pd.Series:
     """Numbers without their last bits; lists and the like as text."""
+    if isinstance(values.dtype, pd.StringDtype):
+        return values
     if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
         return values.map(lambda value: value if pd.api.types.is_scalar(value) else repr(value))
-    number = values.astype(float)
+    number = values.to_numpy(float, na_value=np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = 10.0 ** (np.floor(np.log10(np.abs(number))) - _DIGITS)
-    return number.where(~(np.isfinite(number) & (number != 0)), (number / unit).round() * unit)
+        rounded = np.round(number / unit) * unit
+    return pd.Series(np.where(np.isfinite(number) & (number != 0), rounded, number), index=values.index, name=values.name)
 
 
 def _filled(keys: pd.DataFrame, name: str) -> pd.Series:
