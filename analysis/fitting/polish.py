@@ -43,10 +43,10 @@ class Problem:
         """(draws,), for theta (draws, p) as the solver orders it."""
         m = len(self.law.linear)
         log_terms, _ = self.law.log_terms(self.logs, theta[:, m:])
-        f = theta[:, :1] if self.law.floor else 0.0
+        f = theta[:, :1] if self.law.floor else np.zeros((1, 1))
         for c, log_term in zip(theta[:, m - len(log_terms) : m].T, log_terms, strict=True):
             f = f + c[:, None] * np.exp(np.minimum(log_term, 300.0))
-        if np.shape(f) != (shape := (len(theta), self.logs.shape[-1])):
+        if f.shape != (shape := (len(theta), self.logs.shape[-1])):
             f = np.broadcast_to(f, shape)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             r, _ = self.objective.residual(f, self.y)
