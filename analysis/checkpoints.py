@@ -198,8 +198,10 @@ def _is_positive(values: pd.Series) -> bool:
 
 def _of_unnamed_runs(table: pd.DataFrame) -> Checkpoints | None:
     progress = next((name for name in columns_of_progress(table) if _key(name) in _STEPS and _key(name) != "epoch"), None)
+    if progress is None:
+        return None
     settings = [name for name in _SETTINGS if name in table and table[name].notna().all() and (table[name] != "").any()]
-    if progress is None or not {"model", "params"} & set(settings):
+    if not {"model", "params"} & set(settings):
         return None
     others = [table[name] for name in settings if name != "learning_rate"]
     if "learning_rate" in settings and follows(table, others, "learning_rate", pd.to_numeric(table[progress], errors="coerce")):
@@ -224,6 +226,8 @@ def _is_curve(table: pd.DataFrame, run: Sequence[str], progress: str, settings: 
 
 
 def _is_row_number(names: pd.Series) -> bool:
+    if len(names) and not str(names.iloc[0]).startswith("row "):
+        return False
     return bool(names.astype(str).str.startswith("row ").all())
 
 

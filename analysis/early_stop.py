@@ -71,11 +71,12 @@ def outlook(loss: float, core_hours: float, finished: pd.DataFrame, *, confidenc
             judges the newest share again whenever another run has ended, with more runs behind the law; these looks are alike, and are
             not counted apart.
     """
-    usable = finished[(finished["loss_then"] > 0) & (finished["val_loss"] > 0)]
-    runs = len(usable)
+    then, final = (finished[name].to_numpy(float) for name in ("loss_then", "val_loss"))
+    usable = (then > 0) & (final > 0)
+    runs = int(usable.sum())
     if runs < _RUNS_AT_LEAST or not (np.isfinite(loss) and loss > 0):
         return None
-    then, final = np.log(usable["loss_then"].to_numpy(float)), np.log(usable["val_loss"].to_numpy(float))
+    then, final = np.log(then[usable]), np.log(final[usable])
     spread = float(np.sum((then - then.mean()) ** 2))
     if spread == 0.0:
         return None
@@ -94,11 +95,12 @@ def outlook(loss: float, core_hours: float, finished: pd.DataFrame, *, confidenc
 
 def _rival(finished: pd.DataFrame, core_hours: float) -> tuple[str, float, float] | None:
     no_more = core_hours * (1 + 1e-9)  # equal but for rounding is no more
-    cheaper = finished[(finished["core_hours"] <= no_more) & (finished["val_loss"] > 0)]
-    if cheaper.empty:
+    hours, loss = (finished[name].to_numpy(float) for name in ("core_hours", "val_loss"))
+    cheaper = np.flatnonzero((hours <= no_more) & (loss > 0))
+    if not len(cheaper):
         return None
-    best = cheaper.iloc[int(cheaper["val_loss"].to_numpy().argmin())]
-    return str(best["id"]), float(best["val_loss"]), float(best["core_hours"])
+    best = cheaper[loss[cheaper].argmin()]
+    return str(finished["id"].iloc[best]), float(loss[best]), float(hours[best])
 
 
 def _quantile(level: float, degrees_of_freedom: int) -> float:

@@ -30,9 +30,11 @@ def polynomial_degree(cells: int, variables: int, *, extra: int = 0, most: int =
 
 def polynomial(u: np.ndarray, w: np.ndarray | None, degree: int) -> np.ndarray:
     """Columns u^i·w^j with i + j ≤ degree, (n, coefficients). w None: powers of u."""
+    of_u = [u**i for i in range(degree + 1)]
     if w is None:
-        return np.stack([u**i for i in range(degree + 1)], axis=-1)
-    return np.stack([u**i * w**j for i in range(degree + 1) for j in range(degree + 1 - i)], axis=-1)
+        return np.stack(of_u, axis=-1)
+    of_w = [w**j for j in range(degree + 1)]  # each once: third powers and higher take long
+    return np.stack([of_u[i] * of_w[j] for i in range(degree + 1) for j in range(degree + 1 - i)], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,6 +108,8 @@ def usable_runs(
 
     def leave_out(bad: pd.Series, reason: str, kind: str | None = None) -> None:
         nonlocal table
+        if not bad.any():
+            return  # indexing copies the table
         excluded.extend(Excluded(run, reason, kind or reason) for run in table.loc[bad, "id"])
         table = table[~bad]
 
@@ -149,9 +151,9 @@ def usable_runs(
     if ordinary.any():
         leave_out(~ordinary, f"{metric} is beyond {LEAST:g} … {MOST:g}")
 
-    first = _first_of_repeats(table, metric)
-    excluded.extend(Excluded(run, f"repeats {first[run]}", "the same run again") for run in table["id"] if run in first)
-    table = table[~table["id"].isin(first)]
+    if first := _first_of_repeats(table, metric):
+        excluded.extend(Excluded(run, f"repeats {first[run]}", "the same run again") for run in table["id"] if run in first)
+        table = table[~table["id"].isin(first)]
 
     rehearsed = table["family"] == SIMULATED
     if not rehearsed.all():
@@ -284,7 +286,10 @@ def _first_of_repeats(table: pd.DataFrame, metric: str) -> dict[str, str]:
 
     Such rows are one run exported twice, not new seeds: two runs do not end at one loss.
     """
-    alike = table[table.duplicated([metric], keep=False)].reset_index(drop=True)
+    again = table[metric].duplicated(keep=False)
+    if not again.any():
+        return {}
+    alike = table[again].reset_index(drop=True)
     ids = alike.pop("id")
     texts = {str(name): alike[name].map(repr) for name in alike if alike[name].dtype.kind == "O"}  # lists have no hash
     groups = alike.assign(**texts).groupby(list(alike), dropna=False, sort=False).ngroup()

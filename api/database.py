@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Database", "TheDatabase"]
 
 _Answer = TypeVar("_Answer")
-_ANSWERS_KEPT = 64
+_ANSWERS_KEPT = 128
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from analysis import (
     learning_rate_trend,
     plan,
 )
+from analysis.automatic import AUTO
 from analysis.design_columns import named_columns
 from analysis.optimum.slices import Slices, slices_of
 from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cells
@@ -170,4 +172,9 @@ def _plan(database: Database, question: PlanQuestion) -> Planned:
 
 def _fit_all(database: Database, question: FitsQuestion) -> tuple[list[Fit], list[dict[str, Any]]]:
     settings = question.model_dump(include={"metric", "objective", "level", "bootstrap", "seed"}) | {"x": question.axes}
-    return fit_all(runs_of(database, question), laws=question.law, on=question.on, **settings)
+
+    def once(law: str, on: str, make: Callable[[], Fit]) -> Fit:
+        chosen = "chosen" if law == AUTO and not question.law else law
+        return database.remember(("fit", question.model_copy(update={"law": (chosen,), "on": on})), make)
+
+    return fit_all(runs_of(database, question), laws=question.law, on=question.on, once=once, **settings)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -20,6 +21,9 @@ __all__ = ["BESIDE", "fit_all"]
 BESIDE = ("power", "power-floor")
 """What stands beside the law of compute when no law is named: the form of the study, and the same with a floor."""
 
+Once = Callable[[str, str, Callable[[], Fit]], Fit]
+"""Name of a law, choice of runs, and what makes their fit → that fit, made now or remembered."""
+
 
 def fit_all(
     runs: pd.DataFrame,
@@ -27,6 +31,7 @@ def fit_all(
     laws: Sequence[str] = (),
     on: Literal["frontier", "all", "both"] | None = None,
     x: str | Sequence[str] | None = None,
+    once: Once = lambda law, on, make: make(),
     **settings: Any,
 ) -> tuple[list[Fit], list[dict[str, Any]]]:
     """Fit several laws to the same runs.
@@ -37,6 +42,7 @@ def fit_all(
         on: which cells. None: all for surfaces, else the frontier of a grid, all of a bare table, see `analysis.choice.natural_choice`. "both": those first, then
             the others, and a surface to all.
         x, settings: of `analysis.fit`.
+        once: remembers fits, for who asks again with other `laws` or another `on`; `auto` is the name of the chosen law.
 
     Returns:
         The fits, of each choice of runs the chosen law first; and what has too few points: `{"law", "on", "reason", "have", "need"}` each.
@@ -53,7 +59,7 @@ def fit_all(
         here: list[Fit] = []
         if not laws and not (surface and on == "both" and choice == "frontier"):
             try:
-                here.append(choose_law(runs, x=x, on=choice, **settings))
+                here.append(once(AUTO, choice, partial(choose_law, runs, x=x, on=choice, **settings)))
             except TooFewPoints as error:
                 refused.append((AUTO, choice, error))
         for law in laws or (() if surface else BESIDE):
@@ -62,7 +68,7 @@ def fit_all(
             if on == "both" and choice == "frontier" and (surface if law == AUTO else law_named(law).is_surface):
                 continue
             try:
-                here.append(fit(runs, law=law, on=choice, x=x, **settings))
+                here.append(once(law, choice, partial(fit, runs, law=law, on=choice, x=x, **settings)))
             except TooFewPoints as error:
                 refused.append((law, choice, error))
         fits += _sharing_a_test(here)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import isinf
 
 import numpy as np
 
@@ -30,22 +31,20 @@ class Objective:
 
     @property
     def is_least_squares(self) -> bool:
-        return np.isinf(self.huber) and self.envelope is None
+        return isinf(self.huber) and self.envelope is None
 
     def loss(self, r: np.ndarray) -> np.ndarray:
         """ρ(r)."""
-        size = np.abs(r)
-        value = (
-            0.5 * r * r
-            if np.isinf(self.huber)
-            else np.where(size <= self.huber, 0.5 * r * r, self.huber * (size - 0.5 * self.huber))
-        )
+        value = 0.5 * r * r
+        if not isinf(self.huber):
+            size = np.abs(r)
+            value = np.where(size <= self.huber, value, self.huber * (size - 0.5 * self.huber))
         return value if self.envelope is None else value * self._side(r)
 
     def influence(self, r: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """ψ = ρ′, its derivative ρ″, and the weight ψ/r of iteratively reweighted least squares."""
         one = np.ones_like(r)
-        if np.isinf(self.huber):
+        if isinf(self.huber):
             psi, curvature, weight = r, one, one
         else:
             size = np.abs(r)

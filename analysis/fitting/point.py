@@ -11,7 +11,7 @@ from analysis.fitting.objective import Objective, objective_named
 from analysis.fitting.polish import Problem, polish, search_bounds
 from analysis.laws.law import Law
 
-__all__ = ["Points", "fit_point", "same_in_any_unit", "to_solver"]
+__all__ = ["Points", "fit_point", "from_theta", "same_in_any_unit", "to_solver"]
 
 _STARTS, _FINALISTS = 12, 3
 _GLANCE_STEPS, _GLANCE_TOLERANCE = 25, 1e-5
@@ -73,7 +73,9 @@ def fit_point(
     problem = Problem(law, objective, centred, np.exp(same_in_any_unit(np.log(y / unit))), weights, low, high)
 
     if start is not None:
-        begin = np.broadcast_to(same_in_any_unit(to_solver(law, start, centre, unit)), (draws, len(law.coefficients)))
+        begin = np.broadcast_to(
+            same_in_any_unit(to_solver(law, start, from_theta(law, centre), unit)), (draws, len(law.coefficients))
+        )
     elif draws > 1:
         begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=1)[:, 0]
     else:  # of one draw several basins are tried, side by side; those that look best at a glance to the end
@@ -112,10 +114,16 @@ def _from_solver(law: Law, solved: np.ndarray, centre: np.ndarray, unit: float) 
     return _affine(theta, matrix, offset)
 
 
-def to_solver(law: Law, theta: np.ndarray, centre: np.ndarray, unit: float) -> np.ndarray:
-    """theta, (p,) or (draws, p), for inputs divided by exp(centre) and y by unit: linear coefficients, then shapes, (draws, p)."""
+def from_theta(law: Law, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(matrix (p, p), offset (p,)): theta for inputs divided by exp(centre) = matrix @ (theta for inputs in their unit − offset)."""
     matrix, offset = law.uncentring(centre)
-    centred = _affine(np.atleast_2d(theta) - offset, np.linalg.inv(matrix), np.zeros(len(offset)))
+    return np.linalg.inv(matrix), offset
+
+
+def to_solver(law: Law, theta: np.ndarray, into: tuple[np.ndarray, np.ndarray], unit: float) -> np.ndarray:
+    """theta, (p,) or (draws, p), as `from_theta` changes it and for y divided by unit: linear coefficients, then shapes, (draws, p)."""
+    matrix, offset = into
+    centred = _affine(np.atleast_2d(theta) - offset, matrix, np.zeros(len(offset)))
     linear = centred[:, law.linear_at]
     with np.errstate(over="ignore"):
         linear[:, 1 if law.floor else 0 :] = np.exp(linear[:, 1 if law.floor else 0 :])

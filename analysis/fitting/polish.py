@@ -43,10 +43,11 @@ class Problem:
         """(draws,), for theta (draws, p) as the solver orders it."""
         m = len(self.law.linear)
         log_terms, _ = self.law.log_terms(self.logs, theta[:, m:])
-        f = theta[:, :1] if self.law.floor else 0.0
+        f = theta[:, :1] if self.law.floor else np.zeros((1, 1))
         for c, log_term in zip(theta[:, m - len(log_terms) : m].T, log_terms, strict=True):
             f = f + c[:, None] * np.exp(np.minimum(log_term, 300.0))
-        f = np.broadcast_to(f, (len(theta), self.logs.shape[-1]))
+        if f.shape != (shape := (len(theta), self.logs.shape[-1])):
+            f = np.broadcast_to(f, shape)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             r, _ = self.objective.residual(f, self.y)
             loss = _sum(self.weights, self.objective.loss(r))
@@ -105,8 +106,9 @@ def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -
     damping = np.full(len(theta), 1e-3)
     converged = np.zeros(len(theta), dtype=bool)
     active, quiet = np.arange(len(theta)), np.zeros(len(theta), dtype=int)
+    here = problem
     for _ in range(steps):
-        here, now = problem.of(active), theta[active]
+        now = theta[active]
         gradient, hessian, metric = _derivatives(here, now)
         candidate = _bounded_step(now, gradient, hessian, metric, damping[active], here.low, here.high)
         new_loss = here.loss(candidate)
@@ -120,20 +122,24 @@ def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -
         quiet[active] = np.where(better, np.where(small, quiet[active] + 1, 0), quiet[active])
         over = ~better & (promised <= tolerance * loss[active])
         converged[active] = over | (quiet[active] >= 2) | (damping[active] > 1e10) | (loss[active] < 1e-28)
-        active = active[~converged[active]]
-        if not len(active):
-            break
+        if converged[active].any():
+            active = active[~converged[active]]
+            if not len(active):
+                break
+            here = problem.of(active)
     return theta, loss, converged
 
 
 def _derivatives(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Descent direction (draws, p), second derivatives (draws, p, p), and those of iteratively reweighted least squares."""
     r, jacobian = problem.residual_and_jacobian(theta)
+    if problem.objective.is_least_squares:  # ψ = r, and ρ″ = ψ/r = 1
+        gradient = np.einsum("dpn,dn->dp", jacobian, problem.weights * r)
+        hessian = (jacobian * problem.weights[:, None, :]) @ jacobian.transpose(0, 2, 1)
+        return gradient, hessian, hessian
     psi, curvature, weight = problem.objective.influence(r)
     gradient = np.einsum("dpn,dn->dp", jacobian, problem.weights * psi)
     hessian = (jacobian * (problem.weights * curvature)[:, None, :]) @ jacobian.transpose(0, 2, 1)
-    if problem.objective.is_least_squares:
-        return gradient, hessian, hessian
     return gradient, hessian, (jacobian * (problem.weights * weight)[:, None, :]) @ jacobian.transpose(0, 2, 1)
 
 
@@ -146,12 +152,11 @@ def _bounded_step(
     low: np.ndarray,
     high: np.ndarray,
 ) -> np.ndarray:
-    p = theta.shape[1]
-    diagonal = np.einsum("dii->di", metric)
+    one, diagonal = np.eye(theta.shape[1]), np.einsum("dii->di", metric)
     ridge = 1e-12 * diagonal.max(1, keepdims=True) + 1e-300
-    damped = hessian + damping[:, None, None] * (metric + np.eye(p) * diagonal[:, None, :]) + np.eye(p) * ridge[:, :, None]
+    damped = hessian + damping[:, None, None] * (metric + one * diagonal[:, None, :]) + one * ridge[:, :, None]
     held = ((theta <= low) & (gradient < 0)) | ((theta >= high) & (gradient > 0))
-    step = _solve_rest(damped, gradient, held, np.zeros_like(theta))
+    step = _solve_rest(damped, gradient, held)
     beyond = ~held & ((theta + step < low) | (theta + step > high))
     if beyond.any():  # the others take the best step given that these stop at their bound
         to_bound = np.where(beyond, np.clip(theta + step, low, high) - theta, 0.0)
@@ -160,12 +165,15 @@ def _bounded_step(
     return np.clip(theta + step, low, high)
 
 
-def _solve_rest(hessian: np.ndarray, gradient: np.ndarray, held: np.ndarray, fixed: np.ndarray) -> np.ndarray:
-    """The step with the entries `held` equal to `fixed`."""
-    free = ~held
-    right = np.where(free, gradient - np.einsum("dij,dj->di", hessian, fixed), fixed)
-    both = free[:, :, None] & free[:, None, :]
-    matrix = np.where(both, hessian, 0.0) + np.eye(hessian.shape[1]) * held[:, :, None]
+def _solve_rest(hessian: np.ndarray, gradient: np.ndarray, held: np.ndarray, fixed: np.ndarray | None = None) -> np.ndarray:
+    """The step with the entries `held` equal to `fixed`, or zero."""
+    matrix, right = hessian, gradient
+    if held.any():
+        free = ~held
+        right = np.where(free, gradient, 0.0)
+        if fixed is not None:
+            right = np.where(free, gradient - np.einsum("dij,dj->di", hessian, fixed), fixed)
+        matrix = np.where(free[:, :, None] & free[:, None, :], hessian, 0.0) + np.eye(hessian.shape[1]) * held[:, :, None]
     # Scaled to a unit diagonal: coefficients differ by orders of magnitude.
     scale = 1 / np.sqrt(np.einsum("dii->di", matrix))
     solved = np.linalg.solve(matrix * scale[:, :, None] * scale[:, None, :], (right * scale)[:, :, None])[:, :, 0]

@@ -17,7 +17,7 @@ import numpy as np
 from analysis.fitting.estimate import Sample
 from analysis.fitting.non_negative import non_negative
 from analysis.fitting.objective import Objective
-from analysis.fitting.point import same_in_any_unit, to_solver
+from analysis.fitting.point import from_theta, same_in_any_unit, to_solver
 from analysis.fitting.polish import Problem, polish, search_bounds
 from analysis.laws.law import Law
 
@@ -121,7 +121,8 @@ class _Lines:
             np.broadcast_to(sample.weights, shape),
         )
         self.problem = Problem(law, objective, centred, y, weights, self.low, self.high)
-        start = np.concatenate([to_solver(law, theta, centre, self.unit) for centre in self.centre])
+        self.into = [from_theta(law, centre) for centre in self.centre]
+        start = np.concatenate([to_solver(law, theta, into, self.unit) for into in self.into])
         self.least = float(self.problem.loss(start).min())
         self.in_units_of_y = 1.0 if objective.relative else self.unit**2
         # To first order the others follow a coefficient that is held as they vary with it.
@@ -156,7 +157,7 @@ class _Lines:
         moved = np.where(np.isfinite(self.theta), self.theta, -50.0) + step[:, None] * self.following[some]
         starts = [
             np.concatenate(
-                [to_solver(self.law, theta, centre, self.unit) for theta, centre in zip(moved, self.centre[some], strict=True)]
+                [to_solver(self.law, theta, self.into[line], self.unit) for theta, line in zip(moved, some, strict=True)]
             ),
             self.last[some],
         ]

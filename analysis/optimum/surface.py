@@ -89,7 +89,7 @@ def surface_minimum(law: str, theta: np.ndarray, cells: GridCells, log_x: np.nda
     """Log size at which the law theta (p,) is least at each compute (k,); ±inf where it falls to the end of the sizes looked at."""
     sizes = np.linspace(cells.sizes[0] - _BEYOND, cells.sizes[-1] + _BEYOND, _SIZES)
     shape = law_named(law)
-    log_data = cells.cost.log_data(log_x[:, None], np.tile(sizes, (len(log_x), 1)), None if cost is None else cost[None])
+    log_data = cells.cost.log_data(log_x[:, None], sizes, None if cost is None else cost[None])
     inputs = law_inputs(cells, np.tile(sizes, len(log_x)), log_data.ravel())[: len(shape.axes)]
     return _minimum(sizes, shape.log_curve(inputs, theta[None]).reshape(len(log_x), _SIZES))
 

@@ -29,7 +29,8 @@ def printed(decimals=5):
 
 @pytest.mark.parametrize("runs", [printed(), ten_budgets(13), ten_budgets(25), ten_budgets(34)], ids=["printed", "13", "25", "34"])
 def test_a_form_that_did_not_converge_is_neither_the_law_nor_in_the_forecast(runs):
-    assert analysis.fit(runs, law="broken").status == FitStatus.NOT_CONVERGED
+    broken = analysis.fit(runs, law="broken")
+    assert broken.status == FitStatus.NOT_CONVERGED
     law = analysis.choose_law(runs)
     assert (law.law, law.status) == ("power-floor", FitStatus.OK)
     low, high = law.interval().loc["a"]
@@ -37,9 +38,9 @@ def test_a_form_that_did_not_converge_is_neither_the_law_nor_in_the_forecast(run
     assert law.lights.forecasts_well.ok
     assert "broken" not in law.forecast.backtest.members
     assert law.forecast.backtest.left_out["broken"] == "its fit to all runs did not converge"
-    assert "Not tested" in analysis.fit(runs, law="broken").lights.forecasts_well.reason
-    named = [analysis.fit(runs, law=name) for name in ("power", "power-floor", "hill", "broken")]
-    assert best_forecaster(named).law == "power-floor"
+    assert "Not tested" in broken.lights.forecasts_well.reason
+    named = [analysis.fit(runs, law=name) for name in ("power", "power-floor", "hill")]
+    assert best_forecaster([*named, broken]).law == "power-floor"
 
 
 @pytest.mark.parametrize("seed", [14, 85, 90, 94])

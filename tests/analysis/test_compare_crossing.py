@@ -126,9 +126,9 @@ def test_a_crossing_beyond_the_data_is_not_a_number(pivot):
 
 
 def test_noise_alone_is_no_difference_and_no_crossing():
-    found = [analysis.compare(curves(flat, flat, noise=0.01, seed=seed)) for seed in range(100, 180)]
-    assert sum(each.better is not None for each in found) <= 9
-    assert sum(each.crossing.proven for each in found) <= 4
+    found = [analysis.compare(curves(flat, flat, noise=0.01, seed=seed)) for seed in range(100, 150)]
+    assert sum(each.better is not None for each in found) <= 7  # of 50 at 5 %; of a test at 20 % exceeded four times in five
+    assert sum(each.crossing.proven for each in found) <= 3
     quiet = next(each for each in found if each.crossing.reason.startswith("the difference may be noise"))
     assert quiet.better is None
     assert quiet.crossing.overtakes is None
@@ -146,8 +146,8 @@ def test_where_only_one_side_of_a_crossing_is_shown_it_is_not_called_one():
 
 
 def test_the_interval_of_the_crossing_holds_it():
-    found = [analysis.compare(curves(flat, steep, noise=0.01, seed=seed)).crossing.at for seed in range(60)]
-    assert sum(each.low <= 54 <= each.high for each in found) >= 53
+    found = [analysis.compare(curves(flat, steep, noise=0.01, seed=seed)).crossing.at for seed in range(40)]
+    assert sum(each.low <= 54 <= each.high for each in found) >= 35
     assert all(each.bounded for each in found)
     assert 1.1 < np.median([each.high / each.low for each in found]) < 4
 

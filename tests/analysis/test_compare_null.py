@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks.compare_null import DESIGNS, rows
 
-DRAWS = 60
+DRAWS = 40
 SIX = DESIGNS[:6]
 UNEQUAL = DESIGNS[9:]  # the one before is in test_compare_fair.py, with more rates
-FEW = 12
+FEW = 10
 
 
 @pytest.mark.parametrize("design", SIX, ids=[design.name for design in SIX])
@@ -18,7 +18,7 @@ def test_errors_are_as_frequent_as_said(design):
     (row,) = rows(DRAWS, (design,), crossings=DRAWS // 3)
     for name in ("largest", "mean"):
         assert row[f"{name}_ks"] > 1e-3
-        assert row[f"{name}_refused"] <= 0.17  # of 60 draws at 5 %: exceeded one time in 3,000
+        assert row[f"{name}_refused"] <= 0.2  # of 40 draws at 5 %: exceeded one time in 7,000; of a test at 30 % nine times in ten
     assert row["crossing_held"] >= 0.75
     assert row["right_winner"] >= 0.95
     assert row["width"] < 1.6
@@ -30,12 +30,12 @@ def test_what_was_tried_does_not_decide(design):
     (row,) = rows(FEW, (design,), crossings=1)
     for name in ("largest", "mean"):
         assert row[f"{name}_ks"] > 1e-3
-        assert row[f"{name}_refused"] <= 0.34  # 4 of 12 at 5 %: exceeded one time in 5,000
+        assert row[f"{name}_refused"] <= 0.4  # 4 of 10 at 5 %: exceeded one time in 15,000
 
 
 def test_a_truth_that_is_wrong_is_refused():
     """The test above can fail: a difference of 2 % where none was said to be."""
     design = DESIGNS[0]
-    (row,) = rows(40, (design,), crossings=1, shift=0.02)
+    (row,) = rows(20, (design,), crossings=1, shift=0.02)
     assert row["largest_ks"] < 1e-6
     assert row["mean_refused"] > 0.9

@@ -12,6 +12,7 @@ import analysis
 from analysis.fitting.point import fit_point
 from analysis.laws import law_named
 from scaling.outcomes import FitStatus
+from tests.analysis.conftest import estimated
 
 
 def floor(x):
@@ -88,8 +89,13 @@ def test_no_floor_is_the_plain_power_law(simulate):
 def test_intervals_cover_and_identify(simulate):
     hits, identified = np.zeros(3), 0
     for draw in range(60):
-        fit = analysis.fit(simulate(floor, noise=0.02, rng_seed=draw), law="power-floor", bootstrap=300)
-        low, high = fit.interval()["low"], fit.interval()["high"]
+        runs = simulate(floor, noise=0.02, rng_seed=draw)
+        fit = estimated(runs, "power-floor")
+        low, high = fit.low, fit.high
+        if draw == 0:
+            interval = analysis.fit(runs, law="power-floor").interval()
+            assert interval["low"].to_dict() == pytest.approx(low)
+            assert interval["high"].to_dict() == pytest.approx(high)
         hits += [low[name] <= value <= high[name] for name, value in {"E": 0.5, "A": 2.0, "a": 0.4}.items()]
         identified += fit.status == FitStatus.OK
     assert identified >= 57

@@ -18,6 +18,7 @@ from analysis.fitting.status import exponent_status
 from analysis.fitting.tangent import Tangent
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import FitStatus
+from tests.analysis.conftest import estimated
 
 fit_power = partial(analysis.fit, law="power")
 
@@ -90,8 +91,11 @@ def test_copies_of_every_run_are_no_evidence(simulate):
 def test_intervals_cover(simulate, cells, seeds):
     hits = 0
     for draw in range(150):
-        low, high = fit_power(simulate(power, cells=cells, seeds=seeds, noise=0.02, rng_seed=draw)).interval().loc["a"]
-        hits += low <= 0.17 <= high
+        runs = simulate(power, cells=cells, seeds=seeds, noise=0.02, rng_seed=draw)
+        found = estimated(runs, "power")
+        hits += found.low["a"] <= 0.17 <= found.high["a"]
+        if draw == 0:
+            assert (found.low["a"], found.high["a"]) == pytest.approx(tuple(fit_power(runs).interval().loc["a"]))
     assert 0.89 <= hits / 150 <= 0.99  # three standard errors about 0.94
 
 

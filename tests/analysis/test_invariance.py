@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.invariance import SAME, Change, asked, changes, moved, questions, tables
 
-_QUESTIONS, _CHANGES = 36, 2
+_QUESTIONS, _CHANGES = 24, 2
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,22 @@ def test_an_answer_does_not_hang_on_presentation(asks, before, name, change):
     assert not moved(before(name), asked(asks[name], change))
 
 
-@pytest.mark.parametrize("change", changes(), ids=lambda change: change.name)
-@pytest.mark.parametrize("name", ["grid: optimum", "grid: compare", "grid: plan"])
+def of_whole_grids():
+    """Of the four factors of a unit each question gets two, of which one is far from 1; the other changes are asked of all."""
+    factors = {
+        "grid: optimum": ("1e-09", "3.7"),
+        "grid: plan": ("0.001", "1e+09"),
+        "grid: compare": ("1e-09", "0.001", "3.7", "1e+09"),
+    }
+    return [
+        (name, change)
+        for name, own in factors.items()
+        for change in changes()
+        if "×" not in change.name or change.name.split()[-1] in own
+    ]
+
+
+@pytest.mark.parametrize(("name", "change"), of_whole_grids(), ids=lambda value: value if isinstance(value, str) else value.name)
 def test_optimum_comparison_and_plan(asks, before, name, change):
     assert "refused" not in before(name)
     assert not moved(before(name), asked(asks[name], change))

@@ -11,6 +11,7 @@ import analysis
 from analysis.laws import law_named
 from scaling.errors import UsageError
 from scaling.outcomes import FitStatus
+from tests.analysis.conftest import estimated
 
 
 def brute_force_ends(rise, at, *, low, high):
@@ -82,22 +83,34 @@ def test_a_surface_against_brute_force():
     assert np.isfinite(ends).any()
 
 
-@pytest.mark.parametrize("unit", [1.0, 1e18])
-def test_coverage_in_any_unit(unit):
+def test_coverage_in_any_unit():
     """The interval of an exponent held the truth in 3 of 100 where x was of order 1e18."""
     rng, x, held = np.random.default_rng(0), np.geomspace(1, 30, 12), 0
-    for _ in range(60):
+
+    def interval(unit, y):
+        found = estimated(pd.DataFrame({"core_hours": unit * x, "epochs": x, "val_loss": y}), "power-floor")
+        return found.low["a"], found.high["a"]
+
+    for draw in range(60):
         y = (0.5 + 2 * x**-0.4) * np.exp(0.005 * rng.standard_normal(12))
-        low, high = analysis.fit(pd.DataFrame({"core_hours": unit * x, "val_loss": y}), law="power-floor").interval().loc["a"]
+        low, high = interval(1.0, y)
         held += low <= 0.4 <= high
+        if draw < 6:
+            assert (low, high) == pytest.approx(
+                tuple(analysis.fit(pd.DataFrame({"core_hours": x, "val_loss": y}), law="power-floor").interval().loc["a"])
+            )
+            np.testing.assert_allclose(interval(1e18, y), (low, high), rtol=1e-6)
     assert held >= 52  # 57 less three standard deviations
+
+
+_SURFACES = 30
 
 
 def test_at_the_face_of_no_floor():
     """Of tables whose best floor is zero, though the true one is not, intervals held the truth 0 of 27 times for E and 9 for alpha. Such a table
     is an unlucky one, so no 95 of 100 can be asked of these alone, but of all."""
     truths, held, at_face = {"E": 1.8, "alpha": 0.35}, [], []
-    for seed in range(60):
+    for seed in range(_SURFACES):
         fit = analysis.fit(surface_table(seed, noise=0.012), law="chinchilla")
         interval = fit.interval()
         assert (interval["high"] > interval["low"]).all()
@@ -105,7 +118,7 @@ def test_at_the_face_of_no_floor():
         at_face.append(fit.status == FitStatus.NO_FLOOR)
     held, at_face = np.array(held), np.array(at_face)
     assert at_face.sum() >= 3
-    assert held.mean(0).min() > 0.86  # 95 % less three standard deviations
+    assert held.mean(0).min() > 0.83  # 95 % less three standard deviations
     assert held[at_face].mean(0).min() >= 0.5
 
 
@@ -154,10 +167,10 @@ def test_intervals_of_a_robust_objective_hold_the_mean(seeds):
     """With two seeds a cell they held 87 %."""
     rng, epochs = np.random.default_rng(1), np.repeat(np.geomspace(1, 1000, 12), seeds)
     mean, held = 0.5 + 2 * epochs**-0.4, []
-    for draw in range(60):
+    for draw in range(40):
         table = pd.DataFrame(
             {"core_hours": epochs, "epochs": epochs, "val_loss": mean * np.exp(0.01 * rng.standard_normal(len(mean)))}
         )
         band = analysis.fit(table, law="power-floor", objective="huber-log", bootstrap=200, seed=draw).predict(table["core_hours"])
         held.append(((band["low"] <= mean) & (mean <= band["high"])).mean())
-    assert np.mean(held) > 0.95 - 3 * np.std(held) / np.sqrt(60)
+    assert np.mean(held) > 0.95 - 3 * np.std(held) / np.sqrt(40)

@@ -91,8 +91,9 @@ def test_every_run_is_there_used_or_left_out(page, nfnet_study):
 def test_a_residual_is_a_share_and_not_a_logarithm(simulate):
     runs = simulate(lambda x: 3 * x**-0.2, noise=0.01)
     runs.loc[3, "val_loss"] *= 2.3
-    text = report_html(study_of(runs, law="power", bootstrap=100))
-    off = study_of(runs, law="power", bootstrap=100).law.residuals.set_index("id").loc["run3"]
+    study = study_of(runs, law="power", bootstrap=100)
+    text = report_html(study)
+    off = study.law.residuals.set_index("id").loc["run3"]
     share = 100 * (off["val_loss"] / off["predicted"] - 1)
     (row,) = [row for row in cells_of(text, "used") if row[0] == "run3"]
     assert row[-1] == f"{share:+.2f} %"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from playwright.sync_api import Browser, sync_playwright
 from starlette.testclient import TestClient
 
@@ -30,8 +31,14 @@ def filled_store(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def client(filled_store) -> TestClient:
-    return TestClient(create_app(str(filled_store)), raise_server_exceptions=False)
+def application(filled_store) -> FastAPI:
+    """One for `client` and `site`, which remembers for one what it computed for the other."""
+    return create_app(str(filled_store))
+
+
+@pytest.fixture(scope="session")
+def client(application) -> TestClient:
+    return TestClient(application, raise_server_exceptions=False)
 
 
 @pytest.fixture
@@ -49,10 +56,10 @@ def client_of(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def site(filled_store) -> Iterator[str]:
+def site(application) -> Iterator[str]:
     """The application in a real server on a free port of the loopback interface: its address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(str(filled_store)), log_level="warning", access_log=False))
+    server = uvicorn.Server(uvicorn.Config(application, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20

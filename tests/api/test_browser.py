@@ -17,6 +17,7 @@ PAGES = (
     "/compare?by=model&a=nano-F1&b=nano-F3",
     "/plan",
     "/learning-rate",
+    "/experiments",
     "/experiments/digits",
     "/runs",
 )
@@ -82,9 +83,18 @@ def visit(context_of, site):
         one.page.close()
 
 
+@pytest.fixture(scope="module")
+def front(context_of, site):
+    """The frontier on a wide, light screen, for tests that leave it as it is or do not mind what others did to it."""
+    seen = Visit(context_of(1280, "light"), site, "/frontier")
+    yield seen
+    seen.page.close()
+
+
 @pytest.mark.parametrize("path", PAGES)
-def test_nothing_leaves_the_machine_and_nothing_is_blocked(visit, site, path):
-    seen = visit(path)
+def test_nothing_leaves_the_machine_nothing_is_blocked_and_a_narrow_screen_does_not_scroll_sideways(visit, site, path):
+    seen = visit(path, width=390)
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert seen.requests
     assert {urlsplit(url).netloc for url in seen.requests if urlsplit(url).scheme not in ("data", "blob")} == {
         urlsplit(site).netloc
@@ -95,8 +105,8 @@ def test_nothing_leaves_the_machine_and_nothing_is_blocked(visit, site, path):
 AXES = "(() => { const { xaxis, yaxis } = document.querySelector('#frontier .plot').layout; return [xaxis.type, yaxis.type]; })()"
 
 
-def test_the_chart_draws_every_cell_run_and_law_on_logarithmic_axes(visit, client):
-    seen = visit("/frontier")
+def test_the_chart_draws_every_cell_run_and_law_on_logarithmic_axes(front, client):
+    seen = front
     traces = {trace["name"]: trace for trace in seen.traces()}
     body = client.get("/frontier.json").json()
     cells = [trace for name, trace in traces.items() if name in ("nano-F0", "nano-F1", "nano-F3")]
@@ -133,8 +143,8 @@ def test_a_click_on_a_point_opens_its_run(visit, site, client):
     assert seen.complaints == []
 
 
-def test_no_button_sends_a_chart_away(visit):
-    page = visit("/frontier").page
+def test_no_button_sends_a_chart_away(front):
+    page = front.page
     titles = "(place) => [...document.querySelectorAll(`${place} .modebar-btn`)].map((button) => button.dataset.title)"
     ours = page.evaluate(titles, "#frontier")
     assert "Zoom in" in ours
@@ -146,8 +156,8 @@ def test_no_button_sends_a_chart_away(visit):
     assert [title for title in page.evaluate(titles, "#bare") if "Share" in title]
 
 
-def test_a_chart_can_be_saved(visit):
-    seen = visit("/frontier")
+def test_a_chart_can_be_saved(front):
+    seen = front
     seen.page.locator("#frontier").hover()
     with seen.page.expect_download(timeout=15_000) as download:
         seen.page.locator("#frontier [data-save=svg]").click()
@@ -181,8 +191,8 @@ def test_dark_and_light_follow_the_system_and_keep_the_zoom(visit):
     assert zoom() == zoomed
 
 
-def test_a_table_sorts_by_number_from_the_keyboard(visit):
-    page = visit("/frontier").page
+def test_a_table_sorts_by_number_from_the_keyboard(front):
+    page = front.page
     head = page.locator("#cells thead button", has_text="val_loss")
     column = "[...document.querySelectorAll('#cells tbody tr')].map(row => Number(row.cells[7].dataset.value))"
     head.focus()
@@ -204,28 +214,10 @@ def test_the_form_makes_the_link(visit):
     assert page.locator("h1").inner_text().endswith("training FLOPs")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/frontier",
-        "/frontier/laws",
-        "/frontier/optimum",
-        "/compare?by=model&a=nano-F1&b=nano-F3",
-        "/plan",
-        "/learning-rate",
-        "/experiments",
-        "/experiments/digits",
-        "/runs",
-    ],
-)
-def test_a_narrow_screen_does_not_scroll_sideways(visit, path):
-    page = visit(path, width=390).page
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
 @pytest.mark.parametrize("path", ["/frontier", "/compare", "/plan", "/runs"])
 def test_every_control_and_chart_has_a_name(visit, path):
-    page = visit(path).page
+    seen = visit(path)
+    page = seen.page
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll('select, input, main button, figure.chart, nav')]
             .filter((e) => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))
@@ -233,3 +225,4 @@ def test_every_control_and_chart_has_a_name(visit, path):
     )
     assert unnamed == []
     assert page.locator("h1").count() == 1
+    assert seen.complaints == []

@@ -54,10 +54,11 @@ def strict(response):
     return json.loads(response.text, parse_constant=refuse)
 
 
-@pytest.mark.parametrize("path", ["/api/v1/frontier", "/frontier.json"])
-def test_frontier_is_the_payload_of_the_analysis(client, runs, path):
-    body = strict(client.get(path, params={"x": "flops"}))
-    assert body == frontier_payload(frontier(runs, x="train_flops"), answer=answer(runs, x="train_flops"))
+def test_frontier_is_the_payload_of_the_analysis(client, runs):
+    expected = frontier_payload(frontier(runs, x="train_flops"), answer=answer(runs, x="train_flops"))
+    for path in ("/api/v1/frontier", "/frontier.json"):
+        body = strict(client.get(path, params={"x": "flops"}))
+        assert body == expected
     assert "Best so far: nano-F3 at 16 epochs" in body["answer"]["sentence"]
 
 
@@ -203,23 +204,20 @@ def test_a_store_may_appear_and_be_replaced(client_of, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("paths", "expected"),
     [
         (
-            "/api/v1/compare?by=model&a=nano-F1&b=nano-F3",
+            ("/api/v1/compare?by=model&a=nano-F1&b=nano-F3", "/compare.json?by=model&a=nano-F1&b=nano-F3"),
             lambda runs: comparison_payload(compare(runs, by="model", a="nano-F1", b="nano-F3")),
         ),
-        (
-            "/compare.json?by=model&a=nano-F1&b=nano-F3",
-            lambda runs: comparison_payload(compare(runs, by="model", a="nano-F1", b="nano-F3")),
-        ),
-        ("/api/v1/optimum", lambda runs: optimum_payload(compute_optimal(runs))),
-        ("/frontier/optimum.json", lambda runs: optimum_payload(compute_optimal(runs))),
-        ("/api/v1/predictions", lambda runs: scores_payload(score([], runs))),
+        (("/api/v1/optimum", "/frontier/optimum.json"), lambda runs: optimum_payload(compute_optimal(runs))),
+        (("/api/v1/predictions",), lambda runs: scores_payload(score([], runs))),
     ],
 )
-def test_answers_are_the_payloads_of_the_analysis(client, runs, path, expected):
-    assert strict(client.get(path)) == json.loads(json.dumps(expected(runs)))
+def test_answers_are_the_payloads_of_the_analysis(client, runs, paths, expected):
+    payload = json.loads(json.dumps(expected(runs)))
+    for path in paths:
+        assert strict(client.get(path)) == payload
 
 
 SIDES = "by=model&a=nano-F1&b=nano-F3"

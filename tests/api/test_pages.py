@@ -64,6 +64,12 @@ def test_tabs_are_in_order():
     assert [tab.path for tab in tabs()] == ["/frontier", "/runs", "/experiments", "/learning-rate", "/compare", "/plan"]
 
 
+@pytest.fixture(scope="module")
+def followed():
+    """Links that led somewhere: most are on several pages."""
+    return set()
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_names_no_other_host(client, path):
     page = text_of(client.get(path))
@@ -72,11 +78,12 @@ def test_a_page_names_no_other_host(client, path):
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_link_of_a_page_leads_somewhere(client, path):
+def test_every_link_of_a_page_leads_somewhere(client, followed, path):
     links = {link.replace("&amp;", "&") for link in re.findall(r'href="(/[^"]*)"', text_of(client.get(path)))}
     assert links
-    for link in sorted(links)[:60]:
+    for link in sorted(set(sorted(links)[:60]) - followed):
         assert client.get(link).status_code == 200, link
+        followed.add(link)
 
 
 @pytest.mark.parametrize("path", PAGES)

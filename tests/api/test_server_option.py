@@ -29,7 +29,7 @@ def run(*arguments):
         ["runs", "--status", "failed"],
         ["runs", "--experiment", "digits", "--csv"],
         ["fit", "--where", "seed=0"],
-        ["frontier"],
+        ["frontier", "--bootstrap", "100"],
         ["lr"],
         ["compare", "--by", "model", "--a", "nano-F1", "--b", "nano-F3"],
         ["plan", "--budget", "0.01", "--target", "0.1"],
