@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+import analysis
 from orchestrator.plan import make_plan
 from orchestrator.spec import read_spec
 from orchestrator.spec.fields import Spec
 from scaling.cli.app import app
 from scaling.columns import RUN_COLUMNS
 from scaling.errors import SpecError
-from scaling.outcomes import RunStatus
+from scaling.outcomes import OptimumStatus, RunStatus
 from trainer import data
 from trainer.data import idx
 from trainer.models import nfnet
@@ -74,7 +75,7 @@ def test_help_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["experiments.yaml", "experiments/jft4b.yaml"])
+@pytest.mark.parametrize("name", ["experiments.yaml", "experiments/digits.yaml", "experiments/jft4b.yaml"])
 def test_files_that_ship_are_valid(name):
     plan = make_plan(*read_spec(ROOT / name))
     assert plan.runs
@@ -98,8 +99,35 @@ def test_the_default_file_is_the_study_it_claims():
     assert len(spec.epochs) >= 4
     assert len(spec.seeds) >= 2
     assert plan.card.validation_examples >= 400
-    assert any(len(spec.learning_rates("nano-F0", epochs)) >= 3 for epochs in spec.epochs)
+    assert any(len(spec.learning_rates(spec.models[0].name, epochs)) >= 3 for epochs in spec.epochs)
+    assert max(spec.epochs) <= 1, "no run sees an image twice"
+    params = {run.config.model.name: run.params for run in plan.runs}
+    assert max(params.values()) / min(params.values()) >= 20
+    assert all(f"{count:,}" in document.text for count in params.values()), "the file says how large each is"
     assert document.text.startswith("#")
+
+
+def test_the_default_study_shows_what_the_documentation_says_of_it():
+    """By the runs that its page was made from."""
+    runs = analysis.read_runs(ROOT / "docs" / "default_study.csv")
+    planned = {run.id for run in make_plan(*read_spec(ROOT / "experiments.yaml")).runs}
+    assert set(runs["id"]) == planned, "the page is of another study: python docs/default_study.py"
+    law = analysis.choose_law(runs, x="train_flops")
+    assert (law.law, law.lights.identified.ok, law.lights.forecasts_well.ok) == ("power", True, True)
+    assert law.r_squared > 0.97
+    low, high = law.interval().loc["a"]
+    assert high - low < 0.3 * law.coefficients["a"]
+    found = analysis.compute_optimal(runs, x="train_flops")
+    assert sum(path.status == OptimumStatus.OK for path in found.paths) >= 2
+    assert analysis.learning_rate_trend(runs).slope.p_value < 0.05
+    assert runs.loc[runs["val_loss"].idxmin(), "model"] == "w48"
+
+
+def test_the_python_of_the_readme_runs(capsys):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    exec(block.replace('"docs/', f'"{ROOT}/docs/'), {})
+    shown = capsys.readouterr().out
+    assert shown.startswith(re.search(r"# (val_loss falls .*)…", block)[1])
 
 
 def test_the_published_core_hours_follow_from_one_mfu():
