@@ -111,7 +111,7 @@ def test_the_default_study_shows_what_the_documentation_says_of_it():
     """By the runs that its page was made from."""
     runs = analysis.read_runs(ROOT / "docs" / "default_study.csv")
     planned = {run.id for run in make_plan(*read_spec(ROOT / "experiments.yaml")).runs}
-    assert set(runs["id"]) == planned, "the page is of another study: python docs/default_study.py"
+    assert set(runs["id"]) == planned, "the page is of another study: python docs/study.py default_study"
     law = analysis.choose_law(runs, x="train_flops")
     assert (law.law, law.lights.identified.ok, law.lights.forecasts_well.ok) == ("power", True, True)
     assert law.r_squared > 0.97
