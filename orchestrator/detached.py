@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 from sqlalchemy import select
@@ -27,11 +26,13 @@ def main(experiment: str, home: str, options: str) -> int:
     """See an experiment through; 0 when all its runs have ended. `ray job stop` lets what runs checkpoint and pauses it."""
     from orchestrator.submit import see_through
 
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    asked: list[int] = []  # no lock, on which a second signal could wait for ever
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it was detached from every terminal
     with Store.open_existing(os.environ["SCALING_DB"]) as store:
-        ended = see_through(store, experiment, home=Path(home), address="auto", should_stop=stop.is_set, **json.loads(options))
+        ended = see_through(
+            store, experiment, home=Path(home), address="auto", should_stop=lambda: bool(asked), **json.loads(options)
+        )
     print(ended, flush=True)
     return 0 if ended == "done" else 1
 

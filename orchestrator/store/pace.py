@@ -43,7 +43,7 @@ def shared_core_hours(session: Session, runs: Iterable[Run]) -> dict[str, float]
         )
         .group_by(*_ALIKE)
     )
-    pace = {tuple(alike): hours / steps for *alike, hours, steps in session.execute(query)}
+    pace = {tuple(alike): float(hours) / int(steps) for *alike, hours, steps in session.execute(query)}
     return {run.id: run.step * pace[run.shape, run.family, run.model, run.accelerator, run.cores] for run in short}
 
 

@@ -6,35 +6,38 @@ import errno
 import os
 import signal
 import termios
-import threading
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["leave_terminal", "stop_on_signals"]
 
 
-def stop_on_signals() -> threading.Event:
-    """Set by the first Ctrl-C, SIGTERM or SIGHUP, so that runs can checkpoint. A second Ctrl-C or SIGTERM ends the command at once.
+def stop_on_signals() -> Callable[[], bool]:
+    """True from the first Ctrl-C, SIGTERM or SIGHUP on, so that runs can checkpoint. A second Ctrl-C or SIGTERM ends the command at once.
 
     A SIGHUP that was ignored when the command began (`nohup`) stays ignored. It never counts as the second signal: the shell and the
     system each send one when a line drops.
+
+    Handlers set plain names: a `threading.Event` has a lock, and a signal that comes while this thread holds it would wait for ever.
     """
-    stop, asked = threading.Event(), threading.Event()
+    stop = asked = False
 
     def ask(number: int, frame: Any) -> None:
-        if asked.is_set():
+        nonlocal stop, asked
+        if asked:
             raise KeyboardInterrupt
-        asked.set()
-        stop.set()
+        stop = asked = True
 
     def hang_up(number: int, frame: Any) -> None:
+        nonlocal stop
         leave_terminal()
-        stop.set()
+        stop = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, hang_up)
-    return stop
+    return lambda: stop
 
 
 def leave_terminal() -> None:

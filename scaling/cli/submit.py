@@ -162,7 +162,7 @@ def _run(store: Store, plan: Plan, how: Mapping[str, Any]) -> None:
     from scaling.cli.progress import live_progress
     from scaling.waiting import Waiting
 
-    stop = stop_on_signals()
+    should_stop = stop_on_signals()
 
     def notice(sentence: str) -> None:
         with suppress(OSError):  # nobody reads it
@@ -172,7 +172,7 @@ def _run(store: Store, plan: Plan, how: Mapping[str, Any]) -> None:
         ended = see_through(
             store,
             plan.spec.name,
-            should_stop=stop.is_set,
+            should_stop=should_stop,
             on_progress=show,
             on_notice=notice,
             **how,

@@ -161,12 +161,12 @@ def test_a_rehearsal_outlives_its_raylet_and_a_dropped_line_pauses_it_and_who_fo
 
 
 WAITS = """\
-import sys
+import sys, time
 from scaling.cli.hangup import stop_on_signals
-stop = stop_on_signals()
+should_stop = stop_on_signals()
 print("ready", flush=True)
-while not stop.wait(0.05):
-    pass
+while not should_stop():
+    time.sleep(0.05)
 sys.stdin.read()
 sys.exit(7)
 """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.store import Store, queries
+from orchestrator.store import queries
 from orchestrator.store.models import Run
 from scaling.outcomes import RunStatus
 from tests.orchestrator.rows import a_run
@@ -18,15 +18,14 @@ def finished(letter, core_hours, steps, **changes):
 
 
 @pytest.fixture
-def shown(tmp_path):
+def shown(store):
     def of(*rows):
-        with Store.open(str(tmp_path / "scaling.db")) as store:
-            with store.write() as session:
-                session.add_all(Run(**row) for row in rows)
-            with store.read() as session:
-                found = {row["id"][0]: row["core_hours"] for row in queries.runs(session)}
-                assert {run: queries.run_detail(session, run)["core_hours"] for run in found} == found
-            return found
+        with store.write() as session:
+            session.add_all(Run(**row) for row in rows)
+        with store.read() as session:
+            found = {row["id"][0]: row["core_hours"] for row in queries.runs(session)}
+            assert {run: queries.run_detail(session, run)["core_hours"] for run in found} == found
+        return found
 
     return of
 

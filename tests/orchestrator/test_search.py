@@ -308,8 +308,11 @@ def test_a_run_that_another_experiment_did_is_not_done_again(plan_of, tmp_path):
     [
         ("{policy: two-trail, start: 1.6}", "6: learning_rate.policy: unknown value 'two-trail'; did you mean \"two-trial\"?"),
         ("{policy: two-trial}", "6: learning_rate: `policy: two-trial` needs `start`"),
-        ("{start: 1.6}", "6: learning_rate: give `grid: […]`, or `policy: two-trial`"),
-        ("{policy: two-trial, start: 1.6, grid: [1]}", "6: learning_rate: give `grid: […]`, or `policy: two-trial`"),
+        ("{start: 1.6}", "6: learning_rate: give one of `grid: […]`, `at: {epochs: rate}` and `policy: two-trial`"),
+        (
+            "{policy: two-trial, start: 1.6, grid: [1]}",
+            "6: learning_rate: give one of `grid: […]`, `at: {epochs: rate}` and `policy: two-trial`",
+        ),
         ("{grid: [1], factor: 2}", "6: learning_rate: `start`, `factor` and `seeds` are of `policy: two-trial`"),
         ("{policy: two-trial, start: 1.6, factor: 1}", "6: learning_rate.factor: 1 is not allowed: it must be greater than 1"),
         ("{policy: two-trial, start: 0}", "6: learning_rate.start: 0 is not allowed: it must be greater than 0"),
