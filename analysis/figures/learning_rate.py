@@ -91,11 +91,13 @@ def learning_rate_figure(trend: LearningRateTrend, cell: CellRate | None = None,
         _add_cell(figure, cell, styles[cell.model].colour if cell.model in styles else None)
         budgets, rates = sorted({*budgets, cell.epochs}), [*rates, cell.value]
     rates_tried = sorted(trend.points["learning_rate"].unique())
+    outermost = _ASIDE ** ((len(styles) - 1) / 2)
+    shown = [*budgets, budgets[0] / outermost, budgets[-1] * outermost]
     figure.update_layout(
         layout(
             revision=("learning-rate", trend.metric),
             height=height,
-            xaxis={**axis(budgets, "log", axis_label("epochs")), **ticks_at(budgets)},
+            xaxis={**axis(shown, "log", axis_label("epochs")), **ticks_at(budgets)},
             yaxis={**axis(rates, "log", axis_label("learning_rate")), **ticks_at(rates_tried)},
             legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
         )

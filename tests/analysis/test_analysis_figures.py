@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +80,16 @@ def test_learning_rate_figure(sweep):
     cell = trend.predict_cell(model="F0", epochs=32)
     star = named(learning_rate_figure(trend, cell), "F0, predicted")
     assert (star.x[0], star.y[0]) == (32, cell.value)
+
+
+def test_no_marker_of_a_learning_rate_lies_beyond_the_axis():
+    """Six models side by side, at budgets as near as those of the default study."""
+    runs = analysis.read_runs(Path(__file__).parents[2] / "docs" / "default_study.csv")
+    figure = learning_rate_figure(analysis.learning_rate_trend(runs))
+    low, high = (10.0**end for end in figure.layout.xaxis.range)
+    drawn = [x for trace in figure.data for x in trace.x]
+    assert low < min(drawn)
+    assert max(drawn) < high
 
 
 def test_every_figure_is_plain_svg_and_json(nfnet, frontier, sweep):
