@@ -123,15 +123,15 @@ def usable_runs(
     if "status" in table:
         for status in table["status"].unique():
             if status == RunStatus.STOPPED and "reason" in table:
-                for reason in table.loc[table["status"] == status, "reason"].fillna("").unique():
-                    given = table["reason"].fillna("") == reason
+                for reason in table.loc[table["status"] == status, "reason"].astype(object).fillna("").unique():
+                    given = table["reason"].astype(object).fillna("") == reason
                     told = reason if reason.startswith(str(status)) else f"{status}: {reason}" if reason else str(status)
                     leave_out((table["status"] == status) & given, told, str(status))
             elif status != RunStatus.FINISHED:
                 final = status in _FINAL
                 leave_out(table["status"] == status, str(status) if final else f"not finished ({status})")
     if "excluded" in table:
-        for reason in table["excluded"].fillna("").unique():
+        for reason in table["excluded"].astype(object).fillna("").unique():
             if reason:
                 leave_out(table["excluded"] == reason, f"excluded: {reason}", "excluded by a user")
     if not curve:  # along a curve every checkpoint is short of the end
@@ -241,7 +241,7 @@ def _with_names(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.Data
         table.insert(0, "id", [f"row {number}" for number in range(1, len(table) + 1)])
     table["id"] = table["id"].astype(str)
     for name in ("family", "model"):
-        table[name] = table[name].fillna("").astype(str) if name in table else ""
+        table[name] = table[name].astype(object).fillna("").astype(str) if name in table else ""
     for name in (metric, *axes):
         table = with_error(table, name)
     require_lower_is_better(metric, table)

@@ -30,7 +30,7 @@ def chance_level(fit: Fit) -> list[Diagnostic]:
 def _judged(runs: pd.DataFrame) -> pd.Series:
     if "reason" not in runs:
         return pd.Series(False, index=runs.index)
-    return runs["reason"].fillna("").astype(str).str.startswith(NO_BETTER_THAN_GUESSING)
+    return runs["reason"].astype(object).fillna("").astype(str).str.startswith(NO_BETTER_THAN_GUESSING)
 
 
 def _is_other_unit(metric: str) -> bool:

@@ -104,7 +104,7 @@ def _highest_diverged(kept: pd.DataFrame, runs: pd.DataFrame, settings: Sequence
 
 def _diverged(runs: pd.DataFrame) -> pd.DataFrame:
     table = runs[runs["status"] == RunStatus.DIVERGED] if "status" in runs else runs.iloc[:0]
-    names = {name: table[name].fillna("").astype(str) if name in table else "" for name in ("family", "model")}
+    names = {name: table[name].astype(object).fillna("").astype(str) if name in table else "" for name in ("family", "model")}
     return table.assign(**names)
 
 
