@@ -25,24 +25,26 @@ REFERENCE = Path(__file__).parent / "reference"
 
 LONG = (
     "orchestrator/test_end_to_end.py",
+    "trainer/test_processes.py",
     "orchestrator/test_clusters.py",
     "api/test_browser.py",
     "trainer/test_models.py",
-    "trainer/test_nfnet_exact.py",
-    "analysis/test_compare_null.py",
-    "trainer/test_mesh.py",
-    "trainer/test_processes.py",
-    "orchestrator/test_search_killed.py",
-    "orchestrator/test_vanishing.py",
-    "trainer/test_layout.py",
-    "orchestrator/test_trunk_end_to_end.py",
-    "orchestrator/test_packs.py",
-    "trainer/test_program.py",
     "orchestrator/test_outages.py",
+    "trainer/test_nfnet_exact.py",
+    "orchestrator/test_search_killed.py",
+    "trainer/test_layout.py",
+    "orchestrator/test_vanishing.py",
+    "analysis/test_compare_null.py",
+    "orchestrator/test_packs.py",
+    "trainer/test_mesh.py",
+    "orchestrator/test_trunk_end_to_end.py",
+    "trainer/test_own_families.py",
+    "orchestrator/test_data_faults.py",
     "test_compose.py",
-    "trainer/test_kill.py",
+    "orchestrator/test_stopped_runs.py",
 )
-"""Files of more than 40 seconds. They begin first, so that no worker waits at the end while the other is in one of them."""
+"""Files of more than 20 seconds. They begin first, so that no worker waits at the end while another is in one of them; those that wait for other
+processes take turns with those that compute."""
 
 
 def pytest_collection_modifyitems(items):
