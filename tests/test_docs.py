@@ -119,7 +119,7 @@ def test_the_default_study_shows_what_the_documentation_says_of_it():
     assert high - low < 0.3 * law.coefficients["a"]
     found = analysis.compute_optimal(runs, x="train_flops")
     assert sum(path.status == OptimumStatus.OK for path in found.paths) >= 2
-    assert analysis.learning_rate_trend(runs).slope.p_value < 0.05
+    assert analysis.learning_rate_trend(runs).to_dict()["slope"]["p_value"] < 0.05
     assert runs.loc[runs["val_loss"].idxmin(), "model"] == "w48"
 
 
