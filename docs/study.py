@@ -34,7 +34,7 @@ PICTURES = {
     },
     "fashion_mnist": {"fashion_mnist.png": ("/frontier", "#frontier")},
 }
-"""Of a study: file → page of the site, and the one element of it that is shown where it is not all of it."""
+"""What is shown of a study: file → page of the site, and the one element of it where not all of it is shown."""
 
 
 def main(name: str) -> None:

@@ -9,8 +9,7 @@ after another. The rules:
    Runs of higher priority come before all others, of whatever shape.
 3. A shape gets further workers when devices are free and its program has been compiled, so that nothing compiles twice: later
    processes load it from JAX's cache on disk. A worker gets its first run once it has its devices.
-4. A worker whose shape has nothing left, or that gives way, goes on with another shape in the same process where that can use its devices;
-   else it gives them back when another shape waits, or another worker for its devices.
+4. A worker whose shape has nothing left, or that gives way, goes on with another shape in its process, or gives its devices back to those that wait.
 5. Where the file says so (`execution: {pack: K}`), up to K runs that differ in learning rate and seed alone go to a worker at once.
 6. A worker whose node will be taken away lets its runs checkpoint at once and gets no others; they go on elsewhere.
 7. A worker that does not answer is asked again until its attempts' lease is over (`slots.LEASE_SECONDS`); only then are they given up.

@@ -108,7 +108,7 @@ def test_the_default_file_is_the_study_it_claims():
 
 
 def test_the_default_study_shows_what_the_documentation_says_of_it():
-    """By the runs that its page was made from."""
+    """The runs are those that its page was made from."""
     runs = analysis.read_runs(ROOT / "docs" / "default_study.csv")
     planned = {run.id for run in make_plan(*read_spec(ROOT / "experiments.yaml")).runs}
     assert set(runs["id"]) == planned, "the page is of another study: python docs/study.py default_study"

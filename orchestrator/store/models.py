@@ -235,7 +235,7 @@ class Allocation(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     scheduler: Mapped[str] = mapped_column(String(100))
     shape: Mapped[str] = mapped_column(String(16))
-    """Of the runs that it was opened for; its worker may go on with others."""
+    """It was opened for runs of this shape; its worker may go on with others."""
     accelerator: Mapped[str] = mapped_column(String(40))
     cores: Mapped[int]
     started_at: Mapped[datetime] = mapped_column(default=now)

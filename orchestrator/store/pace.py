@@ -44,7 +44,8 @@ def shared_core_hours(session: Session, runs: Iterable[Run]) -> dict[str, float]
         .group_by(*_ALIKE)
     )
     pace = {tuple(alike): float(hours) / int(steps) for *alike, hours, steps in session.execute(query)}
-    return {run.id: run.step * pace[run.shape, run.family, run.model, run.accelerator, run.cores] for run in short}
+    found = {run.id: (run.step, pace.get((run.shape, run.family, run.model, run.accelerator, run.cores))) for run in short}
+    return {run: step * hours for run, (step, hours) in found.items() if hours is not None}  # None: it was taken up again just now
 
 
 def _is_short(run: Run) -> bool:

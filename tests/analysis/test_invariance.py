@@ -53,7 +53,7 @@ def test_an_answer_does_not_hang_on_presentation(asks, before, name, change):
 
 
 def of_whole_grids():
-    """Of the four factors of a unit each question gets two, of which one is far from 1; the other changes are asked of all."""
+    """Each question gets two of the four factors of a unit, of which one is far from 1; the other changes are asked of all."""
     factors = {
         "grid: optimum": ("1e-09", "3.7"),
         "grid: plan": ("0.001", "1e+09"),

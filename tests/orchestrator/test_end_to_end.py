@@ -71,10 +71,10 @@ def load(options):
 '''
 SLOW_DIGITS = 'source: "slow:load"'
 A_STEP = {"SLOW_SECONDS": "0.15"}
-"""Of a command that is struck: 7 steps a second at most, on any machine. A trainer outlives a scheduler that is killed by some seconds, and by
+"""This is for a command that is struck: 7 steps a second at most, on any machine. A trainer outlives a scheduler that is killed by some seconds, and by
 more on a busy machine; it must not come to its end in them."""
 A_COST = {"SLOW_SECONDS": "0.05"}
-"""Of a command whose longer runs must have cost more than its shorter ones, also on a busy machine."""
+"""This is for a command whose longer runs must have cost more than its shorter ones, also on a busy machine."""
 
 
 @pytest.fixture(scope="module")
