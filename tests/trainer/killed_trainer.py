@@ -13,6 +13,7 @@ import traceback
 from functools import partial
 
 from tests.trainer import small_run
+from tests.trainer.conftest import compiling_quickly
 from trainer import train
 from trainer.audit import Recorder
 from trainer.data.loader import Loader
@@ -76,7 +77,8 @@ def run(folder, point, step):
         on_event = lambda event: stop_here() if event["kind"] == "checkpoint" and event["step"] == step else None  # noqa: E731
     else:
         raise SystemExit(f"no point {point!r}")
-    train(small_run.config(), directory=folder, checkpoint_seconds=0.0, should_stop=stop, on_event=on_event)
+    with compiling_quickly():
+        train(small_run.config(), directory=folder, checkpoint_seconds=0.0, should_stop=stop, on_event=on_event)
 
 
 def forked(*arguments):

@@ -14,9 +14,11 @@ from trainer import Execution, train
 from trainer.audit import Stretch, check
 from trainer.data import Order
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(quick_compilation, tmp_path_factory):
     """The run that nobody disturbs: its result and the bits of its last checkpoint.
 
     Its program is in the cache of compiled programs (`tests.conftest`), from which the processes that get killed load it.

@@ -17,6 +17,7 @@ from scaling.cli.app import app
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import AttemptOutcome
 from tests.conftest import REFERENCE
+from tests.trainer.conftest import QUICK
 from tests.trainer.test_nfnet_exact import TINY, released_weights
 from trainer import DataConfig, ModelConfig, ScheduleConfig, TrainConfig, data
 from trainer.models import family
@@ -42,7 +43,7 @@ def loss_and_gradients(scan, remat):
         logits = module.apply({"params": params}, images, train=True, rngs={"dropout": jax.random.key(1)})
         return jnp.mean(jnp.square(logits - 0.1)), logits
 
-    compiled = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(params).compile()
+    compiled = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(params).compile(QUICK)
     return compiled(params), compiled.memory_analysis().temp_size_in_bytes
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests.trainer.conftest import QUICK
 from tests.trainer.test_nfnet_exact import tiny_answers, tiny_reference
 from trainer.models.nfnet.released import released_path
 from trainer.optimizers import sgd_agc
@@ -20,7 +21,7 @@ def test_three_steps_of_the_released_optimiser():
     _, _, gradients = tiny_answers()
     optimizer = sgd_agc(momentum=0.9, nesterov=True, clip=0.01, clip_eps=1e-3, weight_decay=2e-5)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=QUICK)
     def stepped(now, state, scale):
         updates, state = optimizer.update(jax.tree.map(lambda g: g * scale, gradients), state, now)
         return jax.tree.map(lambda weight, update: weight - 0.4 * update, now, updates), state
