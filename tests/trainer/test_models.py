@@ -16,9 +16,8 @@ import scaling
 from scaling.cli.app import app
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import AttemptOutcome
-from tests.conftest import REFERENCE
 from tests.trainer.conftest import QUICK
-from tests.trainer.test_nfnet_exact import TINY, released_weights
+from tests.trainer.test_nfnet_exact import TINY, tiny_reference
 from trainer import DataConfig, ModelConfig, ScheduleConfig, TrainConfig, data
 from trainer.models import family
 from trainer.models.card import model_card
@@ -172,16 +171,11 @@ def test_total_stride_and_the_last_map():
 
 def test_bfloat16_is_near_the_reference():
     """bfloat16 keeps 8 bits, so logits agree with the released code's in float64 to a few per cent of their spread."""
-    variables, reference = _tiny()
-    logits = np.asarray(jax.jit(build(TINY, num_classes=10, dtype=jnp.bfloat16).apply)(variables, jnp.asarray(reference["x"])))
+    variables, reference = tiny_reference()
+    forward = jax.jit(build(TINY, num_classes=10, dtype=jnp.bfloat16).apply, compiler_options=QUICK)
+    logits = np.asarray(forward(variables, jnp.asarray(reference["x"])))
     assert logits.dtype == np.float32
     assert 0 < np.abs(logits - reference["out64/logits"]).max() < 0.1 * reference["out64/logits"].std()
-
-
-def _tiny():
-    shapes = json.loads((REFERENCE / "nfnet" / "tiny_official_shapes.json").read_text())
-    weights = released_weights({path: shape for path, shape in shapes.items() if path.startswith("param/")})
-    return weights, np.load(REFERENCE / "nfnet" / "tiny_official.npz")
 
 
 def test_the_family_of_the_how_to_trains(tmp_path, monkeypatch):

@@ -152,7 +152,7 @@ def test_stochastic_depth_and_dropout_act_in_training_only():
     params = initial_params(module, seed=0, image_shape=x.shape[1:])
     variables = {"params": jax.tree.map(lambda leaf: leaf + np.float32(0.1), params)}
 
-    @partial(jax.jit, static_argnames="train")
+    @partial(jax.jit, static_argnames="train", compiler_options=QUICK)
     def forward(variables, x, key, train):
         return module.apply(variables, x, train=train, rngs={"dropout": key})
 
