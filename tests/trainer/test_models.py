@@ -27,7 +27,8 @@ from trainer.models.nfnet.counts import REMAT
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-DEEP = Variant("deep", width=(8, 12), depth=(1, 3), strides=(1, 2), group_width=4, stem="small")
+DEEP = Variant("deep", width=(12,), depth=(3,), strides=(2,), group_width=3, stem="small")
+"""A block with a shortcut of its own, then two that are alike, which can be a loop."""
 
 
 @cache
@@ -111,7 +112,7 @@ def test_memory_on_the_card_is_float32_state_and_what_the_policy_keeps():
 
 
 def test_memory_on_the_card_is_near_what_the_compiler_takes(unrolled):
-    estimate = model_card("deep", options={"width": [8, 12], "depth": [1, 3], "group_width": 4, "stem": "small"}, batch_size=64,
+    estimate = model_card("deep", options={"width": [12], "depth": [3], "strides": [2], "group_width": 3, "stem": "small"}, batch_size=64,
                           image_shape=(8, 8, 1), num_classes=5).memory.activations_bytes  # fmt: skip
     assert 0.5 < unrolled[1] / estimate < 2
 
