@@ -27,10 +27,14 @@ POINTS = {
     "stopped at an epoch's end": "the checkpoint is of the last step of an epoch",
 }
 
+CONFIG = small_run.config(depth=1)
+"""Everything but stochastic depth, which needs a second block: it draws from the same stream as dropout."""
+
 
 def halt(folder, point):
     """Stand still. The thread that writes checkpoints goes on, and there is one before this is told."""
-    while not any(Path(folder).glob("checkpoints/*/manifest.json")):
+    deadline = time.monotonic() + 60
+    while not any(Path(folder).glob("checkpoints/*/manifest.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
     print(f"{point}\n", end="", flush=True)  # in one piece, since others write there too
     time.sleep(600)
@@ -82,7 +86,7 @@ def run(folder, point, step):
     else:
         raise SystemExit(f"no point {point!r}")
     with compiling_quickly():
-        train(small_run.config(), directory=folder, checkpoint_seconds=0.0, should_stop=stop, on_event=on_event)
+        train(CONFIG, directory=folder, checkpoint_seconds=0.0, should_stop=stop, on_event=on_event)
 
 
 def forked(*arguments):
