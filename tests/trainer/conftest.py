@@ -23,9 +23,11 @@ def compiling_quickly():
         patch.setattr(trainer.compiled, "compiler_options", lambda: (compiler_options() or {}) | QUICK)
         jax.config.update("jax_disable_most_optimizations", True)
         _forget_programs()
-        yield
-        _forget_programs()
-    jax.config.update("jax_disable_most_optimizations", before)
+        try:
+            yield
+        finally:
+            _forget_programs()
+            jax.config.update("jax_disable_most_optimizations", before)
 
 
 def _forget_programs():
