@@ -11,8 +11,10 @@ import sys
 import time
 import traceback
 from functools import partial
+from pathlib import Path
 
 from tests.trainer import small_run
+from tests.trainer.conftest import compiling_quickly
 from trainer import train
 from trainer.audit import Recorder
 from trainer.data.loader import Loader
@@ -25,9 +27,16 @@ POINTS = {
     "stopped at an epoch's end": "the checkpoint is of the last step of an epoch",
 }
 
+CONFIG = small_run.config(depth=1)
+"""Everything but stochastic depth, which needs a second block: it draws from the same stream as dropout."""
 
-def halt(point):
-    print(point, flush=True)
+
+def halt(folder, point):
+    """Stand still. The thread that writes checkpoints goes on, and there is one before this is told."""
+    deadline = time.monotonic() + 60
+    while not any(Path(folder).glob("checkpoints/*/manifest.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    print(f"{point}\n", end="", flush=True)  # in one piece, since others write there too
     time.sleep(600)
 
 
@@ -55,7 +64,7 @@ def after(owner, name, moment, halt):
 
 
 def run(folder, point, step):
-    stop_here = partial(halt, point)
+    stop_here = partial(halt, folder, point)
 
     def is_manifest(_draft, target):
         return str(target).endswith(f"/{step}/manifest.json")
@@ -76,7 +85,8 @@ def run(folder, point, step):
         on_event = lambda event: stop_here() if event["kind"] == "checkpoint" and event["step"] == step else None  # noqa: E731
     else:
         raise SystemExit(f"no point {point!r}")
-    train(small_run.config(), directory=folder, checkpoint_seconds=0.0, should_stop=stop, on_event=on_event)
+    with compiling_quickly():
+        train(CONFIG, directory=folder, checkpoint_seconds=0.0, should_stop=stop, on_event=on_event)
 
 
 def forked(*arguments):

@@ -8,21 +8,23 @@ import sys
 import pytest
 
 from tests.trainer import small_run
-from tests.trainer.killed_trainer import POINTS
+from tests.trainer.killed_trainer import CONFIG, POINTS
 from tests.trainer.small_run import STEPS, STEPS_AN_EPOCH, bits
 from trainer import Execution, train
 from trainer.audit import Stretch, check
 from trainer.data import Order
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(quick_compilation, tmp_path_factory):
     """The run that nobody disturbs: its result and the bits of its last checkpoint.
 
     Its program is in the cache of compiled programs (`tests.conftest`), from which the processes that get killed load it.
     """
     folder = tmp_path_factory.mktemp("whole")
-    result = train(small_run.config(), directory=folder)
+    result = train(CONFIG, directory=folder)
     return result, bits(folder, STEPS)
 
 
@@ -51,7 +53,7 @@ def test_a_killed_run_ends_with_the_same_bits(point, killed, whole, tmp_path):
     workers = 2 * (list(POINTS).index(point) % 2)
     folder, events = killed[point], []
     result = train(
-        small_run.config(),
+        CONFIG,
         directory=tmp_path,
         resume_from={"directory": folder},
         execution=Execution(workers=workers),
@@ -64,7 +66,7 @@ def test_a_killed_run_ends_with_the_same_bits(point, killed, whole, tmp_path):
         assert result.first_step == 2 * STEPS_AN_EPOCH
     assert (bits(tmp_path, STEPS), result.val_loss, result.train_loss) == (whole[1], whole[0].val_loss, whole[0].train_loss)
 
-    order = Order.of(small_run.config())
+    order = Order.of(CONFIG)
     report = check([Stretch(folder, 0, result.first_step), Stretch(tmp_path, result.first_step, STEPS)], order)
     assert report.clean, report.faults
     assert report.complete

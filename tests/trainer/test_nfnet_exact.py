@@ -12,6 +12,7 @@ import pytest
 
 from scaling.errors import DataError, UnknownName, UsageError
 from tests.conftest import REFERENCE
+from tests.trainer.conftest import QUICK
 from trainer.models.initial import initial_params
 from trainer.models.nfnet import Variant, build, counts, load_released, resolve, variant
 from trainer.models.nfnet.network import expected_stds
@@ -58,7 +59,7 @@ def tiny_answers():
         return -jnp.mean(jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1)), (logits, kept["intermediates"]["pooled"][0])
 
     with jax.default_matmul_precision("highest"):
-        (value, given), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(variables)
+        (value, given), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=QUICK)(variables)
     return value, given, gradients["params"]
 
 
@@ -122,7 +123,7 @@ def test_full_f0_logits():
     shapes = json.loads((FOLDER / "f0_official_shapes.json").read_text())
     reference = np.load(FOLDER / "f0_official_logits.npz")
     with jax.default_matmul_precision("highest"):
-        forward = jax.jit(build("F0", num_classes=1000, scan=True).apply)
+        forward = jax.jit(build("F0", num_classes=1000, scan=True).apply, compiler_options=QUICK)
         logits = forward(released_weights(shapes), jnp.asarray(reference["x"]))
     np.testing.assert_allclose(logits, reference["logits"], rtol=0, atol=1e-6)  # seen: 5.4e-7; either is 5e-7 from float64
 
@@ -151,7 +152,7 @@ def test_stochastic_depth_and_dropout_act_in_training_only():
     params = initial_params(module, seed=0, image_shape=x.shape[1:])
     variables = {"params": jax.tree.map(lambda leaf: leaf + np.float32(0.1), params)}
 
-    @partial(jax.jit, static_argnames="train")
+    @partial(jax.jit, static_argnames="train", compiler_options=QUICK)
     def forward(variables, x, key, train):
         return module.apply(variables, x, train=train, rngs={"dropout": key})
 

@@ -73,3 +73,9 @@ def test_the_order_does_not_depend_on_the_batch_size(batch):
         for size in (batch, 100)
     ]
     np.testing.assert_array_equal(*ids)
+
+
+def test_positions_past_the_end_are_those_of_a_longer_run():
+    """A tampered record may name some, and the audit asks for them."""
+    ids = [Order(50, epochs, 8, 1).draws(range(95, 103)).ids for epochs in (2.0, 3.0)]
+    np.testing.assert_array_equal(*ids)

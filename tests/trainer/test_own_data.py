@@ -13,6 +13,8 @@ from tests.trainer import pictures
 from trainer import AugmentConfig, DataConfig, Execution, ModelConfig, ScheduleConfig, TrainConfig, data, train
 from trainer.audit import Stretch, check
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 HOW_TO = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
 
 

@@ -17,7 +17,7 @@ from tests.trainer.conftest import QUICKLY
 from tests.trainer.small_run import bits
 from trainer import Execution, audit, data
 
-EPOCHS = 8
+CONFIG = small_run.config(epochs=8, depth=1)
 STEPS = 48
 
 
@@ -49,7 +49,7 @@ class Host:
     def train(self, directory, resume_from=None):
         order = {
             "token": str(directory),
-            "config": small_run.config(epochs=EPOCHS).to_dict(),
+            "config": CONFIG.to_dict(),
             "directory": str(directory),
             "resume_from": resume_from,
             "checkpoint_seconds": 0.05,
@@ -163,7 +163,7 @@ def test_each_example_once_over_both_processes_and_all_attempts(story):
     home, told = story
     borders = [0, first_step(told["2"]), first_step(told["3"]), STEPS]
     stretches = [audit.Stretch(home / str(n), borders[n - 1], borders[n], hosts=2) for n in (1, 2, 3)]
-    report = audit.check(stretches, data.Order.of(small_run.config(epochs=EPOCHS)))
+    report = audit.check(stretches, data.Order.of(CONFIG))
     assert (report.clean, report.complete) == (True, True), report.faults
 
 

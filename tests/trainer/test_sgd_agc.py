@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests.trainer.conftest import QUICK
 from tests.trainer.test_nfnet_exact import tiny_answers, tiny_reference
 from trainer.models.nfnet.released import released_path
 from trainer.optimizers import sgd_agc
@@ -20,15 +21,15 @@ def test_three_steps_of_the_released_optimiser():
     _, _, gradients = tiny_answers()
     optimizer = sgd_agc(momentum=0.9, nesterov=True, clip=0.01, clip_eps=1e-3, weight_decay=2e-5)
 
-    @jax.jit
-    def stepped(now, state, scale):
+    @partial(jax.jit, compiler_options=QUICK)
+    def stepped(now, state, gradients, scale):
         updates, state = optimizer.update(jax.tree.map(lambda g: g * scale, gradients), state, now)
         return jax.tree.map(lambda weight, update: weight - 0.4 * update, now, updates), state
 
     now = variables["params"]
     state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(optimizer.init, now))
     for step in range(3):
-        now, state = stepped(now, state, 50.0 * (step + 1))
+        now, state = stepped(now, state, gradients, 50.0 * (step + 1))
     names = [key for key in reference if key.endswith("#head") and not key.startswith("grad/")]
     assert names
     for key in names:

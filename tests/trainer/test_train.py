@@ -34,6 +34,8 @@ from trainer.loop import Loop
 from trainer.program import Program, program_for
 from trainer.storage import Disk, storage_at
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def make_config(**changes):
     fields = {

@@ -17,6 +17,8 @@ from trainer.data.loader import Loader
 from trainer.program import program_for
 from trainer.storage import storage_at
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 CLOSE = 1e-5
 CONFIGS = [small_run.config(), small_run.config(learning_rate=0.2), small_run.config(seed=1)]
 """With dropout, stochastic depth, augmentation and an average; the first two share their batches."""
@@ -40,8 +42,11 @@ def packed(tmp_path_factory):
 
 
 def pack(tmp_path, name, **options):
+    """The runs done at once as GPUs and TPUs do it, where one could spoil another: `packed` is the form of CPUs."""
     folders = [tmp_path / f"{name}-{index}" for index in range(len(CONFIGS))]
-    return train_many(options.pop("configs", CONFIGS), directories=folders, **options), folders
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.program.default_form", lambda: "vectorised")
+        return train_many(options.pop("configs", CONFIGS), directories=folders, **options), folders
 
 
 def at_step(step, member=None):
@@ -85,9 +90,8 @@ def test_each_run_ends_as_it_would_have_alone(alone, packed):
     assert len({result.val_loss for result in packed[0]}) == len(CONFIGS)
 
 
-def test_vectorised_is_the_same_as_one_after_the_other(alone, tmp_path, monkeypatch):
+def test_vectorised_is_the_same_as_one_after_the_other(alone, tmp_path):
     """What GPUs and TPUs are given, on this CPU."""
-    monkeypatch.setattr("trainer.program.default_form", lambda: "vectorised")
     results, folders = pack(tmp_path, "vectorised")
     for index in range(len(CONFIGS)):
         assert_close(results[index], alone[0][index])

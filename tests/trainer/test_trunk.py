@@ -15,6 +15,8 @@ from trainer.schedules import learning_rate_at
 from trainer.simulated import simulate
 from trainer.trunk import foreign_to_trunk, trunk_steps
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 LONG, SHORT = 4, 2.1
 BRANCH = 11
 """Of the short run's 13 steps the last 2.6 decay."""

@@ -25,7 +25,7 @@ def watched(folder, token="t"):
     return Witness(folder, token)
 
 
-def test_an_interrupted_training_ends_in_the_same_state_by_its_witness(tmp_path):
+def test_an_interrupted_training_ends_in_the_same_state_by_its_witness(quick_compilation, tmp_path):
     """The digest is of the arrays, so it does not depend on how often and where the run was cut."""
     whole = watched(tmp_path / "whole")
     train(small_run.config(), directory=tmp_path / "whole", on_event=whole.saw)

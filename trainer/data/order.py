@@ -79,7 +79,7 @@ class Order:
 
     def draws(self, span: range) -> Draws:
         """What the positions of `span` stand for. Read-only arrays: steps share the block of positions that is drawn at once."""
-        if len(span) > _BLOCK or not len(span):
+        if len(span) > _BLOCK or not len(span) or span.stop > self.total:
             return self._drawn(span)
         first, last = span.start // _BLOCK, (span.stop - 1) // _BLOCK
         head = _block(self, first)
@@ -103,8 +103,8 @@ class Order:
 
 @lru_cache(maxsize=8)
 def _block(order: Order, number: int) -> Draws:
-    """Block `number` of positions. The permutation costs as much for one id as for hundreds."""
-    block = order._drawn(range(number * _BLOCK, (number + 1) * _BLOCK))
+    """Block `number` of positions, as far as the run goes. The permutation costs as much for one id as for hundreds."""
+    block = order._drawn(range(number * _BLOCK, min((number + 1) * _BLOCK, order.total)))
     for part in block[1:]:
         part.setflags(write=False)
     return block
