@@ -16,6 +16,7 @@ from analysis.fitting.log_least_squares import log_least_squares
 from analysis.fitting.objective import Objective
 from analysis.fitting.point import fit_point
 from analysis.fitting.profile import profile_intervals
+from analysis.fitting.remembered import remembered
 from analysis.fitting.status import status_of
 from analysis.fitting.tangent import Tangent, tangent_at
 from analysis.laws.law import Law
@@ -35,6 +36,7 @@ No level is strict enough for all: of tables of a kind that seldom pass it, thos
 hold the truth too rarely (docs/laws_figures.md). So it is said how far the status lies from the edge."""
 
 
+@remembered
 def estimate(law: Law, sample: Sample, objective: Objective, precision: Precision, intervals: str = "auto") -> LawEstimate:
     """The estimate of a law from a sample.
 

@@ -9,6 +9,7 @@ import numpy as np
 from analysis.fitting.basin import basins
 from analysis.fitting.objective import Objective, objective_named
 from analysis.fitting.polish import Problem, polish, search_bounds
+from analysis.fitting.remembered import remembered
 from analysis.laws.law import Law
 
 __all__ = ["Points", "fit_point", "from_theta", "same_in_any_unit", "to_solver"]
@@ -66,6 +67,21 @@ def fit_point(
     logs = np.log(np.atleast_2d(np.asarray(inputs, dtype=float)))
     y = np.atleast_2d(np.asarray(y, dtype=float))
     weights = np.ones((1, logs.shape[1])) if weights is None else np.atleast_2d(np.asarray(weights, dtype=float))
+    start = None if start is None else np.asarray(start, dtype=float)
+    return _best(law, logs, y, objective, weights, start, steps, tolerance)
+
+
+@remembered
+def _best(
+    law: Law,
+    logs: np.ndarray,
+    y: np.ndarray,
+    objective: Objective,
+    weights: np.ndarray,
+    start: np.ndarray | None,
+    steps: int,
+    tolerance: float,
+) -> Points:
     draws = max(len(y), len(weights))
     centre, unit = law.centre(logs), float(np.exp(np.log(y).mean()))
     centred = same_in_any_unit(logs - centre[:, None])
