@@ -137,9 +137,10 @@ def from_theta(law: Law, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def to_solver(law: Law, theta: np.ndarray, into: tuple[np.ndarray, np.ndarray], unit: float) -> np.ndarray:
-    """theta, (p,) or (draws, p), as `from_theta` changes it and for y divided by unit: linear coefficients, then shapes, (draws, p)."""
+    """theta, (p,) or (draws, p), as `from_theta` changes it, or one such change for each draw, and for y divided by unit: linear coefficients, then
+    shapes, (draws, p)."""
     matrix, offset = into
-    centred = _affine(np.atleast_2d(theta) - offset, matrix, np.zeros(len(offset)))
+    centred = _affine(np.atleast_2d(theta) - offset, matrix, np.zeros(offset.shape[-1]))
     linear = centred[:, law.linear_at]
     with np.errstate(over="ignore"):
         linear[:, 1 if law.floor else 0 :] = np.exp(linear[:, 1 if law.floor else 0 :])
@@ -148,5 +149,6 @@ def to_solver(law: Law, theta: np.ndarray, into: tuple[np.ndarray, np.ndarray], 
 
 def _affine(theta: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
     # A term that is not there has a logarithm of −∞, which a matrix product would turn into NaN elsewhere.
-    finite = np.where(np.isneginf(theta), 0.0, theta) @ matrix.T + offset
-    return np.where(np.isneginf(theta), -np.inf, finite)
+    finite = np.where(np.isneginf(theta), 0.0, theta)
+    moved = finite @ matrix.T if matrix.ndim == 2 else np.einsum("dij,dj->di", matrix, finite)
+    return np.where(np.isneginf(theta), -np.inf, moved + offset)
