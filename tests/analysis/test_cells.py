@@ -180,7 +180,9 @@ def test_intervals_of_curves_hold_the_truth():
         for seed in range(16)
         for interval in [analysis.fit(curves(seed=seed), x=("params", "examples_seen"), law="chinchilla").interval().loc["beta"]]
     ]
-    assert sum(held) >= 13  # 16 × 95 %, less three standard deviations; rows taken as independent hold it in half of the draws: 13 of 16 once in 90
+    assert (
+        sum(held) >= 13
+    )  # 16 × 95 %, less three standard deviations; rows taken as independent hold it in half of the draws: 13 of 16 once in 90
 
 
 def test_a_number_of_a_replicate_names_no_run():
