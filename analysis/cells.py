@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.averaged_rows import averaged_note
-from analysis.checkpoints import checkpoints_of, refuse_one_run, rows_note
+from analysis.checkpoints import Checkpoints, checkpoints_of, refuse_one_run, rows_note
 from analysis.design_columns import alike, design_columns, differing_unknown, named_columns, with_epochs
 from analysis.listing import listed
 from analysis.reading.column_kinds import is_learning_rate
@@ -68,14 +68,17 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
     table, notes = _with_learning_rate(with_epochs(usable.runs))
     columns = design_columns(table, cell, x=axes, metric=metric)
     table = table.assign(cell=alike(table, columns))
-    differing = unknown_inside(table, columns, (metric, *axes), of=runs)
+    asked = (metric, *axes)
+    found = checkpoints_of(runs, asked=asked, cell=cell)
+    of_runs = found if not cell else checkpoints_of(runs, asked=asked)
+    differing = unknown_inside(table, columns, asked, checkpoints=of_runs)
     refuse_mixed_studies(table, differing)
     if len(axes) == 1 and axes[0] in columns and any(name in columns for name in ("epochs", "examples_seen", "steps")):
         notes = (*notes, f"runs that agree in {listed([name for name in columns if name in table and name != axes[0]], _NAMES_SHOWN)} differ more in "
                          f"{axes[0]} than replicates do: something else tells them apart, so each {axes[0]} is a cell of its own")  # fmt: skip
     if source_of(runs).get("one_run"):
         notes = (*notes, "the rows are steps of one run, which err together: intervals take them as independent and are too narrow")
-    elif note := rows_note(runs, axes, asked=(metric, *axes), cell=cell):
+    elif note := rows_note(runs, found, axes, asked=asked, cell=cell):
         notes = (*notes, note)
     notes = (*notes, *differing_note(differing))
     kept, not_best = best_learning_rates(table, metric)
@@ -84,16 +87,18 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
     return CellRuns(kept.reset_index(drop=True), usable.excluded + not_best, tuple(columns), notes)
 
 
-def unknown_inside(table: pd.DataFrame, columns: Sequence[str], asked: Sequence[str], *, of: pd.DataFrame) -> tuple[str, ...]:
+def unknown_inside(
+    table: pd.DataFrame, columns: Sequence[str], asked: Sequence[str], *, checkpoints: Checkpoints | None
+) -> tuple[str, ...]:
     """Finds the columns of unknown meaning in which runs of one cell differ.
 
     Args:
         table: runs with a column `cell`.
         columns: what told the cells apart.
         asked: metric and inputs of the question.
-        of: the table as it was read, whose rows may be checkpoints; the names of their runs are no settings.
+        checkpoints: what `checkpoints_of` finds in the table as it was read; the names of their runs are no settings.
     """
-    of_runs = () if (found := checkpoints_of(of, asked=asked)) is None else found.run
+    of_runs = () if checkpoints is None else checkpoints.run
     return differing_unknown(table, table["cell"], columns, ignored=("cell", *of_runs, *asked))
 
 

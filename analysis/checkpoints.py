@@ -226,9 +226,7 @@ def _is_curve(table: pd.DataFrame, run: Sequence[str], progress: str, settings: 
 
 
 def _is_row_number(names: pd.Series) -> bool:
-    if len(names) and not str(names.iloc[0]).startswith("row "):
-        return False
-    return bool(names.astype(str).str.startswith("row ").all())
+    return all(str(name).startswith("row ") for name in names)
 
 
 def refuse_one_run(table: pd.DataFrame, x: Sequence[str]) -> None:
@@ -241,13 +239,14 @@ def refuse_one_run(table: pd.DataFrame, x: Sequence[str]) -> None:
         )
 
 
-def rows_note(table: pd.DataFrame, x: Sequence[str], *, asked: Sequence[str] = (), cell: Sequence[str] = ()) -> str:
+def rows_note(
+    table: pd.DataFrame, found: Checkpoints | None, x: Sequence[str], *, asked: Sequence[str] = (), cell: Sequence[str] = ()
+) -> str:
     """Says what the rows were taken for, or may be, where that is not plain from the names of columns; else empty.
 
     Args:
-        table: as it was read. x: inputs of the question. asked, cell: as of `checkpoints_of`.
+        table: as it was read. found: what `checkpoints_of` finds in it. x: inputs of the question. asked, cell: as of `checkpoints_of`.
     """
-    found = checkpoints_of(table, asked=asked, cell=cell)
     if found is not None:
         return found.note
     maybe = _rising_in_runs(table, asked=asked, cell=cell)

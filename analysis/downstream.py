@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.as_csv import as_csv
 from analysis.cells import best_learning_rates, differing_note, unknown_inside
+from analysis.checkpoints import checkpoints_of
 from analysis.design_columns import alike, design_columns, named_columns
 from analysis.direction import require_lower_is_better, with_error
 from analysis.distributions import normal_quantile, ranks, spearman
@@ -228,7 +229,7 @@ def _differing(table: pd.DataFrame, cell: Sequence[str], downstream: str, *, of:
         if (groups := alike(table, columns).nunique()) > cells:
             apart.append(name)
             cells = groups
-    return (*apart, *unknown_inside(table, columns, (downstream,), of=of))
+    return (*apart, *unknown_inside(table, columns, (downstream,), checkpoints=checkpoints_of(of, asked=(downstream,))))
 
 
 def _checkpoints(runs: pd.DataFrame, name: str | None, downstream: str, upstream: str, x: str) -> pd.DataFrame:

@@ -135,7 +135,9 @@ def _points(runs: pd.DataFrame, metric: str, x: str, cell_columns: Sequence[str]
     groups = runs.groupby("cell", sort=True)
     named = ("family", "model", "params", "epochs", "learning_rate", *(name for name in cell_columns if runs[name].nunique() > 1))
     described = [name for name in dict.fromkeys(named) if name in runs and name not in (metric, x)]
-    columns: dict[str, Any] = {name: groups[name].first() for name in described}
+    whole = [name for name in described if runs[name].notna().all()]
+    first = runs.loc[~runs["cell"].duplicated(), ["cell", *whole]].set_index("cell").sort_index()
+    columns: dict[str, Any] = {name: first[name] if name in whole else groups[name].first() for name in described}
     columns["seeds"] = groups.size()
     columns[x] = groups[x].mean()
     columns[metric] = groups[metric].mean()

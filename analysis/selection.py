@@ -235,13 +235,19 @@ def _steps(table: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series] | None
     return done, whole, (whole > 0) & (whole - done > np.maximum(1, _LAST_STEPS * whole))
 
 
+_TEXT = pd.Series([], dtype=str).dtype
+
+
 def _with_names(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataFrame:
     table = runs.copy()
     if "id" not in table:
         table.insert(0, "id", [f"row {number}" for number in range(1, len(table) + 1)])
     table["id"] = table["id"].astype(str)
     for name in ("family", "model"):
-        table[name] = table[name].astype(object).fillna("").astype(str) if name in table else ""
+        if name not in table:
+            table[name] = ""
+        elif table[name].dtype != _TEXT or table[name].isna().any():
+            table[name] = table[name].astype(object).fillna("").astype(str)
     for name in (metric, *axes):
         table = with_error(table, name)
     require_lower_is_better(metric, table)

@@ -14,12 +14,19 @@ os.environ.pop("SCALING_HOME", None)
 import atexit
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
+
+import typer.main
+import typer.testing
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # what one test compiled, the others and the processes that they start load
     folder = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="scaling-compiled-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+# Made once for each program: all commands of `scaling` anew for each that a test runs would take 25 ms of it.
+typer.main.get_command = typer.testing._get_command = cache(typer.main.get_command)
 
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import analysis
 from orchestrator.plan import make_plan
@@ -64,10 +65,19 @@ def test_commands_in_the_docs_exist():
 
 @pytest.mark.parametrize("command", [command.name for command in app.registered_commands])
 def test_help_ends_with_examples(command):
-    shown = subprocess.run(
-        [sys.executable, "-m", "scaling.cli", command, "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200"}
-    ).stdout
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}, catch_exceptions=False).stdout
     assert f"scaling {command}" in shown.split("Options")[-1].replace("\n", " "), shown[-400:]
+
+
+def test_help_is_that_of_a_process():
+    """As `python -m` prints it."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "scaling.cli", "fit", "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200"}
+    ).stdout
+    assert (
+        shown.split()
+        == CliRunner().invoke(app, ["fit", "--help"], env={"COLUMNS": "200"}, prog_name="python -m scaling.cli").stdout.split()
+    )
 
 
 def test_help_loads_nothing_heavy():

@@ -16,6 +16,7 @@ from analysis.fitting.log_least_squares import log_least_squares
 from analysis.fitting.objective import Objective
 from analysis.fitting.point import fit_point
 from analysis.fitting.profile import profile_intervals
+from analysis.fitting.remembered import remembered
 from analysis.fitting.status import status_of
 from analysis.fitting.tangent import Tangent, tangent_at
 from analysis.laws.law import Law
@@ -28,6 +29,7 @@ INTERVALS = ("auto", "pairs", "wild")
 `pairs`, `wild`: percentiles of that bootstrap over cells, see `analysis.fitting.bootstrap`."""
 
 _PROFILE_UP_TO = 20_000  # runs; with more the loss is a parabola about its optimum
+_EXACT, _ROUGHLY = 1e-8, 1e-2  # of profiled ends: those that are shown, and those of which it is only asked whether they are there
 _CELLS_A_COEFFICIENT = 4
 _BARELY, _NARROWLY = 50, 5000
 """How much smaller the tails are at whose level a coefficient that is identified barely, or narrowly, no longer is: 99.9 and 99.999 % for 95 %.
@@ -35,6 +37,7 @@ No level is strict enough for all: of tables of a kind that seldom pass it, thos
 hold the truth too rarely (docs/laws_figures.md). So it is said how far the status lies from the edge."""
 
 
+@remembered
 def estimate(law: Law, sample: Sample, objective: Objective, precision: Precision, intervals: str = "auto") -> LawEstimate:
     """The estimate of a law from a sample.
 
@@ -88,7 +91,10 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
             low, high = np.where(tangent.kept, theta - half, -np.inf), np.where(tangent.kept, theta + half, np.inf)
         else:
             ratio, width = _profile_settings(law, sample, tangent, point.at_bound[0], variance, t)
-            low, high = profile_intervals(law, sample, objective, theta, bread=tangent.bread, ratio=ratio, width=width, t=t)
+            exact = _EXACT if at == precision else _ROUGHLY
+            low, high = profile_intervals(
+                law, sample, objective, theta, bread=tangent.bread, ratio=ratio, width=width, t=t, exact=exact
+            )
         low, high = _open_at_bounds(law, sample, low, high)
         if law.floor:
             low[0] = max(0.0, low[0])

@@ -9,6 +9,7 @@ import numpy as np
 from analysis.fitting.basin import basins
 from analysis.fitting.objective import Objective, objective_named
 from analysis.fitting.polish import Problem, polish, search_bounds
+from analysis.fitting.remembered import remembered
 from analysis.laws.law import Law
 
 __all__ = ["Points", "fit_point", "from_theta", "same_in_any_unit", "to_solver"]
@@ -66,6 +67,21 @@ def fit_point(
     logs = np.log(np.atleast_2d(np.asarray(inputs, dtype=float)))
     y = np.atleast_2d(np.asarray(y, dtype=float))
     weights = np.ones((1, logs.shape[1])) if weights is None else np.atleast_2d(np.asarray(weights, dtype=float))
+    start = None if start is None else np.asarray(start, dtype=float)
+    return _best(law, logs, y, objective, weights, start, steps, tolerance)
+
+
+@remembered
+def _best(
+    law: Law,
+    logs: np.ndarray,
+    y: np.ndarray,
+    objective: Objective,
+    weights: np.ndarray,
+    start: np.ndarray | None,
+    steps: int,
+    tolerance: float,
+) -> Points:
     draws = max(len(y), len(weights))
     centre, unit = law.centre(logs), float(np.exp(np.log(y).mean()))
     centred = same_in_any_unit(logs - centre[:, None])
@@ -121,9 +137,10 @@ def from_theta(law: Law, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def to_solver(law: Law, theta: np.ndarray, into: tuple[np.ndarray, np.ndarray], unit: float) -> np.ndarray:
-    """theta, (p,) or (draws, p), as `from_theta` changes it and for y divided by unit: linear coefficients, then shapes, (draws, p)."""
+    """theta, (p,) or (draws, p), as `from_theta` changes it, or one such change for each draw, and for y divided by unit: linear coefficients, then
+    shapes, (draws, p)."""
     matrix, offset = into
-    centred = _affine(np.atleast_2d(theta) - offset, matrix, np.zeros(len(offset)))
+    centred = _affine(np.atleast_2d(theta) - offset, matrix, np.zeros(offset.shape[-1]))
     linear = centred[:, law.linear_at]
     with np.errstate(over="ignore"):
         linear[:, 1 if law.floor else 0 :] = np.exp(linear[:, 1 if law.floor else 0 :])
@@ -132,5 +149,6 @@ def to_solver(law: Law, theta: np.ndarray, into: tuple[np.ndarray, np.ndarray], 
 
 def _affine(theta: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
     # A term that is not there has a logarithm of −∞, which a matrix product would turn into NaN elsewhere.
-    finite = np.where(np.isneginf(theta), 0.0, theta) @ matrix.T + offset
-    return np.where(np.isneginf(theta), -np.inf, finite)
+    finite = np.where(np.isneginf(theta), 0.0, theta)
+    moved = finite @ matrix.T if matrix.ndim == 2 else np.einsum("dij,dj->di", matrix, finite)
+    return np.where(np.isneginf(theta), -np.inf, moved + offset)

@@ -103,30 +103,30 @@ def polish(
 def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     theta = np.clip(start, problem.low, problem.high)
     loss = problem.loss(theta)
-    damping = np.full(len(theta), 1e-3)
     converged = np.zeros(len(theta), dtype=bool)
-    active, quiet = np.arange(len(theta)), np.zeros(len(theta), dtype=int)
-    here = problem
+    active, here, now, at = np.arange(len(theta)), problem, theta, loss  # `at`: the loss where each active row is now
+    damping, quiet = np.full(len(theta), 1e-3), np.zeros(len(theta), dtype=int)
     for _ in range(steps):
-        now = theta[active]
         gradient, hessian, metric = _derivatives(here, now)
-        candidate = _bounded_step(now, gradient, hessian, metric, damping[active], here.low, here.high)
+        candidate = _bounded_step(now, gradient, hessian, metric, damping, here.low, here.high)
         new_loss = here.loss(candidate)
-        gain = loss[active] - new_loss
+        gain = at - new_loss
         better = gain > 0
         # A step that should gain less than rounding and gains nothing is the end; damping it further only takes time.
         promised = np.einsum("di,di->d", candidate - now, gradient)
-        theta[active[better]], loss[active[better]] = candidate[better], new_loss[better]
-        damping[active] = np.where(better, np.maximum(damping[active] * 0.15, 1e-12), damping[active] * 6.0)
-        small = better & (gain <= tolerance * loss[active])
-        quiet[active] = np.where(better, np.where(small, quiet[active] + 1, 0), quiet[active])
-        over = ~better & (promised <= tolerance * loss[active])
-        converged[active] = over | (quiet[active] >= 2) | (damping[active] > 1e10) | (loss[active] < 1e-28)
-        if converged[active].any():
-            active = active[~converged[active]]
+        now, at = np.where(better[:, None], candidate, now), np.where(better, new_loss, at)
+        damping = np.where(better, np.maximum(damping * 0.15, 1e-12), damping * 6.0)
+        small = tolerance * at
+        quiet = np.where(better, np.where(gain <= small, quiet + 1, 0), quiet)
+        done = (~better & (promised <= small)) | (quiet >= 2) | (damping > 1e10) | (at < 1e-28)
+        if done.any():
+            theta[active], loss[active], converged[active] = now, at, done
+            left = ~done
+            active = active[left]
             if not len(active):
-                break
-            here = problem.of(active)
+                return theta, loss, converged
+            here, now, at, damping, quiet = problem.of(active), now[left], at[left], damping[left], quiet[left]
+    theta[active], loss[active] = now, at
     return theta, loss, converged
 
 
@@ -152,17 +152,21 @@ def _bounded_step(
     low: np.ndarray,
     high: np.ndarray,
 ) -> np.ndarray:
-    one, diagonal = np.eye(theta.shape[1]), np.einsum("dii->di", metric)
+    diagonal = np.einsum("dii->di", metric)
     ridge = 1e-12 * diagonal.max(1, keepdims=True) + 1e-300
-    damped = hessian + damping[:, None, None] * (metric + one * diagonal[:, None, :]) + one * ridge[:, :, None]
+    added = damping[:, None, None] * metric
+    np.einsum("dii->di", added)[:] = damping[:, None] * (diagonal + diagonal)
+    damped = hessian + added
+    np.einsum("dii->di", damped)[:] += ridge
     held = ((theta <= low) & (gradient < 0)) | ((theta >= high) & (gradient > 0))
     step = _solve_rest(damped, gradient, held)
-    beyond = ~held & ((theta + step < low) | (theta + step > high))
+    moved = theta + step
+    beyond = ~held & ((moved < low) | (moved > high))
     if beyond.any():  # the others take the best step given that these stop at their bound
-        to_bound = np.where(beyond, np.clip(theta + step, low, high) - theta, 0.0)
+        to_bound = np.where(beyond, np.clip(moved, low, high) - theta, 0.0)
         again = beyond.any(1)
-        step[again] = _solve_rest(damped[again], gradient[again], (held | beyond)[again], to_bound[again])
-    return np.clip(theta + step, low, high)
+        moved[again] = theta[again] + _solve_rest(damped[again], gradient[again], (held | beyond)[again], to_bound[again])
+    return np.minimum(np.maximum(moved, low), high)
 
 
 def _solve_rest(hessian: np.ndarray, gradient: np.ndarray, held: np.ndarray, fixed: np.ndarray | None = None) -> np.ndarray:
@@ -173,7 +177,8 @@ def _solve_rest(hessian: np.ndarray, gradient: np.ndarray, held: np.ndarray, fix
         right = np.where(free, gradient, 0.0)
         if fixed is not None:
             right = np.where(free, gradient - np.einsum("dij,dj->di", hessian, fixed), fixed)
-        matrix = np.where(free[:, :, None] & free[:, None, :], hessian, 0.0) + np.eye(hessian.shape[1]) * held[:, :, None]
+        matrix = np.where(free[:, :, None] & free[:, None, :], hessian, 0.0)
+        np.einsum("dii->di", matrix)[held] = 1.0
     # Scaled to a unit diagonal: coefficients differ by orders of magnitude.
     scale = 1 / np.sqrt(np.einsum("dii->di", matrix))
     solved = np.linalg.solve(matrix * scale[:, :, None] * scale[:, None, :], (right * scale)[:, :, None])[:, :, 0]

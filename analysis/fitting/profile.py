@@ -26,7 +26,7 @@ __all__ = ["profile_intervals"]
 _ROUNDS = 40
 _FAR = 60.0
 """Distances beyond so many times the first guess are not searched: the data do not end the interval there."""
-_EXACT = 1e-8  # of the score at an end, which is 1
+_ALIKE = 1e-6  # of columns of norm 1: the part of one that the others do not have, below which they are solved for with more care
 
 
 def profile_intervals(
@@ -39,13 +39,14 @@ def profile_intervals(
     ratio: np.ndarray,
     width: np.ndarray,
     t: float,
+    exact: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends for every entry of theta, (p,) each.
 
     Args:
         theta: (p,), the optimum. bread: (p, p), inverse of the second derivatives of S there. ratio: (p,), v₀/v.
         width: (p,), a first guess of the distance to an end; NaN or 0 for what is not to be profiled.
-        t: the quantile.
+        t: the quantile. exact: how far the score at an end may be from 1, what it is; larger where it matters only whether there is an end.
 
     An end is infinite where the loss stays low up to the bound of the search, or nothing was profiled; the lower end of E is then 0.
     """
@@ -57,7 +58,7 @@ def profile_intervals(
     guess, height = width[line.at], 2.0 * ratio[line.at] / t**2
     reach = np.minimum(line.reach(), _FAR * guess)
     distance, at_end = _ends(
-        lambda some, at: np.sqrt(np.maximum(0.0, line.rise(some, at) * height[some])), np.minimum(guess, reach), reach
+        lambda some, at: np.sqrt(np.maximum(0.0, line.rise(some, at) * height[some])), np.minimum(guess, reach), reach, exact
     )
     for place, side, end, open_ended in zip(line.at, line.side, line.value(distance), at_end, strict=True):
         if not open_ended:
@@ -65,8 +66,8 @@ def profile_intervals(
     return lower, upper
 
 
-def _ends(score, distance: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN001
-    """Where each score, 0 at distance 0 and rising nearly in proportion, is 1; and whether it stays below up to `reach`.
+def _ends(score, distance: np.ndarray, reach: np.ndarray, exact: float) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN001
+    """Where each score, 0 at distance 0 and rising nearly in proportion, is 1 within `exact`; and whether it stays below up to `reach`.
 
     score: `(rows, distances) -> scores`. By false position with the Illinois rule, which halves the weight of an end that stays.
     """
@@ -87,7 +88,7 @@ def _ends(score, distance: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, n
         kept_side[active] = np.where(below, -1.0, 1.0)
         done = (
             at_end[active]
-            | (np.abs(off) < _EXACT)
+            | (np.abs(off) < exact)
             | (np.isfinite(high[active]) & (high[active] - low[active] <= 1e-12 * high[active]))
         )
         active = active[~done]
@@ -121,8 +122,9 @@ class _Lines:
             np.broadcast_to(sample.weights, shape),
         )
         self.problem = Problem(law, objective, centred, y, weights, self.low, self.high)
-        self.into = [from_theta(law, centre) for centre in self.centre]
-        start = np.concatenate([to_solver(law, theta, into, self.unit) for into in self.into])
+        matrices, offsets = zip(*(from_theta(law, centre) for centre in self.centre), strict=True)
+        self.into = np.stack(matrices), np.stack(offsets)
+        start = to_solver(law, np.tile(theta, (len(at), 1)), self.into, self.unit)
         self.least = float(self.problem.loss(start).min())
         self.in_units_of_y = 1.0 if objective.relative else self.unit**2
         # To first order the others follow a coefficient that is held as they vary with it.
@@ -155,12 +157,8 @@ class _Lines:
         low[rows, place] = high[rows, place] = held
         problem = Problem(problem.law, problem.objective, problem.logs, problem.y, problem.weights, low, high)
         moved = np.where(np.isfinite(self.theta), self.theta, -50.0) + step[:, None] * self.following[some]
-        starts = [
-            np.concatenate(
-                [to_solver(self.law, theta, self.into[line], self.unit) for theta, line in zip(moved, some, strict=True)]
-            ),
-            self.last[some],
-        ]
+        matrices, offsets = self.into
+        starts = [to_solver(self.law, moved, (matrices[some], offsets[some]), self.unit), self.last[some]]
         starts = [_with_linear_solved(problem, np.clip(start, low, high), place) for start in starts]
         losses = np.stack([problem.loss(start) for start in starts])
         best = np.where((losses[0] <= losses[1])[:, None], starts[0], starts[1])
@@ -187,12 +185,22 @@ def _with_linear_solved(problem: Problem, start: np.ndarray, held: np.ndarray) -
     log_terms, _ = law.log_terms(problem.logs, start[:, m:])
     terms = [np.exp(np.minimum(log_term, 300.0)) for log_term in log_terms]
     basis = np.stack([*([np.ones_like(problem.y)] if law.floor else []), *terms], axis=1)  # (rows, m, n)
-    scale = np.sqrt(problem.weights) / (problem.y if problem.objective.relative else 1.0)
-    for row in range(len(start)):
-        free = [place for place in range(m) if place != held[row]]
-        rest = problem.y[row] - (start[row, held[row]] * basis[row, held[row]] if held[row] < m else 0.0)
-        columns = (basis[row, free] * scale[row]).T
-        norm = np.linalg.norm(columns, axis=0)
-        if len(free) and np.isfinite(norm).all() and (norm > 0).all():
-            solved[row, free] = non_negative(columns / norm, rest * scale[row]) / norm
+    columns = basis * (np.sqrt(problem.weights) / (problem.y if problem.objective.relative else 1.0))[:, None, :]
+    target = np.sqrt(problem.weights) * (1.0 if problem.objective.relative else problem.y)
+    # A linear coefficient that is held takes its part off the target; in its place stands a row of its own, whose answer is 0.
+    rows, n = np.flatnonzero(held < m), columns.shape[2]
+    columns, target = np.pad(columns, ((0, 0), (0, 0), (0, 1))), np.pad(target, ((0, 0), (0, 1)))
+    target[rows] -= start[rows, held[rows], None] * columns[rows, held[rows]]
+    columns[rows, held[rows]] = np.arange(n + 1) == n
+    norm = np.linalg.norm(columns, axis=2)
+    ok = (np.isfinite(norm) & (norm > 0)).all(axis=1)
+    unit = columns[ok] / norm[ok][:, :, None]
+    q, r = np.linalg.qr(unit.transpose(0, 2, 1))
+    alike = np.abs(np.einsum("dii->di", r)).min(axis=1, initial=1.0) < _ALIKE
+    r[alike] = np.eye(m)
+    best = np.linalg.solve(r, q.transpose(0, 2, 1) @ target[ok][:, :, None])[:, :, 0]
+    for row in np.flatnonzero(alike | (best < 0).any(axis=1)):
+        best[row] = non_negative(unit[row].T, target[ok][row])
+    solved[ok, :m] = best / norm[ok]
+    solved[rows, held[rows]] = start[rows, held[rows]]
     return solved

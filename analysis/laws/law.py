@@ -83,7 +83,7 @@ class Term:
     exponents: Mapping[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Law:
     """A formula for a metric against one input or several: a floor (or none) and terms whose coefficients enter linearly.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.cells import differing_note, refuse_mixed_studies, unknown_inside
+from analysis.checkpoints import checkpoints_of
 from analysis.closed_edges import closed_edges
 from analysis.design_columns import alike, design_columns, settings_among, with_epochs
 from analysis.reading.source import source_of
@@ -54,7 +55,9 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
     usable = usable_runs(runs, metric=metric, x="learning_rate")
     columns = design_columns(usable.runs, metric=metric)
     tried = usable.runs.assign(cell=alike(usable.runs, columns))
-    refuse_mixed_studies(tried, unknown_inside(tried, columns, (metric, "learning_rate"), of=runs))
+    asked = (metric, "learning_rate")
+    checkpoints = checkpoints_of(runs, asked=asked)
+    refuse_mixed_studies(tried, unknown_inside(tried, columns, asked, checkpoints=checkpoints))
     rates = tried.groupby("cell")["learning_rate"].transform("nunique")
     few = rates < LEAST_RATES
     too_few = tuple(
@@ -71,7 +74,7 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
     cells = _cells(kept, _highest_diverged(kept, runs, settings), settings, metric)
     _require_budgets(cells, int(rates.max()) if len(rates) else 0, count_hint(usable.excluded, source_of(runs)))
     differing = tuple(name for name in settings if alike(cells, [name]).nunique() > 1)
-    notes = differing_note(unknown_inside(kept, columns, (metric, "learning_rate"), of=runs))
+    notes = differing_note(unknown_inside(kept, columns, asked, checkpoints=checkpoints))
     return Grids(kept, cells, differing, usable.excluded + too_few, notes)
 
 

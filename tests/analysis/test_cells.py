@@ -177,10 +177,12 @@ def test_a_law_of_the_curve_itself_resamples_runs(name):
 def test_intervals_of_curves_hold_the_truth():
     held = [
         interval["low"] <= 0.28 <= interval["high"]
-        for seed in range(24)
+        for seed in range(16)
         for interval in [analysis.fit(curves(seed=seed), x=("params", "examples_seen"), law="chinchilla").interval().loc["beta"]]
     ]
-    assert sum(held) >= 20  # 24 × 95 %, less three standard deviations; rows taken as independent hold it in half of the draws
+    assert (
+        sum(held) >= 13
+    )  # 16 × 95 %, less three standard deviations; rows taken as independent hold it in half of the draws: 13 of 16 once in 90
 
 
 def test_a_number_of_a_replicate_names_no_run():

@@ -100,7 +100,7 @@ def test_profile_of_a_line_is_the_t_interval():
     tangent = tangent_at(law, sample, theta, LOG, np.zeros(2, dtype=bool))
     variance = np.diag(tangent.plain_covariance())
     ratio, width = np.diag(tangent.bread) / variance, 2.2 * np.sqrt(variance)
-    low, high = profile_intervals(law, sample, LOG, theta, bread=tangent.bread, ratio=ratio, width=width, t=2.2)
+    low, high = profile_intervals(law, sample, LOG, theta, bread=tangent.bread, ratio=ratio, width=width, t=2.2, exact=1e-8)
     np.testing.assert_allclose(low, theta - 2.2 * np.sqrt(variance), rtol=1e-7)
     np.testing.assert_allclose(high, theta + 2.2 * np.sqrt(variance), rtol=1e-7)
 

@@ -103,7 +103,7 @@ def test_coverage_in_any_unit():
     assert held >= 52  # 57 less three standard deviations
 
 
-_SURFACES = 30
+_SURFACES = 20
 
 
 def test_at_the_face_of_no_floor():
@@ -118,7 +118,7 @@ def test_at_the_face_of_no_floor():
         at_face.append(fit.status == FitStatus.NO_FLOOR)
     held, at_face = np.array(held), np.array(at_face)
     assert at_face.sum() >= 3
-    assert held.mean(0).min() > 0.83  # 95 % less three standard deviations
+    assert held.mean(0).min() > 0.8  # 95 % less three standard deviations
     assert held[at_face].mean(0).min() >= 0.5
 
 

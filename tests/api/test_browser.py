@@ -15,6 +15,7 @@ PAGES = (
     "/frontier/optimum",
     "/frontier/slices",
     "/compare?by=model&a=nano-F1&b=nano-F3",
+    "/compare",
     "/plan",
     "/learning-rate",
     "/experiments",
@@ -24,17 +25,19 @@ PAGES = (
 
 
 class Visit:
-    """A page of the site with all it asked for and all it complained about."""
+    """One address after another in one tab, so that plotly.js is read once; with all that the page asked for and complained about."""
 
-    def __init__(self, context, site, path):
+    def __init__(self, context):
         self.page = context.new_page()
-        self.requests, self.complaints = [], []
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on(
             "console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None
         )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(site + path)
+
+    def go(self, url):
+        self.requests, self.complaints = [], []
+        self.page.goto(url)
         for number in range(self.page.locator(".chart").count()):
             self.page.locator(f".chart[data-drawn] >> nth={number}").wait_for(timeout=15_000)
 
@@ -55,50 +58,54 @@ def until(happened, seconds=5.0):
 
 
 @pytest.fixture(scope="module")
-def context_of(browser):
-    """One browser profile for each kind of screen, so that plotly.js is fetched once for each and not for every test."""
-    contexts = {}
-
-    def context(width, colour_scheme):
-        key = width, colour_scheme
-        if key not in contexts:
-            contexts[key] = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=colour_scheme)
-        return contexts[key]
-
-    yield context
-    for one in contexts.values():
-        one.close()
-
-
-@pytest.fixture
-def visit(context_of, site):
-    visits = []
-
-    def go(path, *, width=1280, colour_scheme="light"):
-        visits.append(Visit(context_of(width, colour_scheme), site, path))
-        return visits[-1]
-
-    yield go
-    for one in visits:
-        one.page.close()
+def context(browser):
+    """One browser profile, so that plotly.js is fetched once."""
+    with browser.new_context() as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
-def front(context_of, site):
+def tab(context):
+    return Visit(context)
+
+
+@pytest.fixture
+def visit(tab, site):
+    def go(path, *, width=1280, colour_scheme="light"):
+        tab.page.set_viewport_size({"width": width, "height": 900})
+        tab.page.emulate_media(color_scheme=colour_scheme)
+        tab.go(site + path)
+        return tab
+
+    return go
+
+
+@pytest.fixture(scope="module")
+def front(context, site):
     """The frontier on a wide, light screen, for tests that leave it as it is or do not mind what others did to it."""
-    seen = Visit(context_of(1280, "light"), site, "/frontier")
-    yield seen
-    seen.page.close()
+    seen = Visit(context)
+    seen.page.set_viewport_size({"width": 1280, "height": 900})
+    seen.go(site + "/frontier")
+    return seen
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_nothing_leaves_the_machine_nothing_is_blocked_and_a_narrow_screen_does_not_scroll_sideways(visit, site, path):
+def test_nothing_leaves_the_machine_nothing_is_blocked_a_narrow_screen_does_not_scroll_sideways_and_all_has_a_name(
+    visit, site, path
+):
     seen = visit(path, width=390)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert seen.requests
     assert {urlsplit(url).netloc for url in seen.requests if urlsplit(url).scheme not in ("data", "blob")} == {
         urlsplit(site).netloc
     }
+    unnamed = seen.page.evaluate(
+        """() => [...document.querySelectorAll('select, input, main button, figure.chart, nav')]
+            .filter((e) => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))
+            .map((e) => e.outerHTML.slice(0, 80))"""
+    )
+    assert unnamed == []
+    assert seen.page.locator("h1").count() == 1
     assert seen.complaints == []
 
 
@@ -115,10 +122,6 @@ def test_the_chart_draws_every_cell_run_and_law_on_logarithmic_axes(front, clien
     assert traces["compute-optimal"]["points"] == sum(point["on_frontier"] for point in body["points"])
     assert traces["power-floor law, frontier"]["mode"] == "lines"
     assert seen.page.evaluate(AXES) == ["log", "log"]
-
-
-def test_linear_axes_when_asked(visit):
-    assert visit("/frontier?x_scale=linear&y_scale=linear").page.evaluate(AXES) == ["linear", "linear"]
 
 
 def test_a_click_on_a_point_opens_its_run(visit, site, client):
@@ -205,24 +208,11 @@ def test_a_table_sorts_by_number_from_the_keyboard(front):
     assert page.locator("#cells th[aria-sort=descending]").inner_text().startswith("val_loss")
 
 
-def test_the_form_makes_the_link(visit):
-    page = visit("/frontier").page
+def test_linear_axes_when_asked_and_the_form_makes_the_link(visit):
+    page = visit("/frontier?x_scale=linear&y_scale=linear").page
+    assert page.evaluate(AXES) == ["linear", "linear"]
     page.locator("select[name=x]").select_option("train_flops")
     page.locator(".controls button").click()
     page.wait_for_url("**/frontier?*x=train_flops*")
     assert "experiment=" not in page.url
     assert page.locator("h1").inner_text().endswith("training FLOPs")
-
-
-@pytest.mark.parametrize("path", ["/frontier", "/compare", "/plan", "/runs"])
-def test_every_control_and_chart_has_a_name(visit, path):
-    seen = visit(path)
-    page = seen.page
-    unnamed = page.evaluate(
-        """() => [...document.querySelectorAll('select, input, main button, figure.chart, nav')]
-            .filter((e) => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))
-            .map((e) => e.outerHTML.slice(0, 80))"""
-    )
-    assert unnamed == []
-    assert page.locator("h1").count() == 1
-    assert seen.complaints == []

@@ -37,6 +37,12 @@ def begun(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def begun_site(begun):
+    with TestClient(create_app(str(begun))) as client:
+        yield client
+
+
 def told(*words, code=0):
     result = CliRunner().invoke(app, words)
     if not isinstance(result.exception, SystemExit | None):
@@ -121,13 +127,15 @@ def test_so_it_is_in_status_and_at_the_end_of_submit(begun, capsys):
 
 
 @pytest.mark.parametrize("page", ["/frontier", "/frontier/optimum", "/learning-rate", "/plan", "/frontier/trust"])
-def test_so_it_is_on_the_pages_and_in_problems(begun, page):
-    with TestClient(create_app(str(begun))) as client:
-        text = client.get(page, headers={"accept": "text/html"}).text
-        assert "2 of 30 runs have finished, 1 is running, 27 are waiting" in text
-        assert not ADVICE.search(text)
-        assert client.get("/api/v1/fits").json()["hint"].startswith("2 of 30 runs have finished")
-        assert client.get("/api/v1/frontier").json()["answer"] is None
+def test_so_it_is_on_the_pages(begun_site, page):
+    text = begun_site.get(page, headers={"accept": "text/html"}).text
+    assert "2 of 30 runs have finished, 1 is running, 27 are waiting" in text
+    assert not ADVICE.search(text)
+
+
+def test_so_it_is_in_problems(begun_site):
+    assert begun_site.get("/api/v1/fits").json()["hint"].startswith("2 of 30 runs have finished")
+    assert begun_site.get("/api/v1/frontier").json()["answer"] is None
 
 
 def test_the_page_shows_the_sentence_of_the_command(filled):

@@ -35,10 +35,10 @@ def texts():
     """Every text of the product that people may see: (file, text). Of docstrings only those of commands, which are their help."""
     found = []
     for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        helps = [node.body[0] for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.endswith("_command")]
-        unseen = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and node not in helps}
-        strings = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        helps = [node.body[0] for node in nodes if isinstance(node, ast.FunctionDef) and node.name.endswith("_command")]
+        unseen = {id(node.value) for node in nodes if isinstance(node, ast.Expr) and node not in helps}
+        strings = (node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
         found += [(path, node.value) for node in strings if id(node) not in unseen]
     pages_of_html = (path for package in PACKAGES for path in (ROOT / package).rglob("*.html"))
     return found + [(path, re.sub(r"\{#.*?#\}", "", path.read_text(), flags=re.S)) for path in pages_of_html]
