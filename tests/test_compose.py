@@ -32,7 +32,7 @@ BIN = str(Path(sys.executable).parent)
 GRID = """\
 name: composed
 dataset: {name: digits}
-models: [nano-F0]
+models: [{name: tiny, width: [8], depth: [1], group_width: 4, stem: medium}]
 epochs: [0.25, 0.5]
 batch_size: 64
 learning_rate: 1.6

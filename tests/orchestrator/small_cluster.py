@@ -3,6 +3,8 @@
 import os
 from contextlib import contextmanager
 
+from tests.trainer.conftest import QUICKLY
+
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 NODE = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
@@ -39,6 +41,7 @@ def tpu_host(cluster, slice_name, index, *, pod_type="v4-16", topology="2x2x2"):
             "TPU_TOPOLOGY": topology,
             "JAX_PLATFORMS": "cpu",
             "NPROC": "1",
+            "XLA_FLAGS": QUICKLY,
         },
         labels={
             "ray.io/tpu-slice-name": slice_name,

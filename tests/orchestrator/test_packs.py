@@ -19,7 +19,7 @@ from orchestrator.store.models import Attempt, Run
 from scaling.errors import SpecError
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.rows import a_run, accepted
-from tests.orchestrator.test_end_to_end import FAMILIES, Study, assert_ledger_adds_up
+from tests.orchestrator.test_end_to_end import FAMILIES, TINY, Study, assert_ledger_adds_up
 from tests.trainer import small_run
 from trainer import TrainConfig, audit, data, train
 from trainer.checkpoint import committed
@@ -264,11 +264,11 @@ GRID = """\
 name: packed
 dataset: {name: digits}
 models:
-  - {name: mine, width: [8], depth: [1], group_width: 4, stem: small}
+  - TINY
   - {name: raising, source: "misbehaving:raises"}
 epochs: [0.25]
 batch_size: 64
-learning_rate: {mine: {grid: [0.2, 0.4]}, raising: 1}
+learning_rate: {tiny: {grid: [0.2, 0.4]}, raising: 1}
 seeds: [0, 1]
 execution: {pack: 2}
 resources: {cores: CORES}
@@ -278,11 +278,13 @@ resources: {cores: CORES}
 def test_a_grid_in_packs(tmp_path):
     """Through the real command. A pack whose code raises is taken apart, and each run fails by itself."""
     (tmp_path / "misbehaving.py").write_text(FAMILIES)
-    (tmp_path / "packed.yaml").write_text(GRID.replace("CORES", str(len(os.sched_getaffinity(0)))))  # one pack at a time
+    (tmp_path / "packed.yaml").write_text(
+        GRID.replace("TINY", TINY).replace("CORES", str(len(os.sched_getaffinity(0))))
+    )  # one pack at a time
     study = Study(tmp_path, "packed")
     _, err = study.run("submit", "packed.yaml", "--yes", code=1)
     rows = study.rows()
-    good = [row for key, row in rows.items() if key[0] == "mine"]
+    good = [row for key, row in rows.items() if key[0] == "tiny"]
     assert [(row["status"], row["attempts"], row["packed"]) for row in good] == [("finished", 1, 2)] * 4, err
     bad = [row for key, row in rows.items() if key[0] == "raising"]
     assert [(row["status"], row["attempts"]) for row in bad] == [("failed", 2)] * 2
@@ -292,9 +294,9 @@ def test_a_grid_in_packs(tmp_path):
         # Both of a pack were in it from its beginning to its end, so they are charged alike: half of what passed.
         packs = connection.execute(
             "SELECT a.allocation_id, a.started_at, count(*), min(a.useful_seconds), max(a.useful_seconds) FROM attempts a"
-            " JOIN runs r ON r.id = a.run_id WHERE r.model = 'mine' GROUP BY a.allocation_id, a.started_at"
+            " JOIN runs r ON r.id = a.run_id WHERE r.model = 'tiny' GROUP BY a.allocation_id, a.started_at"
         ).fetchall()
-        config = connection.execute("SELECT config, val_loss FROM runs WHERE model = 'mine' LIMIT 1").fetchone()
+        config = connection.execute("SELECT config, val_loss FROM runs WHERE model = 'tiny' LIMIT 1").fetchone()
     assert all(most == pytest.approx(least, rel=0.05, abs=1e-3) for *_, least, most in packs)
     alone = train(TrainConfig.from_dict(json.loads(config[0])), directory=tmp_path / "alone")
     assert alone.val_loss == pytest.approx(config[1], rel=1e-4)

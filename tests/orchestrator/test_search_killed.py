@@ -4,12 +4,12 @@ import os
 import sqlite3
 import time
 
-from tests.orchestrator.test_end_to_end import Study, assert_ledger_adds_up
+from tests.orchestrator.test_end_to_end import TINY, Study, assert_ledger_adds_up
 
 FILE = """\
 name: found
 dataset: {name: digits}
-models: [nano-F0]
+models: [TINY]
 epochs: [0.25, 0.5, 1]
 batch_size: 64
 learning_rate: {policy: two-trial, start: 0.8, factor: 2}
@@ -21,7 +21,9 @@ resources: {cores: CORES}
 
 def study_in(folder):
     folder.mkdir()
-    (folder / "found.yaml").write_text(FILE.replace("CORES", str(len(os.sched_getaffinity(0)))))  # all runs in one process
+    (folder / "found.yaml").write_text(
+        FILE.replace("TINY", TINY).replace("CORES", str(len(os.sched_getaffinity(0))))
+    )  # all runs in one process
     return Study(folder, "found")
 
 

@@ -25,7 +25,7 @@ def test_a_scheduler_killed_between_trunk_and_branches(study, tmp_path, monkeypa
     process.communicate()
     study.run("submit", file)
     rows = study.rows()
-    short, long = rows["nano-F0", 1, 1.6, 0], rows["nano-F0", 6, 1.6, 0]
+    short, long = rows["tiny", 1, 1.6, 0], rows["tiny", 6, 1.6, 0]
     assert (short["status"], long["status"], short["parent"]) == ("finished", "finished", long["id"])
     assert long["attempts"] == 2
     assert_ledger_adds_up(study.db)
