@@ -255,9 +255,7 @@ def test_the_law_of_a_grid_with_good_and_bad_runs(longer):
     assert out.splitlines()[1] == payload["answer"]["sentence"]
 
 
-def test_interrupted_twice_and_killed_a_study_loses_nothing_counts_nothing_twice_and_ends_with_the_same_bits(
-    study, tmp_path, monkeypatch
-):
+def test_interrupted_twice_and_killed_nothing_is_lost_and_the_bits_are_the_same(study, tmp_path, monkeypatch):
     """SIGINT and SIGTERM pause what trains, kill -9 leaves it to the next command; each time the same command goes on."""
     file = study.write(epochs="[6, 8]", dataset=SLOW_DIGITS)  # 127 and 169 steps
     for number, step in ((signal.SIGINT, 5), (signal.SIGTERM, 20)):
