@@ -49,6 +49,7 @@ def comparison_as_csv(question: Asked, database: TheDatabase) -> Response:
 def comparison_page(question: Asked, database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:
         return welcome
+    question = _first_look(database, question)
     comparison, trouble = attempt(lambda: comparison_of(database, question))
     return render(
         request,
@@ -61,6 +62,21 @@ def comparison_page(question: Asked, database: TheDatabase, request: Request) ->
         figure=figure_json(comparison_figure(comparison)) if comparison is not None else None,
         command=question.command(database.url),
     )
+
+
+def _first_look(database: Database, question: CompareQuestion) -> CompareQuestion:
+    """A page that is opened without a question asks one that has an answer: of the first column that tells finished runs apart, the two values with
+    the most runs; where several have as many, those with the smallest and the largest models."""
+    if question.model_fields_set & {"by", "a", "b"}:
+        return question
+    runs = database.runs_frame(question.experiment)
+    runs = runs[runs["status"] == "finished"]
+    for name in SIDES:
+        sides = runs.groupby(name)["params"].agg(["size", "max"])
+        if len(sides) > 1:
+            most = sides[sides["size"] >= sides["size"].nlargest(2).iloc[-1]].sort_values("max")
+            return question.model_copy(update={"by": name, "a": _label(most.index[0]), "b": _label(most.index[-1])})
+    return question
 
 
 def _choices(database: Database, question: CompareQuestion) -> dict[str, Any]:

@@ -189,6 +189,34 @@ def test_the_page_of_two_sides_that_cross(tmp_path, monkeypatch):
     assert traces["interval of the crossing"]["x"] == [at["low"], at["high"]]
 
 
+def test_compare_opens_on_a_question_that_has_an_answer(client):
+    """All runs are of one family: the page asks of the two models with the most runs, and its command says so."""
+    page = text_of(client.get("/compare"))
+    assert "Nothing to compare" not in page
+    assert words_of_command(page, "scaling compare")[:8] == [
+        "scaling",
+        "compare",
+        "--by",
+        "model",
+        "--a",
+        "nano-F0",
+        "--b",
+        "nano-F3",
+    ]
+    assert "Nothing to compare" in text_of(client.get("/compare?by=family"))
+
+
+def test_an_optimum_that_another_measure_of_compute_has_is_one_link_away(tmp_path, monkeypatch):
+    """Hours that are mostly overhead grow with steps alone, so the largest model is the best at each; in FLOPs there is an optimum."""
+    monkeypatch.setattr(small_grid, "_seconds", lambda model, epochs: 10.0 * epochs)
+    fill(tmp_path / "scaling.db")
+    client = TestClient(create_app(str(tmp_path / "scaling.db")))
+    page = text_of(client.get("/frontier/optimum"))
+    assert "No approach finds an optimum" in page
+    (there,) = re.findall(r'<a href="([^"]*)">In train_flops there is an answer', page)
+    assert "No approach finds an optimum" not in text_of(client.get(html.unescape(there)))
+
+
 def test_the_estimate_is_compared_with_useful_core_hours(client):
     experiment = client.get("/api/v1/experiments/digits").json()["experiment"]
     share = experiment["core_hours"] / experiment["estimated_core_hours"]
