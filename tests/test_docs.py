@@ -56,6 +56,14 @@ def test_columns_page_is_what_the_code_says():
         assert f"| `{status}` | {status.advice} |" in text
 
 
+def test_tests_that_the_docs_name_exist():
+    named = {found for path in DOCS for found in re.findall(r"(test_\w+\.py)(?:::(\w+))?", path.read_text())}
+    files = {path.name: path for path in (ROOT / "tests").rglob("test_*.py")}
+    assert len(named) > 5
+    assert not [file for file, _ in named if file not in files]
+    assert not [name for file, name in named if name and f"def {name}(" not in files[file].read_text()]
+
+
 def test_commands_in_the_docs_exist():
     known = {command.name for command in app.registered_commands}
     for path in DOCS:
