@@ -78,7 +78,7 @@ def test_help_ends_with_examples(command):
 
 
 def test_help_is_that_of_a_process():
-    """As `python -m` prints it."""
+    """What the other tests see of a command's help is what `python -m` prints."""
     shown = subprocess.run(
         [sys.executable, "-m", "scaling.cli", "fit", "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200"}
     ).stdout

@@ -20,7 +20,7 @@ _Fitter = TypeVar("_Fitter", bound=Callable[..., Any])
 
 _KEPT = 64
 _MOST_BYTES = 200_000
-"""Of the arrays of a call. Of larger ones nothing is kept, so that all that is kept takes less than 100 MB."""
+"""A call whose arrays are larger is not kept, so that all that is kept takes less than 100 MB."""
 
 
 def remembered(make: _Fitter) -> _Fitter:

@@ -65,8 +65,8 @@ def comparison_page(question: Asked, database: TheDatabase, request: Request) ->
 
 
 def _first_look(database: Database, question: CompareQuestion) -> CompareQuestion:
-    """A page that is opened without a question asks one that has an answer: of the first column that tells finished runs apart, the two values with
-    the most runs; where several have as many, those with the smallest and the largest models."""
+    """A page that is opened without a question compares, of the first column that tells finished runs apart, the two values with the most runs; where
+    several have as many, those with the smallest and the largest models."""
     if question.model_fields_set & {"by", "a", "b"}:
         return question
     runs = database.runs_frame(question.experiment)

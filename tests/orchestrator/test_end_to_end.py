@@ -31,7 +31,7 @@ seeds: {seeds}
 """
 
 TINY = "{name: tiny, width: [8], depth: [1], group_width: 4, stem: medium}"
-"""A network of one block: it compiles in two thirds of the time that nano-F0 takes, and its steps cost a fraction."""
+"""A network of one block: it compiles sooner than nano-F0, and its steps cost a fraction."""
 
 FAMILIES = '''\
 """Model families that misbehave, as a user's own could."""

@@ -59,7 +59,10 @@ def test_a_scheduler_killed_in_the_middle_of_a_search_changes_nothing(tmp_path):
         process.kill()
         process.communicate()
     assert [rate for *_, rate in runs_and_rates(killed)[1]].count(None) >= 2  # in the middle, as was intended
+    done = {row["id"] for row in killed.rows().values() if row["status"] == "finished"}
     killed.run("submit", "found.yaml")
+    assert len(done) >= 2
+    assert {row["attempts"] for row in killed.rows().values() if row["id"] in done} == {1}, "what had finished is not done again"
 
     assert runs_and_rates(killed) == runs_and_rates(undisturbed)
     runs, rates = runs_and_rates(killed)
