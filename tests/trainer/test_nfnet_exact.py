@@ -109,9 +109,8 @@ def test_tiny_gradients(tiny):
             for part in released_path(*key.removeprefix("grad/").removesuffix("#head").rsplit("/", 1)):
                 leaf = leaf[part]
             norm = float(reference[key.replace("#head", "#norm")])
-            assert np.linalg.norm(np.asarray(leaf, np.float64)) == pytest.approx(norm, rel=2e-5), (
-                key
-            )  # float32 noise of the smallest
+            # The smallest norms are float32 noise of sums of large numbers, in an order that depends on the CPU: 2.2e-5 was seen on one.
+            assert np.linalg.norm(np.asarray(leaf, np.float64)) == pytest.approx(norm, rel=1e-4), key
             heads.append(reference[key])
             differences.append(np.ravel(leaf)[:16] - reference[key])
     assert len(heads) == len(jax.tree.leaves(variables))
