@@ -1,4 +1,4 @@
-"""First experiments files: the default study, and one made for a folder of images by looking at it."""
+"""First experiments files: those that come with the product, and one made for a folder of images by looking at it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.data.dataset import BadExample, Dataset
 from trainer.data.imagefolder import split_folders
 from trainer.data.images.picture import picture
 
-__all__ = ["Draft", "default_study", "study_of_images"]
+__all__ = ["Draft", "shipped", "study_of_images"]
 
 _SIDES = (8, 12, 16, 24, 32)
 """Of training images: the largest that is no larger than the images. More than the last is for accelerators."""
@@ -40,10 +40,14 @@ class Draft:
     found: str
 
 
-def default_study() -> str:
-    """The file `experiments.yaml` of the product. The wheel has a copy inside the package; in the source tree it is the file itself."""
-    packaged = files("orchestrator") / "default_study.yaml"
-    return (packaged if packaged.is_file() else Path(__file__).parents[1] / "experiments.yaml").read_text(encoding="utf-8")
+def shipped(name: str) -> str:
+    """Read a file that comes with the product: `experiments.yaml`, the default study, or one of the folder `experiments/`.
+
+    The wheel has a copy inside the package; in the source tree it is the file itself.
+    """
+    root = Path(__file__).parents[1]
+    places = (files("orchestrator") / "first_files" / name, root / name, root / "experiments" / name)
+    return next(place for place in places if place.is_file()).read_text(encoding="utf-8")
 
 
 def study_of_images(folder: str) -> Draft:

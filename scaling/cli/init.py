@@ -19,14 +19,16 @@ scaling init                     # experiments.yaml: the default study, on image
 
 scaling init images photos       # a study of your images, one folder a class; -o photos.yaml names the file
 
+scaling init models              # my_models.py, a family of Flax modules to change, and experiments.yaml, which trains it
+
 scaling init table runs.csv      # the command that fits runs trained elsewhere
 """
 
-_KINDS = ("digits", "images", "table")
+_KINDS = ("digits", "images", "models", "table")
 
 
 def init_command(
-    kind: Annotated[str, typer.Argument(metavar="[digits|images|table]", help="What the study is of.")] = "digits",
+    kind: Annotated[str, typer.Argument(metavar="[digits|images|models|table]", help="What the study is of.")] = "digits",
     source: Annotated[
         str | None, typer.Argument(metavar="[FOLDER|FILE]", help="The folder of images, or the table of runs.")
     ] = None,
@@ -37,16 +39,21 @@ def init_command(
 ) -> None:
     """Write a first experiments file, with comments, that `scaling submit` runs; or print the command that fits a table.
 
-    digits: the default study. images FOLDER: looks at the images, and writes sizes, budgets and a batch that go with them. table FILE: there is nothing to
+    digits: the default study. images FOLDER: looks at the images, and writes sizes, budgets and a batch that go with them. models: also writes
+    my_models.py, a small family of Flax modules that the study trains. table FILE: there is nothing to
     train; looks at the columns, and prints the `scaling fit` that reads them, with what each was taken for.
     """
     if kind not in _KINDS:
         raise UnknownName(
-            "kind of study", kind, _KINDS, hint="scaling init digits, scaling init images FOLDER, scaling init table FILE"
+            "kind of study",
+            kind,
+            _KINDS,
+            hint="scaling init digits, scaling init images FOLDER, scaling init models, scaling init table FILE",
         )
-    if (source is None) != (kind == "digits"):
+    if (source is None) != (kind in ("digits", "models")):
         wanted = {
             "digits": "nothing more",
+            "models": "nothing more",
             "images": "a folder: scaling init images FOLDER",
             "table": "a file: scaling init table FILE",
         }
@@ -57,12 +64,17 @@ def init_command(
         _print_table(source or "")
         return
     file = output or Path("experiments.yaml")
-    if os.path.lexists(file) and not force:
-        raise UsageError(f"{file} is there already", hint="--force replaces it, -o OTHER.yaml writes another")
-    from orchestrator.drafts import default_study, study_of_images
+    module = file.with_name("my_models.py")
+    for path in (file, module) if kind == "models" else (file,):
+        if os.path.lexists(path) and not force:
+            raise UsageError(f"{path} is there already", hint="--force replaces it, -o OTHER.yaml writes another")
+    from orchestrator.drafts import shipped, study_of_images
 
     if kind == "digits":
-        text, found = default_study(), "the default study"
+        text, found = shipped("experiments.yaml"), "the default study"
+    elif kind == "models":
+        _write(module, shipped(module.name))
+        text, found = shipped("my_models.yaml"), f"a study of the models of {module}, which `scaling docs models` explains"
     else:
         draft = study_of_images(source or "")
         text, found = draft.text, draft.found

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.drafts import default_study
+from orchestrator.drafts import shipped
 from scaling.cli.app import app
 from scaling.cli.docs import pages, section_of
 from scaling.errors import UnknownName
@@ -47,7 +47,8 @@ def texts():
 def test_no_text_points_to_a_file_that_is_not_installed():
     found = [(str(path.relative_to(ROOT)), match[0]) for path, text in texts() if (match := OUTSIDE.search(text))]
     assert not found
-    assert not OUTSIDE.search(default_study())  # which `scaling init` writes
+    for name in ("experiments.yaml", "my_models.py", "my_models.yaml"):  # which `scaling init` writes
+        assert not OUTSIDE.search(shipped(name))
 
 
 def test_every_section_that_is_named_is_there():
@@ -64,7 +65,8 @@ def test_every_section_that_is_named_is_there():
 def test_the_wheel_holds_every_page_and_the_default_file():
     included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     expected = {f"docs/{path.name}": f"scaling/docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
-    assert included == {"experiments.yaml": "orchestrator/default_study.yaml", **expected}
+    first = {"experiments.yaml", "experiments/my_models.py", "experiments/my_models.yaml"}
+    assert included == {file: f"orchestrator/first_files/{Path(file).name}" for file in first} | expected
 
 
 def test_pages_are_listed_and_printed():

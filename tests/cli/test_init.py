@@ -62,6 +62,16 @@ def test_without_a_word_it_is_the_default_study():
     assert "all can be used" in told("submit", "experiments.yaml", "--dry-run")
 
 
+def test_models_of_ones_own_come_with_their_module():
+    """Planned in the folder itself, from which `submit` imports it: what the family says of its models is checked there."""
+    told("init", "models", "-o", "own.yaml")
+    assert Path("my_models.py").read_bytes() == (ROOT / "experiments" / "my_models.py").read_bytes()
+    assert "all can be used" in told("submit", "own.yaml", "--dry-run")
+    with pytest.raises(UsageError, match=r"my_models\.py is there already"):
+        told("init", "models")
+    assert not Path("experiments.yaml").exists()
+
+
 def test_nothing_is_overwritten_without_force():
     Path("experiments.yaml").write_text("mine")
     Path("link.yaml").symlink_to("nowhere.yaml")
@@ -80,6 +90,7 @@ def test_nothing_is_overwritten_without_force():
     ("words", "fault"),
     [
         (["digits", "folder"], UsageError),
+        (["models", "folder"], UsageError),
         (["images"], UsageError),
         (["table"], UsageError),
         (["table", "a.csv", "-o", "b.yaml"], UsageError),

@@ -135,7 +135,9 @@ def test_a_notice_makes_runs_checkpoint_and_go_on_elsewhere_at_no_cost_to_their_
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 
     node = cluster.add_node(**NODE, num_cpus=1, resources={"spare": 1})
-    accepted(store, *simulated_runs(5, 5, 5))  # the new node's worker is to start, and the notice to be seen, before the others are through
+    accepted(
+        store, *simulated_runs(5, 5, 5)
+    )  # the new node's worker is to start, and the notice to be seen, before the others are through
     told = []
 
     def drain():

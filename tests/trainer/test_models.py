@@ -179,27 +179,30 @@ def test_bfloat16_is_near_the_reference():
     assert 0 < np.abs(logits - reference["out64/logits"]).max() < 0.1 * reference["out64/logits"].std()
 
 
-def test_the_family_of_the_how_to_trains(tmp_path, monkeypatch):
-    """The example of docs/models.md, as it stands there."""
-    (source,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs" / "models.md").read_text(), re.S)
-    (tmp_path / "my_models.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
+def test_the_family_of_the_how_to_learns(tmp_path, monkeypatch):
+    """The example of docs/models.md is the file that `scaling init models` writes; its perceptrons with LayerNorm learn the digits."""
+    root = Path(__file__).parents[2]
+    (source,) = re.findall(r"```python\n(.*?)```", (root / "docs" / "models.md").read_text(), re.S)
+    assert source == (root / "experiments" / "my_models.py").read_text()
+    monkeypatch.syspath_prepend(root / "experiments")
     model = ModelConfig("my_models:perceptrons", "mlp-32", {"dropout": 0.1})
     config = TrainConfig(
-        DataConfig("digits", data.card("digits", {})), model, ScheduleConfig(epochs=3.0), batch_size=32, learning_rate=0.5
+        DataConfig("digits", data.card("digits", {})), model, ScheduleConfig(epochs=3.0), batch_size=32, learning_rate=0.2
     )
     try:
         result = scaling.train(config, directory=tmp_path / "run")
         known = family("my_models:perceptrons")
-        module = known.build("mlp-32", num_classes=10, dtype=jnp.float32)
-        shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
-        assert known.params("mlp-32", {}, num_classes=10, image_shape=(8, 8, 1)) == sum(
-            leaf.size for leaf in jax.tree.leaves(shapes)
-        )
+        for name in known.names():
+            module = known.build(name, num_classes=10, dtype=jnp.float32)
+            shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+            assert known.params(name, {}, num_classes=10, image_shape=(8, 8, 1)) == sum(
+                leaf.size for leaf in jax.tree.leaves(shapes)
+            )
     finally:
         sys.modules.pop("my_models", None)
     assert result.outcome is AttemptOutcome.FINISHED
-    assert result.val_loss < 1.0 < np.log(10)
+    assert result.val_loss < 0.8
+    assert result.val_top1 > 0.75
 
 
 def test_a_family_that_cannot_be_had_is_refused():
