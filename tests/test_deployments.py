@@ -200,6 +200,14 @@ def pinned():
     return dict(line.split("==") for line in lines)
 
 
+def test_the_container_build_has_every_file_that_the_package_is_made_of():
+    """What the wheel includes by force is a file that `pip install .` fails without."""
+    copied = {path for line in re.findall(r"^COPY (.+) \S+$", (DEPLOY / "Dockerfile").read_text(), re.M) for path in line.split()}
+    wheel = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    wanted = {*wheel["force-include"], *wheel["packages"], "README.md", "LICENSE", "pyproject.toml"}
+    assert {path for path in wanted if not copied & {path, path.split("/")[0]}} == set()
+
+
 def test_the_container_is_built_of_stated_versions_that_the_project_takes():
     dockerfile, versions = (DEPLOY / "Dockerfile").read_text(), pinned()
     assert "--constraint deploy/constraints.txt" in dockerfile
