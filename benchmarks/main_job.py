@@ -1,10 +1,11 @@
 """Where the time of the main job goes: start-up, compile, train, store, fit, page.
 
     python benchmarks/main_job.py [FILE] [--csv benchmarks/main_job.csv]
+    python benchmarks/main_job.py table      # the medians of each version of the code in benchmarks/main_job.csv
 
 Runs `scaling submit FILE` (default: experiments.yaml) in an empty folder with a cold compilation cache, then `scaling fit` and the first and
 a later `/frontier`, and prints a table. Training, compilation and idle time are read from the ledger of the very run that was timed.
-Device-seconds are summed over all workers; wall seconds are what a user waits.
+Device-seconds are summed over all workers; wall seconds are what a user waits. Python keeps compiled modules, as it does unless told otherwise.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import platform
 import socket
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,8 +25,11 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
+from csv_table import markdown, rows_of
+
 SCALING = str(Path(sys.executable).with_name("scaling"))
 ROOT = Path(__file__).parents[1]
+CSV = Path(__file__).with_suffix(".csv")
 
 
 def timed(*command: str, cwd: Path, environment: dict[str, str]) -> tuple[float, str]:
@@ -96,7 +101,31 @@ def cpu_model() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def table() -> None:
+    """A column a version of the code, a row a part; medians of its cold runs."""
+    rows = rows_of(CSV)
+    versions = {(row["date"], row["code_version"], row["machine"]): None for row in rows}
+    parts = {(row["part"], row["kind"]): None for row in rows}
+    lines = [["cold runs", *(len(_seconds(rows, version, "submit, all of it")) for version in versions)]]
+    lines += [
+        [f"{part}, {kind} s", *(f"{statistics.median(_seconds(rows, version, part)):.3g}" for version in versions)]
+        for part, kind in parts
+    ]
+    print(markdown(["", *(f"{date}, {code}, {machine}" for date, code, machine in versions)], lines))
+
+
+def _seconds(rows: list[dict[str, str]], version: tuple[str, str, str], part: str) -> list[float]:
+    return [
+        float(row["seconds"])
+        for row in rows
+        if (row["date"], row["code_version"], row["machine"]) == version and row["part"] == part
+    ]
+
+
 def main() -> None:
+    if sys.argv[1:] == ["table"]:
+        table()
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", type=Path, default=ROOT / "experiments.yaml")
     parser.add_argument("--csv", type=Path, help="append the figures to this file")
@@ -104,7 +133,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="scaling-benchmark-") as name:
         folder = Path(name)
-        environment = os.environ | {"SCALING_DB": str(folder / "scaling.db"), "SCALING_HOME": str(folder / "runs"), "NO_COLOR": "1"}
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        environment |= {"SCALING_DB": str(folder / "scaling.db"), "SCALING_HOME": str(folder / "runs"), "NO_COLOR": "1"}
         help_seconds, _ = timed(SCALING, "--help", cwd=folder, environment=environment)
         plan_seconds, _ = timed(SCALING, "submit", str(arguments.file.absolute()), "--dry-run", cwd=folder, environment=environment)
         submit_seconds, _ = timed(SCALING, "submit", str(arguments.file.absolute()), cwd=folder, environment=environment)
