@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.cluster.hold import Hold
 from scaling.errors import ClusterError
 
-__all__ = ["HEAD", "check_local", "checked_room", "inventory", "lacking", "local_cores", "nodes_alive", "room"]
+__all__ = ["HEAD", "Node", "check_local", "checked_room", "inventory", "lacking", "local_cores", "nodes_alive", "room"]
 
 Node = dict[str, Any]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestrator.cluster.gang import Gang
 from orchestrator.cluster.hold import Hold
-from orchestrator.cluster.inventory import HEAD, checked_room, local_cores, nodes_alive
+from orchestrator.cluster.inventory import HEAD, Node, checked_room, local_cores, nodes_alive
 from orchestrator.cluster.mailbox import ALONE_SECONDS
 from orchestrator.cluster.ray_errors import why
 from orchestrator.cluster.reservation import elsewhere, give_back
@@ -124,6 +124,7 @@ class RayCluster:
     def __init__(self, address: str = "local", *, temp_dir: str | None = None, alone_seconds: float = ALONE_SECONDS) -> None:
         self.address, self._temp_dir, self.alone_seconds = address, temp_dir, alone_seconds
         self._avoided: set[str] = set()
+        self._own_node: list[Node] = []
         self._left_behind = contextlib.ExitStack()
 
     def __enter__(self) -> RayCluster:
@@ -183,11 +184,20 @@ class RayCluster:
         `ClusterError` when not even one such hold fits, and says what there is.
         """
         hold.check()
-        left_out = self.draining() | self._avoided
-        nodes = [node for node in nodes_alive() if node["NodeID"] not in left_out]
+        nodes = self._nodes_that_stay()
         if hold.kind.is_simulated and not nodes:
             raise ClusterError(f"no node at {self.address} may be given a worker", hint="add nodes")
         return hold.chips if hold.kind.is_simulated else checked_room(hold, nodes, self.address)
+
+    def _nodes_that_stay(self) -> list[Node]:
+        """Nodes that may be given a worker. A Ray of our own has one, as long as it lives: it is asked for once, and not before each run."""
+        if self._own_node:
+            return self._own_node
+        left_out = self.draining() | self._avoided
+        nodes = [node for node in nodes_alive() if node["NodeID"] not in left_out]
+        if self.address == "local":
+            self._own_node = nodes
+        return nodes
 
     def avoid(self, nodes: Iterable[str]) -> None:
         """Put no more workers on these."""
