@@ -88,14 +88,17 @@ class Stopwatch:
         self.seconds: tuple[float, float] | None = None
         self.compile_seconds = 0.0
 
-    def hear(self, event: dict[str, Any]) -> None:
-        if event["kind"] == "compiled":
-            self.compile_seconds = event["seconds"]
-        if event["kind"] == "started":
-            self._starting -= 1
-            self._since = time.process_time(), time.perf_counter()
-        if event["kind"] == "progress" and event["step"] == self._steps and not self._starting and self.seconds is None:
-            self.seconds = time.process_time() - self._since[0], time.perf_counter() - self._since[1]
+    def hear(self, event: Any) -> None:
+        from trainer.events import Compiled, Progress, Started
+
+        match event:
+            case Compiled(seconds=seconds):
+                self.compile_seconds = seconds
+            case Started():
+                self._starting -= 1
+                self._since = time.process_time(), time.perf_counter()
+            case Progress(step=self._steps) if not self._starting and self.seconds is None:
+                self.seconds = time.process_time() - self._since[0], time.perf_counter() - self._since[1]
 
 
 def measure(network: str, stem: str, threads: int, runs: int, form: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Host:
         )
         os.close(send)
         threading.Thread(target=self._read, args=(receive,), daemon=True).start()
-        order = {
+        assignment = {
             "token": str(number),
             "config": config().to_dict(),
             "directory": str(home / str(number)),
@@ -60,7 +60,7 @@ class Host:
             "working_directory": str(home),
         }
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"run": order}) + "\n")
+        self.process.stdin.write(json.dumps({"run": assignment}) + "\n")
         self.process.stdin.flush()
 
     def _read(self, receive: int) -> None:

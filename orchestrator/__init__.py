@@ -8,6 +8,7 @@
 | `plan` | its runs, with ids and estimates |
 | `store/` | the database; knows neither Ray nor the trainer |
 | `cluster/` | Ray, the worker actor, the trainer process |
+| `messages` | what goes between these: assignments to them, events back |
 | `scheduler`, `attempt`, `recovery` | what runs where; what an attempt's events mean; what a dead scheduler left |
 | `submit` | all of it in one call |
 """

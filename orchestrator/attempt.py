@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from orchestrator.attention import attended
+from orchestrator.messages import Alive, Died, Lost, Message, Placed, Raised, Refused, UnheardOf
 from orchestrator.patience import Patience
 from orchestrator.store import ledger
 from orchestrator.store.interruptions import CHECKPOINT_COST
@@ -21,12 +22,14 @@ from orchestrator.store.ledger import Charge, Grant
 from orchestrator.store.models import Attempt, Run
 from orchestrator.store.skipped import SKIPPED
 from scaling.outcomes import AttemptOutcome
+from trainer import TrainResult
+from trainer.events import Checkpoint, CheckpointFailed, Compiled, Ended, Evaluated, Progress, Started
 
 __all__ = ["AttemptLog", "Ending"]
 
 _logger = logging.getLogger(__name__)
 
-_PLACE = ("host", "device", "devices", "threads", "jaxlib_version", "code_version")
+_SCORES = ("step", "split", "loss", "top1", "top5", "examples", "seconds")
 _CURVES = ("train_loss", "learning_rate", "examples_per_second", "step_seconds", "mfu", "input_stall", "memory_bytes")
 
 
@@ -46,14 +49,7 @@ class Ending:
     of_the_data: bool = False
 
     def as_arguments(self) -> dict[str, Any]:
-        return {
-            "outcome": self.outcome,
-            "reason": self.reason,
-            "charge": self.charge,
-            "last_step": self.last_step,
-            "result": self.result,
-            "alone": self.alone,
-        }
+        return {name: value for name, value in vars(self).items() if name != "of_the_data"}
 
 
 @dataclass
@@ -102,62 +98,61 @@ class AttemptLog:
             )
         )
 
-    def take(self, event: Mapping[str, Any]) -> None:
-        """Learn from one event."""
-        self.patience.sign(attended(), trains=event["kind"] in ("progress", "alive"))
+    def take(self, message: Message, *, node: str | None = None) -> None:
+        """Learn from one event. node: Ray's id of where its worker is."""
+        event = message.event
+        self.patience.sign(attended(), trains=isinstance(event, Progress | Alive))
         if not self.grant.is_rehearsal:  # there, real seconds would be charged next to simulated ones
-            seconds = event.get("wall_seconds") or event.get("elapsed") or 0.0
+            seconds = message.wall_seconds or message.elapsed or 0.0
             self._wall_seconds = max(self._wall_seconds, seconds / self.grant.packed)  # the other times are shares already
-        match event["kind"]:
-            case "placed":
-                self._place = {name: event[name] for name in _PLACE} | {"node": event.get("node")}
-            case "compiled":
-                self._metrics.append((0, "compile_seconds", event["seconds"]))
-            case "started":
-                self.step = self._first_step = event["step"]
-                self.steps = event["steps"]
-            case "progress":
-                self.step, self.steps, self.train_loss = event["step"], event["steps"], event["train_loss"]
-                self._train_seconds = event["train_seconds"]
-                self._metrics += [(event["step"], name, event.get(name)) for name in _CURVES]
-                if event.get(SKIPPED):
-                    self._metrics.append((event["step"], SKIPPED, event[SKIPPED]))
-            case "checkpoint":
-                self.step = max(self.step, event["step"])  # it was told in between two points of the curves
-                self._checkpoint_step = event["step"]
-                self._checkpoints.append((event["step"], event["train_seconds"]))
-                self._train_seconds_at_checkpoint = event["train_seconds"]  # it was written while later steps were taken
-                self._train_seconds = max(self._train_seconds, event["train_seconds"])
+        match event:
+            case Placed():
+                self._place = {name: value for name, value in vars(event).items() if name != "step"} | {"node": node}
+            case Compiled():
+                self._metrics.append((0, "compile_seconds", event.seconds))
+            case Started():
+                self.step = self._first_step = event.step
+                self.steps = event.steps
+            case Progress():
+                self.step, self.steps, self.train_loss = event.step, event.steps, event.train_loss
+                self._train_seconds = event.train_seconds
+                self._metrics += [(event.step, name, getattr(event, name)) for name in _CURVES]
+                if event.skipped_examples:
+                    self._metrics.append((event.step, SKIPPED, event.skipped_examples))
+            case Checkpoint():
+                self.step = max(self.step, event.step)  # it was told in between two points of the curves
+                self._checkpoint_step = event.step
+                self._checkpoints.append((event.step, event.train_seconds))
+                self._train_seconds_at_checkpoint = event.train_seconds  # it was written while later steps were taken
+                self._train_seconds = max(self._train_seconds, event.train_seconds)
                 if not self.grant.is_rehearsal:
-                    self._metrics.append((event["step"], CHECKPOINT_COST, self._cost_of(event)))
-                self._checkpoint_seconds = event["checkpoint_seconds"]
-            case "checkpoint_failed":
-                self._checkpoint_seconds = event["checkpoint_seconds"]
-                _logger.warning("run %s: no checkpoint at step %d: %s", self.grant.run_id, event["step"], event["reason"])
-            case "evaluated":
-                self._evaluations.append(
-                    {name: event[name] for name in ("step", "split", "loss", "top1", "top5", "examples", "seconds")}
-                )
-            case "ended":
-                self.ending = self._ended(event)
-            case "raised" if event.get("storage"):
-                self.ending = self._broken(AttemptOutcome.STORAGE, event["reason"])
-            case "raised" if event.get("of_the_pack"):
+                    self._metrics.append((event.step, CHECKPOINT_COST, self._cost_of(event)))
+                self._checkpoint_seconds = event.checkpoint_seconds
+            case CheckpointFailed():
+                self._checkpoint_seconds = event.checkpoint_seconds
+                _logger.warning("run %s: no checkpoint at step %d: %s", self.grant.run_id, event.step, event.reason)
+            case Evaluated():
+                self._evaluations.append({name: getattr(event, name) for name in _SCORES})
+            case Ended():
+                self.ending = self._ended(event.result)
+            case Raised(storage=True):
+                self.ending = self._broken(AttemptOutcome.STORAGE, event.reason)
+            case Raised(of_the_pack=True):
                 # Which of them it was about, and whether it would have happened without the others, shows when each is done alone.
-                reason = f"the pack of {self.grant.packed} raised: {event['reason']}; it goes on alone"
+                reason = f"the pack of {self.grant.packed} raised: {event.reason}; it goes on alone"
                 self.ending = replace(self._broken(AttemptOutcome.INTERRUPTED, reason), alone=True)
-            case "raised" if event.get("of_the_group"):
+            case Raised(of_the_group=True):
                 pass  # in the folder of one of several hosts: another one's end may be why, which whoever holds them all decides
-            case "raised":
-                outcome = AttemptOutcome.OUT_OF_MEMORY if event["out_of_memory"] else AttemptOutcome.RAISED
-                self.ending = replace(self._broken(outcome, event["reason"]), of_the_data=event.get("of_the_data", False))
-            case "died":
-                self.ending = self._broken(AttemptOutcome.DIED, self._hung or event["reason"])
-            case "lost":
-                outcome = AttemptOutcome.PREEMPTED if event["preempted"] else AttemptOutcome.LOST
-                self.ending = self._broken(outcome, event["reason"])
-            case "refused" | "unheard-of":
-                self.ending = self._broken(AttemptOutcome.INTERRUPTED, event["reason"])
+            case Raised():
+                outcome = AttemptOutcome.OUT_OF_MEMORY if event.out_of_memory else AttemptOutcome.RAISED
+                self.ending = replace(self._broken(outcome, event.reason), of_the_data=event.of_the_data)
+            case Died():
+                self.ending = self._broken(AttemptOutcome.DIED, self._hung or event.reason)
+            case Lost():
+                outcome = AttemptOutcome.PREEMPTED if event.preempted else AttemptOutcome.LOST
+                self.ending = self._broken(outcome, event.reason)
+            case Refused() | UnheardOf():
+                self.ending = self._broken(AttemptOutcome.INTERRUPTED, event.reason)
 
     def orphaned(self, reason: str) -> Ending:
         """The ending when its scheduler went, and nothing more will be heard."""
@@ -174,9 +169,9 @@ class AttemptLog:
         """The ending when it was asked to stop and did not in time: no failure, but what followed its last checkpoint is lost."""
         return self._broken(AttemptOutcome.INTERRUPTED, reason)
 
-    def _cost_of(self, checkpoint: Mapping[str, Any]) -> float:
+    def _cost_of(self, checkpoint: Checkpoint) -> float:
         """Seconds that a checkpoint took until it was safe: the loop's, which it counts together, and the writer's."""
-        return max(0.0, checkpoint["checkpoint_seconds"] - self._checkpoint_seconds) + checkpoint.get("write_seconds", 0.0)
+        return max(0.0, checkpoint.checkpoint_seconds - self._checkpoint_seconds) + (checkpoint.write_seconds or 0.0)
 
     def write_progress(self, session: Session) -> None:
         """Write what `take` learnt since the last call; nothing counts when the token is no longer the run's."""
@@ -195,31 +190,30 @@ class AttemptLog:
         self._place, self._metrics, self._evaluations, self._checkpoints = {}, [], [], []
         self._first_step = self._checkpoint_step = None
 
-    def _ended(self, event: Mapping[str, Any]) -> Ending:
+    def _ended(self, result: TrainResult) -> Ending:
         """It said so itself. Its steps count, since an interrupted one checkpointed first and a diverged one has no successor.
 
         Unless the storage refused that checkpoint: then what followed the one before will be done again.
         """
-        outcome, reason = AttemptOutcome(event["outcome"]), event["reason"]
+        outcome, reason, seconds = result.outcome, result.reason, result.seconds
         if outcome is AttemptOutcome.INTERRUPTED and self.notice:
             outcome, reason = AttemptOutcome.PREEMPTED, f"{self.notice}; {reason}"
-        seconds = event["seconds"]
-        known = seconds["train"] + seconds["evaluation"] + seconds["checkpoint"]
+        known = seconds.train + seconds.evaluation + seconds.checkpoint
         redone = 0.0
-        if event["outcome"] == AttemptOutcome.INTERRUPTED and (event["checkpoint_step"] or 0) < event["last_step"]:
-            redone = seconds["train"] - self._train_seconds_at_checkpoint
+        if result.outcome is AttemptOutcome.INTERRUPTED and (result.checkpoint_step or 0) < result.last_step:
+            redone = seconds.train - self._train_seconds_at_checkpoint
         return Ending(
             outcome=outcome,
             reason=reason,
             charge=Charge(
-                useful=seconds["train"] - redone,
+                useful=seconds.train - redone,
                 redone=redone,
                 startup=max(0.0, self._wall_seconds - known),
-                evaluation=seconds["evaluation"],
-                checkpoint=seconds["checkpoint"],
+                evaluation=seconds.evaluation,
+                checkpoint=seconds.checkpoint,
             ),
-            last_step=event["last_step"],
-            result={name: event.get(name) for name in ("val_loss", "val_top1", "val_top5", "train_loss", "chance_loss")},
+            last_step=result.last_step,
+            result={name: getattr(result, name) for name in ("val_loss", "val_top1", "val_top5", "train_loss", "chance_loss")},
         )
 
     def _broken(self, outcome: AttemptOutcome, reason: str) -> Ending:

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from orchestrator.messages import Assignment, Died, Lost, NumberedMessage, Raised, Refused
 from orchestrator.plan import Plan, PlannedRun
 from orchestrator.provenance import code_version
 from orchestrator.store.models import Probe
 from scaling.accelerators import core_hours
 from scaling.errors import UsageError
 from scaling.outcomes import AttemptOutcome
+from trainer.events import Compiled, Ended, Event, Progress
 
 if TYPE_CHECKING:
     from orchestrator.cluster import Hold, RayCluster, RemoteWorker
@@ -114,23 +116,22 @@ def _probed(
     steps = WARM_STEPS * _REPORTS
     epochs = steps * run.config.batch_size / plan.card.train_examples
     config = replace(run.config, schedule=replace(run.config.schedule, epochs=epochs, warmup_epochs=0.0))
-    order = {
-        "token": token,
-        "scheduler": token,
-        "code_version": None if cluster.address == "local" else code_version(),
-        "config": config.to_dict(),
-        "execution": plan.resources.get("execution", {}),
-        "directory": str(folder / token),
-        "resume_from": None,
-        "checkpoint_seconds": 1e9,
-        "compile_cache": str(folder.parent / "compile-cache"),
-        "working_directory": str(working_directory),
-        "resources": plan.resources,
-        "params": run.params,
-    }
+    assignment = Assignment(
+        token=token,
+        scheduler=token,
+        code_version=None if cluster.address == "local" else code_version(),
+        config=config.to_dict(),
+        execution=plan.resources.get("execution", {}),
+        directory=str(folder / token),
+        checkpoint_seconds=1e9,
+        compile_cache=str(folder.parent / "compile-cache"),
+        working_directory=str(working_directory),
+        resources=plan.resources,
+        params=run.params,
+    )
     worker = cluster.new_worker(hold, owner=token)
     try:
-        started = worker.start(order)
+        started = worker.start(assignment)
         if not cluster.ready([started], _PATIENCE_SECONDS):
             on_wait()
         return _heard(list(_events(cluster, worker, token)), run, hold)
@@ -139,10 +140,9 @@ def _probed(
         shutil.rmtree(folder / token, ignore_errors=True)
 
 
-def _events(cluster: RayCluster, worker: RemoteWorker, token: str) -> Iterator[dict[str, Any]]:
+def _events(cluster: RayCluster, worker: RemoteWorker, token: str) -> Iterator[Event]:
     """What the worker says up to the attempt's last event; asked to stop once the 20 steps are done."""
     from orchestrator.cluster import WorkerLost, WorkerUnreachable
-    from orchestrator.cluster.mailbox import ENDINGS
 
     after = -1
     while True:
@@ -155,40 +155,48 @@ def _events(cluster: RayCluster, worker: RemoteWorker, token: str) -> Iterator[d
             time.sleep(_WAIT_SECONDS)
             continue
         except WorkerLost as error:
-            yield {"kind": "lost", "reason": str(error), "preempted": error.preempted}
+            yield Lost(reason=str(error), preempted=error.preempted)
             return
-        for event in events:
-            after = event["number"]
+        for message in map(NumberedMessage.from_dict, events):
+            after, event = message.number, message.event
             yield event
-            if event["kind"] == "progress" and event["step"] == 2 * WARM_STEPS:
+            if isinstance(event, Progress) and event.step == 2 * WARM_STEPS:
                 worker.stop(token)
-            if event["kind"] in ENDINGS:
+            if event.is_last:
                 return
 
 
-def _heard(events: list[dict[str, Any]], run: PlannedRun, hold: Hold) -> Probed:
+def _heard(events: list[Event], run: PlannedRun, hold: Hold) -> Probed:
     last = events[-1]
     outcome, reason = _outcome(last)
     cores = hold.chips * hold.kind.cores_per_chip
     probed = Probed(run.config.shape_id(), run.config.model.family, run.config.model.name, hold.kind.name, cores, outcome, reason)
-    compiled = next((event["seconds"] for event in events if event["kind"] == "compiled"), None)
-    measured = next((event for event in events if event["kind"] == "progress" and event["step"] == 2 * WARM_STEPS), None)
-    if measured is None:
+    compiled = next((event.seconds for event in events if isinstance(event, Compiled)), None)
+    measured = next((event for event in events if isinstance(event, Progress) and event.step == 2 * WARM_STEPS), None)
+    if measured is None or measured.step_seconds is None:
         return replace(probed, compile_seconds=compiled)
     flops_per_step = run.train_flops / run.examples_seen * run.config.batch_size
     return replace(
         probed,
         compile_seconds=compiled,
-        **{name: measured[name] for name in ("step_seconds", "examples_per_second", "mfu", "memory_bytes")},
-        core_hours_per_flop=core_hours(cores, measured["step_seconds"]) / flops_per_step,
+        step_seconds=measured.step_seconds,
+        examples_per_second=measured.examples_per_second,
+        mfu=measured.mfu,
+        memory_bytes=measured.memory_bytes,
+        core_hours_per_flop=core_hours(cores, measured.step_seconds) / flops_per_step,
     )
 
 
-def _outcome(last: dict[str, Any]) -> tuple[AttemptOutcome, str]:
+def _outcome(last: Event) -> tuple[AttemptOutcome, str]:
     """An attempt that was stopped after its 20 steps did all it was to do."""
-    if last["kind"] == "ended":
-        outcome = AttemptOutcome(last["outcome"])
-        return (AttemptOutcome.FINISHED, "") if outcome is AttemptOutcome.INTERRUPTED else (outcome, last["reason"])
-    if last["kind"] == "raised":
-        return (AttemptOutcome.OUT_OF_MEMORY if last["out_of_memory"] else AttemptOutcome.RAISED), last["reason"]
-    return AttemptOutcome.LOST if last["kind"] in ("lost", "refused") else AttemptOutcome.DIED, last["reason"]
+    match last:
+        case Ended(result=result) if result.outcome is AttemptOutcome.INTERRUPTED:
+            return AttemptOutcome.FINISHED, ""
+        case Ended(result=result):
+            return result.outcome, result.reason
+        case Raised(out_of_memory=out_of_memory):
+            return (AttemptOutcome.OUT_OF_MEMORY if out_of_memory else AttemptOutcome.RAISED), last.reason
+        case Lost() | Refused():
+            return AttemptOutcome.LOST, last.reason
+    assert isinstance(last, Died)
+    return AttemptOutcome.DIED, last.reason

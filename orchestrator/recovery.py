@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from orchestrator.attempt import AttemptLog
+from orchestrator.messages import Message
 from orchestrator.store import ledger
 from orchestrator.store.models import Allocation, Attempt, Run, now
 from scaling.accelerators import accelerator
@@ -33,9 +33,8 @@ def recover(session: Session, *, scheduler: str) -> None:
             attempt.ended_at = now()
             continue
         log = AttemptLog.reopened(attempt, run)
-        for event in spooled_events(Path(attempt.directory)):
-            if event.get("token") == attempt.token:
-                log.take(event)
+        for message in spooled_events(Path(attempt.directory), attempt.token):
+            log.take(message)
         log.write_progress(session)
         session.flush()
         ending = log.ending or log.orphaned("its scheduler ended before it did")
@@ -44,15 +43,17 @@ def recover(session: Session, *, scheduler: str) -> None:
         _close(session, allocation)
 
 
-def spooled_events(directory: Path) -> Iterator[dict[str, Any]]:
-    """Events of an attempt's folder, in order; a last line that was cut off in writing is left out."""
+def spooled_events(directory: Path, token: str) -> Iterator[Message]:
+    """What the attempt of this token wrote in its folder, in order; a last line that was cut off in writing is left out."""
     try:
         lines = (directory / "events.jsonl").read_text(encoding="utf-8").splitlines()
     except OSError:
         return
     for line in lines:
         try:
-            yield json.loads(line)
+            content = json.loads(line)
+            if content.get("token") == token:
+                yield Message.from_dict(content)
         except ValueError:
             return
 

@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -36,7 +35,8 @@ from orchestrator.attempt import AttemptLog, Ending
 from orchestrator.cluster import RayCluster, WorkerLost
 from orchestrator.data_faults import HELD, DataFaults, data_of
 from orchestrator.home import make_folder
-from orchestrator.orders import order_of, order_of_pack
+from orchestrator.messages import Assignment, Message, Raised, Refused
+from orchestrator.orders import assignment_of
 from orchestrator.patience import Patience
 from orchestrator.provenance import code_version, same_code
 from orchestrator.queue import Group, Order, Queue
@@ -53,6 +53,7 @@ from scaling.accelerators import accelerator
 from scaling.errors import ClusterError, StaleToken, StoreError
 from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome, RunStatus
+from trainer.events import Checkpoint, Compiled, Evaluated
 
 __all__ = ["Order", "Planner", "Scheduler"]
 
@@ -327,11 +328,11 @@ class Scheduler:
         reached("granted")
         self._starts.succeeded(slot.group)
         slot.attempts.update({grant.token: AttemptLog(grant, patience=replace(self._patience)) for grant in grants})
-        order = order_of_pack([self._order(slot, grant) for grant in grants])
-        slot.call(lambda: slot.worker.start(order))
+        assignment = Assignment.packed([self._assignment(slot, grant) for grant in grants])
+        slot.call(lambda: slot.worker.start(assignment))
 
-    def _order(self, slot: Slot, grant: Grant) -> dict[str, Any]:
-        return order_of(
+    def _assignment(self, slot: Slot, grant: Grant) -> Assignment:
+        return assignment_of(
             grant,
             home=self.home,
             working_directory=self.working_directory,
@@ -351,12 +352,12 @@ class Scheduler:
         ready = set(self.cluster.ready(list(questions), _TICK_SECONDS))
         if not questions:
             time.sleep(_TICK_SECONDS / 5)
-        heard: dict[Slot, list[dict[str, Any]]] = {}
+        heard: dict[Slot, list[Message]] = {}
         for slot in self._slots:
             try:
-                events = slot.unheard_of(self.cluster, self.home)
+                messages = slot.unheard_of(self.cluster, self.home)
                 if slot.question in ready:
-                    events += slot.answer(self.cluster)
+                    messages += slot.answer(self.cluster)
                     slot.ask()
                     self._check_code(slot)
                 slot.check_lease(self._lease_seconds)
@@ -364,13 +365,13 @@ class Scheduler:
                 slot.lost, slot.question = True, None
                 if slot.is_unplaced:
                     self._starts.failed(slot.group, str(error))
-                events = slot.last_signs(self.home, error)
-            if events or slot.lost:
-                heard[slot] = events
+                messages = slot.last_signs(self.home, error)
+            if messages or slot.lost:
+                heard[slot] = messages
         if heard:
             reached("heard")
             with self._write() as session:
-                due = {self._write_down(session, slot, events) for slot, events in heard.items()}
+                due = {self._write_down(session, slot, messages) for slot, messages in heard.items()}
                 if True in due:
                     self._plan_ahead(session)
                 begun = [(slot, self._begin(session, slot)) for slot in heard if self._goes_on(slot)]
@@ -400,25 +401,27 @@ class Scheduler:
                     self._refused = slot.leaving
                     _logger.warning("%s: it gets no runs", slot.leaving)
 
-    def _write_down(self, session: Session, slot: Slot, events: list[dict[str, Any]]) -> bool:
+    def _write_down(self, session: Session, slot: Slot, messages: list[Message]) -> bool:
         """Whether planners have to look: an attempt has ended, or a run was evaluated, and may have shown that it cannot matter."""
         evaluated = ended = False
-        for event in events:
-            attempt = slot.attempts.get(event["token"])
+        for message in messages:
+            attempt = slot.attempts.get(message.token)
             if attempt is None or attempt.ending is not None:
                 continue  # of an attempt that is over
-            if event["kind"] == "compiled":
-                self._compiled.add(slot.group)
-            if event.get("storage"):
-                slot.rest(missing=event.get("missing", False))
-            if event["kind"] == "refused":
-                slot.leaving = event["reason"]
-            if event["kind"] == "checkpoint":
-                slot.has_stored()
-                if event["step"] in attempt.grant.resources.get("checkpoint_at", ()):
-                    self._queue.is_stale = True  # runs of other budgets may start from it
-            evaluated = evaluated or event["kind"] == "evaluated"
-            attempt.take({**event, "node": next(iter(slot.nodes), None)} if event["kind"] == "placed" else event)
+            match message.event:
+                case Compiled():
+                    self._compiled.add(slot.group)
+                case Raised(storage=True, missing=missing):
+                    slot.rest(missing=missing)
+                case Refused(reason=reason):
+                    slot.leaving = reason
+                case Checkpoint(step=step):
+                    slot.has_stored()
+                    if step in attempt.grant.resources.get("checkpoint_at", ()):
+                        self._queue.is_stale = True  # runs of other budgets may start from it
+                case Evaluated():
+                    evaluated = True
+            attempt.take(message, node=next(iter(slot.nodes), None))
         for attempt in list(slot.attempts.values()):
             attempt.write_progress(session)
             if attempt.ending is not None:

@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.attempt import AttemptLog
 from orchestrator.attention import attended
 from orchestrator.cluster import Hold, RayCluster, RemoteWorker, WorkerLost, WorkerUnreachable
+from orchestrator.messages import Alive, Lost, Message, NumberedMessage, UnheardOf
 from orchestrator.queue import Group
 from orchestrator.recovery import spooled_events
 from scaling.accelerators import Accelerator
@@ -144,7 +145,7 @@ class Slot:
             wait_seconds = _WAIT_SECONDS if self.opened is not None else 0.0
             self.question = self.worker.next_events(wait_seconds, self.heard, self.settled)
 
-    def answer(self, cluster: RayCluster) -> list[dict[str, Any]]:
+    def answer(self, cluster: RayCluster) -> list[Message]:
         """The events that came with the answer to the question, but for bare signs of life: those need no transaction.
 
         Raises `WorkerLost`; nothing comes of a worker that cannot be reached.
@@ -160,14 +161,14 @@ class Slot:
         self.opened = self.opened or time.monotonic() - said["held_seconds"]
         self.nodes = said["nodes"]
         self.versions = said.get("versions") or dict.fromkeys(self.nodes, said["code_version"])
-        events = said["events"]
-        self.heard = max([self.heard, *(event["number"] for event in events)])
+        messages = [NumberedMessage.from_dict(content) for content in said["events"]]
+        self.heard = max([self.heard, *(message.number for message in messages)])
         if said.get("broken"):
             self.leaving = said["broken"]
-        for event in events:
-            if event["kind"] == "alive" and event["token"] in self.attempts:
-                self.attempts[event["token"]].take(event)
-        return [event for event in events if event["kind"] != "alive"]
+        for message in messages:
+            if isinstance(message.event, Alive) and message.token in self.attempts:
+                self.attempts[message.token].take(message)
+        return [message for message in messages if not isinstance(message.event, Alive)]
 
     def _look_at_calls(self, cluster: RayCluster) -> None:
         """Make those again that did not get through."""
@@ -188,7 +189,7 @@ class Slot:
             self.taken_over, self._answered_at = True, attended()
         self.adoption = (self.worker.adopt(scheduler), scheduler)
 
-    def unheard_of(self, cluster: RayCluster, home: Path | None = None) -> list[dict[str, Any]]:
+    def unheard_of(self, cluster: RayCluster, home: Path | None = None) -> list[Message]:
         """Once a worker that was taken over has said which attempts it knows: an event for each other, which its scheduler never got to order.
 
         Before it those of the attempt's folder in `home`: of a database that was put back, the worker may have settled the attempt since.
@@ -202,13 +203,11 @@ class Slot:
         except WorkerUnreachable:
             self.take_over(scheduler)
             return []
-        reason = "its scheduler ended before the worker was told"
-        events: list[dict[str, Any]] = []
+        event, messages = UnheardOf(reason="its scheduler ended before the worker was told"), list[Message]()
         for token in [token for token in self.attempts if token not in known]:
-            spooled = () if home is None else spooled_events(home / self.attempts[token].grant.folder)
-            events += [event for event in spooled if event.get("token") == token]
-            events.append({"kind": "unheard-of", "reason": reason, "token": token})
-        return events
+            spooled = () if home is None else spooled_events(home / self.attempts[token].grant.folder, token)
+            messages += [*spooled, Message(event=event, token=token)]
+        return messages
 
     def check_lease(self, seconds: float) -> None:
         """Raise `WorkerLost` when a worker that has its devices has not answered for longer than its attempts' lease."""
@@ -222,10 +221,9 @@ class Slot:
             if self.opened is not None and attempt.silence():
                 self.call(partial(self.worker.abort, token))
 
-    def last_signs(self, home: Path, error: WorkerLost) -> list[dict[str, Any]]:
+    def last_signs(self, home: Path, error: WorkerLost) -> list[Message]:
         """What a lost worker's attempts wrote in their folders, if that can be read from here, and then that they are lost."""
-        signs: list[dict[str, Any]] = []
+        lost, signs = Lost(reason=str(error), preempted=error.preempted), list[Message]()
         for token, attempt in self.attempts.items():
-            lost = {"kind": "lost", "reason": str(error), "preempted": error.preempted, "token": token}
-            signs += [*spooled_events(home / attempt.grant.folder), lost]
+            signs += [*spooled_events(home / attempt.grant.folder, token), Message(event=lost, token=token)]
         return signs

@@ -8,6 +8,7 @@
 | `optimizers/` | optimisers and learning-rate schedules |
 | `program` | the compiled step of a shape |
 | `train`, `start`, `loop`, `journal`, `evaluate` | a training told as steps; where it begins; the loop; what it writes down; the held-out loss |
+| `events` | what `on_event` is told, a record for each kind |
 | `train_many`, `packed`, `packed_loop` | the same for several runs of one shape at once |
 | `checkpoint/`, `storage` | atomic, verified checkpoints; on disk or on an object store |
 | `clock` | where the seconds go, and how fast that is |

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import count
 
 import jax
@@ -20,7 +19,7 @@ from jax.sharding import Mesh
 
 from trainer.sharding import Placement
 
-__all__ = ["Accord", "Group", "first_says", "join", "meet", "mesh_over", "new_life", "share_of", "whole_mesh"]
+__all__ = ["Accord", "first_says", "join", "meet", "mesh_over", "new_life", "share_of", "whole_mesh"]
 
 _ACCORD_SECONDS = 0.25
 """How often processes compare notes. A collective of a few bytes costs about a millisecond."""
@@ -28,24 +27,13 @@ _MOST_STEPS = 1000
 _MEETING_SECONDS = 1800
 
 
-@dataclass(frozen=True)
-class Group:
-    """Processes that train together: `count` of them, this one is number `index`, number 0 listens at `coordinator` (host:port)."""
+def join(coordinator: str, *, count: int, index: int, timeout_seconds: int = 300) -> None:
+    """Find the other processes: `count` with this one, which is number `index`; number 0 listens at `coordinator` (host:port).
 
-    coordinator: str
-    count: int
-    index: int
-
-
-def join(group: Group, *, timeout_seconds: int = 300) -> None:
-    """Find the other processes. Call it once a process, before anything asks JAX for its devices.
-
-    Raises `RuntimeError` when not all of them come in time.
+    Call it once a process, before anything asks JAX for its devices. Raises `RuntimeError` when not all of them come in time.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(
-        group.coordinator, num_processes=group.count, process_id=group.index, initialization_timeout=timeout_seconds
-    )
+    jax.distributed.initialize(coordinator, num_processes=count, process_id=index, initialization_timeout=timeout_seconds)
 
 
 def mesh_over(devices: Sequence[jax.Device]) -> Mesh | None:

@@ -21,14 +21,13 @@ from trainer.clock import Clock, Pace
 from trainer.config import TrainConfig
 from trainer.data.batch import Batch
 from trainer.evaluate import Scores
+from trainer.events import Checkpoint, CheckpointFailed, Evaluated, Event, Progress
 from trainer.layout import Layout
 from trainer.result import TrainResult
 from trainer.schedules import learning_rate_at
 from trainer.start import Start
 
-__all__ = ["Diverged", "Event", "Journal"]
-
-Event = dict[str, Any]
+__all__ = ["Diverged", "Journal"]
 
 LOG_POINTS = 50
 """Points on a run's curves; the loss is fetched from the device that often."""
@@ -133,11 +132,11 @@ class Journal:
             flops_per_example=self._flops_per_example,
             peak=self._peak_flops,
         )
-        row = {"step": step, "train_loss": loss if math.isfinite(loss) else None, "learning_rate": self.learning_rate(step - 1)}
-        row |= asdict(pace)
+        finite = loss if math.isfinite(loss) else None
+        row = {"step": step, "train_loss": finite, "learning_rate": self.learning_rate(step - 1), **asdict(pace)}
         self._history.progress.append(row)
-        left_out = {"skipped_examples": len(self._skipped)} if self._skipped else {}
-        self._emit({"kind": "progress", "steps": self.order.steps, "train_seconds": seconds, **row, **left_out})
+        skipped = len(self._skipped) or None
+        self._emit(Progress(steps=self.order.steps, train_seconds=seconds, skipped_examples=skipped, **row))
 
     def examples_seen(self, step: int) -> int:
         """Positions consumed before step `step`, since the start of the run."""
@@ -154,7 +153,7 @@ class Journal:
         self._evaluate_after.discard(step)
         row = {"step": step, "split": "validation", **scores.to_dict()}
         self._history.evaluations.append(row)
-        self._emit({"kind": "evaluated", **row})
+        self._emit(Evaluated(**row))
 
     # -- checkpoints -------------------------------------------------------------------------------------------------------------
 
@@ -238,18 +237,15 @@ class Journal:
     def _tell(self, written: Written) -> None:
         if isinstance(written.failure, NotFinite):
             raise Diverged(f"{written.failure.array} is not finite after step {written.step}{self.last_good()}")
-        event: Event = {
-            "step": written.step,
-            "train_seconds": self._seconds_at.pop(written.step),
-            "checkpoint_seconds": self.clock.checkpoint,
-            "write_seconds": written.seconds,
-        }
+        train_seconds = self._seconds_at.pop(written.step)
+        told: dict[str, Any] = {"step": written.step, "train_seconds": train_seconds, "write_seconds": written.seconds}
+        told["checkpoint_seconds"] = self.clock.checkpoint
         if written.failure is not None:
             self.saved_step = self.first_step  # tried again when it is due, or when asked to stop
-            self._emit({"kind": "checkpoint_failed", "reason": str(written.failure), **event})
+            self._emit(CheckpointFailed(reason=str(written.failure), **told))
             return
-        self.checkpoint_step, self.saved_train_seconds = written.step, event["train_seconds"]
-        self._emit({"kind": "checkpoint", "bytes": written.bytes, **event})
+        self.checkpoint_step, self.saved_train_seconds = written.step, train_seconds
+        self._emit(Checkpoint(bytes=written.bytes, **told))
 
     def last_good(self) -> str:
         """The end of a sentence about what went wrong."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from scaling.outcomes import AttemptOutcome
@@ -58,5 +58,6 @@ class TrainResult:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> TrainResult:
-        """What `to_dict` wrote."""
-        return cls(**{**content, "outcome": AttemptOutcome(content["outcome"]), "seconds": Seconds(**content["seconds"])})
+        """What `to_dict` wrote; other keys are passed over."""
+        known = {each.name: content[each.name] for each in fields(cls) if each.name in content}
+        return cls(**{**known, "outcome": AttemptOutcome(content["outcome"]), "seconds": Seconds(**content["seconds"])})

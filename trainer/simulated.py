@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -20,6 +20,7 @@ from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer.config import TrainConfig
 from trainer.data.order import Order
+from trainer.events import Checkpoint, CheckpointFailed, Compiled, Ended, Evaluated, Event, Progress, Started
 from trainer.result import Seconds, TrainResult
 
 __all__ = ["Surface", "simulate"]
@@ -76,7 +77,7 @@ def simulate(
     directory: str | Path,
     resume_from: Mapping[str, Any] | None = None,
     should_stop: Callable[[], bool] | None = None,
-    on_event: Callable[[dict[str, Any]], None] | None = None,
+    on_event: Callable[[Event], None] | None = None,
     evaluate_at: Sequence[float] = (),
     checkpoint_seconds: float = 60.0,
     checkpoint_at: Sequence[int] = (),
@@ -102,9 +103,9 @@ def simulate(
     def seen(step: int) -> int:
         return min(step * config.batch_size, order.total)
 
-    emit({"kind": "compiled", "step": 0, "seconds": 0.0, "shape": config.shape_id()})
+    emit(Compiled(seconds=0.0, shape=config.shape_id()))
     first, digest = _restore(resume_from)
-    emit({"kind": "started", "step": first, "steps": steps, "device": "simulated"})
+    emit(Started(step=first, steps=steps, device="simulated"))
 
     step, saved, started = first, (first if resume_from else None), time.monotonic()
     checkpointed = reported = started
@@ -115,37 +116,38 @@ def simulate(
         """A refused one is told, unless it is the last: without that the run has not ended well."""
         nonlocal saved, checkpointed
         checkpointed = time.monotonic()
-        seconds = {"train_seconds": (step - first) * step_seconds, "checkpoint_seconds": 0.0}
+        seconds: dict[str, Any] = {"train_seconds": (step - first) * step_seconds, "checkpoint_seconds": 0.0}
         try:
             _save(directory, step, digest)
         except OSError as error:
             if step == steps:
                 raise
-            emit({"kind": "checkpoint_failed", "step": step, "reason": str(error), **seconds})
+            emit(CheckpointFailed(step=step, reason=str(error), **seconds))
             return
         saved = step
-        emit({"kind": "checkpoint", "step": step, "digest": str(digest), **seconds})
+        emit(Checkpoint(step=step, digest=str(digest), **seconds))
 
     def progress() -> None:
         nonlocal reported
         reported = time.monotonic()
         emit(
-            {
-                "kind": "progress",
-                "step": step,
-                "steps": steps,
-                "digest": str(digest),
-                "train_loss": surface.loss(params, seen(step), epochs, rate),
-                "learning_rate": rate,
-                "examples_per_second": config.batch_size / step_seconds,
-                "train_seconds": (step - first) * step_seconds,
-            }
+            Progress(
+                step=step,
+                steps=steps,
+                digest=str(digest),
+                train_loss=surface.loss(params, seen(step), epochs, rate),
+                learning_rate=rate,
+                examples_per_second=config.batch_size / step_seconds,
+                train_seconds=(step - first) * step_seconds,
+            )
         )
 
-    def evaluate(loss: float) -> dict[str, float]:
-        scores = {"loss": loss, "top1": math.exp(-loss), "top5": min(1.0, 2 * math.exp(-loss))}
-        examples = config.data.card.validation_examples
-        emit({"kind": "evaluated", "step": step, "split": "validation", **scores, "examples": examples, "seconds": 0.0})
+    def evaluate(loss: float) -> Evaluated:
+        top1, examples = math.exp(-loss), config.data.card.validation_examples
+        scores = Evaluated(
+            step=step, split="validation", loss=loss, top1=top1, top5=min(1.0, 2 * top1), examples=examples, seconds=0.0
+        )
+        emit(scores)
         return scores
 
     looks = {math.ceil(share * steps) for share in evaluate_at}
@@ -189,18 +191,10 @@ def simulate(
     if outcome is AttemptOutcome.FINISHED:
         loss = surface.loss(params, order.total, epochs, rate, _noise(config))
         scores = evaluate(loss)
-        result = TrainResult(
-            **{
-                **asdict(result),
-                "seconds": result.seconds,
-                "val_loss": loss,
-                "val_top1": scores["top1"],
-                "val_top5": scores["top5"],
-            }
-        )
+        result = replace(result, val_loss=loss, val_top1=scores.top1, val_top5=scores.top5)
     (directory / "result.json").write_text(json.dumps(result.to_dict() | {"digest": digest}, indent=1))
     reached("result-written")
-    emit({"kind": "ended", "step": step, "digest": str(digest), **result.to_dict()})
+    emit(Ended(step=step, digest=str(digest), result=result))
     return result
 
 

@@ -16,6 +16,7 @@ from trainer import checkpoint
 from trainer.checkpoint.snapshot import state_from
 from trainer.config import TrainConfig
 from trainer.distributed import first_says, share_of
+from trainer.events import Started
 from trainer.program import Program
 from trainer.step import TrainState
 from trainer.storage import Storage, storage_at
@@ -63,6 +64,11 @@ class Start:
     identity: Mapping[str, Any]
     passed_over: list[str]
     changed: dict[str, list[Any]]
+
+    def told(self, steps: int) -> Started:
+        """The event that tells of it; `steps` are those of the whole run."""
+        place = self.identity["place"]
+        return Started(step=self.step, steps=steps, passed_over=self.passed_over, changed=self.changed, **place)
 
 
 def start(config: TrainConfig, program: Program, storage: Storage, resume_from: Mapping[str, Any] | None) -> Start:

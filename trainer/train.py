@@ -23,8 +23,9 @@ from trainer.compilation import counted_compilation
 from trainer.config import TrainConfig
 from trainer.data.loader import open_loader
 from trainer.distributed import Accord, meet, new_life, share_of
+from trainer.events import Compiled, Ended, Event, RanOutOfMemory
 from trainer.execution import Execution
-from trainer.journal import Event, Journal
+from trainer.journal import Journal
 from trainer.loop import Loop
 from trainer.memory import is_out_of_memory
 from trainer.program import Program, halved, program_for
@@ -59,11 +60,9 @@ def train(
             before it, in that attempt or those before, or to a fresh start. With "parent": a run id, the attempt is of that run, and
             the two must have their steps up to there in common (`trainer.trunk`).
         should_stop: polled before every step and every batch of an evaluation; when it says True the state is checkpointed and the outcome is INTERRUPTED.
-        on_event: called, in the caller's thread, with plain dictionaries, each with `kind` and `step`:
-            `compiled` (seconds, shape), `started` (steps, device, devices, threads, processes, passed_over, changed),
-            `progress` (train_loss, learning_rate, train_seconds, the fields of `clock.Pace`; skipped_examples where there are any),
-            `checkpoint` once one is committed (train_seconds, checkpoint_seconds, write_seconds, bytes), or `checkpoint_failed` (reason),
-            `evaluated` (split and the fields of `evaluate.Scores`), `ended` (the result).
+        on_event: called, in the caller's thread, with the records of `trainer.events`, each with its `step`: `Compiled`, `Started`,
+            `Progress`, `Checkpoint` once one is committed or `CheckpointFailed`, `Evaluated`, `Ended` with the result.
+            `match event: case Progress(step=step, train_loss=loss): …` reads one; so does `event["train_loss"]`.
         mesh: devices to split each batch over, of this process or of several; None is one device.
         execution: how it is computed; None is the default of everything.
         evaluate_at: fractions of the run, 0 … 1, after which the held-out loss is taken; it always is at the end.
@@ -92,15 +91,14 @@ def train(
         # 2. The compiled step: shared by all runs of this shape.
         with counted_compilation() as compilation:
             program = program_for(config, execution, mesh)
-        emit({"kind": "compiled", "step": 0, "shape": config.shape_id(), **asdict(compilation)})
+        emit(Compiled(shape=config.shape_id(), **asdict(compilation)))
         meet(mesh, "compiled")
 
         # 3. The state: fresh, or exactly where an earlier attempt left off.
         start = start_of(config, program, storage, resume_from)
         if index == 0:
             checkpoint.describe_attempt(storage, resume_from, start.identity)
-        started = {"steps": order.steps, **start.identity["place"], "passed_over": start.passed_over, "changed": start.changed}
-        emit({"kind": "started", "step": start.step, **started})
+        emit(start.told(order.steps))
 
         # 4. Step after step, and the held-out loss at the last one.
         keep = replace(keep or checkpoint.Keep(), steps=frozenset(checkpoint_at))
@@ -139,7 +137,7 @@ def train(
             break
         except jax.errors.JaxRuntimeError as error:
             execution = _on_less_memory(error, program, execution)
-            emit({"kind": "out_of_memory", "step": loop.step, "micro_batch": execution.micro_batch})
+            emit(RanOutOfMemory(step=loop.step, micro_batch=execution.micro_batch))
             clock.forget_after(journal.saved_train_seconds)
             if checkpoint.committed(storage):
                 resume_from = {"directory": storage.url, "parent": (resume_from or {}).get("parent")}
@@ -148,7 +146,7 @@ def train(
     if index == 0:
         storage.publish("result.json", json.dumps(result.to_dict(), indent=1).encode())
     reached("result-written")
-    emit({"kind": "ended", "step": loop.step, **result.to_dict()})
+    emit(Ended(step=loop.step, result=result))
     return result
 
 

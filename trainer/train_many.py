@@ -27,8 +27,9 @@ from trainer.compilation import counted_compilation
 from trainer.config import TrainConfig
 from trainer.data.loader import Loader, open_loader
 from trainer.distributed import new_life
+from trainer.events import Compiled, Ended, Event
 from trainer.execution import Execution
-from trainer.journal import Event, Journal
+from trainer.journal import Journal
 from trainer.memory import is_out_of_memory
 from trainer.packed import together
 from trainer.packed_loop import Feed, MemberEnding, PackedLoop
@@ -103,15 +104,14 @@ def train_many(
     with counted_compilation() as compilation:
         program = program_for(configs[0], execution, runs=count)
     for index in range(count):
-        tell(index, {"kind": "compiled", "step": 0, "shape": configs[0].shape_id(), **asdict(compilation)})
+        tell(index, Compiled(shape=configs[0].shape_id(), **asdict(compilation)))
 
     # 3. Their states: fresh, or where earlier attempts left off.
     starts = [start_of(*each) for each in zip(configs, [program] * count, storages, origins, strict=True)]
     step = _common_step(starts)
     for index, start in enumerate(starts):
         checkpoint.describe_attempt(storages[index], origins[index], start.identity)
-        started = {"steps": orders[0].steps, **start.identity["place"], "passed_over": start.passed_over, "changed": start.changed}
-        tell(index, {"kind": "started", "step": start.step, **started})
+        tell(index, start.told(orders[0].steps))
 
     with ExitStack() as stack:
         # 4. What each run writes down.
@@ -141,7 +141,7 @@ def train_many(
             result = journals[index].result(ending.outcome, ending.reason, step=ending.step, scores=ending.scores, since=entered)
             storages[index].publish("result.json", json.dumps(result.to_dict(), indent=1).encode())
             results[index] = result
-            tell(index, {"kind": "ended", "step": ending.step, **result.to_dict()})
+            tell(index, Ended(step=ending.step, result=result))
 
         apart = [index for index, start in enumerate(starts) if start.step != step]
         for index in apart:

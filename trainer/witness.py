@@ -12,17 +12,14 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from trainer.checkpoint.files import Damaged, read_manifest
+from trainer.events import Checkpoint, Ended, Event, Progress, Started
 from trainer.storage import storage_at
 
 __all__ = ["Witness", "state_digest"]
-
-_KINDS = ("started", "progress", "checkpoint", "ended", "raised")
 
 
 class Witness:
@@ -32,26 +29,25 @@ class Witness:
         self._directory, self._token, self._first = directory, token, 0
         self._file = os.open(directory / "witness.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
-    def saw(self, event: Mapping[str, Any]) -> None:
+    def saw(self, event: Event) -> None:
         """Write down an event of the training; a full disk costs the line, not the run."""
-        kind, step = event["kind"], event["step"]
-        if kind not in _KINDS:
+        if not (event.is_last or isinstance(event, Started | Progress | Checkpoint)):
             return
-        if kind == "started":
-            self._first = step
-        digest = event.get("digest")
-        if kind == "checkpoint" and digest is None:
-            digest = state_digest(self._directory, step)
+        if isinstance(event, Started):
+            self._first = event.step
+        digest = getattr(event, "digest", None)
+        if isinstance(event, Checkpoint) and digest is None:
+            digest = state_digest(self._directory, event.step)
         line = {
-            "kind": kind,
+            "kind": event.kind,
             "token": self._token,
             "first_step": self._first,
-            "step": step,
+            "step": event.step,
             "digest": digest,
             "at": time.time(),
             "pid": os.getpid(),
         }
-        if kind == "ended":
+        if isinstance(event, Ended):
             line |= {name: event[name] for name in ("outcome", "val_loss", "checkpoint_step")}
         with suppress(OSError):
             os.write(self._file, (json.dumps(line) + "\n").encode())

@@ -172,6 +172,7 @@ def truths_of_rehearsals(file: Path) -> dict[str, Truth]:
     from orchestrator.plan import make_plan
     from orchestrator.spec import read_spec
     from scaling.accelerators import accelerator
+    from trainer.events import Event
     from trainer.simulated import simulate
 
     plan = make_plan(*read_spec(file, simulate=True))
@@ -179,7 +180,7 @@ def truths_of_rehearsals(file: Path) -> dict[str, Truth]:
     found = {}
     with tempfile.TemporaryDirectory(prefix="flt-truth-") as name:
         for run in plan.runs:
-            events: list[dict[str, Any]] = []
+            events: list[Event] = []
             step_seconds = run.row(plan.resources)["resources"]["step_seconds"]
             result = simulate(
                 run.config,

@@ -1,6 +1,6 @@
 """The Ray actor that holds several hosts as one: a worker on each, one fate for all.
 
-To the scheduler it is a worker like any other. It reserves the hosts together, gives each the same order with its place in the group, passes on
+To the scheduler it is a worker like any other. It reserves the hosts together, gives each the same assignment with its place in the group, passes on
 what process 0 says, and when one of them fails it kills the others: then the attempt is over once, for the earliest reason that
 is not a consequence of another one's end. The next run gets fresh processes, which find each other anew.
 """
@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from signal import SIGABRT
 from typing import Any
 
@@ -21,6 +21,8 @@ from orchestrator.cluster.mailbox import Mailbox, leave_when_alone
 from orchestrator.cluster.ray_errors import why
 from orchestrator.cluster.reservation import Reservation
 from orchestrator.cluster.worker import Worker, other_code
+from orchestrator.messages import Assignment, Died, Failed, Left, Lost, Message, NumberedMessage, Peers, Placed, Raised, Refused
+from trainer.events import Ended
 
 __all__ = ["Gang"]
 
@@ -37,17 +39,13 @@ _PARTING_SECONDS = 30.0
 class _Attempt:
     """What the members said of the attempt that is under way."""
 
-    order: Mapping[str, Any]
+    token: str
     started: float
-    ended: dict[str, Any] | None = None
+    ended: Message | None = None
     ended_at: float = 0.0
     through: set[int] = field(default_factory=set)
-    causes: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    causes: list[tuple[int, Failed]] = field(default_factory=list)
     failed_at: float | None = None
-
-    @property
-    def token(self) -> str:
-        return self.order["token"]
 
 
 class Gang:
@@ -91,26 +89,27 @@ class Gang:
             self._owner = scheduler
             return sorted({*self._mailbox.tokens(), *([self._attempt.token] if self._attempt else [])})
 
-    def start(self, order: Mapping[str, Any]) -> None:
+    def start(self, content: Mapping[str, Any]) -> None:
         """Train a run on all hosts together."""
         import ray
 
+        assignment = Assignment.from_dict(content)
         with self._lock:
-            if order["token"] in self._taken or (self._owner is not None and order.get("scheduler") != self._owner):
+            if assignment.token in self._taken or (self._owner is not None and assignment.scheduler != self._owner):
                 return
-            self._taken.add(order["token"])
-            if (reason := self._broken or self._refusal(order)) is not None:  # no fault of this run's: it was not begun
-                self._mailbox.put({"kind": "refused", "step": 0, "reason": reason, "token": order["token"]})
+            self._taken.add(assignment.token)
+            if (reason := self._broken or self._refusal(assignment)) is not None:  # no fault of this run's: it was not begun
+                self._mailbox.put(Message(event=Refused(reason=reason), token=assignment.token))
                 return
-            self._attempt = _Attempt(order, time.monotonic())
+            self._attempt = _Attempt(assignment.token, time.monotonic())
             try:
                 if self._coordinator is None:
                     self._coordinator = f"{self._places[0]['address']}:{ray.get(self._members[0].free_port.remote(), timeout=60)}"
                 for index, member in enumerate(self._members):
-                    group = {"coordinator": self._coordinator, "count": len(self._members), "index": index}
-                    member.start.remote({**order, "group": group})
+                    group = Peers(coordinator=self._coordinator, count=len(self._members), index=index)
+                    member.start.remote(replace(assignment, group=group).to_dict())
             except ray.exceptions.RayError as error:
-                self._fails(0, {"kind": "lost", "reason": why(error), "preempted": _was_preempted(error)})
+                self._fails(0, Lost(reason=why(error), preempted=_was_preempted(error)))
 
     def stop(self, token: str) -> None:
         """Ask the run of this token to checkpoint and end; asked of one, it stops all at one step."""
@@ -124,7 +123,7 @@ class Gang:
 
     def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, Any]:
         """As `Worker.next_events`; `versions`: node → the code there; and `broken`: why this gang cannot take another run, if so."""
-        events = self._mailbox.take(wait_seconds, after=after, settled=settled)
+        events = [message.to_dict() for message in self._mailbox.take(wait_seconds, after=after, settled=settled)]
         nodes = sorted({node for place in self._places for node in place["nodes"]})
         held = time.monotonic() - self._granted
         versions = {node: place["code_version"] for place in self._places for node in place["nodes"]}
@@ -142,11 +141,11 @@ class Gang:
                 ray.kill(member)
         self._reservation.release()
 
-    def _refusal(self, order: Mapping[str, Any]) -> str | None:
+    def _refusal(self, assignment: Assignment) -> str | None:
         versions = {place["code_version"].removesuffix(".dirty") for place in self._places}
-        if len(versions) > 1 and order.get("code_version") is not None:
+        if len(versions) > 1 and assignment.code_version is not None:
             return f"the hosts of the slice have different versions of scaling: {', '.join(sorted(versions))}"
-        return other_code(order)
+        return other_code(assignment)
 
     # -- what the members say ----------------------------------------------------------------------------------------------------
 
@@ -174,35 +173,35 @@ class Gang:
                     self._unreachable.discard(index)
                     with self._lock:
                         self._broken = f"host {index} is gone"
-                        self._fails(index, {"kind": "lost", "reason": why(error), "preempted": _was_preempted(error)})
+                        self._fails(index, Lost(reason=why(error), preempted=_was_preempted(error)))
                     continue
                 self._unreachable.discard(index)
                 with self._lock:
-                    for event in events:
-                        self._hear(index, event)
-                        heard[index] = event["number"]
+                    for message in map(NumberedMessage.from_dict, events):
+                        self._hear(index, message)
+                        heard[index] = message.number
                 questions[member.next_events.remote(_QUESTION_SECONDS, heard[index], heard[index])] = index
             with self._lock:
                 self._conclude()
 
-    def _hear(self, index: int, event: dict[str, Any]) -> None:
+    def _hear(self, index: int, message: Message) -> None:
         attempt = self._attempt
-        if attempt is None or event["token"] != attempt.token:
+        if attempt is None or message.token != attempt.token:
             return  # of an attempt that is over
-        match event["kind"]:
-            case "raised" | "died":
+        match message.event:
+            case Raised() | Died() as event:
                 self._fails(index, event)
-            case "ended":
-                attempt.ended, attempt.ended_at = event, time.monotonic()
+            case Ended():
+                attempt.ended, attempt.ended_at = message, time.monotonic()
                 attempt.through.add(index)
-            case "left":
+            case Left():
                 attempt.through.add(index)
-            case "placed" if index == 0:
-                self._mailbox.put({**event, "devices": event["devices"] * len(self._members)})
+            case Placed(devices=devices) as event if index == 0:
+                self._mailbox.put(replace(message, event=replace(event, devices=devices * len(self._members))))
             case _ if index == 0:
-                self._mailbox.put(event)
+                self._mailbox.put(message)
 
-    def _fails(self, index: int, event: dict[str, Any]) -> None:
+    def _fails(self, index: int, event: Failed) -> None:
         """A member failed: why, is decided once the others have had the time to say that it was them."""
         if self._attempt is not None:
             self._attempt.causes.append((index, event))
@@ -225,31 +224,30 @@ class Gang:
         patience = _UNREACHABLE_SECONDS if self._unreachable else _CAUSE_SECONDS
         if own or now - attempt.failed_at > patience:
             index, event = (own or attempt.causes)[0]
-            if not own:  # nobody says that it was the cause; that is no error of the run's own
-                event = {**event, "kind": "died"}
-            reason = f"host {index} of {len(self._members)}: {event['reason']}"
-            passed = {"step": 0, "token": attempt.token, "wall_seconds": now - attempt.started}
-            self._over({**event, **passed, "reason": reason}, whole=False)
+            reason = f"host {index} of {len(self._members)}: {event.reason}"
+            # Where nobody says that it was the cause, that is no error of the run's own.
+            event = replace(event, reason=reason) if own else Died(reason=reason, signal=None)
+            self._over(Message(event=event, token=attempt.token, wall_seconds=now - attempt.started), whole=False)
 
-    def _over(self, event: dict[str, Any], *, whole: bool) -> None:
+    def _over(self, last: Message, *, whole: bool) -> None:
         """The attempt's last event; unless all processes came through, they are killed, and the next ones find each other anew."""
         import ray
 
-        token, self._attempt = event["token"], None
+        self._attempt = None
         if not whole:
             self._coordinator = None
             with contextlib.suppress(ray.exceptions.RayError):
-                ray.get([member.abort.remote(token) for member in self._members], timeout=10)
-        self._mailbox.put({name: value for name, value in event.items() if name != "number"})
+                ray.get([member.abort.remote(last.token) for member in self._members], timeout=10)
+        self._mailbox.put(last)
 
     def _leave(self) -> None:
         self.close()
         os._exit(0)  # the actor is over; Ray gives its devices back
 
 
-def _may_be_a_consequence(event: Mapping[str, Any]) -> bool:
+def _may_be_a_consequence(event: Failed) -> bool:
     """A failed collective, or the abort by which JAX ends a process whose peers are gone."""
-    return bool(event.get("of_the_group")) or event.get("signal") == SIGABRT
+    return (isinstance(event, Raised) and event.of_the_group) or (isinstance(event, Died) and event.signal == SIGABRT)
 
 
 def _was_preempted(error: BaseException) -> bool:

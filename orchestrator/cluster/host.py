@@ -1,18 +1,17 @@
 """The trainer process: many runs, one or a pack at a time, spoken to through a pipe.
 
-    python -P -u -m orchestrator.cluster.host FD      stdin: JSON lines of commands      file descriptor FD: JSON lines of events
+    python -P -u -m orchestrator.cluster.host FD      stdin: JSON lines of commands      file descriptor FD: JSON lines of messages
 
-Commands: `{"run": {token, config, directory, resume_from, …}}` and `{"stop": token}`. A run with `pack`, a list of such orders, is several that
-are trained at once; one that is asked to stop leaves them. Events are those of `trainer.train`, plus `placed` (on
-what it runs) and `raised` when it raises; each carries the token and `elapsed`, seconds since the command came. They also go to
+Commands: `{"run": an Assignment}` and `{"stop": token}`; a run of a pack that is asked to stop leaves it. What it says are `Message`s
+(`orchestrator.messages`) with the events of `trainer.train` and some of its own. They also go to
 `<directory>/events.jsonl`, so that nothing is lost when nobody listens. What the training prints goes to `<directory>/log.txt`.
 
 The pipe is also the leash: when stdin ends (its owner died), the run is checkpointed and the process leaves. SIGTERM does the same. One that
 hangs cannot, and would keep its devices for ever: without an owner, it is ended when it has given no sign of life for fifteen minutes and for
 twenty times as long as ever before.
 
-A run may be trained by several such processes: each is given the same command with its own `group`: {coordinator, count, index}. Process 0
-tells of the training; the others say only `placed`, `left` when they are through, and `raised`. A stop asked of one stops all, at one
+A run may be trained by several such processes: each is given the same command with its own `group`. Process 0
+tells of the training; the others say only `Placed`, `Left` when they are through, and `Raised`. A stop asked of one stops all, at one
 step. Whoever hosts them lets them share one fate: when one dies, kill the others.
 """
 
@@ -27,7 +26,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -37,8 +36,10 @@ from typing import Any, TextIO
 
 from orchestrator.cluster.missing import enter, is_in, is_missing
 from orchestrator.cluster.spool import Spool
+from orchestrator.messages import Alive, Assignment, Left, Message, Placed, Raised
 from scaling.errors import DataFault, ScalingError, UsageError
 from trainer.config import TrainConfig
+from trainer.events import Event
 from trainer.models import simulated
 from trainer.witness import Witness
 
@@ -88,7 +89,7 @@ def main(events_fd: int) -> None:
     threading.Thread(target=_listen, args=(commands, stop), daemon=True).start()
     with os.fdopen(events_fd, "w", buffering=1) as pipe:
         while (command := commands.get()) is not None:
-            _serve(command["run"], stop, pipe)
+            _serve(Assignment.from_dict(command["run"]), stop, pipe)
             if stop.all:
                 return  # whoever told the process to stop meant the next run too; its owner starts a fresh one
 
@@ -118,14 +119,14 @@ def _await_silence(stop: _Stop) -> None:
 
 
 class _Teller:
-    """Tells events of the runs of one order: on the pipe, with the token of their run, and in the records of that run's folder."""
+    """Tells events of the runs of one assignment: on the pipe, with the token of their run, and in the records of that run's folder."""
 
-    def __init__(self, orders: Sequence[Mapping[str, Any]], stop: _Stop, pipe: TextIO) -> None:
+    def __init__(self, tokens: Sequence[str], stop: _Stop, pipe: TextIO) -> None:
         stop.begin()
         self._started, self._stop, self._pipe = stop.heard, stop, pipe
         self._spools: dict[str, Spool] = {}
         self._witnesses: dict[str, Witness] = {}
-        self._open = [order["token"] for order in orders]
+        self._open = list(tokens)
 
     def record(self, token: str, spool: Spool, witness: Witness | None) -> None:
         """Where a run's events are written down; with several processes, process 0 alone has a witness."""
@@ -133,21 +134,22 @@ class _Teller:
         if witness is not None:
             self._witnesses[token] = witness
 
-    def tell(self, token: str, event: Mapping[str, Any]) -> None:
+    def tell(self, token: str, event: Event) -> None:
         self._stop.hear()
-        line = json.dumps({**event, "token": token, "elapsed": self._stop.heard - self._started}) + "\n"
+        message = Message(event=event, token=token, elapsed=self._stop.heard - self._started)
+        line = json.dumps(message.to_dict()) + "\n"
         if token in self._witnesses:
             self._witnesses[token].saw(event)
-        if token in self._spools and event["kind"] != "alive":
+        if token in self._spools and not isinstance(event, Alive):
             self._spools[token].write(line)
-        if event["kind"] in ("ended", "raised"):
+        if event.is_last:
             self._open.remove(token)
         try:
             self._pipe.write(line)
         except BrokenPipeError:
             self._stop.all = True  # nobody listens: the spool has it all, and the leash ends the run
 
-    def tell_rest(self, event: Mapping[str, Any]) -> None:
+    def tell_rest(self, event: Event) -> None:
         """Of every run that has not told its end."""
         for token in list(self._open):
             self.tell(token, event)
@@ -164,33 +166,30 @@ class _Teller:
             witness.close()
 
 
-def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
+def _serve(assignment: Assignment, stop: _Stop, pipe: TextIO) -> None:
     """Train a run, or a pack of them; every ending becomes an event."""
-    orders = order.get("pack") or [order]
-    teller = _Teller(orders, stop, pipe)
+    members = assignment.members
+    teller = _Teller(assignment.tokens, stop, pipe)
     try:
-        for member in orders:
-            _open_folder(member, teller)
-        with _log_of(order).open("a", buffering=1) as log:
+        entered = [_open_folder(member, teller) for member in members]
+        with _log_of(assignment).open("a", buffering=1) as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-        for member in orders[1:]:
+        for member in members[1:]:
             with suppress(OSError):  # what a pack prints is in the log of each: one file under several names
-                os.link(_log_of(order), _log_of(member))
-        _train(orders, stop, teller)
+                os.link(_log_of(assignment), _log_of(member))
+        _train(entered, stop, teller)
     except BaseException as error:  # noqa: BLE001 - the edge of the process: it must say how it ended
         teller.tell_rest(
-            {
-                "kind": "raised",
-                "step": 0,
-                "reason": _reason(error),
-                "out_of_memory": _is_out_of_memory(error),
-                "storage": _is_storage(error, orders) or (teller.wrote and is_missing(orders)),
-                "missing": is_missing(orders),
-                "of_the_group": bool(order.get("group")) and _may_be_a_peers_fault(error),
-                "of_the_pack": len(orders) > 1,
-                "of_the_data": isinstance(error, DataFault),
-            }
+            Raised(
+                reason=_reason(error),
+                out_of_memory=_is_out_of_memory(error),
+                storage=_is_storage(error, members) or (teller.wrote and is_missing(members)),
+                missing=is_missing(members),
+                of_the_group=assignment.group is not None and _may_be_a_peers_fault(error),
+                of_the_pack=len(members) > 1,
+                of_the_data=isinstance(error, DataFault),
+            )
         )
         with suppress(OSError):
             traceback.print_exc()
@@ -198,23 +197,19 @@ def _serve(order: dict[str, Any], stop: _Stop, pipe: TextIO) -> None:
         teller.close()
 
 
-def _open_folder(order: dict[str, Any], teller: _Teller) -> None:
-    directory, index = Path(order["directory"]), _index_of(order)
-    if order.get("group") is None:  # several would do it to one another
-        set_aside(directory, order["token"])
-    enter(order)
-    spool = Spool(directory / f"events{f'-{index}' if index else ''}.jsonl")
-    teller.record(order["token"], spool, Witness(directory, order["token"]) if index == 0 else None)
+def _open_folder(run: Assignment, teller: _Teller) -> Assignment:
+    """Makes the folder and its records. Returns the assignment with the place where its checkpoint is, as `enter` does."""
+    directory = Path(run.directory)
+    if run.group is None:  # several would do it to one another
+        set_aside(directory, run.token)
+    entered = enter(run)
+    spool = Spool(directory / f"events{f'-{run.index}' if run.index else ''}.jsonl")
+    teller.record(run.token, spool, Witness(directory, run.token) if run.index == 0 else None)
+    return entered
 
 
-def _log_of(order: Mapping[str, Any]) -> Path:
-    index = _index_of(order)
-    return Path(order["directory"]) / f"log{f'-{index}' if index else ''}.txt"
-
-
-def _index_of(order: Mapping[str, Any]) -> int:
-    """Of this process among those that train the run together."""
-    return order["group"]["index"] if order.get("group") else 0
+def _log_of(run: Assignment) -> Path:
+    return Path(run.directory) / f"log{f'-{run.index}' if run.index else ''}.txt"
 
 
 def set_aside(directory: Path, token: str) -> None:
@@ -231,18 +226,17 @@ def set_aside(directory: Path, token: str) -> None:
     directory.rename(directory.with_name(f"{directory.name}.old-{number}"))
 
 
-def _train(orders: Sequence[dict[str, Any]], stop: _Stop, teller: _Teller) -> None:
-    order = orders[0]
-    if order["working_directory"] not in sys.path:
-        sys.path.append(order["working_directory"])  # a user's own families and data sets; last, so that they shadow nothing
+def _train(runs: Sequence[Assignment], stop: _Stop, teller: _Teller) -> None:
+    first = runs[0]
+    if first.working_directory not in sys.path:
+        sys.path.append(first.working_directory)  # a user's own families and data sets; last, so that they shadow nothing
 
     from trainer import Execution
 
-    configs = [TrainConfig.from_dict(order["config"]) for order in orders]
-    tokens = [order["token"] for order in orders]
+    configs = [TrainConfig.from_dict(run.config) for run in runs]
     if configs[0].model.family == simulated.FAMILY:
-        for config, rehearsed in zip(configs, orders, strict=True):
-            _rehearse(config, rehearsed, stop, partial(teller.tell, rehearsed["token"]))
+        for config, run in zip(configs, runs, strict=True):
+            _rehearse(config, run, stop, partial(teller.tell, run.token))
         return
 
     import jax
@@ -250,55 +244,58 @@ def _train(orders: Sequence[dict[str, Any]], stop: _Stop, teller: _Teller) -> No
     from trainer import train, train_many
     from trainer.distributed import mesh_over, whole_mesh
 
-    for config, each in zip(configs, orders, strict=True):
-        _refuse_other_result(config, each)
-    _configure(jax, order)
-    for token in tokens:
-        teller.tell(token, _placed(jax))
+    for config, run in zip(configs, runs, strict=True):
+        _refuse_other_result(config, run.run)
+    _configure(jax, first)
+    tellers = [partial(teller.tell, run.token) for run in runs]
+    device = jax.local_devices()[0].device_kind
+    threads = int(os.environ.get("NPROC", os.cpu_count() or 1))
+    for tell in tellers:
+        tell(_placed(device, len(jax.local_devices()), threads=threads, jaxlib_version=jax.lib.__version__))
+    polled = [_polled(stop, run.token, tell) for run, tell in zip(runs, tellers, strict=True)]
     common: dict[str, Any] = {
-        "execution": Execution.from_dict(order.get("execution") or {}),
-        "evaluate_at": order.get("evaluate_at") or (),
-        "checkpoint_seconds": order["checkpoint_seconds"],
+        "execution": Execution.from_dict(first.execution),
+        "evaluate_at": first.evaluate_at,
+        "checkpoint_seconds": first.checkpoint_seconds,
     }
-    if len(orders) > 1:
-        polled = [_polled(stop, token, partial(teller.tell, token)) for token in tokens]
+    if len(runs) > 1:
         train_many(
             configs,
-            directories=[order["directory"] for order in orders],
-            resume_from=[order.get("resume_from") for order in orders],
-            checkpoint_at=[order.get("checkpoint_at") or () for order in orders],
+            directories=[run.directory for run in runs],
+            resume_from=[run.origin for run in runs],
+            checkpoint_at=[run.checkpoint_at for run in runs],
             should_stop=lambda index: polled[index](),
-            on_event=lambda index, event: teller.tell(tokens[index], event),
+            on_event=lambda index, event: tellers[index](event),
             **common,
         )
         return
     result = train(
         configs[0],
-        directory=order["directory"],
-        resume_from=order.get("resume_from"),
-        checkpoint_at=order.get("checkpoint_at") or (),
-        should_stop=_polled(stop, order["token"], partial(teller.tell, order["token"])),
-        on_event=partial(teller.tell, order["token"]),
-        mesh=whole_mesh() if order.get("group") else mesh_over(jax.local_devices()),
+        directory=first.directory,
+        resume_from=first.origin,
+        checkpoint_at=first.checkpoint_at,
+        should_stop=polled[0],
+        on_event=tellers[0],
+        mesh=whole_mesh() if first.group else mesh_over(jax.local_devices()),
         **common,
     )
     if jax.process_index() > 0:
-        teller.tell(order["token"], {"kind": "left", "step": result.last_step, "outcome": str(result.outcome)})
+        teller.tell(first.token, Left(step=result.last_step, outcome=str(result.outcome)))
 
 
-def _refuse_other_result(config: TrainConfig, order: Mapping[str, Any]) -> None:
+def _refuse_other_result(config: TrainConfig, run: str | None) -> None:
     """A run that an earlier version planned is known by an id that promises another result, if what it computes has changed since.
 
-    Raises `UsageError`. Orders of a probe have no run.
+    Raises `UsageError`. A probe is of no run.
     """
-    if order.get("run") not in (None, config.run_id()):
+    if run not in (None, config.run_id()):
         raise UsageError(
-            f"run {order['run']} was planned by an earlier version, and this one computes another result from its settings",
+            f"run {run} was planned by an earlier version, and this one computes another result from its settings",
             hint="submit its file again: it is planned anew, under another id",
         )
 
 
-def _polled(stop: _Stop, token: str, emit: Callable[[dict[str, Any]], None]) -> Callable[[], bool]:
+def _polled(stop: _Stop, token: str, emit: Callable[[Event], None]) -> Callable[[], bool]:
     """`should_stop` of a training, which also tells every few seconds that the training asks."""
     told = time.monotonic()
 
@@ -306,65 +303,59 @@ def _polled(stop: _Stop, token: str, emit: Callable[[dict[str, Any]], None]) -> 
         nonlocal told
         if time.monotonic() - told > _ALIVE_SECONDS:
             told = time.monotonic()
-            emit({"kind": "alive", "step": 0})
+            emit(Alive())
         return stop.covers(token)
 
     return should_stop
 
 
-def _placed(jax: Any) -> dict[str, Any]:
-    """On what it runs."""
+def _placed(device: str, devices: int, *, threads: int, jaxlib_version: str | None) -> Placed:
     from orchestrator.provenance import code_version
 
-    devices = jax.local_devices()
-    return {
-        "kind": "placed",
-        "step": 0,
-        "host": socket.gethostname(),
-        "device": devices[0].device_kind,
-        "devices": len(devices),
-        "threads": int(os.environ.get("NPROC", os.cpu_count() or 1)),
-        "jaxlib_version": jax.lib.__version__,
-        "code_version": code_version(),
-    }
-
-
-def _rehearse(config: TrainConfig, order: Mapping[str, Any], stop: _Stop, emit: Callable[[dict[str, Any]], None]) -> None:
-    """A run that is only simulated: the same process, orders and events, without JAX."""
-    from orchestrator.provenance import code_version
-    from trainer.simulated import simulate
-
-    resources = order["resources"]
-    place = {"host": socket.gethostname(), "device": resources["accelerator"], "devices": resources["chips"], "threads": 1}
-    emit({"kind": "placed", "step": 0, **place, "jaxlib_version": None, "code_version": code_version()})
-    simulate(
-        config,
-        params=order["params"],
-        step_seconds=resources["step_seconds"],
-        speed=resources["speed"],
-        directory=order["directory"],
-        resume_from=order.get("resume_from"),
-        should_stop=_polled(stop, order["token"], emit),
-        on_event=emit,
-        evaluate_at=order.get("evaluate_at") or (),
-        checkpoint_seconds=order["checkpoint_seconds"],
-        checkpoint_at=order.get("checkpoint_at") or (),
+    return Placed(
+        host=socket.gethostname(),
+        device=device,
+        devices=devices,
+        threads=threads,
+        jaxlib_version=jaxlib_version,
+        code_version=code_version(),
     )
 
 
-def _configure(jax: Any, order: dict[str, Any]) -> None:
+def _rehearse(config: TrainConfig, run: Assignment, stop: _Stop, emit: Callable[[Event], None]) -> None:
+    """A run that is only simulated: the same process, assignments and events, without JAX."""
+    from trainer.simulated import simulate
+
+    resources = run.resources
+    emit(_placed(resources["accelerator"], resources["chips"], threads=1, jaxlib_version=None))
+    simulate(
+        config,
+        params=run.params,
+        step_seconds=resources["step_seconds"],
+        speed=resources["speed"],
+        directory=run.directory,
+        resume_from=run.origin,
+        should_stop=_polled(stop, run.token, emit),
+        on_event=emit,
+        evaluate_at=run.evaluate_at,
+        checkpoint_seconds=run.checkpoint_seconds,
+        checkpoint_at=run.checkpoint_at,
+    )
+
+
+def _configure(jax: Any, run: Assignment) -> None:
     """Keep compiled programs on disk, so that a second process of a shape loads what the first compiled; find the group's others, once.
 
     They lie in the home, or where JAX_COMPILATION_CACHE_DIR says: a folder that several studies share.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", order["compile_cache"])
+        jax.config.update("jax_compilation_cache_dir", run.compile_cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    if (group := order.get("group")) and not jax.distributed.is_initialized():
-        from trainer.distributed import Group, join
+    if (peers := run.group) and not jax.distributed.is_initialized():
+        from trainer.distributed import join
 
-        join(Group(**group))
+        join(peers.coordinator, count=peers.count, index=peers.index)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -375,13 +366,13 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return is_out_of_memory(error)
 
 
-def _is_storage(error: BaseException, orders: Sequence[Mapping[str, Any]] = ()) -> bool:
-    """Whether the disk said no for a reason that passes: it is full, it or the network it lies on fails, or the folders of `orders` are gone."""
+def _is_storage(error: BaseException, runs: Sequence[Assignment] = ()) -> bool:
+    """Whether the disk said no for a reason that passes: it is full, it or the network it lies on fails, or the folders of `runs` are gone."""
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
         causes.append(cause)
     refused = [cause for cause in causes if isinstance(cause, OSError)]
-    return any(cause.errno in _PASSING or is_in(cause, orders) for cause in refused)
+    return any(cause.errno in _PASSING or is_in(cause, runs) for cause in refused)
 
 
 def _may_be_a_peers_fault(error: BaseException) -> bool:

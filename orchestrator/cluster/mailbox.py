@@ -3,7 +3,7 @@
 Every event gets a number. Whoever asks says after which number to go on, and up to which one everything is in the store. An attempt's events
 go only when its last one is: so a scheduler that takes over from a dead one hears all of what it has to know.
 
-"alive" is not kept: of an attempt that says nothing for a day it would be 17,280 events. It is told once, to whoever asks next, under the
+`Alive` is not kept: of an attempt that says nothing for a day it would be 17,280 events. It is told once, to whoever asks next, under the
 number of the event before it.
 """
 
@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
-__all__ = ["ALONE_SECONDS", "ENDINGS", "Mailbox", "leave_when_alone"]
+from orchestrator.messages import Alive, Message, NumberedMessage
 
-ENDINGS = ("ended", "raised", "died", "lost", "refused", "left")
-"""The last event of an attempt is one of these; "left" where several hosts train it and this one is not the first."""
+__all__ = ["ALONE_SECONDS", "Mailbox", "leave_when_alone"]
 
 _TOGETHER_SECONDS = 0.05
 """How long events wait for others to be told with: each answer costs the scheduler a transaction."""
@@ -30,24 +28,24 @@ class Mailbox:
     """Filled by the threads that listen to trainers, emptied through Ray."""
 
     def __init__(self) -> None:
-        self._kept: list[dict[str, Any]] = []
-        self._alive: dict[str, dict[str, Any]] = {}
+        self._kept: list[NumberedMessage] = []
+        self._alive: dict[str, Message] = {}
         self._count = 0
         self._filled = threading.Condition()
         self.asked_at = time.monotonic()
 
-    def put(self, event: Mapping[str, Any]) -> None:
+    def put(self, message: Message) -> None:
         """Keep an event; it gets the next number."""
         with self._filled:
-            if event["kind"] == "alive":
-                self._alive[event["token"]] = dict(event)
+            if isinstance(message.event, Alive):
+                self._alive[message.token] = message
             else:
-                self._alive.pop(event["token"], None)
-                self._kept.append({**event, "number": self._count})
+                self._alive.pop(message.token, None)
+                self._kept.append(_numbered(message, self._count))
                 self._count += 1
             self._filled.notify_all()
 
-    def take(self, wait_seconds: float, *, after: int = -1, settled: int = -1) -> list[dict[str, Any]]:
+    def take(self, wait_seconds: float, *, after: int = -1, settled: int = -1) -> list[NumberedMessage]:
         """Events numbered above `after`; waits for the first up to `wait_seconds`, and then a moment for others, up to the end of an attempt.
 
         Those up to `settled` are in the store.
@@ -56,24 +54,27 @@ class Mailbox:
             self.asked_at = time.monotonic()
             self._drop(settled)
             if self._filled.wait_for(lambda: self._last() > after or self._alive, timeout=wait_seconds):
-                self._filled.wait_for(lambda: not self._kept or self._kept[-1]["kind"] in ENDINGS, timeout=_TOGETHER_SECONDS)
+                self._filled.wait_for(lambda: not self._kept or self._kept[-1].event.is_last, timeout=_TOGETHER_SECONDS)
             self.asked_at = time.monotonic()
-            alive, self._alive = self._alive, {}
-            last = {"number": self._count - 1}
-            return [*(event for event in self._kept if event["number"] > after), *(event | last for event in alive.values())]
+            alive, self._alive = [_numbered(message, self._count - 1) for message in self._alive.values()], {}
+            return [*(message for message in self._kept if message.number > after), *alive]
 
     def _last(self) -> int:
-        return self._kept[-1]["number"] if self._kept else -1
+        return self._kept[-1].number if self._kept else -1
 
     def _drop(self, settled: int) -> None:
-        over = {event["token"] for event in self._kept if event["number"] <= settled and event["kind"] in ENDINGS}
+        over = {message.token for message in self._kept if message.number <= settled and message.event.is_last}
         if over:
-            self._kept = [event for event in self._kept if event["number"] > settled or event["token"] not in over]
+            self._kept = [message for message in self._kept if message.number > settled or message.token not in over]
 
     def tokens(self) -> Iterable[str]:
         """Attempts of which something is kept."""
         with self._filled:
-            return {event["token"] for event in self._kept}
+            return {message.token for message in self._kept}
+
+
+def _numbered(message: Message, number: int) -> NumberedMessage:
+    return NumberedMessage(**{**vars(message), "number": number})
 
 
 def leave_when_alone(mailbox: Mailbox, is_busy: Callable[[], bool], leave: Callable[[], None], *, seconds: float) -> None:

@@ -2,17 +2,18 @@
 
 It may come back: a disk that is not mounted yet, a file server that restarts. So the attempt ends as a fault of the storage, which costs its
 run nothing, and is tried again. It may also be gone for good. So after a while the folder is made anew, and a run whose checkpoint is gone
-begins at its first step. The scheduler says with each order for how long its worker has missed the folder (`missed_seconds`).
+begins at its first step. The scheduler says with each assignment for how long its worker has missed the folder (`missed_seconds`).
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from orchestrator.messages import Assignment
 from trainer.storage import GONE_SECONDS
 
 __all__ = ["enter", "is_in", "is_missing"]
@@ -22,40 +23,40 @@ _LONGEST_SECONDS = 300.0
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN, errno.ETIMEDOUT)
 
 
-def enter(order: dict[str, Any]) -> None:
-    """Make the attempt's folder, and let `resume_from` say where its checkpoint is: at the place named, or where it was written.
+def enter(run: Assignment) -> Assignment:
+    """Make the attempt's folder. Returns the assignment with `resume_from` where its checkpoint is: at the place named, or where it was written.
 
     Raises `FileNotFoundError` while something that was there before is waited for. Afterwards `resume_from` is taken away.
     """
-    missed, home = order.get("missed_seconds", 0.0), order.get("home")
+    missed, home, resume = run.missed_seconds, run.home, run.resume_from
     if home is not None and missed < GONE_SECONDS and not Path(home).is_dir():
         raise _is_not_there("the folder of runs", home)
-    resume = order.get("resume_from")
-    if resume is not None and resume.get("step"):
-        places = [resume["directory"], resume.get("written_to")]
+    if resume is not None and resume.step:
+        places = [resume.directory, resume.written_to]
         found = next((place for place in places if place is not None and _holds_something(place)), None)
-        if found is None and missed < min(max(GONE_SECONDS, resume.get("saved_seconds", 0.0)), _LONGEST_SECONDS):
-            raise _is_not_there(f"the checkpoint of step {resume['step']}", resume["directory"])
-        order["resume_from"] = None if found is None else {**resume, "directory": found}
-    Path(order["directory"]).mkdir(parents=True, exist_ok=True)
+        if found is None and missed < min(max(GONE_SECONDS, resume.saved_seconds), _LONGEST_SECONDS):
+            raise _is_not_there(f"the checkpoint of step {resume.step}", resume.directory)
+        run = replace(run, resume_from=None if found is None else replace(resume, directory=found))
+    Path(run.directory).mkdir(parents=True, exist_ok=True)
+    return run
 
 
-def is_in(error: OSError, orders: Iterable[Mapping[str, Any]]) -> bool:
+def is_in(error: OSError, runs: Iterable[Assignment]) -> bool:
     """Whether it says that a file of an attempt, of the home around it, or of the attempt that it goes on from is not there or not to be reached."""
-    folders = [folder for order in orders for folder in _folders(order)]
+    folders = [folder for run in runs for folder in _folders(run)]
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     return error.errno in _GONE and any(name == folder or name.startswith(f"{folder}/") for folder in folders)
 
 
-def is_missing(orders: Iterable[Mapping[str, Any]]) -> bool:
+def is_missing(runs: Iterable[Assignment]) -> bool:
     """Whether the folder of one of these attempts is not there."""
-    return not all(Path(order["directory"]).is_dir() for order in orders)
+    return not all(Path(run.directory).is_dir() for run in runs)
 
 
-def _folders(order: Mapping[str, Any]) -> list[str]:
-    resume = order.get("resume_from") or {}
-    folders = (order["directory"], order.get("home"), resume.get("directory"), resume.get("written_to"))
-    return [str(folder) for folder in folders if folder]
+def _folders(run: Assignment) -> list[str]:
+    resume = run.resume_from
+    folders = (run.directory, run.home, resume and resume.directory, resume and resume.written_to)
+    return [folder for folder in folders if folder]
 
 
 def _holds_something(folder: str) -> bool:

@@ -9,7 +9,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from orchestrator.cluster.ray_errors import why
 from orchestrator.cluster.reservation import elsewhere, give_back
 from orchestrator.cluster.token import check_token, keep_token_private
 from orchestrator.cluster.worker import Worker
+from orchestrator.messages import Assignment
 from orchestrator.own_folder import own_folder
 from orchestrator.provenance import check_packages
 from scaling.errors import ClusterError
@@ -79,8 +80,8 @@ class RemoteWorker:
     def adopt(self, scheduler: str) -> Any:
         return self._actor.adopt.remote(scheduler)
 
-    def start(self, order: Mapping[str, Any]) -> Any:
-        return self._actor.start.remote(dict(order))
+    def start(self, assignment: Assignment) -> Any:
+        return self._actor.start.remote(assignment.to_dict())
 
     def stop(self, token: str) -> Any:
         return self._actor.stop.remote(token)

@@ -1,7 +1,7 @@
 """The Ray actor that holds devices and owns the trainer process on them.
 
 The actor itself never loads JAX, so it outlives whatever the training does: when the process dies, the actor says how (exit code or
-signal), and the next run gets a fresh process. Everything it returns is plain dictionaries.
+signal), and the next run gets a fresh process. What it is given and what it returns are plain dictionaries.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from orchestrator.cluster.mailbox import ENDINGS, Mailbox, leave_when_alone
+from orchestrator.cluster.mailbox import Mailbox, leave_when_alone
+from orchestrator.messages import Assignment, Died, Message, Refused
 from orchestrator.provenance import code_version, same_code
 
 __all__ = ["Worker"]
@@ -42,11 +44,11 @@ _CRASHED = (
 class Worker:
     """Methods are called through Ray, in threads and in any order; `next_events` waits in one of them.
 
-    It belongs to the scheduler that last adopted it: orders of another one, which may have been taken for dead and woken up, do not count.
+    It belongs to the scheduler that last adopted it: assignments of another one, which may have been taken for dead and woken up, do not count.
 
     Args:
         environment: of the trainer process.
-        owner: the scheduler that it belongs to at first; None takes orders of any.
+        owner: the scheduler that it belongs to at first; None takes assignments of any.
         alone_seconds: leave when there has been neither a run nor a scheduler for so long; None is never.
     """
 
@@ -76,23 +78,24 @@ class Worker:
             training = self._trainer.tokens if self._trainer else set()
             return sorted(training | set(self._mailbox.tokens()))
 
-    def start(self, order: Mapping[str, Any]) -> None:
-        """Train a run, or a pack of them; their events come from `next_events`, each with its run's `token`.
+    def start(self, content: Mapping[str, Any]) -> None:
+        """Train a run, or a pack of them, as an `Assignment` says; their events come from `next_events`.
 
-        The same order again is the same run.
+        The same assignment again is the same run.
         """
+        assignment = Assignment.from_dict(content)
         with self._lock:
-            if order["token"] in self._taken or (self._owner is not None and order.get("scheduler") != self._owner):
+            if assignment.token in self._taken or (self._owner is not None and assignment.scheduler != self._owner):
                 return
-            self._taken.add(order["token"])
-            if (reason := other_code(order)) is not None:
-                for token in tokens_of(order):
-                    self._mailbox.put({"kind": "refused", "step": 0, "reason": reason, "token": token})
+            self._taken.add(assignment.token)
+            if (reason := other_code(assignment)) is not None:
+                for token in assignment.tokens:
+                    self._mailbox.put(Message(event=Refused(reason=reason), token=token))
                 return
             if self._trainer is None or not self._trainer.is_alive():
-                self._trainer = _Trainer(self._environment, order["working_directory"], self._mailbox)
-            self._trainer.take(order)
-            for token in self._stopped.intersection(tokens_of(order)):  # asked before it was started
+                self._trainer = _Trainer(self._environment, assignment.working_directory, self._mailbox)
+            self._trainer.take(assignment)
+            for token in self._stopped.intersection(assignment.tokens):  # asked before it was started
                 self._trainer.say({"stop": token})
 
     def stop(self, token: str) -> None:
@@ -103,11 +106,11 @@ class Worker:
                 self._trainer.say({"stop": token})
 
     def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, Any]:
-        """`held_seconds`: for how long this worker has held its devices; `events`: those numbered above `after`; and `place`.
+        """`held_seconds`: for how long this worker has held its devices; `events`: `NumberedMessage`s above `after`; and `place`.
 
         Waits for the first event up to `wait_seconds`. settled: events up to this number are in the store, and need not be kept.
         """
-        events = self._mailbox.take(wait_seconds, after=after, settled=settled)
+        events = [message.to_dict() for message in self._mailbox.take(wait_seconds, after=after, settled=settled)]
         return {"held_seconds": time.monotonic() - self._granted, "events": events, **self._placed}
 
     @cached_property
@@ -126,7 +129,7 @@ class Worker:
         Nothing happens once it has been given another run than that of this token: asked late, or twice, it spares the next one.
         """
         with self._lock:
-            if self._trainer is not None and token in self._trainer.ordered:
+            if self._trainer is not None and token in self._trainer.assigned:
                 self._trainer.kill()
 
     def close(self) -> None:
@@ -143,29 +146,24 @@ class Worker:
         os._exit(0)  # the actor is over; Ray gives its devices back
 
 
-def other_code(order: Mapping[str, Any]) -> str | None:
-    """Why an order cannot be done here: it comes from a scheduler of another version of the code. Else None."""
-    theirs = order.get("code_version")
+def other_code(assignment: Assignment) -> str | None:
+    """Why it cannot be done here: it comes from a scheduler of another version of the code. Else None."""
+    theirs = assignment.code_version
     if theirs is None or same_code(theirs, code_version()):
         return None
     return f"the node {socket.gethostname()} has scaling {code_version()}, the scheduler has {theirs}"
 
 
-def tokens_of(order: Mapping[str, Any]) -> list[str]:
-    """Of the run that is ordered, or of those of a pack."""
-    return [member["token"] for member in order.get("pack") or [order]]
-
-
 class _Trainer:
     """One life of the trainer process, and the runs it is at. What it says carries the token of its run, whatever came after.
 
-    tokens: of the runs it is at. ordered: of those it was given last, over or not.
+    tokens: of the runs it is at. assigned: of those it was given last, over or not.
     """
 
     def __init__(self, environment: Mapping[str, str], directory: str, mailbox: Mailbox) -> None:
         self._mailbox, self._started = mailbox, 0.0
         self.tokens: set[str] = set()
-        self.ordered: list[str] = []
+        self.assigned: list[str] = []
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         receive, send = os.pipe()
         self._process = subprocess.Popen(
@@ -185,11 +183,11 @@ class _Trainer:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def take(self, order: Mapping[str, Any]) -> None:
+    def take(self, assignment: Assignment) -> None:
         """Give it a run. When it has died just now, the reader says so, under this run's token."""
-        self.ordered = tokens_of(order)
-        self.tokens, self._started = set(self.ordered), time.monotonic()
-        self.say({"run": dict(order)})
+        self.assigned = assignment.tokens
+        self.tokens, self._started = set(self.assigned), time.monotonic()
+        self.say({"run": assignment.to_dict()})
 
     def say(self, command: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -216,18 +214,17 @@ class _Trainer:
         with os.fdopen(receive) as pipe:
             for line in pipe:
                 try:
-                    event = json.loads(line)
+                    message = Message.from_dict(json.loads(line))
                 except ValueError:
                     break  # cut off in the middle: it died
-                event["wall_seconds"] = time.monotonic() - self._started
-                if event["kind"] in ENDINGS:
-                    self.tokens.discard(event["token"])
-                self._mailbox.put(event)
+                if message.event.is_last:
+                    self.tokens.discard(message.token)
+                self._mailbox.put(replace(message, wall_seconds=time.monotonic() - self._started))
         code = self._process.wait()
         tokens, self.tokens, wall_seconds = sorted(self.tokens), set(), time.monotonic() - self._started
         for token in tokens:
-            died = {"kind": "died", "step": 0, "reason": self._how(code), "signal": -code if code < 0 else None}
-            self._mailbox.put({**died, "token": token, "wall_seconds": wall_seconds})
+            died = Died(reason=self._how(code), signal=-code if code < 0 else None)
+            self._mailbox.put(Message(event=died, token=token, wall_seconds=wall_seconds))
 
     def _how(self, code: int) -> str:
         if code < 0:

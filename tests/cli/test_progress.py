@@ -5,9 +5,12 @@ import io
 from rich.console import Console
 
 from orchestrator.attempt import AttemptLog
+from orchestrator.messages import Message
 from orchestrator.store.ledger import Grant
 from orchestrator.submit import Progress
 from scaling.cli.progress import _lines, _panel
+from trainer.events import Progress as Told
+from trainer.events import Started
 
 
 def progress(finished, *, running=(), eta=None):
@@ -24,18 +27,8 @@ def test_runs_by_state_eta_core_hours_best_loss_and_what_runs():
     console = Console(file=screen, width=120)
     console.print(_panel("digits", progress(1, running=[log]), 12.0))
     assert "starting" in screen.getvalue()
-    log.take({"kind": "started", "step": 0, "steps": 75})
-    log.take(
-        {
-            "kind": "progress",
-            "step": 30,
-            "steps": 75,
-            "train_loss": 1.5,
-            "train_seconds": 1.0,
-            "learning_rate": 0.1,
-            "examples_per_second": 9.0,
-        }
-    )
+    for event in (Started(steps=75), Told(step=30, steps=75, train_loss=1.5, train_seconds=1.0)):
+        log.take(Message(event=event, token="token"))
     console.print(_panel("digits", progress(1, running=[log], eta=90), 12.0))
     shown = screen.getvalue()
     for part in (

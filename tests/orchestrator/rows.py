@@ -1,5 +1,6 @@
 """Rows to put into a store."""
 
+from orchestrator.messages import Assignment
 from orchestrator.store import ledger
 from orchestrator.store.grid import accept
 
@@ -24,6 +25,11 @@ def accepted(store, *runs, name="study", shared=None, revise=False):
             runs=runs,
             revise=revise,
         )
+
+
+def an_assignment(token="t", directory="/home/1", **changes):
+    fields = {"config": {}, "working_directory": "/home", "compile_cache": "/home/compile-cache", "checkpoint_seconds": 60.0}
+    return Assignment(token=token, directory=directory, **(fields | changes))
 
 
 def granted(store, run_id="a" * 16, home="/home"):

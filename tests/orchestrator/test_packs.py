@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from orchestrator.attempt import AttemptLog
 from orchestrator.cluster.worker import Worker
-from orchestrator.orders import order_of_pack
+from orchestrator.messages import Assignment, Died, Message, Raised, Resume
 from orchestrator.plan import make_plan
 from orchestrator.queue import Queue
 from orchestrator.spec import read_spec
@@ -18,11 +18,12 @@ from orchestrator.store import Store, ledger
 from orchestrator.store.models import Attempt, Run
 from scaling.errors import SpecError
 from scaling.outcomes import AttemptOutcome, RunStatus
-from tests.orchestrator.rows import a_run, accepted
+from tests.orchestrator.rows import a_run, accepted, an_assignment
 from tests.orchestrator.test_end_to_end import FAMILIES, TINY, Study, assert_ledger_adds_up
 from tests.trainer import small_run
 from trainer import TrainConfig, audit, data, train
 from trainer.checkpoint import committed
+from trainer.events import Checkpoint, Started
 from trainer.storage import storage_at
 
 EPOCHS, STEPS = 60, 360
@@ -107,9 +108,9 @@ def test_a_death_is_a_death_of_all_each_charged_its_share(store):
     assert [(grant.run_id, grant.packed) for grant in grants] == [(f"{1:016x}", 2), (f"{2:016x}", 2)]
     for grant in grants:
         log = AttemptLog(grant)
-        log.take({"kind": "started", "step": 0, "steps": 100, "wall_seconds": 10.0})
-        log.take({"kind": "checkpoint", "step": 60, "train_seconds": 6.0, "checkpoint_seconds": 1.0, "wall_seconds": 24.0})
-        log.take({"kind": "died", "reason": "killed", "wall_seconds": 30.0})
+        told = [(Started(steps=100), 10.0), (Checkpoint(step=60, train_seconds=6.0, checkpoint_seconds=1.0), 24.0)]
+        for event, wall_seconds in [*told, (Died(reason="killed", signal=9), 30.0)]:
+            log.take(Message(event=event, token=grant.token, wall_seconds=wall_seconds))
         with store.write() as session:
             log.write_progress(session)
             ledger.end_attempt(session, grant.token, **log.ending.as_arguments())
@@ -127,7 +128,8 @@ def test_a_pack_that_raises_is_taken_apart(store):
     accepted(store, packable(1), packable(2))
     for grant in granted_pack(store, [1, 2]):
         log = AttemptLog(grant)
-        log.take({"kind": "raised", "reason": "out of memory", "out_of_memory": True, "of_the_pack": True, "wall_seconds": 8.0})
+        raised = Raised(reason="out of memory", out_of_memory=True, of_the_pack=True)
+        log.take(Message(event=raised, token=grant.token, wall_seconds=8.0))
         assert log.ending.charge.total == 4.0
         with store.write() as session:
             assert ledger.end_attempt(session, grant.token, **log.ending.as_arguments()) is RunStatus.PENDING
@@ -183,16 +185,16 @@ def test_what_packed_runs_cannot_do_is_a_fault_of_the_file(tmp_path):
 # -- real processes ------------------------------------------------------------------------------------------------------------------
 
 
-def ordered(config, folder, cache, resume_from=None):
-    return {
-        "token": str(folder),
-        "config": config.to_dict(),
-        "directory": str(folder),
-        "resume_from": resume_from,
-        "checkpoint_seconds": 0.05,
-        "compile_cache": str(cache),
-        "working_directory": os.getcwd(),
-    }
+def assigned(config, folder, cache, resume_from=None):
+    return an_assignment(
+        str(folder),
+        str(folder),
+        config=config.to_dict(),
+        resume_from=resume_from,
+        checkpoint_seconds=0.05,
+        compile_cache=str(cache),
+        working_directory=os.getcwd(),
+    )
 
 
 class Listener:
@@ -221,7 +223,8 @@ def test_killed_in_the_middle_they_go_on_together_or_alone(tmp_path):
     listener = Listener(worker)
 
     def start_pack(life, origins):
-        worker.start(order_of_pack([ordered(config, folders[life][i], cache, origins[i]) for i, config in enumerate(configs)]))
+        members = [assigned(config, folders[life][i], cache, origins[i]) for i, config in enumerate(configs)]
+        worker.start(Assignment.packed(members).to_dict())
 
     try:
         start_pack(0, [None, None])
@@ -232,13 +235,13 @@ def test_killed_in_the_middle_they_go_on_together_or_alone(tmp_path):
 
         # It may have come between the checkpoints of the two, of which the newest two are kept: start where both have been.
         step = min(committed(storage_at(folder))[-1] for folder in folders[0])
-        origins = [{"directory": str(folder), "step": step} for folder in folders[0]]
+        origins = [Resume(directory=str(folder), step=step) for folder in folders[0]]
         start_pack(1, origins)
         together = [said[-1] for said in listener.until(folders[1], "ended")]
         alone, whole = tmp_path / "alone", tmp_path / "whole"
-        worker.start(ordered(configs[1], alone, cache, origins[1]))
+        worker.start(assigned(configs[1], alone, cache, origins[1]).to_dict())
         by_itself = listener.until([alone], "ended")[0][-1]
-        worker.start(ordered(configs[1], whole, cache))
+        worker.start(assigned(configs[1], whole, cache).to_dict())
         undisturbed = listener.until([whole], "ended")[0][-1]
         worker.stop(str(folders[1][0]))  # of a run that is over: nobody minds
     finally:

@@ -8,8 +8,12 @@ import pytest
 from orchestrator.cluster import Hold
 from orchestrator.cluster.inventory import inventory, room
 from orchestrator.cluster.mailbox import Mailbox
+from orchestrator.messages import Alive, Died, Left, Message
 from scaling.accelerators import ACCELERATORS, accelerator
 from scaling.errors import ClusterError, UnknownName
+from trainer.events import Started
+
+STARTED, DIED = Started(steps=9), Died(reason="killed", signal=9)
 
 
 def hold(name, chips, **more):
@@ -89,37 +93,37 @@ def test_gpus_of_another_kind_do_not_count():
 
 def test_a_mailbox_keeps_an_attempts_events_until_its_end_is_in_the_store():
     box = Mailbox()
-    for token, kind in (("a", "started"), ("b", "started"), ("a", "ended"), ("b", "progress")):
-        box.put({"token": token, "kind": kind})
-    assert [event["number"] for event in box.take(0, after=1)] == [2, 3]
+    for token, event in (("a", STARTED), ("b", STARTED), ("a", DIED), ("b", STARTED)):
+        box.put(Message(event=event, token=token))
+    assert [message.number for message in box.take(0, after=1)] == [2, 3]
     assert len(box.take(0)) == 4
-    assert [event["token"] for event in box.take(0, settled=1)] == ["a", "b", "a", "b"]
-    assert [event["token"] for event in box.take(0, settled=2)] == ["b", "b"]
+    assert [message.token for message in box.take(0, settled=1)] == ["a", "b", "a", "b"]
+    assert [message.token for message in box.take(0, settled=2)] == ["b", "b"]
     assert box.take(0.01, after=3, settled=3) == []
 
 
 def test_a_sign_of_life_is_told_once_and_not_kept():
     box = Mailbox()
-    box.put({"token": "a", "kind": "started"})
+    box.put(Message(event=STARTED, token="a"))
     for _ in range(1000):
-        box.put({"token": "a", "kind": "alive"})
-        box.put({"token": "b", "kind": "alive"})
+        box.put(Message(event=Alive(), token="a"))
+        box.put(Message(event=Alive(), token="b"))
     told = box.take(0)
-    assert [(event["token"], event["kind"], event["number"]) for event in told] == [
-        ("a", "started", 0),
-        ("a", "alive", 0),
-        ("b", "alive", 0),
+    assert [(message.token, message.event, message.number) for message in told] == [
+        ("a", STARTED, 0),
+        ("a", Alive(), 0),
+        ("b", Alive(), 0),
     ]
     assert box.take(0.01, after=0) == []
-    box.put({"token": "a", "kind": "alive"})
-    box.put({"token": "a", "kind": "ended"})
-    assert [(event["kind"], event["number"]) for event in box.take(0, after=0)] == [("ended", 1)]
+    box.put(Message(event=Alive(), token="a"))
+    box.put(Message(event=DIED, token="a"))
+    assert [(message.event, message.number) for message in box.take(0, after=0)] == [(DIED, 1)]
 
 
 def test_what_the_other_hosts_of_a_group_said_goes_when_they_have_left():
     box = Mailbox()
-    box.put({"token": "a", "kind": "placed"})
-    box.put({"token": "a", "kind": "left"})
+    box.put(Message(event=STARTED, token="a"))
+    box.put(Message(event=Left(step=9, outcome="finished"), token="a"))
     assert len(box.take(0)) == 2
     assert (box.take(0.01, after=1, settled=1), list(box.tokens())) == ([], [])
 

@@ -15,6 +15,16 @@ from tests.orchestrator.rows import a_run, accepted, granted
 STARTED = {"kind": "started", "step": 0, "steps": 100, "elapsed": 5.0}
 PROGRESS = {"kind": "progress", "step": 70, "steps": 100, "train_loss": 0.5, "train_seconds": 7.0, "learning_rate": 0.1}
 SAVED = {"kind": "checkpoint", "step": 60, "train_seconds": 6.0, "checkpoint_seconds": 0.5, "elapsed": 11.5}
+ENDED = {
+    "kind": "ended",
+    "step": 100,
+    "outcome": "finished",
+    "reason": "",
+    "first_step": 0,
+    "last_step": 100,
+    "checkpoint_step": 100,
+}
+ENDED |= {"examples_seen": 6400}
 
 SCORES = ("val_loss", "val_top1", "val_top5", "train_loss")
 
@@ -48,8 +58,12 @@ def recovered(store):
 def test_a_run_that_finished_while_nobody_listened_is_finished(left_open):
     store, spool = left_open
     seconds = {"startup": 5.0, "train": 10.0, "evaluation": 1.0, "checkpoint": 0.5}
-    ended = {"kind": "ended", "outcome": "finished", "reason": "", "last_step": 100, "seconds": seconds, "elapsed": 17.0}
-    spool(STARTED, PROGRESS, SAVED, ended | {"val_loss": 0.25, "val_top1": 0.9, "val_top5": 1.0, "train_loss": 0.3})
+    spool(
+        STARTED,
+        PROGRESS,
+        SAVED,
+        ENDED | {"seconds": seconds, "elapsed": 17.0, "val_loss": 0.25, "val_top1": 0.9, "val_top5": 1.0, "train_loss": 0.3},
+    )
     run, attempt = recovered(store)
     assert (run.status, run.val_loss, attempt.outcome) == (RunStatus.FINISHED, 0.25, AttemptOutcome.FINISHED)
     assert (attempt.useful_seconds, attempt.startup_seconds) == (10.0, pytest.approx(5.5))
@@ -76,7 +90,7 @@ def test_one_that_was_asked_to_stop_on_a_full_disk_goes_on_from_its_last_checkpo
     store, spool = left_open
     failed = {"kind": "checkpoint_failed", "step": 80, "reason": "No space left on device", "checkpoint_seconds": 0.75}
     seconds = {"startup": 5.0, "train": 8.0, "evaluation": 0.0, "checkpoint": 0.75}
-    ended = {"kind": "ended", "outcome": "interrupted", "reason": "asked to stop", "last_step": 80, "checkpoint_step": 60}
+    ended = ENDED | {"step": 80, "outcome": "interrupted", "reason": "asked to stop", "last_step": 80, "checkpoint_step": 60}
     spool(STARTED, SAVED, PROGRESS, failed, ended | {"seconds": seconds, "elapsed": 14.0, **dict.fromkeys(SCORES)})
     run, attempt = recovered(store)
     assert (run.status, run.resume_step, attempt.outcome) == (RunStatus.PENDING, 60, AttemptOutcome.INTERRUPTED)
@@ -125,7 +139,7 @@ def test_its_own_attempts_are_left_alone(left_open):
 
 
 def test_a_folder_without_a_spool_has_no_events(tmp_path):
-    assert list(spooled_events(tmp_path)) == []
+    assert list(spooled_events(tmp_path, "t")) == []
 
 
 def test_a_collective_that_failed_on_one_of_several_hosts_is_no_error_of_the_run_s(left_open):

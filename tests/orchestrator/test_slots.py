@@ -9,6 +9,7 @@ from orchestrator import attention, slots
 from orchestrator.attempt import AttemptLog
 from orchestrator.attention import Attention
 from orchestrator.cluster import WorkerLost, host
+from orchestrator.messages import Message, Raised
 from orchestrator.patience import Patience
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.room import follower, is_done, is_short, room_for, yields
@@ -21,7 +22,8 @@ from orchestrator.store.steering import Steer, ask
 from scaling.accelerators import accelerator
 from scaling.errors import ClusterError
 from scaling.outcomes import AttemptOutcome, RunStatus
-from tests.orchestrator.rows import a_run, accepted, granted
+from tests.orchestrator.rows import a_run, accepted, an_assignment, granted
+from trainer.events import Progress, Started
 
 TOKEN = "t"
 ROWS = [("a", "s", 1e9), ("b", "s", 9e9), ("c", "s", 8e9), ("d", "t", 1e9), ("e", "t", 3e9), ("f", "u", 1e9), ("g", "u", 2e9)]
@@ -124,11 +126,11 @@ def test_the_first_question_is_answered_as_soon_as_there_are_devices(clock):
 
 def test_a_sign_of_life_is_taken_and_makes_no_transaction(clock):
     alive = {"kind": "alive", "step": 0, "token": TOKEN, "number": 3}
-    worker = Said(events=[{"kind": "started", "step": 0, "token": TOKEN, "number": 3}, alive])
+    worker = Said(events=[{"kind": "started", "step": 0, "steps": 9, "token": TOKEN, "number": 3}, alive])
     slot = slot_of(worker)
     for _ in range(20):
         slot.ask()
-        assert [event["kind"] for event in slot.answer(worker)] == ["started"]
+        assert [message.event for message in slot.answer(worker)] == [Started(step=0, steps=9)]
         slot.end_hung()
         clock.at_work(5)
     assert (slot.heard, worker.aborted) == (3, [])
@@ -165,7 +167,8 @@ def test_one_that_was_taken_over_and_never_answers_is_given_up_too(clock):
 def test_what_a_stopped_scheduler_did_not_hear_is_nobody_elses_silence(clock):
     worker = Said()
     slot = answered(worker)
-    slot.attempts[TOKEN].take({"kind": "progress", "step": 1, "steps": 9, "train_loss": 1.0, "train_seconds": 1.0, "token": TOKEN})
+    progress = Progress(step=1, steps=9, train_loss=1.0, train_seconds=1.0)
+    slot.attempts[TOKEN].take(Message(event=progress, token=TOKEN))
     clock.stopped(7200)
     slot.check_lease(300.0)
     slot.end_hung()
@@ -196,10 +199,10 @@ def test_a_broken_gang_refuses_the_next_run_which_costs_it_nothing():
     gang = Gang.__new__(Gang)  # without the hosts, of which one is gone
     gang._lock, gang._taken, gang._owner, gang._mailbox = threading.RLock(), set(), None, Mailbox()
     gang._broken, gang._attempt = "host 1 is gone", None
-    gang.start({"token": TOKEN})
-    [event] = gang._mailbox.take(0)
+    gang.start(an_assignment(TOKEN).to_dict())
+    [message] = gang._mailbox.take(0)
     log = slot_of(SimpleNamespace()).attempts[TOKEN]
-    log.take(event)
+    log.take(message)
     assert (str(log.ending.outcome), log.ending.reason) == ("interrupted", "host 1 is gone")
     assert gang._attempt is None
 
@@ -279,8 +282,8 @@ def test_a_worker_whose_storage_refuses_rests_and_its_run_has_not_failed(clock, 
     assert storage
     assert not host._is_storage(FileNotFoundError(2, "no such data set"))
     attempt = slot.attempts.pop(TOKEN)
-    raised = {"kind": "raised", "reason": "No space left", "out_of_memory": False, "of_the_pack": True, "wall_seconds": 9.0}
-    attempt.take(raised | {"storage": storage})
+    raised = Raised(reason="No space left", of_the_pack=True, storage=storage)
+    attempt.take(Message(event=raised, token=TOKEN, wall_seconds=9.0))
     ending = attempt.ending
     assert (ending.outcome, ending.alone, ending.charge.total) == (AttemptOutcome.STORAGE, False, 9.0)
     with Store.open(str(tmp_path / "scaling.db")) as store:
@@ -392,7 +395,7 @@ def test_what_a_worker_does_not_know_any_more_is_in_the_attempts_folder(tmp_path
     lines = [saved | {"token": TOKEN}, saved | {"token": "of another", "step": 90}]
     (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     slot.take_over("me")
-    for event in slot.unheard_of(worker, tmp_path):
-        slot.attempts[TOKEN].take(event)
+    for message in slot.unheard_of(worker, tmp_path):
+        slot.attempts[TOKEN].take(message)
     ending = slot.attempts[TOKEN].ending
     assert (ending.outcome, ending.last_step, ending.charge.useful) == (AttemptOutcome.INTERRUPTED, 60, 6.0)

@@ -1,0 +1,217 @@
+"""What goes between the scheduler, its workers and their trainer processes: assignments to them, and events back.
+
+The kinds of events that a training tells are in `trainer.events`; those that the processes around it tell are here. At the border of a
+process everything is a plain dictionary (`to_dict`, `from_dict`), for whoever reads it may be of another version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, replace
+from typing import Any, ClassVar, Self
+
+from trainer.events import Event, Record
+
+__all__ = [
+    "Alive",
+    "Assignment",
+    "Died",
+    "Failed",
+    "Left",
+    "Lost",
+    "Message",
+    "NumberedMessage",
+    "Peers",
+    "Placed",
+    "Raised",
+    "Refused",
+    "Resume",
+    "UnheardOf",
+]
+
+
+# -- events --------------------------------------------------------------------------------------------------------------------------
+
+
+class Placed(Event, kind="placed"):
+    """The trainer process has its devices. threads: of its process. jaxlib_version: None of a rehearsal."""
+
+    host: str
+    device: str
+    devices: int
+    threads: int
+    jaxlib_version: str | None
+    code_version: str
+
+
+class Alive(Event, kind="alive"):
+    """The training asked whether it should stop, so it goes on. It is not written down."""
+
+
+class Left(Event, kind="left"):
+    """A process that trained the run together with others is through, and is not the one that tells of it. outcome: an `AttemptOutcome`."""
+
+    outcome: str
+    is_last: ClassVar[bool] = True
+
+
+class Failed(Event):
+    """The attempt is over without a result, for `reason`: what the kinds below have in common."""
+
+    reason: str
+    is_last: ClassVar[bool] = True
+
+
+class Raised(Failed, kind="raised"):
+    """The training raised.
+
+    out_of_memory: of the device or the host. storage: the disk refused, or a folder was gone; missing: the attempt's folder is gone now.
+    of_the_group: another of the processes that train together may be at fault. of_the_pack: so may another of the runs trained at once.
+    of_the_data: every run of the same data will raise it.
+    """
+
+    out_of_memory: bool = False
+    storage: bool = False
+    missing: bool = False
+    of_the_group: bool = False
+    of_the_pack: bool = False
+    of_the_data: bool = False
+
+
+class Died(Failed, kind="died"):
+    """The trainer process ended without a word, by `signal` or, where that is None, by leaving."""
+
+    signal: int | None
+
+
+class Lost(Failed, kind="lost"):
+    """The worker is gone. preempted: it was taken away rather than broken."""
+
+    preempted: bool
+
+
+class Refused(Failed, kind="refused"):
+    """The worker did not begin the attempt."""
+
+
+class UnheardOf(Failed, kind="unheard-of"):
+    """The worker was never told of the attempt."""
+
+
+class Message(Record):
+    """Puts an event into an envelope that says whose it is; both stand in one line.
+
+    token: of the attempt. elapsed: seconds since its trainer process was told to train. wall_seconds: seconds since its worker told it so.
+    """
+
+    event: Event
+    token: str
+    elapsed: float | None = None
+    wall_seconds: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        envelope = super().to_dict()
+        return envelope.pop("event") | envelope
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """The message of a line. Raises `ValueError` as `Event.from_dict`."""
+        return super().from_dict({**content, "event": Event.from_dict(content)})
+
+
+class NumberedMessage(Message):
+    """Adds what a worker's mailbox does: the `number` of the event among all that the worker had to say, from 0."""
+
+    number: int
+
+
+# -- assignments ---------------------------------------------------------------------------------------------------------------------
+
+
+class Resume(Record):
+    """Names the checkpoint that a run goes on from: that of `step` (the newest, where it is None) in the attempt's folder `directory`.
+
+    written_to: how that folder was called then. saved_seconds: what the steps up to there took. parent: the run that trained them, of a trunk.
+    """
+
+    directory: str
+    step: int | None = None
+    written_to: str | None = None
+    saved_seconds: float = 0.0
+    parent: str | None = None
+
+
+class Peers(Record):
+    """Places a process among the `count` that train a run together: it is number `index`; number 0 listens at `coordinator` (host:port)."""
+
+    coordinator: str
+    count: int
+    index: int
+
+
+class Assignment(Record):
+    """Says what a worker is to train, and where: a run, or a `pack` of runs that are trained at once.
+
+    token: of the attempt. run: its id; None of a probe. config: as `TrainConfig.to_dict` has it. execution: likewise.
+    directory: the attempt's own folder. home: the store's folder around it. compile_cache: folder of compiled programs.
+    working_directory: where relative paths start from, and where a user's own code is found.
+    evaluate_at, checkpoint_at, checkpoint_seconds: as `trainer.train` takes them.
+    scheduler: who assigns it; a worker that belongs to another ignores it. code_version: of the scheduler; a worker with another one refuses.
+    missed_seconds: for how long the worker has not found what should be in `home`; see `orchestrator.cluster.missing`.
+    resources, params: what the run was planned with; a rehearsal's time and loss follow from them.
+    group: of one of several processes that train the run together.
+    """
+
+    token: str
+    config: Mapping[str, Any]
+    directory: str
+    working_directory: str
+    compile_cache: str
+    checkpoint_seconds: float
+    run: str | None = None
+    scheduler: str | None = None
+    code_version: str | None = None
+    execution: Mapping[str, Any] = field(default_factory=dict)
+    evaluate_at: Sequence[float] = ()
+    checkpoint_at: Sequence[int] = ()
+    home: str | None = None
+    missed_seconds: float = 0.0
+    resume_from: Resume | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    params: int = 0
+    group: Peers | None = None
+    pack: tuple[Assignment, ...] | None = None
+
+    @classmethod
+    def packed(cls, assignments: Sequence[Assignment]) -> Assignment:
+        """Several as one: their runs are trained at once. What is not of one run is as in the first; one assignment stays as it is."""
+        return assignments[0] if len(assignments) == 1 else replace(assignments[0], pack=tuple(assignments))
+
+    @property
+    def members(self) -> tuple[Assignment, ...]:
+        """An assignment for each run."""
+        return self.pack or (self,)
+
+    @property
+    def tokens(self) -> list[str]:
+        """Of the attempts of its runs."""
+        return [member.token for member in self.members]
+
+    @property
+    def origin(self) -> dict[str, Any] | None:
+        """Where it goes on from, as `trainer.train` takes it."""
+        return self.resume_from.to_dict() if self.resume_from else None
+
+    @property
+    def index(self) -> int:
+        """Of this process among those that train the run together."""
+        return self.group.index if self.group else 0
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        parts: dict[str, Callable[[Any], Any]] = {
+            "resume_from": Resume.from_dict,
+            "group": Peers.from_dict,
+            "pack": lambda pack: tuple(map(cls.from_dict, pack)),
+        }
+        return super().from_dict({**content, **{name: read(content[name]) for name, read in parts.items() if content.get(name)}})
