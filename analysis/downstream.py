@@ -22,7 +22,7 @@ from analysis.interval import Interval, check_level
 from analysis.numbers import finite, records, significant
 from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, excluded_payload, usable_runs
-from analysis.unfinished import waits_first
+from analysis.unfinished import takes_runs
 from scaling.errors import TooFewPoints, UnknownName
 
 __all__ = ["Transfer", "transfer", "with_parents"]
@@ -150,7 +150,7 @@ def with_parents(runs: pd.DataFrame, upstream: str = "val_loss") -> pd.DataFrame
     return tuned.join(parents, on="parent")
 
 
-@waits_first
+@takes_runs
 def transfer(
     runs: pd.DataFrame,
     *,

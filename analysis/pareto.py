@@ -14,7 +14,7 @@ from analysis.cells import cells_of
 from analysis.direction import rising_note
 from analysis.numbers import records
 from analysis.selection import Excluded, excluded_payload
-from analysis.unfinished import waits_first
+from analysis.unfinished import takes_runs
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Frontier:
         return as_csv(table)
 
 
-@waits_first
+@takes_runs
 def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hours", cell: Sequence[str] = ()) -> Frontier:
     """Find the compute-optimal frontier of a table of runs.
 

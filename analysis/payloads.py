@@ -46,15 +46,9 @@ def fits_payload(fits: Iterable[Fit], not_fitted: Iterable[dict[str, Any]] = ())
     Of each choice of cells one fit is `chosen`, the best forecaster of these cells, `chosen_of`. `the_law` is the first of them: that of the cells
     that count when nobody says which, see `analysis.choice.natural_choice`; None where laws were named. `answer`: what it says, see `analysis.sentence`.
     """
-    fits = list(fits)
-    law = next((fit for fit in fits if fit.chosen), None)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "answer": None if law is None else law.answer.to_dict(),
-        "the_law": None if law is None else {"law": law.law, "on": law.on},
-        "fits": [fit.to_dict() for fit in fits],
-        "not_fitted": list(not_fitted),
-    }
+    from analysis.fitting.fit_all import Fits
+
+    return {"schema_version": SCHEMA_VERSION, **Fits(list(fits), list(not_fitted)).to_dict()}
 
 
 def frontier_payload(frontier: Frontier, band: pd.DataFrame | None = None, answer: Answer | None = None) -> dict[str, Any]:

@@ -1,22 +1,28 @@
-"""Runs of a store that are not over yet: while there are some, what is missing is them, and no advice asks for others."""
+"""Runs of a store that are not over yet: while there are some, what is missing is them, and no advice asks for others.
+
+`takes_runs` makes a function of a table of runs a question that one may ask: of columns by any of their names, and of runs that are not over.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 import pandas as pd
 
-from analysis.reading.source import add_note, source_of
+from analysis.reading.source import add_note, column_of, columns_in, source_of
 from scaling.columns import COLUMNS
 from scaling.errors import TooFewPoints
 from scaling.outcomes import RunStatus
 from scaling.waiting import Waiting
 
-__all__ = ["note_unfinished", "unfinished", "waits_first"]
+__all__ = ["table_of", "takes_runs", "unfinished"]
 
 _Analysis = TypeVar("_Analysis", bound=Callable[..., Any])
+
+_COLUMNS = ("metric", "x", "by", "weights", "downstream", "upstream")
+"""Arguments that name columns."""
 
 
 def unfinished(runs: pd.DataFrame) -> Waiting | None:
@@ -31,17 +37,23 @@ def unfinished(runs: pd.DataFrame) -> Waiting | None:
     return Waiting.of({str(status): int(counts[status]) for status in RunStatus if status in counts}, _seconds_left(runs))
 
 
-def note_unfinished(runs: pd.DataFrame) -> pd.DataFrame:
-    """The table with a note, printed with every answer, on the runs that are still to come; the table itself where there are none."""
+def table_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Make the table of a store's runs, with a note, printed with every answer, on those that are still to come.
+
+    rows: with the keys of `scaling.columns.RUN_COLUMNS`.
+    """
+    runs = pd.DataFrame(rows, columns=list(COLUMNS))
     left = unfinished(runs)
-    return runs if left is None else add_note(runs.copy(deep=False), [f"{left}; the answer is of those that have"])
+    return runs if left is None else add_note(runs, [f"{left}; the answer is of those that have"])
 
 
-def waits_first(analysis: _Analysis) -> _Analysis:
-    """Make a function of a table of runs say, where it has too few points and runs are not over, that these are what it takes."""
+def takes_runs(analysis: _Analysis) -> _Analysis:
+    """Let a function of a table of runs take columns by any of their names, and, where it has too few points and runs are not over, say that these
+    are what it takes."""
 
     @wraps(analysis)
     def called(runs: pd.DataFrame, *given: Any, **named: Any) -> Any:
+        named |= {name: _spelled(runs, named[name]) for name in _COLUMNS if name in named}
         try:
             return analysis(runs, *given, **named)
         except TooFewPoints as error:
@@ -50,6 +62,15 @@ def waits_first(analysis: _Analysis) -> _Analysis:
             raise
 
     return cast(_Analysis, called)
+
+
+def _spelled(runs: pd.DataFrame, name: Any) -> Any:
+    """A column, several with commas between them, or a list of them, as the table spells them; whatever else it is, itself."""
+    if isinstance(name, str):
+        return name if name in runs else columns_in(runs, name)
+    if isinstance(name, list | tuple) and all(isinstance(part, str) for part in name):
+        return type(name)(column_of(runs, part) for part in name)
+    return name
 
 
 def _seconds_left(runs: pd.DataFrame) -> float | None:

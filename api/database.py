@@ -68,7 +68,7 @@ class Database:
 
     def runs_frame(self, experiment: str | None) -> pd.DataFrame:
         """All runs (of an experiment) as the table that `analysis` takes. Shared: not to be changed."""
-        return self.remember(("runs_frame", experiment), lambda: self._open().store.runs_frame(experiment))
+        return self.remember(("runs_frame", experiment), lambda: self._open().store.runs(experiment))
 
     def version(self) -> str | None:
         """A text that changes whenever the store does; None when that cannot be told cheaply or there is no store."""

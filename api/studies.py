@@ -27,10 +27,8 @@ from analysis.automatic import AUTO
 from analysis.design_columns import named_columns
 from analysis.optimum.slices import Slices, slices_of
 from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cells
-from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
-from analysis.reading.choice import choose_runs
-from analysis.reading.source import attach_source, grouped, source_of
-from analysis.unfinished import note_unfinished
+from analysis.reading.choice import prepared
+from analysis.reading.source import source_of
 from api.database import Database
 from api.questions import (
     AnalysisQuestion,
@@ -69,14 +67,15 @@ def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
     They carry what `cell` and `clusters` name, as those of a command do. Raises what `analysis.reading` raises for a condition or a conversion
     that makes no sense, `UnknownName` for clusters that are no column. Not to be changed.
     """
-    runs = note_unfinished(database.runs_frame(question.experiment))
-    if question.where:
-        runs = choose_runs(runs, question.where)
-    if question.convert:
-        runs = convert_core_hours(runs, check_conversions(question.convert))
-    groups = grouped(runs, cell=question.cell, clusters=question.clusters if isinstance(question, ClusteredQuestion) else ())
-    named_columns(runs, groups.get("clusters", ()))  # a page that draws no law would take any
-    return attach_source(runs.copy(deep=False), {**source_of(runs), **groups}) if groups else runs
+    runs = prepared(
+        database.runs_frame(question.experiment),
+        where=question.where,
+        convert=question.convert,
+        cell=question.cell,
+        clusters=question.clusters if isinstance(question, ClusteredQuestion) else (),
+    )
+    named_columns(runs, source_of(runs).get("clusters", ()))  # a page that draws no law would take any
+    return runs
 
 
 def notes_of(database: Database, question: object) -> list[str]:

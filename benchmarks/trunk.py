@@ -72,7 +72,7 @@ def finished(folder: Path) -> pd.DataFrame:
     from orchestrator.store import open_readonly
 
     store = open_readonly(str(folder / "scaling.db"))
-    tables = [store.runs_frame(name).assign(schedule=name) for name in SCHEDULES]
+    tables = [store.runs(name).assign(schedule=name) for name in SCHEDULES]
     runs = pd.concat([table[table["status"] == "finished"] for table in tables], ignore_index=True)
     return runs.assign(inherited_core_hours=runs["inherited_core_hours"].fillna(0.0).astype(float))[list(COLUMNS)]
 

@@ -13,22 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.detached import mark_of, marked_there
-from orchestrator.store import Store
-from orchestrator.store.engine import sqlite_path
-from scaling.errors import ClusterError, StoreError
+from sqlalchemy import select
 
-__all__ = ["Detached", "detach"]
+from orchestrator.store import Store, open_readonly
+from orchestrator.store.engine import sqlite_path
+from orchestrator.store.models import Experiment
+from scaling.errors import ClusterError, ScalingError, StoreError
+
+__all__ = ["Detached", "detach", "marked_there"]
 
 _ANSWER_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Detached:
-    """A scheduler on the cluster: Ray's id of its job, and the dashboard that knows it."""
+    """A scheduler on the cluster: Ray's id of its job, the dashboard that knows it, and the store that it writes to."""
 
     job: str
     dashboard: str
+    store: str
 
 
 def detach(store: Store, experiment: str, *, address: str, home: Path, **options: Any) -> Detached:
@@ -47,18 +50,34 @@ def detach(store: Store, experiment: str, *, address: str, home: Path, **options
     with RayCluster(address) as cluster:
         dashboard = cluster.dashboard
         seen, fault = cluster.on_head(marked_there, url, experiment)
-    if seen is None or seen != mark_of(store, experiment):
+    if seen is None or seen != _mark_of(store, experiment):
         raise StoreError(
             f"the head of the cluster at {address} does not reach the store {store.name}: {fault}",
             hint="--detach wants a store that both reach: SCALING_DB=postgresql+psycopg://…",
         )
-    command = ["python", "-P", "-m", "orchestrator.detached", experiment, str(home.absolute()), json.dumps(options)]
+    command = ["python", "-P", "-m", "scaling.cli.detached", experiment, str(home.absolute()), json.dumps(options)]
     job = {
         "entrypoint": shlex.join(command),
         "runtime_env": {"env_vars": {"SCALING_DB": url}},
         "metadata": {"experiment": experiment},
     }
-    return Detached(_submitted(dashboard, job), dashboard)
+    return Detached(_submitted(dashboard, job), dashboard, store.name)
+
+
+def _mark_of(store: Store, experiment: str) -> str | None:
+    """Tells an experiment of this store from one of that name in another."""
+    with store.read() as session:
+        made = session.scalar(select(Experiment.created_at).where(Experiment.name == experiment))
+    return made.isoformat() if made else None
+
+
+def marked_there(url: str, experiment: str) -> tuple[str | None, str]:
+    """On a node of the cluster: `_mark_of` as seen from there, and what is wrong if the store cannot be opened."""
+    try:
+        with open_readonly(url) as store:
+            return _mark_of(store, experiment), f"the store there has no experiment {experiment}"
+    except ScalingError as error:
+        return None, str(error)
 
 
 def _submitted(dashboard: str, job: dict[str, Any]) -> str:

@@ -3,48 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.cluster.hold import Hold
 from orchestrator.cluster.inventory import check_local
 from orchestrator.plan import Plan
+from orchestrator.priced import DONE, Priced
 from orchestrator.search.advance import states_of
-from orchestrator.search.replay import CellState
 from orchestrator.store import Store
 from orchestrator.store.grid import refuse_another_study
 from orchestrator.submit import plan_status
 from scaling.errors import DataError, UsageError
-from scaling.outcomes import RunStatus
 from trainer import data
 from trainer.data.check import Looked, look_at
 
-__all__ = ["DryRun", "dry_run"]
+__all__ = ["dry_run"]
 
 _NAMED = 5
-_DONE = (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED)
-"""What `submit` does not do again."""
 
 
-@dataclass(frozen=True)
-class DryRun:
-    """What was found. states: run id → `new` or its status in the store. searched: how far the searches are. looked: at both splits, where
-    the data are at hand and something would be trained.
-    """
-
-    states: dict[str, str]
-    searched: Sequence[CellState] = ()
-    looked: tuple[Looked, ...] = field(default=())
-
-    @property
-    def known(self) -> dict[str, str]:
-        """The runs that the store has already, with where they stand."""
-        return {run_id: state for run_id, state in self.states.items() if state != "new"}
-
-
-def dry_run(plan: Plan, db: str, home: Path, *, revise: bool = False, address: str = "local") -> DryRun:
-    """Check a plan against the store, the folder of runs, the data and, where no cluster is named, this machine's cores.
+def dry_run(priced: Priced, db: str, home: Path, *, revise: bool = False, address: str = "local") -> Priced:
+    """Check a plan against the store, the folder of runs, the data and, where no cluster is named, this machine's cores; return it with what
+    was found.
 
     Raises:
         ClusterError: a run is to be trained and asks for more cores than this machine has.
@@ -53,25 +34,25 @@ def dry_run(plan: Plan, db: str, home: Path, *, revise: bool = False, address: s
         DataError: examples are empty or cannot be read; the message names them.
     """
     _check_home(home)
-    store = Store.open_as_upgraded(db)
+    plan, store = priced.plan, Store.open_as_upgraded(db)
     if store is None:
-        found = DryRun({run.id: "new" for run in plan.runs})
+        found = replace(priced, states={run.id: "new" for run in plan.runs})
     else:
         with store:
             if not revise:
                 with store.read() as session:
                     refuse_another_study(session, plan.spec.name, plan.shared)
-            found = DryRun(plan_status(store, plan), states_of(store, plan))
-    if address == "local" and _is_anything_to_train(plan, found):
+            found = replace(priced, states=plan_status(store, plan), searched=states_of(store, plan))
+    if address == "local" and _is_anything_to_train(found):
         check_local(Hold.of(plan.resources))
-    return DryRun(found.states, found.searched, _look(plan))
+    return replace(found, looked=_look(plan))
 
 
-def _is_anything_to_train(plan: Plan, found: DryRun) -> bool:
-    if plan.spec.simulate is not None or plan.card.provisional:
+def _is_anything_to_train(found: Priced) -> bool:
+    if found.plan.spec.simulate is not None or found.plan.card.provisional:
         return False
-    is_open = any(state not in _DONE for state in found.states.values())
-    return is_open or len([search for search in found.searched if search.is_over]) < len(plan.searches)
+    is_open = any(state not in DONE for state in found.states.values())
+    return is_open or len([search for search in found.searched if search.is_over]) < len(found.plan.searches)
 
 
 def _check_home(home: Path) -> None:

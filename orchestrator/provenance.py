@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from functools import cache
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 
-from scaling.errors import ClusterError
-
-__all__ = ["check_packages", "code_version", "same_code"]
-
-_PACKAGES = ("scaling", "orchestrator", "trainer", "analysis", "api")
+__all__ = ["code_version", "same_code"]
 
 
 @cache
@@ -42,22 +38,6 @@ def _parts(version: str | None) -> tuple[str, str]:
     """Release and commit; the latter is empty where it is not known."""
     release, _, commit = (version or "").removesuffix(".dirty").partition("+")
     return release, commit
-
-
-def check_packages() -> None:
-    """The five packages must lie side by side: a folder called `trainer` or `api` elsewhere on the path would shadow ours.
-
-    Raises `ClusterError` naming the file.
-    """
-    home = Path(__file__).parents[1]
-    for name in _PACKAGES:
-        spec = util.find_spec(name)
-        found = Path(spec.origin).parents[1] if spec and spec.origin else None
-        if found != home:
-            raise ClusterError(
-                f"package {name!r} comes from {spec.origin if spec else 'nowhere'}, not from {home}",
-                hint="another folder or file of that name is on Python's path before scaling: rename it or start elsewhere",
-            )
 
 
 def _git(root: Path, *arguments: str) -> str:

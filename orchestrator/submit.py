@@ -55,11 +55,14 @@ _FINAL = tuple(status for status in RunStatus if status.is_final)
 class Progress:
     """How an experiment stands, for a display.
 
+    seconds: since this call began to see it through.
     counts: runs by status. running: attempts under way (empty when another scheduler runs them).
     core_hours, estimated_core_hours: useful ones so far, and of the whole grid by the plan's estimate.
     eta_seconds: by the share of estimated core-hours done and the time it took; None until something has been done.
     """
 
+    experiment: str
+    seconds: float
     counts: dict[str, int]
     running: list[AttemptLog]
     core_hours: float
@@ -89,7 +92,7 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
         accepted = accept(
             session,
             name=plan.spec.name,
-            file=plan.document.file,
+            file=plan.document.path,
             text=plan.document.text,
             resolved=plan.resolved,
             shared=plan.shared,
@@ -353,6 +356,8 @@ def _progress(store: Store, experiment: str, running: list[AttemptLog], clock: _
     advanced = done - clock.done_before
     elapsed = time.monotonic() - clock.started
     return Progress(
+        experiment=experiment,
+        seconds=elapsed,
         counts={str(status): counts[status] for status in RunStatus if status in counts},
         running=running,
         core_hours=sum(row[4] for row in rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import sysconfig
 import traceback
 from importlib import import_module
@@ -11,9 +12,15 @@ from typing import Any
 
 from scaling.errors import ScalingError, UsageError
 
-__all__ = ["imported", "told"]
+__all__ = ["imported", "look_in", "told"]
 
 _MAX_WORDS = 300
+
+
+def look_in(folder: str | Path) -> None:
+    """Let a user's own families and data sets be found in a folder: last on Python's path, so that they shadow nothing."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
 
 
 def imported(source: str, kind: str) -> Any:

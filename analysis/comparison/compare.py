@@ -21,12 +21,12 @@ from analysis.diagnostics import at_chance
 from analysis.direction import refuse_rising
 from analysis.interval import check_level
 from analysis.selection import Excluded
-from analysis.unfinished import waits_first
+from analysis.unfinished import takes_runs
 
 __all__ = ["compare"]
 
 
-@waits_first
+@takes_runs
 def compare(
     runs: pd.DataFrame,
     *,

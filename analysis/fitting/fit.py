@@ -23,13 +23,13 @@ from analysis.laws.law import Law
 from analysis.pareto import frontier
 from analysis.reading.source import source_of
 from analysis.selection import LEAST, MOST, Excluded, count_hint, excluded_words
-from analysis.unfinished import waits_first
+from analysis.unfinished import takes_runs
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
 
 __all__ = ["columns_of", "fit"]
 
 
-@waits_first
+@takes_runs
 def fit(
     runs: pd.DataFrame,
     *,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from analysis.as_csv import as_csv
 from analysis.automatic import AUTO
 from analysis.choice import choose_law, natural_choice
 from analysis.fitting.fit import columns_of, fit
@@ -16,13 +17,59 @@ from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from scaling.errors import TooFewPoints
 
-__all__ = ["BESIDE", "fit_all"]
+__all__ = ["BESIDE", "Fits", "fit_all"]
 
 BESIDE = ("power", "power-floor")
 """What stands beside the law of compute when no law is named: the form of the study, and the same with a floor."""
 
 Once = Callable[[str, str, Callable[[], Fit]], Fit]
 """Name of a law, choice of runs, and what makes their fit → that fit, made now or remembered."""
+
+
+class Fits(NamedTuple):
+    """Several laws of the same runs, of each choice of runs the chosen one first, and what could not be fitted.
+
+    not_fitted: what has too few points, `{"law", "on", "reason", "have", "need"}` each.
+    """
+
+    fits: list[Fit]
+    not_fitted: list[dict[str, Any]]
+
+    @property
+    def law(self) -> Fit | None:
+        """The law of the cells that count when nobody says which, see `analysis.choice.natural_choice`; None where laws were named."""
+        return next((fit for fit in self.fits if fit.chosen), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it, without `schema_version`: see `analysis.payloads.fits_payload`."""
+        return {
+            "answer": None if self.law is None else self.law.answer.to_dict(),
+            "the_law": None if self.law is None else {"law": self.law.law, "on": self.law.on},
+            "fits": [fit.to_dict() for fit in self.fits],
+            "not_fitted": list(self.not_fitted),
+        }
+
+    def to_csv(self) -> str:
+        """A row a coefficient, as CSV."""
+        rows = [
+            {
+                "law": fit.law,
+                "on": fit.on,
+                "coefficient": name,
+                "value": value,
+                "low": fit.interval()["low"][name],
+                "high": fit.interval()["high"][name],
+                "status": fit.status.value,
+                "identified": fit.lights.identified.ok,
+                "forecasts_well": fit.lights.forecasts_well.ok,
+                "chosen": fit.chosen,
+                "forecast_error": fit.forecast_error,
+                "runs_used": fit.runs_used,
+            }
+            for fit in self.fits
+            for name, value in fit.coefficients.items()
+        ]
+        return as_csv(pd.DataFrame(rows))
 
 
 def fit_all(
@@ -33,7 +80,7 @@ def fit_all(
     x: str | Sequence[str] | None = None,
     once: Once = lambda law, on, make: make(),
     **settings: Any,
-) -> tuple[list[Fit], list[dict[str, Any]]]:
+) -> Fits:
     """Fit several laws to the same runs.
 
     Args:
@@ -43,9 +90,6 @@ def fit_all(
             the others, and a surface to all.
         x, settings: of `analysis.fit`.
         once: remembers fits, for who asks again with other `laws` or another `on`; `auto` is the name of the chosen law.
-
-    Returns:
-        The fits, of each choice of runs the chosen law first; and what has too few points: `{"law", "on", "reason", "have", "need"}` each.
 
     Raises:
         TooFewPoints: of the law that lacks the fewest, when nothing could be fitted. Otherwise as `analysis.fit`.
@@ -74,9 +118,10 @@ def fit_all(
         fits += _sharing_a_test(here)
     if not fits:
         raise min((error for _, _, error in refused), key=lambda error: error.need - error.have)
-    return fits, [
+    not_fitted = (
         {"law": law, "on": choice, "reason": str(error), "have": error.have, "need": error.need} for law, choice, error in refused
-    ]
+    )
+    return Fits(fits, list(not_fitted))
 
 
 def _choices(

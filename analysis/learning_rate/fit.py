@@ -13,7 +13,7 @@ from analysis.learning_rate.grids import Grids, learning_rate_grids
 from analysis.learning_rate.law import TERMS, RateLaw
 from analysis.learning_rate.monotone import cell_minima, monotonicity_p_value, scatter_about_law
 from analysis.learning_rate.trend import Exponent, LearningRateTrend
-from analysis.unfinished import waits_first
+from analysis.unfinished import takes_runs
 from scaling.errors import DataError, TooFewPoints
 from scaling.outcomes import FitStatus
 
@@ -23,7 +23,7 @@ _BUDGETS_FOR_A_DIFFERENCE = 3
 """Epoch budgets that two sizes must have before their exponents are told apart: two make an exponent of any noise."""
 
 
-@waits_first
+@takes_runs
 def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: float = 0.95) -> LearningRateTrend:
     """Fit the metric of every cell by a parabola in the log of the learning rate, with one law for where the minima lie.
 

@@ -18,7 +18,7 @@ from analysis.optimum.path import refused
 from analysis.optimum.result import Optimum
 from analysis.optimum.runnable import runnable_cells
 from analysis.optimum.surface import Surface, fit_surface, surface_path
-from analysis.unfinished import waits_first
+from analysis.unfinished import takes_runs
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import OptimumStatus
 
@@ -28,7 +28,7 @@ _LEAST_SIZES, _LEAST_CELLS = 3, 6
 _NO_COMPUTE = ("params", "examples_seen", "unique_examples", "epochs")
 
 
-@waits_first
+@takes_runs
 def compute_optimal(
     runs: pd.DataFrame,
     *,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.pareto import Frontier
 from analysis.selection import usable_runs
-from analysis.unfinished import unfinished, waits_first
+from analysis.unfinished import takes_runs, unfinished
 from scaling.columns import COLUMNS
 from scaling.errors import DataError
 
@@ -24,7 +24,7 @@ MOST = 80
 _CARRIED = ("params", "train_flops", "examples_seen")
 
 
-@waits_first
+@takes_runs
 def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.DataFrame:
     """Every model that was run at every epoch budget that was, and at twice and four times the largest; an even spread of them beyond `MOST`.
 

@@ -14,7 +14,7 @@ from analysis.interval import Interval
 from analysis.planning.design import Candidates, Criterion, choose, spread_after
 from analysis.planning.result import NextRuns
 from analysis.planning.target import Target, aim
-from analysis.unfinished import waits_first
+from analysis.unfinished import takes_runs
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
 
 __all__ = ["plan"]
@@ -22,7 +22,7 @@ __all__ = ["plan"]
 _NEGLIGIBLE = 0.01
 
 
-@waits_first
+@takes_runs
 def plan(
     runs: pd.DataFrame,
     candidates: pd.DataFrame,

@@ -1,4 +1,4 @@
-"""Some rows of a table, by the value of a column: `family=convnet`."""
+"""Which rows of a table an analysis is of, by the value of a column: `family=convnet`; and what is done to them first."""
 
 from __future__ import annotations
 
@@ -10,14 +10,43 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.reading.source import add_note, column_of, source_of, word_of
+from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
+from analysis.reading.source import add_note, attach_source, column_of, grouped, source_of, word_of
 from scaling.errors import UnknownName, UsageError
 
-__all__ = ["choose_runs"]
+__all__ = ["choose_runs", "prepared"]
 
 _WHOLE = re.compile(r"\s*[+-]?\d{1,300}\s*")
 _EXACT = 2**53
 """Whole numbers below it have all their digits in floating point."""
+
+
+def prepared(
+    runs: pd.DataFrame,
+    *,
+    where: Iterable[str] = (),
+    convert: Iterable[str] = (),
+    cell: Iterable[str] = (),
+    clusters: Iterable[str] = (),
+    chance_loss: float | None = None,
+) -> pd.DataFrame:
+    """Choose rows of a table, convert core-hours, and let it carry what tells its cells apart. The table that is given stays as it is.
+
+    Args:
+        where: `column=value`, see `choose_runs`.
+        convert: `theirs:ours=factor`: so many core-hours on an accelerator count as one on another.
+        cell: columns that tell cells apart besides the known settings. clusters: columns whose values are resampled as one.
+        chance_loss: val_loss of guessing.
+
+    Raises: what these functions raise for a condition or a conversion that makes no sense.
+    """
+    if chance_loss is not None:
+        if not chance_loss > 0:
+            raise UsageError(f"--chance-loss {chance_loss:g} is not positive", hint="of k classes it is ln k: 2.303 for ten")
+        runs = runs.assign(chance_loss=chance_loss)
+    runs = convert_core_hours(choose_runs(runs, where), check_conversions(convert))
+    groups = grouped(runs, cell=cell, clusters=clusters)
+    return attach_source(runs.copy(deep=False), {**source_of(runs), **groups}) if groups else runs
 
 
 def choose_runs(runs: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -34,15 +35,36 @@ from analysis.planning.result import NextRuns
 from analysis.presentation import environment, figure_json, static
 from analysis.presentation.left_out import by_reason
 from analysis.report.commands import commands
-from analysis.report.study import BEYOND, Study
+from analysis.report.study import BEYOND, Study, study_of
+from scaling.errors import UsageError
 
-__all__ = ["report_html"]
+__all__ = ["report_html", "write_report"]
 
 MOST_MARKS = 2_000
 """Markers an SVG chart redraws without a stutter; with more runs than that, cells are drawn alone."""
 
 RUNS_SHOWN = 2_000
 """Rows of the table of runs; the report names how many there are."""
+
+
+def write_report(runs: pd.DataFrame, file: str | Path = "report.html", **settings: Any) -> Study:
+    """Write all that a table of runs says into one HTML file that loads nothing, and return the numbers in it.
+
+    >>> study = scaling.report(runs, "report.html", x="train_flops", bootstrap=100)
+    >>> study.law.law, len(study.frontier.points)
+    ('power', 24)
+
+    Args:
+        settings: of `analysis.report.study_of`: metric, x, law, on, level, bootstrap, seed, title.
+
+    Raises: UsageError, the folder does not exist; what `study_of` raises.
+    """
+    file = Path(file)
+    if not file.absolute().parent.is_dir():  # before the work, not after it
+        raise UsageError(f"{file}: there is no folder {file.parent}", hint="name a file in a folder that exists: -o report.html")
+    study = study_of(runs, **settings)
+    file.write_text(report_html(study), encoding="utf-8")
+    return study
 
 
 def report_html(study: Study) -> str:

@@ -30,7 +30,8 @@ from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cel
 from analysis.planning.next_runs import plan
 from analysis.planning.result import NextRuns
 from analysis.reading.source import source_of
-from scaling.errors import DataError, TooFewPoints, UsageError
+from analysis.unfinished import takes_runs
+from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
 from scaling.refusals import why
 
 __all__ = ["Refusal", "Study", "study_of"]
@@ -83,6 +84,7 @@ class Study:
     version: str
 
 
+@takes_runs
 def study_of(
     runs: pd.DataFrame,
     *,
@@ -106,9 +108,11 @@ def study_of(
         title: of the report; the file's or store's name where empty.
 
     Raises:
-        What `analysis.frontier` raises: without a usable run there is nothing to report. `UnknownName`: no such law.
+        What `analysis.frontier` raises: without a usable run there is nothing to report. `UnknownName`: no such law, no such choice of cells.
     """
     check_level(level)
+    if on not in (None, "frontier", "all"):
+        raise UnknownName("choice for --on", on, ("frontier", "all"))
     cells = on or natural_choice(runs, x)
     settings: dict[str, Any] = {"metric": metric, "x": x, "on": cells, "level": level, "bootstrap": bootstrap, "seed": seed}
     if law not in (None, AUTO):

@@ -228,10 +228,10 @@ def set_aside(directory: Path, token: str) -> None:
 
 def _train(runs: Sequence[Assignment], stop: _Stop, teller: _Teller) -> None:
     first = runs[0]
-    if first.working_directory not in sys.path:
-        sys.path.append(first.working_directory)  # a user's own families and data sets; last, so that they shadow nothing
-
     from trainer import Execution
+    from trainer.users_code import look_in
+
+    look_in(first.working_directory)
 
     configs = [TrainConfig.from_dict(run.config) for run in runs]
     if configs[0].model.family == simulated.FAMILY:

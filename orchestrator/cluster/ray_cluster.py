@@ -23,8 +23,8 @@ from orchestrator.cluster.token import check_token, keep_token_private
 from orchestrator.cluster.worker import Worker
 from orchestrator.messages import Assignment
 from orchestrator.own_folder import own_folder
-from orchestrator.provenance import check_packages
 from scaling.errors import ClusterError
+from scaling.packages import check_packages
 
 __all__ = ["RayCluster", "RayGone", "RemoteWorker", "WorkerLost", "WorkerUnreachable"]
 
@@ -134,7 +134,7 @@ class RayCluster:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
 
-        check_packages()
+        check_packages("orchestrator")
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
         if self.address == "local":
             options |= {

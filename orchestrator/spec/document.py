@@ -1,19 +1,23 @@
-"""YAML that remembers its lines, so that an error can point at one."""
+"""YAML that remembers its lines, so that an error can point at one; or a dictionary in its place."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from orchestrator.spec.values import KEY, NotValues, values_of
 from scaling.errors import DataNotFound, Fault, SpecError
 
-__all__ = ["MAX_FAULTS", "Document", "read_document", "shown_faults"]
+__all__ = ["MAX_FAULTS", "Document", "document_of", "read_document", "shown_faults"]
 
 Path_ = Sequence[str | int]
 
+_IN_PYTHON = "experiments"
+"""What faults of a dictionary call it."""
 MAX_CHARACTERS = 2_000_000
 MAX_FAULTS = 50
 """So many faults of a file are told; nobody reads a thousand."""
@@ -22,13 +26,19 @@ _MAX_MESSAGE = 1_000
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: `content` as plain values, and the line of each place in it. `written`: see `orchestrator.spec.values.Values`."""
+    """A parsed file: `content` as plain values, and the line of each place in it, None in a dictionary. `written`: see
+    `orchestrator.spec.values.Values`."""
 
     file: str
     text: str
     content: dict[str, Any]
-    lines: dict[tuple[str | int, ...], int]
+    lines: Mapping[tuple[str | int, ...], int | None]
     written: dict[tuple[str | int, ...], tuple[str, Any]] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """As it was named; empty of a dictionary."""
+        return "" if self.lines.get((), 1) is None else self.file
 
     def fault(self, path: Path_, message: str | BaseException) -> Fault:
         """A fault at a place, in words or as what was raised; the line is that of the nearest enclosing place that is in the file."""
@@ -46,6 +56,29 @@ class Document:
             return ""
         meaning = "nothing" if value is None else str(value).lower() if isinstance(value, bool) else f"the number {value}"
         return f'YAML reads {_clipped(text, 60)} as {_clipped(meaning, 60)}; a text is in quotes: "{_clipped(text, 60)}"'
+
+
+def document_of(content: Mapping[str, Any]) -> Document:
+    """Take a dictionary as if it had been read from a file. Raises `SpecError` where it holds something that no file could."""
+    lines: dict[tuple[str | int, ...], int | None] = {(): None}
+    faults: list[Fault] = []
+
+    def plain(value: Any, place: tuple[str | int, ...]) -> Any:
+        lines[place] = None
+        if hasattr(value, "tolist"):  # of NumPy
+            value = value.tolist()
+        if isinstance(value, Mapping):
+            return {key: plain(part, (*place, key)) for key, part in value.items()}
+        if isinstance(value, list | tuple | range):
+            return [plain(part, (*place, index)) for index, part in enumerate(value)]
+        if value is not None and type(value) not in (bool, int, float, str):
+            faults.append(_fault(_IN_PYTHON, None, place, f"{value!r} is no text, number, list or mapping"))
+        return value
+
+    values = plain(content, ())
+    if faults:
+        raise SpecError(shown_faults(faults), hint="a dictionary holds what a file could: plain values")
+    return Document(_IN_PYTHON, yaml.safe_dump(values, sort_keys=False, allow_unicode=True), values, lines)
 
 
 def read_document(path: str | Path) -> Document:

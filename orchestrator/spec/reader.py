@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.spec.declared import declared_faults
-from orchestrator.spec.document import MAX_FAULTS, Document, read_document, shown_faults
+from orchestrator.spec.document import MAX_FAULTS, Document, document_of, read_document, shown_faults
 from orchestrator.spec.fields import LearningRateField, SimulateField, Spec
 from scaling.accelerators import ACCELERATORS
 from scaling.errors import DataError, Fault, MissingExtra, SpecError, UsageError, nearest
@@ -26,8 +26,8 @@ __all__ = ["read_spec"]
 _HINT = "`scaling docs experiments` describes every field; `scaling submit FILE --dry-run` checks a file without running it"
 
 
-def read_spec(path: str | Path, *, simulate: bool = False) -> tuple[Spec, Document]:
-    """Read and check an experiments file.
+def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False) -> tuple[Spec, Document]:
+    """Read and check an experiments file, or a dictionary of the same keys, whose faults are told by the keys that lead to them.
 
     simulate: as if the file had `simulate: {}`, unless it says more, under the name `<name>-simulated`.
 
@@ -35,7 +35,7 @@ def read_spec(path: str | Path, *, simulate: bool = False) -> tuple[Spec, Docume
         DataNotFound: there is no such file.
         SpecError: it has faults; all of them are in `.faults`.
     """
-    document = read_document(path)
+    document = document_of(study) if isinstance(study, Mapping) else read_document(study)
     try:
         spec = Spec.model_validate(document.content)
     except ValidationError as error:

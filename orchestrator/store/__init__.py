@@ -17,12 +17,48 @@
 Knows neither Ray nor the trainer.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from orchestrator.store.engine import DEFAULT_URL
 from orchestrator.store.store import Store
 
-__all__ = ["DEFAULT_URL", "Store", "open_readonly"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DEFAULT_URL", "Store", "open_readonly", "runs"]
 
 
 def open_readonly(url: str = DEFAULT_URL) -> Store:
     """`Store.open_readonly`, for commands and pages."""
     return Store.open_readonly(url)
+
+
+def runs(
+    db: str = DEFAULT_URL,
+    *,
+    experiment: str | None = None,
+    where: Iterable[str] = (),
+    convert: Iterable[str] = (),
+    cell: Iterable[str] = (),
+    clusters: Iterable[str] = (),
+) -> pd.DataFrame:
+    """Read the runs of a store, as the table that every question takes: a row a run, with the columns of `scaling docs columns`.
+
+    >>> runs = scaling.runs("scaling.db", where=["status=finished"])
+    >>> runs[["model", "epochs", "val_loss"]].shape
+    (39, 3)
+
+    Args:
+        db: a path or a SQLAlchemy URL. experiment: only its runs.
+        where, convert, cell, clusters: see `analysis.reading.choice.prepared`.
+
+    Raises:
+        StoreError: there is no store that this version can read. UnknownName: no such experiment, column or value.
+    """
+    from analysis.reading.choice import prepared
+
+    with open_readonly(db) as store:
+        return prepared(store.runs(experiment), where=where, convert=convert, cell=cell, clusters=clusters)

@@ -49,6 +49,11 @@ class Accepted:
     again: list[str]
     done: list[str]
 
+    @property
+    def ahead(self) -> int:
+        """How many of them are still to be done."""
+        return len(self.new) + len(self.waiting) + len(self.again)
+
 
 @dataclass(frozen=True)
 class Waiting:

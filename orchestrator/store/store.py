@@ -3,7 +3,7 @@
 >>> store = Store.open("scaling.db")        # creates or upgrades it
 >>> with store.write() as session:          # one transaction: commits at the end, rolls back on an exception
 ...     ...                                 # functions of `grid`, `ledger`, `lease` take the session
->>> store.runs_frame()                      # the table that `analysis` reads
+>>> store.runs()                            # the table that `analysis` reads
 """
 
 from __future__ import annotations
@@ -223,15 +223,19 @@ class Store:
         if self._marks is not None:
             self._marks.refuse_lost()
 
-    def runs_frame(self, experiment: str | None = None) -> pd.DataFrame:
-        """All runs (of an experiment) as the table that `analysis` takes: the columns of `scaling.columns.RUN_COLUMNS`."""
-        import pandas as pd
+    def runs(self, experiment: str | None = None) -> pd.DataFrame:
+        """Return all runs (of an experiment) as the table that `analysis` takes: the columns of `scaling.columns.RUN_COLUMNS`.
 
-        from scaling.columns import RUN_COLUMNS
+        >>> with scaling.Store.open_readonly("scaling.db") as store:
+        ...     runs = store.runs()
+        >>> bool(runs["val_loss"].min() > 0)
+        True
+        """
+        from analysis.unfinished import table_of
 
         with self.read() as session:
             rows = queries.runs(session, experiment=experiment)
-        return pd.DataFrame(rows, columns=[column.name for column in RUN_COLUMNS])
+        return table_of(rows)
 
     def close(self) -> None:
         """Give back all connections."""

@@ -38,6 +38,7 @@ from scaling.cli import (
 )
 from scaling.cli.printable import printable
 from scaling.errors import ScalingError, SpecError
+from scaling.packages import check_packages
 from scaling.refusals import why
 
 __all__ = ["app", "main"]
@@ -121,6 +122,7 @@ def _with_the_command_of(words: list[str]) -> typer.Typer:
 def main() -> None:
     """Run a command. An expected error is one line of fault and one line of what to do."""
     try:
+        check_packages("api")
         _with_the_command_of(sys.argv[1:])()
     except ScalingError as error:
         if os.environ.get("SCALING_DEBUG"):

@@ -13,7 +13,6 @@ from scaling.cli.runs_input import (
     Metric,
     RunsFrom,
     X,
-    columns_in,
     print_answer,
     print_input,
     print_set_aside,
@@ -63,10 +62,9 @@ def compare_command(
     """
     refuse_both(json, csv)
     from analysis import compare, comparison_payload
-    from analysis.reading.source import column_of
 
     runs = source.load()
-    found = compare(runs, by=column_of(runs, by), a=a, b=b, metric=columns_in(runs, metric), x=columns_in(runs, x), level=level)
+    found = compare(runs, by=by, a=a, b=b, metric=metric, x=x, level=level)
     if json:
         print_answer(comparison_payload(found), runs)
     elif csv:

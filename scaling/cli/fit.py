@@ -12,7 +12,6 @@ from scaling.cli.runs_input import (
     Level,
     Metric,
     RunsFrom,
-    columns_in,
     print_answer,
     print_input,
     print_set_aside,
@@ -24,7 +23,7 @@ from scaling.errors import UnknownName
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from analysis import Fit
+    from analysis.fitting.fit_all import Fits
 
 __all__ = ["EXAMPLES", "fit_command"]
 
@@ -80,61 +79,29 @@ def fit_command(
     if on is not None and on not in _CHOICES:
         raise UnknownName("choice for --on", on, _CHOICES)
     from analysis import fit_all, fits_payload
-    from analysis.as_csv import as_csv
 
     runs = source.load()
-    settings: dict[str, Any] = {"metric": columns_in(runs, metric), "objective": objective, "envelope": envelope}
-    settings |= {"x": None if x is None else columns_in(runs, x)}
-    settings |= {
-        "weights": None if weights is None else columns_in(runs, weights),
-        "intervals": intervals,
-        "level": level,
-        "bootstrap": bootstrap,
-        "seed": seed,
-    }
+    settings: dict[str, Any] = {"metric": metric, "x": x, "objective": objective, "envelope": envelope, "weights": weights}
+    settings |= {"intervals": intervals, "level": level, "bootstrap": bootstrap, "seed": seed}
     if on is None and (json or csv):
         on = "both"
-    fits, not_fitted = fit_all(runs, laws=law or (), on=cast(On | None, on), **settings)
-
+    found = fit_all(runs, laws=law or (), on=cast(On | None, on), **settings)
     if json:
-        print_answer(fits_payload(fits, not_fitted), runs)
+        print_answer(fits_payload(*found), runs)
     elif csv:
-        print_text(as_csv(_coefficients(fits)))
-        print_set_aside(runs, max(fits, key=lambda fit: len(fit.excluded)).excluded)
+        print_text(found.to_csv())
+        print_set_aside(runs, max(found.fits, key=lambda fit: len(fit.excluded)).excluded)
     else:
-        _print(runs, fits, not_fitted, settings)
+        _print(runs, found, metric)
 
 
-def _coefficients(fits: list[Fit]) -> DataFrame:
-    from pandas import DataFrame
-
-    return DataFrame(
-        {
-            "law": fit.law,
-            "on": fit.on,
-            "coefficient": name,
-            "value": value,
-            "low": fit.interval()["low"][name],
-            "high": fit.interval()["high"][name],
-            "status": fit.status.value,
-            "identified": fit.lights.identified.ok,
-            "forecasts_well": fit.lights.forecasts_well.ok,
-            "chosen": fit.chosen,
-            "forecast_error": fit.forecast_error,
-            "runs_used": fit.runs_used,
-        }
-        for fit in fits
-        for name, value in fit.coefficients.items()
-    )
-
-
-def _print(runs: DataFrame, fits: list[Fit], not_fitted: list[dict[str, Any]], settings: dict[str, Any]) -> None:
+def _print(runs: DataFrame, found: Fits, metric: str) -> None:
     from rich.text import Text
 
     from analysis import frontier
     from scaling.cli.analysis_tables import print_excluded, print_fit, print_frontier, print_plain
 
-    out = console()
+    out, fits = console(), found.fits
     laws = [fit for fit in fits if fit.chosen]
     if laws:
         out.print(Text(laws[0].answer.sentence, "bold"), soft_wrap=True)
@@ -145,12 +112,12 @@ def _print(runs: DataFrame, fits: list[Fit], not_fitted: list[dict[str, Any]], s
     if not laws:  # they were named
         for fit in fits:
             print_fit(out, fit)
-        for entry in not_fitted:
+        for entry in found.not_fitted:
             out.print(Text(f"{entry['law']} law, {entry['on']}: not fitted: {entry['reason']}", "yellow"), soft_wrap=True)
-        if not_fitted:
+        if found.not_fitted:
             out.print()
     compute = next((fit.x for fit in fits if isinstance(fit.x, str)), None)
     if compute is not None:  # a surface has no frontier of its own
-        print_frontier(out, frontier(runs, metric=settings["metric"], x=compute))
+        print_frontier(out, frontier(runs, metric=metric, x=compute))
     print_excluded(out, max(laws or fits, key=lambda fit: len(fit.excluded)).excluded)
     print_input(out, runs)

@@ -13,7 +13,6 @@ from scaling.cli.runs_input import (
     Metric,
     RunsFrom,
     X,
-    columns_in,
     print_answer,
     print_input,
     print_set_aside,
@@ -64,7 +63,6 @@ def frontier_command(
     from analysis import answer, compute_optimal, frontier, frontier_band, frontier_payload, optimum_payload
 
     runs = source.load()
-    metric, x = columns_in(runs, metric), columns_in(runs, x)
     if not optimum and (family or law):
         raise UsageError("--family and --law belong to --optimum", hint="add --optimum")
     if optimum:

@@ -12,7 +12,6 @@ from scaling.cli.runs_input import (
     Level,
     Metric,
     RunsFrom,
-    columns_in,
     print_answer,
     print_input,
     print_set_aside,
@@ -70,7 +69,7 @@ def lr_command(
     from analysis.as_csv import as_csv
 
     runs = source.load()
-    trend = learning_rate_trend(runs, metric=columns_in(runs, metric), level=level)
+    trend = learning_rate_trend(runs, metric=metric, level=level)
     asked = (at_model, at_params, at_epochs, at_family)
     asked_cell = None
     if any(value is not None for value in asked):

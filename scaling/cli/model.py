@@ -43,14 +43,14 @@ def model_command(
     as_json: AsJson = False,
 ) -> None:
     """Say what a model is and costs: parameters, MACs, activations, training memory. Nothing is trained."""
-    import sys
     from pathlib import Path
 
     from scaling.cli.output import print_json
     from scaling.columns import SCHEMA_VERSION
     from trainer.models.card import model_card
+    from trainer.users_code import look_in
 
-    sys.path.append(str(Path.cwd()))  # a user's own families; last, so that they shadow nothing
+    look_in(Path.cwd())
     card = model_card(
         name,
         family_name=source,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,17 +14,14 @@ from scaling.cli.runs_input import (
     Metric,
     RunsFrom,
     X,
-    columns_in,
     print_answer,
     print_input,
     print_set_aside,
     reads_runs,
     refuse_both,
 )
-from scaling.errors import UsageError
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
     from rich.console import Console
 
     from analysis import NextRuns
@@ -74,22 +71,12 @@ def plan_command(
     A cell of the file that has no finished run is a candidate, at the price of all its runs; where runs were measured, by their speed.
     """
     refuse_both(json, csv)
-    from analysis import plan, plan_payload
+    from analysis import plan_payload
+    from orchestrator.candidates import plan
 
     runs = source.load()
-    candidates = _candidates(file, runs, source.mapping, columns_in(runs, metric), source.db if source.of_a_store else None)
-    found = plan(
-        runs,
-        candidates,
-        budget_core_hours=budget,
-        target=target,
-        metric=columns_in(runs, metric),
-        x=columns_in(runs, x),
-        law=law,
-        criterion=cast(Literal["c", "D"], criterion),
-        level=level,
-        seed=seed,
-    )
+    settings: dict[str, Any] = {"metric": metric, "x": x, "law": law, "criterion": criterion, "level": level, "seed": seed}
+    found = plan(runs, file, db=source.db if source.of_a_store else None, budget_core_hours=budget, target=target, **settings)
     if json:
         print_answer(plan_payload(found), runs)
     elif csv:
@@ -99,35 +86,6 @@ def plan_command(
         out = console()
         _print(out, found)
         print_input(out, runs)
-
-
-def _candidates(file: Path | None, runs: DataFrame, mapping: list[str] | None, metric: str, db: str | None) -> DataFrame:
-    if file is None:
-        from analysis.planning.neighbours import neighbouring_cells
-
-        return neighbouring_cells(runs, metric=metric)
-    if file.suffix.lower() in (".yaml", ".yml"):
-        import sys
-
-        from orchestrator.candidates import candidate_cells
-        from orchestrator.measured import measured_plan, rates_in, rates_of
-        from orchestrator.plan import make_plan
-        from orchestrator.spec import read_spec
-
-        sys.path.append(str(Path.cwd()))  # a user's own families and data sets
-        rates = rates_of(db) if db else rates_in(runs)
-        cells = candidate_cells(measured_plan(make_plan(*read_spec(file)), rates).plan, runs)
-        if cells.empty:
-            raise UsageError(
-                f"every cell of {file} is done: there is nothing to choose from", hint="add models or epoch budgets to it"
-            )
-        return cells
-    from analysis import read_runs
-    from scaling.columns import check_mapping
-
-    names = check_mapping(mapping or [])
-    head = read_runs(file)
-    return read_runs(file, {ours: theirs for ours, theirs in names.items() if theirs in head})
 
 
 def _print(out: Console, found: NextRuns) -> None:

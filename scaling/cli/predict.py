@@ -13,7 +13,6 @@ from scaling.cli.runs_input import (
     Level,
     Metric,
     RunsFrom,
-    columns_in,
     print_answer,
     print_input,
     print_set_aside,
@@ -23,7 +22,6 @@ from scaling.cli.runs_input import (
 from scaling.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
     from rich.console import Console
 
     from analysis import Prediction, Scores
@@ -80,7 +78,9 @@ def predict_command(
             hint="run this where the store is, or give its URL: --db postgresql+psycopg://…",
         )
     if score:
-        _score(at, register, source.data, source.experiment, source.db, json, csv)
+        if at or register is not None or source.data is not None:
+            raise UsageError("--score compares what is registered in the store", hint="leave out --at, --register and --data")
+        _score(source, json, csv)
         return
     if on not in (None, "all", "frontier"):
         raise UnknownName("choice for --on", on, ("all", "frontier"))
@@ -91,10 +91,11 @@ def predict_command(
             "--register keeps a prediction in the store, beside the runs that will score it", hint="leave out --data, or --register"
         )
     from analysis import predict, prediction_payload
+    from analysis.reading.source import columns_in
 
     runs = source.load()
     columns = None if x is None else tuple(columns_in(runs, x).split(","))
-    settings: dict[str, Any] = {"metric": columns_in(runs, metric), "law": law, "on": on, "objective": objective}
+    settings: dict[str, Any] = {"metric": metric, "law": law, "on": on, "objective": objective}
     settings |= {
         "x": columns[0] if columns and len(columns) == 1 else columns,
         "level": level,
@@ -102,7 +103,11 @@ def predict_command(
         "seed": seed,
     }
     found = predict(runs, _places(at, law, columns), **settings)
-    kept = _register(found, register, source.experiment, source.db) if register is not None else []
+    kept = []
+    if register is not None:
+        from orchestrator.registered import register as keep
+
+        kept = keep(found, register, db=source.db, experiment=source.experiment)
     if json:
         print_answer(prediction_payload(found, kept), runs)
     elif csv:
@@ -142,41 +147,12 @@ def _places(at: list[str], law: str, columns: tuple[str, ...] | None) -> Any:
     return DataFrame(rows, columns=list(names))
 
 
-def _register(found: Prediction, name: str, experiment: str | None, db: str) -> list[dict[str, Any]]:
-    from orchestrator.provenance import code_version
-    from orchestrator.store import Store, predictions
+def _score(source: RunsFrom, json: bool, csv: bool) -> None:
+    from analysis import scores_payload
+    from orchestrator.registered import scores_of
 
-    rows = [
-        {
-            "at": {axis: row[axis] for axis in found.fit.axes},
-            "value": row["value"],
-            "mean_low": row["low"],
-            "mean_high": row["high"],
-            "low": row["run_low"],
-            "high": row["run_high"],
-            "slope": {axis: row[f"slope_{axis}"] for axis in found.fit.axes},
-        }
-        for row in found.rows
-    ]
-    with Store.open(db) as store, store.write() as session:
-        return predictions.register(
-            session, name=name, experiment=experiment, fit=found.fit.to_dict(), rows=rows, code_version=code_version()
-        )
-
-
-def _score(
-    at: list[str] | None, register: str | None, data: str | None, experiment: str | None, db: str, json: bool, csv: bool
-) -> None:
-    if at or register is not None or data is not None:
-        raise UsageError("--score compares what is registered in the store", hint="leave out --at, --register and --data")
-    from analysis import score, scores_payload
-    from orchestrator.store import open_readonly, predictions
-
-    store = open_readonly(db)
-    with store.read() as session:
-        rows = predictions.registered(session, experiment=experiment)
-    runs: DataFrame = store.runs_frame(experiment=experiment)
-    scores = score(rows, runs)
+    runs = source.load()
+    scores = scores_of(runs, db=source.db, experiment=source.experiment)
     if json:
         print_answer(scores_payload(scores), runs)
     elif csv:

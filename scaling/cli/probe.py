@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,9 +46,10 @@ def probe_command(
     from orchestrator.store import Store
     from scaling.cli.output import console, messages, print_json
     from scaling.columns import SCHEMA_VERSION
+    from trainer.users_code import look_in
 
     folder = home_folder(home)
-    sys.path.append(str(Path.cwd()))  # a user's own families and data sets; last, so that they shadow nothing
+    look_in(Path.cwd())
     plan = make_plan(*read_spec(file))
     folder.mkdir(parents=True, exist_ok=True)
     with Store.open(db) as store:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,15 +18,17 @@ _FINAL = ("finished", "stopped", "diverged", "failed", "cancelled")
 
 
 @contextmanager
-def live_progress(name: str) -> Iterator[Callable[[Progress], None]]:
-    """A function to call with each `Progress`; what it shows goes to stderr. That nobody can read it any more ends nothing."""
+def live_progress() -> Iterator[Callable[[Progress], None]]:
+    """A function to call with each `Progress`; what it shows goes to stderr. That nobody can read it any more ends nothing.
+
+    The terminal is the command's own until the first call.
+    """
     from scaling.cli.hangup import leave_terminal
     from scaling.cli.output import messages
 
     err = messages()
-    started = time.monotonic()
     if not err.is_terminal:
-        show = _lines(started)
+        show = _lines()
 
         def show_if_read(progress: Progress) -> None:
             with suppress(OSError):
@@ -38,14 +39,19 @@ def live_progress(name: str) -> Iterator[Callable[[Progress], None]]:
 
     from rich.live import Live
 
-    with Live(console=err, refresh_per_second=4, transient=False) as live:
-        try:
-            yield lambda progress: live.update(_panel(name, progress, time.monotonic() - started))
-        finally:
-            leave_terminal()  # it shows its last state as it ends
+    live = Live(console=err, refresh_per_second=4, transient=False)
+    with ExitStack() as shown:
+
+        def show_live(progress: Progress) -> None:
+            if not live.is_started:
+                shown.enter_context(live)
+                shown.callback(leave_terminal)  # it shows its last state as it ends
+            live.update(_panel(progress))
+
+        yield show_live
 
 
-def _lines(started: float) -> Callable[[Progress], None]:
+def _lines() -> Callable[[Progress], None]:
     """For logs: one line when a run has ended, at most every ten seconds, and one at the end."""
     from scaling.cli.output import messages
 
@@ -55,10 +61,9 @@ def _lines(started: float) -> Callable[[Progress], None]:
     def show(progress: Progress) -> None:
         done = sum(progress.counts.get(status, 0) for status in _FINAL)
         total = sum(progress.counts.values())
-        elapsed = time.monotonic() - started
-        if done != told["done"] and (done == total or elapsed - told["at"] >= _QUIET_SECONDS):
-            told["done"], told["at"] = done, elapsed
-            err.print(f"[{elapsed:5.0f} s] {_summary(progress)}", highlight=False, markup=False)
+        if done != told["done"] and (done == total or progress.seconds - told["at"] >= _QUIET_SECONDS):
+            told["done"], told["at"] = done, progress.seconds
+            err.print(f"[{progress.seconds:5.0f} s] {_summary(progress)}", highlight=False, markup=False)
 
     return show
 
@@ -79,7 +84,7 @@ def _summary(progress: Progress) -> str:
     return " · ".join(parts)
 
 
-def _panel(name: str, progress: Progress, elapsed: float) -> Group:
+def _panel(progress: Progress) -> Group:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -90,7 +95,8 @@ def _panel(name: str, progress: Progress, elapsed: float) -> Group:
     total = sum(progress.counts.values())
     done = sum(progress.counts.get(status, 0) for status in _FINAL)
     head = Table.grid(padding=(0, 1))
-    head.add_row(Text(name, style="bold"), ProgressBar(total=total, completed=done, width=40), f"{done}/{total}", duration(elapsed))
+    bar = ProgressBar(total=total, completed=done, width=40)
+    head.add_row(Text(progress.experiment, style="bold"), bar, f"{done}/{total}", duration(progress.seconds))
     running = Table.grid(padding=(0, 2))
     for log in progress.running:
         config = log.grant.config

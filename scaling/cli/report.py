@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from scaling.cli.output import messages
-from scaling.cli.runs_input import (
-    Level,
-    Metric,
-    RunsFrom,
-    X,
-    columns_in,
-    reads_runs,
-)
-from scaling.errors import UnknownName, UsageError
+from scaling.cli.runs_input import Level, Metric, RunsFrom, X, reads_runs
 
 __all__ = ["EXAMPLES", "report_command"]
 
@@ -53,17 +45,9 @@ def report_command(
 
     One file that loads nothing: figures, tables and scripts are in it. Without JavaScript the tables have all numbers.
     """
-    if on not in (None, "frontier", "all"):
-        raise UnknownName("choice for --on", on, ("frontier", "all"))
-    if not output.absolute().parent.is_dir():  # before the work, not after it
-        raise UsageError(
-            f"{output}: there is no folder {output.parent}", hint="name a file in a folder that exists: -o report.html"
-        )
-    from analysis.report import report_html, study_of
+    from analysis.report import write_report
 
-    runs = source.load()
-    settings: dict[str, Any] = {"metric": columns_in(runs, metric), "x": columns_in(runs, x), "law": law, "on": on}
-    found = study_of(runs, **settings, level=level, bootstrap=bootstrap, seed=seed, title=title)
-    output.write_text(report_html(found), encoding="utf-8")
+    settings = {"law": law, "on": on, "level": level, "bootstrap": bootstrap, "seed": seed, "title": title}
+    found = write_report(source.load(), output, metric=metric, x=x, **settings)
     count = len(found.frontier.runs)
     messages().print(f"{output}: {count} run{'' if count == 1 else 's'}; open it in a browser", highlight=False)

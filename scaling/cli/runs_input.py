@@ -28,7 +28,6 @@ __all__ = [
     "Metric",
     "RunsFrom",
     "X",
-    "columns_in",
     "print_answer",
     "print_input",
     "print_set_aside",
@@ -111,25 +110,13 @@ class RunsFrom:
     def load(self) -> DataFrame:
         """The runs of the file, else of the server, else of the store, in our units: rows chosen, and core-hours converted between
         accelerators, where that was asked for."""
-        from analysis.reading.source import attach_source, grouped, source_of
+        from analysis.reading.choice import prepared
+        from analysis.reading.source import attach_source, source_of
 
-        runs = self._of_store() if self.data is None else self._of_file(self.data)
-        if self.chance_loss is not None:
-            if not self.chance_loss > 0:
-                raise UsageError(
-                    f"--chance-loss {self.chance_loss:g} is not positive", hint="of k classes it is ln k: 2.303 for ten"
-                )
-            runs = runs.assign(chance_loss=self.chance_loss)
-        if self.where:
-            from analysis.reading.choice import choose_runs
-
-            runs = choose_runs(runs, self.where)
-        if self.convert:
-            from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
-
-            runs = convert_core_hours(runs, check_conversions(self.convert))
-        groups = grouped(runs, cell=self.cell or (), clusters=self.clusters or ())
-        return attach_source(runs, {**source_of(runs), **groups, "command": self.words(groups)})
+        choice = {name: getattr(self, name) or () for name in ("where", "convert", "cell", "clusters")}
+        table = self._of_store() if self.data is None else self._of_file(self.data)
+        runs = prepared(table, chance_loss=self.chance_loss, **choice)
+        return attach_source(runs, {**source_of(runs), "command": self.words(source_of(runs))})
 
     def _of_file(self, data: str) -> DataFrame:
         if self.experiment is not None:
@@ -147,22 +134,20 @@ class RunsFrom:
         for given, option in ((self.mapping, "--map"), (self.unit, "--unit"), (self.count_status, "--count-status")):
             if given:
                 raise UsageError(f"{option} is for a table given by --data", hint="add --data FILE")
-        from analysis.unfinished import note_unfinished
-
         if self.server is None:
             from orchestrator.store import open_readonly
 
-            return note_unfinished(open_readonly(self.db).runs_frame(experiment=self.experiment))
-        import pandas as pd
-
+            return open_readonly(self.db).runs(experiment=self.experiment)
+        from analysis.unfinished import table_of
         from scaling.cli.server import Server
-        from scaling.columns import RUN_COLUMNS
 
-        rows = Server(self.server).runs(experiment=self.experiment)
-        return note_unfinished(pd.DataFrame(rows, columns=[column.name for column in RUN_COLUMNS]))
+        return table_of(Server(self.server).runs(experiment=self.experiment))
 
-    def words(self, groups: dict[str, list[str]]) -> list[str]:
-        """The options that choose these runs again. A data base named by a URL is left out: it may hold a password, and SCALING_DB has it."""
+    def words(self, source: dict[str, Any]) -> list[str]:
+        """The options that choose these runs again. A data base named by a URL is left out: it may hold a password, and SCALING_DB has it.
+
+        source: of `source_of`.
+        """
         by_path = self.of_a_store and self.db != "scaling.db" and "://" not in self.db
         once = {
             "--data": self.data,
@@ -170,7 +155,7 @@ class RunsFrom:
             "--server": self.server if self.data is None else None,
             "--db": self.db if by_path else None,
             "--chance-loss": None if self.chance_loss is None else f"{self.chance_loss:g}",
-            **{f"--{name}": ",".join(names) for name, names in groups.items()},
+            **{f"--{name}": ",".join(source[name]) for name in ("cell", "clusters") if name in source},
         }
         repeated = {
             "--map": self.mapping,
@@ -210,13 +195,6 @@ def reads_runs(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None
         return called
 
     return with_options
-
-
-def columns_in(runs: DataFrame, names: str) -> str:
-    """`params,samples` as the table spells them, see `analysis.reading.source.columns_in`."""
-    from analysis.reading import source
-
-    return source.columns_in(runs, names)
 
 
 def print_answer(payload: dict[str, Any], runs: DataFrame) -> None:

@@ -11,7 +11,6 @@ from scaling.cli.output import console, print_text
 from scaling.cli.runs_input import (
     Level,
     RunsFrom,
-    columns_in,
     print_answer,
     print_input,
     print_set_aside,
@@ -58,6 +57,7 @@ def transfer_command(
     """
     refuse_both(json, csv)
     from analysis import transfer, transfer_payload, with_parents
+    from analysis.reading.source import columns_in
 
     runs = source.load()
     up, cost = columns_in(runs, upstream), columns_in(runs, x)
@@ -70,7 +70,7 @@ def transfer_command(
             f"--downstream and --upstream are both {up}",
             hint="name the column of each: --downstream imagenet_error --upstream pretrain_loss",
         )
-    found = transfer(table, downstream=columns_in(runs, downstream), upstream=up, x=cost, law=law, level=level)
+    found = transfer(table, downstream=downstream, upstream=up, x=cost, law=law, level=level)
     if json:
         print_answer(transfer_payload(found), runs)
     elif csv:

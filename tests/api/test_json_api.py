@@ -41,7 +41,7 @@ from tests.api.small_grid import run_row
 @pytest.fixture(scope="module")
 def runs(filled_store):
     with Store.open_readonly(str(filled_store)) as store:
-        yield store.runs_frame()
+        yield store.runs()
 
 
 def strict(response):

@@ -14,7 +14,7 @@ from orchestrator.store import Store
 def page(browser, filled_store, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     with Store.open_readonly(str(filled_store)) as store:
-        path.write_text(report_html(study_of(store.runs_frame(), bootstrap=100, title="Small grid")))
+        path.write_text(report_html(study_of(store.runs(), bootstrap=100, title="Small grid")))
     context = browser.new_context(viewport={"width": 1100, "height": 900})
     page = context.new_page()
     page.asked, page.complaints = [], []

@@ -8,13 +8,11 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from api import create_app
-from orchestrator.dry_run import DryRun
-from orchestrator.measured import measured_plan
+from orchestrator.priced import Priced, price
 from orchestrator.store import Store
 from orchestrator.store.estimates import Rates
 from orchestrator.store.models import Search
 from orchestrator.submit import accept_plan
-from scaling.cli import plan_table
 from scaling.cli.app import app
 from tests.orchestrator.test_search import plan_of  # noqa: F401 - a fixture
 
@@ -60,11 +58,11 @@ def test_a_plan_of_searches_is_estimated_by_what_was_measured(plan_of):  # noqa:
     real = type(plan)(plan.spec.model_copy(update={"simulate": None}), plan.document, plan.card, plan.runs, plan.searches)
     run = plan.searches[0].run
     rates = Rates(by_family={(run.config.model.family, plan.spec.resources.accelerator): 1e-9})
-    measured = measured_plan(real, rates)
-    assert measured.runs == 6  # of two cells: two trials, and the other seed
+    measured = price(real, rates)
+    assert measured.measured == 6  # of two cells: two trials, and the other seed
     assert measured.plan.estimated_core_hours == pytest.approx(
         1e-9 * sum(search.expected_runs * search.run.train_flops for search in plan.searches)
     )
-    cell = plan_table.payload(measured.plan, DryRun({}), measured=measured.runs)["cells"][0]
+    cell = measured.to_dict()["cells"][0]
     assert cell["estimated_core_hours"] == pytest.approx(1e-9 * run.train_flops)
-    assert set(cell) == set(plan_table.rows(plan_of(learning_rate="{grid: [1.6]}"), None)[0])
+    assert set(cell) == set(Priced(plan_of(learning_rate="{grid: [1.6]}")).cells[0])

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import analysis
 from analysis.unfinished import unfinished
 from api import create_app
+from orchestrator.main_job import ending
 from orchestrator.store import Store
 from scaling.cli.app import app
 from scaling.cli.closing import close
@@ -53,20 +54,21 @@ def told(*words, code=0):
 
 def closed(path, capsys, **how):
     with Store.open(str(path)) as store:
-        complete = close(store, "digits", str(path), as_json=how.get("as_json", False))
-    return complete, *capsys.readouterr()
+        ended = ending(store, "digits", "done", db=str(path))
+    close(ended, as_json=how.get("as_json", False))
+    return ended.exit_code, *capsys.readouterr()
 
 
 def test_about_twelve_lines(filled, capsys):
-    complete, out, err = closed(filled, capsys)
-    assert not complete  # a run failed
+    code, out, err = closed(filled, capsys)
+    assert code == 1  # a run failed
     lines, _, following = out.splitlines(), *err.partition("next\n")[1:]
     assert 12 <= len(lines) + len(following.splitlines()) + 1 <= 16
     assert re.fullmatch(
         r"43 runs: 1 pending, 1 running, 39 finished, 1 diverged, 1 failed · \S+ core-hours of training, \S+ with .*", lines[0]
     )
     with Store.open_readonly(str(filled)) as store:
-        said = analysis.answer(store.runs_frame("digits"))
+        said = analysis.answer(store.runs("digits"))
     assert lines[1] == said.sentence
     assert [line.strip() for line in lines[2:4]] == said.light_lines()
     assert "×/÷" in lines[3]
@@ -91,7 +93,7 @@ def test_json_holds_the_answer_and_the_runs(filled, capsys):
     payload = json.loads(out)
     assert len(payload["runs"]) == 43
     with Store.open_readonly(str(filled)) as store:
-        assert payload["answer"] == analysis.answer(store.runs_frame("digits")).to_dict()
+        assert payload["answer"] == analysis.answer(store.runs("digits")).to_dict()
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_the_page_shows_the_sentence_of_the_command(filled):
 
 def test_the_time_left_is_that_of_the_flops_ahead(begun):
     with Store.open_readonly(str(begun)) as store:
-        runs = store.runs_frame()
+        runs = store.runs()
     done = runs[runs["status"] == "finished"]
     share = runs["status"].map({"finished": 0.0, "running": 1.0, "pending": 1.0}) - (runs["step"] / runs["steps"]).where(
         runs["status"] == "running", 0.0
@@ -159,7 +161,7 @@ def test_the_time_left_is_that_of_the_flops_ahead(begun):
 
 def test_a_table_from_elsewhere_and_a_finished_store_wait_for_nothing(begun, tmp_path):
     with Store.open_readonly(str(begun)) as store:
-        runs = store.runs_frame()
+        runs = store.runs()
     assert unfinished(runs[runs["status"] == "finished"]) is None
     runs.drop(columns="experiments").to_csv(tmp_path / "runs.csv", index=False)
     table = analysis.read_runs(tmp_path / "runs.csv")

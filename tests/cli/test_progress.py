@@ -16,7 +16,14 @@ from trainer.events import Started
 def progress(finished, *, running=(), eta=None):
     counts = {"pending": 3 - finished, "finished": finished}
     return Progress(
-        counts, list(running), core_hours=0.012 * finished, estimated_core_hours=0.05, best_val_loss=0.25, eta_seconds=eta
+        "digits",
+        12.0,
+        counts,
+        list(running),
+        core_hours=0.012 * finished,
+        estimated_core_hours=0.05,
+        best_val_loss=0.25,
+        eta_seconds=eta,
     )
 
 
@@ -25,11 +32,11 @@ def test_runs_by_state_eta_core_hours_best_loss_and_what_runs():
     log = AttemptLog(Grant("a" * 16, 1, "token", config, {}, 2740, None, 0))
     screen = io.StringIO()
     console = Console(file=screen, width=120)
-    console.print(_panel("digits", progress(1, running=[log]), 12.0))
+    console.print(_panel(progress(1, running=[log])))
     assert "starting" in screen.getvalue()
     for event in (Started(steps=75), Told(step=30, steps=75, train_loss=1.5, train_seconds=1.0)):
         log.take(Message(event=event, token="token"))
-    console.print(_panel("digits", progress(1, running=[log], eta=90), 12.0))
+    console.print(_panel(progress(1, running=[log], eta=90)))
     shown = screen.getvalue()
     for part in (
         "digits",
@@ -46,7 +53,7 @@ def test_runs_by_state_eta_core_hours_best_loss_and_what_runs():
 
 
 def test_without_a_terminal_there_is_a_line_when_something_ended_and_one_at_the_end(capsys):
-    show = _lines(started=0.0)
+    show = _lines()
     for finished in (0, 0, 1, 1, 2, 3, 3):
         show(progress(finished))
     lines = capsys.readouterr().err.splitlines()

@@ -15,8 +15,9 @@ from alembic import command
 from alembic.config import Config
 from typer.testing import CliRunner
 
-from orchestrator.dry_run import dry_run
+from orchestrator.dry_run import dry_run as checked
 from orchestrator.plan import make_plan
+from orchestrator.priced import Priced
 from orchestrator.spec import read_spec
 from orchestrator.store import Store, schema
 from orchestrator.store.models import Run
@@ -43,6 +44,10 @@ epochs: [1]
 batch_size: 4
 learning_rate: 1.6
 """
+
+
+def dry_run(plan, *given):
+    return checked(Priced(plan), *given)
 
 
 @pytest.fixture

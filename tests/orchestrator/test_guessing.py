@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import analysis
 from api import create_app
+from orchestrator.main_job import ending
 from orchestrator.plan import make_plan
 from orchestrator.spec import read_spec
 from orchestrator.store import Store, ledger, queries, schema
@@ -113,14 +114,14 @@ def test_the_code_is_in_every_answer(ended, capsys):
     assert all(NO_BETTER_THAN_GUESSING in [entry["code"] for entry in fit["diagnostics"]] for fit in fits)
     client = TestClient(create_app(store.name))
     assert all(NO_BETTER_THAN_GUESSING in client.get(page).text for page in (f"/runs/{guess}", "/runs", "/experiments/study"))
-    close(store, plan.spec.name, "scaling.db", as_json=True)
+    close(ending(store, plan.spec.name, "done"), as_json=True)
     assert f"finished: {guess} (nano-F1, 1 epochs, lr 1e-09): {NO_BETTER_THAN_GUESSING}" in " ".join(
         capsys.readouterr().err.split()
     )
 
 
 def test_a_table_without_the_reasons_is_judged_by_its_numbers(ended):
-    runs = ended[1].runs_frame()
+    runs = ended[1].runs()
     codes = [entry.code.value for entry in analysis.fit(runs.drop(columns="reason"), law="power").diagnostics]
     assert "chance-level" in codes
     assert NO_BETTER_THAN_GUESSING not in codes

@@ -244,7 +244,7 @@ def test_readers_say_that_the_scheduler_is_gone_and_nothing_runs_behind_a_dead_p
     assert (rows["total"], sum("interrupted" in row["reason"] for row in rows["runs"])) == (5, 4)
     assert client.get("/api/v1/runs", params={"status": "running"}).json()["total"] == 0
     assert client.get("/api/v1/runs/aaaa").json()["run"]["attempt_rows"][0]["outcome"] == "interrupted"
-    assert set(store.runs_frame()["status"]) == {"pending"}
+    assert set(store.runs()["status"]) == {"pending"}
 
 
 def test_a_scheduler_that_lives_runs_what_it_runs(left):

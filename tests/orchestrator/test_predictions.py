@@ -166,26 +166,26 @@ seeds: [0, 1]
 
 def test_candidates_are_the_cells_that_are_not_done(filled, tmp_path):
     from orchestrator.candidates import candidate_cells
-    from orchestrator.measured import measured_plan, rates_in
     from orchestrator.plan import make_plan
+    from orchestrator.priced import price, rates_in
     from orchestrator.spec import read_spec
     from orchestrator.store import open_readonly
 
     path = tmp_path / "more.yaml"
     path.write_text(FILE)
     planned = make_plan(*read_spec(path))
-    runs = open_readonly(filled).runs_frame()
+    runs = open_readonly(filled).runs()
     cells = candidate_cells(planned, runs)
     assert len(cells) == 9  # the small grid's ids are its own
     assert cells["runs"].tolist() == cells["seeds"].tolist() == [2] * 9
-    priced = candidate_cells(measured_plan(planned, rates_in(runs)).plan, runs)
+    priced = candidate_cells(price(planned, rates_in(runs)).plan, runs)
     finished = runs[(runs["status"] == "finished")]
     speed = finished["core_hours"].sum() / finished["train_flops"].sum()
     row = priced[(priced["model"] == "nano-F1") & (priced["epochs"] == 32)].iloc[0]
     assert row["core_hours"] == pytest.approx(2 * row["train_flops"] * speed)
     elsewhere = runs.assign(accelerator="H100")
     assert rates_in(runs.assign(status="diverged")).by_family == {}
-    assert measured_plan(planned, rates_in(elsewhere)).runs == 0
+    assert price(planned, rates_in(elsewhere)).measured == 0
     done = runs.assign(id=[planned.runs[0].id, *runs["id"][1:]])
     assert candidate_cells(planned, done)["runs"].tolist() == [1] + [2] * 8
     assert cells["core_hours"].sum() == pytest.approx(planned.estimated_core_hours)

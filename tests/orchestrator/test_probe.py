@@ -55,7 +55,7 @@ def test_a_probe_replaces_the_stated_utilisation(tmp_path):
         assert abs(cell["estimated_core_hours"] / hours - 1) < 1e-6
     assert list((tmp_path / "runs" / "probe").iterdir()) == []
     with Store.open_readonly(str(tmp_path / "s.db")) as store:
-        assert store.runs_frame().empty  # a probe is no run
+        assert store.runs().empty  # a probe is no run
 
 
 def test_models_whose_learning_rates_are_searched_for_are_probed_too(tmp_path):

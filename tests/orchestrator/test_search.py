@@ -251,12 +251,12 @@ def test_a_search_in_the_store_asks_in_the_transaction_that_ends_an_attempt(plan
             sum(len(state.runs) * state.cell.template["estimated_core_hours"] for state in found)
         )
 
-        before = store.runs_frame("search")
+        before = store.runs("search")
         assert accept_plan(store, plan).new == []
-        assert store.runs_frame("search").equals(before)
+        assert store.runs("search").equals(before)
         wider = plan_of(models="nano-F0, nano-F1", epochs="[1, 2, 4]", seeds="[0, 1]")
         assert len(accept_plan(store, wider).new) == 2  # of nano-F0 at 4 epochs: nano-F1 waits for it
-        assert set(before["id"]) < set(store.runs_frame("search")["id"])
+        assert set(before["id"]) < set(store.runs("search")["id"])
         listed = plan_of(models="nano-F0, nano-F1", epochs="[1, 2, 4]", seeds="[0, 1]", learning_rate="{grid: [0.8, 1.6]}")
         accept_plan(store, listed)
         with store.read() as session:

@@ -74,11 +74,11 @@ def test_an_experiment_that_is_cancelled_asks_for_nothing_more(store, plan, expe
     accept_plan(store, named(plan, "other"))  # which wants the same runs, and has them
     finish_all(store)
     assert states_in(store, "other") == dict.fromkeys(states_in(store), "settled")
-    assert len(store.runs_frame("search")) < len(store.runs_frame("other"))
+    assert len(store.runs("search")) < len(store.runs("other"))
     assert accept_plan(store, plan).new == []
     finish_all(store)
     assert set(states_in(store).values()) == {"settled"}
-    assert set(store.runs_frame("search")["id"]) == set(store.runs_frame("other")["id"])
+    assert set(store.runs("search")["id"]) == set(store.runs("other")["id"])
 
 
 def test_an_experiment_that_is_retried_searches_again(store, plan):
@@ -118,15 +118,15 @@ def test_independent_cells_go_on_beside_one_that_is_held(plan_of):  # noqa: F811
 def test_submitting_again_after_a_failed_trial_keeps_what_was_done(store, plan):
     accept_plan(store, plan)
     finish_all(store)
-    before = set(store.runs_frame("search")["id"])
+    before = set(store.runs("search")["id"])
     end_as(store, RunStatus.FAILED)
     again = accept_plan(store, plan)
     assert (len(again.again), again.new) == (1, [])
-    assert set(store.runs_frame("search")["id"]) == before
+    assert set(store.runs("search")["id"]) == before
     assert counts(store) == {"finished": len(before) - 1, "pending": 1}
     finish_all(store)
     assert set(states_in(store).values()) == {"settled"}
-    assert set(store.runs_frame("search")["id"]) == before
+    assert set(store.runs("search")["id"]) == before
 
 
 def test_a_file_with_another_policy_leaves_the_old_trials(store, plan, plan_of):  # noqa: F811

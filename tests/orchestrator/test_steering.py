@@ -126,12 +126,12 @@ def test_an_excluded_run_is_left_out_of_fits_with_its_reason(store):
     accepted(store, a_run(A))
     with store.write() as session:
         steering.exclude(session, A, "loader was broken")
-    frame = store.runs_frame().assign(status="finished", core_hours=1.0, val_loss=2.0)
+    frame = store.runs().assign(status="finished", core_hours=1.0, val_loss=2.0)
     with pytest.raises(TooFewPoints, match="1 excluded by a user"):
         analysis.frontier(frame)
     with store.write() as session:
         steering.include(session, A)
-    assert len(analysis.frontier(store.runs_frame().assign(status="finished", core_hours=1.0, val_loss=2.0)).points) == 1
+    assert len(analysis.frontier(store.runs().assign(status="finished", core_hours=1.0, val_loss=2.0)).points) == 1
 
 
 def test_estimates_come_from_the_nearest_measurement(store):

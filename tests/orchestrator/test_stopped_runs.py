@@ -148,7 +148,7 @@ def test_through_the_real_command(tmp_path):
         assert f"stopped: {row['id']}" in err
         assert "of its steps: final loss" in row["reason"]
     assert_ledger_adds_up(study.db)
-    left_out = usable_runs(open_readonly(str(study.db)).runs_frame("early"), metric="val_loss", x="core_hours").excluded
+    left_out = usable_runs(open_readonly(str(study.db)).runs("early"), metric="val_loss", x="core_hours").excluded
     assert {entry.id: (entry.kind, entry.reason) for entry in left_out} == {
         row["id"]: ("stopped", row["reason"]) for row in stopped
     }

@@ -1,0 +1,261 @@
+"""The main job, from a file to a fitted law: plan, price, confirm, accept, see through, fit, judge what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from orchestrator.home import home_folder
+from orchestrator.patience import HANG_SECONDS
+from orchestrator.plan import make_plan
+from orchestrator.priced import Priced, price, rates_of
+from orchestrator.queue import Order
+from orchestrator.search.advance import states_of
+from orchestrator.slots import LEASE_SECONDS
+from orchestrator.spec import read_spec
+from orchestrator.store import DEFAULT_URL, Store, laws, queries, searches
+from orchestrator.store.grid import Accepted
+from orchestrator.store.payloads import runs_payload
+from orchestrator.store.skipped import skipped_examples
+from orchestrator.submit import Progress, accept_plan, plan_status, see_through
+from scaling.errors import ScalingError, UnknownName, UsageError
+from scaling.outcomes import RunStatus
+from trainer.users_code import look_in
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis import Answer
+    from orchestrator.detach import Detached
+
+__all__ = ["Ending", "Outcome", "Submitted", "ending", "submit"]
+
+Outcome = Literal["done", "nothing to do", "paused", "left", "detached", "dry run", "declined"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Ending:
+    """How an experiment stands once nobody works on it for this call any more.
+
+    outcome: `done`; `nothing to do`: all was done before; `paused`: what ran has checkpointed; `left`: another scheduler works on; `detached`:
+        one on the cluster does; `dry run`; `declined`: it was not confirmed.
+    rows: its runs, keys as in `scaling.columns`; searched: its cells whose learning rates are searched for, of `store.searches.cells`; skipped: of
+        `store.skipped`. All empty where no run was seen through.
+    answer: what its law says, once all is done; no_law: why there is none.
+    file: as it was named when it was submitted; empty of a dictionary. options: of a command that asks about these runs.
+    """
+
+    experiment: str
+    outcome: Outcome
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    searched: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    skipped: dict[str, int] | None = None
+    answer: Answer | None = field(default=None, repr=False)
+    no_law: ScalingError | None = None
+    file: str = ""
+    options: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> list[str]:
+        """Ids of the runs that failed."""
+        return [row["id"] for row in self.rows if row["status"] == RunStatus.FAILED]
+
+    @property
+    def incomplete(self) -> list[tuple[str, str, float]]:
+        """Family, model and epochs of the cells that have no finished run, or no learning rate.
+
+        One rate among several that diverged is a result, and so is a cell that the file's own rule stopped.
+        """
+        settled = {_cell(row) for row in self.rows if row["status"] in (RunStatus.FINISHED, RunStatus.STOPPED)}
+        missing = [_cell(row) for row in self.rows if _cell(row) not in settled]
+        return list(dict.fromkeys(missing + [_cell(cell) for cell in self.searched if cell["learning_rate"] is None]))
+
+    @property
+    def exit_code(self) -> int:
+        """That of the command: 130 when it was interrupted; 1 when a run failed, a cell ended without a finished run, or nothing was confirmed."""
+        if self.outcome in ("paused", "left"):
+            return 130
+        return int(bool(self.failed or self.incomplete) or self.outcome == "declined")
+
+    def runs(self) -> pd.DataFrame:
+        """The runs as the table that the analysis takes."""
+        from analysis.unfinished import table_of
+
+        return table_of(self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"schema_version", "runs": […], "answer"}`, as `scaling submit --json` prints it."""
+        return {**runs_payload(self.rows), "answer": None if self.answer is None else self.answer.to_dict()}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Submitted(Ending):
+    """What `submit` did.
+
+    plan: with its price. accepted: ids of the runs that were new, waited, go on or were done; None where none were accepted.
+    job: the scheduler on the cluster of a job that was `detached`.
+    """
+
+    plan: Priced = field(repr=False)
+    accepted: Accepted | None = field(default=None, repr=False)
+    job: Detached | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Ending.to_dict`; of a dry run the plan."""
+        return self.plan.to_dict() if self.outcome == "dry run" else super().to_dict()
+
+
+def submit(
+    study: str | Path | Mapping[str, Any],
+    *,
+    db: str = DEFAULT_URL,
+    home: str | Path = "scaling-runs",
+    address: str = "local",
+    dry_run: bool = False,
+    simulate: bool = False,
+    detach: bool = False,
+    revise: bool = False,
+    yes: bool = False,
+    confirm: Callable[[str], bool] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_plan: Callable[[Priced], None] = lambda plan: None,
+    on_accepted: Callable[[Accepted], None] = lambda accepted: None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_notice: Callable[[str], None] = lambda sentence: None,
+    order: str = Order.LONGEST_FIRST,
+    checkpoint_seconds: float = 60.0,
+    hang_seconds: float = HANG_SECONDS,
+    lease_seconds: float = LEASE_SECONDS,
+) -> Submitted:
+    """Train what an experiments file asks for, write every run to the database, say what the runs say.
+
+    Submitting again does nothing twice: finished runs are kept, interrupted ones go on where they stopped. It works in a thread or a notebook, and
+    leaves signals alone: a `KeyboardInterrupt` leaves the runs to the next call, which goes on from their last checkpoints.
+
+    >>> study = {"name": "small", "dataset": {"name": "digits"}, "models": ["nano-F0"], "epochs": [1, 2], "batch_size": 64, "learning_rate": 1.6}
+    >>> planned = scaling.submit(study, dry_run=True)
+    >>> [cell["steps"] for cell in planned.plan.cells]
+    [21, 42]
+    >>> done = scaling.submit(study, simulate=True)     # rehearsed: nothing is trained
+    >>> done.outcome, done.exit_code
+    ('done', 0)
+
+    Args:
+        study: an experiments file, or a dictionary of the same keys (`scaling docs experiments`). Paths in either start at the working directory.
+        db: the database, a path or a SQLAlchemy URL. home: the folder for checkpoints and logs; made if need be.
+        address: a Ray cluster, host:port, or "local" to start one for this call.
+        dry_run: check file, store and data, and return the plan with its cost; run and write nothing.
+        simulate: train nothing, let losses follow a stated surface.
+        detach: hand the scheduler over to the cluster at `address`, as a Ray job, and return.
+        revise: let this file replace an experiment of the same name with other settings.
+        yes: do not ask when the estimate passes the file's `confirm_above`. confirm: asked then, with a question; None refuses.
+        should_stop: polled about twice a second while runs are under way. When it says True, what runs checkpoints and the rest is put aside.
+        on_plan, on_accepted: called with the plan before anything is asked or written, and with the ids of the runs once they are accepted.
+        on_progress, on_notice: see `orchestrator.submit.see_through`.
+        order: longest-first: all done soonest; cheapest-first: first results soonest.
+        checkpoint_seconds, hang_seconds, lease_seconds: see `orchestrator.submit.see_through`.
+
+    Raises:
+        SpecError: the file has faults, all of them listed.
+        UsageError: above `confirm_above` without `yes` or `confirm`; finished runs of another study have its name; and for options that make no sense.
+        StoreError, DataError, ClusterError: the store, the data or the cluster cannot be used.
+    """
+    if order not in set(Order):
+        raise UnknownName("order", order, Order)
+    if detach and address == "local":
+        raise UsageError("--detach hands the scheduler over to a cluster", hint="name it: --address host:port")
+    folder = home_folder(home)
+    look_in(Path.cwd())
+    priced = price(make_plan(*read_spec(study, simulate=simulate)), rates_of(db))
+    plan, name = priced.plan, priced.plan.spec.name
+    if dry_run:
+        from orchestrator.dry_run import dry_run as checked
+
+        return Submitted(experiment=name, outcome="dry run", plan=checked(priced, db, folder, revise=revise, address=address))
+
+    with Store.open(db) as store:
+        store.be_patient()
+        priced = replace(priced, states=plan_status(store, plan), searched=states_of(store, plan))
+        on_plan(priced)
+        if not (yes or _is_confirmed(priced, confirm)):
+            return Submitted(experiment=name, outcome="declined", plan=priced)
+        accepted = accept_plan(store, plan, revise=revise)
+        on_accepted(accepted)
+        outcome: Outcome = "nothing to do"
+        if accepted.ahead:
+            how: dict[str, Any] = {
+                "address": address,
+                "home": folder,
+                "order": str(order),
+                "checkpoint_seconds": checkpoint_seconds,
+            }
+            how |= {"hang_seconds": hang_seconds, "lease_seconds": lease_seconds}
+            if detach:
+                from orchestrator.detach import detach as hand_over
+
+                job = hand_over(store, name, **how)
+                return Submitted(experiment=name, outcome="detached", plan=priced, accepted=accepted, job=job)
+            outcome = see_through(store, name, should_stop=should_stop, on_progress=on_progress, on_notice=on_notice, **how)
+        return Submitted(**vars(ending(store, name, outcome, db=db)), plan=priced, accepted=accepted)
+
+
+def ending(store: Store, experiment: str, outcome: Outcome, *, db: str = DEFAULT_URL) -> Ending:
+    """Judge an experiment that was seen through, here or by a scheduler on the cluster; where all is done, fit its law, which the store keeps.
+
+    db: the store's name as it was given, for the commands that come next.
+    """
+    with store.read() as session:
+        revision = queries.revision(session, experiment)
+        found = Ending(
+            experiment=experiment,
+            outcome=outcome,
+            rows=queries.runs(session, experiment=experiment),
+            searched=searches.cells(session, experiment),
+            skipped=skipped_examples(session, experiment),
+            file=revision["file"] if revision else "",
+            options=(*_experiment_option(queries.experiment_names(session), experiment), *_db_option(db)),
+        )
+    if outcome not in ("done", "nothing to do"):
+        return found
+    answer, no_law = _fitted(store, found)
+    return replace(found, answer=answer, no_law=no_law)
+
+
+def _is_confirmed(priced: Priced, confirm: Callable[[str], bool] | None) -> bool:
+    """Whether what is ahead may be spent: below the file's `confirm_above`, or somebody said so. Raises `UsageError` where nobody can be asked."""
+    limit, ahead = priced.plan.spec.confirm_above, priced.ahead_core_hours
+    if limit is None or ahead <= limit.core_hours:
+        return True
+    fact = f"this is estimated at {ahead:,.3g} core-hours, above confirm_above ({limit.core_hours:g})."
+    if confirm is None:
+        raise UsageError(fact, hint="--yes goes on without asking; in Python yes=True")
+    return confirm(f"{fact} Go on?")
+
+
+def _fitted(store: Store, found: Ending) -> tuple[Answer | None, ScalingError | None]:
+    """What the law of the runs says, or why there is none. The fits are kept in the store, as those of `scaling fit` would be shown."""
+    from analysis import fit_all
+
+    try:
+        fits, _ = fit_all(found.runs())
+    except ScalingError as error:
+        return None, error
+    with store.write() as session:
+        laws.remember(session, experiment=found.experiment, fits=[fit.to_dict() for fit in fits])
+    return fits[0].answer, None
+
+
+def _cell(row: Mapping[str, Any]) -> tuple[str, str, float]:
+    return (row["family"], row["model"], row["epochs"])
+
+
+def _experiment_option(known: list[str], experiment: str) -> tuple[str, ...]:
+    """Where it is alone in its store, no command needs its name."""
+    return () if known == [experiment] else ("--experiment", experiment)
+
+
+def _db_option(db: str) -> tuple[str, ...]:
+    """A data base named by a URL is left out: it may hold a password, and SCALING_DB has it."""
+    return () if db == DEFAULT_URL or "://" in db else ("--db", db)
