@@ -40,8 +40,11 @@ def choose_law(
 ) -> Fit:
     """Fit the law of these runs.
 
-    >>> law = choose_law(runs, metric="val_loss")
-    >>> law.equation(), law.forecast.predict([110_000])
+    >>> law = scaling.choose_law(runs, x="train_flops")
+    >>> law.equation()
+    'val_loss = ... · train_flops^-0.6...'
+    >>> list(law.forecast.predict([1e11]))
+    ['mean', 'low', 'high']
 
     It costs what `fit(law="auto")` costs: the back-test and a fit of each form that has weight.
 

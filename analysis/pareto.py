@@ -103,6 +103,10 @@ def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hou
     the mean over the seeds at that rate, in `x` and in `metric`. Taking single runs instead would make a frontier of lucky seeds,
     too low by about the seed noise. A point is on the frontier when no other has as low a `metric` at as small an `x`.
 
+    >>> found = scaling.frontier(runs, x="train_flops")
+    >>> len(found.points), found.best()["model"].iloc[-1]
+    (24, 'w48')
+
     Args:
         runs: one row a run, columns as in `scaling.columns`. Needs `metric` and `x`; uses `family`, `model`, `epochs`,
             `learning_rate`, `seed`, `params`, `status`, `accelerator` and `dataset` where they are there.

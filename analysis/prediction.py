@@ -118,7 +118,11 @@ def predict(
 ) -> Prediction:
     """Fit a law and read it off at budgets.
 
-    >>> predict(runs, [110_000], metric="val_loss", law="power", on="frontier").new_run()
+    >>> found = scaling.predict(runs, [1e11], x="train_flops", law="power", on="frontier")
+    >>> found.where()
+    '4.77 times beyond the largest train_flops of the runs'
+    >>> bool(found.new_run().low < found.mean().low < found.mean().value)
+    True
 
     Args:
         at: numbers in the unit of `x`, or a table with a column for each input of the law.

@@ -119,7 +119,8 @@ class Answer:
 def answer(runs: pd.DataFrame, **settings: Any) -> Answer:
     """Choose the law of these runs and say what it says.
 
-    >>> print(analysis.answer(runs, metric="val_loss").sentence)
+    >>> print(scaling.answer(runs, x="train_flops").sentence)
+    val_loss falls as train_flops^-0.6... (95 %: ...
 
     Args:
         settings: of `analysis.choose_law`.

@@ -51,11 +51,11 @@ class Ending:
     outcome: Outcome
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
     searched: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    skipped: dict[str, int] | None = None
+    skipped: dict[str, int] | None = field(default=None, repr=False)
     answer: Answer | None = field(default=None, repr=False)
     no_law: ScalingError | None = None
-    file: str = ""
-    options: tuple[str, ...] = ()
+    file: str = field(default="", repr=False)
+    options: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def failed(self) -> list[str]:
@@ -136,11 +136,8 @@ def submit(
 
     >>> study = {"name": "small", "dataset": {"name": "digits"}, "models": ["nano-F0"], "epochs": [1, 2], "batch_size": 64, "learning_rate": 1.6}
     >>> planned = scaling.submit(study, dry_run=True)
-    >>> [cell["steps"] for cell in planned.plan.cells]
-    [21, 42]
-    >>> done = scaling.submit(study, simulate=True)     # rehearsed: nothing is trained
-    >>> done.outcome, done.exit_code
-    ('done', 0)
+    >>> planned.outcome, [cell["steps"] for cell in planned.plan.cells]
+    ('dry run', [22, 43])
 
     Args:
         study: an experiments file, or a dictionary of the same keys (`scaling docs experiments`). Paths in either start at the working directory.

@@ -2,8 +2,8 @@
 
 >>> import scaling
 >>> runs = scaling.read_runs("docs/default_study.csv")      # or scaling.runs("scaling.db")
->>> print(scaling.answer(runs).sentences[0])
-val_loss falls as core_hours^-1.01 (95 %: -1.18 … -0.844).
+>>> print(scaling.answer(runs).sentence)
+val_loss falls as core_hours^-1... (95 %: ...
 
 `submit` is the main job; `runs` and `read_runs` give a table, and the others are questions about one: `scaling docs python`. They live in four
 packages (`trainer`, `analysis`, `orchestrator`, `api`); this one re-exports them lazily, so that `import scaling` costs nothing until one is used.

@@ -40,7 +40,8 @@ def compare(
 ) -> Comparison:
     """Compare two sides of column `by` at equal compute, each at its best cell.
 
-    >>> compare(runs, by="family", a="nfnet", b="vit").sentence()
+    >>> scaling.compare(runs, by="model", a="w8", b="w32").better
+    'w32'
 
     Whatever the design, the answer is the difference of the two sides' frontiers at equal compute, read off smooth fits; the side that is
     better at the largest shared compute is the better one, and where the frontiers cross is said with an interval. Cells that share a budget

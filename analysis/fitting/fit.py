@@ -50,9 +50,11 @@ def fit(
 ) -> Fit:
     """Fit a law of `metric` against `x`.
 
-    >>> fit(runs, metric="val_loss", on="frontier").summary()
-    >>> fit(runs, metric="val_loss", x="core_hours", law="power", on="frontier").interval()
-    >>> fit(runs, x=("params", "examples_seen"), law="chinchilla", objective="huber-log").summary()
+    >>> law = scaling.fit(runs, x="train_flops", law="power", on="frontier")
+    >>> bool(law.interval().loc["a", "low"] < law.coefficients["a"] < law.interval().loc["a", "high"])
+    True
+    >>> list(scaling.fit(runs, x=("params", "examples_seen"), law="chinchilla").coefficients)
+    ['E', 'A', 'alpha', 'B', 'beta']
 
     Args:
         runs: one row a run, columns as in `scaling.columns`; see `analysis.frontier` for the optional ones.

@@ -34,6 +34,10 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
     best rate of larger models falls faster with epochs. Where the table has no `params`, or models of one size alone, each model has a c of its
     own, and t and u are left out. An exponent that the cells do not tell (t: one size; u: fewer than two sizes of three budgets each) is left out as well.
 
+    >>> trend = scaling.learning_rate_trend(runs)
+    >>> trend.status.value, bool(trend.exponents["s"].low > 0)
+    ('ok', True)
+
     Multiplied out, the model is linear in κ, κ·log c, κ·s … and a constant for each cell: one linear least squares gives the global optimum,
     and a cell with two rates says where its parabola lies, since others say how curved it is. The parabola is of the metric's log: a wrong rate
     costs a share of the loss, so that one κ can serve a cell whose loss is 1 and one whose loss is 0.05.

@@ -46,6 +46,10 @@ def compute_optimal(
 ) -> Optimum:
     """Find the best size and epochs at each compute by a fitted surface, by the envelope of all cells and by slices of equal compute.
 
+    >>> best = scaling.optimum(runs, x="train_flops", bootstrap=100)
+    >>> print(best.sentence())
+    Best size grows as train_flops^0.6... (surface)...
+
     Each approach says why when it refuses, above all when the optimum is not interior: when the best size is the smallest or largest
     that was tried, it may be beyond.
 

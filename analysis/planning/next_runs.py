@@ -38,8 +38,6 @@ def plan(
 ) -> NextRuns:
     """Choose the candidates that most reduce the uncertainty of the prediction at `target`.
 
-    >>> plan(runs, candidates, budget_core_hours=50, target=110_000).chosen
-
     Runs that would narrow the interval by less than a hundredth together are left out, though there were budget for them.
 
     The value at the target and its interval are the forecast's, as `analysis.predict` gives them. The law that weighs the candidates may be

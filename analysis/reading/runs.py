@@ -43,7 +43,9 @@ def read_runs(
 ) -> pd.DataFrame:
     """Read the table at `path` in the column names and units of `scaling.columns`; columns that are not mapped keep their names.
 
-    >>> read_runs("runs.parquet", {"core_hours": "gpu_seconds"}, {"core_hours": "seconds*8"})
+    >>> names, units = {"core_hours": "wall_seconds", "val_loss": "eval_loss", "model": "network"}, {"core_hours": "seconds*n_gpus"}
+    >>> scaling.read_runs("docs/example_study.csv", names, units)[["model", "core_hours", "val_loss"]].shape
+    (122, 3)
 
     Args:
         path: CSV, TSV, JSON, JSON lines or Parquet, one run a row; a CSV that Weights & Biases or MLflow exported; a folder `mlruns` or

@@ -1,0 +1,104 @@
+"""The public face: what `scaling` exports is documented by examples that run, and works beside a user's own files."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import scaling
+from tests.api import small_grid
+
+ROOT = Path(__file__).parents[1]
+FUNCTIONS = [name for name in scaling.__all__ if name.islower() and name not in ("read_spec", "train")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the documentation's tables and a store."""
+    folder = tmp_path_factory.mktemp("python")
+    (folder / "docs").symlink_to(ROOT / "docs")
+    small_grid.fill(folder / "scaling.db")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return scaling.read_runs(ROOT / "docs" / "default_study.csv")
+
+
+@pytest.mark.parametrize("name", ["scaling", "Store.runs", *FUNCTIONS])
+def test_the_examples_of_the_public_face_run(place, runs, monkeypatch, name):
+    monkeypatch.chdir(place)
+    shown = scaling if name == "scaling" else scaling.Store.runs if name == "Store.runs" else getattr(scaling, name)
+    test = doctest.DocTestParser().get_doctest(shown.__doc__, {"scaling": scaling, "runs": runs}, name, None, None)
+    assert test.examples
+    report = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+def test_the_page_lists_the_public_face():
+    text = (ROOT / "docs" / "python.md").read_text()
+    assert {name for name in FUNCTIONS if f"scaling.{name}(" not in text} == set()
+    assert {name for name in re.findall(r"scaling\.(\w+)\(", text) if name not in scaling.__all__} == set()
+
+
+def asked(folder, *words, **environment):
+    """What Python says in a folder."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    return subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_import_loads_nothing_heavy(tmp_path):
+    script = "import sys, scaling; dir(scaling); print([name for name in ('numpy', 'analysis', 'trainer', 'orchestrator') if name in sys.modules])"
+    assert asked(tmp_path, "-c", script).stdout.strip() == "[]"
+
+
+TRIED = """\
+import scaling
+try:
+    print(callable(scaling.{name}))
+except scaling.ScalingError as error:
+    print(f"{{type(error).__name__}}: {{error}} ({{error.hint}})")
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "in_the_way"),
+    [
+        ("analysis.py", "fit", True),
+        ("analysis.py", "submit", True),
+        ("trainer.py", "submit", True),
+        ("trainer.py", "fit", False),  # which needs no trainer
+        ("orchestrator.py", "runs", True),
+        ("api.py", "submit", False),
+        ("trainer/__init__.py", "train", True),
+        ("analysis/notes.txt", "fit", False),  # a folder without modules is no package
+    ],
+)
+def test_a_file_of_the_users_is_named_or_not_in_the_way(tmp_path, file, name, in_the_way):
+    theirs = tmp_path / file
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_text("raise SystemExit('it was run')")
+    (tmp_path / "script.py").write_text(TRIED.format(name=name))
+    done = asked(tmp_path, "script.py")
+    assert done.returncode == 0, done.stderr
+    if in_the_way:
+        assert done.stdout.startswith(f"UsageError: {theirs} is what Python imports as {Path(file).parts[0].removesuffix('.py')!r}")
+        assert "rename it" in done.stdout
+        assert asked(tmp_path, "script.py", PYTHONSAFEPATH="1").stdout == "True\n"
+    else:
+        assert done.stdout == "True\n"
+
+
+def test_the_command_names_it_too(tmp_path):
+    (tmp_path / "api.py").write_text("")
+    done = asked(tmp_path, "-m", "scaling.cli", "status")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path / 'api.py'} is what Python imports as 'api'")
