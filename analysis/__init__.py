@@ -46,17 +46,7 @@ if TYPE_CHECKING:
     from analysis.optimum.band import frontier_band
     from analysis.optimum.result import Optimum
     from analysis.pareto import Frontier, frontier
-    from analysis.payloads import (
-        comparison_payload,
-        fits_payload,
-        frontier_payload,
-        learning_rate_payload,
-        optimum_payload,
-        plan_payload,
-        prediction_payload,
-        scores_payload,
-        transfer_payload,
-    )
+    from analysis.payloads import payload
     from analysis.planning.next_runs import plan
     from analysis.planning.result import NextRuns
     from analysis.prediction import Prediction, predict
@@ -81,29 +71,21 @@ _HOMES = {
     "answer": "analysis.sentence",
     "choose_law": "analysis.choice",
     "compare": "analysis.comparison.compare",
-    "comparison_payload": "analysis.payloads",
     "compute_optimal": "analysis.optimum.allocate",
     "convert_core_hours": "analysis.reading.accelerator_hours",
     "fit": "analysis.fitting.fit",
     "fit_all": "analysis.fitting.fit_all",
-    "fits_payload": "analysis.payloads",
     "frontier": "analysis.pareto",
     "frontier_band": "analysis.optimum.band",
-    "frontier_payload": "analysis.payloads",
     "law_names": "analysis.laws",
-    "learning_rate_payload": "analysis.payloads",
     "learning_rate_trend": "analysis.learning_rate.fit",
-    "optimum_payload": "analysis.payloads",
+    "payload": "analysis.payloads",
     "plan": "analysis.planning.next_runs",
-    "plan_payload": "analysis.payloads",
     "predict": "analysis.prediction",
-    "prediction_payload": "analysis.payloads",
     "read_runs": "analysis.reading.runs",
     "score": "analysis.scoring",
-    "scores_payload": "analysis.payloads",
     "source_of": "analysis.reading.source",
     "transfer": "analysis.downstream",
-    "transfer_payload": "analysis.payloads",
     "with_parents": "analysis.downstream",
 }
 
@@ -122,29 +104,21 @@ __all__ = [
     "answer",
     "choose_law",
     "compare",
-    "comparison_payload",
     "compute_optimal",
     "convert_core_hours",
     "fit",
     "fit_all",
-    "fits_payload",
     "frontier",
     "frontier_band",
-    "frontier_payload",
     "law_names",
-    "learning_rate_payload",
     "learning_rate_trend",
-    "optimum_payload",
+    "payload",
     "plan",
-    "plan_payload",
     "predict",
-    "prediction_payload",
     "read_runs",
     "score",
-    "scores_payload",
     "source_of",
     "transfer",
-    "transfer_payload",
     "with_parents",
 ]
 

@@ -12,13 +12,14 @@ import pandas as pd
 from analysis.as_csv import as_csv
 from analysis.cells import cells_of
 from analysis.direction import rising_note
-from analysis.numbers import records
+from analysis.numbers import finite, records, with_interval
 from analysis.selection import Excluded, excluded_payload
 from analysis.unfinished import takes_runs
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
     from analysis.diagnostics import Diagnostic
+    from analysis.sentence import Answer
 
 __all__ = ["Frontier", "frontier", "pareto_mask"]
 
@@ -75,12 +76,22 @@ class Frontier:
         table.insert(1, f"{self.x}_to", steps[self.x].shift(-1))
         return table
 
-    def to_dict(self) -> dict[str, Any]:
-        """The frontier as JSON holds it, without `schema_version`: see `analysis.payloads`."""
+    def to_dict(self, *, band: pd.DataFrame | None = None, answer: Answer | None = None) -> dict[str, Any]:
+        """The frontier as JSON holds it, without `schema_version`.
+
+        band: of `analysis.frontier_band`: each point then has `best_loss` (value, low, high: of the lowest metric at that compute or less) and
+            `frontier_share`. answer: what the law of these runs says, None where there is no law.
+        """
+        points = records(self.points.drop(columns="cell"))
+        if band is not None:
+            columns = (band[name] for name in ("best", "best_low", "best_high", "frontier_share"))
+            for point, best, low, high, share in zip(points, *columns, strict=True):
+                point |= {"best_loss": with_interval(best, low, high), "frontier_share": finite(share)}
         return {
+            "answer": None if answer is None else answer.to_dict(),
             "metric": self.metric,
             "x": self.x,
-            "points": records(self.points.drop(columns="cell")),
+            "points": points,
             "best": records(self.best()),
             "runs_used": len(self.runs),
             "cell_columns": list(self.cell_columns),

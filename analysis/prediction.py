@@ -66,8 +66,8 @@ class Prediction:
 
         return tuple(far_extrapolation(self.fit, self.table[list(self.fit.axes)]))
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it, without `schema_version`."""
+    def to_dict(self, *, registered: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+        """As JSON holds it, without `schema_version`. registered: rows of the store, where it was registered."""
         described = self.fit.to_dict()
         return {
             "metric": self.fit.metric,
@@ -85,6 +85,7 @@ class Prediction:
             ],
             "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "fit": described,
+            "registered": list(registered),
         }
 
     def to_csv(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis import (
     Answer,
@@ -25,6 +25,7 @@ from analysis import (
 )
 from analysis.automatic import AUTO
 from analysis.design_columns import named_columns
+from analysis.fitting.fit_all import Fits
 from analysis.optimum.slices import Slices, slices_of
 from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cells
 from analysis.reading.choice import prepared
@@ -95,7 +96,7 @@ def frontier_of(database: Database, question: FrontierQuestion) -> Frontier:
     return database.remember(asked, lambda: frontier(runs_of(database, asked), metric=asked.metric, x=asked.x))
 
 
-def fits_of(database: Database, question: FitsQuestion) -> tuple[list[Fit], list[dict[str, Any]]]:
+def fits_of(database: Database, question: FitsQuestion) -> Fits:
     """Every law on every choice of runs, and those that have too few points for it.
 
     Raises `TooFewPoints`, of the law that lacks the fewest, when nothing could be fitted; and what `analysis.fit` raises.
@@ -169,7 +170,7 @@ def _plan(database: Database, question: PlanQuestion) -> Planned:
     return Planned(plan(runs, candidates, budget_core_hours=budget, target=target, **settings), budget, target)
 
 
-def _fit_all(database: Database, question: FitsQuestion) -> tuple[list[Fit], list[dict[str, Any]]]:
+def _fit_all(database: Database, question: FitsQuestion) -> Fits:
     settings = question.model_dump(include={"metric", "objective", "level", "bootstrap", "seed"}) | {"x": question.axes}
 
     def once(law: str, on: str, make: Callable[[], Fit]) -> Fit:

@@ -5,12 +5,14 @@
 | part | what it holds |
 |---|---|
 | `spec/` | the experiments file: fields, lines, errors |
-| `plan` | its runs, with ids and estimates |
+| `plan`, `priced` | its runs, with ids and estimates; what was measured, and what is done already |
 | `store/` | the database; knows neither Ray nor the trainer |
 | `cluster/` | Ray, the worker actor, the trainer process |
 | `messages` | what goes between these: assignments to them, events back |
 | `scheduler`, `attempt`, `recovery` | what runs where; what an attempt's events mean; what a dead scheduler left |
-| `submit` | all of it in one call |
+| `submit` | accept a plan, see it through |
+| `main_job` | all of it in one call: `scaling.submit` |
+| `candidates`, `registered` | what to run next; predictions that are kept until their run is done |
 """
 
 from __future__ import annotations

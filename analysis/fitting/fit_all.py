@@ -41,7 +41,10 @@ class Fits(NamedTuple):
         return next((fit for fit in self.fits if fit.chosen), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it, without `schema_version`: see `analysis.payloads.fits_payload`."""
+        """`{"answer", "the_law": {"law", "on"}, "fits": [Fit.to_dict()], "not_fitted": [{"law", "on", "reason"}]}`, as JSON holds it.
+
+        Of each choice of cells one fit is `chosen`, the best forecaster of these cells, `chosen_of`. `answer`: what the law says, see `analysis.sentence`.
+        """
         return {
             "answer": None if self.law is None else self.law.answer.to_dict(),
             "the_law": None if self.law is None else {"law": self.law.law, "on": self.law.on},

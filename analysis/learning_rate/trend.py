@@ -222,8 +222,11 @@ class LearningRateTrend:
         lines.append(f"  {self.runs_used} runs in {len(self.optima)} cells used, {excluded_words(self.excluded)}")
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The trend as JSON holds it, without `schema_version`: see `analysis.payloads`. `residual_std` and `cell_std` are in log units."""
+    def to_dict(self, *, cell: CellRate | None = None) -> dict[str, Any]:
+        """The trend as JSON holds it, without `schema_version`. `residual_std` and `cell_std` are in log units.
+
+        cell: the rate of a cell that was asked for, of `predict_cell`.
+        """
         return {
             "metric": self.metric,
             "formula": self.law.formula,
@@ -256,6 +259,7 @@ class LearningRateTrend:
             "runs_used": self.runs_used,
             "excluded": excluded_payload(self.excluded),
             "version": metadata.version("scaling"),
+            "cell": None if cell is None else cell.to_dict(),
         }
 
     def _exponent(self, name: str) -> dict[str, float | None] | None:

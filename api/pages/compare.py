@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
 
-from analysis import comparison_payload
+from analysis import payload
 from analysis.figures import comparison_figure
 from analysis.presentation import figure_json
 from analysis.presentation.left_out import by_reason
@@ -37,7 +37,7 @@ Asked = Annotated[CompareQuestion, Query()]
 
 @router.get("/compare.json")
 def comparison_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
-    return comparison_payload(comparison_of(database, question))
+    return payload(comparison_of(database, question))
 
 
 @router.get("/compare.csv")

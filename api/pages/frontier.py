@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from analysis import Fit, Frontier, frontier_payload
+from analysis import Fit, Frontier, payload
 from analysis.automatic import AUTO
 from analysis.choice import compared
 from analysis.figures import best_model_figure, frontier_figure, residuals_figure
@@ -52,7 +52,7 @@ class Answer:
 
 @router.get("/frontier.json")
 def frontier_as_json(question: Annotated[ViewQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
-    return frontier_payload(frontier_of(database, question), answer=answer_of(database, question))
+    return payload(frontier_of(database, question), answer=answer_of(database, question))
 
 
 @router.get("/frontier.csv")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from analysis import Fit, fits_payload
+from analysis import Fit, payload
 from analysis.automatic import AUTO
 from analysis.choice import best_forecaster
 from analysis.figures import frontier_figure
@@ -33,7 +33,7 @@ BEYOND = 10.0
 
 @router.get("/frontier/laws.json")
 def laws_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
-    return fits_payload(*fits_of(database, question.fits(_laws())))
+    return payload(fits_of(database, question.fits(_laws())))
 
 
 @router.get("/frontier/laws.csv")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from analysis import CellRate, LearningRateTrend, learning_rate_payload
+from analysis import CellRate, LearningRateTrend, payload
 from analysis.as_csv import as_csv
 from analysis.figures import learning_rate_figure
 from analysis.presentation import figure_json
@@ -31,7 +31,7 @@ router = APIRouter()
 
 @router.get("/learning-rate.json")
 def learning_rate_as_json(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
-    return learning_rate_payload(trend_of(database, question), cell_rate(database, question))
+    return payload(trend_of(database, question), cell=cell_rate(database, question))
 
 
 @router.get("/learning-rate.csv")

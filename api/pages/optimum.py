@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from analysis import optimum_payload
+from analysis import payload
 from analysis.as_csv import as_csv
 from analysis.figures import optimum_figure, slices_figure
-from analysis.payloads import slices_payload
 from analysis.presentation import figure_json
 from analysis.presentation.left_out import by_reason
 from api.database import Database, TheDatabase
@@ -30,7 +29,7 @@ Asked = Annotated[OptimumQuestion, Query()]
 
 @router.get("/frontier/optimum.json")
 def optimum_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
-    return optimum_payload(optimum_of(database, question))
+    return payload(optimum_of(database, question))
 
 
 @router.get("/frontier/optimum.csv")
@@ -40,7 +39,7 @@ def optimum_as_csv(question: Asked, database: TheDatabase) -> Response:
 
 @router.get("/frontier/slices.json")
 def slices_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
-    return slices_payload(slices_at(database, question))
+    return payload(slices_at(database, question))
 
 
 @router.get("/frontier/slices.csv")

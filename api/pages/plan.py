@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from analysis import law_names, plan_payload
+from analysis import law_names, payload
 from analysis.figures import plan_figure
 from analysis.presentation import figure_json
 from api.database import TheDatabase
@@ -30,7 +30,7 @@ Asked = Annotated[PlanQuestion, Query()]
 
 @router.get("/plan.json")
 def plan_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
-    return plan_payload(plan_of(database, question).plan)
+    return payload(plan_of(database, question).plan)
 
 
 @router.get("/plan.csv")

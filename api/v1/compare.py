@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from analysis import comparison_payload
+from analysis import payload
 from api.database import TheDatabase
 from api.questions import CompareQuestion
 from api.studies import comparison_of
@@ -51,4 +51,4 @@ def compare(question: Annotated[CompareQuestion, Query()], database: TheDatabase
     compute, null where that may be noise, and where `withheld` says why it tells what was tried instead. `caveats`: which compute and which learning rates the
     answer is about. `crossing`: from which compute on the side `overtakes` is better; an end that is null is not bounded within
     the shared compute. `ratio`, `p_value`: of the mean over the shared budgets. `speed_up`: how many times the compute of b side a needs to equal it."""
-    return comparison_payload(comparison_of(database, question))
+    return payload(comparison_of(database, question))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from analysis import fits_payload
+from analysis import payload
 from api.database import TheDatabase
 from api.questions import FitsQuestion
 from api.studies import fits_of
@@ -57,4 +57,4 @@ _EXAMPLE = {
 )
 def fits(question: Annotated[FitsQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
     """The object that `scaling fit --json` prints; where no law is named, the one that forecasts best comes first (`the_law`), and `answer` says what it says; of each choice of cells one is `chosen`. A law with too few points is in `not_fitted`; 422 when all of them are."""
-    return fits_payload(*fits_of(database, question))
+    return payload(fits_of(database, question))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from analysis import frontier_payload
+from analysis import payload
 from api.database import TheDatabase
 from api.questions import FrontierQuestion
 from api.studies import answer_of, frontier_of
@@ -55,4 +55,4 @@ _POINT = {
 )
 def frontier(question: Annotated[FrontierQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
     """The object that `scaling frontier --json` prints, without `best_loss` and `frontier_share` of the points. `answer` is null where there is no law."""
-    return frontier_payload(frontier_of(database, question), answer=answer_of(database, question))
+    return payload(frontier_of(database, question), answer=answer_of(database, question))

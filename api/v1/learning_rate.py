@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from analysis import learning_rate_payload
+from analysis import payload
 from api.database import TheDatabase
 from api.questions import LearningRateQuestion
 from api.studies import cell_rate, trend_of
@@ -46,4 +46,4 @@ def learning_rate(question: Annotated[LearningRateQuestion, Query()], database: 
     """The object that `scaling lr --json` prints. 422 while no model has two epoch budgets with several learning rates each.
 
     With `at_epochs`, and `at_model` or `at_params`, `cell` is the rate of that cell, run or not, and the trials it would need."""
-    return learning_rate_payload(trend_of(database, question), cell_rate(database, question))
+    return payload(trend_of(database, question), cell=cell_rate(database, question))

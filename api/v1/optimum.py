@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from analysis import optimum_payload
-from analysis.payloads import slices_payload
+from analysis import payload
 from api.database import TheDatabase
 from api.questions import OptimumQuestion
 from api.studies import optimum_of, slices_at
@@ -47,7 +46,7 @@ _SLICES = {
 )
 def optimum(question: Annotated[OptimumQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
     """The object that `scaling frontier --optimum --json` prints. An approach that refuses says why; 422 with too few sizes or cells."""
-    return optimum_payload(optimum_of(database, question))
+    return payload(optimum_of(database, question))
 
 
 @router.get(
@@ -57,4 +56,4 @@ def optimum(question: Annotated[OptimumQuestion, Query()], database: TheDatabase
 )
 def slices(question: Annotated[OptimumQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
     """Each model's loss at equal compute, as run where sizes share budgets, else interpolated, and the minimum of each slice's curve."""
-    return slices_payload(slices_at(database, question))
+    return payload(slices_at(database, question))

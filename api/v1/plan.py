@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from analysis import plan_payload
+from analysis import payload
 from api.database import TheDatabase
 from api.questions import PlanQuestion
 from api.studies import plan_of
@@ -37,4 +37,4 @@ _EXAMPLE = {
 def plan(question: Annotated[PlanQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
     """The object that `scaling plan --json` prints; the candidates are the models that were run, at their epoch budgets and up to four times the
     largest, priced by what their runs took."""
-    return plan_payload(plan_of(database, question).plan)
+    return payload(plan_of(database, question).plan)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from analysis import score, scores_payload
+from analysis import payload, score
 from api.database import TheDatabase
 from api.questions import PredictionsQuestion
 from orchestrator.store import predictions as registry
@@ -36,4 +36,4 @@ def predictions(question: Annotated[PredictionsQuestion, Query()], database: The
     """The object that `scaling predict --score --json` prints; `waiting` lists those without a run near them."""
     with database.read() as session:
         rows = registry.registered(session, experiment=question.experiment)
-    return scores_payload(score(rows, database.runs_frame(None)))
+    return payload(score(rows, database.runs_frame(None)))

@@ -61,12 +61,12 @@ def compare_command(
     none is left, no winner is named. Where the sides tried unlike numbers of learning rates, as many count in each cell of both, since the best of more is low by luck.
     """
     refuse_both(json, csv)
-    from analysis import compare, comparison_payload
+    from analysis import compare, payload
 
     runs = source.load()
     found = compare(runs, by=by, a=a, b=b, metric=metric, x=x, level=level)
     if json:
-        print_answer(comparison_payload(found), runs)
+        print_answer(payload(found), runs)
     elif csv:
         print_text(found.to_csv())
         print_set_aside(runs, found.excluded)

@@ -78,7 +78,7 @@ def fit_command(
     refuse_both(json, csv)
     if on is not None and on not in _CHOICES:
         raise UnknownName("choice for --on", on, _CHOICES)
-    from analysis import fit_all, fits_payload
+    from analysis import fit_all, payload
 
     runs = source.load()
     settings: dict[str, Any] = {"metric": metric, "x": x, "objective": objective, "envelope": envelope, "weights": weights}
@@ -87,7 +87,7 @@ def fit_command(
         on = "both"
     found = fit_all(runs, laws=law or (), on=cast(On | None, on), **settings)
     if json:
-        print_answer(fits_payload(*found), runs)
+        print_answer(payload(found), runs)
     elif csv:
         print_text(found.to_csv())
         print_set_aside(runs, max(found.fits, key=lambda fit: len(fit.excluded)).excluded)

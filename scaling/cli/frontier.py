@@ -60,7 +60,7 @@ def frontier_command(
     one makes the headline which forecasts larger budgets best from smaller ones; where they disagree beyond their intervals, it says so.
     """
     refuse_both(json, csv)
-    from analysis import answer, compute_optimal, frontier, frontier_band, frontier_payload, optimum_payload
+    from analysis import answer, compute_optimal, frontier, frontier_band, payload
 
     runs = source.load()
     if not optimum and (family or law):
@@ -70,7 +70,7 @@ def frontier_command(
             runs, metric=metric, x=x, family=family, law=law, objective=objective, level=level, bootstrap=bootstrap, seed=seed
         )
         if json:
-            print_answer(optimum_payload(best), runs)
+            print_answer(payload(best), runs)
         elif csv:
             print_text(best.to_csv())
             print_set_aside(runs, best.excluded)
@@ -97,7 +97,7 @@ def frontier_command(
     except ScalingError as error:
         no_law = f"no law yet: {error}; {error.hint}"
     if json:
-        print_answer(frontier_payload(found, band, said), runs)
+        print_answer(payload(found, band=band, answer=said), runs)
     else:
         from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_frontier, print_notes, print_points
         from scaling.cli.tables import headline

@@ -65,7 +65,7 @@ def lr_command(
             raise UsageError("--searches is about the runs of a store", hint="leave out --data and --server; --db names the store")
         show_searches(source.db, source.experiment, json=json, csv=csv)
         return
-    from analysis import learning_rate_payload, learning_rate_trend
+    from analysis import learning_rate_trend, payload
     from analysis.as_csv import as_csv
 
     runs = source.load()
@@ -75,7 +75,7 @@ def lr_command(
     if any(value is not None for value in asked):
         asked_cell = trend.predict_cell(model=at_model, params=at_params, epochs=at_epochs, family=at_family)
     if json:
-        print_answer(learning_rate_payload(trend, asked_cell), runs)
+        print_answer(payload(trend, cell=asked_cell), runs)
     elif csv:
         print_text(as_csv(trend.optima))
         print_set_aside(runs, trend.excluded)

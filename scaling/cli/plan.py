@@ -71,14 +71,14 @@ def plan_command(
     A cell of the file that has no finished run is a candidate, at the price of all its runs; where runs were measured, by their speed.
     """
     refuse_both(json, csv)
-    from analysis import plan_payload
+    from analysis import payload
     from orchestrator.candidates import plan
 
     runs = source.load()
     settings: dict[str, Any] = {"metric": metric, "x": x, "law": law, "criterion": criterion, "level": level, "seed": seed}
     found = plan(runs, file, db=source.db if source.of_a_store else None, budget_core_hours=budget, target=target, **settings)
     if json:
-        print_answer(plan_payload(found), runs)
+        print_answer(payload(found), runs)
     elif csv:
         print_text(found.to_csv())
         print_set_aside(runs, found.fit.excluded)

@@ -90,7 +90,7 @@ def predict_command(
         raise UsageError(
             "--register keeps a prediction in the store, beside the runs that will score it", hint="leave out --data, or --register"
         )
-    from analysis import predict, prediction_payload
+    from analysis import payload, predict
     from analysis.reading.source import columns_in
 
     runs = source.load()
@@ -109,7 +109,7 @@ def predict_command(
 
         kept = keep(found, register, db=source.db, experiment=source.experiment)
     if json:
-        print_answer(prediction_payload(found, kept), runs)
+        print_answer(payload(found, registered=kept), runs)
     elif csv:
         print_text(found.to_csv())
         print_set_aside(runs, found.fit.excluded)
@@ -148,13 +148,13 @@ def _places(at: list[str], law: str, columns: tuple[str, ...] | None) -> Any:
 
 
 def _score(source: RunsFrom, json: bool, csv: bool) -> None:
-    from analysis import scores_payload
+    from analysis import payload
     from orchestrator.registered import scores_of
 
     runs = source.load()
     scores = scores_of(runs, db=source.db, experiment=source.experiment)
     if json:
-        print_answer(scores_payload(scores), runs)
+        print_answer(payload(scores), runs)
     elif csv:
         print_text(scores.to_csv())
     else:

@@ -56,7 +56,7 @@ def transfer_command(
     A table with `parent` ids of its own rows, or the store, is joined: a fine-tuned run with the run it started from.
     """
     refuse_both(json, csv)
-    from analysis import transfer, transfer_payload, with_parents
+    from analysis import payload, transfer, with_parents
     from analysis.reading.source import columns_in
 
     runs = source.load()
@@ -72,7 +72,7 @@ def transfer_command(
         )
     found = transfer(table, downstream=downstream, upstream=up, x=cost, law=law, level=level)
     if json:
-        print_answer(transfer_payload(found), runs)
+        print_answer(payload(found), runs)
     elif csv:
         print_text(found.to_csv())
         print_set_aside(runs, found.excluded)

@@ -30,18 +30,16 @@ BAD = {
     "text": {"core_hours": "3 h"},
 }
 QUESTIONS = {
-    "compare": lambda both, one: analysis.comparison_payload(analysis.compare(both)),
-    "optimum": lambda both, one: analysis.optimum_payload(analysis.compute_optimal(one, bootstrap=100)),
-    "frontier": lambda both, one: analysis.frontier_payload(
-        found := analysis.frontier(one), analysis.frontier_band(found, draws=50)
-    ),
-    "predict": lambda both, one: analysis.prediction_payload(analysis.predict(one, [500.0], law="power", bootstrap=100)),
-    "plan": lambda both, one: analysis.plan_payload(
+    "compare": lambda both, one: analysis.payload(analysis.compare(both)),
+    "optimum": lambda both, one: analysis.payload(analysis.compute_optimal(one, bootstrap=100)),
+    "frontier": lambda both, one: analysis.payload(found := analysis.frontier(one), band=analysis.frontier_band(found, draws=50)),
+    "predict": lambda both, one: analysis.payload(analysis.predict(one, [500.0], law="power", bootstrap=100)),
+    "plan": lambda both, one: analysis.payload(
         analysis.plan(
             one, pd.DataFrame({"core_hours": [5.0, 50.0]}), budget_core_hours=60, target=500.0, law="power", bootstrap=100
         )
     ),
-    "transfer": lambda both, one: analysis.transfer_payload(
+    "transfer": lambda both, one: analysis.payload(
         analysis.transfer(
             one.assign(pretrain_loss=one["val_loss"]), downstream="val_loss", upstream="pretrain_loss", x="core_hours"
         )

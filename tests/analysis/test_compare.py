@@ -180,7 +180,7 @@ def test_refusals():
 
 def test_payload_and_csv():
     found = analysis.compare(two(noise=0.01, seeds=2))
-    payload = json.loads(json.dumps(analysis.comparison_payload(found), allow_nan=False))
+    payload = json.loads(json.dumps(analysis.payload(found), allow_nan=False))
     assert payload["schema_version"] == 1
     assert payload["speed_up"]["low"] < payload["speed_up"]["value"] < payload["speed_up"]["high"]
     assert payload["runs_used"] == 120

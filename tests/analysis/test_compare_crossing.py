@@ -76,7 +76,7 @@ def test_lines_that_cross_name_the_winner_at_scale_and_the_crossing():
 
 def test_json_says_what_the_sentence_says():
     found = analysis.compare(curves(flat, steep))
-    payload = json.loads(json.dumps(analysis.comparison_payload(found), allow_nan=False))
+    payload = json.loads(json.dumps(analysis.payload(found), allow_nan=False))
     assert payload["better"] == payload["crossing"]["overtakes"] == "b"
     assert payload["crossing"]["core_hours"] == found.crossing.at.to_dict()
     assert payload["crossing"]["reason"] is None

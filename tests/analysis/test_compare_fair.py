@@ -59,7 +59,7 @@ def test_a_side_without_large_models_does_not_lose_for_it(columns):
     assert "the best of b is of the largest models that it tried at equal compute, while a gains by larger ones" in caveat
     assert "Train larger models of b" in caveat
     assert found.sentence().endswith(caveat)
-    assert json.loads(json.dumps(analysis.comparison_payload(found)))["caveats"] == [caveat]
+    assert json.loads(json.dumps(analysis.payload(found)))["caveats"] == [caveat]
 
 
 def test_a_side_without_small_models_does_not_lose_for_it():
@@ -118,7 +118,7 @@ def test_no_winner_where_no_compute_compares():
     assert found.sentence().startswith("No winner is named between a and b. The difference may only tell which sizes were tried")
     assert "larger models of b at these computes" in found.withheld
     assert found.crossing.overtakes is None
-    payload = analysis.comparison_payload(found)
+    payload = analysis.payload(found)
     assert (payload["better"], payload["withheld"]) == (None, found.withheld)
 
 

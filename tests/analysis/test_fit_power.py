@@ -175,7 +175,7 @@ def test_json_has_no_nan_and_names_everything(simulate):
     runs.loc[0, "val_loss"] = np.nan
     runs.loc[1, "status"] = "diverged"
     fit = fit_power(runs)
-    payload = json.loads(json.dumps(analysis.fits_payload([fit]), allow_nan=False))
+    payload = json.loads(json.dumps({"fits": [fit.to_dict()]}, allow_nan=False))
     (element,) = payload["fits"]
     assert payload["schema_version"] == 1
     assert set(element["coefficients"]) == {"A", "a"}

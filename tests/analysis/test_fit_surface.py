@@ -160,7 +160,7 @@ def test_cells_of_a_surface_are_its_inputs():
 
 
 def test_payload_of_a_surface():
-    (element,) = analysis.fits_payload([analysis.fit(grid(), law="chinchilla")])["fits"]
+    (element,) = [analysis.fit(grid(), law="chinchilla").to_dict()]
     assert element["x"] == ["params", "examples_seen"]
     assert element["x_range"]["params"] == pytest.approx([3e5, 3e7])
     assert set(element["coefficients"]) == {"E", "A", "alpha", "B", "beta"}

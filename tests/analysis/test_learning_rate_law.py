@@ -184,9 +184,7 @@ def test_families_have_a_c_of_their_own():
 
 
 def test_the_payload_is_json_with_p_values():
-    payload = json.loads(
-        json.dumps(analysis.learning_rate_payload(analysis.learning_rate_trend(sized_sweep(noise=0.01))), allow_nan=False)
-    )
+    payload = json.loads(json.dumps(analysis.payload(analysis.learning_rate_trend(sized_sweep(noise=0.01))), allow_nan=False))
     assert set(payload["interaction"]) == {"value", "low", "high", "p_value"}
     assert 0 <= payload["monotone_p_value"] <= 1
     assert payload["models"][0]["params"] == 1e6

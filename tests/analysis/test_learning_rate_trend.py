@@ -142,9 +142,7 @@ def test_row_order_does_not_matter(sweep):
 
 
 def test_payload(sweep):
-    payload = json.loads(
-        json.dumps(analysis.learning_rate_payload(analysis.learning_rate_trend(sweep(noise=0.01))), allow_nan=False)
-    )
+    payload = json.loads(json.dumps(analysis.payload(analysis.learning_rate_trend(sweep(noise=0.01))), allow_nan=False))
     assert payload["schema_version"] == 1
     assert set(payload["slope"]) == {"value", "low", "high", "p_value"}
     assert payload["interaction"] is None

@@ -198,7 +198,7 @@ def test_a_minimum_at_the_edge_of_the_sizes_looked_at_is_none(monkeypatch):
     assert path.status == OptimumStatus.NOT_INTERIOR
     assert "above the largest" in path.reason
     assert np.isinf(path.points["size"]).all()
-    assert json.loads(json.dumps(analysis.optimum_payload(found), allow_nan=False))["approaches"][0]["points"][0]["size"] is None
+    assert json.loads(json.dumps(analysis.payload(found), allow_nan=False))["approaches"][0]["points"][0]["size"] is None
 
 
 @pytest.mark.parametrize("column", ["epochs", "params", "examples_seen"])
@@ -242,7 +242,7 @@ def test_one_run_a_cell_and_few_cells_give_no_interval():
 
 
 def test_payload_and_csv(noisy):
-    payload = json.loads(json.dumps(analysis.optimum_payload(noisy), allow_nan=False))
+    payload = json.loads(json.dumps(analysis.payload(noisy), allow_nan=False))
     assert [path["approach"] for path in payload["approaches"]] == ["surface", "envelope", "isocompute"]
     assert payload["epochs_above_one"]["at"]["low"] < payload["epochs_above_one"]["at"]["high"]
     assert payload["runs_used"] == 60
@@ -274,7 +274,7 @@ def test_frontier_share_says_which_cells_are_there_by_luck():
     assert costliest["on_frontier"]
     assert band.loc[band["on_frontier"], "frontier_share"].mean() > 0.6
     assert band.loc[~band["on_frontier"], "frontier_share"].mean() < 0.2
-    payload = analysis.frontier_payload(found, band)
+    payload = analysis.payload(found, band=band)
     assert payload["points"][0]["best_loss"]["low"] < payload["points"][0]["best_loss"]["high"]
 
 

@@ -360,7 +360,7 @@ def test_the_headline_is_who_forecasts_best_and_says_that_the_approaches_disagre
     assert {path.approach for path in found.disagree} >= {"surface", "isocompute"}
     assert all(path.status == OptimumStatus.APPROACHES_DISAGREE for path in found.paths if path.answers)
     assert "The approaches disagree beyond their intervals: surface 0." in found.sentence()
-    payload = json.loads(json.dumps(analysis.optimum_payload(found), allow_nan=False))
+    payload = json.loads(json.dumps(analysis.payload(found), allow_nan=False))
     assert payload["recommended"] == payload["choice"]["approach"] == "isocompute"
     assert payload["choice"]["rule"] == "forecasts-larger-budgets"
     assert set(payload["disagree"]) >= {"surface", "isocompute"}
@@ -391,7 +391,7 @@ def test_with_too_few_budgets_the_order_decides_and_is_named():
     assert found.choice.regret == {}
     assert found.recommended.approach == "surface"
     assert "surface, the first that answers of surface, isocompute, envelope" in found.choice.words()
-    assert analysis.optimum_payload(found)["choice"]["rule"] == "order"
+    assert analysis.payload(found)["choice"]["rule"] == "order"
 
 
 def test_disagreement_is_of_intervals_that_lie_apart():

@@ -112,7 +112,7 @@ def test_nothing_usable_says_why():
 
 def test_payload_and_csv(nfnet):
     found = analysis.frontier(nfnet, metric="error")
-    payload = json.loads(json.dumps(analysis.frontier_payload(found), allow_nan=False))
+    payload = json.loads(json.dumps(analysis.payload(found), allow_nan=False))
     assert payload["schema_version"] == 1
     assert len(payload["points"]) == 21
     assert payload["best"][-1]["core_hours_to"] is None

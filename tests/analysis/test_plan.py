@@ -223,7 +223,7 @@ def test_a_candidate_without_an_input_of_the_law_is_named(study):
 def test_a_plan_says_what_is_wrong_with_its_fit(study):
     pool = neighbouring_cells(study, metric="val_loss")
     found = analysis.plan(study, pool, budget_core_hours=300, target=1e6, law="power", on="all", bootstrap=100)
-    codes = [entry["code"] for entry in analysis.plan_payload(found)["diagnostics"]]
+    codes = [entry["code"] for entry in analysis.payload(found)["diagnostics"]]
     assert codes[0] == "far-extrapolation"
     assert codes[1:] == [entry["code"] for entry in found.fit.to_dict()["diagnostics"]]
     out = io.StringIO()
@@ -277,7 +277,7 @@ def test_refusals():
 def test_payload_and_csv():
     runs = grid(noise=0.005, seeds=2)
     found = analysis.plan(runs, candidates(runs), budget_core_hours=300, target=1000.0, bootstrap=100)
-    payload = json.loads(json.dumps(analysis.plan_payload(found), allow_nan=False))
+    payload = json.loads(json.dumps(analysis.payload(found), allow_nan=False))
     assert payload["after"]["mean"]["low"] > payload["now"]["mean"]["low"]
     assert payload["chosen"][0]["model"] == "nfnet-2.43e+08"
     assert payload["fit"]["runs_used"] == 60

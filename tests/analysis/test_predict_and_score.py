@@ -53,7 +53,7 @@ def test_a_surface_is_asked_by_a_table():
 
 def test_payload_and_csv(simulate):
     found = analysis.predict(simulate(power, noise=0.01), [1e5], law="power")
-    payload = json.loads(json.dumps(analysis.prediction_payload(found), allow_nan=False))
+    payload = json.loads(json.dumps(analysis.payload(found), allow_nan=False))
     assert payload["schema_version"] == 1
     assert payload["predictions"][0]["at"] == {"core_hours": 1e5}
     assert payload["predictions"][0]["new_run"]["low"] < payload["predictions"][0]["mean"]["low"]
@@ -147,7 +147,7 @@ def test_scores_payload_and_nothing_registered(before):
     scores = analysis.score(
         [registered(found), registered(found, "far", at={"core_hours": 1e9})], with_runs(before, later(1e5, 0.3))
     )
-    payload = json.loads(json.dumps(analysis.scores_payload(scores), allow_nan=False))
+    payload = json.loads(json.dumps(analysis.payload(scores), allow_nan=False))
     assert payload["scored"] == 1
     assert payload["scores"][0]["predicted"]["low"] < payload["scores"][0]["predicted"]["high"]
     assert payload["waiting"][0]["name"] == "far"

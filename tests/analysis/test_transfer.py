@@ -156,7 +156,7 @@ def test_columns_in_which_runs_of_a_checkpoint_differ_are_named(columns):
 
 def test_payload_and_csv():
     found = analysis.transfer(finetuned(noise=0.1), **COLUMNS)
-    payload = json.loads(json.dumps(analysis.transfer_payload(found), allow_nan=False))
+    payload = json.loads(json.dumps(analysis.payload(found), allow_nan=False))
     assert payload["rank_correlation"]["low"] < payload["rank_correlation"]["high"]
     assert payload["fit"]["runs_used"] == 12
     assert found.to_csv().splitlines()[0] == "checkpoint,core_hours,pretrain_loss,error,runs"

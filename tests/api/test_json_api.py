@@ -8,24 +8,7 @@ import json
 
 import pytest
 
-from analysis import (
-    answer,
-    choose_law,
-    compare,
-    comparison_payload,
-    compute_optimal,
-    fit_all,
-    fits_payload,
-    frontier,
-    frontier_payload,
-    learning_rate_payload,
-    learning_rate_trend,
-    optimum_payload,
-    plan,
-    plan_payload,
-    score,
-    scores_payload,
-)
+from analysis import answer, choose_law, compare, compute_optimal, fit_all, frontier, learning_rate_trend, payload, plan, score
 from analysis.fitting.fit_all import BESIDE
 from analysis.planning.neighbours import neighbouring_cells
 from analysis.reading.source import attach_source, source_of
@@ -55,7 +38,7 @@ def strict(response):
 
 
 def test_frontier_is_the_payload_of_the_analysis(client, runs):
-    expected = frontier_payload(frontier(runs, x="train_flops"), answer=answer(runs, x="train_flops"))
+    expected = payload(frontier(runs, x="train_flops"), answer=answer(runs, x="train_flops"))
     for path in ("/api/v1/frontier", "/frontier.json"):
         body = strict(client.get(path, params={"x": "flops"}))
         assert body == expected
@@ -70,7 +53,7 @@ def test_frontier_csv_is_that_of_the_analysis(client, runs):
 
 def test_fits_are_the_payload_of_the_analysis(client, runs):
     body = strict(client.get("/api/v1/fits", params={"bootstrap": 100}))
-    assert body == fits_payload(*fit_all(runs, on="both", bootstrap=100))
+    assert body == payload(fit_all(runs, on="both", bootstrap=100))
     for on in ("frontier", "all"):
         first, *others = (found for found in body["fits"] if found["on"] == on)
         assert first["chosen"]
@@ -87,7 +70,7 @@ def test_one_law_of_one_experiment(client):
 
 @pytest.mark.parametrize("path", ["/api/v1/learning-rate", "/learning-rate.json"])
 def test_learning_rate_is_the_payload_of_the_analysis(client, runs, path):
-    assert strict(client.get(path)) == learning_rate_payload(learning_rate_trend(runs))
+    assert strict(client.get(path)) == payload(learning_rate_trend(runs))
 
 
 def test_the_rate_of_a_cell_that_was_not_run(client, runs):
@@ -208,10 +191,10 @@ def test_a_store_may_appear_and_be_replaced(client_of, tmp_path):
     [
         (
             ("/api/v1/compare?by=model&a=nano-F1&b=nano-F3", "/compare.json?by=model&a=nano-F1&b=nano-F3"),
-            lambda runs: comparison_payload(compare(runs, by="model", a="nano-F1", b="nano-F3")),
+            lambda runs: payload(compare(runs, by="model", a="nano-F1", b="nano-F3")),
         ),
-        (("/api/v1/optimum", "/frontier/optimum.json"), lambda runs: optimum_payload(compute_optimal(runs))),
-        (("/api/v1/predictions",), lambda runs: scores_payload(score([], runs))),
+        (("/api/v1/optimum", "/frontier/optimum.json"), lambda runs: payload(compute_optimal(runs))),
+        (("/api/v1/predictions",), lambda runs: payload(score([], runs))),
     ],
 )
 def test_answers_are_the_payloads_of_the_analysis(client, runs, paths, expected):
@@ -230,9 +213,9 @@ def grouped_by(runs, **groups):
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("frontier?", lambda runs: frontier_payload(frontier(runs), answer=answer(runs))),
-        ("learning-rate?", lambda runs: learning_rate_payload(learning_rate_trend(runs))),
-        ("fits?law=power&on=all&", lambda runs: fits_payload(*fit_all(runs, laws=("power",), on="all"))),
+        ("frontier?", lambda runs: payload(frontier(runs), answer=answer(runs))),
+        ("learning-rate?", lambda runs: payload(learning_rate_trend(runs))),
+        ("fits?law=power&on=all&", lambda runs: payload(fit_all(runs, laws=("power",), on="all"))),
     ],
 )
 def test_columns_may_be_named_that_tell_cells_apart(client, runs, path, expected):
@@ -294,7 +277,7 @@ def test_a_column_that_is_not_there_is_refused_in_the_words_of_the_command(clien
 
 def test_a_plan_is_that_of_cells_like_those_that_were_run(client, runs):
     body = strict(client.get("/api/v1/plan?budget=0.01&target=0.1&law=power"))
-    expected = plan_payload(plan(runs, neighbouring_cells(runs), budget_core_hours=0.01, target=0.1, law="power"))
+    expected = payload(plan(runs, neighbouring_cells(runs), budget_core_hours=0.01, target=0.1, law="power"))
     assert body == json.loads(json.dumps(expected))
     assert sum(row["core_hours"] for row in body["chosen"]) <= 0.01
     assert client.get("/plan.csv?budget=0.01&target=0.1&law=power").text.count("\n") == len(body["chosen"]) + 1
