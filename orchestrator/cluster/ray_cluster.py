@@ -135,6 +135,8 @@ class RayCluster:
         import ray
 
         check_packages("orchestrator")
+        if ray.is_initialized():
+            raise ClusterError("this process has joined a Ray already", hint="ray.shutdown() leaves it; then submit again")
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
         if self.address == "local":
             options |= {

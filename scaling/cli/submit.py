@@ -77,7 +77,6 @@ def submit_command(
     checkpoints and pauses, and so does a dropped SSH line (SIGHUP) unless `nohup` or --detach was used.
     Exit code 1 when a run failed or a cell ended without a finished run.
     """
-
     from orchestrator.main_job import submit
     from scaling.cli import plan_table
     from scaling.cli.closing import close

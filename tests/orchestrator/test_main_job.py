@@ -19,7 +19,7 @@ from orchestrator.store import Store
 from orchestrator.store.models import Experiment, Law, Run
 from scaling.cli import detached
 from scaling.cli.app import app
-from scaling.errors import SpecError, UsageError
+from scaling.errors import ClusterError, SpecError, UsageError
 
 STUDY = {
     "name": "study",
@@ -219,6 +219,16 @@ def test_the_command_and_a_detached_scheduler_end_alike(scheduled, place, monkey
     with Store.open_readonly("scaling.db") as store, store.read() as session:
         assert bool(session.scalars(sa.select(Law)).first()) == (code != 130)
     assert scaling.submit("e.yaml", yes=True).exit_code == code
+
+
+def test_a_notebook_that_uses_ray_itself_is_told_so(place, monkeypatch):
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    with pytest.raises(ClusterError, match="this process has joined a Ray already"):
+        scaling.submit(STUDY, simulate=True)
+    monkeypatch.setattr("orchestrator.main_job.see_through", all_finished)
+    assert scaling.submit(STUDY, simulate=True).exit_code == 0, "it goes on from what was accepted"
 
 
 def test_options_that_make_no_sense_are_refused_before_anything_is_read():
