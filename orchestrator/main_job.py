@@ -37,7 +37,7 @@ Outcome = Literal["done", "nothing to do", "paused", "left", "detached", "dry ru
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ending:
-    """How an experiment stands once nobody works on it for this call any more.
+    """Says how an experiment stands once this call no longer works on it.
 
     outcome: `done`; `nothing to do`: all was done before; `paused`: what ran has checkpointed; `left`: another scheduler works on; `detached`:
         one on the cluster does; `dry run`; `declined`: it was not confirmed.
@@ -59,12 +59,12 @@ class Ending:
 
     @property
     def failed(self) -> list[str]:
-        """Ids of the runs that failed."""
+        """List the ids of the runs that failed."""
         return [row["id"] for row in self.rows if row["status"] == RunStatus.FAILED]
 
     @property
     def incomplete(self) -> list[tuple[str, str, float]]:
-        """Family, model and epochs of the cells that have no finished run, or no learning rate.
+        """List family, model and epochs of the cells that have no finished run, or no learning rate.
 
         One rate among several that diverged is a result, and so is a cell that the file's own rule stopped.
         """
@@ -74,25 +74,28 @@ class Ending:
 
     @property
     def exit_code(self) -> int:
-        """That of the command: 130 when it was interrupted; 1 when a run failed, a cell ended without a finished run, or nothing was confirmed."""
+        """Give the command's exit code.
+
+        130: it was interrupted. 1: a run failed, a cell ended without a finished run, or what it costs was not confirmed. 0: all else.
+        """
         if self.outcome in ("paused", "left"):
             return 130
         return int(bool(self.failed or self.incomplete) or self.outcome == "declined")
 
     def runs(self) -> pd.DataFrame:
-        """The runs as the table that the analysis takes."""
+        """Return the runs as the table that the analysis takes."""
         from analysis.unfinished import table_of
 
         return table_of(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """`{"schema_version", "runs": […], "answer"}`, as `scaling submit --json` prints it."""
+        """Return `{"schema_version", "runs": […], "answer"}`, as `scaling submit --json` prints it."""
         return {**runs_payload(self.rows), "answer": None if self.answer is None else self.answer.to_dict()}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Submitted(Ending):
-    """What `submit` did.
+    """Says what `submit` did.
 
     plan: with its price. accepted: ids of the runs that were new, waited, go on or were done; None where none were accepted.
     job: the scheduler on the cluster of a job that was `detached`.
@@ -103,7 +106,7 @@ class Submitted(Ending):
     job: Detached | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As `Ending.to_dict`; of a dry run the plan."""
+        """Return what `Ending.to_dict` does; of a dry run the plan."""
         return self.plan.to_dict() if self.outcome == "dry run" else super().to_dict()
 
 
@@ -221,7 +224,7 @@ def ending(store: Store, experiment: str, outcome: Outcome, *, db: str = DEFAULT
 
 
 def _is_confirmed(priced: Priced, confirm: Callable[[str], bool] | None) -> bool:
-    """Whether what is ahead may be spent: below the file's `confirm_above`, or somebody said so. Raises `UsageError` where nobody can be asked."""
+    """Say whether what is ahead may be spent: it is below the file's `confirm_above`, or somebody says so. Raises `UsageError` where nobody can be asked."""
     limit, ahead = priced.plan.spec.confirm_above, priced.ahead_core_hours
     if limit is None or ahead <= limit.core_hours:
         return True
@@ -232,7 +235,7 @@ def _is_confirmed(priced: Priced, confirm: Callable[[str], bool] | None) -> bool
 
 
 def _fitted(store: Store, found: Ending) -> tuple[Answer | None, ScalingError | None]:
-    """What the law of the runs says, or why there is none. The fits are kept in the store, as those of `scaling fit` would be shown."""
+    """Fit the law of the runs, and return what it says, or why there is none. The fits are kept in the store, as those of `scaling fit` would be shown."""
     from analysis import fit_all
 
     try:
@@ -249,10 +252,10 @@ def _cell(row: Mapping[str, Any]) -> tuple[str, str, float]:
 
 
 def _experiment_option(known: list[str], experiment: str) -> tuple[str, ...]:
-    """Where it is alone in its store, no command needs its name."""
+    """Name the experiment where its store has others."""
     return () if known == [experiment] else ("--experiment", experiment)
 
 
 def _db_option(db: str) -> tuple[str, ...]:
-    """A data base named by a URL is left out: it may hold a password, and SCALING_DB has it."""
+    """Name the data base; one named by a URL is left out: it may hold a password, and SCALING_DB has it."""
     return () if db == DEFAULT_URL or "://" in db else ("--db", db)

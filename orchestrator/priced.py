@@ -29,7 +29,7 @@ DONE = (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED)
 
 @dataclass(frozen=True)
 class Priced:
-    """A plan, what it costs, and how far it is done.
+    """Holds a plan, what it costs, and how far it is done.
 
     measured: how many of its runs are estimated from a rate that was measured rather than by the file's MFU; of a search, those it is
         expected to ask for.
@@ -45,17 +45,17 @@ class Priced:
 
     @property
     def known(self) -> dict[str, str]:
-        """The runs that the store has already, with where they stand."""
+        """List the runs that the store has already, with where they stand."""
         return {run_id: state for run_id, state in self.states.items() if state != "new"}
 
     @property
     def expected_runs(self) -> int:
-        """How many runs it takes: those that are listed, and those that its searches are expected to ask for."""
+        """Count the runs that it takes: those that are listed, and those that its searches are expected to ask for."""
         return len(self.plan.runs) + sum(search.expected_runs for search in self.plan.searches)
 
     @property
     def ahead_core_hours(self) -> float:
-        """Core-hours that are still to be spent, by estimate."""
+        """Estimate the core-hours that are still to be spent."""
         runs = (run for run in self.plan.runs if self.states.get(run.id) not in DONE)
         over = {state.cell.key for state in self.searched if state.is_over}
         searches = (search.estimated_core_hours for search in self.plan.searches if search.key not in over)
@@ -63,7 +63,7 @@ class Priced:
 
     @property
     def cells(self) -> list[dict[str, Any]]:
-        """A row a cell. FLOPs, core-hours and wall time are those of one of its `runs` runs.
+        """Make a row a cell. FLOPs, core-hours and wall time are those of one of its `runs` runs.
 
         Of a cell whose learning rates are found on the way, `policy` says how, and `runs` is how many it is expected to take.
         """
@@ -84,7 +84,7 @@ class Priced:
         return listed + [_search_row(search, states.get(search.key)) for search in self.plan.searches]
 
     def to_dict(self) -> dict[str, Any]:
-        """What `submit --dry-run --json` prints."""
+        """Return what `submit --dry-run --json` prints."""
         resources = self.plan.spec.resources
         return {
             "schema_version": SCHEMA_VERSION,
@@ -148,7 +148,7 @@ def _search_state(state: CellState | None) -> str:
 
 
 def price(plan: Plan, rates: Rates) -> Priced:
-    """Estimates by finished runs of the same shape, else by a probe of it, else by finished runs of the family, else as the file states.
+    """Estimate each run by finished runs of its shape, else by a probe of it, else by finished runs of the family, else as the file states.
 
     A rehearsal keeps its estimates: they are the speed that it rehearses.
     """
@@ -162,14 +162,14 @@ def price(plan: Plan, rates: Rates) -> Priced:
 
 
 def rates_of(url: str) -> Rates:
-    """What the store at `url` has measured; nothing where there is no store that this version can read: a plan needs none."""
+    """Read what the store at `url` has measured; nothing where there is no store that this version can read: a plan needs none."""
     with suppress(StoreError), open_readonly(url) as store, store.read() as session:
         return measured_rates(session)
     return Rates()
 
 
 def rates_in(runs: pd.DataFrame) -> Rates:
-    """What a table of runs has measured, by family and kind of accelerator: finished runs with `train_flops`, `core_hours` and `accelerator`."""
+    """Sum up what a table of runs has measured, by family and kind of accelerator: finished runs with `train_flops`, `core_hours` and `accelerator`."""
     if not {"status", "family", "accelerator", "train_flops", "core_hours"} <= set(runs):
         return Rates()
     done = runs[(runs["status"] == RunStatus.FINISHED) & (runs["core_hours"] > 0) & (runs["train_flops"] > 0)]

@@ -1,4 +1,4 @@
-"""Whether the packages that are imported are ours: their names are plain words, which a file of a user's or another distribution may have too."""
+"""Checks that the packages which Python imports are ours: their names are plain words, which a user's own file or another distribution may have too."""
 
 from __future__ import annotations
 
