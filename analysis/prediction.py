@@ -19,6 +19,7 @@ from scaling.errors import UsageError
 
 if TYPE_CHECKING:
     from analysis.diagnostics import Diagnostic
+    from analysis.selection import Excluded
 
 __all__ = ["Prediction", "predict", "runs_to_predict_from"]
 
@@ -58,6 +59,11 @@ class Prediction:
         furthest = max(self.fit.axes, key=lambda name: _beyond(float(at[name]), ranges[name]))
         side = "largest" if at[furthest] > ranges[furthest][1] else "smallest"
         return f"{significant(beyond, 3)} times beyond the {side} {furthest} of the runs"
+
+    @property
+    def excluded(self) -> tuple[Excluded, ...]:
+        """What the law left out."""
+        return self.fit.excluded
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

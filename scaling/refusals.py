@@ -35,6 +35,7 @@ _RULES: tuple[tuple[str, type[ScalingError], str], ...] = (
     ("analysis.selection", UsageError, "mixtures"),
     ("analysis.optimum.cells", UsageError, "mixtures"),
     ("analysis.fitting.", DataError, "numbers-and-units"),
+    ("analysis.report.document", UsageError, "files"),
     ("analysis.", DataError, "columns-and-names"),
     ("analysis.", UsageError, "asks-that-contradict"),
     ("scaling.columns", UsageError, "columns-and-names"),

@@ -15,6 +15,7 @@ from analysis.choice import choose_law, natural_choice
 from analysis.fitting.fit import columns_of, fit
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
+from analysis.selection import Excluded
 from scaling.errors import TooFewPoints
 
 __all__ = ["BESIDE", "Fits", "fit_all"]
@@ -39,6 +40,11 @@ class Fits(NamedTuple):
     def law(self) -> Fit | None:
         """The law of the cells that count when nobody says which, see `analysis.choice.natural_choice`; None where laws were named."""
         return next((fit for fit in self.fits if fit.chosen), None)
+
+    @property
+    def excluded(self) -> tuple[Excluded, ...]:
+        """What the fit that used fewest runs left out."""
+        return max(self.fits, key=lambda fit: len(fit.excluded)).excluded
 
     def to_dict(self) -> dict[str, Any]:
         """`{"answer", "the_law": {"law", "on"}, "fits": [Fit.to_dict()], "not_fitted": [{"law", "on", "reason"}]}`, as JSON holds it.

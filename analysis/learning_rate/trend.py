@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.as_csv import as_csv
 from analysis.fitting.shared_parabola import SharedParabola
 from analysis.learning_rate.law import RateLaw
 from analysis.learning_rate.unseen import CellRate, trials_needed
@@ -261,6 +262,10 @@ class LearningRateTrend:
             "version": metadata.version("scaling"),
             "cell": None if cell is None else cell.to_dict(),
         }
+
+    def to_csv(self) -> str:
+        """`optima` as CSV."""
+        return as_csv(self.optima)
 
     def _exponent(self, name: str) -> dict[str, float | None] | None:
         exponent = self.exponents.get(name)

@@ -16,6 +16,7 @@ from analysis.planning.design import Criterion
 
 if TYPE_CHECKING:
     from analysis.diagnostics import Diagnostic
+    from analysis.selection import Excluded
 
 __all__ = ["NextRuns"]
 
@@ -47,6 +48,11 @@ class NextRuns:
     now_run: Interval
     after_run: Interval
     share_of_law: float
+
+    @property
+    def excluded(self) -> tuple[Excluded, ...]:
+        """What the law left out."""
+        return self.fit.excluded
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from analysis import CellRate, LearningRateTrend, payload
-from analysis.as_csv import as_csv
 from analysis.figures import learning_rate_figure
 from analysis.presentation import figure_json
 from analysis.presentation.left_out import by_reason
@@ -36,7 +35,7 @@ def learning_rate_as_json(question: Annotated[LearningRateQuestion, Query()], da
 
 @router.get("/learning-rate.csv")
 def learning_rate_as_csv(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase) -> Response:
-    return csv_response(as_csv(trend_of(database, question).optima), "learning-rate")
+    return csv_response(trend_of(database, question).to_csv(), "learning-rate")
 
 
 @router.get("/learning-rate")

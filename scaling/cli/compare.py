@@ -7,18 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console, print_text
-from scaling.cli.runs_input import (
-    Level,
-    Metric,
-    RunsFrom,
-    X,
-    print_answer,
-    print_input,
-    print_set_aside,
-    reads_runs,
-    refuse_both,
-)
+from scaling.cli.runs_input import Level, Metric, RunsFrom, X, print_found, reads_runs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,30 +49,17 @@ def compare_command(
     Compute at which one side's best is the largest (smallest) size that it tried, while the other gains by larger (smaller) ones, is left out; where
     none is left, no winner is named. Where the sides tried unlike numbers of learning rates, as many count in each cell of both, since the best of more is low by luck.
     """
-    refuse_both(json, csv)
-    from analysis import compare, payload
+    from analysis import compare
 
     runs = source.load()
     found = compare(runs, by=by, a=a, b=b, metric=metric, x=x, level=level)
-    if json:
-        print_answer(payload(found), runs)
-    elif csv:
-        print_text(found.to_csv())
-        print_set_aside(runs, found.excluded)
-    else:
-        from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
-
-        out = console()
-        _print(out, found)
-        print_notes(out, found.notes)
-        print_diagnostics(out, found.diagnostics)
-        print_excluded(out, found.excluded)
-        print_input(out, runs)
+    print_found(found, runs, _print, json=json, csv=csv)
 
 
 def _print(out: Console, found: Comparison) -> None:
     from analysis.numbers import as_factor, significant
     from analysis.selection import excluded_words
+    from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
     from scaling.cli.tables import headline, line, table
 
     headline(out, found.sentence())
@@ -111,3 +87,6 @@ def _print(out: Console, found: Comparison) -> None:
     )
     line(out, f"{found.runs_used} runs, {excluded_words(found.excluded)}")
     out.print()
+    print_notes(out, found.notes)
+    print_diagnostics(out, found.diagnostics)
+    print_excluded(out, found.excluded)

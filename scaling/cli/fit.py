@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console, print_text
-from scaling.cli.runs_input import (
-    Level,
-    Metric,
-    RunsFrom,
-    print_answer,
-    print_input,
-    print_set_aside,
-    reads_runs,
-    refuse_both,
-)
+from scaling.cli.runs_input import Level, Metric, RunsFrom, print_found, reads_runs
 from scaling.errors import UnknownName
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from rich.console import Console
 
     from analysis.fitting.fit_all import Fits
 
@@ -75,10 +67,9 @@ def fit_command(
     Prints what the law says in a sentence; its coefficients with their intervals, what the data could not say, how well it forecasts, which runs it was made from and
     which were left out and why; the plain power law beside it; then the best model and epochs against compute.
     """
-    refuse_both(json, csv)
     if on is not None and on not in _CHOICES:
         raise UnknownName("choice for --on", on, _CHOICES)
-    from analysis import fit_all, payload
+    from analysis import fit_all
 
     runs = source.load()
     settings: dict[str, Any] = {"metric": metric, "x": x, "objective": objective, "envelope": envelope, "weights": weights}
@@ -86,22 +77,16 @@ def fit_command(
     if on is None and (json or csv):
         on = "both"
     found = fit_all(runs, laws=law or (), on=cast(On | None, on), **settings)
-    if json:
-        print_answer(payload(found), runs)
-    elif csv:
-        print_text(found.to_csv())
-        print_set_aside(runs, max(found.fits, key=lambda fit: len(fit.excluded)).excluded)
-    else:
-        _print(runs, found, metric)
+    print_found(found, runs, partial(_print, runs, metric), json=json, csv=csv)
 
 
-def _print(runs: DataFrame, found: Fits, metric: str) -> None:
+def _print(runs: DataFrame, metric: str, out: Console, found: Fits) -> None:
     from rich.text import Text
 
     from analysis import frontier
     from scaling.cli.analysis_tables import print_excluded, print_fit, print_frontier, print_plain
 
-    out, fits = console(), found.fits
+    fits = found.fits
     laws = [fit for fit in fits if fit.chosen]
     if laws:
         out.print(Text(laws[0].answer.sentence, "bold"), soft_wrap=True)
@@ -120,4 +105,3 @@ def _print(runs: DataFrame, found: Fits, metric: str) -> None:
     if compute is not None:  # a surface has no frontier of its own
         print_frontier(out, frontier(runs, metric=metric, x=compute))
     print_excluded(out, max(laws or fits, key=lambda fit: len(fit.excluded)).excluded)
-    print_input(out, runs)

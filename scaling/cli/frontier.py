@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console, print_text
-from scaling.cli.runs_input import (
-    Level,
-    Metric,
-    RunsFrom,
-    X,
-    print_answer,
-    print_input,
-    print_set_aside,
-    reads_runs,
-    refuse_both,
-)
+from scaling.cli.output import print_text
+from scaling.cli.runs_input import Level, Metric, RunsFrom, X, print_found, print_set_aside, reads_runs
 from scaling.errors import ScalingError, UsageError
 
 if TYPE_CHECKING:
-    from analysis import Answer
+    from pandas import DataFrame
+    from rich.console import Console
+
+    from analysis import Answer, Frontier, Optimum
 
 __all__ = ["EXAMPLES", "frontier_command"]
 
@@ -59,8 +53,7 @@ def frontier_command(
     epochs grow with compute, names what can be run, and says above which compute more than one epoch pays. Of its three approaches that
     one makes the headline which forecasts larger budgets best from smaller ones; where they disagree beyond their intervals, it says so.
     """
-    refuse_both(json, csv)
-    from analysis import answer, compute_optimal, frontier, frontier_band, payload
+    from analysis import answer, compute_optimal, frontier, frontier_band
 
     runs = source.load()
     if not optimum and (family or law):
@@ -69,21 +62,7 @@ def frontier_command(
         best = compute_optimal(
             runs, metric=metric, x=x, family=family, law=law, objective=objective, level=level, bootstrap=bootstrap, seed=seed
         )
-        if json:
-            print_answer(payload(best), runs)
-        elif csv:
-            print_text(best.to_csv())
-            print_set_aside(runs, best.excluded)
-        else:
-            from analysis.unfinished import unfinished
-            from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
-            from scaling.cli.optimum_table import print_optimum
-
-            print_optimum(console(), best, is_complete=unfinished(runs) is None)
-            print_notes(console(), best.notes)
-            print_diagnostics(console(), best.diagnostics)
-            print_excluded(console(), best.excluded)
-            print_input(console(), runs)
+        print_found(best, runs, partial(_print_optimum, runs), json=json, csv=csv)
         return
     found = frontier(runs, metric=metric, x=x)
     band = frontier_band(found, draws=bootstrap, level=level, seed=seed)
@@ -96,22 +75,17 @@ def frontier_command(
         said = answer(runs, metric=metric, x=x, level=level)
     except ScalingError as error:
         no_law = f"no law yet: {error}; {error.hint}"
-    if json:
-        print_answer(payload(found, band=band, answer=said), runs)
-    else:
+
+    def show(out: Console, found: Frontier) -> None:
         from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_frontier, print_notes, print_points
         from scaling.cli.tables import headline
 
-        out = console()
         headline(out, no_law if said is None else said.sentence)
         print_frontier(out, found)
         print_points(out, found, band)
         try:
-            out.print(
-                compute_optimal(runs, metric=metric, x=x, level=level, bootstrap=bootstrap, seed=seed).sentence(),
-                soft_wrap=True,
-                markup=False,
-            )
+            best = compute_optimal(runs, metric=metric, x=x, level=level, bootstrap=bootstrap, seed=seed)
+            out.print(best.sentence(), soft_wrap=True, markup=False)
         except ScalingError as error:
             out.print(f"best size and epochs: {error}; {error.hint}", soft_wrap=True, markup=False)
         out.print("`scaling frontier --optimum` shows the three approaches side by side", highlight=False)
@@ -119,4 +93,16 @@ def frontier_command(
         print_notes(out, found.notes)
         print_diagnostics(out, found.diagnostics)
         print_excluded(out, found.excluded)
-        print_input(out, runs)
+
+    print_found(found, runs, show, json=json, csv=False, band=band, answer=said)
+
+
+def _print_optimum(runs: DataFrame, out: Console, best: Optimum) -> None:
+    from analysis.unfinished import unfinished
+    from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
+    from scaling.cli.optimum_table import print_optimum
+
+    print_optimum(out, best, is_complete=unfinished(runs) is None)
+    print_notes(out, best.notes)
+    print_diagnostics(out, best.diagnostics)
+    print_excluded(out, best.excluded)

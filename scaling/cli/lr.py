@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console, print_text
-from scaling.cli.runs_input import (
-    Level,
-    Metric,
-    RunsFrom,
-    print_answer,
-    print_input,
-    print_set_aside,
-    reads_runs,
-    refuse_both,
-)
+from scaling.cli.runs_input import Level, Metric, RunsFrom, print_found, reads_runs
 from scaling.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from analysis import LearningRateTrend
 
 __all__ = ["EXAMPLES", "lr_command"]
 
@@ -57,7 +52,6 @@ def lr_command(
     One parabola in the log of the learning rate for every cell, with minima on learning_rate* = c·epochs^-(s + u·ln(N/N0))·(N/N0)^-t, N the
     parameters. Cells whose best rate is the last of their grid are named.
     """
-    refuse_both(json, csv)
     if searches:
         from scaling.cli.searches_table import show_searches
 
@@ -65,8 +59,7 @@ def lr_command(
             raise UsageError("--searches is about the runs of a store", hint="leave out --data and --server; --db names the store")
         show_searches(source.db, source.experiment, json=json, csv=csv)
         return
-    from analysis import learning_rate_trend, payload
-    from analysis.as_csv import as_csv
+    from analysis import learning_rate_trend
 
     runs = source.load()
     trend = learning_rate_trend(runs, metric=metric, level=level)
@@ -74,18 +67,14 @@ def lr_command(
     asked_cell = None
     if any(value is not None for value in asked):
         asked_cell = trend.predict_cell(model=at_model, params=at_params, epochs=at_epochs, family=at_family)
-    if json:
-        print_answer(payload(trend, cell=asked_cell), runs)
-    elif csv:
-        print_text(as_csv(trend.optima))
-        print_set_aside(runs, trend.excluded)
-    else:
+
+    def show(out: Console, trend: LearningRateTrend) -> None:
         from scaling.cli.analysis_tables import print_excluded, print_trend
         from scaling.cli.tables import headline
 
-        out = console()
         if asked_cell is not None:
             headline(out, asked_cell.sentence())
         print_trend(out, trend)
         print_excluded(out, trend.excluded)
-        print_input(out, runs)
+
+    print_found(trend, runs, show, json=json, csv=csv, cell=asked_cell)

@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console, print_text
-from scaling.cli.runs_input import (
-    Level,
-    Metric,
-    RunsFrom,
-    X,
-    print_answer,
-    print_input,
-    print_set_aside,
-    reads_runs,
-    refuse_both,
-)
+from scaling.cli.runs_input import Level, Metric, RunsFrom, X, print_found, reads_runs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,22 +59,12 @@ def plan_command(
 
     A cell of the file that has no finished run is a candidate, at the price of all its runs; where runs were measured, by their speed.
     """
-    refuse_both(json, csv)
-    from analysis import payload
     from orchestrator.candidates import plan
 
     runs = source.load()
     settings: dict[str, Any] = {"metric": metric, "x": x, "law": law, "criterion": criterion, "level": level, "seed": seed}
     found = plan(runs, file, db=source.db if source.of_a_store else None, budget_core_hours=budget, target=target, **settings)
-    if json:
-        print_answer(payload(found), runs)
-    elif csv:
-        print_text(found.to_csv())
-        print_set_aside(runs, found.fit.excluded)
-    else:
-        out = console()
-        _print(out, found)
-        print_input(out, runs)
+    print_found(found, runs, _print, json=json, csv=csv)
 
 
 def _print(out: Console, found: NextRuns) -> None:

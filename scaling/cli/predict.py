@@ -9,16 +9,7 @@ import typer
 
 from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.output import console, messages, print_text
-from scaling.cli.runs_input import (
-    Level,
-    Metric,
-    RunsFrom,
-    print_answer,
-    print_input,
-    print_set_aside,
-    reads_runs,
-    refuse_both,
-)
+from scaling.cli.runs_input import Level, Metric, RunsFrom, print_answer, print_found, reads_runs
 from scaling.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +62,6 @@ def predict_command(
 
     A registered prediction cannot be changed. --score says which were hit, and by how many standard deviations they were off.
     """
-    refuse_both(json, csv)
     if source.server is not None and (score or register is not None):
         raise UsageError(
             "registered predictions are kept in the store itself, which --server only reads",
@@ -90,7 +80,7 @@ def predict_command(
         raise UsageError(
             "--register keeps a prediction in the store, beside the runs that will score it", hint="leave out --data, or --register"
         )
-    from analysis import payload, predict
+    from analysis import predict
     from analysis.reading.source import columns_in
 
     runs = source.load()
@@ -108,15 +98,7 @@ def predict_command(
         from orchestrator.registered import register as keep
 
         kept = keep(found, register, db=source.db, experiment=source.experiment)
-    if json:
-        print_answer(payload(found, registered=kept), runs)
-    elif csv:
-        print_text(found.to_csv())
-        print_set_aside(runs, found.fit.excluded)
-    else:
-        out = console()
-        _print(out, found)
-        print_input(out, runs)
+    print_found(found, runs, _print, json=json, csv=csv, registered=kept)
     if register is not None:
         messages().print(
             f"registered as {register!r}; `scaling predict --score` compares it with the run once it is done",
@@ -148,13 +130,12 @@ def _places(at: list[str], law: str, columns: tuple[str, ...] | None) -> Any:
 
 
 def _score(source: RunsFrom, json: bool, csv: bool) -> None:
-    from analysis import payload
     from orchestrator.registered import scores_of
 
     runs = source.load()
     scores = scores_of(runs, db=source.db, experiment=source.experiment)
     if json:
-        print_answer(payload(scores), runs)
+        print_answer(scores, runs)
     elif csv:
         print_text(scores.to_csv())
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from scaling.cli.options import Db, Experiment, Server
-from scaling.cli.output import messages, print_json
+from scaling.cli.output import console, messages, print_json, print_text
 from scaling.columns import check_mapping
 from scaling.errors import UsageError
 
@@ -29,7 +29,7 @@ __all__ = [
     "RunsFrom",
     "X",
     "print_answer",
-    "print_input",
+    "print_found",
     "print_set_aside",
     "reads_runs",
     "refuse_both",
@@ -170,7 +170,7 @@ class RunsFrom:
 
 
 def reads_runs(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each field of `RunsFrom`, in the place of its parameter `source`.
+    """Give a command an option for each field of `RunsFrom`, in the place of its parameter `source`; and refuse `--json` with `--csv`.
 
     without: fields that the command has no use for.
     """
@@ -180,6 +180,7 @@ def reads_runs(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None
     def with_options(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def called(**given: Any) -> None:
+            refuse_both(given.get("json", False), given.get("csv", False))
             source = RunsFrom(**{field.name: given.pop(field.name) for field in ours})
             command(source=source, **given)
 
@@ -197,14 +198,26 @@ def reads_runs(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None
     return with_options
 
 
-def print_answer(payload: dict[str, Any], runs: DataFrame) -> None:
-    """The payload as JSON, with `input`: which file the runs came from and what was converted."""
-    from analysis.payloads import with_input
+def print_found(found: Any, runs: DataFrame, show: Callable[[Console, Any], None], *, json: bool, csv: bool, **more: Any) -> None:
+    """Print what an analysis found: as JSON; as CSV, with what was set aside on stderr; or as `show` does. more: of its `to_dict`."""
+    if json:
+        print_answer(found, runs, **more)
+    elif csv:
+        print_text(found.to_csv())
+        print_set_aside(runs, found.excluded)
+    else:
+        show(console(), found)
+        _print_input(console(), runs)
 
-    print_json(with_input(payload, runs))
+
+def print_answer(found: Any, runs: DataFrame, **more: Any) -> None:
+    """Print it as JSON, with `input`: which file the runs came from and what was converted."""
+    from analysis.payloads import payload, with_input
+
+    print_json(with_input(payload(found, **more), runs))
 
 
-def print_input(console: Console, runs: DataFrame) -> None:
+def _print_input(console: Console, runs: DataFrame) -> None:
     """A line for each thing that was done to the table before the analysis."""
     from rich.text import Text
 

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console, print_text
-from scaling.cli.runs_input import (
-    Level,
-    RunsFrom,
-    print_answer,
-    print_input,
-    print_set_aside,
-    reads_runs,
-    refuse_both,
-)
+from scaling.cli.runs_input import Level, RunsFrom, print_found, reads_runs
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,8 +46,7 @@ def transfer_command(
 
     A table with `parent` ids of its own rows, or the store, is joined: a fine-tuned run with the run it started from.
     """
-    refuse_both(json, csv)
-    from analysis import payload, transfer, with_parents
+    from analysis import transfer, with_parents
     from analysis.reading.source import columns_in
 
     runs = source.load()
@@ -71,23 +61,12 @@ def transfer_command(
             hint="name the column of each: --downstream imagenet_error --upstream pretrain_loss",
         )
     found = transfer(table, downstream=downstream, upstream=up, x=cost, law=law, level=level)
-    if json:
-        print_answer(payload(found), runs)
-    elif csv:
-        print_text(found.to_csv())
-        print_set_aside(runs, found.excluded)
-    else:
-        from scaling.cli.analysis_tables import print_excluded
-
-        out = console()
-        _print(out, found)
-        print_excluded(out, found.excluded)
-        print_input(out, runs)
+    print_found(found, runs, _print, json=json, csv=csv)
 
 
 def _print(out: Console, found: Transfer) -> None:
     from analysis.numbers import significant
-    from scaling.cli.analysis_tables import print_fit, print_notes
+    from scaling.cli.analysis_tables import print_excluded, print_fit, print_notes
     from scaling.cli.tables import headline, line, table
 
     headline(out, found.sentence())
@@ -116,3 +95,4 @@ def _print(out: Console, found: Transfer) -> None:
         print_fit(out, found.law)
     else:
         line(out, f"no law of {found.downstream} against {found.x}: {found.not_fitted}")
+    print_excluded(out, found.excluded)
