@@ -49,6 +49,18 @@ def test_the_page_lists_the_public_face():
     assert {name for name in re.findall(r"scaling\.(\w+)\(", text) if name not in scaling.__all__} == set()
 
 
+def test_the_dictionary_of_the_page_is_planned(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (block,) = [
+        found
+        for found in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.S)
+        if "study = {" in found
+    ]
+    exec(f"import scaling\n{block}")
+    assert float(capsys.readouterr().out) > 0
+    assert not list(tmp_path.iterdir())
+
+
 def asked(folder, *words, **environment):
     """What Python says in a folder."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
