@@ -227,12 +227,11 @@ def set_aside(directory: Path, token: str) -> None:
 
 
 def _train(runs: Sequence[Assignment], stop: _Stop, teller: _Teller) -> None:
-    first = runs[0]
     from trainer import Execution
     from trainer.users_code import look_in
 
+    first = runs[0]
     look_in(first.working_directory)
-
     configs = [TrainConfig.from_dict(run.config) for run in runs]
     if configs[0].model.family == simulated.FAMILY:
         for config, run in zip(configs, runs, strict=True):
