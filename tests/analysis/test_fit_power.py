@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import analysis
+from analysis.fitting.fit_all import Fits
 from analysis.fitting.status import exponent_status
 from analysis.fitting.tangent import Tangent
 from scaling.errors import TooFewPoints, UnknownName, UsageError
@@ -175,7 +176,7 @@ def test_json_has_no_nan_and_names_everything(simulate):
     runs.loc[0, "val_loss"] = np.nan
     runs.loc[1, "status"] = "diverged"
     fit = fit_power(runs)
-    payload = json.loads(json.dumps({"fits": [fit.to_dict()]}, allow_nan=False))
+    payload = json.loads(json.dumps(analysis.payload(Fits([fit], [])), allow_nan=False))
     (element,) = payload["fits"]
     assert payload["schema_version"] == 1
     assert set(element["coefficients"]) == {"A", "a"}
