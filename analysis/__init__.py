@@ -30,41 +30,47 @@ they are first used, so that `import analysis` costs nothing.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from analysis.choice import choose_law
-    from analysis.comparison.compare import compare
-    from analysis.comparison.result import Comparison
-    from analysis.downstream import Transfer, transfer, with_parents
-    from analysis.fitting.fit import fit
-    from analysis.fitting.fit_all import fit_all
-    from analysis.fitting.result import Fit
-    from analysis.laws import law_names
-    from analysis.learning_rate import CellRate, LearningRateTrend, learning_rate_trend
-    from analysis.optimum.allocate import compute_optimal
-    from analysis.optimum.band import frontier_band
-    from analysis.optimum.result import Optimum
-    from analysis.pareto import Frontier, frontier
-    from analysis.payloads import (
-        comparison_payload,
-        fits_payload,
-        frontier_payload,
-        learning_rate_payload,
-        optimum_payload,
-        plan_payload,
-        prediction_payload,
-        scores_payload,
-        transfer_payload,
-    )
-    from analysis.planning.next_runs import plan
-    from analysis.planning.result import NextRuns
-    from analysis.prediction import Prediction, predict
-    from analysis.reading.accelerator_hours import convert_core_hours
-    from analysis.reading.runs import read_runs
-    from analysis.reading.source import source_of
-    from analysis.scoring import Scores, score
-    from analysis.sentence import Answer, answer
+if TYPE_CHECKING:  # what a type checker sees of `_HOMES`
+    from analysis.choice import choose_law as choose_law
+    from analysis.comparison.compare import compare as compare
+    from analysis.comparison.result import Comparison as Comparison
+    from analysis.downstream import Transfer as Transfer
+    from analysis.downstream import transfer as transfer
+    from analysis.downstream import with_parents as with_parents
+    from analysis.fitting.fit import fit as fit
+    from analysis.fitting.fit_all import fit_all as fit_all
+    from analysis.fitting.result import Fit as Fit
+    from analysis.laws import law_names as law_names
+    from analysis.learning_rate.fit import learning_rate_trend as learning_rate_trend
+    from analysis.learning_rate.trend import LearningRateTrend as LearningRateTrend
+    from analysis.learning_rate.unseen import CellRate as CellRate
+    from analysis.optimum.allocate import compute_optimal as compute_optimal
+    from analysis.optimum.band import frontier_band as frontier_band
+    from analysis.optimum.result import Optimum as Optimum
+    from analysis.pareto import Frontier as Frontier
+    from analysis.pareto import frontier as frontier
+    from analysis.payloads import comparison_payload as comparison_payload
+    from analysis.payloads import fits_payload as fits_payload
+    from analysis.payloads import frontier_payload as frontier_payload
+    from analysis.payloads import learning_rate_payload as learning_rate_payload
+    from analysis.payloads import optimum_payload as optimum_payload
+    from analysis.payloads import plan_payload as plan_payload
+    from analysis.payloads import prediction_payload as prediction_payload
+    from analysis.payloads import scores_payload as scores_payload
+    from analysis.payloads import transfer_payload as transfer_payload
+    from analysis.planning.next_runs import plan as plan
+    from analysis.planning.result import NextRuns as NextRuns
+    from analysis.prediction import Prediction as Prediction
+    from analysis.prediction import predict as predict
+    from analysis.reading.accelerator_hours import convert_core_hours as convert_core_hours
+    from analysis.reading.runs import read_runs as read_runs
+    from analysis.reading.source import source_of as source_of
+    from analysis.scoring import Scores as Scores
+    from analysis.scoring import score as score
+    from analysis.sentence import Answer as Answer
+    from analysis.sentence import answer as answer
 
 _HOMES = {
     "Answer": "analysis.sentence",
@@ -107,49 +113,10 @@ _HOMES = {
     "with_parents": "analysis.downstream",
 }
 
-__all__ = [
-    "Answer",
-    "CellRate",
-    "Comparison",
-    "Fit",
-    "Frontier",
-    "LearningRateTrend",
-    "NextRuns",
-    "Optimum",
-    "Prediction",
-    "Scores",
-    "Transfer",
-    "answer",
-    "choose_law",
-    "compare",
-    "comparison_payload",
-    "compute_optimal",
-    "convert_core_hours",
-    "fit",
-    "fit_all",
-    "fits_payload",
-    "frontier",
-    "frontier_band",
-    "frontier_payload",
-    "law_names",
-    "learning_rate_payload",
-    "learning_rate_trend",
-    "optimum_payload",
-    "plan",
-    "plan_payload",
-    "predict",
-    "prediction_payload",
-    "read_runs",
-    "score",
-    "scores_payload",
-    "source_of",
-    "transfer",
-    "transfer_payload",
-    "with_parents",
-]
+__all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'analysis' has no attribute {name!r}")

@@ -11,7 +11,24 @@ The public functions live in four packages (`trainer`, `analysis`, `orchestrator
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
+    from analysis import Fit as Fit
+    from analysis import Frontier as Frontier
+    from analysis import answer as answer
+    from analysis import choose_law as choose_law
+    from analysis import fit as fit
+    from analysis import frontier as frontier
+    from analysis import learning_rate_trend as learning_rate_trend
+    from analysis import read_runs as read_runs
+    from orchestrator import read_spec as read_spec
+    from orchestrator.store import Store as Store
+    from scaling.errors import ScalingError as ScalingError
+    from trainer import TrainConfig as TrainConfig
+    from trainer import train as train
+
+    __version__: str
 
 _EXPORTS = {
     "Fit": "analysis",
@@ -32,7 +49,7 @@ _EXPORTS = {
 __all__ = sorted(_EXPORTS)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib import metadata
 

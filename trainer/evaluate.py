@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from jax.experimental import multihost_utils
@@ -16,6 +15,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.loader import open_evaluation
 from trainer.execution import Execution
 from trainer.program import Program, Sums
+from trainer.typing import PyTree
 
 __all__ = ["Scores", "evaluate"]
 
@@ -43,14 +43,14 @@ class Scores:
         """Whether the loss is not below that of guessing by two standard errors."""
         return self.chance_loss is not None and self.loss >= self.chance_loss - 2 * self.standard_error
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, float | None]:
         """Plain values."""
         return asdict(self)
 
 
 def evaluate(
     program: Program,
-    params: Any,
+    params: PyTree,
     dataset: Dataset,
     execution: Execution | None = None,
     *,

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from analysis.report.document import report_html
@@ -22,7 +22,7 @@ _HOMES = {"Study": "analysis.report.study", "report_html": "analysis.report.docu
 __all__ = ["Study", "report_html", "study_of"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
