@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.numbers import finite, with_interval
 from analysis.reading.source import source_of
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-def fits_payload(fits: Iterable[Fit], not_fitted: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
+def fits_payload(fits: Iterable[Fit], not_fitted: Iterable[dict[str, object]] = ()) -> dict[str, object]:
     """`{"schema_version", "answer", "the_law": {"law", "on"}, "fits": [Fit.to_dict()], "not_fitted": [{"law", "on", "reason"}]}`.
 
     Of each choice of cells one fit is `chosen`, the best forecaster of these cells, `chosen_of`. `the_law` is the first of them: that of the cells
@@ -57,7 +57,7 @@ def fits_payload(fits: Iterable[Fit], not_fitted: Iterable[dict[str, Any]] = ())
     }
 
 
-def frontier_payload(frontier: Frontier, band: pd.DataFrame | None = None, answer: Answer | None = None) -> dict[str, Any]:
+def frontier_payload(frontier: Frontier, band: pd.DataFrame | None = None, answer: Answer | None = None) -> dict[str, object]:
     """`{"schema_version", "answer", "metric", "x", "points", "best", "runs_used", "excluded"}`.
 
     `band`, of `analysis.frontier_band`: each point then has `best_loss` (value, low, high: of the lowest metric at that compute or less) and
@@ -71,17 +71,17 @@ def frontier_payload(frontier: Frontier, band: pd.DataFrame | None = None, answe
     return {"schema_version": SCHEMA_VERSION, "answer": None if answer is None else answer.to_dict(), **content}
 
 
-def optimum_payload(optimum: Optimum) -> dict[str, Any]:
+def optimum_payload(optimum: Optimum) -> dict[str, object]:
     """`{"schema_version", "metric", "x", "size", "sentence", "recommended", "approaches", "epochs_above_one", "disagreement", "runnable", …}`."""
     return {"schema_version": SCHEMA_VERSION, **optimum.to_dict()}
 
 
-def slices_payload(slices: Slices) -> dict[str, Any]:
+def slices_payload(slices: Slices) -> dict[str, object]:
     """`{"schema_version", "metric", "x", "size", "slices", "optima"}`."""
     return {"schema_version": SCHEMA_VERSION, **slices.to_dict()}
 
 
-def comparison_payload(comparison: Comparison) -> dict[str, Any]:
+def comparison_payload(comparison: Comparison) -> dict[str, object]:
     """`{"schema_version", "by", "a", "b", "better", "sentence", "crossing", "at_largest", "curve", "ratio", "p_value", "budgets", …}`.
 
     `better`: the side that is better at the largest shared compute, None where that may be noise. `log_ratio`, `ratio`, `p_value` and `speed_up` are of
@@ -90,27 +90,27 @@ def comparison_payload(comparison: Comparison) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, **comparison.to_dict()}
 
 
-def prediction_payload(prediction: Prediction, registered: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
+def prediction_payload(prediction: Prediction, registered: Iterable[dict[str, object]] = ()) -> dict[str, object]:
     """`{"schema_version", "metric", "x", "predictions": [{"at", "mean", "new_run", "beyond", "where"}], "fit", "registered": [rows of the store]}`."""
     return {"schema_version": SCHEMA_VERSION, **prediction.to_dict(), "registered": list(registered)}
 
 
-def scores_payload(scores: Scores) -> dict[str, Any]:
+def scores_payload(scores: Scores) -> dict[str, object]:
     """`{"schema_version", "sentence", "hits", "scored", "scores", "waiting"}`."""
     return {"schema_version": SCHEMA_VERSION, **scores.to_dict()}
 
 
-def plan_payload(plan: NextRuns) -> dict[str, Any]:
+def plan_payload(plan: NextRuns) -> dict[str, object]:
     """`{"schema_version", "target", "law", "budget_core_hours", "core_hours", "diagnostics", "now", "after", "chosen", "fit", …}`."""
     return {"schema_version": SCHEMA_VERSION, **plan.to_dict()}
 
 
-def transfer_payload(transfer: Transfer) -> dict[str, Any]:
+def transfer_payload(transfer: Transfer) -> dict[str, object]:
     """`{"schema_version", "downstream", "upstream", "x", "sentence", "rank_correlation", "same_best", "regret", "checkpoints", "fit", …}`."""
     return {"schema_version": SCHEMA_VERSION, **transfer.to_dict()}
 
 
-def learning_rate_payload(trend: LearningRateTrend, cell: CellRate | None = None) -> dict[str, Any]:
+def learning_rate_payload(trend: LearningRateTrend, cell: CellRate | None = None) -> dict[str, object]:
     """`{"schema_version", "metric", "formula", "status", "slope", "size_slope", "interaction", "models", "optima", "points", "cell", …}`.
 
     `cell`: the rate of a cell that was asked for.
@@ -118,7 +118,7 @@ def learning_rate_payload(trend: LearningRateTrend, cell: CellRate | None = None
     return {"schema_version": SCHEMA_VERSION, **trend.to_dict(), "cell": None if cell is None else cell.to_dict()}
 
 
-def with_input(payload: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
+def with_input(payload: dict[str, object], runs: pd.DataFrame) -> dict[str, object]:
     """The payload with `input`: `{"notes": [what was set aside and converted], "file", "sha256", "rows", "mapping", "units",
     "renamed", "converted"}`; of the store, `notes` alone."""
     return {**payload, "input": source_of(runs)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from scaling.waiting import Waiting
 
 __all__ = ["note_unfinished", "unfinished", "waits_first"]
 
-_Analysis = TypeVar("_Analysis", bound=Callable[..., Any])
+_Analysis = TypeVar("_Analysis", bound=Callable[..., object])
 
 
 def unfinished(runs: pd.DataFrame) -> Waiting | None:
@@ -41,7 +41,7 @@ def waits_first(analysis: _Analysis) -> _Analysis:
     """Make a function of a table of runs say, where it has too few points and runs are not over, that these are what it takes."""
 
     @wraps(analysis)
-    def called(runs: pd.DataFrame, *given: Any, **named: Any) -> Any:
+    def called(runs: pd.DataFrame, *given: object, **named: object) -> object:
         try:
             return analysis(runs, *given, **named)
         except TooFewPoints as error:

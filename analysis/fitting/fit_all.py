@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 import pandas as pd
 
 from analysis.automatic import AUTO
+from analysis.backtest.backtest import Backtest
 from analysis.choice import choose_law, natural_choice
-from analysis.fitting.fit import columns_of, fit
+from analysis.fitting.fit import FitSettings, columns_of, fit
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from scaling.errors import TooFewPoints
@@ -32,8 +33,8 @@ def fit_all(
     on: Literal["frontier", "all", "both"] | None = None,
     x: str | Sequence[str] | None = None,
     once: Once = lambda law, on, make: make(),
-    **settings: Any,
-) -> tuple[list[Fit], list[dict[str, Any]]]:
+    **settings: Unpack[FitSettings],
+) -> tuple[list[Fit], list[dict[str, object]]]:
     """Fit several laws to the same runs.
 
     Args:
@@ -90,7 +91,9 @@ def _choices(
 
 def _sharing_a_test(fits: list[Fit]) -> Iterator[Fit]:
     """Fits to the same runs, of the same inputs, have one back-test: it is made once."""
-    tests: dict[tuple[str, ...], Any] = {each.axes: each.backtest for each in fits if each.backtest is not None}
+    tests: dict[tuple[str, ...], Backtest | TooFewPoints | None] = {
+        each.axes: each.backtest for each in fits if each.backtest is not None
+    }
     for each in fits:
         if len(fits) > 1 and each.axes not in tests:
             tests[each.axes] = each.tested or each.untested

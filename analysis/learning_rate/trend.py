@@ -222,7 +222,7 @@ class LearningRateTrend:
         lines.append(f"  {self.runs_used} runs in {len(self.optima)} cells used, {excluded_words(self.excluded)}")
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The trend as JSON holds it, without `schema_version`: see `analysis.payloads`. `residual_std` and `cell_std` are in log units."""
         return {
             "metric": self.metric,
@@ -270,7 +270,7 @@ def _ends(exponent: Exponent, *, level: float | None = None) -> str:
     return f"{significant(exponent.value)} ({percent}{significant(exponent.low)} … {significant(exponent.high)})"
 
 
-def _optimum(row: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+def _optimum(row: Mapping[str, Any], settings: Sequence[str]) -> dict[str, object]:
     return {
         "family": row["family"],
         "model": row["model"],
