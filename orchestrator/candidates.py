@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.plan import Plan, PlannedRun
 from scaling.outcomes import RunStatus
@@ -36,7 +36,7 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
     for search in plan.searches:
         if search.key not in trained:
             cells[search.key] = [search.run] * search.expected_runs
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for (family, model, epochs), waiting in cells.items():
         first = waiting[0]
         rows.append(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from orchestrator.spec.values import KEY, NotValues, values_of
 from scaling.errors import DataNotFound, Fault, SpecError
@@ -26,9 +25,9 @@ class Document:
 
     file: str
     text: str
-    content: dict[str, Any]
+    content: dict[str, object]
     lines: dict[tuple[str | int, ...], int]
-    written: dict[tuple[str | int, ...], tuple[str, Any]] = field(default_factory=dict)
+    written: dict[tuple[str | int, ...], tuple[str, object]] = field(default_factory=dict)
 
     def fault(self, path: Path_, message: str | BaseException) -> Fault:
         """A fault at a place, in words or as what was raised; the line is that of the nearest enclosing place that is in the file."""

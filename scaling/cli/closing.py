@@ -40,7 +40,7 @@ def close(store: Store, name: str, db: str, *, as_json: bool) -> bool:
     return all(cell["learning_rate"] is not None for cell in searched) and not _is_incomplete(rows)
 
 
-def _tell_answer(store: Store, name: str, rows: Sequence[Mapping[str, Any]], options: Sequence[str]) -> None:
+def _tell_answer(store: Store, name: str, rows: Sequence[Mapping[str, object]], options: Sequence[str]) -> None:
     from scaling.cli.the_answer import print_answer_in_short, print_next, print_no_law, spent_words
 
     out = console()
@@ -67,7 +67,9 @@ def _fitted(store: Store, name: str) -> tuple[Answer | None, ScalingError | None
     return fits[0].answer, None
 
 
-def _tell_troubles(rows: Sequence[dict[str, Any]], searched: Sequence[Mapping[str, Any]], experiment: Mapping[str, Any]) -> None:
+def _tell_troubles(
+    rows: Sequence[dict[str, object]], searched: Sequence[Mapping[str, Any]], experiment: Mapping[str, object]
+) -> None:
     """Runs that did not finish, images that were left out, learning rates that were not found."""
     from scaling.cli.endings import endings, skipped
 
@@ -95,7 +97,7 @@ def _db_option(db: str) -> list[str]:
     return [] if db == "scaling.db" or "://" in db else ["--db", db]
 
 
-def _is_incomplete(rows: Sequence[Mapping[str, Any]]) -> bool:
+def _is_incomplete(rows: Sequence[Mapping[str, object]]) -> bool:
     """A run failed, or a cell has no finished run. One learning rate among several that diverged is a result, and so is a cell that the
     file's own rule stopped.
     """

@@ -128,7 +128,7 @@ def _coefficients(fits: list[Fit]) -> DataFrame:
     )
 
 
-def _print(runs: DataFrame, fits: list[Fit], not_fitted: list[dict[str, Any]], settings: dict[str, Any]) -> None:
+def _print(runs: DataFrame, fits: list[Fit], not_fitted: list[dict[str, object]], settings: dict[str, Any]) -> None:
     from rich.text import Text
 
     from analysis import frontier

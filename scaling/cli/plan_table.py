@@ -48,7 +48,7 @@ def rows(plan: Plan, states: dict[str, str] | None, searched: Sequence[CellState
     ] + [_search_row(search, found) for search in plan.searches]
 
 
-def payload(plan: Plan, found: DryRun, *, measured: int = 0) -> dict[str, Any]:
+def payload(plan: Plan, found: DryRun, *, measured: int = 0) -> dict[str, object]:
     """What `submit --dry-run --json` prints. measured: runs whose estimate rests on a measured rate instead of the file's MFU."""
     from dataclasses import asdict
 

@@ -120,7 +120,7 @@ def predict_command(
         )
 
 
-def _places(at: list[str], law: str, columns: tuple[str, ...] | None) -> Any:
+def _places(at: list[str], law: str, columns: tuple[str, ...] | None) -> list[float] | DataFrame:
     """Numbers for a law of one input; a table for a surface."""
     try:
         rows = [[float(part) for part in place.replace("_", "").split(",")] for place in at]
@@ -142,7 +142,7 @@ def _places(at: list[str], law: str, columns: tuple[str, ...] | None) -> Any:
     return DataFrame(rows, columns=list(names))
 
 
-def _register(found: Prediction, name: str, experiment: str | None, db: str) -> list[dict[str, Any]]:
+def _register(found: Prediction, name: str, experiment: str | None, db: str) -> list[dict[str, object]]:
     from orchestrator.provenance import code_version
     from orchestrator.store import Store, predictions
 

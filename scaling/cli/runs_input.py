@@ -219,7 +219,7 @@ def columns_in(runs: DataFrame, names: str) -> str:
     return source.columns_in(runs, names)
 
 
-def print_answer(payload: dict[str, Any], runs: DataFrame) -> None:
+def print_answer(payload: dict[str, object], runs: DataFrame) -> None:
     """The payload as JSON, with `input`: which file the runs came from and what was converted."""
     from analysis.payloads import with_input
 

@@ -128,7 +128,7 @@ def submit_command(
     if accepted.again:
         err.print(f"{len(accepted.again)} runs that were paused, failed or cancelled go on", highlight=False)
     if accepted.new or accepted.waiting or accepted.again:
-        how: dict[str, Any] = {"address": address, "home": folder, "checkpoint_seconds": checkpoint_seconds, "order": order}
+        how: dict[str, object] = {"address": address, "home": folder, "checkpoint_seconds": checkpoint_seconds, "order": order}
         how |= {"hang_seconds": hang_seconds, "lease_seconds": lease_seconds}
         if detach:
             _hand_over(store, plan, how)
