@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from jax.experimental import multihost_utils
@@ -43,7 +44,7 @@ class Scores:
         """Whether the loss is not below that of guessing by two standard errors."""
         return self.chance_loss is not None and self.loss >= self.chance_loss - 2 * self.standard_error
 
-    def to_dict(self) -> dict[str, float | None]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
 
