@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import pandas as pd
 
@@ -29,7 +29,7 @@ def as_csv(table: pd.DataFrame, file: Path | None = None, *, separator: str = ",
     return written.to_csv(file, index=False, sep=separator)
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     if isinstance(value, (list, tuple)):
         value = " ".join(map(str, value))
     return as_text(value) if isinstance(value, str) else value

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from analysis.automatic import AUTO, candidates, letters_of
 from analysis.backtest.beyond import ChosenEstimate
 from analysis.diagnostics.design import CELLS_A_COEFFICIENT
 from analysis.fitting.estimate import Estimate
-from analysis.fitting.fit import columns_of, fit
+from analysis.fitting.fit import FitSettings, columns_of, fit
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
@@ -28,7 +28,14 @@ from analysis.numbers import as_factor
 from analysis.prediction import runs_to_predict_from
 from scaling.outcomes import FitStatus
 
-__all__ = ["best_forecaster", "choose_law", "compared", "natural_choice"]
+__all__ = ["LawSettings", "best_forecaster", "choose_law", "compared", "natural_choice"]
+
+
+class LawSettings(FitSettings, total=False):
+    """Holds the settings of `choose_law`."""
+
+    x: str | Sequence[str] | None
+    on: Literal["all", "frontier"] | None
 
 
 def choose_law(
@@ -36,7 +43,7 @@ def choose_law(
     *,
     x: str | Sequence[str] | None = None,
     on: Literal["all", "frontier"] | None = None,
-    **settings: Any,
+    **settings: Unpack[FitSettings],
 ) -> Fit:
     """Fit the law of these runs.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +93,7 @@ class Transfer:
             f"{self.upstream} costs {significant(self.regret, 3)} in {self.downstream} ({relative:.2g} %){noise}. {rank}"
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """As JSON holds it, without `schema_version`."""
         return {
             "downstream": self.downstream,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, SupportsFloat
 
 import pandas as pd
 
 __all__ = ["as_factor", "finite", "records", "significant", "with_interval"]
 
 
-def finite(value: Any) -> float | None:
+def finite(value: SupportsFloat) -> float | None:
     """The number, or None where it is NaN or infinite: JSON knows neither."""
     number = float(value)
     return number if math.isfinite(number) else None
@@ -45,7 +45,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_plain(entry) for entry in value]
     value = value.item() if hasattr(value, "item") else value

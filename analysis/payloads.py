@@ -25,7 +25,7 @@ def payload(found: Result, **more: Any) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, **found.to_dict(**more)}
 
 
-def with_input(payload: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
+def with_input(payload: dict[str, object], runs: pd.DataFrame) -> dict[str, object]:
     """The payload with `input`: `{"notes": [what was set aside and converted], "file", "sha256", "rows", "mapping", "units",
     "renamed", "converted"}`; of the store, `notes` alone."""
     return {**payload, "input": source_of(runs)}

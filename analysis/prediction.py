@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
 
 from analysis.as_csv import as_csv
-from analysis.fitting.fit import fit
+from analysis.fitting.fit import FitSettings, fit
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.laws import law_named
@@ -120,8 +120,9 @@ def predict(
     at: Sequence[float] | pd.DataFrame,
     *,
     law: str = "auto",
+    x: str | Sequence[str] | None = None,
     on: Literal["all", "frontier"] | None = None,
-    **settings: Any,
+    **settings: Unpack[FitSettings],
 ) -> Prediction:
     """Fit a law and read it off at budgets.
 
@@ -134,11 +135,11 @@ def predict(
     Args:
         at: numbers in the unit of `x`, or a table with a column for each input of the law.
         law: a name, or `auto`. on: None: see `runs_to_predict_from`.
-        settings: of `analysis.fit`: metric, x, level …
+        x, settings: of `analysis.fit`: metric, level …
 
     Raises: what `analysis.fit` raises; UsageError for budgets that are not positive numbers.
     """
-    found = fit(runs, law=law, on=on or runs_to_predict_from(runs, settings.get("x"), law), **settings)
+    found = fit(runs, law=law, x=x, on=on or runs_to_predict_from(runs, x, law), **settings)
     inputs = _inputs(at, found.axes)
     mean, run = found.predict(inputs), found.predict(inputs, kind="new-run")
     table = inputs.assign(value=mean["mean"], low=mean["low"], high=mean["high"], run_low=run["low"], run_high=run["high"])

@@ -52,7 +52,7 @@ class Scores:
             f"{len(self.waiting)} still waiting."
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """As JSON holds it, without `schema_version`."""
         return {
             "sentence": self.sentence(),
@@ -117,7 +117,7 @@ def _observed(prediction: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame
     return points.nsmallest(1, prediction["metric"]) if prediction["on"] == "frontier" else points
 
 
-def _scored(prediction: Mapping[str, Any], cell: Mapping[Any, Any]) -> dict[str, Any]:
+def _scored(prediction: Mapping[str, Any], cell: Mapping[object, Any]) -> dict[str, object]:
     moved = sum(prediction["slope"][name] * math.log(cell[name] / at) for name, at in prediction["at"].items())
     value, low, high = (prediction[name] * math.exp(moved) for name in ("value", "low", "high"))
     observed = float(cell[prediction["metric"]])

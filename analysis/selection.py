@@ -6,7 +6,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -177,7 +176,7 @@ def usable_runs(
     return Usable(table.reset_index(drop=True), tuple(excluded))
 
 
-def count_hint(excluded: Sequence[Excluded], source: Mapping[str, Any]) -> str:
+def count_hint(excluded: Sequence[Excluded], source: Mapping[str, object]) -> str:
     """How to count runs that only their status left out, as an option of the command and in Python; empty where none were.
 
     source: of `analysis.reading.source_of`; runs of the store have the status that they deserve.

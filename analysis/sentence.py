@@ -13,11 +13,11 @@ import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 
-from analysis.choice import choose_law
+from analysis.choice import LawSettings, choose_law
 from analysis.interval import Interval
 from analysis.laws import law_named
 from analysis.numbers import as_factor, finite, records, significant
@@ -47,7 +47,7 @@ class Forecast:
     times: float
     value: Interval
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return {"at": self.at, "times": self.times, **self.value.to_dict()}
 
 
@@ -72,7 +72,7 @@ class Answer:
         return " ".join(self.sentences)
 
     @property
-    def best(self) -> dict[str, Any] | None:
+    def best(self) -> dict[str, object] | None:
         """The cell of lowest metric, as `Frontier.best` lists it; None for a surface."""
         return None if self.frontier is None else records(self.frontier.best().tail(1))[0]
 
@@ -97,7 +97,7 @@ class Answer:
         """The codes of what else is worth knowing, which `scaling fit` explains."""
         return tuple(dict.fromkeys(found.code.value for found in self.law.further_diagnostics))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """`{"sentence", "law", "on", "metric", "x", "level", "lights", "forecast": {"at", "times", "value", "low", "high"} | None, "best", "codes",
         "spent_core_hours"}`."""
         law = self.law
@@ -116,7 +116,7 @@ class Answer:
         }
 
 
-def answer(runs: pd.DataFrame, **settings: Any) -> Answer:
+def answer(runs: pd.DataFrame, **settings: Unpack[LawSettings]) -> Answer:
     """Choose the law of these runs and say what it says.
 
     >>> print(scaling.answer(runs, x="train_flops").sentence)

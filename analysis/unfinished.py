@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import pandas as pd
 
@@ -19,7 +19,7 @@ from scaling.waiting import Waiting
 
 __all__ = ["table_of", "takes_runs", "unfinished"]
 
-_Analysis = TypeVar("_Analysis", bound=Callable[..., Any])
+_Analysis = TypeVar("_Analysis", bound=Callable[..., object])
 
 _COLUMNS = ("metric", "x", "by", "weights", "downstream", "upstream")
 """Arguments that name columns."""
@@ -37,7 +37,7 @@ def unfinished(runs: pd.DataFrame) -> Waiting | None:
     return Waiting.of({str(status): int(counts[status]) for status in RunStatus if status in counts}, _seconds_left(runs))
 
 
-def table_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def table_of(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Make the table of a store's runs, with a note, printed with every answer, on those that are still to come.
 
     rows: with the keys of `scaling.columns.RUN_COLUMNS`.
@@ -52,7 +52,7 @@ def takes_runs(analysis: _Analysis) -> _Analysis:
     are what it takes."""
 
     @wraps(analysis)
-    def called(runs: pd.DataFrame, *given: Any, **named: Any) -> Any:
+    def called(runs: pd.DataFrame, *given: object, **named: object) -> object:
         named |= {name: _spelled(runs, named[name]) for name in _COLUMNS if name in named}
         try:
             return analysis(runs, *given, **named)
@@ -64,7 +64,7 @@ def takes_runs(analysis: _Analysis) -> _Analysis:
     return cast(_Analysis, called)
 
 
-def _spelled(runs: pd.DataFrame, name: Any) -> Any:
+def _spelled(runs: pd.DataFrame, name: object) -> object:
     """A column, several with commas between them, or a list of them, as the table spells them; whatever else it is, itself."""
     if isinstance(name, str):
         return name if name in runs else columns_in(runs, name)

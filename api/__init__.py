@@ -18,7 +18,7 @@ Reads `orchestrator.store` and `analysis`; never starts work, so neither Ray nor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from api.app import create_app
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "create_app":
         from api.app import create_app
 

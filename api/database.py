@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
@@ -37,7 +37,7 @@ class _Opened:
     file: tuple[int, int] | None
     changes: sqlite3.Connection | None
     name: str = field(default_factory=lambda: secrets.token_hex(6))
-    answers: OrderedDict[Hashable, Future[Any]] = field(default_factory=OrderedDict)
+    answers: OrderedDict[Hashable, Future[object]] = field(default_factory=OrderedDict)
     answers_version: str | None = None
 
 
@@ -111,7 +111,7 @@ class Database:
                 raise
         return cast(_Answer, answer.result())
 
-    def _answers(self, version: str | None) -> OrderedDict[Hashable, Future[Any]]:
+    def _answers(self, version: str | None) -> OrderedDict[Hashable, Future[object]]:
         """What is remembered of the store at `version`; nothing where versions cannot be told."""
         if version is None:
             return OrderedDict()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import metadata
-from typing import Any
 
 from fastapi import APIRouter, Response
 
@@ -24,7 +23,7 @@ def healthz(response: Response) -> dict[str, str]:
 
 
 @router.get("/readyz", summary="The store can be read")
-def readyz(database: TheDatabase, response: Response) -> dict[str, Any]:
+def readyz(database: TheDatabase, response: Response) -> dict[str, object]:
     """503 with the reason while there is no store or it cannot be read; the process recovers by itself."""
     response.headers["Cache-Control"] = "no-store"
     with database.read() as session:
@@ -32,5 +31,5 @@ def readyz(database: TheDatabase, response: Response) -> dict[str, Any]:
 
 
 @router.get("/version", summary="Version of the software and of its JSON")
-def version() -> dict[str, Any]:
+def version() -> dict[str, object]:
     return {"name": "scaling", "version": metadata.version("scaling"), "schema_version": SCHEMA_VERSION}

@@ -52,8 +52,8 @@ def naming_a_path() -> Iterator[None]:
 
 
 def problem(
-    status: int, detail: str, *, code: str = "", hint: str = "", errors: list[dict[str, str]] | None = None, **more: Any
-) -> dict[str, Any]:
+    status: int, detail: str, *, code: str = "", hint: str = "", errors: list[dict[str, str]] | None = None, **more: object
+) -> dict[str, object]:
     """The body of an error. `more`: members of this kind of problem, e.g. `have` and `need`."""
     title = HTTPStatus(status).phrase
     code = code or title.lower().replace(" ", "-")
@@ -175,7 +175,7 @@ _SCHEMA = {
         },
     },
 }
-OPENAPI_RESPONSES: dict[int | str, dict[str, Any]] = {
+OPENAPI_RESPONSES: dict[int | str, dict[str, object]] = {
     status: {"description": words, "content": {"application/problem+json": {"schema": _SCHEMA, "example": _EXAMPLE}}}
     for status, words in (("4XX", "The request cannot be answered as it is."), ("5XX", "The store or the server is at fault."))
 }

@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader
+from pydantic import BaseModel
 
 from analysis import presentation
 from api.assets import asset_url
@@ -19,6 +20,9 @@ from api.studies import notes_of
 from orchestrator.store import DEFAULT_URL
 from scaling.columns import model_title
 from scaling.outcomes import AttemptOutcome, RunStatus
+
+if TYPE_CHECKING:
+    from api.pages.tab import Tab
 
 __all__ = ["render"]
 
@@ -46,13 +50,13 @@ def _environment() -> Environment:
     return environment
 
 
-def _tabs() -> list[Any]:
+def _tabs() -> list[Tab]:
     from api.pages import tabs  # the pages import this module
 
     return tabs()
 
 
-def _link(path: str, question: Any = None, **changed: Any) -> str:
+def _link(path: str, question: BaseModel | None = None, **changed: object) -> str:
     """`path` with the parameters of `question` that are not at their default, some of them changed."""
     given = question.model_dump(exclude_defaults=True) if question is not None else {}
     parameters = {name: value for name, value in {**given, **changed}.items() if value is not None}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from fastapi import Response
 
@@ -14,7 +13,7 @@ from scaling.formulas import as_text
 __all__ = ["csv_response", "csv_text"]
 
 
-def csv_text(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> str:
+def csv_text(rows: Iterable[Mapping[str, object]], columns: Iterable[str]) -> str:
     """Lists are joined by spaces; what is not known is left empty. No text in it is a formula to a spreadsheet."""
     names = list(columns)
     out = io.StringIO()
@@ -31,6 +30,6 @@ def csv_response(text: str, name: str) -> Response:
     )
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     value = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
     return as_text(value) if isinstance(value, str) else value

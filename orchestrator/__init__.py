@@ -18,7 +18,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
+    from orchestrator.plan import Plan as Plan
+    from orchestrator.plan import make_plan as make_plan
+    from orchestrator.spec import read_spec as read_spec
+    from orchestrator.submit import accept_plan as accept_plan
+    from orchestrator.submit import see_through as see_through
 
 _EXPORTS = {
     "Plan": "orchestrator.plan",
@@ -31,7 +38,7 @@ _EXPORTS = {
 __all__ = sorted(_EXPORTS)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _EXPORTS:
         return getattr(import_module(_EXPORTS[name]), name)
     raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")

@@ -100,7 +100,7 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
     for search in plan.searches:
         if search.key not in trained:
             cells[search.key] = [search.run] * search.expected_runs
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for (family, model, epochs), waiting in cells.items():
         first = waiting[0]
         rows.append(

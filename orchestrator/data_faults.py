@@ -45,7 +45,7 @@ class DataFaults:
     def __init__(self) -> None:
         self._failed: dict[tuple[Data, str], set[str]] = {}
 
-    def note(self, run_id: str, config: Mapping[str, Any], reason: str) -> bool:
+    def note(self, run_id: str, config: Mapping[str, object], reason: str) -> bool:
         """A run has failed of its data, for this reason. True when others of the same data are to be held back."""
         runs = self._failed.setdefault((data_of(config), _fault(reason)), set())
         runs.add(run_id)

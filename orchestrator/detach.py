@@ -34,7 +34,7 @@ class Detached:
     store: str
 
 
-def detach(store: Store, experiment: str, *, address: str, home: Path, **options: Any) -> Detached:
+def detach(store: Store, experiment: str, *, address: str, home: Path, **options: object) -> Detached:
     """Hand an accepted experiment over to a scheduler on the cluster.
 
     options: further ones of `orchestrator.submit.see_through`, plain values.

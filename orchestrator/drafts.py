@@ -79,10 +79,10 @@ def study_of_images(folder: str) -> Draft:
     return Draft("\n".join(_lines(folder, options, dataset, train, found)) + "\n", found)
 
 
-def _opened(folder: str) -> tuple[dict[str, Any], Dataset]:
+def _opened(folder: str) -> tuple[dict[str, object], Dataset]:
     """The options with which the folder can be read, and its images."""
     path = Path(folder).expanduser()
-    options: dict[str, Any] = {"path": folder, "train_px": _SIDES[0]}
+    options: dict[str, object] = {"path": folder, "train_px": _SIDES[0]}
     if split_folders(path) is not None:
         return options, data.load("imagefolder", options)
     if (path / "train").is_dir():  # nothing is held out yet

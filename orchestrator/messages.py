@@ -109,7 +109,7 @@ class Message(Record):
     elapsed: float | None = None
     wall_seconds: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         envelope = super().to_dict()
         return envelope.pop("event") | envelope
 
@@ -163,7 +163,7 @@ class Assignment(Record):
     """
 
     token: str
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     directory: str
     working_directory: str
     compile_cache: str
@@ -171,7 +171,7 @@ class Assignment(Record):
     run: str | None = None
     scheduler: str | None = None
     code_version: str | None = None
-    execution: Mapping[str, Any] = field(default_factory=dict)
+    execution: Mapping[str, object] = field(default_factory=dict)
     evaluate_at: Sequence[float] = ()
     checkpoint_at: Sequence[int] = ()
     home: str | None = None
@@ -198,7 +198,7 @@ class Assignment(Record):
         return [member.token for member in self.members]
 
     @property
-    def origin(self) -> dict[str, Any] | None:
+    def origin(self) -> dict[str, object] | None:
         """Where it goes on from, as `trainer.train` takes it."""
         return self.resume_from.to_dict() if self.resume_from else None
 
@@ -208,8 +208,8 @@ class Assignment(Record):
         return self.group.index if self.group else 0
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        parts: dict[str, Callable[[Any], Any]] = {
+    def from_dict(cls, content: Mapping[str, object]) -> Self:
+        parts: dict[str, Callable[[Any], object]] = {
             "resume_from": Resume.from_dict,
             "group": Peers.from_dict,
             "pack": lambda pack: tuple(map(cls.from_dict, pack)),

@@ -12,7 +12,33 @@ packages (`trainer`, `analysis`, `orchestrator`, `api`); this one re-exports the
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
+    from analysis import Fit as Fit
+    from analysis import Frontier as Frontier
+    from analysis import answer as answer
+    from analysis import choose_law as choose_law
+    from analysis import compare as compare
+    from analysis import compute_optimal
+    from analysis import fit as fit
+    from analysis import frontier as frontier
+    from analysis import learning_rate_trend as learning_rate_trend
+    from analysis import predict as predict
+    from analysis import read_runs as read_runs
+    from analysis.report import write_report
+    from orchestrator import read_spec as read_spec
+    from orchestrator.candidates import plan as plan
+    from orchestrator.main_job import Submitted as Submitted
+    from orchestrator.main_job import submit as submit
+    from orchestrator.store import Store as Store
+    from orchestrator.store import runs as runs
+    from scaling.errors import ScalingError as ScalingError
+    from trainer import TrainConfig as TrainConfig
+    from trainer import train as train
+
+    __version__: str
+    optimum, report = compute_optimal, write_report
 
 _EXPORTS = {
     "Fit": "analysis:Fit",
@@ -41,7 +67,7 @@ _EXPORTS = {
 __all__ = sorted(_EXPORTS)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib import metadata
 

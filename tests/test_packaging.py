@@ -36,6 +36,11 @@ def imported(file: Path) -> set[str]:
     return {name.split(".")[0] for name in plain | from_modules}
 
 
+def test_every_package_says_that_it_is_typed():
+    """Else a user's type checker sees `Any` in place of all of it. `.ci/run` looks for the same in the wheel."""
+    assert [package for package in PACKAGES if not (ROOT / package / "py.typed").exists()] == []
+
+
 def test_every_import_is_a_requirement():
     """Without the packages of the tests: an environment that has only the wheel's own requirements can run all of the product."""
     declared = needed("scaling")

@@ -11,6 +11,7 @@
 | `events` | what `on_event` is told, a record for each kind |
 | `train_many`, `packed`, `packed_loop` | the same for several runs of one shape at once |
 | `checkpoint/`, `storage` | atomic, verified checkpoints; on disk or on an object store |
+| `typing` | names of types that many signatures share |
 | `clock` | where the seconds go, and how fast that is |
 | `distributed` | several processes that train together |
 
@@ -19,7 +20,7 @@ Importing this package loads no JAX; `train` does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer.config import AugmentConfig, DataConfig, ModelConfig, NumericsConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from trainer.execution import Execution
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in ("train", "train_many"):
         from trainer.train import train
         from trainer.train_many import train_many

@@ -12,20 +12,19 @@ from __future__ import annotations
 import ctypes
 import sys
 from functools import cache
-from typing import Any
 
 import jax
 
 __all__ = ["compiler_options", "keep_freed_memory"]
 
-_CPU: dict[str, Any] = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+_CPU: dict[str, str | bool] = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 _LARGEST = 2**31 - 1
 
 
 @cache
-def compiler_options() -> dict[str, Any] | None:
+def compiler_options() -> dict[str, str | bool] | None:
     """For `lowered.compile(compiler_options=…)`; None where there is nothing to say, or where this jaxlib does not know the option."""
     if jax.default_backend() != "cpu":
         return None

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from jax import monitoring
 
@@ -41,14 +40,14 @@ def counted_compilation() -> Iterator[Compilation]:
         _open[:] = [other for other in _open if other is not count]
 
 
-def _on_duration(event: str, duration_secs: float, **_: Any) -> None:
+def _on_duration(event: str, duration_secs: float, **_: object) -> None:
     del duration_secs
     if event == _REQUESTED:  # comes after the cache was asked, for hits too
         for count in _open:
             count.compiled += 1
 
 
-def _on_event(event: str, **_: Any) -> None:
+def _on_event(event: str, **_: object) -> None:
     if event == _LOADED:
         for count in _open:
             count.loaded += 1

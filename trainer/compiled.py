@@ -8,13 +8,14 @@ as long, compiled twice as long and saved no memory.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
-import optax
+import numpy as np
+from jax.stages import Compiled
 
 from scaling.errors import UnknownName, UsageError
 from trainer.backend import compiler_options, keep_freed_memory
@@ -25,15 +26,21 @@ from trainer.layout import Layout
 from trainer.memory import fitting_micro_batch, program_bytes
 from trainer.models import family
 from trainer.models.initial import param_shapes
-from trainer.optimizers import sgd_agc
+from trainer.models.protocol import Network
+from trainer.optimizers import Optimizer, sgd_agc
 from trainer.packed import FORMS
 from trainer.sharding import Placement
-from trainer.step import Accumulated, Steps, TrainState
+from trainer.step import Accumulated, StepMetrics, Steps, Sums, TrainState
+from trainer.typing import ImageShape, PyTree
 
 __all__ = ["EVAL_BATCH", "CompiledEvaluation", "CompiledTraining", "Compiler"]
 
 EVAL_BATCH = 256
 """Examples an evaluation step takes; the last batch of a split is padded and masked."""
+
+
+def _other_form(*_: PyTree) -> NoReturn:
+    raise AssertionError("the step was compiled in another form")
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,11 @@ class CompiledTraining:
 
     memory_bytes: int
     compilation: Compilation
-    whole: Any = None
-    zeros: Any = None
-    accumulate: Any = None
-    apply: Any = None
-    member: Any = None
+    whole: Callable[..., tuple[TrainState, StepMetrics]] = _other_form
+    zeros: Callable[[], Accumulated] = _other_form
+    accumulate: Callable[..., Accumulated] = _other_form
+    apply: Callable[..., tuple[TrainState, StepMetrics]] = _other_form
+    member: Callable[[TrainState, np.uint32], TrainState] = _other_form
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class CompiledEvaluation:
     batch: int
     memory_bytes: int
     compilation: Compilation
-    evaluate: Any
+    evaluate: Callable[..., Sums]
 
 
 class Compiler:
@@ -188,8 +195,13 @@ class Compiler:
         return self.placement.bytes_per_device(self.state_shapes) - self.placement.bytes_per_device(self.param_shapes)
 
     def _compiled(
-        self, function: Any, shapes: Sequence[Any], placed: Sequence[Any], result: Any, donated: int | Sequence[int] = ()
-    ) -> Any:
+        self,
+        function: Callable[..., PyTree],
+        shapes: Sequence[PyTree],
+        placed: Sequence[PyTree],
+        result: PyTree,
+        donated: int | Sequence[int] = (),
+    ) -> Compiled:
         shardings = {} if self.placement.mesh is None else {"in_shardings": tuple(placed), "out_shardings": result}
         keep_freed_memory()
         lowered = jax.jit(function, donate_argnums=donated, **shardings).lower(*shapes)
@@ -200,7 +212,7 @@ _RATE = jax.ShapeDtypeStruct((), jnp.float32)
 _COUNT = jax.ShapeDtypeStruct((), jnp.uint32)
 
 
-def _module(config: TrainConfig, execution: Execution) -> Any:
+def _module(config: TrainConfig, execution: Execution) -> Network:
     """The model, with `scan` and `remat` passed on to families that know them. Raises `UsageError` when one that does not is asked."""
     build = family(config.model.family).build
     scan = execution.scan if execution.scan is not None else jax.default_backend() in ("gpu", "tpu")
@@ -215,7 +227,7 @@ def _module(config: TrainConfig, execution: Execution) -> Any:
     return build(config.model.name, num_classes=classes, dtype=dtype, **known, **config.model.options)
 
 
-def _optimizer(config: OptimizerConfig, layout: Layout) -> optax.GradientTransformation:
+def _optimizer(config: OptimizerConfig, layout: Layout) -> Optimizer:
     if config.name != "sgd-agc":
         raise UnknownName("optimizer", config.name, ("sgd-agc",))
     return sgd_agc(
@@ -228,7 +240,7 @@ def _optimizer(config: OptimizerConfig, layout: Layout) -> optax.GradientTransfo
     )
 
 
-def _batch_shapes(size: int, image_shape: tuple[int, int, int], mixes: bool) -> list[jax.ShapeDtypeStruct]:
+def _batch_shapes(size: int, image_shape: ImageShape, mixes: bool) -> list[jax.ShapeDtypeStruct]:
     kinds = [((size, *image_shape), jnp.float32), ((size,), jnp.int32), ((size,), jnp.float32)]
     kinds += [((size,), jnp.int32), ((size,), jnp.float32)] if mixes else []
     return [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]

@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from trainer.data.dataset import DataCard
+from trainer.typing import Options
 
 __all__ = [
     "RECIPE",
@@ -44,7 +45,7 @@ class _Part:
         kept = _without_neutral(self._content(), _NEUTRAL[_FIELD_OF[type(self)]])
         return _canonical(kept) if kept else ""
 
-    def _content(self) -> Mapping[str, Any]:
+    def _content(self) -> Mapping[str, object]:
         return self._plain
 
 
@@ -54,9 +55,9 @@ class DataConfig(_Part):
 
     name: str
     card: DataCard
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
 
-    def _content(self) -> Mapping[str, Any]:
+    def _content(self) -> Mapping[str, object]:
         """Where the data lie is not part of it; what they contain (the fingerprint) is, and how they are read where that has changed."""
         options = {key: value for key, value in self._plain["options"].items() if key != "path"}
         content = {"fingerprint": self.card.fingerprint, "train_examples": self.card.train_examples, "options": options}
@@ -69,9 +70,9 @@ class ModelConfig(_Part):
 
     family: str
     name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
 
-    def _content(self) -> Mapping[str, Any]:
+    def _content(self) -> Mapping[str, object]:
         """Of a user's family, `package.module:factory`, also that it starts from the module's own initial values: it once did not."""
         return self._plain | {"initial": "own"} if ":" in self.family else self._plain
 
@@ -158,7 +159,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     ema: float | None = None
-    parent: Mapping[str, Any] | None = None
+    parent: Mapping[str, object] | None = None
     recipe: int = RECIPE
 
     def run_id(self) -> str:
@@ -200,11 +201,11 @@ class TrainConfig:
             }
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain JSON values; `from_dict` reads them back."""
         return copy.deepcopy(self.to_shared_dict())
 
-    def to_shared_dict(self) -> dict[str, Any]:
+    def to_shared_dict(self) -> dict[str, object]:
         """The same, but its parts are objects that it shares with other configs of a grid: they must not be changed."""
         plain = {name: getattr(self, name) for name in _FIELDS}
         return {name: value._plain if isinstance(value, _Part) else value for name, value in plain.items()}
@@ -233,7 +234,7 @@ _FIELD_OF: dict[type, str] = {
 }
 
 
-def _digest(content: Mapping[str, Any]) -> str:
+def _digest(content: Mapping[str, object]) -> str:
     return _hashed(_canonical(content))
 
 
@@ -241,7 +242,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _canonical_scalar = lru_cache(maxsize=4096, typed=True)(_canonical)
 
 
-def _canonical_field(value: Any) -> str:
+def _canonical_field(value: object) -> str:
     """The same few numbers come again and again in a grid."""
     return _canonical_scalar(value) if isinstance(value, int | float | str | None) else _canonical(value)
 
@@ -250,7 +251,7 @@ def _hashed(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _defaults(kind: Any) -> dict[str, Any]:
+def _defaults(kind: Any) -> dict[str, object]:
     return {item.name: item.default for item in fields(kind)}
 
 
@@ -267,8 +268,8 @@ _NEUTRAL: dict[str, Any] = {
 }
 
 
-def _without_neutral(content: Mapping[str, Any], neutral: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
+def _without_neutral(content: Mapping[str, object], neutral: Mapping[str, Any]) -> dict[str, object]:
+    kept: dict[str, object] = {}
     for key, value in content.items():
         if isinstance(value, Mapping) and isinstance(neutral.get(key), Mapping) and neutral[key]:
             inner = _without_neutral(value, neutral[key])

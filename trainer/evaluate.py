@@ -16,6 +16,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.loader import open_evaluation
 from trainer.execution import Execution
 from trainer.program import Program, Sums
+from trainer.typing import PyTree
 
 __all__ = ["Scores", "evaluate"]
 
@@ -50,7 +51,7 @@ class Scores:
 
 def evaluate(
     program: Program,
-    params: Any,
+    params: PyTree,
     dataset: Dataset,
     execution: Execution | None = None,
     *,

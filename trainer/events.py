@@ -44,12 +44,12 @@ class Record:
         return {name: _plain(value) for name, value, default in told if value is not None or default is not None}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+    def from_dict(cls, content: Mapping[str, object]) -> Self:
         """What `to_dict` wrote, in this version or another: unknown fields are passed over, missing ones take their default."""
         return cls(**{each.name: content[each.name] for each in fields(cls) if each.name in content})
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Record):
         return value.to_dict()
     return [_plain(each) for each in value] if isinstance(value, tuple) else value
@@ -76,7 +76,7 @@ class Event(Record):
     def __getitem__(self, name: str) -> Any:
         return (vars(self) | self.to_dict())[name]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The line: `kind` and the fields."""
         return {"kind": self.kind, **super().to_dict()}
 
@@ -129,7 +129,7 @@ class Started(Event, kind="started"):
     fsdp: bool | None = None
     packed: int | None = None
     passed_over: list[str] | None = None
-    changed: dict[str, list[Any]] | None = None
+    changed: dict[str, list[object]] | None = None
 
 
 class Progress(Event, kind="progress"):
@@ -208,7 +208,7 @@ class Ended(Event, kind="ended"):
     digest: str | None = None
     is_last: ClassVar[bool] = True
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         told = super().to_dict()
         del told["result"]
         return told | self.result.to_dict()

@@ -6,21 +6,22 @@ The step answers per tensor, in reductions that ride along with the update; noth
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import DictKey
 
 from trainer.layout import Layout
+from trainer.typing import PyTree
 
 __all__ = ["finite_leaves", "leaf_names", "non_finite_name"]
 
 
-def finite_leaves(params: Any, layout: Layout) -> jax.Array:
+def finite_leaves(params: PyTree, layout: Layout) -> jax.Array:
     """[tensors] bool, in the order of `leaf_names`: one each a leaf, and of a stack one a layer."""
 
-    def finite(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+    def finite(path: tuple[DictKey, ...], leaf: jax.Array) -> jax.Array:
         if layout.is_stacked(tuple(str(part.key) for part in path)):
             return jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
         return jnp.all(jnp.isfinite(leaf))[None]
@@ -28,13 +29,13 @@ def finite_leaves(params: Any, layout: Layout) -> jax.Array:
     return jnp.concatenate(jax.tree.leaves(jax.tree_util.tree_map_with_path(finite, params)))
 
 
-def leaf_names(params: Any, layout: Layout) -> list[str]:
+def leaf_names(params: PyTree, layout: Layout) -> list[str]:
     """Names of the tensors, as `block3/conv1/kernel`."""
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     return [tensor for name in names for tensor in layout.names(name) or [name]]
 
 
-def non_finite_name(loss: Any, gradients_finite: Any, params_finite: Any, names: list[str]) -> str | None:
+def non_finite_name(loss: jax.Array, gradients_finite: jax.Array, params_finite: jax.Array, names: list[str]) -> str | None:
     """The tensor that is not finite, by cause: the loss before gradients, gradients before parameters; None when all are finite.
 
     A loss that is not finite makes gradients not finite, and those the parameters, so the first of this order is the one to look at.

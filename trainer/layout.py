@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
 
 from scaling.errors import UsageError
+from trainer.models.protocol import Network
+from trainer.typing import PyTree
 
 __all__ = ["Layout"]
 
@@ -25,11 +26,11 @@ class Layout:
     stacks: Mapping[str, tuple[str, ...]]
 
     @classmethod
-    def of(cls, module: Any) -> Layout:
+    def of(cls, module: Network) -> Layout:
         """As a Flax module wants its parameters: it may have `parameter_stacks`."""
         return cls(getattr(module, "parameter_stacks", {}))
 
-    def check(self, state: Any) -> None:
+    def check(self, state: PyTree) -> None:
         """Raises `UsageError` for stacks that do not fit a state, given as shapes with nothing stacked."""
         names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree_util.tree_leaves_with_path(state)]
         taken = {part for name in names for part in name.split("/")}
@@ -42,16 +43,16 @@ class Layout:
             if any(shape != shapes[0] for shape in shapes):
                 raise _misfit(f"{stack} is to hold {', '.join(members)}, which differ in shape")
 
-    def stacked(self, tree: Any) -> Any:
+    def stacked(self, tree: PyTree) -> PyTree:
         """A tree of host arrays or shapes that holds trees of parameters, as a `TrainState` does, with stacks in place of entries."""
         if not self.stacks:
             return tree
         inside = {member for members in self.stacks.values() for member in members}
 
-        def is_params(node: Any) -> bool:
+        def is_params(node: PyTree) -> bool:
             return isinstance(node, Mapping) and inside <= node.keys()
 
-        def convert(node: Any) -> Any:
+        def convert(node: PyTree) -> PyTree:
             if not is_params(node):
                 return node
             stacks = {name: jax.tree.map(_stack, *[node[member] for member in members]) for name, members in self.stacks.items()}
@@ -76,7 +77,7 @@ def _misfit(what: str) -> UsageError:
     return UsageError(f"parameter_stacks: {what}", hint="stack entries that are alike, under a name of their own")
 
 
-def _stack(*leaves: Any) -> Any:
+def _stack(*leaves: PyTree) -> PyTree:
     if isinstance(leaves[0], jax.ShapeDtypeStruct):
         return jax.ShapeDtypeStruct((len(leaves), *leaves[0].shape), leaves[0].dtype)
     return np.stack(leaves)

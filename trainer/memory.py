@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
+from jax.stages import Compiled
 
 __all__ = ["device_memory_bytes", "fitting_micro_batch", "is_out_of_memory", "program_bytes"]
 
 
-def program_bytes(compiled: Any) -> int:
+def program_bytes(compiled: Compiled) -> int:
     """Bytes that a compiled program needs on one device at its peak, by XLA's own assignment of buffers.
 
     Arguments and results (donated ones count once), temporaries and code.
     """
     stats = compiled.memory_analysis()
+    assert stats is not None
     return (
         stats.argument_size_in_bytes
         + stats.output_size_in_bytes

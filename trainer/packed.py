@@ -10,22 +10,23 @@ States and batches have a leading axis of K, `[K, …]`; learning rates and seed
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
-from trainer.step import TrainState
+from trainer.step import StepMetrics, TrainState
+from trainer.typing import PyTree
 
 __all__ = ["FORMS", "default_form", "together"]
 
-Step = Callable[..., Any]
+Step = Callable[..., tuple[TrainState, StepMetrics]]
+"""`Steps.whole`."""
 
 
 def vectorised(step: Step) -> Step:
     """`step(state, *arrays, learning_rate, seed, step)` over a leading axis of all arguments but the last."""
 
-    def steps(*arguments: Any) -> Any:
+    def steps(*arguments: PyTree) -> tuple[TrainState, StepMetrics]:
         return jax.vmap(step, in_axes=(*[0] * (len(arguments) - 1), None))(*arguments)
 
     return steps
@@ -34,7 +35,7 @@ def vectorised(step: Step) -> Step:
 def looped(step: Step) -> Step:
     """As `vectorised`, one run after the other."""
 
-    def steps(*arguments: Any) -> Any:
+    def steps(*arguments: PyTree) -> tuple[TrainState, StepMetrics]:
         *each, number = arguments
         return jax.lax.map(lambda one: step(*one, number), tuple(each))
 

@@ -10,24 +10,27 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
+from jax.typing import ArrayLike
 
 from scaling.errors import OutOfMemory, UsageError
 from trainer.compiled import EVAL_BATCH, CompiledEvaluation, CompiledTraining, Compiler
 from trainer.config import TrainConfig
+from trainer.data.batch import Batch
 from trainer.execution import Execution
 from trainer.finite import leaf_names, non_finite_name
 from trainer.layout import Layout
 from trainer.memory import device_memory_bytes, fitting_micro_batch, is_out_of_memory
 from trainer.models.initial import initial_params
+from trainer.models.protocol import Network
 from trainer.packed import default_form
 from trainer.sharding import Placement
 from trainer.step import StepMetrics, Sums, TrainState
+from trainer.typing import PyTree
 
 __all__ = ["EVAL_BATCH", "Program", "StepMetrics", "Sums", "TrainState", "halved", "program_for"]
 
@@ -49,7 +52,7 @@ class Program:
     runs: int = 1
 
     @property
-    def module(self) -> Any:
+    def module(self) -> Network:
         """The Flax module."""
         return self.compiler.module
 
@@ -85,7 +88,7 @@ class Program:
     def micro_batches(self) -> int:
         return self.config.batch_size // self.micro_batch
 
-    def train_step(self, state: TrainState, *arguments: Any) -> tuple[TrainState, StepMetrics]:
+    def train_step(self, state: TrainState, *arguments: PyTree) -> tuple[TrainState, StepMetrics]:
         """One update.
 
         Args:
@@ -106,7 +109,7 @@ class Program:
         """Of the states of several runs, that of run `index`."""
         return self.training.member(states, np.uint32(index))
 
-    def eval_step(self, params: Any, images: Any, labels: Any, weights: Any) -> Sums:
+    def eval_step(self, params: PyTree, images: ArrayLike, labels: ArrayLike, weights: ArrayLike) -> Sums:
         """Sums over one evaluation batch (`place_eval_batch`) of images [eval_batch, *card.eval_shape]; weights: 0 for padding."""
         return self.evaluation.evaluate(params, images, labels, weights)
 
@@ -126,19 +129,19 @@ class Program:
         """A state from host memory, as checkpoints have it, on the device, or on all devices of the mesh."""
         return self.placement.put(self.layout.stacked(state))
 
-    def batch_arrays(self, batch: Any) -> tuple[Any, ...]:
+    def batch_arrays(self, batch: Batch) -> tuple[np.ndarray, ...]:
         """A loader's batch as the arrays of a step: second labels only for runs that mix images."""
         plain = batch.images, batch.labels, batch.weights
         return (*plain, batch.other_labels, batch.mix) if self.config.augment.mixes else plain
 
-    def place_batch(self, *arrays: Any) -> tuple[Any, ...]:
+    def place_batch(self, *arrays: np.ndarray) -> tuple[PyTree, ...]:
         """The arrays of a training batch (this process's part, `placement.shard`) where the step wants them.
 
         When gradients are accumulated, each becomes a tuple of micro-batches.
         """
         return tuple(map(self._parts if self.micro_batches > 1 else self.placement.put_batch, arrays))
 
-    def place_eval_batch(self, *arrays: Any) -> tuple[Any, ...]:
+    def place_eval_batch(self, *arrays: np.ndarray) -> tuple[ArrayLike, ...]:
         """The arrays of an evaluation batch (this process's part) where `eval_step` wants them."""
         return tuple(map(self.placement.put_batch, arrays))
 
@@ -148,7 +151,7 @@ class Program:
             metrics.loss, metrics.gradients_finite, metrics.params_finite, leaf_names(self.compiler.param_shapes, self.layout)
         )
 
-    def _parts(self, array: Any) -> tuple[Any, ...]:
+    def _parts(self, array: np.ndarray) -> tuple[ArrayLike, ...]:
         """Every `micro_batches`-th row: so each device's share of the batch holds its share of each micro-batch."""
         return tuple(
             self.placement.put_batch(np.ascontiguousarray(array[first :: self.micro_batches]))
@@ -237,7 +240,7 @@ def _micro_batch(asked: int, batch_size: int, devices: int) -> int:
     return size
 
 
-def _need(compiled: Callable[..., CompiledTraining], *sizes: Any) -> float:
+def _need(compiled: Callable[..., CompiledTraining], *sizes: int | str) -> float:
     """Bytes that training needs on a device; `inf` when the compiler itself finds that it does not fit."""
     try:
         return compiled(*sizes).memory_bytes

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +29,7 @@ def key_of_rows(key: jax.Array, *, first: jax.Array | int, stride: jax.Array | i
 
 
 @cache
-def _row_generator(rows: int) -> Any:
+def _row_generator(rows: int) -> object:
     """Threefry whose key carries (first, stride) along: data is [key word, key word, first, stride] uint32."""
     inner = threefry_prng_impl
 
@@ -41,7 +40,7 @@ def _row_generator(rows: int) -> Any:
         keys = inner.split(data[:2], shape)
         return jnp.concatenate([keys, jnp.broadcast_to(data[2:], (*shape, 2))], axis=-1)
 
-    def fold_in(data: jax.Array, value: Any) -> jax.Array:
+    def fold_in(data: jax.Array, value: int) -> jax.Array:
         return jnp.concatenate([inner.fold_in(data[:2], value), data[2:]])
 
     def random_bits(data: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:

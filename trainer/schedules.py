@@ -6,12 +6,17 @@ Plain functions of numbers: the step is compiled once and takes the learning rat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
-__all__ = ["SCHEDULES", "learning_rate_at", "steps_before_decay"]
+__all__ = ["SCHEDULES", "Schedule", "learning_rate_at", "steps_before_decay"]
 
-Schedule = Callable[[float, float], float]
-"""(progress through the steps after warm-up, 0 … 1; the share of them at the end that decays) → share of the peak."""
+
+class Schedule(Protocol):
+    """Gives the share of the peak learning rate, 0 … 1, at a place in training. A pure function of two numbers."""
+
+    def __call__(self, progress: float, decay: float, /) -> float:
+        """Args: progress through the steps after warm-up, 0 … 1; the share of them, at the end, in which the rate comes down."""
 
 
 def cosine(progress: float, _decay: float) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
+
+from trainer.typing import PyTree
 
 __all__ = ["Placement"]
 
@@ -42,16 +44,16 @@ class Placement:
         return processes.index(jax.process_index()), len(processes)
 
     @property
-    def everywhere(self) -> Any:
+    def everywhere(self) -> NamedSharding | None:
         """Sharding of what every device holds whole."""
         return NamedSharding(self.mesh, PartitionSpec()) if self.mesh else None
 
     @property
-    def split(self) -> Any:
+    def split(self) -> NamedSharding | None:
         """Sharding of arrays whose first axis is the batch."""
         return NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names)) if self.mesh else None
 
-    def of_state(self, state: Any) -> Any:
+    def of_state(self, state: PyTree) -> PyTree:
         """A tree of shardings for a tree of arrays or shapes; None without a mesh."""
         return jax.tree.map(lambda leaf: self._of_leaf(leaf.shape), state) if self.mesh else None
 
@@ -63,26 +65,26 @@ class Placement:
         longest = max(divisible, key=lambda axis: (shape[axis], axis))
         return NamedSharding(self.mesh, PartitionSpec(*[None] * longest, self.mesh.axis_names))
 
-    def gathered(self, params: Any) -> Any:
+    def gathered(self, params: PyTree) -> PyTree:
         """Parameters as a step computes with them: whole on every device. Their gradients come back split as the parameters are."""
         if self.mesh is None or not self.fsdp:
             return params
         shardings = self.of_state(params)
 
         @jax.custom_vjp
-        def gather(tree: Any) -> Any:
+        def gather(tree: PyTree) -> PyTree:
             return jax.lax.with_sharding_constraint(tree, jax.tree.map(lambda _: self.everywhere, tree))
 
         gather.defvjp(lambda tree: (gather(tree), None), lambda _, tree: (jax.lax.with_sharding_constraint(tree, shardings),))
         return gather(params)
 
-    def put(self, tree: Any) -> Any:
+    def put(self, tree: PyTree) -> PyTree:
         """A tree of host arrays as the state of a program; each process holds the same whole arrays."""
         if self.mesh is None:
             return jax.device_put(tree)
         return jax.tree.map(_put, tree, self.of_state(tree))
 
-    def put_batch(self, array: Any) -> Any:
+    def put_batch(self, array: np.ndarray) -> ArrayLike:
         """An array whose first axis is this process's part of the batch."""
         if self.mesh is None:
             return array
@@ -90,14 +92,14 @@ class Placement:
             return jax.make_array_from_process_local_data(self.split, np.asarray(array))
         return jax.device_put(array, self.split)
 
-    def bytes_per_device(self, tree: Any) -> int:
+    def bytes_per_device(self, tree: PyTree) -> int:
         """What a tree of arrays or shapes takes on one device."""
         leaves = jax.tree.leaves(tree)
         shapes = [self._of_leaf(leaf.shape).shard_shape(leaf.shape) if self.mesh else leaf.shape for leaf in leaves]
         return sum(int(np.prod(shape)) * leaf.dtype.itemsize for shape, leaf in zip(shapes, leaves, strict=True))
 
 
-def _put(leaf: Any, sharding: NamedSharding) -> Any:
+def _put(leaf: ArrayLike, sharding: NamedSharding) -> jax.Array:
     if sharding.is_fully_addressable:
         return jax.device_put(leaf, sharding)
     whole = np.asarray(leaf)

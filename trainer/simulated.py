@@ -222,7 +222,7 @@ def _save(directory: Path, step: int, digest: int) -> None:
     reached("checkpoint-committed")
 
 
-def _hash(content: Mapping[str, Any]) -> str:
+def _hash(content: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -37,7 +37,7 @@ class History:
     train_seconds: float = 0.0
     checkpoints: int = 0
     progress: list[dict[str, Any]] = field(default_factory=list)
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, object]] = field(default_factory=list)
     skipped: list[int] = field(default_factory=list)
 
     @classmethod
@@ -115,7 +115,7 @@ def _restore(resume_from: Mapping[str, Any] | None, mesh: Mesh | None) -> tuple[
     return restored, faults
 
 
-def _identity(config: TrainConfig, program: Program) -> dict[str, Any]:
+def _identity(config: TrainConfig, program: Program) -> dict[str, object]:
     """Whose state a checkpoint is, and what its bits depend on besides."""
     devices, execution = devices_of(program.mesh), program.execution
     return {
@@ -139,7 +139,7 @@ def _identity(config: TrainConfig, program: Program) -> dict[str, Any]:
 
 def _compare(
     restored: checkpoint.Restored, config: TrainConfig, identity: Mapping[str, Any], *, parent: str | None
-) -> dict[str, list[Any]]:
+) -> dict[str, list[object]]:
     """What is other than when the checkpoint was written and may change the last bits: name → [then, now].
 
     parent: the run whose trunk this one may start from.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,11 @@ import optax
 from trainer.finite import finite_leaves
 from trainer.layout import Layout
 from trainer.losses import cross_entropy
+from trainer.models.protocol import Network
+from trainer.optimizers import Optimizer
 from trainer.optimizers.ema import ema_decay, moved_average
 from trainer.randomness import key_of_rows
+from trainer.typing import PyTree
 
 __all__ = ["Accumulated", "StepMetrics", "Steps", "Sums", "TrainState"]
 
@@ -26,12 +29,12 @@ __all__ = ["Accumulated", "StepMetrics", "Steps", "Sums", "TrainState"]
 class TrainState(NamedTuple):
     """What a step changes: parameters, optimiser state, and the moving average of the parameters when the run keeps one."""
 
-    params: Any
-    optimizer: Any
-    ema: Any = None
+    params: PyTree
+    optimizer: PyTree
+    ema: PyTree = None
 
     @property
-    def evaluated(self) -> Any:
+    def evaluated(self) -> PyTree:
         """The parameters that the held-out loss is of."""
         return self.params if self.ema is None else self.ema
 
@@ -61,9 +64,9 @@ class Sums(NamedTuple):
 class Accumulated(NamedTuple):
     """Sums over the micro-batches so far: of the loss, of the weights, of the loss's gradients."""
 
-    loss: Any
-    weight: Any
-    gradients: Any
+    loss: PyTree
+    weight: PyTree
+    gradients: PyTree
 
 
 @dataclass(frozen=True)
@@ -74,25 +77,25 @@ class Steps:
     layout: of the parameters, as the steps take and return them.
     """
 
-    module: Any
-    optimizer: optax.GradientTransformation
+    module: Network
+    optimizer: Optimizer
     label_smoothing: float
     ema: float | None
-    gathered: Callable[[Any], Any]
+    gathered: Callable[[PyTree], PyTree]
     layout: Layout
 
     def whole(self, state: TrainState, *arguments: jax.Array) -> tuple[TrainState, StepMetrics]:
         """A step on a whole batch. arguments: the batch's arrays, learning rate, seed, step."""
         *batch, learning_rate, seed, step = arguments
 
-        def mean_loss(params: Any) -> jax.Array:
+        def mean_loss(params: PyTree) -> jax.Array:
             total, weight = self._weighted_loss(params, batch, _key(seed, step))
             return total / _some(weight)
 
         loss, gradients = jax.value_and_grad(mean_loss)(state.params)
         return self._updated(state, loss, gradients, learning_rate, step)
 
-    def accumulate(self, params: Any, so_far: Accumulated, *arguments: jax.Array) -> Accumulated:
+    def accumulate(self, params: PyTree, so_far: Accumulated, *arguments: jax.Array) -> Accumulated:
         """Add micro-batch `first` of `count`, which are rows first, first + count, … of the batch.
 
         arguments: the micro-batch's arrays, seed, step, first, count. Random numbers are those of the whole batch.
@@ -109,7 +112,7 @@ class Steps:
         loss, gradients = jax.tree.map(lambda total: total / _some(sums.weight), (sums.loss, sums.gradients))
         return self._updated(state, loss, gradients, learning_rate, step)
 
-    def evaluate(self, params: Any, images: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
+    def evaluate(self, params: PyTree, images: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
         """Plain cross-entropy and hits of one batch of held-out examples."""
         logits = self.module.apply({"params": self.gathered(params)}, images, train=False).astype(jnp.float32)
         of_label = jnp.take_along_axis(logits, labels[:, None], axis=1)
@@ -125,7 +128,7 @@ class Steps:
             squares=jnp.sum(jnp.square(losses) * weights),
         )
 
-    def _weighted_loss(self, params: Any, batch: list[jax.Array], key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def _weighted_loss(self, params: PyTree, batch: list[jax.Array], key: jax.Array) -> tuple[jax.Array, jax.Array]:
         images, labels, weights, *mixed = batch
         logits = self.module.apply({"params": self.gathered(params)}, images, train=True, rngs={"dropout": key})
         other_labels, mix = mixed or (None, None)
@@ -133,7 +136,7 @@ class Steps:
         return jnp.sum(losses * weights), jnp.sum(weights)
 
     def _updated(
-        self, state: TrainState, loss: jax.Array, gradients: Any, learning_rate: jax.Array, step: jax.Array
+        self, state: TrainState, loss: jax.Array, gradients: PyTree, learning_rate: jax.Array, step: jax.Array
     ) -> tuple[TrainState, StepMetrics]:
         updates, optimizer_state = self.optimizer.update(gradients, state.optimizer, state.params)
         params = jax.tree.map(lambda weight, update: weight - learning_rate * update, state.params, updates)

@@ -28,27 +28,21 @@ class Storage(Protocol):
 
     def create(self, name: str) -> AbstractContextManager[IO[bytes]]:
         """A new file to write to; durable once the block is left, and gone when it is left with an exception."""
-        ...
 
     def publish(self, name: str, data: bytes) -> None:
         """Make a file appear, whole and durable, in place of what had its name."""
-        ...
 
     def append(self, name: str, data: bytes) -> None:
         """Add to the end of a file, durably; a new one when there is none."""
-        ...
 
     def open(self, name: str) -> IO[bytes]:
         """A file to read, seekable. Raises `FileNotFoundError`."""
-        ...
 
     def names(self, folder: str) -> list[str]:
         """Names directly in a folder, sorted; none when there is no such folder."""
-        ...
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all that is in it; nothing happens when it is not there."""
-        ...
 
 
 def storage_at(place: str | Path) -> Storage:

@@ -50,7 +50,7 @@ def foreign_to_trunk(config: TrainConfig, parent: Mapping[str, Any], step: int) 
     return None
 
 
-def _without_epochs(config: Mapping[str, Any]) -> dict[str, Any]:
+def _without_epochs(config: Mapping[str, Any]) -> dict[str, object]:
     """What two runs of one trunk agree in. Where the data lie is not part of it."""
     schedule = {name: value for name, value in config["schedule"].items() if name != "epochs"}
     data = {**config["data"], "options": {key: value for key, value in config["data"]["options"].items() if key != "path"}}

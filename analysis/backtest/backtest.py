@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -128,7 +127,7 @@ class Backtest:
         forecasts = int(self.windows.held_out.sum())
         return f"back-test: {len(self.windows)} windows, {forecasts} forecasts up to {self.horizon:g} times their compute; error (one sd): {scored}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Scores as standard deviations of log metric."""
         return {
             "horizon": self.horizon,

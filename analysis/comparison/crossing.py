@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ class Crossing:
     proven: bool
     reason: str | None
 
-    def to_dict(self, x: str) -> dict[str, Any]:
+    def to_dict(self, x: str) -> dict[str, object]:
         """`{"<x>": {"value", "low", "high"}, "overtakes", "proven", "reason"}`."""
         return {x: self.at.to_dict(), "overtakes": self.overtakes, "proven": self.proven, "reason": self.reason}
 

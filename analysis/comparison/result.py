@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -177,7 +177,7 @@ class Comparison:
             ends = {"ratio": np.exp(value), "low": np.exp(value - half), "high": np.exp(value + half)}
         return pd.DataFrame({self.x: np.exp(along.u[rows]), **ends})
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The comparison as JSON holds it, without `schema_version`."""
         return {
             "by": self.by,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from scaling.outcomes import NO_BETTER_THAN_GUESSING, Advised
 
@@ -106,5 +105,5 @@ class Diagnostic:
     def __str__(self) -> str:
         return f"{self.code.value}: {self.message}. {self.advice}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return {"code": self.code.value, "message": self.message, "advice": self.advice, "about": list(self.about)}

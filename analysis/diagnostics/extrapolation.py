@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.numbers import significant
@@ -68,7 +69,7 @@ def _said(law: str, at: pd.Series, ours: pd.Series, forecast: pd.Series) -> Diag
     )
 
 
-def far_extrapolation(fit: Fit, x: Any) -> list[Diagnostic]:
+def far_extrapolation(fit: Fit, x: pd.DataFrame | ArrayLike) -> list[Diagnostic]:
     """Whether a prediction at x, as `Fit.predict` takes it, is far beyond the runs: further than the back-test looked, or than half the
     range of the runs. Smaller runs than any count likewise."""
     inputs = np.log(fit.inputs_at(x))

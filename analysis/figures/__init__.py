@@ -8,7 +8,7 @@ and the run id in `customdata`, so that a click can open the run.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from analysis.figures.backtest import backtest_figure
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in __all__:
         return getattr(import_module(f"{__name__}.{name.removesuffix('_figure')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

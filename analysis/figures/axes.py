@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _STEPS = (1, 2, 2.5, 5)
 _MOST_TICKS = 8
 
 
-def axis(values: Iterable[float], scale: Scale, title: str, *, pad: float = 0.06) -> dict[str, Any]:
+def axis(values: Iterable[float], scale: Scale, title: str, *, pad: float = 0.06) -> dict[str, object]:
     """A plotly axis that shows `values` (positive when `scale` is log) with `pad` of the range to spare on either side."""
     finite = np.array([value for value in values if np.isfinite(value) and (scale == "linear" or value > 0)] or [1.0, 10.0])
     common = {
@@ -67,7 +67,7 @@ def tick_texts(ticks: Sequence[float]) -> list[str]:
     return [_plain(tick) if all_short or 0.01 <= tick < 1e3 else _scientific(tick) for tick in ticks]
 
 
-def ticks_at(values: Sequence[float]) -> dict[str, Any]:
+def ticks_at(values: Sequence[float]) -> dict[str, object]:
     """Ticks exactly at the `values` that were tried, where they are few; else nothing, so that the axis keeps its own."""
     return {"tickvals": list(values), "ticktext": [f"{value:g}" for value in values]} if len(values) <= _MOST_TICKS + 2 else {}
 

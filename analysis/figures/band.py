@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -23,7 +22,7 @@ def add_band(
     colour: str,
     name: str,
     texts: Sequence[str],
-    **line: Any,
+    **line: object,
 ) -> None:
     """Add `value` over `x` and, where both ends are finite, the band from `low` to `high`. `texts`: hover, one a point. `line`: of the trace."""
     known = np.isfinite(low) & np.isfinite(high)

@@ -11,13 +11,13 @@ from analysis.numbers import significant
 __all__ = ["cell_text", "run_text"]
 
 
-def run_text(run: Mapping[Any, Any], metric: str, x: str) -> str:
+def run_text(run: Mapping[object, object], metric: str, x: str) -> str:
     """`F1 · 2 epochs · seed 0`, learning rate, x, metric, id."""
     seed = f" · seed {run['seed']:g}" if _known(run.get("seed")) else ""
     return "<br>".join([f"<b>{_title(run)}</b>{seed}", *_rate(run), *_values(run, metric, x), f"run {run['id']}"])
 
 
-def cell_text(cell: Mapping[Any, Any], metric: str, x: str) -> str:
+def cell_text(cell: Mapping[object, Any], metric: str, x: str) -> str:
     """The same of a cell's mean, with the spread of its seeds."""
     lines = [f"<b>{_title(cell)}</b>"]
     if _known(cell.get("params")):
@@ -31,20 +31,20 @@ def cell_text(cell: Mapping[Any, Any], metric: str, x: str) -> str:
     return "<br>".join(lines)
 
 
-def _title(row: Mapping[Any, Any]) -> str:
+def _title(row: Mapping[object, object]) -> str:
     epochs = row.get("epochs")
     if not _known(epochs):
         return str(row["model"]) or "run"
     return f"{row['model']} · {epochs:g} epoch{'' if epochs == 1 else 's'}".removeprefix(" · ")
 
 
-def _rate(row: Mapping[Any, Any]) -> list[str]:
+def _rate(row: Mapping[object, object]) -> list[str]:
     return [f"learning rate {row['learning_rate']:g}"] if _known(row.get("learning_rate")) else []
 
 
-def _values(row: Mapping[Any, Any], metric: str, x: str) -> list[str]:
+def _values(row: Mapping[object, Any], metric: str, x: str) -> list[str]:
     return [f"{name} {significant(float(row[name]))}" for name in (x, metric)]
 
 
-def _known(value: Any) -> bool:
+def _known(value: object) -> bool:
     return value is not None and not (isinstance(value, float) and math.isnan(value))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -105,7 +104,7 @@ def learning_rate_figure(trend: LearningRateTrend, cell: CellRate | None = None,
     return figure
 
 
-def _cell_name(model: str, row: Mapping[Any, Any], trend: LearningRateTrend) -> str:
+def _cell_name(model: str, row: Mapping[object, object], trend: LearningRateTrend) -> str:
     return " · ".join([model, f"{row['epochs']:g} epochs", *(f"{name} {row[name]}" for name in trend.settings)])
 
 

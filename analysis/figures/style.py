@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -66,7 +65,7 @@ def translucent(colour: str, alpha: float) -> str:
     return f"rgba({red}, {green}, {blue}, {alpha})"
 
 
-def layout(*, revision: Iterable[str], **more: Any) -> dict[str, Any]:
+def layout(*, revision: Iterable[str], **more: object) -> dict[str, object]:
     """The layout of every figure. `revision`: what the figure is of; while it stays the same, an update keeps the zoom."""
     return {
         "paper_bgcolor": "rgba(0, 0, 0, 0)",

@@ -51,10 +51,6 @@ class Sample:
     def clusters_hold_several(self) -> bool:
         return self.clusters < self.runs
 
-    @property
-    def is_weighted(self) -> bool:
-        return bool(np.ptp(self.weights) > 0)
-
 
 @dataclass(frozen=True)
 class Precision:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,23 @@ from analysis.selection import LEAST, MOST, Excluded, count_hint, excluded_words
 from analysis.unfinished import takes_runs
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
 
-__all__ = ["columns_of", "fit"]
+__all__ = ["FitSettings", "columns_of", "fit"]
+
+
+class FitSettings(TypedDict, total=False):
+    """Holds the settings of `fit` that functions which fit several laws, or choose one, hand on to it."""
+
+    metric: str
+    objective: str
+    cell: Sequence[str]
+    clusters: Sequence[str]
+    bootstrap: int
+    level: float
+    seed: int
+    weights: str | Sequence[float] | None
+    envelope: float | None
+    intervals: Literal["auto", "pairs", "wild"]
+    horizon: float
 
 
 @takes_runs
@@ -230,7 +246,7 @@ def _require_enough(
     axes: Sequence[str],
     on: str,
     excluded: Sequence[Excluded],
-    source: Mapping[str, Any],
+    source: Mapping[str, object],
     clusters: Sequence[str],
 ) -> None:
     # Seeds of a cell differ a little in measured core-hours, but they are one budget.

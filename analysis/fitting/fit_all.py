@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.as_csv import as_csv
 from analysis.automatic import AUTO
+from analysis.backtest.backtest import Backtest
 from analysis.choice import choose_law, natural_choice
 from analysis.fitting.fit import columns_of, fit
 from analysis.fitting.result import Fit
@@ -144,7 +145,9 @@ def _choices(
 
 def _sharing_a_test(fits: list[Fit]) -> Iterator[Fit]:
     """Fits to the same runs, of the same inputs, have one back-test: it is made once."""
-    tests: dict[tuple[str, ...], Any] = {each.axes: each.backtest for each in fits if each.backtest is not None}
+    tests: dict[tuple[str, ...], Backtest | TooFewPoints | None] = {
+        each.axes: each.backtest for each in fits if each.backtest is not None
+    }
     for each in fits:
         if len(fits) > 1 and each.axes not in tests:
             tests[each.axes] = each.tested or each.untested

@@ -19,7 +19,7 @@ With too few budgets to hold any out, or where the cells of a cluster err togeth
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Light:
     def __str__(self) -> str:
         return f"{self.name} {self.mark}  {self.reason}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return {"ok": self.ok, "reason": self.reason}
 
 
@@ -69,7 +69,7 @@ class Lights:
         """`identified ✓  …` and `forecasts well ✗  …`."""
         return [str(self.identified), str(self.forecasts_well)]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """`{"identified": {"ok", "reason"}, "forecasts_well": {"ok", "reason"}}`, `ok` None where it is not known."""
         return {"identified": self.identified.to_dict(), "forecasts_well": self.forecasts_well.to_dict()}
 

@@ -16,7 +16,7 @@ from analysis.fitting.estimate import Sample
 
 __all__ = ["remembered"]
 
-_Fitter = TypeVar("_Fitter", bound=Callable[..., Any])
+_Fitter = TypeVar("_Fitter", bound=Callable[..., object])
 
 _KEPT = 64
 _MOST_BYTES = 200_000
@@ -26,11 +26,11 @@ _MOST_BYTES = 200_000
 def remembered(make: _Fitter) -> _Fitter:
     """Make a function of arrays, a `Sample` and hashable settings return what it returned for equal ones, of the last 64. All callers share what it
     returns and must not change it."""
-    kept: OrderedDict[Hashable, Any] = OrderedDict()
+    kept: OrderedDict[Hashable, object] = OrderedDict()
     lock = threading.Lock()
 
     @wraps(make)
-    def called(*given: Any) -> Any:
+    def called(*given: object) -> object:
         values = [part for value in given for part in (_parts(value) if isinstance(value, Sample) else [value])]
         if sum(value.nbytes for value in values if isinstance(value, np.ndarray)) > _MOST_BYTES:
             return make(*given)
@@ -49,7 +49,7 @@ def remembered(make: _Fitter) -> _Fitter:
     return cast(_Fitter, called)
 
 
-def _parts(sample: Sample) -> list[Any]:
+def _parts(sample: Sample) -> list[object]:
     return [getattr(sample, field.name) for field in fields(sample)]
 
 

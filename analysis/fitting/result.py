@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from analysis.fitting.estimate import Estimate, Precision, Sample
 from analysis.fitting.law_estimate import LawEstimate
@@ -243,7 +244,7 @@ class Fit:
         )
         return table.rename_axis("coefficient")
 
-    def predict(self, x: pd.DataFrame | Any, kind: Literal["mean", "new-run"] = "mean") -> pd.DataFrame:
+    def predict(self, x: pd.DataFrame | ArrayLike, kind: Literal["mean", "new-run"] = "mean") -> pd.DataFrame:
         """The metric at each x, with its interval.
 
         Args:
@@ -263,15 +264,15 @@ class Fit:
                 {"mean": np.exp(self.estimate.log_mean(inputs)), "low": np.exp(low), "high": np.exp(high)}, index=index
             )
 
-    def log_mean(self, x: pd.DataFrame | Any) -> np.ndarray:
+    def log_mean(self, x: pd.DataFrame | ArrayLike) -> np.ndarray:
         """Log of the mean curve at each row of a table, or at numbers, (n,)."""
         return self.estimate.log_mean(self.inputs_at(x))
 
-    def log_mean_draws(self, x: pd.DataFrame | Any) -> np.ndarray:
+    def log_mean_draws(self, x: pd.DataFrame | ArrayLike) -> np.ndarray:
         """Log of the mean curve as its coefficients vary within their uncertainty, (draws, n): row i is the same draw at every call."""
         return self.estimate.log_mean_draws(self.inputs_at(x))
 
-    def log_mean_jacobian(self, x: pd.DataFrame | Any) -> np.ndarray:
+    def log_mean_jacobian(self, x: pd.DataFrame | ArrayLike) -> np.ndarray:
         """Derivatives of `log_mean` by theta, (n, p). Only of a single law."""
         return self._single.log_mean_jacobian(self.inputs_at(x))
 
@@ -316,7 +317,7 @@ class Fit:
         assert isinstance(self.estimate, AveragedEstimate)
         return self.estimate
 
-    def inputs_at(self, x: pd.DataFrame | Any) -> np.ndarray:
+    def inputs_at(self, x: pd.DataFrame | ArrayLike) -> np.ndarray:
         """(k, n). Raises `UsageError` unless all are positive numbers."""
         if isinstance(x, pd.DataFrame):
             for name in self.axes:
@@ -380,7 +381,7 @@ class Fit:
         """`3 left out: 2 diverged, 1 no val_loss`."""
         return excluded_words(self.excluded)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """One element of the list `fits` of the JSON that the command and the HTTP API return; `residual_std` and `forecast_error` are in log units."""
         return {
             "law": self.law,

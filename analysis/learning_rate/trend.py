@@ -279,7 +279,7 @@ def _ends(exponent: Exponent, *, level: float | None = None) -> str:
     return f"{significant(exponent.value)} ({percent}{significant(exponent.low)} … {significant(exponent.high)})"
 
 
-def _optimum(row: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+def _optimum(row: Mapping[str, Any], settings: Sequence[str]) -> dict[str, object]:
     return {
         "family": row["family"],
         "model": row["model"],

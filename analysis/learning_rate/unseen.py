@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from analysis.numbers import with_interval
 
@@ -40,7 +39,7 @@ class CellRate:
             f"{self.trials} trials"
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return {
             "family": self.family,
             "model": self.model,

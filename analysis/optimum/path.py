@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +27,7 @@ class Crossing:
     at: Interval | None
     reason: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return {"determined": self.at is not None, "reason": self.reason} | (
             {"at": self.at.to_dict()} if self.at is not None else {"at": None}
         )
@@ -69,7 +68,7 @@ class Path:
         """Whether what it names is determined by the runs."""
         return self.answers and self.status != OptimumStatus.NOT_IDENTIFIED
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return {
             "approach": self.approach,
             "status": self.status.value,
@@ -122,7 +121,7 @@ def path_along(
         noise: standard deviation of a cell's log loss. Where it is positive, draws that all agree show that the draws could not tell, not
             that the answer is certain: such an interval has no ends.
     """
-    columns: dict[str, Any] = {x: np.exp(log_x)}
+    columns: dict[str, object] = {x: np.exp(log_x)}
     bounded = True
     for name, (value, draws) in (("size", size), (data, epochs)):
         ends = [about(float(value[k]), draws[:, k], level, noise).exp() for k in range(len(log_x))]

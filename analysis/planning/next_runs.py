@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Literal, Unpack
 
 import numpy as np
 import pandas as pd
 
+from analysis.fitting.fit import FitSettings
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
@@ -29,12 +30,11 @@ def plan(
     *,
     budget_core_hours: float,
     target: float | Mapping[str, float],
-    metric: str = "val_loss",
     x: str = "core_hours",
     law: str | None = None,
+    on: Literal["all", "frontier"] | None = None,
     criterion: Criterion = "c",
-    level: float = 0.95,
-    **settings: Any,
+    **settings: Unpack[FitSettings],
 ) -> NextRuns:
     """Choose the candidates that most reduce the uncertainty of the prediction at `target`.
 
@@ -51,7 +51,7 @@ def plan(
         budget_core_hours: to spend on them. target: compute in the unit of `x`, or each of the law's inputs.
         law: None: the chosen one, see `analysis.planning.target.aim`.
         criterion: `c`: the prediction at the target; `D`: all coefficients together.
-        settings: of `analysis.fit`.
+        on, settings: of `analysis.fit`: metric, level …
 
     Raises: what `analysis.fit` raises; DataError or UsageError for candidates that cannot be priced.
     """
@@ -60,7 +60,7 @@ def plan(
     if not (np.isfinite(budget_core_hours) and budget_core_hours > 0):
         raise UsageError(f"a budget of {budget_core_hours:g} core-hours buys nothing", hint="--budget takes a positive number")
     cost = _priced(candidates)
-    aimed = aim(runs, target, candidates, x=x, law=law, metric=metric, level=level, **settings)
+    aimed = aim(runs, target, candidates, x=x, law=law, on=on, **settings)
     found = aimed.fit
     _require_inputs(candidates, found.axes)
     kept = np.diag(found.covariance) > 0
@@ -199,7 +199,7 @@ def _worthwhile(scales: list[float]) -> int:
     return next(number for number, scale in enumerate(scales) if scale <= (1 + _NEGLIGIBLE) * scales[-1])
 
 
-def _at(found: Fit, place: pd.DataFrame, kind: Any) -> Interval:
+def _at(found: Fit, place: pd.DataFrame, kind: Literal["mean", "new-run"]) -> Interval:
     row = found.predict(place, kind=kind).iloc[0]
     return Interval(float(row["mean"]), float(row["low"]), float(row["high"]))
 

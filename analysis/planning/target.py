@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import pandas as pd
 
 from analysis.automatic import AUTO
 from analysis.choice import choose_law, natural_choice
-from analysis.fitting.fit import fit
+from analysis.fitting.fit import FitSettings, fit
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from analysis.laws.axes import AXIS_COLUMNS
@@ -40,7 +40,14 @@ class Target:
 
 
 def aim(
-    runs: pd.DataFrame, target: float | Mapping[str, float], candidates: pd.DataFrame, *, x: str, law: str | None, **settings: Any
+    runs: pd.DataFrame,
+    target: float | Mapping[str, float],
+    candidates: pd.DataFrame,
+    *,
+    x: str,
+    law: str | None,
+    on: Literal["all", "frontier"] | None,
+    **settings: Unpack[FitSettings],
 ) -> Target:
     """Fit the forecast, and the law that weighs the candidates, and place the target in the inputs of both.
 
@@ -52,7 +59,6 @@ def aim(
 
     Raises: what `analysis.fit` raises; UsageError for a target that does not go with the law; ScalingError where the surface has no best size.
     """
-    on = settings.pop("on", None)
     if law is not None:
         columns = _columns(law, x)
         _require(columns, f"law {law}", runs, candidates)
@@ -79,7 +85,7 @@ def _forecast_of_compute(
     runs: pd.DataFrame,
     x: str,
     on: Literal["all", "frontier"] | None,
-    settings: Mapping[str, Any],
+    settings: FitSettings,
 ) -> Target:
     """The same with the forecast that `analysis.predict` makes at a compute; that of the surface where there are too few cells for one."""
     if isinstance(target, Mapping):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -44,7 +44,7 @@ def environment(loader: BaseLoader, *, runs: str) -> Environment:
     return made
 
 
-def figure_json(figure: Figure | Mapping[str, Any]) -> Markup:
+def figure_json(figure: Figure | Mapping[str, object]) -> Markup:
     """A figure for a `<script type="application/json">`: no `<` in it can end the element early."""
     text = json.dumps(figure, allow_nan=False) if isinstance(figure, Mapping) else str(figure.to_json())
     return Markup(text.replace("<", "\\u003c").replace("&", "\\u0026"))

@@ -62,7 +62,7 @@ def _off(log_ratio: float) -> str:
     return f"{100 * math.expm1(log_ratio):+.2f} %"
 
 
-def _count_of(items: Iterable[Any] | int, noun: str) -> str:
+def _count_of(items: Iterable[object] | int, noun: str) -> str:
     """`1 run`, `3 runs`."""
     number = items if isinstance(items, int) else len(list(items))
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 from analysis.selection import Excluded
 
@@ -13,7 +12,7 @@ __all__ = ["by_reason"]
 IDS_SHOWN = 40
 
 
-def by_reason(excluded: Iterable[Excluded]) -> list[dict[str, Any]]:
+def by_reason(excluded: Iterable[Excluded]) -> list[dict[str, object]]:
     """For the macro `left_out`: the kind of reason, how many, and the first entries of each."""
     groups: dict[str, list[Excluded]] = defaultdict(list)
     for entry in excluded:

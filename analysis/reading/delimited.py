@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import pandas as pd
 
@@ -100,7 +100,7 @@ def _typed(name: str, column: pd.Series) -> pd.Series:
     return column.astype(object).mask(column.str.strip() == "", None) if name.lower() in _IDS else from_text(column)
 
 
-def open_text(path: Path) -> Any:
+def open_text(path: Path) -> TextIO:
     """The file as text, unpacked where it is compressed: UTF-8, or UTF-16 where it begins with that mark, as Excel's "Unicode text"."""
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     with opened(path, "rb") as file:

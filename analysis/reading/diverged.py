@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -16,14 +15,14 @@ _LOSS = re.compile(r"loss|nll|perplexity|ppl|entropy|bits.per|bpb|bpc", re.IGNOR
 _ENDED_WELL = ("", "finished", "completed", "success")
 
 
-def is_loss(name: Any, losses: Collection[str]) -> bool:
+def is_loss(name: object, losses: Collection[str]) -> bool:
     """Whether a column is a loss: by its name, or as one of `losses`, which were named as such."""
     return name in losses or _LOSS.search(str(name)) is not None
 
 
-def nan_losses(table: pd.DataFrame, names: Iterable[str], losses: Collection[str]) -> dict[Any, str]:
+def nan_losses(table: pd.DataFrame, names: Iterable[str], losses: Collection[str]) -> dict[object, str]:
     """Rows in which a loss among these columns was logged as NaN, which is not the same as not logged, and the words for it."""
-    found: dict[Any, str] = {}
+    found: dict[object, str] = {}
     for name in names:
         if table[name].dtype == object and is_loss(name, losses):
             nan = table[name].map(lambda cell: isinstance(cell, float) and cell != cell)
@@ -31,7 +30,7 @@ def nan_losses(table: pd.DataFrame, names: Iterable[str], losses: Collection[str
     return found
 
 
-def with_diverged(runs: pd.DataFrame, reasons: Mapping[Any, str]) -> pd.DataFrame:
+def with_diverged(runs: pd.DataFrame, reasons: Mapping[object, str]) -> pd.DataFrame:
     """The table with `status` diverged and the reason at these row labels, except where the status says that the run did not finish."""
     if not reasons:
         return runs

@@ -121,7 +121,7 @@ def _is_runs_by_name(content: Mapping[str, Any]) -> bool:
     return any(name in COLUMNS for run in content.values() for name in run) or all(len(kind) > 1 for kind in kinds)
 
 
-def _with_histories(content: Any) -> Any:
+def _with_histories(content: object) -> object:
     """Rows of histories that lie in runs: `[{"id": …, "history": [rows]}]` or `{"run": [rows]}` → the rows, each with its run."""
     if isinstance(content, dict) and len(content) > 1 and all(map(_is_history, content.values())):
         return [{"run_id": run, **row} for run, rows in content.items() for row in rows]
@@ -136,7 +136,7 @@ def _with_histories(content: Any) -> Any:
     ]
 
 
-def _is_history(rows: Any) -> bool:
+def _is_history(rows: object) -> bool:
     return (
         isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) for row in rows) and any("_step" in row for row in rows)
     )

@@ -62,7 +62,7 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
     _refuse_two_runs_of_a_name(table, run, path)
     last = pd.DataFrame({run: ends.index})
     nan_is_a_value = _nan_is_a_value(table, runs)
-    diverged: dict[Any, str] = {}
+    diverged: dict[object, str] = {}
     ended: dict[Any, list[str]] = {}
     for name in (name for name in table if name != run):
         values, logged = table[name].to_numpy(object), _logged(table[name], nan_is_a_value)
@@ -136,7 +136,7 @@ def _logged(column: pd.Series, nan_is_a_value: bool) -> np.ndarray:
     return np.array([cell is not None and (nan_is_a_value or cell == cell) for cell in column])
 
 
-def _ended_before(of_run: pd.DataFrame, at_end: pd.DataFrame, ends: pd.Series) -> dict[Any, float]:
+def _ended_before(of_run: pd.DataFrame, at_end: pd.DataFrame, ends: pd.Series) -> dict[object, float]:
     """Runs that log a changing number no more well before their end → the last step of it."""
     if not of_run["value"].map(lambda cell: isinstance(cell, (int, float, np.number))).all():
         return {}

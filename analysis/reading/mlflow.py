@@ -119,7 +119,7 @@ def _is_run(folder: Path) -> bool:
 
 def _run(folder: Path) -> dict[str, Any]:
     meta = yaml_mapping(folder / "meta.yaml")
-    row: dict[str, Any] = {"run_id": str(meta.get("run_id") or meta.get("run_uuid") or folder.name)}
+    row: dict[str, object] = {"run_id": str(meta.get("run_id") or meta.get("run_uuid") or folder.name)}
     row["experiment"] = _experiment(folder.parent)
     row["lifecycle_stage"] = meta.get("lifecycle_stage", "active")
     row["status"] = _STATUSES.get(meta.get("status", 0), str(meta.get("status", "")))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from scaling.errors import DataError
 
@@ -12,7 +11,9 @@ __all__ = ["JOINED", "flat", "once"]
 JOINED = "are called {!r}, once what is nested is joined by dots"
 
 
-def once(where: str, pairs: Sequence[tuple[str, Any]], said: str = "two keys of one object are called {!r}") -> dict[str, Any]:
+def once(
+    where: str, pairs: Sequence[tuple[str, object]], said: str = "two keys of one object are called {!r}"
+) -> dict[str, object]:
     """Makes an object of these keys and values. Raises `DataError` for a key with two values, of which JSON would keep the last."""
     entry = dict(pairs)
     if len(entry) < len(pairs):
@@ -22,7 +23,7 @@ def once(where: str, pairs: Sequence[tuple[str, Any]], said: str = "two keys of 
     return entry
 
 
-def flat(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+def flat(entry: Mapping[str, object], where: str) -> dict[str, object]:
     """Makes a row of an object: `{"config": {"lr": 1}}` → `config.lr`. A setting in `config` that is null was set to None, which is a value of it.
 
     Raises `DataError` where a key and a nested one give one name, with two values: `{"a.b": 1, "a": {"b": 2}}`.
@@ -30,7 +31,7 @@ def flat(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
     return once(where, list(_pairs(entry, "")), f"two values of one run {JOINED}")
 
 
-def _pairs(entry: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+def _pairs(entry: Mapping[str, object], above: str) -> Iterator[tuple[str, object]]:
     for name, value in entry.items():
         if isinstance(value, Mapping) and value:
             yield from _pairs(value, f"{above}{name}.")

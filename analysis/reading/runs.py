@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -110,7 +109,7 @@ def read_runs(
     if "id" not in table:
         table.insert(0, "id", [f"row {number}" for number in range(1, len(table) + 1)])
     table["id"] = table["id"].map(_id)
-    about: dict[str, Any] = {"file": str(path), "format": kind, "sha256": _digest(path), "rows": len(table)}
+    about: dict[str, object] = {"file": str(path), "format": kind, "sha256": _digest(path), "rows": len(table)}
     about |= {"words": {ours.get(name, name): word for name, word in words.items()}} if words else {}
     about |= {"mapping": mapping, "units": units, "renamed": renamed, "converted": list(converted), "notes": notes}
     about |= {"one_run": True} if of_one_run else {}
@@ -226,7 +225,7 @@ def _refuse_percentages(table: pd.DataFrame, path: Path) -> None:
                 )
 
 
-def _id(value: Any) -> str:
+def _id(value: object) -> str:
     return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 

@@ -34,7 +34,7 @@ TIDIED = {"State": "status", "state": "status", "Name": "id", "ID": "id", "run_i
 """Names of W&B and MLflow → those that their tables have here."""
 
 
-def attach_source(runs: pd.DataFrame, source: dict[str, Any]) -> pd.DataFrame:
+def attach_source(runs: pd.DataFrame, source: dict[str, object]) -> pd.DataFrame:
     """The table with `source`: `{"file", "format", "sha256", "rows", "mapping", "units", "renamed", "converted", "command", "notes": []}`.
 
     words: column of numbers → the word that stands there for none.
@@ -56,7 +56,7 @@ def source_of(runs: pd.DataFrame) -> dict[str, Any]:
     return {"notes": [], **runs.attrs.get(_KEY, {})}
 
 
-def keep_words(table: pd.DataFrame, cells: Mapping[str, Iterable[Any]]) -> pd.DataFrame:
+def keep_words(table: pd.DataFrame, cells: Mapping[str, Iterable[object]]) -> pd.DataFrame:
     """The table with the words that stand for nothing in its columns, see `analysis.reading.typed.word_for_nothing`.
 
     cells: of each column, as they stand in the file.

@@ -31,7 +31,7 @@ def is_missing_word(cell: Any) -> bool:
     return isinstance(cell, str) and cell.strip().lower() in _NAN | _NOTHING
 
 
-def word_for_nothing(cells: Iterable[Any]) -> str:
+def word_for_nothing(cells: Iterable[object]) -> str:
     """The one word, `None` or the like, that stands in a column of numbers wherever there is none; empty where cells are empty too.
 
     As a setting such a column has that word as a value: `warmup: None`. The numbers are read without it.
@@ -67,7 +67,7 @@ def from_text(cells: pd.Series) -> pd.Series:
     return cells.astype(object).mask(empty, None)
 
 
-def from_cells(cells: Iterable[Any], name: str = "") -> pd.Series:
+def from_cells(cells: Iterable[object], name: str = "") -> pd.Series:
     """A column of what JSON holds: numbers beside words for none or for infinity are numbers; everything else stays as it is."""
     values = list(cells)
     there = [value for value in values if value is not None]

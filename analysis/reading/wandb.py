@@ -14,7 +14,6 @@ import ast
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -86,7 +85,7 @@ def _unpacked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return as_table((_without_internals(row) for row in rows), path)
 
 
-def _dict(cell: Any, path: Path, row: int, column: str) -> dict[str, Any]:
+def _dict(cell: object, path: Path, row: int, column: str) -> dict[str, object]:
     if isinstance(cell, dict):
         return cell
     if not isinstance(cell, str) or not cell.strip():
@@ -103,13 +102,13 @@ def _dict(cell: Any, path: Path, row: int, column: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _settings_and_summary(config: Mapping[str, Any], summary: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _settings_and_summary(config: Mapping[str, object], summary: Mapping[str, object], where: str) -> dict[str, object]:
     """Both as one row, what is nested with dots; a name that is in both keeps its `config.` where the setting stands."""
     settings, results = (flat(part, where) for part in ({name: _setting(value) for name, value in config.items()}, summary))
     return {**{(f"config.{name}" if name in results else name): value for name, value in settings.items()}, **results}
 
 
-def _setting(value: Any) -> Any:
+def _setting(value: object) -> object:
     """A setting that was set to None has that value; among numbers it is read as none."""
     return "None" if value is None else value
 
@@ -119,15 +118,15 @@ def _without_bare_nan(text: str) -> str:
     return text.replace(": nan", ": 'nan'").replace(": inf", ": 'inf'").replace(": -inf", ": '-inf'")
 
 
-def _without_internals(row: dict[str, Any]) -> dict[str, Any]:
+def _without_internals(row: dict[str, object]) -> dict[str, object]:
     return {
         name: value for name, value in row.items() if name not in ("_wandb", "wandb_version") and not name.startswith("_wandb.")
     }
 
 
-def _run(folder: Path) -> dict[str, Any] | None:
+def _run(folder: Path) -> dict[str, object] | None:
     files = folder / "files" if (folder / "files").is_dir() else folder
-    row: dict[str, Any] = {}
+    row: dict[str, object] = {}
     for log in sorted(folder.glob("*.wandb")):
         row |= read_log(log)
     config, summary = files / "config.yaml", files / "wandb-summary.json"

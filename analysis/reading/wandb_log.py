@@ -25,7 +25,7 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 _HISTORY, _SUMMARY, _CONFIG, _RUN, _EXIT = 2, 3, 5, 17, 18
 
 
-def read_log(path: Path) -> dict[str, Any]:
+def read_log(path: Path) -> dict[str, object]:
     """Configuration, last values of the history and summary of the run, by name, with `id`, `Name` and `State`.
 
     `State` is `finished` after exit code 0, `failed` after another, and `crashed` when the log ends without one. A log that was cut
@@ -34,9 +34,9 @@ def read_log(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     if len(content) < _HEADER.size or _HEADER.unpack_from(content)[:2] != (b":W&B", 0xBEE1):
         raise DataError(f"{path}: not a log of Weights & Biases", hint="give a file run-<id>.wandb, or the folder wandb above it")
-    config: dict[str, Any] = {}
-    values: dict[str, Any] = {}
-    about: dict[str, Any] = {"State": "crashed"}
+    config: dict[str, object] = {}
+    values: dict[str, object] = {}
+    about: dict[str, object] = {"State": "crashed"}
     for record in _records(content):
         for number, value in _fields(record):
             if number == _RUN:
@@ -53,12 +53,12 @@ def read_log(path: Path) -> dict[str, Any]:
     return {**{(f"config.{name}" if name in clash else name): value for name, value in config.items()}, **values, **about}
 
 
-def _about(run: bytes) -> dict[str, Any]:
+def _about(run: bytes) -> dict[str, object]:
     named = {1: "id", 8: "Name"}
     return {named[field]: value.decode() for field, value in _fields(run) if field in named and value}
 
 
-def _items(message: bytes, *, within: int | None) -> dict[str, Any]:
+def _items(message: bytes, *, within: int | None) -> dict[str, object]:
     """Names and values of a `ConfigRecord`, `SummaryRecord` or `HistoryRecord`, or of the one in field `within`.
 
     All of them repeat an item in field 1 with a key (1) or nested keys (2), and its value as JSON (16).
@@ -67,7 +67,7 @@ def _items(message: bytes, *, within: int | None) -> dict[str, Any]:
         return {
             name: value for field, part in _fields(message) if field == within for name, value in _items(part, within=None).items()
         }
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for field, item in _fields(message):
         if field != 1 or not isinstance(item, bytes):
             continue

@@ -72,7 +72,7 @@ def report_html(study: Study) -> str:
     return _environment().get_template("report.html").render(study=study, **_context(study))
 
 
-def _context(study: Study) -> dict[str, Any]:
+def _context(study: Study) -> dict[str, object]:
     law = study.law if isinstance(study.law, Fit) else None
     used = law.residuals if law is not None else study.frontier.runs
     return {
@@ -100,8 +100,8 @@ def _context(study: Study) -> dict[str, Any]:
     }
 
 
-def _asked(study: Study) -> dict[str, Any]:
-    asked: dict[str, Any] = {
+def _asked(study: Study) -> dict[str, object]:
+    asked: dict[str, object] = {
         "metric": study.metric,
         "x": study.x,
         "law": study.asked,
@@ -114,7 +114,7 @@ def _asked(study: Study) -> dict[str, Any]:
     return asked
 
 
-def _law_row(fit: Fit) -> dict[str, Any]:
+def _law_row(fit: Fit) -> dict[str, object]:
     end = fit.predict([BEYOND[-1] * fit.x_range[1]], kind="new-run").iloc[0]
     return {
         "law": fit.law,
@@ -127,7 +127,7 @@ def _law_row(fit: Fit) -> dict[str, Any]:
     }
 
 
-def _figures(study: Study, law: Fit | None) -> dict[str, Any]:
+def _figures(study: Study, law: Fit | None) -> dict[str, object]:
     shown = _drawn(study.frontier)
     figures = {"frontier": frontier_figure(shown, [law] if law is not None else [], extrapolate=10.0, height=520)}
     if study.frontier.points["on_frontier"].sum() > 1:

@@ -17,7 +17,7 @@ from analysis.automatic import AUTO
 from analysis.choice import choose_law, natural_choice
 from analysis.comparison.compare import compare
 from analysis.comparison.result import Comparison
-from analysis.fitting.fit import fit
+from analysis.fitting.fit import FitSettings, fit
 from analysis.fitting.result import Fit
 from analysis.interval import check_level
 from analysis.laws import law_named, law_names
@@ -79,7 +79,7 @@ class Study:
     comparisons: tuple[Comparison | Refusal, ...]
     plan: NextRuns | Refusal
     learning_rate: LearningRateTrend | Refusal
-    source: dict[str, Any]
+    source: dict[str, object]
     created: datetime
     version: str
 
@@ -114,19 +114,21 @@ def study_of(
     if on not in (None, "frontier", "all"):
         raise UnknownName("choice for --on", on, ("frontier", "all"))
     cells = on or natural_choice(runs, x)
-    settings: dict[str, Any] = {"metric": metric, "x": x, "on": cells, "level": level, "bootstrap": bootstrap, "seed": seed}
+    settings: FitSettings = {"metric": metric, "level": level, "bootstrap": bootstrap, "seed": seed}
     if law not in (None, AUTO):
         law_named(law)
     found = frontier(runs, metric=metric, x=x)
-    main = _attempt(lambda: choose_law(runs, **settings) if law is None else fit(runs, law=law, **settings))
+    main = _attempt(
+        lambda: choose_law(runs, x=x, on=cells, **settings) if law is None else fit(runs, x=x, law=law, on=cells, **settings)
+    )
     shown = main.law if isinstance(main, Fit) else law
     automatic = (
         main.forecast or main
         if isinstance(main, Fit) and law in (None, AUTO)
-        else _attempt(lambda: fit(runs, law=AUTO, **settings))
+        else _attempt(lambda: fit(runs, x=x, law=AUTO, on=cells, **settings))
     )
     others = [name for name in law_names() if name != shown and len(law_named(name).axes) == 1]
-    fits = [main, *(_attempt(partial(fit, runs, law=name, **settings)) for name in others)]
+    fits = [main, *(_attempt(partial(fit, runs, x=x, law=name, on=cells, **settings)) for name in others)]
     if isinstance(automatic, Fit):  # one back-test is of them all
         test = automatic.backtest or automatic.untested
         fits = [replace(entry, known_test=test) if isinstance(entry, Fit) else entry for entry in fits]
@@ -152,7 +154,7 @@ def study_of(
         comparisons=tuple(
             _attempt(partial(compare, runs, by="family", a=a, b=b, metric=metric, x=x, level=level)) for a, b in sides
         ),
-        plan=_attempt(partial(_plan, runs, found, None if law == AUTO else law, settings)),
+        plan=_attempt(partial(_plan, runs, found, None if law == AUTO else law, cells, settings)),
         learning_rate=_attempt(lambda: learning_rate_trend(runs, metric=metric, level=level)),
         source=source,
         created=datetime.now(UTC),
@@ -176,10 +178,10 @@ def _slices(runs: pd.DataFrame, family: str, optimum: Optimum) -> Slices:
     return slices_of(frontier(own, metric=optimum.metric, x=optimum.x), optimum)
 
 
-def _plan(runs: pd.DataFrame, found: Frontier, law: str | None, settings: Mapping[str, Any]) -> NextRuns:
+def _plan(runs: pd.DataFrame, found: Frontier, law: str | None, on: Literal["all", "frontier"], settings: FitSettings) -> NextRuns:
     budget, target = a_tenth_and_ten_times(found)
     candidates = neighbouring_cells(runs, metric=found.metric)
-    return plan(runs, candidates, budget_core_hours=budget, target=target, law=law, **settings)
+    return plan(runs, candidates, budget_core_hours=budget, target=target, x=found.x, law=law, on=on, **settings)
 
 
 def _predictions(law: Fit, beyond: Sequence[float] = BEYOND) -> pd.DataFrame:

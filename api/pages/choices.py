@@ -20,7 +20,7 @@ LAW_CHOICES = ((CHOSEN, "best by forecasts"), (AUTO, "auto: the forecast"))
 """What may stand for a law beside the names."""
 
 
-def analysis_choices(database: Database, question: Any) -> dict[str, Any]:
+def analysis_choices(database: Database, question: Any) -> dict[str, object]:
     """`experiment`, `metric` and `x` for the macro `choice`; what the link asks for is among them."""
     with database.read() as session:
         experiments = [row["name"] for row in queries.experiments(session)]

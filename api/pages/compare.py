@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
@@ -36,7 +36,7 @@ Asked = Annotated[CompareQuestion, Query()]
 
 
 @router.get("/compare.json")
-def comparison_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
+def comparison_as_json(question: Asked, database: TheDatabase) -> dict[str, object]:
     return payload(comparison_of(database, question))
 
 
@@ -79,7 +79,7 @@ def _first_look(database: Database, question: CompareQuestion) -> CompareQuestio
     return question
 
 
-def _choices(database: Database, question: CompareQuestion) -> dict[str, Any]:
+def _choices(database: Database, question: CompareQuestion) -> dict[str, object]:
     runs = database.runs_frame(question.experiment)  # all of them: a condition that fits none must not empty the form
     by = [name for name in SIDES if runs[name].nunique() > 1]
     values = [_label(value) for value in runs[question.by].dropna().drop_duplicates()] if question.by in runs else []
@@ -90,6 +90,6 @@ def _choices(database: Database, question: CompareQuestion) -> dict[str, Any]:
     }
 
 
-def _label(value: Any) -> str:
+def _label(value: object) -> str:
     """As `analysis.compare` spells it: 64 for 64.0."""
     return f"{value:g}" if pd.api.types.is_float(value) else str(value)

@@ -27,7 +27,7 @@ Curve = Sequence[tuple[int, float | None]]
 
 def curve_figures(
     curves: Mapping[str, Curve], evaluations: Iterable[Mapping[str, Any]], steps: int
-) -> list[tuple[str, dict[str, Any]]]:
+) -> list[tuple[str, dict[str, object]]]:
     """(title, figure) for each group of curves that has a point: loss, accuracy, learning rate, throughput, then any other metric.
 
     All over the same steps, those of the whole run, so that one sees how far it is.
@@ -51,7 +51,7 @@ def _group(metric: str) -> str:
     return "accuracy" if metric.endswith(("top1", "top5", "accuracy")) else metric
 
 
-def _figure(group: str, lines: Mapping[str, tuple[Curve, bool]], steps: int) -> dict[str, Any]:
+def _figure(group: str, lines: Mapping[str, tuple[Curve, bool]], steps: int) -> dict[str, object]:
     """Evaluations are marked, logged curves are lines. The loss is on a log axis, which shows its fall to the end."""
     values = [value for points, _ in lines.values() for _, value in points if value is not None]
     scale: Scale = "log" if group == "loss" and values and min(values) > 0 else "linear"
@@ -84,7 +84,7 @@ def _figure(group: str, lines: Mapping[str, tuple[Curve, bool]], steps: int) -> 
     }
 
 
-def _from_zero(group: str, scale: Scale) -> dict[str, Any]:
+def _from_zero(group: str, scale: Scale) -> dict[str, object]:
     if group == "accuracy":
         return {"range": [0, 1.04], "tickformat": ".0%"}
     return {"rangemode": "tozero"} if scale == "linear" else {}

@@ -74,7 +74,7 @@ def experiment_page(name: str, database: TheDatabase, request: Request) -> Respo
 
 
 def _cells(runs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, float], Cell]:
-    groups: dict[tuple[str, float], list[Mapping[str, Any]]] = defaultdict(list)
+    groups: dict[tuple[str, float], list[Mapping[str, object]]] = defaultdict(list)
     for run in runs:
         groups[run["model"], run["epochs"]].append(run)
     return {place: _cell(members) for place, members in groups.items()}

@@ -28,7 +28,7 @@ router = APIRouter()
 
 
 @router.get("/experiments.json")
-def experiments_as_json(database: TheDatabase) -> dict[str, Any]:
+def experiments_as_json(database: TheDatabase) -> dict[str, object]:
     with database.read() as session:
         return experiments_payload(queries.experiments(session), queries.scheduler(session), queries.interrupted(session))
 

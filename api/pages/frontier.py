@@ -106,7 +106,7 @@ def _answer(database: Database, question: ViewQuestion) -> Answer:
     return Answer(frontier, fit, next((other for other in others if fit.chosen and other.law == PLAIN), None))
 
 
-def _numbers(frontier: Frontier, fit: Fit | None, plain: Fit | None) -> dict[str, Any]:
+def _numbers(frontier: Frontier, fit: Fit | None, plain: Fit | None) -> dict[str, object]:
     return {
         "shown": drawn(frontier),
         "rows": frontier.points.head(ROWS_SHOWN).to_dict("records"),
@@ -117,7 +117,7 @@ def _numbers(frontier: Frontier, fit: Fit | None, plain: Fit | None) -> dict[str
     }
 
 
-def _figures(question: ViewQuestion, shown: Drawn, answer: Answer) -> dict[str, Any]:
+def _figures(question: ViewQuestion, shown: Drawn, answer: Answer) -> dict[str, object]:
     fits = [answer.fit] if answer.fit is not None else []
     figures = {
         "frontier": frontier_figure(shown.frontier, fits, x_scale=question.x_scale, y_scale=question.y_scale),

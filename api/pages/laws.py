@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -32,7 +32,7 @@ BEYOND = 10.0
 
 
 @router.get("/frontier/laws.json")
-def laws_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
+def laws_as_json(question: Asked, database: TheDatabase) -> dict[str, object]:
     return payload(fits_of(database, question.fits(_laws())))
 
 
@@ -76,16 +76,16 @@ def _chosen(fits: list[Fit]) -> str | None:
     return best_forecaster(named).law if named else None
 
 
-def _fits(database: Database, question: LawsQuestion) -> tuple[list[Fit], list[dict[str, Any]]]:
+def _fits(database: Database, question: LawsQuestion) -> tuple[list[Fit], list[dict[str, object]]]:
     return fits_of(database, question.fits(_laws()))
 
 
-def _figure(database: Database, question: LawsQuestion, fits: list[Fit]) -> Any:
+def _figure(database: Database, question: LawsQuestion, fits: list[Fit]) -> object:
     shown = drawn(frontier_of(database, question))
     return figure_json(frontier_figure(shown.frontier, fits, extrapolate=BEYOND, bands=False))
 
 
-def _row(fit: Fit) -> dict[str, Any]:
+def _row(fit: Fit) -> dict[str, object]:
     largest = fit.x_range[1]
     end = fit.predict([BEYOND * largest], kind="new-run").iloc[0]
     return {

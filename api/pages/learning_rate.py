@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -29,7 +29,7 @@ router = APIRouter()
 
 
 @router.get("/learning-rate.json")
-def learning_rate_as_json(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+def learning_rate_as_json(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase) -> dict[str, object]:
     return payload(trend_of(database, question), cell=cell_rate(database, question))
 
 

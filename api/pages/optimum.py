@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -28,7 +28,7 @@ Asked = Annotated[OptimumQuestion, Query()]
 
 
 @router.get("/frontier/optimum.json")
-def optimum_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
+def optimum_as_json(question: Asked, database: TheDatabase) -> dict[str, object]:
     return payload(optimum_of(database, question))
 
 
@@ -38,7 +38,7 @@ def optimum_as_csv(question: Asked, database: TheDatabase) -> Response:
 
 
 @router.get("/frontier/slices.json")
-def slices_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
+def slices_as_json(question: Asked, database: TheDatabase) -> dict[str, object]:
     return payload(slices_at(database, question))
 
 
@@ -94,5 +94,5 @@ def _answered_in(database: Database, question: OptimumQuestion) -> str | None:
     return other if optimum is not None and optimum.recommended is not None else None
 
 
-def _choices(database: Database, question: OptimumQuestion) -> dict[str, Any]:
+def _choices(database: Database, question: OptimumQuestion) -> dict[str, object]:
     return {**analysis_choices(database, question), "family": families(database)}

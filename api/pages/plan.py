@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -29,7 +29,7 @@ Asked = Annotated[PlanQuestion, Query()]
 
 
 @router.get("/plan.json")
-def plan_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
+def plan_as_json(question: Asked, database: TheDatabase) -> dict[str, object]:
     return payload(plan_of(database, question).plan)
 
 

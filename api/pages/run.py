@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -28,7 +27,7 @@ router = APIRouter()
 
 
 @router.get("/runs/{run_id}.json")
-def run_as_json(run_id: str, database: TheDatabase) -> dict[str, Any]:
+def run_as_json(run_id: str, database: TheDatabase) -> dict[str, object]:
     return run_payload(*run_with_curves(database, run_id))
 
 

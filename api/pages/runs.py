@@ -26,7 +26,7 @@ router = APIRouter()
 
 
 @router.get("/runs.json")
-def runs_as_json(question: Annotated[RunsQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+def runs_as_json(question: Annotated[RunsQuestion, Query()], database: TheDatabase) -> dict[str, object]:
     """All that match, or one page when `limit` or `next` is given."""
     if question.limit or question.next:
         page = page_of_runs(database, question)
@@ -66,7 +66,7 @@ def runs_page(question: Annotated[RunsQuestion, Query()], database: TheDatabase,
     )
 
 
-def _all(database: Database, question: RunsQuestion) -> list[dict[str, Any]]:
+def _all(database: Database, question: RunsQuestion) -> list[dict[str, object]]:
     wanted: dict[str, Any] = question.model_dump(include={"experiment", "family", "model"}) | {"status": question.status or ()}
     with database.read() as session:
         return queries.runs(session, **wanted)

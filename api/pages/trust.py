@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -32,7 +32,7 @@ ROWS_SHOWN = 500
 
 
 @router.get("/frontier/trust.json")
-def trust_as_json(question: Asked, database: TheDatabase) -> dict[str, Any]:
+def trust_as_json(question: Asked, database: TheDatabase) -> dict[str, object]:
     fit = _fit(database, question)
     test = fit.tested.to_dict() if fit.tested is not None else None
     return {"schema_version": SCHEMA_VERSION, "fit": fit.to_dict(), "backtest": test, "residuals": records(fit.residuals)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -46,7 +46,7 @@ _EXAMPLE = {
     summary="Is one side better at equal compute, and by how much",
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
 )
-def compare(question: Annotated[CompareQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+def compare(question: Annotated[CompareQuestion, Query()], database: TheDatabase) -> dict[str, object]:
     """The object that `scaling compare --json` prints. `better`: the side that is better at the largest shared
     compute, null where that may be noise, and where `withheld` says why it tells what was tried instead. `caveats`: which compute and which learning rates the
     answer is about. `crossing`: from which compute on the side `overtakes` is better; an end that is null is not bounded within

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 
 from api.database import Database, TheDatabase
@@ -44,7 +42,7 @@ _ROW = {
         }
     },
 )
-def experiments(database: TheDatabase) -> dict[str, Any]:
+def experiments(database: TheDatabase) -> dict[str, object]:
     """Each with its runs by status and its core-hours: useful, allocated, estimated in all.
 
     `scheduler` is who is at work, or null; `interrupted` counts the pending runs that a scheduler which is gone was at.
@@ -62,12 +60,12 @@ def experiments(database: TheDatabase) -> dict[str, Any]:
         }
     },
 )
-def experiment(name: str, database: TheDatabase) -> dict[str, Any]:
+def experiment(name: str, database: TheDatabase) -> dict[str, object]:
     row, runs = experiment_named(database, name)
     return experiment_payload(row, runs)
 
 
-def experiment_named(database: Database, name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def experiment_named(database: Database, name: str) -> tuple[dict[str, object], list[dict[str, object]]]:
     """The experiment's row and its runs. Raises `NotFound`."""
     with naming_a_path(), database.read() as session:
         rows = {row["name"]: row for row in queries.experiments(session)}

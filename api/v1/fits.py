@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -55,6 +55,6 @@ _EXAMPLE = {
     summary="Laws with the intervals of their coefficients",
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
 )
-def fits(question: Annotated[FitsQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+def fits(question: Annotated[FitsQuestion, Query()], database: TheDatabase) -> dict[str, object]:
     """The object that `scaling fit --json` prints; where no law is named, the one that forecasts best comes first (`the_law`), and `answer` says what it says; of each choice of cells one is `chosen`. A law with too few points is in `not_fitted`; 422 when all of them are."""
     return payload(fits_of(database, question))

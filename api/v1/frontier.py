@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -53,6 +53,6 @@ _POINT = {
         }
     },
 )
-def frontier(question: Annotated[FrontierQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+def frontier(question: Annotated[FrontierQuestion, Query()], database: TheDatabase) -> dict[str, object]:
     """The object that `scaling frontier --json` prints, without `best_loss` and `frontier_share` of the points. `answer` is null where there is no law."""
     return payload(frontier_of(database, question), answer=answer_of(database, question))

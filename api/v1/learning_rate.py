@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -42,7 +42,7 @@ _EXAMPLE = {
     summary="The trend of the best learning rate",
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
 )
-def learning_rate(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+def learning_rate(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase) -> dict[str, object]:
     """The object that `scaling lr --json` prints. 422 while no model has two epoch budgets with several learning rates each.
 
     With `at_epochs`, and `at_model` or `at_params`, `cell` is the rate of that cell, run or not, and the trials it would need."""

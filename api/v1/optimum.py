@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -44,7 +44,7 @@ _SLICES = {
     summary="Best size and epochs against compute, by three approaches",
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
 )
-def optimum(question: Annotated[OptimumQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+def optimum(question: Annotated[OptimumQuestion, Query()], database: TheDatabase) -> dict[str, object]:
     """The object that `scaling frontier --optimum --json` prints. An approach that refuses says why; 422 with too few sizes or cells."""
     return payload(optimum_of(database, question))
 
@@ -54,6 +54,6 @@ def optimum(question: Annotated[OptimumQuestion, Query()], database: TheDatabase
     summary="Loss against size at equal compute",
     responses={200: {"content": {"application/json": {"example": _SLICES}}}},
 )
-def slices(question: Annotated[OptimumQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+def slices(question: Annotated[OptimumQuestion, Query()], database: TheDatabase) -> dict[str, object]:
     """Each model's loss at equal compute, as run where sizes share budgets, else interpolated, and the minimum of each slice's curve."""
     return payload(slices_at(database, question))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -34,7 +34,7 @@ _EXAMPLE = {
     summary="The next runs that most reduce the uncertainty of a prediction",
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
 )
-def plan(question: Annotated[PlanQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+def plan(question: Annotated[PlanQuestion, Query()], database: TheDatabase) -> dict[str, object]:
     """The object that `scaling plan --json` prints; the candidates are the models that were run, at their epoch budgets and up to four times the
     largest, priced by what their runs took."""
     return payload(plan_of(database, question).plan)

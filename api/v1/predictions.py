@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -32,7 +32,7 @@ _EXAMPLE = {
     summary="Registered predictions against the runs that were done since",
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
 )
-def predictions(question: Annotated[PredictionsQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+def predictions(question: Annotated[PredictionsQuestion, Query()], database: TheDatabase) -> dict[str, object]:
     """The object that `scaling predict --score --json` prints; `waiting` lists those without a run near them."""
     with database.read() as session:
         rows = registry.registered(session, experiment=question.experiment)

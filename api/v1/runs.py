@@ -41,7 +41,7 @@ _RUN = {
 class Page:
     """`rows` number `first` … `last` of `total` that match; `next` is the token of the page after, if there is one."""
 
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, object]]
     first: int
     total: int
     next: str | None
@@ -58,7 +58,7 @@ class Page:
         200: {"content": {"application/json": {"example": {"schema_version": 1, "total": 30, "next": None, "runs": [_RUN]}}}}
     },
 )
-def runs(question: Annotated[RunsQuestion, Query()], database: TheDatabase) -> dict[str, Any]:
+def runs(question: Annotated[RunsQuestion, Query()], database: TheDatabase) -> dict[str, object]:
     """Follow `next` until it is null. A row has the columns of the run table, every quantity under its one name."""
     page = page_of_runs(database, question)
     return runs_payload(page.rows, total=page.total, next_page=page.next)
@@ -75,7 +75,7 @@ def runs(question: Annotated[RunsQuestion, Query()], database: TheDatabase) -> d
         }
     },
 )
-def run(run_id: str, database: TheDatabase) -> dict[str, Any]:
+def run(run_id: str, database: TheDatabase) -> dict[str, object]:
     """By its id or any prefix of it that no other run shares."""
     return run_payload(*run_with_curves(database, run_id))
 

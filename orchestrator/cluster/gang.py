@@ -89,7 +89,7 @@ class Gang:
             self._owner = scheduler
             return sorted({*self._mailbox.tokens(), *([self._attempt.token] if self._attempt else [])})
 
-    def start(self, content: Mapping[str, Any]) -> None:
+    def start(self, content: Mapping[str, object]) -> None:
         """Train a run on all hosts together."""
         import ray
 
@@ -121,7 +121,7 @@ class Gang:
         for member in self._members:
             member.abort.remote(token)
 
-    def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, Any]:
+    def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, object]:
         """As `Worker.next_events`; `versions`: node → the code there; and `broken`: why this gang cannot take another run, if so."""
         events = [message.to_dict() for message in self._mailbox.take(wait_seconds, after=after, settled=settled)]
         nodes = sorted({node for place in self._places for node in place["nodes"]})

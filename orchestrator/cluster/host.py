@@ -94,7 +94,7 @@ def main(events_fd: int) -> None:
                 return  # whoever told the process to stop meant the next run too; its owner starts a fresh one
 
 
-def _listen(commands: SimpleQueue[dict[str, Any] | None], stop: _Stop) -> None:
+def _listen(commands: SimpleQueue[dict[str, object] | None], stop: _Stop) -> None:
     for line in sys.stdin:
         try:
             command = json.loads(line)

@@ -77,19 +77,19 @@ class RemoteWorker:
     def __init__(self, actor: Any, name: str | None = None, reservation: str | None = None) -> None:
         self._actor, self.name, self._reservation = actor, name, reservation
 
-    def adopt(self, scheduler: str) -> Any:
+    def adopt(self, scheduler: str) -> object:
         return self._actor.adopt.remote(scheduler)
 
-    def start(self, assignment: Assignment) -> Any:
+    def start(self, assignment: Assignment) -> object:
         return self._actor.start.remote(assignment.to_dict())
 
-    def stop(self, token: str) -> Any:
+    def stop(self, token: str) -> object:
         return self._actor.stop.remote(token)
 
-    def abort(self, token: str) -> Any:
+    def abort(self, token: str) -> object:
         return self._actor.abort.remote(token)
 
-    def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> Any:
+    def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> object:
         return self._actor.next_events.remote(wait_seconds, after, settled)
 
     def end(self) -> Any:
@@ -218,7 +218,7 @@ class RayCluster:
             outlives = {"name": f"worker-{secrets.token_hex(8)}", "namespace": _NAMESPACE, "lifetime": "detached"}
         alone_seconds = self.alone_seconds if outlives else None
         options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 8, **outlives}
-        actor: Any
+        actor: object
         reservation = None
         if hold.hosts > 1:
             name = f"hosts-{secrets.token_hex(8)}"
@@ -269,7 +269,7 @@ class RayCluster:
         head = ray._private.worker.get_dashboard_url()
         return f"http://{head}" if head else ""
 
-    def on_head(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def on_head(self, function: Callable[..., object], *arguments: object) -> Any:
         """What a function returns on the cluster's head. Raises `ClusterError` when it cannot be asked."""
         import ray
 
@@ -288,7 +288,7 @@ class RayCluster:
 
         return set(state.get_draining_nodes())
 
-    def ready(self, references: list[Any], seconds: float) -> list[Any]:
+    def ready(self, references: list[object], seconds: float) -> list[object]:
         """Those of `references` that have an answer, waiting up to `seconds` for the first."""
         import ray
 

@@ -65,7 +65,7 @@ class Reservation:
             )
         ray.get(self._group.ready())
 
-    def options(self) -> list[dict[str, Any]]:
+    def options(self) -> list[dict[str, object]]:
         """What the actor on each host is started with."""
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from orchestrator.cluster.mailbox import Mailbox, leave_when_alone
 from orchestrator.messages import Assignment, Died, Message, Refused
@@ -64,7 +64,7 @@ class Worker:
         if alone_seconds is not None:
             leave_when_alone(self._mailbox, self._is_busy, self._leave, seconds=alone_seconds)
 
-    def place(self) -> dict[str, Any]:
+    def place(self) -> dict[str, object]:
         """Where it is: Ray's id of the node (None without Ray), the host's address, and the code that runs there."""
         node, address = None, "127.0.0.1"
         if (ray := sys.modules.get("ray")) is not None and ray.is_initialized():
@@ -78,7 +78,7 @@ class Worker:
             training = self._trainer.tokens if self._trainer else set()
             return sorted(training | set(self._mailbox.tokens()))
 
-    def start(self, content: Mapping[str, Any]) -> None:
+    def start(self, content: Mapping[str, object]) -> None:
         """Train a run, or a pack of them, as an `Assignment` says; their events come from `next_events`.
 
         The same assignment again is the same run.
@@ -105,7 +105,7 @@ class Worker:
             if self._trainer is not None:
                 self._trainer.say({"stop": token})
 
-    def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, Any]:
+    def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, object]:
         """`held_seconds`: for how long this worker has held its devices; `events`: `NumberedMessage`s above `after`; and `place`.
 
         Waits for the first event up to `wait_seconds`. settled: events up to this number are in the store, and need not be kept.
@@ -114,7 +114,7 @@ class Worker:
         return {"held_seconds": time.monotonic() - self._granted, "events": events, **self._placed}
 
     @cached_property
-    def _placed(self) -> dict[str, Any]:
+    def _placed(self) -> dict[str, object]:
         return self.place()
 
     def free_port(self) -> int:
@@ -189,7 +189,7 @@ class _Trainer:
         self.tokens, self._started = set(self.assigned), time.monotonic()
         self.say({"run": assignment.to_dict()})
 
-    def say(self, command: Mapping[str, Any]) -> None:
+    def say(self, command: Mapping[str, object]) -> None:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(command) + "\n")

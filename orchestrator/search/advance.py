@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -29,7 +29,7 @@ class Searches:
     """
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[SearchedCell, int, int], dict[str, Any]] = {}
+        self._rows: dict[tuple[SearchedCell, int, int], dict[str, object]] = {}
         self._cells: dict[int, SearchedCell] = {}
         self._over: set[int] = set()
         self._grid: int | None = None
@@ -73,7 +73,7 @@ class Searches:
             known = self._cells[search.id] = cell_of(search)
         return known
 
-    def _run(self, cell: SearchedCell, step: int, seed: int) -> dict[str, Any]:
+    def _run(self, cell: SearchedCell, step: int, seed: int) -> dict[str, object]:
         key = (cell, step, seed)
         if key not in self._rows:
             self._rows[key] = cell.run(step, seed)
@@ -95,7 +95,7 @@ def states_of(store: Store, plan: Plan) -> list[CellState]:
         return replay(plan.cells, results_in(session, experiment))
 
 
-def asked_by(session: Session, experiment_id: int | None, cells: Sequence[SearchedCell]) -> list[dict[str, Any]]:
+def asked_by(session: Session, experiment_id: int | None, cells: Sequence[SearchedCell]) -> list[dict[str, object]]:
     """Rows of the runs that searches of these cells asked for before, with the same policy, and that the experiment still wants."""
     rows = select(Search).where(Search.experiment_id == experiment_id, Search.removed_in.is_(None))
     policies = {(search.family, search.model, search.epochs): search.policy for search in session.scalars(rows)}

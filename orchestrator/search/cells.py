@@ -40,7 +40,7 @@ class Policy:
         """The step whose rate is next to `rate`: the inverse of `rate`."""
         return round(math.log(rate / self.start) / math.log(self.factor))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return {
             "name": "two-trial",
             "start": self.start,
@@ -69,7 +69,7 @@ class SearchedCell:
     def key(self) -> tuple[str, str, float]:
         return (self.family, self.model, self.epochs)
 
-    def run(self, step: int, seed: int) -> dict[str, Any]:
+    def run(self, step: int, seed: int) -> dict[str, object]:
         """The row of the run at a rate, with its id."""
         rate = self.policy.rate(step)
         config = {**self.template["config"], "learning_rate": rate, "seed": seed}

@@ -47,8 +47,8 @@ class CellState:
     accepted: int | None = None
     reason: str = ""
     forecast: Forecast | None = None
-    trials: dict[int, tuple[list[dict[str, Any]], Result | None]] = field(default_factory=dict)
-    repeats: list[dict[str, Any]] = field(default_factory=list)
+    trials: dict[int, tuple[list[dict[str, object]], Result | None]] = field(default_factory=dict)
+    repeats: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def runs(self) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ class CellState:
 def replay(
     cells: Sequence[SearchedCell],
     result_of: Callable[[str], Result | None],
-    row_of: Callable[[SearchedCell, int, int], dict[str, Any]] = SearchedCell.run,
+    row_of: Callable[[SearchedCell, int, int], dict[str, object]] = SearchedCell.run,
 ) -> list[CellState]:
     """Go through every cell from the smallest on, as far as the results reach.
 

@@ -109,7 +109,7 @@ class SearchReport:
         settled = [cell for cell in self.cells if cell.state == "settled" and cell.grid_core_hours]
         return sum((cell.grid_core_hours or 0.0) - cell.core_hours for cell in settled) if settled else None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         names = [entry.name for entry in fields(CellReport)]
         return {
             "experiment": self.experiment,

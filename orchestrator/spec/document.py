@@ -31,9 +31,9 @@ class Document:
 
     file: str
     text: str
-    content: dict[str, Any]
+    content: dict[str, object]
     lines: Mapping[tuple[str | int, ...], int | None]
-    written: dict[tuple[str | int, ...], tuple[str, Any]] = field(default_factory=dict)
+    written: dict[tuple[str | int, ...], tuple[str, object]] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -58,7 +58,7 @@ class Document:
         return f'YAML reads {_clipped(text, 60)} as {_clipped(meaning, 60)}; a text is in quotes: "{_clipped(text, 60)}"'
 
 
-def document_of(content: Mapping[str, Any]) -> Document:
+def document_of(content: Mapping[str, object]) -> Document:
     """Take a dictionary as if it had been read from a file. Raises `SpecError` where it holds something that no file could."""
     lines: dict[tuple[str | int, ...], int | None] = {(): None}
     faults: list[Fault] = []

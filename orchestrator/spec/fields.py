@@ -5,7 +5,7 @@ This file says what one field may hold; `reader` says what the fields must be to
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -49,7 +49,7 @@ class DatasetField(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _short_form(cls, value: Any) -> Any:
+    def _short_form(cls, value: object) -> object:
         if isinstance(value, str):
             return {"name": value}
         if isinstance(value, dict) and "source" in value and "name" not in value:
@@ -57,7 +57,7 @@ class DatasetField(BaseModel):
         return value
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """What is said beyond the name."""
         path = {} if self.path is None else {"path": self.path}
         return path | (self.model_extra or {})
@@ -74,11 +74,11 @@ class ModelField(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _short_form(cls, value: Any) -> Any:
+    def _short_form(cls, value: object) -> object:
         return {"name": value} if isinstance(value, str) else value
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """What is said beyond name and family."""
         return dict(self.model_extra or {})
 
@@ -106,7 +106,7 @@ class LearningRateField(_Field):
 
     @model_validator(mode="before")
     @classmethod
-    def _short_form(cls, value: Any) -> Any:
+    def _short_form(cls, value: object) -> object:
         if isinstance(value, dict) and isinstance(rates := value.get("at"), dict):
             return value | {"at": {epochs: rate if isinstance(rate, list) else [rate] for epochs, rate in rates.items()}}
         return {"grid": [value]} if isinstance(value, (int, float)) else value
@@ -364,7 +364,7 @@ class Spec(_Field):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_learning_rate_for_all(cls, value: Any) -> Any:
+    def _one_learning_rate_for_all(cls, value: object) -> object:
         """`learning_rate: 1.6`, `{grid: […]}` and `{policy: …}` stand for every model; `{nano-F0: …}` is one a model."""
         if isinstance(value, dict):
             rate = value.get("learning_rate")

@@ -60,7 +60,7 @@ _SHOWN = 60
 """Characters of a value in a message."""
 _MAX_EXAMPLES = 2**53
 """What a run can count: steps and positions are exact as float64 up to here."""
-_STAND_INS: dict[str, Any] = {"name": "unnamed", "epochs": [1], "batch_size": 232_792_560, "learning_rate": 1}
+_STAND_INS: dict[str, object] = {"name": "unnamed", "epochs": [1], "batch_size": 232_792_560, "learning_rate": 1}
 """For the keys that a file must have, so that what the others say can be checked although one of these is faulty. The batch is large, and a
 multiple of every number up to 20: no micro-batch or number of repeats is wrong for it."""
 
@@ -314,7 +314,7 @@ def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
     return list(model.model_fields)
 
 
-def _model_in(annotation: Any) -> Any:
+def _model_in(annotation: object) -> object:
     """The pydantic model inside `X | None`, `list[X]`, `dict[str, X]`."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return annotation
@@ -331,6 +331,6 @@ def _listed(values: Any) -> str:
     return ", ".join(values[:12]) + (", …" if len(values) > 12 else "")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}…"

@@ -25,7 +25,7 @@ Place = tuple[str | int, ...]
 
 _YAML = "tag:yaml.org,2002:"
 _CONSTRUCTOR = SafeConstructor()
-_SCALARS: dict[str, tuple[str, Callable[[yaml.ScalarNode], Any]]] = {
+_SCALARS: dict[str, tuple[str, Callable[[yaml.ScalarNode], object]]] = {
     "null": ("null", _CONSTRUCTOR.construct_yaml_null),
     "bool": ("true or false", _CONSTRUCTOR.construct_yaml_bool),
     "int": ("a whole number", _CONSTRUCTOR.construct_yaml_int),
@@ -54,9 +54,9 @@ class Values:
     file; of a key that is no text, at its own place with `KEY` before the last part. faults: line, place and message of each fault.
     """
 
-    content: Any = None
+    content: object = None
     lines: dict[Place, int] = field(default_factory=dict)
-    written: dict[Place, tuple[str, Any]] = field(default_factory=dict)
+    written: dict[Place, tuple[str, object]] = field(default_factory=dict)
     faults: list[tuple[int, Place, str]] = field(default_factory=list)
 
 
@@ -139,7 +139,7 @@ class _Walk:
         if node.tag.removeprefix(_YAML) not in (_MAPPINGS if isinstance(node, yaml.MappingNode) else _SEQUENCES):
             return self.fault(node, place, _odd_tag(node))
         self.above.append(node)
-        held: Any
+        held: object
         if isinstance(node, yaml.MappingNode):
             held = {key: self.value(found, (*place, key)) for key, found in self.entries(node, place).items()}
         else:
@@ -164,7 +164,7 @@ class _Walk:
                 self.fault(key_node, place, f"key {key!r} is given twice")
             if key is not _FAULTY:
                 own[key] = (line, value_node)
-        below: dict[Any, yaml.Node] = {}
+        below: dict[object, yaml.Node] = {}
         for source in (source for value_node in merged[:1] for source in self.sources(value_node, place)):
             self.above.append(source)
             below = self.entries(source, place) | below  # the first of several counts
@@ -184,7 +184,7 @@ class _Walk:
             else:
                 yield source
 
-    def key(self, node: yaml.Node, place: Place) -> Any:
+    def key(self, node: yaml.Node, place: Place) -> object:
         if not isinstance(node, yaml.ScalarNode):
             kind = "list" if isinstance(node, yaml.SequenceNode) else "mapping"
             self.fault(node, place, f"a {kind} cannot be a key: write a word before the colon")
@@ -194,7 +194,7 @@ class _Walk:
             self.values.written[(*place, KEY, key)] = (node.value, key)
         return key
 
-    def scalar(self, node: yaml.ScalarNode, place: Place, otherwise: Any = None) -> Any:
+    def scalar(self, node: yaml.ScalarNode, place: Place, otherwise: object = None) -> Any:
         tag, text = node.tag.removeprefix(_YAML), node.value
         if tag in _TEXTS:
             if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
@@ -230,7 +230,7 @@ def _clipped(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def _number(text: str) -> Any:
+def _number(text: str) -> object:
     """YAML 1.1 takes `4e9` and `1e-3` for text; here they are numbers."""
     if not any(digit in text for digit in "0123456789") or not set(text) <= set("0123456789.eE+-_"):
         return text

@@ -28,7 +28,7 @@ class _Shape(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
 
-_KINDS: dict[str, Any] = {"str": str | None, "int": float | None, "float": float | None, "list": list[str], "time": str | None}
+_KINDS: dict[str, object] = {"str": str | None, "int": float | None, "float": float | None, "list": list[str], "time": str | None}
 _COUNT = Annotated[float | None, Field(ge=0)]
 _COUNTED = {column.name for column in RUN_COLUMNS if column.kind in ("int", "float")} - {
     "seed",
@@ -36,7 +36,7 @@ _COUNTED = {column.name for column in RUN_COLUMNS if column.kind in ("int", "flo
     "train_loss",
     "chance_loss",
 }
-_NEEDED: dict[str, Any] = {
+_NEEDED: dict[str, object] = {
     "id": str, "model": str, "status": str, "epochs": Annotated[float, Field(gt=0)], "learning_rate": Annotated[float, Field(ge=0)],
 }  # fmt: skip
 _FIELDS: dict[str, Any] = {column.name: (_KINDS[column.kind], None) for column in RUN_COLUMNS}
@@ -66,7 +66,7 @@ class _Detail(_Run):
     parent_step: int | None = None
     code_version: str | None = None
     attempt_rows: list[_Attempt]
-    evaluations: list[dict[str, Any]]
+    evaluations: list[dict[str, object]]
     metrics: dict[str, list[list[float | None]]]
 
 
@@ -118,7 +118,7 @@ _SHAPES: dict[str, type[_Shape]] = {"runs": _Page, "run": _OneRun, "experiments"
 """By the first part of the path under /api/v1, `run` for one run."""
 
 
-def answer_in(body: bytes, path: str) -> dict[str, Any]:
+def answer_in(body: bytes, path: str) -> dict[str, object]:
     """The JSON object that `/api/v1<path>` answers; columns of runs that a somewhat older server does not know are null.
 
     Raises `Malformed` for anything else, and for numbers that are none, texts that no terminal can show and nesting without end.
@@ -148,13 +148,13 @@ def answer_in(body: bytes, path: str) -> dict[str, Any]:
     return content
 
 
-def _check_values(content: Any) -> None:
+def _check_values(content: object) -> None:
     """Whatever is in it can be printed, compared and counted with."""
     level = [content]
     for _ in range(_DEEPEST):
         if not level:
             return
-        deeper: list[Any] = []
+        deeper: list[object] = []
         for value in level:
             if isinstance(value, dict):
                 deeper += [*value, *value.values()]

@@ -11,7 +11,7 @@ _SAID_ONCE = ("failed", "pending")
 _NAMED = 3
 
 
-def endings(rows: Iterable[Mapping[str, Any]], describe: Callable[[Mapping[str, Any]], str]) -> list[str]:
+def endings(rows: Iterable[Mapping[str, object]], describe: Callable[[Mapping[str, object]], str]) -> list[str]:
     """One line for runs that failed or wait for the same reason, and one for each other run, in the order of the rows.
 
     describe: a run that has its line for itself. At which rate runs diverged is told of each.
@@ -19,7 +19,7 @@ def endings(rows: Iterable[Mapping[str, Any]], describe: Callable[[Mapping[str, 
     return [f"{status}: {whose}: {reason}" for status, whose, reason in _alike(rows, describe)]
 
 
-def reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def reasons(rows: Iterable[Mapping[str, object]]) -> list[str]:
     """As `endings`, below a table that shows the states already."""
     return [f"{whose}: {reason}" for _, whose, reason in _alike(rows, lambda row: row["id"])]
 

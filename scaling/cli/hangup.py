@@ -7,7 +7,7 @@ import os
 import signal
 import termios
 from collections.abc import Callable
-from typing import Any
+from types import FrameType
 
 __all__ = ["leave_terminal", "stop_on_signals"]
 
@@ -22,13 +22,13 @@ def stop_on_signals() -> Callable[[], bool]:
     """
     stop = asked = False
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(number: int, frame: FrameType | None) -> None:
         nonlocal stop, asked
         if asked:
             raise KeyboardInterrupt
         stop = asked = True
 
-    def hang_up(number: int, frame: Any) -> None:
+    def hang_up(number: int, frame: FrameType | None) -> None:
         nonlocal stop
         leave_terminal()
         stop = True

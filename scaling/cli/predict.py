@@ -13,6 +13,7 @@ from scaling.cli.runs_input import Level, Metric, RunsFrom, print_answer, print_
 from scaling.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
     from rich.console import Console
 
     from analysis import Prediction, Scores
@@ -107,7 +108,7 @@ def predict_command(
         )
 
 
-def _places(at: list[str], law: str, columns: tuple[str, ...] | None) -> Any:
+def _places(at: list[str], law: str, columns: tuple[str, ...] | None) -> list[float] | DataFrame:
     """Numbers for a law of one input; a table for a surface."""
     try:
         rows = [[float(part) for part in place.replace("_", "").split(",")] for place in at]

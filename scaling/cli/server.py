@@ -40,10 +40,10 @@ class Server:
         self._deadline = time.monotonic() + _ALL_SECONDS
         self._bytes_left = _ALL_BYTES
 
-    def runs(self, *, experiment: str | None = None, status: list[str] | None = None) -> list[dict[str, Any]]:
+    def runs(self, *, experiment: str | None = None, status: list[str] | None = None) -> list[dict[str, object]]:
         """All runs that match, oldest first, page after page."""
-        rows: list[dict[str, Any]] = []
-        asked: dict[str, Any] = {"experiment": experiment, "status": status, "limit": _RUNS_A_PAGE}
+        rows: list[dict[str, object]] = []
+        asked: dict[str, object] = {"experiment": experiment, "status": status, "limit": _RUNS_A_PAGE}
         for _ in range(_PAGES):
             page = self.get("/runs", **asked)
             rows += page["runs"]
@@ -54,7 +54,7 @@ class Server:
             asked["next"] = page["next"]
         raise self._malformed(f"it has more than {_PAGES:,} pages")
 
-    def run(self, prefix: str) -> dict[str, Any]:
+    def run(self, prefix: str) -> dict[str, object]:
         """`{"run": …}`: one run with its attempts, evaluations and curves."""
         return self.get(f"/runs/{quote(prefix, safe='')}")
 
@@ -62,7 +62,7 @@ class Server:
         """`{"experiments": […], "scheduler": …}`."""
         return self.get("/experiments")
 
-    def get(self, path: str, **parameters: Any) -> dict[str, Any]:
+    def get(self, path: str, **parameters: object) -> dict[str, Any]:
         """The answer to a GET of `/api/v1<path>`. An error of the server is raised here as it would be there."""
         query = urlencode({name: value for name, value in parameters.items() if value is not None}, doseq=True)
         answer = self._fetch(f"{self.url}/api/v1{path}" + (f"?{query}" if query else ""))

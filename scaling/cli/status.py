@@ -101,7 +101,7 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
         out.print(line, highlight=False)
 
 
-def _of_the_store(db: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _of_the_store(db: str) -> tuple[dict[str, Any], list[dict[str, object]]]:
     from orchestrator.store import open_readonly, queries
     from orchestrator.store.grid import HELD
     from orchestrator.store.payloads import experiments_payload

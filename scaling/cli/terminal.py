@@ -42,7 +42,7 @@ class Terminal(Console):
             renderable = _shown(renderable)
         return super().render(renderable, options)
 
-    def print(self, *objects: Any, **how: Any) -> None:
+    def print(self, *objects: object, **how: Any) -> None:
         """As the console does; a table is as narrow as its words allow, down to 80 columns, and nothing in it is cut off."""
         if len(objects) == 1 and isinstance(objects[0], Table):
             width = self._fit(objects[0], self.width if self.is_terminal else _TABLE_WIDTH)

@@ -51,6 +51,17 @@ def test_a_module_starts_from_its_own_initial_values_to_the_last_bit(module):
         np.testing.assert_array_equal(our, their)
 
 
+@pytest.mark.parametrize("factory", ["by_methods", "of_functions"])
+def test_what_a_users_type_checker_takes_trains(factory, tmp_path):
+    options = {"source": "tests.typed_user:halves", "examples": 16}
+    halves = DataConfig("source", data.card("source", options), options)
+    model = ModelConfig(f"tests.typed_user:{factory}", "linear")
+    config = TrainConfig(halves, model, ScheduleConfig(4.0), batch_size=8, learning_rate=0.1)
+    result = scaling.train(config, directory=tmp_path)
+    assert result.val_top1 == 1.0
+    assert family(model.family).params("linear", {}, num_classes=2, image_shape=(4, 4, 1)) == 34
+
+
 def test_an_nfnet_keeps_the_values_it_always_had():
     params = initial_params(build("nano-F1", num_classes=10), seed=3, image_shape=(8, 8, 1))
     digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params)))

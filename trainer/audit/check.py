@@ -18,12 +18,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from trainer.audit.multiset import Multiset
-from trainer.audit.record import file_of
+from trainer.audit.record import Differing, Line, file_of
 from trainer.data.order import Order
 from trainer.data.permutation import unpermute
 from trainer.storage import storage_at
@@ -92,7 +91,7 @@ class AuditReport:
         """The run is through."""
         return self.covered == self.total
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain JSON values."""
         return {
             "clean": self.clean,
@@ -124,7 +123,7 @@ def check(stretches: Sequence[Stretch], order: Order) -> AuditReport:
     return AuditReport(order.total, covered, tuple(epochs), tuple(sorted(skipped)), tuple(faults), order.repeats)
 
 
-def _surviving_lines(stretch: Stretch, faults: list[str]) -> list[dict[str, Any]]:
+def _surviving_lines(stretch: Stretch, faults: list[str]) -> list[Line]:
     """Lines of the steps that count. A line on both sides of a border cannot be split, which is a fault of whoever wrote it."""
     kept, storage = [], storage_at(stretch.directory)
     hosts = stretch.hosts or max(1, sum(name.startswith("audit-") for name in storage.names("")))
@@ -153,7 +152,7 @@ def _surviving_lines(stretch: Stretch, faults: list[str]) -> list[dict[str, Any]
     return kept
 
 
-def _coverage_faults(lines: Sequence[dict[str, Any]], covered: int) -> list[str]:
+def _coverage_faults(lines: Sequence[Line], covered: int) -> list[str]:
     """Positions that no step or more than one step used."""
     spans = [
         np.stack([starts := start + stride * np.arange(times), starts + length], axis=1)
@@ -179,10 +178,10 @@ class _Uses:
 
     used: Multiset = field(default_factory=Multiset)
     skipped: list[int] = field(default_factory=list)
-    differs: list[dict[str, Any]] = field(default_factory=list)
+    differs: list[Differing] = field(default_factory=list)
 
 
-def _audit_epoch(epoch: int, lines: Sequence[dict[str, Any]], order: Order, covered: int) -> EpochAudit:
+def _audit_epoch(epoch: int, lines: Sequence[Line], order: Order, covered: int) -> EpochAudit:
     uses = _Uses()
     for line in lines:
         if line["epoch"] == epoch:
@@ -213,7 +212,7 @@ def _of_part(order: Order, span: range) -> tuple[Multiset, bool]:
     return whole, distinct
 
 
-def _named(differs: Sequence[dict[str, Any]], order: Order) -> tuple[list[int], list[int]]:
+def _named(differs: Sequence[Differing], order: Order) -> tuple[list[int], list[int]]:
     """Ids used too seldom and too often, from the steps that were spelled out. One that only moved to another step is neither."""
     balance: Counter[int] = Counter()
     for step in differs:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from trainer.data.batch import Batch, Skipped
 from trainer.data.order import Order
 from trainer.storage import storage_at
 
-__all__ = ["Recorder", "file_of"]
+__all__ = ["Differing", "Line", "Recorder", "file_of"]
 
 _TOGETHER = 64
 """Steps that are compared with the order and hashed at once: an array of NumPy's costs more than what is in it."""
@@ -36,6 +36,25 @@ def file_of(shard: tuple[int, int] = (0, 1)) -> str:
     return "audit.jsonl" if count == 1 else f"audit-{index}.jsonl"
 
 
+class Differing(TypedDict):
+    """Spells out a step whose ids are not those of the order. positions: [start, stop]."""
+
+    step: int
+    positions: list[int]
+    ids: list[int]
+
+
+class Line(TypedDict):
+    """Records a stretch of steps, as a line of the file. steps: [first, last]. positions: see `_Stretch.add`. used: see `Multiset.to_json`."""
+
+    epoch: int
+    steps: list[int]
+    positions: list[list[int]]
+    used: list[int | str]
+    skipped: NotRequired[list[Skipped]]
+    differs: NotRequired[list[Differing]]
+
+
 @dataclass
 class _Stretch:
     """Consecutive steps of one epoch."""
@@ -45,8 +64,8 @@ class _Stretch:
     last_step: int
     used: Multiset = field(default_factory=Multiset)
     runs: list[list[int]] = field(default_factory=list)
-    skipped: list[list[Any]] = field(default_factory=list)
-    differs: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    differs: list[Differing] = field(default_factory=list)
 
     def add(self, step: int, span: range) -> None:
         """Positions of one more step. A run is [start, length, stride, times]: hosts see slices at equal distances."""
@@ -58,14 +77,18 @@ class _Stretch:
                 return
         self.runs.append([span.start, len(span), 0, 1])
 
-    def to_json(self) -> dict[str, Any]:
-        line = {
+    def to_json(self) -> Line:
+        line: Line = {
             "epoch": self.epoch,
             "steps": [self.first_step, self.last_step],
             "positions": self.runs,
             "used": self.used.to_json(),
         }
-        return line | {name: value for name, value in (("skipped", self.skipped), ("differs", self.differs)) if value}
+        if self.skipped:
+            line["skipped"] = self.skipped
+        if self.differs:
+            line["differs"] = self.differs
+        return line
 
 
 class Recorder:
@@ -118,7 +141,7 @@ class Recorder:
             stretch = self._open.setdefault(epoch, _Stretch(epoch, step, step))
             stretch.add(step, span)
             stretch.used += Multiset.of(_without(of_epoch, [number for _, number, _ in left_out]))
-            stretch.skipped += [list(entry) for entry in left_out]
+            stretch.skipped += left_out
             if not as_planned:
                 stretch.differs.append(
                     {"step": step, "positions": [span.start, span.stop], "ids": [int(number) for number in of_epoch]}

@@ -16,7 +16,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, TypedDict
 from zipfile import BadZipFile
 
 import numpy as np
@@ -49,6 +49,25 @@ class Damaged(Exception):
     """A checkpoint that is not what its manifest says, or has none; `str` says in what."""
 
 
+class Part(TypedDict):
+    """Says what a file of one process holds. pieces: (array name, where the piece starts in it)."""
+
+    file: str
+    bytes: int
+    sha256: str
+    pieces: list[tuple[str, list[int]]]
+
+
+class Manifest(TypedDict):
+    """Says what a checkpoint is made of, without the sha256 of that. counters: JSON values. shapes: array name → shape of the whole array."""
+
+    format: int
+    step: int
+    counters: dict[str, Any]
+    shapes: dict[str, list[int]]
+    parts: list[Part]
+
+
 @dataclass(frozen=True)
 class Piece:
     """A box of an array: where it starts in it, and the values. A whole array starts at zero and has its shape."""
@@ -70,7 +89,7 @@ class Snapshot:
     step: int
     pieces: Mapping[str, Sequence[Piece]]
     shapes: Mapping[str, tuple[int, ...]]
-    counters: Mapping[str, Any]
+    counters: Mapping[str, object]
     life: str
     part: int = 0
     parts: tuple[int, ...] = (0,)
@@ -101,11 +120,11 @@ def write_part(storage: Storage, snapshot: Snapshot) -> None:
     with storage.create(f"{folder}/{name}") as file:
         stream = _Hashing(file)
         np.savez(stream, **keyed)  # type: ignore[arg-type]
-    part = {
+    part: Part = {
         "file": name,
         "bytes": stream.bytes,
         "sha256": stream.digest.hexdigest(),
-        "pieces": [[array, list(piece.start)] for array, pieces in snapshot.pieces.items() for piece in pieces],
+        "pieces": [(array, list(piece.start)) for array, pieces in snapshot.pieces.items() for piece in pieces],
     }
     storage.publish(f"{folder}/part.{stem}.json", json.dumps(part).encode())
 
@@ -116,8 +135,8 @@ def commit(storage: Storage, snapshot: Snapshot, *, wait_seconds: float) -> int:
     Raises `TimeoutError` (an `OSError`) when a part does not come.
     """
     folder = f"{_FOLDER}/{snapshot.step}"
-    parts = [_await_json(storage, f"{folder}/part.{snapshot.life}.{part}.json", wait_seconds) for part in snapshot.parts]
-    body = {
+    parts = [_await_part(storage, f"{folder}/part.{snapshot.life}.{part}.json", wait_seconds) for part in snapshot.parts]
+    body: Manifest = {
         "format": FORMAT,
         "step": snapshot.step,
         "counters": dict(snapshot.counters),
@@ -125,12 +144,12 @@ def commit(storage: Storage, snapshot: Snapshot, *, wait_seconds: float) -> int:
         "parts": parts,
     }
     reached("checkpoint-drafted")
-    storage.publish(f"{folder}/manifest.json", json.dumps(body | {"sha256": _digest(body)}).encode())
+    storage.publish(f"{folder}/manifest.json", json.dumps({**body, "sha256": _digest(body)}).encode())
     reached("checkpoint-committed")
     return sum(part["bytes"] for part in parts)
 
 
-def read_manifest(storage: Storage, step: int) -> dict[str, Any]:
+def read_manifest(storage: Storage, step: int) -> Manifest:
     """The manifest of a step. Raises `Damaged`."""
     try:
         with storage.open(f"{_FOLDER}/{step}/manifest.json") as file:
@@ -147,7 +166,7 @@ def read_manifest(storage: Storage, step: int) -> dict[str, Any]:
     return manifest
 
 
-def read_arrays(storage: Storage, step: int, manifest: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def read_arrays(storage: Storage, step: int, manifest: Manifest) -> dict[str, np.ndarray]:
     """The arrays of a step, whole, each file verified by size and sha256 before it is used. Raises `Damaged`."""
     arrays: dict[str, np.ndarray] = {}
     for part in manifest["parts"]:
@@ -163,7 +182,7 @@ def read_arrays(storage: Storage, step: int, manifest: Mapping[str, Any]) -> dic
     return arrays
 
 
-def _verify(file: IO[bytes], part: Mapping[str, Any], step: int) -> None:
+def _verify(file: IO[bytes], part: Part, step: int) -> None:
     digest, size = hashlib.sha256(), 0
     while block := file.read(_BLOCK_BYTES):
         digest.update(block)
@@ -187,7 +206,7 @@ def _key(array: str, start: Sequence[int]) -> str:
     return array if not any(start) else f"{array}@{','.join(map(str, start))}"
 
 
-def _await_json(storage: Storage, name: str, seconds: float) -> dict[str, Any]:
+def _await_part(storage: Storage, name: str, seconds: float) -> Part:
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -201,7 +220,7 @@ def _await_json(storage: Storage, name: str, seconds: float) -> dict[str, Any]:
             time.sleep(0.02)
 
 
-def _digest(body: Mapping[str, Any]) -> str:
+def _digest(body: Manifest) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

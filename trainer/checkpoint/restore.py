@@ -65,7 +65,7 @@ def restore(place: str | Path, *, at_most: int | None = None) -> tuple[Restored 
         place, at_most = origin[0], _least(at_most, origin[1])
 
 
-def describe_attempt(storage: Storage, resume_from: Mapping[str, Any] | None, content: Mapping[str, Any]) -> None:
+def describe_attempt(storage: Storage, resume_from: Mapping[str, Any] | None, content: Mapping[str, object]) -> None:
     """Write down what this attempt is and where it starts from. A folder that is gone on with in place keeps its first origin.
 
     Raises `OSError` when nothing can be written there.

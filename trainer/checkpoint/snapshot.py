@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
+from jax.tree_util import KeyPath
 
 from scaling.errors import DataError
 from trainer.checkpoint.files import Piece, Snapshot
 from trainer.layout import Layout
+from trainer.typing import PyTree
 
 __all__ = ["layers", "state_from", "take_snapshot"]
 
 
-def take_snapshot(state: Any, layout: Layout, *, step: int, counters: Mapping[str, Any], life: str) -> Snapshot:
+def take_snapshot(state: PyTree, layout: Layout, *, step: int, counters: Mapping[str, object], life: str) -> Snapshot:
     """Copy the state to host memory; blocks until the devices have got there. What `layout` has stacked lies apart in the snapshot.
 
     With several processes each takes the pieces that lie on its own devices, every piece once: an array that all of them hold is taken
@@ -47,10 +48,10 @@ def take_snapshot(state: Any, layout: Layout, *, step: int, counters: Mapping[st
     )
 
 
-def state_from(arrays: Mapping[str, np.ndarray], like: Any, place: str) -> Any:
+def state_from(arrays: Mapping[str, np.ndarray], like: PyTree, place: str) -> PyTree:
     """Arrays by name as a tree like `like`. Raises `DataError` when they are of another model."""
 
-    def leaf(path: Any, expected: Any) -> np.ndarray:
+    def leaf(path: KeyPath, expected: jax.ShapeDtypeStruct) -> np.ndarray:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         if name not in arrays:
             raise _foreign(place, f"it has no {name}")

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import ModuleType
 
 from scaling.errors import DataError, ScalingError, UnknownName
 from trainer.data import array_record, declared, digits, idx, imagefolder, parquet, shapes, webdataset
 from trainer.data.corrections import corrected
-from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Examples
+from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Example, Examples
 from trainer.data.images.optional import encoded_picture
 from trainer.data.normalization import Normalization
 from trainer.data.order import Order
 from trainer.data.permutation import permute
+from trainer.typing import Options
 from trainer.users_code import imported, told
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "BadExample",
     "DataCard",
     "Dataset",
+    "Example",
     "Examples",
     "Normalization",
     "Order",
@@ -38,14 +40,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class _Format:
-    card: Callable[[Mapping[str, Any]], DataCard]
-    load: Callable[[Mapping[str, Any]], Dataset]
+    card: Callable[[Options], DataCard]
+    load: Callable[[Options], Dataset]
     options: Mapping[str, str]
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Options = field(default_factory=dict)
 
 
-def _photographs(module: Any) -> _Format:
-    def load(options: Mapping[str, Any]) -> Dataset:
+def _photographs(module: ModuleType) -> _Format:
+    def load(options: Options) -> Dataset:
         encoded_picture()  # before anything is read: an image that cannot be decoded for want of a package is not at fault
         return corrected(module.load(options))
 
@@ -74,7 +76,7 @@ def options_of(name: str) -> Mapping[str, str]:
     return _format(name).options
 
 
-def significant(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def significant(name: str, options: Options) -> Options:
     """Options without those that say what would be so anyway, so that spelling a default out makes no other run."""
     defaults = dict(_format(name).defaults) if name != "source" else {}
     if "eval_px" in options and "train_px" in options:
@@ -84,17 +86,17 @@ def significant(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
 
 
-def card(name: str, options: Mapping[str, Any]) -> DataCard:
+def card(name: str, options: Options) -> DataCard:
     """Describe a data set: sizes, shape, fingerprint. Raises `UnknownName`, `DataNotFound`, `DataError`, `UsageError`, `MissingExtra`."""
     return load_source(options).card if name == "source" else _format(name).card(options)
 
 
-def load(name: str, options: Mapping[str, Any]) -> Dataset:
+def load(name: str, options: Options) -> Dataset:
     """Read a data set. Raises as `card`."""
     return load_source(options) if name == "source" else _format(name).load(options)
 
 
-def load_source(options: Mapping[str, Any]) -> Dataset:
+def load_source(options: Options) -> Dataset:
     """A user's own: `options["source"]` is `package.module:factory`, called with the other options."""
     source = str(options.get("source", ""))
     factory = imported(source, "dataset source")

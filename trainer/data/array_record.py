@@ -9,19 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scaling.errors import DataError
 from scaling.extras import needed_for
 from trainer.data import fingerprint, shapes
-from trainer.data.dataset import BadExample, DataCard, Dataset
+from trainer.data.dataset import BadExample, DataCard, Dataset, Example
 from trainer.data.split_files import OPTIONS as SPLIT_OPTIONS
 from trainer.data.split_files import split_files
-from trainer.data.tf_example import parse
+from trainer.data.tf_example import Value, parse
+from trainer.typing import Options
 
-__all__ = ["DEFAULTS", "OPTIONS", "Records", "card", "load"]
+if TYPE_CHECKING:
+    from array_record.python.array_record_module import ArrayRecordReader
+
+__all__ = ["DEFAULTS", "OPTIONS", "Records", "load"]
 
 OPTIONS = shapes.OPTIONS | SPLIT_OPTIONS
 DEFAULTS = {"channels": 3}
@@ -36,16 +40,16 @@ class Records:
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = [str(path) for path in files]
-        self._readers: dict[int, Any] = {}
+        self._readers: dict[int, ArrayRecordReader] = {}
         self._starts = np.cumsum([0, *(self._reader(number).num_records() for number in range(len(files)))])
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_readers": {}}
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Example:
         try:
             features = parse(self.read(index))
         except ValueError as error:
@@ -65,7 +69,7 @@ class Records:
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
         return f"{Path(self._files[number]).name}[{index - self._starts[number]}]"
 
-    def _reader(self, number: int) -> Any:
+    def _reader(self, number: int) -> ArrayRecordReader:
         if number not in self._readers:
             with needed_for("ArrayRecord files need"):
                 from array_record.python.array_record_module import ArrayRecordReader
@@ -79,13 +83,11 @@ class Records:
         return self._readers[number]
 
 
-def card(options: Mapping[str, Any]) -> DataCard:
-    """Describe it: reads the files' footers and 64 records a split. Raises `DataNotFound`, `DataError`, `UsageError`."""
-    return load(options).card
+def load(options: Options) -> Dataset:
+    """Describes both splits: reads the files' footers and 64 records a split. Other records are read when they are asked for.
 
-
-def load(options: Mapping[str, Any]) -> Dataset:
-    """Both splits; records are read when they are asked for. Raises as `card`."""
+    Raises `DataNotFound`, `DataError`, `UsageError`.
+    """
     image_shape, evaluation_shape = shapes.shapes(options)
     folder, files = split_files(options, "*array_record*")
     classes = shapes.class_count(options, _classes(folder), where=str(folder))
@@ -106,7 +108,7 @@ def load(options: Mapping[str, Any]) -> Dataset:
     return Dataset(about, splits["train"], splits["validation"])
 
 
-def _first(features: Mapping[str, Any], names: Sequence[str]) -> Any:
+def _first(features: Mapping[str, Value], names: Sequence[str]) -> Any:
     for name in names:
         if features.get(name):
             return features[name][0]

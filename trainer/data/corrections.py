@@ -15,7 +15,6 @@ So results of before and after never meet, and the ids of all other runs stay as
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from scaling.errors import MissingExtra
 from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Examples
@@ -26,7 +25,7 @@ from trainer.data.images.picture import picture
 
 __all__ = ["corrected"]
 
-_FOUND: dict[tuple[Any, ...], tuple[str, ...]] = {}
+_FOUND: dict[tuple[object, ...], tuple[str, ...]] = {}
 
 
 def corrected(dataset: Dataset) -> Dataset:

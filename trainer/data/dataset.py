@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import numpy as np
 
 from scaling.errors import DataFault
 from trainer.data.normalization import Normalization
+from trainer.typing import ImageShape
 
 if TYPE_CHECKING:
     from trainer.data.fingerprint import Parts
 
-__all__ = ["ArrayExamples", "BadExample", "DataCard", "Dataset", "Examples"]
+__all__ = ["ArrayExamples", "BadExample", "DataCard", "Dataset", "Example", "Examples"]
 
 
 @dataclass(frozen=True)
@@ -33,21 +34,21 @@ class DataCard:
     name: str
     fingerprint: str
     num_classes: int
-    image_shape: tuple[int, int, int]
+    image_shape: ImageShape
     train_examples: int
     validation_examples: int
     provisional: bool = False
-    evaluation_shape: tuple[int, int, int] | None = None
+    evaluation_shape: ImageShape | None = None
     parts: Parts = ()
     evaluation_margin_px: float | None = None
     corrections: tuple[str, ...] = ()
 
     @property
-    def eval_shape(self) -> tuple[int, int, int]:
+    def eval_shape(self) -> ImageShape:
         """(height, width, channels) of the held-out images as the model sees them."""
         return self.evaluation_shape or self.image_shape
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """As plain JSON values; `from_dict` reads them back."""
         return asdict(self) | {
             "image_shape": list(self.image_shape),
@@ -98,6 +99,21 @@ class BadExample(Exception):
     """One example cannot be used; the message is the reason. The run's policy decides what becomes of it."""
 
 
+class Example(TypedDict):
+    """Holds what a data set gives for one id.
+
+    image: one of
+        bytes: of a file in one of `trainer.data.images.decode.FORMATS`, decoded to the channels of the card;
+        uint8 [H, W, C]: pixels of any height and width, augmented or resized to the card's shape, then normalised;
+        float32 [H, W, C]: of the card's shape, and given to the network as it is.
+    label: class, 0 … num_classes − 1 of the card. id: the one that was asked for; an audit counts it.
+    """
+
+    image: bytes | np.ndarray
+    label: int
+    id: int
+
+
 class Examples(Protocol):
     """One split. Ids are 0 … len − 1. That is all a data set of your own has to offer.
 
@@ -107,17 +123,12 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Mapping[str, Any]:
-        """`{"image": …, "label": int, "id": index}`; the image is one of
-
-        bytes: of a file in one of `trainer.data.images.decode.FORMATS`, decoded to the channels of the card;
-        uint8 [H, W, C]: pixels of any height and width, augmented or resized to the card's shape, then normalised;
-        float32 [H, W, C]: of the card's shape, and given to the network as it is.
+    def __getitem__(self, index: int, /) -> Example:
+        """Reads one example.
 
         Raises `BadExample`, `FileNotFoundError` or `PermissionError` for one that cannot be read; the run's policy decides what becomes
         of it. Any other `OSError` stops the run.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -143,11 +154,11 @@ class ArrayExamples:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Example:
         return {"image": self._images[index], "label": int(self._labels[index]), "id": index}
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self) -> ImageShape:
         """(height, width, channels) of every image."""
         height, width, channels = self._images.shape[1:]
         return height, width, channels

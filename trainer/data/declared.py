@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from scaling.errors import DataNotFound, UsageError
 from trainer.data.dataset import DataCard, Dataset
+from trainer.typing import ImageShape, Options
 
 __all__ = ["OPTIONS", "card", "load"]
 
@@ -27,7 +26,7 @@ OPTIONS = {
 _OPTIONAL = ("evaluation_shape",)
 
 
-def card(options: Mapping[str, Any]) -> DataCard:
+def card(options: Options) -> DataCard:
     """What was declared. Raises `UsageError` when something is missing."""
     missing = [key for key in OPTIONS if key not in options and key not in _OPTIONAL]
     if missing:
@@ -50,7 +49,7 @@ def card(options: Mapping[str, Any]) -> DataCard:
     )
 
 
-def load(options: Mapping[str, Any]) -> Dataset:
+def load(options: Options) -> Dataset:
     """There is nothing to read. Raises `DataNotFound`."""
     raise DataNotFound(
         f"data set {options.get('title')!r} is only declared, not at hand",
@@ -58,7 +57,7 @@ def load(options: Mapping[str, Any]) -> Dataset:
     )
 
 
-def _shape(options: Mapping[str, Any], name: str) -> tuple[int, int, int]:
+def _shape(options: Options, name: str) -> ImageShape:
     shape = options[name]
     if not isinstance(shape, (list, tuple)) or len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
         raise UsageError(f"{name}: {shape!r} is not three whole numbers", hint=OPTIONS[name])

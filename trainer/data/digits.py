@@ -6,10 +6,8 @@ the one that scikit-learn ships. The order of the images is scikit-learn's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from trainer.data.dataset import ArrayExamples, DataCard, Dataset
 from trainer.data.distort import VERSION, distorted
 from trainer.data.fingerprint import fingerprint_arrays
 from trainer.data.permutation import permute
+from trainer.typing import Options
 
 __all__ = ["OPTIONS", "card", "load"]
 
@@ -34,7 +33,7 @@ _TRAIN_KEY, _VALIDATION_KEY = 1797, 1798
 _NORMALIZATION = {"mean": 0.305, "std": 0.376}
 
 
-def card(options: Mapping[str, Any]) -> DataCard:
+def card(options: Options) -> DataCard:
     """Describe the data set; needs no path. `validation_examples` of the card counts copies, the option counts images."""
     images, labels = _arrays()
     held_out = options.get("validation_examples", 450)
@@ -54,7 +53,7 @@ def card(options: Mapping[str, Any]) -> DataCard:
     )
 
 
-def load(options: Mapping[str, Any]) -> Dataset:
+def load(options: Options) -> Dataset:
     """Read it, and make the copies that are asked for: of 43,000, 0.4 s the first time in a process."""
     about, held_out = card(options), options.get("validation_examples", 450)
     copies, validation_copies = _copies(options, "copies"), _copies(options, "validation_copies")
@@ -75,7 +74,7 @@ def _examples(training: bool, held_out: int, copies: int | None, key: int) -> Ar
     return ArrayExamples(made, np.tile(labels[chosen], copies), full_scale=255.0, **_NORMALIZATION)
 
 
-def _copies(options: Mapping[str, Any], name: str) -> int | None:
+def _copies(options: Options, name: str) -> int | None:
     asked = options.get(name)
     if asked is None:
         return None

@@ -11,16 +11,17 @@ import hashlib
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from scaling.errors import DataError, DataNotFound
 from trainer.data.dataset import ArrayExamples, DataCard, Dataset
+from trainer.typing import Options
 
 __all__ = ["OPTIONS", "fashion_mnist", "mnist", "read_idx"]
 
@@ -38,14 +39,14 @@ class IdxFormat:
     def __init__(self, name: str, places: tuple[str, ...], mean: float, std: float, hint: str) -> None:
         self.name, self.places, self.mean, self.std, self.hint = name, places, mean, std, hint
 
-    def card(self, options: Mapping[str, Any]) -> DataCard:
+    def card(self, options: Options) -> DataCard:
         """Describe it, once all of it was read. Raises `DataNotFound` naming every place that was tried, `DataError`."""
         folder = self._folder(options)
         fingerprint = _fingerprint(str(folder))
         (train, height, width), (held_out, *_) = (_header(_file(folder, split, "images", 3), 3) for split in ("train", "t10k"))
         return DataCard(self.name, fingerprint, _CLASSES, (height, width, 1), train, held_out)
 
-    def load(self, options: Mapping[str, Any]) -> Dataset:
+    def load(self, options: Options) -> Dataset:
         """Read it: `train-*` for training, `t10k-*` held out. Raises `DataNotFound`, `DataError`."""
         folder = self._folder(options)
         return Dataset(self.card(options), self._examples(folder, "train"), self._examples(folder, "t10k"))
@@ -54,7 +55,7 @@ class IdxFormat:
         images, labels = _split(folder, split)
         return ArrayExamples(images[..., None], labels, full_scale=255.0, mean=self.mean, std=self.std)
 
-    def _folder(self, options: Mapping[str, Any]) -> Path:
+    def _folder(self, options: Options) -> Path:
         places = (options["path"],) if options.get("path") else self.places
         for place in places:
             folder = Path(place).expanduser()
@@ -98,7 +99,7 @@ def _header(path: Path, rank: int) -> tuple[int, ...]:
         return _read_header(path, file, rank)
 
 
-def _read_header(path: Path, file: Any, rank: int | None) -> tuple[int, ...]:
+def _read_header(path: Path, file: BufferedIOBase, rank: int | None) -> tuple[int, ...]:
     zero, kind, axes = struct.unpack(">HBB", file.read(4))
     shape = struct.unpack(f">{axes}I", file.read(4 * axes))
     if zero != 0 or kind != _UNSIGNED_BYTES or axes != (rank or axes):
@@ -120,7 +121,7 @@ def _one_reason(path: Path) -> Iterator[None]:
         raise DataError(f"{path} cannot be read: {error}", hint=_FORMAT_HINT) from error
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path) -> BufferedIOBase:
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from scaling.errors import DataError, DataNotFound, UsageError
 from trainer.data import fingerprint, shapes
-from trainer.data.dataset import DataCard, Dataset
+from trainer.data.dataset import DataCard, Dataset, Example
 from trainer.data.names import NameTable
+from trainer.typing import Options
 
-__all__ = ["DEFAULTS", "OPTIONS", "ImageFiles", "card", "load", "split_folders"]
+__all__ = ["DEFAULTS", "OPTIONS", "ImageFiles", "load", "split_folders"]
 
 OPTIONS = shapes.OPTIONS | {"validation_share": "share held out where there are no train/ and val/, e.g. 0.1"}
 DEFAULTS = {"channels": 3}
@@ -42,7 +42,7 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Example:
         return {"image": self.read(index), "label": int(self.labels[index]), "id": index}
 
     def name(self, index: int) -> str:
@@ -59,13 +59,11 @@ class ImageFiles:
         return ImageFiles(self.folder, self.names.take(indices), self.sizes[indices], self.labels[indices])
 
 
-def card(options: Mapping[str, Any]) -> DataCard:
-    """Describe it: lists folders and sizes, reads 64 images. Raises `DataNotFound`, `DataError`, `UsageError`."""
-    return load(options).card
+def load(options: Options) -> Dataset:
+    """Describes both splits: lists folders and sizes, reads 64 images. Other images are read when they are asked for.
 
-
-def load(options: Mapping[str, Any]) -> Dataset:
-    """Both splits; images are read when they are asked for. Raises as `card`."""
+    Raises `DataNotFound`, `DataError`, `UsageError`.
+    """
     image_shape, evaluation_shape = shapes.shapes(options)
     folder = _folder(options)
     train, validation, classes = _splits(folder, options)
@@ -87,7 +85,7 @@ def load(options: Mapping[str, Any]) -> Dataset:
     return Dataset(about, train, validation)
 
 
-def _folder(options: Mapping[str, Any]) -> Path:
+def _folder(options: Options) -> Path:
     if not options.get("path"):
         raise UsageError("path is missing", hint="dataset: {name: imagefolder, path: FOLDER, train_px: 224}")
     folder = Path(options["path"]).expanduser()
@@ -104,7 +102,7 @@ def split_folders(folder: Path) -> tuple[Path, Path] | None:
     return (folder / "train", held_out) if (folder / "train").is_dir() and held_out is not None else None
 
 
-def _splits(folder: Path, options: Mapping[str, Any]) -> tuple[ImageFiles, ImageFiles, list[str]]:
+def _splits(folder: Path, options: Options) -> tuple[ImageFiles, ImageFiles, list[str]]:
     share = options.get("validation_share")
     if (both := split_folders(folder)) is not None:
         train, held_out = both

@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scaling.errors import DataError, DataFault, UsageError
 from scaling.extras import needed_for
 from trainer.data import fingerprint, shapes
-from trainer.data.dataset import BadExample, DataCard, Dataset
+from trainer.data.dataset import BadExample, DataCard, Dataset, Example
 from trainer.data.parquet_labels import read_labels
 from trainer.data.split_files import OPTIONS as SPLIT_OPTIONS
 from trainer.data.split_files import split_files
+from trainer.typing import Options
 
-__all__ = ["DEFAULTS", "OPTIONS", "ParquetRows", "card", "load"]
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray
+    from pyarrow.parquet import ParquetFile
+
+__all__ = ["DEFAULTS", "OPTIONS", "ParquetRows", "load"]
 
 OPTIONS = (
     shapes.OPTIONS
@@ -43,10 +49,10 @@ class ParquetRows:
     classes: of labels that are text, those of the training split, numbered in their order; None takes what is there, sorted by name.
     """
 
-    def __init__(self, files: Sequence[Path], options: Mapping[str, Any], classes: Sequence[str] | None = None) -> None:
+    def __init__(self, files: Sequence[Path], options: Options, classes: Sequence[str] | None = None) -> None:
         self._files = [str(path) for path in files]
-        self._open: dict[int, Any] = {}
-        self._groups: OrderedDict[int, Any] = OrderedDict()
+        self._open: dict[int, ParquetFile] = {}
+        self._groups: OrderedDict[int, ChunkedArray] = OrderedDict()
         self._image = _column(self._file(0), options, "image_column", _IMAGE)
         self._label = _column(self._file(0), options, "label_column", _LABEL)
         self._places = [(number, group) for number in range(len(files)) for group in range(self._file(number).num_row_groups)]
@@ -58,13 +64,13 @@ class ParquetRows:
         ]
         self.labels, self.classes = read_labels(columns, classes)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_open": {}, "_groups": OrderedDict()}
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Example:
         label = int(self.labels[index])
         if label < 0 and self.classes is not None:
             raise BadExample("the row has no label")
@@ -97,7 +103,7 @@ class ParquetRows:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def _group(self, place: int) -> Any:
+    def _group(self, place: int) -> ChunkedArray:
         if place in self._groups:
             self._groups.move_to_end(place)
             return self._groups[place]
@@ -108,7 +114,7 @@ class ParquetRows:
             self._groups.popitem(last=False)
         return column
 
-    def _file(self, number: int) -> Any:
+    def _file(self, number: int) -> ParquetFile:
         if number not in self._open:
             pyarrow = _pyarrow()
             try:
@@ -117,7 +123,7 @@ class ParquetRows:
                 raise DataError(f"{self._files[number]} is not a Parquet file: {error}", hint="fetch it again") from None
         return self._open[number]
 
-    def _read(self, number: int, read: Callable[[Any], Any]) -> Any:
+    def _read(self, number: int, read: Callable[[ParquetFile], ChunkedArray]) -> ChunkedArray:
         """What `read` takes from a file. Raises `DataFault` where the file is damaged, or has not the columns of the first."""
         pyarrow = _pyarrow()
         try:
@@ -129,20 +135,18 @@ class ParquetRows:
             ) from error
 
 
-def _pyarrow() -> Any:
+def _pyarrow() -> ModuleType:
     with needed_for("Parquet files need"):
         import pyarrow
         import pyarrow.parquet
     return pyarrow
 
 
-def card(options: Mapping[str, Any]) -> DataCard:
-    """Describe it: reads footers, labels and the groups of 64 images. Raises `DataNotFound`, `DataError`, `UsageError`."""
-    return load(options).card
+def load(options: Options) -> Dataset:
+    """Describes both splits: reads footers, labels and the groups of 64 images. Other images are read when they are asked for.
 
-
-def load(options: Mapping[str, Any]) -> Dataset:
-    """Both splits; images are read when they are asked for. Raises as `card`."""
+    Raises `DataNotFound`, `DataError`, `UsageError`.
+    """
     image_shape, evaluation_shape = shapes.shapes(options)
     folder, files = split_files(options, "*.parquet")
     train = ParquetRows(files["train"], options)
@@ -174,7 +178,7 @@ def load(options: Mapping[str, Any]) -> Dataset:
     return Dataset(about, splits["train"], splits["validation"])
 
 
-def _column(file: Any, options: Mapping[str, Any], option: str, usual: Sequence[str]) -> str:
+def _column(file: ParquetFile, options: Options, option: str, usual: Sequence[str]) -> str:
     names = file.schema_arrow.names
     wanted = [options[option]] if option in options else usual
     for name in wanted:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scaling.errors import DataError
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray
 
 __all__ = ["read_labels"]
 
 _HINT = "label_column names another column; write a label of one class a row, as a whole number or as text"
 
 
-def read_labels(columns: Sequence[tuple[str, Any]], classes: Sequence[str] | None = None) -> tuple[np.ndarray, list[str] | None]:
+def read_labels(
+    columns: Sequence[tuple[str, ChunkedArray]], classes: Sequence[str] | None = None
+) -> tuple[np.ndarray, list[str] | None]:
     """The labels of a split.
 
     Args:
@@ -40,7 +45,7 @@ def read_labels(columns: Sequence[tuple[str, Any]], classes: Sequence[str] | Non
     return np.concatenate([_whole_numbers(path, column) for path, column in plain]), None
 
 
-def _plain(column: Any) -> Any:
+def _plain(column: ChunkedArray) -> ChunkedArray:
     """Without dictionaries and views; text and bytes of text as one type."""
     import pyarrow as pa
 
@@ -51,7 +56,7 @@ def _plain(column: Any) -> Any:
     return column
 
 
-def _of_text(columns: Sequence[tuple[str, Any]], classes: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
+def _of_text(columns: Sequence[tuple[str, ChunkedArray]], classes: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
     import pyarrow as pa
     import pyarrow.compute as compute
 
@@ -67,7 +72,7 @@ def _of_text(columns: Sequence[tuple[str, Any]], classes: Sequence[str] | None) 
     return np.concatenate([column.fill_null(-1).to_numpy() for column in numbers]).astype(np.int32), names
 
 
-def _whole_numbers(path: str, column: Any) -> np.ndarray:
+def _whole_numbers(path: str, column: ChunkedArray) -> np.ndarray:
     import pyarrow as pa
 
     kind, types = column.type, pa.types

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
 from scaling.errors import DataError, UsageError
 from trainer.data.images.crop import margin_px
+from trainer.typing import ImageShape, Options
 
 __all__ = ["OPTIONS", "class_count", "classes_by_labels", "evaluation_margin", "shapes"]
 
@@ -21,10 +21,8 @@ OPTIONS = {
     "num_classes": "classes; checked against the data",
 }
 
-Shape = tuple[int, int, int]
 
-
-def shapes(options: Mapping[str, Any]) -> tuple[Shape, Shape | None]:
+def shapes(options: Options) -> tuple[ImageShape, ImageShape | None]:
     """(height, width, channels) for training, and for evaluation where it differs. Raises `UsageError`."""
     if "train_px" not in options:
         raise UsageError(
@@ -43,7 +41,7 @@ def shapes(options: Mapping[str, Any]) -> tuple[Shape, Shape | None]:
     return train, None if evaluation == train else evaluation
 
 
-def evaluation_margin(options: Mapping[str, Any]) -> float | None:
+def evaluation_margin(options: Options) -> float | None:
     """`eval_margin_px`; None where it is left out or says what would be so anyway. Raises `UsageError`."""
     margin = options.get("eval_margin_px")
     if margin is None:
@@ -55,7 +53,7 @@ def evaluation_margin(options: Mapping[str, Any]) -> float | None:
     return None if margin == margin_px((side, side)) else float(margin)
 
 
-def class_count(options: Mapping[str, Any], found: int | None, *, where: str, names: Iterable[str] = ()) -> int:
+def class_count(options: Options, found: int | None, *, where: str, names: Iterable[str] = ()) -> int:
     """Classes as found in the data, which must be those that the file states, if it does. Raises `UsageError`, `DataError`."""
     stated = options.get("num_classes")
     if stated is None:
@@ -75,7 +73,7 @@ def class_count(options: Mapping[str, Any], found: int | None, *, where: str, na
     return stated
 
 
-def classes_by_labels(splits: Mapping[str, tuple[np.ndarray, Callable[[int], str]]], options: Mapping[str, Any]) -> int:
+def classes_by_labels(splits: Mapping[str, tuple[np.ndarray, Callable[[int], str]]], options: Options) -> int:
     """Classes by the labels of all splits, {split: (labels, name of an example)}: what is stated, else the largest label and one more.
 
     Raises `DataError` naming the first example whose label does not fit.

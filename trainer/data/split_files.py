@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from scaling.errors import DataNotFound, UsageError
+from trainer.typing import Options
 
 __all__ = ["OPTIONS", "split_files"]
 
@@ -18,7 +17,7 @@ OPTIONS = {
 _MARKS = {"train": ("train",), "validation": ("val", "test")}
 
 
-def split_files(options: Mapping[str, Any], suffix: str) -> tuple[Path, dict[str, list[Path]]]:
+def split_files(options: Options, suffix: str) -> tuple[Path, dict[str, list[Path]]]:
     """The folder, and files by split, each sorted by name. `suffix` is a pattern that every file of the format matches.
 
     Raises `DataNotFound`, `UsageError`.

@@ -8,19 +8,19 @@ for each sample, where its image lies and what its label is; it is kept beside t
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from trainer.data import fingerprint, shapes
-from trainer.data.dataset import DataCard, Dataset
+from trainer.data.dataset import DataCard, Dataset, Example
 from trainer.data.split_files import OPTIONS as SPLIT_OPTIONS
 from trainer.data.split_files import split_files
 from trainer.data.tar_index import TarIndex, index_of
+from trainer.typing import Options
 
-__all__ = ["DEFAULTS", "OPTIONS", "TarSamples", "card", "load"]
+__all__ = ["DEFAULTS", "OPTIONS", "TarSamples", "load"]
 
 OPTIONS = shapes.OPTIONS | SPLIT_OPTIONS
 DEFAULTS = {"channels": 3}
@@ -33,7 +33,7 @@ class TarSamples:
         self._files, self.index = [str(path) for path in files], index
         self._open: dict[int, int] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_open": {}}
 
     def __del__(self) -> None:
@@ -43,7 +43,7 @@ class TarSamples:
     def __len__(self) -> int:
         return len(self.index.labels)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Example:
         return {"image": self.read(index), "label": int(self.index.labels[index]), "id": index}
 
     @property
@@ -63,13 +63,11 @@ class TarSamples:
         return f"{Path(self._files[int(self.index.files[index])]).name}: {self.index.names[index]}"
 
 
-def card(options: Mapping[str, Any]) -> DataCard:
-    """Describe it: from the index, and 64 images a split. Raises `DataNotFound`, `DataError`, `UsageError`."""
-    return load(options).card
+def load(options: Options) -> Dataset:
+    """Describes both splits: from the index, and 64 images a split. Other images are read when they are asked for.
 
-
-def load(options: Mapping[str, Any]) -> Dataset:
-    """Both splits; images are read when they are asked for. Raises as `card`."""
+    Raises `DataNotFound`, `DataError`, `UsageError`.
+    """
     image_shape, evaluation_shape = shapes.shapes(options)
     folder, files = split_files(options, "*.tar")
     splits = {split: TarSamples(paths, index_of(folder, split, paths)) for split, paths in files.items()}

@@ -1,16 +1,16 @@
 """Model families behind one protocol. Adding a family is adding a file (or a folder) and one line in `_FAMILIES`.
 
-A family of your own: `models: [{source: "package.module:factory", name: …}]`, where `factory()` returns a `Family`.
+A family of your own: `models: [{source: "package.module:factory", name: …}]`, where `factory()` returns a `Family` or any other `ModelFamily`.
 """
 
 from __future__ import annotations
 
 from scaling.errors import UnknownName
 from trainer.models import nfnet, simulated
-from trainer.models.protocol import Family
+from trainer.models.protocol import Family, ModelFamily, Network
 from trainer.models.users import users_family
 
-__all__ = ["Family", "family", "family_names", "family_of"]
+__all__ = ["Family", "ModelFamily", "Network", "family", "family_of"]
 
 _FAMILIES = {
     "nfnet": Family(
@@ -32,11 +32,6 @@ def _simulated() -> Family:
     return Family(
         tuple, params, macs, simulated.build, lambda name, options: family(options["of"]).check(name, options["of_options"])
     )
-
-
-def family_names() -> tuple[str, ...]:
-    """Families that ship with the project."""
-    return tuple(_FAMILIES)
 
 
 def family(name: str) -> Family:

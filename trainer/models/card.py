@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from scaling.errors import UnknownName, UsageError
 from trainer.models import family, family_of
+from trainer.typing import ImageShape, Options
 
 __all__ = ["ModelCard", "TrainingMemory", "model_card"]
 
@@ -45,8 +44,8 @@ class ModelCard:
 
     family: str
     model: str
-    options: Mapping[str, Any]
-    image_shape: tuple[int, int, int]
+    options: Options
+    image_shape: ImageShape
     num_classes: int
     params: int
     macs: int
@@ -61,7 +60,7 @@ class ModelCard:
     def train_flops_per_image(self) -> int:
         return 6 * self.macs
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain JSON values, derived ones among them."""
         memory = self.memory and asdict(self.memory) | {"total_bytes": self.memory.total_bytes}
         content = asdict(self) | {"image_shape": list(self.image_shape), "options": dict(self.options), "memory": memory}
@@ -72,8 +71,8 @@ def model_card(
     model: str,
     *,
     family_name: str | None = None,
-    options: Mapping[str, Any] | None = None,
-    image_shape: tuple[int, int, int] = (224, 224, 3),
+    options: Options | None = None,
+    image_shape: ImageShape = (224, 224, 3),
     num_classes: int = 1000,
     batch_size: int = 256,
     dtype: str = "float32",
@@ -104,11 +103,10 @@ def model_card(
         raise UsageError(
             f"{model}: these options make no model: {error}", hint="`scaling docs models` lists the options and their values"
         ) from error
-    shape: dict[str, Any] = {"num_classes": num_classes, "image_shape": image_shape}
-    params = known.params(model, options, **shape)
+    params = known.params(model, options, num_classes=num_classes, image_shape=image_shape)
     memory = None
     if known.kept_activations:
-        kept = known.kept_activations(model, options, remat=remat, **shape)
+        kept = known.kept_activations(model, options, num_classes=num_classes, image_shape=image_shape, remat=remat)
         weights = _FLOAT32 * params
         memory = TrainingMemory(weights, weights, weights, weights if ema else 0, batch_size * kept * _BYTES[dtype])
     return ModelCard(
@@ -118,8 +116,10 @@ def model_card(
         image_shape=image_shape,
         num_classes=num_classes,
         params=params,
-        macs=known.macs(model, options, **shape),
-        activations=known.activations(model, options, **shape) if known.activations else None,
+        macs=known.macs(model, options, num_classes=num_classes, image_shape=image_shape),
+        activations=known.activations(model, options, num_classes=num_classes, image_shape=image_shape)
+        if known.activations
+        else None,
         total_stride=known.total_stride(model, options) if known.total_stride else None,
         batch_size=batch_size,
         dtype=dtype,

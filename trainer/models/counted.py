@@ -18,6 +18,8 @@ import jax.numpy as jnp
 from scaling.errors import UsageError
 from trainer.models.initial import param_shapes
 from trainer.models.nfnet.convolution import as_written
+from trainer.models.protocol import Network
+from trainer.typing import ImageShape, PyTree
 from trainer.users_code import told
 
 __all__ = ["Counted", "counted"]
@@ -43,7 +45,7 @@ class Counted:
     macs: int | None
 
 
-def counted(module: Any, *, image_shape: tuple[int, int, int]) -> Counted:
+def counted(module: Network, *, image_shape: ImageShape) -> Counted:
     """Count a Flax module on images [H, W, C]: convolutions, with their padding, and matrix products are its MACs.
 
     Raises `UsageError` for a module that cannot be trained here: `param_shapes` refuses it, or a forward pass as the trainer calls it fails
@@ -70,12 +72,14 @@ def counted(module: Any, *, image_shape: tuple[int, int, int]) -> Counted:
     return Counted(sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)), macs)
 
 
-def _forward(module: Any, params: Any, images: Any, **how: Any) -> Any:
-    return module.apply({"params": params}, images, **how)
+def _forward(
+    module: Network, params: PyTree, images: jax.Array, *, train: bool, rngs: dict[str, jax.Array] | None = None
+) -> PyTree:
+    return module.apply({"params": params}, images, train=train, rngs=rngs)
 
 
 @contextmanager
-def _named(module: Any, when: str, call: str) -> Iterator[None]:
+def _named(module: Network, when: str, call: str) -> Iterator[None]:
     """Whatever the module's code raises as one line: a run would end by it. call: how the trainer calls it."""
     try:
         yield

@@ -20,7 +20,7 @@ __all__ = ["count_all"]
 _SECONDS = 600
 
 
-def count_all(models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def count_all(models: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     """What each model costs, counted from the module that its family builds. Takes the seconds in which JAX starts.
 
     Args:
@@ -56,7 +56,7 @@ def count_all(models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [*found, {"unknown": why}, *count_all(models[len(found) + 1 :])]  # the next one ended the process
 
 
-def _count(model: Mapping[str, Any]) -> dict[str, Any]:
+def _count(model: Mapping[str, Any]) -> dict[str, object]:
     import jax.numpy as jnp
 
     from scaling.errors import UsageError

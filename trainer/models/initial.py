@@ -6,9 +6,8 @@ A module that can draw its parameters faster has `drawn_params(shapes, seed=)`, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -17,11 +16,13 @@ import numpy as np
 from flax.errors import LazyInitError
 
 from scaling.errors import UsageError
+from trainer.models.protocol import Network
+from trainer.typing import ImageShape, PyTree
 
 __all__ = ["initial_params", "param_shapes"]
 
 
-def initial_params(module: Any, *, seed: int, image_shape: tuple[int, int, int], shapes: Any = None) -> Any:
+def initial_params(module: Network, *, seed: int, image_shape: ImageShape, shapes: PyTree = None) -> PyTree:
     """Parameters of a Flax module on images [H, W, C], as NumPy arrays.
 
     Each initialiser is run by itself and outside `jit`, on the CPU where there is one and with the threefry generator whatever the default
@@ -41,7 +42,7 @@ def initial_params(module: Any, *, seed: int, image_shape: tuple[int, int, int],
         return jax.tree.map(np.asarray, nn.meta.unbox(variables["params"]))
 
 
-def param_shapes(module: Any, *, image_shape: tuple[int, int, int]) -> Any:
+def param_shapes(module: Network, *, image_shape: ImageShape) -> PyTree:
     """Shapes and dtypes of a Flax module's parameters on images [H, W, C]. Nothing is computed.
 
     Raises `UsageError` for a module without parameters, and for one that keeps state beside them.
@@ -58,7 +59,7 @@ def param_shapes(module: Any, *, image_shape: tuple[int, int, int]) -> Any:
     return nn.meta.unbox(variables["params"])
 
 
-def _state(module: Any, variables: Mapping[str, Any], images: Any) -> list[str]:
+def _state(module: Network, variables: Mapping[str, PyTree], images: jax.ShapeDtypeStruct) -> list[str]:
     """The collections beside "params" that a forward pass cannot do without. What is only sown there, for whoever looks, is not missed."""
     others = sorted(name for name in variables if name != "params")
     if not others or not _runs(module, variables, images):
@@ -66,11 +67,11 @@ def _state(module: Any, variables: Mapping[str, Any], images: Any) -> list[str]:
     return [gone for gone in others if not _runs(module, {name: variables[name] for name in variables if name != gone}, images)]
 
 
-def _runs(module: Any, variables: Mapping[str, Any], images: Any) -> bool:
+def _runs(module: Network, variables: Mapping[str, PyTree], images: jax.ShapeDtypeStruct) -> bool:
     """Whether forward passes can be traced, in training and in evaluation, with these collections alone and whatever random streams are asked for."""
     mutable = [name for name in variables if name != "params"]
 
-    def forward(variables: Any, images: Any, train: bool) -> Any:
+    def forward(variables: Mapping[str, PyTree], images: jax.Array, train: bool) -> PyTree:
         rngs = {"params": jax.random.key(0)}  # Flax takes this stream for any that is not given
         return module.apply(variables, images, train=train, rngs=rngs, mutable=mutable)
 
@@ -82,7 +83,7 @@ def _runs(module: Any, variables: Mapping[str, Any], images: Any) -> bool:
     return True
 
 
-def _on_cpu() -> Any:
+def _on_cpu() -> AbstractContextManager[None]:
     """Where a process has accelerators alone, arrays are made there."""
     try:
         return jax.default_device(jax.local_devices(backend="cpu")[0])

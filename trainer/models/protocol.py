@@ -1,4 +1,4 @@
-"""What the project needs of a model family."""
+"""What the project needs of a model family and of the networks that it builds, as protocols with types, shapes and units."""
 
 from __future__ import annotations
 
@@ -6,51 +6,116 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from scaling.errors import UsageError
+from trainer.typing import ImageShape, Options, PyTree
 
-__all__ = ["Family"]
+if TYPE_CHECKING:
+    import jax
+
+__all__ = ["Builds", "Counts", "CountsParams", "Family", "ModelFamily", "Network"]
+
+
+class Network(Protocol):
+    """Says what a run asks of a network: it is a Flax module on images [B, height, width, channels] float32.
+
+    Two things more are used where a module has them. `parameter_stacks` maps a name to the entries of its parameters that are alike: `init`
+    makes them one by one, training and evaluation give them as one array `[layers, …]` under that name. `drawn_params(shapes, seed=)` gives
+    the parameters that a run starts from, in place of what the module's initialisers give.
+    """
+
+    def init(self, key: jax.Array, images: jax.Array, /) -> Mapping[str, PyTree]:
+        """Gives `{"params": …}`. Other collections are not carried from step to step, so a network cannot need one."""
+
+    def lazy_init(self, key: jax.Array, images: jax.ShapeDtypeStruct, /) -> Mapping[str, PyTree]:
+        """Gives what `init` gives, from the shape of the images alone."""
+
+    def apply(
+        self,
+        variables: Mapping[str, PyTree],
+        images: jax.Array,
+        /,
+        *,
+        train: bool,
+        rngs: dict[str, jax.Array] | None = None,
+        mutable: list[str] | bool = False,
+    ) -> Any:
+        """Gives logits [B, num_classes]. In training, `rngs` has the key of the stream `dropout`. With `mutable`, also the collections named."""
+
+
+class Counts(Protocol):
+    """Counts something of one model on one image [H, W, C], from its dimensions alone."""
+
+    def __call__(self, name: str, options: Options, /, *, num_classes: int, image_shape: ImageShape) -> int: ...
+
+
+class CountsParams(Protocol):
+    """Counts the trainable parameters of one model. It takes `num_classes=`, and `channels=` or `image_shape=` or both."""
+
+    def __call__(self, name: str, options: Options, /, *args: Any, **shape: Any) -> int: ...
+
+
+class Builds(Protocol):
+    """Builds the network of one model. What it takes beside `num_classes=` and `dtype=`, that of the computation, are the model's options.
+
+    It may take `scan=` (bool) and `remat=` ("none", "block", "dots") as well; it is asked for them only if it names them.
+    """
+
+    def __call__(self, name: str, /, *args: Any, **options: Any) -> Network: ...
+
+
+@runtime_checkable
+class ModelFamily(Protocol):
+    """Says which models there are, what they cost and how one is built. Any object with these methods is a family.
+
+    Three more may be left out, as model cards then do: `activations`, `kept_activations` and `total_stride`, see `Family`.
+    """
+
+    def names(self) -> tuple[str, ...]:
+        """Gives its models by name, smallest first."""
+
+    def check(self, name: str, options: Options, /) -> object:
+        """Raises `UsageError` or `UnknownName` for what cannot be built. What it returns is not looked at."""
+
+    def params(self, name: str, options: Options, /, *args: Any, **shape: Any) -> int:
+        """Counts the trainable parameters; see `CountsParams`."""
+
+    def macs(self, name: str, options: Options, /, *, num_classes: int, image_shape: ImageShape) -> int:
+        """Counts the multiply–accumulates of one image's forward pass."""
+
+    def build(self, name: str, /, *args: Any, **options: Any) -> Network:
+        """Builds the network; see `Builds`."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """What the project needs of a model family.
+    """Makes a `ModelFamily` of functions, one for each of its methods, and of those that it may leave out.
 
-    names: models by name, smallest first.
-    params: (name, options, num_classes=, channels= or image_shape= or both) → trainable parameters. It is given those that it names;
-        whoever asks may say either, and must say `image_shape` to a family that names it.
-    macs: (name, options, num_classes=, image_shape=) → multiply–accumulates of one image's forward pass.
-    build: (name, num_classes=, dtype=, **options) → Flax module on NHWC float images, `apply(variables, x, train=…)` → logits. It may take
-        `scan=` (bool) and `remat=` ("none", "block", "dots") as well; it is asked for them only if it names them. A module with
-        `parameter_stacks` (name → entries of its parameters that are alike) makes them one by one in `init`, and is given them as one array
-        `[layers, …]` under that name in training and evaluation. A run starts from what the module's initialisers give, or, where it has
-        `drawn_params(shapes, seed=)`, from that. Collections beside "params" are not carried from step to step, so a module cannot need one.
-    check: (name, options) → None, or raises `UsageError` or `UnknownName` for what cannot be built.
-
-    What a family may leave out, and model cards then do:
-    activations: as `macs` → outputs of convolutions and dense layers, one image.
-    kept_activations: as `macs`, and remat= → numbers that the backward pass of one image finds in memory, about.
+    params: given `channels` or `image_shape`, whichever it names; whoever asks may say either, and must say `image_shape` to a family that
+        names it.
+    activations: counts the outputs of convolutions and dense layers, one image.
+    kept_activations: counts about how many numbers the backward pass of one image finds in memory; takes `remat=` as well.
     total_stride: (name, options) → pixels along each side that one pixel of the last feature map stands for.
     """
 
     names: Callable[[], tuple[str, ...]]
-    params: Callable[..., int]
-    macs: Callable[..., int]
-    build: Callable[..., Any]
-    check: Callable[[str, Mapping[str, Any]], Any]
-    activations: Callable[..., int] | None = None
+    params: CountsParams
+    macs: Counts
+    build: Builds
+    check: Callable[[str, Options], object]
+    activations: Counts | None = None
     kept_activations: Callable[..., int] | None = None
-    total_stride: Callable[[str, Mapping[str, Any]], int] | None = None
+    total_stride: Callable[[str, Options], int] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", _given_what_it_names(self.params))
 
 
-def _given_what_it_names(params: Callable[..., int]) -> Callable[..., int]:
+def _given_what_it_names(params: CountsParams) -> CountsParams:
     """`params` of a family, called with `channels` or `image_shape` (height, width, channels), whichever of the two it takes."""
     try:
-        named: Mapping[str, Any] = inspect.signature(params).parameters
+        named: Mapping[str, inspect.Parameter] = inspect.signature(params).parameters
     except ValueError:  # a builtin does not tell
         named = {}
     takes_shape = "image_shape" in named
@@ -58,16 +123,11 @@ def _given_what_it_names(params: Callable[..., int]) -> Callable[..., int]:
 
     @wraps(params)
     def asked(
-        name: str,
-        options: Mapping[str, Any],
-        *,
-        num_classes: int,
-        channels: int | None = None,
-        image_shape: tuple[int, int, int] | None = None,
+        name: str, options: Options, *, num_classes: int, channels: int | None = None, image_shape: ImageShape | None = None
     ) -> int:
         if takes_shape and image_shape is None:
             raise UsageError(f"the parameters of {name} depend on the size of its images", hint="give image_shape")
-        shape: dict[str, Any] = {"image_shape": image_shape} if takes_shape else {}
+        shape: dict[str, object] = {"image_shape": image_shape} if takes_shape else {}
         if takes_channels:
             shape["channels"] = image_shape[2] if image_shape else channels
         return params(name, options, num_classes=num_classes, **shape)

@@ -5,29 +5,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import NoReturn
 
 from scaling.columns import SIMULATED
 from scaling.errors import UsageError
+from trainer.models.protocol import Counts, CountsParams, Family
+from trainer.typing import ImageShape, Options
 
 __all__ = ["FAMILY", "params_and_macs"]
 
 FAMILY = SIMULATED
 
 
-def params_and_macs(family: Callable[[str], Any]) -> tuple[Callable[..., int], Callable[..., int]]:
+def params_and_macs(family: Callable[[str], Family]) -> tuple[CountsParams, Counts]:
     """`params` and `macs` of the family `simulated`, given the lookup of families: those of the family it stands for."""
 
-    def params(name: str, options: Mapping[str, Any], *, num_classes: int, channels: int, image_shape: Any = None) -> int:
-        shape = {"num_classes": num_classes, "channels": channels, "image_shape": image_shape}
-        return family(options["of"]).params(name, options["of_options"], **shape)
+    def params(name: str, options: Options, *, num_classes: int, channels: int, image_shape: ImageShape | None = None) -> int:
+        of = family(options["of"])
+        return of.params(name, options["of_options"], num_classes=num_classes, channels=channels, image_shape=image_shape)
 
-    def macs(name: str, options: Mapping[str, Any], **shape: Any) -> int:
-        return family(options["of"]).macs(name, options["of_options"], **shape)
+    def macs(name: str, options: Options, *, num_classes: int, image_shape: ImageShape) -> int:
+        return family(options["of"]).macs(name, options["of_options"], num_classes=num_classes, image_shape=image_shape)
 
     return params, macs
 
 
-def build(name: str, **_: Any) -> Any:
+def build(name: str, **_: object) -> NoReturn:
     raise UsageError(f"{name} is simulated: there is no network to build", hint="leave out `simulate` to train it")

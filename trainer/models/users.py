@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
 from scaling.errors import ScalingError, UsageError
-from trainer.models.protocol import Family
+from trainer.models.protocol import Family, ModelFamily
+from trainer.typing import Options
 from trainer.users_code import imported, told
 
 __all__ = ["users_family"]
@@ -31,23 +31,25 @@ def users_family(source: str) -> Family:
         raise
     except (Exception, SystemExit) as error:
         raise UsageError(f"model family {source!r} raised {told(error, source)}", hint=_DEBUG) from error
-    if not isinstance(made, Family):
+    if not isinstance(made, ModelFamily):
         raise UsageError(
-            f"model family {source!r} gave a {type(made).__name__}", hint="let the factory return a trainer.models.Family"
+            f"model family {source!r} gave a {type(made).__name__}",
+            hint="let the factory return a trainer.models.Family, or an object with the methods of trainer.models.ModelFamily",
         )
     counts = {
         name: _guarded(count, name, source, partial(_number, name=name, least=least))
         for name, least in _AT_LEAST.items()
-        if (count := getattr(made, name)) is not None
+        if (count := getattr(made, name, None)) is not None
     }
-    return replace(made, **counts, check=_guarded(made.check, "check", source, lambda _, model: None))
+    check = _guarded(made.check, "check", source, lambda _, model: None)
+    return Family(names=made.names, build=made.build, check=check, **counts)
 
 
 def _guarded(function: Callable[..., Any], name: str, source: str, checked: Callable[[Any, str], Any]) -> Callable[..., Any]:
     """checked: (what the function gave, the model's name) → what the caller gets."""
 
     @wraps(function)
-    def asked(model: str, options: Mapping[str, Any], **shape: Any) -> Any:
+    def asked(model: str, options: Options, **shape: Any) -> Any:
         try:
             given = function(model, options, **shape)
         except ScalingError:
@@ -79,7 +81,7 @@ def _number(given: Any, model: str, *, name: str, least: int) -> int | float:
     return number
 
 
-def _shown(given: Any) -> str:
+def _shown(given: object) -> str:
     try:
         text = " ".join(repr(given).split())
     except Exception:  # noqa: BLE001 - the user's code again

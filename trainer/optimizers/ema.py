@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+
+from trainer.typing import PyTree
 
 __all__ = ["ema_decay", "moved_average"]
 
@@ -19,6 +19,6 @@ def ema_decay(step: jax.Array, largest: float) -> jax.Array:
     return jnp.minimum(jnp.float32(largest), (1.0 + t) / (10.0 + t))
 
 
-def moved_average(average: Any, params: Any, decay: jax.Array) -> Any:
+def moved_average(average: PyTree, params: PyTree, decay: jax.Array) -> PyTree:
     """`average ← decay · average + (1 − decay) · params`, leaf by leaf, float32."""
     return jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, average, params)

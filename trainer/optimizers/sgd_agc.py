@@ -6,16 +6,15 @@ weight norm, add the weight decay to the clipped gradient, then momentum. Equal 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import optax
+from jax.tree_util import DictKey
+
+from trainer.optimizers.protocol import Optimizer, Stacked
+from trainer.typing import PyTree
 
 __all__ = ["adaptive_gradient_clipping", "sgd_agc", "unit_norm"]
-
-Stacked = Callable[[tuple[str, ...]], bool]
 
 _NOT_CLIPPED = "classifier"
 """The kernel of the last layer is not clipped; its bias is."""
@@ -30,7 +29,7 @@ def sgd_agc(
     clip_eps: float = 1e-3,
     weight_decay: float = 0.0,
     stacked: Stacked | None = None,
-) -> optax.GradientTransformation:
+) -> Optimizer:
     """The update direction, before the learning rate: `params ← params − learning_rate · update`.
 
     Args:
@@ -61,7 +60,7 @@ def adaptive_gradient_clipping(clip: float, eps: float, *, stacked: Stacked | No
             None: no parameter is stacked.
     """
 
-    def init(params: Any) -> optax.EmptyState:
+    def init(params: PyTree) -> optax.EmptyState:
         del params
         return optax.EmptyState()
 
@@ -70,8 +69,8 @@ def adaptive_gradient_clipping(clip: float, eps: float, *, stacked: Stacked | No
         norm = unit_norm(gradient)
         return jnp.where(norm > limit, gradient * (limit / jnp.maximum(norm, 1e-6)), gradient)
 
-    def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
-        def of_parameter(path: tuple[Any, ...], gradient: jax.Array, weight: jax.Array) -> jax.Array:
+    def update(updates: PyTree, state: optax.EmptyState, params: PyTree = None) -> tuple[PyTree, optax.EmptyState]:
+        def of_parameter(path: tuple[DictKey, ...], gradient: jax.Array, weight: jax.Array) -> jax.Array:
             if _name(path, -2) == _NOT_CLIPPED and _name(path, -1) == "kernel":
                 return gradient
             layers = stacked is not None and stacked(tuple(str(part.key) for part in path))
@@ -89,9 +88,9 @@ def unit_norm(x: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.sum(jnp.square(x), axis=tuple(range(x.ndim - 1)), keepdims=True))
 
 
-def _decayed(params: Any) -> Any:
+def _decayed(params: PyTree) -> PyTree:
     return jax.tree_util.tree_map_with_path(lambda path, _: _name(path, -1) not in _NOT_DECAYED, params)
 
 
-def _name(path: tuple[Any, ...], place: int) -> str:
+def _name(path: tuple[DictKey, ...], place: int) -> str:
     return str(path[place].key) if len(path) >= -place else ""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.data.dataset import BadExample
+from trainer.data.dataset import BadExample, Example
 from trainer.data.images.crop import center_crop, random_resized_crop, whole
 from trainer.data.images.optional import mirrored, randaugmented
 from trainer.data.images.picture import picture
@@ -43,7 +42,7 @@ class Preparation:
         changes = augment is not None and (augment.crop or augment.flip or augment.randaugment_layers > 0)
         return shape == self.shape and not changes
 
-    def __call__(self, example: Mapping[str, Any], epoch: int, copy: int) -> tuple[np.ndarray, int]:
+    def __call__(self, example: Example, epoch: int, copy: int) -> tuple[np.ndarray, int]:
         """Pixels of `shape`, uint8 or float32 as the example's, and the label. Raises `BadExample`, `MissingExtra`."""
         label = _whole_number(example["label"])
         if not 0 <= label < self.num_classes:
@@ -66,7 +65,7 @@ class Preparation:
         return pixels, label
 
 
-def _whole_number(label: Any) -> int:
+def _whole_number(label: int) -> int:
     try:
         return int(label)
     except (TypeError, ValueError, OverflowError):

@@ -55,7 +55,7 @@ class TransparentColour:
         clear = self._matches(self._raw, self._exact) if self.clear is None else self.clear
         return bool(np.any((clear != self._matches(self._raw, self._read)) & ~self._matches(self._raw, 255)))
 
-    def _matches(self, raw: str, key: Any) -> np.ndarray:
+    def _matches(self, raw: str, key: object) -> np.ndarray:
         """[H, W] bool: where the pixels, as Pillow gives them by this name, are the key."""
         image: Any = Image.open(io.BytesIO(self._content), formats=("PNG",))
         codec, box, offset, _ = image.tile[0]

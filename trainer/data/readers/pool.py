@@ -126,7 +126,7 @@ class ReaderPool:
         self._bell.close()
         self._heard.close()
 
-    def _guarded(self, part: Callable[..., None], *arguments: Any) -> None:
+    def _guarded(self, part: Callable[..., None], *arguments: object) -> None:
         """Whatever ends a thread reaches the trainer, which would wait forever otherwise."""
         try:
             part(*arguments)

@@ -6,7 +6,7 @@ published parameters. Only `build` loads JAX.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,11 @@ from scaling.errors import UnknownName, UsageError
 from trainer.models.nfnet import counts
 from trainer.models.nfnet.released import load_released
 from trainer.models.nfnet.variants import Variant, checked, custom, names, variant
+from trainer.typing import ImageShape, Options
 
 if TYPE_CHECKING:
+    from jax.typing import DTypeLike
+
     from trainer.models.nfnet.network import NFNet
 
 __all__ = [
@@ -36,7 +39,7 @@ _REGULARISERS = ("dropout", "stochastic_depth")
 _OPTIONS = ("width_rule", *_REGULARISERS, *(field.name for field in fields(Variant) if field.name not in ("name", "dropout")))
 
 
-def resolve(name: str, options: Mapping[str, Any]) -> Variant:
+def resolve(name: str, options: Options) -> Variant:
     """The dimensions that a name and the options of an experiments file stand for.
 
     `options`: `width_rule` ("paper", "released_code"), `dropout`, `stochastic_depth`, or any field of `Variant`; with both `width` and
@@ -58,26 +61,24 @@ def resolve(name: str, options: Mapping[str, Any]) -> Variant:
     return checked(replace(named, **dimensions))
 
 
-def params(name: str, options: Mapping[str, Any], *, num_classes: int, channels: int) -> int:
+def params(name: str, options: Options, *, num_classes: int, channels: int) -> int:
     """Trainable parameters."""
     return counts.params(resolve(name, options), num_classes=num_classes, channels=channels)
 
 
-def macs(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape: tuple[int, int, int]) -> int:
+def macs(name: str, options: Options, *, num_classes: int, image_shape: ImageShape) -> int:
     """Multiply–accumulates of one image [H, W, C], forward."""
     height, width, channels = image_shape
     return counts.macs(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
 
 
-def activations(name: str, options: Mapping[str, Any], *, num_classes: int, image_shape: tuple[int, int, int]) -> int:
+def activations(name: str, options: Options, *, num_classes: int, image_shape: ImageShape) -> int:
     """Outputs of convolutions and dense layers of one image [H, W, C]."""
     height, width, channels = image_shape
     return counts.activations(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
 
 
-def kept_activations(
-    name: str, options: Mapping[str, Any], *, num_classes: int, image_shape: tuple[int, int, int], remat: str = "none"
-) -> int:
+def kept_activations(name: str, options: Options, *, num_classes: int, image_shape: ImageShape, remat: str = "none") -> int:
     """About how many numbers of one image [H, W, C] the backward pass finds in memory. Raises `UnknownName` for the policy."""
     if remat not in counts.REMAT:
         raise UnknownName("rematerialisation policy", remat, counts.REMAT)
@@ -86,7 +87,7 @@ def kept_activations(
     return counts.kept_activations(dimensions, num_classes=num_classes, height=height, width=width, channels=channels, remat=remat)
 
 
-def total_stride(name: str, options: Mapping[str, Any]) -> int:
+def total_stride(name: str, options: Options) -> int:
     """Pixels along each side that one pixel of the last feature map stands for; images should not be smaller."""
     return resolve(name, options).total_stride
 
@@ -96,7 +97,7 @@ def build(
     *,
     num_classes: int,
     width: str | Sequence[int] = "paper",
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     scan: bool = False,
     remat: str = "none",
     **options: Any,

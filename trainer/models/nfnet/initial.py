@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any
 
 import jax
 import numpy as np
+
+from trainer.typing import PyTree
 
 __all__ = ["drawn_params"]
 
 _CLASSIFIER_STD = 0.01
 
 
-def drawn_params(shapes: Any, *, seed: int) -> Any:
+def drawn_params(shapes: PyTree, *, seed: int) -> PyTree:
     """Parameters of these shapes, a tree with names as keys, float32: what the module's own initialisers draw from, by another generator.
 
     Kernels ~ N(0, 1 / fan-in), the classifier's ~ N(0, 0.01²), gains 1, biases and skip gains 0. Each parameter has a random stream of

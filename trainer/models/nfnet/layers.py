@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from trainer.models.nfnet.convolution import convolve
 
@@ -56,7 +56,7 @@ class WSConv(nn.Module):
     kernel_size: int
     stride: int = 1
     groups: int = 1
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -78,7 +78,7 @@ class SqueezeExcite(nn.Module):
     """Channel gates: `x · sigmoid(W2 · relu(W1 · mean(x)))`. The paper's text says GELU; its code and weights use ReLU."""
 
     hidden: int
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:

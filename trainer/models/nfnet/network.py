@@ -21,12 +21,14 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from trainer.models.nfnet.initial import drawn_params
 from trainer.models.nfnet.layers import SqueezeExcite, WSConv, activation, average_pool, stochastic_depth
 from trainer.models.nfnet.rematerialisation import rematerialised
 from trainer.models.nfnet.scanning import scanned, stack_name
 from trainer.models.nfnet.variants import Variant
+from trainer.typing import PyTree
 
 __all__ = ["ALPHA", "NFBlock", "NFNet", "expected_stds"]
 
@@ -60,7 +62,7 @@ class NFBlock(nn.Module):
     groups: int
     stride: int
     se_ratio: float
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(
@@ -102,7 +104,7 @@ class NFNet(nn.Module):
     num_classes: int
     dropout: float = 0.0
     stochastic_depth: float = 0.0
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     scan: bool = False
     remat: str = "none"
 
@@ -114,7 +116,7 @@ class NFNet(nn.Module):
         return {stack_name(loop): tuple(f"block{index}" for index in loop) for loop in loops if self.scan and len(loop) > 1}
 
     @nn.nowrap
-    def drawn_params(self, shapes: Any, *, seed: int) -> Any:
+    def drawn_params(self, shapes: PyTree, *, seed: int) -> PyTree:
         """Initial parameters of these shapes; see `initial`."""
         return drawn_params(shapes, seed=seed)
 
@@ -138,7 +140,7 @@ class NFNet(nn.Module):
         variant = self.variant
         groups, bottleneck = variant.groups_and_bottleneck(stage)
         stds, blocks = expected_stds(variant), sum(variant.depth)
-        options = {
+        options: dict[str, Any] = {
             "width": variant.width[stage],
             "bottleneck": bottleneck,
             "groups": groups,

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from scaling.errors import DataError
+from trainer.typing import PyTree
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
 
 __all__ = ["load_released", "released_path"]
 
@@ -38,9 +42,9 @@ def released_path(module: str, name: str) -> tuple[str, ...]:
     return (*path, _LEAF[name])
 
 
-def load_released(params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def load_released(params: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, PyTree]:
     """`{module: {name: array}}` as released → `{"params": …}` for `NFNet.apply`. Shapes are the same (kernels HWIO)."""
-    tree: dict[str, Any] = {}
+    tree: dict[str, PyTree] = {}
     for module, leaves in params.items():
         for name, value in leaves.items():
             *parents, leaf = released_path(module, name)

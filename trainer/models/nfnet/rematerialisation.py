@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,10 +17,9 @@ import jax
 from scaling.errors import UnknownName
 from trainer.models.nfnet.counts import REMAT
 from trainer.models.nfnet.layers import PRODUCT
+from trainer.typing import PyTree
 
-__all__ = ["POLICIES", "rematerialised", "rematerialised_function"]
-
-POLICIES = REMAT
+__all__ = ["rematerialised", "rematerialised_function"]
 
 
 def rematerialised(module: type[nn.Module], remat: str) -> type[nn.Module]:
@@ -29,16 +27,16 @@ def rematerialised(module: type[nn.Module], remat: str) -> type[nn.Module]:
     return module if _known(remat) == "none" else nn.remat(module, policy=_policy(remat))
 
 
-def rematerialised_function(function: Callable[..., Any], remat: str) -> Callable[..., Any]:
+def rematerialised_function(function: Callable[..., PyTree], remat: str) -> Callable[..., PyTree]:
     """The same for a function of arrays, the body of a loop."""
     return function if _known(remat) == "none" else jax.checkpoint(function, policy=_policy(remat), prevent_cse=False)
 
 
-def _policy(remat: str) -> Callable[..., Any] | None:
+def _policy(remat: str) -> Callable[..., bool] | None:
     return jax.checkpoint_policies.save_only_these_names(PRODUCT) if remat == "dots" else None
 
 
 def _known(remat: str) -> str:
-    if remat not in POLICIES:
-        raise UnknownName("rematerialisation policy", remat, POLICIES)
+    if remat not in REMAT:
+        raise UnknownName("rematerialisation policy", remat, REMAT)
     return remat

@@ -8,7 +8,6 @@ go in as arrays; random numbers are those of the unrolled network.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from trainer.models.nfnet.rematerialisation import rematerialised_function
+from trainer.typing import PyTree
 
 __all__ = ["scanned", "stack_name"]
 
@@ -55,12 +55,12 @@ def scanned(
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[params[f"block{index}"] for index in indices])
     else:
         stacked = params[stack]
-    per_block: dict[str, Any] = {"params": stacked, "beta": jnp.asarray(betas, x.dtype)}
+    per_block: dict[str, PyTree] = {"params": stacked, "beta": jnp.asarray(betas, x.dtype)}
     if keep_rates[0] is not None:
         per_block["keep_rate"] = jnp.asarray(keep_rates, jnp.float32)
         per_block["key"] = jnp.stack([_Key(name=f"block{index}", parent=network)() for index in indices])
 
-    def body(x: Any, inputs: dict[str, Any]) -> tuple[Any, None]:
+    def body(x: jax.Array, inputs: dict[str, PyTree]) -> tuple[PyTree, None]:
         rest = {name: value for name, value in inputs.items() if name != "params"}
         return block.apply({"params": inputs["params"]}, x, **rest), None
 
