@@ -63,7 +63,7 @@ def dry_run(plan: Plan, db: str, home: Path, *, revise: bool = False, address: s
                     refuse_another_study(session, plan.spec.name, plan.shared)
             found = DryRun(plan_status(store, plan), states_of(store, plan))
     if address == "local" and _is_anything_to_train(plan, found):
-        check_local(Hold.of(plan.resources))
+        check_local(Hold.of(plan.resources).check())
     return DryRun(found.states, found.searched, _look(plan))
 
 

@@ -121,12 +121,12 @@ def _probed(
         scheduler=token,
         code_version=None if cluster.address == "local" else code_version(),
         config=config.to_dict(),
-        execution=plan.resources.get("execution", {}),
+        execution=plan.options.execution,
         directory=str(folder / token),
         checkpoint_seconds=1e9,
         compile_cache=str(folder.parent / "compile-cache"),
         working_directory=str(working_directory),
-        resources=plan.resources,
+        resources=plan.resources.to_dict(),
         params=run.params,
     )
     worker = cluster.new_worker(hold, owner=token)

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from orchestrator.cluster.hold import Hold
+from orchestrator.resources import Resources
 from orchestrator.store import changes
 from orchestrator.store.grid import Waiting, waiting_runs
 from orchestrator.store.models import Run
 from orchestrator.store.startable import startable
-from scaling.accelerators import accelerator
 
 __all__ = ["Group", "Order", "Queue"]
 
@@ -31,35 +31,24 @@ class Order(StrEnum):
 class Group:
     """Runs of one shape that one worker can train.
 
-    pool: of a rehearsal, how many simulated chips there are. topology, hosts: as in the file.
+    pool: of a rehearsal, how many simulated chips there are.
     users_family: of a user's own models, `package.module:factory`; else empty.
     """
 
     shape: str
-    accelerator: str
-    chips: int
+    resources: Resources
     pool: int = 0
-    topology: str | None = None
-    hosts: int | None = None
     users_family: str = ""
 
     @classmethod
     def of(cls, run: Waiting | Run) -> Group:
-        given = run.resources
-        return cls(
-            run.shape,
-            given["accelerator"],
-            given["chips"],
-            given.get("pool", 0),
-            given.get("topology"),
-            given.get("hosts"),
-            run.family if ":" in run.family else "",
-        )
+        rehearsal = run.options.rehearsal
+        return cls(run.shape, run.resources, rehearsal.pool if rehearsal else 0, run.family if ":" in run.family else "")
 
     @property
     def hold(self) -> Hold:
         """What a worker for them holds."""
-        return Hold(accelerator(self.accelerator), self.chips, self.topology, self.hosts)
+        return Hold.of(self.resources)
 
     def may_follow(self, other: Group) -> bool:
         """Whether a worker of `other` can train these runs next, in the same trainer process.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.resources import Resources, RunOptions
 from trainer import TrainConfig
 
 __all__ = ["Policy", "SearchedCell", "groups_of"]
@@ -56,7 +57,7 @@ class Policy:
 
 @dataclass(frozen=True, eq=False)
 class SearchedCell:
-    """(family, model, epochs). template: a row of `orchestrator.store.models.Run` but for its id and learning rate."""
+    """(family, model, epochs). template: a row of `orchestrator.store.models.Run` but for its id and learning rate, in plain JSON values."""
 
     family: str
     model: str
@@ -74,7 +75,11 @@ class SearchedCell:
         rate = self.policy.rate(step)
         config = {**self.template["config"], "learning_rate": rate, "seed": seed}
         run_id = TrainConfig.from_dict(config).run_id()
-        return {**self.template, "id": run_id, "config": config, "learning_rate": rate, "seed": seed}
+        given = {
+            "resources": Resources.from_dict(self.template["resources"]),
+            "options": RunOptions.from_dict(self.template["options"]),
+        }
+        return {**self.template, **given, "id": run_id, "config": config, "learning_rate": rate, "seed": seed}
 
     def is_below(self, other: SearchedCell) -> bool:
         """Whether it has neither more epochs nor more parameters than `other`, and is not as large in both."""

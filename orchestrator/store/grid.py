@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, case, null, select, update
 from sqlalchemy.orm import Session
 
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import changes, searches
 from orchestrator.store.again import AGAIN
 from orchestrator.store.bulk import insert_rows
@@ -34,7 +35,7 @@ _LINKS: Any = ExperimentRun.__table__
 _UNSYNCED: Any = {"synchronize_session": False}
 """Rows that a session may hold are not brought up to date: accepting is its transaction's only business."""
 
-_HOW = ("config", "resources", "estimated_core_hours", "parent_id", "parent_step")
+_HOW = ("config", "resources", "options", "estimated_core_hours", "parent_id", "parent_step")
 """How and where a run is done: what a file may change about a run that waits. The config's part of it is where its data lie."""
 
 
@@ -63,7 +64,8 @@ class Waiting:
     shape: str
     cost: float
     priority: int
-    resources: Mapping[str, Any]
+    resources: Resources
+    options: RunOptions
     stated_core_hours: float | None
     resume_step: int = 0
     failures: int = 0
@@ -78,18 +80,16 @@ class Waiting:
     @property
     def pack(self) -> int:
         """With how many others, itself counted, it may be trained at once. One that has died twice is tried alone the last time."""
-        return 1 if self.failures >= MAX_FAILURES - 1 else self.resources.get("pack", 1)
+        return 1 if self.failures >= MAX_FAILURES - 1 else self.options.pack
 
     def can_join(self, other: Waiting) -> bool:
         """Whether it can be trained at once with `other`: they differ in learning rate and seed alone, and stand at the same step."""
-        same = ("pack", "alike", "execution", "evaluate_at")
-        return (
-            self.pack > 1
-            and other.pack > 1
-            and self.resume_step == other.resume_step
-            and (self.parent is None) == (other.parent is None)
-            and all(self.resources.get(name) == other.resources.get(name) for name in same)
-        )
+        return self.pack > 1 and other.pack > 1 and self._company == other._company
+
+    @property
+    def _company(self) -> tuple[Any, ...]:
+        how = self.options
+        return how.pack, how.alike, how.execution, how.evaluate_at, self.resume_step, self.parent is None
 
 
 def waiting_runs(session: Session) -> list[Waiting]:
@@ -103,6 +103,7 @@ def waiting_runs(session: Session) -> list[Waiting]:
         Run.train_flops,
         Run.priority,
         Run.resources,
+        Run.options,
         Run.estimated_core_hours,
         Run.resume_step,
         Run.failures,

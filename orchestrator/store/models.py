@@ -41,6 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
+from orchestrator.resources import Resources, RunOptions
 from scaling.outcomes import AttemptOutcome, RunStatus
 
 __all__ = [
@@ -101,8 +102,27 @@ class Named(TypeDecorator[StrEnum]):
         return None if value is None else self.members(value)
 
 
+class Stored(TypeDecorator[Any]):
+    """A dataclass of `orchestrator.resources`, stored as JSON."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, kind: type[Resources] | type[RunOptions]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return value.to_dict()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return self.kind.from_dict(value)
+
+
 class Base(DeclarativeBase):
-    type_annotation_map = {datetime: Instant(), dict[str, Any]: JSON(), float: Double()}  # noqa: RUF012 - read once by SQLAlchemy
+    type_annotation_map = {  # noqa: RUF012 - read once by SQLAlchemy
+        datetime: Instant(), dict[str, Any]: JSON(), float: Double(), Resources: Stored(Resources), RunOptions: Stored(RunOptions),
+    }  # fmt: skip
 
 
 class Experiment(Base):
@@ -175,7 +195,10 @@ class Run(Base):
     """The whole `trainer.TrainConfig`: what `train` is given."""
     shape: Mapped[str] = mapped_column(String(16))
     """Runs with one shape share one compiled program, so they share a trainer process."""
-    resources: Mapped[dict[str, Any]]
+    resources: Mapped[Resources]
+    """The hardware that it is to hold; `accelerator` and `cores` are those that it had."""
+    options: Mapped[RunOptions]
+    """How it is to be executed."""
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     parent_step: Mapped[int | None] = mapped_column(BigInteger)
     provisional: Mapped[bool] = mapped_column(default=False)
