@@ -249,10 +249,8 @@ class Scheduler:
         self._explained = told
 
     def _estimate(self, run: Waiting) -> float | None:
-        rates, accelerator = self._rates or Rates(), run.resources.accelerator
-        return rates.core_hours(
-            shape=run.shape, family=run.family, accelerator=accelerator, train_flops=run.cost, stated=run.stated_core_hours
-        )
+        rates, kind, stated = self._rates or Rates(), run.resources.accelerator, run.estimated_core_hours
+        return rates.core_hours(shape=run.shape, family=run.family, accelerator=kind, train_flops=run.train_flops, stated=stated)
 
     def _fill(self) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""

@@ -6,11 +6,11 @@ A run wanted by two experiments is one row. Accepting is one transaction: after 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, case, null, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.resources import Resources, RunOptions
@@ -53,24 +53,26 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A pending run, as far as the order of runs needs it.
-
-    cost: its training FLOPs. stated_core_hours: by the MFU of its file. failures: how often it died or was lost.
-    parent: the run that it starts from, of one that has not begun. steps: of the whole run.
-    """
+    """Holds of a pending run what the order of runs needs: columns of `models.Run`, by their names."""
 
     id: str
     family: str
     shape: str
-    cost: float
+    train_flops: float
     priority: int
     resources: Resources
     options: RunOptions
-    stated_core_hours: float | None
-    resume_step: int = 0
-    failures: int = 0
-    parent: str | None = None
-    steps: int = 0
+    estimated_core_hours: float | None
+    resume_step: int
+    resume_attempt: int | None
+    failures: int
+    parent_id: str | None
+    steps: int
+
+    @property
+    def parent(self) -> str | None:
+        """The run that it starts from, of one that has not begun."""
+        return self.parent_id if self.resume_attempt is None else None
 
     @property
     def ahead(self) -> float:
@@ -95,21 +97,7 @@ class Waiting:
 def waiting_runs(session: Session) -> list[Waiting]:
     """Pending runs that at least one experiment still wants."""
     wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
-    parent = case((Run.resume_attempt.is_(None), Run.parent_id), else_=null())
-    query = select(
-        Run.id,
-        Run.family,
-        Run.shape,
-        Run.train_flops,
-        Run.priority,
-        Run.resources,
-        Run.options,
-        Run.estimated_core_hours,
-        Run.resume_step,
-        Run.failures,
-        parent,
-        Run.steps,
-    )
+    query = select(*(getattr(Run, column.name) for column in fields(Waiting)))
     return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
 
 

@@ -75,7 +75,7 @@ def family(**changes):
     return [child | changes, parent]
 
 
-def may_start(store, estimate=lambda run: run.cost):
+def may_start(store, estimate=lambda run: run.train_flops):
     with store.read() as session:
         found = startable(session, waiting_runs(session), estimate)
     return {run.id for run in found.runs}, found.left_out
