@@ -23,7 +23,8 @@ __all__ = ["EarlyStop", "Rehearsal", "Resources", "RunOptions"]
 class _Stored:
     def to_dict(self) -> dict[str, Any]:
         """Gives plain JSON values, without the fields that are empty; `from_dict` reads them back."""
-        return {name: value.to_dict() if isinstance(value, _Stored) else value for name, value in vars(self).items() if value}
+        given = {name: value for name, value in vars(self).items() if value not in (None, "", (), {})}
+        return {name: value.to_dict() if isinstance(value, _Stored) else value for name, value in given.items()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:

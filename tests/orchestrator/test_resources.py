@@ -62,6 +62,7 @@ def test_they_are_plain_json_and_back(resources, options):
 def test_what_is_empty_is_left_out():
     assert Resources("cpu", 4).to_dict() == {"accelerator": "cpu", "chips": 4}
     assert RunOptions().to_dict() == {"pack": 1}
+    assert Rehearsal(speed=10.0, pool=0).to_dict() == {"speed": 10.0, "pool": 0, "step_seconds": 0.0}
 
 
 def test_cores_are_those_of_core_hours():
