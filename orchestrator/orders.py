@@ -30,16 +30,12 @@ def assignment_of(
             saved_seconds=grant.saved_seconds,
             parent=grant.parent,  # also for a later attempt: what it falls back to is the parent's
         )
-    rehearsal = grant.options.rehearsal
     return Assignment(
         token=grant.token,
         run=grant.run_id,
         scheduler=scheduler,
         code_version=code_version,
         config=grant.config,
-        execution=grant.options.execution,
-        evaluate_at=grant.options.evaluate_at,
-        checkpoint_at=grant.options.checkpoint_at,
         directory=str(home / grant.folder),
         home=str(home / grant.store) if grant.store else None,
         missed_seconds=missed_seconds,
@@ -47,6 +43,7 @@ def assignment_of(
         checkpoint_seconds=checkpoint_seconds,
         compile_cache=str(home / "compile-cache"),
         working_directory=str(working_directory),
-        resources=grant.resources.to_dict() | (rehearsal.to_dict() if rehearsal else {}),
+        resources=grant.resources,
+        options=grant.options,
         params=grant.params,
     )

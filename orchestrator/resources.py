@@ -12,28 +12,16 @@ They are columns of `orchestrator.store.models.Run`, as JSON. Only the standard 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import field
+from typing import Any, ClassVar
 
 from scaling.accelerators import Accelerator, accelerator
+from scaling.records import Record
 
 __all__ = ["EarlyStop", "Rehearsal", "Resources", "RunOptions"]
 
 
-class _Stored:
-    def to_dict(self) -> dict[str, Any]:
-        """Gives plain JSON values, without the fields that are empty; `from_dict` reads them back."""
-        given = {name: value for name, value in vars(self).items() if value not in (None, "", (), {})}
-        return {name: value.to_dict() if isinstance(value, _Stored) else value for name, value in given.items()}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Reads what `to_dict` gave."""
-        return cls(**{name: _READ[name](value) if name in _READ else value for name, value in content.items()})
-
-
-@dataclass(frozen=True)
-class Resources(_Stored):
+class Resources(Record, kw_only=False):
     """Names the hardware that one run holds.
 
     accelerator: a name of `scaling.accelerators`. chips: how many of it (cores, for a CPU). topology: of a TPU slice.
@@ -56,16 +44,14 @@ class Resources(_Stored):
         return self.chips * self.kind.cores_per_chip
 
 
-@dataclass(frozen=True)
-class EarlyStop(_Stored):
+class EarlyStop(Record, kw_only=False):
     """Says when a run may be stopped early: the file's `early_stop`, as `orchestrator.spec.fields.EarlyStopField` explains it."""
 
     confidence: float
     after: float
 
 
-@dataclass(frozen=True)
-class Rehearsal(_Stored):
+class Rehearsal(Record, kw_only=False):
     """Says how fast a run is simulated.
 
     speed: simulated seconds that pass in a real one. pool: how many simulated chips there are for all runs.
@@ -77,26 +63,24 @@ class Rehearsal(_Stored):
     step_seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class RunOptions(_Stored):
+class RunOptions(Record, kw_only=False):
     """Says how a run is executed.
 
     execution: what the file says otherwise than `trainer.Execution` has it.
     evaluate_at: shares of the steps, 0 … 1, after which it is evaluated, in order. early_stop: when it may be stopped early; None is never.
-    pack: how many runs are trained at once. alike: the same for runs that differ in learning rate and seed alone; empty where none is packed.
-    trunk: the same for runs that share their first steps; empty where steps are not shared. checkpoint_at: steps after which others start from it.
+    pack: how many runs are trained at once. alike: the same for runs that differ in learning rate and seed alone; None where none is packed.
+    trunk: the same for runs that share their first steps; None where steps are not shared. checkpoint_at: steps after which others start from it.
     rehearsal: of a run that is only simulated, else None.
     """
 
-    execution: Mapping[str, Any] = field(default_factory=dict)
+    execution: Mapping[str, Any] = field(default_factory=dict, hash=False)
     evaluate_at: tuple[float, ...] = ()
     early_stop: EarlyStop | None = None
     pack: int = 1
-    alike: str = ""
-    trunk: str = ""
+    alike: str | None = None
+    trunk: str | None = None
     checkpoint_at: tuple[int, ...] = ()
     rehearsal: Rehearsal | None = None
-
-
-_READ: Any = {"evaluate_at": tuple, "checkpoint_at": tuple, "early_stop": EarlyStop.from_dict, "rehearsal": Rehearsal.from_dict}
-"""What makes a field of its plain value, where that is not the field itself."""
+    _read: ClassVar = {
+        "evaluate_at": tuple, "checkpoint_at": tuple, "early_stop": EarlyStop.from_dict, "rehearsal": Rehearsal.from_dict,
+    }  # fmt: skip

@@ -155,12 +155,12 @@ def replant(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     So a longer budget that is added to a grid goes on from where the longest so far began to decay, and a shorter one starts from
     what an earlier parent left, instead of from a parent that passes its step no more.
     """
-    trunks = {row["options"].trunk for row in rows} - {""}
+    trunks = {row["options"].trunk for row in rows} - {None}
     if not trunks:
         return
     points: dict[str, list[BranchPoint]] = {}
     for point, options in session.execute(select(BranchPoint, Run.options).join(Run, Run.id == BranchPoint.run_id)):
-        if options.trunk in trunks:
+        if options.trunk and options.trunk in trunks:
             points.setdefault(options.trunk, []).append(point)
     starts: dict[str, int] = {}
     for row in sorted(rows, key=lambda row: -row["steps"]):  # parents before their children

@@ -72,17 +72,18 @@ def test_an_assignment_crosses_a_process_whole():
         "working_directory": "/",
         "compile_cache": "/c",
         "checkpoint_seconds": 9.0,
+        "resources": Resources("cpu", 1),
     }
     first = Assignment(
         token="a",
         resume_from=Resume(directory="/runs/0", step=40, saved_seconds=2.0, parent="p"),
         group=Peers(coordinator="host:1", count=2, index=1),
-        checkpoint_at=[3],
+        options=RunOptions(checkpoint_at=(3,)),
         **fields,
     )
-    whole = Assignment.packed([first, Assignment(token="b", checkpoint_at=[], evaluate_at=[0.5], **fields)])
+    whole = Assignment.packed([first, Assignment(token="b", options=RunOptions(evaluate_at=(0.5,)), **fields)])
     there = Assignment.from_dict(json.loads(json.dumps(whole.to_dict())))
+    assert there == whole
     assert (there.resume_from, there.group, there.tokens) == (first.resume_from, first.group, ["a", "b"])
-    assert there.to_dict() == whole.to_dict()
     assert whole.to_dict()["resume_from"] == {"directory": "/runs/0", "step": 40, "saved_seconds": 2.0, "parent": "p"}
     assert (Assignment.packed([first]), first.members, first.index) == (first, (first,), 1)
