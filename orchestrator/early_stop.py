@@ -27,7 +27,8 @@ __all__ = ["stop_dominated"]
 def stop_dominated(session: Session) -> bool:
     """Ask for the end of every run in training that its file lets stop early and that is dominated. A `Planner` of the scheduler.
 
-    A run that others wait for to start from, one that shares its devices with others in a pack, and one that was asked to end before go on.
+    Three kinds of runs are spared: one that others wait for to start from, one that shares its devices with others in a pack, and one that was
+    asked to stop before.
     """
     running = session.execute(select(Run.id, Run.options).where(Run.status == RunStatus.RUNNING)).all()
     judged = {run_id: options.early_stop for run_id, options in running if options.early_stop is not None}

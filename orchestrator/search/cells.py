@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from orchestrator.resources import Resources, RunOptions
+from scaling.records import Record
 from trainer import TrainConfig
 
 __all__ = ["Policy", "SearchedCell", "groups_of"]
@@ -15,8 +16,7 @@ __all__ = ["Policy", "SearchedCell", "groups_of"]
 _DIGITS = 12
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Record, kw_only=False):
     """`two-trial`: rates are `start · factor^k` for whole k. A trial is a run on each of the first `searched_seeds`, and its loss their mean; the rate
     found is trained on all of `seeds`."""
 
@@ -24,6 +24,8 @@ class Policy:
     factor: float
     seeds: tuple[int, ...]
     searched_seeds: int = 1
+    name: str = "two-trial"
+    _read: ClassVar = {"seeds": tuple}
 
     @property
     def trial_seeds(self) -> tuple[int, ...]:
@@ -40,19 +42,6 @@ class Policy:
     def step(self, rate: float) -> int:
         """The step whose rate is next to `rate`: the inverse of `rate`."""
         return round(math.log(rate / self.start) / math.log(self.factor))
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": "two-trial",
-            "start": self.start,
-            "factor": self.factor,
-            "seeds": list(self.seeds),
-            "searched_seeds": self.searched_seeds,
-        }
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Policy:
-        return cls(content["start"], content["factor"], tuple(content["seeds"]), content["searched_seeds"])
 
 
 @dataclass(frozen=True, eq=False)
