@@ -6,6 +6,7 @@
 |---|---|
 | `spec/` | the experiments file: fields, lines, errors |
 | `plan`, `priced` | its runs, with ids and estimates; what was measured, and what is done already |
+| `resources` | the hardware that a run holds, and how it is executed |
 | `store/` | the database; knows neither Ray nor the trainer |
 | `cluster/` | Ray, the worker actor, the trainer process |
 | `messages` | what goes between these: assignments to them, events back |

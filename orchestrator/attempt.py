@@ -88,6 +88,7 @@ class AttemptLog:
                 attempt.token,
                 run.config,
                 run.resources,
+                run.options,
                 run.params,
                 attempt.resumed_from,
                 attempt.first_step,

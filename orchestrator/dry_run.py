@@ -44,7 +44,7 @@ def dry_run(priced: Priced, db: str, home: Path, *, revise: bool = False, addres
                     refuse_another_study(session, plan.spec.name, plan.shared)
             found = replace(priced, states=plan_status(store, plan), searched=states_of(store, plan))
     if address == "local" and _is_anything_to_train(found):
-        check_local(Hold.of(plan.resources))
+        check_local(Hold.of(plan.resources).check())
     return replace(found, looked=_look(plan))
 
 

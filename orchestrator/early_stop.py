@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from orchestrator.resources import EarlyStop
 from orchestrator.store import steering
 from orchestrator.store.estimates import measured_rates
 from orchestrator.store.models import Attempt, BranchPoint, Evaluation, ExperimentRun, Run
@@ -26,10 +27,11 @@ __all__ = ["stop_dominated"]
 def stop_dominated(session: Session) -> bool:
     """Ask for the end of every run in training that its file lets stop early and that is dominated. A `Planner` of the scheduler.
 
-    A run that others wait for to start from, and one that shares its devices with others in a pack, go on.
+    Three kinds of runs are spared: one that others wait for to start from, one that shares its devices with others in a pack, and one that was
+    asked to stop before.
     """
-    running = session.execute(select(Run.id, Run.resources).where(Run.status == RunStatus.RUNNING)).all()
-    judged = {run_id: resources["early_stop"] for run_id, resources in running if resources.get("early_stop")}
+    running = session.execute(select(Run.id, Run.options).where(Run.status == RunStatus.RUNNING)).all()
+    judged = {run_id: options.early_stop for run_id, options in running if options.early_stop is not None}
     if not judged:
         return False
     spared, asked = _spared(session, judged), False
@@ -51,7 +53,7 @@ def _spared(session: Session, run_ids: Iterable[str]) -> set[str]:
     return parents | {*session.scalars(packed), *steering.asked_for(session, Steer.STOP)}
 
 
-def _verdict(session: Session, run_id: str, rule: dict[str, Any]) -> str | None:
+def _verdict(session: Session, run_id: str, rule: EarlyStop) -> str | None:
     """Why the run is to be stopped, by its newest evaluation; None when it is not."""
     import pandas as pd
 
@@ -59,7 +61,7 @@ def _verdict(session: Session, run_id: str, rule: dict[str, Any]) -> str | None:
 
     run = session.get(Run, run_id)
     assert run is not None
-    looks = sorted(share for share in run.resources.get("evaluate_at", ()) if share >= rule["after"])
+    looks = [share for share in run.options.evaluate_at if share >= rule.after]
     taken = _losses(session, [run_id])
     at = [share for share in looks if (run_id, _step(share, run.steps)) in taken]
     if not at:
@@ -75,7 +77,7 @@ def _verdict(session: Session, run_id: str, rule: dict[str, Any]) -> str | None:
         taken[run_id, _step(share, run.steps)],
         _core_hours_at_its_end(session, run),
         finished,
-        confidence=rule["confidence"],
+        confidence=rule.confidence,
         looks=len(looks),
     )
     if found is None or not found.is_dominated:

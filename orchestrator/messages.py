@@ -6,11 +6,13 @@ process everything is a plain dictionary (`to_dict`, `from_dict`), for whoever r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-from trainer.events import Event, Record
+from orchestrator.resources import Resources, RunOptions
+from scaling.records import Record
+from trainer.events import Event
 
 __all__ = [
     "Alive",
@@ -152,13 +154,13 @@ class Peers(Record):
 class Assignment(Record):
     """Says what a worker is to train, and where: a run, or a `pack` of runs that are trained at once.
 
-    token: of the attempt. run: its id; None of a probe. config: as `TrainConfig.to_dict` has it. execution: likewise.
+    token: of the attempt. run: its id; None of a probe. config: as `TrainConfig.to_dict` has it.
     directory: the attempt's own folder. home: the store's folder around it. compile_cache: folder of compiled programs.
     working_directory: where relative paths start from, and where a user's own code is found.
-    evaluate_at, checkpoint_at, checkpoint_seconds: as `trainer.train` takes them.
+    checkpoint_seconds: as `trainer.train` takes it. resources, options: the hardware, and how the run is executed there.
     scheduler: who assigns it; a worker that belongs to another ignores it. code_version: of the scheduler; a worker with another one refuses.
     missed_seconds: for how long the worker has not found what should be in `home`; see `orchestrator.cluster.missing`.
-    resources, params: what the run was planned with; a rehearsal's time and loss follow from them.
+    params: of the model, which a rehearsal's loss follows from.
     group: of one of several processes that train the run together.
     """
 
@@ -168,19 +170,21 @@ class Assignment(Record):
     working_directory: str
     compile_cache: str
     checkpoint_seconds: float
+    resources: Resources | None = None
+    options: RunOptions = RunOptions()
     run: str | None = None
     scheduler: str | None = None
     code_version: str | None = None
-    execution: Mapping[str, object] = field(default_factory=dict)
-    evaluate_at: Sequence[float] = ()
-    checkpoint_at: Sequence[int] = ()
     home: str | None = None
     missed_seconds: float = 0.0
     resume_from: Resume | None = None
-    resources: Mapping[str, Any] = field(default_factory=dict)
     params: int = 0
     group: Peers | None = None
     pack: tuple[Assignment, ...] | None = None
+    _read: ClassVar = {
+        "resources": Resources.from_dict, "options": RunOptions.from_dict, "resume_from": Resume.from_dict, "group": Peers.from_dict,
+        "pack": lambda pack: tuple(map(Assignment.from_dict, pack)),
+    }  # fmt: skip
 
     @classmethod
     def packed(cls, assignments: Sequence[Assignment]) -> Assignment:
@@ -206,12 +210,3 @@ class Assignment(Record):
     def index(self) -> int:
         """Of this process among those that train the run together."""
         return self.group.index if self.group else 0
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, object]) -> Self:
-        parts: dict[str, Callable[[Any], object]] = {
-            "resume_from": Resume.from_dict,
-            "group": Peers.from_dict,
-            "pack": lambda pack: tuple(map(cls.from_dict, pack)),
-        }
-        return super().from_dict({**content, **{name: read(content[name]) for name, read in parts.items() if content.get(name)}})

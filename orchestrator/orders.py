@@ -36,9 +36,6 @@ def assignment_of(
         scheduler=scheduler,
         code_version=code_version,
         config=grant.config,
-        execution=grant.resources.get("execution", {}),
-        evaluate_at=grant.resources.get("evaluate_at", []),
-        checkpoint_at=grant.resources.get("checkpoint_at", []),
         directory=str(home / grant.folder),
         home=str(home / grant.store) if grant.store else None,
         missed_seconds=missed_seconds,
@@ -47,5 +44,6 @@ def assignment_of(
         compile_cache=str(home / "compile-cache"),
         working_directory=str(working_directory),
         resources=grant.resources,
+        options=grant.options,
         params=grant.params,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from orchestrator.resources import EarlyStop, Rehearsal, Resources, RunOptions
 from orchestrator.search.cells import Policy, SearchedCell
 from orchestrator.spec import Document, ModelField, ResourcesField, Spec
 from orchestrator.trunk import Branch, branches
@@ -56,15 +57,15 @@ class PlannedRun:
         """By estimate, the part of its core-hours that another run's steps give."""
         return self.estimated_core_hours * self.branch.parent_step / self.steps if self.branch and self.branch.parent_step else 0.0
 
-    def row(self, resources: Mapping[str, Any]) -> dict[str, Any]:
-        """The columns of `orchestrator.store.models.Run`."""
+    def row(self, resources: Resources, options: RunOptions) -> dict[str, Any]:
+        """Gives the columns of `orchestrator.store.models.Run`. resources, options: those of the plan."""
         config = self.config
-        if "pack" in resources:
-            resources = {**resources, "alike": _alike(config)}
-        if "speed" in resources:
-            resources = {**resources, "step_seconds": self.estimated_seconds / self.steps}
+        if options.pack > 1:
+            options = replace(options, alike=_alike(config))
+        if options.rehearsal is not None:
+            options = replace(options, rehearsal=replace(options.rehearsal, step_seconds=self.estimated_seconds / self.steps))
         if self.branch is not None:
-            resources = {**resources, "trunk": self.branch.trunk, "checkpoint_at": list(self.branch.checkpoint_at)}
+            options = replace(options, trunk=self.branch.trunk, checkpoint_at=self.branch.checkpoint_at)
         return {
             "id": self.id,
             "family": config.model.family,
@@ -77,6 +78,7 @@ class PlannedRun:
             "config": config.to_shared_dict(),
             "shape": self.shape,
             "resources": resources,
+            "options": options,
             "parent_id": self.branch.parent if self.branch else None,
             "parent_step": self.branch.parent_step if self.branch else None,
             "provisional": config.data.card.provisional,
@@ -111,10 +113,11 @@ class PlannedSearch:
     def estimated_core_hours(self) -> float:
         return self.expected_runs * self.run.estimated_core_hours
 
-    def cell(self, resources: Mapping[str, Any]) -> SearchedCell:
-        """As `orchestrator.search` takes it."""
-        row = self.run.row(resources)
+    def cell(self, resources: Resources, options: RunOptions) -> SearchedCell:
+        """Gives the search as `orchestrator.search` takes it. resources, options: those of the plan."""
+        row = self.run.row(resources, options)
         template = {name: value for name, value in row.items() if name not in ("id", "learning_rate")}
+        template |= {name: row[name].to_dict() for name in ("resources", "options")}
         return SearchedCell(row["family"], row["model"], row["params"], row["epochs"], self.policy, template)
 
 
@@ -139,7 +142,7 @@ class Plan:
     @property
     def cells(self) -> list[SearchedCell]:
         """The searches as `orchestrator.search` takes them."""
-        return [search.cell(self.resources) for search in self.searches]
+        return [search.cell(self.resources, self.options) for search in self.searches]
 
     @property
     def inherited_core_hours(self) -> float:
@@ -152,30 +155,24 @@ class Plan:
         return self.spec.model_dump(mode="json")
 
     @property
-    def resources(self) -> dict[str, Any]:
-        """On what and how the runs are done, as `Run.resources` holds it: all of it may differ for a run of the same id.
+    def resources(self) -> Resources:
+        """The hardware that each run holds; of a rehearsal, simulated chips."""
+        given = self.spec.resources
+        if self.spec.simulate:
+            return Resources(SIMULATED + given.accelerator, given.chip_count)
+        return Resources(given.accelerator, given.chip_count, given.topology, given.hosts)
 
-        `execution`, `pack`, `evaluate_at`, `early_stop`, `topology` and `hosts` where the file has them; of a rehearsal, which packs nothing,
-        `speed` and `pool`, its simulated chips.
-        """
-        given, execution = self.spec.resources, self.spec.execution.model_dump(exclude_defaults=True, exclude={"pack"})
-        held: dict[str, Any] = {"accelerator": given.accelerator, "chips": given.chip_count}
-        if execution:
-            held["execution"] = execution
-        if self.spec.execution.pack > 1 and self.spec.simulate is None:
-            held["pack"] = self.spec.execution.pack
-        looks = {*self.spec.evaluate_at, *([self.spec.early_stop.after] if self.spec.early_stop else [])}
-        if looks:
-            held["evaluate_at"] = sorted(looks)
-        if self.spec.early_stop:
-            held["early_stop"] = self.spec.early_stop.model_dump()
-        if given.topology and not self.spec.simulate:
-            held["topology"] = given.topology
-        if given.hosts and not self.spec.simulate:
-            held["hosts"] = given.hosts
-        if rehearsal := self.spec.simulate:
-            held |= {"accelerator": SIMULATED + given.accelerator, "speed": rehearsal.speed, "pool": rehearsal.chips}
-        return held
+    @property
+    def options(self) -> RunOptions:
+        """How each run is done, as far as the file says it of all; a rehearsal packs nothing."""
+        execution, rule, rehearsal = self.spec.execution, self.spec.early_stop, self.spec.simulate
+        return RunOptions(
+            execution=execution.model_dump(exclude_defaults=True, exclude={"pack"}),
+            evaluate_at=tuple(sorted({*self.spec.evaluate_at, *([rule.after] if rule else [])})),
+            early_stop=EarlyStop(rule.confidence, rule.after) if rule else None,
+            pack=1 if rehearsal else execution.pack,
+            rehearsal=Rehearsal(rehearsal.speed, rehearsal.chips) if rehearsal else None,
+        )
 
     @property
     def shared(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from orchestrator.messages import Assignment, Died, Lost, NumberedMessage, Raised, Refused
 from orchestrator.plan import Plan, PlannedRun
 from orchestrator.provenance import code_version
+from orchestrator.resources import RunOptions
 from orchestrator.store.models import Probe
 from scaling.accelerators import core_hours
 from scaling.errors import UsageError
@@ -121,12 +122,12 @@ def _probed(
         scheduler=token,
         code_version=None if cluster.address == "local" else code_version(),
         config=config.to_dict(),
-        execution=plan.resources.get("execution", {}),
         directory=str(folder / token),
         checkpoint_seconds=1e9,
         compile_cache=str(folder.parent / "compile-cache"),
         working_directory=str(working_directory),
         resources=plan.resources,
+        options=RunOptions(execution=plan.options.execution),
         params=run.params,
     )
     worker = cluster.new_worker(hold, owner=token)

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from orchestrator.cluster.hold import Hold
+from orchestrator.resources import Resources
 from orchestrator.store import changes
 from orchestrator.store.grid import Waiting, waiting_runs
 from orchestrator.store.models import Run
 from orchestrator.store.startable import startable
-from scaling.accelerators import accelerator
 
 __all__ = ["Group", "Order", "Queue"]
 
@@ -31,35 +31,24 @@ class Order(StrEnum):
 class Group:
     """Runs of one shape that one worker can train.
 
-    pool: of a rehearsal, how many simulated chips there are. topology, hosts: as in the file.
+    pool: of a rehearsal, how many simulated chips there are.
     users_family: of a user's own models, `package.module:factory`; else empty.
     """
 
     shape: str
-    accelerator: str
-    chips: int
+    resources: Resources
     pool: int = 0
-    topology: str | None = None
-    hosts: int | None = None
     users_family: str = ""
 
     @classmethod
     def of(cls, run: Waiting | Run) -> Group:
-        given = run.resources
-        return cls(
-            run.shape,
-            given["accelerator"],
-            given["chips"],
-            given.get("pool", 0),
-            given.get("topology"),
-            given.get("hosts"),
-            run.family if ":" in run.family else "",
-        )
+        rehearsal = run.options.rehearsal
+        return cls(run.shape, run.resources, rehearsal.pool if rehearsal else 0, run.family if ":" in run.family else "")
 
     @property
     def hold(self) -> Hold:
         """What a worker for them holds."""
-        return Hold(accelerator(self.accelerator), self.chips, self.topology, self.hosts)
+        return Hold.of(self.resources)
 
     def may_follow(self, other: Group) -> bool:
         """Whether a worker of `other` can train these runs next, in the same trainer process.
@@ -106,8 +95,8 @@ class Queue:
             self._runs.setdefault(Group.of(run), []).append(run)
         sign = 1 if self.order is Order.LONGEST_FIRST else -1
         for queue in self._runs.values():
-            queue.sort(key=lambda run: (run.priority, sign * run.cost))
-        self._work = {group: sum(run.cost for run in queue) for group, queue in self._runs.items()}
+            queue.sort(key=lambda run: (run.priority, sign * run.train_flops))
+        self._work = {group: sum(run.train_flops for run in queue) for group, queue in self._runs.items()}
         self.left_out, self.is_limited, self._seen, self.is_stale = {**found.left_out, **left_out}, found.limited, number, False
         return True
 
@@ -122,7 +111,7 @@ class Queue:
         """How many workers its waiting runs keep busy at once: one a run, or one a pack."""
         if not (queue := self._runs.get(group)):
             return 0
-        alike = Counter((run.priority, run.cost, run.resume_step, run.parent is None, run.pack) for run in queue)
+        alike = Counter((run.priority, run.train_flops, run.resume_step, run.parent is None, run.pack) for run in queue)
         return sum(-(-count // pack) for (*_, pack), count in alike.items())
 
     def groups(self, held: Collection[Group] = ()) -> list[Group]:
@@ -157,9 +146,9 @@ class Queue:
         queue, place = self._runs[group], -1
         self._taken[group] += 1
         if self._taken[group] == 1:
-            place = min(range(len(queue)), key=lambda index: queue[index].cost)
+            place = min(range(len(queue)), key=lambda index: queue[index].train_flops)
         run = queue.pop(place)
-        self._work[group] -= run.cost
+        self._work[group] -= run.train_flops
         return run
 
     def take_pack(self, group: Group) -> list[Waiting]:
@@ -168,9 +157,9 @@ class Queue:
         size, queue = first.pack, self._runs[group]
         if size == 1:
             return [first]
-        alike = (first.priority, first.cost)
-        joining = [run for run in queue if (run.priority, run.cost) == alike and run.can_join(first)][1 - size :]
+        alike = (first.priority, first.train_flops)
+        joining = [run for run in queue if (run.priority, run.train_flops) == alike and run.can_join(first)][1 - size :]
         taken = {run.id for run in joining}
         self._runs[group] = [run for run in queue if run.id not in taken]
-        self._work[group] -= sum(run.cost for run in joining)
+        self._work[group] -= sum(run.train_flops for run in joining)
         return [first, *joining]

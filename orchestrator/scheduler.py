@@ -49,7 +49,6 @@ from orchestrator.store.estimates import Rates, measured_rates
 from orchestrator.store.grid import Waiting, explain, pause
 from orchestrator.store.interruptions import interruptions
 from orchestrator.store.ledger import Grant
-from scaling.accelerators import accelerator
 from scaling.errors import ClusterError, StaleToken, StoreError
 from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome, RunStatus
@@ -250,10 +249,8 @@ class Scheduler:
         self._explained = told
 
     def _estimate(self, run: Waiting) -> float | None:
-        rates, accelerator = self._rates or Rates(), run.resources["accelerator"]
-        return rates.core_hours(
-            shape=run.shape, family=run.family, accelerator=accelerator, train_flops=run.cost, stated=run.stated_core_hours
-        )
+        rates, kind, stated = self._rates or Rates(), run.resources.accelerator, run.estimated_core_hours
+        return rates.core_hours(shape=run.shape, family=run.family, accelerator=kind, train_flops=run.train_flops, stated=stated)
 
     def _fill(self) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""
@@ -297,10 +294,9 @@ class Scheduler:
         time.sleep(_TICK_SECONDS)
 
     def _open(self, group: Group) -> None:
-        kind = accelerator(group.accelerator)
+        kind, cores = group.resources.kind, group.resources.cores
         worker = self.cluster.new_worker(group.hold, owner=self.id)
         with self._write() as session:
-            cores = group.chips * kind.cores_per_chip
             allocation_id = ledger.open_allocation(
                 session, scheduler=self.id, shape=group.shape, accelerator=kind.name, cores=cores, worker=worker.name
             )
@@ -417,7 +413,7 @@ class Scheduler:
                     slot.leaving = reason
                 case Checkpoint(step=step):
                     slot.has_stored()
-                    if step in attempt.grant.resources.get("checkpoint_at", ()):
+                    if step in attempt.grant.options.checkpoint_at:
                         self._queue.is_stale = True  # runs of other budgets may start from it
                 case Evaluated():
                     evaluated = True

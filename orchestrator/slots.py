@@ -74,7 +74,7 @@ class Slot:
 
     @property
     def chips(self) -> int:
-        return self.group.chips
+        return self.group.resources.chips
 
     @property
     def hold(self) -> Hold:

@@ -86,8 +86,8 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             f"data set {plan.card.name!r} is only declared, so nothing can be trained on it",
             hint="--dry-run plans it, --simulate rehearses it; to train, name a data set at hand",
         )
-    resources = plan.resources
-    rows = [run.row(resources) for run in plan.runs]
+    resources, options = plan.resources, plan.options
+    rows = [run.row(resources, options) for run in plan.runs]
     with store.write() as session:
         accepted = accept(
             session,

@@ -10,9 +10,9 @@ by default is left out of the line until it is told; a rehearsal, for one, tells
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, fields
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import Any, ClassVar, Self
 
+from scaling.records import Record
 from trainer.result import TrainResult
 
 __all__ = [
@@ -24,35 +24,8 @@ __all__ = [
     "Event",
     "Progress",
     "RanOutOfMemory",
-    "Record",
     "Started",
 ]
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True)
-class Record:
-    """Turns itself into a plain dictionary and back. What goes from process to process is a subclass, and so a frozen dataclass."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
-    def __init_subclass__(cls) -> None:
-        dataclass(frozen=True, kw_only=True)(cls)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values by the names of the fields."""
-        told = [(each.name, getattr(self, each.name), each.default) for each in fields(self)]
-        return {name: _plain(value) for name, value, default in told if value is not None or default is not None}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, object]) -> Self:
-        """What `to_dict` wrote, in this version or another: unknown fields are passed over, missing ones take their default."""
-        return cls(**{each.name: content[each.name] for each in fields(cls) if each.name in content})
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Record):
-        return value.to_dict()
-    return [_plain(each) for each in value] if isinstance(value, tuple) else value
 
 
 class Event(Record):

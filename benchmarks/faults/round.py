@@ -171,17 +171,16 @@ def truths_of_rehearsals(file: Path) -> dict[str, Truth]:
     """What the simulated trainer itself says of each run of a file, at once and undisturbed."""
     from orchestrator.plan import make_plan
     from orchestrator.spec import read_spec
-    from scaling.accelerators import accelerator
+    from scaling.accelerators import core_hours
     from trainer.events import Event
     from trainer.simulated import simulate
 
     plan = make_plan(*read_spec(file, simulate=True))
-    kind = accelerator(plan.resources["accelerator"])
     found = {}
     with tempfile.TemporaryDirectory(prefix="flt-truth-") as name:
         for run in plan.runs:
             events: list[Event] = []
-            step_seconds = run.row(plan.resources)["resources"]["step_seconds"]
+            step_seconds = run.estimated_seconds / run.steps
             result = simulate(
                 run.config,
                 params=run.params,
@@ -190,8 +189,8 @@ def truths_of_rehearsals(file: Path) -> dict[str, Truth]:
                 directory=Path(name) / run.id,
                 on_event=events.append,
             )
-            core_hours = run.steps * step_seconds * plan.resources["chips"] * kind.cores_per_chip / 3600
-            found[run.id] = Truth(str(result.outcome), result.val_loss, events[-1]["digest"], core_hours)
+            cost = core_hours(plan.resources.cores, run.steps * step_seconds)
+            found[run.id] = Truth(str(result.outcome), result.val_loss, events[-1]["digest"], cost)
     return found
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
-from scaling.accelerators import Accelerator, accelerator
+from orchestrator.resources import Resources
+from scaling.accelerators import Accelerator
 from scaling.errors import ClusterError
 
 __all__ = ["Hold", "Need"]
@@ -48,10 +47,9 @@ class Hold:
     wanted_hosts: int | None = None
 
     @classmethod
-    def of(cls, resources: Mapping[str, Any]) -> Hold:
-        """What a run's `resources` say. Raises `ClusterError` when they cannot be held."""
-        kind = accelerator(resources["accelerator"])
-        return cls(kind, resources["chips"], resources.get("topology"), resources.get("hosts")).check()
+    def of(cls, resources: Resources) -> Hold:
+        """Makes one of a run's resources. Whether they can be held says `check`."""
+        return cls(resources.kind, resources.chips, resources.topology, resources.hosts)
 
     @property
     def pool(self) -> str:

@@ -253,8 +253,8 @@ def _train(runs: Sequence[Assignment], stop: _Stop, teller: _Teller) -> None:
         tell(_placed(device, len(jax.local_devices()), threads=threads, jaxlib_version=jax.lib.__version__))
     polled = [_polled(stop, run.token, tell) for run, tell in zip(runs, tellers, strict=True)]
     common: dict[str, Any] = {
-        "execution": Execution.from_dict(first.execution),
-        "evaluate_at": first.evaluate_at,
+        "execution": Execution.from_dict(first.options.execution),
+        "evaluate_at": first.options.evaluate_at,
         "checkpoint_seconds": first.checkpoint_seconds,
     }
     if len(runs) > 1:
@@ -262,7 +262,7 @@ def _train(runs: Sequence[Assignment], stop: _Stop, teller: _Teller) -> None:
             configs,
             directories=[run.directory for run in runs],
             resume_from=[run.origin for run in runs],
-            checkpoint_at=[run.checkpoint_at for run in runs],
+            checkpoint_at=[run.options.checkpoint_at for run in runs],
             should_stop=lambda index: polled[index](),
             on_event=lambda index, event: tellers[index](event),
             **common,
@@ -272,7 +272,7 @@ def _train(runs: Sequence[Assignment], stop: _Stop, teller: _Teller) -> None:
         configs[0],
         directory=first.directory,
         resume_from=first.origin,
-        checkpoint_at=first.checkpoint_at,
+        checkpoint_at=first.options.checkpoint_at,
         should_stop=polled[0],
         on_event=tellers[0],
         mesh=whole_mesh() if first.group else mesh_over(jax.local_devices()),
@@ -325,20 +325,22 @@ def _rehearse(config: TrainConfig, run: Assignment, stop: _Stop, emit: Callable[
     """A run that is only simulated: the same process, assignments and events, without JAX."""
     from trainer.simulated import simulate
 
-    resources = run.resources
-    emit(_placed(resources["accelerator"], resources["chips"], threads=1, jaxlib_version=None))
+    resources, rehearsal = run.resources, run.options.rehearsal
+    assert resources is not None
+    assert rehearsal is not None
+    emit(_placed(resources.accelerator, resources.chips, threads=1, jaxlib_version=None))
     simulate(
         config,
         params=run.params,
-        step_seconds=resources["step_seconds"],
-        speed=resources["speed"],
+        step_seconds=rehearsal.step_seconds,
+        speed=rehearsal.speed,
         directory=run.directory,
         resume_from=run.origin,
         should_stop=_polled(stop, run.token, emit),
         on_event=emit,
-        evaluate_at=run.evaluate_at,
+        evaluate_at=run.options.evaluate_at,
         checkpoint_seconds=run.checkpoint_seconds,
-        checkpoint_at=run.checkpoint_at,
+        checkpoint_at=run.options.checkpoint_at,
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from orchestrator.resources import Resources, RunOptions
+from scaling.records import Record
 from trainer import TrainConfig
 
 __all__ = ["Policy", "SearchedCell", "groups_of"]
@@ -14,8 +16,7 @@ __all__ = ["Policy", "SearchedCell", "groups_of"]
 _DIGITS = 12
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Record, kw_only=False):
     """`two-trial`: rates are `start · factor^k` for whole k. A trial is a run on each of the first `searched_seeds`, and its loss their mean; the rate
     found is trained on all of `seeds`."""
 
@@ -23,6 +24,8 @@ class Policy:
     factor: float
     seeds: tuple[int, ...]
     searched_seeds: int = 1
+    name: str = "two-trial"
+    _read: ClassVar = {"seeds": tuple}
 
     @property
     def trial_seeds(self) -> tuple[int, ...]:
@@ -40,23 +43,10 @@ class Policy:
         """The step whose rate is next to `rate`: the inverse of `rate`."""
         return round(math.log(rate / self.start) / math.log(self.factor))
 
-    def to_dict(self) -> dict[str, object]:
-        return {
-            "name": "two-trial",
-            "start": self.start,
-            "factor": self.factor,
-            "seeds": list(self.seeds),
-            "searched_seeds": self.searched_seeds,
-        }
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Policy:
-        return cls(content["start"], content["factor"], tuple(content["seeds"]), content["searched_seeds"])
-
 
 @dataclass(frozen=True, eq=False)
 class SearchedCell:
-    """(family, model, epochs). template: a row of `orchestrator.store.models.Run` but for its id and learning rate."""
+    """(family, model, epochs). template: a row of `orchestrator.store.models.Run` but for its id and learning rate, in plain JSON values."""
 
     family: str
     model: str
@@ -74,7 +64,11 @@ class SearchedCell:
         rate = self.policy.rate(step)
         config = {**self.template["config"], "learning_rate": rate, "seed": seed}
         run_id = TrainConfig.from_dict(config).run_id()
-        return {**self.template, "id": run_id, "config": config, "learning_rate": rate, "seed": seed}
+        given = {
+            "resources": Resources.from_dict(self.template["resources"]),
+            "options": RunOptions.from_dict(self.template["options"]),
+        }
+        return {**self.template, **given, "id": run_id, "config": config, "learning_rate": rate, "seed": seed}
 
     def is_below(self, other: SearchedCell) -> bool:
         """Whether it has neither more epochs nor more parameters than `other`, and is not as large in both."""

@@ -5,6 +5,7 @@ This file says what one field may hold; `reader` says what the fields must be to
 
 from __future__ import annotations
 
+from math import prod
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -275,10 +276,7 @@ class ResourcesField(_Field):
     def chip_count(self) -> int:
         """Chips of one run (cores, for a CPU)."""
         if self.topology is not None:
-            chips = 1
-            for side in self.topology.split("x"):
-                chips *= int(side)
-            return chips
+            return prod(int(side) for side in self.topology.split("x"))
         return self.cores or self.chips or 1
 
     @property

@@ -6,13 +6,14 @@ A run wanted by two experiments is one row. Accepting is one transaction: after 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, case, null, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import changes, searches
 from orchestrator.store.again import AGAIN
 from orchestrator.store.bulk import insert_rows
@@ -34,7 +35,7 @@ _LINKS: Any = ExperimentRun.__table__
 _UNSYNCED: Any = {"synchronize_session": False}
 """Rows that a session may hold are not brought up to date: accepting is its transaction's only business."""
 
-_HOW = ("config", "resources", "estimated_core_hours", "parent_id", "parent_step")
+_HOW = ("config", "resources", "options", "estimated_core_hours", "parent_id", "parent_step")
 """How and where a run is done: what a file may change about a run that waits. The config's part of it is where its data lie."""
 
 
@@ -57,23 +58,26 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A pending run, as far as the order of runs needs it.
-
-    cost: its training FLOPs. stated_core_hours: by the MFU of its file. failures: how often it died or was lost.
-    parent: the run that it starts from, of one that has not begun. steps: of the whole run.
-    """
+    """Holds of a pending run what the order of runs needs: columns of `models.Run`, by their names."""
 
     id: str
     family: str
     shape: str
-    cost: float
+    train_flops: float
     priority: int
-    resources: Mapping[str, Any]
-    stated_core_hours: float | None
-    resume_step: int = 0
-    failures: int = 0
-    parent: str | None = None
-    steps: int = 0
+    resources: Resources
+    options: RunOptions
+    estimated_core_hours: float | None
+    resume_step: int
+    resume_attempt: int | None
+    failures: int
+    parent_id: str | None
+    steps: int
+
+    @property
+    def parent(self) -> str | None:
+        """The run that it starts from, of one that has not begun."""
+        return self.parent_id if self.resume_attempt is None else None
 
     @property
     def ahead(self) -> float:
@@ -83,37 +87,22 @@ class Waiting:
     @property
     def pack(self) -> int:
         """With how many others, itself counted, it may be trained at once. One that has died twice is tried alone the last time."""
-        return 1 if self.failures >= MAX_FAILURES - 1 else self.resources.get("pack", 1)
+        return 1 if self.failures >= MAX_FAILURES - 1 else self.options.pack
 
     def can_join(self, other: Waiting) -> bool:
         """Whether it can be trained at once with `other`: they differ in learning rate and seed alone, and stand at the same step."""
-        same = ("pack", "alike", "execution", "evaluate_at")
-        return (
-            self.pack > 1
-            and other.pack > 1
-            and self.resume_step == other.resume_step
-            and (self.parent is None) == (other.parent is None)
-            and all(self.resources.get(name) == other.resources.get(name) for name in same)
-        )
+        return self.pack > 1 and other.pack > 1 and self._company == other._company
+
+    @property
+    def _company(self) -> tuple[Any, ...]:
+        how = self.options
+        return how.pack, how.alike, how.execution, how.evaluate_at, self.resume_step, self.parent is None
 
 
 def waiting_runs(session: Session) -> list[Waiting]:
     """Pending runs that at least one experiment still wants."""
     wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
-    parent = case((Run.resume_attempt.is_(None), Run.parent_id), else_=null())
-    query = select(
-        Run.id,
-        Run.family,
-        Run.shape,
-        Run.train_flops,
-        Run.priority,
-        Run.resources,
-        Run.estimated_core_hours,
-        Run.resume_step,
-        Run.failures,
-        parent,
-        Run.steps,
-    )
+    query = select(*(getattr(Run, column.name) for column in fields(Waiting)))
     return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import trunks
 from orchestrator.store.bulk import upsert_rows
 from orchestrator.store.models import Allocation, Attempt, Evaluation, Metric, Run, now
@@ -69,7 +70,8 @@ class Grant:
     number: int
     token: str
     config: dict[str, Any]
-    resources: dict[str, Any]
+    resources: Resources
+    options: RunOptions
     params: int
     resume_attempt: int | None
     resume_step: int
@@ -90,7 +92,7 @@ class Grant:
     @property
     def is_rehearsal(self) -> bool:
         """Nothing is trained, and its seconds are simulated ones."""
-        return "speed" in self.resources
+        return self.options.rehearsal is not None
 
     @property
     def folder(self) -> str:
@@ -182,6 +184,7 @@ def begin_attempt(
         token,
         run.config,
         run.resources,
+        run.options,
         run.params,
         run.resume_attempt,
         branch.step if branch else run.resume_step,
@@ -190,7 +193,7 @@ def begin_attempt(
         store=store,
         resume_store=source[0],
         resume_directory=source[1],
-        saved_seconds=0.0 if "speed" in run.resources else saved_core_hours / core_hours(allocation.cores, 1.0),
+        saved_seconds=0.0 if run.options.rehearsal else saved_core_hours / core_hours(allocation.cores, 1.0),
     )
     session.add(
         Attempt(
@@ -358,7 +361,7 @@ def end_attempt(
         if value is not None:  # an attempt that resumed at the last step has no training loss of its own
             setattr(run, name, value)
     if alone:
-        run.resources = {**run.resources, "pack": 1}
+        run.options = replace(run.options, pack=1)
     if attempt.code_version:
         run.code_version = attempt.code_version
     if run.status.is_final:

@@ -63,8 +63,8 @@ def runs(
     if after is not None:
         created_at, run_id = after
         query = query.where((Run.created_at > created_at) | ((Run.created_at == created_at) & (Run.id > run_id)))
-    # A row does not show these two, and their JSON is most of what the table holds.
-    query = query.options(defer(Run.config), defer(Run.resources)).order_by(Run.created_at, Run.id)
+    # A row does not show these three, and their JSON is most of what the table holds.
+    query = query.options(defer(Run.config), defer(Run.resources), defer(Run.options)).order_by(Run.created_at, Run.id)
     if limit is not None:
         query = query.limit(limit)
     found = list(session.scalars(query))
@@ -176,7 +176,8 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     return row | {
         "core_hours": shared_core_hours(session, [run]).get(run.id, row["core_hours"]),
         "config": run.config,
-        "resources": run.resources,
+        "resources": run.resources.to_dict(),
+        "options": run.options.to_dict(),
         "parent_step": run.parent_step,
         "provisional": run.provisional,
         "estimated_core_hours": run.estimated_core_hours,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from orchestrator.resources import RunOptions
 from orchestrator.store.membership import among
 from orchestrator.store.models import Run
 
@@ -17,23 +19,20 @@ __all__ = ["renewed"]
 def renewed(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of runs that the store has, as they are to be written: with what those keep, whatever the file says.
 
-    A run with a checkpoint of its own keeps what it started from; one that `scaling retry` freed from early stop stays free; and a run
-    that another experiment's runs start from goes on leaving checkpoints for them.
+    A run with a checkpoint of its own keeps what it started from; and a run that another experiment's runs start from goes on leaving
+    checkpoints for them.
     """
-    had: dict[str, tuple[dict[str, Any], int | None, str | None, int | None]] = {}
-    query = select(Run.id, Run.resources, Run.resume_attempt, Run.parent_id, Run.parent_step)
-    for run_id, resources, begun, parent, step in session.execute(query.where(among(session, Run.id, [row["id"] for row in rows]))):
-        had[run_id] = (resources, begun, parent, step)
+    query = select(Run.id, Run.options, Run.resume_attempt, Run.parent_id, Run.parent_step)
+    runs = {run.id: run for run in session.execute(query.where(among(session, Run.id, [row["id"] for row in rows])))}
     written = []
     for row in rows:
-        resources, begun, parent, step = had[row["id"]]
-        start = {} if begun is None else {"parent_id": parent, "parent_step": step}
-        written.append({**row, **start, "resources": {**row["resources"], **_kept(resources, row["resources"])}})
+        had = runs[row["id"]]
+        start = {} if had.resume_attempt is None else {"parent_id": had.parent_id, "parent_step": had.parent_step}
+        written.append({**row, **start, "options": _kept(had.options, row["options"])})
     return written
 
 
-def _kept(had: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {"early_stop": None} if had.get("early_stop", ...) is None else {}
-    if had.get("checkpoint_at"):
-        kept |= {"trunk": had["trunk"], "checkpoint_at": sorted({*had["checkpoint_at"], *given.get("checkpoint_at", ())})}
-    return kept
+def _kept(had: RunOptions, given: RunOptions) -> RunOptions:
+    if not had.checkpoint_at:
+        return given
+    return replace(given, trunk=had.trunk, checkpoint_at=tuple(sorted({*had.checkpoint_at, *given.checkpoint_at})))

@@ -108,14 +108,9 @@ def want(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]]
             link.removed_in = None
         added |= is_new
         if run is not None and (run.status is RunStatus.STOPPED or (is_new and run.status in AGAIN)):
-            _put_back(run)
+            run.status, run.reason, run.failures, run.ended_at = RunStatus.PENDING, "", 0, None
             put_back = True
     return Asked(added, put_back)
-
-
-def _put_back(run: Run) -> None:
-    run.resources = {**run.resources, "early_stop": None}  # whoever asks for it wants it whole
-    run.status, run.reason, run.failures, run.ended_at = RunStatus.PENDING, "", 0, None
 
 
 def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any]]:

@@ -91,8 +91,8 @@ def open_intents(session: Session) -> bool:
 
 
 def asked_for(session: Session, steer: Steer) -> set[str]:
-    """Runs of which this is asked by name and has not been done."""
-    query = select(Intent.payload).where(Intent.kind == str(steer), Intent.executed_at.is_(None))
+    """Gives the runs of which this was ever asked by name."""
+    query = select(Intent.payload).where(Intent.kind == str(steer))
     return {run_id for payload in session.scalars(query) for run_id in payload["runs"]}
 
 
@@ -173,9 +173,6 @@ def _change(session: Session, intent: Intent, rule: _Rule, ours: ColumnElement[b
         values = {"status": rule.target, "reason": reason, "ended_at": now() if rule.target.is_final else None}
     if intent.kind == Steer.RETRY:
         values["failures"] = 0
-        for run in session.scalars(select(Run).where(ours, Run.status == RunStatus.STOPPED)):
-            run.resources = {**run.resources, "early_stop": None}  # whoever asks wants it whole: the rule is not asked again
-        session.flush()
     session.execute(update(Run).where(ours, Run.status.in_(rule.sources)).values(values))
     changes.note(session)
 

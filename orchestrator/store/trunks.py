@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session, aliased
 
+from orchestrator.resources import Resources
 from orchestrator.store.models import Attempt, BranchPoint, ExperimentRun, Run
-from scaling.accelerators import accelerator, core_hours
+from scaling.accelerators import core_hours
 from scaling.outcomes import RunStatus
 
 __all__ = ["Stand", "branch_of", "disinherit", "inherit", "note_branch_points", "pinned_steps", "replant", "standing"]
@@ -50,7 +51,7 @@ def standing(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str
             Run.steps,
             Run.resources,
             parent.status,
-            parent.resources,
+            parent.options,
             parent.resume_step,
             BranchPoint,
         )
@@ -62,7 +63,7 @@ def standing(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str
     unwanted_parents = _unwanted(session)
     found: dict[str, Stand] = {}
     for run_id, parent_id, step, steps, resources, status, parents, reached, point in session.execute(query):
-        if run_id not in wanted:
+        if run_id not in wanted or step is None:
             continue
         if point is not None and _same_accelerator(point, resources):
             found[run_id] = Stand(waits=False, inherited=step / steps)
@@ -71,7 +72,7 @@ def standing(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str
             or status.is_final
             or status is RunStatus.PAUSED  # nobody knows for how long
             or reached > step
-            or step not in parents.get("checkpoint_at", ())  # it was begun without knowing of this run
+            or step not in parents.checkpoint_at  # it was begun without knowing of this run
             or parent_id in unwanted_parents
             or parent_id in hopeless
         ):
@@ -98,9 +99,9 @@ def branch_of(session: Session, run: Run) -> BranchPoint | None:
     return point if point is not None and _same_accelerator(point, run.resources) else None
 
 
-def _same_accelerator(point: BranchPoint, resources: dict[str, Any]) -> bool:
+def _same_accelerator(point: BranchPoint, resources: Resources) -> bool:
     """Core-hours of two kinds of device are not one number."""
-    return point.accelerator == accelerator(resources["accelerator"]).name
+    return point.accelerator == resources.kind.name
 
 
 def inherit(session: Session, run: Run, first_step: int) -> None:
@@ -124,9 +125,8 @@ def disinherit(run: Run) -> None:
 
 def note_branch_points(session: Session, run: Run, attempt: Attempt, checkpoints: Iterable[tuple[int, float]]) -> None:
     """Of the checkpoints that an attempt committed, (step, its training seconds up to there), write down those that others start from."""
-    kept = set(run.resources.get("checkpoint_at", ()))
     for step, seconds in checkpoints:
-        if step in kept:
+        if step in run.options.checkpoint_at:
             cost = run.core_hours + core_hours(attempt.cores, seconds)
             session.merge(
                 BranchPoint(
@@ -155,20 +155,20 @@ def replant(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     So a longer budget that is added to a grid goes on from where the longest so far began to decay, and a shorter one starts from
     what an earlier parent left, instead of from a parent that passes its step no more.
     """
-    trunks = {row["resources"]["trunk"] for row in rows if "trunk" in row["resources"]}
+    trunks = {row["options"].trunk for row in rows} - {None}
     if not trunks:
         return
     points: dict[str, list[BranchPoint]] = {}
-    for point, resources in session.execute(select(BranchPoint, Run.resources).join(Run, Run.id == BranchPoint.run_id)):
-        if resources.get("trunk") in trunks:
-            points.setdefault(resources["trunk"], []).append(point)
+    for point, options in session.execute(select(BranchPoint, Run.options).join(Run, Run.id == BranchPoint.run_id)):
+        if options.trunk and options.trunk in trunks:
+            points.setdefault(options.trunk, []).append(point)
     starts: dict[str, int] = {}
     for row in sorted(rows, key=lambda row: -row["steps"]):  # parents before their children
-        resources = row["resources"]
-        own = row["parent_step"] or max(resources.get("checkpoint_at", ()), default=0)
+        resources, options = row["resources"], row["options"]
+        own = row["parent_step"] or max(options.checkpoint_at, default=0)
         usable = [
             point
-            for point in points.get(resources.get("trunk", ""), ())
+            for point in points.get(options.trunk, ())
             if point.run_id != row["id"] and point.step <= own and _same_accelerator(point, resources)
         ]
         best = max(usable, key=lambda point: point.step, default=None)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import analysis
+from orchestrator.resources import Resources
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from tests.analysis.tables import HOURS, LOSSES, exponent, fitted, reasons, run, write
 
@@ -164,7 +165,7 @@ def test_real_and_rehearsed_runs_of_one_store(tmp_path):
 
     with Store.open(str(tmp_path / "scaling.db")) as store:
         for family, letters in (("nfnet", "0123456789"), ("simulated", "abcdef")):
-            changes = {} if family == "nfnet" else {"family": family, "resources": {"accelerator": "simulated TPU-v4", "chips": 1}}
+            changes = {} if family == "nfnet" else {"family": family, "resources": Resources("simulated TPU-v4", 1)}
             flops = [1e9 * 2.0**place for place in range(len(letters))]
             ids = [letter * 16 for letter in letters]
             accepted(

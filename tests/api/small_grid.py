@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import Store
 from orchestrator.store.grid import accept
 from orchestrator.store.ledger import Charge, begin_attempt, end_attempt, open_allocation, record
@@ -40,7 +41,8 @@ def run_row(model: str, epochs: float, seed: int, *, learning_rate: float = 1.6,
         "seed": seed,
         "config": {"model": {"family": "nfnet", "variant": model}, "schedule": {"kind": "cosine", "epochs": epochs}, "seed": seed},
         "shape": f"shape-{model}",
-        "resources": {"accelerator": "cpu", "cores": 1},
+        "resources": Resources("cpu", 1),
+        "options": RunOptions(),
         "params": MODELS[model],
         "steps": math.ceil(seen / BATCH),
         "examples_seen": seen,

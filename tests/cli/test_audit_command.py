@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import Store, ledger
 from orchestrator.store.grid import accept
 from orchestrator.store.models import Run
@@ -28,7 +29,7 @@ def store(tmp_path, repeats):
     _, config, order = world(repeats=repeats)
     row = {
         "id": RUN, "family": "nfnet", "model": "nano-F0", "dataset": "numbers", "epochs": 2.3, "learning_rate": 1.0, "batch_size": 8,
-        "seed": 4, "config": config.to_dict(), "shape": "s", "resources": {}, "params": 10, "steps": order.steps,
+        "seed": 4, "config": config.to_dict(), "shape": "s", "resources": Resources("cpu", 1), "options": RunOptions(), "params": 10, "steps": order.steps,
         "examples_seen": order.total, "unique_examples": 50, "train_flops": 1e9,
     }  # fmt: skip
     with Store.open(str(tmp_path / "scaling.db")) as store:

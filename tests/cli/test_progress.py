@@ -6,6 +6,7 @@ from rich.console import Console
 
 from orchestrator.attempt import AttemptLog
 from orchestrator.messages import Message
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.store.ledger import Grant
 from orchestrator.submit import Progress
 from scaling.cli.progress import _lines, _panel
@@ -29,7 +30,7 @@ def progress(finished, *, running=(), eta=None):
 
 def test_runs_by_state_eta_core_hours_best_loss_and_what_runs():
     config = {"model": {"name": "nano-F0"}, "schedule": {"epochs": 2.0}, "learning_rate": 0.2}
-    log = AttemptLog(Grant("a" * 16, 1, "token", config, {}, 2740, None, 0))
+    log = AttemptLog(Grant("a" * 16, 1, "token", config, Resources("cpu", 1), RunOptions(), 2740, None, 0))
     screen = io.StringIO()
     console = Console(file=screen, width=120)
     console.print(_panel(progress(1, running=[log])))

@@ -1,6 +1,7 @@
 """Rows to put into a store."""
 
 from orchestrator.messages import Assignment
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import ledger
 from orchestrator.store.grid import accept
 
@@ -8,7 +9,7 @@ from orchestrator.store.grid import accept
 def a_run(run_id="a" * 16, **changes):
     return {
         "id": run_id, "family": "nfnet", "model": "nano-F0", "dataset": "digits", "epochs": 1.0, "learning_rate": 1.6, "batch_size": 64,
-        "seed": 0, "config": {"seed": 0}, "shape": "s", "resources": {"accelerator": "cpu", "chips": 1}, "params": 10, "steps": 100,
+        "seed": 0, "config": {"seed": 0}, "shape": "s", "resources": Resources("cpu", 1), "options": RunOptions(), "params": 10, "steps": 100,
         "examples_seen": 6400, "unique_examples": 1347, "train_flops": 1e9,
     } | changes  # fmt: skip
 

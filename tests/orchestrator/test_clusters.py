@@ -20,6 +20,7 @@ from orchestrator.cluster import Hold, RayCluster
 from orchestrator.cluster.ray_cluster import WorkerLost
 from orchestrator.detach import detach, marked_there
 from orchestrator.lineage import lineage_of
+from orchestrator.resources import Rehearsal, Resources, RunOptions
 from orchestrator.scheduler import Scheduler
 from orchestrator.store import Store, lease
 from orchestrator.store.models import Allocation, Attempt, Run
@@ -62,8 +63,8 @@ def simulated_runs(*seconds):
         config = TrainConfig.from_dict(
             config.to_dict() | {"schedule": config.to_dict()["schedule"] | {"epochs": steps * 64 / 1000}}
         )
-        resources = {"accelerator": "cpu", "chips": 1, "speed": 100.0, "step_seconds": 1.0}
-        rows.append(a_run(config.run_id(), config=config.to_dict(), shape="s", resources=resources, steps=steps, seed=seed))
+        options = RunOptions(rehearsal=Rehearsal(speed=100.0, pool=0, step_seconds=1.0))
+        rows.append(a_run(config.run_id(), config=config.to_dict(), shape="s", options=options, steps=steps, seed=seed))
     return rows
 
 
@@ -97,8 +98,8 @@ def runs(store):
 def test_one_host_of_a_slice_dies_and_both_start_again_together(cluster, ray_cluster, store, tmp_path):
     """One attempt on two hosts, joined by `jax.distributed`; the node of one is killed and comes back, and the run goes on until it is asked to stop."""
     config = small_run.config(epochs=400, plain=True, depth=1)
-    resources = {"accelerator": "TPU-v4", "chips": 8, "topology": "2x2x2", "execution": {"fsdp": True}}
-    row = a_run(config.run_id(), config=config.to_dict(), shape=config.shape_id(), resources=resources, steps=2400)
+    how = {"resources": Resources("TPU-v4", 8, topology="2x2x2"), "options": RunOptions(execution={"fsdp": True})}
+    row = a_run(config.run_id(), config=config.to_dict(), shape=config.shape_id(), steps=2400, **how)
     accepted(store, row)
     killed = []
 

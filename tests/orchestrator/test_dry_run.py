@@ -11,20 +11,18 @@ import cv2
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from typer.testing import CliRunner
 
 from orchestrator.dry_run import dry_run as checked
 from orchestrator.plan import make_plan
 from orchestrator.priced import Priced
 from orchestrator.spec import read_spec
-from orchestrator.store import Store, schema
+from orchestrator.store import Store
 from orchestrator.store.models import Run
 from orchestrator.submit import accept_plan
 from scaling.cli.app import app
 from scaling.errors import ClusterError, DataError, StoreError, StoreTooNew, UsageError
-from tests.orchestrator.conftest import new_database
+from tests.orchestrator.conftest import downgraded, new_database
 from trainer.data.check import _spread
 
 FILE = """\
@@ -117,16 +115,6 @@ def test_it_says_which_runs_exist(plan):
     assert list(answer["known_runs"].values()) == ["finished"] * 2
     assert [cell["state"] for cell in answer["cells"]] == ["finished", "new"]
     assert [split["bad"] for split in answer["looked_at"]] == [[], []]
-
-
-def downgraded(url, revision):
-    """A store as an earlier version left it."""
-    engine, config = sa.create_engine(url), Config()
-    config.set_main_option("script_location", str(Path(schema.__file__).with_name("migrations")))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-    engine.dispose()
 
 
 @pytest.mark.parametrize("revision", ["0004", "0003"])

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.attempt import AttemptLog
 from orchestrator.messages import Assignment, Left, Lost, Message, NumberedMessage, Peers, Raised, Resume
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.store.ledger import Grant
 from trainer.events import CheckpointFailed, Event
 
@@ -51,7 +52,7 @@ def test_a_message_of_an_unknown_kind_is_a_sign_of_life_of_its_attempt(monkeypat
     """From a process of a later version: its attempt goes on, and the number counts as heard."""
     message = NumberedMessage.from_dict({"kind": "profiled", "step": 7, "flame": [1], "token": "t", "elapsed": 3.0, "number": 4})
     assert (message.event, message.token, message.number) == (Event(step=7), "t", 4)
-    log, signs = AttemptLog(Grant("a" * 16, 1, "t", {}, {}, 10, None, 0)), []
+    log, signs = AttemptLog(Grant("a" * 16, 1, "t", {}, Resources("cpu", 1), RunOptions(), 10, None, 0)), []
     monkeypatch.setattr(log.patience, "sign", lambda at, *, trains: signs.append(trains))
     log.take(message)
     assert (log.ending, log.step, signs) == (None, 0, [False])
@@ -71,17 +72,18 @@ def test_an_assignment_crosses_a_process_whole():
         "working_directory": "/",
         "compile_cache": "/c",
         "checkpoint_seconds": 9.0,
+        "resources": Resources("cpu", 1),
     }
     first = Assignment(
         token="a",
         resume_from=Resume(directory="/runs/0", step=40, saved_seconds=2.0, parent="p"),
         group=Peers(coordinator="host:1", count=2, index=1),
-        checkpoint_at=[3],
+        options=RunOptions(checkpoint_at=(3,)),
         **fields,
     )
-    whole = Assignment.packed([first, Assignment(token="b", checkpoint_at=[], evaluate_at=[0.5], **fields)])
+    whole = Assignment.packed([first, Assignment(token="b", options=RunOptions(evaluate_at=(0.5,)), **fields)])
     there = Assignment.from_dict(json.loads(json.dumps(whole.to_dict())))
+    assert there == whole
     assert (there.resume_from, there.group, there.tokens) == (first.resume_from, first.group, ["a", "b"])
-    assert there.to_dict() == whole.to_dict()
     assert whole.to_dict()["resume_from"] == {"directory": "/runs/0", "step": 40, "saved_seconds": 2.0, "parent": "p"}
     assert (Assignment.packed([first]), first.members, first.index) == (first, (first,), 1)

@@ -13,6 +13,7 @@ from orchestrator.cluster.worker import Worker
 from orchestrator.messages import Assignment, Died, Message, Raised, Resume
 from orchestrator.plan import make_plan
 from orchestrator.queue import Queue
+from orchestrator.resources import RunOptions
 from orchestrator.spec import read_spec
 from orchestrator.store import Store, ledger
 from orchestrator.store.models import Attempt, Run
@@ -33,14 +34,14 @@ EPOCHS, STEPS = 60, 360
 
 
 def packable(number, pack=4, alike="x", **changes):
-    resources = {"accelerator": "cpu", "chips": 1, "pack": pack, "alike": alike} | changes.pop("resources", {})
+    options = RunOptions(pack=pack, alike=alike, execution=changes.pop("execution", {}))
     rest = {
         "priority": 0,
         "resume_step": 0,
         "failures": 0,
         "status": RunStatus.PENDING,
     }  # rows are written many at a time, all alike
-    return a_run(f"{number:016x}", resources=resources, **rest | changes)
+    return a_run(f"{number:016x}", options=options, **rest | changes)
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_runs_that_differ_in_learning_rate_and_seed_alone_go_together(store):
     "other",
     [
         {"alike": "y"},
-        {"resources": {"execution": {"remat": "block"}}},
+        {"execution": {"remat": "block"}},
         {"priority": 1},
         {"resume_step": 5},
         {"failures": 2},
@@ -163,12 +164,11 @@ def test_packing_is_no_part_of_a_runs_id(tmp_path):
     packed, plain = plan_of(tmp_path, 4), plan_of(tmp_path, 1)
     assert [run.id for run in packed.runs] == [run.id for run in plain.runs]
     assert packed.shared == plain.shared
-    resources = [run.row(packed.resources)["resources"] for run in packed.runs]
-    assert {given["pack"] for given in resources} == {4}
-    assert [given["alike"] for given in resources[:4]] == [resources[0]["alike"]] * 4
-    assert resources[4]["alike"] != resources[0]["alike"]
-    assert "pack" not in plain.resources
-    assert "pack" not in plan_of(tmp_path, 4, simulate=True).resources
+    options = [run.row(packed.resources, packed.options)["options"] for run in packed.runs]
+    assert {how.pack for how in options} == {4}
+    assert [how.alike for how in options[:4]] == [options[0].alike] * 4
+    assert options[4].alike != options[0].alike
+    assert plain.options.pack == plan_of(tmp_path, 4, simulate=True).options.pack == 1
 
 
 def test_what_packed_runs_cannot_do_is_a_fault_of_the_file(tmp_path):

@@ -12,6 +12,7 @@ from orchestrator.cluster import WorkerLost, host
 from orchestrator.messages import Message, Raised
 from orchestrator.patience import Patience
 from orchestrator.queue import Group, Order, Queue
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.room import follower, is_done, is_short, room_for, yields
 from orchestrator.slots import Slot
 from orchestrator.starts import Starts
@@ -82,8 +83,8 @@ class Said:
 
 
 def slot_of(worker, **changes):
-    slot = Slot(worker, Group("s", "cpu", 1), accelerator("cpu"), 1, **changes)
-    grant = Grant("a" * 16, 1, TOKEN, {}, {}, 10, None, 0)
+    slot = Slot(worker, Group("s", Resources("cpu", 1)), accelerator("cpu"), 1, **changes)
+    grant = Grant("a" * 16, 1, TOKEN, {}, Resources("cpu", 1), RunOptions(), 10, None, 0)
     slot.attempts[TOKEN] = AttemptLog(grant, patience=Patience(hang_seconds=60.0, start_seconds=600.0))
     return slot
 
@@ -211,7 +212,7 @@ def test_an_idle_worker_goes_when_others_wait_for_devices_and_no_run_for_it(cloc
     idle, waiting = answered(Said()), slot_of(Said())
     for slot in (idle, waiting):
         slot.attempts.clear()
-    waiting.group = Group("t", "cpu", 1)
+    waiting.group = Group("t", Resources("cpu", 1))
     cluster = SimpleNamespace(room=lambda hold: 3)
     with Store.open(str(tmp_path / "scaling.db")) as store:
         accepted(store, a_run("a" * 16, shape="t"), a_run("b" * 16, shape="t"), a_run("c" * 16, shape="u"))
@@ -245,7 +246,7 @@ def test_a_free_worker_goes_on_with_another_shape_in_its_process(tmp_path):
     """Not while it has runs of its own and need not give way, not on other devices, and not where a user's module is involved."""
     idle = answered(Said())
     idle.attempts.clear()
-    other, there = Group("t", "cpu", 1), [idle]
+    other, there = Group("t", Resources("cpu", 1)), [idle]
     with Store.open(str(tmp_path / "scaling.db")) as store:
         accepted(store, a_run("a" * 16, shape="s"), a_run("b" * 16, shape="t"))
         queue = Queue()
@@ -255,7 +256,11 @@ def test_a_free_worker_goes_on_with_another_shape_in_its_process(tmp_path):
     assert follower(other, there, [idle], queue) is idle
     queue.take(idle.group)
     assert follower(other, there, [], queue) is idle
-    for unlike in (Group("t", "cpu", 2), Group("t", "TPU-v4", 1, pool=4), Group("t", "cpu", 1, users_family="mine:make")):
+    for unlike in (
+        Group("t", Resources("cpu", 2)),
+        Group("t", Resources("TPU-v4", 1), pool=4),
+        Group("t", Resources("cpu", 1), users_family="mine:make"),
+    ):
         assert follower(unlike, there, [], queue) is None
     idle.leave("its node goes")
     assert follower(other, there, [], queue) is None
@@ -263,10 +268,11 @@ def test_a_free_worker_goes_on_with_another_shape_in_its_process(tmp_path):
 
 def test_runs_of_a_users_family_have_a_process_of_their_own():
     ours, theirs = (
-        SimpleNamespace(shape="s", family=family, resources={"accelerator": "cpu", "chips": 1}) for family in ("nfnet", "mine:make")
+        SimpleNamespace(shape="s", family=family, resources=Resources("cpu", 1), options=RunOptions())
+        for family in ("nfnet", "mine:make")
     )
-    assert Group.of(ours).may_follow(Group("t", "cpu", 1))
-    assert not Group.of(theirs).may_follow(Group("t", "cpu", 1))
+    assert Group.of(ours).may_follow(Group("t", Resources("cpu", 1)))
+    assert not Group.of(theirs).may_follow(Group("t", Resources("cpu", 1)))
 
 
 def test_a_worker_whose_storage_refuses_rests_and_its_run_has_not_failed(clock, tmp_path):
@@ -310,7 +316,7 @@ def test_a_worker_whose_storage_refuses_rests_and_its_run_has_not_failed(clock, 
 
 
 def test_workers_that_end_before_they_begin_are_not_started_at_every_tick(clock):
-    starts, group, other = Starts(), Group("s", "cpu", 1), Group("t", "cpu", 1)
+    starts, group, other = Starts(), Group("s", Resources("cpu", 1)), Group("t", Resources("cpu", 1))
     for _ in range(2):
         starts.failed(group, "No module named 'orchestrator'")
         starts.check(group)

@@ -5,6 +5,7 @@ from dataclasses import fields
 import pytest
 
 from orchestrator.plan import make_plan
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.spec import read_spec
 from orchestrator.spec.fields import ExecutionField
 from scaling.errors import DataNotFound, SpecError
@@ -227,12 +228,11 @@ def test_how_a_run_is_computed_is_no_part_of_its_id(read):
     plan = make_plan(*read(text))
     assert [run.id for run in plan.runs] == [run.id for run in plain.runs]
     assert plan.shared == plain.shared
-    assert plain.resources == {"accelerator": "cpu", "chips": 1}
-    assert plan.resources == plain.resources | {
-        "execution": {"micro_batch": 16, "scan": False, "on_out_of_memory": "halve"},
-        "evaluate_at": [0.25, 0.5],
-    }
-    assert Execution.from_dict(plan.resources["execution"]) == Execution(16, False, on_out_of_memory="halve")
+    assert plan.resources == plain.resources == Resources("cpu", 1)
+    assert plain.options == RunOptions()
+    execution = {"micro_batch": 16, "scan": False, "on_out_of_memory": "halve"}
+    assert plan.options == RunOptions(execution=execution, evaluate_at=(0.25, 0.5))
+    assert Execution.from_dict(plan.options.execution) == Execution(16, False, on_out_of_memory="halve")
     assert set(ExecutionField.model_fields) == {field.name for field in fields(Execution)} | {"pack"}
     assert ExecutionField().model_dump(exclude={"pack"}) == Execution().to_dict()
 

@@ -154,12 +154,12 @@ def test_a_budget_lets_in_what_fits_and_an_experiment_without_one_pays_for_share
 
     budgeted(store, "small", *runs, limit=3.5)
     with store.read() as session:
-        found = affordable(session, waiting_runs(session), lambda run: run.stated_core_hours)
+        found = affordable(session, waiting_runs(session), lambda run: run.estimated_core_hours)
     assert [run.id for run in found.runs] == [A, B]
     assert found.left_out == {C: "left out by the budget of 3.5 core-hours of small: needs about 3, more than is left"}
     budgeted(store, "rich", runs[2], limit=None)
     with store.read() as session:
-        assert not affordable(session, waiting_runs(session), lambda run: run.stated_core_hours).left_out
+        assert not affordable(session, waiting_runs(session), lambda run: run.estimated_core_hours).left_out
 
 
 def test_a_run_that_goes_on_asks_the_budget_for_its_steps_to_come_only(store):
@@ -184,7 +184,7 @@ def test_what_a_budget_leaves_out_is_written_once_for_all_and_not_again_when_les
 
     def reasons():
         with store.read() as session:
-            return affordable(session, waiting_runs(session), lambda run: run.stated_core_hours).left_out
+            return affordable(session, waiting_runs(session), lambda run: run.estimated_core_hours).left_out
 
     before = reasons()
     assert len(before) == 50

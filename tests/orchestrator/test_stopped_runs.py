@@ -1,9 +1,12 @@
 """Runs that cannot matter are stopped when the file allows it: never in silence, never one that others need, and not twice."""
 
+from dataclasses import replace
+
 import pytest
 
 from analysis.selection import usable_runs
 from orchestrator.early_stop import stop_dominated
+from orchestrator.resources import EarlyStop, RunOptions
 from orchestrator.store import ledger, open_readonly, steering
 from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Intent, Run
@@ -13,8 +16,7 @@ from tests.orchestrator.rows import a_run, accepted, granted
 from tests.orchestrator.test_end_to_end import Study, assert_ledger_adds_up
 from trainer.simulated import Surface
 
-RULE = {"confidence": 0.99, "after": 0.5}
-RESOURCES = {"accelerator": "cpu", "chips": 1, "evaluate_at": [0.25, 0.5], "early_stop": RULE}
+OPTIONS = RunOptions(evaluate_at=(0.25, 0.5), early_stop=EarlyStop(confidence=0.99, after=0.5))
 RUN = "a" * 16
 
 
@@ -31,8 +33,8 @@ def ended(store, grant, outcome=AttemptOutcome.FINISHED, loss=None, useful=36.0)
 
 def grid(store, finished=8, **changes):
     """Runs that were at 1 … 2 nats half-way and ended at half of it, and one that is half-way now."""
-    others = [a_run(f"{n:016d}", resources=RESOURCES, seed=n) for n in range(1, finished + 1)]
-    accepted(store, a_run(RUN, resources=RESOURCES, **changes), *others)
+    others = [a_run(f"{n:016d}", options=OPTIONS, seed=n) for n in range(1, finished + 1)]
+    accepted(store, a_run(RUN, options=OPTIONS, **changes), *others)
     for n, row in enumerate(others):
         grant, loss = granted(store, row["id"]), 1 + n / (finished - 1)
         evaluated(store, grant, 50, loss)
@@ -80,7 +82,7 @@ def test_what_the_file_does_not_allow_is_not_done(store):
     grant = grid(store)
     with store.write() as session:
         run = session.get(Run, RUN)
-        run.resources = {name: value for name, value in RESOURCES.items() if name != "early_stop"}
+        run.options = replace(OPTIONS, early_stop=None)
     evaluated(store, grant, 50, 1.8)
     assert not asked(store)
 
@@ -93,12 +95,12 @@ def test_too_few_finished_runs_say_nothing(store):
 
 def test_one_that_others_start_from_goes_on_until_they_can(store):
     grant = grid(store)
-    accepted(store, a_run("c" * 16, resources=RESOURCES, parent_id=RUN, parent_step=80), name="child")
+    accepted(store, a_run("c" * 16, options=OPTIONS, parent_id=RUN, parent_step=80), name="child")
     evaluated(store, grant, 50, 1.8)
     assert not asked(store)
     with store.write() as session:
         run = session.get(Run, RUN)
-        run.resources = RESOURCES | {"checkpoint_at": [80]}
+        run.options = replace(OPTIONS, checkpoint_at=(80,))
         ledger.record(session, grant.token, checkpoint_step=80, checkpoints=[(80, 30.0)])
     assert asked(store)
 
@@ -120,7 +122,7 @@ def test_retry_lets_it_go_on_to_its_end_whatever_the_file_says(store):
         steering.carry_out(session)
         steering.ask(session, Steer.RETRY, runs=[RUN])
     assert look(store) == (RunStatus.PENDING, "")
-    accepted(store, a_run(RUN, resources=RESOURCES))  # the same file again, to start a scheduler
+    accepted(store, a_run(RUN, options=OPTIONS))  # the same file again, to start a scheduler
     granted(store, RUN)
     assert not asked(store)
     with store.read() as session:

@@ -5,6 +5,7 @@ import threading
 import pytest
 import sqlalchemy as sa
 
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import grid, lease, ledger, queries
 from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Allocation, Attempt, Run
@@ -170,15 +171,15 @@ class TestEveryStore:
             assert run.allocated_core_hours == pytest.approx(2 * 330 / 3600)
 
     def test_a_run_that_waits_takes_new_resources_and_places_from_the_file(self, store):
-        accepted(store, a_run(resources={"accelerator": "cpu", "chips": 4096}))
-        accepted(store, a_run(resources={"accelerator": "cpu", "chips": 1}))
+        accepted(store, a_run(resources=Resources("cpu", 4096)))
+        accepted(store, a_run(resources=Resources("cpu", 1)))
         with store.read() as session:
-            assert session.get(Run, "a" * 16).resources["chips"] == 1
+            assert session.get(Run, "a" * 16).resources == Resources("cpu", 1)
 
     def test_how_a_run_is_computed_comes_with_the_leave_to_run(self, store):
-        accepted(store, a_run(resources={"accelerator": "cpu", "chips": 1, "execution": {"micro_batch": 8}, "evaluate_at": [0.5]}))
+        accepted(store, a_run(options=RunOptions(execution={"micro_batch": 8}, evaluate_at=(0.5,))))
         grant = granted(store)
-        assert (grant.resources["execution"], grant.resources["evaluate_at"]) == ({"micro_batch": 8}, [0.5])
+        assert (grant.options.execution, grant.options.evaluate_at) == ({"micro_batch": 8}, (0.5,))
 
     def test_only_wanted_runs_wait_and_a_pause_spares_what_another_experiment_wants(self, store):
         accepted(store, a_run(), a_run("b" * 16), a_run("c" * 16), name="one")

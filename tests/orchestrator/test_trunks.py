@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator.lineage import Share, lineage_of
 from orchestrator.plan import make_plan
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.spec import read_spec
 from orchestrator.store import ledger, queries
 from orchestrator.store.grid import accept, waiting_runs
@@ -68,13 +69,13 @@ def test_other_schedules_have_no_trunk(tmp_path):
 
 def family(**changes):
     """A run of 400 steps and one of 100 that starts from it at step 80. An hour a thousand steps."""
-    trunk = {"accelerator": "cpu", "chips": 1, "trunk": "t"}
-    parent = a_run(PARENT, epochs=4.0, steps=400, train_flops=4e9, resources=trunk | {"checkpoint_at": [80, 320]})
-    child = a_run(CHILD, resources=trunk | {"checkpoint_at": []}, parent_id=PARENT, parent_step=80)
+    options = RunOptions(trunk="t", checkpoint_at=(80, 320))
+    parent = a_run(PARENT, epochs=4.0, steps=400, train_flops=4e9, options=options)
+    child = a_run(CHILD, options=RunOptions(trunk="t"), parent_id=PARENT, parent_step=80)
     return [child | changes, parent]
 
 
-def may_start(store, estimate=lambda run: run.cost):
+def may_start(store, estimate=lambda run: run.train_flops):
     with store.read() as session:
         found = startable(session, waiting_runs(session), estimate)
     return {run.id for run in found.runs}, found.left_out
@@ -138,7 +139,7 @@ def test_a_child_that_branched_off_and_is_done_alone_after_all_owes_the_trunk_no
     first = granted(store, CHILD)
     progress(store, first, first_step=80)
     ended(store, first, AttemptOutcome.DIED)
-    accepted(store, {**child, "resources": child["resources"] | {"accelerator": "H100"}}, parent)
+    accepted(store, {**child, "resources": Resources("H100", 1)}, parent)
     alone = granted(store, CHILD)
     assert (alone.resume_folder, alone.resume_step) == (None, 0)
     progress(store, alone, first_step=0, checkpoints=[(100, 90.0)])
@@ -158,7 +159,7 @@ def test_nobody_waits_for_a_parent_that_nobody_trains(store):
 
 def test_nobody_waits_for_a_parent_that_was_begun_without_knowing_of_it(store):
     child, parent = family()
-    accepted(store, {**parent, "resources": {"accelerator": "cpu", "chips": 1}})
+    accepted(store, {**parent, "options": RunOptions()})
     granted(store, PARENT)
     accepted(store, child, parent)
     assert may_start(store) == ({CHILD}, {})
@@ -167,9 +168,9 @@ def test_nobody_waits_for_a_parent_that_was_begun_without_knowing_of_it(store):
 def test_two_experiments_share_a_parent_that_keeps_the_checkpoints_of_both(store):
     child, parent = family()
     accepted(store, child, parent, name="one")
-    other = a_run("c" * 16, epochs=2.0, steps=200, resources=child["resources"], parent_id=PARENT, parent_step=160)
-    accepted(store, other, {**parent, "resources": parent["resources"] | {"checkpoint_at": [160, 320]}}, name="two")
-    assert granted(store, PARENT).resources["checkpoint_at"] == [80, 160, 320]
+    other = a_run("c" * 16, epochs=2.0, steps=200, options=child["options"], parent_id=PARENT, parent_step=160)
+    accepted(store, other, {**parent, "options": RunOptions(trunk="t", checkpoint_at=(160, 320))}, name="two")
+    assert granted(store, PARENT).options.checkpoint_at == (80, 160, 320)
 
 
 def test_a_budget_that_has_no_room_for_the_parent_leaves_the_child_alone(store):
@@ -272,7 +273,7 @@ def test_a_run_that_was_begun_alone_owes_nothing_to_a_parent_that_comes_later(st
 
 def test_devices_of_another_kind_share_no_trunk(store):
     child, parent = family()
-    accepted(store, {**child, "resources": child["resources"] | {"accelerator": "H100"}}, parent)
+    accepted(store, {**child, "resources": Resources("H100", 1)}, parent)
     progress(store, granted(store, PARENT), checkpoints=[(80, 72.0)])
     assert CHILD in may_start(store)[0]
     alone = granted(store, CHILD)
@@ -285,7 +286,7 @@ def test_a_longer_budget_that_is_added_goes_on_from_where_the_longest_began_to_d
     grant = granted(store, PARENT)
     progress(store, grant, checkpoints=[(80, 72.0), (320, 288.0), (400, 360.0)])
     ended(store, grant, useful=360.0)
-    longer = a_run("c" * 16, epochs=8.0, steps=800, resources=parent["resources"] | {"checkpoint_at": [80, 320, 640]})
+    longer = a_run("c" * 16, epochs=8.0, steps=800, options=RunOptions(trunk="t", checkpoint_at=(80, 320, 640)))
     children = [{**child, "parent_id": "c" * 16}, {**parent, "parent_id": "c" * 16, "parent_step": 320}]
     accepted(store, *children, longer)
     with store.read() as session:
