@@ -88,6 +88,6 @@ def test_runs_that_started_otherwise_have_other_ids():
     config = make_config(model=VIT)
     before = "cdc67bd272782b59"
     assert config.run_id() != before
-    host._refuse_other_result(config, {"run": config.run_id()})
+    host._refuse_other_result(config, config.run_id())
     with pytest.raises(UsageError, match=f"run {before} was planned by an earlier version"):
-        host._refuse_other_result(config, {"run": before})
+        host._refuse_other_result(config, before)
