@@ -32,29 +32,37 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from analysis.choice import choose_law
-    from analysis.comparison.compare import compare
-    from analysis.comparison.result import Comparison
-    from analysis.downstream import Transfer, transfer, with_parents
-    from analysis.fitting.fit import fit
-    from analysis.fitting.fit_all import fit_all
-    from analysis.fitting.result import Fit
-    from analysis.laws import law_names
-    from analysis.learning_rate import CellRate, LearningRateTrend, learning_rate_trend
-    from analysis.optimum.allocate import compute_optimal
-    from analysis.optimum.band import frontier_band
-    from analysis.optimum.result import Optimum
-    from analysis.pareto import Frontier, frontier
-    from analysis.payloads import payload
-    from analysis.planning.next_runs import plan
-    from analysis.planning.result import NextRuns
-    from analysis.prediction import Prediction, predict
-    from analysis.reading.accelerator_hours import convert_core_hours
-    from analysis.reading.runs import read_runs
-    from analysis.reading.source import source_of
-    from analysis.scoring import Scores, score
-    from analysis.sentence import Answer, answer
+if TYPE_CHECKING:  # what a type checker sees of `_HOMES`
+    from analysis.choice import choose_law as choose_law
+    from analysis.comparison.compare import compare as compare
+    from analysis.comparison.result import Comparison as Comparison
+    from analysis.downstream import Transfer as Transfer
+    from analysis.downstream import transfer as transfer
+    from analysis.downstream import with_parents as with_parents
+    from analysis.fitting.fit import fit as fit
+    from analysis.fitting.fit_all import fit_all as fit_all
+    from analysis.fitting.result import Fit as Fit
+    from analysis.laws import law_names as law_names
+    from analysis.learning_rate import CellRate as CellRate
+    from analysis.learning_rate import LearningRateTrend as LearningRateTrend
+    from analysis.learning_rate import learning_rate_trend as learning_rate_trend
+    from analysis.optimum.allocate import compute_optimal as compute_optimal
+    from analysis.optimum.band import frontier_band as frontier_band
+    from analysis.optimum.result import Optimum as Optimum
+    from analysis.pareto import Frontier as Frontier
+    from analysis.pareto import frontier as frontier
+    from analysis.payloads import payload as payload
+    from analysis.planning.next_runs import plan as plan
+    from analysis.planning.result import NextRuns as NextRuns
+    from analysis.prediction import Prediction as Prediction
+    from analysis.prediction import predict as predict
+    from analysis.reading.accelerator_hours import convert_core_hours as convert_core_hours
+    from analysis.reading.runs import read_runs as read_runs
+    from analysis.reading.source import source_of as source_of
+    from analysis.scoring import Scores as Scores
+    from analysis.scoring import score as score
+    from analysis.sentence import Answer as Answer
+    from analysis.sentence import answer as answer
 
 _HOMES = {
     "Answer": "analysis.sentence",
@@ -89,38 +97,7 @@ _HOMES = {
     "with_parents": "analysis.downstream",
 }
 
-__all__ = [
-    "Answer",
-    "CellRate",
-    "Comparison",
-    "Fit",
-    "Frontier",
-    "LearningRateTrend",
-    "NextRuns",
-    "Optimum",
-    "Prediction",
-    "Scores",
-    "Transfer",
-    "answer",
-    "choose_law",
-    "compare",
-    "compute_optimal",
-    "convert_core_hours",
-    "fit",
-    "fit_all",
-    "frontier",
-    "frontier_band",
-    "law_names",
-    "learning_rate_trend",
-    "payload",
-    "plan",
-    "predict",
-    "read_runs",
-    "score",
-    "source_of",
-    "transfer",
-    "with_parents",
-]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from orchestrator.resources import EarlyStop
 from orchestrator.store import steering
 from orchestrator.store.estimates import measured_rates
+from orchestrator.store.membership import among
 from orchestrator.store.models import Attempt, BranchPoint, Evaluation, ExperimentRun, Run
 from orchestrator.store.steering import Steer
 from scaling.outcomes import RunStatus
@@ -101,13 +102,10 @@ def _finished_peers(session: Session, run: Run) -> list[Any]:
 
 def _losses(session: Session, run_ids: list[str]) -> dict[tuple[str, int], float]:
     """(run, step) → held-out loss."""
-    found: dict[tuple[str, int], float] = {}
-    for first in range(0, len(run_ids), 500):
-        query = select(Evaluation.run_id, Evaluation.step, Evaluation.loss).where(
-            Evaluation.run_id.in_(run_ids[first : first + 500]), Evaluation.split == "validation", Evaluation.loss.is_not(None)
-        )
-        found |= {(run, step): loss for run, step, loss in session.execute(query) if loss is not None}
-    return found
+    query = select(Evaluation.run_id, Evaluation.step, Evaluation.loss).where(
+        among(session, Evaluation.run_id, run_ids), Evaluation.split == "validation", Evaluation.loss.is_not(None)
+    )
+    return {(run, step): loss for run, step, loss in session.execute(query) if loss is not None}
 
 
 def _step(share: float, steps: int) -> int:

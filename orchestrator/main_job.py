@@ -15,7 +15,8 @@ from orchestrator.queue import Order
 from orchestrator.search.advance import states_of
 from orchestrator.slots import LEASE_SECONDS
 from orchestrator.spec import read_spec
-from orchestrator.store import DEFAULT_URL, Store, laws, queries, searches
+from orchestrator.store import DEFAULT_URL, Store, queries, searches
+from orchestrator.store.experiments import experiment_names
 from orchestrator.store.grid import Accepted
 from orchestrator.store.payloads import runs_payload
 from orchestrator.store.skipped import skipped_examples
@@ -202,7 +203,7 @@ def submit(
 
 
 def ending(store: Store, experiment: str, outcome: Outcome, *, db: str = DEFAULT_URL) -> Ending:
-    """Judge an experiment that was seen through, here or by a scheduler on the cluster; where all is done, fit its law, which the store keeps.
+    """Judge an experiment that was seen through, here or by a scheduler on the cluster; where all is done, fit its law.
 
     db: the store's name as it was given, for the commands that come next.
     """
@@ -215,11 +216,11 @@ def ending(store: Store, experiment: str, outcome: Outcome, *, db: str = DEFAULT
             searched=searches.cells(session, experiment),
             skipped=skipped_examples(session, experiment),
             file=revision["file"] if revision else "",
-            options=(*_experiment_option(queries.experiment_names(session), experiment), *_db_option(db)),
+            options=(*_experiment_option(experiment_names(session), experiment), *_db_option(db)),
         )
     if outcome not in ("done", "nothing to do"):
         return found
-    answer, no_law = _fitted(store, found)
+    answer, no_law = _fitted(found)
     return replace(found, answer=answer, no_law=no_law)
 
 
@@ -234,17 +235,14 @@ def _is_confirmed(priced: Priced, confirm: Callable[[str], bool] | None) -> bool
     return confirm(f"{fact} Go on?")
 
 
-def _fitted(store: Store, found: Ending) -> tuple[Answer | None, ScalingError | None]:
-    """Fit the law of the runs, and return what it says, or why there is none. The fits are kept in the store, as those of `scaling fit` would be shown."""
-    from analysis import fit_all
+def _fitted(found: Ending) -> tuple[Answer | None, ScalingError | None]:
+    """Fit the law of the runs, and return what it says, or why there is none."""
+    from analysis import answer
 
     try:
-        fits, _ = fit_all(found.runs())
+        return answer(found.runs()), None
     except ScalingError as error:
         return None, error
-    with store.write() as session:
-        laws.remember(session, experiment=found.experiment, fits=[fit.to_dict() for fit in fits])
-    return fits[0].answer, None
 
 
 def _cell(row: Mapping[str, Any]) -> tuple[str, str, float]:

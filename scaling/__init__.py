@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
     from analysis import learning_rate_trend as learning_rate_trend
     from analysis import predict as predict
     from analysis import read_runs as read_runs
-    from analysis.report import write_report
+    from analysis.report.document import write_report
     from orchestrator import read_spec as read_spec
     from orchestrator.candidates import plan as plan
     from orchestrator.main_job import Submitted as Submitted
@@ -58,7 +58,7 @@ _EXPORTS = {
     "predict": "analysis:predict",
     "read_runs": "analysis:read_runs",
     "read_spec": "orchestrator:read_spec",
-    "report": "analysis.report:write_report",
+    "report": "analysis.report.document:write_report",
     "runs": "orchestrator.store:runs",
     "submit": "orchestrator.main_job:submit",
     "train": "trainer:train",

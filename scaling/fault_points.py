@@ -16,7 +16,7 @@ import signal
 import time
 from pathlib import Path
 
-__all__ = ["POINTS", "reached"]
+__all__ = ["ARMED", "POINTS", "reached"]
 
 POINTS = {
     "step": "training, between two steps",
@@ -32,6 +32,8 @@ POINTS = {
 }
 
 _FOLDER = os.environ.get("SCALING_FAULTS")
+ARMED = _FOLDER is not None
+"""Somebody strikes this process and will judge what became of its runs: then a trainer keeps a witness log (`trainer.witness`)."""
 
 
 def reached(point: str) -> None:

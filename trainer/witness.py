@@ -1,5 +1,7 @@
 """What a trainer process saw itself do, for whoever judges the scheduler: `<attempt>/witness.jsonl`.
 
+It is kept only where SCALING_FAULTS is set (`scaling.fault_points`), as tests and `benchmarks/faults` do.
+
 One line an event: {"kind", "token", "first_step", "step", "digest", "at", "pid"}. It is only ever appended to, with one write a line, and neither
 the scheduler nor the store reads or writes it, so a fault of theirs cannot be in it too.
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from analysis.figures.optimum import optimum_figure
     from analysis.figures.plan import plan_figure
     from analysis.figures.residuals import residuals_figure
-    from analysis.figures.scores import scores_figure
     from analysis.figures.slices import slices_figure
 
 __all__ = [
@@ -31,7 +30,6 @@ __all__ = [
     "optimum_figure",
     "plan_figure",
     "residuals_figure",
-    "scores_figure",
     "slices_figure",
 ]
 

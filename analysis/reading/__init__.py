@@ -21,27 +21,3 @@
 | `choice` | some rows, by the value of a column |
 | `source` | where a table came from and what was done to it, carried along for the answer |
 """
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from analysis.reading.accelerator_hours import convert_core_hours
-    from analysis.reading.runs import read_runs
-    from analysis.reading.source import source_of
-
-_HOMES = {
-    "convert_core_hours": "analysis.reading.accelerator_hours",
-    "read_runs": "analysis.reading.runs",
-    "source_of": "analysis.reading.source",
-}
-
-__all__ = ["convert_core_hours", "read_runs", "source_of"]
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,6 +38,7 @@ from orchestrator.cluster.missing import enter, is_in, is_missing
 from orchestrator.cluster.spool import Spool
 from orchestrator.messages import Alive, Assignment, Left, Message, Placed, Raised
 from scaling.errors import DataFault, ScalingError, UsageError
+from scaling.fault_points import ARMED
 from trainer.config import TrainConfig
 from trainer.events import Event
 from trainer.models import simulated
@@ -129,7 +130,7 @@ class _Teller:
         self._open = list(tokens)
 
     def record(self, token: str, spool: Spool, witness: Witness | None) -> None:
-        """Where a run's events are written down; with several processes, process 0 alone has a witness."""
+        """Where a run's events are written down; of an attempt that is struck and judged, process 0 has a witness."""
         self._spools[token] = spool
         if witness is not None:
             self._witnesses[token] = witness
@@ -204,7 +205,7 @@ def _open_folder(run: Assignment, teller: _Teller) -> Assignment:
         set_aside(directory, run.token)
     entered = enter(run)
     spool = Spool(directory / f"events{f'-{run.index}' if run.index else ''}.jsonl")
-    teller.record(run.token, spool, Witness(directory, run.token) if run.index == 0 else None)
+    teller.record(run.token, spool, Witness(directory, run.token) if ARMED and run.index == 0 else None)
     return entered
 
 

@@ -10,7 +10,6 @@
 | `ledger` | allocations and attempts: begin, progress, end + charge + requeue in one transaction |
 | `lease` | one scheduler at a time |
 | `identity` | the store's id, under which its attempts' folders lie |
-| `laws` | fits that were shown, with their provenance |
 | `predictions` | predictions registered before their run; added and read, never changed |
 | `queries`, `payloads` | what commands and pages read; the JSON they return |
 

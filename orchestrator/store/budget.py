@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from orchestrator.store.experiments import latest_revision, wanted_runs
 from orchestrator.store.grid import Waiting
-from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run
+from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.outcomes import RunStatus
 
 __all__ = ["Affordable", "affordable", "budget_of"]
@@ -65,14 +66,8 @@ def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[
 
 def budget_of(session: Session, experiment: str) -> float | None:
     """The cap of an experiment in core-hours, by its latest revision; None when it has none."""
-    query = (
-        select(Revision.resolved).join(Experiment).where(Experiment.name == experiment).order_by(Revision.number.desc()).limit(1)
-    )
-    return _limit(session.scalar(query) or {})
-
-
-def _limit(resolved: dict) -> float | None:
-    return (resolved.get("budget") or {}).get("core_hours")
+    revision = latest_revision(session, experiment)
+    return (revision.resolved.get("budget") or {}).get("core_hours") if revision else None
 
 
 def _purses(session: Session) -> dict[int, _Purse]:
@@ -82,7 +77,7 @@ def _purses(session: Session) -> dict[int, _Purse]:
         limit = budget_of(session, experiment.name)
         if limit is None:
             continue
-        ours = select(ExperimentRun.run_id).where(ExperimentRun.experiment_id == experiment.id, ExperimentRun.removed_in.is_(None))
+        ours = wanted_runs(experiment.id)
         charged = session.scalar(select(func.sum(Run.allocated_core_hours)).where(Run.id.in_(ours))) or 0.0
         started = select(func.sum(Run.estimated_core_hours - Run.core_hours)).where(
             Run.id.in_(ours), Run.status == RunStatus.RUNNING, Run.estimated_core_hours > Run.core_hours

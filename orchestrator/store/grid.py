@@ -10,13 +10,13 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import changes, searches
 from orchestrator.store.again import AGAIN
-from orchestrator.store.bulk import insert_rows
+from orchestrator.store.experiments import latest_revision, wanted_runs
 from orchestrator.store.ledger import MAX_FAILURES
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
@@ -101,14 +101,13 @@ class Waiting:
 
 def waiting_runs(session: Session) -> list[Waiting]:
     """Pending runs that at least one experiment still wants."""
-    wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
     query = select(*(getattr(Run, column.name) for column in fields(Waiting)))
-    return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted)))]
+    return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted_runs())))]
 
 
 def pause(session: Session, experiment: str, *, reason: str) -> None:
     """Put aside the pending runs that this experiment wants and no other does."""
-    links = select(ExperimentRun.run_id).join(ExperimentRun.experiment).where(ExperimentRun.removed_in.is_(None))
+    links = wanted_runs().join(ExperimentRun.experiment)
     ours, theirs = links.where(Experiment.name == experiment), links.where(Experiment.name != experiment)
     alone = (Run.status == RunStatus.PENDING) & Run.id.in_(ours) & Run.id.not_in(theirs)
     for run in session.scalars(select(Run).where(alone)):
@@ -161,9 +160,9 @@ def accept(
         experiment = Experiment(name=name)
         session.add(experiment)
         session.flush()
-    latest = _latest(session, experiment)
+    latest = latest_revision(session, name)
     if latest is not None and not revise:
-        _refuse_another_study(session, experiment, latest, shared)
+        _refuse_another_study(session, name, latest, shared)
     number = latest.number if latest else 0
     if latest is None or latest.resolved != resolved:
         number += 1
@@ -212,7 +211,9 @@ def _write_rows(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapp
         for place, row in enumerate(runs)
         if row["id"] not in known
     }
-    insert_rows(session, _RUNS, sorted(new.values(), key=lambda row: row["parent_id"] is not None))  # parents before their children
+    if new:
+        parents_first = sorted(new.values(), key=lambda row: row["parent_id"] is not None)
+        session.execute(insert(_RUNS), parents_first)
     waiting = [row for row in runs if known.get(row["id"]) is RunStatus.PENDING or known.get(row["id"]) in AGAIN]
     if waiting:
         how: dict[str, Any] = {name: bindparam(name) for name in _HOW}
@@ -222,30 +223,20 @@ def _write_rows(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapp
 
 def refuse_another_study(session: Session, name: str, shared: Mapping[str, Any]) -> None:
     """Raise what `accept` would raise for these shared fields; nothing is written."""
-    experiment = session.scalar(select(Experiment).where(Experiment.name == name))
-    latest = _latest(session, experiment) if experiment is not None else None
-    if experiment is not None and latest is not None:
-        _refuse_another_study(session, experiment, latest, shared)
+    latest = latest_revision(session, name)
+    if latest is not None:
+        _refuse_another_study(session, name, latest, shared)
 
 
-def _latest(session: Session, experiment: Experiment) -> Revision | None:
-    return session.scalar(select(Revision).where(Revision.experiment_id == experiment.id).order_by(Revision.number.desc()).limit(1))
-
-
-def _refuse_another_study(session: Session, experiment: Experiment, latest: Revision, shared: Mapping[str, Any]) -> None:
+def _refuse_another_study(session: Session, name: str, latest: Revision, shared: Mapping[str, Any]) -> None:
     changed = sorted(key for key in {*shared, *latest.recipe_fields} if shared.get(key) != latest.recipe_fields.get(key))
     if not changed:
         return
-    finished = session.scalar(
-        select(Run.id)
-        .join(ExperimentRun, ExperimentRun.run_id == Run.id)
-        .where(ExperimentRun.experiment_id == experiment.id, ExperimentRun.removed_in.is_(None), Run.status == RunStatus.FINISHED)
-        .limit(1)
-    )
-    if finished is not None:
+    ours = Run.id.in_(wanted_runs(latest.experiment_id))
+    if session.scalar(select(Run.id).where(ours, Run.status == RunStatus.FINISHED).limit(1)) is not None:
         what = "; ".join(f"{key}: {latest.recipe_fields.get(key)!r} → {shared.get(key)!r}" for key in changed)
         raise UsageError(
-            f"experiment {experiment.name!r} has finished runs with other settings ({what})",
+            f"experiment {name!r} has finished runs with other settings ({what})",
             hint="give the file a new name, or --revise to let this one replace it (finished runs stay in the store)",
         )
 
@@ -257,7 +248,8 @@ def _link(session: Session, experiment_id: int, ids: Sequence[str], number: int)
     )
     linked = {run_id: removed_in for run_id, removed_in in links}  # noqa: C416
     new = [{"experiment_id": experiment_id, "run_id": run_id, "added_in": number} for run_id in ids if run_id not in linked]
-    insert_rows(session, _LINKS, new)
+    if new:
+        session.execute(insert(_LINKS), new)
     wanted = set(ids)
     back = [run_id for run_id in ids if linked.get(run_id) is not None]
     gone = [run_id for run_id, removed_in in linked.items() if run_id not in wanted and removed_in is None]

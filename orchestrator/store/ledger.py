@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import trunks
-from orchestrator.store.bulk import upsert_rows
 from orchestrator.store.models import Allocation, Attempt, Evaluation, Metric, Run, now
+from orchestrator.store.upsert import upsert_rows
 from scaling.accelerators import core_hours
 from scaling.errors import StaleToken
 from scaling.fault_points import reached

@@ -13,7 +13,6 @@
     Change                             how often the grid was changed
     Search                             a cell whose learning rates are chosen one after another
     Probe                              how fast a model shape was in a few real steps
-    Law                                a fit that was shown, with its provenance
     Prediction                         what a law said before the run was done; never changed
 
 A cell is not a table: it is (family, model, epochs) of a run.
@@ -58,7 +57,6 @@ __all__ = [
     "Experiment",
     "ExperimentRun",
     "Intent",
-    "Law",
     "Lease",
     "Metric",
     "Prediction",
@@ -451,23 +449,6 @@ class Search(Base):
     """Why it was given up, or goes no further."""
     added_in: Mapped[int]
     removed_in: Mapped[int | None]
-
-
-class Law(Base):
-    """A fit that was shown: form, coefficients with intervals, which runs, which code."""
-
-    __tablename__ = "laws"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    experiment_id: Mapped[int | None] = mapped_column(ForeignKey("experiments.id"))
-    law: Mapped[str] = mapped_column(String(40))
-    metric: Mapped[str] = mapped_column(String(60))
-    x: Mapped[str] = mapped_column(String(60))
-    on: Mapped[str] = mapped_column("fitted_on", String(20))
-    fit: Mapped[dict[str, Any]]
-    run_ids: Mapped[list[str]] = mapped_column(JSON)
-    code_version: Mapped[str] = mapped_column(String(100))
-    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Probe(Base):

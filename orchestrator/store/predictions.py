@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from orchestrator.store.experiments import experiment_id
 from orchestrator.store.models import Experiment, Prediction
 from scaling.errors import UnknownName, UsageError
 
@@ -41,12 +42,9 @@ def register(
             f"{name!r} was registered on {taken:%Y-%m-%d %H:%M} UTC, and registered predictions cannot be changed",
             hint="register under another name; `scaling predict --score` compares both with what comes",
         )
-    experiment_id = session.scalar(select(Experiment.id).where(Experiment.name == experiment)) if experiment is not None else None
-    if experiment is not None and experiment_id is None:
-        raise UnknownName("experiment", experiment, session.scalars(select(Experiment.name)).all())
     common = {
         "name": name,
-        "experiment_id": experiment_id,
+        "experiment_id": None if experiment is None else experiment_id(session, experiment),
         "law": fit["law"],
         "metric": fit["metric"],
         "on": fit["on"],

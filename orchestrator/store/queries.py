@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session, defer, selectinload
 from orchestrator.store import lease, searches
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
-from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Metric, Revision, Run, StoreId
+from orchestrator.store.experiments import experiment_id, latest_revision, wanted_runs
+from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Metric, Run, StoreId
 from orchestrator.store.pace import shared_core_hours
 from orchestrator.store.skipped import skipped_examples
 from orchestrator.store.trunks import pinned_steps
@@ -232,11 +233,6 @@ def status_counts(session: Session, experiment: str | None = None) -> dict[str, 
     return {str(status): found[status] for status in RunStatus if status in found}
 
 
-def experiment_names(session: Session) -> list[str]:
-    """Of all experiments, the oldest first."""
-    return list(session.scalars(select(Experiment.name).order_by(Experiment.id)))
-
-
 def experiments(session: Session) -> list[dict[str, Any]]:
     """Each experiment with its runs by status and its core-hours: done, allocated, estimated in all, and the cap on them.
 
@@ -263,9 +259,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
         done, inherited, allocated, estimated, best = session.execute(query).one()
         ids = _filtered(select(Run.id), session, experiment=experiment.name)
         rehearsed = session.scalar(_filtered(select(Run.id), session, experiment=experiment.name, family=SIMULATED).limit(1))
-        latest = session.scalar(
-            select(Revision).where(Revision.experiment_id == experiment.id).order_by(Revision.number.desc()).limit(1)
-        )
+        latest = latest_revision(session, experiment.name)
         searched = searches.progress(session, experiment.name)
         if searched is not None:
             estimated = (estimated or 0.0) + searched["core_hours_ahead"]
@@ -303,8 +297,7 @@ def models(session: Session) -> list[tuple[str, str]]:
 
 def revision(session: Session, experiment: str) -> dict[str, Any] | None:
     """The latest version of an experiment's file: number, file, text and when it was accepted. None where there is none."""
-    query = select(Revision).join(Experiment).where(Experiment.name == experiment).order_by(Revision.number.desc()).limit(1)
-    found = session.scalar(query)
+    found = latest_revision(session, experiment)
     if found is None:
         return None
     return {"number": found.number, "file": found.file, "text": found.text, "created_at": found.created_at.isoformat()}
@@ -342,13 +335,7 @@ def _filtered(
     model: str | None = None,
 ) -> Any:
     if experiment is not None:
-        experiment_id = session.scalar(select(Experiment.id).where(Experiment.name == experiment))
-        if experiment_id is None:
-            raise UnknownName("experiment", experiment, experiment_names(session))
-        wanted = select(ExperimentRun.run_id).where(
-            ExperimentRun.experiment_id == experiment_id, ExperimentRun.removed_in.is_(None)
-        )
-        query = query.where(Run.id.in_(wanted))
+        query = query.where(Run.id.in_(wanted_runs(experiment_id(session, experiment))))
     if statuses := {_status(value) for value in status}:
         if statuses & {RunStatus.PENDING, RunStatus.RUNNING} and is_gone(session):  # as `run_row` shows them
             statuses.discard(RunStatus.RUNNING)

@@ -1,6 +1,6 @@
 """Bring a database to the schema of this version, and refuse one from a newer version.
 
-A migration of an SQLite file that already holds something copies it first, to `scaling.db.before-<revision>`.
+A migration of an SQLite file that already holds something copies it first, to `scaling.db.before-<revision>`: that copy is the way back.
 
 Alembic is loaded when a migration is due. Which schema a database has is read from its table `alembic_version`, and which ones this version knows from the
 names of the files in `migrations/versions`: each begins with the revision, and they sort from the first to the last.

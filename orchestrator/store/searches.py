@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from orchestrator.store.again import AGAIN
+from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Run, Search
 from scaling.outcomes import RunStatus
 
@@ -88,12 +89,12 @@ def want(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]]
     stopped early, whoever stopped it: a search has no use for a part of it.
     """
     ids = list(dict.fromkeys(row["id"] for row in rows))
-    query = select(Run).where(Run.id.in_(ids)).execution_options(populate_existing=True)
+    query = select(Run).where(among(session, Run.id, ids)).execution_options(populate_existing=True)
     there = {run.id: run for run in session.scalars(query)}
     links = {
         link.run_id: link
         for link in session.scalars(
-            select(ExperimentRun).where(ExperimentRun.experiment_id == experiment_id, ExperimentRun.run_id.in_(ids))
+            select(ExperimentRun).where(ExperimentRun.experiment_id == experiment_id, among(session, ExperimentRun.run_id, ids))
         )
     }
     session.add_all({row["id"]: Run(**row) for row in rows if row["id"] not in there}.values())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from orchestrator.store.models import Experiment, ExperimentRun, Metric, Revision
+from orchestrator.store.experiments import latest_revision, wanted_runs
+from orchestrator.store.models import Metric
 
 __all__ = ["SKIPPED", "skipped_examples"]
 
@@ -15,15 +16,11 @@ SKIPPED = "skipped_examples"
 
 def skipped_examples(session: Session, experiment: str) -> dict[str, int] | None:
     """`runs`: that skipped any; `examples`: the most that one of them did. None where no run of the experiment did, or may."""
-    latest = (
-        select(Revision.resolved).join(Experiment).where(Experiment.name == experiment).order_by(Revision.number.desc()).limit(1)
-    )
-    resolved = session.scalar(latest) or {}
-    if (resolved.get("execution") or {}).get("on_bad_example") != "skip":
+    latest = latest_revision(session, experiment)
+    if latest is None or (latest.resolved.get("execution") or {}).get("on_bad_example") != "skip":
         return None  # metrics are many: they are not looked through for nothing
-    wanted = select(ExperimentRun.run_id).join(Experiment).where(Experiment.name == experiment, ExperimentRun.removed_in.is_(None))
     query = select(func.count(Metric.run_id.distinct()), func.max(Metric.value)).where(
-        Metric.name == SKIPPED, Metric.run_id.in_(wanted)
+        Metric.name == SKIPPED, Metric.run_id.in_(wanted_runs(latest.experiment_id))
     )
     runs, examples = session.execute(query).one()
     return {"runs": runs, "examples": int(examples)} if examples else None

@@ -16,10 +16,10 @@ from sqlalchemy import ColumnElement, func, select, true, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes, searches
+from orchestrator.store.experiments import experiment_id, wanted_runs
 from orchestrator.store.membership import among
-from orchestrator.store.models import Experiment, ExperimentRun, Intent, Run, now
+from orchestrator.store.models import Intent, Run, now
 from orchestrator.store.queries import scheduler
-from scaling.errors import UnknownName
 from scaling.outcomes import RunStatus
 
 __all__ = ["Steer", "ask", "asked_for", "carry_out", "exclude", "include", "open_intents", "result_of"]
@@ -70,14 +70,8 @@ def ask(
 
     Raises `UnknownName` when there is no such run or experiment.
     """
-    experiment_id = None
-    if experiment is not None:
-        experiment_id = session.scalar(select(Experiment.id).where(Experiment.name == experiment))
-        if experiment_id is None:
-            raise UnknownName("experiment", experiment, session.scalars(select(Experiment.name)).all())
-    intent = Intent(
-        kind=str(steer), experiment_id=experiment_id, payload={"runs": list(runs), "priority": priority, "reason": reason}
-    )
+    of = None if experiment is None else experiment_id(session, experiment)
+    intent = Intent(kind=str(steer), experiment_id=of, payload={"runs": list(runs), "priority": priority, "reason": reason})
     session.add(intent)
     session.flush()
     if scheduler(session) is None:
@@ -157,10 +151,7 @@ def _targets(session: Session, intent: Intent) -> ColumnElement[bool]:
         return among(session, Run.id, intent.payload["runs"])
     if intent.experiment_id is None:
         return true()
-    wanted = select(ExperimentRun.run_id).where(
-        ExperimentRun.experiment_id == intent.experiment_id, ExperimentRun.removed_in.is_(None)
-    )
-    return Run.id.in_(wanted)
+    return Run.id.in_(wanted_runs(intent.experiment_id))
 
 
 def _change(session: Session, intent: Intent, rule: _Rule, ours: ColumnElement[bool]) -> None:

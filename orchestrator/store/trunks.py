@@ -16,7 +16,8 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from orchestrator.resources import Resources
-from orchestrator.store.models import Attempt, BranchPoint, ExperimentRun, Run
+from orchestrator.store.experiments import wanted_runs
+from orchestrator.store.models import Attempt, BranchPoint, Run
 from scaling.accelerators import core_hours
 from scaling.outcomes import RunStatus
 
@@ -86,9 +87,8 @@ def standing(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str
 
 def _unwanted(session: Session) -> set[str]:
     """Parents that no experiment wants any more: nobody will train them."""
-    wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
     children = select(Run.parent_id).where(Run.parent_id.is_not(None), Run.status == RunStatus.PENDING)
-    return set(session.scalars(select(Run.id).where(Run.id.in_(children), Run.id.not_in(wanted))))
+    return set(session.scalars(select(Run.id).where(Run.id.in_(children), Run.id.not_in(wanted_runs()))))
 
 
 def branch_of(session: Session, run: Run) -> BranchPoint | None:

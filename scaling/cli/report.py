@@ -45,7 +45,7 @@ def report_command(
 
     One file that loads nothing: figures, tables and scripts are in it. Without JavaScript the tables have all numbers.
     """
-    from analysis.report import write_report
+    from analysis.report.document import write_report
 
     settings = {"law": law, "on": on, "level": level, "bootstrap": bootstrap, "seed": seed, "title": title}
     found = write_report(source.load(), output, metric=metric, x=x, **settings)

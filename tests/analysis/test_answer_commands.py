@@ -14,7 +14,8 @@ import typer
 from typer.testing import CliRunner
 
 import analysis
-from analysis.report import report_html, study_of
+from analysis.report.document import report_html
+from analysis.report.study import study_of
 from scaling.cli.compare import compare_command
 from scaling.cli.frontier import frontier_command
 from scaling.cli.plan import plan_command

@@ -1,4 +1,4 @@
-"""Figures of comparisons, optima, slices, plans, back-tests and scores draw the numbers that the answers hold."""
+"""Figures of comparisons, optima, slices, plans and back-tests draw the numbers that the answers hold."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from analysis.figures import (
     frontier_figure,
     optimum_figure,
     plan_figure,
-    scores_figure,
     slices_figure,
 )
 from analysis.figures.style import looks
 from analysis.optimum.slices import slices_of
 from analysis.planning.neighbours import neighbouring_cells
-from analysis.scoring import Scores
 from scaling.errors import DataError
 
 STUDY = Path(__file__).parents[2] / "docs" / "example_study.csv"
@@ -188,26 +186,6 @@ def test_backtest(convnet):
     assert [trace.visible for trace in figure.data if trace.name.endswith("no weight")] == ["legendonly"] * sum(
         weight == 0 for weight in found.weights.values()
     )
-
-
-def test_scores():
-    row = {
-        "name": "p",
-        "registered_at": "2026-03-01T09:30",
-        "metric": "val_loss",
-        "value": 1.0,
-        "low": 0.9,
-        "high": 1.1,
-        "run_ids": ["a"],
-    }
-    table = pd.DataFrame([{**row, "observed": 1.05, "hit": True}, {**row, "observed": 1.2, "hit": False, "run_ids": ["b"]}])
-    figure = scores_figure(Scores(table, ()))
-    assert is_plain_svg(figure)
-    assert list(drawn(figure, "inside its interval").x) == [1.05]
-    outside = drawn(figure, "outside")
-    assert list(outside.x) == [1.2]
-    assert list(outside.error_y.array) == pytest.approx([0.1])
-    assert list(outside.customdata) == ["b"]
 
 
 def test_of_several_families_each_has_a_colour_and_a_model_a_marker(study, convnet):

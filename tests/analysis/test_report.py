@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 import analysis
 from analysis.numbers import significant
-from analysis.report import report_html, study_of
-from analysis.report.study import Refusal
+from analysis.report.document import report_html
+from analysis.report.study import Refusal, study_of
 from scaling.cli.app import app
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.refusals import PAGE, SECTIONS, why

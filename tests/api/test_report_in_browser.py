@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from analysis.report import report_html, study_of
+from analysis.report.document import report_html
+from analysis.report.study import study_of
 from orchestrator.store import Store
 
 

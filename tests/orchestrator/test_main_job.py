@@ -16,7 +16,7 @@ from orchestrator.main_job import Ending
 from orchestrator.plan import make_plan
 from orchestrator.spec import read_spec
 from orchestrator.store import Store
-from orchestrator.store.models import Experiment, Law, Run
+from orchestrator.store.models import Experiment, Run
 from scaling.cli import detached
 from scaling.cli.app import app
 from scaling.errors import ClusterError, SpecError, UsageError
@@ -107,12 +107,6 @@ def test_submitting_again_does_nothing_twice(rehearsed):
     assert again.accepted.done == done.accepted.new
     assert told["plan"][1].ahead_core_hours == 0
     assert again.to_dict() == done.to_dict()
-
-
-def test_the_law_that_is_told_is_kept(rehearsed):
-    done, _ = rehearsed
-    with Store.open_readonly(done[0].options[1]) as store, store.read() as session:
-        assert session.scalars(sa.select(Law.law)).first() == done[0].answer.law.law
 
 
 def test_a_dictionary_is_the_file_with_the_same_keys(place):
@@ -216,8 +210,6 @@ def test_the_command_and_a_detached_scheduler_end_alike(scheduled, place, monkey
     assert said.out == command.stdout
     assert command.stderr.endswith(said.err)
     assert ("val_loss falls as core_hours^-" in said.out) == (code != 130)
-    with Store.open_readonly("scaling.db") as store, store.read() as session:
-        assert bool(session.scalars(sa.select(Law)).first()) == (code != 130)
     assert scaling.submit("e.yaml", yes=True).exit_code == code
 
 

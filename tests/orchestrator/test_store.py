@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from orchestrator.store import Store, open_readonly, schema
 from orchestrator.store.models import Base, Run
 from scaling.errors import StoreError, StoreTooNew, UsageError
-from tests.orchestrator.conftest import new_database
+from tests.orchestrator.conftest import downgraded, new_database
 from tests.orchestrator.rows import a_run, accepted
 from tests.small_disk import full_disk, read_only
 
@@ -77,6 +77,19 @@ def test_a_migration_copies_the_file_first(store, tmp_path, monkeypatch):
     with sqlite3.connect(tmp_path / "scaling.db.before-9999") as copy:
         assert copy.execute("SELECT id FROM runs").fetchall() == [("a" * 16,)]
         assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == (before,)
+
+
+def test_laws_that_a_version_before_kept_stay_in_the_copy_of_its_file(store, tmp_path):
+    accepted(store, a_run())
+    store.close()
+    downgraded(store.url, "0006")
+    with sqlite3.connect(store.name) as old:
+        old.execute("INSERT INTO laws VALUES (1, 1, 'power', 'val_loss', 'core_hours', 'all', '0.1.0', '{}', '[]', '2026-01-01')")
+    with Store.open(store.name) as upgraded, upgraded.read() as session:
+        assert session.get(Run, "a" * 16) is not None
+        assert "laws" not in sa.inspect(session.connection()).get_table_names()
+    with sqlite3.connect(f"{store.name}.before-{schema.head_revision()}") as copy:
+        assert copy.execute("SELECT law, code_version FROM laws").fetchall() == [("power", "0.1.0")]
 
 
 def test_the_names_of_the_migrations_are_their_chain():

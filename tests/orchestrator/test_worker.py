@@ -55,7 +55,7 @@ def events_until(worker, *kinds, seconds=120):
     raise AssertionError(f"no {kinds} among {[event['kind'] for event in events]}")
 
 
-def test_a_stop_before_the_start_is_not_lost_and_spares_the_next_run(worker, order):
+def test_a_stop_before_the_start_is_not_lost_and_spares_the_next_run(worker, order, tmp_path):
     worker.stop("never begun")
     worker.start(order("never begun", 500.0))
     ended = events_until(worker, "ended", "raised", "died")[-1]
@@ -63,6 +63,9 @@ def test_a_stop_before_the_start_is_not_lost_and_spares_the_next_run(worker, ord
     worker.start(order("after it", 0.1))
     ended = events_until(worker, "ended", "raised", "died")[-1]
     assert (ended["token"], ended["outcome"]) == ("after it", "finished")
+    left = {path.name for path in (tmp_path / "after it").iterdir()}
+    assert left >= {"events.jsonl", "log.txt"}
+    assert "witness.jsonl" not in left  # nobody judges it
 
 
 def test_a_late_abort_spares_the_next_run(worker, order):

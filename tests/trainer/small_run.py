@@ -6,7 +6,7 @@ import numpy as np
 
 from trainer import AugmentConfig, DataConfig, ModelConfig, ScheduleConfig, TrainConfig, checkpoint
 from trainer.data import ArrayExamples, DataCard, Dataset
-from trainer.data.fingerprint import fingerprint_arrays
+from trainer.data.fingerprint import digest
 
 EXAMPLES, BATCH, EPOCHS = 96, 16, 4
 STEPS_AN_EPOCH, STEPS = 6, 24
@@ -22,7 +22,7 @@ def dataset(options):
         ArrayExamples(images[part], labels[part], full_scale=255.0, mean=0.5, std=0.25)
         for part in (slice(0, EXAMPLES), slice(EXAMPLES, None))
     )
-    card = DataCard("stripes", fingerprint_arrays(images, labels), 4, (8, 8, 1), EXAMPLES, 32)
+    card = DataCard("stripes", digest(images, labels), 4, (8, 8, 1), EXAMPLES, 32)
     return Dataset(card, train, validation)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from scaling.errors import DataError
 from scaling.extras import needed_for
 from trainer.data import fingerprint, shapes
-from trainer.data.dataset import BadExample, DataCard, Dataset, Example
+from trainer.data.dataset import BadExample, Dataset, Example
 from trainer.data.split_files import OPTIONS as SPLIT_OPTIONS
 from trainer.data.split_files import split_files
 from trainer.data.tf_example import Value, parse
@@ -88,7 +88,7 @@ def load(options: Options) -> Dataset:
 
     Raises `DataNotFound`, `DataError`, `UsageError`.
     """
-    image_shape, evaluation_shape = shapes.shapes(options)
+    shapes.shapes(options)  # refused before anything is read
     folder, files = split_files(options, "*array_record*")
     classes = shapes.class_count(options, _classes(folder), where=str(folder))
     parts: dict[str, object] = {"classes": classes}
@@ -100,12 +100,7 @@ def load(options: Options) -> Dataset:
             f"{split} files": fingerprint.digest(*(f"{path.name} {path.stat().st_size}".encode() for path in paths)),
             f"{split} content of {fingerprint.SAMPLED}": fingerprint.sampled(len(records), records.read),
         }
-    whole, kept = fingerprint.whole(parts)
-    about = DataCard(
-        folder.name, whole, classes, image_shape, len(splits["train"]), len(splits["validation"]),
-        evaluation_shape=evaluation_shape, parts=kept, evaluation_margin_px=shapes.evaluation_margin(options),
-    )  # fmt: skip
-    return Dataset(about, splits["train"], splits["validation"])
+    return shapes.described(folder.name, options, classes, parts, splits["train"], splits["validation"])
 
 
 def _first(features: Mapping[str, Value], names: Sequence[str]) -> Any:

@@ -70,7 +70,7 @@ class DataCard:
         }
         return cls(**{**content, **known})
 
-    def require(self, found: DataCard, *, at: str = "here") -> None:
+    def require(self, found: DataCard) -> None:
         """That a data set is still the one of this card, and read as it was when the run was planned.
 
         Raises `DataFault`, which names what has changed as far as the parts tell.
@@ -89,7 +89,7 @@ class DataCard:
             if before.get(name) != now.get(name)
         ]
         raise DataFault(
-            f"data set {self.name} has content {found.fingerprint} {at}, the run is of {self.fingerprint}"
+            f"data set {self.name} has content {found.fingerprint} here, the run is of {self.fingerprint}"
             + (f" ({'; '.join(changed)})" if changed and before else ""),
             hint="name the folder that holds the data the run was planned with, or submit the file again for the new data",
         )

@@ -14,7 +14,7 @@ import numpy as np
 from scaling.errors import UsageError
 from trainer.data.dataset import ArrayExamples, DataCard, Dataset
 from trainer.data.distort import VERSION, distorted
-from trainer.data.fingerprint import fingerprint_arrays
+from trainer.data.fingerprint import digest
 from trainer.data.permutation import permute
 from trainer.typing import Options
 
@@ -45,7 +45,7 @@ def card(options: Options) -> DataCard:
     recipe = [np.array([VERSION, copies or 0, validation_copies or 0])] if copies or validation_copies else []
     return DataCard(
         "digits",
-        fingerprint_arrays(images, labels, *recipe),
+        digest(images, labels, *recipe),
         10,
         (8, 8, 1),
         (len(labels) - held_out) * (copies or 1),

@@ -16,7 +16,7 @@ import numpy as np
 from trainer.data.dataset import BadExample
 from trainer.data.permutation import permute
 
-__all__ = ["SAMPLED", "Parts", "chosen", "digest", "fingerprint_arrays", "sampled", "whole"]
+__all__ = ["SAMPLED", "Parts", "chosen", "digest", "sampled", "whole"]
 
 SAMPLED = 64
 """Examples of a split whose bytes are read."""
@@ -35,15 +35,6 @@ def digest(*contents: bytes | np.ndarray) -> str:
         else:
             hashed.update(f"{len(content)}:".encode())
             hashed.update(content)
-    return hashed.hexdigest()[:16]
-
-
-def fingerprint_arrays(*arrays: np.ndarray) -> str:
-    """16 hex digits of a hash over shapes, types and bytes."""
-    hashed = hashlib.sha256()
-    for array in arrays:
-        hashed.update(f"{array.dtype.str}{array.shape}".encode())
-        hashed.update(np.ascontiguousarray(array).tobytes())
     return hashed.hexdigest()[:16]
 
 

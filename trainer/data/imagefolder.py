@@ -17,7 +17,7 @@ import numpy as np
 
 from scaling.errors import DataError, DataNotFound, UsageError
 from trainer.data import fingerprint, shapes
-from trainer.data.dataset import DataCard, Dataset, Example
+from trainer.data.dataset import Dataset, Example
 from trainer.data.names import NameTable
 from trainer.typing import Options
 
@@ -64,7 +64,7 @@ def load(options: Options) -> Dataset:
 
     Raises `DataNotFound`, `DataError`, `UsageError`.
     """
-    image_shape, evaluation_shape = shapes.shapes(options)
+    shapes.shapes(options)  # refused before anything is read
     folder = _folder(options)
     train, validation, classes = _splits(folder, options)
     parts: dict[str, object] = {"classes": fingerprint.digest(*map(str.encode, classes))}
@@ -77,12 +77,8 @@ def load(options: Options) -> Dataset:
             f"{split} sizes": fingerprint.digest(files.sizes),
             f"{split} content of {fingerprint.SAMPLED}": fingerprint.sampled(len(files), files.read),
         }
-    whole, kept = fingerprint.whole(parts)
-    about = DataCard(
-        folder.name, whole, shapes.class_count(options, len(classes), where=str(folder), names=classes),
-        image_shape, len(train), len(validation), evaluation_shape=evaluation_shape, parts=kept, evaluation_margin_px=shapes.evaluation_margin(options),
-    )  # fmt: skip
-    return Dataset(about, train, validation)
+    count = shapes.class_count(options, len(classes), where=str(folder), names=classes)
+    return shapes.described(folder.name, options, count, parts, train, validation)
 
 
 def _folder(options: Options) -> Path:

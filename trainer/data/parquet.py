@@ -19,7 +19,7 @@ import numpy as np
 from scaling.errors import DataError, DataFault, UsageError
 from scaling.extras import needed_for
 from trainer.data import fingerprint, shapes
-from trainer.data.dataset import BadExample, DataCard, Dataset, Example
+from trainer.data.dataset import BadExample, Dataset, Example
 from trainer.data.parquet_labels import read_labels
 from trainer.data.split_files import OPTIONS as SPLIT_OPTIONS
 from trainer.data.split_files import split_files
@@ -147,7 +147,7 @@ def load(options: Options) -> Dataset:
 
     Raises `DataNotFound`, `DataError`, `UsageError`.
     """
-    image_shape, evaluation_shape = shapes.shapes(options)
+    shapes.shapes(options)  # refused before anything is read
     folder, files = split_files(options, "*.parquet")
     train = ParquetRows(files["train"], options)
     splits = {"train": train, "validation": ParquetRows(files["validation"], options, train.classes)}
@@ -170,12 +170,7 @@ def load(options: Options) -> Dataset:
             f"{split} content of {fingerprint.SAMPLED}": fingerprint.sampled(len(rows), rows.read),
         }
     classes = shapes.class_count(options, found, where=str(folder), names=names or ())
-    whole, kept = fingerprint.whole(parts)
-    about = DataCard(
-        folder.name, whole, classes, image_shape, len(splits["train"]), len(splits["validation"]),
-        evaluation_shape=evaluation_shape, parts=kept, evaluation_margin_px=shapes.evaluation_margin(options),
-    )  # fmt: skip
-    return Dataset(about, splits["train"], splits["validation"])
+    return shapes.described(folder.name, options, classes, parts, splits["train"], splits["validation"])
 
 
 def _column(file: ParquetFile, options: Options, option: str, usual: Sequence[str]) -> str:

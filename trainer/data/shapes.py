@@ -1,4 +1,4 @@
-"""Options that every format of photographs has: at what size they are trained and evaluated, and into how many classes they fall."""
+"""What every format of photographs has: at what size they are trained and evaluated, how many classes there are, and the card that says so."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from scaling.errors import DataError, UsageError
+from trainer.data import fingerprint
+from trainer.data.dataset import DataCard, Dataset, Examples
 from trainer.data.images.crop import margin_px
 from trainer.typing import ImageShape, Options
 
-__all__ = ["OPTIONS", "class_count", "classes_by_labels", "evaluation_margin", "shapes"]
+__all__ = ["OPTIONS", "class_count", "classes_by_labels", "described", "evaluation_margin", "shapes"]
 
 OPTIONS = {
     "path": "folder",
@@ -90,3 +92,16 @@ def classes_by_labels(splits: Mapping[str, tuple[np.ndarray, Callable[[int], str
                 hint="mend the labels, or say num_classes: as many as there are",
             )
     return limit
+
+
+def described(
+    name: str, options: Options, classes: int, parts: Mapping[str, object], train: Examples, validation: Examples
+) -> Dataset:
+    """Put together a data set of photographs. parts: what its fingerprint is taken over. Raises `UsageError`."""
+    image_shape, evaluation_shape = shapes(options)
+    whole, kept = fingerprint.whole(parts)
+    about = DataCard(
+        name, whole, classes, image_shape, len(train), len(validation),
+        evaluation_shape=evaluation_shape, parts=kept, evaluation_margin_px=evaluation_margin(options),
+    )  # fmt: skip
+    return Dataset(about, train, validation)

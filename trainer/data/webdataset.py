@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data import fingerprint, shapes
-from trainer.data.dataset import DataCard, Dataset, Example
+from trainer.data.dataset import Dataset, Example
 from trainer.data.split_files import OPTIONS as SPLIT_OPTIONS
 from trainer.data.split_files import split_files
 from trainer.data.tar_index import TarIndex, index_of
@@ -68,7 +68,7 @@ def load(options: Options) -> Dataset:
 
     Raises `DataNotFound`, `DataError`, `UsageError`.
     """
-    image_shape, evaluation_shape = shapes.shapes(options)
+    shapes.shapes(options)  # refused before anything is read
     folder, files = split_files(options, "*.tar")
     splits = {split: TarSamples(paths, index_of(folder, split, paths)) for split, paths in files.items()}
     found = shapes.classes_by_labels({split: (samples.labels, samples.name) for split, samples in splits.items()}, options)
@@ -83,9 +83,4 @@ def load(options: Options) -> Dataset:
             f"{split} labels": fingerprint.digest(index.labels),
             f"{split} content of {fingerprint.SAMPLED}": fingerprint.sampled(len(samples), samples.read),
         }
-    whole, kept = fingerprint.whole(parts)
-    about = DataCard(
-        folder.name, whole, classes, image_shape, len(splits["train"]), len(splits["validation"]),
-        evaluation_shape=evaluation_shape, parts=kept, evaluation_margin_px=shapes.evaluation_margin(options),
-    )  # fmt: skip
-    return Dataset(about, splits["train"], splits["validation"])
+    return shapes.described(folder.name, options, classes, parts, splits["train"], splits["validation"])

@@ -69,13 +69,6 @@ class Variant:
         """How many pixels of the image, along each side, one pixel of the last feature map stands for."""
         return math.prod([stride for _, stride in self.stem_convolutions] + list(self.strides))
 
-    def last_map(self, height: int, width: int) -> tuple[int, int]:
-        """Size of the last feature map, the smallest one, for images of `height` × `width` pixels.
-
-        An image smaller than `total_stride` gives 1 × 1 with padding in it: the last stages then see more zeros than image.
-        """
-        return -(-height // self.total_stride), -(-width // self.total_stride)
-
     @property
     def head_width(self) -> int:
         """Channels of the last convolution, before pooling."""

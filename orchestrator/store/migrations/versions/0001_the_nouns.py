@@ -246,28 +246,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("experiment_id", "number"),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("revisions")
-    op.drop_table("metrics")
-    op.drop_table("laws")
-    op.drop_table("intents")
-    with op.batch_alter_table("experiment_runs", schema=None) as batch_op:
-        batch_op.drop_index("experiment_runs_by_run")
-
-    op.drop_table("experiment_runs")
-    op.drop_table("evaluations")
-    with op.batch_alter_table("attempts", schema=None) as batch_op:
-        batch_op.drop_index("attempts_by_allocation")
-
-    op.drop_table("attempts")
-    with op.batch_alter_table("runs", schema=None) as batch_op:
-        batch_op.drop_index("runs_by_status")
-        batch_op.drop_index("runs_by_creation")
-        batch_op.drop_index("runs_by_cell")
-
-    op.drop_table("runs")
-    op.drop_table("leases")
-    op.drop_table("experiments")
-    op.drop_table("allocations")

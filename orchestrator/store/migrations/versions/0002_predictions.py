@@ -43,12 +43,6 @@ def upgrade() -> None:
         op.execute(statement)
 
 
-def downgrade() -> None:
-    op.drop_table("predictions")
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION predictions_refuse()")
-
-
 def _guards(dialect: str) -> list[str]:
     """Triggers that refuse UPDATE and DELETE, in the dialects the store runs on."""
     if dialect == "sqlite":

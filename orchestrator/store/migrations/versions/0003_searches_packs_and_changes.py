@@ -74,15 +74,3 @@ def upgrade() -> None:
     op.add_column("attempts", sa.Column("packed", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("attempts", sa.Column("node", sa.String(length=64), nullable=True))
     op.add_column("allocations", sa.Column("worker", sa.Text(), nullable=True))
-
-
-def downgrade() -> None:
-    op.drop_column("allocations", "worker")
-    op.drop_column("attempts", "node")
-    op.drop_column("attempts", "packed")
-    op.drop_column("attempts", "branched_from")
-    op.drop_column("runs", "inherited_core_hours")
-    op.drop_table("probes")
-    op.drop_table("branch_points")
-    op.drop_table("searches")
-    op.drop_table("changes")

@@ -13,7 +13,3 @@ down_revision = "0003"
 
 def upgrade() -> None:
     op.add_column("runs", sa.Column("chance_loss", sa.Double(), nullable=True))
-
-
-def downgrade() -> None:
-    op.drop_column("runs", "chance_loss")

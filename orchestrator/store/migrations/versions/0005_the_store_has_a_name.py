@@ -22,8 +22,3 @@ def upgrade() -> None:
         sa.UniqueConstraint("id"),
     )
     op.add_column("attempts", sa.Column("store", sa.String(length=12), nullable=True))
-
-
-def downgrade() -> None:
-    op.drop_column("attempts", "store")
-    op.drop_table("store_ids")

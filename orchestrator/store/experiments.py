@@ -1,0 +1,36 @@
+"""Finds an experiment by its name, the latest version of its file, and the runs that it wants."""
+
+from __future__ import annotations
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from orchestrator.store.models import Experiment, ExperimentRun, Revision
+from scaling.errors import UnknownName
+
+__all__ = ["experiment_id", "experiment_names", "latest_revision", "wanted_runs"]
+
+
+def experiment_id(session: Session, name: str) -> int:
+    """Look up an experiment. Raises `UnknownName` when there is none of that name."""
+    found = session.scalar(select(Experiment.id).where(Experiment.name == name))
+    if found is None:
+        raise UnknownName("experiment", name, experiment_names(session))
+    return found
+
+
+def experiment_names(session: Session) -> list[str]:
+    """List the names of all experiments, the oldest first."""
+    return list(session.scalars(select(Experiment.name).order_by(Experiment.id)))
+
+
+def latest_revision(session: Session, experiment: str) -> Revision | None:
+    """Read the latest version of an experiment's file; None where there is no such experiment."""
+    versions = select(Revision).join(Experiment).where(Experiment.name == experiment)
+    return session.scalar(versions.order_by(Revision.number.desc()).limit(1))
+
+
+def wanted_runs(experiment: int | None = None) -> Select[str]:
+    """Select the ids of the runs that an experiment wants, by its id; of those that any wants, where None."""
+    wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
+    return wanted if experiment is None else wanted.where(ExperimentRun.experiment_id == experiment)
