@@ -103,10 +103,10 @@ class Stopwatch:
 
 def measure(network: str, stem: str, threads: int, runs: int, form: str) -> dict[str, Any]:
     """One line of the table."""
-    import trainer.program
+    import trainer.packed
     from trainer import train, train_many
 
-    trainer.program.default_form = lambda: form
+    trainer.packed.default_form = lambda: form
     many = configs(network, stem, runs)
     times: dict[str, list[tuple[float, float]]] = {"packed": [], "single": []}
     compiled: dict[str, float] = {}

@@ -187,7 +187,7 @@ class Assignment(Record):
     }  # fmt: skip
 
     @classmethod
-    def packed(cls, assignments: Sequence[Assignment]) -> Assignment:
+    def of_all(cls, assignments: Sequence[Assignment]) -> Assignment:
         """Several as one: their runs are trained at once. What is not of one run is as in the first; one assignment stays as it is."""
         return assignments[0] if len(assignments) == 1 else replace(assignments[0], pack=tuple(assignments))
 

@@ -14,6 +14,7 @@ from orchestrator.cluster.hold import Hold
 from orchestrator.resources import Resources
 from orchestrator.store import changes
 from orchestrator.store.grid import Waiting, waiting_runs
+from orchestrator.store.ledger import MAX_FAILURES
 from orchestrator.store.models import Run
 from orchestrator.store.startable import startable
 
@@ -109,10 +110,10 @@ class Queue:
 
     def workers(self, group: Group) -> int:
         """How many workers its waiting runs keep busy at once: one a run, or one a pack."""
-        if not (queue := self._runs.get(group)):
-            return 0
-        alike = Counter((run.priority, run.train_flops, run.resume_step, run.parent is None, run.pack) for run in queue)
-        return sum(-(-count // pack) for (*_, pack), count in alike.items())
+        alike = Counter(
+            (_at_once(run), run.priority, run.train_flops, run.resume_step, run.parent is None) for run in self._runs.get(group, ())
+        )
+        return sum(-(-count // at_once) for (at_once, *_), count in alike.items())
 
     def groups(self, held: Collection[Group] = ()) -> list[Group]:
         """Groups with runs that wait: the highest priority that waits in them first, then those not in `held`, of these those that have not begun,
@@ -141,25 +142,30 @@ class Queue:
     def _priority(self, group: Group) -> int:
         return self._runs[group][-1].priority
 
-    def take(self, group: Group) -> Waiting:
-        """The group's next run, no longer in the queue: its cheapest the first time, a canary, then by priority and order."""
+    def take(self, group: Group) -> list[Waiting]:
+        """The group's next run and those that are trained with it at once, no longer in the queue.
+
+        The next one is its cheapest the first time, a canary, then by priority and order.
+        """
         queue, place = self._runs[group], -1
         self._taken[group] += 1
         if self._taken[group] == 1:
             place = min(range(len(queue)), key=lambda index: queue[index].train_flops)
-        run = queue.pop(place)
-        self._work[group] -= run.train_flops
-        return run
+        taken = [queue.pop(place)]
+        if (size := _at_once(taken[0])) > 1:
+            taken += [run for run in queue if _company(run) == _company(taken[0])][1 - size :]
+            ids = {run.id for run in taken}
+            self._runs[group] = [run for run in queue if run.id not in ids]
+        self._work[group] -= sum(run.train_flops for run in taken)
+        return taken
 
-    def take_pack(self, group: Group) -> list[Waiting]:
-        """The group's next run, and as many of equal priority as may be trained with it at once."""
-        first = self.take(group)
-        size, queue = first.pack, self._runs[group]
-        if size == 1:
-            return [first]
-        alike = (first.priority, first.train_flops)
-        joining = [run for run in queue if (run.priority, run.train_flops) == alike and run.can_join(first)][1 - size :]
-        taken = {run.id for run in joining}
-        self._runs[group] = [run for run in queue if run.id not in taken]
-        self._work[group] -= sum(run.train_flops for run in joining)
-        return [first, *joining]
+
+def _at_once(run: Waiting) -> int:
+    """With how many others, itself counted, it may be trained at once. One that has died twice is tried alone the last time."""
+    return 1 if run.failures >= MAX_FAILURES - 1 else run.options.pack
+
+
+def _company(run: Waiting) -> tuple[object, ...]:
+    """The same for runs that can be trained at once: they differ in learning rate and seed alone, and stand at the same step."""
+    how, where = run.options, (run.priority, run.train_flops, run.resume_step, run.parent is None)
+    return _at_once(run), how.alike, how.execution, how.evaluate_at, *where

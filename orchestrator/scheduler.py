@@ -10,7 +10,7 @@ after another. The rules:
 3. A shape gets further workers when devices are free and its program has been compiled, so that nothing compiles twice: later
    processes load it from JAX's cache on disk. A worker gets its first run once it has its devices.
 4. A worker whose shape has nothing left, or that gives way, goes on with another shape in its process, or gives its devices back to those that wait.
-5. Where the file says so (`execution: {pack: K}`), up to K runs that differ in learning rate and seed alone go to a worker at once.
+5. Where the file says so, runs that differ in learning rate and seed alone go to a worker at once (`orchestrator.queue`).
 6. A worker whose node will be taken away lets its runs checkpoint at once and gets no others; they go on elsewhere.
 7. A worker that does not answer is asked again until its attempts' lease is over (`slots.LEASE_SECONDS`); only then are they given up.
 8. On a cluster of others workers outlive their scheduler; the next one takes them over (`adoption`).
@@ -305,7 +305,7 @@ class Scheduler:
         self._slots.append(slot)
 
     def _grant(self, slot: Slot) -> None:
-        """Begin an attempt of the next run, or of several as a pack: in the store first, then on the worker."""
+        """Begin attempts of the runs that come next: in the store first, then on the worker."""
         with self._write() as session:
             begun = self._begin(session, slot)
         self._start(slot, begun)
@@ -314,8 +314,8 @@ class Scheduler:
         """In the store. None of the runs that were taken out of the grid just now."""
         if (kind := slot.kind.name) not in self._intervals:  # judged anew whenever an attempt has been cut short
             self._intervals[kind] = interruptions(session, kind).checkpoint_interval(self.checkpoint_seconds)
-        runs = {run.id: self._estimate(run) for run in self._queue.take_pack(slot.group)}
-        return ledger.begin_pack(session, runs, allocation_id=slot.allocation_id, home=str(self.home), store=self._store_id)
+        runs = {run.id: self._estimate(run) for run in self._queue.take(slot.group)}
+        return ledger.begin_attempts(session, runs, allocation_id=slot.allocation_id, home=str(self.home), store=self._store_id)
 
     def _start(self, slot: Slot, grants: Sequence[Grant]) -> None:
         """On the worker."""
@@ -324,7 +324,7 @@ class Scheduler:
         reached("granted")
         self._starts.succeeded(slot.group)
         slot.attempts.update({grant.token: AttemptLog(grant, patience=replace(self._patience)) for grant in grants})
-        assignment = Assignment.packed([self._assignment(slot, grant) for grant in grants])
+        assignment = Assignment.of_all([self._assignment(slot, grant) for grant in grants])
         slot.call(lambda: slot.worker.start(assignment))
 
     def _assignment(self, slot: Slot, grant: Grant) -> Assignment:

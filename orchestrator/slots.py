@@ -40,7 +40,7 @@ class Slot:
     question: the open question for events; None between two, and once the worker is `lost`.
     heard, settled: numbers of the last event that came, and of the last that is in the store.
     calls: others whose answers are still to be looked at, each with how to make it again.
-    attempts: token → what is known of the attempt, of those that are not over. Runs that go as one pack are several.
+    attempts: token → what is known of the attempt, of those that are not over. Runs that are trained at once are several.
     stopping: tokens that were asked to checkpoint and end.
     nodes: Ray's ids of where it is, once it has said so. versions: of the code on each of them. leaving: why it gets no more runs.
     is_kept: idle and leaving it still keeps its devices: a TPU slice, which Ray cannot be told to avoid, would be what it gives next.
@@ -101,7 +101,7 @@ class Slot:
         return self.is_unplaced and time.monotonic() - self._made_at > _PLACING_SECONDS
 
     def rest(self, *, missing: bool = False) -> None:
-        """Gives it no run for a while: the storage refuses, which costs runs nothing and would end one after the other. Said of each run of a pack, once.
+        """Gives it no run for a while: the storage refuses, which costs runs nothing and would end one after the other. Said of each run that is trained there, once.
 
         missing: the folder of runs, or a checkpoint in it, was not there.
         """

@@ -7,9 +7,9 @@
 | `models/` | model families, one folder each |
 | `optimizers/` | optimisers and learning-rate schedules |
 | `program` | the compiled step of a shape |
-| `train`, `start`, `loop`, `journal`, `evaluate` | a training told as steps; where it begins; the loop; what it writes down; the held-out loss |
+| `train`, `start`, `loop`, `journal`, `evaluate` | a training told as steps; where it begins; the loop; what a run writes down; the held-out loss |
 | `events` | what `on_event` is told, a record for each kind |
-| `train_many`, `packed`, `packed_loop` | the same for several runs of one shape at once |
+| `packed` | the program of several runs of one shape at once, for `train_many` |
 | `checkpoint/`, `storage` | atomic, verified checkpoints; on disk or on an object store |
 | `typing` | names of types that many signatures share |
 | `clock` | where the seconds go, and how fast that is |
@@ -27,8 +27,7 @@ from trainer.execution import Execution
 from trainer.result import Seconds, TrainResult
 
 if TYPE_CHECKING:
-    from trainer.train import train
-    from trainer.train_many import train_many
+    from trainer.train import train, train_many
 
 __all__ = [
     "AugmentConfig",
@@ -48,9 +47,8 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name in ("train", "train_many"):
-        from trainer.train import train
-        from trainer.train_many import train_many
+        from trainer.train import train, train_many
 
-        globals().update(train=train, train_many=train_many)  # the functions, not the modules of the same names
+        globals().update(train=train, train_many=train_many)  # the function, not the module of the same name
         return globals()[name]
     raise AttributeError(f"module 'trainer' has no attribute {name!r}")

@@ -36,13 +36,14 @@ _ONE_CORE_DEVICES = ("TPU-v2", "TPU-v3")
 
 
 class Clock:
-    """Seconds of training, evaluation and checkpoints. What is neither of the last two is training, waiting for data included.
+    """Seconds of an attempt's training, evaluation and checkpoints. What is neither of the last two is training, waiting for data included.
 
+    It runs from when it is made: the rest is start-up.
     runs: that are trained at once. What the clock shows is one run's share, 1 / `runs` of the time that passed.
     """
 
     def __init__(self, *, runs: int = 1) -> None:
-        self._runs = runs
+        self._runs, self._entered = runs, time.perf_counter()
         self._train = 0.0
         self._aside = {"evaluation": 0.0, "checkpoint": 0.0}
         self._since: float | None = None
@@ -85,9 +86,9 @@ class Clock:
         """Training after this moment was lost and counts as start-up of what follows."""
         self._train, self._since = train_seconds * self._runs, None
 
-    def seconds(self, *, since: float) -> Seconds:
-        """Where the time since `since` (of `time.perf_counter`) went. What is none of the others is start-up."""
-        rest = (time.perf_counter() - since) / self._runs - self.train - self.evaluation - self.checkpoint
+    def seconds(self) -> Seconds:
+        """Where the time went until now. What is none of the others is start-up."""
+        rest = (time.perf_counter() - self._entered) / self._runs - self.train - self.evaluation - self.checkpoint
         return Seconds(max(0.0, rest), self.train, self.evaluation, self.checkpoint)
 
     def _trained(self) -> float:

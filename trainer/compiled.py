@@ -14,7 +14,6 @@ from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.stages import Compiled
 
 from scaling.errors import UnknownName, UsageError
@@ -28,7 +27,6 @@ from trainer.models import family
 from trainer.models.initial import param_shapes
 from trainer.models.protocol import Network
 from trainer.optimizers import Optimizer, sgd_agc
-from trainer.packed import FORMS
 from trainer.sharding import Placement
 from trainer.step import Accumulated, StepMetrics, Steps, Sums, TrainState
 from trainer.typing import ImageShape, PyTree
@@ -47,7 +45,6 @@ def _other_form(*_: PyTree) -> NoReturn:
 class CompiledTraining:
     """The compiled functions of `trainer.step.Steps`: `whole`, or, when gradients are accumulated, `zeros`, `accumulate` and `apply`.
 
-    member: of several runs at once (`trainer.packed`), one run's state.
     memory_bytes: what training needs on one device at its peak.
     """
 
@@ -57,7 +54,6 @@ class CompiledTraining:
     zeros: Callable[[], Accumulated] = _other_form
     accumulate: Callable[..., Accumulated] = _other_form
     apply: Callable[..., tuple[TrainState, StepMetrics]] = _other_form
-    member: Callable[[TrainState, np.uint32], TrainState] = _other_form
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class Compiler:
     """Compiles the steps of one model shape, each size of batch once.
 
     layout: of parameters on the device. param_shapes, state_shapes: trees of shapes in it, of the parameters and of a whole `TrainState`.
-    saved_shapes: of a `TrainState` as checkpoints have it.
+    saved_shapes: of a `TrainState` as checkpoints have it. steps: what is compiled.
     Raises `UnknownName`, `UsageError` for a config that cannot be built, or a module that cannot be trained here
     (`param_shapes`), or whose `parameter_stacks` do not fit it.
     """
@@ -84,14 +80,13 @@ class Compiler:
         self.module = _module(config, execution)
         self.layout = Layout.of(self.module)
         self.optimizer = _optimizer(config.optimizer, self.layout)
-        self._steps = Steps(self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered, self.layout)
+        self.steps = Steps(self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered, self.layout)
         params = param_shapes(self.module, image_shape=config.data.card.image_shape)
         self.saved_shapes = TrainState(params, jax.eval_shape(self.optimizer.init, params), None if config.ema is None else params)
         self.layout.check(self.saved_shapes)
         self.state_shapes = self.layout.stacked(self.saved_shapes)
         self.param_shapes = self.state_shapes.params
         self._training: dict[int, CompiledTraining] = {}
-        self._packed: dict[tuple[int, str], CompiledTraining] = {}
         self._evaluation: dict[int, CompiledEvaluation] = {}
 
     def training(self, micro_batch: int) -> CompiledTraining:
@@ -101,11 +96,10 @@ class Compiler:
             self._training[micro_batch] = self._whole_step() if whole else self._accumulated_step(micro_batch)
         return self._training[micro_batch]
 
-    def packed(self, runs: int, form: str) -> CompiledTraining:
-        """A training step of `runs` runs at once, each on a whole batch, in one of `trainer.packed.FORMS`. Raises as `training`."""
-        if (runs, form) not in self._packed:
-            self._packed[runs, form] = self._packed_step(runs, form)
-        return self._packed[runs, form]
+    @property
+    def arguments(self) -> tuple[PyTree, ...]:
+        """Shapes of what a step on a whole batch takes: the state, the batch's arrays, learning rate, seed, step."""
+        return self.state_shapes, *self._batch(self.config.batch_size), _RATE, _COUNT, _COUNT
 
     def evaluation(self, limit: int | None) -> CompiledEvaluation:
         """An evaluation step of `EVAL_BATCH` examples, or of as many as fit into `limit` bytes of a device beside the state."""
@@ -129,27 +123,17 @@ class Compiler:
         return self._evaluation[size]
 
     def _whole_step(self) -> CompiledTraining:
-        state, batch = self.state_shapes, self._batch(self.config.batch_size)
-        on_state, split, everywhere = self.placement.of_state(state), self.placement.split, self.placement.everywhere
+        arguments, on_state = self.arguments, self.placement.of_state(self.state_shapes)
+        split, everywhere = self.placement.split, self.placement.everywhere
         with counted_compilation() as compilation:
-            whole = self._compiled(
-                self._steps.whole,
-                (state, *batch, _RATE, _COUNT, _COUNT),
-                (on_state, *[split] * len(batch), *[everywhere] * 3),
+            whole = self.compiled(
+                self.steps.whole,
+                arguments,
+                (on_state, *[split] * (len(arguments) - 4), *[everywhere] * 3),
                 (on_state, everywhere),
                 donated=0,
             )
         return CompiledTraining(program_bytes(whole), compilation, whole=whole)
-
-    def _packed_step(self, runs: int, form: str) -> CompiledTraining:
-        each = self.state_shapes, *self._batch(self.config.batch_size), _RATE, _COUNT
-        states, *arguments = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((runs, *leaf.shape), leaf.dtype), each)
-        with counted_compilation() as compilation:
-            whole = self._compiled(FORMS[form](self._steps.whole), (states, *arguments, _COUNT), (), None, donated=0)
-            member = self._compiled(
-                lambda states, index: jax.tree.map(lambda leaf: leaf[index], states), (states, _COUNT), (), None
-            )
-        return CompiledTraining(program_bytes(whole), compilation, whole=whole, member=member)
 
     def _accumulated_step(self, micro_batch: int) -> CompiledTraining:
         state, batch, everywhere = self.state_shapes, self._batch(micro_batch), self.placement.everywhere
@@ -157,16 +141,16 @@ class Compiler:
         on_state, on_params = self.placement.of_state(state), self.placement.of_state(state.params)
         on_sums = Accumulated(everywhere, everywhere, on_params)
         with counted_compilation() as compilation:
-            zeros = self._compiled(lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), sums), (), (), on_sums)
-            accumulate = self._compiled(
-                self._steps.accumulate,
+            zeros = self.compiled(lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), sums), (), (), on_sums)
+            accumulate = self.compiled(
+                self.steps.accumulate,
                 (state.params, sums, *batch, *[_COUNT] * 4),
                 (on_params, on_sums, *[self.placement.split] * len(batch), *[everywhere] * 4),
                 on_sums,
                 donated=1,
             )
-            apply = self._compiled(
-                self._steps.apply,
+            apply = self.compiled(
+                self.steps.apply,
                 (state, sums, _RATE, _COUNT),
                 (on_state, on_sums, everywhere, everywhere),
                 (on_state, everywhere),
@@ -179,8 +163,8 @@ class Compiler:
         params, card, split = self.param_shapes, self.config.data.card, self.placement.split
         batch = _batch_shapes(size, card.eval_shape, mixes=False)
         with counted_compilation() as compilation:
-            evaluate = self._compiled(
-                self._steps.evaluate,
+            evaluate = self.compiled(
+                self.steps.evaluate,
                 (params, *batch),
                 (self.placement.of_state(params), split, split, split),
                 self.placement.everywhere,
@@ -194,14 +178,15 @@ class Compiler:
         """What stays on a device though a program that takes only the parameters does not count it."""
         return self.placement.bytes_per_device(self.state_shapes) - self.placement.bytes_per_device(self.param_shapes)
 
-    def _compiled(
+    def compiled(
         self,
         function: Callable[..., PyTree],
         shapes: Sequence[PyTree],
-        placed: Sequence[PyTree],
-        result: PyTree,
+        placed: Sequence[PyTree] = (),
+        result: PyTree = None,
         donated: int | Sequence[int] = (),
     ) -> Compiled:
+        """A function of arrays of these shapes. placed, result: on a mesh, how arguments and results are split."""
         shardings = {} if self.placement.mesh is None else {"in_shardings": tuple(placed), "out_shardings": result}
         keep_freed_memory()
         lowered = jax.jit(function, donate_argnums=donated, **shardings).lower(*shapes)

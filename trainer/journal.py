@@ -1,88 +1,103 @@
 """What a run writes down while it trains: its curves, evaluations and checkpoints, and the events that tell of them.
 
 A loop takes the steps and asks its run's journal, between them, to keep them. The journal of a run is the same whether it trains alone or
-packed with others.
+at once with others.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from scaling.fault_points import reached
 from scaling.outcomes import NO_BETTER_THAN_GUESSING, AttemptOutcome
 from trainer import data, models
 from trainer.audit import Recorder
-from trainer.checkpoint import NotFinite, Writer, Written
+from trainer.checkpoint import Keep, NotFinite, Writer, Written
 from trainer.checkpoint.snapshot import take_snapshot
-from trainer.clock import Clock, Pace
+from trainer.clock import Clock, Pace, peak_flops
 from trainer.config import TrainConfig
 from trainer.data.batch import Batch
+from trainer.distributed import new_life
 from trainer.evaluate import Scores
-from trainer.events import Checkpoint, CheckpointFailed, Evaluated, Event, Progress
-from trainer.layout import Layout
+from trainer.events import Checkpoint, CheckpointFailed, Ended, Evaluated, Event, Progress
+from trainer.program import Program
 from trainer.result import TrainResult
 from trainer.schedules import learning_rate_at
-from trainer.start import Start
+from trainer.start import Start, devices_of
+from trainer.storage import Storage
 
-__all__ = ["Diverged", "Journal"]
+__all__ = ["Diverged", "Ending", "Journal"]
 
 LOG_POINTS = 50
 """Points on a run's curves; the loss is fetched from the device that often."""
 
 
 class Diverged(Exception):
-    """A number that is none; `str` is the reason."""
+    """A number that is not finite; `str` is the reason."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Says how a run ended, after `step` steps. scores: at the last step; None of a run that did not get there, or was asked to stop first."""
+
+    outcome: AttemptOutcome
+    reason: str
+    step: int
+    scores: Scores | None = None
 
 
 class Journal:
-    """Of one run in one attempt.
+    """Keeps what happens to one run in one attempt.
 
     Args:
-        layout: of parameters on the device.
+        program: that trains it.
         start: where the attempt begins, and what came before.
-        recorder: writes down what was in the batches.
+        storage: of the attempt. keep: which checkpoints stay in it, besides those of `checkpoint_at`.
         clock: of the attempt; some of it may have passed in a loop that ran out of memory.
-        life: name of this life of the trainer, for the checkpoints' files.
         evaluate_at: shares of the steps after which the held-out loss is taken, besides the last.
         checkpoint_at: steps after which a checkpoint is due, whatever the clock says.
-        peak_flops: FLOP/s of all its devices together; None where that is not known.
+
+    `result` is there once it has ended. `close` it in any case.
     """
+
+    result: TrainResult
 
     def __init__(
         self,
         *,
         config: TrainConfig,
-        order: data.Order,
-        layout: Layout,
+        program: Program,
         start: Start,
-        recorder: Recorder,
-        writer: Writer,
+        storage: Storage,
+        keep: Keep,
         clock: Clock,
-        life: str,
         evaluate_at: Sequence[float],
         checkpoint_at: Sequence[int],
-        peak_flops: float | None,
         emit: Callable[[Event], None],
     ) -> None:
-        self.config, self.order, self.clock = config, order, clock
+        self.config, self.order, self.clock = config, data.Order.of(config), clock
         self.first_step = self.saved_step = start.step
         self.checkpoint_step, self.saved_train_seconds = start.checkpoint_step, clock.train
-        self._recorder, self._writer, self._life, self._emit = recorder, writer, life, emit
-        self._layout = layout
+        self._storage, self._shard, self._layout, self._emit = storage, program.placement.shard, program.layout, emit
+        self._writer = Writer(storage, keep=replace(keep, steps=frozenset(checkpoint_at)), first_step=start.step)
+        self._recorder = Recorder(storage.url, self.order, shard=self._shard, first_step=start.step)
+        self._life = new_life(program.mesh)
         self._identity, self._history = start.identity, start.history
         self._skipped = set(start.history.skipped)
         self._train_seconds_before = start.history.train_seconds - clock.train
-        self._evaluate_after = {math.ceil(share * order.steps) for share in evaluate_at}
+        self._evaluate_after = {math.ceil(share * self.order.steps) for share in evaluate_at}
         self._evaluate_after -= {row["step"] for row in start.history.evaluations}
         self._checkpoint_at = frozenset(checkpoint_at)
         self._saved_at = time.perf_counter()
         self._seconds_at: dict[int, float] = {}
-        self._log_every = max(1, order.steps // LOG_POINTS)
+        self._log_every = max(1, self.order.steps // LOG_POINTS)
         self._logged = (start.step, clock.train, 0.0)
-        self._flops_per_example, self._peak_flops = _flops_per_example(config), peak_flops
+        self._flops_per_example, self._peak_flops = _flops_per_example(config), peak_flops(devices_of(program.mesh))
 
     @property
     def train_loss(self) -> float | None:
@@ -255,20 +270,32 @@ class Journal:
             else f"; the last good checkpoint is of step {self.checkpoint_step}"
         )
 
-    def result(self, outcome: AttemptOutcome, reason: str, *, step: int, scores: Scores | None, since: float) -> TrainResult:
-        """How the attempt, entered at `since` (of `time.perf_counter`), ended after `step` steps; `scores` are those of the last step."""
+    def end(self, ending: Ending) -> None:
+        """The attempt is over: write its `result`, and tell it."""
+        self.result = self._result(ending)
+        if self._shard[0] == 0:
+            self._storage.publish("result.json", json.dumps(self.result.to_dict(), indent=1).encode())
+        reached("result-written")
+        self._emit(Ended(step=ending.step, result=self.result))
+
+    def close(self) -> None:
+        """Wait for the checkpoint that is being written."""
+        self._writer.close()
+
+    def _result(self, ending: Ending) -> TrainResult:
+        scores = ending.scores
         result = TrainResult(
-            outcome=outcome,
-            reason=reason,
+            outcome=ending.outcome,
+            reason=ending.reason,
             first_step=self.first_step,
-            last_step=step,
+            last_step=ending.step,
             checkpoint_step=self.checkpoint_step,
-            examples_seen=self.examples_seen(step),
-            seconds=self.clock.seconds(since=since),
+            examples_seen=self.examples_seen(ending.step),
+            seconds=self.clock.seconds(),
             train_loss=self.train_loss,
             useful_seconds=self.useful_seconds,
         )
-        if outcome is not AttemptOutcome.FINISHED:
+        if ending.outcome is not AttemptOutcome.FINISHED:
             return result
         if scores is None:
             return replace(result, outcome=AttemptOutcome.INTERRUPTED, reason="asked to stop; trained, but not evaluated yet")
@@ -283,9 +310,9 @@ class Journal:
             chance_loss=scores.chance_loss,
         )
 
-    def not_finite(self, what: str | None, step: int) -> Diverged:
-        """`what` (`Program.name_non_finite`) left the finite numbers at step `step`."""
-        return Diverged(f"{what} is not finite at step {step} of {self.order.steps}{self.last_good()}")
+    def not_finite(self, what: str | None, step: int) -> str:
+        """Why the run is over: `what` (`Program.name_non_finite`) left the finite numbers at step `step`."""
+        return f"{what} is not finite at step {step} of {self.order.steps}{self.last_good()}"
 
 
 def _guess(scores: Scores) -> str:

@@ -1,10 +1,17 @@
-"""The training loop: batch after batch, and between them checkpoints, evaluations, reports and the wish to stop."""
+"""The training loop: batch after batch, and between them checkpoints, evaluations, reports and the wish to stop.
+
+It is the same for one run and for several that one program trains at once. They stand at the same step, and each has a journal of its own.
+A run whose numbers leave the finite ones is over, and so is one that is asked to stop; the others go on.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -12,11 +19,11 @@ import numpy as np
 from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer import data
-from trainer.data.loader import Loader
+from trainer.data.loader import Loader, open_loader
 from trainer.distributed import Accord
 from trainer.evaluate import Scores, evaluate
 from trainer.execution import Execution
-from trainer.journal import Diverged, Journal
+from trainer.journal import Diverged, Ending, Journal
 from trainer.program import Program, StepMetrics
 from trainer.start import Start
 
@@ -25,112 +32,189 @@ __all__ = ["LAG", "Loop"]
 LAG = 16
 """Steps that may be under way before a loop waits for the oldest one's word that its numbers are finite."""
 
+T = TypeVar("T")
+
 
 class Loop:
-    """One attempt's loop. `run` it once, then `finish` it when it got to the end.
+    """Takes the steps of one attempt of each run. `run` it once, and `close` it.
 
     Args:
-        journal: of the run; keeps what happens.
-        execution: who reads the held-out split, and what becomes of an example that cannot be read.
-        dataset: its validation split is evaluated.
-        batches: this process's share of the batches from the start's step on.
+        journals: one a run, all on one clock; they keep what happens. Below, a run is known by its place among them.
+        program: of as many runs.
+        execution: who reads the examples, and what becomes of one that cannot be read.
+        dataset: it is trained on one split and evaluated on the other.
+        starts: where each run begins.
         checkpoint_interval: seconds between checkpoints.
     """
 
     def __init__(
         self,
-        *,
-        journal: Journal,
+        journals: Sequence[Journal],
         program: Program,
+        *,
         execution: Execution,
         dataset: data.Dataset,
-        batches: Loader,
-        start: Start,
-        accord: Accord,
+        starts: Sequence[Start],
         checkpoint_interval: float,
     ) -> None:
-        self.journal, self.program, self.dataset = journal, program, dataset
-        self.step, self.state = start.step, start.state
-        self._execution, self._batches, self._accord, self._interval = execution, batches, accord, checkpoint_interval
-        self._steps, self._clock = journal.order.steps, journal.clock
+        self._journals, self._program, self._execution, self._dataset = journals, program, execution, dataset
+        self.state, self.step, self._apart = program.begin(starts)
+        self._members = [index for index in range(len(journals)) if index not in self._apart]
+        self._endings: dict[int, Ending] = {}
+        self._interval, self._accord = checkpoint_interval, Accord(program.mesh, first_step=self.step)
+        self._loaders = self._open_loaders()
+        self._seeds = [journal.config.seed for journal in journals]
+        self._order, self._clock = journals[0].order, journals[0].clock
         self._unsettled: deque[tuple[int, StepMetrics]] = deque()
 
-    def run(self, should_stop: Callable[[], bool]) -> tuple[AttemptOutcome, str]:
-        """Until the last step, a request to stop, or a number that is none."""
-        self.journal.wait_anew()
-        with self._clock.training() if self.step < self._steps else nullcontext():  # no step, no useful seconds
-            try:
-                return self._run(should_stop)
-            except Diverged as diverged:
-                return AttemptOutcome.DIVERGED, str(diverged)
+    def run(self, should_stop: Callable[[int], bool]) -> dict[int, Ending]:
+        """Train until each run is over: at the last step, at a request to stop, or at a number that is not finite.
 
-    def _run(self, should_stop: Callable[[], bool]) -> tuple[AttemptOutcome, str]:
-        journal = self.journal
-        while self.step < self._steps:
-            self._settle()
-            journal.take_outcome()
-            if journal.wants_evaluation(self.step) and self._evaluate(should_stop) is None:
-                return self._stopped()  # it is evaluated when the run goes on
-            due = journal.checkpoint_due(self._interval)
-            stop, due = self._accord.decide(self.step, stop=should_stop(), checkpoint=due)
-            if stop:
-                return self._stopped()
-            if (due or journal.wants_checkpoint(self.step)) and self.step > journal.saved_step:
-                self._checkpoint()
-            self._take_step()
-        if self.step > journal.saved_step:
-            self._checkpoint()
-        return AttemptOutcome.FINISHED, ""
+        should_stop: of the run in this place.
 
-    def finish(self, should_stop: Callable[[], bool]) -> Scores | None:
-        """The held-out loss at the last step, while its checkpoint is being written; None when asked to stop.
-
-        Raises `OSError` when the checkpoint was refused.
+        Returns how those ended that are over when the loop is; the journals of the others were told when they were over.
+        Raises `OSError` when the checkpoint of the last step was refused.
         """
-        scores = self._evaluate(should_stop)
-        self.journal.await_last()
-        return scores
+        for index, reason in self._apart.items():
+            self._journals[index].end(Ending(AttemptOutcome.INTERRUPTED, reason, self._journals[index].first_step))
+        self._each(Journal.wait_anew)
+        with self._clock.training() if self.step < self._order.steps else nullcontext():  # no step, no useful seconds
+            got_there = self._train(should_stop)
+        if got_there:
+            scores = self._evaluate(should_stop, self._members)  # while the last checkpoints are being written
+            self._each(Journal.await_last)
+            endings = {index: Ending(AttemptOutcome.FINISHED, "", self.step, scores.get(index)) for index in self._members}
+        else:
+            reasons = self._each(Journal.stopped)
+            endings = {index: Ending(AttemptOutcome.INTERRUPTED, reason, self.step) for index, reason in reasons.items()}
+        return self._endings | endings
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        for loader in self._loaders.values():
+            loader.close()
+
+    def _open_loaders(self) -> dict[int, Loader]:
+        """One a seed: runs of one seed see the same batches. They share the workers among them."""
+        by_seed = {journal.config.seed: journal for journal in self._journals}
+        workers = self._execution.workers and max(1, self._execution.workers // len(by_seed))
+        execution, examples, shard = replace(self._execution, workers=workers), self._dataset.train, self._program.placement.shard
+        return {
+            seed: open_loader(
+                examples, journal.order, config=journal.config, execution=execution, first_step=self.step, shard=shard
+            )
+            for seed, journal in by_seed.items()
+        }
+
+    def _train(self, should_stop: Callable[[int], bool]) -> bool:
+        """Whether the runs got to the last step; if not, all were asked to stop. Their last state is with the writers then."""
+        while self._members and self.step < self._order.steps:
+            self._settle()
+            self._each(Journal.take_outcome)
+            wanting = [index for index in self._members if self._journals[index].wants_evaluation(self.step)]
+            # What was asked to stop in the middle of an evaluation is evaluated when it goes on.
+            if len(self._evaluate(should_stop, wanting)) < len(wanting) or self._asked_to_stop(should_stop):
+                self._checkpoint(self._members)
+                return False
+            if self._members:
+                self._take_step()
+        self._checkpoint(self._members)
+        return True
+
+    def _asked_to_stop(self, should_stop: Callable[[int], bool]) -> bool:
+        """Whether all are to stop. If not, let those go that were asked to, and checkpoint what is due."""
+        if not self._members:
+            return False
+        due = all(self._journals[index].checkpoint_due(self._interval) for index in self._members)
+        leaving = [index for index in self._members if should_stop(index)]
+        stop, due = self._accord.decide(self.step, stop=leaving == self._members, checkpoint=due)
+        if stop:
+            return True
+        if leaving and leaving != self._members:
+            self._checkpoint(leaving)
+            for index, reason in self._each(Journal.stopped, leaving).items():
+                self._leave(index, Ending(AttemptOutcome.INTERRUPTED, reason, self.step))
+        if due or any(self._journals[index].wants_checkpoint(self.step) for index in self._members):
+            self._checkpoint(self._members)
+        return False
 
     def _take_step(self) -> None:
         reached("step")
-        if self.step * self.journal.config.batch_size % self.journal.order.examples < self.journal.config.batch_size:
+        batch_size = self._journals[0].config.batch_size
+        if self.step * batch_size % self._order.examples < batch_size:
             reached("epoch")
-        batch, journal = next(self._batches), self.journal
-        rate, seed, step = np.float32(journal.learning_rate(self.step)), np.uint32(journal.config.seed), np.uint32(self.step)
-        arrays = self.program.place_batch(*self.program.batch_arrays(batch))
-        self.state, metrics = self.program.train_step(self.state, *arrays, rate, seed, step)
-        journal.record(batch)
+        read = {seed: next(loader) for seed, loader in self._loaders.items()}
+        batches = [read[seed] for seed in self._seeds]
+        rates = [journal.learning_rate(self.step) for journal in self._journals]
+        self.state, metrics = self._program.take_step(self.state, batches, rates, self._seeds, self.step)
+        for index in self._members:
+            self._journals[index].record(batches[index])
         self.step += 1
         self._unsettled.append((self.step, metrics))
-        if journal.is_logged(self.step):
-            journal.report(self.step, float(metrics.loss), stalled_seconds=self._batches.stalled_seconds)
+        if self._journals[0].is_logged(self.step):
+            losses = np.asarray(metrics.loss).reshape(-1)
+            stalled = sum(loader.stalled_seconds for loader in self._loaders.values()) / len(self._journals)
+            for index in self._members:
+                self._journals[index].report(self.step, float(losses[index]), stalled_seconds=stalled)
 
     def _settle(self, *, wait: bool = False) -> None:
-        """Hear of steps that are done whether their numbers were finite; of all of them, or of those that have come to it."""
-        while self._unsettled:
+        """Hear of steps that are done whether their numbers were finite; of all of them, or of those that have come to it.
+
+        A run is over at its first step whose numbers were not.
+        """
+        while self._unsettled and self._members:
             step, metrics = self._unsettled[0]
             if not (wait or len(self._unsettled) > LAG or metrics.finite.is_ready()):  # type: ignore[attr-defined]
                 return
             self._unsettled.popleft()
-            if not metrics.finite:
-                self.step = step
-                raise self.journal.not_finite(self.program.name_non_finite(metrics), step)
+            finite = np.asarray(metrics.finite).reshape(-1)
+            for index in [index for index in self._members if not finite[index]]:
+                what = self._program.name_non_finite(self._program.metrics_of(metrics, index))
+                self._leave(index, Ending(AttemptOutcome.DIVERGED, self._journals[index].not_finite(what, step), step))
 
-    def _evaluate(self, should_stop: Callable[[], bool]) -> Scores | None:
-        jax.block_until_ready(self.state)
-        with self._clock.aside("evaluation"):
-            scores = evaluate(self.program, self.state.evaluated, self.dataset, self._execution, should_stop=should_stop)
-        if scores is not None:
-            self.journal.evaluated(self.step, scores)
-        return scores
+    def _evaluate(self, should_stop: Callable[[int], bool], members: Sequence[int]) -> dict[int, Scores]:
+        """The held-out loss of each of these runs; of fewer when all were asked to stop."""
+        found: dict[int, Scores] = {}
+        if members:
+            jax.block_until_ready(self.state)
+        for index in members:
+            with self._clock.aside("evaluation"):
+                params = self._program.member(self.state, index).evaluated
+                scores = evaluate(
+                    self._program, params, self._dataset, self._execution, should_stop=lambda: all(map(should_stop, self._members))
+                )
+            if scores is None:
+                break
+            self._journals[index].evaluated(self.step, scores)
+            found[index] = scores
+        return found
 
-    def _stopped(self) -> tuple[AttemptOutcome, str]:
-        """Asked to stop: save what there is to save, and say how far that is."""
-        if self.step > self.journal.saved_step:
-            self._checkpoint()
-        return AttemptOutcome.INTERRUPTED, self.journal.stopped()
-
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, members: Sequence[int]) -> None:
+        """Of each of these runs that has taken a step since its last one."""
+        wanted = [index for index in members if self._journals[index].saved_step < self.step]
+        if not wanted:
+            return
         jax.block_until_ready(self.state)
         self._settle(wait=True)
-        self.journal.checkpoint(self.state, self.step)
+        for index in [index for index in wanted if index in self._members]:
+            with self._clock.aside("checkpoint"):
+                state = jax.block_until_ready(self._program.member(self.state, index))
+            self._each(partial(Journal.checkpoint, state=state, step=self.step), [index])
+
+    def _each(self, act: Callable[[Journal], T], members: Sequence[int] | None = None) -> dict[int, T]:
+        """What `act` gives for all runs, or for these. A checkpoint may prove to hold a number that is not finite: then its run is over."""
+        answers: dict[int, T] = {}
+        for index in [index for index in self._members if members is None or index in members]:
+            try:
+                answers[index] = act(self._journals[index])
+            except Diverged as diverged:
+                self._leave(index, Ending(AttemptOutcome.DIVERGED, str(diverged), self.step))
+        return answers
+
+    def _leave(self, index: int, ending: Ending) -> None:
+        """This run is over. It is told at once when others go on, else when its writer is closed."""
+        self._members.remove(index)
+        if self._members:
+            self._journals[index].end(ending)
+        else:
+            self._endings[index] = ending

@@ -2,14 +2,17 @@
 
 Learning rate, seed and the position in the schedule are arguments, so every run of a shape shares one compilation. Programs are kept
 for the life of the process and, through JAX's persistent cache, for later processes.
+
+The loop asks a program for steps of all its runs, which it names by their places. Here there is one run.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -27,12 +30,16 @@ from trainer.layout import Layout
 from trainer.memory import device_memory_bytes, fitting_micro_batch, is_out_of_memory
 from trainer.models.initial import initial_params
 from trainer.models.protocol import Network
-from trainer.packed import default_form
 from trainer.sharding import Placement
 from trainer.step import StepMetrics, Sums, TrainState
 from trainer.typing import PyTree
 
-__all__ = ["EVAL_BATCH", "Program", "StepMetrics", "Sums", "TrainState", "halved", "program_for"]
+if TYPE_CHECKING:
+    from trainer.start import Start
+
+__all__ = [
+    "EVAL_BATCH", "Program", "StepMetrics", "Sums", "TrainState", "fitted", "in_gb", "needed_bytes", "program_for",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Program:
     """Compiled steps.
 
     micro_batch: examples that go through the network at once; `batch_size` when gradients are not accumulated.
-    runs: trained at once. Of several, states and arguments of `train_step` have a leading axis, but for the step (`trainer.packed`).
+    runs: how many are trained at once.
     """
 
     config: TrainConfig
@@ -105,9 +112,45 @@ class Program:
             sums = self.training.accumulate(state.params, sums, *part, seed, step, *place)
         return self.training.apply(state, sums, learning_rate, step)
 
-    def member(self, states: TrainState, index: int) -> TrainState:
-        """Of the states of several runs, that of run `index`."""
-        return self.training.member(states, np.uint32(index))
+    def begin(self, starts: Sequence[Start]) -> tuple[TrainState, int, dict[int, str]]:
+        """Where the runs begin together.
+
+        Returns the state of all of them, the step that they stand at, and why a run does not begin with the others.
+        """
+        [start] = starts
+        return start.state, start.step, {}
+
+    def take_step(
+        self, state: TrainState, batches: Sequence[Batch], learning_rates: Sequence[float], seeds: Sequence[int], step: int
+    ) -> tuple[TrainState, StepMetrics]:
+        """`train_step` on the loaders' batches, one a run."""
+        arrays = self.place_batch(*self.batch_arrays(batches[0]))
+        return self.train_step(state, *arrays, np.float32(learning_rates[0]), np.uint32(seeds[0]), np.uint32(step))
+
+    def member(self, state: TrainState, index: int) -> TrainState:
+        """Of the state of all runs, that of run `index`."""
+        return state
+
+    def metrics_of(self, metrics: StepMetrics, index: int) -> StepMetrics:
+        """Of the metrics of all runs, those of run `index`."""
+        return metrics
+
+    def on_less_memory(self, execution: Execution) -> Execution:
+        """How to go on after a step ran out of memory at run time. Raises `OutOfMemory` when the run may not.
+
+        The state of the failed step is lost with it: place it anew from the last checkpoint.
+        """
+        sizes = micro_batch_sizes(self.config.batch_size, self.placement.devices)
+        smaller = max((size for size in sizes if size <= self.micro_batch // 2), default=None)
+        asks = f"a training step of {self.config.model.name} on {self.micro_batch} examples at once ran out of memory"
+        if smaller is None:
+            raise OutOfMemory(f"{asks}, and it cannot be split", hint="use more or larger devices, or execution.fsdp")
+        if execution.on_out_of_memory == "fail":
+            raise OutOfMemory(
+                asks,
+                hint=f"write `execution: {{micro_batch: {smaller}}}`, the same result by accumulation; or `on_out_of_memory: halve`",
+            )
+        return replace(execution, micro_batch=smaller)
 
     def eval_step(self, params: PyTree, images: ArrayLike, labels: ArrayLike, weights: ArrayLike) -> Sums:
         """Sums over one evaluation batch (`place_eval_batch`) of images [eval_batch, *card.eval_shape]; weights: 0 for padding."""
@@ -164,7 +207,6 @@ def program_for(
     execution: Execution | None = None,
     mesh: Mesh | None = None,
     *,
-    runs: int = 1,
     memory_limit_bytes: int | None = None,
 ) -> Program:
     """The program of a config's shape; compiled once a process.
@@ -172,7 +214,6 @@ def program_for(
     Args:
         execution: micro-batch, scan, rematerialisation, FSDP, and what to do when a step does not fit.
         mesh: devices to split each batch over; None is one device.
-        runs: how many are trained at once, on one device and on whole batches.
         memory_limit_bytes: stands in for the device's own limit.
 
     Raises:
@@ -180,16 +221,21 @@ def program_for(
         OutOfMemory: a step does not fit the device; says which micro-batch does.
     """
     execution = execution or Execution()
-    placement = Placement(mesh, execution.fsdp)
-    compiler = _compiler(config.shape_id(), execution.scan, execution.remat, placement, _Unkeyed(config))
-    size = _micro_batch(execution.micro_batch or config.batch_size, config.batch_size, placement.devices)
-    limit = memory_limit_bytes or device_memory_bytes(placement.device)
-    if runs > 1:
-        return _packed_program(compiler, execution.computation, size, limit, runs)
-    need = _need(compiler.training, size)
+    compiler, size, limit = fitted(config, execution, mesh, memory_limit_bytes)
+    need = needed_bytes(compiler.training, size)
     if limit is not None and need > limit:
         size = _fitting(compiler, size, need, limit, may_go_on=execution.on_out_of_memory == "halve")
     return _program(compiler, replace(execution.computation, micro_batch=size), limit)
+
+
+def fitted(
+    config: TrainConfig, execution: Execution, mesh: Mesh | None, memory_limit_bytes: int | None
+) -> tuple[Compiler, int, int | None]:
+    """What `program_for` is made of: the shape's compiler, the micro-batch that is asked for, and the bytes of a device. Raises as it."""
+    placement = Placement(mesh, execution.fsdp)
+    compiler = _compiler(config.shape_id(), execution.scan, execution.remat, placement, _Unkeyed(config))
+    size = _micro_batch(execution.micro_batch or config.batch_size, config.batch_size, placement.devices)
+    return compiler, size, memory_limit_bytes or device_memory_bytes(placement.device)
 
 
 @dataclass(frozen=True)
@@ -211,25 +257,6 @@ def _program(compiler: Compiler, execution: Execution, limit: int | None) -> Pro
     return Program(compiler.config, execution, execution.micro_batch, compiler, training, compiler.evaluation(limit))
 
 
-def _packed_program(compiler: Compiler, execution: Execution, micro_batch: int, limit: int | None, runs: int) -> Program:
-    """Raises `UsageError` for what packed runs do not do, `OutOfMemory` when they do not fit together."""
-    config, form = compiler.config, default_form()
-    for refused, what in (
-        (compiler.placement.mesh is not None, "several devices"),
-        (micro_batch < config.batch_size, "execution.micro_batch"),
-    ):
-        if refused:
-            raise UsageError(f"runs that are trained at once cannot use {what}", hint="leave it out, or execution.pack")
-    need = _need(compiler.packed, runs, form)
-    if limit is not None and need > limit:
-        raise OutOfMemory(
-            f"{runs} runs of {config.model.name} at once are out of memory: they need {_gb(need)}, a device has {_gb(limit)}",
-            hint="make execution.pack smaller",
-        )
-    execution = replace(execution, micro_batch=micro_batch)
-    return Program(config, execution, micro_batch, compiler, compiler.packed(runs, form), compiler.evaluation(limit), runs)
-
-
 def _micro_batch(asked: int, batch_size: int, devices: int) -> int:
     size = max((size for size in micro_batch_sizes(batch_size, devices) if size <= asked), default=None)
     if size is None:
@@ -240,10 +267,10 @@ def _micro_batch(asked: int, batch_size: int, devices: int) -> int:
     return size
 
 
-def _need(compiled: Callable[..., CompiledTraining], *sizes: int | str) -> float:
+def needed_bytes(compiled: Callable[[int], CompiledTraining], size: int) -> float:
     """Bytes that training needs on a device; `inf` when the compiler itself finds that it does not fit."""
     try:
-        return compiled(*sizes).memory_bytes
+        return compiled(size).memory_bytes
     except jax.errors.JaxRuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -254,34 +281,23 @@ def _fitting(compiler: Compiler, size: int, need: float, limit: int, *, may_go_o
     """The micro-batch to go on with; raises `OutOfMemory` when there is none, or when the run may not."""
     config, placement = compiler.config, compiler.placement
     found = fitting_micro_batch(
-        partial(_need, compiler.training),
+        partial(needed_bytes, compiler.training),
         micro_batch_sizes(config.batch_size, placement.devices),
         limit=limit,
         start=(size, need),
         fixed=placement.bytes_per_device(compiler.state_shapes),
     )
-    asks = f"a training step of {config.model.name} on {size} examples at once is out of memory: it needs {_gb(need)}, a device has {_gb(limit)}"
+    asks = f"a training step of {config.model.name} on {size} examples at once is out of memory: it needs {in_gb(need)}, a device has {in_gb(limit)}"
     if found is None:
         raise OutOfMemory(
             f"{asks}, and no smaller micro-batch fits", hint="use more or larger devices, execution.fsdp, or execution.remat: block"
         )
     if not may_go_on:
         raise OutOfMemory(
-            f"{asks}; a micro-batch of {found[0]} would need {_gb(found[1])}",
+            f"{asks}; a micro-batch of {found[0]} would need {in_gb(found[1])}",
             hint=f"write `execution: {{micro_batch: {found[0]}}}`, the same result by accumulation; or `on_out_of_memory: halve`",
         )
     return found[0]
-
-
-def halved(program: Program) -> Execution | None:
-    """The execution to go on with after a step of `program` ran out of memory at run time; None when there is nothing smaller.
-
-    The state of the failed step is lost with it: place it anew from the last checkpoint.
-    """
-    smaller = [
-        size for size in micro_batch_sizes(program.config.batch_size, program.placement.devices) if size <= program.micro_batch // 2
-    ]
-    return replace(program.execution, micro_batch=smaller[-1]) if smaller else None
 
 
 def micro_batch_sizes(batch_size: int, devices: int) -> list[int]:
@@ -292,5 +308,6 @@ def micro_batch_sizes(batch_size: int, devices: int) -> list[int]:
     return [devices * size for size in range(1, each + 1) if each % size == 0]
 
 
-def _gb(number: float) -> str:
+def in_gb(number: float) -> str:
+    """Bytes in words."""
     return "more than the compiler allows" if math.isinf(number) else f"{number / 1e9:.3g} GB"

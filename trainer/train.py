@@ -1,40 +1,37 @@
-"""`train`: one config in, one trained, evaluated, checkpointed model out."""
+"""`train`: one config in, one trained, evaluated, checkpointed model out.
+
+Told for any number of runs of one shape (`train_many`), of which `train` has one.
+"""
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, replace
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
-from scaling.errors import OutOfMemory
-from scaling.fault_points import reached
-from scaling.outcomes import AttemptOutcome
 from trainer import checkpoint, data
-from trainer.audit import Recorder
-from trainer.clock import Clock, peak_flops
+from trainer.clock import Clock
 from trainer.compilation import counted_compilation
 from trainer.config import TrainConfig
-from trainer.data.loader import open_loader
-from trainer.distributed import Accord, meet, new_life, share_of
-from trainer.events import Compiled, Ended, Event, RanOutOfMemory
+from trainer.distributed import meet, share_of
+from trainer.events import Compiled, Event, RanOutOfMemory
 from trainer.execution import Execution
 from trainer.journal import Journal
 from trainer.loop import Loop
 from trainer.memory import is_out_of_memory
-from trainer.program import Program, halved, program_for
+from trainer.packed import check_alike, packed_program
+from trainer.program import program_for
 from trainer.result import TrainResult
-from trainer.start import devices_of
 from trainer.start import start as start_of
 from trainer.storage import storage_at
 
-__all__ = ["train"]
+__all__ = ["train", "train_many"]
 
 
 def train(
@@ -77,90 +74,114 @@ def train(
         UsageError, DataError: the config cannot be trained here. OSError: the storage refuses the attempt's folder or the last checkpoint.
         In between, a refused checkpoint is told as an event, and the next one is tried when it is due.
     """
-    entered, clock = time.perf_counter(), Clock()
-    index, processes = share_of(mesh)
-    emit = on_event if on_event and index == 0 else lambda event: None
-    storage, execution, stop = storage_at(directory), execution or Execution(), should_stop or (lambda: False)
+    [result] = train_many(
+        [config],
+        directories=[directory],
+        resume_from=[resume_from],
+        should_stop=None if should_stop is None else lambda _: should_stop(),
+        on_event=None if on_event is None else lambda _, event: on_event(event),
+        mesh=mesh,
+        execution=execution,
+        evaluate_at=evaluate_at,
+        checkpoint_seconds=checkpoint_seconds,
+        checkpoint_at=[checkpoint_at],
+        keep=keep,
+    )
+    return result
 
-    # 1. The data, and the order in which this run sees it.
-    dataset = data.load(config.data.name, config.data.options)
-    config.data.card.require(dataset.card)
-    order = data.Order.of(config)
+
+def train_many(
+    configs: Sequence[TrainConfig],
+    *,
+    directories: Sequence[str | Path],
+    resume_from: Sequence[Mapping[str, Any] | None] | None = None,
+    should_stop: Callable[[int], bool] | None = None,
+    on_event: Callable[[int, Event], None] | None = None,
+    mesh: Mesh | None = None,
+    execution: Execution | None = None,
+    evaluate_at: Sequence[float] = (),
+    checkpoint_seconds: float = 60.0,
+    checkpoint_at: Sequence[Sequence[int]] | None = None,
+    keep: checkpoint.Keep | None = None,
+) -> list[TrainResult]:
+    """Train runs that differ in learning rate and seed alone, on one device, step for step together (`trainer.packed`).
+
+    Args:
+        configs: of the runs.
+        directories, resume_from, checkpoint_at: one a run, each as `train` takes it.
+        should_stop: asked with a run's place in `configs` before every step. A run for which it says True is checkpointed and INTERRUPTED;
+            the others go on.
+        on_event: called with a run's place in `configs` and the event, as `train` gives it. Times are the run's share.
+        mesh: of a single run alone.
+        execution, evaluate_at, checkpoint_seconds, keep: as of `train`, the same for all.
+
+    Returns:
+        The results, in the order of `configs`. A run that diverges is DIVERGED and the others go on. A run that stands at another step
+        than most of them (its checkpoint was damaged) is INTERRUPTED at once, to go on without them.
+
+    Raises:
+        UsageError: the runs differ in more than learning rate and seed, or a batch is accumulated from micro-batches.
+        Else as `train`; whatever is raised ends all runs that have not ended yet.
+    """
+    clock, count, main = Clock(runs=len(configs)), len(configs), share_of(mesh)[0] == 0
+    check_alike(configs, directories)
+    stop, tell = should_stop or (lambda index: False), on_event if on_event and main else lambda index, event: None
+    execution, keep, storages = execution or Execution(), keep or checkpoint.Keep(), list(map(storage_at, directories))
+    origins, pinned = list(resume_from or [None] * count), checkpoint_at or [()] * count
+
+    # 1. The data.
+    dataset = data.load(configs[0].data.name, configs[0].data.options)
+    configs[0].data.card.require(dataset.card)
 
     while True:
         # 2. The compiled step: shared by all runs of this shape.
         with counted_compilation() as compilation:
-            program = program_for(config, execution, mesh)
-        emit(Compiled(shape=config.shape_id(), **asdict(compilation)))
+            program = (
+                packed_program(configs[0], execution, mesh, runs=count) if count > 1 else program_for(configs[0], execution, mesh)
+            )
+        for index in range(count):
+            tell(index, Compiled(shape=configs[0].shape_id(), **asdict(compilation)))
         meet(mesh, "compiled")
 
-        # 3. The state: fresh, or exactly where an earlier attempt left off.
-        start = start_of(config, program, storage, resume_from)
-        if index == 0:
-            checkpoint.describe_attempt(storage, resume_from, start.identity)
-        emit(start.told(order.steps))
+        # 3. Their states: fresh, or exactly where an earlier attempt left off.
+        starts = [start_of(*each) for each in zip(configs, [program] * count, storages, origins, strict=True)]
+        for index, start in enumerate(starts):
+            if main:
+                checkpoint.describe_attempt(storages[index], origins[index], start.identity)
+            tell(index, start.told(data.Order.of(configs[index]).steps))
 
-        # 4. Step after step, and the held-out loss at the last one.
-        keep = replace(keep or checkpoint.Keep(), steps=frozenset(checkpoint_at))
-        writer = checkpoint.Writer(storage, keep=keep, first_step=start.step)
-        batches = open_loader(
-            dataset.train, order, config=config, execution=execution, first_step=start.step, shard=(index, processes)
-        )
-        journal = Journal(
-            config=config,
-            order=order,
-            layout=program.layout,
-            start=start,
-            recorder=Recorder(directory, order, shard=(index, processes), first_step=start.step),
-            writer=writer,
-            clock=clock,
-            life=new_life(mesh),
-            evaluate_at=evaluate_at,
-            checkpoint_at=checkpoint_at,
-            peak_flops=peak_flops(devices_of(mesh)),
-            emit=emit,
-        )
-        loop = Loop(
-            journal=journal,
-            program=program,
-            execution=execution,
-            dataset=dataset,
-            batches=batches,
-            start=start,
-            accord=Accord(mesh, first_step=start.step),
-            checkpoint_interval=checkpoint_seconds,
-        )
+        # 4. Step after step, and the held-out losses at the last one.
         try:
-            with batches, closing(writer):
-                outcome, reason = loop.run(stop)
-                scores = loop.finish(stop) if outcome is AttemptOutcome.FINISHED else None
+            with ExitStack() as stack:
+                journals = []
+                for index, config in enumerate(configs):
+                    journal = Journal(
+                        config=config,
+                        program=program,
+                        start=starts[index],
+                        storage=storages[index],
+                        keep=keep,
+                        clock=clock,
+                        evaluate_at=evaluate_at,
+                        checkpoint_at=pinned[index],
+                        emit=partial(tell, index),
+                    )
+                    journals.append(stack.enter_context(closing(journal)))
+                loop = Loop(
+                    journals, program, execution=execution, dataset=dataset, starts=starts, checkpoint_interval=checkpoint_seconds
+                )
+                endings = stack.enter_context(closing(loop)).run(stop)
             break
         except jax.errors.JaxRuntimeError as error:
-            execution = _on_less_memory(error, program, execution)
-            emit(RanOutOfMemory(step=loop.step, micro_batch=execution.micro_batch))
-            clock.forget_after(journal.saved_train_seconds)
-            if checkpoint.committed(storage):
-                resume_from = {"directory": storage.url, "parent": (resume_from or {}).get("parent")}
+            if not is_out_of_memory(error):
+                raise
+            execution = program.on_less_memory(execution)
+            clock.forget_after(journals[0].saved_train_seconds)
+            for index, storage in enumerate(storages):
+                tell(index, RanOutOfMemory(step=loop.step, micro_batch=execution.micro_batch))
+                if checkpoint.committed(storage):
+                    origins[index] = {"directory": storage.url, "parent": (origins[index] or {}).get("parent")}
 
-    result = journal.result(outcome, reason, step=loop.step, scores=scores, since=entered)
-    if index == 0:
-        storage.publish("result.json", json.dumps(result.to_dict(), indent=1).encode())
-    reached("result-written")
-    emit(Ended(step=loop.step, result=result))
-    return result
-
-
-def _on_less_memory(error: jax.errors.JaxRuntimeError, program: Program, execution: Execution) -> Execution:
-    """How to go on after a step ran out of memory; raises `OutOfMemory` when the run may not, and any other error again."""
-    if not is_out_of_memory(error):
-        raise error
-    smaller = halved(program)
-    asks = f"a training step of {program.config.model.name} on {program.micro_batch} examples at once ran out of memory"
-    if smaller is None:
-        raise OutOfMemory(f"{asks}, and it cannot be split", hint="use more or larger devices, or execution.fsdp") from error
-    if execution.on_out_of_memory == "fail":
-        raise OutOfMemory(
-            asks,
-            hint=f"write `execution: {{micro_batch: {smaller.micro_batch}}}`, the same result by accumulation; or `on_out_of_memory: halve`",
-        ) from error
-    return replace(execution, micro_batch=smaller.micro_batch)
+    for index, ending in endings.items():
+        journals[index].end(ending)
+    return [journal.result for journal in journals]

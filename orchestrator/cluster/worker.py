@@ -79,7 +79,7 @@ class Worker:
             return sorted(training | set(self._mailbox.tokens()))
 
     def start(self, content: Mapping[str, object]) -> None:
-        """Train a run, or a pack of them, as an `Assignment` says; their events come from `next_events`.
+        """Train what an `Assignment` says; their events come from `next_events`.
 
         The same assignment again is the same run.
         """

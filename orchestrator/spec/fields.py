@@ -5,12 +5,13 @@ This file says what one field may hold; `reader` says what the fields must be to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from scaling.accelerators import Accelerator, accelerator
+from scaling.accelerators import ACCELERATORS, Accelerator, accelerator
 from trainer.config import ScheduleConfig
 from trainer.models import family_of
 from trainer.simulated import Surface
@@ -230,6 +231,18 @@ class ExecutionField(_Field):
     on_out_of_memory: Literal["fail", "halve"] = "fail"
     on_bad_example: Literal["fail", "skip"] = "fail"
     pack: Annotated[int, Field(ge=1, le=64, strict=True)] = 1
+
+    def clashes(self, resources: ResourcesField) -> Iterator[tuple[tuple[str, str], str]]:
+        """What packed runs cannot have, since they train on one device, each on whole batches: path and message."""
+        if self.pack == 1:
+            return
+        for name in ("micro_batch", "fsdp"):
+            if getattr(self, name):
+                yield ("execution", name), f"runs that are packed cannot use {name}: leave out one of the two"
+        if (resources.hosts or 1) > 1:
+            yield ("resources", "hosts"), "runs that are packed train in one process: leave out hosts or execution.pack"
+        elif resources.accelerator in ACCELERATORS and resources.accelerator != "cpu" and resources.chip_count > 1:
+            yield ("execution", "pack"), f"runs that are packed share one chip, and `resources` has {resources.chip_count}"
 
 
 class ResourcesField(_Field):

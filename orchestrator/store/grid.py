@@ -17,7 +17,6 @@ from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import changes, searches
 from orchestrator.store.again import AGAIN
 from orchestrator.store.experiments import latest_revision, wanted_runs
-from orchestrator.store.ledger import MAX_FAILURES
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
 from orchestrator.store.renewal import renewed
@@ -83,20 +82,6 @@ class Waiting:
     def ahead(self) -> float:
         """Share of its steps that come after its own last checkpoint."""
         return 1.0 - self.resume_step / self.steps if self.steps else 1.0
-
-    @property
-    def pack(self) -> int:
-        """With how many others, itself counted, it may be trained at once. One that has died twice is tried alone the last time."""
-        return 1 if self.failures >= MAX_FAILURES - 1 else self.options.pack
-
-    def can_join(self, other: Waiting) -> bool:
-        """Whether it can be trained at once with `other`: they differ in learning rate and seed alone, and stand at the same step."""
-        return self.pack > 1 and other.pack > 1 and self._company == other._company
-
-    @property
-    def _company(self) -> tuple[Any, ...]:
-        how = self.options
-        return how.pack, how.alike, how.execution, how.evaluate_at, self.resume_step, self.parent is None
 
 
 def waiting_runs(session: Session) -> list[Waiting]:

@@ -32,7 +32,7 @@ __all__ = [
     "Charge",
     "Grant",
     "begin_attempt",
-    "begin_pack",
+    "begin_attempts",
     "close_allocation",
     "end_attempt",
     "heartbeat",
@@ -224,7 +224,7 @@ def _source_of(session: Session, run_id: str | None, number: int | None) -> tupl
     return (found[0], found[1]) if found else (None, None)
 
 
-def begin_pack(
+def begin_attempts(
     session: Session, runs: Mapping[str, float | None], *, allocation_id: int, home: str, store: str | None = None
 ) -> list[Grant]:
     """Start attempts of these runs, to be trained at once on the same devices: of those that are pending still.

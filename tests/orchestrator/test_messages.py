@@ -81,9 +81,9 @@ def test_an_assignment_crosses_a_process_whole():
         options=RunOptions(checkpoint_at=(3,)),
         **fields,
     )
-    whole = Assignment.packed([first, Assignment(token="b", options=RunOptions(evaluate_at=(0.5,)), **fields)])
+    whole = Assignment.of_all([first, Assignment(token="b", options=RunOptions(evaluate_at=(0.5,)), **fields)])
     there = Assignment.from_dict(json.loads(json.dumps(whole.to_dict())))
     assert there == whole
     assert (there.resume_from, there.group, there.tokens) == (first.resume_from, first.group, ["a", "b"])
     assert whole.to_dict()["resume_from"] == {"directory": "/runs/0", "step": 40, "saved_seconds": 2.0, "parent": "p"}
-    assert (Assignment.packed([first]), first.members, first.index) == (first, (first,), 1)
+    assert (Assignment.of_all([first]), first.members, first.index) == (first, (first,), 1)

@@ -56,7 +56,7 @@ def packs_of(store):
     with store.read() as session:
         queue.refresh(session, lambda run: None)
     while queue:
-        found.append([int(run.id, 16) for run in queue.take_pack(queue.groups()[0])])
+        found.append([int(run.id, 16) for run in queue.take(queue.groups()[0])])
     return found
 
 
@@ -100,7 +100,7 @@ def test_runs_that_do_not_go_together(store, other):
 def granted_pack(store, numbers, home="/home"):
     with store.write() as session:
         allocation = ledger.open_allocation(session, scheduler="me", shape="s", accelerator="cpu", cores=2)
-        return ledger.begin_pack(session, {f"{number:016x}": None for number in numbers}, allocation_id=allocation, home=home)
+        return ledger.begin_attempts(session, {f"{number:016x}": None for number in numbers}, allocation_id=allocation, home=home)
 
 
 def test_a_death_is_a_death_of_all_each_charged_its_share(store):
@@ -224,7 +224,7 @@ def test_killed_in_the_middle_they_go_on_together_or_alone(tmp_path):
 
     def start_pack(life, origins):
         members = [assigned(config, folders[life][i], cache, origins[i]) for i, config in enumerate(configs)]
-        worker.start(Assignment.packed(members).to_dict())
+        worker.start(Assignment.of_all(members).to_dict())
 
     try:
         start_pack(0, [None, None])

@@ -343,7 +343,7 @@ def test_runs_of_a_shape_come_by_their_cost(tmp_path, order, letters):
         with store.read() as session:
             queue.refresh(session, lambda run: None)
         (group,) = queue.groups()
-        assert "".join(queue.take(group).id[0] for _ in letters) == letters
+        assert "".join(queue.take(group)[0].id[0] for _ in letters) == letters
 
 
 def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp_path):
@@ -355,7 +355,7 @@ def test_a_free_worker_gives_way_to_a_canary_and_to_what_has_priority(clock, tmp
         for _ in range(rounds):
             for slot in slots:
                 if queue.has(slot.group) and not yields(slot, slots, queue, compiled):
-                    done.append(queue.take(slot.group).id[0])
+                    done.append(queue.take(slot.group)[0].id[0])
                     compiled.add(slot.group)
             for group in queue.groups({slot.group for slot in slots}):
                 closing, is_room = room_for(group, slots, queue, cluster)

@@ -55,7 +55,7 @@ class Host:
             "checkpoint_seconds": 0.05,
             "compile_cache": self.cache,
             "working_directory": os.getcwd(),
-            "execution": Execution(fsdp=True).to_dict(),
+            "options": {"execution": Execution(fsdp=True).to_dict()},
             "group": self.group,
         }
         self.say({"run": order})

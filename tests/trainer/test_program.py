@@ -14,7 +14,7 @@ from trainer.compiled import Compiler
 from trainer.models import family
 from trainer.models.initial import initial_params
 from trainer.models.nfnet.layers import WSConv, standardize
-from trainer.program import halved, program_for
+from trainer.program import program_for
 from trainer.sharding import Placement
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -184,8 +184,10 @@ def test_too_little_memory_says_which_micro_batch_fits_or_goes_on_with_it(whole)
     assert program.memory_bytes <= limit < whole.memory_bytes
     assert program.evaluation.memory_bytes <= limit < whole.evaluation.memory_bytes
     assert distance(stepped(program, batch())[0][-1], stepped(whole, batch())[0][-1]) < 1e-6
-    assert halved(whole).micro_batch == 12
-    assert halved(replace(whole, micro_batch=1)) is None
+    halve = Execution(on_out_of_memory="halve", workers=2)
+    assert whole.on_less_memory(halve) == replace(halve, micro_batch=12)
+    with pytest.raises(OutOfMemory, match="on 1 examples at once ran out of memory, and it cannot be split"):
+        replace(whole, micro_batch=1).on_less_memory(halve)
 
 
 def test_evaluation_at_another_resolution_than_training():

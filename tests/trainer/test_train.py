@@ -200,6 +200,18 @@ def test_a_number_that_is_none_is_found_at_its_step_and_never_saved(small, tmp_p
     assert small_run.bits(tmp_path / "3", STEPS) == small[1]
 
 
+def test_a_last_checkpoint_that_holds_a_nan_ends_the_run_as_diverged(tmp_path, monkeypatch):
+    """Parameters and gradients are looked at in each step; the rest of a state only when it is written."""
+
+    def check_finite(snapshot):
+        raise checkpoint.NotFinite("momentum")
+
+    monkeypatch.setattr("trainer.checkpoint.writer.check_finite", check_finite)
+    result = train(small_run.config(), directory=tmp_path, checkpoint_seconds=3600)
+    assert (result.outcome, result.last_step, result.val_loss) == (AttemptOutcome.DIVERGED, STEPS, None)
+    assert result.reason == f"momentum is not finite after step {STEPS}; there is no checkpoint"
+
+
 def test_evaluations_on_the_way_are_told_once_and_change_nothing(small, tmp_path):
     """One that is interrupted is made up for when the run goes on."""
     fractions, events = (0.25, 0.5, 0.75), []

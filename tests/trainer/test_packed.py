@@ -14,7 +14,7 @@ from tests.trainer import small_run
 from tests.trainer.small_run import STEPS, STEPS_AN_EPOCH
 from trainer import Execution, ScheduleConfig, audit, checkpoint, data, train, train_many
 from trainer.data.loader import Loader
-from trainer.program import program_for
+from trainer.packed import packed_program
 from trainer.storage import storage_at
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -45,7 +45,7 @@ def pack(tmp_path, name, **options):
     """The runs done at once as GPUs and TPUs do it, where one could spoil another: `packed` is the form of CPUs."""
     folders = [tmp_path / f"{name}-{index}" for index in range(len(CONFIGS))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.program.default_form", lambda: "vectorised")
+        patch.setattr("trainer.packed.default_form", lambda: "vectorised")
         return train_many(options.pop("configs", CONFIGS), directories=folders, **options), folders
 
 
@@ -224,4 +224,4 @@ def test_what_cannot_be_packed_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"trained at once cannot use execution\.micro_batch"):
         train_many(CONFIGS[:2], directories=[tmp_path / "1", tmp_path / "2"], execution=Execution(micro_batch=8))
     with pytest.raises(OutOfMemory, match=r"3 runs of small at once are out of memory: they need .* GB, a device has 1e-06 GB"):
-        program_for(CONFIGS[0], runs=3, memory_limit_bytes=1000)
+        packed_program(CONFIGS[0], runs=3, memory_limit_bytes=1000)
