@@ -10,9 +10,9 @@
 | `selection`, `cells` | which rows count, and why the others do not; seeds and learning rates of one cell |
 | `laws/` | one law a file: formula, coefficients, citation |
 | `fitting/` | estimators, their intervals, and `Fit` |
-| `sentence` | `answer`: what the law says, in a sentence with its numbers |
+| `sentence` | what the law says, in a sentence with its numbers |
 | `unfinished` | runs of a store that are still to come: what is missing is them |
-| `choice` | `choose_law`: the one form that forecasts best, whose coefficients are shown everywhere |
+| `choice` | `choose_law`: the one form that forecasts best, whose coefficients are shown everywhere; `answer`: what it says |
 | `pareto` | the compute-optimal frontier |
 | `optimum/` | best size and epochs against compute, three approaches side by side; the frontier's band |
 | `comparison/` | two families or recipes at equal compute |
@@ -33,7 +33,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.choice import choose_law
+    from analysis.choice import answer, choose_law
     from analysis.comparison.compare import compare
     from analysis.comparison.result import Comparison
     from analysis.downstream import Transfer, transfer, with_parents
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from analysis.reading.runs import read_runs
     from analysis.reading.source import source_of
     from analysis.scoring import Scores, score
-    from analysis.sentence import Answer, answer
+    from analysis.sentence import Answer
 
 _HOMES = {
     "Answer": "analysis.sentence",
@@ -68,7 +68,7 @@ _HOMES = {
     "Prediction": "analysis.prediction",
     "Scores": "analysis.scoring",
     "Transfer": "analysis.downstream",
-    "answer": "analysis.sentence",
+    "answer": "analysis.choice",
     "choose_law": "analysis.choice",
     "compare": "analysis.comparison.compare",
     "compute_optimal": "analysis.optimum.allocate",

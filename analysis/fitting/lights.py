@@ -23,6 +23,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.automatic import automatic, letters_of, named
+from analysis.diagnostics import DiagnosticCode
+from analysis.diagnostics.influence import AHEAD
+from analysis.fitting.objective import objective_named
 from analysis.laws import law_named
 from analysis.listing import listed
 from analysis.numbers import as_factor, significant
@@ -91,8 +95,6 @@ def _forecasts_well(fit: Fit) -> Light:
 
 
 def _verdict(fit: Fit) -> tuple[bool | None, str]:
-    from analysis.diagnostics import DiagnosticCode
-
     mixed = next((found for found in fit.diagnostics if found.code == DiagnosticCode.CELLS_MIXED), None)
     if mixed is not None:
         return False, f"Its cells hold runs of several settings: {mixed.message} (cells-mixed)"
@@ -121,11 +123,6 @@ def _verdict(fit: Fit) -> tuple[bool | None, str]:
 
 def _hangs_on_outliers(fit: Fit) -> str:
     """Says how far the forecast moves without the runs that are far off, where it leaves its interval: by squares one can bend a law, or choose another."""
-    from analysis.automatic import automatic, letters_of, named
-    from analysis.diagnostics import DiagnosticCode
-    from analysis.diagnostics.influence import AHEAD
-    from analysis.fitting.objective import objective_named
-
     outliers = next((found.about for found in fit.diagnostics if found.code == DiagnosticCode.OUTLIER), ())
     if not outliers:
         return ""
