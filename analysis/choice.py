@@ -24,10 +24,10 @@ from analysis.fitting.fit import FitSettings, columns_of, fit
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
-from analysis.numbers import as_factor
 from analysis.prediction import runs_to_predict_from
 from analysis.sentence import Answer
 from scaling.outcomes import FitStatus
+from scaling.rounding import as_factor
 
 __all__ = ["LawSettings", "answer", "best_forecaster", "choose_law", "compared", "natural_choice"]
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.numbers import significant, with_interval
+from analysis.numbers import with_interval
 from scaling.errors import UsageError
+from scaling.rounding import significant
 
 __all__ = ["LEVELS", "Interval", "check_level"]
 

@@ -15,8 +15,9 @@ from analysis.fitting.fit import FitSettings, fit
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.laws import law_named
-from analysis.numbers import finite, significant
+from analysis.numbers import finite
 from scaling.errors import UsageError
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from analysis.selection import Excluded

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 from analysis.diagnostics.extrapolation import SHARE_OF_RANGE
 from analysis.interval import Interval
 from analysis.laws import law_named
-from analysis.numbers import as_factor, finite, records, significant
+from analysis.numbers import finite, records
 from analysis.pareto import Frontier, frontier
 from scaling.errors import ScalingError, UsageError
 from scaling.outcomes import FitStatus
+from scaling.rounding import as_factor, significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit

@@ -12,6 +12,7 @@ from orchestrator.spec import Document, ModelField, ResourcesField, Spec
 from orchestrator.trunk import Branch, branches
 from scaling.accelerators import SIMULATED, estimate_core_hours
 from scaling.errors import UsageError
+from scaling.rounding import significant
 from trainer import (
     AugmentConfig,
     DataConfig,
@@ -281,7 +282,10 @@ class _Shape:
         macs = family.macs(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
         params = family.params(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
         if max(macs, params) > _MAX_SIZE:
-            raise UsageError(f"model {model.name!r} has {params:.3g} parameters and {macs:.3g} MACs", hint=f"at most {_MAX_SIZE:g}")
+            raise UsageError(
+                f"model {model.name!r} has {significant(params, 3)} parameters and {significant(macs, 3)} MACs",
+                hint=f"at most {_MAX_SIZE:g}",
+            )
         return cls(
             id=config.shape_id(),
             params=params,

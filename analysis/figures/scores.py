@@ -6,8 +6,8 @@ import plotly.graph_objects as go
 
 from analysis.figures.axes import axis, axis_label
 from analysis.figures.style import NEUTRAL, layout
-from analysis.numbers import significant
 from analysis.scoring import Scores
+from scaling.rounding import significant
 
 __all__ = ["scores_figure"]
 

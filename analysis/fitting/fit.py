@@ -28,6 +28,7 @@ from analysis.selection import LEAST, MOST, Excluded, count_hint, excluded_words
 from analysis.sentence import answer_of
 from analysis.unfinished import takes_runs
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
+from scaling.rounding import significant
 
 __all__ = ["FitSettings", "columns_of", "fit"]
 
@@ -241,7 +242,7 @@ def _require_ordinary_size(y: np.ndarray, metric: str) -> None:
     for value in (float(y.min()), float(y.max())):
         if not LEAST <= value <= MOST:
             raise DataError(
-                f"{metric} is {value:.3g} in a run: laws are fitted to numbers between {LEAST:g} and {MOST:g}",
+                f"{metric} is {significant(value, 3)} in a run: laws are fitted to numbers between {LEAST:g} and {MOST:g}",
                 hint="give it in another unit, e.g. divided by its largest value",
             )
 

@@ -20,10 +20,11 @@ from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.objective import objective_named
 from analysis.laws import law_named
 from analysis.laws.law import Law
-from analysis.numbers import as_factor, finite, significant, with_interval
+from analysis.numbers import finite, with_interval
 from analysis.selection import Excluded, excluded_payload, excluded_words
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import NARROWLY, FitStatus
+from scaling.rounding import as_factor, significant
 
 if TYPE_CHECKING:
     from analysis.diagnostics import Diagnostic

@@ -12,8 +12,9 @@ from analysis.as_csv import as_csv
 from analysis.diagnostics import Diagnostic, apart_at, far_extrapolation
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
-from analysis.numbers import records, significant
+from analysis.numbers import records
 from analysis.planning.design import Criterion
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from analysis.selection import Excluded

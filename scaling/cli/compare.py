@@ -8,6 +8,7 @@ import typer
 
 from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.runs_input import Level, Metric, RunsFrom, X, print_found, reads_runs
+from scaling.rounding import as_factor, significant
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +58,6 @@ def compare_command(
 
 
 def _print(out: Console, found: Comparison) -> None:
-    from analysis.numbers import as_factor, significant
     from analysis.selection import excluded_words
     from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
     from scaling.cli.tables import headline, line, table
@@ -74,7 +74,7 @@ def _print(out: Console, found: Comparison) -> None:
         (f"{found.x} {found.a} needs to equal {found.b}, {end}: times", found.speed_up_at_largest, found.p_value_at_largest),
         ("the same, mean", found.speed_up, found.p_value),
     ):
-        shown.add_row(label, *(significant(value) for value in (interval.value, interval.low, interval.high)), f"{p:.2g}")
+        shown.add_row(label, *(significant(value) for value in (interval.value, interval.low, interval.high)), significant(p, 2))
     crossing = found.crossing
     if crossing.overtakes is not None:
         ends = (significant(value) for value in (crossing.at.value, crossing.at.low, crossing.at.high))

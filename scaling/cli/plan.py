@@ -9,6 +9,7 @@ import typer
 
 from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.runs_input import Level, Metric, RunsFrom, X, print_found, reads_runs
+from scaling.rounding import amount, significant
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,9 +69,7 @@ def plan_command(
 
 
 def _print(out: Console, found: NextRuns) -> None:
-    from analysis.numbers import significant
     from scaling.cli.analysis_tables import print_lights
-    from scaling.cli.output import core_hours
     from scaling.cli.tables import headline, line, table
 
     headline(out, found.sentence())
@@ -82,7 +81,7 @@ def _print(out: Console, found: NextRuns) -> None:
             shown.add_row(
                 str(number),
                 *(_cell(row[name]) for name in named),
-                core_hours(row["core_hours"]),
+                amount(row["core_hours"]),
                 significant(row["mean_low"]),
                 significant(row["mean_high"]),
             )

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
+from scaling.rounding import amount, significant
 
 __all__ = ["EXAMPLES", "runs_command"]
 
@@ -85,7 +86,7 @@ def _show_table(rows: list[dict]) -> None:
 
     from orchestrator.store.queries import INTERRUPTED
     from scaling.cli.endings import reasons
-    from scaling.cli.output import console, core_hours, number
+    from scaling.cli.output import console
     from scaling.columns import model_title
 
     heads = [name.replace("learning_rate", "lr").replace("core_hours", "core hours") for name in _COLUMNS]
@@ -98,7 +99,7 @@ def _show_table(rows: list[dict]) -> None:
     for row in rows:
         table.add_row(
             row["id"], model_title(row), f"{row['epochs']:g}", f"{row['learning_rate']:g}", str(row["seed"]), row["status"],
-            core_hours(row["core_hours"]), number(row["val_loss"]), number(row["val_top1"]),
+            amount(row["core_hours"]), significant(row["val_loss"]), significant(row["val_top1"]),
         )  # fmt: skip
     out = console()
     if not rows:
@@ -109,7 +110,7 @@ def _show_table(rows: list[dict]) -> None:
     if inherited:
         alone = sum(row["core_hours"] or 0.0 for row in rows)
         out.print(
-            f"these runs did cost {core_hours(alone - inherited)} core-hours; alone they would cost {core_hours(alone)}: "
+            f"these runs did cost {amount(alone - inherited)} core-hours; alone they would cost {amount(alone)}: "
             f"{inherited / alone:.0%} saved by shared trunks",
             highlight=False,
         )
@@ -122,7 +123,7 @@ def _show_table(rows: list[dict]) -> None:
 def _show_one(detail: dict) -> None:
     from rich.table import Table
 
-    from scaling.cli.output import console, core_hours, number
+    from scaling.cli.output import console
     from scaling.columns import model_title
 
     out = console()
@@ -145,7 +146,7 @@ def _show_one(detail: dict) -> None:
         "experiments",
     ):
         value: Any = model_title(detail) if name == "model" else detail[name]
-        shown = core_hours(value) if name.endswith("core_hours") else number(value) if isinstance(value, float) else str(value)
+        shown = amount(value) if name.endswith("core_hours") else significant(value) if isinstance(value, float) else str(value)
         if value not in (None, "", []):
             out.print(f"{name:>22}  {shown}", highlight=False)
     table = Table("attempt", "host", "steps", "outcome", "useful s", "redone s", "startup s", "reason", box=None, pad_edge=False)

@@ -158,7 +158,7 @@ def test_a_budget_lets_in_what_fits_and_an_experiment_without_one_pays_for_share
     with store.read() as session:
         found = affordable(session, waiting_runs(session), lambda run: run.estimated_core_hours)
     assert [run.id for run in found.runs] == [A, B]
-    assert found.left_out == {C: "left out by the budget of 3.5 core-hours of small: needs about 3, more than is left"}
+    assert found.left_out == {C: "left out by the budget of 3.5 core-hours of small: needs about 3.00, more than is left"}
     budgeted(store, "rich", runs[2], limit=None)
     with store.read() as session:
         assert not affordable(session, waiting_runs(session), lambda run: run.estimated_core_hours).left_out
