@@ -32,95 +32,70 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from analysis.choice import answer, choose_law
-    from analysis.comparison.compare import compare
-    from analysis.comparison.result import Comparison
-    from analysis.downstream import Transfer, transfer, with_parents
-    from analysis.fitting.fit import fit
-    from analysis.fitting.fit_all import fit_all
-    from analysis.fitting.result import Fit
-    from analysis.laws import law_names
-    from analysis.learning_rate import CellRate, LearningRateTrend, learning_rate_trend
-    from analysis.optimum.allocate import compute_optimal
-    from analysis.optimum.band import frontier_band
-    from analysis.optimum.result import Optimum
-    from analysis.pareto import Frontier, frontier
-    from analysis.payloads import payload
-    from analysis.planning.next_runs import plan
-    from analysis.planning.result import NextRuns
-    from analysis.prediction import Prediction, predict
-    from analysis.reading.accelerator_hours import convert_core_hours
-    from analysis.reading.runs import read_runs
-    from analysis.reading.source import source_of
-    from analysis.scoring import Scores, score
-    from analysis.sentence import Answer
+if TYPE_CHECKING:  # what a type checker sees of `_HOMES`
+    from analysis.choice import answer as answer
+    from analysis.choice import choose_law as choose_law
+    from analysis.comparison.compare import compare as compare
+    from analysis.comparison.result import Comparison as Comparison
+    from analysis.downstream import Transfer as Transfer
+    from analysis.downstream import transfer as transfer
+    from analysis.downstream import with_parents as with_parents
+    from analysis.fitting.fit import fit as fit
+    from analysis.fitting.fit_all import fit_all as fit_all
+    from analysis.fitting.result import Fit as Fit
+    from analysis.laws import law_names as law_names
+    from analysis.learning_rate import CellRate as CellRate
+    from analysis.learning_rate import LearningRateTrend as LearningRateTrend
+    from analysis.learning_rate import learning_rate_trend as learning_rate_trend
+    from analysis.optimum.allocate import compute_optimal as compute_optimal
+    from analysis.optimum.band import frontier_band as frontier_band
+    from analysis.optimum.result import Optimum as Optimum
+    from analysis.pareto import Frontier as Frontier
+    from analysis.pareto import frontier as frontier
+    from analysis.payloads import payload as payload
+    from analysis.planning.next_runs import plan as plan
+    from analysis.planning.result import NextRuns as NextRuns
+    from analysis.prediction import Prediction as Prediction
+    from analysis.prediction import predict as predict
+    from analysis.reading.accelerator_hours import convert_core_hours as convert_core_hours
+    from analysis.reading.runs import read_runs as read_runs
+    from analysis.reading.source import source_of as source_of
+    from analysis.scoring import Scores as Scores
+    from analysis.scoring import score as score
+    from analysis.sentence import Answer as Answer
 
 _HOMES = {
-    "Answer": "analysis.sentence",
-    "CellRate": "analysis.learning_rate.unseen",
-    "Comparison": "analysis.comparison.result",
-    "Fit": "analysis.fitting.result",
-    "Frontier": "analysis.pareto",
-    "LearningRateTrend": "analysis.learning_rate.trend",
-    "NextRuns": "analysis.planning.result",
-    "Optimum": "analysis.optimum.result",
-    "Prediction": "analysis.prediction",
-    "Scores": "analysis.scoring",
-    "Transfer": "analysis.downstream",
-    "answer": "analysis.choice",
-    "choose_law": "analysis.choice",
-    "compare": "analysis.comparison.compare",
-    "compute_optimal": "analysis.optimum.allocate",
-    "convert_core_hours": "analysis.reading.accelerator_hours",
-    "fit": "analysis.fitting.fit",
-    "fit_all": "analysis.fitting.fit_all",
-    "frontier": "analysis.pareto",
-    "frontier_band": "analysis.optimum.band",
-    "law_names": "analysis.laws",
-    "learning_rate_trend": "analysis.learning_rate.fit",
-    "payload": "analysis.payloads",
-    "plan": "analysis.planning.next_runs",
-    "predict": "analysis.prediction",
-    "read_runs": "analysis.reading.runs",
-    "score": "analysis.scoring",
-    "source_of": "analysis.reading.source",
-    "transfer": "analysis.downstream",
-    "with_parents": "analysis.downstream",
+    name: f"analysis.{module}"
+    for module, names in {
+        "choice": "answer choose_law",
+        "comparison.compare": "compare",
+        "comparison.result": "Comparison",
+        "downstream": "Transfer transfer with_parents",
+        "fitting.fit": "fit",
+        "fitting.fit_all": "fit_all",
+        "fitting.result": "Fit",
+        "laws": "law_names",
+        "learning_rate.fit": "learning_rate_trend",
+        "learning_rate.trend": "LearningRateTrend",
+        "learning_rate.unseen": "CellRate",
+        "optimum.allocate": "compute_optimal",
+        "optimum.band": "frontier_band",
+        "optimum.result": "Optimum",
+        "pareto": "Frontier frontier",
+        "payloads": "payload",
+        "planning.next_runs": "plan",
+        "planning.result": "NextRuns",
+        "prediction": "Prediction predict",
+        "reading.accelerator_hours": "convert_core_hours",
+        "reading.runs": "read_runs",
+        "reading.source": "source_of",
+        "scoring": "Scores score",
+        "sentence": "Answer",
+    }.items()
+    for name in names.split()
 }
 
-__all__ = [
-    "Answer",
-    "CellRate",
-    "Comparison",
-    "Fit",
-    "Frontier",
-    "LearningRateTrend",
-    "NextRuns",
-    "Optimum",
-    "Prediction",
-    "Scores",
-    "Transfer",
-    "answer",
-    "choose_law",
-    "compare",
-    "compute_optimal",
-    "convert_core_hours",
-    "fit",
-    "fit_all",
-    "frontier",
-    "frontier_band",
-    "law_names",
-    "learning_rate_trend",
-    "payload",
-    "plan",
-    "predict",
-    "read_runs",
-    "score",
-    "source_of",
-    "transfer",
-    "with_parents",
-]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
