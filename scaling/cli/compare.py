@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from analysis.questions import CompareQuestion
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.runs_input import Level, Metric, RunsFrom, X, print_found, reads_runs
+from scaling.cli.runs_input import RunsFrom, print_found, reads_runs
 from scaling.rounding import as_factor, significant
 
 if TYPE_CHECKING:
@@ -26,16 +25,9 @@ scaling compare --data runs.csv --map core_hours=tpu_hours --by optimizer --a ad
 """
 
 
-@reads_runs(without=("clusters",))
+@reads_runs()
 def compare_command(
-    by: Annotated[
-        str, typer.Option(help="Column that tells the two sides apart: family, model, batch_size, any other.")
-    ] = "family",
-    a: Annotated[str | None, typer.Option("--a", help="One side, a value of that column; may be left out when it has two.")] = None,
-    b: Annotated[str | None, typer.Option("--b", help="The other side.")] = None,
-    metric: Metric = "val_loss",
-    x: X = "core_hours",
-    level: Level = 0.95,
+    question: CompareQuestion,
     *,
     source: RunsFrom,
     json: AsJson = False,
@@ -53,7 +45,7 @@ def compare_command(
     from analysis import compare
 
     runs = source.load()
-    found = compare(runs, by=by, a=a, b=b, metric=metric, x=x, level=level)
+    found = compare(runs, **question.settings)
     print_found(found, runs, _print, json=json, csv=csv)
 
 

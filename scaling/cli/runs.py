@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
+from scaling.formulas import csv_text
 from scaling.rounding import amount, significant
 
 __all__ = ["EXAMPLES", "runs_command"]
@@ -34,7 +35,7 @@ def runs_command(
     as_csv: AsCsv = False,
 ) -> None:
     """List runs with their cost and result, or show one run with its attempts."""
-    from scaling.cli.output import print_csv, print_json
+    from scaling.cli.output import print_json, print_text
     from scaling.cli.runs_input import refuse_both
     from scaling.columns import RUN_COLUMNS
     from scaling.errors import UsageError
@@ -50,7 +51,7 @@ def runs_command(
     if as_json:
         print_json(payload)
     elif as_csv:
-        print_csv(payload["runs"], [column.name for column in RUN_COLUMNS])
+        print_text(csv_text(payload["runs"], (column.name for column in RUN_COLUMNS)))
     else:
         _show_table(payload["runs"])
 

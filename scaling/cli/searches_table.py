@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from scaling.formulas import csv_text
 from scaling.rounding import amount, percent, significant
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def show_searches(db: str, experiment: str | None, *, json: bool, csv: bool) -> 
     """Print the searches of one experiment, or of each that has some."""
     from orchestrator.search.report import reports_payload, search_report
     from orchestrator.store import open_readonly, queries, searches
-    from scaling.cli.output import print_csv, print_json
+    from scaling.cli.output import print_json, print_text
     from scaling.errors import UnknownName, UsageError
 
     store = open_readonly(db)
@@ -43,7 +44,7 @@ def show_searches(db: str, experiment: str | None, *, json: bool, csv: bool) -> 
         rows = [
             {"experiment": entry["experiment"], **cell} for entry in reports_payload(reports)["searches"] for cell in entry["cells"]
         ]
-        print_csv(rows, _COLUMNS)
+        print_text(csv_text(rows, _COLUMNS))
     else:
         for report in reports:
             _show(report)
