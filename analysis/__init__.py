@@ -10,9 +10,9 @@
 | `selection`, `cells` | which rows count, and why the others do not; seeds and learning rates of one cell |
 | `laws/` | one law a file: formula, coefficients, citation |
 | `fitting/` | estimators, their intervals, and `Fit` |
-| `sentence` | `answer`: what the law says, in a sentence with its numbers |
+| `sentence` | what the law says, in a sentence with its numbers |
 | `unfinished` | runs of a store that are still to come: what is missing is them |
-| `choice` | `choose_law`: the one form that forecasts best, whose coefficients are shown everywhere |
+| `choice` | `choose_law`: the one form that forecasts best, whose coefficients are shown everywhere; `answer`: what it says |
 | `pareto` | the compute-optimal frontier |
 | `optimum/` | best size and epochs against compute, three approaches side by side; the frontier's band |
 | `comparison/` | two families or recipes at equal compute |
@@ -33,6 +33,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what a type checker sees of `_HOMES`
+    from analysis.choice import answer as answer
     from analysis.choice import choose_law as choose_law
     from analysis.comparison.compare import compare as compare
     from analysis.comparison.result import Comparison as Comparison
@@ -62,39 +63,36 @@ if TYPE_CHECKING:  # what a type checker sees of `_HOMES`
     from analysis.scoring import Scores as Scores
     from analysis.scoring import score as score
     from analysis.sentence import Answer as Answer
-    from analysis.sentence import answer as answer
 
 _HOMES = {
-    "Answer": "analysis.sentence",
-    "CellRate": "analysis.learning_rate.unseen",
-    "Comparison": "analysis.comparison.result",
-    "Fit": "analysis.fitting.result",
-    "Frontier": "analysis.pareto",
-    "LearningRateTrend": "analysis.learning_rate.trend",
-    "NextRuns": "analysis.planning.result",
-    "Optimum": "analysis.optimum.result",
-    "Prediction": "analysis.prediction",
-    "Scores": "analysis.scoring",
-    "Transfer": "analysis.downstream",
-    "answer": "analysis.sentence",
-    "choose_law": "analysis.choice",
-    "compare": "analysis.comparison.compare",
-    "compute_optimal": "analysis.optimum.allocate",
-    "convert_core_hours": "analysis.reading.accelerator_hours",
-    "fit": "analysis.fitting.fit",
-    "fit_all": "analysis.fitting.fit_all",
-    "frontier": "analysis.pareto",
-    "frontier_band": "analysis.optimum.band",
-    "law_names": "analysis.laws",
-    "learning_rate_trend": "analysis.learning_rate.fit",
-    "payload": "analysis.payloads",
-    "plan": "analysis.planning.next_runs",
-    "predict": "analysis.prediction",
-    "read_runs": "analysis.reading.runs",
-    "score": "analysis.scoring",
-    "source_of": "analysis.reading.source",
-    "transfer": "analysis.downstream",
-    "with_parents": "analysis.downstream",
+    name: f"analysis.{module}"
+    for module, names in {
+        "choice": "answer choose_law",
+        "comparison.compare": "compare",
+        "comparison.result": "Comparison",
+        "downstream": "Transfer transfer with_parents",
+        "fitting.fit": "fit",
+        "fitting.fit_all": "fit_all",
+        "fitting.result": "Fit",
+        "laws": "law_names",
+        "learning_rate.fit": "learning_rate_trend",
+        "learning_rate.trend": "LearningRateTrend",
+        "learning_rate.unseen": "CellRate",
+        "optimum.allocate": "compute_optimal",
+        "optimum.band": "frontier_band",
+        "optimum.result": "Optimum",
+        "pareto": "Frontier frontier",
+        "payloads": "payload",
+        "planning.next_runs": "plan",
+        "planning.result": "NextRuns",
+        "prediction": "Prediction predict",
+        "reading.accelerator_hours": "convert_core_hours",
+        "reading.runs": "read_runs",
+        "reading.source": "source_of",
+        "scoring": "Scores score",
+        "sentence": "Answer",
+    }.items()
+    for name in names.split()
 }
 
 __all__ = sorted(_HOMES)

@@ -7,7 +7,7 @@ from typing import overload
 
 import pandas as pd
 
-from scaling.formulas import as_text
+from scaling.formulas import as_cell
 
 __all__ = ["as_csv"]
 
@@ -24,12 +24,6 @@ def as_csv(table: pd.DataFrame, file: Path | None = None, *, separator: str = ",
     written = table.copy()
     for name in table:
         if pd.api.types.is_object_dtype(table[name].dtype) or pd.api.types.is_string_dtype(table[name].dtype):
-            written[name] = table[name].map(_cell)
-    written.columns = pd.Index([_cell(name) for name in table.columns])
+            written[name] = table[name].map(as_cell)
+    written.columns = pd.Index([as_cell(name) for name in table.columns])
     return written.to_csv(file, index=False, sep=separator)
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, (list, tuple)):
-        value = " ".join(map(str, value))
-    return as_text(value) if isinstance(value, str) else value

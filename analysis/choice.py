@@ -24,11 +24,12 @@ from analysis.fitting.fit import FitSettings, columns_of, fit
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
-from analysis.numbers import as_factor
 from analysis.prediction import runs_to_predict_from
+from analysis.sentence import Answer
 from scaling.outcomes import FitStatus
+from scaling.rounding import as_factor
 
-__all__ = ["LawSettings", "best_forecaster", "choose_law", "compared", "natural_choice"]
+__all__ = ["LawSettings", "answer", "best_forecaster", "choose_law", "compared", "natural_choice"]
 
 
 class LawSettings(FitSettings, total=False):
@@ -96,6 +97,20 @@ def choose_law(
         forecast=forecast,
         known_test=known_test,
     )
+
+
+def answer(runs: pd.DataFrame, **settings: Unpack[LawSettings]) -> Answer:
+    """Choose the law of these runs and say what it says.
+
+    >>> print(scaling.answer(runs, x="train_flops").sentence)
+    val_loss falls as train_flops^-0.6... (95 %: ...
+
+    Args:
+        settings: of `analysis.choose_law`.
+
+    Raises: what `analysis.choose_law` raises.
+    """
+    return choose_law(runs, **settings).answer
 
 
 def _is_known(estimate: Estimate, cells: int) -> bool:

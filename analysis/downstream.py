@@ -18,11 +18,12 @@ from analysis.distributions import normal_quantile, ranks, spearman
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.interval import Interval, check_level
-from analysis.numbers import finite, records, significant
+from analysis.numbers import finite, records
 from analysis.reading.source import source_of
 from analysis.selection import Excluded, count_hint, excluded_payload, usable_runs
 from analysis.unfinished import takes_runs
 from scaling.errors import TooFewPoints, UnknownName
+from scaling.rounding import percent, significant
 
 __all__ = ["Transfer", "transfer", "with_parents"]
 
@@ -87,10 +88,10 @@ class Transfer:
         if self.same_best:
             return f"The best pre-trained checkpoint ({self.best_upstream['checkpoint']}) is the best fine-tuned one. {rank}"
         noise = {True: ", which may be seed noise", False: ", more than seed noise", None: ""}[self.regret_may_be_noise]
-        relative = 100 * self.regret / float(self.best_downstream[self.downstream])
+        relative = self.regret / float(self.best_downstream[self.downstream])
         return (
             f"The best pre-trained checkpoint ({self.best_upstream['checkpoint']}) is not the best fine-tuned one ({self.best_downstream['checkpoint']}): choosing by "
-            f"{self.upstream} costs {significant(self.regret, 3)} in {self.downstream} ({relative:.2g} %){noise}. {rank}"
+            f"{self.upstream} costs {significant(self.regret, 3)} in {self.downstream} ({percent(relative)}){noise}. {rank}"
         )
 
     def to_dict(self) -> dict[str, object]:

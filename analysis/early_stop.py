@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.distributions import t_quantile
+from scaling.rounding import amount, significant
 
 __all__ = ["Outlook", "outlook"]
 
@@ -50,13 +51,13 @@ class Outlook:
     def sentence(self) -> str:
         """The numbers behind the verdict."""
         told = (
-            f"final loss {self.value:.4g} expected, {self.low:.4g} … {self.high:.4g} at {100 * self.confidence:g} % by {self.runs_used} "
+            f"final loss {significant(self.value)} expected, {significant(self.low)} … {significant(self.high)} at {100 * self.confidence:g} % by {self.runs_used} "
             f"finished runs"
         )
         if self.rival is None:
             return f"{told}; no finished run cost as little"
         run, loss, hours = self.rival
-        return f"{told}; run {run} ended at {loss:.4g} for {hours:.3g} core-hours, and this one would cost {self.core_hours:.3g}"
+        return f"{told}; run {run} ended at {significant(loss)} for {amount(hours)} core-hours, and this one would cost {amount(self.core_hours)}"
 
 
 def outlook(loss: float, core_hours: float, finished: pd.DataFrame, *, confidence: float = 0.99, looks: int = 1) -> Outlook | None:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.numbers import significant, with_interval
+from analysis.numbers import with_interval
+from analysis.questions import LEVELS
 from scaling.errors import UsageError
+from scaling.rounding import significant
 
-__all__ = ["LEVELS", "Interval", "check_level"]
-
-LEVELS = (0.5, 0.999)
-"""The least and the largest nominal coverage of an interval: below it says less than the value alone, above it hangs on a tail that few runs show."""
+__all__ = ["Interval", "check_level"]
 
 
 def check_level(level: float) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.as_csv import as_csv
 from analysis.cells import cells_of
+from analysis.diagnostics import Diagnostic, at_chance
 from analysis.direction import rising_note
 from analysis.numbers import finite, records, with_interval
 from analysis.selection import Excluded, excluded_payload
@@ -18,7 +19,6 @@ from analysis.unfinished import takes_runs
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
-    from analysis.diagnostics import Diagnostic
     from analysis.sentence import Answer
 
 __all__ = ["Frontier", "frontier", "pareto_mask"]
@@ -46,8 +46,6 @@ class Frontier:
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Whether runs do no better than guessing, see `analysis.diagnostics`."""
-        from analysis.diagnostics import at_chance
-
         return tuple(at_chance(self.runs, self.metric))
 
     @property

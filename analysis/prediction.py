@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 
 from analysis.as_csv import as_csv
+from analysis.diagnostics import Diagnostic, far_extrapolation
 from analysis.fitting.fit import FitSettings, fit
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.laws import law_named
-from analysis.numbers import finite, significant
+from analysis.numbers import finite
 from scaling.errors import UsageError
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
-    from analysis.diagnostics import Diagnostic
     from analysis.selection import Excluded
 
 __all__ = ["Prediction", "predict", "runs_to_predict_from"]
@@ -68,8 +69,6 @@ class Prediction:
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Whether a budget is further from the runs than anything tests, see `analysis.diagnostics`; those of the fit are in `fit`."""
-        from analysis.diagnostics import far_extrapolation
-
         return tuple(far_extrapolation(self.fit, self.table[list(self.fit.axes)]))
 
     def to_dict(self, *, registered: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

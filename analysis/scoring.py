@@ -15,6 +15,7 @@ from analysis.distributions import normal_quantile
 from analysis.numbers import finite, records, with_interval
 from analysis.pareto import frontier
 from scaling.errors import ScalingError
+from scaling.rounding import percent
 
 __all__ = ["Scores", "score"]
 
@@ -48,7 +49,7 @@ class Scores:
         error = float(np.sqrt(np.mean(self.table["log_error"] ** 2)))
         level = self.table["level"].mean()
         return (
-            f"{self.hits} of {len(self.table)} inside the interval ({100 * level:g} % expected); off by {100 * math.expm1(error):.2g} % (root mean square); "
+            f"{self.hits} of {len(self.table)} inside the interval ({100 * level:g} % expected); off by {percent(math.expm1(error))} (root mean square); "
             f"{len(self.waiting)} still waiting."
         )
 

@@ -13,22 +13,21 @@ import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from analysis.choice import LawSettings, choose_law
+from analysis.diagnostics.extrapolation import SHARE_OF_RANGE
 from analysis.interval import Interval
 from analysis.laws import law_named
-from analysis.numbers import as_factor, finite, records, significant
+from analysis.numbers import finite, records
 from analysis.pareto import Frontier, frontier
 from scaling.errors import ScalingError, UsageError
 from scaling.outcomes import FitStatus
+from scaling.rounding import as_factor, significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-__all__ = ["Answer", "Forecast", "answer", "answer_of", "next_commands"]
+__all__ = ["Answer", "Forecast", "answer_of", "next_commands"]
 
 TIMES = {10.0: "Ten times", 5.0: "Five times", 3.0: "Three times", 2.0: "Twice"}
 """How many times the largest compute a forecast is asked for: the first of these that `SHARE_OF_RANGE` of the diagnostics allows."""
@@ -114,20 +113,6 @@ class Answer:
             "codes": list(self.codes),
             "spent_core_hours": finite(self.spent),
         }
-
-
-def answer(runs: pd.DataFrame, **settings: Unpack[LawSettings]) -> Answer:
-    """Choose the law of these runs and say what it says.
-
-    >>> print(scaling.answer(runs, x="train_flops").sentence)
-    val_loss falls as train_flops^-0.6... (95 %: ...
-
-    Args:
-        settings: of `analysis.choose_law`.
-
-    Raises: what `analysis.choose_law` raises.
-    """
-    return choose_law(runs, **settings).answer
 
 
 def answer_of(law: Fit) -> Answer:
@@ -219,8 +204,6 @@ def _where(law: str, x: str) -> str:
 
 def _forecast_of(law: Fit) -> tuple[Forecast | None, str]:
     """The forecast, or None and the reason in words; no words where nobody would expect one."""
-    from analysis.diagnostics.extrapolation import SHARE_OF_RANGE
-
     if len(law.axes) > 1 or law.status == FitStatus.RISES:
         return None, ""
     if law.lights.forecasts_well.ok is False:

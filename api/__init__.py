@@ -3,10 +3,10 @@
 | file | what it holds |
 |---|---|
 | `app` | `create_app`: everything below put together |
-| `v1/` | the JSON API, one file a resource |
-| `pages/`, `templates/`, `static/` | the pages, a route file with its template each; a page's `.json` and `.csv` twins beside it |
-| `questions` | what a link can ask: the query parameters, and the command that answers the same |
-| `studies` | the answers: frontier, laws, learning-rate trend of a question |
+| `v1/` | the JSON API of the store, one file a resource |
+| `pages/`, `templates/`, `static/` | the pages, a file with its template each; a page of the analysis is one `Page`, which declares its JSON and CSV too |
+| `asking` | how a link asks a question of `analysis.questions`: the query parameters, and the command that answers the same |
+| `studies` | the answers that several pages share: frontier, laws, optimum of a question |
 | `database` | the store as the pages see it: it may appear, change or go away while the server runs |
 | `problems` | one shape for every error, as JSON and as a page |
 | `rendering`, `tables`, `paging` | HTML from templates, CSV, keyset pages |

@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader
-from pydantic import BaseModel
 
 from analysis import presentation
+from analysis.questions import Question
 from api.assets import asset_url
 from api.studies import notes_of
 from orchestrator.store import DEFAULT_URL
@@ -24,7 +24,7 @@ from scaling.outcomes import AttemptOutcome, RunStatus
 if TYPE_CHECKING:
     from api.pages.tab import Tab
 
-__all__ = ["render"]
+__all__ = ["link", "render"]
 
 
 def render(
@@ -43,7 +43,7 @@ def _environment() -> Environment:
     environment.filters |= _FILTERS
     environment.globals |= {
         "asset_url": asset_url,
-        "link": _link,
+        "link": link,
         "option": _option,
         "tabs": _tabs(),
     }
@@ -56,9 +56,9 @@ def _tabs() -> list[Tab]:
     return tabs()
 
 
-def _link(path: str, question: BaseModel | None = None, **changed: object) -> str:
-    """`path` with the parameters of `question` that are not at their default, some of them changed."""
-    given = question.model_dump(exclude_defaults=True) if question is not None else {}
+def link(path: str, question: Question | None = None, **changed: object) -> str:
+    """Returns `path` with the parameters of `question` that are not at their default, some of them changed; None leaves one out."""
+    given = {name: "" if value is None else value for name, value in question.changed.items()} if question is not None else {}
     parameters = {name: value for name, value in {**given, **changed}.items() if value is not None}
     return f"{path}?{urlencode(parameters, doseq=True)}" if parameters else path
 

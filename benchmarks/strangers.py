@@ -25,10 +25,10 @@ import numpy as np
 import pandas as pd
 from typer.testing import CliRunner
 
-from analysis.numbers import significant
 from benchmarks import strangers_tables as tables
 from scaling.cli.app import app
 from scaling.errors import ScalingError
+from scaling.rounding import significant
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "strangers.md"

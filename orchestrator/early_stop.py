@@ -20,6 +20,7 @@ from orchestrator.store.estimates import measured_rates
 from orchestrator.store.membership import among
 from orchestrator.store.models import Attempt, BranchPoint, Evaluation, ExperimentRun, Run
 from orchestrator.store.steering import Steer
+from scaling.accelerators import estimate_core_hours
 from scaling.outcomes import RunStatus
 
 __all__ = ["stop_dominated"]
@@ -116,11 +117,5 @@ def _step(share: float, steps: int) -> int:
 def _core_hours_at_its_end(session: Session, run: Run) -> float:
     """The lower of two estimates, so that no run is called dearer than it is: with which it was started, and by what is measured now."""
     assert run.accelerator is not None
-    now = measured_rates(session).core_hours(
-        shape=run.shape,
-        family=run.family,
-        accelerator=run.accelerator,
-        train_flops=run.train_flops,
-        stated=run.estimated_core_hours,
-    )
+    now = estimate_core_hours(run.train_flops, *measured_rates(session).nearest(run.shape, run.family, run.accelerator))
     return min(cost for cost in (now, run.estimated_core_hours, math.inf) if cost is not None)

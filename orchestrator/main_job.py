@@ -23,6 +23,7 @@ from orchestrator.store.skipped import skipped_examples
 from orchestrator.submit import Progress, accept_plan, plan_status, see_through
 from scaling.errors import ScalingError, UnknownName, UsageError
 from scaling.outcomes import RunStatus
+from scaling.rounding import amount
 from trainer.users_code import look_in
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ def _is_confirmed(priced: Priced, confirm: Callable[[str], bool] | None) -> bool
     limit, ahead = priced.plan.spec.confirm_above, priced.ahead_core_hours
     if limit is None or ahead <= limit.core_hours:
         return True
-    fact = f"this is estimated at {ahead:,.3g} core-hours, above confirm_above ({limit.core_hours:g})."
+    fact = f"this is estimated at {amount(ahead)} core-hours, above confirm_above ({limit.core_hours:g})."
     if confirm is None:
         raise UsageError(fact, hint="--yes goes on without asking; in Python yes=True")
     return confirm(f"{fact} Go on?")

@@ -10,8 +10,9 @@ from orchestrator.resources import EarlyStop, Rehearsal, Resources, RunOptions
 from orchestrator.search.cells import Policy, SearchedCell
 from orchestrator.spec import Document, ModelField, ResourcesField, Spec
 from orchestrator.trunk import Branch, branches
-from scaling.accelerators import SIMULATED, core_hours
+from scaling.accelerators import SIMULATED, estimate_core_hours
 from scaling.errors import UsageError
+from scaling.rounding import significant
 from trainer import (
     AugmentConfig,
     DataConfig,
@@ -36,7 +37,7 @@ class PlannedRun:
     """One run before it is run.
 
     train_flops: 6 × MACs × examples seen (forward 2, backward 4 a MAC).
-    estimated_seconds: train_flops / (cores · peak · MFU) of the file's resources.
+    estimated_core_hours: at the peak · MFU of the file's resources, until it is priced (`orchestrator.priced`). cores: that it is given.
     branch: how it shares steps with runs of other budgets, where the file says so.
     """
 
@@ -48,9 +49,14 @@ class PlannedRun:
     examples_seen: int
     unique_examples: int
     train_flops: float
-    estimated_seconds: float
+    cores: int
     estimated_core_hours: float
     branch: Branch | None = None
+
+    @property
+    def estimated_seconds(self) -> float:
+        """By the same estimate, how long it takes on the cores that it is given."""
+        return self.estimated_core_hours * 3600 / self.cores
 
     @property
     def inherited_core_hours(self) -> float:
@@ -262,12 +268,12 @@ def _model(spec: Spec, model: ModelField) -> ModelConfig:
 
 @dataclass(frozen=True)
 class _Shape:
-    """What all runs of a model have in common. flops: of training on one example; flops_per_second: of the cores that a run is given."""
+    """What all runs of a model have in common. flops: of training on one example; rate: core-hours a FLOP, as the file states."""
 
     id: str
     params: int
     flops: float
-    flops_per_second: float
+    rate: float
     cores: int
 
     @classmethod
@@ -276,12 +282,15 @@ class _Shape:
         macs = family.macs(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
         params = family.params(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
         if max(macs, params) > _MAX_SIZE:
-            raise UsageError(f"model {model.name!r} has {params:.3g} parameters and {macs:.3g} MACs", hint=f"at most {_MAX_SIZE:g}")
+            raise UsageError(
+                f"model {model.name!r} has {significant(params, 3)} parameters and {significant(macs, 3)} MACs",
+                hint=f"at most {_MAX_SIZE:g}",
+            )
         return cls(
             id=config.shape_id(),
             params=params,
             flops=6.0 * macs,
-            flops_per_second=resources.core_count * resources.kind.peak_flops_per_core * resources.assumed_mfu,
+            rate=resources.kind.stated_rate(resources.assumed_mfu),
             cores=resources.core_count,
         )
 
@@ -290,7 +299,6 @@ def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
     """What all runs of a model and an epoch budget have in common, as arguments of `PlannedRun`."""
     order = data.Order.of(config)
     train_flops = shape.flops * order.total
-    seconds = train_flops / shape.flops_per_second
     return {
         "shape": shape.id,
         "params": shape.params,
@@ -298,8 +306,8 @@ def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
         "examples_seen": order.total,
         "unique_examples": order.unique_examples,
         "train_flops": train_flops,
-        "estimated_seconds": seconds,
-        "estimated_core_hours": core_hours(shape.cores, seconds),
+        "cores": shape.cores,
+        "estimated_core_hours": estimate_core_hours(train_flops, shape.rate) or 0.0,
     }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.plan import Plan, PlannedRun, PlannedSearch
 from orchestrator.store import open_readonly
 from orchestrator.store.estimates import Rates, measured_rates
+from scaling.accelerators import estimate_core_hours
 from scaling.columns import SCHEMA_VERSION
 from scaling.errors import StoreError
 from scaling.outcomes import RunStatus
@@ -173,20 +174,11 @@ def rates_in(runs: pd.DataFrame) -> Rates:
     if not {"status", "family", "accelerator", "train_flops", "core_hours"} <= set(runs):
         return Rates()
     done = runs[(runs["status"] == RunStatus.FINISHED) & (runs["core_hours"] > 0) & (runs["train_flops"] > 0)]
-    totals = done.groupby(["family", "accelerator"], as_index=False)[["core_hours", "train_flops"]].sum()
-    rows = totals.to_dict("records")
-    return Rates(by_family={(row["family"], row["accelerator"]): row["core_hours"] / row["train_flops"] for row in rows})
+    rows = done[["family", "accelerator", "core_hours", "train_flops"]].dropna().itertuples(index=False, name=None)
+    return Rates.of((None, *row) for row in rows)
 
 
 def _measured(run: PlannedRun, plan: Plan, rates: Rates) -> PlannedRun:
-    hours = rates.core_hours(
-        shape=run.config.shape_id(),
-        family=run.config.model.family,
-        accelerator=plan.spec.resources.accelerator,
-        train_flops=run.train_flops,
-        stated=None,
-    )
-    if hours is None:
-        return run
-    seconds = hours * 3600 / plan.spec.resources.core_count
-    return replace(run, estimated_seconds=seconds, estimated_core_hours=hours)
+    measured = rates.nearest(run.shape, run.config.model.family, plan.spec.resources.accelerator)
+    hours = estimate_core_hours(run.train_flops, *measured)
+    return run if hours is None else replace(run, estimated_core_hours=hours)

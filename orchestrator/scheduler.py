@@ -49,6 +49,7 @@ from orchestrator.store.estimates import Rates, measured_rates
 from orchestrator.store.grid import Waiting, explain, pause
 from orchestrator.store.interruptions import interruptions
 from orchestrator.store.ledger import Grant
+from scaling.accelerators import estimate_core_hours
 from scaling.errors import ClusterError, StaleToken, StoreError
 from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome, RunStatus
@@ -249,8 +250,8 @@ class Scheduler:
         self._explained = told
 
     def _estimate(self, run: Waiting) -> float | None:
-        rates, kind, stated = self._rates or Rates(), run.resources.accelerator, run.estimated_core_hours
-        return rates.core_hours(shape=run.shape, family=run.family, accelerator=kind, train_flops=run.train_flops, stated=stated)
+        measured = (self._rates or Rates()).nearest(run.shape, run.family, run.resources.accelerator)
+        return estimate_core_hours(run.train_flops, *measured) or run.estimated_core_hours
 
     def _fill(self) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""

@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 
 from scaling.errors import UnknownName
 
-__all__ = ["ACCELERATORS", "CONVERSIONS", "SIMULATED", "Accelerator", "HourConversion", "accelerator", "core_hours"]
+__all__ = [
+    "ACCELERATORS",
+    "CONVERSIONS",
+    "SIMULATED",
+    "Accelerator",
+    "HourConversion",
+    "accelerator",
+    "core_hours",
+    "estimate_core_hours",
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,10 @@ class Accelerator:
     def is_simulated(self) -> bool:
         """A rehearsal's: nothing is trained on it, and its core-hours are those of a stated speed."""
         return self.name.startswith(SIMULATED)
+
+    def stated_rate(self, mfu: float) -> float:
+        """Core-hours a FLOP at this share of the peak, 0 … 1."""
+        return core_hours(1.0, 1.0 / (self.peak_flops_per_core * mfu))
 
 
 SIMULATED = "simulated "
@@ -89,3 +102,18 @@ def accelerator(name: str) -> Accelerator:
 def core_hours(cores: float, seconds: float) -> float:
     """Cores × seconds / 3600."""
     return cores * seconds / 3600.0
+
+
+def estimate_core_hours(work: float, *rates: float | None) -> float | None:
+    """Estimates the useful core-hours of a planned run: its work times the nearest rate that is known; None where none is.
+
+    All estimates come from here: those of the plan and its price, of the scheduler and the budgets, of early stopping, and of the candidates for
+    the next runs.
+
+    Args:
+        work: training FLOPs; or epochs, for runs of one model in a table that may not know FLOPs.
+        rates: core-hours for one unit of that work, the nearest measurement first; None or 0 where nothing was measured. Of a store they are those
+            of finished runs of the same shape on the same accelerator, else of the newest probe of that shape there, else of finished runs of
+            the family there (`orchestrator.store.estimates`). The last one is what the file states, see `Accelerator.stated_rate`.
+    """
+    return next((rate * work for rate in rates if rate), None)

@@ -1,16 +1,34 @@
-"""Texts in CSV that a spreadsheet would run as formulas: `=cmd|…` in the name of a run.
+"""CSV, without texts that a spreadsheet would run as formulas: `=cmd|…` in the name of a run.
 
-Written with `'` before them, which a spreadsheet takes for "this is text"; our readers take it away again. See OWASP, "CSV Injection".
+They are written with `'` before them, which a spreadsheet takes for "this is text"; our readers take it away again. See OWASP, "CSV Injection".
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+from collections.abc import Iterable, Mapping
 
-__all__ = ["as_text", "as_written"]
+__all__ = ["as_cell", "as_text", "as_written", "csv_text"]
 
 _SIGNS = "=+\\-@\t\r\n＝＋－＠"
 _FORMULA = re.compile(f"'*[{_SIGNS}]")
+
+
+def csv_text(rows: Iterable[Mapping[str, object]], columns: Iterable[str]) -> str:
+    """Writes a head and a line a row; what a row does not have is left empty."""
+    names, out = list(columns), io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([as_cell(row.get(name)) for name in names] for row in rows)
+    return out.getvalue()
+
+
+def as_cell(value: object) -> object:
+    """Gives a value as CSV holds it: lists are joined by spaces, and no text is a formula."""
+    value = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+    return as_text(value) if isinstance(value, str) else value
 
 
 def as_text(cell: str) -> str:

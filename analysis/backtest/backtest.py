@@ -15,8 +15,9 @@ from analysis.fitting.estimate import Sample
 from analysis.fitting.objective import Objective
 from analysis.fitting.point import Points, fit_point
 from analysis.laws.law import Law
-from analysis.numbers import as_factor, finite, records
+from analysis.numbers import finite, records
 from scaling.errors import TooFewPoints
+from scaling.rounding import as_factor
 
 __all__ = ["AVERAGE", "LEAST_WINDOWS", "Backtest", "backtest"]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.comparison.difference import Difference
 from analysis.interval import Interval
-from analysis.numbers import significant
+from scaling.rounding import significant
 
 __all__ = ["Crossing", "crossing_of"]
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from analysis.interval import Interval
-from analysis.numbers import significant
+from scaling.rounding import amount, percent, significant
 
 if TYPE_CHECKING:
     from analysis.comparison.result import Comparison
@@ -25,7 +25,7 @@ def caveats(found: Comparison) -> tuple[str, ...]:
     """Which compute, and which learning rates, the answer is about."""
     said = []
     if found.found.edges and found.found.narrowed:
-        low, high = (_amount(end) for end in found.found.shared)
+        low, high = (amount(end) for end in found.found.shared)
         said.append(f"Only from {low} to {high} {found.x} are the sides compared: elsewhere {_edges(found)}. {_cure(found)}")
     elif found.found.edges and not found.withheld:
         said.append(
@@ -60,7 +60,7 @@ def no_crossing_words(found: Comparison) -> str:
 
 
 def _no_winner(found: Comparison) -> str:
-    at = _amount(found.found.shared[1])
+    at = amount(found.found.shared[1])
     return (
         f"No winner is named between {found.a} and {found.b}. {found.withheld} As tried, at {at} {found.x}, {found.end}, {found.metric} is "
         f"{_percent(found.difference_at_largest)} for {found.a}."
@@ -93,7 +93,9 @@ def _counted(found: Comparison) -> str:
 
 def _counts(found: Comparison) -> str:
     assert found.rates is not None, "the sides searched alike"
-    return f"{found.a} tried {found.rates.of_a:.2g} learning rates a cell, {found.b} {found.rates.of_b:.2g}."
+    return (
+        f"{found.a} tried {significant(found.rates.of_a, 2)} learning rates a cell, {found.b} {significant(found.rates.of_b, 2)}."
+    )
 
 
 def crossing_words(found: Comparison) -> str:
@@ -110,12 +112,12 @@ def crossing_words(found: Comparison) -> str:
 
 def _winner(found: Comparison) -> str:
     end, x = found.difference_at_largest, found.x
-    at = _amount(found.found.shared[1])
+    at = amount(found.found.shared[1])
     if found.better is None:
         worst = max(abs(end.low), abs(end.high))
         return (
             f"No difference between {found.a} and {found.b} beyond noise at the largest shared {x}, {at}: {found.metric} {_percent(end)} for {found.a}, "
-            f"p = {found.p_value_at_largest:.2g}. A difference above {100 * math.expm1(worst):.2g} % is ruled out at {100 * found.level:g} %. "
+            f"p = {significant(found.p_value_at_largest, 2)}. A difference above {percent(math.expm1(worst))} is ruled out at {100 * found.level:g} %. "
             f"{_upper(crossing_words(found))}."
         )
     loser = found.a if found.better == found.b else found.b
@@ -126,7 +128,7 @@ def _winner(found: Comparison) -> str:
         if needs.bounded and needs.value > 1
         else f"how much {x} that is worth is not determined"
     )
-    tail = f"p = {found.p_value_at_largest:.2g}; {worth}."
+    tail = f"p = {significant(found.p_value_at_largest, 2)}; {worth}."
     if found.crossing.proven and found.crossing.overtakes == found.better:
         return f"{crossing_words(found)}; at {at}, {found.end}, {found.better} is better by {_less(gap)} in {found.metric}, {tail}"
     said = f"{found.better} is better than {loser} at equal {x}: at {at}, {found.end}, {found.metric} is {_percent(gap)}, {tail}"
@@ -146,31 +148,26 @@ def _average(found: Comparison) -> str:
         if found.found.design == "paired"
         else f"over the shared {found.x}, from {count} cells that do not pair"
     )
-    return f"On average {over}: {found.a} {_percent(found.difference)}, p = {found.p_value:.2g}."
+    return f"On average {over}: {found.a} {_percent(found.difference)}, p = {significant(found.p_value, 2)}."
 
 
 def _range(at: Interval) -> str:
-    low = f"{_amount(at.low)} …" if math.isfinite(at.low) else "no lower bound …"
-    return f"{_amount(at.value)} ({low} {_amount(at.high) if math.isfinite(at.high) else 'no upper bound'})"
-
-
-def _amount(value: float) -> str:
-    """Three digits, or all of a whole number: `54.0`, `1,000`."""
-    return f"{value:,.0f}" if 999.5 <= value < 1e6 else significant(value, 3)
+    low = f"{amount(at.low)} …" if math.isfinite(at.low) else "no lower bound …"
+    return f"{amount(at.value)} ({low} {amount(at.high) if math.isfinite(at.high) else 'no upper bound'})"
 
 
 def _percent(log_ratio: Interval) -> str:
     """`2.1 % lower (1.8 … 2.4)`, of the log of a ratio; a positive one is higher."""
     if log_ratio.value > 0:
-        ends = [100 * math.expm1(end) for end in (log_ratio.value, log_ratio.low, log_ratio.high)]
-        return f"{ends[0]:.2g} % higher ({ends[1]:.2g} … {ends[2]:.2g})"
+        ends = [math.expm1(end) for end in (log_ratio.value, log_ratio.low, log_ratio.high)]
+        return f"{percent(ends[0])} higher ({significant(100 * ends[1], 2)} … {significant(100 * ends[2], 2)})"
     return _less(log_ratio).replace(" %", " % lower")
 
 
 def _less(log_ratio: Interval) -> str:
     """`2.1 % (1.8 … 2.4)`: how far the ratio is below one."""
-    value, low, high = (0 - 100 * math.expm1(end) for end in (log_ratio.value, log_ratio.high, log_ratio.low))
-    return f"{value:.2g} % ({low:.2g} … {high:.2g})"
+    value, low, high = (-math.expm1(end) for end in (log_ratio.value, log_ratio.high, log_ratio.low))
+    return f"{percent(value)} ({significant(100 * low, 2)} … {significant(100 * high, 2)})"
 
 
 def _upper(words: str) -> str:

@@ -8,9 +8,9 @@ import pandas as pd
 
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.listing import listed
-from analysis.numbers import significant
 from analysis.reading.diverged import is_loss
 from scaling.outcomes import NO_BETTER_THAN_GUESSING
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit

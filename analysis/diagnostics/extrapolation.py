@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
-from analysis.numbers import significant
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
-from analysis.numbers import significant
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit

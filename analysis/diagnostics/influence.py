@@ -10,7 +10,7 @@ from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.fitting.objective import objective_named
 from analysis.fitting.point import fit_point
 from analysis.listing import listed
-from analysis.numbers import significant
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit

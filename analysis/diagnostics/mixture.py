@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.design_columns import differing_unknown
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.distributions import f_above
-from analysis.numbers import significant
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit

@@ -9,7 +9,7 @@ import numpy as np
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.distributions import f_above, spearman, t_quantile
 from analysis.listing import listed
-from analysis.numbers import as_factor, significant
+from scaling.rounding import as_factor, significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -46,7 +46,7 @@ def residual_trend(fit: Fit) -> list[Diagnostic]:
     return [
         Diagnostic(
             DiagnosticCode.RESIDUAL_TREND,
-            f"a curve in log {names} explains {100 * share:.0f} % of what the law leaves (p = {p:.1g})",
+            f"a curve in log {names} explains {100 * share:.0f} % of what the law leaves (p = {significant(p, 1)})",
         )
     ]
 
@@ -72,7 +72,7 @@ def heteroscedastic(fit: Fit) -> list[Diagnostic]:
         Diagnostic(
             DiagnosticCode.HETEROSCEDASTIC,
             f"residuals are {where} where {fit.metric} is high: {as_factor(at_high)} in its upper half, {as_factor(at_low)} in its lower "
-            f"(rank correlation {rank:+.2f}, p = {p:.1g})",
+            f"(rank correlation {rank:+.2f}, p = {significant(p, 1)})",
         )
     ]
 

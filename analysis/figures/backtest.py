@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from analysis.backtest.backtest import Backtest
 from analysis.figures.axes import axis, ticks_at
 from analysis.figures.style import FAINT, NEUTRAL, layout, translucent
-from analysis.numbers import significant
+from scaling.rounding import percent, significant
 
 __all__ = ["backtest_figure"]
 
@@ -27,19 +27,19 @@ def backtest_figure(backtest: Backtest, *, height: int = 380) -> go.Figure:
     for number, law in enumerate(laws):
         colour = _COLOURS[number % len(_COLOURS)]
         weight = backtest.weights[law]
-        percent = 100 * np.expm1(table[f"error_{law}"])
+        error = np.expm1(table[f"error_{law}"])
         figure.add_scatter(
             x=table["times"],
-            y=percent,
+            y=100 * error,
             mode="markers",
             name=f"{law}, weight {weight:.2f}" if weight else f"{law}, no weight",
             visible=True if weight else "legendonly",
             marker={"symbol": _MARKERS[number % len(_MARKERS)], "size": 8, "color": translucent(colour, 0.85 if weight else 0.4)},
             hovertext=[
-                f"<b>{law}</b> fitted up to {significant(up_to, 3)}<br>forecast of {significant(at, 3)}, {times:.2g} times ahead<br>"
-                f"outcome {significant(actual)}, off by {error:+.2g} %"
-                for up_to, at, times, actual, error in zip(
-                    table["up_to"], table["at"], table["times"], table["actual"], percent, strict=True
+                f"<b>{law}</b> fitted up to {significant(up_to, 3)}<br>forecast of {significant(at, 3)}, {significant(times, 2)} times ahead<br>"
+                f"outcome {significant(actual)}, off by {percent(off, signed=True)}"
+                for up_to, at, times, actual, off in zip(
+                    table["up_to"], table["at"], table["times"], table["actual"], error, strict=True
                 )
             ],
             hoverinfo="text",

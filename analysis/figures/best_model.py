@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from analysis.figures.axes import Scale, axis, axis_label, ticks_at
 from analysis.figures.style import FAINT, NEUTRAL, labels, layout, looks
-from analysis.numbers import significant
 from analysis.pareto import Frontier
+from scaling.rounding import significant
 
 __all__ = ["best_model_figure"]
 

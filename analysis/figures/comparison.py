@@ -11,7 +11,7 @@ from analysis.comparison.sentence import crossing_words
 from analysis.figures.axes import axis, axis_label
 from analysis.figures.style import NEUTRAL, layout, translucent
 from analysis.interval import Interval
-from analysis.numbers import significant
+from scaling.rounding import percent, significant
 
 __all__ = ["SIDES", "comparison_figure"]
 
@@ -80,7 +80,7 @@ def _text(row: dict[object, object], x: str, metric: str) -> str:
 
 def _add_difference(figure: go.Figure, comparison: Comparison) -> None:
     (low, high), curve = comparison.found.shared, comparison.curve(_POINTS)
-    percent = 100 * (curve[["ratio", "low", "high"]] - 1)
+    off = 100 * (curve[["ratio", "low", "high"]] - 1)
     x, colour = curve[comparison.x], SIDES[0][0]
     below = {"yaxis": "y2", "showlegend": False}
     figure.add_scatter(
@@ -94,7 +94,7 @@ def _add_difference(figure: go.Figure, comparison: Comparison) -> None:
     )
     figure.add_scatter(
         x=[*x, *x[::-1]],
-        y=[*percent["low"], *percent["high"][::-1]],
+        y=[*off["low"], *off["high"][::-1]],
         fill="toself",
         fillcolor=translucent(colour, 0.16),
         line={"width": 0},
@@ -105,7 +105,7 @@ def _add_difference(figure: go.Figure, comparison: Comparison) -> None:
     )
     figure.add_scatter(
         x=x,
-        y=percent["ratio"],
+        y=off["ratio"],
         mode="lines",
         name="difference at equal compute",
         line={"color": colour, "width": 2},
@@ -122,7 +122,7 @@ def _add_difference(figure: go.Figure, comparison: Comparison) -> None:
         mode="lines",
         name="mean difference",
         line={"color": NEUTRAL, "width": 1.2, "dash": "dot"},
-        hovertext=f"mean ratio {comparison.ratio.words(4)}<br>p = {comparison.p_value:.2g}",
+        hovertext=f"mean ratio {comparison.ratio.words(4)}<br>p = {significant(comparison.p_value, 2)}",
         hoverinfo="text",
         **below,
     )
@@ -134,7 +134,7 @@ def _add_difference(figure: go.Figure, comparison: Comparison) -> None:
             mode="markers",
             name="a shared budget",
             marker={"symbol": "diamond", "size": 7, "color": NEUTRAL},
-            hovertext=[f"{100 * np.expm1(ratio):+.2g} %" for ratio in table["log_ratio"]],
+            hovertext=[percent(np.expm1(ratio), signed=True) for ratio in table["log_ratio"]],
             hoverinfo="text",
             **below,
         )

@@ -12,8 +12,8 @@ from analysis.figures.axes import Scale, axis, axis_label
 from analysis.figures.hover import cell_text, run_text
 from analysis.figures.style import LAW_COLOURS, NEUTRAL, Look, labels, layout, looks, translucent
 from analysis.fitting.result import Fit
-from analysis.numbers import significant
 from analysis.pareto import Frontier
+from scaling.rounding import significant
 
 __all__ = ["frontier_figure"]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.numbers import significant
+from scaling.rounding import significant
 
 __all__ = ["cell_text", "run_text"]
 

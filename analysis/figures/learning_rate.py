@@ -11,7 +11,7 @@ from analysis.figures.axes import axis, axis_label, ticks_at
 from analysis.figures.hover import run_text
 from analysis.figures.style import layout, looks, translucent
 from analysis.learning_rate import CellRate, LearningRateTrend
-from analysis.numbers import significant
+from scaling.rounding import significant
 
 __all__ = ["learning_rate_figure"]
 

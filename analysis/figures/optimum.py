@@ -7,9 +7,9 @@ import plotly.graph_objects as go
 from analysis.figures.axes import Scale, axis, axis_label
 from analysis.figures.band import add_band
 from analysis.figures.style import NEUTRAL, layout
-from analysis.numbers import significant
 from analysis.optimum.path import Path
 from analysis.optimum.result import Optimum
+from scaling.rounding import significant
 
 __all__ = ["APPROACHES", "optimum_figure"]
 
@@ -83,7 +83,7 @@ def _texts(path: Path, optimum: Optimum, quantity: str) -> list[str]:
 def _add_runnable(figure: go.Figure, optimum: Optimum) -> None:
     table, data = optimum.runnable, optimum.data_name.replace("_", " ")
     texts = [
-        f"<b>{row['model']} · {row[optimum.data_name]:.4g} {data}</b><br>nearest that can be run at {significant(row[optimum.x])} {optimum.x}"
+        f"<b>{row['model']} · {row[optimum.data_name]:g} {data}</b><br>nearest that can be run at {significant(row[optimum.x])} {optimum.x}"
         for row in table.to_dict("records")
     ]
     for side, quantity in (("y", "size"), ("y2", optimum.data_name)):

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from analysis.figures.axes import axis, axis_label
 from analysis.figures.band import add_band
 from analysis.figures.style import NEUTRAL, layout
-from analysis.numbers import significant
 from analysis.planning.result import NextRuns
+from scaling.rounding import significant
 
 __all__ = ["plan_figure"]
 

@@ -9,6 +9,7 @@ from analysis.figures.axes import Scale, axis, axis_label
 from analysis.figures.hover import run_text
 from analysis.figures.style import FAINT, NEUTRAL, labels, layout, looks
 from analysis.fitting.result import Fit
+from scaling.rounding import percent
 
 __all__ = ["residuals_figure"]
 
@@ -34,7 +35,8 @@ def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> 
             marker={"symbol": look.marker, "size": 9, "color": look.colour, "opacity": 0.85},
             customdata=rows["id"],
             hovertext=[
-                f"{run_text(row, fit.metric, x)}<br>{_percent(row['percent'])} off the law" for row in rows.to_dict("records")
+                f"{run_text(row, fit.metric, x)}<br>{percent(row['percent'] / 100, signed=True)} off the law"
+                for row in rows.to_dict("records")
             ],
             hoverinfo="text",
         )
@@ -48,8 +50,3 @@ def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> 
         )
     )
     return figure
-
-
-def _percent(value: float) -> str:
-    """`+121 %`, `-2.1 %`."""
-    return f"{value:+.{0 if abs(value) >= 10 else 1}f} %"

@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 
 from analysis.figures.axes import axis, axis_label
 from analysis.figures.style import layout
-from analysis.numbers import significant
 from analysis.optimum.slices import Slices
+from scaling.rounding import significant
 
 __all__ = ["slices_figure"]
 
@@ -40,7 +40,7 @@ def slices_figure(slices: Slices, *, height: int = 460) -> go.Figure:
             line={"color": colour, "width": 1.4, "shape": "spline", "smoothing": 0.6},
             marker={"size": 8, "color": colour},
             hovertext=[
-                f"<b>{row['model']} · {row[data]:.3g} {data.replace('_', ' ')}</b><br>{name}<br>{slices.metric} {significant(row[slices.metric])}"
+                f"<b>{row['model']} · {significant(row[data], 3)} {data.replace('_', ' ')}</b><br>{name}<br>{slices.metric} {significant(row[slices.metric])}"
                 for row in own.to_dict("records")
             ],
             hoverinfo="text",

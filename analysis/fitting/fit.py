@@ -12,8 +12,10 @@ from analysis.automatic import AUTO, automatic, candidates, letters_of, named
 from analysis.backtest.windows import HORIZON
 from analysis.cells import assign_clusters, cells_of
 from analysis.checkpoints import checkpoints_of
+from analysis.diagnostics import diagnose
 from analysis.fitting.estimate import Precision, Sample
 from analysis.fitting.estimator import INTERVALS
+from analysis.fitting.lights import lights_of
 from analysis.fitting.objective import objective_named
 from analysis.fitting.result import Fit
 from analysis.interval import check_level
@@ -23,8 +25,10 @@ from analysis.laws.law import Law
 from analysis.pareto import frontier
 from analysis.reading.source import source_of
 from analysis.selection import LEAST, MOST, Excluded, count_hint, excluded_words
+from analysis.sentence import answer_of
 from analysis.unfinished import takes_runs
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
+from scaling.rounding import significant
 
 __all__ = ["FitSettings", "columns_of", "fit"]
 
@@ -162,6 +166,9 @@ def fit(
         cells=sample.cells,
         clusters_used=sample.clusters,
         excluded=excluded,
+        diagnose=diagnose,
+        judge=lights_of,
+        say=answer_of,
         members=made.members,
         backtest=made.backtest,
         table=runs,
@@ -235,7 +242,7 @@ def _require_ordinary_size(y: np.ndarray, metric: str) -> None:
     for value in (float(y.min()), float(y.max())):
         if not LEAST <= value <= MOST:
             raise DataError(
-                f"{metric} is {value:.3g} in a run: laws are fitted to numbers between {LEAST:g} and {MOST:g}",
+                f"{metric} is {significant(value, 3)} in a run: laws are fitted to numbers between {LEAST:g} and {MOST:g}",
                 hint="give it in another unit, e.g. divided by its largest value",
             )
 

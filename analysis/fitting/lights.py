@@ -23,11 +23,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.automatic import automatic, letters_of, named
+from analysis.diagnostics import DiagnosticCode
+from analysis.diagnostics.influence import AHEAD
+from analysis.fitting.objective import objective_named
 from analysis.laws import law_named
 from analysis.listing import listed
-from analysis.numbers import as_factor, significant
 from scaling.errors import ScalingError
 from scaling.outcomes import FitStatus
+from scaling.rounding import as_factor, significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -91,8 +95,6 @@ def _forecasts_well(fit: Fit) -> Light:
 
 
 def _verdict(fit: Fit) -> tuple[bool | None, str]:
-    from analysis.diagnostics import DiagnosticCode
-
     mixed = next((found for found in fit.diagnostics if found.code == DiagnosticCode.CELLS_MIXED), None)
     if mixed is not None:
         return False, f"Its cells hold runs of several settings: {mixed.message} (cells-mixed)"
@@ -112,7 +114,7 @@ def _verdict(fit: Fit) -> tuple[bool | None, str]:
     off = f"its forecasts of runs held out were off by {as_factor(fit.forecast_error or 0.0)} (one sd)"
     than_expected = f"{significant(excess.ratio, 2)} times what was to be expected"
     if excess.p_value < LEVEL:
-        return False, f"{off[:1].upper()}{off[1:]}, {than_expected} (p = {excess.p_value:.1g})"
+        return False, f"{off[:1].upper()}{off[1:]}, {than_expected} (p = {significant(excess.p_value, 1)})"
     best = next(iter(test.members))
     if fit.members is None and not test.weights[test.same_as.get(fit.law, fit.law)]:
         return False, f"The {best} law forecasts clearly better: {off}, against {as_factor(test.forecast_errors[best])}"
@@ -121,11 +123,6 @@ def _verdict(fit: Fit) -> tuple[bool | None, str]:
 
 def _hangs_on_outliers(fit: Fit) -> str:
     """Says how far the forecast moves without the runs that are far off, where it leaves its interval: by squares one can bend a law, or choose another."""
-    from analysis.automatic import automatic, letters_of, named
-    from analysis.diagnostics import DiagnosticCode
-    from analysis.diagnostics.influence import AHEAD
-    from analysis.fitting.objective import objective_named
-
     outliers = next((found.about for found in fit.diagnostics if found.code == DiagnosticCode.OUTLIER), ())
     if not outliers:
         return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -12,20 +12,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from analysis.automatic import back_test, letters_of
+from analysis.backtest.backtest import Backtest
+from analysis.backtest.beyond import AveragedEstimate
 from analysis.fitting.estimate import Estimate, Precision, Sample
 from analysis.fitting.law_estimate import LawEstimate
+from analysis.fitting.objective import objective_named
 from analysis.laws import law_named
-from analysis.numbers import as_factor, finite, significant, with_interval
+from analysis.laws.law import Law
+from analysis.numbers import finite, with_interval
 from analysis.selection import Excluded, excluded_payload, excluded_words
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import NARROWLY, FitStatus
+from scaling.rounding import as_factor, significant
 
 if TYPE_CHECKING:
-    from analysis.backtest.backtest import Backtest
-    from analysis.backtest.beyond import AveragedEstimate
     from analysis.diagnostics import Diagnostic
     from analysis.fitting.lights import Lights
-    from analysis.laws.law import Law
     from analysis.sentence import Answer
 
 __all__ = ["Fit"]
@@ -38,6 +41,8 @@ class Fit:
     law: its name; `auto` for an average of several. objective, on, metric, x: what was asked for; x is a tuple of columns for a surface.
     estimate: coefficients, intervals and the mean curve's band, as the estimator made them.
     runs: the rows used. cells: how many cells they are of. excluded: every row not used, with its reason.
+    diagnose, judge, say: what makes its `diagnostics`, `lights` and `answer`, each called once, when it is first asked for. They cost about
+        what the fit does (a back-test, fits without single cells), and what they find depends on `forecast` and `known_test`. Whoever makes the fit gives them.
     members: law → weight where several laws were averaged, the heaviest first; None for a single one.
     backtest: what the laws forecast, where it decided about this fit.
     chosen: whether it is the law of these runs, see `analysis.choose_law`. forecast: then, the fit that gives numbers beyond the runs.
@@ -56,6 +61,9 @@ class Fit:
     runs: pd.DataFrame
     cells: int
     excluded: tuple[Excluded, ...]
+    diagnose: Callable[[Fit], tuple[Diagnostic, ...]]
+    judge: Callable[[Fit], Lights]
+    say: Callable[[Fit], Answer]
     members: Mapping[str, float] | None = None
     backtest: Backtest | None = None
     table: pd.DataFrame | None = None
@@ -101,23 +109,17 @@ class Fit:
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """What is worth saying about this fit and the runs behind it, see `analysis.diagnostics`."""
-        from analysis.diagnostics import diagnose
-
-        return diagnose(self)
+        return self.diagnose(self)
 
     @cached_property
     def lights(self) -> Lights:
         """Whether the runs determine its coefficients, and whether it forecasts well: two things, see `analysis.fitting.lights`."""
-        from analysis.fitting.lights import lights_of
-
-        return lights_of(self)
+        return self.judge(self)
 
     @cached_property
     def answer(self) -> Answer:
         """What it says in a sentence, of a fit that was `chosen`: see `analysis.sentence`."""
-        from analysis.sentence import answer_of
-
-        return answer_of(self)
+        return self.say(self)
 
     @property
     def tested(self) -> Backtest | None:
@@ -132,9 +134,6 @@ class Fit:
 
     @cached_property
     def _test(self) -> Backtest | TooFewPoints:
-        from analysis.automatic import back_test, letters_of
-        from analysis.fitting.objective import objective_named
-
         known = self.backtest or self.known_test
         if known is not None:
             return known
@@ -312,8 +311,6 @@ class Fit:
 
     @property
     def _averaged(self) -> AveragedEstimate:
-        from analysis.backtest.beyond import AveragedEstimate
-
         assert isinstance(self.estimate, AveragedEstimate)
         return self.estimate
 

@@ -16,6 +16,7 @@ from analysis.learning_rate.trend import Exponent, LearningRateTrend
 from analysis.unfinished import takes_runs
 from scaling.errors import DataError, TooFewPoints
 from scaling.outcomes import FitStatus
+from scaling.rounding import significant
 
 __all__ = ["learning_rate_trend"]
 
@@ -72,7 +73,7 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
     parabola = shared_parabola(curves, rows, precision=Precision(level=level))
     if parabola.curvature <= 0:
         raise DataError(
-            f"{metric} does not rise away from a learning rate (κ = {parabola.curvature:.3g}): no best one lies inside these grids",
+            f"{metric} does not rise away from a learning rate (κ = {significant(parabola.curvature, 3)}): no best one lies inside these grids",
             hint="try lower and higher learning rates: in an experiments file widen `learning_rate: {grid: […]}` and `scaling submit` it again",
         )
     minima = cell_minima(curves)

@@ -15,10 +15,11 @@ from analysis.as_csv import as_csv
 from analysis.fitting.shared_parabola import SharedParabola
 from analysis.learning_rate.law import RateLaw
 from analysis.learning_rate.unseen import CellRate, trials_needed
-from analysis.numbers import finite, records, significant, with_interval
+from analysis.numbers import finite, records, with_interval
 from analysis.selection import Excluded, excluded_payload, excluded_words
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import FitStatus
+from scaling.rounding import significant
 
 __all__ = ["Exponent", "LearningRateTrend"]
 

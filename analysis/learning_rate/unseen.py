@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from analysis.numbers import with_interval
+from scaling.rounding import significant
 
 __all__ = ["CellRate", "trials_needed"]
 
@@ -31,7 +32,6 @@ class CellRate:
 
     def sentence(self) -> str:
         """A line for people."""
-        from analysis.numbers import significant
 
         name = self.model or (f"{self.params:,.0f} parameters" if self.params else "the model")
         return (

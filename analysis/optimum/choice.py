@@ -16,6 +16,7 @@ from analysis.optimum.equal_compute import slices_at_equal_compute
 from analysis.optimum.isocompute import isocompute_line
 from analysis.optimum.local_fit import local_curves
 from analysis.optimum.surface import law_inputs, surface_minimum
+from scaling.rounding import percent
 
 __all__ = ["ORDER", "Choice", "choose_approach"]
 
@@ -50,7 +51,7 @@ class Choice:
                 f"{self.approach}, the first that answers of {', '.join(ORDER)}: too few budgets, or approaches, to score forecasts of "
                 "larger budgets from smaller ones"
             )
-        each = ", ".join(f"{name} +{100 * np.expm1(self.regret[name]):.2g} %" for name in ORDER if name in self.regret)
+        each = ", ".join(f"{name} {percent(np.expm1(self.regret[name]), signed=True)}" for name in ORDER if name in self.regret)
         return (
             f"{self.approach}, by the rule that the approach counts which forecasts larger budgets best from smaller ones, and of equals "
             f"within the noise the first of {', '.join(ORDER)}; loss at the forecast sizes above the least ({self.forecasts} forecasts in "

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.interval import Interval
-from analysis.numbers import records, significant
+from analysis.numbers import records
 from scaling.outcomes import OptimumStatus
+from scaling.rounding import significant
 
 __all__ = ["Crossing", "Path", "path_along", "refused"]
 

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.as_csv import as_csv
-from analysis.numbers import records, significant
+from analysis.numbers import records
 from analysis.optimum.agreement import bent, disagreeing
 from analysis.optimum.choice import ORDER, Choice
 from analysis.optimum.noise import CellNoise
 from analysis.optimum.path import Crossing, Path
 from analysis.selection import Excluded, excluded_payload
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from analysis.diagnostics import Diagnostic

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.numbers import significant
 from analysis.pareto import Frontier
 from scaling.errors import DataError
+from scaling.rounding import significant
 
 __all__ = ["DataName", "with_data", "with_examples"]
 

@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.pareto import Frontier
 from analysis.selection import usable_runs
 from analysis.unfinished import takes_runs, unfinished
+from scaling.accelerators import estimate_core_hours
 from scaling.columns import COLUMNS
 from scaling.errors import DataError
 
@@ -21,7 +22,7 @@ BEYOND = 4.0
 MOST = 80
 """Candidates, so that a plan is made while one waits; of more epoch budgets an even spread is kept, of more models too."""
 
-_CARRIED = ("params", "train_flops", "examples_seen")
+_GROWING = ("train_flops", "examples_seen")
 
 
 @takes_runs
@@ -51,14 +52,15 @@ def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.Da
         epochs = own["epochs"].astype(float)
         an_epoch = {
             name: float((own[name] / epochs).median())
-            for name in ("core_hours", *_CARRIED)
+            for name in ("core_hours", *_GROWING)
             if name in own and own[name].notna().any()
         }
         of_one = float((own["unique_examples"] / np.minimum(epochs, 1.0)).median()) if "unique_examples" in own else np.nan
         for budget in budgets:
             row = {"family": family, "model": model, "epochs": budget, "seeds": 1}
-            row |= {name: value * budget for name, value in an_epoch.items() if name != "params"}
-            if "params" in an_epoch:
+            row["core_hours"] = estimate_core_hours(budget, an_epoch["core_hours"])
+            row |= {name: an_epoch[name] * budget for name in _GROWING if name in an_epoch}
+            if "params" in own and own["params"].notna().any():
                 row["params"] = float(own["params"].median())
             if np.isfinite(of_one):
                 row["unique_examples"] = of_one * min(budget, 1.0)

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.as_csv import as_csv
+from analysis.diagnostics import Diagnostic, apart_at, far_extrapolation
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
-from analysis.numbers import records, significant
+from analysis.numbers import records
 from analysis.planning.design import Criterion
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
-    from analysis.diagnostics import Diagnostic
     from analysis.selection import Excluded
 
 __all__ = ["NextRuns"]
@@ -58,8 +59,6 @@ class NextRuns:
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Whether the target is further from the runs than anything tests, whether law and forecast disagree there, and what is wrong with
         either, see `analysis.diagnostics`."""
-        from analysis.diagnostics import apart_at, far_extrapolation
-
         at = pd.DataFrame([self.at])
         here = [*far_extrapolation(self.forecast, at), *apart_at(self.fit, pd.DataFrame([self.law_at]), self.forecast, at)]
         for fit in (self.fit, self.forecast):

@@ -20,6 +20,7 @@ from analysis.optimum.cells import grid_cells, grid_frontier
 from analysis.optimum.surface import Surface
 from analysis.prediction import runs_to_predict_from
 from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
+from scaling.rounding import amount
 
 __all__ = ["Target", "aim"]
 
@@ -148,4 +149,4 @@ def _placed(found: Fit, target: float | Mapping[str, float], runs: pd.DataFrame,
             f"the {found.law} surface has no best size at {words}: it falls on a million times beyond the sizes that were run",
             hint="choose a nearer target, or --law power-floor",
         )
-    return Target(forecast, at, f"{words} at the best size there ({at[found.axes[0]].iloc[0]:,.3g} {found.axes[0]})", found, at)
+    return Target(forecast, at, f"{words} at the best size there ({amount(at[found.axes[0]].iloc[0])} {found.axes[0]})", found, at)

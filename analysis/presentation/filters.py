@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from analysis.figures.axes import axis_label
-from analysis.numbers import as_factor, significant
 from scaling.refusals import why
+from scaling.rounding import as_factor, percent, significant
 
 __all__ = ["FILTERS"]
 
@@ -74,6 +75,7 @@ def _capitalize_first(text: str) -> str:
 
 
 FILTERS: dict[str, Callable[..., str]] = {
+    "change": partial(percent, signed=True),
     "count": _count,
     "count_of": _count_of,
     "equation": _equation,
@@ -85,5 +87,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "off": _off,
     "percent": _percent,
     "prose": _prose,
+    "significant": significant,
     "why": why,
 }

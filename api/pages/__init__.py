@@ -1,6 +1,7 @@
 """The pages: a route file with the template of the same name. A file in this folder that defines `router` *is* the registration.
 
-A page with a place in the navigation defines `TAB`. Its `.json` and `.csv` twins stand beside it and take the same query.
+A page with a place in the navigation defines `TAB`. Its `.csv` twin stands beside it and takes the same query; its `.json` redirects to /api/v1.
+A page of the analysis is one `Page`, see `api.pages.page`: what is asked, what answers it, and its JSON in the API.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
+from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse
 
 from api.pages.tab import Tab
 
@@ -28,6 +31,18 @@ def tabs() -> list[Tab]:
     return sorted(module.TAB for module in _modules() if hasattr(module, "TAB"))
 
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
+
+
+@router.get("/runs.json", include_in_schema=False)
+@router.get("/runs/{run_id}.json", include_in_schema=False)
+@router.get("/experiments.json", include_in_schema=False)
+@router.get("/experiments/{name}.json", include_in_schema=False)
+def as_json(request: Request) -> RedirectResponse:
+    """What the pages of runs and experiments tell, the HTTP API tells under the same name."""
+    path, query = quote(request.url.path.removesuffix(".json")), request.url.query
+    return RedirectResponse(f"/api/v1{path}{'?' if query else ''}{query}", 307)
+
+
 for _module in _modules():
     router.include_router(_module.router)

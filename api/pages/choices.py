@@ -7,8 +7,8 @@ from typing import Any
 from analysis import law_names
 from analysis.automatic import AUTO
 from analysis.laws import law_named
+from analysis.questions import CHOSEN
 from api.database import Database
-from api.questions import CHOSEN
 from orchestrator.store import queries
 
 __all__ = ["COMPUTE", "LAW_CHOICES", "METRICS", "analysis_choices", "families", "laws_of_one_axis"]

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
-from fastapi import APIRouter, Query, Request, Response
 
-from analysis import payload
+from analysis import Comparison, compare, payload
 from analysis.figures import comparison_figure
 from analysis.presentation import figure_json
-from analysis.presentation.left_out import by_reason
-from api.database import Database, TheDatabase
-from api.pages.choices import analysis_choices
+from analysis.questions import CompareQuestion
+from api.database import Database
+from api.pages.page import Page
 from api.pages.tab import Tab
-from api.pages.trouble import attempt
-from api.pages.welcome import no_store
-from api.questions import CompareQuestion
-from api.rendering import render
-from api.studies import comparison_of
-from api.tables import csv_response
+from api.studies import runs_of
+from api.v1.resource import Resource
 
 __all__ = ["TAB", "router"]
 
@@ -30,44 +26,44 @@ SIDES = ("family", "model", "dataset", "epochs", "batch_size", "learning_rate", 
 
 MOST_VALUES = 60
 
-router = APIRouter()
-
-Asked = Annotated[CompareQuestion, Query()]
-
-
-@router.get("/compare.json")
-def comparison_as_json(question: Asked, database: TheDatabase) -> dict[str, object]:
-    return payload(comparison_of(database, question))
-
-
-@router.get("/compare.csv")
-def comparison_as_csv(question: Asked, database: TheDatabase) -> Response:
-    return csv_response(comparison_of(database, question).to_csv(), "compare")
-
-
-@router.get("/compare")
-def comparison_page(question: Asked, database: TheDatabase, request: Request) -> Response:
-    if (welcome := no_store(request, database)) is not None:
-        return welcome
-    question = _first_look(database, question)
-    comparison, trouble = attempt(lambda: comparison_of(database, question))
-    return render(
-        request,
-        "compare.html",
-        question=question,
-        choices=_choices(database, question),
-        comparison=comparison,
-        trouble=trouble,
-        excluded=by_reason(comparison.excluded) if comparison is not None else [],
-        figure=figure_json(comparison_figure(comparison)) if comparison is not None else None,
-        command=question.command(database.url),
-    )
+_EXAMPLE = {
+    "schema_version": 1,
+    "by": "family",
+    "a": "nfnet",
+    "b": "vit",
+    "metric": "val_loss",
+    "x": "core_hours",
+    "design": "paired",
+    "better": "nfnet",
+    "withheld": None,
+    "caveats": [],
+    "at_largest": {"core_hours": 404.0, "log_ratio": {"value": -0.030, "low": -0.042, "high": -0.018}, "p_value": 0.0002},
+    "crossing": {
+        "core_hours": {"value": 54.0, "low": 40.0, "high": 71.0},
+        "overtakes": "nfnet",
+        "proven": True,
+        "reason": None,
+    },
+    "ratio": {"value": 0.971, "low": 0.960, "high": 0.983},
+    "p_value": 0.0004,
+    "speed_up": {"value": 0.78, "low": 0.70, "high": 0.87},
+    "runs_used": 60,
+    "excluded": [],
+}
 
 
-def _first_look(database: Database, question: CompareQuestion) -> CompareQuestion:
+def _comparison(database: Database, question: CompareQuestion) -> Comparison:
+    return database.remember(question, lambda: compare(runs_of(database, question), **question.settings))
+
+
+def _context(database: Database, question: CompareQuestion, found: Comparison | None) -> dict[str, Any]:
+    return {"figure": found and figure_json(comparison_figure(found)), "choices": _choices(database, question)}
+
+
+def _first_look(database: Database, question: CompareQuestion, given: frozenset[str]) -> CompareQuestion:
     """A page that is opened without a question compares, of the first column that tells finished runs apart, the two values with the most runs; where
     several have as many, those with the smallest and the largest models."""
-    if question.model_fields_set & {"by", "a", "b"}:
+    if given & {"by", "a", "b"}:
         return question
     runs = database.runs_frame(question.experiment)
     runs = runs[runs["status"] == "finished"]
@@ -75,7 +71,7 @@ def _first_look(database: Database, question: CompareQuestion) -> CompareQuestio
         sides = runs.groupby(name)["params"].agg(["size", "max"])
         if len(sides) > 1:
             most = sides[sides["size"] >= sides["size"].nlargest(2).iloc[-1]].sort_values("max")
-            return question.model_copy(update={"by": name, "a": _label(most.index[0]), "b": _label(most.index[-1])})
+            return replace(question, by=name, a=_label(most.index[0]), b=_label(most.index[-1]))
     return question
 
 
@@ -83,13 +79,31 @@ def _choices(database: Database, question: CompareQuestion) -> dict[str, object]
     runs = database.runs_frame(question.experiment)  # all of them: a condition that fits none must not empty the form
     by = [name for name in SIDES if runs[name].nunique() > 1]
     values = [_label(value) for value in runs[question.by].dropna().drop_duplicates()] if question.by in runs else []
-    return {
-        **analysis_choices(database, question),
-        "by": by if question.by in by else [*by, question.by],
-        "side": sorted(values)[:MOST_VALUES],
-    }
+    sides = sorted(values)[:MOST_VALUES]
+    return {"by": by if question.by in by else [*by, question.by], "a": sides, "b": sides}
 
 
 def _label(value: object) -> str:
     """As `analysis.compare` spells it: 64 for 64.0."""
     return f"{value:g}" if pd.api.types.is_float(value) else str(value)
+
+
+router = Page(
+    path=TAB.path,
+    question=CompareQuestion,
+    answer=_comparison,
+    opened=_first_look,
+    context=_context,
+    csv=lambda database, question: _comparison(database, question).to_csv(),
+    resource=Resource(
+        path="compare",
+        question=CompareQuestion,
+        payload=lambda database, question: payload(_comparison(database, question)),
+        summary="Is one side better at equal compute, and by how much",
+        description="""The object that `scaling compare --json` prints. `better`: the side that is better at the largest shared
+compute, null where that may be noise, and where `withheld` says why it tells what was tried instead. `caveats`: which compute and which learning rates the
+answer is about. `crossing`: from which compute on the side `overtakes` is better; an end that is null is not bounded within
+the shared compute. `ratio`, `p_value`: of the mean over the shared budgets. `speed_up`: how many times the compute of b side a needs to equal it.""",
+        example=_EXAMPLE,
+    ),
+).router

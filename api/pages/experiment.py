@@ -12,11 +12,11 @@ from fastapi import APIRouter, Request, Response
 from api.database import TheDatabase
 from api.pages.welcome import no_store
 from api.rendering import render
-from api.tables import csv_response, csv_text
+from api.tables import csv_response
 from api.v1.experiments import experiment_named
 from orchestrator.store import queries
-from orchestrator.store.payloads import experiment_payload
 from scaling.columns import RUN_COLUMNS
+from scaling.formulas import csv_text
 from scaling.outcomes import RunStatus
 
 __all__ = ["router"]
@@ -24,7 +24,7 @@ __all__ = ["router"]
 _TROUBLE = (RunStatus.FAILED, RunStatus.DIVERGED, RunStatus.STOPPED, RunStatus.CANCELLED)
 _TROUBLE_SHOWN = 200
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,6 @@ class Cell:
     runs: int
     best: float | None
     best_run: str | None
-
-
-@router.get("/experiments/{name}.json")
-def experiment_as_json(name: str, database: TheDatabase) -> dict[str, Any]:
-    return experiment_payload(*experiment_named(database, name))
 
 
 @router.get("/experiments/{name}.csv")

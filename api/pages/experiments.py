@@ -10,9 +10,9 @@ from api.database import TheDatabase
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
 from api.rendering import render
-from api.tables import csv_response, csv_text
+from api.tables import csv_response
 from orchestrator.store import queries
-from orchestrator.store.payloads import experiments_payload
+from scaling.formulas import csv_text
 from scaling.outcomes import RunStatus
 
 __all__ = ["TAB", "router"]
@@ -24,13 +24,7 @@ _COLUMNS = (
     "estimated_core_hours", "best_val_loss",
 )  # fmt: skip
 
-router = APIRouter()
-
-
-@router.get("/experiments.json")
-def experiments_as_json(database: TheDatabase) -> dict[str, object]:
-    with database.read() as session:
-        return experiments_payload(queries.experiments(session), queries.scheduler(session), queries.interrupted(session))
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/experiments.csv")

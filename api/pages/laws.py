@@ -2,67 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Response
+from fastapi.responses import RedirectResponse
 
-from analysis import Fit, payload
+from analysis import Fit
 from analysis.automatic import AUTO
 from analysis.choice import best_forecaster
 from analysis.figures import frontier_figure
+from analysis.fitting.fit_all import Fits
 from analysis.presentation import figure_json
-from api.database import Database, TheDatabase
-from api.pages.choices import analysis_choices, laws_of_one_axis
+from analysis.questions import LawsQuestion
+from api.asking import asks, command_line
+from api.database import Database
+from api.pages.choices import laws_of_one_axis
 from api.pages.drawing import drawn
-from api.pages.trouble import attempt
-from api.pages.welcome import no_store
-from api.questions import LawsQuestion
-from api.rendering import render
+from api.pages.page import Page
+from api.rendering import link
 from api.studies import fits_of, frontier_of
-from api.tables import csv_response, csv_text
+from scaling.formulas import csv_text
 
 __all__ = ["router"]
 
-router = APIRouter()
-
-Asked = Annotated[LawsQuestion, Query()]
-
 BEYOND = 10.0
 """Where the laws are compared: at so many times the largest compute that was run."""
-
-
-@router.get("/frontier/laws.json")
-def laws_as_json(question: Asked, database: TheDatabase) -> dict[str, object]:
-    return payload(fits_of(database, question.fits(_laws())))
-
-
-@router.get("/frontier/laws.csv")
-def laws_as_csv(question: Asked, database: TheDatabase) -> Response:
-    rows = [_row(fit) for fit in _fits(database, question)[0]]
-    return csv_response(csv_text(rows, rows[0]), "laws")
-
-
-@router.get("/frontier/laws")
-def laws_page(question: Asked, database: TheDatabase, request: Request) -> Response:
-    if (welcome := no_store(request, database)) is not None:
-        return welcome
-    found, trouble = attempt(lambda: _fits(database, question))
-    fits, not_fitted = found if found is not None else ([], [])
-    figure = database.remember(("laws figure", question), lambda: _figure(database, question, fits)) if fits else None
-    return render(
-        request,
-        "laws.html",
-        question=question,
-        choices=analysis_choices(database, question),
-        rows=[(fit, _row(fit)) for fit in fits],
-        law=_chosen(fits),
-        on=fits[0].on if fits else question.on or "frontier",
-        not_fitted=not_fitted,
-        beyond=BEYOND,
-        trouble=trouble,
-        figure=figure,
-        command=question.command(database.url, _laws()),
-    )
 
 
 def _laws() -> list[str]:
@@ -76,8 +40,26 @@ def _chosen(fits: list[Fit]) -> str | None:
     return best_forecaster(named).law if named else None
 
 
-def _fits(database: Database, question: LawsQuestion) -> tuple[list[Fit], list[dict[str, object]]]:
+def _fits(database: Database, question: LawsQuestion) -> Fits:
     return fits_of(database, question.fits(_laws()))
+
+
+def _context(database: Database, question: LawsQuestion, found: Fits | None) -> dict[str, Any]:
+    fits = found.fits if found is not None else []
+    return {
+        "rows": [(fit, _row(fit)) for fit in fits],
+        "law": _chosen(fits),
+        "shown": {"on": fits[0].on if fits else question.on or "frontier"},
+        "not_fitted": found.not_fitted if found is not None else [],
+        "beyond": BEYOND,
+        "figure": database.remember(("laws figure", question), lambda: _figure(database, question, fits)) if fits else None,
+        "command": command_line(question.fits(_laws()).words(), database.url),
+    }
+
+
+def _csv(database: Database, question: LawsQuestion) -> str:
+    rows = [_row(fit) for fit in _fits(database, question).fits]
+    return csv_text(rows, rows[0])
 
 
 def _figure(database: Database, question: LawsQuestion, fits: list[Fit]) -> object:
@@ -102,3 +84,11 @@ def _row(fit: Fit) -> dict[str, object]:
         "high": float(end["high"]),
         "runs_used": fit.runs_used,
     }
+
+
+router = Page(path="/frontier/laws", question=LawsQuestion, answer=_fits, context=_context, csv=_csv).router
+
+
+@router.get("/frontier/laws.json", include_in_schema=False)
+def laws_as_json(question: Annotated[LawsQuestion, asks(LawsQuestion)]) -> Response:
+    return RedirectResponse(link("/api/v1/fits", question.fits(_laws())), 307)

@@ -2,79 +2,84 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
-
-from analysis import CellRate, LearningRateTrend, payload
+from analysis import CellRate, LearningRateTrend, learning_rate_trend, payload
 from analysis.figures import learning_rate_figure
 from analysis.presentation import figure_json
-from analysis.presentation.left_out import by_reason
-from api.database import TheDatabase
-from api.pages.choices import METRICS
+from analysis.questions import LearningRateQuestion
+from api.database import Database
+from api.pages.page import Page
 from api.pages.tab import Tab
-from api.pages.welcome import no_store
-from api.questions import LearningRateQuestion
-from api.rendering import render
-from api.studies import cell_rate, trend_of
-from api.tables import csv_response
-from orchestrator.store import queries
-from scaling.errors import DataError, ScalingError, TooFewPoints, UnknownName, UsageError
+from api.pages.trouble import attempt
+from api.studies import runs_of
+from api.v1.resource import Resource
 
 __all__ = ["TAB", "router"]
 
 TAB = Tab(4, "/learning-rate", "Learning rate")
 
-router = APIRouter()
+_EXAMPLE = {
+    "schema_version": 1,
+    "metric": "val_loss",
+    "formula": "learning_rate* = c·epochs^-(s + u·ln(N/N0))·(N/N0)^-t",
+    "reference_params": 4402,
+    "status": "ok",
+    "slope": {"value": 0.42, "low": 0.31, "high": 0.55, "p_value": 0.0004},
+    "size_slope": {"value": 0.11, "low": -0.04, "high": 0.3, "p_value": 0.09},
+    "interaction": {"value": 0.05, "low": 0.01, "high": 0.09, "p_value": 0.02},
+    "monotone_p_value": 0.8,
+    "models": [{"family": "nfnet", "model": "nano-F1", "params": 4402, "c": {"value": 1.9, "low": 1.5, "high": 2.4}}],
+    "cell": {
+        "model": "nano-F1",
+        "epochs": 32,
+        "learning_rate": {"value": 0.44, "low": 0.3, "high": 0.65},
+        "trials": 2,
+    },
+    "runs_used": 18,
+    "excluded": [],
+}
 
 
-@router.get("/learning-rate.json")
-def learning_rate_as_json(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase) -> dict[str, object]:
-    return payload(trend_of(database, question), cell=cell_rate(database, question))
+def _trend(database: Database, question: LearningRateQuestion) -> LearningRateTrend:
+    asked = replace(question, at_model=None, at_params=None, at_epochs=None, at_family=None)
+    return database.remember(asked, lambda: learning_rate_trend(runs_of(database, asked), metric=asked.metric))
 
 
-@router.get("/learning-rate.csv")
-def learning_rate_as_csv(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase) -> Response:
-    return csv_response(trend_of(database, question).to_csv(), "learning-rate")
+def _cell(database: Database, question: LearningRateQuestion) -> CellRate | None:
+    """The best rate of the cell that is asked for, None when none is. Raises what `LearningRateTrend.predict_cell` raises."""
+    asked = question.asked_cell
+    return _trend(database, question).predict_cell(**asked) if asked else None
 
 
-@router.get("/learning-rate")
-def learning_rate_page(question: Annotated[LearningRateQuestion, Query()], database: TheDatabase, request: Request) -> Response:
-    if (welcome := no_store(request, database)) is not None:
-        return welcome
-    with database.read() as session:
-        experiments = queries.experiments(session)
-    trend: LearningRateTrend | None = None
-    cell: CellRate | None = None
-    trouble: ScalingError | None = None
-    cell_trouble: ScalingError | None = None
-    try:
-        trend = trend_of(database, question)
-    except UnknownName:
-        raise
-    except (TooFewPoints, DataError, UsageError) as error:
-        trouble = error
-    else:
-        try:
-            cell = cell_rate(database, question)
-        except UnknownName:
-            raise
-        except UsageError as error:  # half a cell: the form was sent before it was filled in
-            cell_trouble = error
-    return render(
-        request,
-        "learning_rate.html",
-        question=question,
-        choices={
-            "experiment": [row["name"] for row in experiments],
-            "metric": METRICS,
-            "at_model": [] if trend is None else trend.models["model"].tolist(),
-        },
-        trend=trend,
-        cell=cell,
-        trouble=trouble,
-        cell_trouble=cell_trouble,
-        excluded=by_reason(trend.excluded) if trend is not None else [],
-        figure=figure_json(learning_rate_figure(trend, cell)) if trend is not None else None,
-        command=question.command(database.url),
-    )
+def _context(database: Database, question: LearningRateQuestion, trend: LearningRateTrend | None) -> dict[str, Any]:
+    if trend is None:
+        return {"cell": None, "cell_trouble": None}
+    cell, trouble = attempt(lambda: _cell(database, question))  # trouble: half a cell, the form was sent before it was filled in
+    of_size = {"at_params": "1e7"} if trend.law.reference_params else {}
+    return {
+        "choices": {"at_model": trend.models["model"].tolist(), "at_epochs": "8", **of_size},
+        "cell": cell,
+        "cell_trouble": trouble,
+        "figure": figure_json(learning_rate_figure(trend, cell)),
+    }
+
+
+router = Page(
+    path=TAB.path,
+    question=LearningRateQuestion,
+    answer=_trend,
+    context=_context,
+    csv=lambda database, question: _trend(database, question).to_csv(),
+    resource=Resource(
+        path="learning-rate",
+        question=LearningRateQuestion,
+        payload=lambda database, question: payload(_trend(database, question), cell=_cell(database, question)),
+        summary="The trend of the best learning rate",
+        description="""The object that `scaling lr --json` prints. 422 while no model has two epoch budgets with several learning rates each.
+
+With `at_epochs`, and `at_model` or `at_params`, `cell` is the rate of that cell, run or not, and the trials it would need.""",
+        example=_EXAMPLE,
+    ),
+).router

@@ -1,88 +1,46 @@
-"""`/frontier/optimum`: best size and epochs against compute; `/frontier/slices`: loss against size at equal compute."""
+"""`/frontier/optimum`: best size and epochs against compute, by three approaches."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
-
-from analysis import payload
-from analysis.as_csv import as_csv
-from analysis.figures import optimum_figure, slices_figure
+from analysis import Optimum, payload
+from analysis.figures import optimum_figure
 from analysis.presentation import figure_json
-from analysis.presentation.left_out import by_reason
-from api.database import Database, TheDatabase
-from api.pages.choices import analysis_choices, families
+from analysis.questions import OptimumQuestion
+from api.database import Database
+from api.pages.choices import families
+from api.pages.page import Page
 from api.pages.trouble import attempt
-from api.pages.welcome import no_store
-from api.questions import OptimumQuestion
-from api.rendering import render
-from api.studies import optimum_of, slices_at
-from api.tables import csv_response
+from api.studies import optimum_of
+from api.v1.resource import Resource
 
 __all__ = ["router"]
 
-router = APIRouter()
-
-Asked = Annotated[OptimumQuestion, Query()]
-
-
-@router.get("/frontier/optimum.json")
-def optimum_as_json(question: Asked, database: TheDatabase) -> dict[str, object]:
-    return payload(optimum_of(database, question))
-
-
-@router.get("/frontier/optimum.csv")
-def optimum_as_csv(question: Asked, database: TheDatabase) -> Response:
-    return csv_response(optimum_of(database, question).to_csv(), "optimum")
-
-
-@router.get("/frontier/slices.json")
-def slices_as_json(question: Asked, database: TheDatabase) -> dict[str, object]:
-    return payload(slices_at(database, question))
+_EXAMPLE = {
+    "schema_version": 1,
+    "metric": "val_loss",
+    "x": "core_hours",
+    "size": "params",
+    "recommended": "surface",
+    "choice": {"approach": "surface", "rule": "forecasts-larger-budgets", "regret": {"surface": 0.0001, "isocompute": 0.0004}},
+    "disagree": [],
+    "sentence": "Best size grows as core_hours^0.51 (0.44 … 0.58), best epochs as core_hours^0.49 (0.42 … 0.56) (surface).",
+    "approaches": [{"approach": "surface", "status": "ok", "size_exponent": {"value": 0.51, "low": 0.44, "high": 0.58}}],
+    "epochs_above_one": {"determined": True, "at": {"value": 0.0021, "low": 0.0017, "high": 0.0026}},
+    "runnable": [{"core_hours": 0.01, "model": "nano-F3", "epochs": 8.0}],
+    "excluded": [],
+}
 
 
-@router.get("/frontier/slices.csv")
-def slices_as_csv(question: Asked, database: TheDatabase) -> Response:
-    return csv_response(as_csv(slices_at(database, question).table), "slices")
-
-
-@router.get("/frontier/optimum")
-def optimum_page(question: Asked, database: TheDatabase, request: Request) -> Response:
-    if (welcome := no_store(request, database)) is not None:
-        return welcome
-    optimum, trouble = attempt(lambda: optimum_of(database, question))
-    return render(
-        request,
-        "optimum.html",
-        question=question,
-        choices=_choices(database, question),
-        optimum=optimum,
-        trouble=trouble,
-        excluded=by_reason(optimum.excluded) if optimum is not None else [],
-        figure=figure_json(optimum_figure(optimum)) if optimum is not None and optimum.recommended is not None else None,
-        answered_in=_answered_in(database, question) if optimum is not None and optimum.recommended is None else None,
-        command=question.command(database.url),
-    )
-
-
-@router.get("/frontier/slices")
-def slices_page(question: Asked, database: TheDatabase, request: Request) -> Response:
-    if (welcome := no_store(request, database)) is not None:
-        return welcome
-    slices, trouble = attempt(lambda: slices_at(database, question))
-    optimum = optimum_of(database, question) if slices is not None else None
-    return render(
-        request,
-        "slices.html",
-        question=question,
-        choices=_choices(database, question),
-        slices=slices,
-        path=optimum.path("isocompute") if optimum is not None else None,
-        trouble=trouble,
-        figure=figure_json(slices_figure(slices)) if slices is not None and len(slices.table) else None,
-        command=question.command(database.url),
-    )
+def _context(database: Database, question: OptimumQuestion, optimum: Optimum | None) -> dict[str, Any]:
+    answers = optimum is not None and optimum.recommended is not None
+    return {
+        "choices": {"family": families(database)},
+        "figure": figure_json(optimum_figure(optimum)) if optimum is not None and answers else None,
+        "answered_in": _answered_in(database, question) if optimum is not None and not answers else None,
+    }
 
 
 def _answered_in(database: Database, question: OptimumQuestion) -> str | None:
@@ -90,9 +48,22 @@ def _answered_in(database: Database, question: OptimumQuestion) -> str | None:
     other = "train_flops"
     if question.x == other:
         return None
-    optimum, _ = attempt(lambda: optimum_of(database, question.model_copy(update={"x": other})))
+    optimum, _ = attempt(lambda: optimum_of(database, replace(question, x=other)))
     return other if optimum is not None and optimum.recommended is not None else None
 
 
-def _choices(database: Database, question: OptimumQuestion) -> dict[str, object]:
-    return {**analysis_choices(database, question), "family": families(database)}
+router = Page(
+    path="/frontier/optimum",
+    question=OptimumQuestion,
+    answer=optimum_of,
+    context=_context,
+    csv=lambda database, question: optimum_of(database, question).to_csv(),
+    resource=Resource(
+        path="optimum",
+        question=OptimumQuestion,
+        payload=lambda database, question: payload(optimum_of(database, question)),
+        summary="Best size and epochs against compute, by three approaches",
+        description="The object that `scaling frontier --optimum --json` prints. An approach that refuses says why; 422 with too few sizes or cells.",
+        example=_EXAMPLE,
+    ),
+).router

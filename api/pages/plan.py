@@ -2,54 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
-
-from analysis import law_names, payload
+from analysis import NextRuns, frontier, law_names, payload, plan
 from analysis.figures import plan_figure
+from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cells
 from analysis.presentation import figure_json
-from api.database import TheDatabase
-from api.pages.choices import analysis_choices
+from analysis.questions import PlanQuestion
+from api.asking import command_line
+from api.database import Database
+from api.pages.page import Page
 from api.pages.tab import Tab
-from api.pages.trouble import attempt
-from api.pages.welcome import no_store
-from api.questions import PlanQuestion
-from api.rendering import render
-from api.studies import plan_of
-from api.tables import csv_response
+from api.studies import runs_of
+from api.v1.resource import Resource
 
 __all__ = ["TAB", "router"]
 
 TAB = Tab(6, "/plan", "Plan")
 
-router = APIRouter()
+_EXAMPLE = {
+    "schema_version": 1,
+    "metric": "val_loss",
+    "target": "0.1 core_hours",
+    "law": "power",
+    "criterion": "c",
+    "budget_core_hours": 0.01,
+    "core_hours": 0.0098,
+    "now": {"mean": {"value": 0.102, "low": 0.087, "high": 0.119}},
+    "after": {"mean": {"value": 0.102, "low": 0.092, "high": 0.113}},
+    "chosen": [{"model": "nano-F3", "epochs": 16.0, "core_hours": 0.0098, "mean_low": 0.092, "mean_high": 0.113}],
+}
 
-Asked = Annotated[PlanQuestion, Query()]
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and the budget and target that it was made for, also where the link left them open."""
+
+    plan: NextRuns
+    budget: float
+    target: float
 
 
-@router.get("/plan.json")
-def plan_as_json(question: Asked, database: TheDatabase) -> dict[str, object]:
-    return payload(plan_of(database, question).plan)
+def _planned(database: Database, question: PlanQuestion) -> Planned:
+    """The next runs, of cells like those that were run. Raises what `analysis.plan` raises."""
+
+    def made() -> Planned:
+        runs = runs_of(database, question)
+        usual = a_tenth_and_ten_times(frontier(runs, metric=question.metric, x=question.x))
+        budget, target = question.budget or usual[0], question.target or usual[1]
+        candidates = neighbouring_cells(runs, metric=question.metric)
+        asked = {**question.settings, "target": target}
+        del asked["budget"]
+        return Planned(plan(runs, candidates, budget_core_hours=budget, **asked), budget, target)
+
+    return database.remember(question, made)
 
 
-@router.get("/plan.csv")
-def plan_as_csv(question: Asked, database: TheDatabase) -> Response:
-    return csv_response(plan_of(database, question).plan.to_csv(), "plan")
+def _context(database: Database, question: PlanQuestion, found: Planned | None) -> dict[str, Any]:
+    if found is None:
+        return {"choices": {"law": law_names(), "budget": "", "target": ""}, "command": ""}
+    return {
+        "choices": {"law": law_names(), "budget": f"{found.budget:g}", "target": f"{found.target:g}"},
+        "figure": figure_json(plan_figure(found.plan)) if len(found.plan.chosen) else None,
+        "command": command_line(question.words(budget=found.budget, target=found.target), database.url),
+    }
 
 
-@router.get("/plan")
-def plan_page(question: Asked, database: TheDatabase, request: Request) -> Response:
-    if (welcome := no_store(request, database)) is not None:
-        return welcome
-    planned, trouble = attempt(lambda: plan_of(database, question))
-    return render(
-        request,
-        "plan.html",
-        question=question,
-        choices={**analysis_choices(database, question), "law": law_names()},
-        planned=planned,
-        trouble=trouble,
-        figure=figure_json(plan_figure(planned.plan)) if planned is not None and len(planned.plan.chosen) else None,
-        command=question.command(database.url, budget=planned.budget, target=planned.target) if planned is not None else "",
-    )
+router = Page(
+    path=TAB.path,
+    question=PlanQuestion,
+    answer=_planned,
+    context=_context,
+    csv=lambda database, question: _planned(database, question).plan.to_csv(),
+    resource=Resource(
+        path="plan",
+        question=PlanQuestion,
+        payload=lambda database, question: payload(_planned(database, question).plan),
+        summary="The next runs that most reduce the uncertainty of a prediction",
+        description="""The object that `scaling plan --json` prints; the candidates are the models that were run, at their epoch budgets and up to four times the
+largest, priced by what their runs took.""",
+        example=_EXAMPLE,
+    ),
+).router

@@ -14,21 +14,16 @@ from api.database import TheDatabase
 from api.pages.curves import curve_figures
 from api.pages.welcome import no_store
 from api.rendering import render
-from api.tables import csv_response, csv_text
+from api.tables import csv_response
 from api.v1.runs import run_with_curves
-from orchestrator.store.payloads import run_payload
+from scaling.formulas import csv_text
 
 __all__ = ["router"]
 
 SPENT_ON = ("useful", "redone", "startup", "evaluation", "checkpoint")
 PACE = ("examples_per_second", "step_seconds", "mfu", "input_stall", "memory_bytes", "compile_seconds")
 
-router = APIRouter()
-
-
-@router.get("/runs/{run_id}.json")
-def run_as_json(run_id: str, database: TheDatabase) -> dict[str, object]:
-    return run_payload(*run_with_curves(database, run_id))
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/runs/{run_id}.csv")

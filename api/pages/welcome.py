@@ -10,7 +10,7 @@ from api.rendering import render
 
 __all__ = ["no_store", "router"]
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")

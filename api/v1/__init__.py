@@ -1,4 +1,5 @@
-"""The JSON API, one file a resource. A file in this folder that defines `router` *is* the registration.
+"""The JSON API, one file a resource. A file in this folder that defines `router` *is* the registration; what a page of the
+analysis tells is declared with the page, in `api.pages`.
 
 The bodies come from `analysis.payloads` and `orchestrator.store.payloads`, which the command's `--json` uses too.
 """
@@ -13,5 +14,6 @@ from fastapi import APIRouter
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1", tags=["v1"])
-for _entry in iter_modules(__path__):
-    router.include_router(import_module(f"{__name__}.{_entry.name}").router)
+for _module in [import_module(f"{__name__}.{entry.name}") for entry in iter_modules(__path__)]:
+    if hasattr(_module, "router"):
+        router.include_router(_module.router)

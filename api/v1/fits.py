@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from analysis import payload
-from api.database import TheDatabase
-from api.questions import FitsQuestion
+from analysis.questions import FitsQuestion
 from api.studies import fits_of
+from api.v1.resource import Resource
 
 __all__ = ["router"]
 
@@ -50,11 +48,11 @@ _EXAMPLE = {
 }
 
 
-@router.get(
-    "/fits",
+Resource(
+    path="fits",
+    question=FitsQuestion,
+    payload=lambda database, question: payload(fits_of(database, question)),
     summary="Laws with the intervals of their coefficients",
-    responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
-)
-def fits(question: Annotated[FitsQuestion, Query()], database: TheDatabase) -> dict[str, object]:
-    """The object that `scaling fit --json` prints; where no law is named, the one that forecasts best comes first (`the_law`), and `answer` says what it says; of each choice of cells one is `chosen`. A law with too few points is in `not_fitted`; 422 when all of them are."""
-    return payload(fits_of(database, question))
+    description="The object that `scaling fit --json` prints; where no law is named, the one that forecasts best comes first (`the_law`), and `answer` says what it says; of each choice of cells one is `chosen`. A law with too few points is in `not_fitted`; 422 when all of them are.",
+    example=_EXAMPLE,
+).add_to(router)

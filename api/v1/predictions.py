@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from analysis import payload, score
-from api.database import TheDatabase
-from api.questions import PredictionsQuestion
+from analysis.questions import Question
+from api.database import Database
+from api.v1.resource import Resource
 from orchestrator.store import predictions as registry
 
 __all__ = ["router"]
@@ -27,13 +26,17 @@ _EXAMPLE = {
 }
 
 
-@router.get(
-    "/predictions",
-    summary="Registered predictions against the runs that were done since",
-    responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
-)
-def predictions(question: Annotated[PredictionsQuestion, Query()], database: TheDatabase) -> dict[str, object]:
-    """The object that `scaling predict --score --json` prints; `waiting` lists those without a run near them."""
+def _scores(database: Database, question: Question) -> dict[str, object]:
     with database.read() as session:
         rows = registry.registered(session, experiment=question.experiment)
     return payload(score(rows, database.runs_frame(None)))
+
+
+Resource(
+    path="predictions",
+    question=Question,
+    payload=_scores,
+    summary="Registered predictions against the runs that were done since",
+    description="The object that `scaling predict --score --json` prints; `waiting` lists those without a run near them.",
+    example=_EXAMPLE,
+).add_to(router)

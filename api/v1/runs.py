@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
+from analysis.questions import Asked, Question
+from api.asking import asks
 from api.database import Database, TheDatabase
 from api.paging import Position
 from api.problems import naming_a_path
-from api.questions import RunsQuestion
 from orchestrator.store import queries
 from orchestrator.store.payloads import run_payload, runs_payload
 
-__all__ = ["Page", "page_of_runs", "router", "run_with_curves"]
+__all__ = ["AskedRuns", "Page", "page_of_runs", "router", "run_with_curves"]
 
 RUNS_A_PAGE = 100
+MOST_RUNS_A_PAGE = 1_000
 
 router = APIRouter()
 
@@ -35,6 +37,27 @@ _RUN = {
     "val_loss": 0.1384,
     "val_top1": 0.9622,
 }
+
+
+@dataclass(frozen=True)
+class RunsQuestion(Question):
+    """Which runs, and which page of them."""
+
+    FORM: ClassVar[tuple[str, ...]] = ("experiment", "status", "family", "model")
+
+    status: Annotated[tuple[str, ...] | None, Asked("Only runs in one of these states.", "Status", any="any")] = None
+    family: Annotated[str | None, Asked("Only runs of this model family.", "Family", any="all")] = None
+    model: Annotated[str | None, Asked("Only runs of this model.", "Model", any="all")] = None
+    limit: Annotated[int | None, Asked("Runs a page; 100 when left out.", least=1, most=MOST_RUNS_A_PAGE)] = None
+    next: Annotated[str | None, Asked("The token `next` of the page before.")] = None
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """Which runs, as `orchestrator.store.queries` takes it."""
+        return {"experiment": self.experiment, "family": self.family, "model": self.model, "status": self.status or ()}
+
+
+AskedRuns = Annotated[RunsQuestion, asks(RunsQuestion)]
 
 
 @dataclass(frozen=True)
@@ -58,7 +81,7 @@ class Page:
         200: {"content": {"application/json": {"example": {"schema_version": 1, "total": 30, "next": None, "runs": [_RUN]}}}}
     },
 )
-def runs(question: Annotated[RunsQuestion, Query()], database: TheDatabase) -> dict[str, object]:
+def runs(question: AskedRuns, database: TheDatabase) -> dict[str, object]:
     """Follow `next` until it is null. A row has the columns of the run table, every quantity under its one name."""
     page = page_of_runs(database, question)
     return runs_payload(page.rows, total=page.total, next_page=page.next)
@@ -82,13 +105,12 @@ def run(run_id: str, database: TheDatabase) -> dict[str, object]:
 
 def page_of_runs(database: Database, question: RunsQuestion) -> Page:
     """Raises `UnknownName` for an experiment or status that does not exist, `UsageError` for a foreign `next`."""
-    wanted: dict[str, Any] = question.model_dump(include={"experiment", "family", "model"}) | {"status": question.status or ()}
     start = Position.parse(question.next) if question.next else None
     limit = question.limit or RUNS_A_PAGE
     with database.read() as session:
-        total = queries.count_runs(session, **wanted)
+        total = queries.count_runs(session, **question.wanted)
         rows = queries.runs(
-            session, **wanted, after=start.key if start else None, limit=limit + 1
+            session, **question.wanted, after=start.key if start else None, limit=limit + 1
         )  # one more: is there a next page?
     before = start.count if start else 0
     more, rows = len(rows) > limit, rows[:limit]

@@ -16,6 +16,7 @@ from orchestrator.store.experiments import latest_revision, wanted_runs
 from orchestrator.store.grid import Waiting
 from orchestrator.store.models import Experiment, ExperimentRun, Run
 from scaling.outcomes import RunStatus
+from scaling.rounding import amount
 
 __all__ = ["Affordable", "affordable", "budget_of"]
 
@@ -59,7 +60,7 @@ def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[
             purse = max(mine, key=lambda purse: purse.left)
             # Not how much is left: that changes with every run that ends, and each change would be written into every run left out.
             left_out[run.id] = (
-                f"left out by the budget of {purse.limit:g} core-hours of {purse.name}: needs about {cost:.3g}, more than is left"
+                f"left out by the budget of {purse.limit:g} core-hours of {purse.name}: needs about {amount(cost)}, more than is left"
             )
     return Affordable(allowed, left_out, True)
 

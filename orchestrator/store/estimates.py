@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -24,10 +26,22 @@ class Rates:
     by_shape: dict[tuple[str, str], float] = field(default_factory=dict)
     by_family: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    def core_hours(self, *, shape: str, family: str, accelerator: str, train_flops: float, stated: float | None) -> float | None:
-        """The estimate by the nearest measurement; `stated`, what the file's MFU gives, where nothing was measured."""
-        rate = self.by_shape.get((shape, accelerator)) or self.by_family.get((family, accelerator))
-        return stated if rate is None else rate * train_flops
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[Any]]) -> Rates:
+        """Sums up finished runs: shape (None where it is not known), family, accelerator, core-hours, training FLOPs."""
+        by_shape: dict[tuple[str, str], list[float]] = {}
+        by_family: dict[tuple[str, str], list[float]] = {}
+        for shape, family, accelerator, *spent in rows:
+            for totals, name in ((by_shape, shape), (by_family, family)):
+                if name is not None and accelerator is not None:
+                    before = totals.get((name, accelerator), (0.0, 0.0))
+                    totals[name, accelerator] = [sum(pair) for pair in zip(before, spent, strict=True)]
+        by_shape_and_family = ({key: hours / flops for key, (hours, flops) in totals.items()} for totals in (by_shape, by_family))
+        return cls(*by_shape_and_family)
+
+    def nearest(self, shape: str, family: str, accelerator: str) -> tuple[float | None, float | None]:
+        """Gives the rates of a run, the nearest first, as `scaling.accelerators.estimate_core_hours` takes them."""
+        return self.by_shape.get((shape, accelerator)), self.by_family.get((family, accelerator))
 
 
 def measured_rates(session: Session) -> Rates:
@@ -37,18 +51,12 @@ def measured_rates(session: Session) -> Rates:
         .where(Run.status == RunStatus.FINISHED, Run.core_hours > 0, Run.accelerator.is_not(None))
         .group_by(Run.shape, Run.family, Run.accelerator)
     )
-    by_shape: dict[tuple[str, str], float] = {}
-    totals: dict[tuple[str, str], tuple[float, float]] = {}
-    for shape, family, accelerator, hours, flops in session.execute(query):
-        assert accelerator is not None  # by the query
-        by_shape[shape, accelerator] = hours / flops
-        before = totals.get((family, accelerator), (0.0, 0.0))
-        totals[family, accelerator] = (before[0] + hours, before[1] + flops)
+    rates = Rates.of(session.execute(query))
     probes = select(Probe.shape, Probe.accelerator, Probe.core_hours_per_flop).where(Probe.core_hours_per_flop.is_not(None))
     for shape, accelerator, rate in session.execute(probes.order_by(Probe.id.desc())):
         assert rate is not None  # by the query
-        by_shape.setdefault((shape, accelerator), rate)
-    return Rates(by_shape, {key: hours / flops for key, (hours, flops) in totals.items()})
+        rates.by_shape.setdefault((shape, accelerator), rate)
+    return rates
 
 
 def estimate_error(session: Session, run_ids: list[str] | None = None) -> float | None:

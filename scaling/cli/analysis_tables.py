@@ -11,6 +11,7 @@ from rich.text import Text
 from scaling.cli.tables import line as _line
 from scaling.cli.tables import table as _table
 from scaling.outcomes import FitStatus
+from scaling.rounding import as_factor, significant
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -89,7 +90,6 @@ def print_plain(console: Console, law: Fit, plain: Fit | None) -> None:
 
 def _print_coefficients(console: Console, fit: Fit) -> None:
     from analysis.laws import law_named
-    from analysis.numbers import significant
 
     meanings, interval = law_named(fit.law).meanings, fit.interval()
     table = _table("", "value", f"{fit.level_words} low", "high", "")
@@ -102,7 +102,6 @@ def _print_coefficients(console: Console, fit: Fit) -> None:
 
 def _print_backtest(console: Console, backtest: Backtest) -> None:
     """How far each law was off, and what it weighs."""
-    from analysis.numbers import as_factor
 
     forecasts = int(backtest.windows.held_out.sum())
     _line(
@@ -122,7 +121,6 @@ def _print_backtest(console: Console, backtest: Backtest) -> None:
 
 def print_frontier(console: Console, frontier: Frontier) -> None:
     """Best model and best epochs against compute."""
-    from analysis.numbers import significant
 
     steps = frontier.best()
     start = f"{frontier.x}_from"
@@ -139,7 +137,6 @@ def print_frontier(console: Console, frontier: Frontier) -> None:
 def print_points(console: Console, frontier: Frontier, band: DataFrame) -> None:
     """Every cell, in order of compute; ● marks the compute-optimal ones. `band`, of `analysis.frontier_band`: how sure of a cell that is,
     and the interval of the lowest metric at its compute or less."""
-    from analysis.numbers import significant
     from analysis.selection import excluded_words
 
     points = frontier.points
@@ -166,7 +163,6 @@ def print_points(console: Console, frontier: Frontier, band: DataFrame) -> None:
 
 def print_trend(console: Console, trend: LearningRateTrend) -> None:
     """The law of the best learning rate, then each cell's optimum beside the best rate tried."""
-    from analysis.numbers import as_factor, significant
     from analysis.selection import excluded_words
 
     console.print(Text(trend.law.formula, "bold cyan"))
@@ -226,7 +222,6 @@ def _family(frontier: Frontier) -> list[str]:
 
 
 def _cell(name: str, value: Any, metric: str) -> str:
-    from analysis.numbers import significant
 
     if name == "params":
         return f"{value:,.0f}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from analysis.questions import CompareQuestion
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.runs_input import Level, Metric, RunsFrom, X, print_found, reads_runs
+from scaling.cli.runs_input import RunsFrom, print_found, reads_runs
+from scaling.rounding import as_factor, significant
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,16 +25,9 @@ scaling compare --data runs.csv --map core_hours=tpu_hours --by optimizer --a ad
 """
 
 
-@reads_runs(without=("clusters",))
+@reads_runs()
 def compare_command(
-    by: Annotated[
-        str, typer.Option(help="Column that tells the two sides apart: family, model, batch_size, any other.")
-    ] = "family",
-    a: Annotated[str | None, typer.Option("--a", help="One side, a value of that column; may be left out when it has two.")] = None,
-    b: Annotated[str | None, typer.Option("--b", help="The other side.")] = None,
-    metric: Metric = "val_loss",
-    x: X = "core_hours",
-    level: Level = 0.95,
+    question: CompareQuestion,
     *,
     source: RunsFrom,
     json: AsJson = False,
@@ -52,12 +45,11 @@ def compare_command(
     from analysis import compare
 
     runs = source.load()
-    found = compare(runs, by=by, a=a, b=b, metric=metric, x=x, level=level)
+    found = compare(runs, **question.settings)
     print_found(found, runs, _print, json=json, csv=csv)
 
 
 def _print(out: Console, found: Comparison) -> None:
-    from analysis.numbers import as_factor, significant
     from analysis.selection import excluded_words
     from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
     from scaling.cli.tables import headline, line, table
@@ -74,7 +66,7 @@ def _print(out: Console, found: Comparison) -> None:
         (f"{found.x} {found.a} needs to equal {found.b}, {end}: times", found.speed_up_at_largest, found.p_value_at_largest),
         ("the same, mean", found.speed_up, found.p_value),
     ):
-        shown.add_row(label, *(significant(value) for value in (interval.value, interval.low, interval.high)), f"{p:.2g}")
+        shown.add_row(label, *(significant(value) for value in (interval.value, interval.low, interval.high)), significant(p, 2))
     crossing = found.crossing
     if crossing.overtakes is not None:
         ends = (significant(value) for value in (crossing.at.value, crossing.at.low, crossing.at.high))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analysis.questions import FitsQuestion
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.runs_input import Level, Metric, RunsFrom, print_found, reads_runs
+from scaling.cli.runs_input import RunsFrom, print_found, reads_runs
 from scaling.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -34,29 +35,15 @@ scaling fit --data isoflop.csv --map examples_seen=flops --unit "examples_seen=F
 """
 
 _INTERVALS = "auto: t intervals, of huber-log and with --envelope a bootstrap; pairs or wild: that bootstrap over cells."
-On = Literal["frontier", "all", "both"]
-_CHOICES = get_args(On)
-_X = "Column it is explained by: core_hours (default), flops, params …; or one for each input of a surface: params,examples_seen."
-_LAW = (
-    "power, power-floor, saturating, hill, broken, chinchilla, data-constrained, or auto (the forecast, which may average laws); repeatable. "
-    "Default: the one that forecasts the larger runs best from the smaller."
-)
-_ON = "frontier: the compute-optimal cells; all: every cell; both. Default: the frontier of a grid (sizes × epochs), else all; as JSON and CSV both."
+_CHOICES = ("frontier", "all", "both")
 
 
-@reads_runs()
+@reads_runs(x=None, on=None)
 def fit_command(
-    metric: Metric = "val_loss",
-    x: Annotated[str | None, typer.Option("--x", help=_X)] = None,
-    law: Annotated[list[str] | None, typer.Option(help=_LAW)] = None,
-    on: Annotated[str | None, typer.Option(help=_ON)] = None,
-    objective: Annotated[str, typer.Option(help="log, huber-log (robust to outliers), relative or mse.")] = "log",
+    question: FitsQuestion,
     envelope: Annotated[float | None, typer.Option(help="0 … 1; below 0.5 draws the law towards the lowest runs.")] = None,
     weights: Annotated[str | None, typer.Option(help="Column by which the objective counts runs. Default: all alike.")] = None,
     intervals: Annotated[str, typer.Option(help=_INTERVALS)] = "auto",
-    level: Level = 0.95,
-    bootstrap: Annotated[int, typer.Option(min=100, help="Draws, where intervals are of a bootstrap.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
     *,
     source: RunsFrom,
     json: AsJson = False,
@@ -67,17 +54,17 @@ def fit_command(
     Prints what the law says in a sentence; its coefficients with their intervals, what the data could not say, how well it forecasts, which runs it was made from and
     which were left out and why; the plain power law beside it; then the best model and epochs against compute.
     """
+    settings: dict[str, Any] = {**question.settings, "envelope": envelope, "weights": weights, "intervals": intervals}
+    laws, on = settings.pop("law"), settings.pop("on")
     if on is not None and on not in _CHOICES:
         raise UnknownName("choice for --on", on, _CHOICES)
     from analysis import fit_all
 
     runs = source.load()
-    settings: dict[str, Any] = {"metric": metric, "x": x, "objective": objective, "envelope": envelope, "weights": weights}
-    settings |= {"intervals": intervals, "level": level, "bootstrap": bootstrap, "seed": seed}
     if on is None and (json or csv):
         on = "both"
-    found = fit_all(runs, laws=law or (), on=cast(On | None, on), **settings)
-    print_found(found, runs, partial(_print, runs, metric), json=json, csv=csv)
+    found = fit_all(runs, laws=laws or (), on=on, **settings)
+    print_found(found, runs, partial(_print, runs, question.metric), json=json, csv=csv)
 
 
 def _print(runs: DataFrame, metric: str, out: Console, found: Fits) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analysis.questions import OptimumQuestion
 from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.output import print_text
-from scaling.cli.runs_input import Level, Metric, RunsFrom, X, print_found, print_set_aside, reads_runs
+from scaling.cli.runs_input import RunsFrom, print_found, print_set_aside, reads_runs
 from scaling.errors import ScalingError, UsageError
 
 if TYPE_CHECKING:
@@ -31,15 +32,12 @@ scaling frontier --data runs.csv --map core_hours=tpu_hours --metric val_loss --
 """
 
 
-@reads_runs(without=("clusters",))
+@reads_runs()
 def frontier_command(
-    metric: Metric = "val_loss",
-    x: X = "core_hours",
+    question: OptimumQuestion,
     optimum: Annotated[bool, typer.Option("--optimum", help="Best size and epochs against compute, by three approaches.")] = False,
-    family: Annotated[str | None, typer.Option(help="With --optimum: of which family, where there are several.")] = None,
     law: Annotated[str | None, typer.Option(help="With --optimum: the surface, chinchilla or data-constrained.")] = None,
     objective: Annotated[str, typer.Option(help="With --optimum: of the surface; huber-log is robust to outliers.")] = "log",
-    level: Level = 0.95,
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the band and the intervals.")] = 400,
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
     *,
@@ -56,14 +54,13 @@ def frontier_command(
     from analysis import answer, compute_optimal, frontier, frontier_band
 
     runs = source.load()
-    if not optimum and (family or law):
+    if not optimum and (question.family or law):
         raise UsageError("--family and --law belong to --optimum", hint="add --optimum")
     if optimum:
-        best = compute_optimal(
-            runs, metric=metric, x=x, family=family, law=law, objective=objective, level=level, bootstrap=bootstrap, seed=seed
-        )
+        best = compute_optimal(runs, **question.settings, law=law, objective=objective, bootstrap=bootstrap, seed=seed)
         print_found(best, runs, partial(_print_optimum, runs), json=json, csv=csv)
         return
+    metric, x, level = question.metric, question.x, question.level
     found = frontier(runs, metric=metric, x=x)
     band = frontier_band(found, draws=bootstrap, level=level, seed=seed)
     if csv:

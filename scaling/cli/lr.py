@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analysis.questions import LearningRateQuestion
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.runs_input import Level, Metric, RunsFrom, print_found, reads_runs
+from scaling.cli.runs_input import Level, RunsFrom, print_found, reads_runs
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,11 +33,7 @@ scaling lr --data sweep.csv --map learning_rate=peak_lr --csv
 
 @reads_runs(without=("clusters",))
 def lr_command(
-    metric: Metric = "val_loss",
-    at_model: Annotated[str | None, typer.Option(help="Predict for this model, one of the trend's, at --at-epochs.")] = None,
-    at_params: Annotated[float | None, typer.Option(help="Predict for a model of so many parameters, at --at-epochs.")] = None,
-    at_epochs: Annotated[float | None, typer.Option(help="The epoch budget to predict for.")] = None,
-    at_family: Annotated[str | None, typer.Option(help="With --at-params: of this family, where there are several.")] = None,
+    question: LearningRateQuestion,
     searches: Annotated[
         bool,
         typer.Option("--searches", help="What `policy: two-trial` did: trials a cell, regret against a grid, core-hours saved."),
@@ -62,11 +59,8 @@ def lr_command(
     from analysis import learning_rate_trend
 
     runs = source.load()
-    trend = learning_rate_trend(runs, metric=metric, level=level)
-    asked = (at_model, at_params, at_epochs, at_family)
-    asked_cell = None
-    if any(value is not None for value in asked):
-        asked_cell = trend.predict_cell(model=at_model, params=at_params, epochs=at_epochs, family=at_family)
+    trend = learning_rate_trend(runs, metric=question.metric, level=level)
+    asked_cell = trend.predict_cell(**question.asked_cell) if question.asked_cell else None
 
     def show(out: Console, trend: LearningRateTrend) -> None:
         from scaling.cli.analysis_tables import print_excluded, print_trend

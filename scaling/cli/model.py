@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scaling.cli.options import AsJson
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from trainer.models.card import ModelCard
@@ -82,7 +83,7 @@ def _pair(text: str) -> tuple[str, object]:
 
 
 def _show(card: ModelCard) -> None:
-    from scaling.cli.output import console, flops
+    from scaling.cli.output import console
 
     height, width, channels = card.image_shape
     rows = [
@@ -90,7 +91,7 @@ def _show(card: ModelCard) -> None:
         ("images", f"{height} × {width} × {channels}, {card.num_classes} classes"),
         ("parameters", f"{card.params:,}"),
         ("MACs an image", f"{card.macs:,}"),
-        ("training FLOPs an image", f"{flops(card.train_flops_per_image)} (6 × MACs)"),
+        ("training FLOPs an image", f"{significant(card.train_flops_per_image, 3)} (6 × MACs)"),
     ]
     if card.activations is not None:
         rows.append(("activations an image", f"{card.activations:,} (outputs of convolutions and dense layers)"))

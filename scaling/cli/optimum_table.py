@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from scaling.cli.tables import headline, line, table
+from scaling.rounding import as_factor, percent, significant
 
 if TYPE_CHECKING:
     from analysis import Optimum
@@ -23,13 +24,12 @@ def print_optimum(out: Console, optimum: Optimum, *, is_complete: bool = True) -
 
     is_complete: whether all runs are over; while some are not, nobody is told to add others.
     """
-    from analysis.numbers import as_factor, significant
     from analysis.selection import excluded_words
 
     headline(out, optimum.sentence())
-    percent, x = f"{100 * optimum.level:g} %", optimum.x
+    level, x = f"{100 * optimum.level:g} %", optimum.x
     data = optimum.data_name.replace("_", " ")
-    shown = table("approach", f"size ∝ {x}^", percent, f"{data} ∝ {x}^", percent, f"epochs > 1 above {x}", percent, "status")
+    shown = table("approach", f"size ∝ {x}^", level, f"{data} ∝ {x}^", level, f"epochs > 1 above {x}", level, "status")
     for path in optimum.paths:
         shown.add_row(
             path.approach, *_pair(path.size_exponent), *_pair(path.epochs_exponent), *_pair(path.crossing.at), path.status.value
@@ -70,16 +70,15 @@ def print_optimum(out: Console, optimum: Optimum, *, is_complete: bool = True) -
             shown.add_row(
                 *numbers,
                 row["model"],
-                f"{row[optimum.data_name]:.4g}",
+                f"{row[optimum.data_name]:g}",
                 significant(row[f"{x}_of_cell"], 3),
-                "–" if over != over else f"{100 * (over - 1):+.2g} %",
+                percent(over - 1, signed=True),
             )
         out.print(shown)
         out.print()
 
 
 def _pair(interval: Interval | None) -> tuple[str, str]:
-    from analysis.numbers import significant
 
     if interval is None:
         return "–", ""

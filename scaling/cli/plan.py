@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analysis.questions import PlanQuestion
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.runs_input import Level, Metric, RunsFrom, X, print_found, reads_runs
+from scaling.cli.runs_input import RunsFrom, print_found, reads_runs
+from scaling.rounding import amount, significant
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,16 +42,7 @@ def plan_command(
     *,
     budget: Annotated[float, typer.Option("--budget", help="Core-hours to spend.")],
     target: Annotated[float, typer.Option("--target", help="Compute, in the unit of --x, at which the metric should be known.")],
-    metric: Metric = "val_loss",
-    x: X = "core_hours",
-    law: Annotated[
-        str | None,
-        typer.Option(
-            help="The law that predicts and weighs the runs. Default: the forecast predicts, as `scaling predict` does, and the law that forecasts best weighs: of surfaces where sizes and examples are known, else of laws of compute."
-        ),
-    ] = None,
-    criterion: Annotated[str, typer.Option(help="c: the prediction at the target; D: all coefficients together.")] = "c",
-    level: Level = 0.95,
+    question: PlanQuestion,
     seed: Annotated[int, typer.Option(help="Of the draws behind the intervals.")] = 0,
     source: RunsFrom,
     json: AsJson = False,
@@ -62,15 +55,14 @@ def plan_command(
     from orchestrator.candidates import plan
 
     runs = source.load()
-    settings: dict[str, Any] = {"metric": metric, "x": x, "law": law, "criterion": criterion, "level": level, "seed": seed}
-    found = plan(runs, file, db=source.db if source.of_a_store else None, budget_core_hours=budget, target=target, **settings)
+    settings = {**question.settings, "budget_core_hours": budget, "target": target, "seed": seed}
+    del settings["budget"]
+    found = plan(runs, file, db=source.db if source.of_a_store else None, **settings)
     print_found(found, runs, _print, json=json, csv=csv)
 
 
 def _print(out: Console, found: NextRuns) -> None:
-    from analysis.numbers import significant
     from scaling.cli.analysis_tables import print_lights
-    from scaling.cli.output import core_hours
     from scaling.cli.tables import headline, line, table
 
     headline(out, found.sentence())
@@ -82,7 +74,7 @@ def _print(out: Console, found: NextRuns) -> None:
             shown.add_row(
                 str(number),
                 *(_cell(row[name]) for name in named),
-                core_hours(row["core_hours"]),
+                amount(row["core_hours"]),
                 significant(row["mean_low"]),
                 significant(row["mean_high"]),
             )

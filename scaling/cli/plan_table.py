@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from scaling.rounding import amount, significant
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,7 +20,7 @@ def show(priced: Priced, out: Console) -> None:
     """Print it, with what the whole grid comes to and on what the estimate rests."""
     from rich.table import Column, Table
 
-    from scaling.cli.output import core_hours, duration, flops
+    from scaling.cli.output import duration
 
     names = ("params", "epochs", "steps", "learning rate", "runs", "train FLOPs", "core-hours", "wall time")
     table = Table(
@@ -33,7 +35,7 @@ def show(priced: Priced, out: Console) -> None:
     for row in priced.cells:
         table.add_row(
             row["model"], f"{row['params']:,}", f"{row['epochs']:g}", f"{row['steps']:,}", _rates(row), f"{'≈ ' if row['policy'] else ''}{row['runs']}",
-            flops(row["train_flops"]), core_hours(row["estimated_core_hours"]), duration(row["estimated_wall_seconds"]),
+            significant(row["train_flops"], 3), amount(row["estimated_core_hours"]), duration(row["estimated_wall_seconds"]),
             row["state"],
         )  # fmt: skip
     card = plan.card
@@ -44,7 +46,7 @@ def show(priced: Priced, out: Console) -> None:
     )
     out.print(table)
     out.print(
-        f"{'about ' if plan.searches else ''}{priced.expected_runs} runs, {core_hours(plan.estimated_core_hours)} core-hours in all: "
+        f"{'about ' if plan.searches else ''}{priced.expected_runs} runs, {amount(plan.estimated_core_hours)} core-hours in all: "
         f"FLOPs, core-hours and wall time are a run's, estimated {_basis(priced)}",
         highlight=False,
     )
@@ -56,7 +58,7 @@ def show(priced: Priced, out: Console) -> None:
     if plan.inherited_core_hours:
         spent = plan.estimated_core_hours - plan.inherited_core_hours
         out.print(
-            f"shorter budgets start from the longest one's checkpoints: {core_hours(spent)} core-hours are spent, "
+            f"shorter budgets start from the longest one's checkpoints: {amount(spent)} core-hours are spent, "
             f"{plan.inherited_core_hours / plan.estimated_core_hours:.0%} less than for each run alone",
             highlight=False,
         )
@@ -80,7 +82,7 @@ def show_findings(found: Priced, out: Console) -> None:
         out.print(f"{split.split} examples: {split.read:,} of {split.examples:,} read{bad or ', all can be used'}")
     limit, ahead = found.plan.spec.confirm_above, found.ahead_core_hours
     if limit is not None and ahead > limit.core_hours:
-        out.print(f"`submit` asks first, or wants --yes: {ahead:,.3g} core-hours are above confirm_above ({limit.core_hours:g})")
+        out.print(f"`submit` asks first, or wants --yes: {amount(ahead)} core-hours are above confirm_above ({limit.core_hours:g})")
 
 
 def _basis(priced: Priced) -> str:
@@ -91,7 +93,7 @@ def _basis(priced: Priced) -> str:
         f"{resources.chip_count} {resources.accelerator} {unit}{'s' if resources.chip_count > 1 else ''} "
         f"({resources.core_count} core{'s' if resources.core_count > 1 else ''})"
     )
-    stated = f"at {resources.assumed_mfu:.3g} of the peak of {place}"
+    stated = f"at {significant(resources.assumed_mfu, 3)} of the peak of {place}"
     if not measured:
         return stated
     of = "" if measured == priced.expected_runs else f" for {measured} of them, the others {stated}"

@@ -11,6 +11,7 @@ from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.output import console, messages, print_text
 from scaling.cli.runs_input import Level, Metric, RunsFrom, print_answer, print_found, reads_runs
 from scaling.errors import UnknownName, UsageError
+from scaling.rounding import amount, percent, significant
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -144,7 +145,6 @@ def _score(source: RunsFrom, json: bool, csv: bool) -> None:
 
 
 def _print(out: Console, found: Prediction) -> None:
-    from analysis.numbers import significant
     from scaling.cli.analysis_tables import print_lights, print_notes
     from scaling.cli.tables import line, table
 
@@ -168,14 +168,13 @@ def _print(out: Console, found: Prediction) -> None:
 
 
 def _print_scores(out: Console, scores: Scores) -> None:
-    from analysis.numbers import significant
     from scaling.cli.tables import headline, line, table
 
     headline(out, scores.sentence())
     if len(scores.table):
         shown = table("name", "at", "metric", "predicted", "low", "high", "observed", "hit", "z", "off by")
         for row in scores.table.to_dict("records"):
-            place = ", ".join(f"{row[name]:,.4g} {name}" for name in row["at"])
+            place = ", ".join(f"{amount(row[name], 4)} {name}" for name in row["at"])
             numbers = (significant(row[name]) for name in ("value", "low", "high", "observed"))
             shown.add_row(
                 row["name"],
@@ -184,7 +183,7 @@ def _print_scores(out: Console, scores: Scores) -> None:
                 *numbers,
                 "yes" if row["hit"] else "no",
                 f"{row['z']:+.2f}",
-                f"{100 * math.expm1(row['log_error']):+.2g} %",
+                percent(math.expm1(row["log_error"]), signed=True),
             )
         out.print(shown)
     for entry in scores.waiting:

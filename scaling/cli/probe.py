@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scaling.cli.options import AsJson, Db, Home
+from scaling.rounding import amount, significant
 
 if TYPE_CHECKING:
     from orchestrator.plan import PlannedRun
@@ -84,8 +85,8 @@ def _table(found: list[Probed]):
     for probed in found:
         table.add_row(
             probed.model,
-            _shown(1 / probed.step_seconds if probed.step_seconds else None, "{:.3g}"),
-            _shown(probed.examples_per_second, "{:,.4g}"),
+            significant(1 / probed.step_seconds if probed.step_seconds else None, 3),
+            amount(probed.examples_per_second, 4),
             _shown(probed.mfu, "{:.3f}"),
             _shown(probed.memory_bytes / 1e9 if probed.memory_bytes else None, "{:.2f} GB"),
             _shown(probed.compile_seconds, "{:.1f} s"),

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from scaling.rounding import amount, significant
+
 if TYPE_CHECKING:
     from rich.console import Group
 
@@ -69,16 +71,16 @@ def _lines() -> Callable[[Progress], None]:
 
 
 def _summary(progress: Progress) -> str:
-    from scaling.cli.output import core_hours, duration, number
+    from scaling.cli.output import duration
 
     total = sum(progress.counts.values())
     states = ", ".join(f"{count} {status}" for status, count in progress.counts.items())
     parts = [
         f"{total} runs: {states}",
-        f"{core_hours(progress.core_hours)} core-hours (estimated {core_hours(progress.estimated_core_hours)})",
+        f"{amount(progress.core_hours)} core-hours (estimated {amount(progress.estimated_core_hours)})",
     ]
     if progress.best_val_loss is not None:
-        parts.append(f"best val_loss {number(progress.best_val_loss)}")
+        parts.append(f"best val_loss {significant(progress.best_val_loss)}")
     if progress.eta_seconds:
         parts.append(f"about {duration(progress.eta_seconds)} left")
     return " · ".join(parts)

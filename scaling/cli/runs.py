@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from scaling.cli.options import AsCsv, AsJson, Db, Experiment, Server
+from scaling.formulas import csv_text
+from scaling.rounding import amount, significant
 
 __all__ = ["EXAMPLES", "runs_command"]
 
@@ -33,7 +35,7 @@ def runs_command(
     as_csv: AsCsv = False,
 ) -> None:
     """List runs with their cost and result, or show one run with its attempts."""
-    from scaling.cli.output import print_csv, print_json
+    from scaling.cli.output import print_json, print_text
     from scaling.cli.runs_input import refuse_both
     from scaling.columns import RUN_COLUMNS
     from scaling.errors import UsageError
@@ -49,7 +51,7 @@ def runs_command(
     if as_json:
         print_json(payload)
     elif as_csv:
-        print_csv(payload["runs"], [column.name for column in RUN_COLUMNS])
+        print_text(csv_text(payload["runs"], (column.name for column in RUN_COLUMNS)))
     else:
         _show_table(payload["runs"])
 
@@ -85,7 +87,7 @@ def _show_table(rows: list[dict]) -> None:
 
     from orchestrator.store.queries import INTERRUPTED
     from scaling.cli.endings import reasons
-    from scaling.cli.output import console, core_hours, number
+    from scaling.cli.output import console
     from scaling.columns import model_title
 
     heads = [name.replace("learning_rate", "lr").replace("core_hours", "core hours") for name in _COLUMNS]
@@ -98,7 +100,7 @@ def _show_table(rows: list[dict]) -> None:
     for row in rows:
         table.add_row(
             row["id"], model_title(row), f"{row['epochs']:g}", f"{row['learning_rate']:g}", str(row["seed"]), row["status"],
-            core_hours(row["core_hours"]), number(row["val_loss"]), number(row["val_top1"]),
+            amount(row["core_hours"]), significant(row["val_loss"]), significant(row["val_top1"]),
         )  # fmt: skip
     out = console()
     if not rows:
@@ -109,7 +111,7 @@ def _show_table(rows: list[dict]) -> None:
     if inherited:
         alone = sum(row["core_hours"] or 0.0 for row in rows)
         out.print(
-            f"these runs did cost {core_hours(alone - inherited)} core-hours; alone they would cost {core_hours(alone)}: "
+            f"these runs did cost {amount(alone - inherited)} core-hours; alone they would cost {amount(alone)}: "
             f"{inherited / alone:.0%} saved by shared trunks",
             highlight=False,
         )
@@ -122,7 +124,7 @@ def _show_table(rows: list[dict]) -> None:
 def _show_one(detail: dict) -> None:
     from rich.table import Table
 
-    from scaling.cli.output import console, core_hours, number
+    from scaling.cli.output import console
     from scaling.columns import model_title
 
     out = console()
@@ -145,7 +147,7 @@ def _show_one(detail: dict) -> None:
         "experiments",
     ):
         value: Any = model_title(detail) if name == "model" else detail[name]
-        shown = core_hours(value) if name.endswith("core_hours") else number(value) if isinstance(value, float) else str(value)
+        shown = amount(value) if name.endswith("core_hours") else significant(value) if isinstance(value, float) else str(value)
         if value not in (None, "", []):
             out.print(f"{name:>22}  {shown}", highlight=False)
     table = Table("attempt", "host", "steps", "outcome", "useful s", "redone s", "startup s", "reason", box=None, pad_edge=False)

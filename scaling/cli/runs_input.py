@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from scaling.cli.options import Db, Experiment, Server
+from analysis.questions import WHICH_RUNS, ClusteredQuestion, FrontierQuestion, OptimumQuestion, Question
+from scaling.cli.options import Db, Experiment, Server, in_words, option
 from scaling.cli.output import console, messages, print_json, print_text
 from scaling.columns import check_mapping
 from scaling.errors import UsageError
@@ -35,8 +36,9 @@ __all__ = [
     "refuse_both",
 ]
 
-Metric = Annotated[str, typer.Option(help="Column to explain, better when lower; NAME_error is 1 − NAME of a share.")]
-X = Annotated[str, typer.Option("--x", help="Column it is explained by: core_hours, flops, params, …")]
+Metric = Annotated[str, typer.Option(help=in_words(FrontierQuestion, "metric"))]
+X = Annotated[str, typer.Option("--x", help=in_words(FrontierQuestion, "x"))]
+Level = Annotated[float, typer.Option(help=in_words(OptimumQuestion, "level"))]
 Data = Annotated[
     str | None,
     typer.Option(
@@ -62,42 +64,27 @@ ChanceLoss = Annotated[
     float | None,
     typer.Option("--chance-loss", help="val_loss of guessing; fits say which runs are no better. Or a column chance_loss."),
 ]
-Convert = Annotated[
-    list[str] | None,
-    typer.Option("--convert", metavar="THEIRS:OURS=FACTOR", help="So many core-hours on THEIRS count as one on OURS; repeatable."),
-]
-Where = Annotated[
-    list[str] | None,
-    typer.Option("--where", metavar="COLUMN=VALUE", help="Only runs with this value, or one of several: seed=0,1; repeatable."),
-]
-Cell = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--cell", metavar="COLUMNS", help="Columns that tell cells apart besides the known settings: what is averaged; repeatable."
-    ),
-]
-Clusters = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--clusters", metavar="COLUMNS", help="Columns whose values are resampled as one, e.g. run; default: cells; repeatable."
-    ),
-]
-Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals, 0.5 … 0.999.")]
+
+
+_OF_QUESTIONS = tuple(name for name in WHICH_RUNS if name != "experiment")  # which all commands spell alike, `-e` too
 
 
 @dataclass(frozen=True)
 class RunsFrom:
-    """Which runs a command reads, and what is done to them first: one field for each of its options, see `reads_runs`."""
+    """Which runs a command reads, and what is done to them first: one field for each of its options, see `reads_runs`.
+
+    convert, where, cell, clusters: as `analysis.questions` has them.
+    """
 
     data: Data = None
     mapping: Mapping = None
     unit: Unit = None
     count_status: CountStatus = None
     chance_loss: ChanceLoss = None
-    convert: Convert = None
-    where: Where = None
-    cell: Cell = None
-    clusters: Clusters = None
+    convert: list[str] | None = None
+    where: list[str] | None = None
+    cell: list[str] | None = None
+    clusters: list[str] | None = None
     experiment: Experiment = None
     db: Db = "scaling.db"
     server: Server = None
@@ -131,9 +118,9 @@ class RunsFrom:
         )
 
     def _of_store(self) -> DataFrame:
-        for given, option in ((self.mapping, "--map"), (self.unit, "--unit"), (self.count_status, "--count-status")):
+        for given, flag in ((self.mapping, "--map"), (self.unit, "--unit"), (self.count_status, "--count-status")):
             if given:
-                raise UsageError(f"{option} is for a table given by --data", hint="add --data FILE")
+                raise UsageError(f"{flag} is for a table given by --data", hint="add --data FILE")
         if self.server is None:
             from orchestrator.store import open_readonly
 
@@ -169,30 +156,46 @@ class RunsFrom:
         return [word for pair in pairs for word in pair]
 
 
-def reads_runs(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each field of `RunsFrom`, in the place of its parameter `source`; and refuse `--json` with `--csv`.
+def reads_runs(*, without: tuple[str, ...] = (), **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each parameter of the question that it answers, in the place of its parameter `question`, and for each field of
+    `RunsFrom`, in the place of `source`; and refuse `--json` with `--csv`.
 
-    without: fields that the command has no use for.
+    without: fields that the command has no use for. defaults: of parameters of the question, where they are others on the command line.
     """
     hints = get_type_hints(RunsFrom, include_extras=True)
-    ours = [field for field in fields(RunsFrom) if field.name not in without]
 
     def with_options(command: Callable[..., None]) -> Callable[..., None]:
-        @wraps(command)
-        def called(**given: Any) -> None:
-            refuse_both(given.get("json", False), given.get("csv", False))
-            source = RunsFrom(**{field.name: given.pop(field.name) for field in ours})
-            command(source=source, **given)
+        given = inspect.signature(command, eval_str=True).parameters
+        kind: type[Question] | None = given["question"].annotation if "question" in given else None
+        known = (kind or ClusteredQuestion).parameters()
+        ours = {
+            field.name: (option(ClusteredQuestion, field.name) if field.name in _OF_QUESTIONS else hints[field.name], field.default)
+            for field in fields(RunsFrom)
+            if field.name not in without and (field.name != "clusters" or "clusters" in known)
+        }
+        asked = {
+            name: (option(kind, name), defaults.get(name, None if each.default == () else each.default))
+            for name, each in known.items()
+            if kind is not None and name not in {*given, *WHICH_RUNS}
+        }
 
-        parameters: list[inspect.Parameter] = []
-        for parameter in inspect.signature(command, eval_str=True).parameters.values():
-            keyword = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            parameters += (
-                [keyword]
-                if parameter.name != "source"
-                else [keyword.replace(name=field.name, annotation=hints[field.name], default=field.default) for field in ours]
-            )
-        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+        @wraps(command)
+        def called(**values: Any) -> None:
+            refuse_both(values.get("json", False), values.get("csv", False))
+            source = RunsFrom(**{name: values.pop(name) for name in ours})
+            told: dict[str, Any] = {name: tuple(value) if isinstance(value := values.pop(name), list) else value for name in asked}
+            command(source=source, **values, **({"question": kind(**told)} if kind is not None else {}))
+
+        options = {"source": ours, "question": asked}
+        called.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what Typer reads
+            [
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
+                for parameter in given.values()
+                for name, (hint, default) in options.get(
+                    parameter.name, {parameter.name: (parameter.annotation, parameter.default)}
+                ).items()
+            ]
+        )
         return called
 
     return with_options

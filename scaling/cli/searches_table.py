@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from scaling.formulas import csv_text
+from scaling.rounding import amount, percent, significant
+
 if TYPE_CHECKING:
     from orchestrator.search.report import CellReport, SearchReport
 
@@ -20,7 +23,7 @@ def show_searches(db: str, experiment: str | None, *, json: bool, csv: bool) -> 
     """Print the searches of one experiment, or of each that has some."""
     from orchestrator.search.report import reports_payload, search_report
     from orchestrator.store import open_readonly, queries, searches
-    from scaling.cli.output import print_csv, print_json
+    from scaling.cli.output import print_json, print_text
     from scaling.errors import UnknownName, UsageError
 
     store = open_readonly(db)
@@ -41,7 +44,7 @@ def show_searches(db: str, experiment: str | None, *, json: bool, csv: bool) -> 
         rows = [
             {"experiment": entry["experiment"], **cell} for entry in reports_payload(reports)["searches"] for cell in entry["cells"]
         ]
-        print_csv(rows, _COLUMNS)
+        print_text(csv_text(rows, _COLUMNS))
     else:
         for report in reports:
             _show(report)
@@ -50,7 +53,7 @@ def show_searches(db: str, experiment: str | None, *, json: bool, csv: bool) -> 
 def _show(report: SearchReport) -> None:
     from rich.table import Column, Table
 
-    from scaling.cli.output import console, core_hours, number
+    from scaling.cli.output import console
 
     out = console()
     names = ("epochs", "learning rate", "trials", "val_loss", "of grid", "best of grid", "regret", "core-hours", "grid")
@@ -59,26 +62,24 @@ def _show(report: SearchReport) -> None:
     )
     for cell in report.cells:
         table.add_row(
-            cell.model, f"{cell.epochs:g}", _rate(cell.learning_rate), str(cell.trials), number(cell.loss), str(cell.grid_rates or "–"),
-            "–" if cell.best_rate is None else f"{number(cell.best_of_grid)} at {cell.best_rate:g}", _percent(cell.regret),
-            core_hours(cell.core_hours), core_hours(cell.grid_core_hours), _note(cell),
+            cell.model, f"{cell.epochs:g}", _rate(cell.learning_rate), str(cell.trials), significant(cell.loss), str(cell.grid_rates or "–"),
+            "–" if cell.best_rate is None else f"{significant(cell.best_of_grid)} at {cell.best_rate:g}", percent(cell.regret, 3),
+            amount(cell.core_hours), amount(cell.grid_core_hours), _note(cell),
         )  # fmt: skip
     out.print(f"{report.experiment}: learning rates by two trials", highlight=False)
     out.print(table)
     if report.trials_per_cell is not None:
-        out.print(f"{report.trials_per_cell:.3g} trials a cell", highlight=False)
+        out.print(f"{significant(report.trials_per_cell, 3)} trials a cell", highlight=False)
     if report.regret is not None:
         noise = (
-            ""
-            if report.seed_noise is None
-            else f"; seeds of one rate differ by {100 * math.expm1(report.seed_noise):.2g} % (one sd)"
+            "" if report.seed_noise is None else f"; seeds of one rate differ by {percent(math.expm1(report.seed_noise))} (one sd)"
         )
-        error = "" if report.regret_error is None else f" ± {_percent(report.regret_error)} (standard error over the cells)"
-        out.print(f"loss {_percent(report.regret)}{error} above the best of the grid, on average{noise}", highlight=False)
+        error = "" if report.regret_error is None else f" ± {percent(report.regret_error, 3)} (standard error over the cells)"
+        out.print(f"loss {percent(report.regret, 3)}{error} above the best of the grid, on average{noise}", highlight=False)
     if report.share_of_grid is not None:
         out.print(
-            f"{_percent(report.share_of_grid)} of the grid's core-hours, {_percent(report.share_of_grid_flops)} of its FLOPs: "
-            f"{core_hours(report.core_hours_saved)} core-hours saved"
+            f"{percent(report.share_of_grid, 3)} of the grid's core-hours, {percent(report.share_of_grid_flops, 3)} of its FLOPs: "
+            f"{amount(report.core_hours_saved)} core-hours saved"
             f"{'' if any(cell.grid_rates for cell in report.cells) else ' (no grid was run: five rates at the price of these runs)'}",
             highlight=False,
         )
@@ -90,7 +91,3 @@ def _note(cell: CellReport) -> str:
 
 def _rate(value: float | None) -> str:
     return "–" if value is None else f"{value:g}"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.3g} %"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scaling.cli.options import AsJson, Db, Server
+from scaling.rounding import amount, significant
 
 __all__ = ["EXAMPLES", "status_command"]
 
@@ -37,7 +38,7 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     from rich.table import Table
 
     from scaling.cli.endings import endings, skipped
-    from scaling.cli.output import console, core_hours, number
+    from scaling.cli.output import console
     from scaling.columns import model_title
     from scaling.outcomes import NO_BETTER_THAN_GUESSING
     from scaling.waiting import Waiting
@@ -57,12 +58,12 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
         table.add_row(
             f"{row['name']} (simulated)" if row["simulated"] else row["name"],
             states,
-            core_hours(row["core_hours"]),
-            core_hours(row["allocated_core_hours"]),
-            core_hours(row["estimated_core_hours"]),
+            amount(row["core_hours"]),
+            amount(row["allocated_core_hours"]),
+            amount(row["estimated_core_hours"]),
             "–" if row["estimate_error"] is None else f"{100 * row['estimate_error']:.0f} %",
-            core_hours(row["budget_core_hours"]),
-            number(row["best_val_loss"]),
+            amount(row["budget_core_hours"]),
+            significant(row["best_val_loss"]),
         )
     out = console()
     out.print(table)
@@ -76,8 +77,8 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
             out.print(line, highlight=False)
         if row["inherited_core_hours"]:
             out.print(
-                f"{row['name']} did cost {core_hours(row['spent_core_hours'])} core-hours; its runs would cost "
-                f"{core_hours(row['core_hours'])} alone: {row['saved']:.0%} saved by shared trunks",
+                f"{row['name']} did cost {amount(row['spent_core_hours'])} core-hours; its runs would cost "
+                f"{amount(row['core_hours'])} alone: {row['saved']:.0%} saved by shared trunks",
                 highlight=False,
             )
         if guessing := row.get("no_better_than_guessing"):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scaling.rounding import amount, significant
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -24,7 +26,6 @@ def spent_words(rows: Sequence[Mapping[str, Any]]) -> str:
 
     rows: of `queries.runs`. Training that one run has from another counts once.
     """
-    from scaling.cli.output import core_hours
     from scaling.outcomes import RunStatus
 
     states = [row["status"] for row in rows]
@@ -32,8 +33,8 @@ def spent_words(rows: Sequence[Mapping[str, Any]]) -> str:
     useful = sum((row["core_hours"] or 0.0) - (row["inherited_core_hours"] or 0.0) for row in rows)
     held = sum(row["allocated_core_hours"] or 0.0 for row in rows)
     return (
-        f"{len(rows)} run{'' if len(rows) == 1 else 's'}: {counts} · {core_hours(useful)} core-hours of training, "
-        f"{core_hours(held)} with start-up and evaluation"
+        f"{len(rows)} run{'' if len(rows) == 1 else 's'}: {counts} · {amount(useful)} core-hours of training, "
+        f"{amount(held)} with start-up and evaluation"
     )
 
 
@@ -76,8 +77,6 @@ def print_next(err: Console, said: Answer | None, options: Sequence[str]) -> Non
 
 def _print_best(out: Console, found: Frontier) -> None:
     from rich.table import Column, Table
-
-    from analysis.numbers import significant
 
     best = found.best()
     shown = best.iloc[np.unique(np.linspace(0, len(best) - 1, min(_ROWS, len(best))).round().astype(int))]

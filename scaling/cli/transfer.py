@@ -9,6 +9,7 @@ import typer
 from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.runs_input import Level, RunsFrom, print_found, reads_runs
 from scaling.errors import UsageError
+from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +66,6 @@ def transfer_command(
 
 
 def _print(out: Console, found: Transfer) -> None:
-    from analysis.numbers import significant
     from scaling.cli.analysis_tables import print_excluded, print_fit, print_notes
     from scaling.cli.tables import headline, line, table
 
@@ -87,7 +87,7 @@ def _print(out: Console, found: Transfer) -> None:
     out.print(shown)
     line(
         out,
-        f"rank correlation {found.rank_correlation.words()}, p = {found.p_value:.2g}; with {found.x} held fixed {found.given_compute.words()}",
+        f"rank correlation {found.rank_correlation.words()}, p = {significant(found.p_value, 2)}; with {found.x} held fixed {found.given_compute.words()}",
     )
     print_notes(out, found.notes)
     out.print()

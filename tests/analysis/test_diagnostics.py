@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -316,3 +319,17 @@ def test_a_column_that_says_nothing_is_seldom_said_to_mix_cells():
             analysis.fit(table.assign(shade=rng.choice(["red", "blue"], len(table))), law="power", bootstrap=100)
         )
     assert told <= 1
+
+
+def test_a_fit_is_told_who_judges_it_and_imports_none_of_them():
+    judges = {"analysis.diagnostics", "analysis.fitting.lights", "analysis.sentence"}
+    code = f"import sys, analysis.fitting.result; print(sorted({judges!r} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_fit_is_diagnosed_once_when_first_asked(sound):
+    asked = []
+    fit = replace(sound, diagnose=lambda fit: asked.append(fit) or ())
+    assert not asked
+    assert (fit.diagnostics, fit.diagnostics) == ((), ())
+    assert asked == [fit]

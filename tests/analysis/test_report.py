@@ -13,12 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 import analysis
-from analysis.numbers import significant
 from analysis.report.document import report_html
 from analysis.report.study import Refusal, study_of
 from scaling.cli.app import app
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.refusals import PAGE, SECTIONS, why
+from scaling.rounding import significant
 
 NFNET = Path(__file__).parent.parent / "reference" / "laws" / "nfnet_fig1_clean21.csv"
 TABLE = [

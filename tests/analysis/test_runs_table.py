@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.numbers import significant
 from analysis.selection import usable_runs
 from scaling.columns import COLUMNS
 from scaling.errors import DataError, DataNotFound, UnknownName, UsageError
@@ -180,11 +179,3 @@ def test_a_metric_that_is_not_there():
         usable_runs(table.assign(**{name: None for name in COLUMNS if name not in table}), metric="val_loss", x="core_hour")
     assert "--x " in caught.value.hint
     assert "--map" not in caught.value.hint  # the store's table: its columns have our names
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.041268, "0.04127"), (np.inf, "∞"), (-np.inf, "−∞"), (np.nan, "–"), (None, "–"), (0.0, "0"), (2.5e-9, "2.500e-09")],
-)
-def test_numbers_for_people(value, text):
-    assert significant(value) == text

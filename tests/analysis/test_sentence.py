@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 import analysis
-from analysis.numbers import significant
 from analysis.sentence import next_commands
 from scaling.cli.app import app
 from scaling.errors import UsageError
+from scaling.rounding import significant
 from tests.analysis.conftest import simulated_cells
 from tests.analysis.grids import grid
 

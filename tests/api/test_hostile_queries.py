@@ -89,7 +89,8 @@ def routes():
     found = []
     for part in create_app("none.db").routes:
         for route in part.effective_route_contexts() if hasattr(part, "effective_route_contexts") else ():
-            models = [parameter.field_info.annotation for parameter in route.dependant.query_params]
+            asking = (route.dependant, *route.dependant.dependencies)
+            models = [parameter.field_info.annotation for part in asking for parameter in part.query_params]
             found.append((route.path, tuple(name for model in models for name in model.model_fields)))
     return found
 

@@ -304,6 +304,24 @@ def test_version(client):
     assert client.get("/version").json()["schema_version"] == SCHEMA_VERSION
 
 
+@pytest.mark.parametrize(
+    ("twin", "target"),
+    [
+        ("/frontier.json?law=power&x=flops&y_scale=linear", "/api/v1/frontier?x=train_flops"),
+        ("/frontier/laws.json?on=all", "/api/v1/fits?law=auto&law=broken&law=hill&law=power&law=power-floor&law=saturating&on=all"),
+        ("/frontier/slices.json?family=nfnet", "/api/v1/slices?family=nfnet"),
+        (f"/compare.json?{SIDES}", f"/api/v1/compare?{SIDES}"),
+        ("/runs.json?status=diverged&limit=3", "/api/v1/runs?status=diverged&limit=3"),
+        ("/experiments/first%20look%2B.json", "/api/v1/experiments/first%20look%2B"),
+    ],
+)
+def test_the_json_of_a_page_is_that_of_the_api(client, twin, target):
+    answer = client.get(twin, follow_redirects=False)
+    assert answer.status_code == 307
+    path, _, query = answer.headers["location"].partition("?")
+    assert (path, sorted(query.split("&"))) == (target.partition("?")[0], sorted(target.partition("?")[2].split("&")))
+
+
 def test_openapi_describes_every_route(client):
     described = client.get("/openapi.json").json()
     routes = {path: operations["get"] for path, operations in described["paths"].items()}

@@ -25,7 +25,7 @@ from analysis import read_runs
 from orchestrator.plan import make_plan
 from orchestrator.spec import read_spec
 from scaling.cli.app import app, main
-from scaling.cli.output import console, core_hours, number
+from scaling.cli.output import console
 from scaling.cli.printable import printable, printable_json
 from scaling.cli.terminal import Terminal
 from tests.api.small_grid import fill
@@ -218,9 +218,6 @@ def test_tables_keep_to_80_columns(run):
     lines = run("runs", "-s", "diverged")[1].splitlines()
     assert "net[large]" in lines[2]
     assert max(map(len, lines[:3])) <= 80 + len("net[large]") - len("nano-F1")
-    assert number(1.25e-90) == "1.250e-90"
-    assert number(0.0000736) == "0.00007360"
-    assert core_hours(1e90) == "1.00e+90"
 
 
 def test_a_table_is_as_narrow_as_its_words_allow(capsys):

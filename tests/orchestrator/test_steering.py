@@ -20,6 +20,7 @@ from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Allocation, Attempt, Intent, Run
 from orchestrator.store.steering import Steer
 from orchestrator.submit import accept_plan, see_through
+from scaling.accelerators import estimate_core_hours
 from scaling.errors import TooFewPoints, UnknownName
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.rows import a_run, accepted, granted
@@ -142,11 +143,12 @@ def test_estimates_come_from_the_nearest_measurement(store):
         ledger.end_attempt(session, grant.token, outcome=AttemptOutcome.FINISHED, reason="", charge=Charge(useful=720.0))
         rates = measured_rates(session)
         assert estimate_error(session) == pytest.approx(abs(0.4 / 0.5 - 1))
-    like = {"family": "nfnet", "accelerator": "cpu", "stated": 9.0}
-    assert rates.core_hours(shape="s", train_flops=4e12, **like) == pytest.approx(1.6)  # 0.4 core-hours for 1e12
-    assert rates.core_hours(shape="other", train_flops=2e12, **like) == pytest.approx(0.8)
-    assert rates.core_hours(shape="new", family="vit", accelerator="cpu", train_flops=1e12, stated=9.0) == 9.0
-    assert Rates().core_hours(shape="s", train_flops=1e12, **like) == 9.0
+    stated = 9e-12
+    assert estimate_core_hours(4e12, *rates.nearest("s", "nfnet", "cpu"), stated) == pytest.approx(1.6)  # 0.4 core-hours for 1e12
+    assert estimate_core_hours(2e12, *rates.nearest("other", "nfnet", "cpu"), stated) == pytest.approx(0.8)
+    assert estimate_core_hours(1e12, *rates.nearest("new", "vit", "cpu"), stated) == 9.0
+    assert estimate_core_hours(1e12, *Rates().nearest("s", "nfnet", "cpu"), stated) == 9.0
+    assert estimate_core_hours(1e12, *Rates().nearest("s", "nfnet", "cpu")) is None
 
 
 def test_a_budget_lets_in_what_fits_and_an_experiment_without_one_pays_for_shared_runs(store):
@@ -156,7 +158,7 @@ def test_a_budget_lets_in_what_fits_and_an_experiment_without_one_pays_for_share
     with store.read() as session:
         found = affordable(session, waiting_runs(session), lambda run: run.estimated_core_hours)
     assert [run.id for run in found.runs] == [A, B]
-    assert found.left_out == {C: "left out by the budget of 3.5 core-hours of small: needs about 3, more than is left"}
+    assert found.left_out == {C: "left out by the budget of 3.5 core-hours of small: needs about 3.00, more than is left"}
     budgeted(store, "rich", runs[2], limit=None)
     with store.read() as session:
         assert not affordable(session, waiting_runs(session), lambda run: run.estimated_core_hours).left_out

@@ -1,0 +1,351 @@
+"""What can be asked of a table of runs: each parameter of each question, told once.
+
+A question is a frozen dataclass. A field has its type, its default and an `Asked`: what it means, how a form asks for it, what it may be. Command
+line, pages and HTTP API are made from that: `scaling.cli.runs_input` makes options, `api.asking` query parameters, the macro `form` fields.
+This module loads nothing, so that `scaling --help` may import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_type_hints
+
+__all__ = [
+    "CHOSEN",
+    "LEVELS",
+    "WHICH_RUNS",
+    "AnalysisQuestion",
+    "Asked",
+    "ClusteredQuestion",
+    "CompareQuestion",
+    "FitsQuestion",
+    "FrontierQuestion",
+    "LawsQuestion",
+    "LearningRateQuestion",
+    "OptimumQuestion",
+    "Parameter",
+    "PlanQuestion",
+    "Question",
+    "TrustQuestion",
+    "ViewQuestion",
+]
+
+_Asking = TypeVar("_Asking", bound="Question")
+
+CHOSEN = "chosen"
+"""Stands for the law that forecasts best, see `analysis.choose_law`."""
+
+WHICH_RUNS = ("where", "convert", "cell", "clusters", "experiment")
+"""The parameters that say which runs a question is about and what counts as one of them: the same for all questions."""
+
+LEVELS = (0.5, 0.999)
+"""The least and the largest nominal coverage of an interval: below it says less than the value alone, above it hangs on a tail that few runs show."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Says what one parameter is.
+
+    help: a sentence or two. label: of its field in a form; it may name another parameter, `{x}`. any: what a form calls "not chosen".
+    offered: what a form offers, (value, text), where that is always the same; else the page finds it.
+    least, above, most: its limits; above: it is larger than that. is_column: whether it names a column, or several with commas between them.
+    told: whether a command names it at its default, too. is_option: whether the command has it. shape: what its option takes, where its name does not say.
+    more: what a command adds, which has no form that offers choices.
+    """
+
+    help: str
+    label: str = ""
+    any: str | None = None
+    offered: tuple[str | tuple[str, str], ...] = ()
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    is_column: bool = False
+    told: bool = False
+    is_option: bool = True
+    shape: str | None = None
+    more: str = ""
+
+
+class Parameter(NamedTuple):
+    """Holds one field of a question: its name, its type without the `Asked`, that, and its default."""
+
+    name: str
+    type: Any
+    asked: Asked
+    default: Any
+
+
+@dataclass(frozen=True)
+class Question:
+    """Every parameter has a default.
+
+    COMMAND: the words of the command that answers it. FORM: the parameters that a form asks for, in order; a command names them in this order, too.
+    """
+
+    COMMAND: ClassVar[tuple[str, ...]] = ()
+    FORM: ClassVar[tuple[str, ...]] = ("experiment",)
+
+    experiment: Annotated[str | None, Asked("Only the runs of this experiment.", "Experiment", any="all")] = None
+
+    @classmethod
+    @cache
+    def parameters(cls) -> dict[str, Parameter]:
+        """Lists its parameters by name."""
+        hints = {name: get_args(hint) for name, hint in get_type_hints(cls, include_extras=True).items()}
+        return {each.name: Parameter(each.name, hints[each.name][0], hints[each.name][1], each.default) for each in fields(cls)}
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The parameters that are not at their default."""
+        return {name: value for name, each in self.parameters().items() if (value := getattr(self, name)) != each.default}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The parameters that the function of the analysis takes: all but those that say which runs."""
+        return {name: getattr(self, name) for name in self.parameters() if name not in WHICH_RUNS}
+
+    def label(self, name: str) -> str:
+        """Names a parameter in a form."""
+        return self.parameters()[name].asked.label.format(**vars(self))
+
+    def narrowed(self, kind: type[_Asking]) -> _Asking:
+        """Asks a question of fewer parameters of the same runs."""
+        return kind(**{name: getattr(self, name) for name in kind.parameters()})
+
+    def words(self, **more: object) -> list[str]:
+        """Writes the command that answers it, word by word, without the store. more: parameters for which it shall have other values."""
+        names = sorted(
+            dict.fromkeys((*self.FORM, *self.parameters())), key=lambda name: WHICH_RUNS.index(name) if name in WHICH_RUNS else -1
+        )
+        words = ["scaling", *self.COMMAND]
+        for name in names:
+            each, value = self.parameters()[name], more.get(name, getattr(self, name))
+            if each.asked.is_option and value is not None and (value != each.default or each.asked.told or name in more):
+                values = value if isinstance(value, tuple) else (value,)
+                words += [
+                    word
+                    for one in values
+                    for word in (f"--{name.replace('_', '-')}", f"{one:g}" if isinstance(one, float) else str(one))
+                ]
+        return words
+
+
+_METRIC = "A column that is better when lower; NAME_error is 1 − NAME of a share."
+_SURFACE = "Or one for each input of a surface: params,examples_seen."
+_X = "The column of compute: core_hours, train_flops (or flops), examples_seen …"
+Level = Annotated[float, Asked("Nominal coverage of the intervals.", more="0.5 … 0.999.", least=LEVELS[0], most=LEVELS[1])]
+FittedTo = Annotated[
+    Literal["frontier", "all"] | None,
+    Asked(
+        "What a law is fitted to; when left out the frontier of a grid (sizes × epochs), else all cells.",
+        "Fitted to",
+        offered=(("frontier", "the frontier"), ("all", "all cells")),
+    ),
+]
+
+
+@dataclass(frozen=True)
+class AnalysisQuestion(Question):
+    """Of which runs an analysis is made."""
+
+    where: Annotated[
+        tuple[str, ...],
+        Asked("Only runs with this value of a column, or one of several: seed=0,1; repeatable.", shape="COLUMN=VALUE"),
+    ] = ()
+    convert: Annotated[
+        tuple[str, ...],
+        Asked(
+            "THEIRS:OURS=FACTOR: so many core-hours on accelerator THEIRS count as one on OURS; repeatable.",
+            shape="THEIRS:OURS=FACTOR",
+        ),
+    ] = ()
+    cell: Annotated[
+        tuple[str, ...],
+        Asked("Columns that tell cells apart besides the known settings: what is averaged; a,b or repeated.", shape="COLUMNS"),
+    ] = ()
+
+
+@dataclass(frozen=True)
+class FrontierQuestion(AnalysisQuestion):
+    """Which metric against which measure of compute."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("frontier",)
+    FORM: ClassVar[tuple[str, ...]] = ("experiment", "metric", "x")
+
+    metric: Annotated[str, Asked(_METRIC, "Metric", is_column=True, told=True)] = "val_loss"
+    x: Annotated[str, Asked(_X, "Compute", is_column=True, told=True)] = "core_hours"
+
+    @property
+    def plain(self) -> FrontierQuestion:
+        """What all questions about the frontier share, without what a view adds."""
+        return self.narrowed(FrontierQuestion)
+
+
+@dataclass(frozen=True)
+class ClusteredQuestion(FrontierQuestion):
+    """What is resampled together for the intervals of a law."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("fit",)
+
+    clusters: Annotated[
+        tuple[str, ...],
+        Asked("Columns whose values are resampled as one; the runs of a cell when left out; a,b or repeated.", shape="COLUMNS"),
+    ] = ()
+
+    def fits(self, laws: Iterable[str] = ()) -> FitsQuestion:
+        """Asks the JSON API for laws of these cells; for that of the question when none is named, if it names one."""
+        own = getattr(self, "law", None)
+        named = tuple(laws) or ((own,) if own not in (None, "none", CHOSEN) else ())
+        return FitsQuestion(**vars(self.narrowed(ClusteredQuestion)), law=named, on=getattr(self, "on", None))
+
+
+@dataclass(frozen=True)
+class FitsQuestion(ClusteredQuestion):
+    """Which laws, fitted to which runs, how."""
+
+    law: Annotated[
+        tuple[str, ...],
+        Asked(
+            "Names of laws; when left out the one that forecasts best first, then power and power-floor.",
+            more="power, power-floor, saturating, hill, broken, chinchilla, data-constrained, or auto (the forecast, which may average laws); repeatable.",
+        ),
+    ] = ()
+    on: Annotated[
+        Literal["frontier", "all", "both"] | None,
+        Asked(
+            "The compute-optimal cells, every cell, or both in turn.",
+            more="frontier, all, both. Default: the frontier of a grid (sizes × epochs), else all; as JSON and CSV both.",
+        ),
+    ] = "both"
+    x: Annotated[str, Asked(_X, is_column=True, told=True, more=_SURFACE)] = "core_hours"
+    objective: Annotated[
+        str, Asked("log: least squares of relative errors.", more="huber-log (robust to outliers), relative or mse.")
+    ] = "log"
+    level: Level = 0.95
+    bootstrap: Annotated[int, Asked("Draws behind the intervals of a law with a floor.", least=100, most=20_000)] = 1000
+    seed: Annotated[int, Asked("Of those draws.")] = 0
+
+    @property
+    def axes(self) -> str | tuple[str, ...] | None:
+        """`x` as `analysis.fit` takes it: one column, several for a surface, or None for those that the laws themselves name."""
+        columns = tuple(self.x.split(","))
+        if columns == ("core_hours",) and self.law:
+            return None
+        return columns[0] if len(columns) == 1 else columns
+
+
+@dataclass(frozen=True)
+class LawsQuestion(ClusteredQuestion):
+    """Which cells the laws are fitted to, side by side."""
+
+    FORM: ClassVar[tuple[str, ...]] = ("experiment", "metric", "x", "on")
+
+    on: FittedTo = None
+
+
+@dataclass(frozen=True)
+class TrustQuestion(ClusteredQuestion):
+    """Which law, of which cells, to look at closely."""
+
+    FORM: ClassVar[tuple[str, ...]] = ("experiment", "metric", "x", "law", "on")
+
+    law: Annotated[str, Asked("The law; `chosen` for the one that forecasts best.", "Law")] = CHOSEN
+    on: FittedTo = None
+
+
+@dataclass(frozen=True)
+class ViewQuestion(TrustQuestion):
+    """What `/frontier` draws: one law over the cells, on the axes that were chosen."""
+
+    FORM: ClassVar[tuple[str, ...]] = (*TrustQuestion.FORM, "x_scale", "y_scale")
+
+    law: Annotated[str, Asked("The law to draw, `chosen` for the one that forecasts best, or `none`.", "Law")] = CHOSEN
+    x_scale: Annotated[Literal["log", "linear"], Asked("", "x axis", offered=("log", "linear"), is_option=False)] = "log"
+    y_scale: Annotated[Literal["log", "linear"], Asked("", "y axis", offered=("log", "linear"), is_option=False)] = "log"
+
+
+@dataclass(frozen=True)
+class OptimumQuestion(FrontierQuestion):
+    """Of which family the best size and epochs."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("frontier", "--optimum")
+    FORM: ClassVar[tuple[str, ...]] = ("experiment", "family", "metric", "x")
+
+    family: Annotated[str | None, Asked("Only this model family; needed where there are several.", "Family", any="all")] = None
+    level: Level = 0.95
+
+
+@dataclass(frozen=True)
+class CompareQuestion(FrontierQuestion):
+    """Which two sides to compare."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("compare",)
+    FORM: ClassVar[tuple[str, ...]] = ("experiment", "by", "a", "b", "metric", "x")
+
+    by: Annotated[str, Asked("The column that tells the two sides apart.", "Sides differ in", is_column=True, told=True)] = "family"
+    a: Annotated[str | None, Asked("One side, a value of that column; may be left out when it has two.", "One side", any="–")] = (
+        None
+    )
+    b: Annotated[str | None, Asked("The other side.", "The other", any="–")] = None
+    level: Level = 0.95
+
+
+@dataclass(frozen=True)
+class PlanQuestion(ClusteredQuestion):
+    """What the next runs should make sure of, and for how much."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("plan",)
+    FORM: ClassVar[tuple[str, ...]] = ("experiment", "budget", "target", "metric", "x", "law", "criterion")
+
+    budget: Annotated[
+        float | None,
+        Asked("Core-hours to spend; a tenth of what the finished runs took when left out.", "Budget (core-hours)", above=0),
+    ] = None
+    target: Annotated[
+        float | None,
+        Asked("Compute at which the metric should be known; ten times the largest run when left out.", "Target ({x})", above=0),
+    ] = None
+    law: Annotated[
+        str | None,
+        Asked(
+            "The law that predicts and weighs the runs; when left out, the forecast predicts, and the law that forecasts best weighs: of surfaces where sizes and examples are known, else of laws of compute.",
+            "Law",
+            any="the best known",
+        ),
+    ] = None
+    criterion: Annotated[
+        Literal["c", "D"],
+        Asked(
+            "c: the prediction at the target; D: all coefficients together.",
+            "To be sure of",
+            offered=(("c", "the prediction"), ("D", "the coefficients")),
+        ),
+    ] = "c"
+    level: Level = 0.95
+
+
+@dataclass(frozen=True)
+class LearningRateQuestion(AnalysisQuestion):
+    """Of which metric the best learning rate is the minimum."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("lr",)
+    FORM: ClassVar[tuple[str, ...]] = ("experiment", "metric", "at_model", "at_params", "at_epochs")
+
+    metric: Annotated[str, Asked("A column that is better when lower.", "Metric", is_column=True, told=True)] = "val_loss"
+    at_model: Annotated[str | None, Asked("Predict for this model of the trend, at `at_epochs`.", "Predict for model", any="–")] = (
+        None
+    )
+    at_params: Annotated[
+        float | None, Asked("Predict for a model of so many parameters, at `at_epochs`.", "or for parameters", above=0)
+    ] = None
+    at_epochs: Annotated[float | None, Asked("The epoch budget to predict for.", "at epochs", above=0)] = None
+    at_family: Annotated[str | None, Asked("With `at_params`: of this family, where there are several.")] = None
+
+    @property
+    def asked_cell(self) -> dict[str, Any]:
+        """What is asked of one cell, as `LearningRateTrend.predict_cell` takes it; empty when nothing is."""
+        asked = {name: getattr(self, f"at_{name}") for name in ("model", "params", "epochs", "family")}
+        return asked if any(value is not None for value in asked.values()) else {}

@@ -1,0 +1,57 @@
+"""How a link asks: the query parameters that a question has, checked, and the command that answers the same."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from types import NoneType
+from typing import Annotated, Any, get_args
+
+from fastapi import Depends, Query
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+from analysis.questions import Parameter, Question
+from orchestrator.store import DEFAULT_URL
+from scaling.columns import column_name
+
+__all__ = ["asks", "command_line"]
+
+
+class _Link(BaseModel):
+    """An unknown parameter is refused, so that a misspelt filter never passes for no filter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A form sends its empty fields, too: an empty text stands for nothing where nothing is an answer."""
+        kept = {name: [one for one in value if one != ""] if isinstance(value, list) else value for name, value in given.items()}
+        optional = {name for name, each in cls.model_fields.items() if NoneType in get_args(each.annotation)}
+        return {name: None if name in optional and value in ("", []) else value for name, value in kept.items()}
+
+
+def asks(question: type[Question]) -> Any:
+    """As `Annotated[FitsQuestion, asks(FitsQuestion)]`, a parameter of a route: the question that its link asks. Columns have our names in it."""
+    names = question.parameters().items()
+    link: Any = create_model(question.__name__, __base__=_Link, **{name: _field(each) for name, each in names})
+
+    def read(link: BaseModel) -> Question:
+        return question(**{name: _ours(each, getattr(link, name)) for name, each in names})
+
+    read.__annotations__["link"] = Annotated[link, Query()]
+    return Depends(read)
+
+
+def command_line(words: list[str], db: str) -> str:
+    """A command for a shell; with the store, unless it is the default. A URL may hold a password, and SCALING_DB has it."""
+    return shlex.join([*words, *(["--db", db] if db != DEFAULT_URL and "://" not in db else [])])
+
+
+def _field(each: Parameter) -> Any:
+    asked = each.asked
+    return each.type, Field(each.default, description=asked.help or None, ge=asked.least, gt=asked.above, le=asked.most)
+
+
+def _ours(each: Parameter, value: Any) -> Any:
+    return ",".join(column_name(name.strip()) for name in value.split(",")) if each.asked.is_column else value

@@ -1,0 +1,96 @@
+"""A page of the analysis: its HTML, its JSON in the API and its CSV, from one declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from analysis.presentation.left_out import by_reason
+from analysis.questions import Question
+from api.asking import asks, command_line
+from api.database import Database, TheDatabase
+from api.pages.choices import analysis_choices
+from api.pages.trouble import attempt
+from api.pages.welcome import no_store
+from api.rendering import link, render
+from api.tables import csv_response
+from api.v1.resource import Resource
+
+__all__ = ["Page"]
+
+_Asked = TypeVar("_Asked", bound=Question)
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Generic[_Asked, _Found]):
+    """Declares a page: `page = Page(path="/compare", …)`, `router = page.router`. Its template has the name of the last part of its path.
+
+    question: what its link asks; its form is made from that, too.
+    answer: what it is about. Raises what the analysis raises: what the runs do not allow is part of the page (`trouble`).
+    context: of the template, beside `question`, `choices` (of the form), `found`, `trouble`, `excluded` and `command`; it may replace these.
+    csv: the same numbers as CSV, which a browser saves as `file`.csv.
+    resource: the same numbers as JSON, in /api/v1; `<path>.json` redirects there. None: the page's module has a route for that.
+    opened: what is asked when a link leaves all of some parameters open; given: the names of those that it does not.
+    """
+
+    path: str
+    question: type[_Asked]
+    answer: Callable[[Database, _Asked], _Found]
+    context: Callable[[Database, _Asked, _Found | None], Mapping[str, Any]]
+    csv: Callable[[Database, _Asked], str] = lambda database, question: ""
+    file: str = ""
+    resource: Resource[Any] | None = None
+    opened: Callable[[Database, _Asked, frozenset[str]], _Asked] = lambda database, question, given: question
+
+    @cached_property
+    def router(self) -> APIRouter:
+        """The routes of the page; those of the HTTP API alone are in its description."""
+        made, name = APIRouter(), self.path.rpartition("/")[2]
+        made.add_api_route(f"{self.path}.csv", self._csv(name), include_in_schema=False)
+        if self.resource is not None:
+            made.add_api_route(f"{self.path}.json", self._to_json(self.resource), include_in_schema=False)
+            self.resource.add_to(made, prefix="/api/v1")
+        made.add_api_route(self.path, self._html(f"{name.replace('-', '_')}.html"), include_in_schema=False)
+        return made
+
+    def _html(self, template: str) -> Callable[..., Response]:
+        def page(question: _Asked, database: TheDatabase, request: Request) -> Response:
+            if (welcome := no_store(request, database)) is not None:
+                return welcome
+            question = self.opened(database, question, frozenset(request.query_params))
+            found, trouble = attempt(lambda: self.answer(database, question))
+            context: dict[str, Any] = {
+                "question": question,
+                "found": found,
+                "trouble": trouble,
+                "choices": analysis_choices(database, question),
+                "excluded": by_reason(getattr(found, "excluded", ())),
+                "command": command_line(question.words(), database.url),
+            }
+            more = self.context(database, question, found)
+            choices = {**context["choices"], **more.get("choices", {})}
+            return render(request, template, **{**context, **more, "choices": choices})
+
+        return self._asking(page)
+
+    def _csv(self, name: str) -> Callable[..., Response]:
+        def page_as_csv(question: _Asked, database: TheDatabase) -> Response:
+            return csv_response(self.csv(database, question), self.file or name)
+
+        return self._asking(page_as_csv)
+
+    def _to_json(self, resource: Resource[Any]) -> Callable[..., Response]:
+        def page_as_json(question: _Asked) -> Response:
+            return RedirectResponse(link(f"/api/v1/{resource.path}", question.narrowed(resource.question)), 307)
+
+        return self._asking(page_as_json)
+
+    def _asking(self, route: Callable[..., Response]) -> Callable[..., Response]:
+        route.__annotations__["question"] = Annotated[self.question, asks(self.question)]
+        return route
