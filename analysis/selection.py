@@ -16,7 +16,7 @@ from analysis.reading.chart import refuse_likely_chart
 from analysis.reading.column_kinds import words_of
 from analysis.reading.numbers_in import unit_carried
 from analysis.reading.typed import INFINITE
-from scaling.columns import COLUMNS, SIMULATED
+from scaling.columns import COLUMNS
 from scaling.errors import DataError, UnknownName, UsageError, nearest
 from scaling.outcomes import RunStatus
 
@@ -28,6 +28,7 @@ __all__ = [
     "count_hint",
     "excluded_payload",
     "excluded_words",
+    "rehearsed",
     "steps_never_reached",
     "usable_runs",
 ]
@@ -154,9 +155,8 @@ def usable_runs(
         excluded.extend(Excluded(run, f"repeats {first[run]}", "the same run again") for run in table["id"] if run in first)
         table = table[~table["id"].isin(first)]
 
-    rehearsed = table["family"] == SIMULATED
-    if not rehearsed.all():
-        leave_out(rehearsed, "simulated: its loss was stated, not trained", "simulated")
+    if not (stated := rehearsed(table)).all():
+        leave_out(stated, "simulated: its loss was stated, not trained", "simulated")
     if "dataset" in table:
         _refuse_mixture(
             table,
@@ -174,6 +174,15 @@ def usable_runs(
             "name what they are worth: --convert {0}:{1}=FACTOR; or fit against --x train_flops, or choose some runs: --where accelerator={0}",
         )
     return Usable(table.reset_index(drop=True), tuple(excluded))
+
+
+def rehearsed(table: pd.DataFrame) -> pd.Series:
+    """Which rows are of rehearsals. Tables that version 0.1.0 exported say so by their family."""
+    told = pd.Series(False, index=table.index)
+    for column, mark in (("family", "simulated"), ("rehearsal", "true")):
+        if column in table:
+            told |= table[column].astype(str).str.lower() == mark
+    return told
 
 
 def count_hint(excluded: Sequence[Excluded], source: Mapping[str, object]) -> str:

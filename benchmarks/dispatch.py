@@ -2,10 +2,10 @@
 
     python benchmarks/dispatch.py [--runs 500] [--cells 60] [--no-peer] [--profile]
 
-- dispatch: runs of the simulated family whose steps take no time, one worker, through the whole path: attempt begun in the store, worker
+- dispatch: rehearsals whose steps take no time, one worker, through the whole path: attempt begun in the store, worker
   actor, trainer process, events, result and charge committed to SQLite with synchronous=FULL.
 - Ray Tune: trials that return at once, one at a time, actors reused, in the same script and on the same kind of cluster.
-- makespan: a grid of 300 runs of five sizes on simulated slices, against the lower bound max(longest run, work / slices).
+- makespan: a grid of 300 runs of five sizes, rehearsed on slices, against the lower bound max(longest run, work / slices).
 - memory: of the scheduler's process, after a tenth of the runs and after all.
 """
 

@@ -3,7 +3,7 @@
     python benchmarks/reattach.py [--downtimes 0 20 60 300] [--runs 4]
     python benchmarks/reattach.py table    # what the file says, for docs/clusters.md
 
-For each downtime: a Ray cluster of one node, `scaling submit --address` of simulated runs that outlast it, SIGKILL of the command once all of them are
+For each downtime: a Ray cluster of one node, `scaling submit --address` of rehearsals that outlast it, SIGKILL of the command once all of them are
 under way, the pause, the same command again. Asserts nothing; appends a row a downtime to benchmarks/reattach.csv.
 """
 

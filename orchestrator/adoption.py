@@ -16,7 +16,6 @@ from orchestrator.cluster import RemoteWorker
 from orchestrator.queue import Group
 from orchestrator.slots import Slot
 from orchestrator.store.models import Allocation, Attempt, Run, now
-from scaling.accelerators import accelerator
 
 __all__ = ["adopt", "workers_left"]
 
@@ -43,7 +42,7 @@ def adopt(session: Session, workers: Mapping[str, RemoteWorker], *, scheduler: s
             continue
         allocation.scheduler = scheduler
         group = Group.of(latest[1])
-        slot = Slot(worker, group, accelerator(allocation.accelerator), allocation.id)
+        slot = Slot(worker, group, allocation.id)
         for attempt, run in session.execute(
             select(Attempt, Run).join(Run).where(Attempt.allocation_id == allocation.id, Attempt.ended_at.is_(None))
         ):

@@ -89,7 +89,6 @@ class AttemptLog:
                 run.config,
                 run.resources,
                 run.options,
-                run.params,
                 attempt.resumed_from,
                 attempt.first_step,
                 run.parent_id,
@@ -103,7 +102,7 @@ class AttemptLog:
         """Learn from one event. node: Ray's id of where its worker is."""
         event = message.event
         self.patience.sign(attended(), trains=isinstance(event, Progress | Alive))
-        if not self.grant.is_rehearsal:  # there, real seconds would be charged next to simulated ones
+        if self.grant.resources.stated is None:  # else what it says of its own time is all there is
             seconds = message.wall_seconds or message.elapsed or 0.0
             self._wall_seconds = max(self._wall_seconds, seconds / self.grant.packed)  # the other times are shares already
         match event:
@@ -126,7 +125,7 @@ class AttemptLog:
                 self._checkpoints.append((event.step, event.train_seconds))
                 self._train_seconds_at_checkpoint = event.train_seconds  # it was written while later steps were taken
                 self._train_seconds = max(self._train_seconds, event.train_seconds)
-                if not self.grant.is_rehearsal:
+                if event.write_seconds is not None:
                     self._metrics.append((event.step, CHECKPOINT_COST, self._cost_of(event)))
                 self._checkpoint_seconds = event.checkpoint_seconds
             case CheckpointFailed():

@@ -54,6 +54,7 @@ def _candidates(
 
     from analysis import read_runs, source_of
     from analysis.planning.neighbours import neighbouring_cells
+    from analysis.selection import rehearsed
 
     if given is None:
         return neighbouring_cells(runs, metric=metric)
@@ -69,6 +70,7 @@ def _candidates(
 
     look_in(Path.cwd())
     spec, document = read_spec(given)
+    runs = runs[rehearsed(runs) == (spec.simulate is not None)]
     cells = candidate_cells(price(make_plan(spec, document), rates_of(db) if db else rates_in(runs)).plan, runs)
     if cells.empty:
         raise UsageError(

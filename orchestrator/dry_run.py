@@ -49,7 +49,7 @@ def dry_run(priced: Priced, db: str, home: Path, *, revise: bool = False, addres
 
 
 def _is_anything_to_train(found: Priced) -> bool:
-    if found.plan.spec.simulate is not None or found.plan.card.provisional:
+    if not found.plan.trains:
         return False
     is_open = any(state not in DONE for state in found.states.values())
     return is_open or len([search for search in found.searched if search.is_over]) < len(found.plan.searches)
@@ -65,7 +65,7 @@ def _check_home(home: Path) -> None:
 
 
 def _look(plan: Plan) -> tuple[Looked, ...]:
-    if plan.spec.simulate is not None or plan.card.provisional:
+    if not plan.trains:
         return ()
     looked = look_at(data.load(plan.spec.dataset.name, plan.spec.dataset.options))
     may_skip = plan.spec.execution.on_bad_example == "skip"

@@ -116,6 +116,5 @@ def _step(share: float, steps: int) -> int:
 
 def _core_hours_at_its_end(session: Session, run: Run) -> float:
     """The lower of two estimates, so that no run is called dearer than it is: with which it was started, and by what is measured now."""
-    assert run.accelerator is not None
-    now = estimate_core_hours(run.train_flops, *measured_rates(session).nearest(run.shape, run.family, run.accelerator))
+    now = estimate_core_hours(run.train_flops, *measured_rates(session).nearest(run.shape, run.family, run.resources))
     return min(cost for cost in (now, run.estimated_core_hours, math.inf) if cost is not None)

@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Placed(Event, kind="placed"):
-    """The trainer process has its devices. threads: of its process. jaxlib_version: None of a rehearsal."""
+    """The trainer process has its devices. threads: of its process. jaxlib_version: None where JAX does not train."""
 
     host: str
     device: str
@@ -160,7 +160,6 @@ class Assignment(Record):
     checkpoint_seconds: as `trainer.train` takes it. resources, options: the hardware, and how the run is executed there.
     scheduler: who assigns it; a worker that belongs to another ignores it. code_version: of the scheduler; a worker with another one refuses.
     missed_seconds: for how long the worker has not found what should be in `home`; see `orchestrator.cluster.missing`.
-    params: of the model, which a rehearsal's loss follows from.
     group: of one of several processes that train the run together.
     """
 
@@ -178,7 +177,6 @@ class Assignment(Record):
     home: str | None = None
     missed_seconds: float = 0.0
     resume_from: Resume | None = None
-    params: int = 0
     group: Peers | None = None
     pack: tuple[Assignment, ...] | None = None
     _read: ClassVar = {

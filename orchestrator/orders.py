@@ -45,5 +45,4 @@ def assignment_of(
         working_directory=str(working_directory),
         resources=grant.resources,
         options=grant.options,
-        params=grant.params,
     )

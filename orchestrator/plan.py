@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.resources import EarlyStop, Rehearsal, Resources, RunOptions
+from orchestrator.resources import EarlyStop, Resources, RunOptions
 from orchestrator.search.cells import Policy, SearchedCell
 from orchestrator.spec import Document, ModelField, ResourcesField, Spec
 from orchestrator.trunk import Branch, branches
-from scaling.accelerators import SIMULATED, estimate_core_hours
+from scaling.accelerators import estimate_core_hours
 from scaling.errors import UsageError
 from scaling.rounding import significant
 from trainer import (
@@ -24,7 +24,7 @@ from trainer import (
     data,
     models,
 )
-from trainer.models import simulated
+from trainer.surface import Surface
 
 __all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan"]
 
@@ -68,8 +68,9 @@ class PlannedRun:
         config = self.config
         if options.pack > 1:
             options = replace(options, alike=_alike(config))
-        if options.rehearsal is not None:
-            options = replace(options, rehearsal=replace(options.rehearsal, step_seconds=self.estimated_seconds / self.steps))
+        if config.model.surface is not None:
+            pace = {"params": self.params, "step_seconds": self.estimated_seconds / self.steps}
+            options = replace(options, execution={**options.execution, **pace})
         if self.branch is not None:
             options = replace(options, trunk=self.branch.trunk, checkpoint_at=self.branch.checkpoint_at)
         return {
@@ -88,6 +89,7 @@ class PlannedRun:
             "parent_id": self.branch.parent if self.branch else None,
             "parent_step": self.branch.parent_step if self.branch else None,
             "provisional": config.data.card.provisional,
+            "rehearsal": config.model.surface is not None,
             "params": self.params,
             "steps": self.steps,
             "examples_seen": self.examples_seen,
@@ -156,28 +158,42 @@ class Plan:
         return sum(run.inherited_core_hours for run in self.runs)
 
     @property
+    def trains(self) -> bool:
+        """Whether there is anything to train: not in a rehearsal, nor on a data set that is only declared."""
+        return not (self.spec.simulate or self.card.provisional)
+
+    @property
+    def remark(self) -> str:
+        """What whoever reads the plan should know of its runs; empty of trainings."""
+        if rehearsal := self.spec.simulate:
+            return (
+                f"a rehearsal at {rehearsal.speed:g} rehearsed seconds a second: nothing is trained, losses follow a stated surface"
+            )
+        if self.card.provisional:
+            return "the data set is declared, not at hand: run ids are provisional and nothing can be trained"
+        return ""
+
+    @property
     def resolved(self) -> dict[str, Any]:
         """The file with every default filled in."""
         return self.spec.model_dump(mode="json")
 
     @property
     def resources(self) -> Resources:
-        """The hardware that each run holds; of a rehearsal, simulated chips."""
-        given = self.spec.resources
-        if self.spec.simulate:
-            return Resources(SIMULATED + given.accelerator, given.chip_count)
-        return Resources(given.accelerator, given.chip_count, given.topology, given.hosts)
+        """The hardware that each run holds; of a rehearsal, chips that are only stated."""
+        given, rehearsal = self.spec.resources, self.spec.simulate
+        stated = rehearsal.chips if rehearsal else None
+        return Resources(given.accelerator, given.chip_count, given.topology, given.hosts, stated)
 
     @property
     def options(self) -> RunOptions:
         """How each run is done, as far as the file says it of all; a rehearsal packs nothing."""
         execution, rule, rehearsal = self.spec.execution, self.spec.early_stop, self.spec.simulate
         return RunOptions(
-            execution=execution.model_dump(exclude_defaults=True, exclude={"pack"}),
+            execution={"speed": rehearsal.speed} if rehearsal else execution.model_dump(exclude_defaults=True, exclude={"pack"}),
             evaluate_at=tuple(sorted({*self.spec.evaluate_at, *([rule.after] if rule else [])})),
             early_stop=EarlyStop(rule.confidence, rule.after) if rule else None,
             pack=1 if rehearsal else execution.pack,
-            rehearsal=Rehearsal(rehearsal.speed, rehearsal.chips) if rehearsal else None,
         )
 
     @property
@@ -260,10 +276,8 @@ def _schedule(spec: Spec, epochs: float) -> ScheduleConfig:
 
 
 def _model(spec: Spec, model: ModelField) -> ModelConfig:
-    if spec.simulate is None:
-        return ModelConfig(model.family_name, model.name, model.options)
-    stands_for = {"of": model.family_name, "of_options": model.options, "surface": spec.simulate.loss.model_dump()}
-    return ModelConfig(simulated.FAMILY, model.name, stands_for)
+    surface = Surface(**spec.simulate.loss.model_dump()) if spec.simulate else None
+    return ModelConfig(model.family_name, model.name, model.options, surface)
 
 
 @dataclass(frozen=True)

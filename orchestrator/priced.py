@@ -149,12 +149,7 @@ def _search_state(state: CellState | None) -> str:
 
 
 def price(plan: Plan, rates: Rates) -> Priced:
-    """Estimate each run by finished runs of its shape, else by a probe of it, else by finished runs of the family, else as the file states.
-
-    A rehearsal keeps its estimates: they are the speed that it rehearses.
-    """
-    if plan.spec.simulate:
-        return Priced(plan)
+    """Estimate each run by finished runs of its shape, else by a probe of it, else by finished runs of the family, else as the file states."""
     runs = tuple(_measured(run, plan, rates) for run in plan.runs)
     searches = tuple(replace(search, run=_measured(search.run, plan, rates)) for search in plan.searches)
     count = sum(new is not old for new, old in zip(runs, plan.runs, strict=True))
@@ -179,6 +174,6 @@ def rates_in(runs: pd.DataFrame) -> Rates:
 
 
 def _measured(run: PlannedRun, plan: Plan, rates: Rates) -> PlannedRun:
-    measured = rates.nearest(run.shape, run.config.model.family, plan.spec.resources.accelerator)
+    measured = rates.nearest(run.shape, run.config.model.family, plan.resources)
     hours = estimate_core_hours(run.train_flops, *measured)
     return run if hours is None else replace(run, estimated_core_hours=hours)

@@ -88,12 +88,12 @@ def probe(
     What it trains goes to `home`/probe and is deleted.
 
     Raises:
-        UsageError: a rehearsal or a data set that is only declared: nothing can be trained.
+        UsageError: the plan trains nothing: a data set is only declared.
         ClusterError: the cluster has not what the file asks for.
     """
     from orchestrator.cluster import Hold
 
-    if plan.spec.simulate or plan.card.provisional:
+    if not plan.trains:
         raise UsageError("there is nothing to probe: no data set is at hand", hint="name one that is; `--dry-run` plans without")
     hold = Hold.of(plan.resources)
     cluster.room(hold)
@@ -128,7 +128,6 @@ def _probed(
         working_directory=str(working_directory),
         resources=plan.resources,
         options=RunOptions(execution=plan.options.execution),
-        params=run.params,
     )
     worker = cluster.new_worker(hold, owner=token)
     try:

@@ -32,19 +32,16 @@ class Order(StrEnum):
 class Group:
     """Runs of one shape that one worker can train.
 
-    pool: of a rehearsal, how many simulated chips there are.
     users_family: of a user's own models, `package.module:factory`; else empty.
     """
 
     shape: str
     resources: Resources
-    pool: int = 0
     users_family: str = ""
 
     @classmethod
     def of(cls, run: Waiting | Run) -> Group:
-        rehearsal = run.options.rehearsal
-        return cls(run.shape, run.resources, rehearsal.pool if rehearsal else 0, run.family if ":" in run.family else "")
+        return cls(run.shape, run.resources, run.family if ":" in run.family else "")
 
     @property
     def hold(self) -> Hold:

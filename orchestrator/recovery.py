@@ -16,7 +16,6 @@ from orchestrator.attempt import AttemptLog
 from orchestrator.messages import Message
 from orchestrator.store import ledger
 from orchestrator.store.models import Allocation, Attempt, Run, now
-from scaling.accelerators import accelerator
 
 __all__ = ["recover", "spooled_events"]
 
@@ -59,12 +58,11 @@ def spooled_events(directory: Path, token: str) -> Iterator[Message]:
 
 
 def _close(session: Session, allocation: Allocation) -> None:
-    """Held as long as its scheduler last wrote down, and at least as long as its attempts ran (a rehearsal has no idle time).
+    """Held as long as its scheduler last wrote down, and at least as long as its attempts ran.
 
     Not by the times of day at which it was opened and last heard of: the clock may have jumped, and the worker may have waited for its devices.
     """
     charged = sum(
         attempt.charged_seconds for attempt in session.scalars(select(Attempt).where(Attempt.allocation_id == allocation.id))
     )
-    held = 0.0 if accelerator(allocation.accelerator).is_simulated else allocation.held_seconds or 0.0
-    allocation.ended_at, allocation.held_seconds = now(), max(held, charged)
+    allocation.ended_at, allocation.held_seconds = now(), max(allocation.held_seconds or 0.0, charged)

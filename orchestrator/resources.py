@@ -4,7 +4,6 @@
 |---|---|
 | `Resources` | the hardware that a run holds |
 | `RunOptions` | how it is executed there |
-| `Rehearsal` | of a run that is only simulated: how fast |
 
 They are columns of `orchestrator.store.models.Run`, as JSON. Only the standard library and the table of accelerators are needed to read them.
 """
@@ -18,7 +17,7 @@ from typing import Any, ClassVar
 from scaling.accelerators import Accelerator, accelerator
 from scaling.records import Record
 
-__all__ = ["EarlyStop", "Rehearsal", "Resources", "RunOptions"]
+__all__ = ["EarlyStop", "Resources", "RunOptions"]
 
 
 class Resources(Record, kw_only=False):
@@ -26,12 +25,14 @@ class Resources(Record, kw_only=False):
 
     accelerator: a name of `scaling.accelerators`. chips: how many of it (cores, for a CPU). topology: of a TPU slice.
     hosts: over how many processes the file splits the chips; None is as many as hold them.
+    stated: how many of it there are for all runs, where that is only stated: no node has them, and no clock measures how long they are held.
     """
 
     accelerator: str
     chips: int
     topology: str | None = None
     hosts: int | None = None
+    stated: int | None = None
 
     @property
     def kind(self) -> Accelerator:
@@ -51,26 +52,13 @@ class EarlyStop(Record, kw_only=False):
     after: float
 
 
-class Rehearsal(Record, kw_only=False):
-    """Says how fast a run is simulated.
-
-    speed: simulated seconds that pass in a real one. pool: how many simulated chips there are for all runs.
-    step_seconds: simulated time of one step; 0 until the plan has estimated it.
-    """
-
-    speed: float
-    pool: int
-    step_seconds: float = 0.0
-
-
 class RunOptions(Record, kw_only=False):
     """Says how a run is executed.
 
-    execution: what the file says otherwise than `trainer.Execution` has it.
+    execution: what its trainer is told, see `orchestrator.cluster.trainers`; of `trainer.train`, what differs from `trainer.Execution`.
     evaluate_at: shares of the steps, 0 … 1, after which it is evaluated, in order. early_stop: when it may be stopped early; None is never.
     pack: how many runs are trained at once. alike: the same for runs that differ in learning rate and seed alone; None where none is packed.
     trunk: the same for runs that share their first steps; None where steps are not shared. checkpoint_at: steps after which others start from it.
-    rehearsal: of a run that is only simulated, else None.
     """
 
     execution: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -80,7 +68,4 @@ class RunOptions(Record, kw_only=False):
     alike: str | None = None
     trunk: str | None = None
     checkpoint_at: tuple[int, ...] = ()
-    rehearsal: Rehearsal | None = None
-    _read: ClassVar = {
-        "evaluate_at": tuple, "checkpoint_at": tuple, "early_stop": EarlyStop.from_dict, "rehearsal": Rehearsal.from_dict,
-    }  # fmt: skip
+    _read: ClassVar = {"evaluate_at": tuple, "checkpoint_at": tuple, "early_stop": EarlyStop.from_dict}

@@ -41,10 +41,7 @@ def room_for(group: Group, slots: Sequence[Slot], queue: Queue, cluster: RayClus
     """
     hold = group.hold
     sharing = [slot for slot in slots if slot.hold.pool == hold.pool and not slot.leaving]
-    there = cluster.room(hold)
-    if hold.kind.is_simulated:
-        there = group.pool
-    free, held = there - sum(slot.chips for slot in sharing), {slot.group for slot in slots}
+    free, held = cluster.room(hold) - sum(slot.chips for slot in sharing), {slot.group for slot in slots}
     idle = [slot for slot in sharing if slot.is_idle]
     done, outranked = list[Slot](), list[Slot]()
     for slot in idle:

@@ -41,6 +41,7 @@ from orchestrator.patience import Patience
 from orchestrator.provenance import code_version, same_code
 from orchestrator.queue import Group, Order, Queue
 from orchestrator.recovery import recover
+from orchestrator.resources import Resources
 from orchestrator.room import follower, is_done, is_short, room_for, yields
 from orchestrator.slots import LEASE_SECONDS, Slot
 from orchestrator.starts import Starts
@@ -110,7 +111,7 @@ class Scheduler:
         self._queue, self._explained = Queue(order), dict[str, str]()
         self._slots: list[Slot] = []
         self._compiled: set[Group] = set()
-        self._intervals: dict[str, float] = {}
+        self._intervals: dict[Resources, float] = {}
         self._renewed = self._attended = self._drained = 0.0
         self._refused: str | None = None
         self._store_id: str | None = None
@@ -250,7 +251,7 @@ class Scheduler:
         self._explained = told
 
     def _estimate(self, run: Waiting) -> float | None:
-        measured = (self._rates or Rates()).nearest(run.shape, run.family, run.resources.accelerator)
+        measured = (self._rates or Rates()).nearest(run.shape, run.family, run.resources)
         return estimate_core_hours(run.train_flops, *measured) or run.estimated_core_hours
 
     def _fill(self) -> None:
@@ -295,13 +296,13 @@ class Scheduler:
         time.sleep(_TICK_SECONDS)
 
     def _open(self, group: Group) -> None:
-        kind, cores = group.resources.kind, group.resources.cores
+        held = group.resources
         worker = self.cluster.new_worker(group.hold, owner=self.id)
         with self._write() as session:
             allocation_id = ledger.open_allocation(
-                session, scheduler=self.id, shape=group.shape, accelerator=kind.name, cores=cores, worker=worker.name
+                session, scheduler=self.id, shape=group.shape, accelerator=held.accelerator, cores=held.cores, worker=worker.name
             )
-        slot = Slot(worker, group, kind, allocation_id)
+        slot = Slot(worker, group, allocation_id)
         slot.ask()
         self._slots.append(slot)
 
@@ -313,8 +314,8 @@ class Scheduler:
 
     def _begin(self, session: Session, slot: Slot) -> list[Grant]:
         """In the store. None of the runs that were taken out of the grid just now."""
-        if (kind := slot.kind.name) not in self._intervals:  # judged anew whenever an attempt has been cut short
-            self._intervals[kind] = interruptions(session, kind).checkpoint_interval(self.checkpoint_seconds)
+        if (held := slot.group.resources) not in self._intervals:  # judged anew whenever an attempt has been cut short
+            self._intervals[held] = interruptions(session, held).checkpoint_interval(self.checkpoint_seconds)
         runs = {run.id: self._estimate(run) for run in self._queue.take(slot.group)}
         return ledger.begin_attempts(session, runs, allocation_id=slot.allocation_id, home=str(self.home), store=self._store_id)
 
@@ -333,7 +334,7 @@ class Scheduler:
             grant,
             home=self.home,
             working_directory=self.working_directory,
-            checkpoint_seconds=self._intervals.get(slot.kind.name, self.checkpoint_seconds),
+            checkpoint_seconds=self._intervals.get(slot.group.resources, self.checkpoint_seconds),
             scheduler=self.id,
             code_version=self._code_version,
             missed_seconds=slot.missed_seconds,
@@ -466,7 +467,7 @@ class Scheduler:
         with self._write() as session:
             lease.renew(session, self.id)
             ledger.heartbeat(session, [token for slot in self._slots for token in slot.attempts])
-            held = {slot.allocation_id: time.monotonic() - slot.opened for slot in self._slots if slot.opened}
+            held = {slot.allocation_id: slot.held_seconds for slot in self._slots if slot.opened}
             ledger.hold(session, held)
         self._renewed = time.monotonic()
 
@@ -491,8 +492,7 @@ class Scheduler:
         self.cluster.close([slot.worker for slot in slots if not (slot.lost or slot.is_unplaced)], meanwhile=self._renew)
         with self._write() as session:
             for slot in slots:
-                held_seconds = time.monotonic() - slot.opened if slot.opened else 0.0
-                ledger.close_allocation(session, slot.allocation_id, held_seconds=None if slot.kind.is_simulated else held_seconds)
+                ledger.close_allocation(session, slot.allocation_id, held_seconds=slot.held_seconds)
 
     @property
     def running(self) -> list[AttemptLog]:

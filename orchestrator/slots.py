@@ -15,7 +15,6 @@ from orchestrator.cluster import Hold, RayCluster, RemoteWorker, WorkerLost, Wor
 from orchestrator.messages import Alive, Lost, Message, NumberedMessage, UnheardOf
 from orchestrator.queue import Group
 from orchestrator.recovery import spooled_events
-from scaling.accelerators import Accelerator
 
 __all__ = ["LEASE_SECONDS", "Slot"]
 
@@ -49,7 +48,6 @@ class Slot:
 
     worker: RemoteWorker
     group: Group
-    kind: Accelerator
     allocation_id: int
     opened: float | None = None
     question: Any = None
@@ -79,6 +77,11 @@ class Slot:
     @property
     def hold(self) -> Hold:
         return self.group.hold
+
+    @property
+    def held_seconds(self) -> float:
+        """For how long it has had its devices; 0 of those that are only stated: its attempts say how long that is."""
+        return 0.0 if self.opened is None or self.hold.stated is not None else time.monotonic() - self.opened
 
     @property
     def is_idle(self) -> bool:

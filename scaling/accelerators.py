@@ -6,20 +6,11 @@ architecture pages (v2 … v6e), NVIDIA A100/H100/H200 data sheets (SXM). TPU v2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scaling.errors import UnknownName
 
-__all__ = [
-    "ACCELERATORS",
-    "CONVERSIONS",
-    "SIMULATED",
-    "Accelerator",
-    "HourConversion",
-    "accelerator",
-    "core_hours",
-    "estimate_core_hours",
-]
+__all__ = ["ACCELERATORS", "CONVERSIONS", "Accelerator", "HourConversion", "accelerator", "core_hours", "estimate_core_hours"]
 
 
 @dataclass(frozen=True)
@@ -36,18 +27,10 @@ class Accelerator:
     chips_per_host: int
     peak_flops_per_core: float
 
-    @property
-    def is_simulated(self) -> bool:
-        """A rehearsal's: nothing is trained on it, and its core-hours are those of a stated speed."""
-        return self.name.startswith(SIMULATED)
-
     def stated_rate(self, mfu: float) -> float:
         """Core-hours a FLOP at this share of the peak, 0 … 1."""
         return core_hours(1.0, 1.0 / (self.peak_flops_per_core * mfu))
 
-
-SIMULATED = "simulated "
-"""`simulated TPU-v4` counts and costs as a TPU-v4; the name keeps its runs apart from real ones wherever they are shown or fitted."""
 
 _TABLE = (
     # ASSUMPTION: 100 GFLOP/s a core: 32 float32 FLOP a cycle (AVX2, two FMA units) at about 3 GHz. CPUs differ by 4x either way;
@@ -90,9 +73,7 @@ ACCELERATORS: dict[str, Accelerator] = {entry.name: entry for entry in _TABLE}
 
 
 def accelerator(name: str) -> Accelerator:
-    """The accelerator called `name`, or `simulated <name>`. Raises `UnknownName` with the nearest name."""
-    if name.startswith(SIMULATED):
-        return replace(accelerator(name.removeprefix(SIMULATED)), name=name)
+    """The accelerator called `name`. Raises `UnknownName` with the nearest name."""
     try:
         return ACCELERATORS[name]
     except KeyError:

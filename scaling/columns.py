@@ -10,7 +10,6 @@ __all__ = [
     "COLUMNS",
     "RUN_COLUMNS",
     "SCHEMA_VERSION",
-    "SIMULATED",
     "Column",
     "check_mapping",
     "column_name",
@@ -21,18 +20,15 @@ __all__ = [
 SCHEMA_VERSION = 1
 """Version of every JSON object that `--json` prints or the HTTP API returns. Raised when a field changes meaning or goes away."""
 
-SIMULATED = "simulated"
-"""The `family` of runs that were rehearsed, not trained."""
-
 
 def model_title(row: Mapping[str, Any]) -> str:
     """A run's model as it is shown to people: `F7+`, of a rehearsal `F7+ (simulated)`."""
-    return f"{row['model']} (simulated)" if row.get("family") == SIMULATED else row["model"]
+    return f"{row['model']} (simulated)" if row.get("rehearsal") else row["model"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A named quantity. `unit` is empty for names and pure numbers; `kind` is `str`, `int`, `float`, `list` or `time`."""
+    """A named quantity. `unit` is empty for names and pure numbers; `kind` is `str`, `bool`, `int`, `float`, `list` or `time`."""
 
     name: str
     kind: str
@@ -61,6 +57,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("experiments", "list", "", "Names of the experiments that want this run."),
     Column("family", "str", "", "Model family, e.g. nfnet."),
     Column("model", "str", "", "Model within the family, e.g. F3 or nano-F1."),
+    Column("rehearsal", "bool", "", "Whether nothing was trained: the loss follows the surface that `simulate` states."),
     Column("dataset", "str", "", "Name of the data set."),
     Column("epochs", "float", "", "Epoch budget: passes over the training split; 0.25 is a quarter of it."),
     Column("seed", "int", "", "Seed of initialisation and data order."),

@@ -9,11 +9,12 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 from trainer.data.dataset import DataCard
+from trainer.surface import Surface
 from trainer.typing import Options
 
 __all__ = [
@@ -68,15 +69,28 @@ class DataConfig(_Part):
 
 @dataclass(frozen=True)
 class ModelConfig(_Part):
-    """A model of a family. `options` change it: dimensions, dropout, stochastic depth."""
+    """A model of a family. `options` change it: dimensions, dropout, stochastic depth.
+
+    surface: of a rehearsal, the loss that it follows instead of being trained.
+    """
 
     family: str
     name: str
     options: Options = field(default_factory=dict)
+    surface: Surface | None = None
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What ids are made of. Rehearsals were a family of their own once, so that their ids say so still."""
+        model = dict(self._plain)
+        if (surface := model.pop("surface")) is None:
+            return model
+        stands_for = {"of": model["family"], "of_options": model["options"], "surface": surface}
+        return {"family": "simulated", "name": model["name"], "options": stands_for}
 
     def _content(self) -> Mapping[str, object]:
         """Of a user's family, `package.module:factory`, also that it starts from the module's own initial values: it once did not."""
-        return self._plain | {"initial": "own"} if ":" in self.family else self._plain
+        return self.identity | {"initial": "own"} if ":" in self.identity["family"] else self.identity
 
 
 @dataclass(frozen=True)
@@ -182,7 +196,7 @@ class TrainConfig:
         """16 hex digits over what fixes the compiled program. Learning rate, schedule and seed are arguments of it, so they are not in."""
         return _digest(
             {
-                "model": asdict(self.model),
+                "model": self.model.identity,
                 "image_shape": list(self.data.card.image_shape),
                 "eval_shape": list(self.data.card.eval_shape),
                 "num_classes": self.data.card.num_classes,
@@ -214,6 +228,8 @@ class TrainConfig:
         for kind, name in _FIELD_OF.items():
             if kind is not DataConfig and name in parts:
                 parts[name] = kind(**parts[name])
+        if parts["model"].surface is not None:
+            parts["model"] = replace(parts["model"], surface=Surface(**parts["model"].surface))
         return cls(**parts)
 
 

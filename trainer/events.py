@@ -4,7 +4,7 @@
 (`orchestrator.messages`). A kind is added as a class, here or there; its `kind` is its name in a line, and nothing else lists it.
 
 Lines outlive versions: a folder is read, and a worker is heard, by a later one. So a field that is added needs a default. A field that is None
-by default is left out of the line until it is told; a rehearsal, for one, tells less than a training.
+by default is left out of the line until it is told: some trainers tell less than others.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Progress(Event, kind="progress"):
     train_loss: nats, of the last step; None when it is not finite.
     examples_per_second … memory_bytes: as `trainer.clock.Pace` has them, since the point before.
     skipped_examples: training images that could not be read so far, each once; None when there is none.
-    digest: of a rehearsal, what its state comes to.
+    digest: of the state, where its trainer has one that is cheap.
     """
 
     steps: int
@@ -132,7 +132,7 @@ class Checkpoint(Event, kind="checkpoint"):
     """The state after `step` steps is committed; later steps may have been taken meanwhile.
 
     train_seconds: of this attempt up to that step. checkpoint_seconds: that its loop has spent on checkpoints so far.
-    write_seconds: that the writer took for this one. bytes: of its files. digest: of a rehearsal, what its state comes to.
+    write_seconds: that the writer took for this one. bytes: of its files. digest: of the state, where its trainer has one that is cheap.
     """
 
     train_seconds: float

@@ -5,7 +5,7 @@ It is kept only where SCALING_FAULTS is set (`scaling.fault_points`), as tests a
 One line an event: {"kind", "token", "first_step", "step", "digest", "at", "pid"}. It is only ever appended to, with one write a line, and neither
 the scheduler nor the store reads or writes it, so a fault of theirs cannot be in it too.
 
-`digest`: of a committed checkpoint's arrays, or of a rehearsal's state: what must not depend on how often the run was interrupted.
+`digest`: of a committed checkpoint's arrays, or, where a trainer tells one, of its state: what must not depend on how often the run was interrupted.
 """
 
 from __future__ import annotations

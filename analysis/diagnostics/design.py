@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis import selection
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.laws.axes import AXIS_COLUMNS
 from analysis.listing import listed
-from scaling.columns import SIMULATED
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -41,8 +41,8 @@ def families_pooled(fit: Fit) -> list[Diagnostic]:
 
 
 def rehearsed(fit: Fit) -> list[Diagnostic]:
-    """Runs of the simulated family; `usable_runs` leaves them out where there are others."""
-    if not (fit.runs["family"] == SIMULATED).any():
+    """Runs that were not trained; `usable_runs` leaves them out where there are others."""
+    if not selection.rehearsed(fit.runs).any():
         return []
     return [Diagnostic(DiagnosticCode.REHEARSED, "these runs are simulated")]
 

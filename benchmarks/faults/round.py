@@ -168,12 +168,12 @@ def _goodput(world: World, truths: dict[str, Truth]) -> float:
 
 
 def truths_of_rehearsals(file: Path) -> dict[str, Truth]:
-    """What the simulated trainer itself says of each run of a file, at once and undisturbed."""
+    """What a rehearsal itself says of each run of a file, at once and undisturbed."""
     from orchestrator.plan import make_plan
     from orchestrator.spec import read_spec
     from scaling.accelerators import core_hours
     from trainer.events import Event
-    from trainer.simulated import simulate
+    from trainer.rehearsal import rehearse
 
     plan = make_plan(*read_spec(file, simulate=True))
     found = {}
@@ -181,7 +181,7 @@ def truths_of_rehearsals(file: Path) -> dict[str, Truth]:
         for run in plan.runs:
             events: list[Event] = []
             step_seconds = run.estimated_seconds / run.steps
-            result = simulate(
+            result = rehearse(
                 run.config,
                 params=run.params,
                 step_seconds=step_seconds,

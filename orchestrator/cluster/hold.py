@@ -39,27 +39,31 @@ class Need:
 
 @dataclass(frozen=True)
 class Hold:
-    """`chips` of `kind` (cores, for a CPU). `topology`: of a TPU slice; `hosts`: that the file wants them split over."""
+    """`chips` of `kind` (cores, for a CPU). `topology`: of a TPU slice; `wanted_hosts`: that the file wants them split over.
+
+    stated: as `Resources` has it. Chips that are only stated take nothing of a node.
+    """
 
     kind: Accelerator
     chips: int
     topology: str | None = None
     wanted_hosts: int | None = None
+    stated: int | None = None
 
     @classmethod
     def of(cls, resources: Resources) -> Hold:
         """Makes one of a run's resources. Whether they can be held says `check`."""
-        return cls(resources.kind, resources.chips, resources.topology, resources.hosts)
+        return cls(resources.kind, resources.chips, resources.topology, resources.hosts, resources.stated)
 
     @property
     def pool(self) -> str:
         """Holds of one pool take from the same chips: those of a kind, or of slices of one pod type."""
-        return self.pod_type if self.is_tpu else self.kind.name
+        return self.pod_type if self.is_tpu else self.kind.name if self.stated is None else f"stated {self.kind.name}"
 
     @property
     def is_tpu(self) -> bool:
-        """A slice of TPU chips, rehearsed ones excepted."""
-        return self.kind.name.startswith("TPU")
+        """A slice of TPU chips."""
+        return self.kind.name.startswith("TPU") and self.stated is None
 
     @property
     def chips_per_host(self) -> int:
@@ -69,7 +73,7 @@ class Hold:
     @property
     def hosts(self) -> int:
         """How many processes train together, one a host."""
-        if self.kind.is_simulated:
+        if self.stated is not None:
             return 1
         if self.wanted_hosts:
             return self.wanted_hosts
@@ -113,7 +117,7 @@ class Hold:
     @property
     def need(self) -> Need:
         """What the process on each host asks for."""
-        if self.kind.is_simulated:
+        if self.stated is not None:
             return Need(0, 0, {}, {})
         chips = self.chips_per_host
         if self.kind.name == "cpu":
@@ -125,7 +129,7 @@ class Hold:
     @property
     def environment(self) -> dict[str, str]:
         """For the trainer process, before JAX starts. NPROC fixes its threads, and with them its bits, whatever the machine has."""
-        if self.kind.name == "cpu":
+        if self.kind.name == "cpu" and self.stated is None:
             cores = str(self.chips_per_host)
             return {"NPROC": cores, "OMP_NUM_THREADS": cores, "JAX_PLATFORMS": "cpu"}
         return {}

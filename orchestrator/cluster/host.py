@@ -21,7 +21,6 @@ import errno
 import json
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -36,12 +35,12 @@ from typing import Any, TextIO
 
 from orchestrator.cluster.missing import enter, is_in, is_missing
 from orchestrator.cluster.spool import Spool
-from orchestrator.messages import Alive, Assignment, Left, Message, Placed, Raised
+from orchestrator.cluster.trainers import Trainee, trainer_of
+from orchestrator.messages import Alive, Assignment, Message, Raised
 from scaling.errors import DataFault, ScalingError, UsageError
 from scaling.fault_points import ARMED
 from trainer.config import TrainConfig
 from trainer.events import Event
-from trainer.models import simulated
 from trainer.witness import Witness
 
 __all__ = ["main", "set_aside"]
@@ -228,59 +227,21 @@ def set_aside(directory: Path, token: str) -> None:
 
 
 def _train(runs: Sequence[Assignment], stop: _Stop, teller: _Teller) -> None:
-    from trainer import Execution
     from trainer.users_code import look_in
 
-    first = runs[0]
-    look_in(first.working_directory)
+    look_in(runs[0].working_directory)
     configs = [TrainConfig.from_dict(run.config) for run in runs]
-    if configs[0].model.family == simulated.FAMILY:
-        for config, run in zip(configs, runs, strict=True):
-            _rehearse(config, run, stop, partial(teller.tell, run.token))
-        return
-
-    import jax
-
-    from trainer import train, train_many
-    from trainer.distributed import mesh_over, whole_mesh
-
     for config, run in zip(configs, runs, strict=True):
         _refuse_other_result(config, run.run)
-    _configure(jax, first)
-    tellers = [partial(teller.tell, run.token) for run in runs]
-    device = jax.local_devices()[0].device_kind
-    threads = int(os.environ.get("NPROC", os.cpu_count() or 1))
-    for tell in tellers:
-        tell(_placed(device, len(jax.local_devices()), threads=threads, jaxlib_version=jax.lib.__version__))
-    polled = [_polled(stop, run.token, tell) for run, tell in zip(runs, tellers, strict=True)]
-    common: dict[str, Any] = {
-        "execution": Execution.from_dict(first.options.execution),
-        "evaluate_at": first.options.evaluate_at,
-        "checkpoint_seconds": first.checkpoint_seconds,
-    }
-    if len(runs) > 1:
-        train_many(
-            configs,
-            directories=[run.directory for run in runs],
-            resume_from=[run.origin for run in runs],
-            checkpoint_at=[run.options.checkpoint_at for run in runs],
-            should_stop=lambda index: polled[index](),
-            on_event=lambda index, event: tellers[index](event),
-            **common,
-        )
-        return
-    result = train(
-        configs[0],
-        directory=first.directory,
-        resume_from=first.origin,
-        checkpoint_at=first.options.checkpoint_at,
-        should_stop=polled[0],
-        on_event=tellers[0],
-        mesh=whole_mesh() if first.group else mesh_over(jax.local_devices()),
-        **common,
-    )
-    if jax.process_index() > 0:
-        teller.tell(first.token, Left(step=result.last_step, outcome=str(result.outcome)))
+    trainer = trainer_of(configs[0])
+    placed = trainer.prepare(runs[0])
+    trainees = []
+    for config, run in zip(configs, runs, strict=True):
+        tell = partial(teller.tell, run.token)
+        tell(placed)
+        trainees.append(Trainee(run, config, tell, _polled(stop, run.token, tell)))
+    if left := trainer.train(trainees):
+        teller.tell(runs[0].token, left)
 
 
 def _refuse_other_result(config: TrainConfig, run: str | None) -> None:
@@ -307,57 +268,6 @@ def _polled(stop: _Stop, token: str, emit: Callable[[Event], None]) -> Callable[
         return stop.covers(token)
 
     return should_stop
-
-
-def _placed(device: str, devices: int, *, threads: int, jaxlib_version: str | None) -> Placed:
-    from orchestrator.provenance import code_version
-
-    return Placed(
-        host=socket.gethostname(),
-        device=device,
-        devices=devices,
-        threads=threads,
-        jaxlib_version=jaxlib_version,
-        code_version=code_version(),
-    )
-
-
-def _rehearse(config: TrainConfig, run: Assignment, stop: _Stop, emit: Callable[[Event], None]) -> None:
-    """A run that is only simulated: the same process, assignments and events, without JAX."""
-    from trainer.simulated import simulate
-
-    resources, rehearsal = run.resources, run.options.rehearsal
-    assert resources is not None
-    assert rehearsal is not None
-    emit(_placed(resources.accelerator, resources.chips, threads=1, jaxlib_version=None))
-    simulate(
-        config,
-        params=run.params,
-        step_seconds=rehearsal.step_seconds,
-        speed=rehearsal.speed,
-        directory=run.directory,
-        resume_from=run.origin,
-        should_stop=_polled(stop, run.token, emit),
-        on_event=emit,
-        evaluate_at=run.options.evaluate_at,
-        checkpoint_seconds=run.checkpoint_seconds,
-        checkpoint_at=run.options.checkpoint_at,
-    )
-
-
-def _configure(jax: Any, run: Assignment) -> None:
-    """Keep compiled programs on disk, so that a second process of a shape loads what the first compiled; find the group's others, once.
-
-    They lie in the home, or where JAX_COMPILATION_CACHE_DIR says: a folder that several studies share.
-    """
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", run.compile_cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    if (peers := run.group) and not jax.distributed.is_initialized():
-        from trainer.distributed import join
-
-        join(peers.coordinator, count=peers.count, index=peers.index)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -183,14 +183,16 @@ class RayCluster:
     def room(self, hold: Hold) -> int:
         """Chips (cores, for a CPU) that such holds can have of the cluster in all, busy or free, on nodes that stay.
 
-        Simulated chips take nothing of a node, so one node is enough for a hold of them; how many there are says the file. Raises
-        `ClusterError` when not even one such hold fits, and says what there is.
+        Chips that are only stated take nothing of a node, so one node is enough for all of them. Raises `ClusterError` when not even one such
+        hold fits, and says what there is.
         """
         hold.check()
         nodes = self._nodes_that_stay()
-        if hold.kind.is_simulated and not nodes:
+        if hold.stated is None:
+            return checked_room(hold, nodes, self.address)
+        if not nodes:
             raise ClusterError(f"no node at {self.address} may be given a worker", hint="add nodes")
-        return hold.chips if hold.kind.is_simulated else checked_room(hold, nodes, self.address)
+        return hold.stated
 
     def _nodes_that_stay(self) -> list[Node]:
         """Nodes that may be given a worker. A Ray of our own has one, as long as it lives: it is asked for once, and not before each run."""

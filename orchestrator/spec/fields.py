@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scaling.accelerators import ACCELERATORS, Accelerator, accelerator
 from trainer.config import ScheduleConfig
 from trainer.models import family_of
-from trainer.simulated import Surface
+from trainer.surface import Surface
 
 __all__ = [
     "AugmentField",
@@ -316,7 +316,7 @@ class EarlyStopField(_Field):
 
 
 class LossField(_Field):
-    """The loss of a rehearsal: `trainer.simulated.Surface`, which gives the formula."""
+    """The loss of a rehearsal: `trainer.surface.Surface`, which gives the formula."""
 
     E: Annotated[float, Field(ge=0)] = Surface.E
     A: Annotated[float, Field(ge=0)] = Surface.A
@@ -335,7 +335,7 @@ class LossField(_Field):
 class SimulateField(_Field):
     """Rehearse: nothing is trained, losses follow a stated surface.
 
-    speed: simulated seconds that pass in a real one. chips: how many the simulated cluster has; None is one TPU-v4 pod, 4,096.
+    speed: rehearsed seconds that pass in a real one. chips: how many there are for all runs, by default one TPU-v4 pod.
     """
 
     speed: Positive = 3600.0

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from orchestrator.resources import Resources
 from orchestrator.store.models import Probe, Run
 from scaling.outcomes import RunStatus
 
@@ -39,16 +40,19 @@ class Rates:
         by_shape_and_family = ({key: hours / flops for key, (hours, flops) in totals.items()} for totals in (by_shape, by_family))
         return cls(*by_shape_and_family)
 
-    def nearest(self, shape: str, family: str, accelerator: str) -> tuple[float | None, float | None]:
-        """Gives the rates of a run, the nearest first, as `scaling.accelerators.estimate_core_hours` takes them."""
+    def nearest(self, shape: str, family: str, resources: Resources) -> tuple[float | None, float | None]:
+        """Gives the rates of a run, the nearest first, as `scaling.accelerators.estimate_core_hours` takes them; none on chips that are only stated."""
+        if resources.stated is not None:
+            return None, None
+        accelerator = resources.accelerator
         return self.by_shape.get((shape, accelerator)), self.by_family.get((family, accelerator))
 
 
 def measured_rates(session: Session) -> Rates:
-    """From every finished run of the store, and every probe that went well."""
+    """From every run of the store that was trained to its end, and every probe that went well."""
     query = (
         select(Run.shape, Run.family, Run.accelerator, func.sum(Run.core_hours), func.sum(Run.train_flops))
-        .where(Run.status == RunStatus.FINISHED, Run.core_hours > 0, Run.accelerator.is_not(None))
+        .where(Run.status == RunStatus.FINISHED, Run.core_hours > 0, Run.accelerator.is_not(None), ~Run.rehearsal)
         .group_by(Run.shape, Run.family, Run.accelerator)
     )
     rates = Rates.of(session.execute(query))

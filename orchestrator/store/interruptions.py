@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from orchestrator.resources import Resources
 from orchestrator.store.models import Attempt, Metric, Run
 from scaling.outcomes import AttemptOutcome
 
@@ -45,13 +46,15 @@ class Interruptions:
         return min(most, max(math.sqrt(2 * cost * self.seconds_between), 2 * cost, _LEAST_SECONDS))
 
 
-def interruptions(session: Session, accelerator: str) -> Interruptions:
-    """From the newest 200 attempts that ended on an accelerator."""
+def interruptions(session: Session, resources: Resources) -> Interruptions:
+    """From the newest 200 attempts that ended on an accelerator; seconds that are only stated have nothing to do with others."""
+    alike = Run.rehearsal == (resources.stated is not None)
     lived = Attempt.useful_seconds + Attempt.redone_seconds + Attempt.startup_seconds
     lived = lived + Attempt.evaluation_seconds + Attempt.checkpoint_seconds
     newest = (
         select(Attempt.outcome, lived.label("lived"))
-        .where(Attempt.accelerator == accelerator, Attempt.outcome.is_not(None))
+        .join(Run)
+        .where(Attempt.accelerator == resources.accelerator, alike, Attempt.outcome.is_not(None))
         .order_by(Attempt.id.desc())
         .limit(_NEWEST)
     )
@@ -60,7 +63,7 @@ def interruptions(session: Session, accelerator: str) -> Interruptions:
     costs = (
         select(Metric.value)
         .join(Run, Run.id == Metric.run_id)
-        .where(Metric.name == CHECKPOINT_COST, Run.accelerator == accelerator)
+        .where(Metric.name == CHECKPOINT_COST, Run.accelerator == resources.accelerator, alike)
         .order_by(Run.created_at.desc())
         .limit(_NEWEST)
         .subquery()

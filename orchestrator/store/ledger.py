@@ -72,7 +72,6 @@ class Grant:
     config: dict[str, Any]
     resources: Resources
     options: RunOptions
-    params: int
     resume_attempt: int | None
     resume_step: int
     parent: str | None = None
@@ -87,12 +86,7 @@ class Grant:
     resume_directory: str | None = None
     """The folder that this checkpoint was written to, as it was called then."""
     saved_seconds: float = 0.0
-    """What the steps up to there took on these devices; 0 of a rehearsal."""
-
-    @property
-    def is_rehearsal(self) -> bool:
-        """Nothing is trained, and its seconds are simulated ones."""
-        return self.options.rehearsal is not None
+    """What the steps up to there took on these devices, by a clock."""
 
     @property
     def folder(self) -> str:
@@ -136,13 +130,13 @@ def open_allocation(
     return allocation.id
 
 
-def close_allocation(session: Session, allocation_id: int, *, held_seconds: float | None) -> None:
-    """Devices were given back after `held_seconds`. None, of a rehearsal: as long as its attempts took in simulated seconds.
+def close_allocation(session: Session, allocation_id: int, *, held_seconds: float) -> None:
+    """Devices were given back after `held_seconds`.
 
     It is at least what its attempts were charged: a worker that was taken over and never answered did not say for how long it had them.
     """
     attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation_id))
-    held_seconds = max(held_seconds or 0.0, sum(attempt.charged_seconds for attempt in attempts))
+    held_seconds = max(held_seconds, sum(attempt.charged_seconds for attempt in attempts))
     session.execute(update(Allocation).where(Allocation.id == allocation_id).values(ended_at=now(), held_seconds=held_seconds))
 
 
@@ -185,7 +179,6 @@ def begin_attempt(
         run.config,
         run.resources,
         run.options,
-        run.params,
         run.resume_attempt,
         branch.step if branch else run.resume_step,
         run.parent_id,
@@ -193,7 +186,7 @@ def begin_attempt(
         store=store,
         resume_store=source[0],
         resume_directory=source[1],
-        saved_seconds=0.0 if run.options.rehearsal else saved_core_hours / core_hours(allocation.cores, 1.0),
+        saved_seconds=0.0 if run.resources.stated is not None else saved_core_hours / core_hours(allocation.cores, 1.0),
     )
     session.add(
         Attempt(

@@ -214,6 +214,8 @@ class Run(Base):
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     parent_step: Mapped[int | None] = mapped_column(BigInteger)
     provisional: Mapped[bool] = mapped_column(default=False)
+    rehearsal: Mapped[bool] = mapped_column(default=False)
+    """Whether its loss is only stated: a run of the same family and model, and on the same accelerator, may have been trained."""
 
     params: Mapped[int] = mapped_column(BigInteger)
     steps: Mapped[int] = mapped_column(BigInteger)

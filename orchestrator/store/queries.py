@@ -16,7 +16,6 @@ from orchestrator.store.models import Attempt, Evaluation, Experiment, Experimen
 from orchestrator.store.pace import shared_core_hours
 from orchestrator.store.skipped import skipped_examples
 from orchestrator.store.trunks import pinned_steps
-from scaling.columns import SIMULATED
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import NO_BETTER_THAN_GUESSING, AttemptOutcome, RunStatus
 
@@ -116,7 +115,7 @@ def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None,
 
 
 _PLAIN_RUN_COLUMNS = (
-    "id", "family", "model", "dataset", "epochs", "seed", "learning_rate", "batch_size", "accelerator", "cores", "params", "steps", "step",
+    "id", "family", "model", "rehearsal", "dataset", "epochs", "seed", "learning_rate", "batch_size", "accelerator", "cores", "params", "steps", "step",
     "examples_seen", "unique_examples", "train_flops", "val_loss", "val_top1", "val_top5", "chance_loss", "train_loss",
     "reason",
 )  # fmt: skip
@@ -258,7 +257,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
         )
         done, inherited, allocated, estimated, best = session.execute(query).one()
         ids = _filtered(select(Run.id), session, experiment=experiment.name)
-        rehearsed = session.scalar(_filtered(select(Run.id), session, experiment=experiment.name, family=SIMULATED).limit(1))
+        rehearsed = session.scalar(ids.where(Run.rehearsal).limit(1))
         latest = latest_revision(session, experiment.name)
         searched = searches.progress(session, experiment.name)
         if searched is not None:

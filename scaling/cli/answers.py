@@ -28,7 +28,9 @@ class _Shape(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
 
-_KINDS: dict[str, object] = {"str": str | None, "int": float | None, "float": float | None, "list": list[str], "time": str | None}
+_KINDS: dict[str, object] = {
+    "str": str | None, "bool": bool | None, "int": float | None, "float": float | None, "list": list[str], "time": str | None,
+}  # fmt: skip
 _COUNT = Annotated[float | None, Field(ge=0)]
 _COUNTED = {column.name for column in RUN_COLUMNS if column.kind in ("int", "float")} - {
     "seed",

@@ -34,14 +34,13 @@ def audit_command(
     from trainer import TrainConfig
     from trainer.audit import AuditReport, Stretch, check
     from trainer.data import Order
-    from trainer.models import simulated
 
     store = open_readonly(db)
     with store.read() as session:
         lineage = lineage_of(session, run)
     stretches = [Stretch(share.directory, share.first_step, share.stop_step) for share in lineage.shares]
-    order = Order.of(TrainConfig.from_dict(lineage.config))
-    rehearsed = lineage.config["model"]["family"] == simulated.FAMILY
+    config = TrainConfig.from_dict(lineage.config)
+    order, rehearsed = Order.of(config), config.model.surface is not None
     report = AuditReport(order.total, 0, (), (), repeats=order.repeats) if rehearsed else check(stretches, order)
     if as_json:
         from scaling.cli.output import print_json

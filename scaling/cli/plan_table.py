@@ -62,13 +62,8 @@ def show(priced: Priced, out: Console) -> None:
             f"{plan.inherited_core_hours / plan.estimated_core_hours:.0%} less than for each run alone",
             highlight=False,
         )
-    if plan.spec.simulate:
-        out.print(
-            f"a rehearsal at {plan.spec.simulate.speed:g} simulated seconds a second: nothing is trained, losses follow a stated surface",
-            highlight=False,
-        )
-    elif card.provisional:
-        out.print("the data set is declared, not at hand: run ids are provisional and nothing can be trained", highlight=False)
+    if plan.remark:
+        out.print(plan.remark, highlight=False)
 
 
 def show_findings(found: Priced, out: Console) -> None:

@@ -261,7 +261,7 @@ def test_families_in_one_law_are_named(sound):
 
 
 def test_rehearsed_runs_are_named_and_left_out_beside_real_ones(sound):
-    rehearsed = curve().assign(family="simulated")
+    rehearsed = curve().assign(rehearsal=True)
     assert one(analysis.fit(rehearsed, law="power-floor"), CODE.REHEARSED).message == "these runs are simulated"
     assert CODE.REHEARSED not in codes(sound)
     both = pd.concat([curve(), rehearsed.assign(id=lambda table: "r-" + table["id"])], ignore_index=True)

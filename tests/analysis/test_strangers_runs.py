@@ -112,9 +112,10 @@ def test_steps_that_no_run_reached_count_something_else(tmp_path):
 # Rehearsals
 
 
-def test_rehearsed_runs_are_left_out_beside_real_ones(tmp_path):
+@pytest.mark.parametrize("mark", [{"rehearsal": True}, {"family": "simulated"}], ids=["ours", "of 0.1.0"])
+def test_rehearsed_runs_are_left_out_beside_real_ones(tmp_path, mark):
     real = pd.DataFrame({"family": "nfnet", "core_hours": HOURS, "val_loss": LOSSES})
-    both = pd.concat([real, real.assign(family="simulated", val_loss=9.0, core_hours=HOURS * 1.1)], ignore_index=True)
+    both = pd.concat([real, real.assign(**mark, val_loss=9.0, core_hours=HOURS * 1.1)], ignore_index=True)
     both.to_csv(tmp_path / "runs.csv", index=False)
     fit, _ = fitted(tmp_path / "runs.csv")
     assert exponent(fit) == pytest.approx(0.2)
@@ -164,17 +165,17 @@ def test_real_and_rehearsed_runs_of_one_store(tmp_path):
             )
 
     with Store.open(str(tmp_path / "scaling.db")) as store:
-        for family, letters in (("nfnet", "0123456789"), ("simulated", "abcdef")):
-            changes = {} if family == "nfnet" else {"family": family, "resources": Resources("simulated TPU-v4", 1)}
+        for name, letters in (("trained", "0123456789"), ("rehearsed", "abcdef")):
+            changes = {} if name == "trained" else {"rehearsal": True, "resources": Resources("TPU-v4", 1, stated=8)}
             flops = [1e9 * 2.0**place for place in range(len(letters))]
             ids = [letter * 16 for letter in letters]
             accepted(
                 store,
                 *(a_run(each, epochs=2.0**place, train_flops=flops[place], **changes) for place, each in enumerate(ids)),
-                name=family,
+                name=name,
             )
             for place, each in enumerate(ids):
-                end(store, granted(store, each), (flops[place] / 1e9) ** -0.2 if family == "nfnet" else 7.0)
+                end(store, granted(store, each), (flops[place] / 1e9) ** -0.2 if name == "trained" else 7.0)
     words = ["fit", "--db", tmp_path / "scaling.db", "--x", "train_flops", "--law", "power", "--on", "all", "--json"]
     (fit,) = json.loads(run(*words))["fits"]
     assert exponent(fit) == pytest.approx(0.2)

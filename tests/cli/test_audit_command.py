@@ -108,7 +108,7 @@ def test_of_repeated_augmentation_it_says_how_often_and_that_it_was_asked_for(st
 def test_of_a_rehearsal_it_says_that_nothing_was_trained(store):
     with store.write() as session:
         run = session.get(Run, RUN)
-        run.config = run.config | {"model": {"family": "simulated", "name": "nano-F0", "options": {}}}
+        run.config = run.config | {"model": {"family": "nfnet", "name": "nano-F0", "surface": {}}}
     shown = audit(store)
     assert shown.exit_code == 1
     assert "is a rehearsal: nothing was trained" in shown.stdout

@@ -1,7 +1,7 @@
 """Real clusters of several Ray nodes: slices of two hosts, nodes that are taken away, workers that do not answer, schedulers that die.
 
 The nodes are processes of this machine, and two of them say that they are hosts of a TPU slice; everything else is the real thing. Where it does not
-matter what is trained, the trainer is the simulated one.
+matter what is trained, the runs are rehearsals.
 """
 
 import json
@@ -20,7 +20,7 @@ from orchestrator.cluster import Hold, RayCluster
 from orchestrator.cluster.ray_cluster import WorkerLost
 from orchestrator.detach import detach, marked_there
 from orchestrator.lineage import lineage_of
-from orchestrator.resources import Rehearsal, Resources, RunOptions
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.scheduler import Scheduler
 from orchestrator.store import Store, lease
 from orchestrator.store.models import Allocation, Attempt, Run
@@ -29,7 +29,7 @@ from scaling.errors import ClusterError, StoreError
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.rows import a_run, accepted
 from tests.orchestrator.small_cluster import NODE, small_cluster, tpu_host
-from tests.trainer import small_run, test_simulated
+from tests.trainer import small_run, test_rehearsal
 from trainer import TrainConfig, audit, data
 
 SCALING = str(Path(sys.executable).with_name("scaling"))
@@ -54,16 +54,16 @@ def store(tmp_path):
         yield store
 
 
-def simulated_runs(*seconds):
-    """Rows of runs that take so many real seconds on one real CPU core, 100 steps a second."""
+def rehearsals(*seconds):
+    """Rows of rehearsals that take so many real seconds on one real CPU core, 100 steps a second."""
     rows = []
     for seed, duration in enumerate(seconds):
         steps = round(100 * duration)
-        config = test_simulated.config(seed=seed)
+        config = test_rehearsal.config(seed=seed)
         config = TrainConfig.from_dict(
             config.to_dict() | {"schedule": config.to_dict()["schedule"] | {"epochs": steps * 64 / 1000}}
         )
-        options = RunOptions(rehearsal=Rehearsal(speed=100.0, pool=0, step_seconds=1.0))
+        options = RunOptions(execution={"params": 10, "speed": 100.0, "step_seconds": 1.0})
         rows.append(a_run(config.run_id(), config=config.to_dict(), shape="s", options=options, steps=steps, seed=seed))
     return rows
 
@@ -136,7 +136,7 @@ def test_a_notice_makes_runs_checkpoint_and_go_on_elsewhere_at_no_cost_to_their_
 
     node = cluster.add_node(**NODE, num_cpus=1, resources={"spare": 1})
     accepted(
-        store, *simulated_runs(5, 5, 5)
+        store, *rehearsals(5, 5, 5)
     )  # the new node's worker is to start, and the notice to be seen, before the others are through
     told = []
 
@@ -192,7 +192,7 @@ class Unreachable(RayCluster):
 def test_two_hundred_failed_probes_of_healthy_runs_restart_nothing(cluster, store, tmp_path, monkeypatch):
     monkeypatch.setattr("orchestrator.slots._AGAIN_SECONDS", 0.01)
     monkeypatch.setattr("orchestrator.scheduler._TICK_SECONDS", 0.05)
-    accepted(store, *simulated_runs(2, 2))
+    accepted(store, *rehearsals(2, 2))
     with Unreachable(cluster.address, failures=200) as unreachable:
         assert scheduler(store, unreachable, tmp_path).run("study")
         assert unreachable.left == 0
@@ -201,7 +201,7 @@ def test_two_hundred_failed_probes_of_healthy_runs_restart_nothing(cluster, stor
 
 
 def test_only_after_its_lease_is_a_silent_worker_given_up_and_what_it_says_later_does_not_count(ray_cluster, store, tmp_path):
-    accepted(store, *simulated_runs(3))
+    accepted(store, *rehearsals(3))
     stopped, silent_for = [], []
 
     def stop_the_actor():
@@ -303,7 +303,7 @@ def test_a_cluster_without_what_a_run_needs_says_what_it_has(ray_cluster):
 
 def test_handing_over_needs_a_store_that_the_cluster_reaches_and_a_ray_that_takes_jobs(cluster, store, tmp_path):
     """The Ray of the tests has no dashboard, so it takes none; a store of that name elsewhere is not this one."""
-    accepted(store, *simulated_runs(1))
+    accepted(store, *rehearsals(1))
     options = {"address": cluster.address, "home": tmp_path / "runs", "checkpoint_seconds": 60.0, "order": "longest-first"}
     with pytest.raises(ClusterError, match="takes no Ray jobs"):
         detach(store, "study", **options)
@@ -315,7 +315,7 @@ def test_handing_over_needs_a_store_that_the_cluster_reaches_and_a_ray_that_take
 
 def test_what_is_handed_over_is_seen_through_with_the_options_of_the_command(cluster, store, tmp_path):
     """The very command that the Ray job runs."""
-    accepted(store, *simulated_runs(0.1))
+    accepted(store, *rehearsals(0.1))
     options = {"checkpoint_seconds": 1.0, "order": "cheapest-first", "hang_seconds": 40.0, "lease_seconds": 50.0}
     done = subprocess.run(
         [sys.executable, "-P", "-m", "scaling.cli.detached", "study", str(tmp_path / "runs"), json.dumps(options)],
@@ -331,7 +331,7 @@ def test_what_is_handed_over_is_seen_through_with_the_options_of_the_command(clu
 
 def test_another_version_of_the_code_is_refused_before_anything_is_trained(ray_cluster, store, tmp_path, monkeypatch):
     monkeypatch.setattr("orchestrator.scheduler._PATIENCE_SECONDS", 0.5)
-    accepted(store, *simulated_runs(1))
+    accepted(store, *rehearsals(1))
     one = scheduler(store, ray_cluster, tmp_path)
     one._code_version = "0.0.1"
     with pytest.raises(ClusterError, match=r"the node \S+ has scaling \S+, the scheduler has 0\.0\.1"):
@@ -356,8 +356,8 @@ def test_a_node_that_is_avoided_gets_no_worker(cluster, ray_cluster):
     ray_cluster.avoid([other])
     with pytest.raises(ClusterError):
         ray_cluster.room(hold)
-    rehearsed = Hold(accelerator("simulated TPU-v4"), 4)
-    assert ray_cluster.room(rehearsed) == 4, "the head is left, and simulated chips need no more"
+    rehearsed = Hold(accelerator("TPU-v4"), 4, stated=16)
+    assert ray_cluster.room(rehearsed) == 16, "the head is left, and chips that are only stated need no more"
     ray_cluster.avoid([cluster.head_node.node_id])
     with pytest.raises(ClusterError, match="may be given a worker"):
         ray_cluster.room(rehearsed)
@@ -368,7 +368,7 @@ def test_an_idle_worker_makes_room_for_one_that_waits(cluster, ray_cluster, stor
     import ray
 
     monkeypatch.setattr("orchestrator.slots._PLACING_SECONDS", 3.0)
-    one, other = simulated_runs(1, 1.5)
+    one, other = rehearsals(1, 1.5)
     accepted(store, one, other | {"shape": "t"})
 
     @ray.remote(num_cpus=1)

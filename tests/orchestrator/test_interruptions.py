@@ -4,11 +4,12 @@ import math
 
 import pytest
 
+from orchestrator.resources import Resources
 from orchestrator.store import ledger
 from orchestrator.store.estimates import measured_rates
 from orchestrator.store.interruptions import CHECKPOINT_COST, Interruptions, interruptions
 from orchestrator.store.ledger import Charge
-from orchestrator.store.models import Probe
+from orchestrator.store.models import Probe, Run
 from scaling.outcomes import AttemptOutcome
 from tests.orchestrator.rows import a_run, accepted, granted
 
@@ -50,9 +51,10 @@ def test_what_the_store_says(store):
             ledger.record(session, grant.token, metrics=[(10, CHECKPOINT_COST, 1.0), (20, CHECKPOINT_COST, 3.0)])
             ledger.end_attempt(session, grant.token, outcome=outcome, reason="", charge=Charge(useful=80.0, startup=20.0))
     with store.read() as session:
-        found = interruptions(session, "cpu")
+        found = interruptions(session, Resources("cpu", 1))
         assert (found.seconds_between, found.checkpoint_seconds) == (pytest.approx(200.0), pytest.approx(2.0))
-        assert interruptions(session, "H100") == Interruptions()
+        assert interruptions(session, Resources("H100", 1)) == Interruptions()
+        assert interruptions(session, Resources("cpu", 1, stated=8)) == Interruptions(), "a rehearsal's seconds are others"
 
 
 def test_a_probe_prices_a_shape_until_a_run_of_it_has_finished(store):
@@ -70,3 +72,20 @@ def test_a_probe_prices_a_shape_until_a_run_of_it_has_finished(store):
         ledger.end_attempt(session, grant.token, outcome=AttemptOutcome.FINISHED, reason="", charge=Charge(useful=36.0))
     with store.read() as session:
         assert measured_rates(session).by_shape["s", "cpu"] == pytest.approx(2 * 36 / 3600 / 1e9)
+
+
+def test_a_rehearsal_measures_nothing_and_costs_what_its_plan_says(store):
+    accepted(
+        store, a_run(IDS[0], rehearsal=True, estimated_core_hours=5.0), a_run(IDS[1], rehearsal=False, estimated_core_hours=5.0)
+    )
+    for run_id in IDS[:2]:
+        with store.read() as session:
+            assert measured_rates(session).by_family == {}
+        grant = granted(store, run_id)
+        with store.write() as session:
+            ledger.end_attempt(session, grant.token, outcome=AttemptOutcome.FINISHED, reason="", charge=Charge(useful=36.0))
+    with store.read() as session:
+        rates, run = measured_rates(session), session.get(Run, IDS[0])
+        assert rates.by_family == {("nfnet", "cpu"): pytest.approx(0.02 / 1e9)}
+        assert rates.nearest(run.shape, run.family, run.resources)[1] == pytest.approx(0.02 / 1e9)
+        assert rates.nearest(run.shape, run.family, Resources("cpu", 1, stated=8)) == (None, None)

@@ -52,7 +52,7 @@ def test_a_message_of_an_unknown_kind_is_a_sign_of_life_of_its_attempt(monkeypat
     """From a process of a later version: its attempt goes on, and the number counts as heard."""
     message = NumberedMessage.from_dict({"kind": "profiled", "step": 7, "flame": [1], "token": "t", "elapsed": 3.0, "number": 4})
     assert (message.event, message.token, message.number) == (Event(step=7), "t", 4)
-    log, signs = AttemptLog(Grant("a" * 16, 1, "t", {}, Resources("cpu", 1), RunOptions(), 10, None, 0)), []
+    log, signs = AttemptLog(Grant("a" * 16, 1, "t", {}, Resources("cpu", 1), RunOptions(), None, 0)), []
     monkeypatch.setattr(log.patience, "sign", lambda at, *, trains: signs.append(trains))
     log.take(message)
     assert (log.ending, log.step, signs) == (None, 0, [False])

@@ -22,7 +22,7 @@ RUN, TOKEN = "a" * 16, "t" * 32
 def grant(**changes):
     fields = {"store": "s", "resume_store": "s", "resume_directory": None, "saved_seconds": 0.0} | changes
     resumed = fields.pop("resumed", 1)
-    return Grant(RUN, 2, TOKEN, {}, Resources("cpu", 1), RunOptions(), 10, resumed, 40 if resumed else 0, **fields)
+    return Grant(RUN, 2, TOKEN, {}, Resources("cpu", 1), RunOptions(), resumed, 40 if resumed else 0, **fields)
 
 
 @pytest.fixture

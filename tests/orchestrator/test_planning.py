@@ -90,7 +90,7 @@ def test_a_run_is_stored_as_it_was_planned_in_the_order_of_the_file(store, tmp_p
             assert found.config == run.config.to_dict() == json.loads(json.dumps(found.config))
             assert TrainConfig.from_dict(found.config).run_id() == run.config.run_id() == run.id
             assert (found.shape, found.status, found.reason, found.failures) == (run.config.shape_id(), "pending", "", 0)
-            assert found.options.rehearsal.step_seconds == pytest.approx(run.estimated_seconds / run.steps)
+            assert found.options.execution["step_seconds"] == pytest.approx(run.estimated_seconds / run.steps)
 
 
 def test_an_id_that_a_file_names_twice_is_one_run(store):

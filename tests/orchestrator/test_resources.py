@@ -1,7 +1,8 @@
 """What a run is given and how it is done: as JSON and back, and as version 0.1.0 had stored both as one."""
 
+import contextlib
 import json
-from dataclasses import replace
+import sqlite3
 
 import pytest
 import sqlalchemy as sa
@@ -9,17 +10,18 @@ import sqlalchemy as sa
 from orchestrator.cluster import Hold
 from orchestrator.plan import make_plan
 from orchestrator.queue import Group
-from orchestrator.resources import EarlyStop, Rehearsal, Resources, RunOptions
+from orchestrator.resources import EarlyStop, Resources, RunOptions
 from orchestrator.spec import read_spec
 from orchestrator.store import Store, ledger
 from orchestrator.store.grid import waiting_runs
 from orchestrator.store.ledger import Charge
-from orchestrator.store.models import Run, Search
+from orchestrator.store.models import Attempt, Run, Search
 from orchestrator.submit import accept_plan
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.conftest import downgraded
 from tests.orchestrator.rows import a_run, accepted, granted
 from tests.orchestrator.test_search import finish_one
+from trainer import TrainConfig
 
 RULE = {"confidence": 0.99, "after": 0.5}
 OF_0_1_0 = [
@@ -45,12 +47,15 @@ OF_0_1_0 = [
     ),
     (
         {"accelerator": "simulated TPU-v4", "chips": 4, "speed": 3600.0, "pool": 4096, "step_seconds": 0.5},
-        Resources("simulated TPU-v4", 4),
-        RunOptions(rehearsal=Rehearsal(speed=3600.0, pool=4096, step_seconds=0.5)),
+        Resources("TPU-v4", 4, stated=4096),
+        RunOptions(execution={"speed": 3600.0, "step_seconds": 0.5, "params": 10}),
     ),
     ({"accelerator": "cpu", "chips": 1, "early_stop": None}, Resources("cpu", 1), RunOptions()),
 ]
 """What version 0.1.0 wrote into the column `resources`, and what it is now."""
+MODEL = {"family": "nfnet", "name": "nano-F0", "options": {}}
+TRAINED = {"rehearsal": False, "config": {"model": MODEL}}
+REHEARSED = {"rehearsal": True, "config": {"model": MODEL | {"surface": {"E": 2.0}}}}
 
 
 @pytest.mark.parametrize(("resources", "options"), [told[1:] for told in OF_0_1_0])
@@ -66,7 +71,7 @@ def test_what_is_none_is_left_out():
 
 
 def test_cores_are_those_of_core_hours():
-    assert [Resources(kind, 4).cores for kind in ("cpu", "TPU-v4", "TPU-v5e", "simulated TPU-v4")] == [4, 8, 4, 8]
+    assert [Resources(kind, 4).cores for kind in ("cpu", "TPU-v4", "TPU-v5e")] == [4, 8, 4]
 
 
 def test_a_worker_holds_what_a_run_is_given():
@@ -90,7 +95,10 @@ def stored(url):
 
 
 def test_a_store_of_0_1_0_opens_and_its_unfinished_runs_go_on(store):
-    rows = [a_run(run_id(number), resources=resources, options=options) for number, (_, resources, options) in enumerate(OF_0_1_0)]
+    rows = [
+        a_run(run_id(number), resources=resources, options=options, **(REHEARSED if resources.stated else TRAINED))
+        for number, (_, resources, options) in enumerate(OF_0_1_0)
+    ]
     accepted(store, *rows)
     done, begun = granted(store, run_id(0)), granted(store, run_id(3))
     with store.write() as session:
@@ -109,13 +117,13 @@ def test_a_store_of_0_1_0_opens_and_its_unfinished_runs_go_on(store):
             for number, (_, resources, options) in enumerate(OF_0_1_0):
                 run = session.get(Run, run_id(number))
                 assert (run.resources, run.options) == (resources, options)
+                assert {"rehearsal": run.rehearsal, "config": run.config} == (REHEARSED if resources.stated else TRAINED)
             groups = {Group.of(run) for run in waiting_runs(session)}
-            assert Group("s", Resources("simulated TPU-v4", 4), pool=4096) in groups
+            assert Group("s", Resources("TPU-v4", 4, stated=4096)) in groups
         with upgraded.write() as session:
             ledger.end_attempt(session, begun.token, outcome=AttemptOutcome.DIED, reason="", charge=Charge(useful=1.0))
         again = granted(upgraded, run_id(3))
         assert (again.resume_step, again.resources, again.options) == (40, Resources("cpu", 1), RunOptions(pack=4, alike="x"))
-        assert granted(upgraded, run_id(5)).is_rehearsal
         accepted(upgraded, *rows)  # the same file again
         with upgraded.read() as session:
             assert session.get(Run, run_id(4)).options == OF_0_1_0[4][2]
@@ -131,15 +139,28 @@ def test_a_search_of_0_1_0_goes_on(tmp_path):
     plan, url = make_plan(*read_spec(path)), str(tmp_path / "scaling.db")
     with Store.open(url) as store:
         accept_plan(store, plan)
+        finish_one(store)
     downgraded(f"sqlite:///{url}", "0005")
+    with contextlib.closing(sqlite3.connect(url)) as old:
+        assert old.execute("SELECT DISTINCT r.family, a.accelerator FROM runs r JOIN attempts a ON a.run_id = r.id").fetchall() == [
+            ("simulated", "simulated cpu")
+        ]
+        taken_out = "experiment_id, 'nfnet', model, epochs, template, policy, state, trials, reason, added_in, 1 FROM searches"
+        old.execute(
+            f"INSERT INTO searches (experiment_id, family, model, epochs, template, policy, state, trials, reason, added_in, removed_in) SELECT {taken_out}"
+        )
+        old.commit()
     with Store.open(url) as store:
         with store.read() as session:
             asked = len(session.scalars(sa.select(Run.id)).all())
-            assert session.scalars(sa.select(Search)).one().template["resources"] == {"accelerator": "simulated cpu", "chips": 1}
+            assert session.scalars(sa.select(Search)).one().template["resources"] == {"accelerator": "cpu", "chips": 1, "stated": 8}
+            assert set(session.scalars(sa.select(Attempt.accelerator))) == {"cpu"}
         while finish_one(store):
             pass
         with store.read() as session:
             runs = session.scalars(sa.select(Run)).all()
     assert len(runs) > asked
     assert {run.resources for run in runs} == {plan.resources}
-    assert all(replace(run.options.rehearsal, step_seconds=0.0) == plan.options.rehearsal for run in runs)
+    assert all(run.options.execution.items() >= plan.options.execution.items() for run in runs)
+    assert {(run.family, run.rehearsal) for run in runs} == {("nfnet", True)}
+    assert {run.id for run in runs} == {TrainConfig.from_dict(run.config).run_id() for run in runs}

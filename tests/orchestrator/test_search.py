@@ -18,7 +18,7 @@ from orchestrator.store.models import Run
 from orchestrator.submit import accept_plan
 from scaling.errors import SpecError
 from scaling.outcomes import AttemptOutcome, RunStatus
-from trainer.simulated import Surface
+from trainer.surface import Surface
 
 GRID = """\
 name: search
@@ -52,7 +52,7 @@ def plan_of(tmp_path):
 
 
 def surface_of(row):
-    return Surface(**row["config"]["model"]["options"]["surface"])
+    return Surface(**row["config"]["model"]["surface"])
 
 
 def outcome_of(row):

@@ -20,7 +20,6 @@ from orchestrator.store import Store, ledger
 from orchestrator.store.ledger import Grant
 from orchestrator.store.models import Run
 from orchestrator.store.steering import Steer, ask
-from scaling.accelerators import accelerator
 from scaling.errors import ClusterError
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.rows import a_run, accepted, an_assignment, granted
@@ -83,8 +82,8 @@ class Said:
 
 
 def slot_of(worker, **changes):
-    slot = Slot(worker, Group("s", Resources("cpu", 1)), accelerator("cpu"), 1, **changes)
-    grant = Grant("a" * 16, 1, TOKEN, {}, Resources("cpu", 1), RunOptions(), 10, None, 0)
+    slot = Slot(worker, Group("s", Resources("cpu", 1)), 1, **changes)
+    grant = Grant("a" * 16, 1, TOKEN, {}, Resources("cpu", 1), RunOptions(), None, 0)
     slot.attempts[TOKEN] = AttemptLog(grant, patience=Patience(hang_seconds=60.0, start_seconds=600.0))
     return slot
 
@@ -258,7 +257,7 @@ def test_a_free_worker_goes_on_with_another_shape_in_its_process(tmp_path):
     assert follower(other, there, [], queue) is idle
     for unlike in (
         Group("t", Resources("cpu", 2)),
-        Group("t", Resources("TPU-v4", 1), pool=4),
+        Group("t", Resources("TPU-v4", 1, stated=4)),
         Group("t", Resources("cpu", 1), users_family="mine:make"),
     ):
         assert follower(unlike, there, [], queue) is None

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 import analysis
 from orchestrator.plan import make_plan
+from orchestrator.resources import Resources
 from orchestrator.spec import read_spec
 from orchestrator.store import Store, changes, ledger, queries, steering
 from orchestrator.store.budget import affordable
@@ -143,12 +144,13 @@ def test_estimates_come_from_the_nearest_measurement(store):
         ledger.end_attempt(session, grant.token, outcome=AttemptOutcome.FINISHED, reason="", charge=Charge(useful=720.0))
         rates = measured_rates(session)
         assert estimate_error(session) == pytest.approx(abs(0.4 / 0.5 - 1))
-    stated = 9e-12
-    assert estimate_core_hours(4e12, *rates.nearest("s", "nfnet", "cpu"), stated) == pytest.approx(1.6)  # 0.4 core-hours for 1e12
-    assert estimate_core_hours(2e12, *rates.nearest("other", "nfnet", "cpu"), stated) == pytest.approx(0.8)
-    assert estimate_core_hours(1e12, *rates.nearest("new", "vit", "cpu"), stated) == 9.0
-    assert estimate_core_hours(1e12, *Rates().nearest("s", "nfnet", "cpu"), stated) == 9.0
-    assert estimate_core_hours(1e12, *Rates().nearest("s", "nfnet", "cpu")) is None
+    stated, a_cpu = 9e-12, Resources("cpu", 1)
+    assert estimate_core_hours(4e12, *rates.nearest("s", "nfnet", a_cpu), stated) == pytest.approx(1.6)  # 0.4 core-hours for 1e12
+    assert estimate_core_hours(2e12, *rates.nearest("other", "nfnet", a_cpu), stated) == pytest.approx(0.8)
+    assert estimate_core_hours(1e12, *rates.nearest("new", "vit", a_cpu), stated) == 9.0
+    assert estimate_core_hours(1e12, *Rates().nearest("s", "nfnet", a_cpu), stated) == 9.0
+    assert estimate_core_hours(1e12, *Rates().nearest("s", "nfnet", a_cpu)) is None
+    assert estimate_core_hours(1e12, *rates.nearest("s", "nfnet", Resources("cpu", 1, stated=8))) is None
 
 
 def test_a_budget_lets_in_what_fits_and_an_experiment_without_one_pays_for_shared_runs(store):
@@ -273,8 +275,8 @@ def test_a_budget_ends_the_command_with_what_it_left_out(store, tmp_path, ray_fo
     by_status = {row["id"]: row["reason"] for row in rows if row["status"] == "pending"}
     assert 0 < len(by_status) < len(rows)
     assert all(reason.startswith("left out by the budget of 0.06 core-hours of capped") for reason in by_status.values())
-    assert {row["accelerator"] for row in rows if row["status"] == "finished"} == {"simulated TPU-v4"}
-    assert {row["family"] for row in rows} == {"simulated"}
+    assert {row["accelerator"] for row in rows if row["status"] == "finished"} == {"TPU-v4"}
+    assert {(row["family"], row["rehearsal"]) for row in rows} == {("nfnet", True)}
     the_ledger_adds_up(store)
     assert not Path(tmp_path / "runs" / "compile-cache").exists(), "nothing was compiled"
 

@@ -14,7 +14,7 @@ from orchestrator.store.steering import Steer
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.rows import a_run, accepted, granted
 from tests.orchestrator.test_end_to_end import Study, assert_ledger_adds_up
-from trainer.simulated import Surface
+from trainer.surface import Surface
 
 OPTIONS = RunOptions(evaluate_at=(0.25, 0.5), early_stop=EarlyStop(confidence=0.99, after=0.5))
 RUN = "a" * 16

@@ -7,6 +7,7 @@ import numpy as np
 
 from trainer import DataConfig, ModelConfig, NumericsConfig, ScheduleConfig, TrainConfig, data, train
 from trainer.data import DataCard
+from trainer.surface import Surface
 
 CARD = DataCard("digits", "0123456789abcdef", 10, (8, 8, 1), 1347, 450)
 
@@ -30,6 +31,17 @@ def test_pinned_ids():
         make_config(numerics=NumericsConfig("bfloat16"), schedule=ScheduleConfig(0.25, warmup_epochs=0.1)).run_id()
         == "1bd9c134bf613068"
     )
+
+
+def test_a_rehearsal_has_another_id_than_the_training_and_the_one_it_always_had():
+    rehearsed = make_config(model=ModelConfig("nfnet", "nano-F0", surface=Surface()))
+    assert (rehearsed.run_id(), rehearsed.shape_id()) == ("5069f4653669aefc", "a40a3580f1b1ede8")
+    mine = make_config(model=ModelConfig("mine:make", "one", {"depth": 2}, Surface()))
+    assert (mine.run_id(), mine.shape_id()) == ("0fe8140ae8714f07", "ac18437f7047f567")
+    for config in (rehearsed, mine):
+        training = dataclasses.replace(config, model=dataclasses.replace(config.model, surface=None))
+        assert training.run_id() != config.run_id()
+        assert TrainConfig.from_dict(config.to_dict()) == config
 
 
 def test_where_the_data_lie_is_not_part_of_the_id():

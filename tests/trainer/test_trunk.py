@@ -11,8 +11,9 @@ from scaling.outcomes import AttemptOutcome
 from tests.trainer import small_run
 from trainer import ScheduleConfig, audit, checkpoint, train
 from trainer.data import Order
+from trainer.rehearsal import rehearse
 from trainer.schedules import learning_rate_at
-from trainer.simulated import simulate
+from trainer.surface import Surface
 from trainer.trunk import foreign_to_trunk, trunk_steps
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -147,14 +148,14 @@ def test_a_rehearsal_branches_off_as_well(tmp_path):
     surface = {"noise": 0.01}
 
     def rehearsed(epochs):
-        model = replace(small_run.config().model, family="simulated", options={"of": "nfnet", "of_options": {}, "surface": surface})
+        model = replace(small_run.config().model, surface=Surface(**surface))
         return config(epochs, model=model)
 
     known, events = {"params": 1000, "step_seconds": 1.0, "speed": 100.0}, []
-    simulate(rehearsed(LONG), directory=tmp_path / "long", checkpoint_at=[BRANCH], on_event=events.append, **known)
+    rehearse(rehearsed(LONG), directory=tmp_path / "long", checkpoint_at=[BRANCH], on_event=events.append, **known)
     assert [event["step"] for event in events if event["kind"] == "checkpoint"] == [BRANCH, 24]
-    branched = simulate(rehearsed(SHORT), directory=tmp_path / "short", resume_from=start_from(tmp_path / "long"), **known)
-    whole = simulate(rehearsed(SHORT), directory=tmp_path / "alone", **known)
+    branched = rehearse(rehearsed(SHORT), directory=tmp_path / "short", resume_from=start_from(tmp_path / "long"), **known)
+    whole = rehearse(rehearsed(SHORT), directory=tmp_path / "alone", **known)
     assert (branched.first_step, branched.val_loss) == (BRANCH, whole.val_loss)
     digests = [json.loads((tmp_path / name / "result.json").read_text())["digest"] for name in ("short", "alone")]
     assert digests[0] == digests[1]

@@ -10,9 +10,9 @@ import pytest
 from orchestrator.cluster.spool import Spool
 from scaling.fault_points import POINTS
 from tests.trainer import small_run
-from tests.trainer.test_simulated import config as simulated_config
+from tests.trainer.test_rehearsal import config as rehearsed_config
 from trainer import train
-from trainer.simulated import simulate
+from trainer.rehearsal import rehearse
 from trainer.witness import Witness, state_digest
 
 
@@ -47,7 +47,7 @@ def test_an_interrupted_training_ends_in_the_same_state_by_its_witness(quick_com
 def test_two_tokens_in_one_folder_are_told_apart(tmp_path):
     for token in ("a", "b"):
         witness = watched(tmp_path, token)
-        simulate(simulated_config(), params=10, step_seconds=1, speed=1e9, directory=tmp_path, on_event=witness.saw)
+        rehearse(rehearsed_config(), params=10, step_seconds=1, speed=1e9, directory=tmp_path, on_event=witness.saw)
         witness.close()
     ended = [line for line in lines(tmp_path) if line["kind"] == "ended"]
     assert [(line["token"], line["outcome"], line["digest"]) for line in ended] == [

@@ -6,7 +6,7 @@ A family of your own: `models: [{source: "package.module:factory", name: …}]`,
 from __future__ import annotations
 
 from scaling.errors import UnknownName
-from trainer.models import nfnet, simulated
+from trainer.models import nfnet
 from trainer.models.protocol import Family, ModelFamily, Network
 from trainer.models.users import users_family
 
@@ -26,20 +26,10 @@ _FAMILIES = {
 }
 
 
-def _simulated() -> Family:
-    """Chosen by `simulate:` in a file, never by a model's name."""
-    params, macs = simulated.params_and_macs(family)
-    return Family(
-        tuple, params, macs, simulated.build, lambda name, options: family(options["of"]).check(name, options["of_options"])
-    )
-
-
 def family(name: str) -> Family:
     """A family by name, or a user's own by `package.module:factory`. Raises `UnknownName`, `UsageError`."""
     if ":" in name:
         return users_family(name)
-    if name == simulated.FAMILY:
-        return _simulated()
     if name not in _FAMILIES:
         raise UnknownName("model family", name, _FAMILIES)
     return _FAMILIES[name]

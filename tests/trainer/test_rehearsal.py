@@ -9,7 +9,8 @@ import pytest
 from scaling.outcomes import AttemptOutcome
 from trainer import DataConfig, ModelConfig, ScheduleConfig, TrainConfig
 from trainer.data.dataset import DataCard
-from trainer.simulated import Surface, simulate
+from trainer.rehearsal import rehearse
+from trainer.surface import Surface
 
 CARD = DataCard("declared", "f" * 16, 10, (8, 8, 1), train_examples=1000, validation_examples=100, provisional=True)
 SURFACE = {
@@ -27,7 +28,7 @@ N = 10_000
 
 
 def config(**changes):
-    model = ModelConfig("simulated", "F0", {"of": "nfnet", "of_options": {}, "surface": SURFACE | changes.pop("surface", {})})
+    model = ModelConfig("nfnet", "F0", surface=Surface(**SURFACE | changes.pop("surface", {})))
     plain = TrainConfig(DataConfig("declared", CARD), model, ScheduleConfig(epochs=4.0), batch_size=64, learning_rate=0.8)
     return replace(plain, **changes)
 
@@ -35,7 +36,7 @@ def config(**changes):
 def run(directory, configured=None, **options):
     events = []
     settings = {"params": N, "step_seconds": 1.0, "speed": 1000.0} | options
-    result = simulate(configured or config(), directory=directory, on_event=events.append, **settings)
+    result = rehearse(configured or config(), directory=directory, on_event=events.append, **settings)
     return result, events
 
 

@@ -22,7 +22,7 @@ def database(tmp_path_factory):
     """Six rehearsals, all but the last finished; and an experiment that was trained."""
     path = tmp_path_factory.mktemp("store") / "scaling.db"
     with Store.open(str(path)) as store:
-        changes = {"family": "simulated", "resources": Resources("simulated TPU-v4", 1)}
+        changes = {"rehearsal": True, "resources": Resources("TPU-v4", 1, stated=8)}
         runs = [a_run(run, epochs=1.0 + place, train_flops=1e9 * (1 + place), **changes) for place, run in enumerate(IDS)]
         accepted(store, *runs, name="rehearsal")
         accepted(store, a_run("0" * 16), name="trained")

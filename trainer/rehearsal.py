@@ -1,4 +1,4 @@
-"""A training that is only rehearsed: its loss follows a stated surface, its steps take a stated time. No JAX, no data.
+"""A rehearsal of a training: its loss follows a stated surface, its steps take a stated time. No JAX, no data.
 
 It keeps the contract of `trainer.train` (own folder, events, checkpoints, `should_stop`, resumption at the step of a checkpoint), so that
 schedulers, stores and pages can be rehearsed at the published scale, and tested and timed, with the real processes and a known truth.
@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -23,7 +23,7 @@ from trainer.data.order import Order
 from trainer.events import Checkpoint, CheckpointFailed, Compiled, Ended, Evaluated, Event, Progress, Started
 from trainer.result import Seconds, TrainResult
 
-__all__ = ["Surface", "simulate"]
+__all__ = ["rehearse"]
 
 _TICK_SECONDS = 0.05
 _PROGRESS_POINTS = 50
@@ -31,44 +31,7 @@ _DIVERGES_AT = 0.02
 """Share of the run after which one with too high a learning rate diverges."""
 
 
-@dataclass(frozen=True)
-class Surface:
-    """A known truth: loss in nats of N parameters after D examples, at a learning rate.
-
-        loss = (E + A·N^-alpha + B·D^-beta) · exp(curvature · (ln lr − ln lr*)² + noise · z),     z ~ N(0, 1) by run
-        lr*  = lr_best · epochs^-(lr_falls + lr_falls_faster · ln(N / lr_reference_params))
-
-    The first factor is the surface of Hoffmann et al. 2022 (arXiv 2203.15556) with D in images; the second and third are what Smith et al. 2023
-    (arXiv 2310.16764, sec. 2) saw: the best rate falls with the epoch budget, faster for larger models. A rate above
-    `diverges_above` · lr* diverges. ASSUMPTION: the defaults give losses of 2.4 … 3.2 over the published grid (there: 2.4 … 3.0); no coefficients of it are published.
-    """
-
-    E: float = 2.1
-    A: float = 520.0
-    alpha: float = 0.41
-    B: float = 4000.0
-    beta: float = 0.41
-    noise: float = 0.002
-    curvature: float = 0.01
-    lr_best: float = 1.6
-    lr_falls: float = 0.15
-    lr_falls_faster: float = 0.03
-    lr_reference_params: float = 1e8
-    diverges_above: float = 8.0
-
-    def best_learning_rate(self, params: int, epochs: float) -> float:
-        """lr* of a cell."""
-        falls = self.lr_falls + self.lr_falls_faster * math.log(params / self.lr_reference_params)
-        return self.lr_best * epochs**-falls
-
-    def loss(self, params: int, examples: float, epochs: float, learning_rate: float, z: float = 0.0) -> float:
-        """The loss; `z` is the noise in standard deviations."""
-        reducible = self.A * params**-self.alpha + self.B * max(examples, 1.0) ** -self.beta
-        miss = math.log(learning_rate / self.best_learning_rate(params, epochs))
-        return (self.E + reducible) * math.exp(self.curvature * miss**2 + self.noise * z)
-
-
-def simulate(
+def rehearse(
     config: TrainConfig,
     *,
     params: int,
@@ -82,19 +45,20 @@ def simulate(
     checkpoint_seconds: float = 60.0,
     checkpoint_at: Sequence[int] = (),
 ) -> TrainResult:
-    """Let `config` pass: events, checkpoints and result as `trainer.train` gives them, with times in simulated seconds.
+    """Let `config` pass: events, checkpoints and result as `trainer.train` gives them, with times in rehearsed seconds.
 
     Args:
         params: of the model; together with the examples seen it fixes the loss.
-        step_seconds: simulated seconds of one step.
-        speed: simulated seconds that pass in a real one.
-        checkpoint_seconds: simulated, but at least half a real second.
+        step_seconds: rehearsed seconds of one step.
+        speed: rehearsed seconds that pass in a real one.
+        checkpoint_seconds: rehearsed, but at least half a real second.
         directory, resume_from, should_stop, on_event, evaluate_at, checkpoint_at: as of `trainer.train`.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     emit, stop = on_event or (lambda event: None), should_stop or (lambda: False)
-    surface = Surface(**config.model.options["surface"])
+    surface = config.model.surface
+    assert surface is not None
     order = Order(config.data.card.train_examples, config.schedule.epochs, config.batch_size, config.seed)
     card, steps, epochs, rate = config.data.card, order.steps, config.schedule.epochs, config.learning_rate
     diverges = rate > surface.diverges_above * surface.best_learning_rate(params, epochs)
@@ -105,7 +69,7 @@ def simulate(
 
     emit(Compiled(seconds=0.0, shape=config.shape_id()))
     first, digest = _restore(resume_from)
-    emit(Started(step=first, steps=steps, device="simulated"))
+    emit(Started(step=first, steps=steps, device="rehearsal"))
 
     step, saved, started = first, (first if resume_from else None), time.monotonic()
     checkpointed = reported = started

@@ -1,0 +1,131 @@
+"""Who trains a run, behind one protocol: `JaxTrainer` does, `RehearsedTrainer` lets it pass on a stated surface. `trainer_of` chooses.
+
+Another one is another class here and a line in `trainer_of`. It may start a program of its own: all that it is asked is to train, to tell its
+events (`trainer.events`), and to look at `should_stop` at least every few seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.messages import Assignment, Left, Placed
+from orchestrator.provenance import code_version
+from trainer.config import TrainConfig
+from trainer.events import Event
+
+__all__ = ["JaxTrainer", "RehearsedTrainer", "Trainee", "Trainer", "trainer_of"]
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """One run that is to be trained: what it is and where, whom its events are told, and whether it was asked to checkpoint and end."""
+
+    assignment: Assignment
+    config: TrainConfig
+    tell: Callable[[Event], None]
+    should_stop: Callable[[], bool]
+
+
+class Trainer(Protocol):
+    """Trains the runs of an assignment in the process that hosts it."""
+
+    def prepare(self, first: Assignment) -> Placed:
+        """Take the devices for runs like this one, and return what they are. Whatever it raises ends the attempts."""
+
+    def train(self, runs: Sequence[Trainee]) -> Left | None:
+        """Train these, all at once if there are several; what it raises ends those that have not told `Ended`.
+
+        Returns what is left to say where another process tells of the training.
+        """
+
+
+def trainer_of(config: TrainConfig) -> Trainer:
+    """Choose by what is to be trained."""
+    return RehearsedTrainer() if config.model.surface else JaxTrainer()
+
+
+class JaxTrainer:
+    """Trains by `trainer.train_many`: one run, or a pack."""
+
+    def prepare(self, first: Assignment) -> Placed:
+        """Join the group's other processes, and keep compiled programs on disk, so that a second process of a shape loads what the first compiled.
+
+        They lie in the home, or where JAX_COMPILATION_CACHE_DIR says: a folder that several studies share.
+        """
+        import jax
+
+        if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+            jax.config.update("jax_compilation_cache_dir", first.compile_cache)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        if (peers := first.group) and not jax.distributed.is_initialized():
+            from trainer.distributed import join
+
+            join(peers.coordinator, count=peers.count, index=peers.index)
+        devices, threads = jax.local_devices(), int(os.environ.get("NPROC", os.cpu_count() or 1))
+        return _placed(devices[0].device_kind, len(devices), threads=threads, jaxlib_version=jax.lib.__version__)
+
+    def train(self, runs: Sequence[Trainee]) -> Left | None:
+        """Train one run on all devices of its group, or a pack on one."""
+        import jax
+
+        from trainer import Execution, train_many
+        from trainer.distributed import mesh_over, whole_mesh
+
+        assignments, first = [run.assignment for run in runs], runs[0].assignment
+        alone = whole_mesh() if first.group else mesh_over(jax.local_devices())
+        results = train_many(
+            [run.config for run in runs],
+            directories=[each.directory for each in assignments],
+            resume_from=[each.origin for each in assignments],
+            checkpoint_at=[each.options.checkpoint_at for each in assignments],
+            should_stop=lambda index: runs[index].should_stop(),
+            on_event=lambda index, event: runs[index].tell(event),
+            mesh=alone if len(runs) == 1 else None,
+            execution=Execution.from_dict(first.options.execution),
+            evaluate_at=first.options.evaluate_at,
+            checkpoint_seconds=first.checkpoint_seconds,
+        )
+        return Left(step=results[0].last_step, outcome=str(results[0].outcome)) if jax.process_index() > 0 else None
+
+
+class RehearsedTrainer:
+    """Trains nothing: the same process, assignments and events, without JAX. `execution` says how large the model is and how fast it goes."""
+
+    def prepare(self, first: Assignment) -> Placed:
+        """Take the chips that the file states."""
+        assert first.resources is not None
+        return _placed(first.resources.accelerator, first.resources.chips, threads=1, jaxlib_version=None)
+
+    def train(self, runs: Sequence[Trainee]) -> None:
+        """Let the runs pass, one after another: the plan packs none."""
+        from trainer.rehearsal import rehearse
+
+        for run in runs:
+            given = run.assignment
+            rehearse(
+                run.config,
+                directory=given.directory,
+                resume_from=given.origin,
+                should_stop=run.should_stop,
+                on_event=run.tell,
+                evaluate_at=given.options.evaluate_at,
+                checkpoint_seconds=given.checkpoint_seconds,
+                checkpoint_at=given.options.checkpoint_at,
+                **given.options.execution,
+            )
+
+
+def _placed(device: str, devices: int, *, threads: int, jaxlib_version: str | None) -> Placed:
+    return Placed(
+        host=socket.gethostname(),
+        device=device,
+        devices=devices,
+        threads=threads,
+        jaxlib_version=jaxlib_version,
+        code_version=code_version(),
+    )
