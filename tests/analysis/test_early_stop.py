@@ -38,7 +38,7 @@ def test_only_what_cost_no_more_can_dominate():
     assert outlook(1.9, 10.0, runs).rival == ("r0", runs["val_loss"][0], 10.0)
     assert outlook(1.9, 10.0, runs).is_dominated
     assert not outlook(1.0, 10.0, runs).is_dominated
-    assert "run r0 ended at 0.5005 for 10 core-hours, and this one would cost 10" in outlook(1.9, 10.0, runs).sentence
+    assert "run r0 ended at 0.5005 for 10.0 core-hours, and this one would cost 10.0" in outlook(1.9, 10.0, runs).sentence
 
 
 def test_far_beyond_what_was_seen_it_says_no_more_than_at_the_edge():

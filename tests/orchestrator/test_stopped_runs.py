@@ -68,7 +68,7 @@ def test_a_dominated_run_is_stopped_with_the_numbers(store):
     status, reason = look(store)
     assert status is RunStatus.STOPPED
     assert reason.startswith("stopped after 50% of its steps: final loss 0.8981 expected")
-    assert "at 99 % by 8 finished runs; run 0000000000000001 ended at 0.505 for 0.02 core-hours" in reason
+    assert "at 99 % by 8 finished runs; run 0000000000000001 ended at 0.5050 for 0.0200 core-hours" in reason
 
 
 @pytest.mark.parametrize("loss", [1.0, 1.05])
