@@ -94,7 +94,7 @@ def _counted(found: Comparison) -> str:
 def _counts(found: Comparison) -> str:
     assert found.rates is not None, "the sides searched alike"
     return (
-        f"{found.a} tried {significant(found.rates.of_a, 2)} learning rates a cell, {found.b} {significant(found.rates.of_b, 2)}."
+        f"{found.a} tried {found.rates.of_a:.2g} learning rates a cell, {found.b} {found.rates.of_b:.2g}."
     )
 
 
