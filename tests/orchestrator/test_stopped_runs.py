@@ -134,7 +134,7 @@ def test_through_the_real_command(tmp_path):
     study = Study(tmp_path, "early")  # the experiment's name, too
     rates = [0.05 * 2.0**k for k in range(12)]
     loss = {"noise": 0.001, "curvature": 0.05, "diverges_above": 1e6}
-    speed = 22 * 0.003 / 3  # about three seconds a run
+    speed = 22 * 0.003 / 5  # about five seconds a run, of which half are left when it is judged
     extra = f"early_stop: {{}}\nsimulate: {{speed: {speed}, chips: 4, loss: {loss}}}".replace("'", "")
     file = study.write(epochs="[1]", learning_rate=f"{{grid: {rates}}}", extra=extra)
     _, err = study.run("submit", file)
