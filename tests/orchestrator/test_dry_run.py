@@ -117,7 +117,7 @@ def test_it_says_which_runs_exist(plan):
     assert [split["bad"] for split in answer["looked_at"]] == [[], []]
 
 
-@pytest.mark.parametrize("revision", ["0004", "0003"])
+@pytest.mark.parametrize("revision", ["0006", "0005"])
 def test_a_store_of_an_earlier_version_is_read_as_submit_would_find_it(plan, tmp_path, monkeypatch, revision):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     Path("temporary").mkdir()
@@ -142,8 +142,8 @@ def test_a_servers_database_of_an_earlier_version_has_to_be_upgraded_first(plan,
     url = new_database(postgres)
     assert set(dry_run(plan(), url, Path("home")).states.values()) == {"new"}
     Store.open(url).close()
-    downgraded(url, "0004")
-    with pytest.raises(UsageError, match="has schema 0004 and must be upgraded") as refused:
+    downgraded(url, "0005")
+    with pytest.raises(UsageError, match="has schema 0005 and must be upgraded") as refused:
         dry_run(plan(), url, Path("home"))
     assert refused.value.exit_code == 2
 
