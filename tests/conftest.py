@@ -49,8 +49,13 @@ LONG = (
     "orchestrator/test_data_faults.py",
     "test_compose.py",
     "orchestrator/test_stopped_runs.py",
+    "orchestrator/test_worker.py",
+    "orchestrator/test_steering.py",
+    "orchestrator/test_faults.py",
+    "orchestrator/test_submitters.py",
+    "orchestrator/test_probe.py",
 )
-"""Files of more than 20 seconds. They begin first, so that no worker waits at the end while another is in one of them; those that wait for other
+"""Files of more than 15 seconds. They begin first, so that no worker waits at the end while another is in one of them; those that wait for other
 processes take turns with those that compute."""
 
 
