@@ -93,9 +93,7 @@ def _counted(found: Comparison) -> str:
 
 def _counts(found: Comparison) -> str:
     assert found.rates is not None, "the sides searched alike"
-    return (
-        f"{found.a} tried {found.rates.of_a:.2g} learning rates a cell, {found.b} {found.rates.of_b:.2g}."
-    )
+    return f"{found.a} tried {found.rates.of_a:.2g} learning rates a cell, {found.b} {found.rates.of_b:.2g}."
 
 
 def crossing_words(found: Comparison) -> str:
