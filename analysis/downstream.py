@@ -95,7 +95,7 @@ class Transfer:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON holds it, without `schema_version`."""
+        """Return it as JSON holds it, without `schema_version`."""
         return {
             "downstream": self.downstream,
             "upstream": self.upstream,

@@ -17,7 +17,7 @@ class Result(Protocol):
     """What an analysis found."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return it as JSON holds it."""
 
 
 def payload(found: Result, **more: Any) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Prediction:
         return tuple(far_extrapolation(self.fit, self.table[list(self.fit.axes)]))
 
     def to_dict(self, *, registered: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-        """As JSON holds it, without `schema_version`. registered: rows of the store, where it was registered."""
+        """Return it as JSON holds it, without `schema_version`. registered: rows of the store, where it was registered."""
         described = self.fit.to_dict()
         return {
             "metric": self.fit.metric,

@@ -149,7 +149,7 @@ FittedTo = Annotated[
 
 @dataclass(frozen=True)
 class AnalysisQuestion(Question):
-    """Of which runs an analysis is made."""
+    """Says which runs an analysis is made of."""
 
     where: Annotated[
         tuple[str, ...],
@@ -269,7 +269,7 @@ class ViewQuestion(TrustQuestion):
 
 @dataclass(frozen=True)
 class OptimumQuestion(FrontierQuestion):
-    """Of which family the best size and epochs."""
+    """Asks for the best size and epochs of a family."""
 
     COMMAND: ClassVar[tuple[str, ...]] = ("frontier", "--optimum")
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "family", "metric", "x")
@@ -329,7 +329,7 @@ class PlanQuestion(ClusteredQuestion):
 
 @dataclass(frozen=True)
 class LearningRateQuestion(AnalysisQuestion):
-    """Of which metric the best learning rate is the minimum."""
+    """Asks for the best learning rate by a metric, and for the rate of a cell that was never run."""
 
     COMMAND: ClassVar[tuple[str, ...]] = ("lr",)
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "metric", "at_model", "at_params", "at_epochs")

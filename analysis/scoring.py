@@ -54,7 +54,7 @@ class Scores:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON holds it, without `schema_version`."""
+        """Return it as JSON holds it, without `schema_version`."""
         return {
             "sentence": self.sentence(),
             "hits": self.hits,

@@ -32,7 +32,7 @@ class _Link(BaseModel):
 
 
 def asks(question: type[Question]) -> Any:
-    """As `Annotated[FitsQuestion, asks(FitsQuestion)]`, a parameter of a route: the question that its link asks. Columns have our names in it."""
+    """Make a parameter of a route, `Annotated[FitsQuestion, asks(FitsQuestion)]`: the question that its link asks. Columns have our names in it."""
     names = question.parameters().items()
     link: Any = create_model(question.__name__, __base__=_Link, **{name: _field(each) for name, each in names})
 

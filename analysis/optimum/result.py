@@ -132,7 +132,7 @@ class Optimum:
         return f"Best size grows as {self.x}^{size.words()}, best {self.data_name.replace('_', ' ')} as {self.x}^{epochs.words()} ({best.approach}).{same}{pays}{differ}"
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON holds it, without `schema_version`."""
+        """Return it as JSON holds it, without `schema_version`."""
         best = self.recommended
         return {
             "metric": self.metric,

@@ -29,7 +29,7 @@ class Slices:
     optima: pd.DataFrame
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON holds it, without `schema_version`."""
+        """Return it as JSON holds it, without `schema_version`."""
         return {
             "metric": self.metric,
             "x": self.x,

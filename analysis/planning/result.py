@@ -98,7 +98,7 @@ class NextRuns:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON holds it, without `schema_version`."""
+        """Return it as JSON holds it, without `schema_version`."""
         return {
             "metric": self.fit.metric,
             "target": self.target,

@@ -3,6 +3,7 @@
 | file | what it holds |
 |---|---|
 | `models` | the nouns as tables |
+| `column_types` | how values that a database does not know are stored |
 | `engine`, `schema`, `migrations/` | opening, upgrading, refusing a database |
 | `store` | `Store`: the doors to write and to read |
 | `grid` | accept an experiment: which runs it wants, which are new |
