@@ -206,5 +206,5 @@ class Assignment(Record):
 
     @property
     def index(self) -> int:
-        """Of this process among those that train the run together."""
+        """The number of this process among those that train the run together."""
         return self.group.index if self.group else 0

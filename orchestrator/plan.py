@@ -55,7 +55,7 @@ class PlannedRun:
 
     @property
     def estimated_seconds(self) -> float:
-        """By the same estimate, how long it takes on the cores that it is given."""
+        """Seconds that it takes on the cores that it is given, by the same estimate."""
         return self.estimated_core_hours * 3600 / self.cores
 
     @property

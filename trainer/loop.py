@@ -190,7 +190,7 @@ class Loop:
         return found
 
     def _checkpoint(self, members: Sequence[int]) -> None:
-        """Of each of these runs that has taken a step since its last one."""
+        """Checkpoint each of these runs that has taken a step since its last one."""
         wanted = [index for index in members if self._journals[index].saved_step < self.step]
         if not wanted:
             return

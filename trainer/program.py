@@ -128,11 +128,11 @@ class Program:
         return self.train_step(state, *arrays, np.float32(learning_rates[0]), np.uint32(seeds[0]), np.uint32(step))
 
     def member(self, state: TrainState, index: int) -> TrainState:
-        """Of the state of all runs, that of run `index`."""
+        """Return the state of run `index`, out of that of all runs."""
         return state
 
     def metrics_of(self, metrics: StepMetrics, index: int) -> StepMetrics:
-        """Of the metrics of all runs, those of run `index`."""
+        """Return the metrics of run `index`, out of those of all runs."""
         return metrics
 
     def on_less_memory(self, execution: Execution) -> Execution:

@@ -37,7 +37,7 @@ class Document:
 
     @property
     def path(self) -> str:
-        """As it was named; empty of a dictionary."""
+        """The path as it was named; empty for a dictionary."""
         return "" if self.lines.get((), 1) is None else self.file
 
     def fault(self, path: Path_, message: str | BaseException) -> Fault:

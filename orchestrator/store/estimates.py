@@ -49,7 +49,7 @@ class Rates:
 
 
 def measured_rates(session: Session) -> Rates:
-    """From every run of the store that was trained to its end, and every probe that went well."""
+    """Measure speeds of every run of the store that was trained to its end, and of every probe that went well."""
     query = (
         select(Run.shape, Run.family, Run.accelerator, func.sum(Run.core_hours), func.sum(Run.train_flops))
         .where(Run.status == RunStatus.FINISHED, Run.core_hours > 0, Run.accelerator.is_not(None), ~Run.rehearsal)

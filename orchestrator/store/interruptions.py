@@ -47,7 +47,7 @@ class Interruptions:
 
 
 def interruptions(session: Session, resources: Resources) -> Interruptions:
-    """From the newest 200 attempts that ended on an accelerator; seconds that are only stated have nothing to do with others."""
+    """Count the newest 200 attempts that ended on an accelerator; seconds that are only stated have nothing to do with others."""
     alike = Run.rehearsal == (resources.stated is not None)
     lived = Attempt.useful_seconds + Attempt.redone_seconds + Attempt.startup_seconds
     lived = lived + Attempt.evaluation_seconds + Attempt.checkpoint_seconds
