@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 from fastapi import Depends, Request
-from sqlalchemy.orm import Session
 
-from orchestrator.store import Store, queries
+from orchestrator.store import Session, Store, queries
 from orchestrator.store.engine import sqlite_path, store_url
 from scaling.errors import StoreError
 

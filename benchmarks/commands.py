@@ -34,11 +34,11 @@ def finished_store(file: Path, db: Path) -> None:
     """Make a store in which all runs of the file are finished: val_loss = (1 + (params/5000)^-0.3) · (.02 + examples^-0.4), with a spread of seeds."""
     import sqlalchemy as sa
 
-    from orchestrator.plan import make_plan
-    from orchestrator.spec import read_spec
+    from orchestrator.experiments_file import read_spec
+    from orchestrator.planning.accept import accept_plan
+    from orchestrator.planning.plan import make_plan
     from orchestrator.store import Store
     from orchestrator.store.models import Run
-    from orchestrator.submit import accept_plan
 
     plan = make_plan(*read_spec(file))
     with Store.open(str(db)) as store:

@@ -54,10 +54,10 @@ class Study:
     """A store and a scheduler that sees one grid through, and notes when each run ended."""
 
     def __init__(self, folder: Path, **fields: Any) -> None:
-        from orchestrator.plan import make_plan
-        from orchestrator.spec import read_spec
+        from orchestrator.experiments_file import read_spec
+        from orchestrator.planning.accept import accept_plan
+        from orchestrator.planning.plan import make_plan
         from orchestrator.store import Store
-        from orchestrator.submit import accept_plan
 
         self.folder = folder
         folder.mkdir(parents=True)
@@ -68,7 +68,7 @@ class Study:
         accept_plan(self.store, self.plan)
 
     def run(self) -> None:
-        from orchestrator.submit import see_through
+        from orchestrator.scheduling.see_through import see_through
 
         ended = see_through(self.store, self.plan.spec.name, home=self.folder / "runs", temp_dir=None, on_progress=self.on_progress)
         assert ended == "done"

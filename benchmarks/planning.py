@@ -42,11 +42,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100_000)
     arguments = parser.parse_args()
 
-    from orchestrator.plan import make_plan
-    from orchestrator.queue import Queue
-    from orchestrator.spec import read_spec
+    from orchestrator.experiments_file import read_spec
+    from orchestrator.planning.accept import accept_plan, plan_status
+    from orchestrator.planning.plan import make_plan
+    from orchestrator.scheduling.queue import Queue
     from orchestrator.store import Store, queries
-    from orchestrator.submit import accept_plan, plan_status
 
     statements = _Statements()
 

@@ -83,9 +83,9 @@ def main() -> None:
 
 def measured(address: str, downtime: float, runs: int) -> dict[str, object]:
     """One row of the table."""
-    from orchestrator.plan import make_plan
+    from orchestrator.experiments_file import read_spec
+    from orchestrator.planning.plan import make_plan
     from orchestrator.provenance import code_version
-    from orchestrator.spec import read_spec
 
     with tempfile.TemporaryDirectory(prefix="reattach-") as name:
         folder = Path(name)

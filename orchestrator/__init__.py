@@ -1,19 +1,20 @@
 """Decides what to run, runs it, and remembers.
 
-    experiments.yaml ─ spec ─> plan ─ store.grid ─> pending runs ─ scheduler + cluster ─> attempts ─ store.ledger ─> finished runs
+    experiments.yaml ─ experiments_file ─> planning ─ store ─> pending runs ─ scheduling + cluster ─> attempts ─ store ─> finished runs
 
 | part | what it holds |
 |---|---|
-| `spec/` | the experiments file: fields, lines, errors |
-| `plan`, `priced` | its runs, with ids and estimates; what was measured, and what is done already |
-| `resources` | the hardware that a run holds, and how it is executed |
-| `store/` | the database; knows neither Ray nor the trainer |
-| `cluster/` | Ray, the worker actor, the trainer process |
-| `messages` | what goes between these: assignments to them, events back |
-| `scheduler`, `attempt`, `recovery` | what runs where; what an attempt's events mean; what a dead scheduler left |
-| `submit` | accept a plan, see it through |
 | `main_job` | all of it in one call: `scaling.submit` |
-| `candidates`, `registered` | what to run next; predictions that are kept until their run is done |
+| `experiments_file/` | the experiments file: fields, lines, errors; files to begin with |
+| `planning/` | its runs, with ids and a price |
+| `scheduling/` | what runs where, and what came of it |
+| `search/` | learning rates that are found on the way |
+| `cluster/` | the only door to Ray: workers and their trainer processes |
+| `store/` | the only door to SQL; knows neither Ray nor the trainer |
+| `messages` | what goes between processes: assignments there, events back |
+| `resources` | the hardware that a run holds, and how it is executed |
+| `home`, `provenance` | the folder of runs; which code ran |
+| `detach`, `registered` | a scheduler that stays on the cluster; predictions that are kept until their run is done |
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
-    from orchestrator.plan import Plan as Plan
-    from orchestrator.plan import make_plan as make_plan
-    from orchestrator.spec import read_spec as read_spec
-    from orchestrator.submit import accept_plan as accept_plan
-    from orchestrator.submit import see_through as see_through
+    from orchestrator.experiments_file import read_spec as read_spec
+    from orchestrator.planning.accept import accept_plan as accept_plan
+    from orchestrator.planning.plan import Plan as Plan
+    from orchestrator.planning.plan import make_plan as make_plan
+    from orchestrator.scheduling.see_through import see_through as see_through
 
 _EXPORTS = {
-    "Plan": "orchestrator.plan",
-    "make_plan": "orchestrator.plan",
-    "read_spec": "orchestrator.spec",
-    "accept_plan": "orchestrator.submit",
-    "see_through": "orchestrator.submit",
+    "Plan": "orchestrator.planning.plan",
+    "make_plan": "orchestrator.planning.plan",
+    "read_spec": "orchestrator.experiments_file",
+    "accept_plan": "orchestrator.planning.accept",
+    "see_through": "orchestrator.scheduling.see_through",
 }
 
 __all__ = sorted(_EXPORTS)

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
+from orchestrator.scheduling.policy import SchedulingPolicy
 from orchestrator.store import Store, open_readonly
 from orchestrator.store.engine import sqlite_path
-from orchestrator.store.models import Experiment
+from orchestrator.store.experiments import find_experiment
 from scaling.errors import ClusterError, ScalingError, StoreError
 
 __all__ = ["Detached", "detach", "marked_there"]
@@ -34,10 +33,8 @@ class Detached:
     store: str
 
 
-def detach(store: Store, experiment: str, *, address: str, home: Path, **options: object) -> Detached:
+def detach(store: Store, experiment: str, *, address: str, home: Path, policy: SchedulingPolicy) -> Detached:
     """Hand an accepted experiment over to a scheduler on the cluster.
-
-    options: further ones of `orchestrator.submit.see_through`, plain values.
 
     Raises:
         StoreError: the head of the cluster does not reach this store.
@@ -55,7 +52,7 @@ def detach(store: Store, experiment: str, *, address: str, home: Path, **options
             f"the head of the cluster at {address} does not reach the store {store.name}: {fault}",
             hint="--detach wants a store that both reach: SCALING_DB=postgresql+psycopg://…",
         )
-    command = ["python", "-P", "-m", "scaling.cli.detached", experiment, str(home.absolute()), json.dumps(options)]
+    command = ["python", "-P", "-m", "scaling.cli.detached", experiment, str(home.absolute()), json.dumps(policy.to_dict())]
     job = {
         "entrypoint": shlex.join(command),
         "runtime_env": {"env_vars": {"SCALING_DB": url}},
@@ -67,8 +64,8 @@ def detach(store: Store, experiment: str, *, address: str, home: Path, **options
 def _mark_of(store: Store, experiment: str) -> str | None:
     """Tells an experiment of this store from one of that name in another."""
     with store.read() as session:
-        made = session.scalar(select(Experiment.created_at).where(Experiment.name == experiment))
-    return made.isoformat() if made else None
+        found = find_experiment(session, experiment)
+        return found.created_at.isoformat() if found else None
 
 
 def marked_there(url: str, experiment: str) -> tuple[str | None, str]:

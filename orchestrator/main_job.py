@@ -7,21 +7,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from orchestrator.experiments_file import read_spec
 from orchestrator.home import home_folder
-from orchestrator.patience import HANG_SECONDS
-from orchestrator.plan import make_plan
-from orchestrator.priced import Priced, price, rates_of
-from orchestrator.queue import Order
+from orchestrator.planning.accept import accept_plan, plan_status
+from orchestrator.planning.plan import make_plan
+from orchestrator.planning.priced import Priced, price, rates_of
+from orchestrator.scheduling.policy import SchedulingPolicy
+from orchestrator.scheduling.see_through import Progress, see_through
 from orchestrator.search.advance import states_of
-from orchestrator.slots import LEASE_SECONDS
-from orchestrator.spec import read_spec
 from orchestrator.store import DEFAULT_URL, Store, queries, searches
 from orchestrator.store.experiments import experiment_names
 from orchestrator.store.grid import Accepted
 from orchestrator.store.payloads import runs_payload
 from orchestrator.store.skipped import skipped_examples
-from orchestrator.submit import Progress, accept_plan, plan_status, see_through
-from scaling.errors import ScalingError, UnknownName, UsageError
+from scaling.errors import ScalingError, UsageError
 from scaling.outcomes import RunStatus
 from scaling.rounding import amount
 from trainer.users_code import look_in
@@ -129,10 +128,7 @@ def submit(
     on_accepted: Callable[[Accepted], None] = lambda accepted: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_notice: Callable[[str], None] = lambda sentence: None,
-    order: str = Order.LONGEST_FIRST,
-    checkpoint_seconds: float = 60.0,
-    hang_seconds: float = HANG_SECONDS,
-    lease_seconds: float = LEASE_SECONDS,
+    policy: SchedulingPolicy | None = None,
 ) -> Submitted:
     """Train what an experiments file asks for, write every run to the database, say what the runs say.
 
@@ -155,17 +151,14 @@ def submit(
         yes: do not ask when the estimate passes the file's `confirm_above`. confirm: asked then, with a question; None refuses.
         should_stop: polled about twice a second while runs are under way. When it says True, what runs checkpoints and the rest is put aside.
         on_plan, on_accepted: called with the plan before anything is asked or written, and with the ids of the runs once they are accepted.
-        on_progress, on_notice: see `orchestrator.submit.see_through`.
-        order: longest-first: all done soonest; cheapest-first: first results soonest.
-        checkpoint_seconds, hang_seconds, lease_seconds: see `orchestrator.submit.see_through`.
+        on_progress, on_notice: see `orchestrator.scheduling.see_through`.
+        policy: in what order, with how much patience; see `orchestrator.scheduling.policy`.
 
     Raises:
         SpecError: the file has faults, all of them listed.
         UsageError: above `confirm_above` without `yes` or `confirm`; finished runs of another study have its name; and for options that make no sense.
         StoreError, DataError, ClusterError: the store, the data or the cluster cannot be used.
     """
-    if order not in set(Order):
-        raise UnknownName("order", order, Order)
     if detach and address == "local":
         raise UsageError("--detach hands the scheduler over to a cluster", hint="name it: --address host:port")
     folder = home_folder(home)
@@ -173,13 +166,13 @@ def submit(
     priced = price(make_plan(*read_spec(study, simulate=simulate)), rates_of(db))
     plan, name = priced.plan, priced.plan.spec.name
     if dry_run:
-        from orchestrator.dry_run import dry_run as checked
+        from orchestrator.planning.dry_run import dry_run as checked
 
         return Submitted(experiment=name, outcome="dry run", plan=checked(priced, db, folder, revise=revise, address=address))
 
     with Store.open(db) as store:
-        store.be_patient()
-        priced = replace(priced, states=plan_status(store, plan), searched=states_of(store, plan))
+        store.wait_for_server()
+        priced = replace(priced, states=plan_status(store, plan), searched=states_of(store, name, plan.cells))
         on_plan(priced)
         if not (yes or _is_confirmed(priced, confirm)):
             return Submitted(experiment=name, outcome="declined", plan=priced)
@@ -187,19 +180,13 @@ def submit(
         on_accepted(accepted)
         outcome: Outcome = "nothing to do"
         if accepted.ahead:
-            how: dict[str, Any] = {
-                "address": address,
-                "home": folder,
-                "order": str(order),
-                "checkpoint_seconds": checkpoint_seconds,
-            }
-            how |= {"hang_seconds": hang_seconds, "lease_seconds": lease_seconds}
             if detach:
                 from orchestrator.detach import detach as hand_over
 
-                job = hand_over(store, name, **how)
+                job = hand_over(store, name, address=address, home=folder, policy=policy or SchedulingPolicy())
                 return Submitted(experiment=name, outcome="detached", plan=priced, accepted=accepted, job=job)
-            outcome = see_through(store, name, should_stop=should_stop, on_progress=on_progress, on_notice=on_notice, **how)
+            told: dict[str, Any] = {"should_stop": should_stop, "on_progress": on_progress, "on_notice": on_notice}
+            outcome = see_through(store, name, home=folder, address=address, policy=policy, **told)
         return Submitted(**vars(ending(store, name, outcome, db=db)), plan=priced, accepted=accepted)
 
 

@@ -46,7 +46,7 @@ class Resources(Record, kw_only=False):
 
 
 class EarlyStop(Record, kw_only=False):
-    """Says when a run may be stopped early: the file's `early_stop`, as `orchestrator.spec.fields.EarlyStopField` explains it."""
+    """Says when a run may be stopped early: the file's `early_stop`, as `orchestrator.experiments_file.fields.EarlyStopField` explains it."""
 
     confidence: float
     after: float

@@ -28,9 +28,10 @@ if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
     from analysis import read_runs as read_runs
     from analysis.report.document import write_report
     from orchestrator import read_spec as read_spec
-    from orchestrator.candidates import plan as plan
     from orchestrator.main_job import Submitted as Submitted
     from orchestrator.main_job import submit as submit
+    from orchestrator.planning.candidates import plan as plan
+    from orchestrator.scheduling.policy import SchedulingPolicy as SchedulingPolicy
     from orchestrator.store import Store as Store
     from orchestrator.store import runs as runs
     from scaling.errors import ScalingError as ScalingError
@@ -44,6 +45,7 @@ _EXPORTS = {
     "Fit": "analysis:Fit",
     "Frontier": "analysis:Frontier",
     "ScalingError": "scaling.errors:ScalingError",
+    "SchedulingPolicy": "orchestrator.scheduling.policy:SchedulingPolicy",
     "Store": "orchestrator.store:Store",
     "Submitted": "orchestrator.main_job:Submitted",
     "TrainConfig": "trainer:TrainConfig",
@@ -54,7 +56,7 @@ _EXPORTS = {
     "frontier": "analysis:frontier",
     "learning_rate_trend": "analysis:learning_rate_trend",
     "optimum": "analysis:compute_optimal",
-    "plan": "orchestrator.candidates:plan",
+    "plan": "orchestrator.planning.candidates:plan",
     "predict": "analysis:predict",
     "read_runs": "analysis:read_runs",
     "read_spec": "orchestrator:read_spec",

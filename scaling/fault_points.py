@@ -33,7 +33,7 @@ POINTS = {
 
 _FOLDER = os.environ.get("SCALING_FAULTS")
 ARMED = _FOLDER is not None
-"""Somebody strikes this process and will judge what became of its runs: then a trainer keeps a witness log (`trainer.witness`)."""
+"""Somebody strikes this process and will judge what became of its runs: then a trainer keeps a fault trace (`trainer.fault_trace`)."""
 
 
 def reached(point: str) -> None:

@@ -19,12 +19,12 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from sqlalchemy import make_url
 
-from orchestrator.cluster import Hold
+from orchestrator.cluster import DeviceRequest
 from orchestrator.store import Store
 from scaling.accelerators import accelerator
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
-SLICE = Hold(accelerator("TPU-v4"), 8, topology="2x2x2")
+SLICE = DeviceRequest(accelerator("TPU-v4"), 8, topology="2x2x2")
 
 
 def test_ray_accepts_the_google_cluster_and_makes_of_it_what_a_slice_asks_for():

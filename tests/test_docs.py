@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 import analysis
-from orchestrator.plan import make_plan
-from orchestrator.spec import read_spec
-from orchestrator.spec.fields import Spec
+from orchestrator.experiments_file import read_spec
+from orchestrator.experiments_file.fields import Spec
+from orchestrator.planning.plan import make_plan
 from scaling.cli.app import app
 from scaling.columns import RUN_COLUMNS
 from scaling.errors import SpecError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.spec import read_spec
+from orchestrator.experiments_file import read_spec
 from orchestrator.store import open_readonly
 from scaling.errors import MissingExtra, SpecError, UsageError
 from trainer import data

@@ -25,8 +25,8 @@ from analysis.planning.result import NextRuns
 from analysis.prediction import Prediction
 from analysis.report.study import Study
 from analysis.sentence import Answer
+from orchestrator.experiments_file import Spec
 from orchestrator.main_job import Submitted
-from orchestrator.spec import Spec
 from orchestrator.store.store import Store
 from scaling.errors import UnknownName
 from trainer.config import TrainConfig

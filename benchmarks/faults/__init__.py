@@ -1,4 +1,4 @@
-"""Proof by faults: real processes are struck while they work, and an independent witness says what became of their runs.
+"""Proof by faults: real processes are struck while they work, and an independent trace says what became of their runs.
 
     python -m benchmarks.faults --family simulated --minutes 25      # a shard: appends to benchmarks/faults.csv
     python -m benchmarks.faults --family real --minutes 25
@@ -11,11 +11,11 @@ that work on it at random moments, submits again whenever the command has ended,
 
 | part | what it holds |
 |---|---|
-| `world` | the cluster, the disks, the commands; what the store and the witnesses say meanwhile |
+| `world` | the cluster, the disks, the commands; what the store and the traces say meanwhile |
 | `server` | a PostgreSQL server that can be taken away |
 | `kinds` | the kinds of faults, a function each |
 | `grids` | what is worked on |
 | `round` | one round: when what is struck |
-| `judge` | what became of each run, from the witness logs and the store |
+| `judge` | what became of each run, from the fault traces and the store |
 | `table` | the rows as tables |
 """

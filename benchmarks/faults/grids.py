@@ -60,8 +60,8 @@ def alike(runs: int, *, steps: int, step_seconds: float, slots: int) -> str:
 
 def _speed() -> float:
     """Simulated seconds a second at which F0's epoch takes one."""
-    from orchestrator.plan import make_plan
-    from orchestrator.spec import read_spec
+    from orchestrator.experiments_file import read_spec
+    from orchestrator.planning.plan import make_plan
 
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(REHEARSED.format(round=0, epochs=[1], speed=1.0))

@@ -1,4 +1,4 @@
-"""What became of each run of a round, from the witness logs and the store: lost, counted twice, or other bits than undisturbed ones."""
+"""What became of each run of a round, from the fault traces and the store: lost, counted twice, or other bits than undisturbed ones."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.world import World, witnessed
+from benchmarks.faults.world import World, traced
 
-__all__ = ["Seen", "Truth", "Verdict", "judge", "witnessed_steps"]
+__all__ = ["Seen", "Truth", "Verdict", "judge", "traced_steps"]
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,11 @@ def _judge_run(verdict: Verdict, run_id: str, truth: Truth, run: tuple[Any, ...]
         if line["kind"] in ("checkpoint", "ended") and line["step"] == steps and line["digest"]
     ]
     if told is None and not states and not _result(Path(ends[0][-1])):
-        verdict.bit_different[run_id] = "the store says finished, and no witness saw its end"
+        verdict.bit_different[run_id] = "the store says finished, and no trace saw its end"
     elif states and set(states) != {truth.digest}:
         verdict.bit_different[run_id] = f"its last state is {states[-1]}, undisturbed {truth.digest}"
     elif not states:
-        verdict.bit_different[run_id] = "no witness saw its last state"
+        verdict.bit_different[run_id] = "no trace saw its last state"
     if val_loss != truth.val_loss:
         verdict.bit_different[run_id] = f"its loss is {val_loss!r}, undisturbed {truth.val_loss!r}"
 
@@ -119,9 +119,9 @@ Stretches = list[tuple[int, int, int]]
 
 
 def _surviving(attempts: list[tuple[Any, ...]], steps: int) -> Stretches:
-    """The way back from the end, by the witnesses alone: the attempt that saw the last step began at a step of which an earlier one saw a
+    """The way back from the end, by the traces alone: the attempt that saw the last step began at a step of which an earlier one saw a
     checkpoint, and so on to step 0."""
-    seen = {number: witnessed_steps(Path(directory), token) for number, token, *_, directory in attempts}
+    seen = {number: traced_steps(Path(directory), token) for number, token, *_, directory in attempts}
     number, end, stretches = max((number for number in seen if steps in seen[number].saved), default=0), steps, []
     while number:
         first = seen[number].first
@@ -135,11 +135,11 @@ def _surviving(attempts: list[tuple[Any, ...]], steps: int) -> Stretches:
 def _steps_twice(attempts: list[tuple[Any, ...]], stretches: Stretches, steps: int) -> str | None:
     """In the store, useful seconds may be there for just the attempts that survive, from just their first steps."""
     if not stretches or stretches[-1][1] != 0:
-        return f"the witnesses do not reach from step {steps} back to 0: {stretches}"
+        return f"the traces do not reach from step {steps} back to 0: {stretches}"
     counted = {number: first for number, _, first, *_rest in attempts if _rest[3] > 0}
     surviving = {number: first for number, first, last in stretches if last > first}
     if counted != surviving:
-        return f"the store counts attempts from steps {counted}, the witnesses saw {surviving} survive"
+        return f"the store counts attempts from steps {counted}, the traces saw {surviving} survive"
     return None
 
 
@@ -151,8 +151,8 @@ class Seen:
     saved: frozenset[int]
 
 
-def witnessed_steps(folder: Path, token: str) -> Seen:
-    """Of an attempt by its own witness. A process that was killed between a commit and its line had committed all the same."""
+def traced_steps(folder: Path, token: str) -> Seen:
+    """Of an attempt by its own trace. A process that was killed between a commit and its line had committed all the same."""
     lines = _lines(folder, token)
     saved = {line["step"] for line in lines if line["kind"] == "checkpoint"}
     root = folder / "checkpoints"
@@ -163,7 +163,7 @@ def witnessed_steps(folder: Path, token: str) -> Seen:
 
 
 def _lines(folder: Path, token: str) -> list[dict[str, Any]]:
-    return [line for line in witnessed(folder) if line["token"] == token]
+    return [line for line in traced(folder) if line["token"] == token]
 
 
 def _result(folder: Path) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.faults.world import LEASE_SECONDS, Attempt, World
+from benchmarks.faults.world import WORKER_TIMEOUT_SECONDS, Attempt, World
 
 __all__ = ["KINDS", "Strike"]
 
@@ -266,7 +266,7 @@ def _on_second_node(world: World) -> list[Attempt]:
 
 
 def _stop_worker(world: World, chance: random.Random) -> Strike | None:
-    """The actor and its trainer are stopped past the lease of their attempt, then wake up: zombies."""
+    """The actor and its trainer are stopped past the worker timeout, then wake up: zombies."""
     attempt = _victim(world, chance)
     if attempt is None:
         return None
@@ -276,13 +276,13 @@ def _stop_worker(world: World, chance: random.Random) -> Strike | None:
             os.kill(pid, signal.SIGSTOP)
 
         def wake() -> None:
-            time.sleep(LEASE_SECONDS + 6.0)
+            time.sleep(WORKER_TIMEOUT_SECONDS + 6.0)
             for pid in pids:
                 with suppress(OSError):
                     os.kill(pid, signal.SIGCONT)
 
         threading.Thread(target=wake).start()
-        return Strike("worker stopped past its lease and back", [(attempt.run_id, attempt.number)])
+        return Strike("worker stopped past its timeout and back", [(attempt.run_id, attempt.number)])
     return None
 
 
@@ -390,7 +390,7 @@ KINDS: dict[str, tuple[float, Fault]] = {
     "PostgreSQL away (5 minutes)": (0.0, _server_away("PostgreSQL away (5 minutes)", 300.0)),
     "PostgreSQL away (10 seconds)": (0.0, _server_away("PostgreSQL away (10 seconds)", 10.0)),
     "raylet killed in a rehearsal": (0.0, _kill_raylet),
-    "worker stopped past its lease and back": (0.0, _stop_worker),
+    "worker stopped past its timeout and back": (0.0, _stop_worker),
     "wall clock set": (0.0, _clock),
     "store replaced": (0.0, _replace_store),
     "home removed": (0.0, _remove_home),

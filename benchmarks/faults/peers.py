@@ -4,7 +4,7 @@
     python -m benchmarks.faults.peers optuna [--trials 24] [--kills 16] [--seed 0]      # needs `pip install optuna "ray[tune]"`
     python -m benchmarks.faults.peers tune
 
-A trial is `STEPS` steps of 0.1 s, each appended to a witness file; Ray Tune's and this
+A trial is `STEPS` steps of 0.1 s, each appended to a trace file; Ray Tune's and this
 project's checkpoint every ten, and three run at once. Both are set up to survive as their documentation says: Optuna with
 heartbeats and `RetryFailedTrialCallback`, workers started again when they die; Ray Tune with `max_failures`, actors reused, and
 `Tuner.restore` after the driver's death. Struck by SIGKILL, 42 times a minute on average: a random trial's process, and every fourth or fifth
@@ -117,30 +117,30 @@ def strike(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def _at_work(folder: Path) -> list[int]:
-    """Processes that have appended to the witness in the last half second."""
+    """Processes that have appended to the trace in the last half second."""
     now, found = time.time(), set()
-    for line in _witnessed(folder):
+    for line in _traced(folder):
         if line["kind"] == "step" and now - line["at"] < 0.5:
             found.add(line["pid"])
     return sorted(found)
 
 
-def _witnessed(folder: Path) -> list[dict[str, Any]]:
+def _traced(folder: Path) -> list[dict[str, Any]]:
     lines = []
     with suppress(OSError):
-        for text in (folder / "witness.jsonl").read_text().splitlines():
+        for text in (folder / "fault_trace.jsonl").read_text().splitlines():
             with suppress(ValueError):
                 lines.append(json.loads(text))
     return lines
 
 
-def _witness(folder: Path, **line: Any) -> None:
-    with (folder / "witness.jsonl").open("a") as file:
+def _trace(folder: Path, **line: Any) -> None:
+    with (folder / "fault_trace.jsonl").open("a") as file:
         file.write(json.dumps(line | {"at": time.time(), "pid": os.getpid()}) + "\n")
 
 
 def report(arguments: argparse.Namespace, folder: Path, kills: int, seconds: float) -> None:
-    steps = sum(line["kind"] == "step" for line in _witnessed(folder))
+    steps = sum(line["kind"] == "step" for line in _traced(folder))
     finished = Counter(finished_optuna(folder) if arguments.peer == "optuna" else finished_tune(folder))
     lost = sum(finished[config] == 0 for config in range(arguments.trials))
     twice = sum(finished[config] > 1 for config in range(arguments.trials))
@@ -182,7 +182,7 @@ def optuna_worker(folder: Path) -> None:
         config = trial.suggest_int("config", 0, 10**6)
         for step in range(STEPS):
             time.sleep(_SECONDS)
-            _witness(folder, kind="step", config=config, step=step)
+            _trace(folder, kind="step", config=config, step=step)
         return float(config)
 
     states = optuna.trial.TrialState
@@ -216,7 +216,7 @@ def tune_driver(folder: Path, trials: int) -> None:
                 first = int((Path(place) / "step").read_text())
         for step in range(first, STEPS):
             time.sleep(_SECONDS)
-            _witness(folder, kind="step", config=config["config"], step=step)
+            _trace(folder, kind="step", config=config["config"], step=step)
             if (step + 1) % 10 == 0:
                 with tempfile.TemporaryDirectory() as place:
                     (Path(place) / "step").write_text(str(step + 1))

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.faults.judge import Truth, Verdict, judge
 from benchmarks.faults.kinds import KINDS, Strike
-from benchmarks.faults.world import World, witnessed
+from benchmarks.faults.world import World, traced
 
 __all__ = ["Played", "play", "truths_of_rehearsals", "truths_of_runs"]
 
@@ -106,7 +106,7 @@ def play(
 
 
 def _watch(world: World, strike: Strike) -> None:
-    """Note when the store knew that the struck attempts are over, and when the first of their runs went on, by its witness."""
+    """Note when the store knew that the struck attempts are over, and when the first of their runs went on, by its trace."""
     if strike.trap is not None:
         struck = strike.trap.with_suffix(".struck")
         if strike.trap.exists() or not struck.exists():
@@ -169,8 +169,8 @@ def _goodput(world: World, truths: dict[str, Truth]) -> float:
 
 def truths_of_rehearsals(file: Path) -> dict[str, Truth]:
     """What a rehearsal itself says of each run of a file, at once and undisturbed."""
-    from orchestrator.plan import make_plan
-    from orchestrator.spec import read_spec
+    from orchestrator.experiments_file import read_spec
+    from orchestrator.planning.plan import make_plan
     from scaling.accelerators import core_hours
     from trainer.events import Event
     from trainer.rehearsal import rehearse
@@ -202,7 +202,7 @@ def truths_of_runs(world: World) -> dict[str, Truth]:
         ).fetchall()
     found = {}
     for run_id, status, val_loss, steps, directory in rows:
-        lines = witnessed(Path(directory))
+        lines = traced(Path(directory))
         digest = next((line["digest"] for line in lines if line["kind"] == "checkpoint" and line["step"] == steps), None)
         found[run_id] = Truth(status, val_loss, digest, None)
     return found

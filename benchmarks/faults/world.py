@@ -20,17 +20,17 @@ from typing import Any
 
 from benchmarks.faults.server import Server
 
-__all__ = ["HANG_SECONDS", "LEASE_SECONDS", "Attempt", "World", "new_world", "witnessed"]
+__all__ = ["HANG_SECONDS", "WORKER_TIMEOUT_SECONDS", "Attempt", "World", "new_world", "traced"]
 
 SCALING = [sys.executable, "-P", "-m", "scaling.cli"]
 HANG_SECONDS = 5.0
-LEASE_SECONDS = 30.0
+WORKER_TIMEOUT_SECONDS = 30.0
 _DISK = "128m"
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """An open attempt, by the store and by its witness: the process that trains it, and the actor that owns the process."""
+    """An open attempt, by the store and by its trace: the process that trains it, and the actor that owns the process."""
 
     run_id: str
     number: int
@@ -91,7 +91,14 @@ class World:
             arguments.append("--simulate")
         with (self.root / "submit.log").open("ab") as log:
             return subprocess.Popen(
-                [*SCALING, *arguments, "--hang-seconds", f"{HANG_SECONDS:g}", "--lease-seconds", f"{LEASE_SECONDS:g}"],
+                [
+                    *SCALING,
+                    *arguments,
+                    "--hang-seconds",
+                    f"{HANG_SECONDS:g}",
+                    "--worker-timeout-seconds",
+                    f"{WORKER_TIMEOUT_SECONDS:g}",
+                ],
                 cwd=self.root,
                 env=self.environment() | extra,
                 stdout=log,
@@ -152,7 +159,7 @@ class World:
             ).fetchall()
         found = []
         for run_id, number, directory, resume_step in rows:
-            lines = witnessed(Path(directory))
+            lines = traced(Path(directory))
             if lines and lines[-1]["kind"] not in ("ended", "raised") and _is_trainer(lines[-1]["pid"]):
                 found.append(Attempt(run_id, number, Path(directory), lines[-1]["pid"], resume_step))
         return found
@@ -160,8 +167,8 @@ class World:
     def attempt_of(self, pid: int) -> tuple[str, int] | None:
         """Run and number of the attempt that a trainer process was at last."""
         newest: tuple[float, str, int] | None = None
-        for path in self.home.glob("*/*/*/witness.jsonl"):
-            lines = witnessed(path.parent)
+        for path in self.home.glob("*/*/*/fault_trace.jsonl"):
+            lines = traced(path.parent)
             if lines and lines[-1]["pid"] == pid and path.parent.name.isdigit():
                 newest = max(newest or (0.0, "", 0), (lines[-1]["at"], path.parent.parent.name, int(path.parent.name)))
         return newest and newest[1:]
@@ -173,10 +180,10 @@ class World:
         return bool(row and row[0])
 
     def goes_on(self, run_id: str, number: int) -> bool:
-        """Whether a later attempt of the run has started, by its witness, or nothing is left to do for it."""
+        """Whether a later attempt of the run has started, by its trace, or nothing is left to do for it."""
         with self.opened() as store:
             later = store.execute("SELECT directory FROM attempts WHERE run_id = ? AND number > ?", (run_id, number)).fetchall()
-        if any(witnessed(Path(directory)) for (directory,) in later):
+        if any(traced(Path(directory)) for (directory,) in later):
             return True
         with self.opened() as store:
             row = store.execute("SELECT status FROM runs WHERE id = ?", (run_id,)).fetchone()
@@ -199,11 +206,11 @@ class World:
             return store.execute("SELECT count(*) FROM runs WHERE status IN ('pending', 'running', 'paused')").fetchone()[0]
 
 
-def witnessed(folder: Path) -> list[dict[str, Any]]:
-    """The lines of an attempt's witness log; one that was cut off is the last."""
+def traced(folder: Path) -> list[dict[str, Any]]:
+    """The lines of an attempt's fault trace; one that was cut off is the last."""
     lines = []
     with suppress(OSError):
-        for line in (folder / "witness.jsonl").read_text().splitlines():
+        for line in (folder / "fault_trace.jsonl").read_text().splitlines():
             with suppress(ValueError):
                 lines.append(json.loads(line))
     return lines

@@ -1,10 +1,11 @@
-"""Where runs run: Ray, a worker actor per hold of devices, a trainer process for each.
+"""Where runs run: Ray, a worker actor per request for devices, a trainer process for each.
 
-`ray_cluster` is what the scheduler talks to, `hold` what a worker holds, `worker` the actor on one host, `gang` the one that holds several
-as one, `mailbox` what they have to say, `host` the trainer process. Only `host` loads JAX.
+`protocol` says what a scheduler needs of a cluster and `ray_cluster` is Ray's, `device_request` what a worker asks for, `worker` the actor on one host,
+`host_group` the one that holds several as one, `mailbox` what they have to say, `host` the trainer process, `trainers` how it trains. Only `host` loads JAX.
 """
 
-from orchestrator.cluster.hold import Hold
-from orchestrator.cluster.ray_cluster import RayCluster, RayGone, RemoteWorker, WorkerLost, WorkerUnreachable
+from orchestrator.cluster.device_request import DeviceRequest
+from orchestrator.cluster.protocol import Cluster, RemoteWorker, WorkerLost, WorkerUnreachable
+from orchestrator.cluster.ray_cluster import RayCluster, RayGone
 
-__all__ = ["Hold", "RayCluster", "RayGone", "RemoteWorker", "WorkerLost", "WorkerUnreachable"]
+__all__ = ["Cluster", "DeviceRequest", "RayCluster", "RayGone", "RemoteWorker", "WorkerLost", "WorkerUnreachable"]

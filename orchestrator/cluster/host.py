@@ -41,7 +41,7 @@ from scaling.errors import DataFault, ScalingError, UsageError
 from scaling.fault_points import ARMED
 from trainer.config import TrainConfig
 from trainer.events import Event
-from trainer.witness import Witness
+from trainer.fault_trace import FaultTrace
 
 __all__ = ["main", "set_aside"]
 
@@ -125,21 +125,21 @@ class _Teller:
         stop.begin()
         self._started, self._stop, self._pipe = stop.heard, stop, pipe
         self._spools: dict[str, Spool] = {}
-        self._witnesses: dict[str, Witness] = {}
+        self._fault_traces: dict[str, FaultTrace] = {}
         self._open = list(tokens)
 
-    def record(self, token: str, spool: Spool, witness: Witness | None) -> None:
-        """Where a run's events are written down; of an attempt that is struck and judged, process 0 has a witness."""
+    def record(self, token: str, spool: Spool, fault_trace: FaultTrace | None) -> None:
+        """Where a run's events are written down; of an attempt that is struck and judged, process 0 has a trace."""
         self._spools[token] = spool
-        if witness is not None:
-            self._witnesses[token] = witness
+        if fault_trace is not None:
+            self._fault_traces[token] = fault_trace
 
     def tell(self, token: str, event: Event) -> None:
         self._stop.hear()
         message = Message(event=event, token=token, elapsed=self._stop.heard - self._started)
         line = json.dumps(message.to_dict()) + "\n"
-        if token in self._witnesses:
-            self._witnesses[token].saw(event)
+        if token in self._fault_traces:
+            self._fault_traces[token].saw(event)
         if token in self._spools and not isinstance(event, Alive):
             self._spools[token].write(line)
         if event.is_last:
@@ -162,8 +162,8 @@ class _Teller:
     def close(self) -> None:
         for spool in self._spools.values():
             spool.close()
-        for witness in self._witnesses.values():
-            witness.close()
+        for fault_trace in self._fault_traces.values():
+            fault_trace.close()
 
 
 def _serve(assignment: Assignment, stop: _Stop, pipe: TextIO) -> None:
@@ -204,7 +204,7 @@ def _open_folder(run: Assignment, teller: _Teller) -> Assignment:
         set_aside(directory, run.token)
     entered = enter(run)
     spool = Spool(directory / f"events{f'-{run.index}' if run.index else ''}.jsonl")
-    teller.record(run.token, spool, Witness(directory, run.token) if ARMED and run.index == 0 else None)
+    teller.record(run.token, spool, FaultTrace(directory, run.token) if ARMED and run.index == 0 else None)
     return entered
 
 

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.cluster.hold import Hold
+from orchestrator.cluster.device_request import DeviceRequest
 from scaling.errors import ClusterError
 
-__all__ = ["HEAD", "Node", "check_local", "checked_room", "inventory", "lacking", "local_cores", "nodes_alive", "room"]
+__all__ = ["HEAD", "Node", "capacity", "check_local", "checked_capacity", "inventory", "lacking", "local_cores", "nodes_alive"]
 
 Node = dict[str, Any]
 
@@ -33,40 +33,40 @@ def local_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def check_local(hold: Hold) -> None:
-    """Raise `ClusterError` when this machine alone has not the CPU cores of such a hold, as a Ray of our own would. Loads no Ray."""
-    if hold.kind.name == "cpu":
-        checked_room(hold, [{"NodeID": "", "Resources": {"CPU": float(local_cores())}}], "local")
+def check_local(request: DeviceRequest) -> None:
+    """Raise `ClusterError` when this machine alone has not the CPU cores of such a request, as a Ray of our own would. Loads no Ray."""
+    if request.kind.name == "cpu":
+        checked_capacity(request, [{"NodeID": "", "Resources": {"CPU": float(local_cores())}}], "local")
 
 
-def checked_room(hold: Hold, nodes: Sequence[Node], address: str) -> int:
-    """`room`. Raises `ClusterError` when not even one such hold fits, and says what there is at the address."""
-    if (found := room(hold, nodes)) < hold.chips:
+def checked_capacity(request: DeviceRequest, nodes: Sequence[Node], address: str) -> int:
+    """Return `capacity`. Raises `ClusterError` when not even one such request fits, and says what there is at the address."""
+    if (found := capacity(request, nodes)) < request.chips:
         raise ClusterError(
-            f"a run needs {hold.name}{' on one node' if hold.hosts == 1 else f' on {hold.hosts} hosts'}; {lacking(hold, nodes)}"
-            f" at {address} has {inventory(hold, nodes)}",
+            f"a run needs {request.name}{' on one node' if request.hosts == 1 else f' on {request.hosts} hosts'}; {lacking(request, nodes)}"
+            f" at {address} has {inventory(request, nodes)}",
             hint="change `resources` in the file, or add nodes",
         )
     return found
 
 
-def room(hold: Hold, nodes: Sequence[Node]) -> int:
-    """Chips that holds like this one can have of these nodes in all; 0 when not even one fits."""
-    if hold.is_tpu and hold.hosts > 1:
-        return hold.chips * len(_whole_slices(hold, nodes))
-    hosts = sum(int(_amount(hold, node) // hold.chips_per_host) for node in nodes)  # what is left over on a node is of no use
-    return hold.chips_per_host * hosts if hosts >= hold.hosts else 0
+def capacity(request: DeviceRequest, nodes: Sequence[Node]) -> int:
+    """Chips that requests like this one can have of these nodes in all; 0 when not even one fits."""
+    if request.is_tpu and request.hosts > 1:
+        return request.chips * len(_whole_slices(request, nodes))
+    hosts = sum(int(_amount(request, node) // request.chips_per_host) for node in nodes)  # what is left over on a node is of no use
+    return request.chips_per_host * hosts if hosts >= request.hosts else 0
 
 
-def lacking(hold: Hold, nodes: Sequence[Node]) -> str:
+def lacking(request: DeviceRequest, nodes: Sequence[Node]) -> str:
     """Subject of the sentence that says what there is instead."""
-    return f"the largest of the {len(nodes)}" if hold.hosts == 1 and not hold.is_tpu else f"the cluster of {len(nodes)} nodes"
+    return f"the largest of the {len(nodes)}" if request.hosts == 1 and not request.is_tpu else f"the cluster of {len(nodes)} nodes"
 
 
-def inventory(hold: Hold, nodes: Sequence[Node]) -> str:
-    """What there is, as far as it matters for such a hold: `8 CPU, slices 2 × v4-8`."""
-    if hold.kind.name == "cpu" and hold.hosts == 1:
-        return f"{max((_amount(hold, node) for node in nodes), default=0):g} CPU"
+def inventory(request: DeviceRequest, nodes: Sequence[Node]) -> str:
+    """What there is, as far as it matters for such a request: `8 CPU, slices 2 × v4-8`."""
+    if request.kind.name == "cpu" and request.hosts == 1:
+        return f"{max((_amount(request, node) for node in nodes), default=0):g} CPU"
     cpus = sum(node["Resources"].get("CPU", 0) for node in nodes)
     gpus: Counter[str] = Counter()
     slices: dict[str, set[str]] = {}
@@ -78,21 +78,21 @@ def inventory(hold: Hold, nodes: Sequence[Node]) -> str:
             slices.setdefault(pod, set()).add(labels.get(_SLICE) or node["NodeID"])
     parts = [f"{cpus:g} CPU", *(f"{count} {kind}" for kind, count in sorted(gpus.items()))]
     parts += [f"{len(names)} TPU slice{'s' if len(names) > 1 else ''} {pod}" for pod, names in sorted(slices.items())]
-    if not gpus and not hold.is_tpu:
+    if not gpus and not request.is_tpu:
         parts.append("no GPU")
-    if not slices and hold.is_tpu:
+    if not slices and request.is_tpu:
         parts.append("no TPU")
     return ", ".join(parts)
 
 
-def _amount(hold: Hold, node: Node) -> float:
-    """Chips of a node that such a hold may use."""
+def _amount(request: DeviceRequest, node: Node) -> float:
+    """Chips of a node that such a request may use."""
     resources, labels = node["Resources"], node.get("Labels") or {}
-    if hold.kind.name == "cpu":
+    if request.kind.name == "cpu":
         return resources.get("CPU", 0)
-    if hold.is_tpu:
-        return resources.get("TPU", 0) if labels.get(_POD_TYPE) == hold.pod_type else 0
-    return resources.get("GPU", 0) if _gpu_kind(node) == hold.kind.name else 0
+    if request.is_tpu:
+        return resources.get("TPU", 0) if labels.get(_POD_TYPE) == request.pod_type else 0
+    return resources.get("GPU", 0) if _gpu_kind(node) == request.kind.name else 0
 
 
 def _gpu_kind(node: Node) -> str:
@@ -101,12 +101,12 @@ def _gpu_kind(node: Node) -> str:
     return kinds[0] if kinds else "GPU"
 
 
-def _whole_slices(hold: Hold, nodes: Sequence[Node]) -> list[str]:
+def _whole_slices(request: DeviceRequest, nodes: Sequence[Node]) -> list[str]:
     """Names of slices of this pod type of which every host is there."""
     hosts: dict[str, set[str]] = {}
     for node in nodes:
         labels = node.get("Labels") or {}
-        same = labels.get(_POD_TYPE) == hold.pod_type and labels.get(_TOPOLOGY, hold.slice_topology) == hold.slice_topology
-        if same and node["Resources"].get("TPU", 0) >= hold.chips_per_host:
+        same = labels.get(_POD_TYPE) == request.pod_type and labels.get(_TOPOLOGY, request.slice_topology) == request.slice_topology
+        if same and node["Resources"].get("TPU", 0) >= request.chips_per_host:
             hosts.setdefault(labels.get(_SLICE, ""), set()).add(labels.get(_WORKER_ID, ""))
-    return [name for name, found in hosts.items() if len(found) == hold.hosts]
+    return [name for name, found in hosts.items() if len(found) == request.hosts]

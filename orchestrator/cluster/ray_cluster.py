@@ -13,20 +13,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cluster.gang import Gang
-from orchestrator.cluster.hold import Hold
-from orchestrator.cluster.inventory import HEAD, Node, checked_room, local_cores, nodes_alive
+from orchestrator.cluster.device_request import DeviceRequest
+from orchestrator.cluster.host_group import HostGroup
+from orchestrator.cluster.inventory import HEAD, Node, checked_capacity, local_cores, nodes_alive
 from orchestrator.cluster.mailbox import ALONE_SECONDS
+from orchestrator.cluster.own_folder import own_folder
+from orchestrator.cluster.protocol import WorkerLost, WorkerUnreachable
 from orchestrator.cluster.ray_errors import why
 from orchestrator.cluster.reservation import elsewhere, give_back
 from orchestrator.cluster.token import check_token, keep_token_private
 from orchestrator.cluster.worker import Worker
 from orchestrator.messages import Assignment
-from orchestrator.own_folder import own_folder
 from scaling.errors import ClusterError
 from scaling.packages import check_packages
 
-__all__ = ["RayCluster", "RayGone", "RemoteWorker", "WorkerLost", "WorkerUnreachable"]
+__all__ = ["RayCluster", "RayGone", "RayWorker"]
 
 _NAMESPACE = "scaling"
 """Of Ray's, for workers that outlive their scheduler: they are found by name in it."""
@@ -53,22 +54,7 @@ class RayGone(ClusterError):
         )
 
 
-class WorkerLost(ClusterError):
-    """A worker or its node is gone; `preempted` when it was taken away rather than broken."""
-
-    def __init__(self, what: str, *, preempted: bool) -> None:
-        self.preempted = preempted
-        super().__init__(f"the worker is gone ({what})", hint="the run is put on another worker")
-
-
-class WorkerUnreachable(ClusterError):
-    """A worker does not answer. It may be healthy: only Ray's word that it is dead, or its attempt's lease, ends what it does."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"the worker does not answer ({what})", hint="it is asked again; what it does goes on")
-
-
-class RemoteWorker:
+class RayWorker:
     """A worker actor, as the scheduler holds it: calls return Ray references, which `RayCluster.ready` waits for.
 
     name: of an actor that outlives its scheduler; None of one that goes with it. reservation: what Ray would keep when the actor is killed.
@@ -128,6 +114,11 @@ class RayCluster:
         self._own_node: list[Node] = []
         self._left_behind = contextlib.ExitStack()
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it was started for this process alone."""
+        return self.address == "local"
+
     def __enter__(self) -> RayCluster:
         """Connect. Raises `ClusterError` when nobody answers."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -138,7 +129,7 @@ class RayCluster:
         if ray.is_initialized():
             raise ClusterError("this process has joined a Ray already", hint="ray.shutdown() leaves it; then submit again")
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
-        if self.address == "local":
+        if self.is_own:
             options |= {
                 "address": "local",
                 "num_cpus": local_cores(),
@@ -159,7 +150,7 @@ class RayCluster:
         except Exception as error:  # a Ray that does not come up in time is a bare Exception
             self._left_behind.close()
             cure = "is `ray start --head` running there? `--address local` needs no cluster"
-            if self.address == "local":
+            if self.is_own:
                 cure = "is this machine overloaded, or short of memory or disk? nothing was lost: submit again"
             raise ClusterError(f"cannot join Ray at {self.address}: {why(error)}", hint=cure) from error
         return self
@@ -172,7 +163,7 @@ class RayCluster:
 
     def check(self) -> None:
         """Raise `RayGone` when the Ray that this process started cannot go on. A cluster of others says itself which of its nodes live."""
-        if self.address != "local":
+        if not self.is_own:
             return
         import ray
 
@@ -180,19 +171,15 @@ class RayCluster:
         if dead := {name for name, _ in node.dead_processes()} & _VITAL:
             raise RayGone(" and ".join(sorted(dead)))
 
-    def room(self, hold: Hold) -> int:
-        """Chips (cores, for a CPU) that such holds can have of the cluster in all, busy or free, on nodes that stay.
-
-        Chips that are only stated take nothing of a node, so one node is enough for all of them. Raises `ClusterError` when not even one such
-        hold fits, and says what there is.
-        """
-        hold.check()
+    def capacity(self, request: DeviceRequest) -> int:
+        """See `protocol.Cluster`. Chips that are only stated take nothing of a node, so one node is enough for all of them."""
+        request.check()
         nodes = self._nodes_that_stay()
-        if hold.stated is None:
-            return checked_room(hold, nodes, self.address)
+        if request.stated is None:
+            return checked_capacity(request, nodes, self.address)
         if not nodes:
             raise ClusterError(f"no node at {self.address} may be given a worker", hint="add nodes")
-        return hold.stated
+        return request.stated
 
     def _nodes_that_stay(self) -> list[Node]:
         """Nodes that may be given a worker. A Ray of our own has one, as long as it lives: it is asked for once, and not before each run."""
@@ -200,7 +187,7 @@ class RayCluster:
             return self._own_node
         left_out = self.draining() | self._avoided
         nodes = [node for node in nodes_alive() if node["NodeID"] not in left_out]
-        if self.address == "local":
+        if self.is_own:
             self._own_node = nodes
         return nodes
 
@@ -208,28 +195,28 @@ class RayCluster:
         """Put no more workers on these."""
         self._avoided.update(nodes)
 
-    def new_worker(self, hold: Hold, *, owner: str) -> RemoteWorker:
-        """Hold devices, for the scheduler `owner`. The actor starts in the background.
+    def new_worker(self, request: DeviceRequest, *, owner: str) -> RayWorker:
+        """See `protocol.Cluster`. The actor starts in the background.
 
         On a cluster of others it outlives its scheduler: a new one finds it by its name.
         """
         import ray
 
         outlives: dict[str, Any] = {}
-        if self.address != "local":
+        if not self.is_own:
             outlives = {"name": f"worker-{secrets.token_hex(8)}", "namespace": _NAMESPACE, "lifetime": "detached"}
         alone_seconds = self.alone_seconds if outlives else None
         options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 8, **outlives}
         actor: object
         reservation = None
-        if hold.hosts > 1:
+        if request.hosts > 1:
             name = f"hosts-{secrets.token_hex(8)}"
             reservation = None if outlives else name  # a detached actor's ends with it
-            # On the head: a node that is taken away must not take the gang of a slice elsewhere with it.
-            gang = ray.remote(Gang).options(num_cpus=0, resources={HEAD: 0.001}, **options)
-            actor = gang.remote(hold, owner, alone_seconds, name, sorted(self._avoided))
+            # On the head: a node that is taken away must not take with it the group of a slice that is elsewhere.
+            host_group = ray.remote(HostGroup).options(num_cpus=0, resources={HEAD: 0.001}, **options)
+            actor = host_group.remote(request, owner, alone_seconds, name, sorted(self._avoided))
         else:
-            need = hold.need
+            need = request.need
             actor = (
                 ray.remote(Worker)
                 .options(
@@ -239,11 +226,11 @@ class RayCluster:
                     label_selector={**need.label_selector, **elsewhere(self._avoided)} or None,
                     **options,
                 )
-                .remote(hold.environment, owner, alone_seconds)
+                .remote(request.environment, owner, alone_seconds)
             )
-        return RemoteWorker(actor, outlives.get("name"), reservation)
+        return RayWorker(actor, outlives.get("name"), reservation)
 
-    def close(self, workers: Sequence[RemoteWorker], meanwhile: Callable[[], None] = lambda: None) -> None:
+    def close(self, workers: Sequence[RayWorker], meanwhile: Callable[[], None] = lambda: None) -> None:
         """End the trainer processes of all these at once, and give their devices back. `meanwhile` is called about once a second."""
         import ray
 
@@ -254,12 +241,12 @@ class RayCluster:
         for worker in workers:
             worker.kill()
 
-    def find_worker(self, name: str) -> RemoteWorker | None:
+    def find_worker(self, name: str) -> RayWorker | None:
         """The worker of that name that another scheduler left, if it lives."""
         import ray
 
         try:
-            return RemoteWorker(ray.get_actor(name, namespace=_NAMESPACE), name)
+            return RayWorker(ray.get_actor(name, namespace=_NAMESPACE), name)
         except ValueError:
             return None
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any
 
-from orchestrator.cluster.hold import Hold
+from orchestrator.cluster.device_request import DeviceRequest
 
 __all__ = ["Reservation", "elsewhere", "give_back"]
 
@@ -38,30 +38,30 @@ class Reservation:
     avoided: nodes that are not taken; of a slice, whose hosts are chosen by the slice's name, any may be.
     """
 
-    def __init__(self, hold: Hold, *, name: str = "", avoided: Iterable[str] = ()) -> None:
+    def __init__(self, request: DeviceRequest, *, name: str = "", avoided: Iterable[str] = ()) -> None:
         import ray
 
-        self._hold, self._slice = hold, None
-        need = hold.need
-        if hold.is_tpu:
+        self._request, self._slice = request, None
+        need = request.need
+        if request.is_tpu:
             from ray.util.tpu import SlicePlacementGroup
 
             self._slice = SlicePlacementGroup(
-                topology=hold.slice_topology,
-                accelerator_version=hold.generation,
+                topology=request.slice_topology,
+                accelerator_version=request.generation,
                 resources_per_bundle=need.bundle,
                 strategy="STRICT_SPREAD",
-                chips_per_vm=hold.chips_per_host,
+                chips_per_vm=request.chips_per_host,
                 head_reservation_timeout_s=None,
             )
             self._group: Any = self._slice.slice_placement_group
         else:
             labels = elsewhere(avoided)
             self._group = ray.util.placement_group(
-                [need.bundle] * hold.hosts,
+                [need.bundle] * request.hosts,
                 strategy="SPREAD",
                 name=name,
-                bundle_label_selector=[labels] * hold.hosts if labels else None,
+                bundle_label_selector=[labels] * request.hosts if labels else None,
             )
         ray.get(self._group.ready())
 
@@ -69,7 +69,7 @@ class Reservation:
         """What the actor on each host is started with."""
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        need = self._hold.need
+        need = self._request.need
         return [
             {
                 "num_cpus": need.num_cpus,
@@ -77,14 +77,14 @@ class Reservation:
                 "resources": need.resources,
                 "scheduling_strategy": PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=index),
             }
-            for index in range(self._hold.hosts)
+            for index in range(self._request.hosts)
         ]
 
     def ranks(self, nodes: list[str]) -> list[int]:
         """Place in the group of the process on each of these nodes: in a slice the number of its host, by which chips are wired."""
         import ray
 
-        if not self._hold.is_tpu:
+        if not self._request.is_tpu:
             return list(range(len(nodes)))
         labels = {node["NodeID"]: node.get("Labels") or {} for node in ray.nodes()}
         return [int(labels[node][_WORKER_ID]) for node in nodes]

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
-
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from orchestrator.search.cells import Policy, SearchedCell
 from orchestrator.search.replay import CellState, Result, replay
-from orchestrator.store import Store, changes, searches
+from orchestrator.store import Session, Store, changes, searches
 from orchestrator.store.again import AGAIN
-from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, Search
+from orchestrator.store.experiments import find_experiment
+from orchestrator.store.models import Search
 from scaling.outcomes import RunStatus
-
-if TYPE_CHECKING:
-    from orchestrator.plan import Plan
 
 __all__ = ["Searches", "asked_by", "cell_of", "results_in", "states_of"]
 
 
 class Searches:
-    """The learning-rate searches of a store, as a planner of the scheduler: see `orchestrator.scheduler.Planner`.
+    """The learning-rate searches of a store, as a rule of the scheduler: see `orchestrator.scheduling.policy.Rule`.
 
     It keeps what is costly to work out again, the ids of runs by cell, rate and seed, and which experiments have nothing left to ask; and nothing that
     the store does not tell.
@@ -54,11 +48,8 @@ class Searches:
     def _advance(self, session: Session, experiment_id: int) -> bool:
         search_of = {self._cell(search): search for search in searches.of_experiment(session, experiment_id)}
         states = replay(list(search_of), results_in(session, experiment_id), self._run)
-        revision = session.scalar(
-            select(Revision.number).where(Revision.experiment_id == experiment_id).order_by(Revision.number.desc()).limit(1)
-        )
         wanted = [row for state in states for row in state.runs]
-        asked = searches.want(session, experiment_id, wanted, revision=revision or 1)
+        asked = searches.want(session, experiment_id, wanted, revision=searches.latest_revision_number(session, experiment_id))
         for state in states:
             _remember(search_of[state.cell], state)
         if asked.put_back:  # it may be a trial of another experiment too
@@ -86,27 +77,22 @@ def cell_of(search: Search) -> SearchedCell:
     return SearchedCell(search.family, search.model, search.template["params"], search.epochs, policy, search.template)
 
 
-def states_of(store: Store, plan: Plan) -> list[CellState]:
-    """How far the searches of a plan are, by the runs that the store holds; nothing is written."""
-    if not plan.searches:
+def states_of(store: Store, experiment: str, cells: Sequence[SearchedCell]) -> list[CellState]:
+    """Say how far the searches of these cells are, by the runs that an experiment of the store has; nothing is written."""
+    if not cells:
         return []
     with store.read() as session:
-        experiment = session.scalar(select(Experiment.id).where(Experiment.name == plan.spec.name))
-        return replay(plan.cells, results_in(session, experiment))
+        found = find_experiment(session, experiment)
+        return replay(cells, results_in(session, found.id if found else None))
 
 
 def asked_by(session: Session, experiment_id: int | None, cells: Sequence[SearchedCell]) -> list[dict[str, object]]:
     """Rows of the runs that searches of these cells asked for before, with the same policy, and that the experiment still wants."""
-    rows = select(Search).where(Search.experiment_id == experiment_id, Search.removed_in.is_(None))
-    policies = {(search.family, search.model, search.epochs): search.policy for search in session.scalars(rows)}
+    rows = searches.all_of_experiment(session, experiment_id)
+    policies = {(search.family, search.model, search.epochs): search.policy for search in rows}
     same = {cell.key: cell for cell in cells if policies.get(cell.key) == cell.policy.to_dict()}
-    wanted = (
-        select(Run.id, Run.family, Run.model, Run.epochs, Run.learning_rate, Run.seed)
-        .join(ExperimentRun, ExperimentRun.run_id == Run.id)
-        .where(ExperimentRun.experiment_id == experiment_id, ExperimentRun.removed_in.is_(None))
-    )
     found = []
-    for run_id, family, model, epochs, rate, seed in session.execute(wanted):
+    for run_id, family, model, epochs, rate, seed in searches.trials(session, experiment_id):
         cell = same.get((family, model, epochs))
         if cell is not None and (row := cell.run(cell.policy.step(rate), seed))["id"] == run_id:
             found.append(row)
@@ -119,18 +105,14 @@ def results_in(session: Session, experiment_id: int | None, *, revived: Sequence
 
     revived: statuses of runs that are about to be pending again.
     """
-    columns = select(Run.id, Run.status, Run.val_loss, Run.reason)
-    ours = columns.join(ExperimentRun, ExperimentRun.run_id == Run.id).where(
-        ExperimentRun.experiment_id == experiment_id, ExperimentRun.removed_in.is_(None)
-    )
     known = {
         run_id: None if status in revived else _result(status, loss, reason)
-        for run_id, status, loss, reason in session.execute(ours)
+        for run_id, status, loss, reason in searches.ended_runs(session, experiment_id)
     }
 
     def result_of(run_id: str) -> Result | None:
         if run_id not in known:
-            there = session.execute(columns.where(Run.id == run_id)).one_or_none()
+            there = searches.ended_run(session, run_id)
             known[run_id] = _result(*there[1:]) if there is not None and there.status not in AGAIN else None
         return known[run_id]
 

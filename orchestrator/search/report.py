@@ -8,13 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from orchestrator.search.advance import cell_of, results_in
 from orchestrator.search.replay import CellState, replay
-from orchestrator.store import searches
-from orchestrator.store.models import ExperimentRun, Run, Search
+from orchestrator.store import Session, queries, searches
 from scaling.columns import SCHEMA_VERSION
 from scaling.outcomes import RunStatus
 
@@ -144,7 +140,7 @@ def _of_cell(session: Session, state: CellState, experiment_id: int | None) -> C
     cell, seeds = state.cell, len(state.cell.policy.seeds)
     tried, grid = _tried_around(session, state, experiment_id)
     means = {step: mean for step, runs in tried.items() if (mean := _mean_loss(runs, seeds)) is not None}
-    own = _core_hours(session, [row["id"] for row in state.runs])
+    own = [result.core_hours for result in queries.results(session, [row["id"] for row in state.runs])]
     each = _mean([hours for hours in own if hours > 0])
     best = min((step for step in grid if step in means), key=lambda step: means[step], default=None)
     if grid:
@@ -183,20 +179,15 @@ class _Run:
 def _tried_around(session: Session, state: CellState, experiment_id: int | None) -> tuple[dict[int, list[_Run]], list[int]]:
     """Ended runs of the cell at the rates about the one found, by step; and the steps of the grid beside it, none where there is no such grid."""
     cell, middle = state.cell, state.accepted or 0
-    steps = {cell.run(step, seed)["id"]: step for step in range(middle - _REACH, middle + _REACH + 1) for seed in cell.policy.seeds}
+    steps = {
+        str(cell.run(step, seed)["id"]): step for step in range(middle - _REACH, middle + _REACH + 1) for seed in cell.policy.seeds
+    }
     tried: dict[int, list[_Run]] = {}
-    query = select(Run.id, Run.status, Run.val_loss, Run.core_hours).where(Run.id.in_(steps))
-    for run_id, status, loss, core_hours in session.execute(query):
+    for run_id, status, loss, core_hours in queries.results(session, steps):
         if status in (RunStatus.FINISHED, RunStatus.DIVERGED):
             tried.setdefault(steps[run_id], []).append(_Run(status, loss, core_hours))
-    searched = select(Search.experiment_id).where(
-        Search.family == cell.family, Search.model == cell.model, Search.epochs == cell.epochs, Search.removed_in.is_(None)
-    )
-    links = select(ExperimentRun.experiment_id, ExperimentRun.run_id).where(
-        ExperimentRun.run_id.in_(steps), ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id.not_in(searched)
-    )
     grids: dict[int, set[int]] = {}
-    for other, run_id in session.execute(links):
+    for other, run_id in searches.experiments_with_grids(session, steps, key=cell.key):
         step = steps[run_id]
         if len(tried.get(step, ())) == len(cell.policy.seeds):
             grids.setdefault(other, set()).add(step)
@@ -204,10 +195,6 @@ def _tried_around(session: Session, state: CellState, experiment_id: int | None)
     if len(largest) < GRID_RATES:
         return tried, []
     return tried, sorted(sorted(largest, key=lambda step: (abs(step - middle), step))[:GRID_RATES])
-
-
-def _core_hours(session: Session, ids: Sequence[str]) -> list[float]:
-    return list(session.scalars(select(Run.core_hours).where(Run.id.in_(ids))))
 
 
 def _mean_loss(runs: Sequence[_Run], seeds: int) -> float | None:

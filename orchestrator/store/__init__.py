@@ -22,13 +22,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from sqlalchemy.orm import Session
+
 from orchestrator.store.engine import DEFAULT_URL
 from orchestrator.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DEFAULT_URL", "Store", "open_readonly", "runs"]
+__all__ = ["DEFAULT_URL", "Session", "Store", "open_readonly", "runs"]
 
 
 def open_readonly(url: str = DEFAULT_URL) -> Store:

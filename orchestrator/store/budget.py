@@ -31,7 +31,7 @@ class Affordable:
 
 
 @dataclass
-class _Purse:
+class _Remaining:
     name: str
     limit: float
     left: float
@@ -43,24 +43,24 @@ def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[
     estimate: core-hours of a whole run; None counts as nothing. Of a run that goes on from its own checkpoint the steps to come are asked for:
     those before it have been charged.
     """
-    purses = _purses(session)
-    if not purses or not waiting:
-        return Affordable(list(waiting), {}, bool(purses))
+    budgets = _remaining(session)
+    if not budgets or not waiting:
+        return Affordable(list(waiting), {}, bool(budgets))
     payers = _payers(session, [run.id for run in waiting])
     allowed: list[Waiting] = []
     left_out: dict[str, str] = {}
     for run in sorted(waiting, key=lambda run: (-run.priority, run.train_flops, run.id)):
-        mine = [purses[payer] for payer in payers[run.id] if payer in purses]
+        mine = [budgets[payer] for payer in payers[run.id] if payer in budgets]
         cost = (estimate(run) or 0.0) * run.ahead
-        if len(mine) < len(payers[run.id]) or any(purse.left >= cost for purse in mine):
+        if len(mine) < len(payers[run.id]) or any(budget.left >= cost for budget in mine):
             allowed.append(run)
-            for purse in mine:
-                purse.left -= cost
+            for budget in mine:
+                budget.left -= cost
         else:
-            purse = max(mine, key=lambda purse: purse.left)
+            budget = max(mine, key=lambda budget: budget.left)
             # Not how much is left: that changes with every run that ends, and each change would be written into every run left out.
             left_out[run.id] = (
-                f"left out by the budget of {purse.limit:g} core-hours of {purse.name}: needs about {amount(cost)}, more than is left"
+                f"left out by the budget of {budget.limit:g} core-hours of {budget.name}: needs about {amount(cost)}, more than is left"
             )
     return Affordable(allowed, left_out, True)
 
@@ -71,9 +71,9 @@ def budget_of(session: Session, experiment: str) -> float | None:
     return (revision.resolved.get("budget") or {}).get("core_hours") if revision else None
 
 
-def _purses(session: Session) -> dict[int, _Purse]:
+def _remaining(session: Session) -> dict[int, _Remaining]:
     """Experiments with a budget, and what is left of it: less what was charged, less what runs now are expected to cost."""
-    purses = {}
+    budgets = {}
     for experiment in session.scalars(select(Experiment)):
         limit = budget_of(session, experiment.name)
         if limit is None:
@@ -83,8 +83,8 @@ def _purses(session: Session) -> dict[int, _Purse]:
         started = select(func.sum(Run.estimated_core_hours - Run.core_hours)).where(
             Run.id.in_(ours), Run.status == RunStatus.RUNNING, Run.estimated_core_hours > Run.core_hours
         )
-        purses[experiment.id] = _Purse(experiment.name, limit, limit - charged - (session.scalar(started) or 0.0))
-    return purses
+        budgets[experiment.id] = _Remaining(experiment.name, limit, limit - charged - (session.scalar(started) or 0.0))
+    return budgets
 
 
 def _payers(session: Session, ids: Sequence[str]) -> dict[str, list[int]]:

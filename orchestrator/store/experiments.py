@@ -8,15 +8,20 @@ from sqlalchemy.orm import Session
 from orchestrator.store.models import Experiment, ExperimentRun, Revision
 from scaling.errors import UnknownName
 
-__all__ = ["experiment_id", "experiment_names", "latest_revision", "wanted_runs"]
+__all__ = ["experiment_id", "experiment_names", "find_experiment", "latest_revision", "wanted_runs"]
 
 
 def experiment_id(session: Session, name: str) -> int:
     """Look up an experiment. Raises `UnknownName` when there is none of that name."""
-    found = session.scalar(select(Experiment.id).where(Experiment.name == name))
+    found = find_experiment(session, name)
     if found is None:
         raise UnknownName("experiment", name, experiment_names(session))
-    return found
+    return found.id
+
+
+def find_experiment(session: Session, name: str) -> Experiment | None:
+    """Look up an experiment; None where there is none of that name."""
+    return session.scalar(select(Experiment).where(Experiment.name == name))
 
 
 def experiment_names(session: Session) -> list[str]:

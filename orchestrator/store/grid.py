@@ -20,14 +20,14 @@ from orchestrator.store.experiments import latest_revision, wanted_runs
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
 from orchestrator.store.renewal import renewed
-from orchestrator.store.trunks import replant
+from orchestrator.store.trunks import reparent
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
 __all__ = ["HELD", "Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "refuse_another_study", "waiting_runs"]
 
 HELD = "not started: three runs failed of one fault of these data; mend it and submit again, or `scaling retry` one of the three"
-"""Reason of a pending run; see `orchestrator.data_faults`."""
+"""Reason of a pending run; see `orchestrator.scheduling.data_faults`."""
 
 _RUNS: Any = Run.__table__
 _LINKS: Any = ExperimentRun.__table__
@@ -166,7 +166,7 @@ def accept(
     had = session.execute(select(Run.id, Run.status, Run.reason).where(among(session, Run.id, ids))).all()
     known = {run_id: status for run_id, status, _ in had}
     rows = [{"parent_id": None, "parent_step": None, **row} for row in runs]
-    replant(session, rows)
+    reparent(session, rows)
     _write_rows(session, rows, known)
     _link(session, experiment.id, ids, number)
     searches.link(session, experiment.id, searched, revision=number)

@@ -36,9 +36,8 @@ __all__ = [
     "close_allocation",
     "end_attempt",
     "heartbeat",
-    "hold",
+    "note_held_seconds",
     "open_allocation",
-    "orphans",
     "record",
 ]
 
@@ -140,7 +139,7 @@ def close_allocation(session: Session, allocation_id: int, *, held_seconds: floa
     session.execute(update(Allocation).where(Allocation.id == allocation_id).values(ended_at=now(), held_seconds=held_seconds))
 
 
-def hold(session: Session, held_seconds: Mapping[int, float]) -> None:
+def note_held_seconds(session: Session, held_seconds: Mapping[int, float]) -> None:
     """These allocations are open and have held their devices for so long, by a clock that does not jump; id → seconds."""
     for allocation_id, seconds in held_seconds.items():
         session.execute(update(Allocation).where(Allocation.id == allocation_id).values(held_seconds=seconds))
@@ -363,9 +362,3 @@ def end_attempt(
     else:
         run.step = run.resume_step
     return run.status
-
-
-def orphans(session: Session, *, scheduler: str) -> list[Attempt]:
-    """Attempts that are open in the ledger under another scheduler than this one."""
-    query = select(Attempt).join(Allocation).where(Attempt.ended_at.is_(None), Allocation.scheduler != scheduler)
-    return list(session.scalars(query))

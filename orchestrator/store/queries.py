@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, case, func, select
 from sqlalchemy.orm import Session, defer, selectinload
 
 from orchestrator.store import lease, searches
@@ -28,6 +28,8 @@ __all__ = [
     "is_gone",
     "metrics",
     "models",
+    "progress",
+    "results",
     "revision",
     "run_detail",
     "run_id",
@@ -136,6 +138,11 @@ def run_id(session: Session, prefix: str) -> str:
     return prefix if prefix in ids else ids[0]
 
 
+def results(session: Session, ids: Iterable[str]) -> Sequence[Row[str, RunStatus, float | None, float]]:
+    """List how these runs stand: `id`, `status`, `val_loss`, `core_hours`. Ids that the store has not are left out."""
+    return session.execute(select(Run.id, Run.status, Run.val_loss, Run.core_hours).where(Run.id.in_(list(ids)))).all()
+
+
 def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
     """Attempts whose checkpoints nobody will go on from: those of finished and diverged runs.
 
@@ -230,6 +237,27 @@ def status_counts(session: Session, experiment: str | None = None) -> dict[str, 
         del found[str(RunStatus.RUNNING)]
         found[str(RunStatus.PENDING)] = found.get(str(RunStatus.PENDING), 0) + left
     return {str(status): found[status] for status in RunStatus if status in found}
+
+
+def progress(session: Session, experiment: str) -> Sequence[Row[RunStatus, int, float, float, float, float | None]]:
+    """List how far an experiment's runs are, a row a status.
+
+    It holds `status`, `runs` (how many), `estimated` (core-hours of its runs by the plan), `done` (of these what has been trained, by share of steps; all of a
+    run that is over), `core_hours` (useful ones) and `best` (the lowest validation loss).
+    """
+    estimated = func.coalesce(Run.estimated_core_hours, 0.0)
+    over = Run.status.in_([status for status in RunStatus if status.is_final])
+    share = case((over, 1.0), else_=Run.step * 1.0 / case((Run.steps > 0, Run.steps), else_=1))
+    columns = (
+        Run.status,
+        func.count().label("runs"),
+        func.sum(estimated).label("estimated"),
+        func.sum(estimated * share).label("done"),
+        func.sum(Run.core_hours).label("core_hours"),
+        func.min(Run.val_loss).label("best"),
+    )
+    ours = select(*columns).join(Run.wanted_by).join(ExperimentRun.experiment)
+    return session.execute(ours.where(ExperimentRun.removed_in.is_(None), Experiment.name == experiment).group_by(Run.status)).all()
 
 
 def experiments(session: Session) -> list[dict[str, Any]]:

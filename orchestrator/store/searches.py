@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from orchestrator.store.again import AGAIN
+from orchestrator.store.experiments import wanted_runs
 from orchestrator.store.membership import among
-from orchestrator.store.models import Experiment, ExperimentRun, Run, Search
+from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, Search
 from scaling.outcomes import RunStatus
 
-__all__ = ["Asked", "active", "cancel", "cells", "link", "of_experiment", "progress", "reopen", "searching", "want"]
+__all__ = [
+    "Asked",
+    "active",
+    "all_of_experiment",
+    "cancel",
+    "cells",
+    "ended_run",
+    "ended_runs",
+    "experiments_with_grids",
+    "latest_revision_number",
+    "link",
+    "of_experiment",
+    "progress",
+    "reopen",
+    "searching",
+    "trials",
+    "want",
+]
 
 _OPEN = ("waiting", "searching")
 _CANCELLED = "cancelled"
+_ENDED = select(Run.id, Run.status, Run.val_loss, Run.reason)
 
 
 @dataclass(frozen=True)
@@ -64,6 +83,50 @@ def of_experiment(session: Session, experiment_id: int) -> list[Search]:
     """The searches of an experiment that go on or are over; none that was cancelled."""
     query = select(Search).where(Search.experiment_id == experiment_id, Search.removed_in.is_(None), Search.state != _CANCELLED)
     return list(session.scalars(query.order_by(Search.id)))
+
+
+def all_of_experiment(session: Session, experiment_id: int | None) -> list[Search]:
+    """The searches of an experiment, those that were cancelled as well."""
+    return list(session.scalars(select(Search).where(Search.experiment_id == experiment_id, Search.removed_in.is_(None))))
+
+
+def latest_revision_number(session: Session, experiment_id: int) -> int:
+    """Look up the number of the latest version of an experiment's file."""
+    numbers = select(Revision.number).where(Revision.experiment_id == experiment_id)
+    return session.scalar(numbers.order_by(Revision.number.desc()).limit(1)) or 1
+
+
+def trials(session: Session, experiment_id: int | None) -> Sequence[Row[str, str, str, float, float, int]]:
+    """List the runs that an experiment wants: id, family, model, epochs, learning rate, seed."""
+    columns = select(Run.id, Run.family, Run.model, Run.epochs, Run.learning_rate, Run.seed)
+    return session.execute(columns.where(Run.id.in_(_wanted(experiment_id)))).all()
+
+
+def ended_runs(session: Session, experiment_id: int | None) -> Sequence[Row[str, RunStatus, float | None, str]]:
+    """List how the runs that an experiment wants stand: id, status, validation loss, reason."""
+    return session.execute(_ENDED.where(Run.id.in_(_wanted(experiment_id)))).all()
+
+
+def ended_run(session: Session, run_id: str) -> Row[str, RunStatus, float | None, str] | None:
+    """Say the same of one run, whoever wants it; None where there is none of that id."""
+    return session.execute(_ENDED.where(Run.id == run_id)).one_or_none()
+
+
+def experiments_with_grids(session: Session, run_ids: Collection[str], *, key: tuple[str, str, float]) -> Sequence[Row[int, str]]:
+    """List which experiments want which of these runs, but for those that search the cell `key`: family, model, epochs."""
+    family, model, epochs = key
+    searched = select(Search.experiment_id).where(
+        Search.family == family, Search.model == model, Search.epochs == epochs, Search.removed_in.is_(None)
+    )
+    links = select(ExperimentRun.experiment_id, ExperimentRun.run_id).where(
+        ExperimentRun.run_id.in_(list(run_ids)), ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id.not_in(searched)
+    )
+    return session.execute(links).all()
+
+
+def _wanted(experiment_id: int | None) -> Select[str]:
+    """Nothing, where there is no experiment yet: `wanted_runs` would take None for all of them."""
+    return wanted_runs(-1 if experiment_id is None else experiment_id)
 
 
 def cancel(session: Session, experiment_id: int | None) -> None:

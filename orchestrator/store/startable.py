@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.store.budget import Affordable, affordable
 from orchestrator.store.grid import Waiting
-from orchestrator.store.trunks import standing
+from orchestrator.store.trunks import branch_states
 
 __all__ = ["startable"]
 
@@ -24,16 +24,16 @@ def startable(session: Session, waiting: Sequence[Waiting], estimate: Callable[[
         return affordable(session, waiting, estimate)
     without: set[str] = set()
     while True:
-        stands = standing(session, list(parents), left_out=without)
+        states = branch_states(session, list(parents), left_out=without)
 
         def to_come(run: Waiting) -> float | None:
-            cost, stand = estimate(run), stands.get(run.id)  # noqa: B023 - called within this round only
-            return cost if cost is None or stand is None else cost * (1.0 - stand.inherited)
+            cost, state = estimate(run), states.get(run.id)  # noqa: B023 - called within this round only
+            return cost if cost is None or state is None else cost * (1.0 - state.inherited)
 
         found = affordable(session, waiting, to_come)
         left_out = {parent for parent in parents.values() if parent in found.left_out}
         if left_out <= without:
             break
         without |= left_out
-    waits = {run: stand.reason for run, stand in stands.items() if stand.waits and run not in found.left_out}
+    waits = {run: state.reason for run, state in states.items() if state.waits and run not in found.left_out}
     return Affordable([run for run in found.runs if run.id not in waits], found.left_out | waits, found.limited or bool(waits))

@@ -136,7 +136,7 @@ class Store:
         """Path or URL, without a password."""
         return str(sqlite_path(self.url) or self.url.render_as_string(hide_password=True))
 
-    def be_patient(self) -> None:
+    def wait_for_server(self) -> None:
         """From now on, wait for a database that is away: half an hour for a server, 15 s for a file."""
         self.wait_seconds = _FILE_SECONDS if sqlite_path(self.url) else _SERVER_SECONDS
 

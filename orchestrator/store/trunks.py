@@ -21,13 +21,13 @@ from orchestrator.store.models import Attempt, BranchPoint, Run
 from scaling.accelerators import core_hours
 from scaling.outcomes import RunStatus
 
-__all__ = ["Stand", "branch_of", "disinherit", "inherit", "note_branch_points", "pinned_steps", "replant", "standing"]
+__all__ = ["BranchState", "branch_of", "branch_states", "disinherit", "inherit", "note_branch_points", "pinned_steps", "reparent"]
 
 _DONE = (RunStatus.FINISHED, RunStatus.DIVERGED)
 
 
 @dataclass(frozen=True)
-class Stand:
+class BranchState:
     """How a pending run with a parent stands.
 
     waits: it starts later, `reason` says for what. inherited: share of its steps, 0 … 1, that it need not take when it starts now.
@@ -38,7 +38,7 @@ class Stand:
     reason: str = ""
 
 
-def standing(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str] = ()) -> dict[str, Stand]:
+def branch_states(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str] = ()) -> dict[str, BranchState]:
     """Of those of `run_ids` that have a parent and have not begun.
 
     left_out: parents that wait for something that may never come, as a budget; their children do not wait for them.
@@ -62,12 +62,12 @@ def standing(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str
     )
     wanted = set(run_ids)
     unwanted_parents = _unwanted(session)
-    found: dict[str, Stand] = {}
+    found: dict[str, BranchState] = {}
     for run_id, parent_id, step, steps, resources, status, parents, reached, point in session.execute(query):
         if run_id not in wanted or step is None:
             continue
         if point is not None and _same_accelerator(point, resources):
-            found[run_id] = Stand(waits=False, inherited=step / steps)
+            found[run_id] = BranchState(waits=False, inherited=step / steps)
         elif (
             point is not None  # on devices whose core-hours cannot be added to this run's
             or status.is_final
@@ -77,9 +77,9 @@ def standing(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str
             or parent_id in unwanted_parents
             or parent_id in hopeless
         ):
-            found[run_id] = Stand(waits=False)
+            found[run_id] = BranchState(waits=False)
         else:
-            found[run_id] = Stand(
+            found[run_id] = BranchState(
                 waits=True, inherited=step / steps, reason=f"starts from run {parent_id} once that is at step {step}"
             )
     return found
@@ -149,7 +149,7 @@ def pinned_steps(session: Session) -> set[tuple[str, int, int]]:
     }
 
 
-def replant(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+def reparent(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Let new rows of runs start from branch points that are there already, where that saves more than their plan does.
 
     So a longer budget that is added to a grid goes on from where the longest so far began to decay, and a shorter one starts from

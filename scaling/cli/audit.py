@@ -9,7 +9,7 @@ import typer
 from scaling.cli.options import AsJson, Db
 
 if TYPE_CHECKING:
-    from orchestrator.lineage import Lineage
+    from orchestrator.store.lineage import Lineage
     from trainer.audit import AuditReport
 
 __all__ = ["EXAMPLES", "audit_command"]
@@ -28,8 +28,8 @@ def audit_command(
 ) -> None:
     """Prove that a run used each example exactly once an epoch over all its attempts (with `augment.repeats` as often as that asks), or say which
     it did not."""
-    from orchestrator.lineage import lineage_of
     from orchestrator.store import open_readonly
+    from orchestrator.store.lineage import lineage_of
     from scaling.cli.output import console
     from trainer import TrainConfig
     from trainer.audit import AuditReport, Stretch, check

@@ -1,8 +1,8 @@
 """What a detached submit runs on the cluster: the scheduler of an experiment that has been accepted, as a Ray job. It ends as `scaling submit` does.
 
-python -P -m scaling.cli.detached EXPERIMENT HOME OPTIONS          the store is SCALING_DB, the cluster the job's own
+python -P -m scaling.cli.detached EXPERIMENT HOME POLICY          the store is SCALING_DB, the cluster the job's own
 
-OPTIONS: a JSON object of further arguments of `see_through`.
+POLICY: a `SchedulingPolicy` as a JSON object.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import sys
 __all__ = ["main"]
 
 
-def main(experiment: str, home: str, options: str) -> int:
+def main(experiment: str, home: str, policy: str) -> int:
     """See an experiment through, print what its runs say, and return the exit code. `ray job stop` lets what runs checkpoint and pauses it."""
     from orchestrator.main_job import ending
+    from orchestrator.scheduling.policy import SchedulingPolicy
+    from orchestrator.scheduling.see_through import see_through
     from orchestrator.store import Store
-    from orchestrator.submit import see_through
     from scaling.cli.closing import close
 
     asked: list[int] = []  # no lock, on which a second signal could wait for ever
@@ -27,7 +28,8 @@ def main(experiment: str, home: str, options: str) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it was detached from every terminal
     db = os.environ["SCALING_DB"]
     with Store.open_existing(db) as store:
-        outcome = see_through(store, experiment, home=home, address="auto", should_stop=lambda: bool(asked), **json.loads(options))
+        how = SchedulingPolicy.from_dict(json.loads(policy))
+        outcome = see_through(store, experiment, home=home, address="auto", policy=how, should_stop=lambda: bool(asked))
         ended = ending(store, experiment, outcome, db=db)
     close(ended)
     return ended.exit_code

@@ -68,7 +68,7 @@ def init_command(
     for path in (file, module) if kind == "models" else (file,):
         if os.path.lexists(path) and not force:
             raise UsageError(f"{path} is there already", hint="--force replaces it, -o OTHER.yaml writes another")
-    from orchestrator.drafts import shipped, study_of_images
+    from orchestrator.experiments_file.drafts import shipped, study_of_images
 
     if kind == "digits":
         text, found = shipped("experiments.yaml"), "the default study"

@@ -52,7 +52,7 @@ def plan_command(
 
     A cell of the file that has no finished run is a candidate, at the price of all its runs; where runs were measured, by their speed.
     """
-    from orchestrator.candidates import plan
+    from orchestrator.planning.candidates import plan
 
     runs = source.load()
     settings = {**question.settings, "budget_core_hours": budget, "target": target, "seed": seed}

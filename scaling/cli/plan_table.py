@@ -11,7 +11,7 @@ from scaling.rounding import amount, significant
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestrator.priced import Priced
+    from orchestrator.planning.priced import Priced
 
 __all__ = ["show", "show_findings"]
 

@@ -12,8 +12,8 @@ from scaling.cli.options import AsJson, Db, Home
 from scaling.rounding import amount, significant
 
 if TYPE_CHECKING:
-    from orchestrator.plan import PlannedRun
-    from orchestrator.probe import Probed
+    from orchestrator.planning.plan import PlannedRun
+    from orchestrator.planning.probe import Probed
 
 __all__ = ["EXAMPLES", "probe_command"]
 
@@ -40,10 +40,10 @@ def probe_command(
     The speeds replace the file's MFU in plans and estimates until runs of the shape have finished. Exit code 1 when a shape ran out of memory, diverged or failed.
     """
     from orchestrator.cluster import RayCluster
+    from orchestrator.experiments_file import read_spec
     from orchestrator.home import home_folder
-    from orchestrator.plan import make_plan
-    from orchestrator.probe import probe
-    from orchestrator.spec import read_spec
+    from orchestrator.planning.plan import make_plan
+    from orchestrator.planning.probe import probe
     from orchestrator.store import Store
     from scaling.cli.output import console, messages, print_json
     from scaling.columns import SCHEMA_VERSION

@@ -11,7 +11,7 @@ from scaling.rounding import amount, significant
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from orchestrator.submit import Progress
+    from orchestrator.scheduling.see_through import Progress
 
 __all__ = ["live_progress"]
 

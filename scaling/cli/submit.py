@@ -12,7 +12,7 @@ import typer
 from scaling.cli.options import AsJson, Db, Home
 
 if TYPE_CHECKING:
-    from orchestrator.priced import Priced
+    from orchestrator.planning.priced import Priced
     from orchestrator.store.grid import Accepted
 
 __all__ = ["EXAMPLES", "submit_command"]
@@ -66,7 +66,7 @@ def submit_command(
         float,
         typer.Option(min=1, help="A run that gives no sign of life for so long is killed and goes on from its last checkpoint."),
     ] = 300.0,
-    lease_seconds: Annotated[
+    worker_timeout_seconds: Annotated[
         float, typer.Option(min=30, help="A worker that does not answer for so long is given up, and its runs go on elsewhere.")
     ] = 300.0,
     as_json: AsJson = False,
@@ -78,6 +78,7 @@ def submit_command(
     Exit code 1 when a run failed or a cell ended without a finished run.
     """
     from orchestrator.main_job import submit
+    from orchestrator.scheduling.policy import SchedulingPolicy
     from scaling.cli import plan_table
     from scaling.cli.closing import close
     from scaling.cli.hangup import stop_on_signals
@@ -122,10 +123,12 @@ def submit_command(
             on_accepted=begin,
             on_progress=show,
             on_notice=notice,
-            order=order,
-            checkpoint_seconds=checkpoint_seconds,
-            hang_seconds=hang_seconds,
-            lease_seconds=lease_seconds,
+            policy=SchedulingPolicy(
+                order=order,
+                checkpoint_seconds=checkpoint_seconds,
+                hang_seconds=hang_seconds,
+                worker_timeout_seconds=worker_timeout_seconds,
+            ),
         )
     if done.outcome != "dry run":
         close(done, as_json=as_json)

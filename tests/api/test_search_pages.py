@@ -8,13 +8,13 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from api import create_app
-from orchestrator.priced import Priced, price
+from orchestrator.planning.accept import accept_plan
+from orchestrator.planning.priced import Priced, price
 from orchestrator.store import Store
 from orchestrator.store.estimates import Rates
 from orchestrator.store.models import Search
-from orchestrator.submit import accept_plan
 from scaling.cli.app import app
-from tests.orchestrator.test_search import plan_of  # noqa: F401 - a fixture
+from tests.orchestrator.search.test_replay import plan_of  # noqa: F401 - a fixture
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from api import create_app
 from orchestrator.store import Store
 from scaling.cli.app import app
 from tests.orchestrator.rows import accepted
-from tests.orchestrator.test_trunks import CHILD, PARENT, ended, family, granted, progress
+from tests.orchestrator.store.test_trunks import CHILD, PARENT, ended, family, granted, progress
 
 
 @pytest.fixture(scope="module")

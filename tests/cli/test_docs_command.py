@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.drafts import shipped
+from orchestrator.experiments_file.drafts import shipped
 from scaling.cli.app import app
 from scaling.cli.docs import pages, section_of
 from scaling.errors import UnknownName

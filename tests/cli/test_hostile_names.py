@@ -22,8 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis import read_runs
-from orchestrator.plan import make_plan
-from orchestrator.spec import read_spec
+from orchestrator.experiments_file import read_spec
+from orchestrator.planning.plan import make_plan
 from scaling.cli.app import app, main
 from scaling.cli.output import console
 from scaling.cli.printable import printable, printable_json

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from analysis import read_runs
 from analysis.reading.guess import guess
 from analysis.reading.units import check_units
-from orchestrator.plan import make_plan
-from orchestrator.spec import read_spec
+from orchestrator.experiments_file import read_spec
+from orchestrator.planning.plan import make_plan
 from scaling.cli.app import app
 from scaling.errors import DataError, DataNotFound, UnknownName, UsageError
 

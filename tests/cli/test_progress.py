@@ -4,11 +4,11 @@ import io
 
 from rich.console import Console
 
-from orchestrator.attempt import AttemptLog
 from orchestrator.messages import Message
 from orchestrator.resources import Resources, RunOptions
+from orchestrator.scheduling.attempt import AttemptLog
+from orchestrator.scheduling.see_through import Progress
 from orchestrator.store.ledger import Grant
-from orchestrator.submit import Progress
 from scaling.cli.progress import _lines, _panel
 from trainer.events import Progress as Told
 from trainer.events import Started

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.home import home_folder
+from orchestrator.scheduling.see_through import see_through
 from orchestrator.store import Store
-from orchestrator.submit import see_through
 from scaling.cli.probe import probe_command
 from scaling.cli.submit import submit_command
 from scaling.errors import UsageError

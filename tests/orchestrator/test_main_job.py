@@ -12,9 +12,9 @@ import yaml
 from typer.testing import CliRunner
 
 import scaling
+from orchestrator.experiments_file import read_spec
 from orchestrator.main_job import Ending
-from orchestrator.plan import make_plan
-from orchestrator.spec import read_spec
+from orchestrator.planning.plan import make_plan
 from orchestrator.store import Store
 from orchestrator.store.models import Experiment, Run
 from scaling.cli import detached
@@ -65,7 +65,7 @@ def scheduled(place, monkeypatch):
 
     def by(see_through):
         monkeypatch.setattr("orchestrator.main_job.see_through", see_through)
-        monkeypatch.setattr("orchestrator.submit.see_through", see_through)
+        monkeypatch.setattr("orchestrator.scheduling.see_through.see_through", see_through)
 
     return by
 
@@ -225,6 +225,6 @@ def test_a_notebook_that_uses_ray_itself_is_told_so(place, monkeypatch):
 
 def test_options_that_make_no_sense_are_refused_before_anything_is_read():
     with pytest.raises(UsageError, match="unknown order 'longest'"):
-        scaling.submit("not there.yaml", order="longest")
+        scaling.submit("not there.yaml", policy=scaling.SchedulingPolicy(order="longest"))
     with pytest.raises(UsageError, match="--detach hands the scheduler over to a cluster"):
         scaling.submit("not there.yaml", detach=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.attempt import AttemptLog
 from orchestrator.messages import Assignment, Left, Lost, Message, NumberedMessage, Peers, Raised, Resume
 from orchestrator.resources import Resources, RunOptions
+from orchestrator.scheduling.attempt import AttemptLog
 from orchestrator.store.ledger import Grant
 from trainer.events import CheckpointFailed, Event
 
@@ -53,7 +53,7 @@ def test_a_message_of_an_unknown_kind_is_a_sign_of_life_of_its_attempt(monkeypat
     message = NumberedMessage.from_dict({"kind": "profiled", "step": 7, "flame": [1], "token": "t", "elapsed": 3.0, "number": 4})
     assert (message.event, message.token, message.number) == (Event(step=7), "t", 4)
     log, signs = AttemptLog(Grant("a" * 16, 1, "t", {}, Resources("cpu", 1), RunOptions(), None, 0)), []
-    monkeypatch.setattr(log.patience, "sign", lambda at, *, trains: signs.append(trains))
+    monkeypatch.setattr(log.liveness, "sign", lambda at, *, trains: signs.append(trains))
     log.take(message)
     assert (log.ending, log.step, signs) == (None, 0, [False])
     assert log.given_up("").charge.startup == 3.0

@@ -7,20 +7,20 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
-from orchestrator.cluster import Hold
-from orchestrator.plan import make_plan
-from orchestrator.queue import Group
+from orchestrator.cluster import DeviceRequest
+from orchestrator.experiments_file import read_spec
+from orchestrator.planning.accept import accept_plan
+from orchestrator.planning.plan import make_plan
 from orchestrator.resources import EarlyStop, Resources, RunOptions
-from orchestrator.spec import read_spec
+from orchestrator.scheduling.queue import Workload
 from orchestrator.store import Store, ledger
 from orchestrator.store.grid import waiting_runs
 from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Attempt, Run, Search
-from orchestrator.submit import accept_plan
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator.conftest import downgraded
 from tests.orchestrator.rows import a_run, accepted, granted
-from tests.orchestrator.test_search import finish_one
+from tests.orchestrator.search.test_replay import finish_one
 from trainer import TrainConfig
 
 RULE = {"confidence": 0.99, "after": 0.5}
@@ -75,8 +75,8 @@ def test_cores_are_those_of_core_hours():
 
 
 def test_a_worker_holds_what_a_run_is_given():
-    hold = Hold.of(Resources("TPU-v4", 8, topology="2x2x2"))
-    assert (hold.name, hold.hosts, hold.pod_type) == ("8 TPU-v4 chips (2x2x2)", 2, "v4-16")
+    request = DeviceRequest.of(Resources("TPU-v4", 8, topology="2x2x2"))
+    assert (request.name, request.hosts, request.pod_type) == ("8 TPU-v4 chips (2x2x2)", 2, "v4-16")
 
 
 def run_id(number):
@@ -118,8 +118,8 @@ def test_a_store_of_0_1_0_opens_and_its_unfinished_runs_go_on(store):
                 run = session.get(Run, run_id(number))
                 assert (run.resources, run.options) == (resources, options)
                 assert {"rehearsal": run.rehearsal, "config": run.config} == (REHEARSED if resources.stated else TRAINED)
-            groups = {Group.of(run) for run in waiting_runs(session)}
-            assert Group("s", Resources("TPU-v4", 4, stated=4096)) in groups
+            groups = {Workload.of(run) for run in waiting_runs(session)}
+            assert Workload("s", Resources("TPU-v4", 4, stated=4096)) in groups
         with upgraded.write() as session:
             ledger.end_attempt(session, begun.token, outcome=AttemptOutcome.DIED, reason="", charge=Charge(useful=1.0))
         again = granted(upgraded, run_id(3))

@@ -1,0 +1,145 @@
+"""What a worker asks for: devices of one host, a TPU slice as a whole, or devices of several hosts; and how Ray is asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from orchestrator.resources import Resources
+from scaling.accelerators import Accelerator
+from scaling.errors import ClusterError
+
+__all__ = ["DeviceRequest", "ProcessRequest"]
+
+_GENERATIONS = {"TPU-v5e": "v5litepod"}
+"""Where Ray, after Google's API, calls a generation other than by its plain name."""
+
+_ONE_HOST_TOPOLOGIES = ("1x1", "2x2", "2x4")
+"""Of v5e and v6e: slices that one host holds, up to 8 chips of it. In larger ones a host has 4."""
+
+_DEFAULT_TOPOLOGIES = {4: "2x2x1", 8: "2x2x2", 16: "2x2x4", 32: "2x4x4", 64: "4x4x4"}
+_DEFAULT_FLAT_TOPOLOGIES = {1: "1x1", 4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8", 128: "8x16", 256: "16x16"}
+
+
+@dataclass(frozen=True)
+class ProcessRequest:
+    """Says what one process asks Ray for."""
+
+    num_cpus: float
+    num_gpus: float
+    resources: dict[str, float]
+    label_selector: dict[str, str]
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """The same as a bundle of a placement group."""
+        asked = {"CPU": self.num_cpus, "GPU": self.num_gpus, **self.resources}
+        return {name: amount for name, amount in asked.items() if amount}
+
+
+@dataclass(frozen=True)
+class DeviceRequest:
+    """Asks for `chips` of `kind` (cores, for a CPU). `topology`: of a TPU slice; `wanted_hosts`: that the file wants them split over.
+
+    stated: as `Resources` has it. Chips that are only stated take nothing of a node.
+    """
+
+    kind: Accelerator
+    chips: int
+    topology: str | None = None
+    wanted_hosts: int | None = None
+    stated: int | None = None
+
+    @classmethod
+    def of(cls, resources: Resources) -> DeviceRequest:
+        """Make one of a run's resources. Whether there can be such a thing says `check`."""
+        return cls(resources.kind, resources.chips, resources.topology, resources.hosts, resources.stated)
+
+    @property
+    def pool(self) -> str:
+        """Names the chips that it takes from, with all requests of the same pool: those of a kind, or slices of one pod type."""
+        return self.pod_type if self.is_tpu else self.kind.name if self.stated is None else f"stated {self.kind.name}"
+
+    @property
+    def is_tpu(self) -> bool:
+        """A slice of TPU chips."""
+        return self.kind.name.startswith("TPU") and self.stated is None
+
+    @property
+    def chips_per_host(self) -> int:
+        """Of each of its hosts; all have equally many."""
+        return self.chips // self.hosts
+
+    @property
+    def hosts(self) -> int:
+        """How many processes train together, one a host."""
+        if self.stated is not None:
+            return 1
+        if self.wanted_hosts:
+            return self.wanted_hosts
+        if self.kind.name == "cpu":
+            return 1
+        if self.is_tpu and self.generation in ("v5litepod", "v6e") and self.slice_topology in _ONE_HOST_TOPOLOGIES:
+            return 1
+        return max(1, -(-self.chips // self.kind.chips_per_host))
+
+    @property
+    def generation(self) -> str:
+        """Of a TPU, as Ray's labels call it."""
+        return _GENERATIONS.get(self.kind.name, self.kind.name.removeprefix("TPU-"))
+
+    @property
+    def slice_topology(self) -> str:
+        """Of a TPU: as stated, or the usual one of so many chips."""
+        if self.topology:
+            return self.topology
+        flat = self.kind.name in ("TPU-v2", "TPU-v3", "TPU-v5e", "TPU-v6e")
+        usual = (_DEFAULT_FLAT_TOPOLOGIES if flat else _DEFAULT_TOPOLOGIES).get(self.chips)
+        if usual is None:
+            raise ClusterError(
+                f"there is no usual topology of {self.chips} {self.kind.name} chips",
+                hint="write it: `resources: {accelerator: TPU-v4, topology: 2x2x2}`",
+            )
+        return usual
+
+    @property
+    def pod_type(self) -> str:
+        """Of a TPU slice, as nodes are labelled: `v4-16` has 16 cores on 8 chips."""
+        return f"{self.generation}-{self.chips * self.kind.cores_per_chip}"
+
+    @property
+    def name(self) -> str:
+        """For messages: `4 TPU-v4 chips (2x2x1)`."""
+        unit = "core" if self.kind.name == "cpu" else "chip"
+        shape = f" ({self.slice_topology})" if self.is_tpu else ""
+        return f"{self.chips} {self.kind.name} {unit}{'s' if self.chips > 1 else ''}{shape}"
+
+    @property
+    def need(self) -> ProcessRequest:
+        """What the process on each host asks for."""
+        if self.stated is not None:
+            return ProcessRequest(0, 0, {}, {})
+        chips = self.chips_per_host
+        if self.kind.name == "cpu":
+            return ProcessRequest(chips, 0, {}, {})
+        if not self.is_tpu:
+            return ProcessRequest(1, chips, {f"accelerator_type:{self.kind.name}": 0.001}, {})
+        return ProcessRequest(1, 0, {"TPU": chips}, {"ray.io/tpu-pod-type": self.pod_type})
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the trainer process, before JAX starts. NPROC fixes its threads, and with them its bits, whatever the machine has."""
+        if self.kind.name == "cpu" and self.stated is None:
+            cores = str(self.chips_per_host)
+            return {"NPROC": cores, "OMP_NUM_THREADS": cores, "JAX_PLATFORMS": "cpu"}
+        return {}
+
+    def check(self) -> DeviceRequest:
+        """Itself, if it makes sense. Raises `ClusterError`."""
+        if self.topology and prod(int(side) for side in self.topology.split("x")) != self.chips:
+            raise ClusterError(f"{self.topology} is not {self.chips} chips", hint="give one of `chips` and `topology`")
+        if self.chips % self.hosts:
+            raise ClusterError(
+                f"{self.chips} {self.kind.name} do not split evenly over {self.hosts} hosts", hint="change `resources` in the file"
+            )
+        return self

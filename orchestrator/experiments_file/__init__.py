@@ -1,0 +1,7 @@
+"""The experiments file: read, checked, with errors that name file, line and nearest name."""
+
+from orchestrator.experiments_file.document import Document
+from orchestrator.experiments_file.fields import ModelField, ResourcesField, Spec
+from orchestrator.experiments_file.reader import read_spec
+
+__all__ = ["Document", "ModelField", "ResourcesField", "Spec", "read_spec"]

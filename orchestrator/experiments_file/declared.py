@@ -1,0 +1,62 @@
+"""What a user's family says its models cost, held against what they are: parameters are the law's axis, MACs make its core-hours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.experiments_file.document import Document
+from orchestrator.experiments_file.fields import ModelField, Spec
+from scaling.errors import Fault, UsageError
+from trainer import data, models
+from trainer.models.counting import count_all
+
+__all__ = ["declared_faults"]
+
+_MACS_APART = 0.01
+"""Relative. A family may leave out a small layer of its MACs; its parameters are exact."""
+
+
+def declared_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """Models of users' families that are not what their family says, or that cannot be trained. The families that ship are proved in tests."""
+    card = data.card(spec.dataset.name, spec.dataset.options)
+    shape = {"num_classes": card.num_classes, "image_shape": card.image_shape}
+    own = [(index, model) for index, model in enumerate(spec.models) if _is_own(model)]
+    asked = [
+        {"family": model.family_name, "model": model.name, "options": model.options, "dtype": spec.numerics.dtype, **shape}
+        for _, model in own
+    ]
+    for (index, model), found in zip(own, count_all(asked), strict=True):
+        try:
+            yield from (document.fault(("models", index), fault) for fault in _faults(model, found, shape))
+        except (UsageError, TypeError) as error:
+            yield document.fault(("models", index), error)
+
+
+def _is_own(model: ModelField) -> bool:
+    """Whether it is of a user's family, and one that the family knows; `_model_faults` has said so of others."""
+    try:
+        if ":" not in model.family_name:
+            return False
+        models.family(model.family_name).check(model.name, model.options)
+    except (UsageError, TypeError):
+        return False
+    return True
+
+
+def _faults(model: ModelField, found: Mapping[str, Any], shape: Mapping[str, Any]) -> Iterator[str]:
+    if "refused" in found:
+        yield f"{found['refused']} ({found['hint']})"
+    family, (height, width, channels) = models.family(model.family_name), shape["image_shape"]
+    on = f"on images of {height} × {width} × {channels} with {shape['num_classes']} classes"
+    params = family.params(model.name, model.options, **shape)
+    if "params" in found and params != found["params"]:
+        yield f"{model.name} has {found['params']:,} parameters {on}, and `params` of its family says {params:,}"
+    macs, counted = family.macs(model.name, model.options, **shape), found.get("macs")
+    if counted is None and not macs > 0:
+        yield f"`macs` of the family of {model.name} says {macs:,} {on}: without work there are no core-hours"
+    if counted is not None and not abs(macs - counted) <= _MACS_APART * counted:
+        yield (
+            f"{model.name} takes {counted:,} multiply–accumulates an image {on} (convolutions and matrix products of its forward pass), "
+            f"and `macs` of its family says {macs:,}"
+        )

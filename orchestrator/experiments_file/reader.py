@@ -1,0 +1,323 @@
+"""`read_spec`: an experiments file in, a valid `Spec` out; or every fault of it at once, with file, line and nearest name."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from orchestrator.experiments_file.declared import declared_faults
+from orchestrator.experiments_file.document import MAX_FAULTS, Document, document_of, read_document, shown_faults
+from orchestrator.experiments_file.fields import LearningRateField, SimulateField, Spec
+from scaling.accelerators import ACCELERATORS
+from scaling.errors import DataError, Fault, MissingExtra, SpecError, UsageError, nearest
+from trainer import data, models
+from trainer.data.images import optional
+
+__all__ = ["read_spec"]
+
+_HINT = "`scaling docs experiments` describes every field; `scaling submit FILE --dry-run` checks a file without running it"
+
+
+def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False) -> tuple[Spec, Document]:
+    """Read and check an experiments file, or a dictionary of the same keys, whose faults are told by the keys that lead to them.
+
+    simulate: as if the file had `simulate: {}`, unless it says more, under the name `<name>-simulated`.
+
+    Raises:
+        DataNotFound: there is no such file.
+        SpecError: it has faults; all of them are in `.faults`.
+    """
+    document = document_of(study) if isinstance(study, Mapping) else read_document(study)
+    try:
+        spec = Spec.model_validate(document.content)
+    except ValidationError as error:
+        details = error.errors()
+        faults = [*(_fault(document, detail) for detail in details[:MAX_FAULTS]), *_faults_of_the_rest(document, error)]
+        raise SpecError(shown_faults([*dict.fromkeys(faults)], len(details)), hint=_HINT) from _cause(faults)
+    if simulate:
+        rehearsal = {"name": f"{spec.name}-simulated", "simulate": spec.simulate or SimulateField()}
+        spec = spec.model_copy(update=rehearsal)
+    faults = list(_cross_checks(spec, document))
+    if faults:
+        raise SpecError(shown_faults(faults), hint=_HINT) from _cause(faults)
+    return spec, document
+
+
+def _cause(faults: Iterable[Fault]) -> BaseException | None:
+    """The first exception that a fault is made of, for `--debug`."""
+    return next((fault.cause for fault in faults if fault.cause is not None), None)
+
+
+_SHOWN = 60
+"""Characters of a value in a message."""
+_MAX_EXAMPLES = 2**53
+"""What a run can count: steps and positions are exact as float64 up to here."""
+_STAND_INS: dict[str, object] = {"name": "unnamed", "epochs": [1], "batch_size": 232_792_560, "learning_rate": 1}
+"""For the keys that a file must have, so that what the others say can be checked although one of these is faulty. The batch is large, and a
+multiple of every number up to 20: no micro-batch or number of repeats is wrong for it."""
+
+
+def _faults_of_the_rest(document: Document, error: ValidationError) -> Iterator[Fault]:
+    """The cross-checks of what is left of a file without its faulty keys: a user mends all faults at once, not in two rounds."""
+    faulty = {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]}
+    if "epochs" in faulty:
+        faulty |= {"learning_rate", "schedule"}  # they speak of epoch budgets
+    sound = {key: value for key, value in document.content.items() if key not in faulty}
+    try:
+        spec = Spec.model_validate({key: value for key, value in _STAND_INS.items() if key not in sound} | sound)
+    except ValidationError:
+        return  # without models or data there is nothing to check
+    for fault in _cross_checks(spec, document):
+        if fault.path.partition("[")[0].partition(".")[0] not in faulty:
+            yield fault
+
+
+def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
+    """What no field can know alone: names that must exist, and fields that must fit together."""
+    if spec.resources.accelerator not in ACCELERATORS:
+        yield _unknown(document, ("resources", "accelerator"), "accelerator", spec.resources.accelerator, ACCELERATORS)
+    yield from _model_faults(spec, document)
+    for field in ("epochs", "seeds", "evaluate_at"):
+        seen: set[float] = set()
+        for index, value in enumerate(getattr(spec, field)):
+            if value in seen:
+                yield document.fault((field, index), f"{value:g} is given twice")
+            seen.add(value)
+    yield from _schedule_faults(spec, document)
+    for path, message in spec.execution.clashes(spec.resources):
+        yield document.fault(path, message)
+    yield from _search_faults(spec, document)
+    if spec.execution.micro_batch is not None and spec.execution.micro_batch > spec.batch_size:
+        yield document.fault(
+            ("execution", "micro_batch"),
+            f"a micro-batch of {spec.execution.micro_batch} is larger than the batch of {spec.batch_size}",
+        )
+    faults = list(_dataset_faults(spec, document))
+    yield from faults or declared_faults(spec, document)
+
+
+def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    warmup = spec.schedule.warmup_epochs
+    for index, epochs in enumerate(spec.epochs):
+        decay = spec.schedule.decay_share * epochs
+        if warmup and warmup + decay >= epochs + (1e-9 if decay else 0):
+            and_decay = f" and {decay:g} epochs of decay do" if decay else " does"
+            yield document.fault(("epochs", index), f"warm-up of {warmup:g} epochs{and_decay} not fit into a budget of {epochs:g}")
+
+
+def _search_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """What a search of learning rates does not go with: it asks by the results of whole runs, one after another."""
+    if not any(field.policy for field in spec.learning_rate.values()):
+        return
+    if spec.schedule.reuse_trunk:
+        yield document.fault(
+            ("schedule", "reuse_trunk"), "runs share a trunk when their rates are listed; `policy: two-trial` finds them on the way"
+        )
+    if spec.early_stop is not None:
+        yield document.fault(
+            ("early_stop",), "a run stopped on the way tells a search nothing: leave it out with `policy: two-trial`"
+        )
+
+
+def _budget_faults(spec: Spec, field: LearningRateField, document: Document, place: tuple[str | int, ...]) -> Iterator[Fault]:
+    """Where learning rates are given for budgets that the file has not, or for some of those that it has."""
+    for name, named in (("epochs", field.epochs or ()), ("at", field.at or ())):
+        for epochs in named:
+            if epochs not in spec.epochs:
+                yield document.fault((*place, name), f"{epochs:g} is not one of the epoch budgets {_listed(spec.epochs)}")
+    if field.at is not None:
+        for epochs, rates in field.at.items():
+            if len(set(rates)) < len(rates):
+                yield document.fault((*place, "at"), f"a rate is given twice at {epochs:g} epochs")
+        if missing := [epochs for epochs in spec.epochs if epochs not in field.at]:
+            yield document.fault((*place, "at"), f"no learning rate for {_listed(missing)} epochs")
+
+
+def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    names: list[str] = []
+    for index, model in enumerate(spec.models):
+        place = ("models", index)
+        if model.name in names:
+            yield document.fault(place, f"model {model.name!r} is given twice")
+        names.append(model.name)
+        try:
+            family = models.family(model.family_name)
+            family.check(model.name, model.options)
+            if family.total_stride:
+                family.total_stride(model.name, model.options)
+        except (UsageError, TypeError) as error:
+            yield document.fault(place, error)
+        except (ArithmeticError, LookupError) as error:
+            yield document.fault(place, f"{model.name}: these options make no model: {error}")
+    for name, field in spec.learning_rate.items():
+        if name != "*" and name not in names:
+            yield _unknown(document, ("learning_rate", name), "model", name, names)
+        at: tuple[str | int, ...] = ("learning_rate",) if name == "*" else ("learning_rate", name)
+        yield from (
+            document.fault((*at, "grid"), f"{rate:g} is given twice")
+            for rate, count in sorted(Counter(field.grid or ()).items())
+            if count > 1
+        )
+        yield from _budget_faults(spec, field, document, at)
+    if "*" not in spec.learning_rate:
+        yield from (
+            document.fault(("learning_rate",), f"no learning rate for model {name!r}")
+            for name in names
+            if name not in spec.learning_rate
+        )
+
+
+def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    name, options = spec.dataset.name, spec.dataset.options
+    if name != "source":
+        if name not in data.names():
+            yield _unknown(document, ("dataset", "name"), "data set", name, data.names())
+            return
+        known = data.options_of(name)
+        unknown = [key for key in options if key not in known]
+        for key in unknown:
+            yield document.fault(
+                ("dataset", key), f"unknown key {key!r}{nearest(key, known)} (data set {name} takes {_listed(known)})"
+            )
+        if unknown:
+            return
+    try:
+        card = data.card(name, options)
+    except (UsageError, DataError) as error:
+        fault = document.fault(("dataset",), f"{error} ({error.hint})" if error.hint else str(error))
+        yield replace(fault, cause=error)
+        return
+    except OSError as error:
+        yield document.fault(("dataset",), str(error))
+        return
+    if (largest := max(card.train_examples, card.num_classes, *card.image_shape)) > _MAX_EXAMPLES:
+        yield document.fault(("dataset",), f"{_shown(largest)} is more than {_MAX_EXAMPLES:g}")
+        return
+    if spec.batch_size > card.train_examples:
+        yield document.fault(
+            ("batch_size",),
+            f"a batch of {spec.batch_size:.15g} is larger than the training split of {card.name} ({card.train_examples} examples)",
+        )
+    yield from _resolution_faults(spec, document, card)
+    if spec.simulate is None and not card.provisional:
+        yield from _augment_faults(spec, document)
+    if spec.batch_size % spec.augment.repeats:
+        yield document.fault(
+            ("augment", "repeats"), f"a batch of {spec.batch_size} cannot hold each example {spec.augment.repeats} times"
+        )
+    for index, epochs in enumerate(spec.epochs):
+        if round(epochs * card.train_examples) < 1:
+            yield document.fault(("epochs", index), f"{epochs:g} epochs of {card.train_examples} examples is less than one example")
+        if epochs * card.train_examples > _MAX_EXAMPLES:
+            yield document.fault(
+                ("epochs", index), f"{epochs:g} epochs of {card.train_examples} examples are more than {_MAX_EXAMPLES:g}"
+            )
+
+
+def _augment_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """What would be done to training images, where a package for it is not installed."""
+    augment = spec.augment
+    for name, asked, function in (
+        ("crop", augment.crop, optional.resized),
+        ("flip", augment.flip, optional.mirrored),
+        ("randaugment_layers", augment.randaugment_layers > 0, optional.randaugmented),
+    ):
+        try:
+            if asked:
+                function()
+        except MissingExtra as error:
+            yield document.fault(("augment", name), f"{error} ({error.hint})")
+
+
+def _resolution_faults(spec: Spec, document: Document, card: data.DataCard) -> Iterator[Fault]:
+    """Images of fewer pixels than a network's stride would be padding, mostly, by the time they reach its end."""
+    side = min(card.image_shape[:2] + card.eval_shape[:2])
+    for index, model in enumerate(spec.models):
+        try:
+            family = models.family(model.family_name)
+            stride = family.total_stride(model.name, model.options) if family.total_stride else 1
+        except (UsageError, TypeError, ArithmeticError, LookupError):
+            continue  # told by `_model_faults`
+        if side < stride:
+            yield document.fault(
+                ("models", index),
+                f"images of {side} px are too small for {model.name}, which shrinks them {stride} times (larger train_px, or stem: small)",
+            )
+
+
+def _fault(document: Document, detail: ErrorDetails) -> Fault:
+    kind, found = detail["type"], detail.get("input")
+    if kind == "invalid_key" or detail["loc"][-1] == "[key]":
+        place = (*_place_in_file(document, detail["loc"][: -2 if detail["loc"][-1] == "[key]" else -1]), found)
+        return document.fault(place, f"a key is a text; {document.misread(place, key=True)}")
+    place = _place_in_file(document, detail["loc"])
+    if kind == "missing":
+        return document.fault(place[:-1], f"key {detail['loc'][-1]!r} is missing")
+    misread = document.misread(place) if kind in ("string_type", "model_type", "literal_error") or isinstance(found, bool) else ""
+    return document.fault(place, _message(detail) + (f" ({misread})" if misread else ""))
+
+
+def _message(detail: ErrorDetails) -> str:
+    found = detail.get("input")
+    match detail["type"]:
+        case "extra_forbidden":
+            key, allowed = str(detail["loc"][-1]), _allowed_keys(detail["loc"][:-1])
+            return f"unknown key {key!r}{nearest(key[:_SHOWN], allowed)} (allowed: {_listed(allowed)})"
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            return f"{_shown(found)} is not allowed: it must be {detail['msg'].removeprefix('Input should be ')}"
+        case "too_short":
+            return "the list is empty: the grid would have no runs"
+        case "literal_error":
+            expected = detail["ctx"]["expected"]
+            choices = [choice.strip("'") for choice in expected.replace(" or ", ", ").split(", ")]
+            return f"unknown value {_shown(found)}{nearest(str(found)[:_SHOWN], choices)} (allowed: {_listed(choices)})"
+        case "value_error":
+            return detail["msg"].removeprefix("Value error, ")
+    return f"{_shown(found)}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _place_in_file(document: Document, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Pydantic's location without the parts that short forms added."""
+    short = tuple(part for part in loc if part != "*")
+    while short and short not in document.lines and short[:-1] in document.lines and short[-1] in ("name", 0, "grid"):
+        short = short[:-1]
+    return short
+
+
+def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that the field model at a location has."""
+    model: Any = Spec
+    for part in loc:
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = _model_in(model.model_fields[str(part)].annotation)
+    return list(model.model_fields)
+
+
+def _model_in(annotation: object) -> object:
+    """The pydantic model inside `X | None`, `list[X]`, `dict[str, X]`."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation
+    inner = [_model_in(argument) for argument in typing.get_args(annotation)]
+    return next((kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)), Spec)
+
+
+def _unknown(document: Document, place: tuple[str | int, ...], kind: str, name: str, known: Any) -> Fault:
+    return document.fault(place, f"unknown {kind} {_shown(name)}{nearest(name[:_SHOWN], known)} (known: {_listed(known)})")
+
+
+def _listed(values: Any) -> str:
+    values = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    return ", ".join(values[:12]) + (", …" if len(values) > 12 else "")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}…"

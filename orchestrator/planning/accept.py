@@ -1,0 +1,83 @@
+"""Write down in the store that a plan's runs are wanted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.planning.plan import Plan
+from orchestrator.search.advance import Searches, asked_by, results_in
+from orchestrator.search.cells import SearchedCell
+from orchestrator.search.replay import replay
+from orchestrator.store import Session, Store
+from orchestrator.store.again import AGAIN
+from orchestrator.store.experiments import find_experiment
+from orchestrator.store.grid import Accepted, accept, known_statuses
+from scaling.errors import UsageError
+from scaling.fault_points import reached
+from scaling.outcomes import RunStatus
+
+__all__ = ["accept_plan", "plan_status"]
+
+
+def plan_status(store: Store, plan: Plan) -> dict[str, str]:
+    """Run id → `new` or the status it has in the store."""
+    ids = [run.id for run in plan.runs]
+    with store.read() as session:
+        known = {run_id: str(status) for run_id, status in known_statuses(session, ids).items()}
+    return {run_id: known.get(run_id, "new") for run_id in ids}
+
+
+def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
+    """Write down that the plan's runs are wanted; durable when this returns. Raises `UsageError` for another study of the same name."""
+    if plan.card.provisional and plan.spec.simulate is None:
+        raise UsageError(
+            f"data set {plan.card.name!r} is only declared, so nothing can be trained on it",
+            hint="--dry-run plans it, --simulate rehearses it; to train, name a data set at hand",
+        )
+    resources, options = plan.resources, plan.options
+    rows = [run.row(resources, options) for run in plan.runs]
+    with store.write() as session:
+        accepted = accept(
+            session,
+            name=plan.spec.name,
+            file=plan.document.path,
+            text=plan.document.text,
+            resolved=plan.resolved,
+            shared=plan.shared,
+            runs=rows + _asked_before(session, plan),
+            searched=[_search_row(cell) for cell in plan.cells],
+            revise=revise,
+        )
+        if plan.searches:
+            session.flush()
+            Searches().advance(session, accepted.experiment_id)
+            session.flush()
+            accepted = _with_stopped_ones(session, accepted)
+    reached("accepted")
+    return accepted
+
+
+def _asked_before(session: Session, plan: Plan) -> list[dict[str, Any]]:
+    """The runs that the file's searches have asked for so far, and those they ask for first.
+
+    So far: whatever they asked for once belongs to the experiment, though a trial that is to be tried again leaves open what comes after it.
+    """
+    if not plan.searches:
+        return []
+    found = find_experiment(session, plan.spec.name)
+    experiment = found.id if found else None
+    states = replay(plan.cells, results_in(session, experiment, revived=AGAIN))
+    rows = {row["id"]: row for state in states for row in state.runs}
+    return [*rows.values(), *(row for row in asked_by(session, experiment, plan.cells) if row["id"] not in rows)]
+
+
+def _with_stopped_ones(session: Session, accepted: Accepted) -> Accepted:
+    """A run that was stopped early is done for an experiment that lists it, and not for a search."""
+    again = [run_id for run_id, status in known_statuses(session, accepted.done).items() if status is RunStatus.PENDING]
+    return replace(accepted, again=accepted.again + again, done=[run_id for run_id in accepted.done if run_id not in again])
+
+
+def _search_row(cell: SearchedCell) -> dict[str, Any]:
+    names = ("family", "model", "epochs", "template")
+    return {name: getattr(cell, name) for name in names} | {"policy": cell.policy.to_dict()}

@@ -1,0 +1,330 @@
+"""From a valid file to the runs it stands for, each with its id, its cost in FLOPs and an estimate in core-hours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orchestrator.experiments_file import Document, ModelField, ResourcesField, Spec
+from orchestrator.planning.trunk import Branch, branches
+from orchestrator.resources import EarlyStop, Resources, RunOptions
+from orchestrator.search.cells import Policy, SearchedCell
+from scaling.accelerators import estimate_core_hours
+from scaling.errors import UsageError
+from scaling.rounding import significant
+from trainer import (
+    AugmentConfig,
+    DataConfig,
+    ModelConfig,
+    NumericsConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+    data,
+    models,
+)
+from trainer.surface import Surface
+
+__all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan"]
+
+_MAX_SIZE = 2**62
+"""Parameters and MACs are whole numbers of 64 bits in the store."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run before it is run.
+
+    train_flops: 6 × MACs × examples seen (forward 2, backward 4 a MAC).
+    estimated_core_hours: at the peak · MFU of the file's resources, until it is priced (`orchestrator.planning.priced`). cores: that it is given.
+    branch: how it shares steps with runs of other budgets, where the file says so.
+    """
+
+    id: str
+    config: TrainConfig
+    shape: str
+    params: int
+    steps: int
+    examples_seen: int
+    unique_examples: int
+    train_flops: float
+    cores: int
+    estimated_core_hours: float
+    branch: Branch | None = None
+
+    @property
+    def estimated_seconds(self) -> float:
+        """Seconds that it takes on the cores that it is given, by the same estimate."""
+        return self.estimated_core_hours * 3600 / self.cores
+
+    @property
+    def inherited_core_hours(self) -> float:
+        """By estimate, the part of its core-hours that another run's steps give."""
+        return self.estimated_core_hours * self.branch.parent_step / self.steps if self.branch and self.branch.parent_step else 0.0
+
+    def row(self, resources: Resources, options: RunOptions) -> dict[str, Any]:
+        """Gives the columns of `orchestrator.store.models.Run`. resources, options: those of the plan."""
+        config = self.config
+        if options.pack > 1:
+            options = replace(options, alike=_alike(config))
+        if config.model.surface is not None:
+            pace = {"params": self.params, "step_seconds": self.estimated_seconds / self.steps}
+            options = replace(options, execution={**options.execution, **pace})
+        if self.branch is not None:
+            options = replace(options, trunk=self.branch.trunk, checkpoint_at=self.branch.checkpoint_at)
+        return {
+            "id": self.id,
+            "family": config.model.family,
+            "model": config.model.name,
+            "dataset": config.data.card.name,
+            "epochs": config.schedule.epochs,
+            "learning_rate": config.learning_rate,
+            "batch_size": config.batch_size,
+            "seed": config.seed,
+            "config": config.to_shared_dict(),
+            "shape": self.shape,
+            "resources": resources,
+            "options": options,
+            "parent_id": self.branch.parent if self.branch else None,
+            "parent_step": self.branch.parent_step if self.branch else None,
+            "provisional": config.data.card.provisional,
+            "rehearsal": config.model.surface is not None,
+            "params": self.params,
+            "steps": self.steps,
+            "examples_seen": self.examples_seen,
+            "unique_examples": self.unique_examples,
+            "train_flops": self.train_flops,
+            "estimated_core_hours": self.estimated_core_hours,
+        }
+
+
+@dataclass(frozen=True)
+class PlannedSearch:
+    """A cell whose learning rates are found on the way. `run`: one of its runs, at the rate that the search starts from."""
+
+    run: PlannedRun
+    policy: Policy
+
+    @property
+    def key(self) -> tuple[str, str, float]:
+        """Family, model, epochs."""
+        config = self.run.config
+        return (config.model.family, config.model.name, config.schedule.epochs)
+
+    @property
+    def expected_runs(self) -> int:
+        """Two trials, and the rate found once more on each seed that is not searched."""
+        return 2 * len(self.policy.trial_seeds) + len(self.policy.other_seeds)
+
+    @property
+    def estimated_core_hours(self) -> float:
+        return self.expected_runs * self.run.estimated_core_hours
+
+    def cell(self, resources: Resources, options: RunOptions) -> SearchedCell:
+        """Gives the search as `orchestrator.search` takes it. resources, options: those of the plan."""
+        row = self.run.row(resources, options)
+        template = {name: value for name, value in row.items() if name not in ("id", "learning_rate")}
+        template |= {name: row[name].to_dict() for name in ("resources", "options")}
+        return SearchedCell(row["family"], row["model"], row["params"], row["epochs"], self.policy, template)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of one experiments file, in the file's order: models, then epoch budgets, learning rates, seeds.
+
+    searches: the cells whose learning rates are found on the way; their runs are not among `runs`, since nobody knows them yet.
+    """
+
+    spec: Spec
+    document: Document
+    card: data.DataCard
+    runs: tuple[PlannedRun, ...]
+    searches: tuple[PlannedSearch, ...] = ()
+
+    @property
+    def estimated_core_hours(self) -> float:
+        """What the runs would cost, each done alone."""
+        return sum(run.estimated_core_hours for run in self.runs) + sum(search.estimated_core_hours for search in self.searches)
+
+    @property
+    def cells(self) -> list[SearchedCell]:
+        """The searches as `orchestrator.search` takes them."""
+        return [search.cell(self.resources, self.options) for search in self.searches]
+
+    @property
+    def inherited_core_hours(self) -> float:
+        """The part of it that is not spent, because runs share their trunks."""
+        return sum(run.inherited_core_hours for run in self.runs)
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to train: not in a rehearsal, nor on a data set that is only declared."""
+        return not (self.spec.simulate or self.card.provisional)
+
+    @property
+    def remark(self) -> str:
+        """What whoever reads the plan should know of its runs; empty of trainings."""
+        if rehearsal := self.spec.simulate:
+            return (
+                f"a rehearsal at {rehearsal.speed:g} rehearsed seconds a second: nothing is trained, losses follow a stated surface"
+            )
+        if self.card.provisional:
+            return "the data set is declared, not at hand: run ids are provisional and nothing can be trained"
+        return ""
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The file with every default filled in."""
+        return self.spec.model_dump(mode="json")
+
+    @property
+    def resources(self) -> Resources:
+        """The hardware that each run holds; of a rehearsal, chips that are only stated."""
+        given, rehearsal = self.spec.resources, self.spec.simulate
+        stated = rehearsal.chips if rehearsal else None
+        return Resources(given.accelerator, given.chip_count, given.topology, given.hosts, stated)
+
+    @property
+    def options(self) -> RunOptions:
+        """How each run is done, as far as the file says it of all; a rehearsal packs nothing."""
+        execution, rule, rehearsal = self.spec.execution, self.spec.early_stop, self.spec.simulate
+        return RunOptions(
+            execution={"speed": rehearsal.speed} if rehearsal else execution.model_dump(exclude_defaults=True, exclude={"pack"}),
+            evaluate_at=tuple(sorted({*self.spec.evaluate_at, *([rule.after] if rule else [])})),
+            early_stop=EarlyStop(rule.confidence, rule.after) if rule else None,
+            pack=1 if rehearsal else execution.pack,
+        )
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What all runs of the experiment have in common: another value makes another study."""
+        fields = ("batch_size", "schedule", "optimizer", "numerics", "label_smoothing")
+        dumped = self.resolved
+        # Fields that came later are left out at their neutral value, as in run ids: old experiments stay the same study.
+        later = [name for name in ("ema", "augment", "simulate") if getattr(self.spec, name) != Spec.model_fields[name].default]
+        if dumped["schedule"]["decay_fraction"] is None:
+            del dumped["schedule"]["decay_fraction"]
+        del dumped["schedule"]["reuse_trunk"]  # how runs are done, not what they are
+        of_data = {"corrections": list(self.card.corrections)} if self.card.corrections else {}
+        return {field: dumped[field] for field in (*fields, *later)} | {
+            "dataset": self.card.fingerprint,
+            "train_examples": self.card.train_examples,
+            **of_data,
+        }
+
+
+def make_plan(spec: Spec, document: Document) -> Plan:
+    """Expand a file into its runs. Needs the data set's card, not its images."""
+    card = data.card(spec.dataset.name, spec.dataset.options)
+    recipe = _recipe(spec, card)
+    schedules = {epochs: _schedule(spec, epochs) for epochs in spec.epochs}
+    runs: list[PlannedRun] = []
+    for field in spec.models:
+        model, shape = _model(spec, field), None
+        for epochs, schedule in schedules.items():
+            cell = None
+            for rate in spec.learning_rates(field.name, epochs):
+                for seed in spec.seeds:
+                    config = TrainConfig(model=model, schedule=schedule, learning_rate=float(rate), seed=seed, **recipe)
+                    shape = shape or _Shape.of(config, spec.resources)
+                    cell = cell or _cell(config, shape)
+                    runs.append(PlannedRun(id=config.run_id(), config=config, **cell))
+    if spec.schedule.reuse_trunk:
+        found = branches([run.config for run in runs])
+        runs = [replace(run, branch=branch) for run, branch in zip(runs, found, strict=True)]
+    return Plan(spec, document, card, tuple(runs), _searches(spec, recipe, schedules))
+
+
+def _searches(spec: Spec, recipe: Mapping[str, Any], schedules: Mapping[float, ScheduleConfig]) -> tuple[PlannedSearch, ...]:
+    found: list[PlannedSearch] = []
+    for field in spec.models:
+        rates = spec.learning_rate_of(field.name)
+        if rates.start is None:
+            continue
+        searched = len(spec.seeds) if rates.seeds == "all" else 1
+        policy, shape = Policy(rates.start, rates.factor or 2.0, tuple(spec.seeds), searched), None
+        for schedule in schedules.values():
+            config = TrainConfig(
+                model=_model(spec, field), schedule=schedule, learning_rate=policy.start, seed=policy.seeds[0], **recipe
+            )
+            shape = shape or _Shape.of(config, spec.resources)
+            found.append(PlannedSearch(PlannedRun(id=config.run_id(), config=config, **_cell(config, shape)), policy))
+    return tuple(found)
+
+
+def _recipe(spec: Spec, card: data.DataCard) -> dict[str, Any]:
+    """What all runs of a file share, as arguments of `TrainConfig`."""
+    return {
+        "data": DataConfig(spec.dataset.name, card, data.significant(spec.dataset.name, spec.dataset.options)),
+        "batch_size": spec.batch_size,
+        "optimizer": OptimizerConfig(**spec.optimizer.model_dump()),
+        "numerics": NumericsConfig(**spec.numerics.model_dump()),
+        "label_smoothing": spec.label_smoothing,
+        "augment": AugmentConfig(**spec.augment.model_dump()),
+        "ema": spec.ema,
+    }
+
+
+def _schedule(spec: Spec, epochs: float) -> ScheduleConfig:
+    return ScheduleConfig(
+        epochs=float(epochs),
+        name=spec.schedule.name,
+        warmup_epochs=spec.schedule.warmup_epochs,
+        decay_fraction=spec.schedule.decay_fraction or ScheduleConfig.decay_fraction,
+    )
+
+
+def _model(spec: Spec, model: ModelField) -> ModelConfig:
+    surface = Surface(**spec.simulate.loss.model_dump()) if spec.simulate else None
+    return ModelConfig(model.family_name, model.name, model.options, surface)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What all runs of a model have in common. flops: of training on one example; rate: core-hours a FLOP, as the file states."""
+
+    id: str
+    params: int
+    flops: float
+    rate: float
+    cores: int
+
+    @classmethod
+    def of(cls, config: TrainConfig, resources: ResourcesField) -> _Shape:
+        card, model, family = config.data.card, config.model, models.family(config.model.family)
+        macs = family.macs(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+        params = family.params(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+        if max(macs, params) > _MAX_SIZE:
+            raise UsageError(
+                f"model {model.name!r} has {significant(params, 3)} parameters and {significant(macs, 3)} MACs",
+                hint=f"at most {_MAX_SIZE:g}",
+            )
+        return cls(
+            id=config.shape_id(),
+            params=params,
+            flops=6.0 * macs,
+            rate=resources.kind.stated_rate(resources.assumed_mfu),
+            cores=resources.core_count,
+        )
+
+
+def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
+    """What all runs of a model and an epoch budget have in common, as arguments of `PlannedRun`."""
+    order = data.Order.of(config)
+    train_flops = shape.flops * order.total
+    return {
+        "shape": shape.id,
+        "params": shape.params,
+        "steps": order.steps,
+        "examples_seen": order.total,
+        "unique_examples": order.unique_examples,
+        "train_flops": train_flops,
+        "cores": shape.cores,
+        "estimated_core_hours": estimate_core_hours(train_flops, shape.rate) or 0.0,
+    }
+
+
+def _alike(config: TrainConfig) -> str:
+    """The same for runs that differ in learning rate and seed alone, which can be trained at once; 16 hex digits."""
+    return replace(config, learning_rate=1.0, seed=0).run_id()

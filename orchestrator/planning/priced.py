@@ -1,0 +1,179 @@
+"""A plan with its price: what has been measured in place of the file's stated utilisation, and what the store has done of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.planning.plan import Plan, PlannedRun, PlannedSearch
+from orchestrator.store import open_readonly
+from orchestrator.store.estimates import Rates, measured_rates
+from scaling.accelerators import estimate_core_hours
+from scaling.columns import SCHEMA_VERSION
+from scaling.errors import StoreError
+from scaling.outcomes import RunStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from orchestrator.search.replay import CellState
+    from trainer.data.check import Looked
+
+__all__ = ["DONE", "Priced", "price", "rates_in", "rates_of"]
+
+DONE = (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED)
+"""What `submit` does not do again."""
+
+
+@dataclass(frozen=True)
+class Priced:
+    """Holds a plan, what it costs, and how far it is done.
+
+    measured: how many of its runs are estimated from a rate that was measured rather than by the file's MFU; of a search, those it is
+        expected to ask for.
+    states: run id → `new` or its status in the store; empty while nobody has looked. searched: how far the searches are.
+    looked: at both splits, by a dry run whose data are at hand and which would train something.
+    """
+
+    plan: Plan = field(repr=False)
+    measured: int = 0
+    states: Mapping[str, str] = field(default_factory=dict, repr=False)
+    searched: Sequence[CellState] = field(default=(), repr=False)
+    looked: tuple[Looked, ...] = ()
+
+    @property
+    def known(self) -> dict[str, str]:
+        """List the runs that the store has already, with where they stand."""
+        return {run_id: state for run_id, state in self.states.items() if state != "new"}
+
+    @property
+    def expected_runs(self) -> int:
+        """Count the runs that it takes: those that are listed, and those that its searches are expected to ask for."""
+        return len(self.plan.runs) + sum(search.expected_runs for search in self.plan.searches)
+
+    @property
+    def ahead_core_hours(self) -> float:
+        """Estimate the core-hours that are still to be spent."""
+        runs = (run for run in self.plan.runs if self.states.get(run.id) not in DONE)
+        over = {state.cell.key for state in self.searched if state.is_over}
+        searches = (search.estimated_core_hours for search in self.plan.searches if search.key not in over)
+        return sum(run.estimated_core_hours - run.inherited_core_hours for run in runs) + sum(searches)
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """Make a row a cell. FLOPs, core-hours and wall time are those of one of its `runs` runs.
+
+        Of a cell whose learning rates are found on the way, `policy` says how, and `runs` is how many it is expected to take.
+        """
+        cells: dict[tuple[str, str, float], list[PlannedRun]] = {}
+        for run in self.plan.runs:
+            cells.setdefault((run.config.model.family, run.config.model.name, run.config.schedule.epochs), []).append(run)
+        listed = [
+            _row(
+                runs[0],
+                rates={run.config.learning_rate for run in runs},
+                seeds=len({run.config.seed for run in runs}),
+                runs=len(runs),
+                state=self._state(runs),
+            )
+            for runs in cells.values()
+        ]
+        states = {state.cell.key: state for state in self.searched}
+        return listed + [_search_row(search, states.get(search.key)) for search in self.plan.searches]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `submit --dry-run --json` prints."""
+        resources = self.plan.spec.resources
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "name": self.plan.spec.name,
+            "dataset": self.plan.card.to_dict(),
+            "resources": resources.model_dump() | {"chips": resources.chip_count, "cores": resources.core_count},
+            "cells": self.cells,
+            "known_runs": self.known,
+            "looked_at": [asdict(split) for split in self.looked],
+            "runs": self.expected_runs,
+            "estimated_core_hours": self.plan.estimated_core_hours,
+            "runs_estimated_by_measurement": self.measured,
+            "inherited_core_hours": self.plan.inherited_core_hours,
+        }
+
+    def _state(self, runs: Sequence[PlannedRun]) -> str:
+        counts = Counter(self.states[run.id] for run in runs if run.id in self.states)
+        return ", ".join(state if count == len(runs) else f"{count} {state}" for state, count in counts.items())
+
+
+def _row(
+    run: PlannedRun, *, rates: set[float], seeds: int, runs: int, state: str, policy: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    return {
+        "family": run.config.model.family,
+        "model": run.config.model.name,
+        "epochs": run.config.schedule.epochs,
+        "params": run.params,
+        "steps": run.steps,
+        "examples_seen": run.examples_seen,
+        "learning_rates": sorted(rates),
+        "policy": policy,
+        "seeds": seeds,
+        "runs": runs,
+        "train_flops": run.train_flops,
+        "estimated_core_hours": run.estimated_core_hours,
+        "inherited_core_hours": run.inherited_core_hours,
+        "estimated_wall_seconds": run.estimated_seconds,
+        "state": state,
+    }
+
+
+def _search_row(search: PlannedSearch, found: CellState | None) -> dict[str, Any]:
+    return _row(
+        search.run,
+        rates={row["learning_rate"] for row in found.runs} if found else set(),
+        seeds=len(search.policy.seeds),
+        runs=search.expected_runs,
+        state=_search_state(found),
+        policy=search.policy.to_dict(),
+    )
+
+
+def _search_state(state: CellState | None) -> str:
+    if state is None:
+        return ""
+    if state.learning_rate is not None:
+        return f"found: {state.learning_rate:g}"
+    done = sum(result is not None for _, result in state.trials.values())
+    return f"{done} of {len(state.trials)} trials done" if done else "new" if state.state != "given-up" else "given up"
+
+
+def price(plan: Plan, rates: Rates) -> Priced:
+    """Estimate each run by finished runs of its shape, else by a probe of it, else by finished runs of the family, else as the file states."""
+    runs = tuple(_measured(run, plan, rates) for run in plan.runs)
+    searches = tuple(replace(search, run=_measured(search.run, plan, rates)) for search in plan.searches)
+    count = sum(new is not old for new, old in zip(runs, plan.runs, strict=True))
+    count += sum(new.expected_runs for new, old in zip(searches, plan.searches, strict=True) if new.run is not old.run)
+    return Priced(replace(plan, runs=runs, searches=searches), count)
+
+
+def rates_of(url: str) -> Rates:
+    """Read what the store at `url` has measured; nothing where there is no store that this version can read: a plan needs none."""
+    with suppress(StoreError), open_readonly(url) as store, store.read() as session:
+        return measured_rates(session)
+    return Rates()
+
+
+def rates_in(runs: pd.DataFrame) -> Rates:
+    """Sum up what a table of runs has measured, by family and kind of accelerator: finished runs with `train_flops`, `core_hours` and `accelerator`."""
+    if not {"status", "family", "accelerator", "train_flops", "core_hours"} <= set(runs):
+        return Rates()
+    done = runs[(runs["status"] == RunStatus.FINISHED) & (runs["core_hours"] > 0) & (runs["train_flops"] > 0)]
+    rows = done[["family", "accelerator", "core_hours", "train_flops"]].dropna().itertuples(index=False, name=None)
+    return Rates.of((None, *row) for row in rows)
+
+
+def _measured(run: PlannedRun, plan: Plan, rates: Rates) -> PlannedRun:
+    measured = rates.nearest(run.shape, run.config.model.family, plan.resources)
+    hours = estimate_core_hours(run.train_flops, *measured)
+    return run if hours is None else replace(run, estimated_core_hours=hours)

@@ -1,0 +1,222 @@
+"""One attempt as seen through its events: how far it is, what to write down, how it ended and what that costs.
+
+The scheduler feeds it live events, `recovery` feeds it those it finds in the attempt's folder. Both come to the same end, but for the
+seconds before the trainer process took the run, which only the worker knows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from orchestrator.messages import Alive, Died, Lost, Message, Placed, Raised, Refused, UnheardOf
+from orchestrator.scheduling.liveness import Liveness, awake_seconds
+from orchestrator.store import Session, ledger
+from orchestrator.store.interruptions import CHECKPOINT_COST
+from orchestrator.store.ledger import Charge, Grant
+from orchestrator.store.models import Attempt, Run
+from orchestrator.store.skipped import SKIPPED
+from scaling.outcomes import AttemptOutcome
+from trainer import TrainResult
+from trainer.events import Checkpoint, CheckpointFailed, Compiled, Ended, Evaluated, Progress, Started
+
+__all__ = ["AttemptLog", "Ending"]
+
+_logger = logging.getLogger(__name__)
+
+_SCORES = ("step", "split", "loss", "top1", "top5", "examples", "seconds")
+_CURVES = ("train_loss", "learning_rate", "examples_per_second", "step_seconds", "mfu", "input_stall", "memory_bytes")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended, as `ledger.end_attempt` takes it.
+
+    alone: its run is not packed with others any more. of_the_data: other runs of the same data will end so.
+    """
+
+    outcome: AttemptOutcome
+    reason: str
+    charge: Charge
+    last_step: int | None
+    result: Mapping[str, Any] | None = None
+    alone: bool = False
+    of_the_data: bool = False
+
+    def as_arguments(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "of_the_data"}
+
+
+@dataclass
+class AttemptLog:
+    """What is known of an attempt. `take` an event, then `write_progress`; `ending` is set once it is over.
+
+    notice: why its node will be taken away, once that is known; then how it ends is no fault of the run's.
+    """
+
+    grant: Grant
+    step: int = 0
+    steps: int = 0
+    train_loss: float | None = None
+    ending: Ending | None = None
+    notice: str | None = None
+    liveness: Liveness = field(default_factory=Liveness)
+    _hung: str | None = None
+    _place: dict[str, Any] = field(default_factory=dict)
+    _metrics: list[tuple[int, str, float | None]] = field(default_factory=list)
+    _evaluations: list[dict[str, Any]] = field(default_factory=list)
+    _first_step: int | None = None
+    _checkpoint_step: int | None = None
+    _checkpoints: list[tuple[int, float]] = field(default_factory=list)
+    _train_seconds: float = 0.0
+    _train_seconds_at_checkpoint: float = 0.0
+    _checkpoint_seconds: float = 0.0
+    _wall_seconds: float = 0.0
+
+    @classmethod
+    def reopened(cls, attempt: Attempt, run: Run) -> AttemptLog:
+        """Of an attempt that another scheduler began; its events are to be taken from the first one on."""
+        return cls(
+            Grant(
+                run.id,
+                attempt.number,
+                attempt.token,
+                run.config,
+                run.resources,
+                run.options,
+                attempt.resumed_from,
+                attempt.first_step,
+                run.parent_id,
+                attempt.branched_from,
+                packed=attempt.packed,
+                store=attempt.store,
+            )
+        )
+
+    def take(self, message: Message, *, node: str | None = None) -> None:
+        """Learn from one event. node: Ray's id of where its worker is."""
+        event = message.event
+        self.liveness.sign(awake_seconds(), trains=isinstance(event, Progress | Alive))
+        if self.grant.resources.stated is None:  # else what it says of its own time is all there is
+            seconds = message.wall_seconds or message.elapsed or 0.0
+            self._wall_seconds = max(self._wall_seconds, seconds / self.grant.packed)  # the other times are shares already
+        match event:
+            case Placed():
+                self._place = {name: value for name, value in vars(event).items() if name != "step"} | {"node": node}
+            case Compiled():
+                self._metrics.append((0, "compile_seconds", event.seconds))
+            case Started():
+                self.step = self._first_step = event.step
+                self.steps = event.steps
+            case Progress():
+                self.step, self.steps, self.train_loss = event.step, event.steps, event.train_loss
+                self._train_seconds = event.train_seconds
+                self._metrics += [(event.step, name, getattr(event, name)) for name in _CURVES]
+                if event.skipped_examples:
+                    self._metrics.append((event.step, SKIPPED, event.skipped_examples))
+            case Checkpoint():
+                self.step = max(self.step, event.step)  # it was told in between two points of the curves
+                self._checkpoint_step = event.step
+                self._checkpoints.append((event.step, event.train_seconds))
+                self._train_seconds_at_checkpoint = event.train_seconds  # it was written while later steps were taken
+                self._train_seconds = max(self._train_seconds, event.train_seconds)
+                if event.write_seconds is not None:
+                    self._metrics.append((event.step, CHECKPOINT_COST, self._cost_of(event)))
+                self._checkpoint_seconds = event.checkpoint_seconds
+            case CheckpointFailed():
+                self._checkpoint_seconds = event.checkpoint_seconds
+                _logger.warning("run %s: no checkpoint at step %d: %s", self.grant.run_id, event.step, event.reason)
+            case Evaluated():
+                self._evaluations.append({name: getattr(event, name) for name in _SCORES})
+            case Ended():
+                self.ending = self._ended(event.result)
+            case Raised(storage=True):
+                self.ending = self._broken(AttemptOutcome.STORAGE, event.reason)
+            case Raised(of_the_pack=True):
+                # Which of them it was about, and whether it would have happened without the others, shows when each is done alone.
+                reason = f"the pack of {self.grant.packed} raised: {event.reason}; it goes on alone"
+                self.ending = replace(self._broken(AttemptOutcome.INTERRUPTED, reason), alone=True)
+            case Raised(of_the_group=True):
+                pass  # in the folder of one of several hosts: another one's end may be why, which whoever holds them all decides
+            case Raised():
+                outcome = AttemptOutcome.OUT_OF_MEMORY if event.out_of_memory else AttemptOutcome.RAISED
+                self.ending = replace(self._broken(outcome, event.reason), of_the_data=event.of_the_data)
+            case Died():
+                self.ending = self._broken(AttemptOutcome.DIED, self._hung or event.reason)
+            case Lost():
+                outcome = AttemptOutcome.PREEMPTED if event.preempted else AttemptOutcome.LOST
+                self.ending = self._broken(outcome, event.reason)
+            case Refused() | UnheardOf():
+                self.ending = self._broken(AttemptOutcome.INTERRUPTED, event.reason)
+
+    def orphaned(self, reason: str) -> Ending:
+        """The ending when its scheduler went, and nothing more will be heard."""
+        return self._broken(AttemptOutcome.ORPHANED, reason)
+
+    def silence(self) -> str | None:
+        """Why it counts as hung, once; None while it may be at work. Whoever asks kills it, and it ends with this reason."""
+        if self.ending is not None or self._hung is not None:
+            return None
+        self._hung = self.liveness.judge(awake_seconds())
+        return self._hung
+
+    def given_up(self, reason: str) -> Ending:
+        """The ending when it was asked to stop and did not in time: no failure, but what followed its last checkpoint is lost."""
+        return self._broken(AttemptOutcome.INTERRUPTED, reason)
+
+    def _cost_of(self, checkpoint: Checkpoint) -> float:
+        """Seconds that a checkpoint took until it was safe: the loop's, which it counts together, and the writer's."""
+        return max(0.0, checkpoint.checkpoint_seconds - self._checkpoint_seconds) + (checkpoint.write_seconds or 0.0)
+
+    def write_progress(self, session: Session) -> None:
+        """Write what `take` learnt since the last call; nothing counts when the token is no longer the run's."""
+        ledger.record(
+            session,
+            self.grant.token,
+            step=self.step or None,
+            train_loss=self.train_loss,
+            first_step=self._first_step,
+            place=self._place,
+            metrics=self._metrics,
+            evaluations=self._evaluations,
+            checkpoint_step=self._checkpoint_step,
+            checkpoints=self._checkpoints,
+        )
+        self._place, self._metrics, self._evaluations, self._checkpoints = {}, [], [], []
+        self._first_step = self._checkpoint_step = None
+
+    def _ended(self, result: TrainResult) -> Ending:
+        """It said so itself. Its steps count, since an interrupted one checkpointed first and a diverged one has no successor.
+
+        Unless the storage refused that checkpoint: then what followed the one before will be done again.
+        """
+        outcome, reason, seconds = result.outcome, result.reason, result.seconds
+        if outcome is AttemptOutcome.INTERRUPTED and self.notice:
+            outcome, reason = AttemptOutcome.PREEMPTED, f"{self.notice}; {reason}"
+        known = seconds.train + seconds.evaluation + seconds.checkpoint
+        redone = 0.0
+        if result.outcome is AttemptOutcome.INTERRUPTED and (result.checkpoint_step or 0) < result.last_step:
+            redone = seconds.train - self._train_seconds_at_checkpoint
+        return Ending(
+            outcome=outcome,
+            reason=reason,
+            charge=Charge(
+                useful=seconds.train - redone,
+                redone=redone,
+                startup=max(0.0, self._wall_seconds - known),
+                evaluation=seconds.evaluation,
+                checkpoint=seconds.checkpoint,
+            ),
+            last_step=result.last_step,
+            result={name: getattr(result, name) for name in ("val_loss", "val_top1", "val_top5", "train_loss", "chance_loss")},
+        )
+
+    def _broken(self, outcome: AttemptOutcome, reason: str) -> Ending:
+        """It ended without a result: steps after its last checkpoint are lost and will be done again."""
+        if self.notice and outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
+            outcome, reason = AttemptOutcome.PREEMPTED, f"{self.notice}; {reason}"
+        useful, redone = self._train_seconds_at_checkpoint, self._train_seconds - self._train_seconds_at_checkpoint
+        rest = max(0.0, self._wall_seconds - self._train_seconds - self._checkpoint_seconds)
+        return Ending(outcome, reason, Charge(useful, redone, rest, 0.0, self._checkpoint_seconds), self.step)

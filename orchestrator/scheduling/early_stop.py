@@ -1,0 +1,76 @@
+"""`early_stop: {confidence: 0.99, after: 0.5}`: runs that cannot reach the frontier any more are stopped, by what the store holds.
+
+The rule is `analysis.early_stop`; here is what it is asked about. A run that is to be stopped is stopped as a user would do it: by an
+intent with the numbers as its reason, so that a scheduler that dies in between leaves it to the next one. It keeps its last checkpoint;
+`scaling retry` lets it go on, and it is not asked about again.
+"""
+
+from __future__ import annotations
+
+import math
+
+from orchestrator.resources import EarlyStop
+from orchestrator.store import Session, steering
+from orchestrator.store.estimates import measured_rates
+from orchestrator.store.models import Run
+from orchestrator.store.steering import Steer
+from orchestrator.store.stopping import finished_peers, held_out_losses, runs_with_a_rule, spared
+from scaling.accelerators import estimate_core_hours
+
+__all__ = ["stop_dominated"]
+
+
+def stop_dominated(session: Session) -> bool:
+    """Ask for the end of every run in training that its file lets stop early and that is dominated. A `Rule` of the scheduler."""
+    judged = runs_with_a_rule(session)
+    if not judged:
+        return False
+    not_asked, asked = spared(session, judged), False
+    for run_id, rule in judged.items():
+        if run_id not in not_asked and (reason := _verdict(session, run_id, rule)) is not None:
+            steering.ask(session, Steer.STOP, runs=[run_id], reason=reason)
+            asked = True
+    return asked
+
+
+def _verdict(session: Session, run_id: str, rule: EarlyStop) -> str | None:
+    """Why the run is to be stopped, by its newest evaluation; None when it is not."""
+    import pandas as pd
+
+    from analysis.early_stop import outlook
+
+    run = session.get(Run, run_id)
+    assert run is not None
+    looks = [share for share in run.options.evaluate_at if share >= rule.after]
+    taken = held_out_losses(session, [run_id])
+    at = [share for share in looks if (run_id, _step(share, run.steps)) in taken]
+    if not at:
+        return None
+    share = at[-1]
+    peers = finished_peers(session, run)
+    then = held_out_losses(session, [peer.id for peer in peers])
+    finished = pd.DataFrame(
+        [(peer.id, then.get((peer.id, _step(share, peer.steps))), peer.val_loss, peer.core_hours) for peer in peers],
+        columns=["id", "loss_then", "val_loss", "core_hours"],
+    ).astype({"loss_then": float, "val_loss": float, "core_hours": float})
+    found = outlook(
+        taken[run_id, _step(share, run.steps)],
+        _core_hours_at_its_end(session, run),
+        finished,
+        confidence=rule.confidence,
+        looks=len(looks),
+    )
+    if found is None or not found.is_dominated:
+        return None
+    return f"stopped after {share:.0%} of its steps: {found.sentence}"
+
+
+def _step(share: float, steps: int) -> int:
+    """After which step a run is evaluated for this share of its steps, as `trainer.train` has it."""
+    return math.ceil(share * steps)
+
+
+def _core_hours_at_its_end(session: Session, run: Run) -> float:
+    """The lower of two estimates, so that no run is called dearer than it is: with which it was started, and by what is measured now."""
+    now = estimate_core_hours(run.train_flops, *measured_rates(session).nearest(run.shape, run.family, run.resources))
+    return min(cost for cost in (now, run.estimated_core_hours, math.inf) if cost is not None)

@@ -1,0 +1,165 @@
+"""The pending runs as the scheduler holds them: by workload, in order, read from the store only when they have changed there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orchestrator.cluster.device_request import DeviceRequest
+from orchestrator.resources import Resources
+from orchestrator.scheduling.policy import RunOrder
+from orchestrator.store import Session, changes
+from orchestrator.store.grid import Waiting, waiting_runs
+from orchestrator.store.ledger import MAX_FAILURES
+from orchestrator.store.models import Run
+from orchestrator.store.startable import startable
+
+__all__ = ["Queue", "Workload"]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Stands for the runs of one shape that one worker can train one after another.
+
+    users_family: of a user's own models, `package.module:factory`; else empty.
+    """
+
+    shape: str
+    resources: Resources
+    users_family: str = ""
+
+    @classmethod
+    def of(cls, run: Waiting | Run) -> Workload:
+        return cls(run.shape, run.resources, run.family if ":" in run.family else "")
+
+    @property
+    def request(self) -> DeviceRequest:
+        """What a worker for them asks for."""
+        return DeviceRequest.of(self.resources)
+
+    def can_reuse_worker_of(self, other: Workload) -> bool:
+        """Whether a worker of `other` can train these runs next, in the same trainer process.
+
+        Not where a user's module is involved: a process loads it once, and the file may have changed since.
+        """
+        return not (self.users_family or other.users_family) and replace(self, shape=other.shape) == other
+
+
+class Queue:
+    """Pending runs that may start: the budgets allow them, and what they start from is there.
+
+    left_out: run id → why a pending run may not start. `is_stale` makes the next `refresh` read the store; so does a change of the grid
+    by anybody else (`orchestrator.store.changes`). `is_limited`: a budget counts or a run waits for another, so the end of an attempt may change what may start.
+    """
+
+    def __init__(self, order: str = RunOrder.LONGEST_FIRST) -> None:
+        self.order = order
+        self.left_out: dict[str, str] = {}
+        self.is_stale = True
+        self.is_limited = False
+        self._seen = -1
+        self._runs: dict[Workload, list[Waiting]] = {}
+        self._work: dict[Workload, float] = {}
+        self._taken = Counter[Workload]()
+
+    def refresh(
+        self,
+        session: Session,
+        estimate: Callable[[Waiting], float | None],
+        held: Callable[[Session], Mapping[str, str]] = lambda session: {},
+    ) -> bool:
+        """Read the pending runs if they may have changed; True when that was so.
+
+        estimate: core-hours of a run, for the budgets. held: run id → why it may not start, whatever the budgets say.
+        """
+        number = changes.number(session)
+        if not self.is_stale and number == self._seen:
+            return False
+        left_out = held(session)
+        found = startable(session, [run for run in waiting_runs(session) if run.id not in left_out], estimate)
+        self._runs = {}
+        for run in found.runs:
+            self._runs.setdefault(Workload.of(run), []).append(run)
+        sign = 1 if self.order == RunOrder.LONGEST_FIRST else -1
+        for queue in self._runs.values():
+            queue.sort(key=lambda run: (run.priority, sign * run.train_flops))
+        self._work = {workload: sum(run.train_flops for run in queue) for workload, queue in self._runs.items()}
+        self.left_out, self.is_limited, self._seen, self.is_stale = {**found.left_out, **left_out}, found.limited, number, False
+        return True
+
+    def __bool__(self) -> bool:
+        return any(self._runs.values())
+
+    def has(self, workload: Workload) -> bool:
+        """Whether a run of the workload waits."""
+        return bool(self._runs.get(workload))
+
+    def workers(self, workload: Workload) -> int:
+        """How many workers its waiting runs keep busy at once: one a run, or one a pack."""
+        alike = Counter(
+            (_at_once(run), run.priority, run.train_flops, run.resume_step, run.parent is None)
+            for run in self._runs.get(workload, ())
+        )
+        return sum(-(-count // at_once) for (at_once, *_), count in alike.items())
+
+    def workloads(self, held: Collection[Workload] = ()) -> list[Workload]:
+        """List the workloads with runs that wait: the highest priority that waits in them first, then those not in `held`, of these those that have not begun,
+        then the most work."""
+
+        def place(workload: Workload) -> tuple[Any, ...]:
+            return (
+                -self._priority(workload),
+                workload in held,
+                workload not in held and self._taken[workload] > 0,
+                -self._work[workload],
+            )
+
+        return sorted((workload for workload, queue in self._runs.items() if queue), key=place)
+
+    def outranks(self, other: Workload, workload: Workload, held: Collection[Workload]) -> bool:
+        """Whether `other` should rather have the devices that a worker of `workload` has free; `held`: workloads that have workers.
+
+        A run of higher priority waits in it, or nothing waits in `workload`. Or, at the same priority, it has no worker, and its canary waits, or
+        `workload` has had its own only and has less work. So a workload gives way at most once between its canary and the rest.
+        """
+        if other == workload or not self.has(other):
+            return False
+        if not self.has(workload):
+            return True
+        more = self._priority(other) - self._priority(workload)
+        if more != 0 or other in held or not self._taken[workload]:
+            return more > 0
+        return not self._taken[other] or (self._taken[workload] == 1 and self._work[other] > self._work[workload])
+
+    def _priority(self, workload: Workload) -> int:
+        return self._runs[workload][-1].priority
+
+    def take(self, workload: Workload) -> list[Waiting]:
+        """Take the workload's next run and those that are trained with it at once, no longer in the queue.
+
+        The next one is its cheapest the first time, a canary, then by priority and order.
+        """
+        queue, place = self._runs[workload], -1
+        self._taken[workload] += 1
+        if self._taken[workload] == 1:
+            place = min(range(len(queue)), key=lambda index: queue[index].train_flops)
+        taken = [queue.pop(place)]
+        if (size := _at_once(taken[0])) > 1:
+            taken += [run for run in queue if _company(run) == _company(taken[0])][1 - size :]
+            ids = {run.id for run in taken}
+            self._runs[workload] = [run for run in queue if run.id not in ids]
+        self._work[workload] -= sum(run.train_flops for run in taken)
+        return taken
+
+
+def _at_once(run: Waiting) -> int:
+    """With how many others, itself counted, it may be trained at once. One that has died twice is tried alone the last time."""
+    return 1 if run.failures >= MAX_FAILURES - 1 else run.options.pack
+
+
+def _company(run: Waiting) -> tuple[object, ...]:
+    """The same for runs that can be trained at once: they differ in learning rate and seed alone, and stand at the same step."""
+    how, where = run.options, (run.priority, run.train_flops, run.resume_step, run.parent is None)
+    return _at_once(run), how.alike, how.execution, how.evaluate_at, *where
