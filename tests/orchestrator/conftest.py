@@ -2,12 +2,11 @@
 
 import os
 import uuid
-from pathlib import Path
 
 import pytest
 
 from benchmarks.faults.server import Server, binaries
-from orchestrator.store import Store, schema
+from orchestrator.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -34,20 +33,6 @@ def new_database(postgres: str) -> str:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
     engine.dispose()
     return postgres.format(database=name)
-
-
-def downgraded(url, revision: str) -> None:
-    """Makes of a store what an earlier version had left."""
-    import sqlalchemy as sa
-    from alembic import command
-    from alembic.config import Config
-
-    engine, config = sa.create_engine(url), Config()
-    config.set_main_option("script_location", str(Path(schema.__file__).with_name("migrations")))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-    engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -18,7 +18,7 @@ from orchestrator.store.grid import waiting_runs
 from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Attempt, Run, Search
 from scaling.outcomes import AttemptOutcome, RunStatus
-from tests.orchestrator.conftest import downgraded
+from tests.orchestrator.earlier_stores import downgraded
 from tests.orchestrator.rows import a_run, accepted, granted
 from tests.orchestrator.search.test_replay import finish_one
 from trainer import TrainConfig

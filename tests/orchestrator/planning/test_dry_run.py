@@ -22,7 +22,8 @@ from orchestrator.store import Store
 from orchestrator.store.models import Run
 from scaling.cli.app import app
 from scaling.errors import ClusterError, DataError, StoreError, StoreTooNew, UsageError
-from tests.orchestrator.conftest import downgraded, new_database
+from tests.orchestrator.conftest import new_database
+from tests.orchestrator.earlier_stores import downgraded
 from trainer.data.check import _spread
 
 FILE = """\

@@ -15,7 +15,8 @@ from alembic.script import ScriptDirectory
 from orchestrator.store import Store, open_readonly, schema
 from orchestrator.store.models import Base, Run
 from scaling.errors import StoreError, StoreTooNew, UsageError
-from tests.orchestrator.conftest import downgraded, new_database
+from tests.orchestrator.conftest import new_database
+from tests.orchestrator.earlier_stores import downgraded
 from tests.orchestrator.rows import a_run, accepted
 from tests.small_disk import full_disk, read_only
 

@@ -7,7 +7,6 @@ Revision ID: 0006
 Revises: 0005
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,12 +24,7 @@ _SEARCHES = sa.table("searches", sa.column("id", sa.Integer()), sa.column("templ
 
 def upgrade() -> None:
     op.add_column("runs", sa.Column("options", sa.JSON(), nullable=False, server_default="{}"))
-    _rewrite(_told_apart)
-
-
-def downgrade() -> None:
-    _rewrite(_as_one)
-    op.drop_column("runs", "options")
+    _rewrite()
 
 
 def _told_apart(row: dict[str, Any]) -> dict[str, Any]:
@@ -40,16 +34,11 @@ def _told_apart(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"resources": resources, "options": one | ({"rehearsal": rehearsal} if rehearsal else {})}
 
 
-def _as_one(row: dict[str, Any]) -> dict[str, Any]:
-    options = row.pop("options")
-    return row | {"resources": row["resources"] | options.pop("rehearsal", {}) | options}
-
-
-def _rewrite(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+def _rewrite() -> None:
     connection, last = op.get_bind(), ""
     of_run = sa.update(_RUNS).where(_RUNS.c.id == sa.bindparam("its_id"))
     while rows := connection.execute(sa.select(_RUNS).where(_RUNS.c.id > last).order_by(_RUNS.c.id).limit(_ROWS)).all():
-        connection.execute(of_run, [{"its_id": run, **change({"resources": one, "options": two})} for run, one, two in rows])
+        connection.execute(of_run, [{"its_id": run, **_told_apart({"resources": one})} for run, one, _ in rows])
         last = rows[-1].id
     for search, template in connection.execute(sa.select(_SEARCHES)).all():
-        connection.execute(sa.update(_SEARCHES).where(_SEARCHES.c.id == search).values(template=change(template)))
+        connection.execute(sa.update(_SEARCHES).where(_SEARCHES.c.id == search).values(template=_told_apart(template)))
