@@ -20,6 +20,7 @@ __all__ = [
     "Asked",
     "ClusteredQuestion",
     "CompareQuestion",
+    "DrawnQuestion",
     "FitsQuestion",
     "FrontierQuestion",
     "LawsQuestion",
@@ -27,7 +28,10 @@ __all__ = [
     "OptimumQuestion",
     "Parameter",
     "PlanQuestion",
+    "PredictQuestion",
     "Question",
+    "ReportQuestion",
+    "TransferQuestion",
     "TrustQuestion",
     "ViewQuestion",
 ]
@@ -97,6 +101,12 @@ class Question:
         hints = {name: get_args(hint) for name, hint in get_type_hints(cls, include_extras=True).items()}
         return {each.name: Parameter(each.name, hints[each.name][0], hints[each.name][1], each.default) for each in fields(cls)}
 
+    @classmethod
+    def in_order(cls) -> list[str]:
+        """List its parameters as a command has them: those of the form first, those that say which runs last."""
+        names = dict.fromkeys((*cls.FORM, *cls.parameters()))
+        return sorted(names, key=lambda name: WHICH_RUNS.index(name) if name in WHICH_RUNS else -1)
+
     @property
     def changed(self) -> dict[str, Any]:
         """The parameters that are not at their default."""
@@ -117,11 +127,8 @@ class Question:
 
     def words(self, **more: object) -> list[str]:
         """Writes the command that answers it, word by word, without the store. more: parameters for which it shall have other values."""
-        names = sorted(
-            dict.fromkeys((*self.FORM, *self.parameters())), key=lambda name: WHICH_RUNS.index(name) if name in WHICH_RUNS else -1
-        )
         words = ["scaling", *self.COMMAND]
-        for name in names:
+        for name in self.in_order():
             each, value = self.parameters()[name], more.get(name, getattr(self, name))
             if each.asked.is_option and value is not None and (value != each.default or each.asked.told or name in more):
                 values = value if isinstance(value, tuple) else (value,)
@@ -135,8 +142,10 @@ class Question:
 
 _METRIC = "A column that is better when lower; NAME_error is 1 − NAME of a share."
 _SURFACE = "Or one for each input of a surface: params,examples_seen."
+_PARENTS = "of the parent run; with --data, a column of the table."
 _X = "The column of compute: core_hours, train_flops (or flops), examples_seen …"
 Level = Annotated[float, Asked("Nominal coverage of the intervals.", more="0.5 … 0.999.", least=LEVELS[0], most=LEVELS[1])]
+Objective = Annotated[str, Asked("log: least squares of relative errors.", more="huber-log (robust to outliers), relative or mse.")]
 FittedTo = Annotated[
     Literal["frontier", "all"] | None,
     Asked(
@@ -203,8 +212,19 @@ class ClusteredQuestion(FrontierQuestion):
 
 
 @dataclass(frozen=True)
-class FitsQuestion(ClusteredQuestion):
+class DrawnQuestion(ClusteredQuestion):
+    """Asks for intervals, and says how they are drawn."""
+
+    level: Level = 0.95
+    bootstrap: Annotated[int, Asked("Draws behind the intervals of a law with a floor.", least=100, most=20_000)] = 1000
+    seed: Annotated[int, Asked("Of those draws.")] = 0
+
+
+@dataclass(frozen=True)
+class FitsQuestion(DrawnQuestion):
     """Which laws, fitted to which runs, how."""
+
+    FORM: ClassVar[tuple[str, ...]] = ("experiment", "metric", "x", "law", "on", "objective")
 
     law: Annotated[
         tuple[str, ...],
@@ -221,12 +241,7 @@ class FitsQuestion(ClusteredQuestion):
         ),
     ] = "both"
     x: Annotated[str, Asked(_X, is_column=True, told=True, more=_SURFACE)] = "core_hours"
-    objective: Annotated[
-        str, Asked("log: least squares of relative errors.", more="huber-log (robust to outliers), relative or mse.")
-    ] = "log"
-    level: Level = 0.95
-    bootstrap: Annotated[int, Asked("Draws behind the intervals of a law with a floor.", least=100, most=20_000)] = 1000
-    seed: Annotated[int, Asked("Of those draws.")] = 0
+    objective: Objective = "log"
 
     @property
     def axes(self) -> str | tuple[str, ...] | None:
@@ -235,6 +250,51 @@ class FitsQuestion(ClusteredQuestion):
         if columns == ("core_hours",) and self.law:
             return None
         return columns[0] if len(columns) == 1 else columns
+
+
+@dataclass(frozen=True)
+class PredictQuestion(DrawnQuestion):
+    """Asks for the metric at budgets that may lie beyond the data."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("predict",)
+    FORM: ClassVar[tuple[str, ...]] = ("at", "law", "on", "metric", "x", "objective")
+
+    at: Annotated[
+        tuple[str, ...],
+        Asked("Where to predict, in the unit of `x`; repeatable. For a surface a number for each input: 1e9,2e10.", shape="X"),
+    ] = ()
+    law: Annotated[str, Asked("A law, or auto: the forecast, of the laws that did best in the back-test.")] = "auto"
+    on: FittedTo = None
+    x: Annotated[str, Asked(_X, is_column=True, more=f"{_SURFACE} Default: what the law is of.")] = "core_hours"
+    objective: Objective = "log"
+
+
+@dataclass(frozen=True)
+class ReportQuestion(DrawnQuestion):
+    """Asks for all that a table of runs says."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("report",)
+    FORM: ClassVar[tuple[str, ...]] = ("metric", "x", "law", "on", "title")
+
+    law: Annotated[
+        str | None, Asked("The law to report on, or auto; the others are shown beside it. Default: the one that forecasts best.")
+    ] = None
+    on: FittedTo = None
+    title: Annotated[str, Asked("Of the report; the name of the data where left out.")] = ""
+
+
+@dataclass(frozen=True)
+class TransferQuestion(AnalysisQuestion):
+    """Asks what pre-training buys downstream."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("transfer",)
+    FORM: ClassVar[tuple[str, ...]] = ("downstream", "upstream", "x", "law")
+
+    downstream: Annotated[str, Asked("Column of the fine-tuned runs, better when lower.", is_column=True)] = "val_loss"
+    upstream: Annotated[str, Asked(f"Pre-training metric, better when lower: {_PARENTS}", is_column=True)] = "val_loss"
+    x: Annotated[str, Asked(f"What pre-training cost: {_PARENTS}", is_column=True)] = "core_hours"
+    law: Annotated[str, Asked("Law of the downstream metric against `x`.")] = "power"
+    level: Level = 0.95
 
 
 @dataclass(frozen=True)
@@ -343,6 +403,7 @@ class LearningRateQuestion(AnalysisQuestion):
     ] = None
     at_epochs: Annotated[float | None, Asked("The epoch budget to predict for.", "at epochs", above=0)] = None
     at_family: Annotated[str | None, Asked("With `at_params`: of this family, where there are several.")] = None
+    level: Level = 0.95
 
     @property
     def asked_cell(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ _EXAMPLE = {
 
 def _trend(database: Database, question: LearningRateQuestion) -> LearningRateTrend:
     asked = replace(question, at_model=None, at_params=None, at_epochs=None, at_family=None)
-    return database.remember(asked, lambda: learning_rate_trend(runs_of(database, asked), metric=asked.metric))
+    return database.remember(asked, lambda: learning_rate_trend(runs_of(database, asked), metric=asked.metric, level=asked.level))
 
 
 def _cell(database: Database, question: LearningRateQuestion) -> CellRate | None:

@@ -8,7 +8,7 @@ import typer
 
 from analysis.questions import LearningRateQuestion
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.runs_input import Level, RunsFrom, print_found, reads_runs
+from scaling.cli.runs_input import RunsFrom, print_found, reads_runs
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ def lr_command(
         bool,
         typer.Option("--searches", help="What `policy: two-trial` did: trials a cell, regret against a grid, core-hours saved."),
     ] = False,
-    level: Level = 0.95,
     *,
     source: RunsFrom,
     json: AsJson = False,
@@ -59,7 +58,7 @@ def lr_command(
     from analysis import learning_rate_trend
 
     runs = source.load()
-    trend = learning_rate_trend(runs, metric=question.metric, level=level)
+    trend = learning_rate_trend(runs, metric=question.metric, level=question.level)
     asked_cell = trend.predict_cell(**question.asked_cell) if question.asked_cell else None
 
     def show(out: Console, trend: LearningRateTrend) -> None:

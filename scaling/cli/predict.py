@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analysis.questions import PredictQuestion
 from scaling.cli.options import AsCsv, AsJson
 from scaling.cli.output import console, messages, print_text
-from scaling.cli.runs_input import Level, Metric, RunsFrom, print_answer, print_found, reads_runs
+from scaling.cli.runs_input import RunsFrom, print_answer, print_found, reads_runs
 from scaling.errors import UnknownName, UsageError
 from scaling.rounding import amount, percent, significant
 
@@ -31,30 +32,15 @@ scaling predict --score  # registered predictions against what was run since
 scaling predict --x params,examples_seen --law chinchilla --at 1e9,2e10 --data runs.csv --json
 """
 
-_AT = "Where to predict, in the unit of --x; repeatable. For a surface a number for each input: --at 1e9,2e10."
-
 
 @reads_runs()
 def predict_command(
-    at: Annotated[list[str] | None, typer.Option("--at", help=_AT)] = None,
-    law: Annotated[str, typer.Option(help="A law, or auto: the forecast, of the laws that did best in the back-test.")] = "auto",
-    on: Annotated[
-        str | None,
-        typer.Option(
-            help="frontier: the compute-optimal cells; all: every cell. Default: frontier for a law of compute on a grid."
-        ),
-    ] = None,
-    metric: Metric = "val_loss",
-    x: Annotated[str | None, typer.Option("--x", help="Column, or one for each input of a surface: params,examples_seen.")] = None,
-    objective: Annotated[str, typer.Option(help="log, huber-log (robust to outliers), relative or mse.")] = "log",
+    question: PredictQuestion,
     register: Annotated[
         str | None,
         typer.Option("--register", metavar="NAME", help="Keep it in the store under this name, for good, to be scored later."),
     ] = None,
     score: Annotated[bool, typer.Option("--score", help="Compare what is registered with runs that were done since.")] = False,
-    level: Level = 0.95,
-    bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
     *,
     source: RunsFrom,
     json: AsJson = False,
@@ -70,13 +56,13 @@ def predict_command(
             hint="run this where the store is, or give its URL: --db postgresql+psycopg://…",
         )
     if score:
-        if at or register is not None or source.data is not None:
+        if question.at or register is not None or source.data is not None:
             raise UsageError("--score compares what is registered in the store", hint="leave out --at, --register and --data")
         _score(source, json, csv)
         return
-    if on not in (None, "all", "frontier"):
-        raise UnknownName("choice for --on", on, ("all", "frontier"))
-    if not at:
+    if question.on not in (None, "all", "frontier"):
+        raise UnknownName("choice for --on", question.on, ("all", "frontier"))
+    if not question.at:
         raise UsageError("predict where?", hint="--at 110000, or --score to compare what is registered with what was run since")
     if register is not None and source.data is not None:
         raise UsageError(
@@ -86,15 +72,9 @@ def predict_command(
     from analysis.reading.source import columns_in
 
     runs = source.load()
-    columns = None if x is None else tuple(columns_in(runs, x).split(","))
-    settings: dict[str, Any] = {"metric": metric, "law": law, "on": on, "objective": objective}
-    settings |= {
-        "x": columns[0] if columns and len(columns) == 1 else columns,
-        "level": level,
-        "bootstrap": bootstrap,
-        "seed": seed,
-    }
-    found = predict(runs, _places(at, law, columns), **settings)
+    columns = None if question.x == PredictQuestion.x else tuple(columns_in(runs, question.x).split(","))
+    settings = question.settings | {"x": columns[0] if columns and len(columns) == 1 else columns}
+    found = predict(runs, _places(settings.pop("at"), question.law, columns), **settings)
     kept = []
     if register is not None:
         from orchestrator.registered import register as keep
@@ -109,7 +89,7 @@ def predict_command(
         )
 
 
-def _places(at: list[str], law: str, columns: tuple[str, ...] | None) -> list[float] | DataFrame:
+def _places(at: tuple[str, ...], law: str, columns: tuple[str, ...] | None) -> list[float] | DataFrame:
     """Numbers for a law of one input; a table for a surface."""
     try:
         rows = [[float(part) for part in place.replace("_", "").split(",")] for place in at]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from analysis.questions import WHICH_RUNS, ClusteredQuestion, FrontierQuestion, OptimumQuestion, Question
-from scaling.cli.options import Db, Experiment, Server, in_words, option
+from analysis.questions import WHICH_RUNS, ClusteredQuestion, Question
+from scaling.cli.options import Db, Experiment, Server, option
 from scaling.cli.output import console, messages, print_json, print_text
 from scaling.columns import check_mapping
 from scaling.errors import UsageError
@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from analysis.selection import Excluded
 
 __all__ = [
-    "Level",
-    "Metric",
     "RunsFrom",
-    "X",
     "print_answer",
     "print_found",
     "print_set_aside",
@@ -36,9 +33,6 @@ __all__ = [
     "refuse_both",
 ]
 
-Metric = Annotated[str, typer.Option(help=in_words(FrontierQuestion, "metric"))]
-X = Annotated[str, typer.Option("--x", help=in_words(FrontierQuestion, "x"))]
-Level = Annotated[float, typer.Option(help=in_words(OptimumQuestion, "level"))]
 Data = Annotated[
     str | None,
     typer.Option(
@@ -174,8 +168,8 @@ def reads_runs(*, without: tuple[str, ...] = (), **defaults: Any) -> Callable[[C
             if field.name not in without and (field.name != "clusters" or "clusters" in known)
         }
         asked = {
-            name: (option(kind, name), defaults.get(name, None if each.default == () else each.default))
-            for name, each in known.items()
+            name: (option(kind, name), defaults.get(name, None if (default := known[name].default) == () else default))
+            for name in (kind.in_order() if kind is not None else ())
             if kind is not None and name not in {*given, *WHICH_RUNS}
         }
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from analysis.questions import TransferQuestion
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.runs_input import Level, RunsFrom, print_found, reads_runs
+from scaling.cli.runs_input import RunsFrom, print_found, reads_runs
 from scaling.errors import UsageError
 from scaling.rounding import significant
 
@@ -29,15 +28,7 @@ scaling transfer --data finetuned.csv --downstream imagenet_error --upstream pre
 
 @reads_runs(without=("clusters",))
 def transfer_command(
-    downstream: Annotated[str, typer.Option(help="Column of the fine-tuned runs, better when lower.")] = "val_loss",
-    upstream: Annotated[
-        str, typer.Option(help="Pre-training metric, better when lower: of the parent run; with --data, a column of the table.")
-    ] = "val_loss",
-    x: Annotated[
-        str, typer.Option("--x", help="What pre-training cost: of the parent run; with --data, a column of the table.")
-    ] = "core_hours",
-    law: Annotated[str, typer.Option(help="Law of the downstream metric against --x.")] = "power",
-    level: Level = 0.95,
+    question: TransferQuestion,
     *,
     source: RunsFrom,
     json: AsJson = False,
@@ -51,17 +42,17 @@ def transfer_command(
     from analysis.reading.source import columns_in
 
     runs = source.load()
-    up, cost = columns_in(runs, upstream), columns_in(runs, x)
+    up, cost = columns_in(runs, question.upstream), columns_in(runs, question.x)
     if source.data is None or ("parent" in runs and runs["parent"].isin(runs["id"]).any()):
         table, up, cost = with_parents(runs, up), f"parent_{up}", f"parent_{cost}"
     else:
         table = runs
-    if columns_in(runs, downstream) == up:
+    if columns_in(runs, question.downstream) == up:
         raise UsageError(
             f"--downstream and --upstream are both {up}",
             hint="name the column of each: --downstream imagenet_error --upstream pretrain_loss",
         )
-    found = transfer(table, downstream=downstream, upstream=up, x=cost, law=law, level=level)
+    found = transfer(table, **question.settings | {"upstream": up, "x": cost})
     print_found(found, runs, _print, json=json, csv=csv)
 
 
