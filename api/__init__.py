@@ -18,21 +18,6 @@ Reads `orchestrator.store` and `analysis`; never starts work, so neither Ray nor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from api.app import create_app
-
-__all__ = ["create_app"]
-
-
-def __getattr__(name: str) -> object:
-    if name == "create_app":
-        from api.app import create_app
-
-        return create_app
-    raise AttributeError(f"module 'api' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
     from analysis import predict as predict
     from analysis import read_runs as read_runs
     from analysis.report.document import write_report
-    from orchestrator import read_spec as read_spec
+    from orchestrator.experiments_file import read_spec as read_spec
     from orchestrator.main_job import Submitted as Submitted
     from orchestrator.main_job import submit as submit
     from orchestrator.planning.candidates import plan as plan
@@ -59,7 +59,7 @@ _EXPORTS = {
     "plan": "orchestrator.planning.candidates:plan",
     "predict": "analysis:predict",
     "read_runs": "analysis:read_runs",
-    "read_spec": "orchestrator:read_spec",
+    "read_spec": "orchestrator.experiments_file:read_spec",
     "report": "analysis.report.document:write_report",
     "runs": "orchestrator.store:runs",
     "submit": "orchestrator.main_job:submit",

@@ -7,34 +7,6 @@ and the run id in `customdata`, so that a click can open the run.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from analysis.figures.backtest import backtest_figure
-    from analysis.figures.best_model import best_model_figure
-    from analysis.figures.comparison import comparison_figure
-    from analysis.figures.frontier import frontier_figure
-    from analysis.figures.learning_rate import learning_rate_figure
-    from analysis.figures.optimum import optimum_figure
-    from analysis.figures.plan import plan_figure
-    from analysis.figures.residuals import residuals_figure
-    from analysis.figures.slices import slices_figure
-
-__all__ = [
-    "backtest_figure",
-    "best_model_figure",
-    "comparison_figure",
-    "frontier_figure",
-    "learning_rate_figure",
-    "optimum_figure",
-    "plan_figure",
-    "residuals_figure",
-    "slices_figure",
-]
-
-
-def __getattr__(name: str) -> object:
-    if name in __all__:
-        return getattr(import_module(f"{__name__}.{name.removesuffix('_figure')}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

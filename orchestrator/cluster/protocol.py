@@ -46,7 +46,6 @@ class RemoteWorker(Protocol):
 
     def kill(self) -> None:
         """Give the devices back at once."""
-        ...
 
 
 class Cluster(Protocol):
@@ -57,39 +56,30 @@ class Cluster(Protocol):
 
     def check(self) -> None:
         """Raise `ClusterError` when nothing can be placed on it any more."""
-        ...
 
     def capacity(self, request: DeviceRequest) -> int:
         """Return how many chips (cores, for a CPU) such requests can have in all, busy or free, on nodes that stay.
 
         Raises `ClusterError` when not even one such request fits, and says what there is.
         """
-        ...
 
     def avoid(self, nodes: Iterable[str]) -> None:
         """Put no more workers on these nodes."""
-        ...
 
     def draining(self) -> set[str]:
         """List the nodes that have been told that they will be taken away."""
-        ...
 
     def new_worker(self, request: DeviceRequest, *, owner: str) -> RemoteWorker:
         """Ask for devices, for the scheduler `owner`. The worker starts once it has them."""
-        ...
 
     def find_worker(self, name: str) -> RemoteWorker | None:
         """Return the worker of that name that another scheduler left, if it lives."""
-        ...
 
     def close(self, workers: Sequence[Any], meanwhile: Callable[[], None] = lambda: None) -> None:
         """End these workers and give their devices back. `meanwhile` is called about once a second."""
-        ...
 
     def ready(self, references: list[object], seconds: float) -> list[object]:
         """Return those of `references` that have an answer, waiting up to `seconds` for the first."""
-        ...
 
     def answer(self, reference: Any) -> Any:
         """Return the value behind a reference. Raises `WorkerLost` when the worker or its node is gone, `WorkerUnreachable` when nobody can tell."""
-        ...
