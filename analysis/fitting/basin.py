@@ -1,9 +1,9 @@
 """Where the optimum of a law lies, roughly: a grid over shape coefficients with a small linear solve at every node.
 
-For given shape coefficients a law is linear in the others (variable projection: Golub and Pereyra 1973), and to first order the
-objectives are weighted sums of squares of `(y − f)/scale`, so the normal equations of all nodes and of all weightings are one matrix
-product. Coefficients may not be negative; with at most three of them the exact answer is the best feasible one among the solutions on
-all faces (non-negative least squares by checking the active sets).
+For given shape coefficients a law is linear in the others (variable projection: Golub and Pereyra 1973). To first order the objectives are
+weighted sums of squares of `(y − f)/scale`. So the normal equations of all nodes and of all weightings are one matrix product.
+Coefficients may not be negative. With at most three of them the exact answer is the best feasible one among the solutions on all faces
+(non-negative least squares by checking the active sets).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NUMBERS_AT_ONCE = 20_000_000
 
 
 def basins(law: Law, logs: np.ndarray, y: np.ndarray, weights: np.ndarray, *, relative: bool, starts: int) -> np.ndarray:
-    """Starts for the polish.
+    """Find starts for the polish: for each draw the lowest local minima of the loss on the grid.
 
     Args:
         law: what is fitted. logs: (k, n), centred. y, weights: (1 or draws, n).
@@ -48,7 +48,7 @@ def basins(law: Law, logs: np.ndarray, y: np.ndarray, weights: np.ndarray, *, re
 def _normal_equations(
     law: Law, logs: np.ndarray, y: np.ndarray, weights: np.ndarray, scale: np.ndarray, nodes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """gram (draws or 1, nodes, m, m), moment (draws, nodes, m), total (draws,)."""
+    """Return the normal equations at every node: gram (1 or draws, nodes, m, m), moment (draws, nodes, m), total (draws,)."""
     m, n = len(law.linear), logs.shape[1]
     batch = max(1, _NUMBERS_AT_ONCE // (n * m * m))
     pairs = [(i, j) for i in range(m) for j in range(i, m)]
@@ -69,7 +69,7 @@ def _normal_equations(
 
 
 def _non_negative(gram: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The best c ≥ 0 of `c'Gc − 2c'm`, and that value: by the solutions on every face."""
+    """Return the c ≥ 0 that minimises `c'Gc − 2c'm`, (draws, nodes, m), and that minimum: the best of the solutions on every face."""
     m = moment.shape[2]
     best, best_loss = np.zeros_like(moment), np.zeros(moment.shape[:2])
     for size in range(1, m + 1):
@@ -86,7 +86,7 @@ def _non_negative(gram: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _solve(matrix: list[list[np.ndarray]], right: list[np.ndarray]) -> list[np.ndarray]:
-    """Gaussian elimination of many small symmetric positive systems at once."""
+    """Solve many small symmetric positive systems at once by Gaussian elimination; a nearly singular one gives NaN."""
     a, b, size = [row[:] for row in matrix], right[:], len(right)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for i in range(size):
@@ -104,7 +104,7 @@ def _solve(matrix: list[list[np.ndarray]], right: list[np.ndarray]) -> list[np.n
 
 
 def _local_minima(loss: np.ndarray, sizes: list[int], starts: int) -> np.ndarray:
-    """(draws, starts): the nodes that no neighbour along an axis beats, lowest first; the best of them again when there are fewer."""
+    """Return the nodes that no neighbour along an axis beats, (draws, starts), lowest first; the best node again where there are fewer."""
     if starts == 1:
         return loss.argmin(1)[:, None]
     on_grid = loss.reshape(len(loss), *sizes)

@@ -3,8 +3,8 @@
 Two kinds, both batched: every draw is a row of one array of weights or of outcomes, solved together from the point estimate on.
 
 - pairs: cells are reweighted, whatever their noise is like. Right for robust objectives, where a residual says little about noise.
-- wild: each cell keeps its place in the design, and its residuals are multiplied by one random number of mean 0 and variance 1 (Webb
-  2014, Reworking wild bootstrap based inference for clustered errors), after making up for what the fit took from them.
+- wild: each cell keeps its place in the design. Its residuals, after making up for what the fit took from them, are multiplied by one
+  random number of mean 0 and variance 1 (Webb 2014, Reworking wild bootstrap based inference for clustered errors).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ to when there are so many runs (Kline and Santos 2012, A score based approach to
 
 
 def cell_weights(cells: int, precision: Precision) -> Iterator[np.ndarray]:
-    """A weight for each cell in each draw, in batches of shape (draws, cells) that together are `precision.bootstrap` draws.
+    """Draw a weight for each cell, in batches of shape (draws, cells) that together are `precision.bootstrap` draws.
 
     The weights are independent exponentials divided by their mean over cells (Rubin 1981, The Bayesian bootstrap), not counts of
-    drawing with replacement: mean and variance are the same, but no draw loses so many of a handful of cells that the law cannot be
+    drawing with replacement. Mean and variance are the same, but no draw loses so many of a handful of cells that the law cannot be
     fitted (Xu et al. 2020, Applications of the fractional-random-weight bootstrap).
     """
     generator = np.random.default_rng(precision.seed)
@@ -42,7 +42,7 @@ def cell_weights(cells: int, precision: Precision) -> Iterator[np.ndarray]:
 
 
 def webb_signs(cells: int, precision: Precision) -> Iterator[np.ndarray]:
-    """One of ±√1/2, ±1, ±√3/2 for each cell in each draw, in batches as `cell_weights`: 6^G outcomes, where signs alone have 2^G."""
+    """Draw one of ±√1/2, ±1, ±√3/2 for each cell, in batches as `cell_weights`: 6^G outcomes, where signs alone have 2^G."""
     generator = np.random.default_rng(precision.seed)
     for draws in _batches(cells, precision):
         yield np.array([-np.sqrt(1.5), -1.0, -np.sqrt(0.5), np.sqrt(0.5), 1.0, np.sqrt(1.5)])[
@@ -53,10 +53,10 @@ def webb_signs(cells: int, precision: Precision) -> Iterator[np.ndarray]:
 def pairs_draws(
     law: Law, sample: Sample, objective: Objective, theta: np.ndarray, tangent: Tangent, precision: Precision
 ) -> np.ndarray:
-    """theta of every draw, (bootstrap, p).
+    """Return theta of every draw of the pairs bootstrap, (bootstrap, p).
 
     Of a robust objective the runs of a cluster get a weight of their own as well. With equal weights, two seeds on either side of the curve
-    cancel wherever it passes between them, so that draws hardly moved: their standard deviation was .73 of the true one for two seeds of 12
+    cancel wherever it passes between them, so that draws hardly moved. Their standard deviation was .73 of the true one for two seeds of 12
     cells. Weights with `_OF_A_RUN` as variance gave .94 to 1.03 of it, for two to four seeds, with and without an effect of the cell.
     """
     if sample.runs * precision.bootstrap > _REFIT_UP_TO:
@@ -74,7 +74,7 @@ def pairs_draws(
 def wild_draws(
     law: Law, sample: Sample, objective: Objective, theta: np.ndarray, tangent: Tangent, precision: Precision
 ) -> np.ndarray:
-    """theta of every draw, (bootstrap, p); residuals of a cell are divided by 1 − its leverage (HC3)."""
+    """Return theta of every draw of the wild bootstrap, (bootstrap, p); residuals of a cell are divided by 1 − its leverage (HC3)."""
     if sample.runs * precision.bootstrap > _REFIT_UP_TO:
         return _one_step(law, theta, tangent, webb_signs(sample.clusters, precision))
     leverage = np.einsum("gp,pg->g", tangent.mean_of_cells(tangent.jacobian), tangent.response)
@@ -88,13 +88,13 @@ def wild_draws(
 
 
 def small_sample_factor(cells: int, coefficients: int, precision: Precision, *, smooth: bool = False) -> float:
-    """How much the draws must be spread about the point estimate: `√(G/(G−p)) · t_{G−p} / t_∞` for G cells and p coefficients.
+    """Return the factor by which draws must be spread about the point: `√(G/(G−p)) · t_{G−p} / t_∞` for G cells and p coefficients.
 
     The pairs bootstrap takes residuals for noise, but a fit with p coefficients has already absorbed some of it; and it does not know
-    how uncertain the noise itself is. Least squares corrects for both in this way. 1.10 for 30 cells and 3 coefficients, 3.5 for 5.
+    how uncertain the noise itself is. Least squares corrects for both in this way. It is 1.10 for 30 cells and 3 coefficients, 3.5 for 5.
 
-    smooth: of an objective of squares, the first factor once more, as residuals divided by 1 − leverage have it (HC3). Without it, nominal 95 %
-    intervals of the mean held 91–92 %; of a robust objective, whose draws jump from run to run, they held 95–97 % as they are.
+    smooth: of an objective of squares, the first factor once more, as residuals divided by 1 − leverage have it (HC3). Without it, nominal
+    95 % intervals of the mean held 91–92 %. Those of a robust objective, whose draws jump from run to run, held 95–97 % as they are.
     """
     left = max(1, cells - coefficients)
     return float((cells / left) ** (1.0 if smooth else 0.5)) * precision.t(left) / precision.t(10**9)
@@ -107,7 +107,10 @@ def _batches(cells: int, precision: Precision) -> Iterator[int]:
 
 
 def _one_step(law: Law, theta: np.ndarray, tangent: Tangent, batches: Iterator[np.ndarray]) -> np.ndarray:
-    """Draws by the Newton step that multiplying the scores of cells gives. One that would step below E = 0 takes its best step there."""
+    """Return theta of every draw by one Newton step, with the scores of cells multiplied by the draw's factors.
+
+    A draw that would step below E = 0 stops there, and its other coefficients take their best step given that.
+    """
     scores = tangent.scores_of_cells
     score = np.concatenate([factors @ scores for factors in batches])
     step = score @ tangent.bread

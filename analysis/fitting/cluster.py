@@ -14,7 +14,10 @@ _SINGULAR = 1e-8
 
 @dataclass(frozen=True, eq=False)
 class ClusterCovariance:
-    """`covariance` (k, k) of the coefficients; `influence` (clusters, k, k) and `spread` (clusters, k, k), which `degrees_of_freedom` is made of."""
+    """Holds the `covariance` (k, k) of the coefficients when the runs of a cluster err together.
+
+    `bread` (k, k), `influence` (clusters, k, k) and `spread` (clusters, k, k) are what `degrees_of_freedom` is computed from.
+    """
 
     covariance: np.ndarray
     bread: np.ndarray
@@ -22,7 +25,10 @@ class ClusterCovariance:
     spread: np.ndarray
 
     def degrees_of_freedom(self, contrast: np.ndarray) -> float:
-        """Of the t quantile for `contrast · coefficients`: Satterthwaite's, were the errors independent (Bell and McCaffrey 2002)."""
+        """Return the degrees of freedom of the t quantile for `contrast · coefficients`; contrast (k,).
+
+        They are Satterthwaite's, as if the errors were independent (Bell and McCaffrey 2002).
+        """
         w = self.bread @ contrast
         shares = self.influence @ w
         moments = np.diag(np.einsum("i,gij,j->g", w, self.spread, w)) - shares @ self.bread @ shares.T
@@ -30,14 +36,16 @@ class ClusterCovariance:
 
 
 def cluster_covariance(design: np.ndarray, residual: np.ndarray, cluster: np.ndarray) -> ClusterCovariance | None:
-    """CR2 of Bell and McCaffrey 2002, unbiased where the errors are independent after all; Pustejovsky and Tipton 2018 for absorbed means.
+    """Compute CR2 of Bell and McCaffrey 2002, which is unbiased where the errors are independent after all.
+
+    With the means of clusters absorbed it is that of Pustejovsky and Tipton 2018.
 
     Args:
         design: (n, k), with the mean of each cluster taken out, so that every cluster has a constant of its own.
         residual: (n,) of least squares on it.
         cluster: (n,): number of the cluster, 0 ….
 
-    None when one cluster alone fixes a coefficient: then nothing tells how far it errs.
+    Returns None when one cluster alone fixes a coefficient: then nothing tells how far it errs.
     """
     bread = linalg.pinvh(design.T @ design)
     size, k = int(cluster.max()) + 1, design.shape[1]

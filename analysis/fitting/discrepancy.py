@@ -1,10 +1,12 @@
 """Lack of fit: how far the truth may lie off the best law of a family, seen from residuals that hang together.
 
-The truth is taken for `law + δ` with δ a smooth random function of the log inputs (Kennedy and O'Hagan 2001, Bayesian calibration of
-computer models): a Gaussian process with a Matérn-3/2 kernel, its length one of two fixed parts of the range of the runs and its variance
-estimated by restricted maximum likelihood from the residuals of cells. (A squared-exponential kernel is too smooth: to explain a little
-roughness it takes for large what the law could have absorbed, and a variance ten times that of the residuals is the result.) Residuals without a trend give a variance of zero, and then
-nothing changes. With one, intervals of the mean curve widen by what δ may still be where there are runs, and by more beyond them.
+The truth is taken for `law + δ`, with δ a smooth random function of the log inputs (Kennedy and O'Hagan 2001, Bayesian calibration of
+computer models). δ is a Gaussian process with a Matérn-3/2 kernel. Its length is one of two fixed parts of the range of the runs. Its
+variance is estimated from the residuals of cells by restricted maximum likelihood. A squared-exponential kernel is too smooth: to explain
+a little roughness it takes what the law could have absorbed to be large. Its variance then comes out ten times that of the residuals.
+
+Residuals without a trend give a variance of zero, and then nothing changes. With one, intervals of the mean curve widen by what δ may
+still be where there are runs, and by more beyond them.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from analysis.fitting.tangent import Tangent
 __all__ = ["Discrepancy", "discrepancy_of"]
 
 LENGTHS = (0.3, 0.6)
-"""Of the kernel, as parts of the range of each log input."""
+"""Lengths of the kernel that are tried, as parts of the range of each log input."""
 
 LEAST_LIKELIHOOD_RATIO = 1.0
 """Twice the log likelihood that a trend must gain over none. In simulated grids of 8–30 cells and a law of the right family, 0 made
@@ -27,13 +29,15 @@ intervals cover 96–98 % instead of 95 %, and 2.7 (a test at 5 %) missed trends
 _LEAST_FREEDOM = 5.0
 _INDUCING = 60
 _MOST_CELLS = 2000
-"""Of which residuals are looked at; of more, evenly many are left out. They show as small a trend as matters."""
+"""The most cells whose residuals are looked at; more are thinned evenly. So many show as small a trend as matters."""
 _RATIOS = np.geomspace(0.03, 3e4, 30)  # variance of δ over that of a cell's mean
 
 
 @dataclass(frozen=True, eq=False)
 class Discrepancy:
-    """variance: of δ. residual_variance: what the trend explains of the variance of cells about the law.
+    """Holds what the residuals of cells say of δ, by which the truth may lie off the fitted law.
+
+    variance: of δ. residual_variance: what the trend explains of the variance of cells about the law.
     nugget: variance of cells about law and trend, as `Tangent.cell_variance`. degrees_of_freedom: with which `variance` is known.
     centre, range: (k,), of the log inputs. points: (m, k), where the process is pinned down, and root: (m, m), of its kernel there.
     response: (p, m), how theta moves with the process at the cells.
@@ -51,7 +55,10 @@ class Discrepancy:
     response: np.ndarray
 
     def variance_at(self, inputs: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
-        """Variance of `law + δ` about the fitted law on account of δ, (n,), for inputs (k, n) and the law's jacobian there (n, p)."""
+        """Return the variance that δ adds to the mean curve, (n,), at inputs (k, n) where the law's jacobian is (n, p).
+
+        It is the variance of `law + δ` about the fitted law.
+        """
         if self.variance == 0:
             return np.zeros(inputs.shape[1])
         at = (np.log(inputs).T - self.centre) / self.range
@@ -61,7 +68,7 @@ class Discrepancy:
 
 
 def discrepancy_of(tangent: Tangent, inputs: np.ndarray) -> Discrepancy:
-    """From the residuals of cells; inputs (k, n) of the runs."""
+    """Estimate the discrepancy from the residuals of cells; inputs (k, n) of the runs."""
     some = slice(None, None, max(1, -(-tangent.cells // _MOST_CELLS)))
     logs = tangent.mean_of_cells(np.log(inputs).T)  # (G, k)
     low, high = logs.min(0), logs.max(0)
@@ -117,7 +124,7 @@ def discrepancy_of(tangent: Tangent, inputs: np.ndarray) -> Discrepancy:
 
 
 def _features(at: np.ndarray, points: np.ndarray, root: np.ndarray, length: float) -> np.ndarray:
-    """(n, k) → (n, m), whose products are the kernel (Nyström)."""
+    """Map points (n, k) to features (n, m) whose inner products are the kernel (Nyström)."""
     return np.linalg.solve(root, _kernel(at, points, length).T).T
 
 
@@ -126,7 +133,7 @@ def _root(points: np.ndarray, length: float) -> np.ndarray:
 
 
 def _kernel(a: np.ndarray, b: np.ndarray, length: float) -> np.ndarray:
-    """Matérn 3/2, (n, m)."""
+    """Return the Matérn-3/2 kernel between the points a (n, k) and b (m, k), (n, m)."""
     square = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * a @ b.T
     r = np.sqrt(3.0 * np.maximum(square, 0.0)) / length
     return (1 + r) * np.exp(-r)
@@ -139,7 +146,7 @@ def _orthonormal(design: np.ndarray) -> np.ndarray:
 
 
 def _spread(at: np.ndarray, most: int) -> np.ndarray:
-    """Indices of at most so many points that lie far from one another: each next is the farthest from those chosen."""
+    """Return the indices of at most so many points that lie far from one another: each next is the farthest from those chosen."""
     if len(at) <= most:
         return np.arange(len(at))
     chosen, distance = [0], np.sum((at - at[0]) ** 2, axis=1)

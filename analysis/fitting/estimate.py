@@ -17,9 +17,12 @@ __all__ = ["Estimate", "Precision", "Sample"]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The runs of a fit as arrays: positive `inputs` (k, n) and `y` (n,); `cell` (n,), a number 0 … `cells` − 1 for each run: which runs repeat
-    one setting; `weights` (n,), by which the objective counts runs; `cluster` (n,), as `cell`: which runs err together and are resampled as
-    one, the runs of a cell where it is not given."""
+    """Holds the runs of a fit as arrays, `inputs` (k, n) and `y` (n,), both positive.
+
+    cell: (n,), a number 0 … `cells` − 1 for each run; runs that repeat one setting have the same.
+    weights: (n,), by which the objective counts runs.
+    cluster: (n,), numbered as `cell`: runs that err together and are resampled as one. When not given, those of a cell.
+    """
 
     inputs: np.ndarray
     y: np.ndarray
@@ -54,28 +57,29 @@ class Sample:
 
 @dataclass(frozen=True)
 class Precision:
-    """How intervals are made: nominal `level`, number of `bootstrap` draws and their `seed`."""
+    """Says how intervals are made: nominal `level`, number of `bootstrap` draws and their `seed`."""
 
     level: float = 0.95
     bootstrap: int = 1000
     seed: int = 0
 
     def t(self, degrees_of_freedom: Any) -> Any:
-        """Two-sided t quantile, elementwise; 1.96 for level 0.95 and many degrees of freedom."""
+        """Return the two-sided t quantile, elementwise; 1.96 for level 0.95 and many degrees of freedom."""
         quantile = special.stdtrit(np.maximum(1.0, degrees_of_freedom), 0.5 + self.level / 2)
         return quantile if np.ndim(quantile) else float(quantile)
 
     def stricter(self, by: float) -> Precision:
-        """The level that leaves so much smaller tails: 99.9 % for 95 % by 50."""
+        """Return the same with tails that are smaller by this factor: level 99.9 % for 95 % by 50."""
         return replace(self, level=1 - (1 - self.level) / by)
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate(ABC):
-    """Coefficients with intervals, and what they say about the mean curve and about one more run.
+    """Holds coefficients with intervals, and predicts the mean curve and one more run from them.
 
     values, low, high: by the letters of the law's formula. degrees_of_freedom: of the t quantiles used.
-    status: the gravest of what the data do not say. status_about: the letters it is about; where all are identified, those that are so narrowly.
+    status: the gravest of what the data leave open. status_about: the letters that the status is about; where all coefficients are
+    identified, those that are so only narrowly.
     seed_std: standard deviation of log metric between the runs of a cell; NaN when no cell has two.
     lack_of_fit_std: standard deviation of cells about the law in log metric, beyond what seeds explain; 0 when nothing shows.
     """
@@ -91,16 +95,16 @@ class Estimate(ABC):
 
     @abstractmethod
     def log_mean(self, inputs: np.ndarray) -> np.ndarray:
-        """Log of the mean curve at inputs (k, m), (m,)."""
+        """Return the log of the mean curve at inputs (k, m), (m,)."""
 
     @abstractmethod
     def log_band(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Interval of the log of the mean curve, as (low, high), each (m,)."""
+        """Return the interval of the log of the mean curve at inputs (k, m), as (low, high), each (m,)."""
 
     @abstractmethod
     def log_new_run(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Interval of the log of the metric of one more run in a new cell, as (low, high), each (m,)."""
+        """Return the interval of the log of the metric of one more run in a new cell, as (low, high), each (m,)."""
 
     @abstractmethod
     def log_mean_draws(self, inputs: np.ndarray) -> np.ndarray:
-        """Log of the mean curve as the coefficients vary within their uncertainty, (draws, m)."""
+        """Return the log of the mean curve as the coefficients vary within their uncertainty, (draws, m)."""

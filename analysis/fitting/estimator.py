@@ -1,4 +1,4 @@
-"""From the runs of a fit to an estimate: the optimum, how sure one can be of it, and what it cannot say."""
+"""Turns the runs of a fit into an estimate: the optimum, its intervals, and a status for what the data leave open."""
 
 from __future__ import annotations
 
@@ -32,25 +32,30 @@ _PROFILE_UP_TO = 20_000  # runs; with more the loss is a parabola about its opti
 _EXACT, _ROUGHLY = 1e-8, 1e-2  # of profiled ends: those that are shown, and those of which it is only asked whether they are there
 _CELLS_A_COEFFICIENT = 4
 _BARELY, _NARROWLY = 50, 5000
-"""How much smaller the tails are at whose level a coefficient that is identified barely, or narrowly, no longer is: 99.9 and 99.999 % for 95 %.
-No level is strict enough for all: of tables of a kind that seldom pass it, those pass whose scatter happened to look small, and their intervals
-hold the truth too rarely (docs/laws_figures.md). So it is said how far the status lies from the edge."""
+"""Factors by which the tails shrink at two stricter levels: 99.9 and 99.999 % for 95 %. A coefficient is barely identified when it is no
+longer identified at the first, narrowly when at the second. No level is strict enough for all: where few tables of a kind pass it, those do
+whose scatter happened to look small. Their intervals hold the truth too rarely (docs/laws_figures.md)."""
 
 
 @remembered
 def estimate(law: Law, sample: Sample, objective: Objective, precision: Precision, intervals: str = "auto") -> LawEstimate:
-    """The estimate of a law from a sample.
+    """Fit a law to a sample and return the estimate, with intervals and status.
 
     Point: the optimum of the objective (`analysis.fitting.point`).
 
-    Covariance of theta: the jackknife over cells (CR3), with t quantiles of G − p degrees of freedom for G cells and p coefficients; with
-    fewer than four cells a coefficient its mean with the plain one of least squares, since it is itself noisy then. Of the power law by
-    log least squares, where each cell has one run, the plain one, exactly the textbook's; where seeds repeat a cell, the jackknife's with
-    G − 1 degrees of freedom (Cameron and Miller 2015, A practitioner's guide to cluster-robust inference, VI.B). The usual sandwich (CR1)
-    is not used: with the 4–20 cells that studies have, its nominal 95 % intervals covered the truth in 75–92 % of simulations.
+    Covariance of theta, with t quantiles, for G cells and p coefficients:
 
-    Lack of fit widens the intervals of the mean curve and of new runs (`analysis.fitting.discrepancy`), not those of coefficients: of a
-    law that does not hold they describe the member of its family that comes nearest.
+    - in general the jackknife over cells (CR3), with G − p degrees of freedom. With fewer than four cells a coefficient it is itself noisy,
+      so its mean with the plain covariance of least squares is taken.
+    - of the power law by log least squares where each cell has one run: the plain one, exactly the textbook's.
+    - of that law where seeds repeat a cell: the jackknife's with G − 1 degrees of freedom (Cameron and Miller 2015, A practitioner's guide
+      to cluster-robust inference, VI.B).
+
+    The usual sandwich (CR1) is not used: with the 4–20 cells that studies have, its nominal 95 % intervals covered the truth in 75–92 % of
+    simulations.
+
+    Lack of fit widens the intervals of the mean curve and of new runs (`analysis.fitting.discrepancy`), not those of coefficients. Of a
+    law that does not hold, those describe the member of its family that comes nearest.
     """
     point = fit_point(law, sample.inputs, sample.y, objective=objective, weights=sample.weights)
     theta = point.theta[0]
@@ -130,7 +135,7 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
 def _by_how_much(
     law: Law, status_at: Callable[[Precision], tuple[FitStatus, tuple[str, ...]]], precision: Precision
 ) -> tuple[FitStatus, tuple[str, ...]]:
-    """Status and letters of a fit that is identified at its own level: whether it still is at stricter ones."""
+    """Return the status and letters of a fit that is identified at its own level, by whether it still is at stricter ones."""
     far_out, narrow = status_at(precision.stricter(_NARROWLY))
     if far_out == FitStatus.OK:
         return FitStatus.OK, ()
@@ -142,7 +147,7 @@ def _by_how_much(
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """Draws that are there already."""
+    """Returns draws that are there already."""
 
     draws: np.ndarray
 
@@ -160,8 +165,11 @@ def _covariance(tangent: Tangent) -> np.ndarray:
 def _profile_settings(
     law: Law, sample: Sample, tangent: Tangent, at_bound: np.ndarray, variance: np.ndarray, t: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`ratio` and `width` of `profile_intervals`, (p,) each. A coefficient at the bound of its search has no variance of its own: its line leads
-    away from the bound, and is judged by the scatter of cells alone."""
+    """Return `ratio` and `width` of `profile_intervals`, (p,) each.
+
+    A coefficient at the bound of its search has no variance of its own. Its line leads away from the bound, and is judged by the scatter of
+    cells alone.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio, width = np.diag(tangent.bread) / variance, t * np.sqrt(variance)
     low, high = _search_range(law, sample)
@@ -172,7 +180,7 @@ def _profile_settings(
 
 
 def _search_range(law: Law, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of the search of each entry of theta, (p,) each; those of linear coefficients are infinite."""
+    """Return the bounds of the search of each entry of theta, (p,) each; those of linear coefficients are infinite."""
     low, high = np.full(len(law.coefficients), -np.inf), np.full(len(law.coefficients), np.inf)
     for shape, place in zip(law.shapes, law.shape_at, strict=True):
         low[place], high[place] = shape.range(np.log(sample.inputs))
@@ -180,8 +188,10 @@ def _search_range(law: Law, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _open_at_bounds(law: Law, sample: Sample, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends that lie on the bound of the search, or on it at both, are no ends: the search stopped there, not the data. The upper end of a
-    floor whose draws are all zero is none either."""
+    """Make infinite the ends that lie on the bound of the search, (p,) each: the search stopped there, not the data.
+
+    Where the whole interval lies on one bound, both ends become infinite. So does the upper end of a floor whose draws are all zero.
+    """
     first, last = _search_range(law, sample)
     near = 1e-6 * np.where(np.isfinite(last - first), last - first, 0.0)
     on_low, on_high = low <= first + near, high >= last - near
@@ -202,7 +212,7 @@ def _lack_of_fit_std(tangent: Tangent, discrepancy: Discrepancy) -> float:
 def _new_run_variances(
     tangent: Tangent, discrepancy: Discrepancy, objective: Objective, precision: Precision
 ) -> tuple[tuple[float, float], ...]:
-    """Of a run in a new cell about law and trend: what cells add, and what seeds add."""
+    """Return what a run in a new cell varies by about law and trend: (variance, degrees of freedom) of cells, then of seeds."""
     if not objective.is_least_squares:
         # Residuals may have tails that a variance does not describe: the quantile that is asked for, as if it were a normal one.
         size = np.quantile(np.abs(tangent.residual), precision.level) / precision.t(10**9)

@@ -1,4 +1,4 @@
-"""`fit`: a table of runs → a law with intervals."""
+"""`fit` turns a table of runs into a law with intervals."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def fit(
             frontier is one of compute.
         cell: columns that tell cells apart besides the settings of `analysis.design_columns`: what is averaged.
         clusters: columns whose values tell apart what is resampled together; none: the runs of a cell. A table with several rows a run
-            (its checkpoints) is reduced to the last of each, unless its progress is an input or `clusters` names its runs: then all
-            rows are fitted and runs are resampled whole.
+            (its checkpoints) is reduced to the last of each. Where its progress is an input or `clusters` names its runs, all rows are
+            fitted and runs are resampled whole.
         bootstrap: draws, for laws whose intervals need them.
         level: nominal coverage of the intervals.
         seed: of the draws; equal input and seed give equal output.
@@ -184,12 +184,12 @@ _WEIGHT = "_weight"
 
 
 def columns_of(x: str | Sequence[str]) -> tuple[str, ...]:
-    """`"params, examples_seen"` or the names one by one → the names."""
+    """Return the column names of `x`, given one by one or as one text with commas, `"params, examples_seen"`."""
     return tuple(name.strip() for name in x.split(",")) if isinstance(x, str) else tuple(x)
 
 
 def _axes(law: str, letters: Sequence[str], x: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The column of each input of the law."""
+    """Return the column of each input of the law: those of `x`, else the usual ones. Raises `UsageError` where their number differs."""
     if x is None:
         return tuple(AXIS_COLUMNS[letter] for letter in letters)
     axes = columns_of(x)
@@ -203,7 +203,7 @@ def _axes(law: str, letters: Sequence[str], x: str | Sequence[str] | None) -> tu
 
 
 def _with_weights(runs: pd.DataFrame, weights: str | Sequence[float] | None) -> pd.DataFrame:
-    """The table with the weight of each run in a column of its own."""
+    """Add the weight of each run, divided by the mean weight, as a column of its own. None: return the table as it is."""
     if weights is None:
         return runs
     if isinstance(weights, str) and weights not in runs:
@@ -217,7 +217,7 @@ def _with_weights(runs: pd.DataFrame, weights: str | Sequence[float] | None) -> 
 
 
 def _in_order(numbers: pd.Series) -> np.ndarray:
-    """Numbers from 0 in the order in which they come, so that draws hang on the runs and not on names."""
+    """Number the values from 0 in the order in which they first appear, so that draws depend on the runs and not on names."""
     return pd.factorize(numbers)[0]
 
 
@@ -285,7 +285,7 @@ def _require_enough(
 
 
 def _require_both_ways(law: Law, sample: Sample, axes: Sequence[str]) -> None:
-    """A power of one input, beside a floor and another input, shows from three values of it on."""
+    """Raise `TooFewPoints` unless each input has three values: with fewer, its power does not show beside a floor and another input."""
     for term in law.terms:
         for exponent, axis in term.exponents.items():
             have = len(np.unique(sample.inputs[axis]))

@@ -1,4 +1,4 @@
-"""Several laws on several choices of runs: what the command and the pages show, the law first."""
+"""Several laws fitted to several choices of runs, the law first: what the command and the pages show."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from scaling.errors import TooFewPoints
 __all__ = ["BESIDE", "Fits", "fit_all"]
 
 BESIDE = ("power", "power-floor")
-"""What stands beside the law of compute when no law is named: the form of the study, and the same with a floor."""
+"""The laws that are fitted beside the law of compute when no law is named: the form of the study, and the same with a floor."""
 
 Once = Callable[[str, str, Callable[[], Fit]], Fit]
 """Name of a law, choice of runs, and what makes their fit → that fit, made now or remembered."""
 
 
 class Fits(NamedTuple):
-    """Several laws of the same runs, of each choice of runs the chosen one first, and what could not be fitted.
+    """Holds several laws of the same runs, of each choice of runs the chosen one first, and what could not be fitted.
 
     not_fitted: what has too few points, `{"law", "on", "reason", "have", "need"}` each.
     """
@@ -39,18 +39,20 @@ class Fits(NamedTuple):
 
     @property
     def law(self) -> Fit | None:
-        """The law of the cells that count when nobody says which, see `analysis.choice.natural_choice`; None where laws were named."""
+        """Return the first chosen law, by default that of the cells of `analysis.choice.natural_choice`; None where laws were named."""
         return next((fit for fit in self.fits if fit.chosen), None)
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
-        """What the fit that used fewest runs left out."""
+        """Return the runs that were not used, of the fit with the most of them."""
         return max(self.fits, key=lambda fit: len(fit.excluded)).excluded
 
     def to_dict(self) -> dict[str, Any]:
-        """`{"answer", "the_law": {"law", "on"}, "fits": [Fit.to_dict()], "not_fitted": [{"law", "on", "reason"}]}`, as JSON holds it.
+        """Return the fits as JSON holds them, `{"answer", "the_law", "fits", "not_fitted"}`.
 
-        Of each choice of cells one fit is `chosen`, the best forecaster of these cells, `chosen_of`. `answer`: what the law says, see `analysis.sentence`.
+        - `answer`: what the law says, see `analysis.sentence`. `the_law`: `{"law", "on"}`. Both are None where laws were named.
+        - `fits`: `Fit.to_dict()` each. Of each choice of cells one is `chosen`, the best forecaster of these cells, `chosen_of`.
+        - `not_fitted`: `{"law", "on", "reason", "have", "need"}` each.
         """
         return {
             "answer": None if self.law is None else self.law.answer.to_dict(),
@@ -60,7 +62,7 @@ class Fits(NamedTuple):
         }
 
     def to_csv(self) -> str:
-        """A row a coefficient, as CSV."""
+        """Return the coefficients as CSV, a row each."""
         rows = [
             {
                 "law": fit.law,
@@ -96,10 +98,10 @@ def fit_all(
     Args:
         runs: a table of runs.
         laws: names; when empty the law that `choose_law` chooses and, for laws of compute, `BESIDE`.
-        on: which cells. None: all for surfaces, else the frontier of a grid, all of a bare table, see `analysis.choice.natural_choice`. "both": those first, then
-            the others, and a surface to all.
+        on: which cells. None: all for surfaces, else the frontier of a grid, all of a bare table, see `analysis.choice.natural_choice`.
+            "both": those first, then the others, and a surface to all.
         x, settings: of `analysis.fit`.
-        once: remembers fits, for who asks again with other `laws` or another `on`; `auto` is the name of the chosen law.
+        once: remembers fits, for a caller that asks again with other `laws` or another `on`; `auto` is the name of the chosen law.
 
     Raises:
         TooFewPoints: of the law that lacks the fewest, when nothing could be fitted. Otherwise as `analysis.fit`.
@@ -144,7 +146,7 @@ def _choices(
 
 
 def _sharing_a_test(fits: list[Fit]) -> Iterator[Fit]:
-    """Fits to the same runs, of the same inputs, have one back-test: it is made once."""
+    """Give fits to the same runs, of the same inputs, one back-test, which is made once."""
     tests: dict[tuple[str, ...], Backtest | TooFewPoints | None] = {
         each.axes: each.backtest for each in fits if each.backtest is not None
     }

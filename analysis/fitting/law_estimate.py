@@ -18,7 +18,9 @@ __all__ = ["LawEstimate"]
 
 @dataclass(frozen=True, eq=False)
 class LawEstimate(Estimate):
-    """theta: (p,), see `Law`. covariance: (p, p), of theta, without lack of fit; rows of what cannot vary are zero.
+    """Holds the estimate of one law.
+
+    theta: (p,), see `Law`. covariance: (p, p), of theta, without lack of fit; rows of what cannot vary are zero.
     draw: makes the bootstrap's draws of theta, (bootstrap, p), when they are first asked for.
     by_draws: whether intervals are percentiles of the draws; otherwise they are t intervals with `covariance`.
     spread: the factor by which log means of draws are spread about that of theta.
@@ -40,14 +42,14 @@ class LawEstimate(Estimate):
 
     @cached_property
     def draws(self) -> np.ndarray:
-        """(bootstrap, p): theta as it varies; not yet spread."""
+        """Return the bootstrap's draws of theta, (bootstrap, p), not yet spread."""
         return self.draw()
 
     def log_mean(self, inputs: np.ndarray) -> np.ndarray:
         return self.law.log_curve(inputs, self.theta[None])[0]
 
     def log_mean_jacobian(self, inputs: np.ndarray) -> np.ndarray:
-        """(m, p); zero for what cannot vary."""
+        """Return the derivatives of the log mean by theta, (m, p); zero for what cannot vary."""
         return np.where(self.tangent.kept, self.law.log_curve_jacobian(inputs, self.theta), 0.0)
 
     def log_mean_draws(self, inputs: np.ndarray) -> np.ndarray:
@@ -61,7 +63,7 @@ class LawEstimate(Estimate):
         return self._interval(inputs, self.new_run_variances)
 
     def _interval(self, inputs: np.ndarray, scatter: tuple[tuple[float, float], ...]) -> tuple[np.ndarray, np.ndarray]:
-        """`scatter`: what a run adds to the mean, as `new_run_variances`."""
+        """Return the interval of the log metric, (m,) each end; `scatter`: what a run adds to the mean, as `new_run_variances`."""
         mean, jacobian = self.log_mean(inputs), self.log_mean_jacobian(inputs)
         trend = (self.discrepancy.variance_at(inputs, jacobian), self.discrepancy.degrees_of_freedom)
         noise = np.exp(2 * self.noise_grows_with * mean)
@@ -83,13 +85,13 @@ class LawEstimate(Estimate):
 
 
 def _half_width(parts: list[tuple[np.ndarray, float]], precision: Precision) -> np.ndarray:
-    """t times the root of a sum of variances, each known with its own degrees of freedom (Satterthwaite 1946)."""
+    """Return t times the root of a sum of variances, each known with its own degrees of freedom (Satterthwaite 1946)."""
     total = np.maximum(sum(variance for variance, _ in parts), 1e-300)
     doubt = sum((variance / total) ** 2 / df for variance, df in parts)
     return precision.t(1 / np.maximum(doubt, 1e-9)) * np.sqrt(np.maximum(total, 0.0))
 
 
 def _percentiles(draws: np.ndarray, point: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Per column; the interval never leaves the point, though the quantiles of one side may lie beyond it by bootstrap bias."""
+    """Return the interval of each column of the draws, stretched to the point where bootstrap bias puts it outside."""
     low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=0)
     return np.minimum(low, point), np.maximum(high, point)

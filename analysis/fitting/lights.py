@@ -1,8 +1,8 @@
-"""Two lights for a law. *Identified*: the runs determine its coefficients; it is not known where they barely do. *Forecasts well*: it
-predicted the larger runs from the smaller.
+"""Two lights for a law: *identified* and *forecasts well*.
 
-Neither implies the other: two coefficients of a straight line are identified by runs that bend, and a law may forecast well with a floor
-that nobody knows. A law forecasts well unless one of these is so, in this order:
+Identified: the runs determine its coefficients; it is not known where they barely do. Forecasts well: it predicted the larger runs from
+the smaller. Neither implies the other: two coefficients of a straight line are identified by runs that bend, and a law may forecast well
+with a floor that nobody knows. A law forecasts well unless one of these is so, in this order:
 
 1. a column explains the scatter inside its cells (`cells-mixed`): it averages over settings that a forecast does not name;
 2. its residuals show a trend (the diagnostic `residual-trend`, an F test at 1 %): where the law bends otherwise than the runs do, its
@@ -13,7 +13,8 @@ that nobody knows. A law forecasts well unless one of these is so, in this order
    `LEVEL`);
 6. in the back-test another form did so much better that this one has no weight in the forecast (`analysis.backtest.rule`).
 
-With too few budgets to hold any out, or where the cells of a cluster err together, it is not known. That is neither good nor bad, and is never shown as good.
+With too few budgets to hold any out, or where the cells of a cluster err together, it is not known. That is neither good nor bad, and is
+never shown as good.
 """
 
 from __future__ import annotations
@@ -39,13 +40,16 @@ if TYPE_CHECKING:
 __all__ = ["LEVEL", "Light", "Lights", "lights_of"]
 
 LEVEL = 0.05
-"""The level of the test of forecasts: of laws that are right, one in twenty is called bad. In 480 simulated curves of 6 to 20 budgets it were 22; of
-power laws fitted to 12 or 20 budgets of a curve with a floor all 120 were."""
+"""The level of the test of forecasts: of laws that are right, one in twenty is called bad. In simulations of 6 to 20 budgets 22 of 480 were.
+All 120 power laws were that were fitted to 12 or 20 budgets of a curve with a floor."""
 
 
 @dataclass(frozen=True)
 class Light:
-    """ok: None where it is not known. reason: a sentence, without its full stop in the middle of a line."""
+    """Says whether a fit passes one of the two tests, and why.
+
+    ok: None where it is not known. reason: a sentence, without its full stop in the middle of a line.
+    """
 
     name: str
     ok: bool | None
@@ -64,22 +68,22 @@ class Light:
 
 @dataclass(frozen=True)
 class Lights:
-    """Both lights of a fit."""
+    """Holds both lights of a fit."""
 
     identified: Light
     forecasts_well: Light
 
     def lines(self) -> list[str]:
-        """`identified ✓  …` and `forecasts well ✗  …`."""
+        """Return a line for each light: `identified ✓  …` and `forecasts well ✗  …`."""
         return [str(self.identified), str(self.forecasts_well)]
 
     def to_dict(self) -> dict[str, object]:
-        """`{"identified": {"ok", "reason"}, "forecasts_well": {"ok", "reason"}}`, `ok` None where it is not known."""
+        """Return `{"identified": {"ok", "reason"}, "forecasts_well": {"ok", "reason"}}`, `ok` None where it is not known."""
         return {"identified": self.identified.to_dict(), "forecasts_well": self.forecasts_well.to_dict()}
 
 
 def lights_of(fit: Fit) -> Lights:
-    """Costs the back-test of the fit's runs, where nobody has made it yet."""
+    """Judge a fit by both lights. This costs the back-test of the fit's runs, where nobody has made it yet."""
     return Lights(_identified(fit), _forecasts_well(fit))
 
 
@@ -122,7 +126,10 @@ def _verdict(fit: Fit) -> tuple[bool | None, str]:
 
 
 def _hangs_on_outliers(fit: Fit) -> str:
-    """Says how far the forecast moves without the runs that are far off, where it leaves its interval: by squares one can bend a law, or choose another."""
+    """Say how far the forecast moves without the outliers, where it leaves its interval; else return an empty text.
+
+    A fit by squares lets one run bend a law, or decide for another law.
+    """
     outliers = next((found.about for found in fit.diagnostics if found.code == DiagnosticCode.OUTLIER), ())
     if not outliers:
         return ""

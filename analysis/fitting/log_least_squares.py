@@ -10,7 +10,7 @@ __all__ = ["log_least_squares"]
 
 
 def log_least_squares(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """Least squares of `log y = log A − a·log x` each run counted by its weight.
+    """Fit `log y = log A − a·log x` by least squares, each run counted by its weight.
 
     Returns: theta = (log A, a), and its covariance (2, 2) for independent residuals of one variance, n − 2 degrees of freedom.
     """

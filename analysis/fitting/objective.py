@@ -1,4 +1,4 @@
-"""Objectives: what is small when a law fits well."""
+"""Objectives: what is smallest where a law fits best."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["OBJECTIVES", "Objective", "objective_named"]
 
 @dataclass(frozen=True)
 class Objective:
-    """`Σ w·ρ(r)` over the runs, with ρ(r) = r²/2 up to |r| = `huber` and linear beyond.
+    """Measures how badly a law fits: `Σ w·ρ(r)` over the runs, with ρ(r) = r²/2 up to |r| = `huber` and linear beyond.
 
     residual: `(f, y) -> (r, s)`: the residual of the mean curve f, and s = −dr/df.
     relative: whether an error counts in proportion to y; the linear solve that finds the basin then divides by y.
@@ -34,7 +34,7 @@ class Objective:
         return isinf(self.huber) and self.envelope is None
 
     def loss(self, r: np.ndarray) -> np.ndarray:
-        """ρ(r)."""
+        """Return ρ(r), elementwise."""
         value = 0.5 * r * r
         if not isinf(self.huber):
             size = np.abs(r)
@@ -42,7 +42,7 @@ class Objective:
         return value if self.envelope is None else value * self._side(r)
 
     def influence(self, r: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """ψ = ρ′, its derivative ρ″, and the weight ψ/r of iteratively reweighted least squares."""
+        """Return ψ = ρ′, its derivative ρ″, and the weight ψ/r of iteratively reweighted least squares, elementwise."""
         one = np.ones_like(r)
         if isinf(self.huber):
             psi, curvature, weight = r, one, one
@@ -84,7 +84,7 @@ OBJECTIVES: dict[str, Objective] = {
 
 
 def objective_named(name: str, envelope: float | None = None) -> Objective:
-    """The objective called `name`, towards the lower envelope if `envelope` is below 0.5.
+    """Return the objective called `name`, towards the lower envelope if `envelope` is below 0.5.
 
     Raises: `UnknownName` with the nearest name; `UsageError` for an envelope outside (0, 1).
     """

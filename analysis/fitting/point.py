@@ -21,7 +21,7 @@ _DECIMALS = 11
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Optima of one law for many weightings of the same runs.
+    """Holds the optima of one law for many weightings of the same runs.
 
     theta: (draws, p), see `Law`. loss: (draws,), `Σ w·ρ(r)` with ρ = r²/2 for squares. converged: (draws,).
     at_zero: (draws, p), which linear coefficients are exactly zero: there is no such term (theta is 0 for the floor, −∞ for others).
@@ -37,7 +37,7 @@ class Points:
 
     @property
     def values(self) -> dict[str, np.ndarray]:
-        """Coefficient by its letter, (draws,)."""
+        """Return the coefficients by their letters, (draws,) each."""
         return self.law.values(self.theta)
 
 
@@ -52,7 +52,7 @@ def fit_point(
     steps: int = 300,
     tolerance: float = 1e-12,
 ) -> Points:
-    """The best coefficients for each row of weights (or of y); no uncertainty.
+    """Find the best coefficients for each row of weights (or of y), without their uncertainty.
 
     Args:
         law: what to fit.
@@ -113,13 +113,15 @@ def _best(
 
 
 def same_in_any_unit(values: np.ndarray) -> np.ndarray:
-    """Numbers of order one without their last digits, in which a table in another unit differs: a search with several basins would turn a
-    difference of 1e-15 into another answer. What is lost is 1e-11 of an input."""
+    """Round numbers of order one to 11 decimals, since a table in another unit differs in the later ones.
+
+    A search with several basins would turn a difference of 1e-15 into another answer. What is lost is 1e-11 of an input.
+    """
     return np.round(values, _DECIMALS)
 
 
 def _from_solver(law: Law, solved: np.ndarray, centre: np.ndarray, unit: float) -> np.ndarray:
-    """Linear coefficients then shapes, centred → theta in the units of the inputs and of y."""
+    """Turn the solver's coefficients, linear ones then shapes, centred, into theta in the units of the inputs and of y, (draws, p)."""
     m = len(law.linear)
     theta = np.empty_like(solved)
     theta[:, law.linear_at], theta[:, law.shape_at] = solved[:, :m] * unit, solved[:, m:]
@@ -131,14 +133,19 @@ def _from_solver(law: Law, solved: np.ndarray, centre: np.ndarray, unit: float) 
 
 
 def from_theta(law: Law, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(matrix (p, p), offset (p,)): theta for inputs divided by exp(centre) = matrix @ (theta for inputs in their unit − offset)."""
+    """Return the matrix (p, p) and offset (p,) that take theta to inputs divided by exp(centre).
+
+    Theta for those inputs = matrix @ (theta for inputs in their unit − offset).
+    """
     matrix, offset = law.uncentring(centre)
     return np.linalg.inv(matrix), offset
 
 
 def to_solver(law: Law, theta: np.ndarray, into: tuple[np.ndarray, np.ndarray], unit: float) -> np.ndarray:
-    """theta, (p,) or (draws, p), as `from_theta` changes it, or one such change for each draw, and for y divided by unit: linear coefficients, then
-    shapes, (draws, p)."""
+    """Turn theta, (p,) or (draws, p), into the solver's coefficients: linear ones, then shapes, (draws, p).
+
+    into: the change that `from_theta` returns, or one for each draw. unit: what y is divided by.
+    """
     matrix, offset = into
     centred = _affine(np.atleast_2d(theta) - offset, matrix, np.zeros(offset.shape[-1]))
     linear = centred[:, law.linear_at]

@@ -1,7 +1,7 @@
-"""From a start to the optimum: Levenberg–Marquardt within bounds, for many weightings or many y at once.
+"""Levenberg–Marquardt within bounds, from a start to the optimum, for many weightings or many y at once.
 
 Second derivatives are those of Gauss and Newton with the curvature ρ″ of the objective. Where the objective is robust and most runs
-lie beyond its linear part, that alone is nearly singular; the damping then falls back to iteratively reweighted least squares, whose
+lie beyond its linear part, that alone is nearly singular. The damping then falls back to iteratively reweighted least squares, whose
 steps never increase the loss by much. A coefficient at its bound, with the loss falling beyond it, is held there exactly: the faces
 E = 0 and A = 0 are found as such.
 """
@@ -22,8 +22,11 @@ _ENTRIES_AT_ONCE = 400_000
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A law, an objective and the runs in the solver's units: logs (k, n), or (k, draws, n) where each draw has its own; y and weights (1 or draws, n); low and high (1 or draws, p):
-    bounds of (linear coefficients, shape coefficients), equal where a coefficient is held."""
+    """Holds a law, an objective and the runs in the solver's units.
+
+    logs: (k, n), or (k, draws, n) where each draw has its own. y, weights: (1 or draws, n).
+    low, high: (1 or draws, p), bounds of (linear coefficients, shape coefficients), equal where a coefficient is held.
+    """
 
     law: Law
     objective: Objective
@@ -34,13 +37,13 @@ class Problem:
     high: np.ndarray
 
     def of(self, draws: np.ndarray) -> Problem:
-        """The same for some of the draws."""
+        """Return the same problem for some of the draws."""
         y, weights, low, high = (some if len(some) == 1 else some[draws] for some in (self.y, self.weights, self.low, self.high))
         logs = self.logs if self.logs.ndim == 2 else self.logs[:, draws]
         return Problem(self.law, self.objective, logs, y, weights, low, high)
 
     def loss(self, theta: np.ndarray) -> np.ndarray:
-        """(draws,), for theta (draws, p) as the solver orders it."""
+        """Return the loss at theta (draws, p), as the solver orders it, (draws,); infinite where it is not finite."""
         m = len(self.law.linear)
         log_terms, _ = self.law.log_terms(self.logs, theta[:, m:])
         f = theta[:, :1] if self.law.floor else np.zeros((1, 1))
@@ -54,7 +57,7 @@ class Problem:
         return np.where(np.isfinite(loss), loss, np.inf)
 
     def residual_and_jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """r (draws, n) and −dr/dtheta (draws, p, n)."""
+        """Return r (draws, n) and −dr/dtheta (draws, p, n)."""
         m, n = len(self.law.linear), self.logs.shape[-1]
         log_terms, slopes = self.law.log_terms(self.logs, theta[:, m:])
         jacobian = np.zeros((len(theta), theta.shape[1], n))
@@ -76,7 +79,7 @@ def _sum(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def search_bounds(law: Law, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest of (linear coefficients, shape coefficients), (1, p) each."""
+    """Return the lowest and highest of (linear coefficients, shape coefficients), (1, p) each."""
     ranges = [shape.range(logs) for shape in law.shapes]
     m = len(law.linear)
     return np.array([[0.0] * m + [low for low, _ in ranges]]), np.array([[np.inf] * m + [high for _, high in ranges]])
@@ -85,7 +88,7 @@ def search_bounds(law: Law, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def polish(
     problem: Problem, start: np.ndarray, *, steps: int = 200, tolerance: float = 1e-12
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The local optimum reached from each start (draws, p).
+    """Find the local optimum from each start (draws, p).
 
     Returns:
         theta (draws, p), its loss (draws,), and whether it converged (draws,): the last accepted step gained less than `tolerance` of
@@ -131,7 +134,7 @@ def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -
 
 
 def _derivatives(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Descent direction (draws, p), second derivatives (draws, p, p), and those of iteratively reweighted least squares."""
+    """Return the descent direction (draws, p), second derivatives (draws, p, p), and those of iteratively reweighted least squares."""
     r, jacobian = problem.residual_and_jacobian(theta)
     if problem.objective.is_least_squares:  # ψ = r, and ρ″ = ψ/r = 1
         gradient = np.einsum("dpn,dn->dp", jacobian, problem.weights * r)
@@ -170,7 +173,7 @@ def _bounded_step(
 
 
 def _solve_rest(hessian: np.ndarray, gradient: np.ndarray, held: np.ndarray, fixed: np.ndarray | None = None) -> np.ndarray:
-    """The step with the entries `held` equal to `fixed`, or zero."""
+    """Return the Newton step whose entries `held` are equal to `fixed`, or zero, (draws, p)."""
     matrix, right = hessian, gradient
     if held.any():
         free = ~held

@@ -1,13 +1,15 @@
 """Intervals of coefficients by profile: all values that, with the other coefficients as good as they can be, fit nearly as well.
 
-The interval of a coefficient θ_j holds the values for which `2·(S(θ_j) − S)·ratio ≤ t²`, where S(θ_j) is the least loss at that value and
-`ratio` is v₀/v: v₀ the variance that the curvature of S alone gives (in units of S), v the variance that θ_j is thought to have. Where S is a
-parabola this is θ_j ± t·√v; where it is not, as for a floor that the data hardly show, the interval is as lopsided as the data (Bates and
-Watts 1988, Nonlinear regression analysis, 6.1), ends at the face E = 0, and does not depend on whether A or its logarithm is the coefficient.
+The interval of a coefficient θ_j holds the values for which `2·(S(θ_j) − S)·ratio ≤ t²`. S(θ_j) is the least loss at that value. `ratio` is
+v₀/v: v₀ is the variance that the curvature of S alone gives (in units of S), v the variance that θ_j is thought to have.
 
-Inputs are centred, so that a unit changes nothing: only for the coefficient A of a term are those inputs left as they are that its exponent is a
-power of, since A means the term at an input of 1. At each value that is tried, the other coefficients start where the curvature at the optimum
-says that they go, the linear ones are solved anew, and all are polished.
+Where S is a parabola this is θ_j ± t·√v. Where it is not, as for a floor that the data hardly show, the interval is as lopsided as the data
+(Bates and Watts 1988, Nonlinear regression analysis, 6.1). It ends at the face E = 0, and does not depend on whether A or its logarithm is
+the coefficient.
+
+Inputs are centred, so that a unit changes nothing. The coefficient A of a term is an exception, since A means the term at an input of 1:
+for it, the inputs that its exponent is a power of are left as they are. At each value that is tried, the other coefficients start where the
+curvature at the optimum says that they go, the linear ones are solved anew, and all are polished.
 """
 
 from __future__ import annotations
@@ -41,12 +43,12 @@ def profile_intervals(
     t: float,
     exact: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper ends for every entry of theta, (p,) each.
+    """Return the lower and upper ends of the intervals of every entry of theta, (p,) each.
 
     Args:
         theta: (p,), the optimum. bread: (p, p), inverse of the second derivatives of S there. ratio: (p,), v₀/v.
         width: (p,), a first guess of the distance to an end; NaN or 0 for what is not to be profiled.
-        t: the quantile. exact: how far the score at an end may be from 1, what it is; larger where it matters only whether there is an end.
+        t: the quantile. exact: how far the score at an end may be from 1; larger where it matters only whether there is an end.
 
     An end is infinite where the loss stays low up to the bound of the search, or nothing was profiled; the lower end of E is then 0.
     """
@@ -67,9 +69,10 @@ def profile_intervals(
 
 
 def _ends(score, distance: np.ndarray, reach: np.ndarray, exact: float) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN001
-    """Where each score, 0 at distance 0 and rising nearly in proportion, is 1 within `exact`; and whether it stays below up to `reach`.
+    """Find the distance at which each score is 1 within `exact`, and say whether it stays below 1 up to `reach`.
 
-    score: `(rows, distances) -> scores`. By false position with the Illinois rule, which halves the weight of an end that stays.
+    score: `(rows, distances) -> scores`, 0 at distance 0 and rising nearly in proportion. The search is by false position with the Illinois
+    rule, which halves the weight of an end that stays.
     """
     low, high = np.zeros(len(distance)), np.full(len(distance), np.inf)
     of_low, of_high = np.full(len(distance), -1.0), np.full(len(distance), np.inf)  # score − 1
@@ -101,7 +104,10 @@ def _ends(score, distance: np.ndarray, reach: np.ndarray, exact: float) -> tuple
 
 
 class _Lines:
-    """From the optimum along one coefficient after another, the others following: one line for each (coefficient, side)."""
+    """Follows lines from the optimum along one coefficient each, the other coefficients as good as they can be.
+
+    There is one line for each (coefficient, side).
+    """
 
     def __init__(
         self, law: Law, sample: Sample, objective: Objective, theta: np.ndarray, bread: np.ndarray, at: np.ndarray, side: np.ndarray
@@ -134,7 +140,7 @@ class _Lines:
         self.last = start
 
     def reach(self) -> np.ndarray:
-        """How far each line goes before it meets the floor of zero or the bound of the search."""
+        """Return how far each line goes before it meets the floor of zero or the bound of the search, (lines,)."""
         rows = np.arange(len(self.at))
         low = np.where(self.is_floor, 0.0, np.where(self.is_linear, -np.inf, self.low[rows, self.place] + self.offset))
         high = np.where(self.is_linear, np.inf, self.high[rows, self.place] + self.offset)
@@ -142,7 +148,7 @@ class _Lines:
         return np.maximum(0.0, np.where(self.side < 0, here - low, high - here))
 
     def value(self, distance: np.ndarray) -> np.ndarray:
-        """The coefficient, as theta has it, so far along each line."""
+        """Return the coefficient, as theta has it, so far along each line, (lines,)."""
         return self.theta[self.at] + self.side * distance
 
     def rise(self, some: np.ndarray, distance: np.ndarray) -> np.ndarray:
@@ -179,7 +185,7 @@ def _centre(law: Law, logs: np.ndarray, coefficient: str) -> np.ndarray:
 
 
 def _with_linear_solved(problem: Problem, start: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """The linear coefficients of each row as good as the shapes allow, by non-negative least squares; `held` (rows,): what stays as it is."""
+    """Solve the linear coefficients of each row anew for its shapes, by non-negative least squares; `held` (rows,): what stays."""
     law, solved = problem.law, start.copy()
     m = len(law.linear)
     log_terms, _ = law.log_terms(problem.logs, start[:, m:])

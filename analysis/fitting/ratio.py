@@ -10,7 +10,7 @@ __all__ = ["fieller_interval"]
 def fieller_interval(
     numerator: float, denominator: float, variances: tuple[float, float], covariance: float, t: float
 ) -> tuple[float, float]:
-    """All ρ for which `numerator − ρ·denominator` is within t standard errors of zero (Fieller 1954).
+    """Return the ends of all ρ for which `numerator − ρ·denominator` is within t standard errors of zero (Fieller 1954).
 
     Exact for normal estimates, and unlike the delta method honest when the denominator is hardly known: if it may be zero, no
     finite interval has the coverage, and the answer is (−∞, ∞).

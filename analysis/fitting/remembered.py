@@ -24,8 +24,10 @@ _MOST_BYTES = 200_000
 
 
 def remembered(make: _Fitter) -> _Fitter:
-    """Make a function of arrays, a `Sample` and hashable settings return what it returned for equal ones, of the last 64. All callers share what it
-    returns and must not change it."""
+    """Make a function keep its last 64 results, and return one again for equal arguments.
+
+    Arguments are arrays, `Sample`s and hashable settings. All callers share what it returns and must not change it.
+    """
     kept: OrderedDict[Hashable, object] = OrderedDict()
     lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""What a fit says: coefficients and their intervals, how well the law holds, what it predicts, and what it was made from."""
+"""`Fit` holds what a fit says: coefficients and their intervals, how well the law holds, what it predicts, and what it was made from."""
 
 from __future__ import annotations
 
@@ -36,18 +36,19 @@ __all__ = ["Fit"]
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A law fitted to runs.
+    """Holds a law fitted to runs, with what it says and what it was made from.
 
     law: its name; `auto` for an average of several. objective, on, metric, x: what was asked for; x is a tuple of columns for a surface.
     estimate: coefficients, intervals and the mean curve's band, as the estimator made them.
     runs: the rows used. cells: how many cells they are of. excluded: every row not used, with its reason.
-    diagnose, judge, say: what makes its `diagnostics`, `lights` and `answer`, each called once, when it is first asked for. They cost about
-        what the fit does (a back-test, fits without single cells), and what they find depends on `forecast` and `known_test`. Whoever makes the fit gives them.
+    diagnose, judge, say: what makes its `diagnostics`, `lights` and `answer`, each called once, when it is first asked for. Whoever makes the
+        fit gives them. They cost about what the fit does (a back-test, fits without single cells). What they find depends on `forecast` and
+        `known_test`.
     members: law → weight where several laws were averaged, the heaviest first; None for a single one.
     backtest: what the laws forecast, where it decided about this fit.
     chosen: whether it is the law of these runs, see `analysis.choose_law`. forecast: then, the fit that gives numbers beyond the runs.
     known_test: the back-test of these very runs, where somebody has made it already, see `tested`.
-    table, cell, clusters, weights, envelope: the table as it was given, and settings as `analysis.fit` takes them; weights of the runs used.
+    table, cell, clusters, envelope: the table as it was given, and settings as `analysis.fit` takes them. weights: of the runs used.
     clusters_used: how many clusters were resampled. notes: a sentence for each thing that was taken for granted.
     """
 
@@ -79,57 +80,62 @@ class Fit:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """The columns that the law explains the metric by."""
+        """Return the columns that the law explains the metric by."""
         return (self.x,) if isinstance(self.x, str) else self.x
 
     @property
     def params(self) -> dict[str, float] | None:
-        """Coefficient by its letter in the formula, in the units of `metric` and `x`; None for an average, which has none of its own."""
+        """Return the coefficients by their letters in the formula, in the units of `metric` and `x`.
+
+        None for an average, which has none of its own.
+        """
         return self.coefficients or None
 
     @property
     def coefficients(self) -> dict[str, float]:
-        """As `params`, but empty for an average."""
+        """Return the same as `params`, but an empty dict for an average."""
         if self.members is not None:
             return {}
         return {name: self.estimate.values[name] for name in law_named(self.law).coefficients}
 
     @property
     def single_laws(self) -> list[tuple[Law, LawEstimate]]:
-        """The law with its estimate; of an average, each member's, the heaviest first."""
+        """Return the law with its estimate; of an average, each member's, the heaviest first."""
         if self.members is None:
             return [(law_named(self.law), self._single)]
         return [(law_named(name), each) for name, each in zip(self.members, self._averaged.members, strict=True)]
 
     @property
     def rows_of_heaviest(self) -> tuple[int, ...]:
-        """Which of the axes the first of `single_laws` takes."""
+        """Return the indices of the axes that the first of `single_laws` takes."""
         return tuple(range(len(self.axes))) if self.members is None else self._averaged.rows[0]
 
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What is worth saying about this fit and the runs behind it, see `analysis.diagnostics`."""
+        """Return what is worth saying about this fit and the runs behind it, see `analysis.diagnostics`."""
         return self.diagnose(self)
 
     @cached_property
     def lights(self) -> Lights:
-        """Whether the runs determine its coefficients, and whether it forecasts well: two things, see `analysis.fitting.lights`."""
+        """Say whether the runs determine its coefficients, and whether it forecasts well: two things, see `analysis.fitting.lights`."""
         return self.judge(self)
 
     @cached_property
     def answer(self) -> Answer:
-        """What it says in a sentence, of a fit that was `chosen`: see `analysis.sentence`."""
+        """Return what the fit says in a sentence, where it was `chosen`: see `analysis.sentence`."""
         return self.say(self)
 
     @property
     def tested(self) -> Backtest | None:
-        """What all laws of these inputs forecast of these runs, also where this one was named; None with too few budgets. The first to ask
-        pays for it: up to 0.1 s for a law of compute."""
+        """Return the back-test of all laws of these inputs on these runs, also where this one was named; None with too few budgets.
+
+        The first to ask pays for it: up to 0.1 s for a law of compute.
+        """
         return None if isinstance(self._test, TooFewPoints) else self._test
 
     @property
     def untested(self) -> TooFewPoints | None:
-        """Why there is no back-test, where there is none."""
+        """Return why there is no back-test; None where there is one."""
         return self._test if isinstance(self._test, TooFewPoints) else None
 
     @cached_property
@@ -144,7 +150,7 @@ class Fit:
             return error
 
     def sample(self, kept: np.ndarray | None = None) -> Sample:
-        """The runs used as arrays, or those of them where `kept` (runs_used,) is true."""
+        """Return the runs used as arrays, or those of them where `kept` (runs_used,) is true."""
         runs = self.runs if kept is None else self.runs[kept]
         weights = np.broadcast_to(np.asarray(self.weights, dtype=float), len(self.runs))
         return Sample(
@@ -156,19 +162,22 @@ class Fit:
 
     @property
     def errs_in_clusters(self) -> bool:
-        """Whether clusters hold several cells, as the checkpoints of a run: tests that take cells as independent would see too much."""
+        """Say whether clusters hold several cells, as the checkpoints of a run do.
+
+        If so, tests that take cells as independent would see too much.
+        """
         return bool(self.clusters) and self.clusters_used < self.cells
 
     @property
     def forecast_error(self) -> float | None:
-        """Root mean square error of its forecasts in the back-test, in log metric; None where it was not tested."""
+        """Return the root mean square error of its forecasts in the back-test, in log metric; None where it was not tested."""
         if self.tested is None:
             return None
         return self.tested.average_error if self.members is not None else self.tested.forecast_errors.get(self.law)
 
     @property
     def further_diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Those that do not repeat the status, for where people read both."""
+        """Return the diagnostics that do not repeat the status, for where people read both."""
         return tuple(
             found
             for found in self.diagnostics
@@ -181,12 +190,12 @@ class Fit:
 
     @property
     def status_about(self) -> tuple[str, ...]:
-        """The letters of the coefficients that the status is about."""
+        """Return the letters of the coefficients that the status is about."""
         return self.estimate.status_about
 
     @property
     def advice(self) -> str:
-        """What the status means, in a sentence, after the letters it is about."""
+        """Say what the status means, in a sentence, after the letters it is about."""
         about = ", ".join(self.status_about)
         if about and self.status == FitStatus.OK:
             return f"{self.status.advice[:-1]}, {about} narrowly: {NARROWLY}"
@@ -202,19 +211,19 @@ class Fit:
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Column → smallest and largest value in the runs used; beyond them every prediction is an extrapolation."""
+        """Return column → (smallest, largest value) in the runs used; beyond them every prediction is an extrapolation."""
         return {name: (float(self.runs[name].min()), float(self.runs[name].max())) for name in self.axes}
 
     @property
     def x_range(self) -> tuple[float, float]:
-        """The same for a law of one axis. Raises `UsageError` for a surface, which has no one range."""
+        """Return the smallest and largest x of the runs used. Raises `UsageError` for a surface, which has no one range."""
         if len(self.axes) > 1:
             raise UsageError(f"law {self.law} is of {' and '.join(self.axes)}: it has no one range", hint="see `ranges`")
         return self.ranges[self.axes[0]]
 
     @property
     def residuals(self) -> pd.DataFrame:
-        """The runs used with `predicted` and `residual` = log(metric / predicted): log 2 is twice what the law says."""
+        """Return the runs used with `predicted` and `residual` = log(metric / predicted): log 2 is twice what the law says."""
         named = [name for name in ("id", "family", "model", "epochs", "seed", *self.axes, self.metric) if name in self.runs]
         table = self.runs[list(dict.fromkeys(named))].copy()
         table["predicted"] = np.exp(self.log_mean(table))
@@ -223,20 +232,23 @@ class Fit:
 
     @property
     def r_squared(self) -> float:
-        """Share of the variance of log metric that the law explains."""
+        """Return the share of the variance of log metric that the law explains; NaN where the metric does not vary."""
         log_y = np.log(self.runs[self.metric].to_numpy(float))
         total = float(np.sum((log_y - log_y.mean()) ** 2))
         return 1.0 - float(np.sum(self.residuals["residual"] ** 2)) / total if total > 0 else float("nan")
 
     @property
     def residual_std(self) -> float:
-        """Residual standard deviation in log units, so one of them is a factor of exp(residual_std); degrees of freedom n − coefficients."""
+        """Return the residual standard deviation in log units, so one of them is a factor of exp(residual_std).
+
+        Its degrees of freedom are n − coefficients.
+        """
         return float(
             np.sqrt(np.sum(self.residuals["residual"] ** 2) / max(1, self.runs_used - len(self.single_laws[0][0].coefficients)))
         )
 
     def interval(self) -> pd.DataFrame:
-        """Index `coefficient`, columns `low` and `high`, at the level that was asked for."""
+        """Return the intervals: index `coefficient`, columns `low` and `high`, at the level that was asked for."""
         names = list(self.coefficients)
         table = pd.DataFrame(
             {"low": [self.estimate.low[n] for n in names], "high": [self.estimate.high[n] for n in names]}, index=names
@@ -244,7 +256,7 @@ class Fit:
         return table.rename_axis("coefficient")
 
     def predict(self, x: pd.DataFrame | ArrayLike, kind: Literal["mean", "new-run"] = "mean") -> pd.DataFrame:
-        """The metric at each x, with its interval.
+        """Predict the metric at each x, with its interval.
 
         Args:
             x: a table with the columns `self.axes`; or numbers in the unit of `self.x`, for a law of one axis.
@@ -264,40 +276,46 @@ class Fit:
             )
 
     def log_mean(self, x: pd.DataFrame | ArrayLike) -> np.ndarray:
-        """Log of the mean curve at each row of a table, or at numbers, (n,)."""
+        """Return the log of the mean curve at each row of a table, or at numbers, (n,)."""
         return self.estimate.log_mean(self.inputs_at(x))
 
     def log_mean_draws(self, x: pd.DataFrame | ArrayLike) -> np.ndarray:
-        """Log of the mean curve as its coefficients vary within their uncertainty, (draws, n): row i is the same draw at every call."""
+        """Return the log of the mean curve as its coefficients vary within their uncertainty, (draws, n).
+
+        Row i is the same draw at every call.
+        """
         return self.estimate.log_mean_draws(self.inputs_at(x))
 
     def log_mean_jacobian(self, x: pd.DataFrame | ArrayLike) -> np.ndarray:
-        """Derivatives of `log_mean` by theta, (n, p). Only of a single law."""
+        """Return the derivatives of `log_mean` by theta, (n, p). Only of a single law."""
         return self._single.log_mean_jacobian(self.inputs_at(x))
 
     @property
     def theta(self) -> np.ndarray:
-        """(p,): the coefficients as `analysis.laws.law.Law` orders them, with logarithms where it has them. Only of a single law."""
+        """Return the coefficients as `analysis.laws.law.Law` orders them, (p,), with logarithms where it has them. Only of a single law."""
         return self._single.theta
 
     @property
     def covariance(self) -> np.ndarray:
-        """(p, p), of theta. Only of a single law."""
+        """Return the covariance of theta, (p, p). Only of a single law."""
         return self._single.covariance
 
     @property
     def seed_std(self) -> float:
-        """Standard deviation of log metric between runs of one cell; NaN when no cell has two."""
+        """Return the standard deviation of log metric between runs of one cell; NaN when no cell has two."""
         return self.estimate.seed_std
 
     @property
     def lack_of_fit_std(self) -> float:
-        """Standard deviation of cells about the law in log metric, beyond what seeds explain."""
+        """Return the standard deviation of cells about the law in log metric, beyond what seeds explain."""
         return self.estimate.lack_of_fit_std
 
     @property
     def residual_words(self) -> str:
-        """`residuals ×/÷ 1.055 (one sd), of it seeds ×/÷ 1.006, lack of fit ×/÷ 1.055`; the parts where seeds repeat a cell."""
+        """Say how far runs scatter: `residuals ×/÷ 1.055 (one sd), of it seeds ×/÷ 1.006, lack of fit ×/÷ 1.055`.
+
+        The parts are there only where seeds repeat a cell.
+        """
         words = f"residuals {as_factor(self.residual_std)} (one sd)"
         if not np.isfinite(self.seed_std):
             return words
@@ -315,7 +333,7 @@ class Fit:
         return self.estimate
 
     def inputs_at(self, x: pd.DataFrame | ArrayLike) -> np.ndarray:
-        """(k, n). Raises `UsageError` unless all are positive numbers."""
+        """Return the inputs of the law at each x, (k, n). Raises `UsageError` unless all are positive numbers."""
         if isinstance(x, pd.DataFrame):
             for name in self.axes:
                 if name not in x:
@@ -331,7 +349,7 @@ class Fit:
         return inputs
 
     def equation(self, digits: int = 3) -> str:
-        """The formula with the numbers in it: `val_loss = 0.04127 · core_hours^-0.310`; of an average, its members with their weights."""
+        """Return the formula with the numbers in it: `val_loss = 0.04127 · core_hours^-0.310`; of an average, its members with their weights."""
         if self.members is not None:
             return f"{self.metric} = exp({' + '.join(f'{weight:.2f} · log {law}' for law, weight in self.members.items())})"
         return law_named(self.law).equation(
@@ -339,7 +357,7 @@ class Fit:
         )
 
     def summary(self) -> str:
-        """Some lines for people: formula, coefficients ± interval, status, fit quality, back-test, diagnostics, runs used and left out."""
+        """Return some lines for people: formula, coefficients ± interval, status, fit quality, back-test, diagnostics, runs used and left out."""
         what = f"{self.law} law" if self.members is None else f"average of {len(self.members)} laws"
         lines = [f"{what} of {self.metric} against {self.x_words}, on {self.on_words}", f"  {self.equation()}"]
         for name, value in self.coefficients.items():
@@ -368,18 +386,21 @@ class Fit:
 
     @property
     def runs_words(self) -> str:
-        """`14 runs in 7 cells`, `321 checkpoints of 22 runs, resampled by run`."""
+        """Say how many runs were used: `14 runs in 7 cells`, `321 rows of 22 clusters, resampled by run`."""
         if not self.clusters:
             return f"{_count(self.runs_used, 'run')} in {_count(self.cells, 'cell')}"
         return f"{self.runs_used} rows of {self.clusters_used} clusters, resampled by {', '.join(self.clusters)}"
 
     @property
     def excluded_words(self) -> str:
-        """`3 left out: 2 diverged, 1 no val_loss`."""
+        """Say how many rows were left out, and why: `3 left out: 2 diverged, 1 no val_loss`."""
         return excluded_words(self.excluded)
 
     def to_dict(self) -> dict[str, object]:
-        """One element of the list `fits` of the JSON that the command and the HTTP API return; `residual_std` and `forecast_error` are in log units."""
+        """Return one element of the list `fits` of the JSON that the command and the HTTP API return.
+
+        `residual_std` and `forecast_error` are in log units.
+        """
         return {
             "law": self.law,
             "formula": law_named(self.law).formula if self.members is None else self.equation(),

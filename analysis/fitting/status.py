@@ -15,7 +15,7 @@ __all__ = ["exponent_status", "status_of"]
 def status_of(
     law: Law, sample: Sample, point: Points, low: np.ndarray, high: np.ndarray, precision: Precision
 ) -> tuple[FitStatus, tuple[str, ...]]:
-    """The gravest of what can be said, and the letters it is about; low and high: (p,), the ends of the intervals of theta."""
+    """Return the gravest thing that can be said, and the letters it is about; low and high: (p,), the ends of the intervals of theta."""
     names, at_zero, at_bound = np.array(law.coefficients), point.at_zero[0], point.at_bound[0]
 
     def about(where: np.ndarray) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def status_of(
 
 
 def exponent_status(low: float, high: float) -> FitStatus:
-    """What the interval of an exponent a of either sign allows to say; the metric falls where a is positive."""
+    """Say what the interval of an exponent a of either sign allows; the metric falls where a is positive."""
     if high < 0:
         return FitStatus.RISES
     return FitStatus.EXPONENT_NOT_IDENTIFIED if low <= 0 else FitStatus.OK
@@ -63,7 +63,7 @@ def _is_gone(law: Law, coefficient: str, at_zero: np.ndarray) -> bool:
 
 
 def _rises(sample: Sample, precision: Precision) -> bool:
-    """Whether a straight line on log–log axes, through the means of cells, says so: a curve with a floor cannot rise."""
+    """Say whether a straight line on log–log axes, through the means of cells, rises beyond chance: a curve with a floor cannot."""
     seeds = np.bincount(sample.cluster)
     x, y = (np.bincount(sample.cluster, np.log(values)) / seeds for values in (sample.inputs[0], sample.y))
     x, y = x - x.mean(), y - y.mean()
