@@ -48,7 +48,10 @@ def basins(law: Law, logs: np.ndarray, y: np.ndarray, weights: np.ndarray, *, re
 def _normal_equations(
     law: Law, logs: np.ndarray, y: np.ndarray, weights: np.ndarray, scale: np.ndarray, nodes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the normal equations at every node: gram (1 or draws, nodes, m, m), moment (draws, nodes, m), total (draws,)."""
+    """Return the normal equations at every node: gram (1 or draws, nodes, m, m), moment (draws, nodes, m), total (draws,).
+
+    total: the weighted sum of squares of scaled y.
+    """
     m, n = len(law.linear), logs.shape[1]
     batch = max(1, _NUMBERS_AT_ONCE // (n * m * m))
     pairs = [(i, j) for i in range(m) for j in range(i, m)]

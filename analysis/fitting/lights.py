@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 __all__ = ["LEVEL", "Light", "Lights", "lights_of"]
 
 LEVEL = 0.05
-"""The level of the test of forecasts: of laws that are right, one in twenty is called bad. In simulations of 6 to 20 budgets 22 of 480 were.
-All 120 power laws were that were fitted to 12 or 20 budgets of a curve with a floor."""
+"""The level of the test of forecasts: of laws that are right, one in twenty is called bad. Of 480 right laws of simulated curves of 6 to 20
+budgets, 22 were. So were all 120 power laws that were fitted to 12 or 20 budgets of a curve with a floor."""
 
 
 @dataclass(frozen=True)
 class Light:
     """Says whether a fit passes one of the two tests, and why.
 
-    ok: None where it is not known. reason: a sentence, without its full stop in the middle of a line.
+    ok: None where it is not known. reason: a sentence with its full stop.
     """
 
     name: str

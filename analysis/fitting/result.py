@@ -41,9 +41,9 @@ class Fit:
     law: its name; `auto` for an average of several. objective, on, metric, x: what was asked for; x is a tuple of columns for a surface.
     estimate: coefficients, intervals and the mean curve's band, as the estimator made them.
     runs: the rows used. cells: how many cells they are of. excluded: every row not used, with its reason.
-    diagnose, judge, say: what makes its `diagnostics`, `lights` and `answer`, each called once, when it is first asked for. Whoever makes the
-        fit gives them. They cost about what the fit does (a back-test, fits without single cells). What they find depends on `forecast` and
-        `known_test`.
+    diagnose, judge, say: what makes its `diagnostics`, `lights` and `answer`, each called once, when it is first asked for. Whoever makes
+        the fit gives them. They cost about what the fit does (a back-test, fits without single cells). What they find depends on `forecast`
+        and `known_test`.
     members: law → weight where several laws were averaged, the heaviest first; None for a single one.
     backtest: what the laws forecast, where it decided about this fit.
     chosen: whether it is the law of these runs, see `analysis.choose_law`. forecast: then, the fit that gives numbers beyond the runs.
@@ -349,7 +349,10 @@ class Fit:
         return inputs
 
     def equation(self, digits: int = 3) -> str:
-        """Return the formula with the numbers in it: `val_loss = 0.04127 · core_hours^-0.310`; of an average, its members with their weights."""
+        """Return the formula with the numbers in it: `val_loss = 0.04127 · core_hours^-0.310`.
+
+        For an average, return its members with their weights.
+        """
         if self.members is not None:
             return f"{self.metric} = exp({' + '.join(f'{weight:.2f} · log {law}' for law, weight in self.members.items())})"
         return law_named(self.law).equation(
@@ -357,7 +360,10 @@ class Fit:
         )
 
     def summary(self) -> str:
-        """Return some lines for people: formula, coefficients ± interval, status, fit quality, back-test, diagnostics, runs used and left out."""
+        """Return some lines for people.
+
+        They give the formula, coefficients ± interval, status, fit quality, back-test, diagnostics, and the runs used and left out.
+        """
         what = f"{self.law} law" if self.members is None else f"average of {len(self.members)} laws"
         lines = [f"{what} of {self.metric} against {self.x_words}, on {self.on_words}", f"  {self.equation()}"]
         for name, value in self.coefficients.items():

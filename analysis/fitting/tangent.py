@@ -91,7 +91,10 @@ class Tangent:
 
     @cached_property
     def cell_variance(self) -> float:
-        """Return the variance of a cell's mean about the law times its runs, in units of `noise`²: that of seeds if they explain all of it."""
+        """Return the variance of a cell's mean about the law times its runs, in units of `noise`².
+
+        It is that of seeds if they explain all of it.
+        """
         scale = np.sqrt(self.seeds) / self.mean_of_cells(self.noise)
         residual = self.mean_of_cells(self.residual) * scale
         # The fit has absorbed some: E[Σ residual²] = variance·tr((I − P)(I − P)ᵀ) for P = the fitted value of each scaled residual.
@@ -111,8 +114,8 @@ class Tangent:
     def jackknife_covariance(self) -> np.ndarray:
         """Return the covariance of theta by leaving cells out (CR3), (p, p), right for any noise that is independent between cells.
 
-        It is `(G−1)/G · Σ_g δ_g δ_gᵀ` where δ_g is the step that theta takes when cell g is left out: exactly so for a law that is linear, to
-        first order for one that is not.
+        It is `(G−1)/G · Σ_g δ_g δ_gᵀ` where δ_g is the step that theta takes when cell g is left out. That is exact for a law that is
+        linear, and holds to first order for one that is not.
         """
         kept = np.flatnonzero(self.kept)
         centring = self.centring[np.ix_(kept, kept)]
