@@ -6,6 +6,7 @@
 | `law` | the law, as columns of a linear model |
 | `fit` | `learning_rate_trend`: one fit over all cells |
 | `trend` | its result: `LearningRateTrend` |
+| `early` | the same law while there are few cells, with priors |
 | `monotone` | each cell's own minimum, and the test that they fall |
 | `unseen` | the rate of a cell that was not run, and the trials it would need |
 """

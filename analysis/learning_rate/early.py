@@ -1,7 +1,7 @@
 """The trend while there are few cells: the same law, held in place by what is usual until the runs say more.
 
-A search asks for a rate when one cell is known, or three. Least squares would then know no exponent, or one of any size; here each has a prior,
-so that there is an answer with an interval from the first cell on, and the prior's share fades as cells come in.
+A search asks for a rate when one cell is known, or three. Least squares would then know no exponent, or one of any size. Here each exponent
+has a prior, so that there is an answer with an interval from the first cell on. The share of the prior fades as cells come in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STANDARD_ERRORS = 1.96
 
 @dataclass(frozen=True)
 class Trial:
-    """A finished run of a search: `cell`, its name; `params` and `epochs` of the cell; `loss` at `learning_rate`."""
+    """Holds a finished run of a search: `cell`, its name; `params` and `epochs` of the cell; `loss` at `learning_rate`."""
 
     cell: Hashable
     params: float
@@ -36,11 +36,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Prior:
-    """Mean and standard deviation of s, t, u and κ, and the noise of a log loss, worth `noise_runs` runs.
+    """Holds the mean and standard deviation of s, t, u and κ, and the noise of a log loss, worth `noise_runs` runs.
 
-    ASSUMPTION: the best rate falls slowly, as Smith et al. 2023 (arXiv 2310.16764, sec. 2) saw: by a tenth for twice the epochs, give or take
-    as much again. Of κ, how much a wrong rate costs, next to nothing is supposed: it was 0.01 to 0.6 in studies seen, and a κ held too low puts the
-    optimum of an uneven parabola too far out.
+    ASSUMPTION: the best rate falls slowly, as Smith et al. 2023 (arXiv 2310.16764, sec. 2) saw: by a tenth for twice the epochs, give or
+    take as much again. Of κ, how much a wrong rate costs, next to nothing is supposed. It was 0.01 to 0.6 in studies seen, and a κ held too
+    low puts the optimum of an uneven parabola too far out.
     """
 
     s: tuple[float, float] = (0.15, 0.2)
@@ -53,8 +53,10 @@ class Prior:
 
 @dataclass(frozen=True, eq=False)
 class EarlyTrend:
-    """The posterior: `coefficients` (κ, κ·log c, κ·s, κ·t, κ·u) and their `covariance`. Sizes and budgets count from the smallest of the trials;
-    `middle` is the log rate that log c counts from."""
+    """Holds the posterior: `coefficients` (κ, κ·log c, κ·s, κ·t, κ·u) and their `covariance`.
+
+    Sizes and budgets count from the smallest of the trials; `middle` is the log rate that log c counts from.
+    """
 
     law: RateLaw
     least_epochs: float
@@ -63,7 +65,10 @@ class EarlyTrend:
     covariance: np.ndarray
 
     def at(self, *, params: float, epochs: float) -> tuple[float, float, float]:
-        """The natural log of the best rate of a cell, and 1.96 standard errors to either side. Logs, since a first cell may say next to nothing."""
+        """Return the natural log of the best rate of a cell, and 1.96 standard errors to either side.
+
+        These are logs, since a first cell may say next to nothing.
+        """
         row = self.law.row(("",), epochs / self.least_epochs, params)
         curvature = max(float(self.coefficients[0]), _LEAST_CURVATURE)
         value = float(row @ self.coefficients[1:]) / curvature
@@ -74,10 +79,11 @@ class EarlyTrend:
 
 
 def early_trend(trials: Sequence[Trial], prior: Prior = Prior()) -> EarlyTrend:
-    """`log loss = log L*(cell) + κ·(log rate − log rate*(cell))²` with the law of `learning_rate_trend`, and normal priors on its exponents and on κ.
+    """Fit `log loss = log L*(cell) + κ·(log rate − log rate*(cell))²` with priors, for as few as one cell.
 
-    A prior is a further row of the least squares: κ·s − κ·mean(s), which has the standard deviation κ·sd(s), in units of the noise. That needs κ and
-    the noise, so it is solved a fixed number of times over. The answer depends on the trials alone, not on their order.
+    The law is that of `learning_rate_trend`, and the priors on its exponents and on κ are normal. A prior is a further row of the least
+    squares: κ·s − κ·mean(s), which has the standard deviation κ·sd(s), in units of the noise. That needs κ and the noise, so it is solved a
+    fixed number of times over. The answer depends on the trials alone, not on their order.
 
     trials: of at least one cell with two rates.
     """

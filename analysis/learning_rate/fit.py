@@ -31,27 +31,29 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
         log metric = log L*(cell) + κ·(log rate − log rate*(cell))²
         log rate*(cell) = log c − s·log epochs − t·log(N/N0) − u·log epochs·log(N/N0)
 
-    N: parameters of the model, N0: the geometric mean over models. κ, s, t and u are shared by all cells and c by a family. u > 0 says that the
-    best rate of larger models falls faster with epochs. Where the table has no `params`, or models of one size alone, each model has a c of its
-    own, and t and u are left out. An exponent that the cells do not tell (t: one size; u: fewer than two sizes of three budgets each) is left out as well.
+    N: parameters of the model, N0: the geometric mean over models. κ, s, t and u are shared by all cells and c by a family. u > 0 says that
+    the best rate of larger models falls faster with epochs. Where the table has no `params`, or models of one size alone, each model has a
+    c of its own, and t and u are left out. An exponent that the cells do not tell (t: one size; u: fewer than two sizes of three budgets
+    each) is left out as well.
 
     >>> trend = scaling.learning_rate_trend(runs)
     >>> trend.status.value, bool(trend.exponents["s"].low > 0)
     ('ok', True)
 
-    Multiplied out, the model is linear in κ, κ·log c, κ·s … and a constant for each cell: one linear least squares gives the global optimum,
-    and a cell with two rates says where its parabola lies, since others say how curved it is. The parabola is of the metric's log: a wrong rate
-    costs a share of the loss, so that one κ can serve a cell whose loss is 1 and one whose loss is 0.05.
+    Multiplied out, the model is linear in κ, κ·log c, κ·s … and a constant for each cell. So one linear least squares gives the global
+    optimum. A cell with two rates says where its parabola lies, since others say how curved it is. The parabola is of the metric's log: a
+    wrong rate costs a share of the loss, so that one κ can serve a cell whose loss is 1 and one whose loss is 0.05.
 
-    Exponents, c and the optima are ratios of coefficients; their intervals are Fieller's, of eight cells or more on a covariance that takes the runs of a
-    cell to err together (`analysis.fitting.cluster`), since a cell's parabola may be off as a whole; fewer cells take runs as independent, and are
-    then somewhat too narrow. They take the parabola as true: near the optimum
-    it is, rates far from it bend it.
+    Exponents, c and the optima are ratios of coefficients, and their intervals are Fieller's. Of eight cells or more the covariance takes
+    the runs of a cell to err together (`analysis.fitting.cluster`), since a cell's parabola may be off as a whole. Fewer cells take runs as
+    independent, and their intervals are then somewhat too narrow. They take the parabola as true: near the optimum it is, rates far from it
+    bend it.
 
     Diverged runs say "too high": they are listed in `excluded`, and close the upper side of their cell's grid.
 
     Args:
-        runs: one row a run with `epochs`, `learning_rate` and `metric`; `family`, `model`, `params`, `seed` and `status` where there are any.
+        runs: one row a run with `epochs`, `learning_rate` and `metric`, and with `family`, `model`, `params`, `seed` and `status` where
+            there are any.
         metric: what should be low.
         level: nominal coverage of the intervals.
 
@@ -104,7 +106,7 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
 
 
 def _law(curves: Curves, cells: pd.DataFrame) -> RateLaw:
-    """The law with every term that these cells tell."""
+    """Return the law with every term that these cells determine. Raises `TooFewPoints` where they do not determine s."""
     models = cells[["family", "model", "params"]].drop_duplicates(["family", "model"])
     params = models["params"].to_numpy(float)
     sized = bool(np.isfinite(params).all() and (params > 0).all() and models.groupby("family")["params"].nunique().max() > 1)
@@ -142,7 +144,10 @@ def _line_numbers(law: RateLaw, cells: pd.DataFrame) -> np.ndarray:
 
 
 def _settings_note(law: RateLaw, grids: Grids) -> tuple[str, ...]:
-    """Says which settings differ between cells of one line of the law: what they do to the best rate counts as scatter, or as epochs and size."""
+    """Say which settings differ between cells of one line of the law.
+
+    What they do to the best rate counts as scatter, or as epochs and size.
+    """
     lines = _line_numbers(law, grids.cells)
     mixed = [name for name in grids.settings if (alike(grids.cells, [name]).groupby(lines).nunique() > 1).any()]
     if not mixed:
@@ -154,9 +159,11 @@ def _settings_note(law: RateLaw, grids: Grids) -> tuple[str, ...]:
 
 
 def _below(law: RateLaw, grids: Grids) -> np.ndarray:
-    """(cells, cells): whether the row's cell has no more epochs and no larger a model than the column's, the same settings, and is another one.
+    """Say whether the row's cell lies below the column's, (cells, cells).
 
-    Without sizes in the law, cells of one model are compared alone."""
+    It does if it is another cell of the same settings with no more epochs and no larger a model. Without sizes in the law, cells of one
+    model are compared alone.
+    """
     cells = grids.cells
     line = alike(cells.assign(line=_line_numbers(law, cells)), ["line", *grids.settings]).to_numpy()
     epochs = cells["epochs"].to_numpy(float)

@@ -25,15 +25,16 @@ RATES_FOR_CURVATURE = 3
 
 
 _NAMES = ("family", "model", "epochs")
-"""What a cell of the table `cells` is called by."""
+"""The columns that name a cell of the table `cells`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Grids:
-    """Holds the cells and their runs.
+    """Holds the cells that tried several learning rates, and their runs.
 
     runs: the usable runs, with `cell`: row number in `cells`.
-    cells: `family`, `model`, `epochs`, `params` (NaN where not known), `settings`, and `best_tried`, `rates`, `at_edge` as in `LearningRateTrend.optima`.
+    cells: `family`, `model`, `epochs`, `params` (NaN where not known), `settings`, and `best_tried`, `rates`, `at_edge` as in
+        `LearningRateTrend.optima`.
     settings: the other design columns, batch size or optimiser, in which cells differ; each is a column of `cells`.
     notes: a sentence for each thing that was taken for granted.
     """
@@ -46,7 +47,11 @@ class Grids:
 
 
 def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
-    """The cells with at least two finished learning rates: of one model at least two epoch budgets, one cell with three; or `TooFewPoints`."""
+    """Find the cells with at least two finished learning rates.
+
+    Raises `TooFewPoints` unless one model has at least two epoch budgets, and one cell three rates; `UsageError` for a missing column or
+    runs of several studies.
+    """
     runs = with_epochs(runs)
     for name in ("epochs", "learning_rate"):
         if name not in runs:
@@ -97,7 +102,7 @@ def _cells(runs: pd.DataFrame, highest_diverged: pd.Series, settings: Sequence[s
 
 
 def _highest_diverged(kept: pd.DataFrame, runs: pd.DataFrame, settings: Sequence[str]) -> pd.Series:
-    """Finds for each cell the highest learning rate at which a run of the same model, budget and settings diverged; NaN where none did."""
+    """Find for each cell the highest learning rate at which a run of the same model, budget and settings diverged; NaN where none did."""
     diverged = _diverged(runs)
     both = pd.concat([kept, diverged], ignore_index=True)
     key = alike(both, [name for name in (*_NAMES, "params", *settings) if name in both])

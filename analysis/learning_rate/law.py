@@ -10,12 +10,12 @@ import numpy as np
 __all__ = ["TERMS", "RateLaw"]
 
 TERMS = ("s", "t", "u")
-"""The exponents, in the order in which runs come to tell them."""
+"""The exponents, in the order in which a growing set of runs determines them."""
 
 
 @dataclass(frozen=True)
 class RateLaw:
-    """`log rate* = log c(line) − s·log epochs − t·log(N/N0) − u·log epochs·log(N/N0)`, with N the parameters of the model.
+    """States `log rate* = log c(line) − s·log epochs − t·log(N/N0) − u·log epochs·log(N/N0)`, with N the parameters of the model.
 
     lines: what has a `c` of its own: each family where sizes are known, else each (family, model).
     terms: those of `TERMS` that are in the law; the others are 0.
@@ -28,31 +28,31 @@ class RateLaw:
 
     @property
     def formula(self) -> str:
-        """In the letters of its terms."""
+        """Return the formula in the letters of its terms."""
         slope = "(s + u·ln(N/N0))" if "u" in self.terms else "s"
         return f"learning_rate* = c·epochs^-{slope}" + ("·(N/N0)^-t" if "t" in self.terms else "")
 
     def with_terms(self, *terms: str) -> RateLaw:
-        """The same with other terms."""
+        """Return the same law with other terms."""
         return RateLaw(self.lines, terms, self.reference_params)
 
     def line_of(self, family: str, model: str) -> tuple[str, ...]:
-        """The name of the line that a model lies on."""
+        """Return the name of the line that a model lies on."""
         return (family, model) if self.reference_params is None else (family,)
 
     def row(self, line: tuple[str, ...], epochs: float, params: float | None) -> np.ndarray:
-        """The columns of one cell: what log c of each line and the exponents multiply in log rate*."""
+        """Return the columns of one cell: what log c of each line and the exponents multiply in log rate*."""
         log_epochs, log_size = math.log(epochs), self._log_size(params)
         values = {"s": -log_epochs, "t": -log_size, "u": -log_epochs * log_size}
         return np.array([*(float(line == other) for other in self.lines), *(values[term] for term in self.terms)])
 
     def slope_row(self, params: float | None) -> np.ndarray:
-        """The row that gives −d log rate* / d log epochs of a model: s + u·log(N/N0)."""
+        """Return the row that gives −d log rate* / d log epochs of a model: s + u·log(N/N0)."""
         values = {"s": 1.0, "t": 0.0, "u": self._log_size(params)}
         return np.array([*(0.0 for _ in self.lines), *(values[term] for term in self.terms)])
 
     def term_row(self, term: str) -> np.ndarray:
-        """The row that gives an exponent."""
+        """Return the row that gives an exponent."""
         return np.array([*(0.0 for _ in self.lines), *(float(term == other) for other in self.terms)])
 
     def _log_size(self, params: float | None) -> float:

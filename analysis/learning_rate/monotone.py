@@ -1,4 +1,4 @@
-"""Do the runs contradict that the best learning rate falls with epochs and with size?"""
+"""A test whether the runs contradict that the best learning rate falls with epochs and with size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DRAWS = 1000
 
 @dataclass(frozen=True, eq=False)
 class CellMinima:
-    """Each cell's own minimum, with κ shared by all and no law between them.
+    """Holds each cell's own minimum, with κ shared by all and no law between them.
 
     curvature: κ. scaled: κ·u* of each cell, which least squares gives directly. covariance: of (κ, κ·u* …), were the errors independent.
     degrees_left: points less coefficients.
@@ -29,7 +29,7 @@ class CellMinima:
 
 
 def cell_minima(curves: Curves) -> CellMinima | None:
-    """None where no degree of freedom is left, or κ does not open upwards."""
+    """Fit each cell's own minimum; return None where no degree of freedom is left, or κ does not open upwards."""
     left = len(curves.u) - 2 * curves.cells - 1
     if left < 1:
         return None
@@ -43,10 +43,11 @@ def cell_minima(curves: Curves) -> CellMinima | None:
 
 
 def monotonicity_p_value(minima: CellMinima, below: np.ndarray, *, seed: int = 0) -> float:
-    """p-value of "no cell has a higher minimum than one below it" against "some have", both without a law.
+    """Return the p-value of "no cell has a higher minimum than one below it" against "some have", both without a law.
 
-    The statistic is how much worse the best monotone minima explain the cells' own, χ̄² = min (m − m₀)ᵀ V⁻¹ (m − m₀) over monotone m₀. Where it
-    is hardest to tell, all minima are equal: its distribution there, by draws, gives the p-value (Robertson, Wright and Dykstra 1988).
+    NaN where no cell lies below another. The statistic is how much worse the best monotone minima explain the cells' own:
+    χ̄² = min (m − m₀)ᵀ V⁻¹ (m − m₀) over monotone m₀. Where it is hardest to tell, all minima are equal. The distribution of the statistic
+    there, by draws, gives the p-value (Robertson, Wright and Dykstra 1988).
 
     Args:
         below: (cells, cells), bool: whether the row's cell is below the column's (no more epochs, no larger model), so that its
@@ -74,7 +75,9 @@ def monotonicity_p_value(minima: CellMinima, below: np.ndarray, *, seed: int = 0
 
 
 def scatter_about_law(minima: CellMinima, law: np.ndarray, coefficients: int) -> float:
-    """Standard deviation τ of the cells' true minima about the law, in log units, by the method of moments of DerSimonian and Laird 1986.
+    """Return the standard deviation τ of the cells' true minima about the law, in log units.
+
+    It is that of the method of moments of DerSimonian and Laird 1986.
 
     law: (cells,): u* by the law. coefficients: how many it was fitted with.
     """

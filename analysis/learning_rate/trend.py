@@ -29,12 +29,12 @@ _MEANINGS = {
     "u": "twice the parameters: s grows by u·ln 2",
 }
 _MOST_LOG_RATE = 700.0
-"""Beyond it e^x is no number of double precision."""
+"""The largest log rate for which e^x is finite in double precision, less some."""
 
 
 @dataclass(frozen=True)
 class Exponent:
-    """An exponent of the law with its interval, and the two-sided p-value of its being 0."""
+    """Holds an exponent of the law with its interval, and the two-sided p-value of its being 0."""
 
     value: float
     low: float
@@ -44,16 +44,18 @@ class Exponent:
 
 @dataclass(frozen=True, eq=False)
 class LearningRateTrend:
-    """The law of the best learning rate, `law.formula`.
+    """Holds the law of the best learning rate, `law.formula`, as fitted to runs.
 
     exponents: s, t and u by name, those that the cells tell. s is that of a model of `law.reference_params`.
     curvature: κ, how fast the log of the metric rises away from the optimum, per squared natural log of the rate.
-    monotone_p_value: of "each cell's best rate is no higher than that of a smaller cell", without a law: small where the runs contradict it; NaN
-        where they cannot tell.
-    models: one row a model: `family`, `model`, `params`, `c` (best rate at one epoch) and `slope` (its own exponent in epochs), each with `_low`, `_high`.
+    monotone_p_value: of "each cell's best rate is no higher than that of a smaller cell", without a law: small where the runs contradict
+        it; NaN where they cannot tell.
+    models: one row a model: `family`, `model`, `params`, `c` (best rate at one epoch) and `slope` (its own exponent in epochs). `c` and
+        `slope` have `_low` and `_high`.
     optima: one row a cell: `family`, `model`, `epochs`, `learning_rate` (of the trend) with `low` and `high`, `best_tried` (lowest
-        mean over seeds), `rates` (how many were tried) and `at_edge`: `lowest` or `highest` where the best of the grid is its last,
-        so that the optimum may lie beyond it; a diverged run at a higher rate closes that side, and so may other cells (`analysis.closed_edges`).
+        mean over seeds), `rates` (how many were tried) and `at_edge`. That is `lowest` or `highest` where the best of the grid is its last,
+        so that the optimum may lie beyond it. A diverged run at a higher rate closes that side, and so may other cells
+        (`analysis.closed_edges`).
     points: the runs used, with `excess`: metric over their cell's fitted minimum, less 1, and `doublings`: log2 of rate over optimum.
     residual_std: of the log of the metric about the parabolas, so one of them is a factor of exp(residual_std).
     cell_std: of the cells' own optima about the law, in log units, beyond what noise explains; NaN where the runs cannot tell.
@@ -80,7 +82,7 @@ class LearningRateTrend:
 
     @property
     def slope(self) -> float:
-        """s."""
+        """Return the exponent s."""
         return self.exponents["s"].value
 
     @property
@@ -97,17 +99,17 @@ class LearningRateTrend:
 
     @property
     def errors(self) -> str:
-        """`by cell` or `independent`: how the runs are taken to err, for the intervals."""
+        """Say how the runs are taken to err, for the intervals: `by cell` or `independent`."""
         return "independent" if self.parabola.clusters is None else "by cell"
 
     @property
     def at_edge(self) -> pd.DataFrame:
-        """The rows of `optima` whose best rate is the last of their grid."""
+        """Return the rows of `optima` whose best rate is the last of their grid."""
         return self.optima[self.optima["at_edge"] != ""].reset_index(drop=True)
 
     @property
     def advice(self) -> str:
-        """What the data allowed to say about s, in a sentence."""
+        """Say what the data show of s, in a sentence."""
         if self.status == FitStatus.EXPONENT_NOT_IDENTIFIED:
             return (
                 "The interval of s includes zero: these runs do not show that the best learning rate changes with the epoch budget."
@@ -116,7 +118,7 @@ class LearningRateTrend:
 
     @property
     def evidence(self) -> tuple[str, ...]:
-        """What the data say of size and of monotony, a sentence each."""
+        """Say what the data show of the effect of size, and of whether best rates ever rise, a sentence each."""
         said = []
         if (u := self.exponents.get("u")) is not None:
             told = (
@@ -139,13 +141,13 @@ class LearningRateTrend:
         return tuple(said)
 
     def meaning(self, name: str) -> str:
-        """An exponent in words."""
+        """Return an exponent in words."""
         reference = self.law.reference_params
         of_size = f", for N0 = {reference:,.0f} parameters" if name == "s" and reference is not None else ""
         return f"{_MEANINGS[name]}{of_size}"
 
     def predict(self, model: str, epochs: np.ndarray | float) -> np.ndarray:
-        """The trend's best learning rate of `model`, one of those fitted, at each epoch budget."""
+        """Return the trend's best learning rate of `model`, one of those fitted, at each epoch budget."""
         row = self._model(model)
         line = self.law.line_of(row["family"], row["model"])
         budgets = np.atleast_1d(np.asarray(epochs, dtype=float))
@@ -155,12 +157,12 @@ class LearningRateTrend:
     def predict_cell(
         self, *, epochs: float | None, model: str | None = None, params: float | None = None, family: str | None = None
     ) -> CellRate:
-        """The best rate of a cell, run or not: of a fitted `model`, or of any size by its `params`.
+        """Predict the best rate of a cell, run or not: of a fitted `model`, or of any size by its `params`.
 
         family: whose law, where several families were fitted.
 
         Raises: UnknownName, no such model or family; UsageError, neither or both are given, the law has no size in it, or its rate there
-        is no number (it is far beyond any cell).
+        is not finite (it is far beyond any cell).
         """
         if epochs is None:
             raise UsageError("a cell is a model at an epoch budget, and no budget is given", hint="--at-epochs 4")
@@ -206,7 +208,7 @@ class LearningRateTrend:
         return (family or families[0],)
 
     def summary(self) -> str:
-        """Some lines for people."""
+        """Return some lines for people: the law, its exponents with intervals, what they mean, and the runs used."""
         lines = [self.law.formula]
         for name, exponent in self.exponents.items():
             lines.append(
@@ -225,7 +227,7 @@ class LearningRateTrend:
         return "\n".join(lines)
 
     def to_dict(self, *, cell: CellRate | None = None) -> dict[str, Any]:
-        """The trend as JSON holds it, without `schema_version`. `residual_std` and `cell_std` are in log units.
+        """Return the trend as JSON holds it, without `schema_version`. `residual_std` and `cell_std` are in log units.
 
         cell: the rate of a cell that was asked for, of `predict_cell`.
         """
@@ -265,7 +267,7 @@ class LearningRateTrend:
         }
 
     def to_csv(self) -> str:
-        """`optima` as CSV."""
+        """Return `optima` as CSV."""
         return as_csv(self.optima)
 
     def _exponent(self, name: str) -> dict[str, float | None] | None:

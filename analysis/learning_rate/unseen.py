@@ -16,7 +16,7 @@ TRIAL_FACTOR = 2.0
 
 @dataclass(frozen=True)
 class CellRate:
-    """`value` with the interval `low` … `high` for the cell's own best rate: the law's, widened by how cells scatter about it.
+    """Holds the best rate of one cell, `value`, with the interval `low` … `high`: the law's, widened by how cells scatter about it.
 
     trials: how many rates of a factor-2 grid it takes to find the best, see `trials_needed`.
     """
@@ -31,7 +31,7 @@ class CellRate:
     trials: int
 
     def sentence(self) -> str:
-        """A line for people."""
+        """Return a line for people: the rate, its interval and the trials needed."""
 
         name = self.model or (f"{self.params:,.0f} parameters" if self.params else "the model")
         return (
@@ -51,9 +51,10 @@ class CellRate:
 
 
 def trials_needed(value: float, low: float) -> int:
-    """Two: the factor-2 rates above and below `value`. A third, below them, where the interval reaches down to it.
+    """Count the rates of a factor-2 grid that it takes to find the best: two, or three where the interval reaches far down.
 
-    Upwards none is added: the trend falls, so a cell's best rate does not lie above those of the smaller cells.
+    The two are those above and below `value`. The third lies below them, and is needed where the interval reaches down to it. None is added
+    upwards: the trend falls, so a cell's best rate does not lie above those of the smaller cells.
     """
     third = value / TRIAL_FACTOR**1.5  # the two lie within √2 of `value`, in the middle of where a grid may fall
     return 2 + int(not math.isfinite(low) or low <= third)
