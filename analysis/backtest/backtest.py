@@ -22,10 +22,10 @@ from scaling.rounding import as_factor
 __all__ = ["AVERAGE", "LEAST_WINDOWS", "Backtest", "backtest"]
 
 AVERAGE = "auto"
-"""The weighted forecast, among laws."""
+"""The name of the weighted forecast, among those of laws."""
 
 LEAST_WINDOWS = 2
-"""So often the largest runs are held out at least; one forecast alone is luck or bad luck."""
+"""How often the largest runs are held out at least; one forecast alone is luck or bad luck."""
 
 _LEAST_VALUES = 3  # of each input of a surface, as `analysis.fit` asks for
 
@@ -35,7 +35,7 @@ _STEPS, _TOLERANCE = 120, 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """What laws forecast of runs that they were not fitted to.
+    """Holds what laws forecast of runs that they were not fitted to, with their scores and weights.
 
     laws: those that took part, in order of coefficients. left_out: law → why it did not.
     scores: law → root mean square of its errors, forecasts and residuals together, in log metric (`analysis.backtest.rule`).
@@ -66,13 +66,15 @@ class Backtest:
 
     @property
     def members(self) -> dict[str, float]:
-        """Law → weight, without those of no weight; the heaviest first."""
+        """Return law → weight, without those of no weight; the heaviest first."""
         kept = [(law, weight) for law, weight in self.weights.items() if weight > 0]
         return dict(sorted(kept, key=lambda entry: -entry[1]))
 
     def best(self, among: Sequence[str] = ()) -> str | None:
-        """The form to show: the simplest of those with weight that are as good as the best one, see `analysis.backtest.rule`. `among`: only
-        of these; None where none of them took part."""
+        """Return the law to show: the simplest of those with weight that are as good as the best one, see `analysis.backtest.rule`.
+
+        among: only of these laws. None where none of them took part.
+        """
         here = [law for law in self.laws if not among or law in among]
         kept = [law for law in here if self.weights[law] > 0] or here
         if not kept:
@@ -90,8 +92,11 @@ class Backtest:
 
     @property
     def held_out(self) -> pd.DataFrame:
-        """Columns `window`, `up_to` (compute of its largest cell), `at` (compute of the cell forecast), `times` (at / up_to), `actual`, and
-        `error_<law>` = log(forecast / actual). Compute in the unit of x; of a surface, the product of params and examples seen."""
+        """Return a row for each forecast of a cell held out.
+
+        Columns `window`, `up_to` (compute of its largest cell), `at` (compute of the cell forecast), `times` (at / up_to), `actual`, and
+        `error_<law>` = log(forecast / actual). Compute in the unit of x; of a surface, the product of params and examples seen.
+        """
         window, cell = np.nonzero(self.windows.held_out)
         end, at = np.exp(self.windows.end[window]), np.exp(self.cells.order[cell])
         table = {"window": window, "up_to": end, "at": at, "times": at / end, "actual": self.cells.y[cell]}
@@ -99,7 +104,10 @@ class Backtest:
         return pd.DataFrame(table | errors)
 
     def table(self) -> pd.DataFrame:
-        """A row a law: weight, score, forecast_error, residual_std, same_as; the best first, then those left out with `reason`."""
+        """Return a row for each law, the best first, then those left out with `reason`.
+
+        Columns `law`, `weight`, `score`, `forecast_error`, `residual_std`, `reason`.
+        """
         rows = [
             {
                 "law": law,
@@ -119,7 +127,7 @@ class Backtest:
         return pd.DataFrame(rows)
 
     def summary(self) -> str:
-        """One line for people: what was held out, and how the laws did."""
+        """Say in one line for people what was held out, and how the laws did."""
         best_first = sorted(self.laws, key=lambda law: self.scores[law])
         scored = ", ".join(
             f"{law} {as_factor(self.scores[law])}" + (f" weight {self.weights[law]:.2f}" if self.weights[law] > 0 else "")
@@ -129,7 +137,7 @@ class Backtest:
         return f"back-test: {len(self.windows)} windows, {forecasts} forecasts up to {self.horizon:g} times their compute; error (one sd): {scored}"
 
     def to_dict(self) -> dict[str, object]:
-        """Scores as standard deviations of log metric."""
+        """Return the back-test as JSON holds it; scores are standard deviations of log metric."""
         return {
             "horizon": self.horizon,
             "windows": [
@@ -237,14 +245,17 @@ def _weighed(
 
 
 def _fit_windows(law: Law, cells: Cells, some: Windows, objective: Objective, rows: list[int]) -> Points:
-    """Fitted to each window, and last to all cells."""
+    """Fit a law to each window, and last to all cells: theta (windows + 1, p)."""
     weights = np.vstack([some.inside, np.ones(len(cells.y))]) * cells.weights
     return fit_point(law, cells.inputs[rows], cells.y, objective=objective, weights=weights, steps=_STEPS, tolerance=_TOLERANCE)
 
 
 def _own_variances(law: Law, cells: Cells, some: Windows, theta: np.ndarray, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return, by least squares, the variance of each window's forecast of each cell from the doubt about its coefficients, (windows, n), and that of
-    a cell about the curve as each window sees it, (windows,)."""
+    """Return, by least squares, two variances that each window expects of its forecasts, in squared log metric.
+
+    The first is of its forecast of each cell from the doubt about its coefficients, (windows, n). The second is of a cell about the curve
+    as the window sees it, (windows,).
+    """
     inputs, log_y = cells.inputs[rows], np.log(cells.y)
     found, scatter = np.zeros(some.inside.shape), np.zeros(len(some))
     for window, inside in enumerate(some.inside):

@@ -1,7 +1,7 @@
 """Estimates that know from a back-test how far to trust themselves beyond the runs: one law, or an average of several.
 
-Without a back-test of any law with a floor nobody has asked whether the loss stops falling. The upper end of an interval then never falls
-below what it is at the largest run: a loss that stays where it is there lies inside the interval, however far one looks.
+Without a back-test of any law with a floor nobody has tested whether the loss stops falling. The upper end of an interval then never falls
+below what it is at the largest run. So a loss that stops falling there lies inside the interval, however far one looks.
 """
 
 from __future__ import annotations
@@ -22,8 +22,12 @@ Band = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Beyond:
-    """error: of forecasts; None without a back-test. edge: log compute of the largest run. compute_rows: the inputs whose product is
-    compute. floor_needs: how many distinct budgets it takes to test a law with a floor, where there are fewer; None where one was tested."""
+    """Says how uncertain forecasts beyond the largest run are.
+
+    error: of forecasts; None without a back-test. edge: log compute of the largest run.
+    compute_rows: the inputs whose product is compute.
+    floor_needs: how many distinct budgets it takes to test a law with a floor, where there are fewer; None where one was tested.
+    """
 
     error: ForecastError | None
     edge: float
@@ -31,18 +35,21 @@ class Beyond:
     floor_needs: int | None = None
 
     def distance(self, inputs: np.ndarray) -> np.ndarray:
-        """How far inputs (k, n) lie beyond the largest run in log compute, (n,); zero among the runs."""
+        """Return how far inputs (k, n) lie beyond the largest run in log compute, (n,); zero among the runs."""
         return np.maximum(0.0, np.log(inputs[list(self.compute_rows)]).sum(0) - self.edge)
 
     def half_width(self, inputs: np.ndarray, precision: Precision) -> np.ndarray:
-        """Of the interval of a forecast, in log metric, (n,)."""
+        """Return the half-width of the interval of a forecast, in log metric, (n,); zero without a back-test."""
         if self.error is None:
             return np.zeros(np.shape(inputs)[1])
         t = precision.t(self.error.degrees_of_freedom)
         return t * np.sqrt(self.error.variance(self.distance(inputs)))
 
     def open_above(self, inputs: np.ndarray, band: Band, band_at: Callable[[np.ndarray], Band]) -> Band:
-        """The band with its upper end as high as at the largest run, beyond it, where no floor was considered; `band_at`: inputs → band."""
+        """Raise the upper end of the band beyond the largest run to what it is there, where no floor was considered.
+
+        band_at: inputs → band.
+        """
         if self.floor_needs is None:
             return band
         low, high = band
@@ -53,14 +60,14 @@ class Beyond:
 
 
 def _widened(mean: np.ndarray, band: Band, *half_widths: np.ndarray) -> Band:
-    """In quadrature: the errors have different sources."""
+    """Widen the band by half-widths, added in quadrature: the errors have different sources."""
     low, high = (np.sqrt(side**2 + sum(half**2 for half in half_widths)) for side in (mean - band[0], band[1] - mean))
     return mean - low, mean + high
 
 
 @dataclass(frozen=True, eq=False)
 class ChosenEstimate(LawEstimate):
-    """One law, with the back-test's error in what it says beyond the runs."""
+    """Holds the estimate of one law, with the back-test's error in what it says beyond the runs."""
 
     beyond: Beyond
 
@@ -81,10 +88,13 @@ class ChosenEstimate(LawEstimate):
 
 @dataclass(frozen=True, eq=False)
 class AveragedEstimate(Estimate):
-    """A weighted average of the logs of several laws' mean curves. It has no coefficients of its own.
+    """Averages the logs of several laws' mean curves by weight. It has no coefficients of its own.
 
-    Its interval adds three variances: the members' own (they are of the same runs, so their half-widths are averaged), how far the members
-    lie apart (Buckland et al. 1997, Model selection: an integral part of inference), and beyond the runs the back-test's error.
+    Its interval adds three variances:
+
+    - the members' own: they are of the same runs, so their half-widths are averaged;
+    - how far the members lie apart (Buckland et al. 1997, Model selection: an integral part of inference);
+    - beyond the runs, the back-test's error.
 
     members: estimates, the heaviest first. weights: theirs. rows: which of the inputs each takes.
     """
@@ -118,7 +128,7 @@ class AveragedEstimate(Estimate):
         return list(zip(self.members, self.rows, strict=True))
 
     def _means(self, inputs: np.ndarray) -> np.ndarray:
-        """(members, n)."""
+        """Return the log mean curve of each member, (members, n)."""
         return np.stack([member.log_mean(inputs[list(rows)]) for member, rows in self._each])
 
     def _interval(self, inputs: np.ndarray, bands: Sequence[Band]) -> Band:
@@ -136,7 +146,7 @@ def chosen(estimate: LawEstimate, beyond: Beyond) -> ChosenEstimate:
 def averaged(
     members: Sequence[LawEstimate], weights: Sequence[float], rows: Sequence[Sequence[int]], beyond: Beyond, precision: Precision
 ) -> AveragedEstimate:
-    """The heaviest member comes first; status and seed noise are its own."""
+    """Average estimates, the heaviest first; status and seed noise are those of the heaviest."""
     first = members[0]
     return AveragedEstimate(
         values={},
@@ -156,7 +166,7 @@ def averaged(
 
 
 def _forecast_draws(beyond: Beyond, inputs: np.ndarray, draws: int, precision: Precision) -> np.ndarray:
-    """(draws, n): one forecast error a draw, in proportion to the distance."""
+    """Draw one forecast error a draw, in proportion to the distance, (draws, n) in log metric."""
     if beyond.error is None:
         return np.zeros((draws, np.shape(inputs)[1]))
     error = np.random.default_rng(precision.seed + 2).standard_t(max(1.0, beyond.error.degrees_of_freedom), size=draws)

@@ -15,31 +15,37 @@ _EXACT = 1e-9  # log metric; below, residuals are rounding
 
 @dataclass(frozen=True)
 class ForecastError:
-    """A forecast at `distance` in log compute beyond the largest run has, besides what the runs' scatter explains, a standard deviation of
-    `slope · distance` in log metric. degrees_of_freedom: how many independent forecasts that is known from."""
+    """Says how the error of forecasts grows with their distance beyond the largest run.
+
+    slope: per unit of log compute. A forecast at `distance` has a standard deviation of `slope · distance` in log metric, besides what the
+    runs' scatter explains. degrees_of_freedom: how many independent forecasts that is known from.
+    """
 
     slope: float
     degrees_of_freedom: float
 
     def variance(self, distance: np.ndarray) -> np.ndarray:
-        """In squared log metric; zero among the runs."""
+        """Return the variance of forecasts at these distances in log compute, in squared log metric; zero among the runs."""
         return (self.slope * np.maximum(distance, 0.0)) ** 2
 
 
 @dataclass(frozen=True)
 class Excess:
-    """ratio: root mean square of errors, each over what its window could expect from scatter and from the doubt about its coefficients; about 1
-    for a law that is right. p_value: how often a law that is right has as large a ratio (χ² test)."""
+    """Compares the errors of forecasts with what their windows could expect.
+
+    ratio: root mean square of errors, each over what its window could expect from scatter and from the doubt about its coefficients; about
+    1 for a law that is right. p_value: how often a law that is right has as large a ratio (χ² test).
+    """
 
     ratio: float
     p_value: float
 
 
 def excess(errors: np.ndarray, held_out: np.ndarray, variances: np.ndarray, freedom: np.ndarray) -> Excess:
-    """Whether forecasts are further off than each window could expect, had it been asked for an interval.
+    """Test whether forecasts are further off than each window could expect, had it been asked for an interval.
 
-    An error over the standard deviation that its window expects of it is a t variable with the window's degrees of freedom; it is turned into
-    the normal deviate of the same probability, so that windows of few and of many runs count alike.
+    An error over the standard deviation that its window expects of it is a t variable with the window's degrees of freedom. It is turned
+    into the normal deviate of the same probability, so that windows of few and of many runs count alike.
 
     Args:
         errors: (windows, n), log of forecast over metric. held_out: as in `Windows`.
@@ -53,18 +59,21 @@ def excess(errors: np.ndarray, held_out: np.ndarray, variances: np.ndarray, free
 
 
 def independent(used: np.ndarray) -> float:
-    """How many forecasts, (windows, n) of booleans, count as independent. Windows overlap: their forecasts of one cell are nearly the same error, so no more of them are independent than cells were held
-    out, nor than windows."""
+    """Count the forecasts that are independent, of those used, (windows, n) of booleans.
+
+    Windows overlap: their forecasts of one cell are nearly the same error. So no more of them are independent than cells were held out, nor
+    than windows.
+    """
     return float(min(np.count_nonzero(used.any(0)), np.count_nonzero(used.any(1))))
 
 
 def forecast_error(
     errors: np.ndarray, ahead: np.ndarray, held_out: np.ndarray, residual_std: float, own_variance: np.ndarray | float = 0.0
 ) -> ForecastError:
-    """From the forecasts of a back-test.
+    """Estimate from the forecasts of a back-test how their error grows with distance.
 
     The slope is the root of `Σ excess / Σ ahead²` over what was held out: far forecasts count most, since they say most about growth. The
-    excess of a window is its `Σ (error² − residual_std² − own_variance)`, or 0: a cell's scatter and what the window itself did not know
+    excess of a window is its `Σ (error² − residual_std² − own_variance)`, or 0. A cell's scatter and what the window itself did not know
     are taken off, since the interval of the fit to all runs has its own of both.
 
     Args:

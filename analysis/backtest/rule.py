@@ -1,17 +1,18 @@
 """The rule by which a back-test turns into weights of laws. It is fixed: no data set, and no user, changes it.
 
-A law's score is the root of two mean squares added: of its forecasts' errors in log metric, over every cell that some window held out
-within the horizon, and of its residuals over all runs (with n − p degrees of freedom): a law has to forecast *and* to describe. Its
-weight is proportional to score^-6, so that a law twice as bad as another counts for 1/64 of it, laws as good as one another are
+A law has to forecast *and* to describe. So its score is the root of two mean squares added. One is of its forecasts' errors in log metric,
+over every cell that some window held out within the horizon. The other is of its residuals over all runs (with n − p degrees of freedom).
+
+The weight of a law is proportional to score^-6. A law twice as bad as another thus counts for 1/64 of it, laws as good as one another are
 averaged, and a clear winner stands alone. What would get less than 5 % gets nothing.
 
-A tie goes to fewer coefficients: a law whose forecasts and residuals are, within 5 % of the score, those of a law with fewer
-coefficients (its further coefficients vanished) would count that law twice, and is left out.
+A tie goes to fewer coefficients. Where the further coefficients of a law vanished, its forecasts and residuals are, within 5 % of the
+score, those of a law with fewer. It would count that law twice, and is left out.
 
-The one form that is shown with its coefficients is the simplest of those with weight that are as good as the best one: its square score is
-larger by at most one standard error of the difference, over the forecasts of the same cells (the one-standard-error rule, Breiman et al.
-1984, Classification and Regression Trees, sec. 3.4.3, paired). Of forms that forecasts cannot tell apart, the one with fewer coefficients is
-read more safely.
+The one form that is shown with its coefficients is the simplest of those with weight that are as good as the best one. As good means that
+its square score is larger by at most one standard error of the difference, over the forecasts of the same cells (the one-standard-error
+rule, Breiman et al. 1984, Classification and Regression Trees, sec. 3.4.3, paired). Of forms that forecasts cannot tell apart, the one with
+fewer coefficients is read more safely.
 
 Why a power and not a softmax with the number of points in it: the errors of overlapping windows hang together, so no likelihood can be
 claimed for them. Why not stacking (weights that minimise the squared error of the average): see `docs/laws_figures.md`, where the rules
@@ -32,7 +33,7 @@ _EXACT = 1e-9  # log metric; below, residuals are rounding
 
 
 def weights_of(scores: np.ndarray) -> np.ndarray:
-    """(laws,) → (laws,), which sum to one."""
+    """Return the weights of laws, (laws,), from their scores, (laws,); the weights sum to one."""
     safe = np.maximum(scores, _EXACT)
     raw = (safe.min() / safe) ** POWER
     raw = np.where(raw >= LEAST_WEIGHT * raw.sum(), raw, 0.0)
@@ -40,7 +41,7 @@ def weights_of(scores: np.ndarray) -> np.ndarray:
 
 
 def as_good_as(errors: np.ndarray, best: np.ndarray, residual_excess: float, independent: float) -> bool:
-    """Whether a law's forecasts are not worse than the best one's beyond chance.
+    """Say whether a law's forecasts are not worse than the best one's beyond chance.
 
     Args:
         errors, best: (m,), of both laws' forecasts of the same cells, in log metric.
@@ -52,8 +53,10 @@ def as_good_as(errors: np.ndarray, best: np.ndarray, residual_excess: float, ind
 
 
 def repeats(errors: np.ndarray, scores: np.ndarray) -> list[int | None]:
-    """For each law the earlier one that it repeats, or None. errors: (laws, m), of forecasts and residuals; laws in order of
-    coefficients; scores: (laws,)."""
+    """Find for each law the earlier one that it repeats, or None.
+
+    errors: (laws, m), of forecasts and residuals; laws in order of coefficients. scores: (laws,).
+    """
     found: list[int | None] = []
     for place, mine in enumerate(errors):
         near = (

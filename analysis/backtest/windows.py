@@ -24,7 +24,7 @@ _MOST_CELLS = 240
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """A sample with the runs of a cell put together, in order of compute.
+    """Holds a sample with the runs of a cell put together, in order of compute.
 
     inputs: (k, n), geometric means over the cell's runs. y: (n,), likewise. weights: (n,), summed. order: (n,), log compute.
     """
@@ -36,14 +36,17 @@ class Cells:
 
     @property
     def positions(self) -> np.ndarray:
-        """Distinct values of `order`, rising."""
+        """Return the distinct values of `order`, rising."""
         return np.unique(self.order)
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """inside: (windows, n), which cells each window is fitted to. end: (windows,), log compute of its largest. ahead: (windows, n), by
-    how much log compute a cell lies beyond the window's end. held_out: (windows, n), which cells its forecasts are scored on."""
+    """Says which cells each window of a back-test is fitted to, and which its forecasts are scored on.
+
+    inside: (windows, n), which cells each window is fitted to. end: (windows,), log compute of its largest. ahead: (windows, n), by
+    how much log compute a cell lies beyond the window's end. held_out: (windows, n), which cells its forecasts are scored on.
+    """
 
     inside: np.ndarray
     end: np.ndarray
@@ -55,7 +58,7 @@ class Windows:
 
 
 def cells_in_order(sample: Sample, order: np.ndarray) -> Cells:
-    """Cells of a sample by `order` (runs,), log compute. Of more than a few hundred, neighbours are put together."""
+    """Put the runs of each cell together, by `order` (runs,), log compute. Of more than 240 cells, neighbours are put together."""
     order_of_cell = np.bincount(sample.cell, order) / np.bincount(sample.cell)
     rank = np.empty(sample.cells, dtype=int)
     rank[np.argsort(order_of_cell, kind="stable")] = np.arange(sample.cells)
@@ -74,7 +77,7 @@ def cells_in_order(sample: Sample, order: np.ndarray) -> Cells:
 
 
 def windows(cells: Cells, *, can_be_fitted: Callable[[np.ndarray], bool], horizon: float = HORIZON) -> Windows:
-    """The windows of a back-test; none when nothing is left to hold out.
+    """Lay out the windows of a back-test; none when nothing is left to hold out.
 
     Args:
         cells: in order.
@@ -92,7 +95,7 @@ def windows(cells: Cells, *, can_be_fitted: Callable[[np.ndarray], bool], horizo
 
 
 def _spread(ends: np.ndarray) -> np.ndarray:
-    """Indices of at most a dozen of them, nearest to an even spread."""
+    """Return the indices of at most a dozen of them, nearest to an even spread."""
     if len(ends) <= _MOST_WINDOWS:
         return np.arange(len(ends))
     targets = np.linspace(ends[0], ends[-1], _MOST_WINDOWS)

@@ -1,7 +1,7 @@
 """The laws: one file each. A file in this folder that defines `LAW` *is* the registration; nothing else lists laws.
 
-A law says what it is called, its formula, its coefficients by the letters of the formula, where it comes from, and its terms: from
-these `analysis.fitting` fits it by every objective, with intervals, and the back-test, the command, the API and the figures offer it.
+A law says what it is called, its formula, its coefficients by the letters of the formula, where it comes from, and its terms. From these
+`analysis.fitting` fits it by every objective, with intervals. The back-test, the command, the API and the figures then offer it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def _laws() -> dict[str, Law]:
 
 
 def law_names(inputs: int | None = None) -> tuple[str, ...]:
-    """The names of all laws, or of those of so many inputs: those of few inputs and coefficients first."""
+    """Return the names of all laws, or of those of so many inputs: those of few inputs and coefficients first."""
     return tuple(name for name, law in _laws().items() if inputs is None or len(law.axes) == inputs)
 
 
 def law_named(name: str) -> Law:
-    """The law called `name`. Raises `UnknownName` with the nearest name."""
+    """Return the law called `name`. Raises `UnknownName` with the nearest name."""
     try:
         return _laws()[name]
     except KeyError:

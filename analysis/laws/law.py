@@ -1,4 +1,4 @@
-"""What a law is."""
+"""`Law` describes a law: its formula, its coefficients and its terms."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ _REACH_FROM = 6  # distinct values; of fewer, two of which are set aside, too fe
 
 
 def reach(log_values: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest of log values (n,), as bounds of a search take them: without the outermost value on either side, to which at most the
-    range of all others is added. So that no single run moves a bound by more than the others span; evenly spaced runs have their own range."""
+    """Return the smallest and largest of log values (n,), as bounds of a search take them.
+
+    The outermost value on either side is left out, and at most the range of all others is added there. So no single run moves a bound by
+    more than the others span. Evenly spaced runs have their own range.
+    """
     values = np.unique(log_values)
     first, last = float(values[0]), float(values[-1])
     if len(values) < _REACH_FROM:
@@ -33,7 +36,7 @@ def reach(log_values: np.ndarray) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Shape:
-    """A coefficient inside a term, where it does not enter linearly.
+    """Describes a coefficient inside a term, where it does not enter linearly.
 
     name: its letter. axis: the input it belongs to, an index into `Law.axes`.
     kind: `exponent`: positive, without a unit, searched on a logarithmic grid within `EXPONENT_TIMES_SPAN`; `location`: a place on the
@@ -55,7 +58,7 @@ class Shape:
         return self.kind != "exponent"
 
     def range(self, logs: np.ndarray) -> tuple[float, float]:
-        """Bounds of the coefficient as the solver holds it, for log inputs (k, n)."""
+        """Return the bounds of the coefficient as the solver holds it, for log inputs (k, n)."""
         if self.bounds is not None:
             return self.bounds(logs)
         low = EXPONENT_TIMES_SPAN[0] / max(float(np.ptp(logs[self.axis])), 1e-9)  # a far run can only lower it
@@ -63,7 +66,7 @@ class Shape:
         return (-high, high) if self.may_be_negative else (low, high)
 
     def grid(self, logs: np.ndarray) -> np.ndarray:
-        """Where the search for the basin looks, (nodes,)."""
+        """Return the values at which the search for the basin looks, (nodes,), or twice as many for an exponent of either sign."""
         low, high = self.range(logs)
         if self.is_logged:
             return np.linspace(low, high, self.nodes)
@@ -74,7 +77,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Term:
-    """A summand `coefficient · exp(…)` with a coefficient that is not negative.
+    """Describes a summand `coefficient · exp(…)` with a coefficient that is not negative.
 
     exponents: which shape coefficients are powers of which input, {"a": 0}: rescaling input 0 by s multiplies the coefficient by s^a.
     """
@@ -85,7 +88,7 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """A formula for a metric against one input or several: a floor (or none) and terms whose coefficients enter linearly.
+    """Describes a formula for a metric against one input or several: a floor (or none) and terms whose coefficients enter linearly.
 
     `theta`, the vector that solvers and covariances speak of, holds the coefficients in the order of `coefficients`: the floor E and
     exponents as they are, all others as logarithms.
@@ -119,7 +122,7 @@ class Law:
 
     @property
     def least_points(self) -> int:
-        """Distinct inputs a fit needs: one more than there are coefficients, else nothing is left to measure the noise by."""
+        """Count the distinct inputs that a fit needs: one more than there are coefficients, so that the noise can be measured."""
         return len(self.coefficients) + 1
 
     @property
@@ -128,40 +131,42 @@ class Law:
 
     @property
     def linear(self) -> tuple[str, ...]:
-        """Letters of the coefficients that enter linearly: the floor first, then those of the terms."""
+        """Return the letters of the coefficients that enter linearly: the floor first, then those of the terms."""
         return (("E",) if self.floor else ()) + tuple(term.coefficient for term in self.terms)
 
     @property
     def linear_at(self) -> list[int]:
-        """Where the linear coefficients stand in theta."""
+        """Return the places of the linear coefficients in theta."""
         return [self.coefficients.index(name) for name in self.linear]
 
     @property
     def shape_at(self) -> list[int]:
-        """Where the shape coefficients stand in theta."""
+        """Return the places of the shape coefficients in theta."""
         return [self.coefficients.index(shape.name) for shape in self.shapes]
 
     @property
     def logged(self) -> np.ndarray:
-        """(p,), true where theta holds a logarithm."""
+        """Say which entries of theta are logarithms, (p,) of booleans."""
         plain = {"E"} | {shape.name for shape in self.shapes if not shape.is_logged}
         return np.array([name not in plain for name in self.coefficients])
 
     def values(self, theta: np.ndarray) -> dict[str, np.ndarray]:
-        """Letter → (draws,), from theta (draws, p)."""
+        """Return letter → number (draws,), from theta (draws, p)."""
         with np.errstate(over="ignore"):
             natural = np.where(self.logged, np.exp(np.where(self.logged, theta, 0.0)), theta)
         return {name: natural[..., place] for place, name in enumerate(self.coefficients)}
 
     def theta(self, values: Mapping[str, float]) -> np.ndarray:
-        """(p,), from letter → number."""
+        """Return theta, (p,), from letter → number."""
         plain = np.array([float(values[name]) for name in self.coefficients])
         with np.errstate(divide="ignore"):
             return np.where(self.logged, np.log(np.where(self.logged, plain, 1.0)), plain)
 
     def log_curve(self, inputs: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """Log of the mean curve: positive inputs (k, n) and theta (draws, p) → (draws, n). In logarithms, since a coefficient such
-        as A overflows long before its term does."""
+        """Return the log of the mean curve, (draws, n), at positive inputs (k, n) for theta (draws, p).
+
+        It is computed in logarithms, since a coefficient such as A overflows long before its term does.
+        """
         logs, _ = self.log_terms(np.log(np.atleast_2d(inputs)), theta[:, self.shape_at])
         of_terms = theta[:, self.linear_at][:, 1 if self.floor else 0 :]
         total = None
@@ -175,7 +180,7 @@ class Law:
         return total
 
     def log_curve_jacobian(self, inputs: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """Derivatives of `log_curve` at one theta (p,) by its entries, (n, p)."""
+        """Return the derivatives of `log_curve` at one theta (p,) by its entries, (n, p)."""
         inputs = np.atleast_2d(inputs)
         logs, slopes = self.log_terms(np.log(inputs), theta[None, self.shape_at])
         log_curve = self.log_curve(inputs, theta[None])[0]
@@ -191,16 +196,19 @@ class Law:
         return jacobian
 
     def curve(self, inputs: np.ndarray, values: Mapping[str, float]) -> np.ndarray:
-        """The mean curve (n,), in the unit of the metric."""
+        """Return the mean curve (n,), in the unit of the metric."""
         return np.exp(self.log_curve(np.atleast_2d(inputs), self.theta(values)[None])[0])
 
     def centre(self, logs: np.ndarray) -> np.ndarray:
-        """The mean of each log input, (k,); axes of one unit get one centre. Centred, coefficients are nearly uncorrelated."""
+        """Return the mean of each log input, (k,); axes of one unit get one centre. Centred, coefficients are nearly uncorrelated."""
         means = logs.mean(axis=1)
         return means[list(self.shares_unit_with)] if self.shares_unit_with else means
 
     def uncentring(self, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(matrix (p, p), offset (p,)): theta for inputs in their unit = matrix @ (theta for inputs divided by exp(centre)) + offset."""
+        """Return the matrix (p, p) and offset (p,) that take theta from centred inputs to inputs in their unit.
+
+        Theta for inputs in their unit = matrix @ (theta for inputs divided by exp(centre)) + offset.
+        """
         matrix, offset = np.eye(len(self.coefficients)), np.zeros(len(self.coefficients))
         for term in self.terms:
             for name, axis in term.exponents.items():
