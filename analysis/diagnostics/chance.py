@@ -19,11 +19,11 @@ __all__ = ["at_chance", "chance_level"]
 
 _COLUMN = "chance_loss"
 _ROUNDING = 1e-3
-"""Relative: a table may print the loss of guessing and that of a run with other digits."""
+"""The relative difference that rounding may make: a table may print the loss of guessing and that of a run with other digits."""
 
 
 def chance_level(fit: Fit) -> list[Diagnostic]:
-    """Runs used that do no better than guessing, see `at_chance`."""
+    """Report the runs used that do no better than guessing, see `at_chance`."""
     return at_chance(fit.runs, fit.metric)
 
 
@@ -34,14 +34,14 @@ def _judged(runs: pd.DataFrame) -> pd.Series:
 
 
 def _is_other_unit(metric: str) -> bool:
-    """Whether a loss is not in nats, as `chance_loss` is."""
+    """Say whether a loss is in another unit than nats, the unit of `chance_loss`."""
     return any(word in metric.lower() for word in ("perplexity", "ppl", "bits", "bpb", "bpc"))
 
 
 def at_chance(runs: pd.DataFrame, metric: str) -> list[Diagnostic]:
-    """Runs whose loss is not below their `chance_loss`, the loss of guessing by the frequencies of the classes alone.
+    """Report runs whose loss is not below their `chance_loss`, the loss of guessing by the frequencies of the classes alone.
 
-    Said of a metric that is a loss; a table without the column cannot be judged. The runs of the store were judged when they were
+    Only a metric that is a loss is judged; a table without the column cannot be. The runs of the store were judged when they were
     evaluated, by the spread of the losses, which a table does not have: their reason says so (`no-better-than-guessing`).
     """
     if _COLUMN not in runs or not is_loss(metric, ()) or _is_other_unit(metric):

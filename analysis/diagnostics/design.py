@@ -1,4 +1,4 @@
-"""Whether the runs were laid out so that a law can be read off them."""
+"""Checks whether the runs were laid out so that a law can be read off them."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def families_pooled(fit: Fit) -> list[Diagnostic]:
 
 
 def rehearsed(fit: Fit) -> list[Diagnostic]:
-    """Runs that were not trained; `usable_runs` leaves them out where there are others."""
+    """Report runs that were not trained; `usable_runs` leaves them out where there are others."""
     if not selection.rehearsed(fit.runs).any():
         return []
     return [Diagnostic(DiagnosticCode.REHEARSED, "these runs are simulated")]
 
 
 def packed_mixed(fit: Fit) -> list[Diagnostic]:
-    """Models of which some runs were packed and others not, or packed otherwise: their core-hours are not of one rate."""
+    """Report models of which some runs were packed and others not, or packed otherwise: their core-hours are not of one rate."""
     if "packed" not in fit.runs or not any("core_hours" in axis for axis in fit.axes):
         return []
     known = fit.runs[fit.runs["packed"].notna() & (fit.runs["model"] != "")]

@@ -1,4 +1,4 @@
-"""`diagnose`: everything that is worth saying about one fit."""
+"""`diagnose` finds everything that is worth saying about one fit."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ CHECKS: tuple[Callable[[Fit], list[Diagnostic]], ...] = (
     influential_runs,
     law_and_forecast_apart,
 )
-"""In the order in which they are told. Another check is another function here."""
+"""The checks, in the order in which their findings are shown. A check is added as a function here."""
 
 
 def diagnose(fit: Fit) -> tuple[Diagnostic, ...]:
-    """What the checks find, without what can only be judged at a prediction (`far_extrapolation`)."""
+    """Return what the checks find, without what can only be judged at a prediction (`far_extrapolation`)."""
     return tuple(found for check in CHECKS for found in check(fit))

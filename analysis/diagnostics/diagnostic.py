@@ -10,7 +10,7 @@ __all__ = ["Diagnostic", "DiagnosticCode"]
 
 
 class DiagnosticCode(Advised):
-    """What can be wrong with a fit or with the runs behind it."""
+    """Names what can be wrong with a fit or with the runs behind it."""
 
     TOO_FEW_SIZES = (
         "too-few-sizes",
@@ -92,7 +92,10 @@ class DiagnosticCode(Advised):
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """message: what was seen, with numbers. about: ids of runs, letters of coefficients or names of columns, most telling first."""
+    """Holds one finding about a fit.
+
+    message: what was seen, with numbers. about: ids of runs, letters of coefficients or names of columns, most telling first.
+    """
 
     code: DiagnosticCode
     message: str

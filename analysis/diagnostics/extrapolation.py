@@ -28,8 +28,10 @@ _ROUNDING = 1e-9  # of numbers that are equal but for it
 
 
 def law_and_forecast_apart(fit: Fit) -> list[Diagnostic]:
-    """Where the law's curve leaves the interval of the forecast, or the forecast that of the law, as far beyond the runs as the back-test
-    looks."""
+    """Report where the law's curve leaves the interval of the forecast, or the forecast leaves that of the law.
+
+    Both are compared from the largest run to as far beyond it as the back-test looks.
+    """
     if fit.forecast is None or fit.forecast.backtest is None:
         return []
     times = np.geomspace(1.0, fit.forecast.backtest.horizon, _PLACES) ** (1 / len(fit.forecast.axes))
@@ -44,7 +46,7 @@ def law_and_forecast_apart(fit: Fit) -> list[Diagnostic]:
 
 
 def apart_at(fit: Fit, law_at: pd.DataFrame, forecast: Fit, at: pd.DataFrame) -> list[Diagnostic]:
-    """Whether each of a law and a forecast lies outside the interval of the other at one place, a row of a table of their own inputs.
+    """Report a law and a forecast that each lie outside the interval of the other, at one row of a table of their own inputs.
 
     The law may be of more runs and other inputs than the forecast, and then surer than it by far, so that one of the two is not enough.
     """
@@ -55,7 +57,7 @@ def apart_at(fit: Fit, law_at: pd.DataFrame, forecast: Fit, at: pd.DataFrame) ->
 
 
 def _outside(mean: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
-    """Where the one lies outside the interval of the other, (n,)."""
+    """Say where the one lies outside the interval of the other, (n,) of booleans."""
     return ((mean["mean"] < other["low"] * (1 - _ROUNDING)) | (mean["mean"] > other["high"] * (1 + _ROUNDING))).to_numpy()
 
 
@@ -70,8 +72,10 @@ def _said(law: str, at: pd.Series, ours: pd.Series, forecast: pd.Series) -> Diag
 
 
 def far_extrapolation(fit: Fit, x: pd.DataFrame | ArrayLike) -> list[Diagnostic]:
-    """Whether a prediction at x, as `Fit.predict` takes it, is far beyond the runs: further than the back-test looked, or than half the
-    range of the runs. Smaller runs than any count likewise."""
+    """Report a prediction at x, as `Fit.predict` takes it, that is far beyond the runs, towards larger or smaller ones.
+
+    Far is further than the back-test looked (`FAR` without one), or than half the range of the runs.
+    """
     inputs = np.log(fit.inputs_at(x))
     runs = np.log(fit.runs[list(fit.axes)].to_numpy(float).T)
     low, high = runs.min(1, keepdims=True), runs.max(1, keepdims=True)

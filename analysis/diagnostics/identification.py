@@ -17,7 +17,7 @@ __all__ = ["exponent_not_identified", "floor_not_considered", "floor_not_identif
 
 
 def exponent_not_identified(fit: Fit) -> list[Diagnostic]:
-    """Exponents whose interval reaches zero or has no end."""
+    """Report exponents whose interval reaches zero or has no end."""
     found = [
         (law, name, estimate.low[name], estimate.high[name])
         for law, estimate in fit.single_laws
@@ -32,7 +32,7 @@ def exponent_not_identified(fit: Fit) -> list[Diagnostic]:
 
 
 def floor_not_identified(fit: Fit) -> list[Diagnostic]:
-    """A floor whose interval reaches zero; or an average of laws with and without one."""
+    """Report a floor whose interval reaches zero, or an average of laws with and without one."""
     laws = fit.single_laws
     open_below = [(law, estimate.high["E"]) for law, estimate in laws if law.floor and estimate.low["E"] <= 0]
     without = [law.name for law, _ in laws if not law.floor]
@@ -46,7 +46,7 @@ def floor_not_identified(fit: Fit) -> list[Diagnostic]:
 
 
 def floor_not_considered(fit: Fit) -> list[Diagnostic]:
-    """Runs too few to test a law with a floor by."""
+    """Report runs that are too few to test a law with a floor by."""
     beyond = getattr(fit.estimate, "beyond", None)
     if beyond is None or beyond.floor_needs is None:
         return []

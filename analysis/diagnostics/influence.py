@@ -24,7 +24,7 @@ _MOST_CELLS = 200  # refitted without; of more, no one carries a forecast
 
 
 def influential_runs(fit: Fit) -> list[Diagnostic]:
-    """Cells without which the forecast leaves the interval that equal scatter would give it."""
+    """Report cells without which the forecast leaves the interval that equal scatter would give it."""
     law, estimate = fit.single_laws[0]
     if fit.cells > _MOST_CELLS or fit.cells <= len(law.coefficients) + 1:
         return []

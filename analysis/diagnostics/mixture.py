@@ -1,4 +1,4 @@
-"""Whether what is averaged as seeds of a cell differs in something that moves the metric."""
+"""Checks whether runs that are averaged as seeds of a cell differ in something that moves the metric."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _LEVEL = 0.001
 
 
 def cells_mixed(fit: Fit) -> list[Diagnostic]:
-    """Columns of unknown meaning that explain the scatter inside cells: an F test of their values, beside the means of cells, at 0.1 %."""
+    """Report columns of unknown meaning that explain the scatter inside cells.
+
+    This is an F test of their values, beside the means of cells, at 0.1 %.
+    """
     runs, cell = fit.runs, fit.runs["cell"]
     found = []
     for name in differing_unknown(runs, cell, (), ignored=("cell", *fit.axes, fit.metric, *fit.clusters)):
@@ -39,7 +42,10 @@ def cells_mixed(fit: Fit) -> list[Diagnostic]:
 
 
 def _explained(y: np.ndarray, cell: pd.Series, column: pd.Series) -> tuple[float, float]:
-    """The share of the sum of squares about cells' means that the values of a column explain, and the p-value; many numbers count as one line."""
+    """Return the share of the sum of squares about cells' means that the values of a column explain, and the p-value.
+
+    A numeric column of many values counts by its ranks, as one line.
+    """
     within = y - pd.Series(y).groupby(cell.to_numpy()).transform("mean").to_numpy()
     if pd.api.types.is_numeric_dtype(column) and column.nunique() > len(column) / 4:
         design = column.astype(float).rank().to_numpy()[:, None]

@@ -23,7 +23,7 @@ _LEAST_SIZES = 3  # with two, the best is always at an edge
 
 
 def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
-    """Cells whose best learning rate is the smallest or largest of those tried, and whose neighbours do not rule out what lies beyond."""
+    """Report cells whose best learning rate is the smallest or largest tried, unless their neighbours rule out what lies beyond."""
     if fit.table is None or "learning_rate" not in fit.table or fit.metric not in fit.table or fit.metric == "learning_rate":
         return []
     table = with_epochs(fit.table)
@@ -53,7 +53,10 @@ def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
 
 
 def best_model_at_edge(fit: Fit) -> list[Diagnostic]:
-    """A frontier most of whose cells are of the smallest or the largest of the sizes that were trained up to and beyond their compute."""
+    """Report a frontier most of whose cells are of the smallest or the largest size.
+
+    The sizes compared are those that were trained up to and beyond the cell's compute.
+    """
     params, x = AXIS_COLUMNS["N"], fit.axes[0]
     if fit.on != "frontier" or fit.table is None or params not in fit.table or x not in fit.table or x == params:
         return []

@@ -1,4 +1,7 @@
-"""What residuals say that a law with equal, independent scatter would not. Where the cells of a cluster err together, nothing is tested."""
+"""Checks what residuals show that a law with equal, independent scatter would not.
+
+Where the cells of a cluster err together, nothing is tested.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["heteroscedastic", "outliers", "residual_trend"]
 
 _LEVEL = 0.01
-"""Of each test: with ten of them on a sound fit, one in ten says something."""
+"""The level of each test: with ten of them, one sound fit in ten is told something."""
 
 _LEAST_FOR_SCATTER = 12
 
 
 def residual_trend(fit: Fit) -> list[Diagnostic]:
-    """F test of a square and a cube of each log input beside the law's own tangent, on the means of cells."""
+    """Test for a trend: an F test of a square and a cube of each log input beside the law's own tangent, on the means of cells."""
     if fit.errs_in_clusters:
         return []
     _, estimate = fit.single_laws[0]
@@ -52,7 +55,7 @@ def residual_trend(fit: Fit) -> list[Diagnostic]:
 
 
 def heteroscedastic(fit: Fit) -> list[Diagnostic]:
-    """Rank correlation of the size of residuals with the mean curve."""
+    """Test for unequal scatter by the rank correlation of the size of residuals with the mean curve."""
     if fit.errs_in_clusters:
         return []
     table = fit.residuals
@@ -78,8 +81,11 @@ def heteroscedastic(fit: Fit) -> list[Diagnostic]:
 
 
 def outliers(fit: Fit) -> list[Diagnostic]:
-    """Runs whose residual, judged by the scatter of all others, is beyond chance (deleted residuals with Bonferroni's correction). Of squares it
-    is judged twice, beside the law and beside a curve about it: where the law bends otherwise than the runs do, its own residuals hide a run."""
+    """Report runs whose residual, judged by the scatter of all others, is beyond chance.
+
+    These are deleted residuals with Bonferroni's correction. Of squares a run is judged twice, beside the law and beside a curve about it:
+    where the law bends otherwise than the runs do, its own residuals hide a run.
+    """
     if fit.errs_in_clusters:
         return []
     table = fit.residuals
@@ -108,7 +114,7 @@ def outliers(fit: Fit) -> list[Diagnostic]:
 
 
 def _far_from_others(residual: np.ndarray, basis: np.ndarray, level: float) -> np.ndarray:
-    """Finds the places in residual (n,) of runs far off what is left beside an orthonormal basis (n, p)."""
+    """Find the places in residual (n,) of runs far off what is left beside an orthonormal basis (n, p)."""
     residual = residual - basis @ (basis.T @ residual)
     left = len(residual) - basis.shape[1] - 1
     if left < 3:
@@ -119,7 +125,10 @@ def _far_from_others(residual: np.ndarray, basis: np.ndarray, level: float) -> n
 
 
 def _far_from_median(residual: np.ndarray, basis: np.ndarray, level: float) -> np.ndarray:
-    """Finds them in a robust fit: it leaves several runs at once far off, which would hide one another, so that the median judges."""
+    """Find the places of runs far off in a robust fit, judged by the median.
+
+    Such a fit leaves several runs at once far off, which would hide one another.
+    """
     left = len(residual) - basis.shape[1] - 1
     if left < 3:
         return np.array([], dtype=int)
@@ -133,14 +142,14 @@ def _beyond_chance(studentised: np.ndarray, left: int, level: float) -> np.ndarr
 
 
 def _curve(logs: np.ndarray) -> list[np.ndarray]:
-    """Square and cube of each log input (k, n) that varies, (n,) each."""
+    """Return the square and cube of each log input (k, n) that varies, (n,) each."""
     span = np.ptp(logs, axis=1)
     z = (logs - logs.mean(1, keepdims=True))[span > 0] / span[span > 0, None]
     return [*(z**2), *(z**3)]
 
 
 def _cells(fit: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Inputs (k, G), mean residual (G,) and number of seeds (G,) of each cell."""
+    """Return the inputs (k, G), mean residual (G,) and number of seeds (G,) of each cell."""
     _, cell, seeds = np.unique(fit.runs["cell"].to_numpy(), return_inverse=True, return_counts=True)
     logs = np.log(fit.runs[list(fit.axes)].to_numpy(float)).T
     residual = fit.residuals["residual"].to_numpy(float)
@@ -148,7 +157,7 @@ def _cells(fit: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _basis(design: np.ndarray) -> np.ndarray:
-    """Orthonormal columns that span the design."""
+    """Return orthonormal columns that span the design."""
     norm = np.linalg.norm(design, axis=0)
     u, size, _ = np.linalg.svd(design / np.where(norm > 0, norm, 1.0), full_matrices=False)
     return u[:, size > 1e-9 * max(size[0], 1e-300)]

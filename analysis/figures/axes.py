@@ -21,7 +21,7 @@ _MOST_TICKS = 8
 
 
 def axis(values: Iterable[float], scale: Scale, title: str, *, pad: float = 0.06) -> dict[str, object]:
-    """A plotly axis that shows `values` (positive when `scale` is log) with `pad` of the range to spare on either side."""
+    """Make a plotly axis that shows `values` (positive when `scale` is log) with `pad` of the range to spare on either side."""
     finite = np.array([value for value in values if np.isfinite(value) and (scale == "linear" or value > 0)] or [1.0, 10.0])
     common = {
         "title": {"text": title, "standoff": 12},
@@ -48,8 +48,10 @@ def axis(values: Iterable[float], scale: Scale, title: str, *, pad: float = 0.06
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers between `low` and `high`, at most eight: 10, 11, 12 over a narrow range, 0.2, 0.3, 0.5 over about a decade,
-    powers of ten over many."""
+    """Choose round numbers between `low` and `high`, at most eight.
+
+    They are 10, 11, 12 over a narrow range, 0.2, 0.3, 0.5 over about a decade, and powers of ten over many.
+    """
     if high < 2.5 * low:
         return _even_ticks(low, high)
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -62,13 +64,13 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def tick_texts(ticks: Sequence[float]) -> list[str]:
-    """`0.003`, `25`, `10,000`; where one label would be long, `3·10¹⁵` for all that are not near one."""
+    """Write tick labels, `0.003`, `25`, `10,000`; where one would be long, `3·10¹⁵` for all that are not near one."""
     all_short = all(1e-4 <= tick < 1e6 for tick in ticks)
     return [_plain(tick) if all_short or 0.01 <= tick < 1e3 else _scientific(tick) for tick in ticks]
 
 
 def ticks_at(values: Sequence[float]) -> dict[str, object]:
-    """Ticks exactly at the `values` that were tried, where they are few; else nothing, so that the axis keeps its own."""
+    """Set ticks exactly at the `values` that were tried, where they are few; else set none, so that the axis keeps its own."""
     return {"tickvals": list(values), "ticktext": [f"{value:g}" for value in values]} if len(values) <= _MOST_TICKS + 2 else {}
 
 
@@ -91,6 +93,6 @@ def _scientific(value: float) -> str:
 
 
 def axis_label(name: str) -> str:
-    """The column's label; `val_top1_error` reads as the error of its share."""
+    """Return the column's label; `val_top1_error` reads as the error of its share."""
     share = name.removesuffix("_error")
     return f"1 − {describe(share).label.lower()}" if share != name and describe(share).description else describe(name).label

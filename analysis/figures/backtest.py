@@ -17,8 +17,11 @@ _MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexa
 
 
 def backtest_figure(backtest: Backtest, *, height: int = 380) -> go.Figure:
-    """Error in per cent, forecast over outcome, against times the largest compute of the window. Laws of no weight are faint; shaded: two
-    standard deviations of the weighted forecast, as they grow with distance."""
+    """Draw the error of each forecast in per cent, forecast over outcome, against times the largest compute of the window.
+
+    Laws of no weight are faint, and hidden until they are chosen in the legend. Shaded: two standard deviations of the weighted forecast,
+    as they grow with distance.
+    """
     table = backtest.held_out
     figure = go.Figure()
     furthest = float(max(table["times"].max(), 1.2)) if len(table) else backtest.horizon

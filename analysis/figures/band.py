@@ -24,7 +24,10 @@ def add_band(
     texts: Sequence[str],
     **line: object,
 ) -> None:
-    """Add `value` over `x` and, where both ends are finite, the band from `low` to `high`. `texts`: hover, one a point. `line`: of the trace."""
+    """Add `value` over `x` and, where both ends are finite, the band from `low` to `high`.
+
+    texts: hover, one a point. line: settings of the trace.
+    """
     known = np.isfinite(low) & np.isfinite(high)
     places = {key: line[key] for key in ("xaxis", "yaxis") if key in line}
     if known.any():

@@ -15,7 +15,7 @@ __all__ = ["best_model_figure"]
 
 
 def best_model_figure(frontier: Frontier, *, x_scale: Scale = "log", height: int = 520) -> go.Figure:
-    """The rows of `frontier.best()`: model above, epochs below; a step holds from its compute up to the next one's."""
+    """Draw the rows of `frontier.best()`: model above, epochs below; a step holds from its compute up to the next one's."""
     steps = frontier.best()
     steps = steps.assign(model=labels(steps) if frontier.points["family"].nunique() > 1 else steps["model"])
     start, end = f"{frontier.x}_from", f"{frontier.x}_to"

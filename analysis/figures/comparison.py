@@ -24,8 +24,11 @@ _POINTS = 101
 
 
 def comparison_figure(comparison: Comparison, *, height: int = 560) -> go.Figure:
-    """Above: the cells of both sides. Below: by how many per cent the metric of a lies above that of b at equal compute, with its interval;
-    each shared budget where they pair, the mean, and the crossing with its interval."""
+    """Draw two sides at equal compute: their cells above, the difference below.
+
+    Below: by how many per cent the metric of a lies above that of b at equal compute, with its interval. Each shared budget is marked where
+    they pair, as are the mean, and the crossing with its interval.
+    """
     figure = go.Figure()
     sides = _cells(comparison)
     for (name, table), (colour, marker) in zip(sides, SIDES, strict=True):
@@ -153,7 +156,10 @@ def _add_difference(figure: go.Figure, comparison: Comparison) -> None:
 
 
 def _add_crossing(figure: go.Figure, comparison: Comparison) -> None:
-    """A bar at no difference as long as the crossing's interval, to the end of the shared range where that is not bounded; a cross on it."""
+    """Draw the crossing: a cross on a bar at no difference that is as long as its interval.
+
+    The bar goes to the end of the shared range where the interval is not bounded.
+    """
     crossing, (low, high) = comparison.crossing, comparison.found.shared
     if crossing.overtakes is None:
         return

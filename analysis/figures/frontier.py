@@ -32,8 +32,8 @@ def frontier_figure(
 
     Args:
         frontier: what `analysis.frontier` returned.
-        fits: laws to draw, each with the band of its mean curve: solid over the runs it was fitted to, dashed beyond. Beyond them a law that
-            was chosen is drawn as its forecast says.
+        fits: laws to draw, each with the band of its mean curve: solid over the runs it was fitted to, dashed beyond. Beyond them a law
+            that was chosen is drawn as its forecast says.
         x_scale, y_scale: `log` or `linear`.
         extrapolate: how far beyond its runs a law is drawn, as a factor of x; 1 draws none.
         bands: whether each law has its band; without, several can be told apart.
@@ -111,7 +111,7 @@ def _add_law(figure: go.Figure, fit: Fit, colour: str, extrapolate: float, band:
 
 
 def _add_stretch(figure: go.Figure, fit: Fit, x: np.ndarray, colour: str, name: str, *, dash: str, band: bool) -> None:
-    """The law over `x` and its band."""
+    """Draw the law over `x` and its band."""
     curve = fit.predict(x)
     extrapolated = dash != "solid"
     if band:

@@ -12,13 +12,13 @@ __all__ = ["cell_text", "run_text"]
 
 
 def run_text(run: Mapping[object, object], metric: str, x: str) -> str:
-    """`F1 · 2 epochs · seed 0`, learning rate, x, metric, id."""
+    """Write the text of a run: `F1 · 2 epochs · seed 0`, learning rate, x, metric, id."""
     seed = f" · seed {run['seed']:g}" if _known(run.get("seed")) else ""
     return "<br>".join([f"<b>{_title(run)}</b>{seed}", *_rate(run), *_values(run, metric, x), f"run {run['id']}"])
 
 
 def cell_text(cell: Mapping[object, Any], metric: str, x: str) -> str:
-    """The same of a cell's mean, with the spread of its seeds."""
+    """Write the text of a cell's mean: model and epochs, parameters, learning rate, x, metric, and the spread of its seeds."""
     lines = [f"<b>{_title(cell)}</b>"]
     if _known(cell.get("params")):
         lines.append(f"{cell['params']:,.0f} parameters")

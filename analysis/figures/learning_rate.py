@@ -20,8 +20,11 @@ _ASIDE = 1.035
 
 
 def learning_rate_figure(trend: LearningRateTrend, cell: CellRate | None = None, *, height: int = 480) -> go.Figure:
-    """Lines: the fitted optimum with its interval. Filled markers: the best rate tried; open where it is the last of its grid.
-    Small translucent markers: every rate tried. A star: the prediction for `cell`. Log–log, so that the trend is a straight line."""
+    """Draw the best learning rate against the epoch budget, log–log, so that the trend is a straight line.
+
+    Lines: the fitted optimum with its interval. Filled markers: the best rate tried; open where it is the last of its grid.
+    Small translucent markers: every rate tried. A star: the prediction for `cell`.
+    """
     figure = go.Figure()
     styles = looks(trend.models)
     for number, (model, look) in enumerate(styles.items()):
@@ -109,7 +112,7 @@ def _cell_name(model: str, row: Mapping[object, object], trend: LearningRateTren
 
 
 def _add_cell(figure: go.Figure, cell: CellRate, colour: str | None) -> None:
-    """The prediction with its interval; an end that is not known is left out."""
+    """Draw the prediction with its interval; an upper end that is not finite is left out."""
     up, down = cell.high - cell.value, cell.value - cell.low
     bars = {"type": "data", "symmetric": False, "array": [up if np.isfinite(up) else 0.0], "arrayminus": [down], "thickness": 1.2}
     name = cell.model or f"{cell.params:,.0f} parameters"

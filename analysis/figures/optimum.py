@@ -18,7 +18,10 @@ APPROACHES = {"surface": ("#1B80C0", "solid"), "isocompute": ("#E69F00", "dash")
 
 
 def optimum_figure(optimum: Optimum, *, x_scale: Scale = "log", height: int = 620) -> go.Figure:
-    """Size above, epochs below. Rings: the nearest cells that can be run. A mark on the line of one epoch: from where repeating pays."""
+    """Draw the best size above and the best epochs below, against compute.
+
+    Rings: the nearest cells that can be run. A mark on the line of one epoch: from where repeating pays.
+    """
     figure = go.Figure()
     x_values: list[float] = []
     sizes: list[float] = []

@@ -17,8 +17,10 @@ _COLOUR = "#1B80C0"
 
 
 def plan_figure(found: NextRuns, *, height: int = 380) -> go.Figure:
-    """From the interval now, at no core-hours, over each planned run in order of use to the interval afterwards. The value is that of now: what
-    the runs will say cannot be known."""
+    """Draw the interval of the prediction against core-hours spent: now, then after each planned run in order of use.
+
+    The value stays that of now: what the runs will say cannot be known.
+    """
     spent = np.concatenate([[0.0], np.cumsum(found.chosen["core_hours"].to_numpy(float))])
     low = np.concatenate([[found.now.low], found.chosen["mean_low"].to_numpy(float)])
     high = np.concatenate([[found.now.high], found.chosen["mean_high"].to_numpy(float)])

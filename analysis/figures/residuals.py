@@ -15,7 +15,7 @@ __all__ = ["residuals_figure"]
 
 
 def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> go.Figure:
-    """Residuals of the runs used, 100 · (metric / law − 1), with two residual standard deviations of the logs shaded.
+    """Draw the residuals of the runs used, 100 · (metric / law − 1), with two residual standard deviations of the logs shaded.
 
     A trend in them, rather than a cloud about zero, says that the law has the wrong shape.
     """

@@ -17,7 +17,10 @@ _SHADES = ("#5B8FD6", "#7A78C9", "#9A63B4", "#B85695", "#D0526F", "#DE6A48", "#D
 
 
 def slices_figure(slices: Slices, *, height: int = 460) -> go.Figure:
-    """At most seven of the slices, evenly spread: markers are sizes at that compute, a star the minimum where the best size lies inside."""
+    """Draw at most seven of the slices, evenly spread: markers are sizes at that compute.
+
+    A star is the minimum where the best size lies inside.
+    """
     figure = go.Figure()
     table, x = slices.table, slices.x
     data = "epochs" if "epochs" in table else "examples_seen"

@@ -25,14 +25,14 @@ LAW_COLOURS = (NEUTRAL, "#D55E00", "#8C6BB1", "#2A9D8F", "#C2942B", "#C0568E", "
 
 @dataclass(frozen=True)
 class Look:
-    """Colour and marker."""
+    """Holds a colour and a marker."""
 
     colour: str
     marker: str
 
 
 def labels(table: pd.DataFrame) -> pd.Series:
-    """What each row is called in a legend: its `model`, and its family before it where the table has several."""
+    """Name each row for a legend: by its `model`, and by its family before it where the table has several."""
     models = table["model"].astype(str)
     if "family" not in table or table["family"].nunique() < 2:
         return models
@@ -40,7 +40,7 @@ def labels(table: pd.DataFrame) -> pd.Series:
 
 
 def looks(table: pd.DataFrame) -> dict[str, Look]:
-    """A look for each of the `labels` of the table, small models first (by `params` where known, else in order of appearance).
+    """Choose a look for each of the `labels` of the table, small models first (by `params` where known, else in order of appearance).
 
     Of one family every model has its own colour and marker; of several, a family is a colour and a model a marker.
     """
@@ -60,13 +60,16 @@ def looks(table: pd.DataFrame) -> dict[str, Look]:
 
 
 def translucent(colour: str, alpha: float) -> str:
-    """`#0072B2`, 0.2 → `rgba(0, 114, 178, 0.2)`."""
+    """Make a colour translucent: `#0072B2`, 0.2 → `rgba(0, 114, 178, 0.2)`."""
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {alpha})"
 
 
 def layout(*, revision: Iterable[str], **more: object) -> dict[str, object]:
-    """The layout of every figure. `revision`: what the figure is of; while it stays the same, an update keeps the zoom."""
+    """Return the layout of every figure.
+
+    revision: what the figure is of; while it stays the same, an update keeps the zoom.
+    """
     return {
         "paper_bgcolor": "rgba(0, 0, 0, 0)",
         "plot_bgcolor": "rgba(0, 0, 0, 0)",
