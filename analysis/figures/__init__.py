@@ -1,8 +1,12 @@
 """Figures, one a file. They draw what the dataclasses hold and compute nothing that is not a matter of drawing.
 
-Every figure has a transparent background and neutral text, so that one figure serves a light and a dark page; a colour *and* a
-marker for each model; SVG `scatter`, which a strict content security policy allows; `uirevision`, so that an update keeps the zoom;
-and the run id in `customdata`, so that a click can open the run.
+Every figure has:
+
+- a transparent background and neutral text, so that one figure serves a light and a dark page;
+- a colour *and* a marker for each model;
+- SVG `scatter`, which a strict content security policy allows;
+- `uirevision`, so that an update keeps the zoom;
+- the run id in `customdata`, so that a click can open the run.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ __all__ = ["cell_weights", "pairs_draws", "small_sample_factor", "webb_signs", "
 _NUMBERS_AT_ONCE = 4_000_000  # of one batch of weights: 32 MB
 _OF_A_RUN = 0.125
 _REFIT_UP_TO = 10_000_000
-"""Runs × draws that are refitted in full, some seconds; beyond, each draw is one Newton step from the point estimate, which it lies close
-to when there are so many runs (Kline and Santos 2012, A score based approach to wild bootstrap inference)."""
+"""Runs × draws that are refitted in full, which takes some seconds. Beyond, each draw is one Newton step from the point estimate, which it
+lies close to when there are so many runs (Kline and Santos 2012, A score based approach to wild bootstrap inference)."""
 
 
 def cell_weights(cells: int, precision: Precision) -> Iterator[np.ndarray]:

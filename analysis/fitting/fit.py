@@ -83,7 +83,7 @@ def fit(
             `core_hours` for compute, `params`, `examples_seen` and `unique_examples` for N, D and U. `core_hours` is refused for runs from
             several kinds of accelerator.
         law: one of `analysis.law_names()`; or `auto`, the forecast: the law, or the average of laws of these inputs, that forecasts the
-            larger of the runs best from the smaller ones, see `analysis.automatic`; with too few budgets to tell, the plainest law.
+            larger of the runs best from the smaller ones, see `analysis.automatic`. With too few budgets to tell it is the plainest law.
             `analysis.choose_law` gives the one form whose coefficients to read.
         objective: `log`: squares of log residuals, i.e. of relative errors; `huber-log`: the same, robust to outliers; `relative`:
             squares of 1 − law/metric; `mse`: plain squares.
