@@ -7,7 +7,8 @@
 | `models/` | model families, one folder each |
 | `optimizers/` | optimisers and learning-rate schedules |
 | `program` | the compiled step of a shape |
-| `train`, `start`, `loop`, `journal`, `evaluate` | a training told as steps; where it begins; the loop; what a run writes down; the held-out loss |
+| `train` | a training told as steps |
+| `start`, `loop`, `journal`, `evaluate` | where a training begins; its loop; what a run writes down; the held-out loss |
 | `events` | what `on_event` is told, a record for each kind |
 | `packed` | the program of several runs of one shape at once, for `train_many` |
 | `checkpoint/`, `storage` | atomic, verified checkpoints; on disk or on an object store |

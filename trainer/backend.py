@@ -1,10 +1,11 @@
-"""What a backend is told before it compiles and runs a step. Speed alone; measurements in `docs/speed.md`.
+"""Settings of a backend before it compiles and runs a step. They change speed alone; `docs/speed.md` has the measurements.
 
 On a CPU:
-- Convolutions and matrix products go to Eigen. XLA would hand those it can to YNNPACK, which computes the kernel's gradient of a convolution,
-  a window as large as the image, three times slower. Sums stay with YNNPACK: XLA's own, over all axes but the last, are slower still.
-- Freed memory stays with the process. A step takes its temporaries in one piece of a hundred megabytes and more and gives it back at the
-  end; the C library passes such pieces on to the kernel, which clears every page anew for the next step.
+- Convolutions and matrix products go to Eigen. XLA would hand those it can to YNNPACK. That computes the kernel's gradient of a
+  convolution, a window as large as the image, three times slower. Sums stay with YNNPACK: XLA's own, over all axes but the last, are
+  slower still.
+- Freed memory stays with the process. A step takes its temporaries in one piece of a hundred megabytes and more, and frees it at the
+  end. The C library passes such pieces on to the kernel, which clears every page anew for the next step.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _LARGEST = 2**31 - 1
 
 @cache
 def compiler_options() -> dict[str, str | bool] | None:
-    """For `lowered.compile(compiler_options=…)`; None where there is nothing to say, or where this jaxlib does not know the option."""
+    """Return the options for `lowered.compile(compiler_options=…)`; None off the CPU, or where this jaxlib does not know the option."""
     if jax.default_backend() != "cpu":
         return None
     try:
@@ -37,7 +38,7 @@ def compiler_options() -> dict[str, str | bool] | None:
 
 @cache
 def keep_freed_memory() -> bool:
-    """Tell glibc, for this process, to keep what is freed for the next step. False where that cannot be said (another C library).
+    """Tell glibc to keep what this process frees for the next step. Return False where the C library is another one or refuses.
 
     One arena: blocks beyond 64 MB would otherwise be mapped and unmapped by whichever thread runs the step.
     """

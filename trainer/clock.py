@@ -36,10 +36,11 @@ _ONE_CORE_DEVICES = ("TPU-v2", "TPU-v3")
 
 
 class Clock:
-    """Seconds of an attempt's training, evaluation and checkpoints. What is neither of the last two is training, waiting for data included.
+    """Counts the seconds of an attempt's training, evaluation and checkpoints.
 
-    It runs from when it is made: the rest is start-up.
-    runs: that are trained at once. What the clock shows is one run's share, 1 / `runs` of the time that passed.
+    Training is what passes inside `training` and is not set aside, waiting for data included. The clock runs from when it is made; the
+    rest is start-up.
+    runs: how many are trained at once. The clock shows one run's share, 1 / `runs` of the time that passed.
     """
 
     def __init__(self, *, runs: int = 1) -> None:
@@ -50,7 +51,7 @@ class Clock:
 
     @property
     def train(self) -> float:
-        """Until now."""
+        """Return the seconds of training until now."""
         return self._trained() / self._runs
 
     @property
@@ -63,7 +64,7 @@ class Clock:
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """What is done in this block is training, but for what is set aside."""
+        """Count this block as training, except for what `aside` sets aside."""
         self._since = time.perf_counter()
         try:
             yield
@@ -72,7 +73,7 @@ class Clock:
 
     @contextmanager
     def aside(self, what: Literal["evaluation", "checkpoint"]) -> Iterator[None]:
-        """What is done in this block is not training. Devices must have done what they were given before it."""
+        """Count this block as evaluation or checkpoint, not as training. Devices must have done what they were given before it."""
         started, was_training = time.perf_counter(), self._since is not None
         self._train, self._since = self._trained(), None
         try:
@@ -83,11 +84,11 @@ class Clock:
             self._since = now if was_training else None
 
     def forget_after(self, train_seconds: float) -> None:
-        """Training after this moment was lost and counts as start-up of what follows."""
+        """Set training back to `train_seconds`: what came after was lost, and counts as start-up of what follows."""
         self._train, self._since = train_seconds * self._runs, None
 
     def seconds(self) -> Seconds:
-        """Where the time went until now. What is none of the others is start-up."""
+        """Return the seconds until now by kind. What is none of the others is start-up."""
         rest = (time.perf_counter() - self._entered) / self._runs - self.train - self.evaluation - self.checkpoint
         return Seconds(max(0.0, rest), self.train, self.evaluation, self.checkpoint)
 
@@ -97,12 +98,12 @@ class Clock:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a stretch of steps went.
+    """Says how fast a stretch of steps went.
 
     examples_per_second, step_seconds: over the train clock, so without evaluations and checkpoints.
     mfu: model FLOPs utilisation: 6 × MACs × examples/s over the devices' peak (dense bf16); None where the peak is not known.
     input_stall: share of the time in which the loop waited for examples, 0 … 1.
-    memory_bytes: the most that was held so far: of device memory where the device counts it, else of the process.
+    memory_bytes: the most held so far, of device memory where the device counts it, else by the process.
     """
 
     examples_per_second: float
@@ -115,7 +116,7 @@ class Pace:
     def of(
         cls, *, steps: int, examples: int, seconds: float, stalled_seconds: float, flops_per_example: float, peak: float | None
     ) -> Pace:
-        """Of `steps` steps with `examples` examples in `seconds`. `peak`: FLOP/s of all devices together."""
+        """Compute the pace of `steps` steps with `examples` examples in `seconds`. peak: FLOP/s of all devices together."""
         seconds = max(seconds, 1e-9)
         return cls(
             examples_per_second=examples / seconds,
@@ -127,7 +128,7 @@ class Pace:
 
 
 def peak_flops(devices: Sequence[jax.Device]) -> float | None:
-    """FLOP/s that these devices could do together at most (dense bf16); None for a kind that `scaling.accelerators` does not list.
+    """Return the peak FLOP/s of these devices together (dense bf16); None for a kind that `scaling.accelerators` does not list.
 
     CPU devices of one process are one CPU, however many of them are simulated; it has NPROC cores.
     """
@@ -149,7 +150,7 @@ def _accelerator(device: jax.Device) -> Accelerator | None:
 
 
 def peak_bytes() -> int | None:
-    """Most memory held so far on the first local device; on CPU, by the process."""
+    """Return the most bytes held so far on the first local device; on CPU, by the process."""
     statistics = jax.local_devices()[0].memory_stats()
     if statistics and "peak_bytes_in_use" in statistics:
         return int(statistics["peak_bytes_in_use"])

@@ -17,7 +17,10 @@ _LOADED = "/jax/compilation_cache/cache_hits"
 
 @dataclass
 class Compilation:
-    """compiled: programs that XLA built. loaded: programs read from the persistent cache instead. seconds: tracing included."""
+    """Counts what was compiled, and the seconds it took.
+
+    compiled: programs that XLA built. loaded: programs read from the persistent cache instead. seconds: tracing included.
+    """
 
     compiled: int = 0
     loaded: int = 0
@@ -29,7 +32,7 @@ _open: list[Compilation] = []
 
 @contextmanager
 def counted_compilation() -> Iterator[Compilation]:
-    """Counts what this process compiles inside the block, whatever thread or function asks for it. Blocks may nest."""
+    """Count what this process compiles inside the block, whatever thread or function asks for it. Blocks may nest."""
     count = Compilation()
     _open.append(count)
     started = time.perf_counter()

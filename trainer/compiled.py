@@ -43,7 +43,7 @@ def _other_form(*_: PyTree) -> NoReturn:
 
 @dataclass(frozen=True)
 class CompiledTraining:
-    """The compiled functions of `trainer.step.Steps`: `whole`, or, when gradients are accumulated, `zeros`, `accumulate` and `apply`.
+    """Holds the compiled functions of `trainer.step.Steps`: `whole`, or, when gradients are accumulated, `zeros`, `accumulate` and `apply`.
 
     memory_bytes: what training needs on one device at its peak.
     """
@@ -58,7 +58,7 @@ class CompiledTraining:
 
 @dataclass(frozen=True)
 class CompiledEvaluation:
-    """`evaluate` of `trainer.step.Steps`, for `batch` examples at once."""
+    """Holds the compiled `evaluate` of `trainer.step.Steps`, for `batch` examples at once."""
 
     batch: int
     memory_bytes: int
@@ -90,7 +90,7 @@ class Compiler:
         self._evaluation: dict[int, CompiledEvaluation] = {}
 
     def training(self, micro_batch: int) -> CompiledTraining:
-        """A training step with `micro_batch` examples at once. Raises `JaxRuntimeError` when the compiler itself runs out of memory."""
+        """Compile a training step with `micro_batch` examples at once. Raises `JaxRuntimeError` when the compiler runs out of memory."""
         if micro_batch not in self._training:
             whole = micro_batch == self.config.batch_size
             self._training[micro_batch] = self._whole_step() if whole else self._accumulated_step(micro_batch)
@@ -98,11 +98,11 @@ class Compiler:
 
     @property
     def arguments(self) -> tuple[PyTree, ...]:
-        """Shapes of what a step on a whole batch takes: the state, the batch's arrays, learning rate, seed, step."""
+        """Return the shapes of what a step on a whole batch takes: the state, the batch's arrays, learning rate, seed, step."""
         return self.state_shapes, *self._batch(self.config.batch_size), _RATE, _COUNT, _COUNT
 
     def evaluation(self, limit: int | None) -> CompiledEvaluation:
-        """An evaluation step of `EVAL_BATCH` examples, or of as many as fit into `limit` bytes of a device beside the state."""
+        """Compile an evaluation step of `EVAL_BATCH` examples, or of as many as fit into `limit` bytes of a device beside the state."""
         devices = self.placement.devices
         sizes = sorted({-(-(EVAL_BATCH >> halvings) // devices) * devices for halvings in range(EVAL_BATCH.bit_length())})
         first = self._evaluation_of(sizes[-1])
@@ -175,7 +175,7 @@ class Compiler:
         return _batch_shapes(size, self.config.data.card.image_shape, self.config.augment.mixes)
 
     def _bytes_beside_params(self) -> int:
-        """What stays on a device though a program that takes only the parameters does not count it."""
+        """Return the bytes of the state on a device without the parameters, which a program that takes only those does not count."""
         return self.placement.bytes_per_device(self.state_shapes) - self.placement.bytes_per_device(self.param_shapes)
 
     def compiled(
@@ -186,7 +186,7 @@ class Compiler:
         result: PyTree = None,
         donated: int | Sequence[int] = (),
     ) -> Compiled:
-        """A function of arrays of these shapes. placed, result: on a mesh, how arguments and results are split."""
+        """Compile a function of arrays of these shapes. placed, result: on a mesh, how arguments and results are split."""
         shardings = {} if self.placement.mesh is None else {"in_shardings": tuple(placed), "out_shardings": result}
         keep_freed_memory()
         lowered = jax.jit(function, donate_argnums=donated, **shardings).lower(*shapes)
@@ -198,7 +198,7 @@ _COUNT = jax.ShapeDtypeStruct((), jnp.uint32)
 
 
 def _module(config: TrainConfig, execution: Execution) -> Network:
-    """The model, with `scan` and `remat` passed on to families that know them. Raises `UsageError` when one that does not is asked."""
+    """Build the model, with `scan` and `remat` for families that know them. Raises `UsageError` when another one is asked for them."""
     build = family(config.model.family).build
     scan = execution.scan if execution.scan is not None else jax.default_backend() in ("gpu", "tpu")
     wanted = {"scan": scan, "remat": execution.remat}

@@ -33,19 +33,19 @@ RECIPE = 1
 
 
 class _Part:
-    """A part that many configs of a grid share, so that its share of their ids is worked out once.
+    """Caches a part of a config, which many configs of a grid share: its share of their ids is worked out once.
 
     Planning 10,000 runs takes 0.3 s of processor time, and would take 2.4 s without; 100,000 runs 3 s instead of 20 s.
     """
 
     @cached_property
     def _plain(self) -> dict[str, Any]:
-        """As JSON values. Shared: copied before it is handed out."""
+        """Return the part as JSON values. Shared: copied before it is handed out."""
         return json.loads(json.dumps(asdict(self)))  # type: ignore[call-overload]
 
     @cached_property
     def _significant(self) -> dict[str, object]:
-        """What of it changes the result and is not neutral."""
+        """Return the fields that change the result and are not at their neutral value."""
         return _without_neutral(self._content(), _NEUTRAL[_FIELD_OF[type(self)]])
 
     def _content(self) -> Mapping[str, object]:
@@ -54,14 +54,17 @@ class _Part:
 
 @dataclass(frozen=True)
 class DataConfig(_Part):
-    """A data set by name, with its options and what its card says of it."""
+    """Names a data set, with its options and what its card says of it."""
 
     name: str
     card: DataCard
     options: Options = field(default_factory=dict)
 
     def _content(self) -> Mapping[str, object]:
-        """Where the data lie is not part of it; what they contain (the fingerprint) is, and how they are read where that has changed."""
+        """Return what of the data changes the result: what they contain (the fingerprint), and how they are read where that has changed.
+
+        Where they lie is not part of it.
+        """
         options = {key: value for key, value in self._plain["options"].items() if key != "path"}
         content = {"fingerprint": self.card.fingerprint, "train_examples": self.card.train_examples, "options": options}
         return content | {name: getattr(self.card, name) for name in ("corrections", "evaluation_margin_px")}
@@ -69,7 +72,7 @@ class DataConfig(_Part):
 
 @dataclass(frozen=True)
 class ModelConfig(_Part):
-    """A model of a family. `options` change it: dimensions, dropout, stochastic depth.
+    """Names a model of a family. `options` change it: dimensions, dropout, stochastic depth.
 
     surface: of a rehearsal, the loss that it follows instead of being trained.
     """
@@ -81,7 +84,7 @@ class ModelConfig(_Part):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What ids are made of. Rehearsals were a family of their own once, so that their ids say so still."""
+        """Return what ids are made of. Rehearsals were once a family of their own, and their ids still say so."""
         model = dict(self._plain)
         if (surface := model.pop("surface")) is None:
             return model
@@ -89,13 +92,16 @@ class ModelConfig(_Part):
         return {"family": "simulated", "name": model["name"], "options": stands_for}
 
     def _content(self) -> Mapping[str, object]:
-        """Of a user's family, `package.module:factory`, also that it starts from the module's own initial values: it once did not."""
+        """Return the identity; of a user's family, `package.module:factory`, also that it starts from the module's own initial values.
+
+        It once did not.
+        """
         return self.identity | {"initial": "own"} if ":" in self.identity["family"] else self.identity
 
 
 @dataclass(frozen=True)
 class ScheduleConfig(_Part):
-    """How long, and how the learning rate goes: `name` is a key of `trainer.schedules.SCHEDULES`.
+    """Says how long a run trains and how its learning rate changes: `name` is a key of `trainer.schedules.SCHEDULES`.
 
     decay_fraction: share of the steps in which warmup-stable-decay comes down; the others do not look at it.
     """
@@ -108,7 +114,7 @@ class ScheduleConfig(_Part):
 
 @dataclass(frozen=True)
 class AugmentConfig(_Part):
-    """What is done to a training image; the held-out split is never augmented. The default leaves images as they are.
+    """Says how training images are augmented; the held-out split never is. The default leaves images as they are.
 
     crop: random resized crop, its area a share of the image between `crop_min_area` and 1; else the image is resized whole.
     flip: mirror left and right with probability ½.
@@ -128,13 +134,13 @@ class AugmentConfig(_Part):
 
     @property
     def mixes(self) -> bool:
-        """Whether a training image may be made of two, with two labels."""
+        """Say whether a training image may be made of two, with two labels."""
         return self.mixup > 0 or self.cutmix > 0
 
 
 @dataclass(frozen=True)
 class OptimizerConfig(_Part):
-    """Fields of `trainer.optimizers.sgd_agc`. `clip=None` turns adaptive gradient clipping off."""
+    """Holds the fields of `trainer.optimizers.sgd_agc`. `clip=None` turns adaptive gradient clipping off."""
 
     name: str = "sgd-agc"
     momentum: float = 0.9
@@ -146,21 +152,21 @@ class OptimizerConfig(_Part):
 
 @dataclass(frozen=True)
 class NumericsConfig(_Part):
-    """dtype of the computation; parameters, weight standardisation and the loss stay float32."""
+    """Names the dtype of the computation; parameters, weight standardisation and the loss stay float32."""
 
     dtype: str = "float32"
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training.
+    """Describes one training: all that changes its result, and nothing about where or when it runs.
 
     learning_rate: peak, given to the optimiser as it is, not rescaled by batch.
     batch_size: examples a step over all devices.
     label_smoothing: of the training loss; the validation loss is always plain.
     augment: what is done to training images.
-    ema: largest decay of the exponential moving average of the parameters, min(ema, (1 + t) / (10 + t)) at step t; it is what is
-        evaluated then. None keeps none.
+    ema: largest decay of the exponential moving average of the parameters, min(ema, (1 + t) / (10 + t)) at step t. The average is
+        evaluated then, not the parameters. None keeps none.
     parent: {"run": id, "step": n} when the run starts from another one's checkpoint.
     """
 
@@ -179,7 +185,7 @@ class TrainConfig:
     recipe: int = RECIPE
 
     def run_id(self) -> str:
-        """16 hex digits of sha256 over canonical JSON of all that changes the result.
+        """Return 16 hex digits of sha256 over canonical JSON of all that changes the result.
 
         Fields at their neutral value are left out, so that a new option leaves the ids of old runs alone.
         """
@@ -189,11 +195,14 @@ class TrainConfig:
 
     @property
     def warmup_steps(self) -> int:
-        """Steps of linear warm-up; they do not depend on the epoch budget."""
+        """Return the steps of linear warm-up; they do not depend on the epoch budget."""
         return round(self.schedule.warmup_epochs * self.data.card.train_examples / self.batch_size)
 
     def shape_id(self) -> str:
-        """16 hex digits over what fixes the compiled program. Learning rate, schedule and seed are arguments of it, so they are not in."""
+        """Return 16 hex digits over what fixes the compiled program.
+
+        Learning rate, schedule and seed are arguments of the program, so they are not in.
+        """
         return _digest(
             {
                 "model": self.model.identity,
@@ -211,17 +220,17 @@ class TrainConfig:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Plain JSON values; `from_dict` reads them back."""
+        """Return plain JSON values; `from_dict` reads them back."""
         return copy.deepcopy(self.to_shared_dict())
 
     def to_shared_dict(self) -> dict[str, object]:
-        """The same, but its parts are objects that it shares with other configs of a grid: they must not be changed."""
+        """Return the same as `to_dict`, but of parts that are shared with other configs of a grid: they must not be changed."""
         plain = {name: getattr(self, name) for name in _FIELDS}
         return {name: value._plain if isinstance(value, _Part) else value for name, value in plain.items()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> TrainConfig:
-        """What `to_dict` wrote. Raises `TypeError` for a field that this version does not know."""
+        """Read what `to_dict` wrote. Raises `TypeError` for a field that this version does not know."""
         parts = dict(content)
         data = dict(parts["data"])
         parts["data"] = DataConfig(**data | {"card": DataCard.from_dict(data["card"])})

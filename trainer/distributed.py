@@ -1,8 +1,8 @@
 """One training over several processes: how they find each other, share the devices, and decide together.
 
 Every process runs the same `train` call. Each feeds its slice of every batch; process 0 alone tells of events and commits checkpoints,
-to which each process adds the pieces of the state that lie on its devices. Who hosts the processes lets them share one fate: when one
-dies the others wait in a collective for it, so they are to be killed, and all start again from the last checkpoint.
+to which each process adds the pieces of the state that lie on its devices. When one process dies, the others wait for it in a
+collective. So who hosts the processes kills them all then, and starts all again from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ def join(coordinator: str, *, count: int, index: int, timeout_seconds: int = 300
 
 
 def mesh_over(devices: Sequence[jax.Device]) -> Mesh | None:
-    """One axis, `batch`, over these devices; None for a single one, which needs no mesh."""
+    """Make a mesh of one axis, `batch`, over these devices; None for a single one, which needs no mesh."""
     return Mesh(np.array(devices), ("batch",)) if len(devices) > 1 else None
 
 
 def whole_mesh() -> Mesh | None:
-    """All devices of all processes, in the order of processes: process i has the i-th slice of every batch."""
+    """Make a mesh over all devices of all processes, in the order of processes: process i has the i-th slice of every batch."""
     return mesh_over(sorted(jax.devices(), key=lambda device: (device.process_index, device.id)))
 
 
 def share_of(mesh: Mesh | None) -> tuple[int, int]:
-    """(index, count) of this process among those whose devices the mesh spans."""
+    """Return (index, count) of this process among those whose devices the mesh spans."""
     return Placement(mesh).shard
 
 
@@ -69,21 +69,21 @@ _meetings = count()
 
 
 def first_says(mesh: Mesh | None, value: int) -> int:
-    """Process 0's value (32 bits), in all processes of the mesh."""
+    """Return process 0's value (32 bits) in all processes of the mesh."""
     return value if share_of(mesh)[1] == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
 def new_life(mesh: Mesh | None) -> str:
-    """A random name for this life of the training, the same in all its processes: 8 hex digits."""
+    """Draw a random name for this life of the training, the same in all its processes: 8 hex digits."""
     own = np.frombuffer(os.urandom(4), np.uint32)
     return f"{int(own[0] if share_of(mesh)[1] == 1 else multihost_utils.broadcast_one_to_all(own)[0]):08x}"
 
 
 class Accord:
-    """Decisions that all processes must take at the same step: to stop, to checkpoint.
+    """Takes the decisions that all processes must take at the same step: to stop, to checkpoint.
 
-    A single process decides at every step, at no cost. Several compare notes at steps that they know beforehand, spaced by process 0
-    so that it happens a few times a second: one that was asked to stop stops all, process 0's clock says when to checkpoint.
+    A single process decides at every step, at no cost. Several compare notes at steps that they know beforehand. Process 0 spaces these so
+    that it happens a few times a second. One process that was asked to stop stops all; process 0's clock says when to checkpoint.
     """
 
     def __init__(self, mesh: Mesh | None, *, first_step: int) -> None:
@@ -92,7 +92,7 @@ class Accord:
         self._compared_at = time.perf_counter()
 
     def decide(self, step: int, *, stop: bool, checkpoint: bool) -> tuple[bool, bool]:
-        """What is done before step `step`: (stop, checkpoint)."""
+        """Return what all processes do before step `step`: (stop, checkpoint)."""
         if self._alone:
             return stop, checkpoint
         if step < self._next:

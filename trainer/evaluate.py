@@ -23,12 +23,13 @@ __all__ = ["Scores", "evaluate"]
 
 @dataclass(frozen=True)
 class Scores:
-    """loss: nats, plain cross-entropy. top1, top5: shares of examples, 0 … 1. seconds: what the evaluation took.
+    """Holds the loss and the accuracy on a held-out split.
 
-    examples: that were scored.
+    loss: nats, plain cross-entropy. top1, top5: shares of examples, 0 … 1. seconds: what the evaluation took.
+    examples: how many were scored.
     standard_error: of `loss`, by the spread of the examples' losses.
-    chance_loss: nats, the entropy of the labels that were scored: the loss of guessing by their frequencies alone, the least that a
-        model reaches which does not look at the images.
+    chance_loss: nats, the entropy of the labels that were scored: the loss of guessing by their frequencies alone. A model that does not
+        look at the images reaches no less.
     """
 
     loss: float
@@ -41,11 +42,11 @@ class Scores:
 
     @property
     def is_guess(self) -> bool:
-        """Whether the loss is not below that of guessing by two standard errors."""
+        """Say whether the loss is not at least two standard errors below that of guessing."""
         return self.chance_loss is not None and self.loss >= self.chance_loss - 2 * self.standard_error
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the fields as plain values."""
         return asdict(self)
 
 

@@ -3,8 +3,8 @@
 `train` hands the records to `on_event`. The process that hosts it writes them as lines of JSON, together with kinds of its own
 (`orchestrator.messages`). A kind is added as a class, here or there; its `kind` is its name in a line, and nothing else lists it.
 
-Lines outlive versions: a folder is read, and a worker is heard, by a later one. So a field that is added needs a default. A field that is None
-by default is left out of the line until it is told: some trainers tell less than others.
+Lines outlive versions: a folder is read, and a worker is heard, by a later one. So a field that is added needs a default. A field that
+is None by default is left out of the line until it is told: some trainers tell less than others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class Event(Record):
-    """Something that happened in an attempt, after `step` steps of its run; 0 where steps say nothing.
+    """Tells of something that happened in an attempt, after `step` steps of its run; 0 where the step means nothing.
 
     kind: its name in a line. is_last: whether it ends its attempt.
     `event["step"]` reads a value of the line, for callbacks that were written when events were dictionaries.
@@ -50,15 +50,15 @@ class Event(Record):
         return (vars(self) | self.to_dict())[name]
 
     def to_dict(self) -> dict[str, object]:
-        """The line: `kind` and the fields."""
+        """Return the line: `kind` and the fields."""
         return {"kind": self.kind, **super().to_dict()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Event:
-        """The event of a line, of the class that its `kind` names.
+        """Read the event of a line, of the class that its `kind` names.
 
-        One of a kind that this version does not have is a bare `Event`, on which nobody acts. Raises `ValueError` when a field without a
-        default is missing.
+        A line of a kind that this version does not have gives a bare `Event`, on which nobody acts.
+        Raises `ValueError` when a field without a default is missing.
         """
         if cls is not Event:
             return super().from_dict(content)
@@ -70,9 +70,9 @@ class Event(Record):
 
 
 class Compiled(Event, kind="compiled"):
-    """The programs of the run's shape are there.
+    """Tells that the programs of the run's shape are compiled.
 
-    seconds: that it took, tracing included. compiled: programs that XLA built. loaded: programs that came from JAX's cache on disk instead.
+    seconds: what it took, tracing included. compiled: programs that XLA built. loaded: programs that came from JAX's cache on disk instead.
     """
 
     shape: str
@@ -82,12 +82,12 @@ class Compiled(Event, kind="compiled"):
 
 
 class Started(Event, kind="started"):
-    """The attempt stands before its first step, fresh (step 0) or where an earlier one left off.
+    """Tells that the attempt begins its first step, fresh (step 0) or where an earlier one left off.
 
     steps: of the whole run. device … packed: what the last bits may depend on. micro_batch: examples that go through the network at once.
-    packed: runs that are trained at once. threads: of the process.
+    packed: how many runs are trained at once. threads: of the process.
     passed_over: newer checkpoints that could not be used, and why.
-    changed: what of device … packed is other than when the checkpoint was written: name → [then, now].
+    changed: which of device … packed have changed since the checkpoint was written: name → [then, now].
     """
 
     steps: int
@@ -106,7 +106,7 @@ class Started(Event, kind="started"):
 
 
 class Progress(Event, kind="progress"):
-    """The curves have one more point.
+    """Tells that the curves have one more point.
 
     steps: of the whole run. train_seconds: of this attempt so far. learning_rate: of the last step.
     train_loss: nats, of the last step; None when it is not finite.
@@ -129,10 +129,10 @@ class Progress(Event, kind="progress"):
 
 
 class Checkpoint(Event, kind="checkpoint"):
-    """The state after `step` steps is committed; later steps may have been taken meanwhile.
+    """Tells that the state after `step` steps is committed; later steps may have been taken meanwhile.
 
-    train_seconds: of this attempt up to that step. checkpoint_seconds: that its loop has spent on checkpoints so far.
-    write_seconds: that the writer took for this one. bytes: of its files. digest: of the state, where its trainer has one that is cheap.
+    train_seconds: of this attempt up to that step. checkpoint_seconds: what its loop has spent on checkpoints so far.
+    write_seconds: what the writer took for this one. bytes: of its files. digest: of the state, where its trainer has one that is cheap.
     """
 
     train_seconds: float
@@ -143,7 +143,7 @@ class Checkpoint(Event, kind="checkpoint"):
 
 
 class CheckpointFailed(Event, kind="checkpoint_failed"):
-    """The storage refused a checkpoint, for `reason`; the next one is tried when it is due. Seconds are as of `Checkpoint`."""
+    """Tells that the storage refused a checkpoint, for `reason`; the next one is tried when it is due. Seconds are as of `Checkpoint`."""
 
     reason: str
     checkpoint_seconds: float
@@ -152,10 +152,10 @@ class CheckpointFailed(Event, kind="checkpoint_failed"):
 
 
 class Evaluated(Event, kind="evaluated"):
-    """The held-out loss was taken after `step` steps.
+    """Tells that the held-out loss was taken after `step` steps.
 
-    split: that was scored. loss: nats, plain cross-entropy. top1, top5: shares, 0 … 1. examples: that were scored. seconds: that it took.
-    standard_error: of the loss. chance_loss: nats, of guessing by the frequencies of the labels.
+    split: which one was scored. loss: nats, plain cross-entropy. top1, top5: shares, 0 … 1. examples: how many were scored.
+    seconds: what it took. standard_error: of the loss. chance_loss: nats, of guessing by the frequencies of the labels.
     """
 
     split: str
@@ -169,13 +169,13 @@ class Evaluated(Event, kind="evaluated"):
 
 
 class RanOutOfMemory(Event, kind="out_of_memory"):
-    """A step did not fit into memory; it goes on from the last checkpoint with `micro_batch` examples at once."""
+    """Tells that a step did not fit into memory; it goes on from the last checkpoint with `micro_batch` examples at once."""
 
     micro_batch: int | None
 
 
 class Ended(Event, kind="ended"):
-    """The attempt is over. The fields of its `result` stand in the line beside `step`; `digest` is as of `Progress`."""
+    """Tells that the attempt is over. The fields of its `result` are in the line beside `step`; `digest` is as of `Progress`."""
 
     result: TrainResult
     digest: str | None = None

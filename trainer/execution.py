@@ -15,12 +15,13 @@ __all__ = ["Execution"]
 
 @dataclass(frozen=True)
 class Execution:
-    """Choices that leave the mathematics alone.
+    """Holds the choices of how a run is computed that leave the mathematics alone.
 
     micro_batch: examples that go through the network at once; gradients are accumulated over the batch. None is the whole batch.
     scan: blocks of a stage as one loop (`lax.scan`): compiles in less time (`docs/speed.md`). None: on TPU and GPU, not on CPU, where a
         scanned stage was seen to run five times slower than an unrolled one.
-    remat: `none` keeps what the backward pass needs, `block` recomputes each block from its input, `dots` keeps what convolutions and matrix products gave.
+    remat: `none` keeps what the backward pass needs, `block` recomputes each block from its input, `dots` keeps what convolutions and
+        matrix products gave.
     fsdp: parameters and optimiser state split over the devices as well as the batch.
     workers: processes that read and augment images; 0 does it in the trainer's own.
     on_out_of_memory: `fail`, or `halve` the micro-batch and go on.
@@ -37,14 +38,14 @@ class Execution:
 
     @property
     def computation(self) -> Execution:
-        """Only what a compiled program depends on; the rest at its default."""
+        """Return the choices that a compiled program depends on; the rest at their defaults."""
         return replace(self, workers=0, on_bad_example="fail")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `from_dict` reads them back."""
+        """Return plain JSON values; `from_dict` reads them back."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Execution:
-        """What `to_dict` wrote."""
+        """Read what `to_dict` wrote."""
         return cls(**content)

@@ -1,11 +1,12 @@
-"""What a trainer process saw itself do, for whoever judges the scheduler: `<attempt>/fault_trace.jsonl`.
+"""The fault trace: a trainer process's own record of what it did, to judge the scheduler by: `<attempt>/fault_trace.jsonl`.
 
 It is kept only where SCALING_FAULTS is set (`scaling.fault_points`), as tests and `benchmarks/faults` do.
 
-One line an event: {"kind", "token", "first_step", "step", "digest", "at", "pid"}. It is only ever appended to, with one write a line, and neither
-the scheduler nor the store reads or writes it, so a fault of theirs cannot be in it too.
+One line an event: {"kind", "token", "first_step", "step", "digest", "at", "pid"}. It is only ever appended to, with one write a line.
+Neither the scheduler nor the store reads or writes it, so a fault of theirs cannot be in it too.
 
-`digest`: of a committed checkpoint's arrays, or, where a trainer tells one, of its state: what must not depend on how often the run was interrupted.
+`digest`: of a committed checkpoint's arrays, or, where a trainer tells one, of its state. It must not depend on how often the run was
+interrupted.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class FaultTrace:
 
 
 def state_digest(directory: str | Path, step: int) -> str | None:
-    """Of the arrays of the checkpoint of `step`, as their files' sha256 say it; None when there is none."""
+    """Return a digest of the arrays of the checkpoint of `step`, 16 hex digits over their files' sha256; None when there is none."""
     with suppress(Damaged):
         parts = read_manifest(storage_at(directory), step)["parts"]
         return hashlib.sha256("".join(part["sha256"] for part in parts).encode()).hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Whether a step stayed among the finite numbers, and which tensor left them first.
+"""Whether a step's numbers are all finite, and which tensor's are not.
 
-The step answers per tensor, in reductions that ride along with the update; nothing of it is fetched while all is well.
+The step says so of each tensor, by reductions that are part of the update; nothing of it is fetched while all are finite.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["finite_leaves", "leaf_names", "non_finite_name"]
 
 
 def finite_leaves(params: PyTree, layout: Layout) -> jax.Array:
-    """[tensors] bool, in the order of `leaf_names`: one each a leaf, and of a stack one a layer."""
+    """Say which tensors are finite: [tensors] bool, in the order of `leaf_names`, one for each leaf, and of a stack one for each layer."""
 
     def finite(path: tuple[DictKey, ...], leaf: jax.Array) -> jax.Array:
         if layout.is_stacked(tuple(str(part.key) for part in path)):
@@ -30,13 +30,13 @@ def finite_leaves(params: PyTree, layout: Layout) -> jax.Array:
 
 
 def leaf_names(params: PyTree, layout: Layout) -> list[str]:
-    """Names of the tensors, as `block3/conv1/kernel`."""
+    """Return the names of the tensors, as `block3/conv1/kernel`."""
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     return [tensor for name in names for tensor in layout.names(name) or [name]]
 
 
 def non_finite_name(loss: jax.Array, gradients_finite: jax.Array, params_finite: jax.Array, names: list[str]) -> str | None:
-    """The tensor that is not finite, by cause: the loss before gradients, gradients before parameters; None when all are finite.
+    """Name the tensor that is not finite, by cause: the loss before gradients, gradients before parameters; None when all are finite.
 
     A loss that is not finite makes gradients not finite, and those the parameters, so the first of this order is the one to look at.
     """

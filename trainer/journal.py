@@ -38,12 +38,15 @@ LOG_POINTS = 50
 
 
 class Diverged(Exception):
-    """A number that is not finite; `str` is the reason."""
+    """Raised when a number of a run is not finite; `str` is the reason."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """Says how a run ended, after `step` steps. scores: at the last step; None of a run that did not get there, or was asked to stop first."""
+    """Says how a run ended, after `step` steps.
+
+    scores: at the last step; None for a run that did not get there, or was asked to stop first.
+    """
 
     outcome: AttemptOutcome
     reason: str
@@ -55,14 +58,14 @@ class Journal:
     """Keeps what happens to one run in one attempt.
 
     Args:
-        program: that trains it.
+        program: what trains it.
         start: where the attempt begins, and what came before.
         storage: of the attempt. keep: which checkpoints stay in it, besides those of `checkpoint_at`.
         clock: of the attempt; some of it may have passed in a loop that ran out of memory.
         evaluate_at: shares of the steps after which the held-out loss is taken, besides the last.
         checkpoint_at: steps after which a checkpoint is due, whatever the clock says.
 
-    `result` is there once it has ended. `close` it in any case.
+    `result` is set by `end`. Close the journal in any case.
     """
 
     result: TrainResult
@@ -101,16 +104,16 @@ class Journal:
 
     @property
     def train_loss(self) -> float | None:
-        """Of the last step that was logged, in whichever attempt."""
+        """Return the training loss of the last step that was logged, in whichever attempt."""
         return self._history.progress[-1]["train_loss"] if self._history.progress else None
 
     @property
     def useful_seconds(self) -> float:
-        """Of training, over all attempts, each surviving step once."""
+        """Return the seconds of training over all attempts, each surviving step once."""
         return self._train_seconds_before + self.clock.train
 
     def learning_rate(self, step: int) -> float:
-        """What step `step` is taken with."""
+        """Return the learning rate that step `step` is taken with."""
         return learning_rate_at(
             step,
             peak=self.config.learning_rate,
@@ -123,16 +126,16 @@ class Journal:
     # -- curves ------------------------------------------------------------------------------------------------------------------
 
     def record(self, batch: Batch) -> None:
-        """What has entered a step, for the audit."""
+        """Record for the audit what has entered a step."""
         self._recorder.record_batch(batch)
         self._skipped.update(number for _, number, _ in batch.skipped)
 
     def is_logged(self, step: int) -> bool:
-        """Whether `report` wants the loss after this step."""
+        """Say whether `report` wants the loss after this step."""
         return step == self.order.steps or step % self._log_every == 0
 
     def report(self, step: int, loss: float, *, stalled_seconds: float) -> None:
-        """A point on the curves. Fetching the loss has waited for the device, so the clock is right.
+        """Add a point to the curves. Fetching the loss has waited for the device, so the clock is right.
 
         stalled_seconds: time that the attempt has waited for examples so far.
         """
@@ -154,17 +157,17 @@ class Journal:
         self._emit(Progress(steps=self.order.steps, train_seconds=seconds, skipped_examples=skipped, **row))
 
     def examples_seen(self, step: int) -> int:
-        """Positions consumed before step `step`, since the start of the run."""
+        """Count the positions consumed before step `step`, since the start of the run."""
         return min(step * self.config.batch_size, self.order.total)
 
     # -- evaluations -------------------------------------------------------------------------------------------------------------
 
     def wants_evaluation(self, step: int) -> bool:
-        """Whether the held-out loss is due after `step` steps; false once it was told."""
+        """Say whether the held-out loss is due after `step` steps; false once it was told."""
         return step in self._evaluate_after
 
     def evaluated(self, step: int, scores: Scores) -> None:
-        """The held-out loss after `step` steps."""
+        """Note and tell the held-out loss after `step` steps."""
         self._evaluate_after.discard(step)
         row = {"step": step, "split": "validation", **scores.to_dict()}
         self._history.evaluations.append(row)
@@ -173,20 +176,21 @@ class Journal:
     # -- checkpoints -------------------------------------------------------------------------------------------------------------
 
     def checkpoint_due(self, interval: float) -> bool:
-        """Whether `interval` seconds have passed since the last one, and none is being written."""
+        """Say whether `interval` seconds have passed since the last checkpoint, and none is being written."""
         return time.perf_counter() - self._saved_at > interval and not self._writer.busy
 
     def wants_checkpoint(self, step: int) -> bool:
-        """Whether other runs start from the state after `step` steps."""
+        """Say whether other runs start from the state after `step` steps."""
         return step in self._checkpoint_at
 
     def wait_anew(self) -> None:
-        """The time until the next checkpoint counts from now."""
+        """Count the time until the next checkpoint from now."""
         self._saved_at = time.perf_counter()
 
     def checkpoint(self, state: Any, step: int) -> None:
-        """Copy the state to the host, and leave the writing to the writer. Raises `Diverged` when the one before was of numbers that are none.
+        """Copy the state to the host, and leave the writing to the writer.
 
+        Raises `Diverged` when the checkpoint before had a number that is not finite.
         The device must have got there, and the step's numbers must have been found finite.
         """
         with self.clock.aside("checkpoint"):
@@ -214,7 +218,7 @@ class Journal:
             self.wait_anew()
 
     def _flushed(self) -> OSError | None:
-        """What entered the steps is on disk before they count. Why it is not, else; it is kept for the next time."""
+        """Write to disk what entered the steps, before they count. Return why that failed, if it did; it is kept for the next time."""
         try:
             self._recorder.flush()
         except OSError as failure:
@@ -239,7 +243,7 @@ class Journal:
                 ) from written.failure
 
     def stopped(self) -> str:
-        """Asked to stop, and all was given to the writer: wait for it. The reason, which says when the checkpoint was refused."""
+        """Wait for the writer after the run was asked to stop. Return the reason, which says when the checkpoint was refused."""
         failure = None
         with self.clock.aside("checkpoint"):
             if (written := self._writer.take(wait=True)) is not None:
@@ -263,7 +267,7 @@ class Journal:
         self._emit(Checkpoint(bytes=written.bytes, **told))
 
     def last_good(self) -> str:
-        """The end of a sentence about what went wrong."""
+        """Return the end of a sentence about what went wrong: which checkpoint is the last good one."""
         return (
             "; there is no checkpoint"
             if self.checkpoint_step is None
@@ -271,7 +275,7 @@ class Journal:
         )
 
     def end(self, ending: Ending) -> None:
-        """The attempt is over: write its `result`, and tell it."""
+        """End the attempt: write its `result`, and tell it."""
         self.result = self._result(ending)
         if self._shard[0] == 0:
             self._storage.publish("result.json", json.dumps(self.result.to_dict(), indent=1).encode())
@@ -311,12 +315,12 @@ class Journal:
         )
 
     def not_finite(self, what: str | None, step: int) -> str:
-        """Why the run is over: `what` (`Program.name_non_finite`) left the finite numbers at step `step`."""
+        """Say why the run is over: `what` (`Program.name_non_finite`) was not finite at step `step`."""
         return f"{what} is not finite at step {step} of {self.order.steps}{self.last_good()}"
 
 
 def _guess(scores: Scores) -> str:
-    """Why a finished run has learnt nothing; empty where it has."""
+    """Say why a finished run has learnt nothing; empty where it has."""
     if not scores.is_guess:
         return ""
     return (
@@ -326,7 +330,7 @@ def _guess(scores: Scores) -> str:
 
 
 def _flops_per_example(config: TrainConfig) -> float:
-    """6 × MACs: forward 2, backward 4 a MAC."""
+    """Return the FLOPs of training on one example, 6 × MACs: forward 2, backward 4 a MAC."""
     family, card = models.family(config.model.family), config.data.card
     macs = family.macs(config.model.name, config.model.options, num_classes=card.num_classes, image_shape=card.image_shape)
     return 6.0 * macs

@@ -1,7 +1,7 @@
 """How a step keeps parameters: blocks that it runs as one loop are one array a parameter, `[layers, …]`.
 
-Stacks exist on devices alone. Checkpoints, names of tensors, initial and released parameters know each block by itself; so a checkpoint says
-nothing of loops, and moves between machines that loop and machines that do not.
+Stacks exist on devices alone. Checkpoints, names of tensors, initial and released parameters know each block by itself. So a checkpoint
+says nothing of loops, and moves between machines that loop and machines that do not.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ __all__ = ["Layout"]
 
 @dataclass(frozen=True)
 class Layout:
-    """stacks: name of a stack → the entries of the parameters that it holds, alike in shape and in order. Empty: nothing is stacked."""
+    """Says which parameters are stacked.
+
+    stacks: name of a stack → the entries of the parameters that it holds, alike in shape and in order. Empty: nothing is stacked.
+    """
 
     stacks: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def of(cls, module: Network) -> Layout:
-        """As a Flax module wants its parameters: it may have `parameter_stacks`."""
+        """Make the layout that a Flax module asks for by its `parameter_stacks`, if it has any."""
         return cls(getattr(module, "parameter_stacks", {}))
 
     def check(self, state: PyTree) -> None:
-        """Raises `UsageError` for stacks that do not fit a state, given as shapes with nothing stacked."""
+        """Raise `UsageError` for stacks that do not fit a state, given as shapes with nothing stacked."""
         names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree_util.tree_leaves_with_path(state)]
         taken = {part for name in names for part in name.split("/")}
         for stack, members in self.stacks.items():
@@ -44,7 +47,7 @@ class Layout:
                 raise _misfit(f"{stack} is to hold {', '.join(members)}, which differ in shape")
 
     def stacked(self, tree: PyTree) -> PyTree:
-        """A tree of host arrays or shapes that holds trees of parameters, as a `TrainState` does, with stacks in place of entries."""
+        """Put stacks in place of entries in a tree of host arrays or shapes that holds trees of parameters, as a `TrainState` does."""
         if not self.stacks:
             return tree
         inside = {member for members in self.stacks.values() for member in members}
@@ -61,11 +64,11 @@ class Layout:
         return jax.tree.map(convert, tree, is_leaf=is_params)
 
     def is_stacked(self, path: tuple[str, ...]) -> bool:
-        """Whether the first axis of the parameter at a path, e.g. `("block1-7", "conv1", "kernel")`, counts layers."""
+        """Say whether the first axis of the parameter at a path, e.g. `("block1-7", "conv1", "kernel")`, counts layers."""
         return path[0] in self.stacks
 
     def names(self, name: str) -> list[str] | None:
-        """What a stack holds, e.g. `params/block1-7/skip_gain`: `params/block1/skip_gain` and so on; None of what is not stacked."""
+        """List what a stack holds: of `params/block1-7/skip_gain`, `params/block1/skip_gain` and so on; None of what is not stacked."""
         parts = name.split("/")
         for place, part in enumerate(parts):
             if part in self.stacks:

@@ -1,7 +1,7 @@
-"""The training loop: batch after batch, and between them checkpoints, evaluations, reports and the wish to stop.
+"""The training loop: batch after batch, and between them checkpoints, evaluations, reports and requests to stop.
 
-It is the same for one run and for several that one program trains at once. They stand at the same step, and each has a journal of its own.
-A run whose numbers leave the finite ones is over, and so is one that is asked to stop; the others go on.
+It is the same for one run and for several that one program trains at once. They are at the same step, and each has a journal of its own.
+A run with a number that is not finite is over, and so is one that is asked to stop; the others go on.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from trainer.start import Start
 __all__ = ["LAG", "Loop"]
 
 LAG = 16
-"""Steps that may be under way before a loop waits for the oldest one's word that its numbers are finite."""
+"""Steps that may be under way before a loop waits until the oldest one has said whether its numbers are finite."""
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Loop:
         journals: one a run, all on one clock; they keep what happens. Below, a run is known by its place among them.
         program: of as many runs.
         execution: who reads the examples, and what becomes of one that cannot be read.
-        dataset: it is trained on one split and evaluated on the other.
+        dataset: the runs are trained on one split and evaluated on the other.
         starts: where each run begins.
         checkpoint_interval: seconds between checkpoints.
     """
@@ -70,9 +70,9 @@ class Loop:
     def run(self, should_stop: Callable[[int], bool]) -> dict[int, Ending]:
         """Train until each run is over: at the last step, at a request to stop, or at a number that is not finite.
 
-        should_stop: of the run in this place.
+        should_stop: asked with a run's place.
 
-        Returns how those ended that are over when the loop is; the journals of the others were told when they were over.
+        Returns the endings of the runs that were not over before the loop was; the journals of the others were told when they were over.
         Raises `OSError` when the checkpoint of the last step was refused.
         """
         for index, reason in self._apart.items():
@@ -95,7 +95,7 @@ class Loop:
             loader.close()
 
     def _open_loaders(self) -> dict[int, Loader]:
-        """One a seed: runs of one seed see the same batches. They share the workers among them."""
+        """Open one loader a seed: runs of one seed see the same batches. The loaders share the workers among them."""
         by_seed = {journal.config.seed: journal for journal in self._journals}
         workers = self._execution.workers and max(1, self._execution.workers // len(by_seed))
         execution, examples, shard = replace(self._execution, workers=workers), self._dataset.train, self._program.placement.shard
@@ -107,7 +107,10 @@ class Loop:
         }
 
     def _train(self, should_stop: Callable[[int], bool]) -> bool:
-        """Whether the runs got to the last step; if not, all were asked to stop. Their last state is with the writers then."""
+        """Take the steps, and say whether the runs got to the last one; if not, all were asked to stop.
+
+        Their last state is with the writers then.
+        """
         while self._members and self.step < self._order.steps:
             self._settle()
             self._each(Journal.take_outcome)
@@ -122,7 +125,7 @@ class Loop:
         return True
 
     def _asked_to_stop(self, should_stop: Callable[[int], bool]) -> bool:
-        """Whether all are to stop. If not, let those go that were asked to, and checkpoint what is due."""
+        """Say whether all are to stop. If not, let those go that were asked to, and checkpoint what is due."""
         if not self._members:
             return False
         due = all(self._journals[index].checkpoint_due(self._interval) for index in self._members)
@@ -158,7 +161,7 @@ class Loop:
                 self._journals[index].report(self.step, float(losses[index]), stalled_seconds=stalled)
 
     def _settle(self, *, wait: bool = False) -> None:
-        """Hear of steps that are done whether their numbers were finite; of all of them, or of those that have come to it.
+        """Check whether the numbers of the steps that are done were finite. wait: of all steps under way.
 
         A run is over at its first step whose numbers were not.
         """
@@ -173,7 +176,7 @@ class Loop:
                 self._leave(index, Ending(AttemptOutcome.DIVERGED, self._journals[index].not_finite(what, step), step))
 
     def _evaluate(self, should_stop: Callable[[int], bool], members: Sequence[int]) -> dict[int, Scores]:
-        """The held-out loss of each of these runs; of fewer when all were asked to stop."""
+        """Take the held-out loss of each of these runs; of fewer when all were asked to stop."""
         found: dict[int, Scores] = {}
         if members:
             jax.block_until_ready(self.state)
@@ -202,7 +205,10 @@ class Loop:
             self._each(partial(Journal.checkpoint, state=state, step=self.step), [index])
 
     def _each(self, act: Callable[[Journal], T], members: Sequence[int] | None = None) -> dict[int, T]:
-        """What `act` gives for all runs, or for these. A checkpoint may prove to hold a number that is not finite: then its run is over."""
+        """Return what `act` gives for all runs, or for these.
+
+        A run is over when its checkpoint proves to hold a number that is not finite.
+        """
         answers: dict[int, T] = {}
         for index in [index for index in self._members if members is None or index in members]:
             try:
@@ -212,7 +218,7 @@ class Loop:
         return answers
 
     def _leave(self, index: int, ending: Ending) -> None:
-        """This run is over. It is told at once when others go on, else when its writer is closed."""
+        """Take a run that is over out of the loop. It is told at once when others go on, else when its writer is closed."""
         self._members.remove(index)
         if self._members:
             self._journals[index].end(ending)

@@ -17,7 +17,7 @@ def cross_entropy(
     other_labels: jax.Array | None = None,
     mix: jax.Array | None = None,
 ) -> jax.Array:
-    """Cross-entropy of each example in nats, `−Σ_c t_c · log softmax(logits)_c`, in float32.
+    """Compute the cross-entropy of each example in nats, `−Σ_c t_c · log softmax(logits)_c`, in float32.
 
     The target is `t = (1 − ε)·(m·onehot(label) + (1 − m)·onehot(other label)) + ε / C`: smoothing after mixing, as NFNets were trained.
 

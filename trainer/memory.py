@@ -12,9 +12,9 @@ __all__ = ["device_memory_bytes", "fitting_micro_batch", "is_out_of_memory", "pr
 
 
 def program_bytes(compiled: Compiled) -> int:
-    """Bytes that a compiled program needs on one device at its peak, by XLA's own assignment of buffers.
+    """Count the bytes that a compiled program needs on one device at its peak, by XLA's own assignment of buffers.
 
-    Arguments and results (donated ones count once), temporaries and code.
+    They are arguments and results (donated ones count once), temporaries and code.
     """
     stats = compiled.memory_analysis()
     assert stats is not None
@@ -28,20 +28,23 @@ def program_bytes(compiled: Compiled) -> int:
 
 
 def device_memory_bytes(device: jax.Device) -> int | None:
-    """What JAX may use of a device's memory; None where the backend does not say (the CPU, whose memory is the machine's)."""
+    """Return the bytes of a device's memory that JAX may use.
+
+    None where the backend does not say (the CPU, whose memory is the machine's).
+    """
     stats = device.memory_stats()
     return stats.get("bytes_limit") if stats else None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says so: Python's own, this project's, or XLA's RESOURCE_EXHAUSTED."""
+    """Say whether an exception means that memory ran out: Python's own, this project's, or XLA's RESOURCE_EXHAUSTED."""
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
 
 
 def fitting_micro_batch(
     need: Callable[[int], float], sizes: Sequence[int], *, limit: int, start: tuple[int, float], fixed: int = 0
 ) -> tuple[int, float] | None:
-    """The largest micro-batch that is known to fit, with its need in bytes; None when none does.
+    """Find the largest micro-batch that is known to fit, with its need in bytes; None when none does.
 
     Args:
         need: bytes at a micro-batch; costly (it compiles), `inf` when the compiler itself refuses.
@@ -50,8 +53,8 @@ def fitting_micro_batch(
         start: a micro-batch that was tried, and its need, above the limit.
         fixed: bytes needed whatever the micro-batch.
 
-    What does not depend on the micro-batch is `fixed`, the rest about proportional to it: that guesses the next size to try, and only
-    what has been compiled counts as fitting. Usually one size is compiled.
+    The need beyond `fixed` is about proportional to the micro-batch. That guesses the next size to try, and only what has been compiled
+    counts as fitting. Usually one size is compiled.
     """
     tried, bytes_tried = start
     while True:

@@ -1,14 +1,15 @@
 """Packing: several runs of one shape, trained at once in one program; each as `trainer.train` would have trained it.
 
-For small models that leave a device idle. Every run has its own folder, checkpoints, audit, events and result, in the same formats: a run
-can be packed in one attempt and alone in the next. Its seconds are its share, 1/K of those that passed.
+It is meant for small models that leave a device idle. Every run has its own folder, checkpoints, audit, events and result, in the same
+formats: a run can be packed in one attempt and alone in the next. Its seconds are its share, 1/K of those that passed.
 
-All that only packs need is in this file. States and batches have a leading axis of K, `[K, …]`; learning rates and seeds are `[K]`; the step
-is common. Two forms of the same sums:
+All that only packs need is in this file. States and batches have a leading axis of K, `[K, …]`; learning rates and seeds are `[K]`; the
+step is common. Two forms compute the same sums:
 
 - `vectorised`: `jax.vmap` over the runs. A device that one small run leaves idle gets K times as much to do at once. For TPU and GPU.
-- `looped`: `jax.lax.map`, one run after the other inside the program. For the CPU, which one run keeps busy already: `vmap` makes one
-  grouped convolution of K convolutions, and those take a generic path there (`trainer.models.nfnet.convolution`). Measured in `docs/packing.md`.
+- `looped`: `jax.lax.map`, one run after the other inside the program. For the CPU, which one run keeps busy already. `vmap` makes one
+  grouped convolution of K convolutions, and those take a generic path there (`trainer.models.nfnet.convolution`).
+  `docs/packing.md` has the measurements.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ Step = Callable[..., tuple[TrainState, StepMetrics]]
 
 
 def check_alike(configs: Sequence[TrainConfig], directories: Sequence[str | Path]) -> None:
-    """Raises `UsageError` for runs that cannot be trained together."""
+    """Raise `UsageError` for runs that cannot be trained together."""
     if not configs or len(directories) != len(configs):
         raise UsageError(f"{len(configs)} runs and {len(directories)} folders", hint="give every run a folder of its own")
     if len({str(directory) for directory in directories}) < len(configs):
@@ -66,7 +67,7 @@ def packed_program(
     runs: int,
     memory_limit_bytes: int | None = None,
 ) -> Program:
-    """The program of `runs` runs of a config's shape, on one device and on whole batches; compiled once a process.
+    """Compile the program of `runs` runs of a config's shape, on one device and on whole batches; once a process.
 
     memory_limit_bytes: stands in for the device's own limit.
     Raises `UsageError` for what packed runs do not do, `OutOfMemory` when they do not fit together.
@@ -92,12 +93,12 @@ def packed_program(
 
 @dataclass(frozen=True)
 class PackedProgram(Program):
-    """Compiled steps of several runs at once. one_of: of their states, that of the run in a place."""
+    """Holds the compiled steps of several runs at once. one_of: takes one run's state, by its place, out of all."""
 
     one_of: Callable[[TrainState, np.uint32], TrainState] = field(kw_only=True)
 
     def begin(self, starts: Sequence[Start]) -> tuple[TrainState, int, dict[int, str]]:
-        """They begin at the step at which most of them stand; of equally many the furthest."""
+        """Begin at the step at which most runs stand; of equally many the furthest."""
         counted = Counter(start.step for start in starts)
         step = max(counted, key=lambda step: (counted[step], step))
         apart = {
@@ -109,13 +110,13 @@ class PackedProgram(Program):
         return self.placement.put(together), step, apart
 
     def place(self, state: TrainState) -> TrainState:
-        """A state stays in host memory until `begin` has all of them."""
+        """Keep a state in host memory until `begin` has all of them."""
         return self.layout.stacked(state)
 
     def take_step(
         self, state: TrainState, batches: Sequence[Batch], learning_rates: Sequence[float], seeds: Sequence[int], step: int
     ) -> tuple[TrainState, StepMetrics]:
-        """A step of all runs, those that are over included."""
+        """Take a step of all runs, those that are over included."""
         arrays = [np.stack(parts) for parts in zip(*map(self.batch_arrays, batches), strict=True)]
         return self.train_step(state, *arrays, np.array(learning_rates, np.float32), np.array(seeds, np.uint32), np.uint32(step))
 
@@ -126,7 +127,7 @@ class PackedProgram(Program):
         return StepMetrics(*(np.asarray(values)[index] for values in metrics))
 
     def on_less_memory(self, execution: Execution) -> Execution:
-        """Raises `OutOfMemory`: a pack is not split."""
+        """Raise `OutOfMemory`: a pack is not split."""
         raise OutOfMemory(
             f"{self.runs} runs of {self.config.model.name} at once ran out of memory", hint="make execution.pack smaller"
         )
@@ -134,7 +135,7 @@ class PackedProgram(Program):
 
 @lru_cache(maxsize=8)
 def _compiled(compiler: Compiler, form: str, runs: int) -> tuple[CompiledTraining, Callable[[TrainState, np.uint32], TrainState]]:
-    """A step of `runs` runs in one of `FORMS`, and what takes one run's state out of all."""
+    """Compile a step of `runs` runs in one of `FORMS`, and a function that takes one run's state out of all."""
     *each, step = compiler.arguments
     states, *arguments = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((runs, *leaf.shape), leaf.dtype), each)
     with counted_compilation() as compilation:
@@ -144,12 +145,12 @@ def _compiled(compiler: Compiler, form: str, runs: int) -> tuple[CompiledTrainin
 
 
 def vectorised(step: Step, *arguments: PyTree) -> tuple[TrainState, StepMetrics]:
-    """`step(state, *arrays, learning_rate, seed, step)` over a leading axis of all arguments but the last."""
+    """Compute `step(state, *arrays, learning_rate, seed, step)` over a leading axis of all arguments but the last."""
     return jax.vmap(step, in_axes=(*[0] * (len(arguments) - 1), None))(*arguments)
 
 
 def looped(step: Step, *arguments: PyTree) -> tuple[TrainState, StepMetrics]:
-    """As `vectorised`, one run after the other."""
+    """Compute the same as `vectorised`, one run after the other."""
     *each, number = arguments
     return jax.lax.map(lambda one: step(*one, number), tuple(each))
 
@@ -158,5 +159,5 @@ FORMS: dict[str, Step] = {"vectorised": vectorised, "looped": looped}
 
 
 def default_form() -> str:
-    """What is quicker on this backend."""
+    """Name the form that is quicker on this backend."""
     return "looped" if jax.default_backend() == "cpu" else "vectorised"

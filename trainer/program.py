@@ -3,7 +3,7 @@
 Learning rate, seed and the position in the schedule are arguments, so every run of a shape shares one compilation. Programs are kept
 for the life of the process and, through JAX's persistent cache, for later processes.
 
-The loop asks a program for steps of all its runs, which it names by their places. Here there is one run.
+The loop asks a program for steps of all its runs, and names them by their places. A `Program` has one run; `trainer.packed` has several.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Program:
-    """Compiled steps.
+    """Holds the compiled steps of a model shape, and places arrays where they want them.
 
     micro_batch: examples that go through the network at once; `batch_size` when gradients are not accumulated.
     runs: how many are trained at once.
@@ -60,7 +60,7 @@ class Program:
 
     @property
     def module(self) -> Network:
-        """The Flax module."""
+        """Return the Flax module."""
         return self.compiler.module
 
     @property
@@ -69,7 +69,7 @@ class Program:
 
     @property
     def layout(self) -> Layout:
-        """Of parameters on the device."""
+        """Return the layout of parameters on the device."""
         return self.compiler.layout
 
     @property
@@ -78,17 +78,17 @@ class Program:
 
     @property
     def compile_seconds(self) -> float:
-        """What it took to compile this shape, or to load it from JAX's cache on disk."""
+        """Return the seconds that it took to compile this shape, or to load it from JAX's cache on disk."""
         return self.training.compilation.seconds + self.evaluation.compilation.seconds
 
     @property
     def memory_bytes(self) -> int:
-        """What training needs on one device at its peak."""
+        """Return the bytes that training needs on one device at its peak."""
         return self.training.memory_bytes
 
     @property
     def eval_batch(self) -> int:
-        """Examples that `eval_step` takes."""
+        """Return how many examples `eval_step` takes."""
         return self.evaluation.batch
 
     @property
@@ -96,7 +96,7 @@ class Program:
         return self.config.batch_size // self.micro_batch
 
     def train_step(self, state: TrainState, *arguments: PyTree) -> tuple[TrainState, StepMetrics]:
-        """One update.
+        """Take one training step: one update of the parameters.
 
         Args:
             state: is used up (its memory goes to the new state).
@@ -113,9 +113,10 @@ class Program:
         return self.training.apply(state, sums, learning_rate, step)
 
     def begin(self, starts: Sequence[Start]) -> tuple[TrainState, int, dict[int, str]]:
-        """Where the runs begin together.
+        """Find where the runs begin together.
 
-        Returns the state of all of them, the step that they stand at, and why a run does not begin with the others.
+        Returns the state of all of them, the step that they are at, and the reason of each run, by its place, that does not begin with the
+        others.
         """
         [start] = starts
         return start.state, start.step, {}
@@ -123,7 +124,7 @@ class Program:
     def take_step(
         self, state: TrainState, batches: Sequence[Batch], learning_rates: Sequence[float], seeds: Sequence[int], step: int
     ) -> tuple[TrainState, StepMetrics]:
-        """`train_step` on the loaders' batches, one a run."""
+        """Take a training step on the loaders' batches, one a run."""
         arrays = self.place_batch(*self.batch_arrays(batches[0]))
         return self.train_step(state, *arrays, np.float32(learning_rates[0]), np.uint32(seeds[0]), np.uint32(step))
 
@@ -136,7 +137,7 @@ class Program:
         return metrics
 
     def on_less_memory(self, execution: Execution) -> Execution:
-        """How to go on after a step ran out of memory at run time. Raises `OutOfMemory` when the run may not.
+        """Return how to go on after a step ran out of memory at run time. Raises `OutOfMemory` when the run may not.
 
         The state of the failed step is lost with it: place it anew from the last checkpoint.
         """
@@ -153,13 +154,14 @@ class Program:
         return replace(execution, micro_batch=smaller)
 
     def eval_step(self, params: PyTree, images: ArrayLike, labels: ArrayLike, weights: ArrayLike) -> Sums:
-        """Sums over one evaluation batch (`place_eval_batch`) of images [eval_batch, *card.eval_shape]; weights: 0 for padding."""
+        """Sum the scores over one evaluation batch (`place_eval_batch`). images: [eval_batch, *card.eval_shape]; weights: 0 for padding."""
         return self.evaluation.evaluate(params, images, labels, weights)
 
     def initial_state(self, config: TrainConfig) -> TrainState:
-        """Parameters by the run's seed, an optimiser state of zeros, and an average that starts at the parameters.
+        """Draw the parameters by the run's seed, with an optimiser state of zeros and an average that starts at the parameters.
 
-        On a mesh over several processes, all take what the initialisers gave in process 0: another kind of CPU may round a last bit otherwise.
+        On a mesh over several processes, all take what the initialisers gave in process 0: another kind of CPU may round a last bit
+        otherwise.
         """
         image_shape, shapes = config.data.card.image_shape, self.compiler.saved_shapes.params
         params = initial_params(self.module, seed=config.seed, image_shape=image_shape, shapes=shapes)
@@ -169,33 +171,33 @@ class Program:
         return self.place(TrainState(params, zeros, None if config.ema is None else jax.tree.map(np.copy, params)))
 
     def place(self, state: TrainState) -> TrainState:
-        """A state from host memory, as checkpoints have it, on the device, or on all devices of the mesh."""
+        """Put a state from host memory, as checkpoints have it, on the device, or on all devices of the mesh."""
         return self.placement.put(self.layout.stacked(state))
 
     def batch_arrays(self, batch: Batch) -> tuple[np.ndarray, ...]:
-        """A loader's batch as the arrays of a step: second labels only for runs that mix images."""
+        """Return a loader's batch as the arrays of a step: second labels only for runs that mix images."""
         plain = batch.images, batch.labels, batch.weights
         return (*plain, batch.other_labels, batch.mix) if self.config.augment.mixes else plain
 
     def place_batch(self, *arrays: np.ndarray) -> tuple[PyTree, ...]:
-        """The arrays of a training batch (this process's part, `placement.shard`) where the step wants them.
+        """Put the arrays of a training batch (this process's part, `placement.shard`) where the step wants them.
 
         When gradients are accumulated, each becomes a tuple of micro-batches.
         """
         return tuple(map(self._parts if self.micro_batches > 1 else self.placement.put_batch, arrays))
 
     def place_eval_batch(self, *arrays: np.ndarray) -> tuple[ArrayLike, ...]:
-        """The arrays of an evaluation batch (this process's part) where `eval_step` wants them."""
+        """Put the arrays of an evaluation batch (this process's part) where `eval_step` wants them."""
         return tuple(map(self.placement.put_batch, arrays))
 
     def name_non_finite(self, metrics: StepMetrics) -> str | None:
-        """What left the finite numbers in a step: `the loss (nan)`, `the gradient of block3/conv1/kernel and 2 more`; None if nothing."""
+        """Name what is not finite in a step: `the loss (nan)`, `the gradient of block3/conv1/kernel and 2 more`; None if nothing."""
         return non_finite_name(
             metrics.loss, metrics.gradients_finite, metrics.params_finite, leaf_names(self.compiler.param_shapes, self.layout)
         )
 
     def _parts(self, array: np.ndarray) -> tuple[ArrayLike, ...]:
-        """Every `micro_batches`-th row: so each device's share of the batch holds its share of each micro-batch."""
+        """Split a batch into micro-batches of every `micro_batches`-th row: so each device's share of the batch holds its share of each."""
         return tuple(
             self.placement.put_batch(np.ascontiguousarray(array[first :: self.micro_batches]))
             for first in range(self.micro_batches)
@@ -209,7 +211,7 @@ def program_for(
     *,
     memory_limit_bytes: int | None = None,
 ) -> Program:
-    """The program of a config's shape; compiled once a process.
+    """Compile the program of a config's shape, once a process.
 
     Args:
         execution: micro-batch, scan, rematerialisation, FSDP, and what to do when a step does not fit.
@@ -231,7 +233,10 @@ def program_for(
 def fitted(
     config: TrainConfig, execution: Execution, mesh: Mesh | None, memory_limit_bytes: int | None
 ) -> tuple[Compiler, int, int | None]:
-    """What `program_for` is made of: the shape's compiler, the micro-batch that is asked for, and the bytes of a device. Raises as it."""
+    """Return what `program_for` is made of: the shape's compiler, the micro-batch that is asked for, and the bytes of a device.
+
+    Raises as `program_for` does.
+    """
     placement = Placement(mesh, execution.fsdp)
     compiler = _compiler(config.shape_id(), execution.scan, execution.remat, placement, _Unkeyed(config))
     size = _micro_batch(execution.micro_batch or config.batch_size, config.batch_size, placement.devices)
@@ -268,7 +273,7 @@ def _micro_batch(asked: int, batch_size: int, devices: int) -> int:
 
 
 def needed_bytes(compiled: Callable[[int], CompiledTraining], size: int) -> float:
-    """Bytes that training needs on a device; `inf` when the compiler itself finds that it does not fit."""
+    """Return the bytes that training needs on a device; `inf` when the compiler itself finds that it does not fit."""
     try:
         return compiled(size).memory_bytes
     except jax.errors.JaxRuntimeError as error:
@@ -278,7 +283,7 @@ def needed_bytes(compiled: Callable[[int], CompiledTraining], size: int) -> floa
 
 
 def _fitting(compiler: Compiler, size: int, need: float, limit: int, *, may_go_on: bool) -> int:
-    """The micro-batch to go on with; raises `OutOfMemory` when there is none, or when the run may not."""
+    """Find the micro-batch to go on with. Raises `OutOfMemory` when there is none, or when the run may not."""
     config, placement = compiler.config, compiler.placement
     found = fitting_micro_batch(
         partial(needed_bytes, compiler.training),
@@ -301,7 +306,10 @@ def _fitting(compiler: Compiler, size: int, need: float, limit: int, *, may_go_o
 
 
 def micro_batch_sizes(batch_size: int, devices: int) -> list[int]:
-    """Micro-batches that split a batch evenly, and themselves over the devices; smallest first. Raises `UsageError` when none does."""
+    """List the micro-batches that split a batch evenly, and themselves over the devices; smallest first.
+
+    Raises `UsageError` when none does.
+    """
     if batch_size % devices:
         raise UsageError(f"a batch of {batch_size} does not split over {devices} devices", hint="make batch_size a multiple of it")
     each = batch_size // devices
@@ -309,5 +317,5 @@ def micro_batch_sizes(batch_size: int, devices: int) -> list[int]:
 
 
 def in_gb(number: float) -> str:
-    """Bytes in words."""
+    """Say a number of bytes in GB."""
     return "more than the compiler allows" if math.isinf(number) else f"{number / 1e9:.3g} GB"

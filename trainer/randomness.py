@@ -19,7 +19,7 @@ __all__ = ["key_of_rows"]
 
 
 def key_of_rows(key: jax.Array, *, first: jax.Array | int, stride: jax.Array | int, rows: int) -> jax.Array:
-    """A key for the rows `first, first + stride, …` (`rows` of them) of a larger batch.
+    """Make a key for the rows `first, first + stride, …` (`rows` of them) of a larger batch.
 
     Arrays drawn with it whose first axis is `rows` long get the numbers that `key` draws for those rows of the whole batch; arrays of
     other shapes get what `key` gives them.
@@ -30,7 +30,7 @@ def key_of_rows(key: jax.Array, *, first: jax.Array | int, stride: jax.Array | i
 
 @cache
 def _row_generator(rows: int) -> object:
-    """Threefry whose key carries (first, stride) along: data is [key word, key word, first, stride] uint32."""
+    """Define threefry whose key carries (first, stride) along: data is [key word, key word, first, stride] uint32."""
     inner = threefry_prng_impl
 
     def seed(value: jax.Array) -> jax.Array:
@@ -55,7 +55,7 @@ def _row_generator(rows: int) -> object:
 
 
 def _flat_index(row: jax.Array, width: int) -> tuple[jax.Array, jax.Array]:
-    """High and low words of `row · width + column`, [rows, width] uint32 each; width < 2³²."""
+    """Return the high and low words of `row · width + column`, [rows, width] uint32 each; width < 2³²."""
     row, column = row[:, None], jnp.arange(width, dtype=jnp.uint32)[None, :]
     half = jnp.uint32(0xFFFF)
     width_high, width_low = jnp.uint32(width >> 16), jnp.uint32(width & 0xFFFF)

@@ -1,6 +1,6 @@
 """A rehearsal of a training: its loss follows a stated surface, its steps take a stated time. No JAX, no data.
 
-It keeps the contract of `trainer.train` (own folder, events, checkpoints, `should_stop`, resumption at the step of a checkpoint), so that
+It keeps the contract of `trainer.train`: own folder, events, checkpoints, `should_stop`, resumption at the step of a checkpoint. So
 schedulers, stores and pages can be rehearsed at the published scale, and tested and timed, with the real processes and a known truth.
 """
 
@@ -45,7 +45,7 @@ def rehearse(
     checkpoint_seconds: float = 60.0,
     checkpoint_at: Sequence[int] = (),
 ) -> TrainResult:
-    """Let `config` pass: events, checkpoints and result as `trainer.train` gives them, with times in rehearsed seconds.
+    """Rehearse `config`: give events, checkpoints and result as `trainer.train` gives them, with times in rehearsed seconds.
 
     Args:
         params: of the model; together with the examples seen it fixes the loss.
@@ -77,7 +77,7 @@ def rehearse(
     outcome, reason = AttemptOutcome.FINISHED, ""
 
     def checkpoint() -> None:
-        """A refused one is told, unless it is the last: without that the run has not ended well."""
+        """Commit a checkpoint. A refused one is told, unless it is the last: without that the run has not ended well."""
         nonlocal saved, checkpointed
         checkpointed = time.monotonic()
         seconds: dict[str, Any] = {"train_seconds": (step - first) * step_seconds, "checkpoint_seconds": 0.0}
@@ -163,19 +163,22 @@ def rehearse(
 
 
 def _noise(config: TrainConfig) -> float:
-    """A standard normal number that a run always draws alike."""
+    """Draw a standard normal number, always the same for a run."""
     drawn = int.from_bytes(hashlib.sha256(config.run_id().encode()).digest()[:8], "little")
     return NormalDist().inv_cdf((drawn + 0.5) / 2**64)
 
 
 def _advanced(digest: int, step: int, reached: int) -> int:
-    """The digest after steps `step` … `reached` − 1: a sum of squares modulo 2⁶⁴, which a step left out or done twice changes."""
+    """Return the digest after steps `step` … `reached` − 1: a sum of squares modulo 2⁶⁴, which a step left out or done twice changes."""
     below = lambda n: (n - 1) * n * (2 * n - 1) // 6  # noqa: E731 - Σ k² for k < n
     return (digest + below(max(step, reached)) - below(step)) % 2**64
 
 
 def _save(directory: Path, step: int, digest: int) -> None:
-    """Whole or not there, whenever the process is killed. Not synced: a rehearsal need not survive a power cut."""
+    """Write a checkpoint that is whole or not there, whenever the process is killed.
+
+    It is not synced: a rehearsal need not survive a power cut.
+    """
     root = directory / "checkpoints"
     root.mkdir(exist_ok=True)
     draft = root / f".{step}.draft"
@@ -191,7 +194,7 @@ def _hash(content: Mapping[str, object]) -> str:
 
 
 def _restore(resume_from: Mapping[str, Any] | None) -> tuple[int, int]:
-    """Step and digest of the newest readable checkpoint not past the one named; the beginning when there is none."""
+    """Return step and digest of the newest readable checkpoint not past the one named; zeros when there is none."""
     if resume_from is None:
         return 0, 0
     root, at_most = Path(resume_from["directory"]) / "checkpoints", resume_from.get("step")

@@ -13,7 +13,7 @@ __all__ = ["Seconds", "TrainResult"]
 
 @dataclass(frozen=True)
 class Seconds:
-    """Where an attempt's time went.
+    """Says where an attempt's time went.
 
     startup: reading data, compiling, restoring. train: the loop itself. The law's x counts `train` of steps that survive.
     """
@@ -26,15 +26,15 @@ class Seconds:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How an attempt ended.
+    """Says how an attempt ended, and what the run has come to.
 
     outcome: FINISHED, DIVERGED or INTERRUPTED; anything else is an exception or a dead process.
-    first_step, last_step: this attempt did steps first_step … last_step − 1.
+    first_step, last_step: this attempt took steps first_step … last_step − 1.
     checkpoint_step: step of the newest committed checkpoint: its own, or the one it started from; None when there is none.
     examples_seen: positions consumed since the start of the run.
     train_loss: of the last step that was logged, in this attempt or an earlier one.
     val_loss: nats, plain cross-entropy on the held-out split at the last step; None unless finished.
-    chance_loss: nats, what guessing by the frequencies of the held-out labels would have; None likewise.
+    chance_loss: nats, the loss of guessing by the frequencies of the held-out labels; None likewise.
     useful_seconds: of training, over all attempts, each surviving step once.
     """
 
@@ -53,11 +53,11 @@ class TrainResult:
     chance_loss: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self) | {"outcome": str(self.outcome)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> TrainResult:
-        """What `to_dict` wrote; other keys are passed over."""
+        """Read what `to_dict` wrote; other keys are passed over."""
         known = {each.name: content[each.name] for each in fields(cls) if each.name in content}
         return cls(**{**known, "outcome": AttemptOutcome(content["outcome"]), "seconds": Seconds(**content["seconds"])})

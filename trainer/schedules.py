@@ -13,27 +13,30 @@ __all__ = ["SCHEDULES", "Schedule", "learning_rate_at", "steps_before_decay"]
 
 
 class Schedule(Protocol):
-    """Gives the share of the peak learning rate, 0 … 1, at a place in training. A pure function of two numbers."""
+    """Gives the share of the peak learning rate, 0 … 1, at a place in training. It is a pure function of two numbers."""
 
     def __call__(self, progress: float, decay: float, /) -> float:
-        """Args: progress through the steps after warm-up, 0 … 1; the share of them, at the end, in which the rate comes down."""
+        """Return the share of the peak at `progress` through the steps after warm-up, 0 … 1.
+
+        decay: the share of those steps, at the end, in which the rate comes down.
+        """
 
 
 def cosine(progress: float, _decay: float) -> float:
-    """½ (1 + cos π·progress): from 1 to 0, the decay of Smith et al. 2023 (arXiv 2310.16764) for each epoch budget."""
+    """Return ½ (1 + cos π·progress): from 1 to 0, the decay of Smith et al. 2023 (arXiv 2310.16764) for each epoch budget."""
     return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
 def constant(_progress: float, _decay: float) -> float:
-    """1 all the way."""
+    """Return 1 all the way."""
     return 1.0
 
 
 def warmup_stable_decay(progress: float, decay: float) -> float:
-    """1 until the decay begins, then 1 − √x down to 0, x the share of the decay that is done.
+    """Return 1 until the decay begins, then 1 − √x down to 0, x the share of the decay that is done.
 
-    Hägele et al. 2024 (arXiv 2405.18392), "constant learning rate and cooldown": of the forms they compare, 1 − √x gave the lowest
-    loss, a linear one the next; decaying over 20 % of the steps matched a cosine. One long stable phase serves many budgets.
+    It is the "constant learning rate and cooldown" of Hägele et al. 2024 (arXiv 2405.18392). Of the forms they compare, 1 − √x gave the
+    lowest loss, a linear one the next; decaying over 20 % of the steps matched a cosine. One long stable phase serves many budgets.
     """
     begins = 1.0 - decay
     return 1.0 if progress < begins else 1.0 - math.sqrt((progress - begins) / decay)
@@ -45,10 +48,10 @@ SCHEDULES: Mapping[str, Schedule] = {"cosine": cosine, "constant": constant, "wa
 def learning_rate_at(
     step: int, *, peak: float, steps: int, warmup_steps: int = 0, schedule: str = "cosine", decay_fraction: float | None = None
 ) -> float:
-    """The learning rate of step `step` (from 0) out of `steps`.
+    """Return the learning rate of step `step` (from 0) out of `steps`.
 
-    Linear warm-up over `warmup_steps` reaches the peak with the last of them; the schedule runs over the rest. decay_fraction: share of
-    all `steps` in which warmup-stable-decay comes down; it cannot do without.
+    Linear warm-up over `warmup_steps` reaches the peak with the last of them; the schedule runs over the rest.
+    decay_fraction: share of all `steps` in which warmup-stable-decay comes down. Raises `ValueError` when that schedule has none.
     """
     if step < warmup_steps:
         return peak * (step + 1) / warmup_steps
@@ -60,7 +63,10 @@ def learning_rate_at(
 
 
 def steps_before_decay(steps: int, warmup_steps: int, decay_fraction: float) -> int:
-    """How many of `steps` warmup-stable-decay takes at a rate in which `steps` plays no part: warm-up, and then exactly the peak."""
+    """Count the steps, out of `steps`, that warmup-stable-decay takes before its decay: warm-up, and then exactly the peak.
+
+    None of their rates depends on `steps`.
+    """
 
     def decays(step: int) -> bool:
         return (

@@ -16,7 +16,7 @@ __all__ = ["Placement"]
 
 @dataclass(frozen=True)
 class Placement:
-    """One device (`mesh` is None) or all devices of a mesh of any shape.
+    """Places arrays on one device (`mesh` is None) or on all devices of a mesh of any shape.
 
     fsdp: parameters, optimiser state and averages are split over the devices, each array along its longest axis that divides by their
         number; what no axis divides is copied. Parameters are gathered where a step computes with them, gradients scattered
@@ -32,12 +32,12 @@ class Placement:
 
     @property
     def device(self) -> jax.Device:
-        """A device of this process, to ask for its memory."""
+        """Return a device of this process, to ask for its memory."""
         return self.mesh.local_devices[0] if self.mesh else jax.local_devices()[0]
 
     @property
     def shard(self) -> tuple[int, int]:
-        """(index, count): which part of each batch this process supplies, of how many. (0, 1) unless the mesh spans processes."""
+        """Return (index, count): which part of each batch this process supplies, of how many. (0, 1) unless the mesh spans processes."""
         if self.mesh is None or not self.mesh.is_multi_process:
             return 0, 1
         processes = sorted({device.process_index for device in self.mesh.devices.flat})
@@ -45,16 +45,16 @@ class Placement:
 
     @property
     def everywhere(self) -> NamedSharding | None:
-        """Sharding of what every device holds whole."""
+        """Return the sharding of what every device holds whole; None without a mesh."""
         return NamedSharding(self.mesh, PartitionSpec()) if self.mesh else None
 
     @property
     def split(self) -> NamedSharding | None:
-        """Sharding of arrays whose first axis is the batch."""
+        """Return the sharding of arrays whose first axis is the batch; None without a mesh."""
         return NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names)) if self.mesh else None
 
     def of_state(self, state: PyTree) -> PyTree:
-        """A tree of shardings for a tree of arrays or shapes; None without a mesh."""
+        """Return a tree of shardings for a tree of arrays or shapes; None without a mesh."""
         return jax.tree.map(lambda leaf: self._of_leaf(leaf.shape), state) if self.mesh else None
 
     def _of_leaf(self, shape: tuple[int, ...]) -> NamedSharding:
@@ -66,7 +66,7 @@ class Placement:
         return NamedSharding(self.mesh, PartitionSpec(*[None] * longest, self.mesh.axis_names))
 
     def gathered(self, params: PyTree) -> PyTree:
-        """Parameters as a step computes with them: whole on every device. Their gradients come back split as the parameters are."""
+        """Gather parameters as a step computes with them: whole on every device. Their gradients come back split as the parameters are."""
         if self.mesh is None or not self.fsdp:
             return params
         shardings = self.of_state(params)
@@ -79,13 +79,13 @@ class Placement:
         return gather(params)
 
     def put(self, tree: PyTree) -> PyTree:
-        """A tree of host arrays as the state of a program; each process holds the same whole arrays."""
+        """Put a tree of host arrays on the devices as the state of a program; each process holds the same whole arrays."""
         if self.mesh is None:
             return jax.device_put(tree)
         return jax.tree.map(_put, tree, self.of_state(tree))
 
     def put_batch(self, array: np.ndarray) -> ArrayLike:
-        """An array whose first axis is this process's part of the batch."""
+        """Put an array whose first axis is this process's part of the batch on the devices."""
         if self.mesh is None:
             return array
         if self.mesh.is_multi_process:
@@ -93,7 +93,7 @@ class Placement:
         return jax.device_put(array, self.split)
 
     def bytes_per_device(self, tree: PyTree) -> int:
-        """What a tree of arrays or shapes takes on one device."""
+        """Count the bytes that a tree of arrays or shapes takes on one device."""
         leaves = jax.tree.leaves(tree)
         shapes = [self._of_leaf(leaf.shape).shard_shape(leaf.shape) if self.mesh else leaf.shape for leaf in leaves]
         return sum(int(np.prod(shape)) * leaf.dtype.itemsize for shape, leaf in zip(shapes, leaves, strict=True))

@@ -1,4 +1,4 @@
-"""Where an attempt begins: fresh at step 0, or exactly where an earlier one left off; and whether that is the same run."""
+"""The start of an attempt: fresh at step 0, or exactly where an earlier one of the same run left off."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = ["History", "Start", "devices_of", "start"]
 
 @dataclass
 class History:
-    """What a run has to tell so far, over all its attempts; it travels in the checkpoints.
+    """Holds what a run has recorded so far, over all its attempts; it travels in the checkpoints.
 
     train_seconds: of the steps up to the checkpoint, each once.
-    checkpoints: how many were begun. progress, evaluations: the events of their kinds, as rows.
+    checkpoints: how many were begun. progress, evaluations: the events of these kinds, as rows.
     skipped: ids of training examples that could not be read, each once; with several processes, those that process 0 met.
     """
 
@@ -42,7 +42,7 @@ class History:
 
     @classmethod
     def of(cls, counters: Mapping[str, Any]) -> History:
-        """As a checkpoint's counters have it."""
+        """Read the history from a checkpoint's counters."""
         progress, evaluations = list(counters["progress"]), list(counters["evaluations"])
         skipped = list(counters.get("skipped", ()))
         return cls(counters["train_seconds"], counters["checkpoint"], progress, evaluations, skipped)
@@ -50,11 +50,11 @@ class History:
 
 @dataclass(frozen=True)
 class Start:
-    """step, state: where the attempt begins; `checkpoint_step` is None when it is fresh.
+    """Says where an attempt begins: at `step`, with `state`; `checkpoint_step` is None when it is fresh.
 
     identity: whose state it is, for the checkpoints to come.
     passed_over: newer checkpoints that could not be used, and why.
-    changed: what the last bits may depend on and is other than when the checkpoint was written: name → [then, now].
+    changed: what the last bits may depend on and has changed since the checkpoint was written: name → [then, now].
     """
 
     step: int
@@ -66,7 +66,7 @@ class Start:
     changed: dict[str, list[Any]]
 
     def told(self, steps: int) -> Started:
-        """The event that tells of it; `steps` are those of the whole run."""
+        """Return the event that tells of the start; `steps` are those of the whole run."""
         place = self.identity["place"]
         return Started(step=self.step, steps=steps, passed_over=self.passed_over, changed=self.changed, **place)
 
@@ -91,12 +91,12 @@ def start(config: TrainConfig, program: Program, storage: Storage, resume_from: 
 
 
 def devices_of(mesh: Mesh | None) -> list[jax.Device]:
-    """All devices that a mesh spans, those of other processes included."""
+    """List all devices that a mesh spans, those of other processes included; without a mesh, the first local one."""
     return list(mesh.devices.flat) if mesh else jax.local_devices()[:1]
 
 
 def _restore(resume_from: Mapping[str, Any] | None, mesh: Mesh | None) -> tuple[checkpoint.Restored | None, list[str]]:
-    """The checkpoint to start from. With several processes, process 0 says which one is sound, and all load that."""
+    """Load the checkpoint to start from. With several processes, process 0 says which one is sound, and all load that."""
     if resume_from is None:
         return None, []
     index, _ = share_of(mesh)
@@ -116,7 +116,7 @@ def _restore(resume_from: Mapping[str, Any] | None, mesh: Mesh | None) -> tuple[
 
 
 def _identity(config: TrainConfig, program: Program) -> dict[str, object]:
-    """Whose state a checkpoint is, and what its bits depend on besides."""
+    """Say whose state a checkpoint is, and what its bits depend on besides."""
     devices, execution = devices_of(program.mesh), program.execution
     return {
         "run": config.run_id(),
@@ -140,10 +140,10 @@ def _identity(config: TrainConfig, program: Program) -> dict[str, object]:
 def _compare(
     restored: checkpoint.Restored, config: TrainConfig, identity: Mapping[str, Any], *, parent: str | None
 ) -> dict[str, list[object]]:
-    """What is other than when the checkpoint was written and may change the last bits: name → [then, now].
+    """List what has changed since the checkpoint was written and may change the last bits: name → [then, now].
 
     parent: the run whose trunk this one may start from.
-    Raises `DataError` when it is the checkpoint of another run, or of other data, or not one that both have in common.
+    Raises `DataError` when it is the checkpoint of another run or of other data, or not one that this run and its parent have in common.
     """
     then, now = restored.counters["config"], identity["config"]
     where = f"the checkpoint of step {restored.step} in {restored.place}"

@@ -27,7 +27,7 @@ __all__ = ["Accumulated", "StepMetrics", "Steps", "Sums", "TrainState"]
 
 
 class TrainState(NamedTuple):
-    """What a step changes: parameters, optimiser state, and the moving average of the parameters when the run keeps one."""
+    """Holds what a step changes: parameters, optimiser state, and the moving average of the parameters when the run keeps one."""
 
     params: PyTree
     optimizer: PyTree
@@ -35,14 +35,15 @@ class TrainState(NamedTuple):
 
     @property
     def evaluated(self) -> PyTree:
-        """The parameters that the held-out loss is of."""
+        """Return the parameters that the held-out loss is taken of: the moving average where the run keeps one."""
         return self.params if self.ema is None else self.ema
 
 
 class StepMetrics(NamedTuple):
-    """loss: nats, mean over the batch's real examples, of the training loss (smoothed, mixed).
+    """Holds what a step says of itself.
 
-    finite: whether loss, gradients and new parameters all are. gradients_finite, params_finite: the same, one each a parameter
+    loss: nats, mean over the batch's real examples, of the training loss (smoothed, mixed).
+    finite: whether loss, gradients and new parameters all are. gradients_finite, params_finite: the same, one for each parameter
     tensor, for `Program.name_non_finite`.
     """
 
@@ -53,7 +54,7 @@ class StepMetrics(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sums over real examples of a batch, so that padded batches add up right. squares: of the losses."""
+    """Holds sums over the real examples of a batch, so that padded batches add up right. squares: of the losses."""
 
     loss: jax.Array
     top1: jax.Array
@@ -62,7 +63,7 @@ class Sums(NamedTuple):
 
 
 class Accumulated(NamedTuple):
-    """Sums over the micro-batches so far: of the loss, of the weights, of the loss's gradients."""
+    """Holds sums over the micro-batches so far: of the loss, of the weights, of the loss's gradients."""
 
     loss: PyTree
     weight: PyTree
@@ -71,7 +72,7 @@ class Accumulated(NamedTuple):
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of one model under one recipe.
+    """Computes the steps of one model under one recipe.
 
     gathered: makes parameters whole before they are computed with (`Placement.gathered`).
     layout: of the parameters, as the steps take and return them.
@@ -85,7 +86,7 @@ class Steps:
     layout: Layout
 
     def whole(self, state: TrainState, *arguments: jax.Array) -> tuple[TrainState, StepMetrics]:
-        """A step on a whole batch. arguments: the batch's arrays, learning rate, seed, step."""
+        """Take a step on a whole batch. arguments: the batch's arrays, learning rate, seed, step."""
         *batch, learning_rate, seed, step = arguments
 
         def mean_loss(params: PyTree) -> jax.Array:
@@ -108,12 +109,12 @@ class Steps:
     def apply(
         self, state: TrainState, sums: Accumulated, learning_rate: jax.Array, step: jax.Array
     ) -> tuple[TrainState, StepMetrics]:
-        """The step that the accumulated micro-batches ask for: one division by the number of real examples."""
+        """Take the step that the accumulated micro-batches ask for: one division by the number of real examples."""
         loss, gradients = jax.tree.map(lambda total: total / _some(sums.weight), (sums.loss, sums.gradients))
         return self._updated(state, loss, gradients, learning_rate, step)
 
     def evaluate(self, params: PyTree, images: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
-        """Plain cross-entropy and hits of one batch of held-out examples."""
+        """Sum plain cross-entropy and hits over one batch of held-out examples."""
         logits = self.module.apply({"params": self.gathered(params)}, images, train=False).astype(jnp.float32)
         of_label = jnp.take_along_axis(logits, labels[:, None], axis=1)
         ahead = (logits > of_label) | (
@@ -151,5 +152,5 @@ def _key(seed: jax.Array, step: jax.Array) -> jax.Array:
 
 
 def _some(weight: jax.Array) -> jax.Array:
-    """A divisor: the weight of the real examples, or 1 when a batch has none, whose loss and gradients then are 0."""
+    """Return a divisor: the weight of the real examples, or 1 when a batch has none, whose loss and gradients then are 0."""
     return jnp.where(weight > 0, weight, 1.0)

@@ -1,7 +1,7 @@
-"""Where an attempt's files lie: a folder on disk, or an object store behind an fsspec URL.
+"""The storage of an attempt's files: a folder on disk, or an object store behind an fsspec URL.
 
-Both promise the little that checkpoints are built on: bytes that were closed are durable, and `publish` makes a small file appear whole or
-not at all. Neither needs a rename of folders, which object stores do not have.
+Both promise the little that checkpoints are built on: bytes of a closed file are durable, and `publish` makes a small file appear whole
+or not at all. Neither needs a rename of folders, which object stores do not have.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ GONE_SECONDS = 30.0
 
 
 class Storage(Protocol):
-    """Names are relative, with `/` between. Every method raises `OSError` when the storage refuses."""
+    """Keeps an attempt's files. Names are relative, with `/` between. Every method raises `OSError` when the storage refuses."""
 
     url: str
 
     def create(self, name: str) -> AbstractContextManager[IO[bytes]]:
-        """A new file to write to; durable once the block is left, and gone when it is left with an exception."""
+        """Open a new file to write to; durable once the block is left, and gone when it is left with an exception."""
 
     def publish(self, name: str, data: bytes) -> None:
         """Make a file appear, whole and durable, in place of what had its name."""
@@ -36,17 +36,17 @@ class Storage(Protocol):
         """Add to the end of a file, durably; a new one when there is none."""
 
     def open(self, name: str) -> IO[bytes]:
-        """A file to read, seekable. Raises `FileNotFoundError`."""
+        """Open a file to read, seekable. Raises `FileNotFoundError`."""
 
     def names(self, folder: str) -> list[str]:
-        """Names directly in a folder, sorted; none when there is no such folder."""
+        """List the names directly in a folder, sorted; none when there is no such folder."""
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all that is in it; nothing happens when it is not there."""
 
 
 def storage_at(place: str | Path) -> Storage:
-    """The storage of a folder or an fsspec URL (`file://` is the disk). Raises `OSError`, `ImportError` without that URL's driver."""
+    """Return the storage of a folder or an fsspec URL (`file://` is the disk). Raises `OSError`, `ImportError` without the URL's driver."""
     text = str(place)
     if text.startswith("file://"):
         return Disk(Path(text.removeprefix("file://")))
@@ -54,9 +54,10 @@ def storage_at(place: str | Path) -> Storage:
 
 
 class Disk:
-    """A folder. Files and the folders that name them are synced, so what was written survives the power.
+    """Stores files in a folder. Files and the folders that name them are synced, so what was written survives a power cut.
 
-    It is made when something is first written. When it was there and is gone, writing raises `FileNotFoundError`; after `GONE_SECONDS` of that it is made anew.
+    The folder is made when something is first written. When it was there and is gone, writing raises `FileNotFoundError`; after
+    `GONE_SECONDS` of that it is made anew.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -123,7 +124,7 @@ class Disk:
 
 
 class ObjectStore:
-    """Any fsspec file system, used as an object store: a file appears when it is closed, nothing is renamed."""
+    """Stores files in any fsspec file system, used as an object store: a file appears when it is closed, nothing is renamed."""
 
     def __init__(self, url: str) -> None:
         import fsspec
@@ -175,7 +176,7 @@ class ObjectStore:
 
 
 def _make_folder(folder: Path) -> None:
-    """With every folder on the way, each known to the disk."""
+    """Make a folder with every folder on the way, and sync those that name them."""
     missing = [folder]
     while not missing[-1].exists():
         missing.append(missing[-1].parent)

@@ -1,4 +1,4 @@
-"""What a rehearsal states in place of a training's loss."""
+"""The loss that a rehearsal states in place of a training's."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ __all__ = ["Surface"]
 
 @dataclass(frozen=True)
 class Surface:
-    """A known truth: loss in nats of N parameters after D examples, at a learning rate.
+    """States a known truth: the loss in nats of a model of N parameters after D examples, at a learning rate.
 
         loss = (E + A·N^-alpha + B·D^-beta) · exp(curvature · (ln lr − ln lr*)² + noise · z),     z ~ N(0, 1) by run
         lr*  = lr_best · epochs^-(lr_falls + lr_falls_faster · ln(N / lr_reference_params))
 
-    The first factor is the surface of Hoffmann et al. 2022 (arXiv 2203.15556) with D in images; the second and third are what Smith et al. 2023
-    (arXiv 2310.16764, sec. 2) saw: the best rate falls with the epoch budget, faster for larger models. A rate above
-    `diverges_above` · lr* diverges. ASSUMPTION: the defaults give losses of 2.4 … 3.2 over the published grid (there: 2.4 … 3.0); no coefficients of it are published.
+    The first factor is the surface of Hoffmann et al. 2022 (arXiv 2203.15556) with D in images. The best rate is as Smith et al. 2023
+    (arXiv 2310.16764, sec. 2) saw it: it falls with the epoch budget, faster for larger models. A rate above `diverges_above` · lr*
+    diverges. ASSUMPTION: the defaults give losses of 2.4 … 3.2 over the published grid (there: 2.4 … 3.0); no coefficients of it are
+    published.
     """
 
     E: float = 2.1
@@ -34,12 +35,12 @@ class Surface:
     diverges_above: float = 8.0
 
     def best_learning_rate(self, params: int, epochs: float) -> float:
-        """lr* of a cell."""
+        """Return lr*, the best learning rate of a model of `params` parameters at an epoch budget."""
         falls = self.lr_falls + self.lr_falls_faster * math.log(params / self.lr_reference_params)
         return self.lr_best * epochs**-falls
 
     def loss(self, params: int, examples: float, epochs: float, learning_rate: float, z: float = 0.0) -> float:
-        """The loss; `z` is the noise in standard deviations."""
+        """Return the loss in nats; `z` is the noise in standard deviations."""
         reducible = self.A * params**-self.alpha + self.B * max(examples, 1.0) ** -self.beta
         miss = math.log(learning_rate / self.best_learning_rate(params, epochs))
         return (self.E + reducible) * math.exp(self.curvature * miss**2 + self.noise * z)

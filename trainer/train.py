@@ -1,6 +1,6 @@
 """`train`: one config in, one trained, evaluated, checkpointed model out.
 
-Told for any number of runs of one shape (`train_many`), of which `train` has one.
+The steps are those of `train_many`, for any number of runs of one shape; `train` has one.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def train(
         resume_from: {"directory": of an earlier attempt, "step": its checkpoint's step}; an unreadable checkpoint falls back to the one
             before it, in that attempt or those before, or to a fresh start. With "parent": a run id, the attempt is of that run, and
             the two must have their steps up to there in common (`trainer.trunk`).
-        should_stop: polled before every step and every batch of an evaluation; when it says True the state is checkpointed and the outcome is INTERRUPTED.
+        should_stop: polled before every step and every batch of an evaluation; when it says True the state is checkpointed and the outcome
+            is INTERRUPTED.
         on_event: called, in the caller's thread, with the records of `trainer.events`, each with its `step`: `Compiled`, `Started`,
             `Progress`, `Checkpoint` once one is committed or `CheckpointFailed`, `Evaluated`, `Ended` with the result.
             `match event: case Progress(step=step, train_loss=loss): …` reads one; so does `event["train_loss"]`.

@@ -22,7 +22,7 @@ _SCHEDULE = "warmup-stable-decay"
 
 
 def trunk_steps(config: TrainConfig) -> int:
-    """Steps of a run that do not depend on its epoch budget; 0 under a schedule that depends on it throughout.
+    """Count the steps of a run that do not depend on its epoch budget; 0 under a schedule that depends on it throughout.
 
     They end where the decay begins, and before a last batch that is not full.
     """
@@ -34,12 +34,12 @@ def trunk_steps(config: TrainConfig) -> int:
 
 
 def trunk_id(config: TrainConfig) -> str:
-    """The same for runs that differ in their epoch budgets alone; 16 hex digits."""
+    """Return an id that is the same for runs that differ in their epoch budgets alone; 16 hex digits."""
     return replace(config, schedule=replace(config.schedule, epochs=1.0)).run_id()
 
 
 def foreign_to_trunk(config: TrainConfig, parent: Mapping[str, Any], step: int) -> str | None:
-    """Why a run of `config` may not go on from the state of a run of config `parent` after `step` steps; None when it may."""
+    """Say why a run of `config` may not go on from the state of a run of config `parent` after `step` steps; None when it may."""
     trunk = TrainConfig.from_dict(parent)  # one of an earlier version lacks the fields that came later
     mine, theirs = _without_epochs(config.to_dict()), _without_epochs(trunk.to_dict())
     if differing := sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name)):
@@ -51,7 +51,7 @@ def foreign_to_trunk(config: TrainConfig, parent: Mapping[str, Any], step: int) 
 
 
 def _without_epochs(config: Mapping[str, Any]) -> dict[str, object]:
-    """What two runs of one trunk agree in. Where the data lie is not part of it."""
+    """Return what two runs of one trunk agree in. Where the data lie is not part of it."""
     schedule = {name: value for name, value in config["schedule"].items() if name != "epochs"}
     data = {**config["data"], "options": {key: value for key, value in config["data"]["options"].items() if key != "path"}}
     return {**config, "schedule": schedule, "data": data}

@@ -1,4 +1,4 @@
-"""Code of users that is run in this process: whatever it raises is one line, with the place in the user's file."""
+"""Code of users that is run in this process: whatever it raises becomes one line, with the place in the user's file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def look_in(folder: str | Path) -> None:
 
 
 def imported(source: str, kind: str) -> Any:
-    """What `package.module:attribute` names. Raises `UsageError` for whatever the import raises.
+    """Import what `package.module:attribute` names. Raises `UsageError` for whatever the import raises.
 
-    kind: of thing, as the error calls it.
+    kind: what the error calls the thing, e.g. `model family`.
     """
     module, _, attribute = source.partition(":")
     try:
@@ -40,7 +40,7 @@ def imported(source: str, kind: str) -> Any:
 
 
 def told(error: BaseException, source: str) -> str:
-    """`KeyError: 'x' (models.py:12)`: type and words of an exception, and the last line of the user's code on its way.
+    """Say in a line what was raised, as `KeyError: 'x' (models.py:12)`: type, words, and the last line of the user's code on its way.
 
     source: `package.module:attribute`; its package is the user's code wherever it is installed.
     """
@@ -65,7 +65,7 @@ def _place(error: BaseException, package: str) -> str:
 
 
 def _is_users(module: str, file: str, package: str) -> bool:
-    """Whether a frame is of the user's package, or of a file that is neither of this project nor installed."""
+    """Say whether a frame is of the user's package, or of a file that is neither of this project nor installed."""
     if module.partition(".")[0] == package:
         return True
     return not file.startswith("<") and not any(Path(file).is_relative_to(folder) for folder in _not_theirs())
@@ -81,7 +81,7 @@ def _not_theirs() -> list[str]:
 
 
 def _spelled(file: str, line: int | None) -> str:
-    """The file as seen from the working directory, if it is below it."""
+    """Spell the file as seen from the working directory, if it is below it, with the line."""
     path = Path(file)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     return f"{shown}:{line}" if line else str(shown)
