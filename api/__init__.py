@@ -4,7 +4,7 @@
 |---|---|
 | `app` | `create_app`: everything below put together |
 | `v1/` | the JSON API of the store, one file a resource |
-| `pages/`, `templates/`, `static/` | the pages, a file with its template each; a page of the analysis is one `Page`, which declares its JSON and CSV too |
+| `pages/`, `templates/`, `static/` | the pages, a file with its template each; a `Page` of the analysis declares its JSON and CSV too |
 | `asking` | how a link asks a question of `analysis.questions`: the query parameters, and the command that answers the same |
 | `studies` | the answers that several pages share: frontier, laws, optimum of a question |
 | `database` | the store as the pages see it: it may appear, change or go away while the server runs |
@@ -13,7 +13,7 @@
 | `conditional`, `security`, `assets`, `health` | ETag and 304, headers, files for the browser, probes |
 | `hosts`, `nul`, `head`, `unfinished` | for which names it answers, the character NUL, HEAD, requests that are never finished |
 
-Reads `orchestrator.store` and `analysis`; never starts work, so neither Ray nor JAX is loaded.
+It reads `orchestrator.store` and `analysis`, and never starts work, so neither Ray nor JAX is loaded.
 """
 
 from __future__ import annotations

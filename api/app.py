@@ -23,12 +23,12 @@ _GZIP_FROM_BYTES = 2_000
 
 
 def create_app(db: str = DEFAULT_URL, *, allow_hosts: Iterable[str] = ()) -> FastAPI:
-    """The pages and the JSON API over the store `db`, a path or an SQLAlchemy URL.
+    """Build the application: the pages and the JSON API over the store `db`, a path or an SQLAlchemy URL.
 
     The store need not exist yet: until it does, pages say how to make one and JSON routes answer 503.
 
-    allow_hosts: names under which the machine is reached, besides its addresses, localhost and what it calls itself. Raises `UsageError` for
-        one that is not a host's name.
+    allow_hosts: names under which the machine is reached, besides its addresses, localhost and its own names.
+    Raises `UsageError` for one that is not a host's name.
     """
     app = FastAPI(
         title="scaling",

@@ -18,21 +18,24 @@ __all__ = ["asks", "command_line"]
 
 
 class _Link(BaseModel):
-    """An unknown parameter is refused, so that a misspelt filter never passes for no filter."""
+    """Refuses an unknown parameter of a link, so that a misspelt filter never passes for no filter."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_validator(mode="before")
     @classmethod
     def _without_empty(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """A form sends its empty fields, too: an empty text stands for nothing where nothing is an answer."""
+        """Drop the empty fields that a form sends: an empty text becomes None where None is an answer."""
         kept = {name: [one for one in value if one != ""] if isinstance(value, list) else value for name, value in given.items()}
         optional = {name for name, each in cls.model_fields.items() if NoneType in get_args(each.annotation)}
         return {name: None if name in optional and value in ("", []) else value for name, value in kept.items()}
 
 
 def asks(question: type[Question]) -> Any:
-    """Make a parameter of a route, `Annotated[FitsQuestion, asks(FitsQuestion)]`: the question that its link asks. Columns have our names in it."""
+    """Make a parameter of a route, `Annotated[FitsQuestion, asks(FitsQuestion)]`: the question that its link asks.
+
+    Columns have our names in it.
+    """
     names = question.parameters().items()
     link: Any = create_model(question.__name__, __base__=_Link, **{name: _field(each) for name, each in names})
 
@@ -44,7 +47,10 @@ def asks(question: type[Question]) -> Any:
 
 
 def command_line(words: list[str], db: str) -> str:
-    """A command for a shell; with the store, unless it is the default. A URL may hold a password, and SCALING_DB has it."""
+    """Write a command for a shell; with the store, unless it is the default or a URL.
+
+    A URL may hold a password, and SCALING_DB has it.
+    """
     return shlex.join([*words, *(["--db", db] if db != DEFAULT_URL and "://" not in db else [])])
 
 

@@ -1,6 +1,6 @@
 """Files for the browser, all served from here: plotly.js as the Python package ships it, and our own style and scripts.
 
-A URL carries the version or a digest of the content, so the browser may keep it for ever. Compressed once, when first asked for.
+A URL carries the version or a digest of the content, so the browser may keep it for ever. A file is compressed once, when first asked for.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Asset:
 
 @cache
 def asset_url(name: str) -> str:
-    """`/assets/plotly-4.1.1.js` for `plotly.js`; `/assets/charts-<digest>.js` for our `charts.js`."""
+    """Return the URL of a file: `/assets/plotly-4.1.1.js` for `plotly.js`, `/assets/charts-<digest>.js` for our `charts.js`."""
     stem, _, kind = name.rpartition(".")
     return f"/assets/{stem}-{_version(name)}.{kind}"
 

@@ -17,7 +17,7 @@ _NOT_OF_THE_STORE = ("/assets/", "/healthz", "/readyz", "/version", "/openapi.js
 
 
 class Conditional:
-    """ASGI middleware: a GET that carries the current tag is answered 304 without computing anything.
+    """Answers 304 to a GET that carries the current tag, without computing anything. It is ASGI middleware.
 
     A route whose answer depends on more than the store (on the time, say) sets `Cache-Control` itself and gets no tag.
     """

@@ -30,7 +30,7 @@ _ANSWERS_KEPT = 128
 
 @dataclass
 class _Opened:
-    """A store that is open. `answers` are of the store as it was at `answers_version`; one that is not done is being computed."""
+    """Holds a store that is open. `answers` are of the store at `answers_version`; one that is not done is being computed."""
 
     store: Store
     file: tuple[int, int] | None
@@ -41,7 +41,7 @@ class _Opened:
 
 
 class Database:
-    """Opens the store when first needed and again when another file has taken its place; remembers answers until it changes."""
+    """Opens the store when first needed, and again when another file has taken its place; remembers answers until the store changes."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -51,26 +51,26 @@ class Database:
 
     @property
     def name(self) -> str:
-        """Path or URL, without a password."""
+        """Return the path or URL, without a password."""
         return str(self._path or store_url(self.url).render_as_string(hide_password=True))
 
     @property
     def exists(self) -> bool:
-        """Whether there is a store to open. A database server is taken to have one."""
+        """Say whether there is a store to open. A database server is taken to have one."""
         return self._path is None or self._path.exists()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A consistent view of the store. Raises `StoreError` when it cannot be read."""
+        """Open a consistent view of the store. Raises `StoreError` when it cannot be read."""
         with self._open().store.read() as session:
             yield session
 
     def runs_frame(self, experiment: str | None) -> pd.DataFrame:
-        """All runs (of an experiment) as the table that `analysis` takes. Shared: not to be changed."""
+        """Return all runs (of an experiment) as the table that `analysis` takes. Shared: not to be changed."""
         return self.remember(("runs_frame", experiment), lambda: self._open().store.runs(experiment))
 
     def version(self) -> str | None:
-        """A text that changes whenever the store does; None when that cannot be told cheaply or there is no store."""
+        """Return a text that changes whenever the store does; None when that cannot be told cheaply or there is no store."""
         try:
             opened = self._open()
         except StoreError:
@@ -84,7 +84,7 @@ class Database:
         return None
 
     def remember(self, key: Hashable, compute: Callable[[], _Answer]) -> _Answer:
-        """The answer called `key`, computed at most once for each version of the store.
+        """Return the answer called `key`, computed at most once for each version of the store.
 
         The first to ask computes it, outside the lock, so that other questions are answered meanwhile; whoever asks the same waits
         for it. An error goes to all who wait, and is not remembered.
@@ -111,7 +111,7 @@ class Database:
         return cast(_Answer, answer.result())
 
     def _answers(self, version: str | None) -> OrderedDict[Hashable, Future[object]]:
-        """What is remembered of the store at `version`; nothing where versions cannot be told."""
+        """Return what is remembered of the store at `version`; nothing where versions cannot be told."""
         if version is None:
             return OrderedDict()
         opened = self._open()

@@ -8,7 +8,7 @@ __all__ = ["HeadAsGet"]
 
 
 class HeadAsGet:
-    """ASGI middleware: routes see a GET, and whoever asked gets its status and headers."""
+    """Turns HEAD into GET for the routes, and sends status and headers alone. It is ASGI middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

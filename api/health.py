@@ -24,7 +24,7 @@ def healthz(response: Response) -> dict[str, str]:
 
 @router.get("/readyz", summary="The store can be read")
 def readyz(database: TheDatabase, response: Response) -> dict[str, object]:
-    """503 with the reason while there is no store or it cannot be read; the process recovers by itself."""
+    """Answers 503 with the reason while there is no store or it cannot be read; the process recovers by itself."""
     response.headers["Cache-Control"] = "no-store"
     with database.read() as session:
         return {"status": "ok", "runs": queries.count_runs(session)}

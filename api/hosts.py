@@ -1,5 +1,7 @@
-"""Who a request says it is for. A page of another site can make its own name point at this machine (DNS rebinding) and then reads whatever
-answers to that name, so only names that nobody else can give to this machine are answered."""
+"""The name in a request's `Host` header: only names that nobody else can give to this machine are answered.
+
+A page of another site can make its own name point at this machine (DNS rebinding), and then reads whatever answers to that name.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _HOST = re.compile(r"(?P<name>\[[^\[\]]+\]|[^\[\]:]+)(:[0-9]{0,5})?")
 
 
 def host_name(text: str) -> str | None:
-    """The name in a `Host` header, in lower case, without port, brackets and final dot; None for what is no name and no address."""
+    """Read the name in a `Host` header: in lower case, without port, brackets and final dot; None for what is no name and no address."""
     found = _HOST.fullmatch(text.strip())
     if found is None:
         return None
@@ -33,7 +35,7 @@ def host_name(text: str) -> str | None:
 
 
 def host_names(given: Iterable[str]) -> list[str]:
-    """Names to allow, as `host_name` writes them. Raises `UsageError` for one that is no name."""
+    """Return the names to allow, as `host_name` writes them. Raises `UsageError` for one that is no name."""
     found = {name: host_name(name) for name in given}
     for name, known in found.items():
         if known is None:
@@ -42,7 +44,10 @@ def host_names(given: Iterable[str]) -> list[str]:
 
 
 class AllowedHosts:
-    """ASGI middleware: 421 for a request whose `Host` is no IP address, not localhost, none of the machine's names and none of `names`."""
+    """Answers 421 to a request whose `Host` is no IP address, not localhost, none of the machine's names and none of `names`.
+
+    It is ASGI middleware.
+    """
 
     def __init__(self, app: ASGIApp, names: Iterable[str] = ()) -> None:
         self.app = app
@@ -84,7 +89,7 @@ def _is_address(text: str) -> bool:
 
 @cache
 def _own_names() -> frozenset[str]:
-    """What this machine calls itself: short, in full, and on the local network."""
+    """Return the names that this machine has for itself: short, in full, and on the local network."""
     name = socket.gethostname().lower().removesuffix(".")
     short = name.partition(".")[0]
     return frozenset(filter(None, (name, short, f"{short}.local" if short else "", socket.getfqdn().lower().removesuffix("."))))

@@ -10,7 +10,7 @@ __all__ = ["RefusesNul"]
 
 
 class RefusesNul:
-    """ASGI middleware: 404 for a path with the character, 422 for a query with it."""
+    """Answers 404 to a path with the character, and 422 to a query with it. It is ASGI middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

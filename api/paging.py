@@ -17,7 +17,7 @@ __all__ = ["Position"]
 
 @dataclass(frozen=True)
 class Position:
-    """After the run with this `created_at` and `id`, which is the `count`-th of the whole list."""
+    """Marks a place in the list: after the run with this `created_at` and `id`, which is the `count`-th of the whole list."""
 
     created_at: datetime
     run_id: str
@@ -28,13 +28,13 @@ class Position:
         return cls(datetime.fromisoformat(row["created_at"]), row["id"], count)
 
     def token(self) -> str:
-        """Opaque text for a URL; its content may change between versions."""
+        """Return an opaque text for a URL; its content may change between versions."""
         text = json.dumps([self.created_at.isoformat(), self.run_id, self.count], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
     def parse(cls, token: str) -> Position:
-        """Raises `UsageError` for a text that `token` did not make."""
+        """Read what `token` made. Raises `UsageError` for any other text."""
         try:
             created_at, run_id, count = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
             if not isinstance(run_id, str) or "\x00" in run_id or not isinstance(count, int) or not 0 <= count < 2**53:
@@ -49,5 +49,5 @@ class Position:
 
     @property
     def key(self) -> tuple[datetime, str]:
-        """What `queries.runs(after=…)` takes."""
+        """Return what `queries.runs(after=…)` takes."""
         return self.created_at, self.run_id

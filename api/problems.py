@@ -2,8 +2,8 @@
 
     {"type", "title", "status", "detail", "code", "hint", "errors": [{"where", "message"}]}
 
-`code` is stable and names the exception of `scaling.errors` (or the HTTP fault); `hint` is one line of what to do. Members of some kinds:
-`have` and `need` of too few points, and `why`, the section of docs/refused.md that explains a refusal of the analysis.
+`code` is stable and names the exception of `scaling.errors` (or the HTTP fault); `hint` is one line of what to do. Some kinds have more
+members: `have` and `need` of too few points, and `why`, the section of docs/refused.md that explains a refusal of the analysis.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STATUS: dict[type[ScalingError], HTTPStatus] = {
 
 
 class NotFound(UsageError):
-    """The path names something that does not exist."""
+    """Reports that the path names something that does not exist."""
 
 
 _STATUS[NotFound] = HTTPStatus.NOT_FOUND
@@ -42,7 +42,7 @@ _STATUS[NotFound] = HTTPStatus.NOT_FOUND
 
 @contextmanager
 def naming_a_path() -> Iterator[None]:
-    """Inside, an unknown name is part of the path, so that it is the page that does not exist (404) and not the question (422)."""
+    """Take an unknown name inside for a part of the path: so the page does not exist (404), where the question would be wrong (422)."""
     try:
         yield
     except UnknownName as error:
@@ -54,7 +54,7 @@ def naming_a_path() -> Iterator[None]:
 def problem(
     status: int, detail: str, *, code: str = "", hint: str = "", errors: list[dict[str, str]] | None = None, **more: object
 ) -> dict[str, object]:
-    """The body of an error. `more`: members of this kind of problem, e.g. `have` and `need`."""
+    """Make the body of an error. `more`: members of this kind of problem, e.g. `have` and `need`."""
     title = HTTPStatus(status).phrase
     code = code or title.lower().replace(" ", "-")
     return {
@@ -70,7 +70,7 @@ def problem(
 
 
 def problem_response(status: int, detail: str, *, hint: str) -> Response:
-    """An error as JSON, for what answers before the application does."""
+    """Answer an error as JSON, for what answers before the application does."""
     return JSONResponse(
         problem(status, detail, hint=hint), status, {"Cache-Control": "no-store"}, media_type="application/problem+json"
     )
@@ -140,7 +140,7 @@ def _is_for_people(request: Request) -> bool:
 
 
 def _code(error: ScalingError) -> str:
-    """`TooFewPoints` → `too-few-points`."""
+    """Write an exception's class as a code: `TooFewPoints` → `too-few-points`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
 
 

@@ -30,7 +30,7 @@ __all__ = ["link", "render"]
 def render(
     request: Request, template: str, *, code: int = 200, headers: Mapping[str, str] | None = None, **context: Any
 ) -> HTMLResponse:
-    """The page `template` with `context`; every template extends `base.html`."""
+    """Render the page `template` with `context`; every template extends `base.html`."""
     database = request.app.state.database
     context |= {"store": database.name, "db": database.url, "notes": notes_of(database, context.get("question"))}
     text = _environment().get_template(template).render(request=request, **context)
@@ -57,24 +57,24 @@ def _tabs() -> list[Tab]:
 
 
 def link(path: str, question: Question | None = None, **changed: object) -> str:
-    """Returns `path` with the parameters of `question` that are not at their default, some of them changed; None leaves one out."""
+    """Return `path` with the parameters of `question` that are not at their default, some of them changed; None leaves one out."""
     given = {name: "" if value is None else value for name, value in question.changed.items()} if question is not None else {}
     parameters = {name: value for name, value in {**given, **changed}.items() if value is not None}
     return f"{path}?{urlencode(parameters, doseq=True)}" if parameters else path
 
 
 def _option(flag: str, value: str | None) -> str:
-    """` --db other.db`, or nothing when the value is the default."""
+    """Write ` --db other.db`, or nothing when the value is the default."""
     return f" {flag} {shlex.quote(value)}" if value and value != DEFAULT_URL else ""
 
 
 def _time(value: str | None) -> str:
-    """`2026-03-01 09:30 UTC`."""
+    """Write a time as `2026-03-01 09:30 UTC`."""
     return "–" if value is None else datetime.fromisoformat(value).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _seconds(value: float | None) -> str:
-    """`0.4 s`, `3 min 20 s`, `2 h 05 min`."""
+    """Write a duration as `0.4 s`, `3 min 20 s`, `2 h 05 min`."""
     if value is None:
         return "–"
     if value < 60:
@@ -85,7 +85,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _advice(status: str) -> str:
-    """What a status or outcome means, in a sentence."""
+    """Say in a sentence what a status or outcome means."""
     return next((member.advice for member in (*RunStatus, *AttemptOutcome) if member == status), "")
 
 

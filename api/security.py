@@ -29,7 +29,7 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds `HEADERS`."""
+    """Adds `HEADERS` to every response. It is ASGI middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -24,10 +24,10 @@ __all__ = ["answer_of", "fits_of", "frontier_of", "notes_of", "optimum_of", "run
 
 
 def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
-    """The runs that a question is about, in the order of the command line: rows chosen, then core-hours converted.
+    """Return the runs that a question is about, in the order of the command line: rows chosen, then core-hours converted.
 
-    They carry what `cell` and `clusters` name, as those of a command do. Raises what `analysis.reading` raises for a condition or a conversion
-    that makes no sense, `UnknownName` for clusters that are no column. Not to be changed.
+    Not to be changed. They carry what `cell` and `clusters` name, as those of a command do. Raises what `analysis.reading` raises for a
+    condition or a conversion that makes no sense, `UnknownName` for clusters that are no column.
     """
     runs = prepared(
         database.runs_frame(question.experiment),
@@ -41,7 +41,7 @@ def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
 
 
 def notes_of(database: Database, question: object) -> list[str]:
-    """What was done to the runs before the analysis of a question, in sentences; empty where that is nothing or makes no sense."""
+    """Say what was done to the runs before the analysis of a question; empty where that is nothing or makes no sense."""
     if not isinstance(question, AnalysisQuestion):
         return []
     with suppress(ScalingError):
@@ -50,7 +50,7 @@ def notes_of(database: Database, question: object) -> list[str]:
 
 
 def frontier_of(database: Database, question: FrontierQuestion) -> Frontier:
-    """The compute-optimal frontier. Raises what `analysis.frontier` raises."""
+    """Compute the compute-optimal frontier. Raises what `analysis.frontier` raises."""
     asked = question.plain
     if isinstance(question, ClusteredQuestion) and question.clusters:
         runs_of(database, question)  # refuses a column that does not exist; what is resampled changes no frontier
@@ -58,7 +58,7 @@ def frontier_of(database: Database, question: FrontierQuestion) -> Frontier:
 
 
 def fits_of(database: Database, question: FitsQuestion) -> Fits:
-    """Every law on every choice of runs, and those that have too few points for it.
+    """Fit every law on every choice of runs; list apart those that have too few points for it.
 
     Raises `TooFewPoints`, of the law that lacks the fewest, when nothing could be fitted; and what `analysis.fit` raises.
     """
@@ -66,7 +66,7 @@ def fits_of(database: Database, question: FitsQuestion) -> Fits:
 
 
 def answer_of(database: Database, question: FrontierQuestion) -> Answer | None:
-    """What the law of the runs says, in a sentence; None where the runs allow no law."""
+    """Say in a sentence what the law of the runs says; None where the runs allow no law."""
     asked = question if isinstance(question, ClusteredQuestion) else ClusteredQuestion(**vars(question.plain))
     with suppress(TooFewPoints, DataError):
         return fits_of(database, replace(asked.fits(), law=())).fits[0].answer
@@ -74,7 +74,7 @@ def answer_of(database: Database, question: FrontierQuestion) -> Answer | None:
 
 
 def optimum_of(database: Database, question: OptimumQuestion) -> Optimum:
-    """The best size and epochs against compute. Raises what `analysis.compute_optimal` raises."""
+    """Compute the best size and epochs against compute. Raises what `analysis.compute_optimal` raises."""
     return database.remember(question, lambda: compute_optimal(runs_of(database, question), **question.settings))
 
 

@@ -15,7 +15,7 @@ REQUEST_SECONDS = 15.0
 
 
 class CutsUnfinished(H11Protocol):
-    """uvicorn's protocol, and a limit on the time that receiving one request may take: then the connection is closed.
+    """Limits the time that receiving one request may take, as uvicorn's protocol that closes the connection then.
 
     An answer that is under way is not touched, however long it takes.
     """
@@ -42,12 +42,12 @@ class CutsUnfinished(H11Protocol):
 
     @property
     def _is_unfinished(self) -> bool:
-        """Whether a request, or the rest of one, is still to come, and no answer is under way."""
+        """Say whether a request, or the rest of one, is still to come, and no answer is under way."""
         is_answering = self.cycle is not None and not self.cycle.response_complete
         return not is_answering and self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
 
     def _watch(self) -> None:
-        """Each request has one deadline: bytes that trickle in do not put it off."""
+        """Start or end the deadline. Each request has one: bytes that trickle in do not put it off."""
         if not self._is_unfinished or self.transport.is_closing():
             self._unwatch()
         elif self._deadline is None:

@@ -1,7 +1,8 @@
-"""The pages: a route file with the template of the same name. A file in this folder that defines `router` *is* the registration.
+"""The pages, each a route file with the template of the same name.
 
-A page with a place in the navigation defines `TAB`. Its `.csv` twin stands beside it and takes the same query; its `.json` redirects to /api/v1.
-A page of the analysis is one `Page`, see `api.pages.page`: what is asked, what answers it, and its JSON in the API.
+To add one, add a file that defines `router` to this folder, and its template: it is found here.
+A page with a place in the navigation defines `TAB`. Its `.csv` route is in the same file and takes the same query; its `.json` redirects
+to /api/v1. A page of the analysis is one `Page`, see `api.pages.page`: what is asked, what answers it, and its JSON in the API.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def _modules() -> tuple[ModuleType, ...]:
 
 
 def tabs() -> list[Tab]:
-    """The navigation, from left to right."""
+    """List the tabs of the navigation, from left to right."""
     return sorted(module.TAB for module in _modules() if hasattr(module, "TAB"))
 
 
@@ -39,7 +40,7 @@ router = APIRouter()
 @router.get("/experiments.json", include_in_schema=False)
 @router.get("/experiments/{name}.json", include_in_schema=False)
 def as_json(request: Request) -> RedirectResponse:
-    """What the pages of runs and experiments tell, the HTTP API tells under the same name."""
+    """Redirect to the HTTP API, which answers what the pages of runs and experiments show under the same name."""
     path, query = quote(request.url.path.removesuffix(".json")), request.url.query
     return RedirectResponse(f"/api/v1{path}{'?' if query else ''}{query}", 307)
 

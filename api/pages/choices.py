@@ -21,7 +21,7 @@ LAW_CHOICES = ((CHOSEN, "best by forecasts"), (AUTO, "auto: the forecast"))
 
 
 def analysis_choices(database: Database, question: Any) -> dict[str, object]:
-    """`experiment`, `metric` and `x` for the macro `choice`; what the link asks for is among them."""
+    """Return `experiment`, `metric` and `x` for the macro `choice`; what the link asks for is among them."""
     with database.read() as session:
         experiments = [row["name"] for row in queries.experiments(session)]
     x = getattr(question, "x", None)
@@ -29,13 +29,13 @@ def analysis_choices(database: Database, question: Any) -> dict[str, object]:
 
 
 def families(database: Database) -> list[str]:
-    """Of all runs, in alphabetical order."""
+    """List the families of all runs, in alphabetical order."""
     with database.read() as session:
         return sorted({family for family, _ in queries.models(session)})
 
 
 def laws_of_one_axis() -> list[str]:
-    """Those that a chart of one measure of compute can draw."""
+    """Name the laws that a chart of one measure of compute can draw."""
     return [name for name in law_names() if len(law_named(name).axes) == 1]
 
 

@@ -61,8 +61,10 @@ def _context(database: Database, question: CompareQuestion, found: Comparison | 
 
 
 def _first_look(database: Database, question: CompareQuestion, given: frozenset[str]) -> CompareQuestion:
-    """A page that is opened without a question compares, of the first column that tells finished runs apart, the two values with the most runs; where
-    several have as many, those with the smallest and the largest models."""
+    """Choose what to compare when a page is opened without a question: of the first column that tells finished runs apart, two values.
+
+    They are those with the most runs; where several have as many, those with the smallest and the largest models.
+    """
     if given & {"by", "a", "b"}:
         return question
     runs = database.runs_frame(question.experiment)
@@ -84,7 +86,7 @@ def _choices(database: Database, question: CompareQuestion) -> dict[str, object]
 
 
 def _label(value: object) -> str:
-    """As `analysis.compare` spells it: 64 for 64.0."""
+    """Write a value as `analysis.compare` spells it: 64 for 64.0."""
     return f"{value:g}" if pd.api.types.is_float(value) else str(value)
 
 

@@ -28,9 +28,9 @@ Curve = Sequence[tuple[int, float | None]]
 def curve_figures(
     curves: Mapping[str, Curve], evaluations: Iterable[Mapping[str, Any]], steps: int
 ) -> list[tuple[str, dict[str, object]]]:
-    """(title, figure) for each group of curves that has a point: loss, accuracy, learning rate, throughput, then any other metric.
+    """Draw (title, figure) for each group of curves that has a point: loss, accuracy, learning rate, throughput, then any other metric.
 
-    All over the same steps, those of the whole run, so that one sees how far it is.
+    All are over the same steps, those of the whole run, so that one sees how far it is.
     """
     groups: dict[str, dict[str, tuple[Curve, bool]]] = {name: {} for name in _TITLES}
     for name, points in curves.items():
@@ -52,7 +52,7 @@ def _group(metric: str) -> str:
 
 
 def _figure(group: str, lines: Mapping[str, tuple[Curve, bool]], steps: int) -> dict[str, object]:
-    """Evaluations are marked, logged curves are lines. The loss is on a log axis, which shows its fall to the end."""
+    """Draw evaluations as marks and logged curves as lines. The loss is on a log axis, which shows its fall to the end."""
     values = [value for points, _ in lines.values() for _, value in points if value is not None]
     scale: Scale = "log" if group == "loss" and values and min(values) > 0 else "linear"
     return {

@@ -1,4 +1,4 @@
-"""How much of a frontier an SVG chart can carry: the cells that matter most, and as many runs as the browser draws smoothly."""
+"""The part of a frontier that an SVG chart draws: the cells that matter most, and as many runs as the browser draws smoothly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_CELLS = 1_000
 
 @dataclass(frozen=True)
 class Drawn:
-    """`frontier` with what is drawn of it, beside the `cells` and `runs` there are."""
+    """Holds a `frontier` of what is drawn alone, and how many `cells` and `runs` there are in all."""
 
     frontier: Frontier
     cells: int
@@ -31,7 +31,7 @@ class Drawn:
 
 
 def drawn(frontier: Frontier) -> Drawn:
-    """All of it when it is small; else every compute-optimal cell, an even sample of the others, and of the runs of all these."""
+    """Choose what to draw: all of it when it is small; else every compute-optimal cell, an even sample of the others, and of their runs."""
     points = _even_sample(frontier.points, MOST_CELLS, first=frontier.points["on_frontier"])
     runs = frontier.runs[frontier.runs["cell"].isin(points["cell"])] if len(points) < len(frontier.points) else frontier.runs
     optimal = runs["cell"].isin(points.loc[points["on_frontier"], "cell"])
@@ -40,7 +40,7 @@ def drawn(frontier: Frontier) -> Drawn:
 
 
 def _even_sample(table: pd.DataFrame, most: int, *, first: pd.Series) -> pd.DataFrame:
-    """At most `most` rows in their order: those marked `first` before all others, evenly spaced where not all have room."""
+    """Return at most `most` rows in their order: those marked `first` before all others, evenly spaced where not all have room."""
     if len(table) <= most:
         return table
     marked = _spaced(np.flatnonzero(first), most)

@@ -29,7 +29,7 @@ router = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True)
 class Cell:
-    """All runs of one (model, epochs): how many are done, and the best loss among them."""
+    """Counts the runs of one (model, epochs): how many are done, and the best loss among them."""
 
     finished: int
     runs: int

@@ -30,7 +30,7 @@ TAB = Tab(1, "/frontier", "Frontier")
 ROWS_SHOWN = 500
 
 PLAIN = "power"
-"""The form of the study, which stands beside the law."""
+"""The form of the study, which is shown beside the law."""
 
 _POINT = {
     "family": "nfnet",
@@ -59,7 +59,10 @@ _EXAMPLE = {
 
 
 def _context(database: Database, question: ViewQuestion, frontier: Frontier | None) -> dict[str, Any]:
-    """Raises `UnknownName` and `UsageError`: a link to a law that does not exist, or is of other inputs, is a mistake in the link."""
+    """Make the context of the page.
+
+    Raises `UnknownName` and `UsageError`: a link to a law that does not exist, or is of other inputs, is a mistake in the link.
+    """
     if question.law not in ("none", AUTO, CHOSEN):
         law_named(question.law)
     with database.read() as session:

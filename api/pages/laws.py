@@ -30,12 +30,12 @@ BEYOND = 10.0
 
 
 def _laws() -> list[str]:
-    """The forecast first, then every law of one axis."""
+    """Name the forecast first, then every law of one axis."""
     return [AUTO, *laws_of_one_axis()]
 
 
 def _chosen(fits: list[Fit]) -> str | None:
-    """Of the named ones."""
+    """Name the law that forecasts best among the named ones."""
     named = [fit for fit in fits if fit.backtest is None]
     return best_forecaster(named).law if named else None
 

@@ -48,7 +48,7 @@ def _trend(database: Database, question: LearningRateQuestion) -> LearningRateTr
 
 
 def _cell(database: Database, question: LearningRateQuestion) -> CellRate | None:
-    """The best rate of the cell that is asked for, None when none is. Raises what `LearningRateTrend.predict_cell` raises."""
+    """Return the best rate of the cell that is asked for, None when none is. Raises what `LearningRateTrend.predict_cell` raises."""
     asked = question.asked_cell
     return _trend(database, question).predict_cell(**asked) if asked else None
 

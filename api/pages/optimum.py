@@ -44,7 +44,10 @@ def _context(database: Database, question: OptimumQuestion, optimum: Optimum | N
 
 
 def _answered_in(database: Database, question: OptimumQuestion) -> str | None:
-    """Another measure of compute in which an approach finds an optimum: FLOPs, where measured hours are mostly the overhead of small models."""
+    """Name another measure of compute in which an approach finds an optimum; None where none does.
+
+    That is FLOPs, where measured hours are mostly the overhead of small models.
+    """
     other = "train_flops"
     if question.x == other:
         return None

@@ -29,14 +29,14 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True, kw_only=True)
 class Page(Generic[_Asked, _Found]):
-    """Declares a page: `page = Page(path="/compare", …)`, `router = page.router`. Its template has the name of the last part of its path.
+    """Declares a page: `page = Page(path="/compare", …)`, `router = page.router`. Its template has the name of its path's last part.
 
     question: what its link asks; its form is made from that, too.
     answer: what it is about. Raises what the analysis raises: what the runs do not allow is part of the page (`trouble`).
     context: of the template, beside `question`, `choices` (of the form), `found`, `trouble`, `excluded` and `command`; it may replace these.
     csv: the same numbers as CSV, which a browser saves as `file`.csv.
     resource: the same numbers as JSON, in /api/v1; `<path>.json` redirects there. None: the page's module has a route for that.
-    opened: what is asked when a link leaves all of some parameters open; given: the names of those that it does not.
+    opened: changes the question of a link that leaves parameters open; given: the names of those that it sets.
     """
 
     path: str
@@ -50,7 +50,7 @@ class Page(Generic[_Asked, _Found]):
 
     @cached_property
     def router(self) -> APIRouter:
-        """The routes of the page; those of the HTTP API alone are in its description."""
+        """Return the routes of the page; openapi.json describes that of the HTTP API alone."""
         made, name = APIRouter(), self.path.rpartition("/")[2]
         made.add_api_route(f"{self.path}.csv", self._csv(name), include_in_schema=False)
         if self.resource is not None:

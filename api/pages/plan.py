@@ -37,7 +37,7 @@ _EXAMPLE = {
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan, and the budget and target that it was made for, also where the link left them open."""
+    """Holds a plan, and the budget and target that it was made for, also where the link left them open."""
 
     plan: NextRuns
     budget: float
@@ -45,7 +45,7 @@ class Planned:
 
 
 def _planned(database: Database, question: PlanQuestion) -> Planned:
-    """The next runs, of cells like those that were run. Raises what `analysis.plan` raises."""
+    """Plan the next runs, of cells like those that were run. Raises what `analysis.plan` raises."""
 
     def made() -> Planned:
         runs = runs_of(database, question)

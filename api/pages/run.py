@@ -28,7 +28,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/runs/{run_id}.csv")
 def run_as_csv(run_id: str, database: TheDatabase) -> Response:
-    """The curves: a row for each number that was logged."""
+    """Answer the curves: a row for each number that was logged."""
     detail, curves = run_with_curves(database, run_id)
     rows = [{"step": step, "metric": name, "value": value} for name, points in curves.items() for step, value in points]
     return csv_response(csv_text(rows, ("step", "metric", "value")), f"run-{detail['id']}")
@@ -55,7 +55,7 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
 
 
 def typical_pace(curves: Mapping[str, Sequence[tuple[int, float | None]]]) -> dict[str, float | None]:
-    """How fast a run goes: medians over what was logged, of memory and compilation the most; None for what was not logged."""
+    """Say how fast a run goes: medians over what was logged, of memory and compilation the most; None for what was not logged."""
     logged = {name: [value for _, value in curves.get(name, ()) if value is not None] for name in PACE}
     most = ("memory_bytes", "compile_seconds")
     return {name: (max if name in most else median)(values) if values else None for name, values in logged.items()}

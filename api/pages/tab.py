@@ -9,7 +9,7 @@ __all__ = ["Tab"]
 
 @dataclass(frozen=True, order=True)
 class Tab:
-    """`place` orders the tabs from left to right."""
+    """Names a page in the navigation. `place` orders the tabs from left to right."""
 
     place: int
     path: str = field(compare=False)

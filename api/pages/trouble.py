@@ -13,7 +13,10 @@ _Answer = TypeVar("_Answer")
 
 
 def attempt(answer: Callable[[], _Answer]) -> tuple[_Answer | None, ScalingError | None]:
-    """(answer, None), or (None, the reason). Raises `UnknownName`: a link to a column or law that does not exist is a mistake in the link."""
+    """Return (answer, None), or (None, the reason).
+
+    Raises `UnknownName`: a link to a column or law that does not exist is a mistake in the link.
+    """
     try:
         return answer(), None
     except UnknownName:

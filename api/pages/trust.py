@@ -1,4 +1,4 @@
-"""`/frontier/trust`: how far to trust a law: what is worth knowing about it, what laws forecast, residuals run by run."""
+"""`/frontier/trust`: how far to trust a law. It shows what is worth knowing about the law, what laws forecast, and residuals run by run."""
 
 from __future__ import annotations
 

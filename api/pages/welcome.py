@@ -1,4 +1,4 @@
-"""`/`: the frontier is the front page. And what every page says while there is no store."""
+"""`/`, which redirects to the frontier, and the page that stands for every other while there is no store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def front() -> RedirectResponse:
 
 
 def no_store(request: Request, database: Database) -> HTMLResponse | None:
-    """The page that says how to make a store, when there is none yet."""
+    """Render the page that says how to make a store; None when there is one."""
     if database.exists:
         return None
     return render(request, "welcome.html", headers={"Cache-Control": "no-store"})

@@ -1,5 +1,7 @@
-"""The JSON API, one file a resource. A file in this folder that defines `router` *is* the registration; what a page of the
-analysis tells is declared with the page, in `api.pages`.
+"""The JSON API, one file a resource.
+
+To add one, add a file that defines `router` to this folder: it is found here. What a page of the analysis tells is declared with the
+page, in `api.pages`.
 
 The bodies come from `analysis.payloads` and `orchestrator.store.payloads`, which the command's `--json` uses too.
 """

@@ -43,7 +43,7 @@ _ROW = {
     },
 )
 def experiments(database: TheDatabase) -> dict[str, object]:
-    """Each with its runs by status and its core-hours: useful, allocated, estimated in all.
+    """List each experiment with its runs by status and its core-hours: useful, allocated, estimated in all.
 
     `scheduler` is who is at work, or null; `interrupted` counts the pending runs that a scheduler which is gone was at.
     """
@@ -66,7 +66,7 @@ def experiment(name: str, database: TheDatabase) -> dict[str, object]:
 
 
 def experiment_named(database: Database, name: str) -> tuple[dict[str, object], list[dict[str, object]]]:
-    """The experiment's row and its runs. Raises `NotFound`."""
+    """Return the experiment's row and its runs. Raises `NotFound`."""
     with naming_a_path(), database.read() as session:
         rows = {row["name"]: row for row in queries.experiments(session)}
         if name not in rows:

@@ -1,4 +1,4 @@
-"""What the HTTP API tells under one address: a question, what answers it, and how openapi.json describes both."""
+"""A resource of the HTTP API: a question, what answers it, and how openapi.json describes both."""
 
 from __future__ import annotations
 

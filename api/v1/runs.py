@@ -41,7 +41,7 @@ _RUN = {
 
 @dataclass(frozen=True)
 class RunsQuestion(Question):
-    """Which runs, and which page of them."""
+    """Asks for runs, and for a page of them."""
 
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "status", "family", "model")
 
@@ -53,7 +53,7 @@ class RunsQuestion(Question):
 
     @property
     def wanted(self) -> dict[str, Any]:
-        """Which runs, as `orchestrator.store.queries` takes it."""
+        """Return the conditions on runs, as `orchestrator.store.queries` takes them."""
         return {"experiment": self.experiment, "family": self.family, "model": self.model, "status": self.status or ()}
 
 
@@ -62,7 +62,7 @@ AskedRuns = Annotated[RunsQuestion, asks(RunsQuestion)]
 
 @dataclass(frozen=True)
 class Page:
-    """`rows` number `first` … `last` of `total` that match; `next` is the token of the page after, if there is one."""
+    """Holds a page: `rows` number `first` … `last` of `total` that match; `next` is the token of the page after, if there is one."""
 
     rows: list[dict[str, object]]
     first: int
@@ -99,12 +99,12 @@ def runs(question: AskedRuns, database: TheDatabase) -> dict[str, object]:
     },
 )
 def run(run_id: str, database: TheDatabase) -> dict[str, object]:
-    """By its id or any prefix of it that no other run shares."""
+    """Find the run by its id or any prefix of it that no other run shares."""
     return run_payload(*run_with_curves(database, run_id))
 
 
 def page_of_runs(database: Database, question: RunsQuestion) -> Page:
-    """Raises `UnknownName` for an experiment or status that does not exist, `UsageError` for a foreign `next`."""
+    """Read a page of runs. Raises `UnknownName` for an experiment or status that does not exist, `UsageError` for a foreign `next`."""
     start = Position.parse(question.next) if question.next else None
     limit = question.limit or RUNS_A_PAGE
     with database.read() as session:
@@ -119,7 +119,7 @@ def page_of_runs(database: Database, question: RunsQuestion) -> Page:
 
 
 def run_with_curves(database: Database, prefix: str) -> tuple[dict[str, Any], dict[str, list[tuple[int, float | None]]]]:
-    """`queries.run_detail` and `queries.metrics` of a run named in a path. Raises `NotFound`; `UsageError` for a shared prefix."""
+    """Read `queries.run_detail` and `queries.metrics` of a run named in a path. Raises `NotFound`; `UsageError` for a shared prefix."""
     with naming_a_path(), database.read() as session:
         detail = queries.run_detail(session, prefix)
         return detail, queries.metrics(session, detail["id"])
