@@ -42,7 +42,7 @@ _STATUS[NotFound] = HTTPStatus.NOT_FOUND
 
 @contextmanager
 def naming_a_path() -> Iterator[None]:
-    """Take an unknown name inside for a part of the path: so the page does not exist (404), where the question would be wrong (422)."""
+    """Turn `UnknownName` inside the block into `NotFound`: the name is part of the path, so the page does not exist (404, not 422)."""
     try:
         yield
     except UnknownName as error:

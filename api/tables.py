@@ -8,7 +8,7 @@ __all__ = ["csv_response"]
 
 
 def csv_response(text: str, name: str) -> Response:
-    """Answer a CSV that the browser saves as `name`.csv."""
+    """Return a CSV as an answer that the browser saves as `name`.csv."""
     return Response(
         text, media_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}.csv"'}
     )

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 __all__ = ["CutsUnfinished"]
 
 REQUEST_SECONDS = 15.0
-"""A request may take so long from its first byte to its last, and as long until the first one comes. A request is a few hundred bytes."""
+"""Most seconds from a request's first byte to its last, and until the first one comes. A request is a few hundred bytes."""
 
 
 class CutsUnfinished(H11Protocol):

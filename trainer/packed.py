@@ -39,7 +39,7 @@ from trainer.typing import PyTree
 __all__ = ["FORMS", "PackedProgram", "check_alike", "default_form", "packed_program"]
 
 Step = Callable[..., tuple[TrainState, StepMetrics]]
-"""`Steps.whole`."""
+"""Takes a training step, as `Steps.whole` does."""
 
 
 def check_alike(configs: Sequence[TrainConfig], directories: Sequence[str | Path]) -> None:
@@ -98,7 +98,7 @@ class PackedProgram(Program):
     one_of: Callable[[TrainState, np.uint32], TrainState] = field(kw_only=True)
 
     def begin(self, starts: Sequence[Start]) -> tuple[TrainState, int, dict[int, str]]:
-        """Begin at the step at which most runs stand; of equally many the furthest."""
+        """Begin at the step that most runs are at; of equally many the furthest."""
         counted = Counter(start.step for start in starts)
         step = max(counted, key=lambda step: (counted[step], step))
         apart = {

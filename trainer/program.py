@@ -245,7 +245,7 @@ def fitted(
 
 @dataclass(frozen=True)
 class _Unkeyed:
-    """Lets a config ride along without being part of a cache's key: every instance equals every other."""
+    """Passes a config along without making it part of a cache's key: every instance equals every other."""
 
     config: TrainConfig = field(compare=False)
 

@@ -28,7 +28,7 @@ def cosine(progress: float, _decay: float) -> float:
 
 
 def constant(_progress: float, _decay: float) -> float:
-    """Return 1 all the way."""
+    """Return 1 at every step."""
     return 1.0
 
 

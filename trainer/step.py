@@ -40,7 +40,7 @@ class TrainState(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """Holds what a step says of itself.
+    """Holds the loss of a step, and which of its numbers are finite.
 
     loss: nats, mean over the batch's real examples, of the training loss (smoothed, mixed).
     finite: whether loss, gradients and new parameters all are. gradients_finite, params_finite: the same, one for each parameter

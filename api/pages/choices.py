@@ -1,4 +1,4 @@
-"""What the forms of the analysis offer: metrics, measures of compute, laws, families."""
+"""Choices in the forms of the analysis: metrics, measures of compute, laws, families."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ METRICS = ("val_loss", "val_top1_error", "val_top5_error", "train_loss")
 COMPUTE = ("core_hours", "allocated_core_hours", "train_flops", "examples_seen")
 
 LAW_CHOICES = ((CHOSEN, "best by forecasts"), (AUTO, "auto: the forecast"))
-"""What may stand for a law beside the names."""
+"""Choices of a law besides the names of laws."""
 
 
 def analysis_choices(database: Database, question: Any) -> dict[str, object]:

@@ -29,8 +29,9 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True, kw_only=True)
 class Page(Generic[_Asked, _Found]):
-    """Declares a page: `page = Page(path="/compare", …)`, `router = page.router`. Its template has the name of its path's last part.
+    """Declares a page: `page = Page(path="/compare", …)`, `router = page.router`.
 
+    The last part of its path names its template.
     question: what its link asks; its form is made from that, too.
     answer: what it is about. Raises what the analysis raises: what the runs do not allow is part of the page (`trouble`).
     context: of the template, beside `question`, `choices` (of the form), `found`, `trouble`, `excluded` and `command`; it may replace these.

@@ -28,7 +28,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/runs/{run_id}.csv")
 def run_as_csv(run_id: str, database: TheDatabase) -> Response:
-    """Answer the curves: a row for each number that was logged."""
+    """Answer the curves as CSV: a row for each number that was logged."""
     detail, curves = run_with_curves(database, run_id)
     rows = [{"step": step, "metric": name, "value": value} for name, points in curves.items() for step, value in points]
     return csv_response(csv_text(rows, ("step", "metric", "value")), f"run-{detail['id']}")

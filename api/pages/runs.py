@@ -24,7 +24,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/runs.csv")
 def runs_as_csv(question: AskedRuns, database: TheDatabase) -> Response:
-    """Answer all runs that match, or one page when `limit` or `next` is given."""
+    """Answer as CSV all runs that match, or one page when `limit` or `next` is given."""
     if question.limit or question.next:
         rows = page_of_runs(database, question).rows
     else:

@@ -82,7 +82,7 @@ class Page:
     },
 )
 def runs(question: AskedRuns, database: TheDatabase) -> dict[str, object]:
-    """Follow `next` until it is null. A row has the columns of the run table, every quantity under its one name."""
+    """List runs in pages: follow `next` until it is null. A row has the columns of the run table, every quantity under its one name."""
     page = page_of_runs(database, question)
     return runs_payload(page.rows, total=page.total, next_page=page.next)
 
