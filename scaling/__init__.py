@@ -5,8 +5,9 @@
 >>> print(scaling.answer(runs).sentence)
 val_loss falls as core_hours^-1... (95 %: ...
 
-`submit` is the main job; `runs` and `read_runs` give a table, and the others are questions about one: `scaling docs python`. They live in four
-packages (`trainer`, `analysis`, `orchestrator`, `api`); this one re-exports them lazily, so that `import scaling` costs nothing until one is used.
+`submit` is the main job; `runs` and `read_runs` give a table, and the others are questions about one: `scaling docs python`. They are in
+four packages (`trainer`, `analysis`, `orchestrator`, `api`). This one re-exports them lazily, so that `import scaling` costs nothing until
+one is used.
 """
 
 from __future__ import annotations

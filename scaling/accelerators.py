@@ -1,4 +1,4 @@
-"""What a device is: its cores, for accounting, and its peak speed, for estimates.
+"""Kinds of devices: their cores, for accounting, and their peak speed, for estimates.
 
 Peak FLOP/s are dense bfloat16, without sparsity, of one *core* as `core_hours` counts them. Sources: Google Cloud TPU system
 architecture pages (v2 … v6e), NVIDIA A100/H100/H200 data sheets (SXM). TPU v2 … v5p have two TensorCores a chip, v5e and v6e one.
@@ -15,7 +15,7 @@ __all__ = ["ACCELERATORS", "CONVERSIONS", "Accelerator", "HourConversion", "acce
 
 @dataclass(frozen=True)
 class Accelerator:
-    """A kind of device.
+    """Describes a kind of device.
 
     `cores_per_chip`: accelerator cores a chip (a GPU counts as one; for `cpu` a chip *is* one core).
     `chips_per_host`: chips that one host holds on its own, the unit Ray hands out.
@@ -28,7 +28,7 @@ class Accelerator:
     peak_flops_per_core: float
 
     def stated_rate(self, mfu: float) -> float:
-        """Core-hours a FLOP at this share of the peak, 0 … 1."""
+        """Return the core-hours of one FLOP at this share of the peak, 0 … 1."""
         return core_hours(1.0, 1.0 / (self.peak_flops_per_core * mfu))
 
 
@@ -50,10 +50,10 @@ _TABLE = (
 
 @dataclass(frozen=True)
 class HourConversion:
-    """`factor` core-hours on `theirs` do what one core-hour on `ours` does, according to `source`.
+    """Says that `factor` core-hours on `theirs` do what one core-hour on `ours` does, according to `source`.
 
     The factor is of a kind of model, not of the devices alone: measured speed-ups differ between families, and from the ratio of
-    peak FLOP/s. `name` is how the published ones are called; those that a user names have none.
+    peak FLOP/s. `name` names a published one; those that a user gives have none.
     """
 
     name: str
@@ -73,7 +73,7 @@ ACCELERATORS: dict[str, Accelerator] = {entry.name: entry for entry in _TABLE}
 
 
 def accelerator(name: str) -> Accelerator:
-    """The accelerator called `name`. Raises `UnknownName` with the nearest name."""
+    """Return the accelerator called `name`. Raises `UnknownName` with the nearest name."""
     try:
         return ACCELERATORS[name]
     except KeyError:
@@ -81,20 +81,21 @@ def accelerator(name: str) -> Accelerator:
 
 
 def core_hours(cores: float, seconds: float) -> float:
-    """Cores × seconds / 3600."""
+    """Return core-hours: cores × seconds / 3600."""
     return cores * seconds / 3600.0
 
 
 def estimate_core_hours(work: float, *rates: float | None) -> float | None:
-    """Estimates the useful core-hours of a planned run: its work times the nearest rate that is known; None where none is.
+    """Estimate the useful core-hours of a planned run: its work times the nearest rate that is known; None where none is.
 
-    All estimates come from here: those of the plan and its price, of the scheduler and the budgets, of early stopping, and of the candidates for
-    the next runs.
+    All estimates come from here: those of the plan and its price, of the scheduler and the budgets, of early stopping, and of the
+    candidates for the next runs.
 
     Args:
         work: training FLOPs; or epochs, for runs of one model in a table that may not know FLOPs.
-        rates: core-hours for one unit of that work, the nearest measurement first; None or 0 where nothing was measured. Of a store they are those
-            of finished runs of the same shape on the same accelerator, else of the newest probe of that shape there, else of finished runs of
-            the family there (`orchestrator.store.estimates`). The last one is what the file states, see `Accelerator.stated_rate`.
+        rates: core-hours for one unit of that work, the nearest measurement first; None or 0 where nothing was measured.
+            Of a store the order is (`orchestrator.store.estimates`): finished runs of the same shape on the same accelerator; the newest
+            probe of that shape there; finished runs of the family there. The last one is what the file states, see
+            `Accelerator.stated_rate`.
     """
     return next((rate * work for rate in rates if rate), None)

@@ -22,13 +22,16 @@ SCHEMA_VERSION = 1
 
 
 def model_title(row: Mapping[str, Any]) -> str:
-    """A run's model as it is shown to people: `F7+`, of a rehearsal `F7+ (simulated)`."""
+    """Write a run's model as it is shown to people: `F7+`, of a rehearsal `F7+ (simulated)`."""
     return f"{row['model']} (simulated)" if row.get("rehearsal") else row["model"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A named quantity. `unit` is empty for names and pure numbers; `kind` is `str`, `bool`, `int`, `float`, `list` or `time`."""
+    """Describes a named quantity.
+
+    `unit` is empty for names and pure numbers; `kind` is `str`, `bool`, `int`, `float`, `list` or `time`.
+    """
 
     name: str
     kind: str
@@ -37,7 +40,7 @@ class Column:
 
     @property
     def label(self) -> str:
-        """For an axis or a table head: `core_hours` → `Core-hours`, `val_loss` → `Validation loss (nats)`."""
+        """Return the text for an axis or a table head: `core_hours` → `Core-hours`, `val_loss` → `Validation loss (nats)`."""
         text = _LABELS.get(self.name) or self.name.replace("_", " ").capitalize()
         return f"{text} ({self.unit})" if self.unit and self.unit.lower() not in text.lower() else text
 
@@ -119,12 +122,12 @@ COLUMNS: dict[str, Column] = {column.name: column for column in RUN_COLUMNS}
 
 
 def describe(name: str) -> Column:
-    """The column called `name`; an unknown name gets a bare column, so users may bring their own."""
+    """Return the column called `name`; an unknown name gets a bare column, so users may bring their own."""
     return COLUMNS.get(name) or Column(name, "float", "", "")
 
 
 def column_name(name: str) -> str:
-    """How a column is spelled here: `flops` → `train_flops`, `core-hours` → `core_hours`; an unknown name stays as it is."""
+    """Spell a column as it is spelled here: `flops` → `train_flops`, `core-hours` → `core_hours`; an unknown name stays as it is."""
     underscored = _ALIASES.get(name, name.replace("-", "_"))
     return underscored if underscored in COLUMNS else name
 
@@ -133,7 +136,7 @@ _ALIASES = {"flops": "train_flops"}
 
 
 def check_mapping(pairs: Iterable[str]) -> dict[str, str]:
-    """`["core_hours=tpu_hours", …]` → `{"core_hours": "tpu_hours"}`: our column name = the name in the user's table.
+    """Read pairs of our column name = the name in the user's table: `["core_hours=tpu_hours", …]` → `{"core_hours": "tpu_hours"}`.
 
     Raises `UsageError` for a pair without `=` or for one of our names given twice. Our name may be any name, so that a metric
     we do not know can be fitted, but a near miss of a known one is refused.

@@ -51,7 +51,7 @@ __all__ = [
 
 
 class ScalingError(Exception):
-    """One line of fault, and `hint`: one line of what to do about it."""
+    """Reports a fault in one line, with `hint`, one line of what to do about it."""
 
     exit_code = 1
 
@@ -61,14 +61,14 @@ class ScalingError(Exception):
 
 
 class UsageError(ScalingError):
-    """The command line, a file or a value is wrong; nothing was started."""
+    """Reports that the command line, a file or a value is wrong; nothing was started."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault of a file: where it is and what is wrong with it. cause: the exception that says so, if there is one."""
+    """Holds one fault of a file: where it is and what is wrong with it. cause: the exception that says so, if there is one."""
 
     file: str
     line: int | None
@@ -82,7 +82,7 @@ class Fault:
 
 
 class SpecError(UsageError):
-    """An experiments file is not valid. `faults` holds every fault, not only the first."""
+    """Reports that an experiments file is not valid. `faults` holds every fault, not only the first."""
 
     def __init__(self, faults: Iterable[Fault], *, hint: str = "") -> None:
         self.faults = tuple(faults)
@@ -90,7 +90,7 @@ class SpecError(UsageError):
 
 
 class UnknownName(UsageError):
-    """`name` is none of `known`; the message offers the nearest."""
+    """Reports that `name` is none of `known`; the message offers the nearest."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
         known = tuple(known)
@@ -102,27 +102,27 @@ class UnknownName(UsageError):
 
 
 class DataNotFound(UsageError):
-    """A data directory or table is not where it was said to be."""
+    """Reports that a data directory or table is not where it was said to be."""
 
 
 class MissingExtra(UsageError):
-    """What was asked for needs a package of an extra that is not installed; the hint is the command that installs it."""
+    """Reports that a package is needed of an extra that is not installed; the hint is the command that installs it."""
 
 
 class DataError(ScalingError):
-    """The data is there but cannot be used: corrupt, empty, wrong shape, wrong unit."""
+    """Reports that the data is there but cannot be used: corrupt, empty, wrong shape, wrong unit."""
 
 
 class DataFault(DataError):
-    """A fault of the data themselves: every run that reads them ends so, in the same words."""
+    """Reports a fault of the data themselves: every run that reads them ends so, in the same words."""
 
 
 class OutOfMemory(ScalingError):
-    """A training step needs more memory than the device has."""
+    """Reports that a training step needs more memory than the device has."""
 
 
 class TooFewPoints(ScalingError):
-    """A fit needs more runs. `have` and `need` count distinct values of x."""
+    """Reports that a fit needs more runs. `have` and `need` count distinct values of x."""
 
     def __init__(self, message: str, *, have: int, need: int, hint: str = "") -> None:
         self.have, self.need = have, need
@@ -130,31 +130,34 @@ class TooFewPoints(ScalingError):
 
 
 class StoreError(ScalingError):
-    """The store cannot be read or written."""
+    """Reports that the store cannot be read or written."""
 
 
 class StoreTooNew(StoreError):
-    """The store was written by a newer version of `scaling`; nothing was touched."""
+    """Reports that the store was written by a newer version of `scaling`; nothing was touched."""
 
 
 class StoreAway(StoreError):
-    """The database's server went away in the middle of a transaction. Nobody knows whether that one was committed: begin anew."""
+    """Reports that the database's server went away in the middle of a transaction.
+
+    Nobody knows whether that one was committed: begin anew.
+    """
 
 
 class StaleToken(StoreError):
-    """This attempt is no longer the current one of its run, so what it brought does not count."""
+    """Reports that this attempt is no longer the current one of its run, so its results do not count."""
 
 
 class ServerError(ScalingError):
-    """A `scaling serve` elsewhere cannot be reached, or is none."""
+    """Reports that a `scaling serve` elsewhere cannot be reached, or is none."""
 
 
 class ClusterError(ScalingError):
-    """Ray cannot be reached or does not have what a run asks for."""
+    """Reports that Ray cannot be reached or does not have what a run asks for."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean "F3"?` when one of `known` is close to `name`, else an empty string."""
+    """Return `; did you mean "F3"?` when one of `known` is close to `name`, else an empty string."""
     by_folded_name = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(str(name).lower(), by_folded_name, n=1, cutoff=0.5)
     return f'; did you mean "{by_folded_name[close[0]]}"?' if close else ""

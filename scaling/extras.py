@@ -1,6 +1,7 @@
 """Packages that only some need: which extra of the distribution brings each, and what is said where one is missing.
 
-A new one: a line here, the extra in `pyproject.toml`, and `with needed_for(…)` around its import. `tests/test_packaging.py` asks for all three.
+To add one: a line here, the extra in `pyproject.toml`, and `with needed_for(…)` around its import. `tests/test_packaging.py` asks for
+all three.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ EXTRA_OF = {
 
 @contextmanager
 def needed_for(what: str) -> Iterator[None]:
-    """Within this, an import of one of these packages that is not installed raises `MissingExtra`.
+    """Raise `MissingExtra` for an import inside the block of one of these packages that is not installed.
 
     what: what needs it, in the plural and with its verb: "photographs need".
     """

@@ -1,9 +1,9 @@
-"""Named points at which a test may strike a process: killed, stopped, hung or out of memory just there.
+"""Fault points: named places at which a test may have a process killed, stopped, hung or out of memory.
 
-Inert unless SCALING_FAULTS names a folder when the process starts. Then a file of a point's name in it strikes the first process that
-reaches the point, once (whoever removes the file is struck):
+They do nothing unless SCALING_FAULTS names a folder when the process starts. Then a file of a point's name in it strikes the first process
+that reaches the point, once (the process that removes the file is struck):
 
-    echo kill > $SCALING_FAULTS/checkpoint-written
+    echo kill > $SCALING_FAULTS/checkpoint-committed
 
 Its content is what happens: kill (SIGKILL), stop (SIGSTOP, until somebody sends SIGCONT), hang (never goes on), memory (`MemoryError`).
 Before that the process leaves its id in `<point>.struck`.
@@ -33,11 +33,11 @@ POINTS = {
 
 _FOLDER = os.environ.get("SCALING_FAULTS")
 ARMED = _FOLDER is not None
-"""Somebody strikes this process and will judge what became of its runs: then a trainer keeps a fault trace (`trainer.fault_trace`)."""
+"""Whether a test may strike this process; then a trainer keeps a fault trace (`trainer.fault_trace`), by which its runs are judged."""
 
 
 def reached(point: str) -> None:
-    """Nothing, unless a test lies in wait here."""
+    """Mark that the process reached a fault point; nothing happens unless a test strikes there."""
     if _FOLDER is not None:
         _strike(Path(_FOLDER) / point)
 

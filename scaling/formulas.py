@@ -1,6 +1,7 @@
 """CSV, without texts that a spreadsheet would run as formulas: `=cmd|…` in the name of a run.
 
-They are written with `'` before them, which a spreadsheet takes for "this is text"; our readers take it away again. See OWASP, "CSV Injection".
+They are written with `'` before them, which a spreadsheet takes for "this is text"; our readers take it away again. See OWASP,
+"CSV Injection".
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _FORMULA = re.compile(f"'*[{_SIGNS}]")
 
 
 def csv_text(rows: Iterable[Mapping[str, object]], columns: Iterable[str]) -> str:
-    """Writes a head and a line a row; what a row does not have is left empty."""
+    """Write a head and a line a row; what a row does not have is left empty."""
     names, out = list(columns), io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
@@ -26,18 +27,18 @@ def csv_text(rows: Iterable[Mapping[str, object]], columns: Iterable[str]) -> st
 
 
 def as_cell(value: object) -> object:
-    """Gives a value as CSV holds it: lists are joined by spaces, and no text is a formula."""
+    """Return a value as CSV holds it: lists are joined by spaces, and no text is a formula."""
     value = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
     return as_text(value) if isinstance(value, str) else value
 
 
 def as_text(cell: str) -> str:
-    """The cell as CSV holds it: with `'` before what begins as a formula and is no number."""
+    """Return the cell as CSV holds it: with `'` before what begins as a formula and is not a number."""
     return f"'{cell}" if _FORMULA.match(cell) and not _is_number(cell) else cell
 
 
 def as_written(cell: str) -> str:
-    """The text that `as_text` was given."""
+    """Return the text that `as_text` was given."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) and not _is_number(cell.lstrip("'")) else cell
 
 

@@ -7,11 +7,11 @@ from enum import StrEnum
 __all__ = ["NARROWLY", "NO_BETTER_THAN_GUESSING", "Advised", "AttemptOutcome", "FitStatus", "OptimumStatus", "RunStatus"]
 
 NO_BETTER_THAN_GUESSING = "no-better-than-guessing"
-"""The code that the `reason` of a finished run begins with, and of a diagnostic, where its val_loss is not below that of guessing."""
+"""The code of a run whose val_loss is not below that of guessing: its `reason` begins with it, and a diagnostic has it."""
 
 
 class Advised(StrEnum):
-    """A string enum whose members carry `advice`, a sentence that a user can act on."""
+    """Gives each member of a string enum `advice`, a sentence that a user can act on."""
 
     advice: str
 
@@ -23,7 +23,7 @@ class Advised(StrEnum):
 
 
 class RunStatus(Advised):
-    """Where a run stands. The last five are final: a run reaches exactly one of them."""
+    """Names the status of a run. The last five are final: a run reaches exactly one of them."""
 
     PENDING = "pending", "Waits for a device; `scaling submit` goes on with it."
     RUNNING = "running", "An attempt is training it now."
@@ -40,7 +40,7 @@ class RunStatus(Advised):
 
 
 class AttemptOutcome(Advised):
-    """How one stay of a run on hardware ended."""
+    """Names how one stay of a run on hardware ended."""
 
     FINISHED = "finished", "Reached the last step."
     DIVERGED = "diverged", "The loss became NaN or infinite; lower the learning rate. Not retried."
@@ -59,7 +59,7 @@ class AttemptOutcome(Advised):
 
 
 class OptimumStatus(Advised):
-    """What the runs allow to say about the compute-optimal size and epochs, by one approach."""
+    """Names what the runs allow to say about the compute-optimal size and epochs, by one approach."""
 
     OK = "ok", "The optimum lies inside what was tried."
     NOT_INTERIOR = (
@@ -100,7 +100,7 @@ NARROWLY = (
 
 
 class FitStatus(Advised):
-    """What the data allowed a fit to say."""
+    """Names what the data allowed a fit to say."""
 
     OK = "ok", "All coefficients are identified by these runs."
     BARELY_IDENTIFIED = (

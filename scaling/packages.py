@@ -1,4 +1,7 @@
-"""Checks that the packages which Python imports are ours: their names are plain words, which a user's own file or another distribution may have too."""
+"""Checks that the packages which Python imports are ours.
+
+Their names are plain words, which a user's own file or another distribution may have too.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _NEEDS = {
 
 
 def check_packages(package: str) -> None:
-    """Look where Python would find a package and those that it imports. Raises `UsageError` naming the file that is in the way of one."""
+    """Check where Python would find a package and those that it imports. Raises `UsageError` naming the file that is in the way of one."""
     home = Path(__file__).parents[1]
     for name in _NEEDS.get(package, ()):
         found = _file_of(name)

@@ -1,4 +1,4 @@
-"""Which section of docs/refused.md explains a refusal: the command line, the API, the pages and the report show it beside the hint.
+"""The section of docs/refused.md that explains a refusal: the command line, the API, the pages and the report show it beside the hint.
 
 A section is found by the module of the analysis that raised the error and by the error's class. A new kind of refusal gets a section of the
 page and, where the rules below would send it elsewhere, a rule. `tests/test_refused.py` checks that each section exists.
@@ -46,7 +46,7 @@ SECTIONS = tuple(dict.fromkeys(section for *_, section in _RULES))
 
 
 def why(error: ScalingError) -> str:
-    """`scaling docs refused#section`, a command, of an error that the analysis raised, else an empty string."""
+    """Name the section that explains an error of the analysis, as a command: `scaling docs refused#section`; else an empty string."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

@@ -1,4 +1,4 @@
-"""How numbers are rounded wherever people read them: tables, sentences, pages and figures. JSON and CSV hold them in full."""
+"""The rounding of numbers wherever people read them: tables, sentences, pages and figures. JSON and CSV hold them in full."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ __all__ = ["amount", "as_factor", "percent", "significant"]
 
 
 def significant(value: float | None, digits: int = 4) -> str:
-    """Writes so many significant digits: `0.04127`, `132`, `9.48e+12`; `∞`, `−∞`; `–` for what is not known.
+    """Write so many significant digits: `0.04127`, `132`, `9.48e+12`; `∞`, `−∞`; `–` for what is not known.
 
-    Trailing zeros stay, so that columns compare. Whole digits are never rounded away: an exponent stands from a million on, and below 0.00001.
+    Trailing zeros stay, so that columns compare. Whole digits are never rounded away: an exponent is written from a million on, and below
+    0.00001.
     """
     return _written(value, digits, "", 6)
 
 
 def amount(value: float | None, digits: int = 3) -> str:
-    """Writes an amount of something, as core-hours, with thousands set apart: `0.0124`, `54.0`, `12,345`; an exponent from 10¹⁵ on."""
+    """Write an amount of something, as core-hours, with thousands set apart: `0.0124`, `54.0`, `12,345`; an exponent from 10¹⁵ on."""
     return _written(value, digits, ",", 15)
 
 
 def percent(share: float | None, digits: int = 2, *, signed: bool = False) -> str:
-    """Writes a share as `12 %`, `0.31 %`; signed as `+12 %`, for what is more or less than something."""
+    """Write a share as `12 %`, `0.31 %`; signed as `+12 %`, for what is more or less than something."""
     sign = "+" if signed and share is not None and share > 0 else ""
     return "–" if share is None or math.isnan(share) else f"{sign}{significant(100 * share, digits)} %"
 
 
 def as_factor(log_std: float) -> str:
-    """Writes a standard deviation in log units as the factor that it is, above and below: `×/÷ 1.557`."""
+    """Write a standard deviation in log units as the factor that it is, above and below: `×/÷ 1.557`."""
     return f"×/÷ {significant(math.exp(log_std))}"
 
 

@@ -1,4 +1,4 @@
-"""How runs that are not over yet are told: the command, the pages and the hints of the analysis say it in the same words."""
+"""Words on runs that are not over yet: the command, the pages and the hints of the analysis use the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _WORDS = {RunStatus.RUNNING: "running", RunStatus.PENDING: "waiting", RunStatus.
 class Waiting:
     """Counts runs of which some are still to come.
 
-    counts: status → runs; only statuses that occur. seconds: until all are over, by what the finished ones took; None where that is not known.
+    counts: status → runs; only statuses that occur.
+    seconds: until all are over, by what the finished ones took; None where that is not known.
     """
 
     counts: Mapping[str, int]
@@ -24,11 +25,11 @@ class Waiting:
 
     @classmethod
     def of(cls, counts: Mapping[str, int], seconds: float | None = None) -> Waiting | None:
-        """None where every run is over."""
+        """Make the count, or None where every run is over."""
         return cls(counts, seconds) if any(counts.get(status) for status in _WORDS) else None
 
     def __str__(self) -> str:
-        """`2 of 62 runs have finished, 2 are running, 58 waiting: about 40 s left`."""
+        """Write `2 of 62 runs have finished, 2 are running, 58 waiting: about 40 s left`."""
         finished, total = self.counts.get(RunStatus.FINISHED, 0), sum(self.counts.values())
         left = [
             f"{count} {'is' if count == 1 else 'are'} {word}"
@@ -40,14 +41,14 @@ class Waiting:
 
     @property
     def advice(self) -> str:
-        """What to do about them."""
+        """Return what to do about them."""
         if self.counts.get(RunStatus.RUNNING):
             return "`scaling status` shows how far they are"
         return "`scaling submit` goes on with them, `scaling runs` says why they wait"
 
 
 def duration(seconds: float) -> str:
-    """`48 s`, `12 min`, `3.5 h`, `21 d`."""
+    """Write a duration as `48 s`, `12 min`, `3.5 h`, `21 d`."""
     for size, unit in ((172_800, "d"), (5_400, "h"), (90, "min")):
         if seconds >= size:
             amount = seconds / {"d": 86_400, "h": 3_600, "min": 60}[unit]

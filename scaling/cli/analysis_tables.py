@@ -38,7 +38,7 @@ _IDS_SHOWN = 3
 
 
 def print_fit(console: Console, fit: Fit) -> None:
-    """Formula with numbers, coefficients with intervals, both lights, quality, runs used."""
+    """Print the formula with numbers, coefficients with intervals, both lights, quality, runs used."""
     name = f"{fit.law} law" if fit.members is None else f"average of {len(fit.members)} laws"
     console.print(Text.assemble((f"{name}, {fit.on_words}", "bold"), "   ", (fit.equation(), "bold cyan")))
     if fit.members is None:
@@ -56,7 +56,7 @@ def print_fit(console: Console, fit: Fit) -> None:
 
 
 def print_diagnostics(console: Console, diagnostics: Iterable[Diagnostic]) -> None:
-    """A line for each thing that is wrong with the runs or the fit: its code, what was seen and what to do."""
+    """Print a line for each thing that is wrong with the runs or the fit: its code, what was seen and what to do."""
     for diagnostic in diagnostics:
         console.print(
             Text.assemble("  ", (diagnostic.code.value, "yellow"), f"  {diagnostic.message}. {diagnostic.advice}"), soft_wrap=True
@@ -64,20 +64,20 @@ def print_diagnostics(console: Console, diagnostics: Iterable[Diagnostic]) -> No
 
 
 def print_notes(console: Console, notes: Iterable[str]) -> None:
-    """A line for each thing that was taken for granted about the runs."""
+    """Print a line for each thing that was taken for granted about the runs."""
     for note in notes:
         console.print(Text.assemble("  ", ("note", "yellow"), f"  {note}"), soft_wrap=True)
 
 
 def print_lights(console: Console, lights: Lights) -> None:
-    """A line each: whether the coefficients are identified, and whether the law forecasts well."""
+    """Print a line each: whether the coefficients are identified, and whether the law forecasts well."""
     for light in (lights.identified, lights.forecasts_well):
         style = {True: "green", False: "yellow", None: "dim"}[light.ok]
         console.print(Text.assemble("  ", (f"{light.name} {light.mark}", style), f"  {light.reason}"), soft_wrap=True)
 
 
 def print_plain(console: Console, law: Fit, plain: Fit | None) -> None:
-    """The plain form beside the law that was chosen, in a line: its formula, and how much worse or better it forecasts."""
+    """Print the plain form beside the law that was chosen, in a line: its formula, and how much worse or better it forecasts."""
     from analysis.choice import compared
 
     if plain is not None:
@@ -101,7 +101,7 @@ def _print_coefficients(console: Console, fit: Fit) -> None:
 
 
 def _print_backtest(console: Console, backtest: Backtest) -> None:
-    """How far each law was off, and what it weighs."""
+    """Print how far each law was off, and its weight."""
 
     forecasts = int(backtest.windows.held_out.sum())
     _line(
@@ -120,7 +120,7 @@ def _print_backtest(console: Console, backtest: Backtest) -> None:
 
 
 def print_frontier(console: Console, frontier: Frontier) -> None:
-    """Best model and best epochs against compute."""
+    """Print the best model and best epochs against compute."""
 
     steps = frontier.best()
     start = f"{frontier.x}_from"
@@ -135,8 +135,10 @@ def print_frontier(console: Console, frontier: Frontier) -> None:
 
 
 def print_points(console: Console, frontier: Frontier, band: DataFrame) -> None:
-    """Every cell, in order of compute; ● marks the compute-optimal ones. `band`, of `analysis.frontier_band`: how sure of a cell that is,
-    and the interval of the lowest metric at its compute or less."""
+    """Print every cell, in order of compute; ● marks the compute-optimal ones.
+
+    band: of `analysis.frontier_band`: how sure it is that a cell is one, and the interval of the lowest metric at its compute or less.
+    """
     from analysis.selection import excluded_words
 
     points = frontier.points
@@ -162,7 +164,7 @@ def print_points(console: Console, frontier: Frontier, band: DataFrame) -> None:
 
 
 def print_trend(console: Console, trend: LearningRateTrend) -> None:
-    """The law of the best learning rate, then each cell's optimum beside the best rate tried."""
+    """Print the law of the best learning rate, then each cell's optimum beside the best rate tried."""
     from analysis.selection import excluded_words
 
     console.print(Text(trend.law.formula, "bold cyan"))
@@ -199,7 +201,7 @@ def print_trend(console: Console, trend: LearningRateTrend) -> None:
 
 
 def print_excluded(console: Console, excluded: Iterable[Excluded]) -> None:
-    """A line for each kind of reason: how many, and the first ids."""
+    """Print a line for each kind of reason: how many, and the first ids."""
     by_kind: dict[str, list[str]] = {}
     for entry in excluded:
         by_kind.setdefault(entry.kind, []).append(entry.id)
@@ -217,7 +219,7 @@ def _print_status(console: Console, status: FitStatus, advice: str) -> None:
 
 
 def _family(frontier: Frontier) -> list[str]:
-    """The column that tells families apart, where there are several."""
+    """Name the column that tells families apart, where there are several."""
     return ["family"] if frontier.points["family"].nunique() > 1 else []
 
 

@@ -1,5 +1,7 @@
-"""What the answers of a `scaling serve` look like. A server elsewhere may be another program, another version, or broken: nothing that it says
-is used before it was looked at here."""
+"""Checks the answers of a `scaling serve`.
+
+A server elsewhere may be another program, another version, or broken: nothing that it says is used before it was looked at here.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,11 @@ _LARGEST = 2**63
 
 
 class Malformed(DataError):
-    """An answer that is not what its address should answer; the message is what is wrong with it."""
+    """Reports an answer that is not what its address should answer; the message is what is wrong with it."""
 
 
 class _Shape(BaseModel):
-    """What is used of an object; it may hold more."""
+    """Describes what is used of an object; it may hold more."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -117,13 +119,13 @@ class _Experiments(_Shape):
 
 
 _SHAPES: dict[str, type[_Shape]] = {"runs": _Page, "run": _OneRun, "experiments": _Experiments}
-"""By the first part of the path under /api/v1, `run` for one run."""
+"""Shape of an answer by the first part of its path under /api/v1, `run` for one run."""
 
 
 def answer_in(body: bytes, path: str) -> dict[str, object]:
-    """The JSON object that `/api/v1<path>` answers; columns of runs that a somewhat older server does not know are null.
+    """Read the JSON object that `/api/v1<path>` answers; columns of runs that a somewhat older server does not know are null.
 
-    Raises `Malformed` for anything else, and for numbers that are none, texts that no terminal can show and nesting without end.
+    Raises `Malformed` for anything else, and for numbers that are not finite, texts that no terminal can show and endless nesting.
     """
     try:
         content = json.loads(body)
@@ -151,7 +153,7 @@ def answer_in(body: bytes, path: str) -> dict[str, object]:
 
 
 def _check_values(content: object) -> None:
-    """Whatever is in it can be printed, compared and counted with."""
+    """Check that whatever is in it can be printed, compared and counted with."""
     level = [content]
     for _ in range(_DEEPEST):
         if not level:

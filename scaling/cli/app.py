@@ -1,4 +1,4 @@
-"""The app: which commands there are, and what becomes of an error.
+"""The app: its commands, and what becomes of an error.
 
 Exit codes: 0 done; 1 what was asked for failed; 2 wrong usage or an invalid file; 130 interrupted.
 stdout is data, stderr is messages and progress.
@@ -112,7 +112,10 @@ def _tell(error: ScalingError) -> None:
 
 
 def _with_the_command_of(words: list[str]) -> typer.Typer:
-    """The app with the command that is named alone, or all of it where none is: Typer works out the options of each that it has, in 60 ms."""
+    """Return the app with the command that is named alone, or with all where none is.
+
+    Typer works out the options of each command that the app has, which takes 60 ms for all.
+    """
     asked = next((word for word in words if not word.startswith("-")), "")
     one = copy.copy(app)
     one.registered_commands = [command for command in app.registered_commands if command.name == asked] or app.registered_commands
@@ -120,7 +123,7 @@ def _with_the_command_of(words: list[str]) -> typer.Typer:
 
 
 def main() -> None:
-    """Run a command. An expected error is one line of fault and one line of what to do."""
+    """Run a command. An expected error is printed as one line of fault and one line of what to do."""
     try:
         check_packages("api")
         _with_the_command_of(sys.argv[1:])()

@@ -26,8 +26,10 @@ def audit_command(
     db: Db = "scaling.db",
     as_json: AsJson = False,
 ) -> None:
-    """Prove that a run used each example exactly once an epoch over all its attempts (with `augment.repeats` as often as that asks), or say which
-    it did not."""
+    """Prove that a run used each example exactly once an epoch, over all its attempts, or say which it did not.
+
+    With `augment.repeats`, each is used as often as that asks.
+    """
     from orchestrator.store import open_readonly
     from orchestrator.store.lineage import lineage_of
     from scaling.cli.output import console
@@ -57,7 +59,10 @@ def audit_command(
 
 
 def _payload(lineage: Lineage, report: AuditReport, rehearsed: bool) -> dict[str, Any]:
-    """`{"schema_version", "run", "simulated", "attempts": [{"run", "attempt", "first_step", "stop_step"}], "audit": AuditReport.to_dict()}`."""
+    """Make the object that --json prints: `schema_version`, `run`, `simulated`, `attempts` and `audit`.
+
+    Each of `attempts` has `run`, `attempt`, `first_step` and `stop_step`; `audit` is `AuditReport.to_dict()`.
+    """
     from scaling.columns import SCHEMA_VERSION
 
     attempts = [

@@ -1,4 +1,4 @@
-"""How `scaling submit` ends: what went wrong, what the runs took and what they say, and what to type next."""
+"""The last words of `scaling submit`: what went wrong, what the runs took and what they say, and what to type next."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _tell_answer(ended: Ending) -> None:
 
 
 def _tell_troubles(ended: Ending) -> None:
-    """Runs that did not finish, images that were left out, learning rates that were not found."""
+    """Tell of runs that did not finish, images that were left out, learning rates that were not found."""
     from scaling.cli.endings import endings, skipped
 
     err = messages()

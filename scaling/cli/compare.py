@@ -35,12 +35,18 @@ def compare_command(
 ) -> None:
     """Compare two families or recipes at equal compute: who is better, by how much, and is it noise?
 
-    The better side is the one at the largest shared compute, each side at its best size and epochs. Where the sides cross, the compute at which one
-    overtakes the other is said with its interval. Cells that share a budget are paired, so that what both sides share cancels. Says also how
-    much more compute the worse side needs to equal the better one, and what the average over the shared budgets is.
+    The better side is the one at the largest shared compute, each side at its
+    best size and epochs. Where the sides cross, the compute at which one
+    overtakes the other is said with its interval. Cells that share a budget are
+    paired, so that what both sides share cancels. Says also how much more
+    compute the worse side needs to equal the better one, and what the average
+    over the shared budgets is.
 
-    Compute at which one side's best is the largest (smallest) size that it tried, while the other gains by larger (smaller) ones, is left out; where
-    none is left, no winner is named. Where the sides tried unlike numbers of learning rates, as many count in each cell of both, since the best of more is low by luck.
+    Compute is left out at which one side's best is the largest (smallest) size
+    that it tried, while the other gains by larger (smaller) ones. Where none is
+    left, no winner is named. Where the sides tried unlike numbers of learning
+    rates, as many count in each cell of both, since the best of more is low by
+    luck.
     """
     from analysis import compare
 

@@ -1,5 +1,4 @@
-"""What a detached submit runs on the cluster: the scheduler of an experiment that has been accepted, as a Ray job. It ends as `scaling submit` does.
-
+"""The Ray job of a detached submit: the scheduler of an experiment that has been accepted. It ends as `scaling submit` does.
 python -P -m scaling.cli.detached EXPERIMENT HOME POLICY          the store is SCALING_DB, the cluster the job's own
 
 POLICY: a `SchedulingPolicy` as a JSON object.
@@ -16,7 +15,10 @@ __all__ = ["main"]
 
 
 def main(experiment: str, home: str, policy: str) -> int:
-    """See an experiment through, print what its runs say, and return the exit code. `ray job stop` lets what runs checkpoint and pauses it."""
+    """See an experiment through, print what its runs say, and return the exit code.
+
+    `ray job stop` lets what runs checkpoint, and pauses it.
+    """
     from orchestrator.main_job import ending
     from orchestrator.scheduling.policy import SchedulingPolicy
     from orchestrator.scheduling.see_through import see_through

@@ -45,7 +45,7 @@ def docs_command(
 
 
 def pages() -> dict[str, str]:
-    """Name → text. The wheel has the pages inside the package; in the source tree they are the files of docs/."""
+    """Read the pages: name → text. The wheel has them inside the package; in the source tree they are the files of docs/."""
     packaged: Traversable = files("scaling") / "docs"
     folder = packaged if packaged.is_dir() else Path(__file__).parents[2] / "docs"
     found = sorted((entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".md"))
@@ -53,7 +53,10 @@ def pages() -> dict[str, str]:
 
 
 def section_of(text: str, section: str) -> str:
-    """What stands below a heading, up to the next one that is as high. section: as links spell it, `too-few-points`. Raises `UnknownName`."""
+    """Return the text below a heading, with the heading, up to the next one of its level or above. Raises `UnknownName`.
+
+    section: as links spell it, `too-few-points`.
+    """
     headings = list(_HEADING.finditer(_without_code(text)))
     anchors = [re.sub(r"[^\w -]", "", found[2].lower()).replace(" ", "-") for found in headings]
     if section not in anchors:
@@ -65,5 +68,5 @@ def section_of(text: str, section: str) -> str:
 
 
 def _without_code(text: str) -> str:
-    """The text with blanks for blocks of code, whose comments look like headings."""
+    """Return the text with blanks for blocks of code, whose comments look like headings."""
     return re.sub(r"^```.*?^```", lambda block: re.sub(r"[^\n]", " ", block[0]), text, flags=re.M | re.S)

@@ -1,4 +1,4 @@
-"""How runs ended that did not finish, for people: what several runs say in the same words is said once."""
+"""Lines on runs that did not finish, for people: a reason that several runs share is said once."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _NAMED = 3
 
 
 def endings(rows: Iterable[Mapping[str, object]], describe: Callable[[Mapping[str, object]], str]) -> list[str]:
-    """One line for runs that failed or wait for the same reason, and one for each other run, in the order of the rows.
+    """Write one line for runs that failed or wait for the same reason, and one for each other run, in the order of the rows.
 
-    describe: a run that has its line for itself. At which rate runs diverged is told of each.
+    describe: writes a run that has its line for itself. At which rate runs diverged is told of each.
     """
     return [f"{status}: {whose}: {reason}" for status, whose, reason in _alike(rows, describe)]
 
 
 def reasons(rows: Iterable[Mapping[str, object]]) -> list[str]:
-    """As `endings`, below a table that shows the states already."""
+    """Write the same lines as `endings`, for below a table that shows the states already."""
     return [f"{whose}: {reason}" for _, whose, reason in _alike(rows, lambda row: row["id"])]
 
 
 def _alike(rows: Iterable[Mapping[str, Any]], describe: Callable[[Mapping[str, Any]], str]) -> Iterator[tuple[str, str, str]]:
-    """Status, whose and reason, each once."""
+    """Yield status, whose and reason, each once."""
     alike: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         whose = "" if row["status"] in _SAID_ONCE else row["id"]
@@ -36,7 +36,10 @@ def _alike(rows: Iterable[Mapping[str, Any]], describe: Callable[[Mapping[str, A
 
 
 def skipped(experiment: Mapping[str, Any]) -> str | None:
-    """A line on the images that an experiment's runs left out; None where they left out none. experiment: of `queries.experiments`."""
+    """Write a line on the images that an experiment's runs left out; None where they left out none.
+
+    experiment: of `queries.experiments`.
+    """
     found = experiment.get("skipped")
     if not found:
         return None

@@ -22,7 +22,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Answer:
-    """`status` of HTTP, and `body`; `address`: where it came from after redirects."""
+    """Holds an HTTP answer: `status` and `body`; `address` is where it came from after redirects."""
 
     status: int
     body: bytes
@@ -31,9 +31,10 @@ class Answer:
 
 
 def fetch(address: str, *, most_bytes: int, seconds: float) -> Answer:
-    """GET. An answer with another status than 200 is an answer.
+    """Send a GET and return the answer, whatever its status.
 
-    Raises `ServerError` for more than `most_bytes`, after `seconds` in all, for a redirect to another host, and when nobody answers in HTTP.
+    Raises `ServerError` for more than `most_bytes`, after `seconds` in all, for a redirect to another host, and when nobody answers in
+    HTTP.
     """
     came: SimpleQueue[Answer | Exception] = SimpleQueue()
 
@@ -58,7 +59,7 @@ def fetch(address: str, *, most_bytes: int, seconds: float) -> Answer:
 
 
 def origin_of(address: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port. Raises `ValueError` for what is no address."""
+    """Return scheme, host and port. Raises `ValueError` for what is no address."""
     parts = urlsplit(address)
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
@@ -95,7 +96,7 @@ def _ask(address: str, most_bytes: int) -> Answer:
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """They are followed above: the library would read what comes with one to its end."""
+    """Leaves redirects to `_follow`: the library would read what comes with one to its end."""
 
     def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> None:
         return None
@@ -104,7 +105,7 @@ class _NoRedirects(HTTPRedirectHandler):
 
 
 def _is_upgrade(address: str, target: str) -> bool:
-    """From http://host to https://host, each at its usual port."""
+    """Say whether a redirect leads from http://host to https://host, each at its usual port."""
     _, host, port = origin_of(address)
     return port == 80 and origin_of(target) == ("https", host, 443)
 

@@ -51,8 +51,10 @@ def fit_command(
 ) -> None:
     """Fit the law of a metric against compute, with intervals.
 
-    Prints what the law says in a sentence; its coefficients with their intervals, what the data could not say, how well it forecasts, which runs it was made from and
-    which were left out and why; the plain power law beside it; then the best model and epochs against compute.
+    Prints in a sentence what the law says. Then come its coefficients with their
+    intervals, what the data could not say, and how well it forecasts; and which
+    runs it was made from, and which were left out and why. The plain power law is
+    printed beside it; the best model and epochs against compute come last.
     """
     settings: dict[str, Any] = {**question.settings, "envelope": envelope, "weights": weights, "intervals": intervals}
     laws, on = settings.pop("law"), settings.pop("on")

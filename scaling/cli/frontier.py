@@ -47,9 +47,12 @@ def frontier_command(
 ) -> None:
     """Show the compute-optimal frontier: which model and how many epochs are best at each compute.
 
-    A point is a cell (runs alike in all settings) at its best learning rate, the mean over its seeds. --optimum fits how the best size and the best
-    epochs grow with compute, names what can be run, and says above which compute more than one epoch pays. Of its three approaches that
-    one makes the headline which forecasts larger budgets best from smaller ones; where they disagree beyond their intervals, it says so.
+    A point is a cell (runs alike in all settings) at its best learning rate, the
+    mean over its seeds. --optimum fits how the best size and the best epochs grow
+    with compute, names what can be run, and says above which compute more than
+    one epoch pays. Of its three approaches, the one that forecasts larger budgets
+    best from smaller ones makes the headline; where they disagree beyond their
+    intervals, it says so.
     """
     from analysis import answer, compute_optimal, frontier, frontier_band
 

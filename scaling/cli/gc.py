@@ -1,4 +1,4 @@
-"""`scaling gc`: which checkpoints nobody will go on from, and the room they take."""
+"""`scaling gc`: the checkpoints that nobody will go on from, and the disk space they take."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ def gc_command(
 ) -> None:
     """Free the disk of checkpoints that no run will go on from.
 
-    Kept: the last checkpoint of finished and diverged runs, every checkpoint of a run that may go on (also by `scaling retry`), those
-    that other runs may yet start from, all logs and events. Also what was written before the database was copied, restored or taken to
-    another disk: the original of a copy may need it.
+    Kept are the last checkpoint of finished and diverged runs, every checkpoint
+    of a run that may go on (also by `scaling retry`), and those that other runs
+    may yet start from. All logs and events are kept. So is what was written
+    before the database was copied, restored or taken to another disk: the
+    original of a copy may need it.
     """
     from rich.table import Table
 

@@ -13,7 +13,9 @@ __all__ = ["leave_terminal", "stop_on_signals"]
 
 
 def stop_on_signals() -> Callable[[], bool]:
-    """True from the first Ctrl-C, SIGTERM or SIGHUP on, so that runs can checkpoint. A second Ctrl-C or SIGTERM ends the command at once.
+    """Return a function that is true from the first Ctrl-C, SIGTERM or SIGHUP on, so that runs can checkpoint.
+
+    A second Ctrl-C or SIGTERM ends the command at once.
 
     A SIGHUP that was ignored when the command began (`nohup`) stays ignored. It never counts as the second signal: the shell and the
     system each send one when a line drops.
@@ -41,7 +43,7 @@ def stop_on_signals() -> Callable[[], bool]:
 
 
 def leave_terminal() -> None:
-    """Let what would be written to a terminal that is gone go nowhere: each write to it is an error."""
+    """Send what would be written to a terminal that is gone to nowhere: each write to it would be an error."""
     for stream in (0, 1, 2):
         if _is_gone(stream):
             nowhere = os.open(os.devnull, os.O_RDWR)
@@ -50,7 +52,7 @@ def leave_terminal() -> None:
 
 
 def _is_gone(stream: int) -> bool:
-    """Whether a file descriptor is of a terminal that was hung up."""
+    """Say whether a file descriptor is of a terminal that was hung up."""
     try:
         termios.tcgetattr(stream)
     except termios.error as error:

@@ -39,9 +39,11 @@ def init_command(
 ) -> None:
     """Write a first experiments file, with comments, that `scaling submit` runs; or print the command that fits a table.
 
-    digits: the default study. images FOLDER: looks at the images, and writes sizes, budgets and a batch that go with them. models: also writes
-    my_models.py, a small family of Flax modules that the study trains. table FILE: there is nothing to
-    train; looks at the columns, and prints the `scaling fit` that reads them, with what each was taken for.
+    digits: the default study. images FOLDER: looks at the images, and writes
+    sizes, budgets and a batch that go with them. models: also writes
+    my_models.py, a small family of Flax modules that the study trains.
+    table FILE: there is nothing to train; looks at the columns, and prints the
+    `scaling fit` that reads them, with what each was taken for.
     """
     if kind not in _KINDS:
         raise UnknownName(
@@ -98,7 +100,10 @@ def _write(file: Path, text: str) -> None:
 
 
 def _print_table(file: str) -> None:
-    """The command, what each column was taken for, and what the command will say; all but the commands as comments of a shell."""
+    """Print the command, what each column was taken for, and what the command will say.
+
+    All but the commands are comments of a shell.
+    """
     from analysis import fit_all, read_runs
     from analysis.reading.guess import guess
     from analysis.reading.units import check_units

@@ -65,5 +65,5 @@ def logs_command(
 
 
 def _shown(line: str) -> str:
-    """Without colours; what a progress bar wrote over itself comes one below the other."""
+    """Return a line without colours; what a progress bar wrote over itself comes one below the other."""
     return re.sub(r"\r+\n?", "\n", without_colours(line))

@@ -45,8 +45,9 @@ def lr_command(
 ) -> None:
     """Fit how the best learning rate falls with the epoch budget and with size, with intervals; predict it for a cell that was not run.
 
-    One parabola in the log of the learning rate for every cell, with minima on learning_rate* = c·epochs^-(s + u·ln(N/N0))·(N/N0)^-t, N the
-    parameters. Cells whose best rate is the last of their grid are named.
+    Every cell has a parabola in the log of the learning rate. The minima lie on
+    learning_rate* = c·epochs^-(s + u·ln(N/N0))·(N/N0)^-t, N the parameters. Cells
+    whose best rate is the last of their grid are named.
     """
     if searches:
         from scaling.cli.searches_table import show_searches

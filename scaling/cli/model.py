@@ -70,7 +70,7 @@ def model_command(
 
 
 def _pair(text: str) -> tuple[str, object]:
-    """`width=[16,32]` → ("width", [16, 32]); a value that is not JSON is a name."""
+    """Read `width=[16,32]` as ("width", [16, 32]); a value that is not JSON is a name."""
     from scaling.errors import UsageError
 
     key, separator, value = text.partition("=")

@@ -20,7 +20,7 @@ _SHOWN = 1e-3  # less is the rounding of sizes and examples
 
 
 def print_optimum(out: Console, optimum: Optimum, *, is_complete: bool = True) -> None:
-    """The answer, the three approaches, where they disagree, and what can be run.
+    """Print the answer, the three approaches, where they disagree, and what can be run.
 
     is_complete: whether all runs are over; while some are not, nobody is told to add others.
     """

@@ -29,7 +29,7 @@ Experiment = Annotated[str | None, typer.Option("--experiment", "-e", help="Only
 
 
 def option(question: type[Question], name: str) -> Any:
-    """Make the type of a command's parameter of one that a question has."""
+    """Make the type of a command's option from a parameter of a question."""
     each = question.parameters()[name]
     least = int(each.asked.least) if each.asked.least is not None and each.type is int else None
     flag = f"--{name.replace('_', '-')}"
@@ -37,14 +37,14 @@ def option(question: type[Question], name: str) -> Any:
 
 
 def in_words(question: type[Question], name: str) -> str:
-    """Say what a question says of a parameter, other parameters called as on the command line: `at_epochs` is --at-epochs there."""
+    """Describe a parameter of a question, with others named as on the command line: `at_epochs` is --at-epochs there."""
     asked, known = question.parameters()[name].asked, question.parameters()
     said = f"{asked.help} {asked.more}".strip()
     return re.sub(r"`(\w+)`", lambda word: f"--{word[1].replace('_', '-')}" if word[1] in known else word[0], said)
 
 
 def _kind(each: Parameter) -> Any:
-    """Repeated options are lists to Typer; a choice is a text, which the analysis refuses by name."""
+    """Return Typer's type: a list for a repeated option, a text for a choice, which the analysis refuses by name."""
     parts = get_args(each.type)
     if get_origin(each.type) is tuple:
         return list[str] | None

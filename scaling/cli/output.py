@@ -1,4 +1,4 @@
-"""How answers are printed: tables, JSON, texts."""
+"""Printing of answers: tables, JSON, texts."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ __all__ = ["console", "duration", "messages", "print_json", "print_text"]
 
 
 def console() -> Terminal:
-    """For answers, on stdout."""
+    """Make the console for answers, on stdout."""
     from scaling.cli.terminal import Terminal
 
     return Terminal()
 
 
 def messages() -> Terminal:
-    """For messages and progress, on stderr."""
+    """Make the console for messages and progress, on stderr."""
     from scaling.cli.terminal import Terminal
 
     return Terminal(stderr=True)
 
 
 def print_json(content: Any) -> None:
-    """One JSON object; NaN and infinity would be a defect, so they raise. What a terminal would obey is escaped as JSON escapes it."""
+    """Print one JSON object; NaN and infinity would be a defect, so they raise.
+
+    What a terminal would obey is escaped as JSON escapes it.
+    """
     print(printable_json(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)))
 
 
 def print_text(text: str) -> None:
-    """Lines of data, as they are but for control characters."""
+    """Print lines of data, as they are but for control characters."""
     print(printable(text, keep="\n\t"), end="", flush=True)

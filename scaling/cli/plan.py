@@ -50,7 +50,8 @@ def plan_command(
 ) -> None:
     """Choose the next runs that most reduce the uncertainty of a prediction, and say how sure it will be afterwards.
 
-    A cell of the file that has no finished run is a candidate, at the price of all its runs; where runs were measured, by their speed.
+    A cell of the file that has no finished run is a candidate, at the price of
+    all its runs; where runs were measured, by their speed.
     """
     from orchestrator.planning.candidates import plan
 

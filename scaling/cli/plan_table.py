@@ -17,7 +17,7 @@ __all__ = ["show", "show_findings"]
 
 
 def show(priced: Priced, out: Console) -> None:
-    """Print it, with what the whole grid comes to and on what the estimate rests."""
+    """Print the plan, with what the whole grid comes to and on what the estimate rests."""
     from rich.table import Column, Table
 
     from scaling.cli.output import duration
@@ -81,7 +81,7 @@ def show_findings(found: Priced, out: Console) -> None:
 
 
 def _basis(priced: Priced) -> str:
-    """On what the estimates rest."""
+    """Say on what the estimates rest."""
     resources, measured = priced.plan.spec.resources, priced.measured
     unit = "core" if resources.accelerator == "cpu" else "chip"
     place = (

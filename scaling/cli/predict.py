@@ -48,7 +48,8 @@ def predict_command(
 ) -> None:
     """Predict the metric at a budget, with intervals of the mean and of one more run, and how far beyond the data that is.
 
-    A registered prediction cannot be changed. --score says which were hit, and by how many standard deviations they were off.
+    A registered prediction cannot be changed. --score says which were hit, and by
+    how many standard deviations they were off.
     """
     if source.server is not None and (score or register is not None):
         raise UsageError(
@@ -90,7 +91,7 @@ def predict_command(
 
 
 def _places(at: tuple[str, ...], law: str, columns: tuple[str, ...] | None) -> list[float] | DataFrame:
-    """Numbers for a law of one input; a table for a surface."""
+    """Read the values of --at: numbers for a law of one input, a table for a surface."""
     try:
         rows = [[float(part) for part in place.replace("_", "").split(",")] for place in at]
     except ValueError:

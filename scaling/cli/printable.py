@@ -1,4 +1,4 @@
-"""Letters that a terminal only shows."""
+"""Texts made safe to print: letters that a terminal shows, and none that it obeys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INVISIBLE = (
     (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFFB), (0x110BD, 0x110BD), (0x110CD, 0x110CD), (0x13430, 0x1343F),
     (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
 )  # fmt: skip
-"""First and last of Unicode's default-ignorable characters, of those of category Cf, and of blanks that are no spaces: nothing would be seen of them."""
+"""First and last of Unicode's default-ignorable characters, of those of category Cf, and of blanks that are no spaces. None is seen."""
 _SIGNS |= {
     code: f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
     for first, last in _INVISIBLE
@@ -32,8 +32,9 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def printable(text: str, keep: str = "") -> str:
-    """The text with a sign for each control character, ␛ for ESC, ␤ for a line break, � for what has no sign, and the number of each invisible
-    one: \\\\u200b. So names that differ look different.
+    """Return the text with a sign for each control character: ␛ for ESC, ␤ for a line break, � for what has no sign.
+
+    Each invisible character becomes its number, \\u200b. So names that differ look different.
 
     keep: control characters that stay.
     """
@@ -41,10 +42,10 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def printable_json(text: str) -> str:
-    """The JSON with its escapes for the characters that a terminal would obey; line breaks between values stay."""
+    """Return the JSON with its escapes for the characters that a terminal would obey; line breaks between values stay."""
     return text.translate(_ESCAPES)
 
 
 def without_colours(text: str) -> str:
-    """The text without the sequences that colour it."""
+    """Return the text without the sequences that colour it."""
     return _COLOURS.sub("", text)

@@ -37,7 +37,9 @@ def probe_command(
 ) -> None:
     """Train about 20 steps of each model shape on the devices that the file asks for, and remember how fast they were.
 
-    The speeds replace the file's MFU in plans and estimates until runs of the shape have finished. Exit code 1 when a shape ran out of memory, diverged or failed.
+    The speeds replace the file's MFU in plans and estimates until runs of the
+    shape have finished. Exit code 1 when a shape ran out of memory, diverged or
+    failed.
     """
     from orchestrator.cluster import RayCluster
     from orchestrator.experiments_file import read_spec

@@ -21,7 +21,7 @@ _FINAL = ("finished", "stopped", "diverged", "failed", "cancelled")
 
 @contextmanager
 def live_progress() -> Iterator[Callable[[Progress], None]]:
-    """A function to call with each `Progress`; what it shows goes to stderr. That nobody can read it any more ends nothing.
+    """Return a function to call with each `Progress`; what it shows goes to stderr. It goes on when nobody can read that any more.
 
     The terminal is the command's own until the first call.
     """
@@ -54,7 +54,7 @@ def live_progress() -> Iterator[Callable[[Progress], None]]:
 
 
 def _lines() -> Callable[[Progress], None]:
-    """For logs: one line when a run has ended, at most every ten seconds, and one at the end."""
+    """Show progress for logs: one line when a run has ended, at most every ten seconds, and one at the end."""
     from scaling.cli.output import messages
 
     err = messages()

@@ -31,7 +31,8 @@ def report_command(
 ) -> None:
     """Write a report: frontier, law, how far to trust it, what to train next; with the runs behind it and the commands that print it.
 
-    One file that loads nothing: figures, tables and scripts are in it. Without JavaScript the tables have all numbers.
+    One file that loads nothing: figures, tables and scripts are in it. Without
+    JavaScript the tables have all numbers.
     """
     from analysis.report.document import write_report
 

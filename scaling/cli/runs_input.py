@@ -1,4 +1,4 @@
-"""Where the reading commands of the analysis get their runs: the store, or a table of runs trained elsewhere."""
+"""The runs that the commands of the analysis read: of the store, or of a table of runs trained elsewhere."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _OF_QUESTIONS = tuple(name for name in WHICH_RUNS if name != "experiment")  # wh
 
 @dataclass(frozen=True)
 class RunsFrom:
-    """Which runs a command reads, and what is done to them first: one field for each of its options, see `reads_runs`.
+    """Says which runs a command reads, and what is done to them first: one field for each of its options, see `reads_runs`.
 
     convert, where, cell, clusters: as `analysis.questions` has them.
     """
@@ -85,12 +85,14 @@ class RunsFrom:
 
     @property
     def of_a_store(self) -> bool:
-        """Whether it is the data base of `db` that is read."""
+        """Say whether the runs are read from the database of `db`."""
         return self.data is None and self.server is None
 
     def load(self) -> DataFrame:
-        """The runs of the file, else of the server, else of the store, in our units: rows chosen, and core-hours converted between
-        accelerators, where that was asked for."""
+        """Read the runs of the file, else of the server, else of the store, in our units.
+
+        Rows are chosen, and core-hours converted between accelerators, where that was asked for.
+        """
         from analysis.reading.choice import prepared
         from analysis.reading.source import attach_source, source_of
 
@@ -125,8 +127,9 @@ class RunsFrom:
         return table_of(Server(self.server).runs(experiment=self.experiment))
 
     def words(self, source: dict[str, Any]) -> list[str]:
-        """The options that choose these runs again. A data base named by a URL is left out: it may hold a password, and SCALING_DB has it.
+        """Return the options that choose these runs again.
 
+        A database named by a URL is left out: it may hold a password, and SCALING_DB has it.
         source: of `source_of`.
         """
         by_path = self.of_a_store and self.db != "scaling.db" and "://" not in self.db
@@ -151,8 +154,10 @@ class RunsFrom:
 
 
 def reads_runs(*, without: tuple[str, ...] = (), **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each parameter of the question that it answers, in the place of its parameter `question`, and for each field of
-    `RunsFrom`, in the place of `source`; and refuse `--json` with `--csv`.
+    """Give a command its options, and refuse `--json` with `--csv`.
+
+    Each parameter of the question that the command answers is one, in the place of its parameter `question`. So is each field of
+    `RunsFrom`, in the place of `source`.
 
     without: fields that the command has no use for. defaults: of parameters of the question, where they are others on the command line.
     """
@@ -196,7 +201,10 @@ def reads_runs(*, without: tuple[str, ...] = (), **defaults: Any) -> Callable[[C
 
 
 def print_found(found: Any, runs: DataFrame, show: Callable[[Console, Any], None], *, json: bool, csv: bool, **more: Any) -> None:
-    """Print what an analysis found: as JSON; as CSV, with what was set aside on stderr; or as `show` does. more: of its `to_dict`."""
+    """Print what an analysis found: as JSON; as CSV, with what was set aside on stderr; or as `show` does.
+
+    more: arguments of its `to_dict`.
+    """
     if json:
         print_answer(found, runs, **more)
     elif csv:
@@ -208,14 +216,14 @@ def print_found(found: Any, runs: DataFrame, show: Callable[[Console, Any], None
 
 
 def print_answer(found: Any, runs: DataFrame, **more: Any) -> None:
-    """Print it as JSON, with `input`: which file the runs came from and what was converted."""
+    """Print what an analysis found as JSON, with `input`: which file the runs came from and what was converted."""
     from analysis.payloads import payload, with_input
 
     print_json(with_input(payload(found, **more), runs))
 
 
 def _print_input(console: Console, runs: DataFrame) -> None:
-    """A line for each thing that was done to the table before the analysis."""
+    """Print a line for each thing that was done to the table before the analysis."""
     from rich.text import Text
 
     from analysis import source_of
@@ -225,7 +233,7 @@ def _print_input(console: Console, runs: DataFrame) -> None:
 
 
 def print_set_aside(runs: DataFrame, excluded: Sequence[Excluded]) -> None:
-    """Beside a table as CSV, on stderr: how many runs were left out and why, and what was done to the table before."""
+    """Print on stderr, beside a table as CSV, how many runs were left out and why, and what was done to the table before."""
     from analysis import source_of
     from analysis.selection import excluded_words
 
@@ -234,6 +242,6 @@ def print_set_aside(runs: DataFrame, excluded: Sequence[Excluded]) -> None:
 
 
 def refuse_both(json: bool, csv: bool) -> None:
-    """`--json` and `--csv` are two shapes of one answer."""
+    """Refuse `--json` with `--csv`: they are two shapes of one answer."""
     if json and csv:
         raise UsageError("--json and --csv exclude each other", hint="choose one")

@@ -38,8 +38,10 @@ def serve_command(
 ) -> None:
     """Serve the pages and the JSON API over the store.
 
-    Runs until Ctrl-C. The store may appear or change while it runs; nothing is written to it. It answers to IP addresses, to localhost, to the
-    names of this machine and to those of --allow-host; a request for another name gets 421, so that no page of another site can read it.
+    Runs until Ctrl-C. The store may appear or change while it runs; nothing is
+    written to it. It answers to IP addresses, to localhost, to the names of this
+    machine and to those of --allow-host. A request for another name gets 421, so
+    that no page of another site can read it.
     """
     with _listen(host, port) as listener:
         import uvicorn
@@ -55,12 +57,12 @@ def serve_command(
 
 
 def _name_of(host: str) -> list[str]:
-    """The name that --host gives the machine, if it is a name: `myhost.lan`, not an address with a zone."""
+    """Return the name that --host gives the machine, if it is a name: `myhost.lan`, not an address with a zone."""
     return [] if ":" in host else [host]
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, before anything slow is loaded, so that a port in use is known at once."""
+    """Open a socket that listens, before anything slow is loaded, so that a port in use is known at once."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except socket.gaierror as error:

@@ -22,13 +22,13 @@ _ANSWER_SECONDS = 60.0
 _ANSWER_BYTES = 64 * 2**20
 _ALL_SECONDS = 300.0
 _ALL_BYTES = 512 * 2**20
-"""Of one command; 300,000 runs are less."""
+"""Most bytes that one command reads; 300,000 runs are less."""
 _PAGES = 2_000
 _LONGEST_MESSAGE = 1_000
 
 
 class Server:
-    """Answers of `/api/v1`, as dictionaries.
+    """Reads the answers of `/api/v1` of a server, as dictionaries.
 
     Raises `UsageError` for what is no address, `ServerError` when nobody answers there, something else than `scaling serve`, or too much.
     """
@@ -41,7 +41,7 @@ class Server:
         self._bytes_left = _ALL_BYTES
 
     def runs(self, *, experiment: str | None = None, status: list[str] | None = None) -> list[dict[str, object]]:
-        """All runs that match, oldest first, page after page."""
+        """Read all runs that match, oldest first, page after page."""
         rows: list[dict[str, object]] = []
         asked: dict[str, object] = {"experiment": experiment, "status": status, "limit": _RUNS_A_PAGE}
         for _ in range(_PAGES):
@@ -55,15 +55,15 @@ class Server:
         raise self._malformed(f"it has more than {_PAGES:,} pages")
 
     def run(self, prefix: str) -> dict[str, object]:
-        """`{"run": …}`: one run with its attempts, evaluations and curves."""
+        """Read `{"run": …}`: one run with its attempts, evaluations and curves."""
         return self.get(f"/runs/{quote(prefix, safe='')}")
 
     def experiments(self) -> dict[str, Any]:
-        """`{"experiments": […], "scheduler": …}`."""
+        """Read `{"experiments": […], "scheduler": …}`."""
         return self.get("/experiments")
 
     def get(self, path: str, **parameters: object) -> dict[str, Any]:
-        """The answer to a GET of `/api/v1<path>`. An error of the server is raised here as it would be there."""
+        """Return the answer to a GET of `/api/v1<path>`. An error of the server is raised here as it would be there."""
         query = urlencode({name: value for name, value in parameters.items() if value is not None}, doseq=True)
         answer = self._fetch(f"{self.url}/api/v1{path}" + (f"?{query}" if query else ""))
         if answer.status != 200:

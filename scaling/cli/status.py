@@ -24,9 +24,11 @@ _WRONG, _READ, _SHOWN = ["failed", "diverged", "stopped"], 1000, 20
 def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson = False) -> None:
     """Show experiments: runs by state, core-hours done and estimated, best loss.
 
-    "core-hours" are useful ones, as if each run had been done alone; where runs share steps, a line says what the grid did cost.
-    Runs that failed, and those that are held back by a fault of their data, have their reason below; what several say alike is said once.
-    "estimates off by" is the median over finished runs of how far the estimate a run was started with lies from what it took.
+    "core-hours" are useful ones, as if each run had been done alone; where runs
+    share steps, a line says what the grid did cost. Runs that failed, and those
+    that are held back by a fault of their data, have their reason below; a reason
+    that several share is said once. "estimates off by" says how far a run's
+    estimate at its start lies from what it took: the median over finished runs.
     """
     found, failed = _of_the_store(db) if server is None else _of_the_server(server)
     if as_json:

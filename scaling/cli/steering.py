@@ -1,4 +1,4 @@
-"""`scaling pause`, `resume`, `cancel`, `retry`, `priority`: what is asked of runs; and `exclude`: which runs no fit may use."""
+"""`scaling pause`, `resume`, `cancel`, `retry`, `priority`: requests to runs; and `exclude`: which runs no fit may use."""
 
 from __future__ import annotations
 

@@ -73,9 +73,10 @@ def submit_command(
 ) -> None:
     """Train what the file asks for, write every run to the database, say what the runs say.
 
-    Submitting again does nothing twice: finished runs are kept, interrupted ones go on where they stopped. Ctrl-C
-    checkpoints and pauses, and so does a dropped SSH line (SIGHUP) unless `nohup` or --detach was used.
-    Exit code 1 when a run failed or a cell ended without a finished run.
+    Submitting again does nothing twice: finished runs are kept, interrupted ones
+    go on where they stopped. Ctrl-C checkpoints and pauses, and so does a dropped
+    SSH line (SIGHUP) unless `nohup` or --detach was used. Exit code 1 when a run
+    failed or a cell ended without a finished run.
     """
     from orchestrator.main_job import submit
     from orchestrator.scheduling.policy import SchedulingPolicy

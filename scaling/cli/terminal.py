@@ -1,7 +1,7 @@
-"""The door through which commands print: whatever is printed is data, and no name in it can steer the terminal.
+"""The console through which commands print: whatever is printed is data, and no name in it can steer the terminal.
 
-Names of models, reasons, paths, columns of a user's table and the answers of a server come from elsewhere. Here `[red]` and `:smile:` are letters,
-control characters are shown as signs (ESC as ␛, a line break inside a name as ␤), and invisible ones by their number (\\u200b).
+Names of models, reasons, paths, columns of a user's table and the answers of a server come from elsewhere. Here `[red]` and `:smile:` are
+letters, control characters are shown as signs (ESC as ␛, a line break inside a name as ␤), and invisible ones by their number (\\u200b).
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _PIPE_WIDTH = 200
 
 
 class Terminal(Console):
-    """A console without markup. Off a terminal, lines are as long as they need to be. Tables keep to 80 columns where their words allow it."""
+    """Prints without markup. Off a terminal, lines are as long as they need to be.
+
+    Tables keep to 80 columns where their words allow it.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **settings)
@@ -33,24 +36,27 @@ class Terminal(Console):
             self.width, self.soft_wrap = _PIPE_WIDTH, True
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """A text of these letters, on one line."""
+        """Make a text of these letters, on one line."""
         return super().render_str(printable(text), **how)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As the console does; texts that were made elsewhere are made printable too."""
+        """Render as rich's console does; texts that were made elsewhere are made printable too."""
         if isinstance(renderable, Text) and printable(renderable.plain) != renderable.plain:
             renderable = _shown(renderable)
         return super().render(renderable, options)
 
     def print(self, *objects: object, **how: Any) -> None:
-        """As the console does; a table is as narrow as its words allow, down to 80 columns, and nothing in it is cut off."""
+        """Print as rich's console does; a table is as narrow as its words allow, down to 80 columns, and nothing in it is cut off."""
         if len(objects) == 1 and isinstance(objects[0], Table):
             width = self._fit(objects[0], self.width if self.is_terminal else _TABLE_WIDTH)
             how = {"width": width, "crop": False, "soft_wrap": False, **how}
         super().print(*objects, **how)
 
     def _fit(self, table: Table, target: int) -> int:
-        """Give the columns their widths: heads may break between words, and cells too where the column allows it. Returns the whole width."""
+        """Give the columns their widths, and return the whole width.
+
+        Heads may break between words, and cells too where the column allows it.
+        """
         least, whole = [], []
         for column in table.columns:
             head, *cells = (_plain(cell) for cell in (column.header, *column.cells))
@@ -73,7 +79,7 @@ class Terminal(Console):
 
 
 def _shown(text: Text) -> Text:
-    """It with every letter printable, and styles on the letters that they were on."""
+    """Return the text with every letter printable, and styles on the letters that they were on."""
     letters = [printable(letter) for letter in text.plain]
     starts = [0, *accumulate(map(len, letters))]
     shown = text.copy()

@@ -1,4 +1,7 @@
-"""How `scaling submit` ends: what the runs took, what they say in about a dozen lines, and what to type next. `scaling fit` has the details."""
+"""The answer as `scaling submit` prints it: what the runs took, what they say in about a dozen lines, and what to type next.
+
+`scaling fit` has the details.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,9 @@ _ROWS = 4
 
 
 def spent_words(rows: Sequence[Mapping[str, Any]]) -> str:
-    """`54 runs: 53 finished, 1 diverged · 0.0161 core-hours of training, 0.0312 with start-up and evaluation`.
+    """Say what the runs took, in a line.
 
+    As `54 runs: 53 finished, 1 diverged · 0.0161 core-hours of training, 0.0312 with start-up and evaluation`.
     rows: of `queries.runs`. Training that one run has from another counts once.
     """
     from scaling.outcomes import RunStatus
@@ -39,7 +43,7 @@ def spent_words(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def print_answer_in_short(out: Console, said: Answer) -> None:
-    """The sentence, both lights, and the compute-optimal cells, an even spread of them where they are many."""
+    """Print the sentence, both lights, and the compute-optimal cells, an even spread of them where they are many."""
     from rich.text import Text
 
     out.print(Text(said.sentence, "bold"), soft_wrap=True)
@@ -50,14 +54,14 @@ def print_answer_in_short(out: Console, said: Answer) -> None:
 
 
 def print_no_law(out: Console, why_not: ScalingError) -> None:
-    """Why there is no law, and what to do."""
+    """Print why there is no law, and what to do."""
     out.print(f"no law yet: {why_not}", highlight=False, markup=False, soft_wrap=True)
     if why_not.hint:
         out.print(f"  {why_not.hint}", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_next(err: Console, said: Answer | None, options: Sequence[str]) -> None:
-    """Commands that go on from here, with numbers that fit these runs. options: those that choose the same runs."""
+    """Print commands that go on from here, with numbers that fit these runs. options: those that choose the same runs."""
     import shlex
 
     from analysis.sentence import next_commands

@@ -36,7 +36,8 @@ def transfer_command(
 ) -> None:
     """Show the downstream metric against pre-training compute, and whether the best pre-trained checkpoint is the best fine-tuned one.
 
-    A table with `parent` ids of its own rows, or the store, is joined: a fine-tuned run with the run it started from.
+    A table with `parent` ids of its own rows, or the store, is joined: a
+    fine-tuned run with the run it started from.
     """
     from analysis import transfer, with_parents
     from analysis.reading.source import columns_in
