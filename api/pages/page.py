@@ -34,7 +34,7 @@ class Page(Generic[_Asked, _Found]):
     The last part of its path names its template.
     question: what its link asks; its form is made from that, too.
     answer: what it is about. Raises what the analysis raises: what the runs do not allow is part of the page (`trouble`).
-    context: of the template, beside `question`, `choices` (of the form), `found`, `trouble`, `excluded` and `command`; it may replace these.
+    context: for the template, besides `question`, `choices` (of the form), `found`, `trouble`, `excluded`, `command`; may replace these.
     csv: the same numbers as CSV, which a browser saves as `file`.csv.
     resource: the same numbers as JSON, in /api/v1; `<path>.json` redirects there. None: the page's module has a route for that.
     opened: changes the question of a link that leaves parameters open; given: the names of those that it sets.
