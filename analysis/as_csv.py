@@ -17,7 +17,7 @@ def as_csv(table: pd.DataFrame) -> str: ...
 @overload
 def as_csv(table: pd.DataFrame, file: Path, *, separator: str = ",") -> None: ...
 def as_csv(table: pd.DataFrame, file: Path | None = None, *, separator: str = ",") -> str | None:
-    """The table as text, or into a file; lists are joined by spaces, and no text in it is a formula to a spreadsheet.
+    """Write a table as CSV, into a file or as text. Lists are joined by spaces, and no text in it is a formula to a spreadsheet.
 
     `analysis.read_runs` reads the texts back as they were.
     """

@@ -32,8 +32,11 @@ _NOT_CONVERGED = "its fit to all runs did not converge"
 
 @dataclass(frozen=True, eq=False)
 class Automatic:
-    """law: the name of the one that was chosen, or `auto` for an average. members: law → weight of an average, else None. backtest: None
-    where the law was named, or where there are too few budgets for one."""
+    """Holds what `law="auto"` found, or a law that was named.
+
+    law: the name of the law that was chosen, or `auto` for an average. members: law → weight of an average, else None.
+    backtest: None where the law was named, or where there are too few budgets for a back-test.
+    """
 
     law: str
     estimate: Estimate
@@ -42,7 +45,7 @@ class Automatic:
 
 
 def letters_of(inputs: int) -> tuple[str, ...]:
-    """The letters of so many inputs: C; N, D; N, D, U. Raises `UsageError` when no law has as many."""
+    """Return the letters of a law with this number of inputs: C; N, D; N, D, U. Raises `UsageError` when no law has as many."""
     by_number = {len(law.axes): law.axes for law in map(law_named, law_names())}
     if inputs not in by_number:
         raise UsageError(
@@ -52,15 +55,17 @@ def letters_of(inputs: int) -> tuple[str, ...]:
 
 
 def candidates(letters: Sequence[str]) -> list[Law]:
-    """Laws whose inputs are among the letters, those with few coefficients first; the first is the plainest."""
+    """Return the laws whose inputs are among the letters, those with few coefficients first; the first is the plainest."""
     return [law for law in map(law_named, law_names()) if set(law.axes) <= set(letters)]
 
 
 def back_test(sample: Sample, letters: Sequence[str], *, objective: Objective, horizon: float = HORIZON) -> Backtest:
-    """What the candidates forecast of the larger runs, fitted to the smaller. Raises `TooFewPoints`: nothing is left to hold out.
+    """Fit the candidates to the smaller runs, and test what they forecast of the larger ones.
 
-    A form of weight whose fit to all runs does not converge takes no part: its coefficients, and so its forecasts beyond the runs, are a guess. The
-    others are tested anew without it, unless there are none.
+    Raises `TooFewPoints` when no run can be held out.
+
+    A law of weight whose fit to all runs does not converge takes no part: its coefficients, and so its forecasts beyond the runs, are a
+    guess. The others are tested anew without it, unless there are none.
     """
     rows_of = _RowsOf(letters)
     laws = candidates(letters)
@@ -127,7 +132,7 @@ def automatic(
 
 
 def named(law: Law, sample: Sample, *, objective: Objective, precision: Precision, intervals: str) -> Automatic:
-    """The law as it was asked for. One without a floor, of runs too few to test a floor by, says so in its interval beyond them."""
+    """Fit the law that was asked for. One without a floor, of runs too few to test a floor by, says so in its interval beyond them."""
     made = estimate(law, sample, objective, precision, intervals)
     if not law.floor:
         beyond = _beyond(sample, law.axes, None)
@@ -136,7 +141,7 @@ def named(law: Law, sample: Sample, *, objective: Objective, precision: Precisio
 
 
 class _RowsOf:
-    """Which inputs of a sample a law takes."""
+    """Says which inputs of a sample a law takes, as row numbers."""
 
     def __init__(self, letters: Sequence[str]) -> None:
         self.letters = list(letters)
@@ -150,7 +155,7 @@ def _compute_rows(letters: Sequence[str]) -> tuple[int, ...]:
 
 
 def _order(sample: Sample, letters: Sequence[str]) -> np.ndarray:
-    """Log compute of each run, up to a constant."""
+    """Return log compute of each run, (n,), up to a constant."""
     return np.log(sample.inputs[list(_compute_rows(letters))]).sum(0)
 
 
@@ -165,7 +170,7 @@ def _beyond(sample: Sample, letters: Sequence[str], test: Backtest | None) -> Be
 
 
 def _floor_needs(sample: Sample, letters: Sequence[str], order: np.ndarray) -> int | None:
-    """How many distinct budgets a back-test of a law with a floor takes; None where these runs have as many, or the plainest law has one."""
+    """Return how many budgets a back-test of a law with a floor takes; None where these runs have as many, or the plainest law has one."""
     laws = candidates(letters)
     if laws[0].floor:
         return None

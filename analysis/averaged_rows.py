@@ -17,10 +17,10 @@ _DEGREE = 2
 
 
 def averaged_note(runs: pd.DataFrame, *, metric: str, x: str, columns: Sequence[str]) -> tuple[str, ...]:
-    """A sentence where rows were averaged that nothing but `x` puts together, and no seeds tell apart; else none.
+    """Return a note where rows were averaged that nothing but `x` puts together, and no seeds tell apart; else an empty tuple.
 
-    Seeds count as such unless their losses differ by far more than seeds do: the mean of n seeds scatters √n times less than they do, so that
-    means which lie on a smooth curve much more closely than that are no means of seeds (an F test at `_TOO_SMOOTH`).
+    Seeds count as such unless their losses differ by far more than those of seeds do. The mean of n seeds scatters √n times less than
+    the seeds. Means that lie on a smooth curve much more closely than that are no means of seeds (an F test at `_TOO_SMOOTH`).
 
     runs: with a column `cell`. columns: what told cells apart.
     """

@@ -1,4 +1,7 @@
-"""Cells: what one point of the frontier stands for. Runs of a cell agree in all settings; seeds and searched learning rates are inside it."""
+"""Cells: what one point of the frontier stands for.
+
+Runs of a cell agree in all settings; seeds and searched learning rates are inside it.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,7 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
 def unknown_inside(
     table: pd.DataFrame, columns: Sequence[str], asked: Sequence[str], *, checkpoints: Checkpoints | None
 ) -> tuple[str, ...]:
-    """Finds the columns of unknown meaning in which runs of one cell differ.
+    """Find the columns of unknown meaning in which runs of one cell differ.
 
     Args:
         table: runs with a column `cell`.
@@ -103,7 +106,7 @@ def unknown_inside(
 
 
 def differing_note(names: Sequence[str]) -> tuple[str, ...]:
-    """Says that these columns differ inside cells, and how to keep their runs apart; says nothing without a name."""
+    """Say that these columns differ inside cells, and how to keep their runs apart; empty without a name."""
     if not names:
         return ()
     differ = "differs" if len(names) == 1 else "differ"
@@ -113,15 +116,18 @@ def differing_note(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def assign_clusters(runs: pd.DataFrame, clusters: Sequence[str]) -> pd.Series:
-    """Give each run a number, which those that are resampled together share: runs that agree in these columns; without any, the runs of a cell."""
+    """Give each run the number of its cluster, the runs that are resampled together.
+
+    Runs that agree in the `clusters` columns share a cluster; without such columns, the runs of a cell do.
+    """
     return alike(runs, named_columns(runs, clusters)) if clusters else runs["cell"]
 
 
 def refuse_mixed_studies(runs: pd.DataFrame, differing: Sequence[str] = ()) -> None:
-    """Raises `UsageError` when one seed of a cell has several runs at one learning rate.
+    """Raise `UsageError` when one seed of a cell has several runs at one learning rate.
 
-    They differ in what no setting here tells apart, so a mean over them would be of no study. `differing`: columns of unknown meaning in
-    which runs of a cell differ. `runs` has a column `cell` and each id once. A table without `seed` cannot be judged and passes.
+    They differ in what no setting here tells apart, so a mean over them would be of no study. `differing`: columns of unknown meaning
+    in which runs of a cell differ. `runs` has a column `cell` and each id once. A table without `seed` cannot be judged and passes.
     """
     if "seed" not in runs:
         return
@@ -151,7 +157,7 @@ def refuse_mixed_studies(runs: pd.DataFrame, differing: Sequence[str] = ()) -> N
 
 
 def _with_learning_rate(runs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table with `learning_rate`, where it calls it otherwise, and a sentence that says so."""
+    """Add the column `learning_rate` where the table has it under another name, and return a note that says so."""
     if "learning_rate" in runs:
         return runs, ()
     theirs = next((str(name) for name in runs if is_learning_rate(str(name)) and pd.api.types.is_numeric_dtype(runs[name])), None)

@@ -1,11 +1,13 @@
 """Tables with several rows a run: its checkpoints. They are one run, not several.
 
-The rows of a run are recognised by a column with its name that repeats, a column that says how far it was trained and differs from row to
-row, and settings that do not. That column may be called `step` or otherwise, and be the compute itself (`analysis.progress`). A name that people
-give to models and recipes too (`name`, `experiment`) is a run's only beside a `step` or `epoch`; else, and where too few runs would be left for a
-law, a note says what the rows may be. Rows of one step are read as one: trackers write what is trained and what is validated in rows of their own,
-and a resumed run repeats some. A law of final losses takes the last row of each; a law of that very progress (examples seen, steps) takes the
-curve, every row, and resamples whole runs, since the checkpoints of a run err together.
+The rows of a run are recognised by their columns. One has the run's name, which repeats. One says how far it was trained, which differs
+from row to row. The settings do not differ. The column of progress may be called `step` or otherwise, or be the compute itself
+(`analysis.progress`). A name that people give to models and recipes too (`name`, `experiment`) names a run only beside a `step` or
+`epoch`. Where it does not, and where too few runs would be left for a law, a note says what the rows may be.
+
+Rows of one step are read as one: trackers write what is trained and what is validated in rows of their own, and a resumed run repeats
+some. A law of final losses takes the last row of each run. A law of that very progress (examples seen, steps) takes the curve, every
+row. It resamples whole runs, since the checkpoints of a run err together.
 """
 
 from __future__ import annotations
@@ -61,8 +63,9 @@ _SETTINGS = (
 class Checkpoints:
     """Names the columns by which rows are checkpoints of runs.
 
-    run: those that tell runs apart, mostly one with their name. progress: the one that orders the rows of a run. runs: how many there are.
-    told: whether the name of the progress says that it is one; else its values do.
+    run: those that tell runs apart, mostly one with their name. progress: the one that orders the rows of a run. runs: how many there
+    are.
+    told: true where the name of the progress column says that it is one, false where only its values do.
     """
 
     run: tuple[str, ...]
@@ -71,12 +74,12 @@ class Checkpoints:
     told: bool = True
 
     def is_asked_for(self, x: Sequence[str]) -> bool:
-        """Whether a law of these inputs is of the curve along a run."""
+        """Say whether a law of these inputs is one of the curve along a run."""
         return bool(columns_of_progress(x)) or (not self.told and any(is_counter(name) for name in x))
 
     @property
     def note(self) -> str:
-        """Says what the rows were taken for, where only their values tell; else empty."""
+        """Say what the rows were taken for, where only their values tell; else empty."""
         if self.told:
             return ""
         return (
@@ -85,7 +88,7 @@ class Checkpoints:
         )
 
     def a_row_a_step(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The table with the rows of one step of a run as one, each column with its last value there."""
+        """Merge the rows of one step of a run into one, each column with its last value there."""
         key = [*self.run, self.progress]
         if not table.duplicated(key).any():
             return table
@@ -96,10 +99,12 @@ class Checkpoints:
         return merged.assign(id=first["id"]) if "id" in table else merged
 
     def last(self, table: pd.DataFrame, needed: Sequence[str]) -> pd.Series:
-        """True in the row of each run that was trained furthest, of those with the `needed` columns.
+        """Mark the row of each run that was trained furthest, of those with the `needed` columns.
 
-        Where these are logged now and then, that is a row before the last one; but a run that has stopped to log them, as one that
+        Where these columns are logged now and then, that is a row before the last one. A run that stopped logging them, as one that
         diverged has, counts with its last row, which lacks them.
+
+        Returns: True or False for each row.
         """
         order = pd.to_numeric(table[self.progress], errors="coerce")
         logged = order.where(table[list(needed)].notna().all(axis=1))
@@ -113,12 +118,12 @@ class Checkpoints:
 def checkpoints_of(table: pd.DataFrame, *, asked: Sequence[str] = (), cell: Sequence[str] = ()) -> Checkpoints | None:
     """Find the columns that name the runs and order their rows; None where every row is a run of its own.
 
-    Without a column that names runs, rows that agree in all settings and differ in the number of steps are checkpoints of one run: runs that
-    were trained to several budgets say so in `steps`, `epochs` or `tokens`.
+    Without a column that names runs, rows that agree in all settings and differ in the number of steps are checkpoints of one run. Runs
+    that were trained to several budgets say so in `steps`, `epochs` or `tokens`.
 
     Args:
-        asked: metric and inputs of the question. cell: columns that the user says tell cells apart: none of them is progress within a run,
-            unless its name says so.
+        asked: metric and inputs of the question. cell: columns that the user says tell cells apart: none of them is progress within a
+            run, unless its name says so.
     """
     named = columns_of_runs(table)
     for run in named:
@@ -139,7 +144,7 @@ def checkpoints_of(table: pd.DataFrame, *, asked: Sequence[str] = (), cell: Sequ
 
 
 def _rising_in_runs(table: pd.DataFrame, *, asked: Sequence[str] = (), cell: Sequence[str] = ()) -> Checkpoints | None:
-    """The columns that may be those of runs and of their progress, by the values of the latter."""
+    """Find columns that may name runs and order their rows, by the values of the latter."""
     named = columns_of_runs(table)
     if any(not table[name].duplicated().any() and not _numbers_rows(table[name]) for name in named):
         return None  # each row has a name of its own
@@ -155,7 +160,7 @@ def _rising_in_runs(table: pd.DataFrame, *, asked: Sequence[str] = (), cell: Seq
 
 
 def _names_runs(table: pd.DataFrame, found: Checkpoints) -> bool:
-    """Whether a column of names that repeat is one of runs: not of models, and no number of a replicate, which all settings have in common."""
+    """Say whether a column of repeated names names runs: not models, and not the number of a replicate, which all settings have."""
     (run,) = found.run
     if _key(run) in _MAY_BE_MODELS:
         return False
@@ -163,7 +168,7 @@ def _names_runs(table: pd.DataFrame, found: Checkpoints) -> bool:
 
 
 def _differ_at_the_end(table: pd.DataFrame, found: Checkpoints, asked: Sequence[str]) -> bool:
-    """Whether the last rows of the runs are of enough settings, or costs, to fit a law to."""
+    """Say whether the last rows of the runs have enough different settings, or costs, to fit a law to."""
     ends = table.loc[table.groupby(found.run[0])[found.progress].idxmax()]
     costs = [
         np.log(ends[name].to_numpy(float)) for name in ends if (name in asked or is_compute(str(name))) and _is_positive(ends[name])
@@ -173,7 +178,7 @@ def _differ_at_the_end(table: pd.DataFrame, found: Checkpoints, asked: Sequence[
 
 
 def _settings_of_ends(table: pd.DataFrame, found: Checkpoints) -> int:
-    """How many settings the runs have."""
+    """Count the different settings among the last rows of the runs; counters and seeds are no settings."""
     names = [name for name in _settings(table, found.run[0]) if name not in ("seed", found.progress) and not is_counter(name)]
     ends = table.loc[table.groupby(found.run[0])[found.progress].idxmax(), names]
     return len(ends.drop_duplicates()) if names else 1
@@ -213,7 +218,7 @@ def _of_unnamed_runs(table: pd.DataFrame) -> Checkpoints | None:
 
 
 def _is_curve(table: pd.DataFrame, run: Sequence[str], progress: str, settings: Sequence[str]) -> bool:
-    """Whether the rows of most runs are at several places of the progress and in one setting."""
+    """Say whether the rows of most runs are at several places of the progress, and those of every run in one setting."""
     at = pd.to_numeric(table[progress], errors="coerce")
     groups = [table[name] for name in run]
     if at.isna().any() or not (at.groupby(groups).nunique() > 1).mean() > 0.5 or _contradicts(table, run, progress):
@@ -230,7 +235,7 @@ def _is_row_number(names: pd.Series) -> bool:
 
 
 def refuse_one_run(table: pd.DataFrame, x: Sequence[str]) -> None:
-    """Raises `UsageError` for a table that a program wrote of a single run, unless the curve itself is asked for."""
+    """Raise `UsageError` for a table that a program wrote of a single run, unless the curve itself is asked for."""
     if source_of(table).get("one_run") and not columns_of_progress(x):
         progress = next(iter(columns_of_progress(table)), "step")
         raise UsageError(
@@ -242,7 +247,7 @@ def refuse_one_run(table: pd.DataFrame, x: Sequence[str]) -> None:
 def rows_note(
     table: pd.DataFrame, found: Checkpoints | None, x: Sequence[str], *, asked: Sequence[str] = (), cell: Sequence[str] = ()
 ) -> str:
-    """Says what the rows were taken for, or may be, where that is not plain from the names of columns; else empty.
+    """Say what the rows were taken for, or may be, where that is not plain from the names of columns; else empty.
 
     Args:
         table: as it was read. found: what `checkpoints_of` finds in it. x: inputs of the question. asked, cell: as of `checkpoints_of`.
@@ -269,8 +274,10 @@ def rows_note(
 
 
 def _of_one_run(table: pd.DataFrame, x: Sequence[str]) -> str | None:
-    """The column of progress of a table whose rows may be checkpoints of a single run: all in one setting, each further than the one before,
-    and no column that names runs."""
+    """Find the column of progress of a table whose rows may be checkpoints of a single run; None where they may not.
+
+    They may where all rows have one setting, each row is further than the one before, and no column names runs.
+    """
     named = [name for name in columns_of_runs(table) if not _is_row_number(table[name])]
     settings = [name for name in _SETTINGS if name in table and table[name].nunique() > 1]
     if named or settings or len(table) < _LEAST_ROWS or columns_of_progress(x):
@@ -282,7 +289,10 @@ def _of_one_run(table: pd.DataFrame, x: Sequence[str]) -> str | None:
 
 
 def _of_nameless(table: pd.DataFrame, x: Sequence[str]) -> str | None:
-    """The step of a table in which rows of one setting are at many steps, several of them at each: curves of seeds that no column tells apart."""
+    """Find the column of steps of a table whose rows may be curves of seeds that no column tells apart; None where they may not.
+
+    They may where most settings have rows at many steps, and two or more rows at each step on average.
+    """
     named = [name for name in columns_of_runs(table) if not _is_row_number(table[name])]
     settings = [name for name in _settings(table, "") if not is_counter(name) and table[name].notna().all()]
     steps = [name for name in columns_of_progress(table) if _key(name) in _STEPS and pd.api.types.is_numeric_dtype(table[name])]
@@ -294,7 +304,7 @@ def _of_nameless(table: pd.DataFrame, x: Sequence[str]) -> str | None:
 
 
 def _contradicts(table: pd.DataFrame, run: Sequence[str], progress: str) -> bool:
-    """Whether many rows of one step of a run have different numbers, as those of different runs have."""
+    """Say whether many rows of one step of a run have different numbers, as those of different runs have."""
     key = [*run, progress]
     again = table[table.duplicated(key, keep=False)]
     if again.empty:

@@ -1,10 +1,12 @@
 """`choose_law`: the one form whose coefficients, sentence and curve are shown as *the law* of some runs.
 
-The law is the form that forecasts the larger runs best from the smaller, by the score of the back-test (`analysis.backtest.rule`); of forms that
-are as good as one another the one with fewer coefficients is taken. Never is it a form whose fit did not converge, nor, where another form is
-known, one of which an exponent may be anything, or, with fewer than two cells a coefficient, any coefficient: with few budgets such a form forecasts
-well by chance. *The forecast*, which may average several forms, gives every number beyond the runs. With too few budgets to
-hold any out, both are the plainest form of the inputs: of compute, the power law.
+The law is the form that forecasts the larger runs best from the smaller, by the score of the back-test (`analysis.backtest.rule`). Of
+forms that are as good as one another, the one with fewer coefficients is taken. With few budgets a form may forecast well by chance. So
+two kinds of form are passed over where another form is known: one whose fit did not converge, and one with an exponent that may be
+anything. With fewer than two cells a coefficient, no coefficient may be so unbounded.
+
+*The forecast*, which may average several forms, gives every number beyond the runs. With too few budgets to hold any out, both are the
+plainest form of the inputs: of compute, the power law.
 """
 
 from __future__ import annotations
@@ -114,7 +116,7 @@ def answer(runs: pd.DataFrame, **settings: Unpack[LawSettings]) -> Answer:
 
 
 def _is_known(estimate: Estimate, cells: int) -> bool:
-    """Whether the fit converged, and its exponents, with few cells a coefficient all that it has, have intervals with two ends."""
+    """Say whether the fit converged with finite intervals of its exponents; with few cells a coefficient, of all coefficients."""
     if not isinstance(estimate, LawEstimate) or estimate.status == FitStatus.NOT_CONVERGED:
         return False
     law = estimate.law
@@ -124,8 +126,11 @@ def _is_known(estimate: Estimate, cells: int) -> bool:
 
 
 def best_forecaster(fits: Sequence[Fit]) -> Fit:
-    """Return, of fits of several laws to the same runs, the one that `choose_law` would choose. They are tested as laws of the inputs of the one that
-    has most; with too few budgets for that, the one with fewest coefficients is taken."""
+    """Return, of fits of several laws to the same runs, the one that `choose_law` would choose.
+
+    They are tested as laws of the inputs of the one that has most. With too few budgets for that, the one with fewest coefficients is
+    taken.
+    """
     test = max(fits, key=lambda each: len(each.axes)).tested
     known = [each for each in fits if _is_known(each.estimate, each.cells)] or list(fits)
     name = None if test is None else test.best([each.law for each in known])
@@ -133,12 +138,12 @@ def best_forecaster(fits: Sequence[Fit]) -> Fit:
 
 
 def natural_choice(runs: pd.DataFrame, x: str | Sequence[str] | None = None) -> Literal["all", "frontier"]:
-    """Which cells the law is of, when nobody says: those that a forecast is of, see `analysis.prediction.runs_to_predict_from`."""
+    """Return which cells the law is of, when nobody says: those that a forecast is of, see `analysis.prediction.runs_to_predict_from`."""
     return runs_to_predict_from(runs, None if x is None else columns_of(x), AUTO)
 
 
 def compared(law: Fit, plain: Fit) -> str:
-    """How the plain form forecasts, against the chosen law: `forecasts ×/÷ 2.510 against ×/÷ 1.300`; empty where nothing was tested."""
+    """Compare the forecasts of the plain form with the chosen law's: `forecasts ×/÷ 2.510 against ×/÷ 1.300`; empty if untested."""
     ours, theirs = law.forecast_error, plain.forecast_error
     if ours is None or theirs is None:
         return ""
@@ -149,7 +154,7 @@ def compared(law: Fit, plain: Fit) -> str:
 
 
 def _own(estimate: LawEstimate) -> LawEstimate:
-    """Without what the back-test adds to its interval beyond the runs: that is the forecast's."""
+    """Remove what the back-test adds to the interval beyond the runs: that is the forecast's."""
     if isinstance(estimate, ChosenEstimate) and estimate.beyond.floor_needs is not None:
         return replace(estimate, beyond=replace(estimate.beyond, error=None))
     return LawEstimate(**{field.name: getattr(estimate, field.name) for field in fields(LawEstimate)})

@@ -1,4 +1,7 @@
-"""Whether other cells rule out that a cell's best learning rate lies beyond the rates it tried, as the best rate falls with epochs and size."""
+"""Cells whose best learning rate lies at the edge of the rates they tried, and what other cells say about it.
+
+The best rate falls with epochs and size. So another cell may rule out that the best rate lies beyond that edge.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,13 @@ __all__ = ["closed_edges"]
 
 
 def closed_edges(table: pd.DataFrame, tried: pd.DataFrame, metric: str, settings: Sequence[str]) -> pd.DataFrame:
-    """Of each cell of `tried` (its index): `above`, whether a smaller cell tried a higher rate than this one's highest and did no better for it; `below`,
-    whether a larger one tried a lower rate than this one's lowest and did no better.
+    """Say for each cell of `tried` whether other cells rule out a best learning rate below, or above, its own best.
 
-    Smaller: of the same family and settings, with no more epochs and parameters (or the same model). So a search that tries two rates a cell, and lets
-    monotony close the upper side, is not taken for a grid that was too narrow.
+    Returns: a row a cell. `above`: a smaller cell tried a higher rate than this cell's best, and did no better for it. `below`: a
+    larger cell tried a lower rate than this cell's best, and did no better for it.
+
+    A smaller cell is of the same family and settings, with no more epochs and parameters (or the same model). So a search that tries
+    two rates a cell, and lets monotony close the upper side, is not taken for a grid that was too narrow.
 
     Args:
         table: `family`, `epochs`, `params`, `model`, as far as there are; without epochs and one of the last two nothing is closed.

@@ -57,19 +57,25 @@ _DIGITS = 9
 
 
 def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[str] = (), metric: str = "") -> list[str]:
-    """The columns of a table that tell its cells apart.
+    """List the columns of a table that tell its cells apart.
 
     Args:
         also: further ones; those that `--cell` named are in the table's source.
         x, metric: of the question; neither is a setting.
 
-    Steps tell cells apart where there are no epochs and no examples, and where runs that agree in these, and in all else, have other steps, if
-    several runs have them in common, or no model has several epochs or examples: those that a run happened to end at are no setting.
+    Steps tell cells apart in two cases:
+    - there are neither epochs nor examples seen;
+    - runs that agree in all else differ in steps, and either several runs share a number of steps, or no model has several epochs or
+    examples.
 
-    Without epochs, examples seen or steps nothing but `x` tells the budgets of a model apart, so then its columns are among them. Of a law of
-    several inputs `x` are the design itself and always are. Where runs that agree in all settings cost as differently as no replicates do
-    (`_NO_REPLICATES`, in most cells of several runs; or by one factor in all of them, and no seed tells the runs apart), something that the table
-    does not say differs, and `x` tells cells apart as well.
+    Steps at which runs happened to stop are no setting.
+
+    Without epochs, examples seen or steps nothing but `x` tells the budgets of a model apart, so that `x` tells cells apart too. Of a
+    law of several inputs `x` is the design itself and always does.
+
+    `x` does so as well where something differs that the table does not say: runs that agree in all settings cost as differently as no
+    replicates do. In most cells of several runs their cost then differs by more than a limit (`_NO_REPLICATES`). Or it differs by one
+    factor in all of them, and no seed tells the runs apart.
 
     Raises: UnknownName, `also` names no column.
     """
@@ -97,12 +103,12 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
 
 
 def settings_among(runs: pd.DataFrame, columns: Iterable[str]) -> list[str]:
-    """Chooses from design columns those that say how a model was trained: batch size, optimiser, weight decay; not which model, size or budget."""
+    """Choose from design columns those that say how a model was trained: batch size, optimiser, weight decay; not model, size or budget."""
     return [name for name in columns if name not in _PROPERTIES and not is_size(name, runs[name]) and not is_data(name, runs[name])]
 
 
 def named_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """The names as they are, each a column of the table. Raises: UnknownName."""
+    """Check that each name is a column of the table, and return the names. Raises: UnknownName."""
     for name in names:
         if name not in runs:
             raise UnknownName("column", name, [str(column) for column in runs], hint="name columns of the table")
@@ -110,10 +116,11 @@ def named_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
 
 
 def alike(runs: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
-    """A number for each row: rows that agree in these columns share it. Numbers follow the order of the values.
+    """Give each row a number, the same for rows that agree in these columns. Numbers follow the order of the values.
 
-    Numbers agree to nine digits. Measured examples agree within 2 % where the epochs do. A hole in a
-    property (`_PROPERTIES`) agrees with the one value that rows which agree otherwise have; any other hole is a value of its own.
+    Two numbers agree where they are the same to nine digits. Measured examples agree within 2 % where the epochs agree. A missing value
+    of a property (`_PROPERTIES`) agrees with the one value that rows which agree otherwise have. In any other column it is a value of
+    its own.
     """
     keys = {name: _comparable(runs[name]) for name in columns}
     for name in columns:
@@ -127,7 +134,10 @@ def alike(runs: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
 
 
 def _numbered(keys: Iterable[pd.Series], rows: int) -> np.ndarray:
-    """The number of each row's combination of values, (rows,), in their order; a hole comes last. As `groupby(…).ngroup()`, in a fifth of its time."""
+    """Number each row's combination of values, (rows,), in their order; a missing value comes last.
+
+    The numbers are those of `groupby(…).ngroup()`, in a fifth of the time.
+    """
     number = np.zeros(rows, dtype=np.int64)
     for values in keys:
         codes, known = pd.factorize(values, sort=True, use_na_sentinel=False)
@@ -137,8 +147,10 @@ def _numbered(keys: Iterable[pd.Series], rows: int) -> np.ndarray:
 
 
 def differing_unknown(runs: pd.DataFrame, cell: pd.Series, known: Sequence[str], *, ignored: Sequence[str] = ()) -> tuple[str, ...]:
-    """The columns that differ inside a cell though they are neither settings, nor results, nor names: it is not known what they mean. Steps and other
-    counters are among them where they differ by more than those of equal runs do."""
+    """Find the columns of unknown meaning that differ inside a cell: they are neither settings, nor results, nor names.
+
+    Steps and other counters are among them where they differ by more than those of equal runs do.
+    """
     counters = [name for name in map(str, runs) if is_counter(name) and name not in (*known, *ignored)]
     asked = [
         str(name)
@@ -160,7 +172,7 @@ def differing_unknown(runs: pd.DataFrame, cell: pd.Series, known: Sequence[str],
 
 
 def _counts_apart(values: pd.Series, cell: pd.Series) -> bool:
-    """Whether a counter was set, to several values within a cell, or differs there by more than that of runs which stopped by themselves."""
+    """Say whether a counter was set to several values within a cell, or differs there by more than that of equal runs."""
     if not pd.api.types.is_numeric_dtype(values) or not (values.dropna() > 0).any():
         return False
     groups = values.astype(float).groupby(cell)
@@ -170,7 +182,7 @@ def _counts_apart(values: pd.Series, cell: pd.Series) -> bool:
 
 
 def with_epochs(runs: pd.DataFrame) -> pd.DataFrame:
-    """The table with `epochs` = examples seen / examples of the training split, where it lacks them and says how large that is.
+    """Add `epochs` = examples seen / examples of the training split, where the table lacks them and says how large the split is.
 
     The split is the one number of unique examples of all rows that saw some example twice; the others must have seen no more than it.
     """
@@ -185,7 +197,10 @@ def with_epochs(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tell_apart(runs: pd.DataFrame, columns: Sequence[str], *, stated: bool) -> bool:
-    """Whether steps were set, and differ within the cells of these columns. stated: whether another column tells how long runs were trained."""
+    """Say whether steps were set, and differ within the cells of these columns.
+
+    stated: whether another column tells how long runs were trained.
+    """
     steps = pd.to_numeric(runs["steps"], errors="coerce")
     if not stated:
         return bool(steps.nunique() > 1)  # one number for all would tell nothing
@@ -216,7 +231,7 @@ def _differs_too_much(runs: pd.DataFrame, columns: Sequence[str], x: str, most: 
 
 
 def _is_one_factor(ratio: pd.Series) -> bool:
-    """Whether runs differ by the same factor in all cells: two budgets do, noise does not."""
+    """Say whether runs differ by the same factor in all cells: two budgets do, noise does not."""
     logs = np.log(ratio.to_numpy(float))
     return bool(len(logs) >= _ENOUGH_CELLS and logs.mean() > np.log(_NOMINAL) and logs.std() < _ALIKE * logs.mean())
 
@@ -236,13 +251,13 @@ def _is_setting(runs: pd.DataFrame, name: str, asked: set[str]) -> bool:
 
 
 def _is_shared(values: pd.Series) -> bool:
-    """Whether some rows have a value in common."""
+    """Say whether some rows have a value in common."""
     known = _comparable(values).dropna()
     return bool(known.duplicated().any())
 
 
 def _is_spread(values: pd.Series, cell: pd.Series) -> bool:
-    """Whether a positive number differs between the runs of most cells by more than noise does."""
+    """Say whether a positive number differs between the runs of most cells by more than noise does."""
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values) or not (values.dropna() > 0).all():
         return False
     groups = values.astype(float).groupby(cell)
@@ -250,7 +265,7 @@ def _is_spread(values: pd.Series, cell: pd.Series) -> bool:
 
 
 def _comparable(values: pd.Series) -> pd.Series:
-    """Numbers without their last bits; lists and the like as text."""
+    """Round numbers to nine digits, so that their last bits do not count, and write lists and the like as text."""
     if isinstance(values.dtype, pd.StringDtype):
         return values
     if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
@@ -269,7 +284,7 @@ def _filled(keys: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _same_within(keys: Mapping[str, pd.Series], name: str) -> pd.Series:
-    """One value, the smallest, for all that agree otherwise and lie within 2 % of each other."""
+    """Set values that agree in all other columns, and lie within 2 % of each other, to the smallest of them."""
     values = pd.to_numeric(keys[name])
     group = _numbered((keys[column] for column in keys if column != name and column not in _FOLLOWS), len(values))
     low, high = np.full((2, group.max(initial=0) + 1), np.nan)

@@ -1,7 +1,7 @@
 """Which metrics are better when higher: they are refused, since every answer of the analysis takes lower as better.
 
-A name that says so (`val_acc`, `macro F1`, `BLEU-4`) is refused by `require_lower_is_better`; `<name>_error` stands for 1 − `<name>`, see
-`with_error`. Where the name says nothing the numbers may: `rises` tests whether the metric rises with compute.
+A name that says so (`val_acc`, `macro F1`, `BLEU-4`) is refused by `require_lower_is_better`; `<name>_error` stands for 1 − `<name>`,
+see `with_error`. Where the name says nothing, the numbers may: `rises` tests whether the metric rises with compute.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _FEW = 1000
 
 
 def better_when_higher(name: str) -> bool:
-    """Whether the name of a column says that higher is better. `1 - acc`, `acc_error` and `reward_loss` do not.
+    """Say whether the name of a column means that higher is better. `1 - acc`, `acc_error` and `reward_loss` do not.
 
     >>> better_when_higher("eval/top-1 accuracy"), better_when_higher("test_f1"), better_when_higher("val_acc_error")
     (True, True, False)
@@ -64,13 +64,13 @@ def better_when_higher(name: str) -> bool:
 
 
 def _bare(word: str) -> str:
-    """`valacc` → `acc`, where what is left says something."""
+    """Remove the name of a split, where what is left says something: `valacc` → `acc`."""
     rest = _SPLITS.sub("", word)
     return rest if (_HIGHER | _LOWER) & _stems(rest) else word
 
 
 def _stems(word: str) -> set[str]:
-    """The word, without its plural, and without digits: `scores` → `score`, `acc1` → `acc`, `rougeL` → `rouge`."""
+    """Return a word with and without its plural and its digits: `scores` → `score`, `acc1` → `acc`, `rougeL` → `rouge`."""
     plain = word.rstrip("0123456789") or word
     stems = {word, plain, word.removesuffix("s"), plain.removesuffix("s")}
     if word == "accuracies":
@@ -87,7 +87,7 @@ def require_lower_is_better(name: str, table: pd.DataFrame, option: str = "--met
 
 
 def cure(name: str, table: pd.DataFrame, option: str = "--metric") -> str:
-    """What to ask for in place of a column that is better when higher: an error, where the column is a share or per cent."""
+    """Say what to ask for in place of a column that is better when higher: an error, where the column is a share or per cent."""
     error = f"{option} {shlex.quote(f'{name}{_ERROR}')}"
     numbers = pd.to_numeric(table[name], errors="coerce").to_numpy(float) if name in table else np.array([])
     numbers = numbers[np.isfinite(numbers)]
@@ -104,9 +104,9 @@ def cure(name: str, table: pd.DataFrame, option: str = "--metric") -> str:
 
 
 def with_error(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The table with column `<share>_error` = 1 − `<share>`, where that is what `name` asks for and the table has only the share.
+    """Add the column `<share>_error` = 1 − `<share>`, where that is what `name` asks for and the table has only the share.
 
-    Raises `DataError` where the share is none, or holds text.
+    Raises `DataError` where a number is outside 0 … 1. Text becomes NaN.
     """
     share = name.removesuffix(_ERROR)
     if name in table or share == name or share not in table or (share != "" and _falls(share)):
@@ -123,12 +123,12 @@ def with_error(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _falls(name: str) -> bool:
-    """Whether the name says that lower is better, so that 1 − it means nothing: `val_loss_error`."""
+    """Say whether the name means that lower is better, so that 1 − it has no meaning: `val_loss_error`."""
     return bool(_LOWER & {stem for word in re.split(r"[\W_]+", name.lower()) for stem in _stems(word)})
 
 
 def rises(compute: np.ndarray, metric: np.ndarray, p_value: float = _P_RISES) -> bool:
-    """Whether the metric rises with compute beyond chance: Kendall's τ above zero, one-sided. Of fewer than four cells none does."""
+    """Say whether the metric rises with compute beyond chance: Kendall's τ above zero, one-sided. False for fewer than four cells."""
     if len(compute) < 4 or np.ptp(compute) == 0 or np.ptp(metric) == 0:
         return False
     if len(compute) <= _FEW and np.sum(_orders(compute) * _orders(metric)) <= 0:
@@ -139,7 +139,7 @@ def rises(compute: np.ndarray, metric: np.ndarray, p_value: float = _P_RISES) ->
 
 
 def _orders(values: np.ndarray) -> np.ndarray:
-    """Which of two values is larger, for each pair: 1, 0 or −1, (n, n)."""
+    """Compare each pair of values, (n, n): 1 where the first is larger, 0 where they are equal, −1 where it is smaller."""
     return np.sign(values[:, None] - values)
 
 
@@ -153,7 +153,10 @@ def refuse_rising(metric: str, x: str, sides: Sequence[tuple[np.ndarray, np.ndar
 
 
 def rising_note(metric: str, x: str, cells: pd.DataFrame) -> tuple[str, ...]:
-    """A sentence where the metric rises with compute over all cells, so that only the cheapest are called compute-optimal; else none."""
+    """Return a note where the metric rises with compute over all cells, else an empty tuple.
+
+    Where it rises, only the cheapest cells are called compute-optimal.
+    """
     if not rises(cells[x].to_numpy(float), cells[metric].to_numpy(float), _P_RISES / 5):
         return ()
     return (

@@ -33,11 +33,11 @@ _CARRIED = ("core_hours", "train_flops", "examples_seen", "unique_examples", "pa
 
 @dataclass(frozen=True, eq=False)
 class Transfer:
-    """Sets what checkpoints were worth before fine-tuning against what they are worth after it.
+    """Compares what checkpoints were worth before fine-tuning with what they are worth after it.
 
     checkpoints: one row each: name, x, upstream and downstream metric, how many fine-tuned runs.
-    rank_correlation: Spearman's, of upstream and downstream; 1: the order is the same. given_compute: the same with the rank of x held
-    fixed: whether the upstream metric says more than compute alone.
+    rank_correlation: Spearman's, of upstream and downstream; 1: the order is the same.
+    given_compute: the same with the rank of x held fixed: whether the upstream metric says more than compute alone.
     law: downstream against x, or None with `not_fitted` saying why. notes: a sentence for each thing that was taken for granted.
     """
 
@@ -70,12 +70,15 @@ class Transfer:
 
     @property
     def regret(self) -> float:
-        """How much worse downstream the best pre-trained checkpoint is than the best fine-tuned one, in the unit of the metric; 0: the same."""
+        """Return how much worse downstream the best pre-trained checkpoint is than the best fine-tuned one, in the unit of the metric.
+
+        It is 0 where they are the same.
+        """
         return float(self.best_upstream[self.downstream] - self.best_downstream[self.downstream])
 
     @property
     def regret_may_be_noise(self) -> bool | None:
-        """Whether seeds alone would part two equal checkpoints as far; None where no checkpoint was fine-tuned with several seeds."""
+        """Say whether seeds alone would part two equal checkpoints as far; None where no checkpoint was fine-tuned with several seeds."""
         if not math.isfinite(self.seed_std):
             return None
         runs = 1 / self.best_upstream["runs"] + 1 / self.best_downstream["runs"]
@@ -83,7 +86,7 @@ class Transfer:
         return bool(apart <= normal_quantile(0.5 + self.level / 2) * self.seed_std * math.sqrt(runs))
 
     def sentence(self) -> str:
-        """The answer in words."""
+        """Write the answer in words."""
         rank = f"Rank correlation of {self.upstream} and {self.downstream} over {len(self.checkpoints)} checkpoints: {self.rank_correlation.words()}."
         if self.same_best:
             return f"The best pre-trained checkpoint ({self.best_upstream['checkpoint']}) is the best fine-tuned one. {rank}"
@@ -119,7 +122,7 @@ class Transfer:
         }
 
     def to_csv(self) -> str:
-        """`checkpoints` as CSV."""
+        """Write `checkpoints` as CSV."""
         return as_csv(self.checkpoints)
 
 
@@ -160,10 +163,10 @@ def transfer(
     law: str = "power",
     level: float = 0.95,
 ) -> Transfer:
-    """Set the downstream metric against pre-training compute and pre-training metric.
+    """Compare the downstream metric of fine-tuned runs with their pre-training compute and pre-training metric.
 
-    A checkpoint (a `parent`; else a model and its epochs; else a row) fine-tuned several times stands at the learning rate with the lowest
-    mean over seeds. Its runs may differ in how they were fine-tuned, e.g. in batch size: then a note names the column.
+    A checkpoint is a `parent`; else a model and its epochs; else a row. One fine-tuned several times counts at the learning rate with
+    the lowest mean over seeds. Its runs may differ in how they were fine-tuned, e.g. in batch size: then a note names the column.
 
     Args:
         runs: one row a *fine-tuned* run, with the three columns; `with_parents` makes them from parent ids.
@@ -222,7 +225,7 @@ def transfer(
 
 
 def _differing(table: pd.DataFrame, cell: Sequence[str], downstream: str, *, of: pd.DataFrame) -> tuple[str, ...]:
-    """Finds the columns, settings and others, in which fine-tuned runs of one checkpoint differ."""
+    """Find the columns, settings and others, in which fine-tuned runs of one checkpoint differ."""
     apart, columns, cells = [], list(cell), table["cell"].nunique()
     for name in design_columns(table, x=cell, metric=downstream):
         columns.append(name)
@@ -254,7 +257,10 @@ def _checkpoints(runs: pd.DataFrame, name: str | None, downstream: str, upstream
 
 
 def _rank_interval(rho: float, n: int, level: float) -> Interval:
-    """Fisher's z with the standard error √((1 + ρ²/2)/(n − 3)) of Bonett and Wright 2000 (Psychometrika 65), for Spearman's ρ."""
+    """Return the interval of Spearman's ρ of n values, by Fisher's z.
+
+    Its standard error is √((1 + ρ²/2)/(n − 3)) of Bonett and Wright 2000 (Psychometrika 65).
+    """
     if not math.isfinite(rho) or n <= 3:
         return Interval(rho, -1.0, 1.0)
     half = normal_quantile(0.5 + level / 2) * math.sqrt((1 + rho**2 / 2) / (n - 3))
@@ -266,7 +272,7 @@ def _rank_interval(rho: float, n: int, level: float) -> Interval:
 
 
 def _partial(a: np.ndarray, b: np.ndarray, given: np.ndarray) -> float:
-    """Partial rank correlation of a and b."""
+    """Compute the partial rank correlation of a and b, with the rank of `given` held fixed; NaN where one of the three is constant."""
     if min(np.ptp(values) for values in (a, b, given)) == 0:
         return float("nan")
     ranked = np.array([ranks(values) for values in (a, b, given)])

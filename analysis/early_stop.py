@@ -1,12 +1,13 @@
 """Whether a run that is under way can still matter: whether it may yet end on the frontier.
 
-The law is that of finished runs which were evaluated at the same share of their steps: log(final loss) = a + b · log(loss then), by least
-squares. Its interval for one more run, Student's t with n − 2 degrees of freedom, is that of the final loss to come:
+The law is that of finished runs which were evaluated at the same share of their steps: log(final loss) = a + b · log(loss then), by
+least squares. Its interval for one more run, Student's t with n − 2 degrees of freedom, is that of the final loss to come:
 
     m ± t · s · √(1 + 1/n + (z − z̄)² / Σ(zᵢ − z̄)²),     z = log(loss then)
 
 The run is dominated when a finished run that cost no more ended below all of that interval. Beyond the losses that the law has seen it
-is not extrapolated: z is taken at the edge. A larger loss then is taken to mean no smaller a loss at the end, so that errs towards going on.
+is not extrapolated: z is taken at the edge. A larger loss then is taken to mean no smaller a loss at the end, which errs towards going
+on.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _RUNS_AT_LEAST = 8
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is to be expected of a run.
+    """Holds the final loss to expect of a run under way, and the finished run that it would have to beat.
 
     value, low, high: its final loss, and the interval of it at `confidence`. core_hours: what it will have cost.
     runs_used: finished runs behind the law.
@@ -44,12 +45,12 @@ class Outlook:
 
     @property
     def is_dominated(self) -> bool:
-        """Even the lower end of the interval is above what costs no more."""
+        """Say whether even the lower end of the interval lies above the loss of the rival."""
         return self.rival is not None and self.low > self.rival[1]
 
     @property
     def sentence(self) -> str:
-        """The numbers behind the verdict."""
+        """Write the numbers behind the verdict in words."""
         told = (
             f"final loss {significant(self.value)} expected, {significant(self.low)} … {significant(self.high)} at {100 * self.confidence:g} % by {self.runs_used} "
             f"finished runs"
@@ -61,16 +62,16 @@ class Outlook:
 
 
 def outlook(loss: float, core_hours: float, finished: pd.DataFrame, *, confidence: float = 0.99, looks: int = 1) -> Outlook | None:
-    """What is to be expected of a run whose held-out loss is `loss` now; None when the finished runs do not tell.
+    """Predict the final loss of a run whose held-out loss is `loss` now; None when the finished runs do not tell.
 
     Args:
         loss: nats, at some share of its steps. core_hours: what it will have cost at its end.
         finished: `id`, `loss_then` (nats, at the same share of their steps; NaN where it was not taken), `val_loss`, `core_hours`.
         confidence: of the interval, 0 … 1, over all looks.
-        looks: at how many shares of its steps a run is looked at: each has its part of 1 − confidence (Bonferroni), so that a run that
-            belongs on the frontier is lost with a probability of at most (1 − confidence) / 2 when each share is judged once. A scheduler
-            judges the newest share again whenever another run has ended, with more runs behind the law; these looks are alike, and are
-            not counted apart.
+        looks: at how many shares of its steps a run is looked at. Each look has its part of 1 − confidence (Bonferroni). So a run that
+            belongs on the frontier is lost with a probability of at most (1 − confidence) / 2, when each share is judged once. A
+            scheduler judges the newest share again whenever another run has ended, with more runs behind the law; these looks are
+            alike, and are not counted apart.
     """
     then, final = (finished[name].to_numpy(float) for name in ("loss_then", "val_loss"))
     usable = (then > 0) & (final > 0)

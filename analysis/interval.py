@@ -16,7 +16,7 @@ __all__ = ["Interval", "check_level"]
 
 
 def check_level(level: float) -> None:
-    """Raises `UsageError` for a nominal coverage outside `LEVELS`."""
+    """Raise `UsageError` for a nominal coverage outside `LEVELS`."""
     low, high = LEVELS
     if not low <= level <= high:
         raise UsageError(f"level {level:g} is not between {low:g} and {high:g}", hint="0.95 gives 95 % intervals")
@@ -24,7 +24,7 @@ def check_level(level: float) -> None:
 
 @dataclass(frozen=True)
 class Interval:
-    """`value` and the ends of its interval; infinite ends are an answer: the data do not bound it there."""
+    """Holds `value` and the ends of its interval. Infinite ends are an answer: the data do not bound it there."""
 
     value: float
     low: float
@@ -32,7 +32,10 @@ class Interval:
 
     @classmethod
     def of_draws(cls, value: float, draws: np.ndarray, level: float) -> Interval:
-        """Percentiles of finite `draws` (n,); the interval never leaves the value out. NaN draws count as not bounded at either end."""
+        """Return the percentiles of `draws` (n,), widened where needed to hold the value.
+
+        NaN draws are left out. Where they are more than one tail's share of all, neither end is bounded.
+        """
         known = draws[~np.isnan(draws)]
         tail = 0.5 - level / 2
         if len(known) < (1 - tail) * len(draws) or not len(known):
@@ -59,5 +62,5 @@ class Interval:
         return with_interval(self.value, self.low, self.high)
 
     def words(self, digits: int = 3) -> str:
-        """`1.31 (1.25 … 1.38)`."""
+        """Write the interval for people: `1.31 (1.25 … 1.38)`."""
         return f"{significant(self.value, digits)} ({significant(self.low, digits)} … {significant(self.high, digits)})"

@@ -8,5 +8,5 @@ __all__ = ["listed"]
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
-    """Lists the first `most` names, with a mark where there are others: `a, b, c, …`."""
+    """List the first `most` names, with a mark where there are others: `a, b, c, …`."""
     return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])

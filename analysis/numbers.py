@@ -11,18 +11,18 @@ __all__ = ["finite", "records", "with_interval"]
 
 
 def finite(value: SupportsFloat) -> float | None:
-    """The number, or None where it is NaN or infinite: JSON knows neither."""
+    """Return the number, or None where it is NaN or infinite, which JSON does not know."""
     number = float(value)
     return number if math.isfinite(number) else None
 
 
 def with_interval(value: float, low: float, high: float) -> dict[str, float | None]:
-    """`{"value", "low", "high"}`, as every coefficient and prediction is written."""
+    """Make `{"value", "low", "high"}`, as every coefficient and prediction is written."""
     return {"value": finite(value), "low": finite(low), "high": finite(high)}
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A table as a list of objects with plain Python values; NaN and infinity become None."""
+    """Turn a table into a list of objects with plain Python values; NaN and infinity become None."""
     return [{str(name): _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
 
 

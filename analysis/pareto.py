@@ -26,11 +26,12 @@ __all__ = ["Frontier", "frontier", "pareto_mask"]
 
 @dataclass(frozen=True, eq=False)
 class Frontier:
-    """Cells in order of compute, which of them are compute-optimal, and what that says about model size and epochs.
+    """Holds the cells in order of compute, and which of them are compute-optimal.
 
-    `points`: one row a cell, with `family`, `model`, `epochs`, `params` and `learning_rate` where the table has them, `seeds`
-    (how many runs), the means over seeds under the names of `x` and `metric`, `<metric>_min` and `<metric>_max`, `on_frontier` and
-    `run_ids`.
+    `points`: one row a cell, in these columns:
+    - `family`, `model`, `epochs`, `params` and `learning_rate` where the table has them, and `seeds` (how many runs);
+    - the means over seeds under the names of `x` and `metric`, `<metric>_min` and `<metric>_max`;
+    - `on_frontier` and `run_ids`.
     `runs`: the runs behind the points. `excluded`: every other run, with its reason. `cell_columns`: what told the cells apart.
     `notes`: a sentence for each thing that was taken for granted.
     """
@@ -45,22 +46,22 @@ class Frontier:
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Whether runs do no better than guessing, see `analysis.diagnostics`."""
+        """Return a diagnostic where runs do no better than guessing, see `analysis.diagnostics`."""
         return tuple(at_chance(self.runs, self.metric))
 
     @property
     def on_frontier(self) -> pd.DataFrame:
-        """The compute-optimal rows of `points`, in order of compute."""
+        """Return the compute-optimal rows of `points`, in order of compute."""
         return self.points[self.points["on_frontier"]].reset_index(drop=True)
 
     @property
     def frontier_runs(self) -> pd.DataFrame:
-        """The runs (every seed) of the compute-optimal cells."""
+        """Return the runs (every seed) of the compute-optimal cells."""
         cells = self.points.loc[self.points["on_frontier"], "cell"]
         return self.runs[self.runs["cell"].isin(cells)]
 
     def best(self) -> pd.DataFrame:
-        """Best model and best epochs against compute, as steps: a row holds from `<x>_from` until, not including, `<x>_to`.
+        """List the best model and best epochs against compute, in steps: a row holds from `<x>_from` until, not including, `<x>_to`.
 
         The last row has no `<x>_to` (NaN): nothing larger was run.
         """
@@ -75,10 +76,11 @@ class Frontier:
         return table
 
     def to_dict(self, *, band: pd.DataFrame | None = None, answer: Answer | None = None) -> dict[str, Any]:
-        """The frontier as JSON holds it, without `schema_version`.
+        """Return the frontier as JSON holds it, without `schema_version`.
 
-        band: of `analysis.frontier_band`: each point then has `best_loss` (value, low, high: of the lowest metric at that compute or less) and
-            `frontier_share`. answer: what the law of these runs says, None where there is no law.
+        band: of `analysis.frontier_band`: each point then has `best_loss` and `frontier_share`. The former is value, low, high of the
+        lowest metric at that compute or less.
+        answer: what the law of these runs says, None where there is no law.
         """
         points = records(self.points.drop(columns="cell"))
         if band is not None:
@@ -99,7 +101,10 @@ class Frontier:
         }
 
     def to_csv(self, band: pd.DataFrame | None = None) -> str:
-        """`points` as CSV; the run ids of a cell are joined by spaces. With a `band`, of `analysis.frontier_band`, its columns as well."""
+        """Write `points` as CSV; the run ids of a cell are joined by spaces.
+
+        With a `band`, of `analysis.frontier_band`, its columns as well.
+        """
         table = (self.points if band is None else band).drop(columns="cell")
         return as_csv(table)
 
@@ -108,17 +113,17 @@ class Frontier:
 def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hours", cell: Sequence[str] = ()) -> Frontier:
     """Find the compute-optimal frontier of a table of runs.
 
-    A point is a cell, not a run: first each cell's learning rate is chosen by the mean of `metric` over seeds, then the point is
-    the mean over the seeds at that rate, in `x` and in `metric`. Taking single runs instead would make a frontier of lucky seeds,
-    too low by about the seed noise. A point is on the frontier when no other has as low a `metric` at as small an `x`.
+    A point is a cell, not a run. First each cell's learning rate is chosen by the mean of `metric` over seeds. The point is then the
+    mean over the seeds at that rate, in `x` and in `metric`. Taking single runs instead would make a frontier of lucky seeds, too low
+    by about the seed noise. A point is on the frontier when no other has as low a `metric` at as small an `x`.
 
     >>> found = scaling.frontier(runs, x="train_flops")
     >>> len(found.points), found.best()["model"].iloc[-1]
     (24, 'w48')
 
     Args:
-        runs: one row a run, columns as in `scaling.columns`. Needs `metric` and `x`; uses `family`, `model`, `epochs`,
-            `learning_rate`, `seed`, `params`, `status`, `accelerator` and `dataset` where they are there.
+        runs: one row a run, columns as in `scaling.columns`. Needs `metric` and `x`; uses `family`, `model`, `epochs`, `learning_rate`,
+            `seed`, `params`, `status`, `accelerator` and `dataset` where they are there.
         metric: what should be low, in its own unit (`val_loss`: nats).
         x: what it costs (`core_hours`, `train_flops`, …).
         cell: columns that tell cells apart besides the settings of `analysis.design_columns`.
@@ -136,7 +141,7 @@ def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hou
 
 
 def pareto_mask(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """True where no other point has both x and y as low or lower. Of equal points the first counts. O(n log n)."""
+    """Mark the points (n,) for which no other point has both x and y as low or lower. Of equal points the first counts. O(n log n)."""
     order = np.lexsort((y, x))
     lowest_before = np.concatenate(([np.inf], np.minimum.accumulate(y[order])[:-1]))
     mask = np.zeros(len(x), dtype=bool)

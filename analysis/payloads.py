@@ -14,18 +14,21 @@ __all__ = ["payload", "with_input"]
 
 
 class Result(Protocol):
-    """What an analysis found."""
+    """Describes what an analysis found: anything with `to_dict`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
 
 
 def payload(found: Result, **more: Any) -> dict[str, Any]:
-    """`{"schema_version", …}`: a result as `--json` prints it and the HTTP API returns it. more: of its `to_dict`."""
+    """Make `{"schema_version", …}`: a result as `--json` prints it and the HTTP API returns it. more: of its `to_dict`."""
     return {"schema_version": SCHEMA_VERSION, **found.to_dict(**more)}
 
 
 def with_input(payload: dict[str, object], runs: pd.DataFrame) -> dict[str, object]:
-    """The payload with `input`: `{"notes": [what was set aside and converted], "file", "sha256", "rows", "mapping", "units",
-    "renamed", "converted"}`; of the store, `notes` alone."""
+    """Add `input` to a payload: how the table of runs was read.
+
+    It is `{"notes": [what was set aside and converted], "file", "sha256", "rows", "mapping", "units", "renamed", "converted"}`; of the
+    store, `notes` alone.
+    """
     return {**payload, "input": source_of(runs)}

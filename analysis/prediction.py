@@ -29,11 +29,14 @@ _SLOPE_STEP = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a law says at some budgets.
+    """Holds what a law predicts at some budgets.
 
     fit: the law, with the runs behind it.
-    table: a row a budget: the law's inputs; `value`; `low`, `high` of the mean; `run_low`, `run_high` of one more run; `beyond`, the factor
-        by which the budget lies outside the runs (1 inside, 4 is four times the largest); and `slope_<input>`, d log value / d log input.
+    table: a row a budget, with these columns:
+    - the law's inputs;
+    - `value`; `low`, `high` of the mean; `run_low`, `run_high` of one more run;
+    - `beyond`, the factor by which the budget lies outside the runs (1 inside, 4 is four times the largest);
+    - `slope_<input>`, d log value / d log input.
     """
 
     fit: Fit
@@ -44,15 +47,15 @@ class Prediction:
         return [{str(name): float(value) for name, value in row.items()} for row in self.table.to_dict("records")]
 
     def mean(self, row: int = 0) -> Interval:
-        """Interval of the law itself at a budget."""
+        """Return the interval of the law itself at a budget."""
         return Interval(*(float(self.table[name].iloc[row]) for name in ("value", "low", "high")))
 
     def new_run(self, row: int = 0) -> Interval:
-        """Interval of one more run at a budget."""
+        """Return the interval of one more run at a budget."""
         return Interval(*(float(self.table[name].iloc[row]) for name in ("value", "run_low", "run_high")))
 
     def where(self, row: int = 0) -> str:
-        """`1.47 times beyond the largest core_hours of the runs`, or `within the runs`."""
+        """Say how far a budget lies from the runs: `1.47 times beyond the largest core_hours of the runs`, or `within the runs`."""
         beyond = float(self.table["beyond"].iloc[row])
         if beyond <= 1:
             return "within the runs"
@@ -63,12 +66,15 @@ class Prediction:
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
-        """What the law left out."""
+        """Return the runs that the law left out."""
         return self.fit.excluded
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Whether a budget is further from the runs than anything tests, see `analysis.diagnostics`; those of the fit are in `fit`."""
+        """Return a diagnostic where a budget is further from the runs than anything tests, see `analysis.diagnostics`.
+
+        Those of the fit are in `fit`.
+        """
         return tuple(far_extrapolation(self.fit, self.table[list(self.fit.axes)]))
 
     def to_dict(self, *, registered: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
@@ -94,16 +100,16 @@ class Prediction:
         }
 
     def to_csv(self) -> str:
-        """`table` as CSV."""
+        """Write `table` as CSV."""
         return as_csv(self.table)
 
 
 def runs_to_predict_from(runs: pd.DataFrame, x: str | Sequence[str] | None, law: str) -> Literal["all", "frontier"]:
-    """What a prediction is fitted to when nobody says.
+    """Choose the cells that a prediction is fitted to when nobody says.
 
-    `frontier` for a law of one input and a grid (several sizes or models, each at several epoch budgets): what a budget buys is what its
-    best cell reaches, and cells far from the best do not lie on a law of compute. `all` for a surface, which needs every cell, and for a
-    bare table: there the frontier would be the points that are low by chance.
+    It is `frontier` for a law of one input and a grid (several sizes or models, each at several epoch budgets). What a budget buys is
+    what its best cell reaches, and cells far from the best do not lie on a law of compute. It is `all` for a surface, which needs every
+    cell, and for a bare table: there the frontier would be the points that are low by chance.
     """
     if (law != "auto" and law_named(law).is_surface) or not (x is None or isinstance(x, str) or len(x) == 1):
         return "all"

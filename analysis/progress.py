@@ -1,8 +1,8 @@
 """Which column says how far the rows of a run were trained, where none is called `step`: the one that rises along every run.
 
-A table may call its steps `steps`, `epochs`, `it`, `num_batches` or otherwise, or have no more than a run's compute at each row. Rows of one
-run are its checkpoints if some such column never repeats within the run, spreads by more than replicates do, and nothing else that was set
-differs within the run. The order of the rows does not matter: they are in the order of that column.
+A table may call its steps `steps`, `epochs`, `it`, `num_batches` or otherwise, or have no more than a run's compute at each row. Rows
+of one run are its checkpoints if some such column never repeats within the run, spreads by more than replicates do, and nothing else
+that was set differs within the run. The order of the rows does not matter: they are sorted by that column.
 
 | columns, in this order | rise along a run |
 |---|---|
@@ -43,7 +43,7 @@ _SAID_OF_RUNS = ("id", "status", "reason", "excluded", "cell")
 
 
 def rising_column(table: pd.DataFrame, run: str, *, settings: Sequence[str], asked: Sequence[str] = ()) -> str | None:
-    """The column that rises along the rows of each run; None where there is none, or where settings differ within a run.
+    """Find the column that rises along the rows of each run; None where there is none, or where settings differ within a run.
 
     Args:
         run: the column that names runs. settings: columns that are the same in all rows of a run, or rise with it as a schedule does.
@@ -57,7 +57,7 @@ def rising_column(table: pd.DataFrame, run: str, *, settings: Sequence[str], ask
 
 
 def looks_logged(table: pd.DataFrame, run: str, progress: str) -> bool:
-    """Whether the rows of most runs are at as many places of their progress, or as evenly, as a program logs and nobody chooses budgets."""
+    """Say whether the rows of most runs look logged by a program: many, or evenly spaced in their progress, as nobody chooses budgets."""
 
     def logged(at: pd.Series) -> bool:
         steps = np.diff(np.sort(at.to_numpy(float)))
@@ -67,7 +67,7 @@ def looks_logged(table: pd.DataFrame, run: str, progress: str) -> bool:
 
 
 def follows(table: pd.DataFrame, groups: Sequence[pd.Series], name: str, at: pd.Series) -> bool:
-    """Whether a number rises or falls from row to row of each run, as the learning rate of a schedule or the epochs done: no setting."""
+    """Say whether a number rises or falls from row to row of each run, as a scheduled learning rate or the epochs done do: no setting."""
     if not pd.api.types.is_numeric_dtype(table[name]):
         return False
     values = pd.DataFrame({"at": at, "value": table[name]}).sort_values("at", kind="stable")["value"]
@@ -102,7 +102,7 @@ def _candidates(table: pd.DataFrame, run: str, settings: Sequence[str], asked: S
 
 
 def _repeats_in(values: pd.Series, groups: pd.Series) -> bool:
-    """Whether numbers differ within most runs, and come several times there."""
+    """Say whether numbers differ within most runs, and some of them come several times there."""
     of_run = values.groupby(groups)
     return bool(((of_run.nunique() > 1) & (of_run.nunique() < of_run.count())).mean() > 0.5)
 
@@ -119,7 +119,7 @@ def _rises(values: pd.Series, groups: pd.Series) -> bool:
 
 
 def _sets_apart(table: pd.DataFrame, run: str, progress: str, settings: Sequence[str], asked: Sequence[str]) -> bool:
-    """Whether something that was set differs within a run."""
+    """Say whether something that was set differs within a run."""
     groups, at = table[run], table[progress].astype(float)
     apart = {run, progress, *_SAID_OF_RUNS, *(name for name in asked if name not in settings)}
     for name in (str(name) for name in table if name not in apart):
@@ -137,7 +137,7 @@ def _sets_apart(table: pd.DataFrame, run: str, progress: str, settings: Sequence
 
 
 def _is_monotone(values: pd.Series, groups: pd.Series, at: pd.Series) -> bool:
-    """Whether numbers never fall along a run."""
+    """Say whether numbers never fall along a run."""
     if not _is_number(values):
         return False
     order = at.sort_values(kind="stable").index
@@ -145,25 +145,28 @@ def _is_monotone(values: pd.Series, groups: pd.Series, at: pd.Series) -> bool:
 
 
 def _is_drawn(values: pd.Series, groups: pd.Series) -> bool:
-    """Whether a rate is another in most of many rows of each run, as that of a schedule with a warm-up."""
+    """Say whether most runs have many rows, and a rate that is another in most of them, as that of a schedule with a warm-up."""
     of_run = values.groupby(groups)
     return bool(((of_run.nunique() > of_run.size() / 2) & (of_run.size() >= _MANY_ROWS)).mean() > 0.5)
 
 
 def _is_scheduled(table: pd.DataFrame, groups: pd.Series, name: str, at: pd.Series) -> bool:
-    """Whether a fraction rises or falls along many rows of every run: it was computed; what is tried has fewer values, or round ones."""
+    """Say whether a fraction rises or falls along many rows of every run, so that it was computed.
+
+    What is tried has fewer values, or round ones.
+    """
     if not _is_number(table[name]) or bool((table[name].dropna() % 1 == 0).all()):
         return False
     return follows(table, [groups], name, at) and _is_drawn(table[name], groups)
 
 
 def _is_long(table: pd.DataFrame, run: str) -> bool:
-    """Whether most runs have many rows."""
+    """Say whether most runs have many rows."""
     return bool((table.groupby(run).size() >= _MANY_ROWS).mean() > 0.5)
 
 
 def _is_measured(name: str, values: pd.Series) -> bool:
-    """Whether what differs within a run is a result, a time or a name, and nothing that was set."""
+    """Say whether what differs within a run is a result, a time or a name, and nothing that was set."""
     if is_compute(name) or is_bookkeeping(name, values) or is_label(name) or is_result(name, values):
         return True
     known = values.dropna()
@@ -172,7 +175,7 @@ def _is_measured(name: str, values: pd.Series) -> bool:
 
 
 def _is_straight(table: pd.DataFrame, run: str, name: str, compute: Sequence[str]) -> bool:
-    """Whether, in most runs, over many rows, some compute is a straight line in this number."""
+    """Say whether some compute is a straight line in this number, in most runs, over many rows."""
     long = [own for _, own in table.groupby(run) if len(own) >= _MANY_ROWS and own[name].nunique() == len(own)]
     if len(long) <= table[run].nunique() / 2:
         return False

@@ -1,8 +1,8 @@
 """What can be asked of a table of runs: each parameter of each question, told once.
 
-A question is a frozen dataclass. A field has its type, its default and an `Asked`: what it means, how a form asks for it, what it may be. Command
-line, pages and HTTP API are made from that: `scaling.cli.runs_input` makes options, `api.asking` query parameters, the macro `form` fields.
-This module loads nothing, so that `scaling --help` may import it.
+A question is a frozen dataclass. A field has its type, its default and an `Asked`: what it means, how a form asks for it, what it may
+be. Command line, pages and HTTP API are made from that: `scaling.cli.runs_input` makes options, `api.asking` query parameters, the
+macro `form` fields. This module loads nothing, so that `scaling --help` may import it.
 """
 
 from __future__ import annotations
@@ -50,12 +50,14 @@ LEVELS = (0.5, 0.999)
 
 @dataclass(frozen=True)
 class Asked:
-    """Says what one parameter is.
+    """Describes one parameter.
 
     help: a sentence or two. label: of its field in a form; it may name another parameter, `{x}`. any: what a form calls "not chosen".
     offered: what a form offers, (value, text), where that is always the same; else the page finds it.
-    least, above, most: its limits; above: it is larger than that. is_column: whether it names a column, or several with commas between them.
-    told: whether a command names it at its default, too. is_option: whether the command has it. shape: what its option takes, where its name does not say.
+    least, above, most: its limits; above: it is larger than that.
+    is_column: whether it names a column, or several with commas between them.
+    told: whether a command names it at its default, too. is_option: whether the command has it.
+    shape: what its option takes, where its name does not say.
     more: what a command adds, which has no form that offers choices.
     """
 
@@ -84,9 +86,10 @@ class Parameter(NamedTuple):
 
 @dataclass(frozen=True)
 class Question:
-    """Every parameter has a default.
+    """Describes a question about a table of runs, with a default for every parameter.
 
-    COMMAND: the words of the command that answers it. FORM: the parameters that a form asks for, in order; a command names them in this order, too.
+    COMMAND: the words of the command that answers it.
+    FORM: the parameters that a form asks for, in order; a command names them in this order, too.
     """
 
     COMMAND: ClassVar[tuple[str, ...]] = ()
@@ -97,36 +100,39 @@ class Question:
     @classmethod
     @cache
     def parameters(cls) -> dict[str, Parameter]:
-        """Lists its parameters by name."""
+        """List its parameters by name."""
         hints = {name: get_args(hint) for name, hint in get_type_hints(cls, include_extras=True).items()}
         return {each.name: Parameter(each.name, hints[each.name][0], hints[each.name][1], each.default) for each in fields(cls)}
 
     @classmethod
     def in_order(cls) -> list[str]:
-        """List its parameters as a command has them: those of the form first, those that say which runs last."""
+        """List the parameters of the question as a command has them: those of the form first, those that say which runs last."""
         names = dict.fromkeys((*cls.FORM, *cls.parameters()))
         return sorted(names, key=lambda name: WHICH_RUNS.index(name) if name in WHICH_RUNS else -1)
 
     @property
     def changed(self) -> dict[str, Any]:
-        """The parameters that are not at their default."""
+        """Return the parameters that are not at their default."""
         return {name: value for name, each in self.parameters().items() if (value := getattr(self, name)) != each.default}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The parameters that the function of the analysis takes: all but those that say which runs."""
+        """Return the parameters that the function of the analysis takes: all but those that say which runs."""
         return {name: getattr(self, name) for name in self.parameters() if name not in WHICH_RUNS}
 
     def label(self, name: str) -> str:
-        """Names a parameter in a form."""
+        """Name a parameter in a form."""
         return self.parameters()[name].asked.label.format(**vars(self))
 
     def narrowed(self, kind: type[_Asking]) -> _Asking:
-        """Asks a question of fewer parameters of the same runs."""
+        """Make a question of fewer parameters about the same runs."""
         return kind(**{name: getattr(self, name) for name in kind.parameters()})
 
     def words(self, **more: object) -> list[str]:
-        """Writes the command that answers it, word by word, without the store. more: parameters for which it shall have other values."""
+        """Write the command that answers the question, word by word, without the store.
+
+        more: parameters for which it shall have other values.
+        """
         words = ["scaling", *self.COMMAND]
         for name in self.in_order():
             each, value = self.parameters()[name], more.get(name, getattr(self, name))
@@ -179,7 +185,7 @@ class AnalysisQuestion(Question):
 
 @dataclass(frozen=True)
 class FrontierQuestion(AnalysisQuestion):
-    """Which metric against which measure of compute."""
+    """Asks for the frontier of a metric against a measure of compute."""
 
     COMMAND: ClassVar[tuple[str, ...]] = ("frontier",)
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "metric", "x")
@@ -189,13 +195,13 @@ class FrontierQuestion(AnalysisQuestion):
 
     @property
     def plain(self) -> FrontierQuestion:
-        """What all questions about the frontier share, without what a view adds."""
+        """Return what all questions about the frontier share, without what a view adds."""
         return self.narrowed(FrontierQuestion)
 
 
 @dataclass(frozen=True)
 class ClusteredQuestion(FrontierQuestion):
-    """What is resampled together for the intervals of a law."""
+    """Asks about laws, with what is resampled together for their intervals."""
 
     COMMAND: ClassVar[tuple[str, ...]] = ("fit",)
 
@@ -205,7 +211,7 @@ class ClusteredQuestion(FrontierQuestion):
     ] = ()
 
     def fits(self, laws: Iterable[str] = ()) -> FitsQuestion:
-        """Asks the JSON API for laws of these cells; for that of the question when none is named, if it names one."""
+        """Make the question that asks the JSON API for laws of these cells; when none is named, for the law of this question, if any."""
         own = getattr(self, "law", None)
         named = tuple(laws) or ((own,) if own not in (None, "none", CHOSEN) else ())
         return FitsQuestion(**vars(self.narrowed(ClusteredQuestion)), law=named, on=getattr(self, "on", None))
@@ -222,7 +228,7 @@ class DrawnQuestion(ClusteredQuestion):
 
 @dataclass(frozen=True)
 class FitsQuestion(DrawnQuestion):
-    """Which laws, fitted to which runs, how."""
+    """Asks for fits: which laws, to which runs, and how."""
 
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "metric", "x", "law", "on", "objective")
 
@@ -245,7 +251,7 @@ class FitsQuestion(DrawnQuestion):
 
     @property
     def axes(self) -> str | tuple[str, ...] | None:
-        """`x` as `analysis.fit` takes it: one column, several for a surface, or None for those that the laws themselves name."""
+        """Return `x` as `analysis.fit` takes it: one column, several for a surface, or None for those that the laws themselves name."""
         columns = tuple(self.x.split(","))
         if columns == ("core_hours",) and self.law:
             return None
@@ -299,7 +305,7 @@ class TransferQuestion(AnalysisQuestion):
 
 @dataclass(frozen=True)
 class LawsQuestion(ClusteredQuestion):
-    """Which cells the laws are fitted to, side by side."""
+    """Asks for all laws side by side, fitted to the chosen cells."""
 
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "metric", "x", "on")
 
@@ -308,7 +314,7 @@ class LawsQuestion(ClusteredQuestion):
 
 @dataclass(frozen=True)
 class TrustQuestion(ClusteredQuestion):
-    """Which law, of which cells, to look at closely."""
+    """Asks for one law, of the chosen cells, to look at closely."""
 
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "metric", "x", "law", "on")
 
@@ -318,7 +324,7 @@ class TrustQuestion(ClusteredQuestion):
 
 @dataclass(frozen=True)
 class ViewQuestion(TrustQuestion):
-    """What `/frontier` draws: one law over the cells, on the axes that were chosen."""
+    """Asks for what `/frontier` draws: one law over the cells, on the axes that were chosen."""
 
     FORM: ClassVar[tuple[str, ...]] = (*TrustQuestion.FORM, "x_scale", "y_scale")
 
@@ -340,7 +346,7 @@ class OptimumQuestion(FrontierQuestion):
 
 @dataclass(frozen=True)
 class CompareQuestion(FrontierQuestion):
-    """Which two sides to compare."""
+    """Asks for a comparison of two sides."""
 
     COMMAND: ClassVar[tuple[str, ...]] = ("compare",)
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "by", "a", "b", "metric", "x")
@@ -355,7 +361,7 @@ class CompareQuestion(FrontierQuestion):
 
 @dataclass(frozen=True)
 class PlanQuestion(ClusteredQuestion):
-    """What the next runs should make sure of, and for how much."""
+    """Asks for the next runs: what they should make sure of, and for how much."""
 
     COMMAND: ClassVar[tuple[str, ...]] = ("plan",)
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "budget", "target", "metric", "x", "law", "criterion")
@@ -407,6 +413,6 @@ class LearningRateQuestion(AnalysisQuestion):
 
     @property
     def asked_cell(self) -> dict[str, Any]:
-        """What is asked of one cell, as `LearningRateTrend.predict_cell` takes it; empty when nothing is."""
+        """Return what is asked of one cell, as `LearningRateTrend.predict_cell` takes it; empty when nothing is."""
         asked = {name: getattr(self, f"at_{name}") for name in ("model", "params", "epochs", "family")}
         return asked if any(value is not None for value in asked.values()) else {}

@@ -17,7 +17,7 @@ _CELLS_PER_COEFFICIENT = 2
 
 
 def polynomial_degree(cells: int, variables: int, *, extra: int = 0, most: int = 3) -> int:
-    """The highest degree that leaves two cells a coefficient; 0 when there are too few even for a plane.
+    """Return the highest degree that leaves two cells a coefficient; 0 when there are too few even for a plane.
 
     variables: 1 (compute alone) or 2. extra: coefficients besides the polynomial's.
     """
@@ -29,7 +29,7 @@ def polynomial_degree(cells: int, variables: int, *, extra: int = 0, most: int =
 
 
 def polynomial(u: np.ndarray, w: np.ndarray | None, degree: int) -> np.ndarray:
-    """Columns u^i·w^j with i + j ≤ degree, (n, coefficients). w None: powers of u."""
+    """Compute the columns u^i·w^j with i + j ≤ degree, (n, coefficients). w None: powers of u."""
     of_u = [u**i for i in range(degree + 1)]
     if w is None:
         return np.stack(of_u, axis=-1)
@@ -39,7 +39,10 @@ def polynomial(u: np.ndarray, w: np.ndarray | None, degree: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class LeastSquares:
-    """theta (p,), covariance (p, p) at the residual variance, residual_std, degrees_of_freedom."""
+    """Holds a least-squares fit.
+
+    theta: (p,). covariance: (p, p), at the residual variance. residual_std: NaN without degrees of freedom.
+    """
 
     theta: np.ndarray
     covariance: np.ndarray
@@ -48,7 +51,7 @@ class LeastSquares:
 
 
 def least_squares(design: np.ndarray, y: np.ndarray) -> LeastSquares:
-    """Ordinary least squares, design (n, p), n > p."""
+    """Fit y (n,) to a design (n, p), n > p, by ordinary least squares."""
     theta, _, rank, _ = linalg.lstsq(design, y)
     left = len(y) - int(rank)
     residual = y - design @ theta
@@ -57,20 +60,20 @@ def least_squares(design: np.ndarray, y: np.ndarray) -> LeastSquares:
 
 
 class Covered:
-    """The convex region that cells cover in (u, w): predictions are read off inside it alone."""
+    """Bounds the convex region that cells cover in (u, w): predictions are read off inside it alone."""
 
     def __init__(self, u: np.ndarray, w: np.ndarray) -> None:
         self._lower, self._upper = _lower_hull(u, w), _lower_hull(u, -w) * [1, -1]
 
     def between(self, u: float) -> tuple[float, float]:
-        """Smallest and largest w covered at u, which must lie within the range of u."""
+        """Return the smallest and largest w covered at u, which must lie within the range of u."""
         low = float(np.interp(u, self._lower[:, 0], self._lower[:, 1]))
         high = float(np.interp(u, self._upper[:, 0], self._upper[:, 1]))
         return min(low, high), max(low, high)
 
 
 def _lower_hull(u: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """The lower convex hull by Andrew's monotone chain, one point a u."""
+    """Find the lower convex hull by Andrew's monotone chain, one point a u."""
     points = np.column_stack([u, w])[np.lexsort((w, u))]
     hull: list[np.ndarray] = []
     for point in points:

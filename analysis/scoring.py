@@ -28,8 +28,10 @@ the law's own slope."""
 class Scores:
     """Compares registered predictions with runs that were done since.
 
-    `table`: a row for each registered prediction and cell that was run since: what was predicted there, what was observed, `hit`, `z` and
-    `log_error`. `waiting`: registered predictions without such a run, with the reason."""
+    `table`: a row for each registered prediction and cell that was run since. It has what was predicted there, what was observed,
+    `hit`, `z` and `log_error`.
+    `waiting`: registered predictions without such a run, with the reason.
+    """
 
     table: pd.DataFrame
     waiting: tuple[dict[str, Any], ...]
@@ -39,7 +41,7 @@ class Scores:
         return int(self.table["hit"].sum()) if len(self.table) else 0
 
     def sentence(self) -> str:
-        """How many were hit, of how many."""
+        """Say how many predictions were hit, of how many."""
         if not len(self.table):
             return (
                 f"Nothing to score yet: {len(self.waiting)} registered and no run near them since."
@@ -68,7 +70,7 @@ class Scores:
         }
 
     def to_csv(self) -> str:
-        """`table` as CSV."""
+        """Write `table` as CSV."""
         return as_csv(self.table.drop(columns=["at", "run_ids"], errors="ignore"))
 
 
@@ -95,7 +97,7 @@ def score(registered: Iterable[Mapping[str, Any]], runs: pd.DataFrame) -> Scores
 
 
 def _observed(prediction: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame | str:
-    """The cells to compare with, or why there are none."""
+    """Find the cells to compare with, or say why there are none."""
     behind = runs["id"].isin(list(prediction["run_ids"]))
     since = ~behind & (pd.to_datetime(runs["ended_at"], utc=True) > pd.Timestamp(prediction["created_at"]))
     for column in ("dataset", "family"):

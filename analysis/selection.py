@@ -67,19 +67,22 @@ class Excluded:
 
 @dataclass(frozen=True, eq=False)
 class Usable:
-    """`runs`: rows with finite, positive `metric` and every `x`, and with string `id`, `family` and `model`; `excluded`: all others."""
+    """Holds the runs that can be used, and all others with their reasons.
+
+    `runs`: rows with finite, positive `metric` and every `x`, and with string `id`, `family` and `model`. `excluded`: all others.
+    """
 
     runs: pd.DataFrame
     excluded: tuple[Excluded, ...]
 
 
 def excluded_payload(excluded: Sequence[Excluded]) -> list[dict[str, str]]:
-    """`[{"id", "reason"}]`, as every payload lists what was left out."""
+    """List what was left out as every payload does: `[{"id", "reason"}]`."""
     return [{"id": entry.id, "reason": entry.reason} for entry in excluded]
 
 
 def excluded_words(excluded: Sequence[Excluded]) -> str:
-    """`3 left out: 2 diverged, 1 no val_loss`."""
+    """Say how many runs were left out, and why: `3 left out: 2 diverged, 1 no val_loss`."""
     if not excluded:
         return "none left out"
     counts = Counter(entry.kind for entry in excluded)
@@ -91,7 +94,8 @@ def usable_runs(
 ) -> Usable:
     """Choose the finished runs whose `metric` and `x` (one column or several) are finite and positive, as logarithms need them, each once.
 
-    Of a run with several rows, its checkpoints, the last counts; all of them for a `curve` (`analysis.checkpoints`). `cell`: columns that tell cells apart by the user's word.
+    Of a run with several rows, its checkpoints, the last counts; all of them for a `curve` (`analysis.checkpoints`).
+    `cell`: columns that tell cells apart by the user's word.
 
     A table without `status` counts as finished throughout; a run whose `step` is short of its `steps` does not, if others reach theirs.
     `<name>_error` stands for 1 − `<name>` where the table has only the share `<name>` (`val_top1_error`): the analysis takes lower as
@@ -100,7 +104,9 @@ def usable_runs(
     Raises:
         UnknownName: the table has no such column.
         DataError: the column holds text, or `<name>` is no share.
-        UsageError: the name of the metric says that higher is better (`analysis.direction`); the runs are of several data sets; or x is core-hours and the runs come from several kinds of accelerator, whose hours do not compare, or some of them from one that is not named.
+        UsageError: the name of the metric says that higher is better (`analysis.direction`); or the runs are of several data sets. It
+            is raised as well where x is core-hours and the runs come from several kinds of accelerator, whose hours do not compare, or
+            some of them from one that is not named.
     """
     axes = (x,) if isinstance(x, str) else tuple(x)
     table = _with_names(runs, metric, axes)
@@ -177,7 +183,7 @@ def usable_runs(
 
 
 def rehearsed(table: pd.DataFrame) -> pd.Series:
-    """Which rows are of rehearsals. Tables that version 0.1.0 exported say so by their family."""
+    """Mark the rows of rehearsals. Tables that version 0.1.0 exported say so by their family."""
     told = pd.Series(False, index=table.index)
     for column, mark in (("family", "simulated"), ("rehearsal", "true")):
         if column in table:
@@ -186,7 +192,7 @@ def rehearsed(table: pd.DataFrame) -> pd.Series:
 
 
 def count_hint(excluded: Sequence[Excluded], source: Mapping[str, object]) -> str:
-    """How to count runs that only their status left out, as an option of the command and in Python; empty where none were.
+    """Say how to count runs that only their status left out, as an option of the command and in Python; empty where none were.
 
     source: of `analysis.reading.source_of`; runs of the store have the status that they deserve.
     """
@@ -204,9 +210,10 @@ def _is_of_status(kind: str) -> bool:
 
 
 def _short_of_their_steps(table: pd.DataFrame, axes: Sequence[str]) -> pd.Series:
-    """For each run the reason, or an empty text. Where no run reaches its steps, `step` counts something else, e.g. logged rows.
+    """Give the reason for each run that is short of its steps, and an empty text for the others.
 
-    A law in steps is of how runs get on, so that no row of it is short.
+    Where no run reaches its steps, `step` counts something else, e.g. logged rows, and no run is short. A law in steps is of how runs
+    get on, so that no row of it is short.
     """
     words = pd.Series("", index=table.index, dtype=object)
     found = _steps(table)
@@ -221,7 +228,10 @@ def _short_of_their_steps(table: pd.DataFrame, axes: Sequence[str]) -> pd.Series
 
 
 def steps_never_reached(runs: pd.DataFrame) -> tuple[str, str] | None:
-    """The columns of steps done and of all steps, where the table has them and no finished run did all: then `usable_runs` judges none."""
+    """Name the columns of steps done and of all steps, where no finished run did all of them: then `usable_runs` judges none.
+
+    None where the table lacks these columns, or some finished run did all.
+    """
     finished = runs[runs["status"] == RunStatus.FINISHED] if "status" in runs else runs
     found = _steps(finished)
     if found is None or finished.empty or not found[2].any() or (~found[2] & (found[0] > 0)).any():
@@ -230,7 +240,7 @@ def steps_never_reached(runs: pd.DataFrame) -> tuple[str, str] | None:
 
 
 def _steps(table: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series] | None:
-    """Steps done, all steps, and whether a run is short of them; of the first pair of columns that the table has.
+    """Return steps done, all steps, and whether a run is short of them, by the first pair of columns that the table has.
 
     Of a run with several rows, its checkpoints, the last step counts for each.
     """
@@ -296,9 +306,11 @@ def _as_numbers(table: pd.DataFrame, name: str, option: str) -> pd.Series:
 
 
 def _first_of_repeats(table: pd.DataFrame, metric: str) -> dict[str, str]:
-    """Id of a row that equals an earlier one in every column but `id`, the metric to all digits → the id of that one.
+    """Map the id of each row that repeats an earlier one to the id of that one.
 
-    Such rows are one run exported twice, not new seeds: two runs do not end at one loss.
+    A row repeats another where they are equal in every column but `id`, the metric to all digits. Such rows are one run exported twice,
+    not new
+    seeds: two runs do not end at one loss.
     """
     again = table[metric].duplicated(keep=False)
     if not again.any():

@@ -1,10 +1,11 @@
 """`answer_of`: what some runs say, in a sentence that a reader can act on.
 
-The words and numbers are those of *the law* (`analysis.choice`) and of its forecast. The command, the pages, the report and the JSON show the same sentence; the
-coefficients and diagnostics behind it are in `scaling fit`.
+The words and numbers are those of *the law* (`analysis.choice`) and of its forecast. The command, the pages, the report and the JSON
+show the same sentence; the coefficients and diagnostics behind it are in `scaling fit`.
 
-The sentence says no more than the lights allow. Where the runs do not identify the law, no exponent is named. Where the law does not forecast well,
-no number beyond the runs is given. A forecast never lies further beyond the runs than half of their own range of log compute.
+The sentence says no more than the lights allow. Where the runs do not identify the law, no exponent is named. Where the law does not
+forecast well, no number beyond the runs is given. A forecast never lies further beyond the runs than half of their own range of log
+compute.
 """
 
 from __future__ import annotations
@@ -67,16 +68,16 @@ class Answer:
 
     @property
     def sentence(self) -> str:
-        """The answer in words."""
+        """Return the answer in words."""
         return " ".join(self.sentences)
 
     @property
     def best(self) -> dict[str, object] | None:
-        """The cell of lowest metric, as `Frontier.best` lists it; None for a surface."""
+        """Return the cell of lowest metric, as `Frontier.best` lists it; None for a surface."""
         return None if self.frontier is None else records(self.frontier.best().tail(1))[0]
 
     def light_lines(self) -> list[str]:
-        """Both lights in a line each, with what the back-test found."""
+        """Write both lights in a line each, with what the back-test found."""
         lights, law = self.law.lights, self.law
         about = ", ".join(law.status_about)
         if lights.identified.ok:
@@ -93,12 +94,15 @@ class Answer:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The codes of what else is worth knowing, which `scaling fit` explains."""
+        """Return the codes of what else is worth knowing, which `scaling fit` explains."""
         return tuple(dict.fromkeys(found.code.value for found in self.law.further_diagnostics))
 
     def to_dict(self) -> dict[str, object]:
-        """`{"sentence", "law", "on", "metric", "x", "level", "lights", "forecast": {"at", "times", "value", "low", "high"} | None, "best", "codes",
-        "spent_core_hours"}`."""
+        """Return the answer as JSON holds it, without `schema_version`.
+
+        It is `{"sentence", "law", "on", "metric", "x", "level", "lights", "forecast", "best", "codes", "spent_core_hours"}`. The
+        forecast is None or `{"at", "times", "value", "low", "high"}`.
+        """
         law = self.law
         return {
             "sentence": self.sentence,
@@ -157,7 +161,7 @@ def next_commands(said: Answer, options: Sequence[str] = ()) -> list[tuple[str, 
 
 
 def _has_cells(said: Answer) -> bool:
-    """Whether `scaling plan` can price cells like those that were run."""
+    """Say whether `scaling plan` can price cells like those that were run."""
     table = said.law.table
     return table is not None and all(name in table and table[name].notna().any() for name in ("model", "epochs"))
 
@@ -172,7 +176,7 @@ def _frontier_of(law: Fit) -> Frontier | None:
 
 
 def _fall(law: Fit) -> str:
-    """How the metric falls, where the runs determine that."""
+    """Say how the metric falls, where the runs determine that."""
     x = " and ".join(law.axes)
     if law.status == FitStatus.RISES:
         return f"{law.metric} rises with {x}: are these runs comparable?"
@@ -198,12 +202,12 @@ def _fall(law: Fit) -> str:
 
 
 def _where(law: str, x: str) -> str:
-    """Where the exponent of a law that bends holds."""
+    """Say where the exponent of a law that bends holds; empty for other laws."""
     return {"broken": " beyond the break", "saturating": f" at large {x}", "hill": f" at large {x}"}.get(law, "")
 
 
 def _forecast_of(law: Fit) -> tuple[Forecast | None, str]:
-    """The forecast, or None and the reason in words; no words where nobody would expect one."""
+    """Return the forecast, or None and the reason in words; no words where nobody would expect one."""
     if len(law.axes) > 1 or law.status == FitStatus.RISES:
         return None, ""
     if law.lights.forecasts_well.ok is False:
@@ -219,7 +223,7 @@ def _forecast_of(law: Fit) -> tuple[Forecast | None, str]:
 
 
 def _two_digits(value: float) -> float:
-    """Rounded down, so that it is no further beyond the runs."""
+    """Round to two digits, downwards, so that the number is no further beyond the runs."""
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return float(f"{math.floor(value / unit + 1e-9) * unit:.2g}")
 

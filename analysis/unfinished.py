@@ -1,6 +1,7 @@
 """Runs of a store that are not over yet: while there are some, what is missing is them, and no advice asks for others.
 
-`takes_runs` makes a function of a table of runs a question that one may ask: of columns by any of their names, and of runs that are not over.
+`takes_runs` makes a function of a table of runs a question that one may ask: of columns by any of their names, and of runs that are not
+over.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _COLUMNS = ("metric", "x", "by", "weights", "downstream", "upstream")
 def unfinished(runs: pd.DataFrame) -> Waiting | None:
     """Count the runs of a store's table, where some are not over; None where all are, and for a table from elsewhere.
 
-    The time left is that of the FLOPs ahead, at the useful core-hours that the finished runs took for theirs, on the cores that are at work. Start-up
-    is not in it: most of it is compilation, which the first runs of a shape pay for the others.
+    The time left is that of the FLOPs ahead, at the useful core-hours that the finished runs took for theirs, on the cores that are at
+    work. Start-up is not in it: most of it is compilation, which the first runs of a shape pay for the others.
     """
     if "file" in source_of(runs) or not set(COLUMNS) <= set(runs):
         return None
@@ -48,8 +49,10 @@ def table_of(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
 
 
 def takes_runs(analysis: _Analysis) -> _Analysis:
-    """Let a function of a table of runs take columns by any of their names, and, where it has too few points and runs are not over, say that these
-    are what it takes."""
+    """Let a function of a table of runs take columns by any of their names.
+
+    Where it has too few points and some runs are not over, it says that these are what it takes.
+    """
 
     @wraps(analysis)
     def called(runs: pd.DataFrame, *given: object, **named: object) -> object:
@@ -65,7 +68,7 @@ def takes_runs(analysis: _Analysis) -> _Analysis:
 
 
 def _spelled(runs: pd.DataFrame, name: object) -> object:
-    """A column, several with commas between them, or a list of them, as the table spells them; whatever else it is, itself."""
+    """Spell a column as the table does, or several of them with commas between them, or a list of them; return anything else as it is."""
     if isinstance(name, str):
         return name if name in runs else columns_in(runs, name)
     if isinstance(name, list | tuple) and all(isinstance(part, str) for part in name):

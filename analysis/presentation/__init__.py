@@ -29,7 +29,10 @@ STATIC = ("charts.js", "look.css", "parts.css", "tables.js")
 
 
 def environment(loader: BaseLoader, *, runs: str) -> Environment:
-    """For templates of `loader`, which may import the parts here. `runs`: what a link to a run begins with, before its id."""
+    """Make the Jinja environment for templates of `loader`, which may import the parts here.
+
+    `runs`: what a link to a run begins with, before its id.
+    """
     from analysis.figures.style import FAINT, NEUTRAL
 
     made = Environment(
@@ -45,11 +48,11 @@ def environment(loader: BaseLoader, *, runs: str) -> Environment:
 
 
 def figure_json(figure: Figure | Mapping[str, object]) -> Markup:
-    """A figure for a `<script type="application/json">`: no `<` in it can end the element early."""
+    """Write a figure for a `<script type="application/json">`: no `<` in it can end the element early."""
     text = json.dumps(figure, allow_nan=False) if isinstance(figure, Mapping) else str(figure.to_json())
     return Markup(text.replace("<", "\\u003c").replace("&", "\\u0026"))
 
 
 def static(name: str) -> bytes:
-    """One of `STATIC`."""
+    """Read one of the files of `STATIC`."""
     return files("analysis.presentation").joinpath("static", name).read_bytes()

@@ -18,24 +18,24 @@ __all__ = ["FILTERS"]
 
 
 def _number(value: float | None, digits: int = 3) -> str:
-    """`0.0414`, `2.04·10¹¹`, `–` for what is not known."""
+    """Write a number: `0.0414`, `2.04·10¹¹`, `–` for what is not known."""
     mantissa, _, exponent = significant(value, digits).partition("e")
     return Markup(f"{mantissa}·10<sup>{_signed(int(exponent))}</sup>") if exponent else mantissa
 
 
 def _interval(value: Any, digits: int = 3) -> Markup:
-    """`1.31 (1.25 … 1.38)` of an `Interval`; an end that the data do not bound is ±∞."""
+    """Write an `Interval` as `1.31 (1.25 … 1.38)`; an end that the data do not bound is ±∞."""
     return Markup(f"{_number(value.value, digits)} ({_number(value.low, digits)} … {_number(value.high, digits)})")
 
 
 def _prose(text: object) -> Markup:
-    """A sentence for a page: a capital first, and what stands between backticks as code."""
+    """Write a sentence for a page: a capital first, and what stands between backticks as code."""
     sentence = _capitalize_first(str(text))
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 def _equation(text: str) -> Markup:
-    """`core_hours^-0.310`, `epochs^-(s + u·ln(N/N0))` → an exponent set as one."""
+    """Set the exponents of an equation as such: `core_hours^-0.310`, `epochs^-(s + u·ln(N/N0))`."""
     bracketed, plain = r"\((?:[^()]|\([^()]*\))*\)", r"[\w.]+(?:[+-]\d+)?"
     return Markup(
         re.sub(rf"\^(-?)({bracketed}|{plain})", lambda found: f"<sup>{'−' if found[1] else ''}{found[2]}</sup>", str(escape(text)))
@@ -59,18 +59,18 @@ def _percent(value: float | None, digits: int = 1) -> str:
 
 
 def _off(log_ratio: float) -> str:
-    """`+121 %` of a log ratio of 0.79: by how much the one is more than the other."""
+    """Write a log ratio as the change that it means, e.g. 0.79 as `+120.34 %`."""
     return f"{100 * math.expm1(log_ratio):+.2f} %"
 
 
 def _count_of(items: Iterable[object] | int, noun: str) -> str:
-    """`1 run`, `3 runs`."""
+    """Write a number with its noun: `1 run`, `3 runs`."""
     number = items if isinstance(items, int) else len(list(items))
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _capitalize_first(text: str) -> str:
-    """Unlike Jinja's own, leaves the rest as it is: names are in it."""
+    """Capitalize the first letter. Unlike Jinja's own filter, leave the rest as it is: names are in it."""
     return f"{text[:1].upper()}{text[1:]}"
 
 

@@ -13,7 +13,7 @@ IDS_SHOWN = 40
 
 
 def by_reason(excluded: Iterable[Excluded]) -> list[dict[str, object]]:
-    """For the macro `left_out`: the kind of reason, how many, and the first entries of each."""
+    """Group the runs left out for the macro `left_out`: the kind of reason, how many, and the first entries of each."""
     groups: dict[str, list[Excluded]] = defaultdict(list)
     for entry in excluded:
         groups[entry.kind].append(entry)

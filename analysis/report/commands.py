@@ -14,7 +14,8 @@ def commands(source: Mapping[str, Any], asked: Mapping[str, Any]) -> list[tuple[
     """List the commands, each as (what it prints, command).
 
     source: of `source_of`; its `command` holds the options that chose the runs, where a command made the study.
-    asked: `metric`, `x`, `law` (None for the one that forecasts best), `on`; `families`; `budget` and `target` of the plan, where there is one.
+    asked: `metric`, `x`, `law` (None for the one that forecasts best), `on` and `families`; `budget` and `target` of the plan, where
+    there is one.
     """
     chosen = list(source.get("command", ()))
     metric, x = ["--metric", asked["metric"]], ["--x", asked["x"]]

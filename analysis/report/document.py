@@ -68,7 +68,7 @@ def write_report(runs: pd.DataFrame, file: str | Path = "report.html", **setting
 
 
 def report_html(study: Study) -> str:
-    """The whole document: figures, tables, style and scripts in it; a content security policy that forbids it to load anything."""
+    """Render the whole document: figures, tables, style and scripts are in it. A content security policy forbids it to load anything."""
     return _environment().get_template("report.html").render(study=study, **_context(study))
 
 

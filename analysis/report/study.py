@@ -55,12 +55,14 @@ class Refusal:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What `study_of` found. A part that these runs do not allow is a `Refusal`.
+    """Holds what `study_of` found. A part that these runs do not allow is a `Refusal`.
 
-    asked: the name of the law that was asked for; None for the one that forecasts best. law: the one that the report is about; laws: it and the
-    others, fitted to the same cells; automatic: the forecast. predictions: at `BEYOND`, of the forecast unless a law was asked for, columns `x`,
-    `beyond`, `mean`, `low`, `high`, `run_low`, `run_high`. optima, slices: by family. comparisons: of the families, where there are
-    several. plan: for a tenth of the core-hours spent, aimed at ten times the largest run. source: of `source_of`. created: in UTC.
+    asked: the name of the law that was asked for; None for the one that forecasts best.
+    law: the one that the report is about; laws: it and the others, fitted to the same cells; automatic: the forecast.
+    predictions: at `BEYOND`, of the forecast unless a law was asked for, columns `x`, `beyond`, `mean`, `low`, `high`, `run_low`,
+    `run_high`.
+    optima, slices: by family. comparisons: of the families, where there are several.
+    plan: for a tenth of the core-hours spent, aimed at ten times the largest run. source: of `source_of`. created: in UTC.
     """
 
     title: str
@@ -102,13 +104,14 @@ def study_of(
     Args:
         runs: one row a run, columns as in `scaling.columns`.
         metric, x: what is explained by what.
-        law: the law to bet on, or `auto`; None for the one that forecasts best. The other laws of one axis are fitted beside it, for comparison.
+        law: the law to bet on, or `auto`; None for the one that forecasts best. The other laws of one axis are fitted beside it.
         on: which cells: the compute-optimal ones, or all; None: see `analysis.choice.natural_choice`.
         level, bootstrap, seed: of the intervals.
         title: of the report; the file's or store's name where empty.
 
     Raises:
-        What `analysis.frontier` raises: without a usable run there is nothing to report. `UnknownName`: no such law, no such choice of cells.
+        What `analysis.frontier` raises: without a usable run there is nothing to report.
+        UnknownName: no such law, no such choice of cells.
     """
     check_level(level)
     if on not in (None, "frontier", "all"):
