@@ -20,8 +20,11 @@ _LEVEL = 0.01  # of the test of a bend, as of residual-trend
 
 
 def disagreeing(paths: Sequence[Path], x: str) -> set[str]:
-    """The approaches whose interval of the size's exponent, or of the size in the middle of the compute that both cover, lies apart
-    from another's."""
+    """Find the approaches that disagree with another one beyond their intervals.
+
+    Two disagree where their intervals of the size's exponent lie apart, or those of the size in the middle of the compute that both
+    cover.
+    """
     found: set[str] = set()
     for one, other in combinations([path for path in paths if path.says], 2):
         a, b = one.size_exponent, other.size_exponent
@@ -39,7 +42,7 @@ def disagreeing(paths: Sequence[Path], x: str) -> set[str]:
 
 
 def with_disagreement(paths: Sequence[Path], x: str) -> tuple[Path, ...]:
-    """The paths; where any two disagree, none of them is ok."""
+    """Return the paths; where any two disagree, none of them is ok."""
     if not disagreeing(paths, x):
         return tuple(paths)
     would_be_ok = (OptimumStatus.OK, OptimumStatus.LACK_OF_FIT)
@@ -47,7 +50,7 @@ def with_disagreement(paths: Sequence[Path], x: str) -> tuple[Path, ...]:
 
 
 def bent(paths: Sequence[Path]) -> Path | None:
-    """The approach that shows that the exponent changes along compute; None where none does."""
+    """Find the approach that shows that the exponent changes along compute; None where none does."""
     for path in paths:
         if path.says and path.end_exponents and path.p_straight < _LEVEL:
             low, high = (end.value for end in path.end_exponents)
@@ -57,7 +60,10 @@ def bent(paths: Sequence[Path]) -> Path | None:
 
 
 def with_bend(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """The paths; where one shows that the exponent changes, none of them is ok: it is a fact of the runs, also where another's law has no room for it."""
+    """Return the paths; where one shows that the exponent changes, none of them is ok.
+
+    A bend is a fact of the runs, also where another approach's law has no room for it.
+    """
     if bent(paths) is None:
         return tuple(paths)
     return tuple(replace(path, status=OptimumStatus.BENT) if path.status == OptimumStatus.OK else path for path in paths)
@@ -68,7 +74,7 @@ def _apart(a: Interval, b: Interval) -> bool:
 
 
 def _size_at(path: Path, x: str, at: float) -> Interval:
-    """Log size at a compute, between the budgets of the path."""
+    """Interpolate log size, with its interval, at a compute between the budgets of the path."""
     with np.errstate(divide="ignore", invalid="ignore"):  # an end may be 0 or infinite
         ends = [np.interp(np.log(at), np.log(path.table[x]), np.log(path.table[f"size{end}"])) for end in ("", "_low", "_high")]
     return Interval(*(float(end) for end in ends))

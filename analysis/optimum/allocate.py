@@ -53,18 +53,19 @@ def compute_optimal(
     Each approach says why when it refuses, above all when the optimum is not interior: when the best size is the smallest or largest
     that was tried, it may be beyond.
 
-    The headline is the approach that forecasts the larger budgets best from the smaller ones, see `choose_approach`; with too few budgets
-    for that, the first that answers of surface, isocompute, envelope. Where approaches disagree beyond their intervals, the headline says
-    so and neither is called ok. Nor is any where the slices show that the exponent changes along compute: the status is `bent`, and
-    `Path.end_exponents` has it at both ends.
+    The headline is the approach that forecasts the larger budgets best from the smaller ones, see `choose_approach`; with too few
+    budgets for that, the first that answers of surface, isocompute, envelope. Where approaches disagree beyond their intervals, the
+    headline says so and neither is called ok. Nor is any where the slices show that the exponent changes along compute: the status is
+    `bent`, and `Path.end_exponents` has it at both ends.
 
-    Measured compute is noisy, so that it is never looked up run by run: what a model of some size costs is a smooth relation, fitted to all
-    runs (`analysis.optimum.cost`), and its error is part of every interval.
+    Measured compute is noisy, so that it is never looked up run by run. What a model of some size costs is a smooth relation, fitted to
+    all runs (`analysis.optimum.cost`). Its error is part of every interval.
 
     Args:
-        runs: one row a run, with `epochs` (else `examples_seen`), and `params` or `model`; `examples_seen` and `unique_examples` where known.
+        runs: one row a run, with `epochs` (else `examples_seen`), and `params` or `model`; `examples_seen` and `unique_examples` where
+            known.
         family: whose runs, where the table has several.
-        law: the surface, `chinchilla` or `data-constrained`; None: whichever leaves less.
+        law: the surface, `chinchilla` or `data-constrained`; None: the one that forecasts the larger runs best.
         objective: by which it is fitted, see `analysis.fit`; `huber-log` bounds the pull of outliers.
         models, epochs: what can be run, name → size; those of the table when left out.
         bootstrap: draws behind the intervals.

@@ -15,12 +15,13 @@ _NUMBERS, _LEAST_DRAWS = 4_000_000, 50  # of draws times cells: with 1e5 cells f
 
 
 def frontier_band(found: Frontier, *, draws: int = 400, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
-    """The points of a frontier with `best`, `best_low`, `best_high` and `frontier_share`.
+    """Add `best`, `best_low`, `best_high` and `frontier_share` to the points of a frontier.
 
-    best: the lowest mean loss at that compute or less; its interval is the percentiles of a parametric bootstrap that moves every cell by
-    its noise (`analysis.optimum.noise`, family by family), shifted by their median error: a minimum of noisy numbers is too low on
-    average, and the bootstrap shows by how much. frontier_share: share of draws in which the cell is on the frontier.
-    NaN where a family's noise is not known.
+    best: the lowest mean loss at that compute or less. Its interval is the percentiles of a parametric bootstrap that moves every cell
+    by its noise (`analysis.optimum.noise`, family by family), shifted by their median error. For a minimum of noisy numbers is too low
+    on average, and the bootstrap shows by how much.
+    frontier_share: share of draws in which the cell is on the frontier. `best_low`, `best_high` and `frontier_share` are NaN where a
+    family's noise is not known.
     """
     check_level(level)
     points = found.points.reset_index(drop=True)

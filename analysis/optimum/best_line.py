@@ -1,8 +1,9 @@
 """The line that the best size follows in log compute, fitted to the losses of all slices at once.
 
-A line through the minima of single slices is drawn towards the middle of what was tried: a slice whose losses hardly bend has its minimum
-anywhere, and only minima between the sizes of the slice are seen. So every slice's curve has its minimum *on* the line, each with its own height
-and bend, and the line is the one that leaves least. A slice that does not bend then says nothing, instead of something wrong.
+A line through the minima of single slices is drawn towards the middle of what was tried. For a slice whose losses hardly bend has its
+minimum anywhere, and only minima between the sizes of the slice are seen. So every slice's curve has its minimum *on* the line, each
+with its own height and bend, and the line is the one that leaves least. A slice that does not bend then says nothing, instead of
+something wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["best_line", "interior_slices", "slices_on_line"]
 
 
 def slices_on_line(slices: Sequence[Slice], curves: LocalCurves) -> tuple[np.ndarray, np.ndarray] | None:
-    """Which slices (S,) carry the line, and the first draw's line (2,): `height + slope · log x`.
+    """Find which slices (S,) carry the line, and the first draw's line (2,): `height + slope · log x`.
 
     First those whose best tried size, and whose own minimum, lie between others; then all whose sizes the line so found passes between.
     None where these are fewer than two.
@@ -37,7 +38,10 @@ def slices_on_line(slices: Sequence[Slice], curves: LocalCurves) -> tuple[np.nda
 
 
 def interior_slices(slices: Sequence[Slice], curves: LocalCurves) -> np.ndarray:
-    """(S,): whether the best tried size is neither the smallest nor the largest of its slice, and the curve's minimum between these."""
+    """Mark the slices (S,) with an interior minimum.
+
+    The best tried size is neither the smallest nor the largest of its slice, and the curve's minimum lies between these two.
+    """
     return np.array(
         [
             0 < np.argmin(own.loss[0]) < len(own.size) - 1 and own.size[0] < best < own.size[-1]
@@ -49,7 +53,7 @@ def interior_slices(slices: Sequence[Slice], curves: LocalCurves) -> np.ndarray:
 def best_line(
     slices: Sequence[Slice], curves: LocalCurves, chosen: np.ndarray, start: np.ndarray, *, first: bool = False
 ) -> np.ndarray:
-    """(draws, 2): height at log x = 0 and slope of the line of each draw; NaN where its losses bend in fewer than two slices.
+    """Fit the line of each draw: height at log x = 0 and slope, (draws, 2); NaN where its losses bend in fewer than two slices.
 
     chosen: (S,), which slices count. start: (2,). first: of the first draw alone.
     """

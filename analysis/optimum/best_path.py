@@ -1,8 +1,10 @@
 """The path that the best size follows in log compute: a line, as far as the losses do not say otherwise.
 
-Were the loss `E + A/N^α + B/D^β`, the best size would be a power of compute and slices at all computes would have one shape. Neither need be: where
-`params` counts embeddings, both change along compute. A line through slices of one shape is then off, with an interval that knows nothing of it. So the
-path may bend and the shape may drift, each held by a prior about zero as wide as what was found, and no narrower than what is usual.
+Were the loss `E + A/N^α + B/D^β`, the best size would be a power of compute and slices at all computes would have one shape. Neither
+need
+be: where `params` counts embeddings, both change along compute. A line through slices of one shape is then off, with an interval that
+knows nothing of it. So the path may bend and the shape may drift, each held by a prior about zero as wide as what was found, and no
+narrower than what is usual.
 """
 
 from __future__ import annotations
@@ -28,10 +30,12 @@ _DRIFT_A_BEND = 3.0
 
 @dataclass(frozen=True, eq=False)
 class BestPath:
-    """size: (draws, k), log of the best size at each slice that counts; the first is the point estimate.
+    """Holds the path of the best size, in all draws.
 
-    exponents: (draws, 2), of the best size at the smallest and at the largest of these computes. p_straight: of the test that they are one, with
-    the bend free of its prior; NaN where noise is not known, or there are fewer than three slices.
+    size: (draws, k), log of the best size at each slice that counts; the first is the point estimate.
+    exponents: (draws, 2), of the best size at the smallest and at the largest of these computes.
+    p_straight: of the test that they are one, with the bend free of its prior; NaN where noise is not known, or there are fewer than
+    three slices.
     """
 
     size: np.ndarray
@@ -42,11 +46,11 @@ class BestPath:
 def best_path(
     slices: Sequence[Slice], curves: LocalCurves, chosen: np.ndarray, line: np.ndarray, *, noise: CellNoise, seed: int
 ) -> BestPath:
-    """The path of each draw.
+    """Fit the path of each draw to the slices that count.
 
     The prior of bend and of drift is normal about zero. Its variance is the square of the value that is found without a prior, less the
-    variance of that value (the method of moments), and no less than the usual one. Draws are pulled towards a place drawn from
-    the prior instead of zero, so that their spread is that of the posterior (randomise-then-optimise, Bardsley et al. 2014).
+    variance of that value (the method of moments), and no less than the usual one. Draws are pulled towards a place drawn from the
+    prior instead of zero, so that their spread is that of the posterior (randomise-then-optimise, Bardsley et al. 2014).
 
     Args:
         chosen: (S,), which slices count, with the first draw's `line` (2,), see `slices_on_line`.
@@ -65,7 +69,10 @@ def best_path(
 
 
 def _believed(found: np.ndarray, unit: float, noise: CellNoise) -> tuple[np.ndarray, float]:
-    """The prior's variance (2,) of bend and drift, and the p-value of no bend. found: (draws, 2), both without a prior; unit: e-folds of compute."""
+    """Return the prior's variance (2,) of bend and drift, and the p-value of no bend.
+
+    found: (draws, 2), both without a prior. unit: e-folds of compute.
+    """
     usual = _BEND_STD * unit**2 / 2
     moved = found[1:][np.isfinite(found[1:, 0])]
     if not np.isfinite(noise.cell) or len(moved) < 2:

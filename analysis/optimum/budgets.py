@@ -16,7 +16,7 @@ _ROUNDING = 1e-4
 
 
 def budget_of(log_x: np.ndarray) -> np.ndarray:
-    """(n,): a number for each cell, ascending in compute; cells with no gap of 5 % between them share it."""
+    """Number the budget of each cell, (n,), ascending in compute; cells with no gap of 5 % between them share one."""
     order = np.argsort(log_x, kind="stable")
     number = np.empty(len(log_x), dtype=int)
     number[order] = np.concatenate([[0], np.cumsum(np.diff(log_x[order]) > _GAP)])
@@ -24,8 +24,9 @@ def budget_of(log_x: np.ndarray) -> np.ndarray:
 
 
 def budgets_shared(log_x: np.ndarray, group: np.ndarray) -> list[np.ndarray]:
-    """The cells of each budget that at least three sizes were run at, ascending in compute; empty unless these are two budgets or more,
-    and at least half of all cells.
+    """Find the cells of each budget that at least three sizes were run at, ascending in compute.
+
+    Empty unless these are two budgets or more, and hold at least half of all cells.
 
     group: (n,), the size of each cell.
     """
@@ -40,7 +41,10 @@ def budgets_shared(log_x: np.ndarray, group: np.ndarray) -> list[np.ndarray]:
 
 
 def nearly_equal_as_one(log_x: np.ndarray) -> np.ndarray:
-    """(n,): log compute with the cells of a budget at their mean; where compute comes in all amounts, those equal but for rounding."""
+    """Return log compute, (n,), with the cells of a budget at their mean.
+
+    Where compute comes in all amounts, only cells that are equal but for rounding are merged.
+    """
     number = budget_of(log_x)
     merged = log_x.copy()
     for budget in range(number.max() + 1):
@@ -55,6 +59,6 @@ def nearly_equal_as_one(log_x: np.ndarray) -> np.ndarray:
 
 
 def spread_in_budgets(log_x: np.ndarray, group: np.ndarray) -> float:
-    """Root mean square of log compute about the mean of its budget; infinite where the cells share no budgets."""
+    """Compute the root mean square of log compute about the mean of its budget; infinite where the cells share no budgets."""
     found = budgets_shared(log_x, group)
     return float(np.sqrt(np.concatenate([(log_x[at] - log_x[at].mean()) ** 2 for at in found]).mean())) if found else float("inf")

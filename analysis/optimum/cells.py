@@ -23,14 +23,15 @@ _DESIGN = ("epochs", "params", "examples_seen")
 
 @dataclass(frozen=True, eq=False)
 class GridCells:
-    """n cells, in order of size, then data, then loss: an order that neither rows nor names nor units decide.
+    """Holds n cells, in order of size, then data, then loss: an order that neither rows nor names nor units decide.
 
-    x, size, data, loss: (n,), natural logarithms. `x` is the compute that counts: what a model of that size costs for that data by all runs
-    together, see `Cost`; `measured`: (n,), as the table has it. The two are one where the table's budgets are meant, see `counted_x`.
+    x, size, data, loss: (n,), natural logarithms. `x` is the compute that counts: what a model of that size costs for that data by all
+    runs together, see `Cost`; `measured`: (n,), as the table has it. The two are one where the table's budgets are meant, see
+    `counted_x`.
     seeds: runs behind each. sizes: (K,), the distinct log sizes, ascending; group: (n,), which of them a cell has.
     size_name: `params`, or `<x> an epoch` where the table has no params: compute then is size times epochs. Sizes within 2 % are one.
-    data_name: how much was trained on: `epochs`, `examples_seen` or `steps`, see `with_data`; data_note: a sentence where that is not the
-        first that the table has, else empty.
+    data_name: how much was trained on: `epochs`, `examples_seen` or `steps`, see `with_data`.
+    data_note: a sentence where that is not the first that the table has, else empty.
     examples_per_epoch: of the training split; 1 where the table does not say.
     """
 
@@ -57,30 +58,32 @@ class GridCells:
 
     @property
     def repeats(self) -> bool:
-        """Whether any run saw an example more than once."""
+        """Say whether any run saw an example more than once."""
         return self.data_name == "epochs" and bool(self.data.max() > 0)
 
     @property
     def counts_measured(self) -> bool:
-        """Whether compute counts as the table has it."""
+        """Say whether compute counts as the table has it."""
         return bool(np.array_equal(self.x, self.measured))
 
     def own_cost(self, log_size: np.ndarray) -> np.ndarray:
-        """By how much models of these sizes (m,) cost more than the smooth relation says, in logarithms; 0 for those that were not tried."""
+        """Return how much more models of these sizes (m,) cost than the smooth relation says, in logarithms; 0 for untried sizes."""
         sizes = self.sizes
         nearest = np.abs(np.asarray(log_size)[:, None] - sizes).argmin(axis=1)
         return np.where(np.abs(sizes[nearest] - log_size) <= _SAME_SIZE, self.cost.own[nearest], 0.0)
 
     def up_to(self, log_x: float) -> GridCells:
-        """The cells of at most this compute; what an example costs is taken as known."""
+        """Return the cells of at most this compute; what an example costs is taken as known."""
         kept = self.x <= log_x + 1e-9
         names = ("x", "measured", "size", "data", "loss", "seeds", "model")
         return replace(self, **{name: getattr(self, name)[kept] for name in names})
 
 
 def grid_frontier(runs: pd.DataFrame, *, metric: str, x: str, cell: Sequence[str] = ()) -> Frontier:
-    """`analysis.frontier` of the runs whose place in the grid is known: a run without a positive `epochs`, `params` or `examples_seen` is
-    left out and listed, unless no run has that column: one hole does not change what the others are measured by.
+    """Find the frontier (`analysis.frontier`) of the runs whose place in the grid is known.
+
+    A run without a positive `epochs`, `params` or `examples_seen` is left out and listed, unless no run has that column. One missing
+    value does not change what the others are measured by.
 
     Raises: what `analysis.frontier` raises.
     """
@@ -103,7 +106,7 @@ def grid_frontier(runs: pd.DataFrame, *, metric: str, x: str, cell: Sequence[str
 
 
 def grid_cells(found: Frontier) -> GridCells:
-    """The cells of a frontier of one family.
+    """Return the cells of a frontier of one family as arrays.
 
     Raises:
         UsageError: the runs are of several families, whose sizes do not compare.
@@ -158,17 +161,17 @@ def grid_cells(found: Frontier) -> GridCells:
 
 
 def counted_x(measured: np.ndarray, fitted: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Which compute of the cells counts, (n,), in logarithms.
+    """Choose the compute of the cells that counts, measured or fitted, (n,), in logarithms.
 
-    The fitted one, because measured compute is noisy, and a loss is compared at equal compute. But where cells of several sizes were run at
-    common budgets (an isoFLOP table), whichever holds the cells of a budget closer together: budgets that are equal in the table are
-    meant to be equal.
+    The fitted one, because measured compute is noisy, and a loss is compared at equal compute. But where cells of several sizes were
+    run at common budgets (an isoFLOP table), whichever holds the cells of a budget closer together: budgets that are equal in the table
+    are meant to be equal.
     """
     return measured if spread_in_budgets(measured, group) < spread_in_budgets(fitted, group) else fitted
 
 
 def _merged_sizes(log_size: np.ndarray) -> np.ndarray:
-    """The same with sizes within `_SAME_SIZE` of each other set to their mean: digitised or rounded parameter counts of one model."""
+    """Set sizes within `_SAME_SIZE` of each other to their mean: they are digitised or rounded parameter counts of one model."""
     distinct, place = np.unique(log_size, return_inverse=True)
     first, groups = -np.inf, []
     for size in distinct:

@@ -30,11 +30,12 @@ _EQUAL = 0.5  # standard errors of a difference
 
 @dataclass(frozen=True)
 class Choice:
-    """Why an approach was recommended.
+    """Says which approach was recommended, and why.
 
-    approach: which, None where none answers. regret: approach → mean log loss by which the sizes that it forecast for the larger budgets are
-    worse than the best sizes there; empty where forecasts could not be scored. windows, forecasts: how many times the runs were parted,
-    and how many budgets were forecast in all.
+    approach: which, None where none answers.
+    regret: approach → mean log loss by which the sizes that it forecast for the larger budgets are worse than the best sizes there;
+    empty where forecasts could not be scored.
+    windows, forecasts: how many times the runs were parted, and how many budgets were forecast in all.
     """
 
     approach: str | None
@@ -43,7 +44,7 @@ class Choice:
     forecasts: int = 0
 
     def words(self) -> str:
-        """Which approach and by which rule, with its scores."""
+        """Say which approach was chosen and by which rule, with its scores."""
         if self.approach is None:
             return "no approach answers"
         if not self.regret:
@@ -72,18 +73,18 @@ class Choice:
 def choose_approach(
     cells: GridCells, moved: np.ndarray, answering: Sequence[str], *, noise: float, law: str | None, objective: str
 ) -> Choice:
-    """The approach that forecasts the larger budgets best, of those that answer.
+    """Choose the approach that forecasts the larger budgets best, of those that answer.
 
-    The rule, fixed beforehand: the cells are parted at a compute, up to six times, the first after half of the slices of equal compute and at
-    least three of them, the last before the largest. Each approach is fitted to the cells below and names the best size at every slice
-    above whose best size lies between others. The losses of that slice, by their local curve (`analysis.optimum.local_fit`), say how much
-    worse that size is than the best there. The mean over slices, then over partings, is the approach's regret. An approach that refuses
-    below a parting takes the largest regret of the others there.
+    The rule is fixed beforehand. The cells are parted at a compute, up to six times. The first parting is after half of the slices of
+    equal compute and at least three of them, the last before the largest. Each approach is fitted to the cells below and names the best
+    size at every slice above whose best size lies between others. The losses of that slice, by their local curve
+    (`analysis.optimum.local_fit`), say how much worse that size is than the best there. The mean over slices, then over partings, is
+    the approach's regret. An approach that refuses below a parting takes the largest regret of the others there.
 
-    The losses above are noisy, and their draws say by how much a difference of two regrets is. Approaches that are worse than the best by
-    less than half such a standard error are taken for equal, and of equals the first in `ORDER` is chosen: it uses more of the runs (the
-    idea is that of the one-standard-error rule, Breiman et al. 1984, Classification and regression trees, 3.4.3). With fewer than
-    three forecasts, or one approach that answers, it is the first in `ORDER`.
+    The losses above are noisy, and their draws say how much a difference of two regrets is. Approaches that are worse than the best by
+    less than half such a standard error are taken for equal. Of equals the first in `ORDER` is chosen, because it uses more of the
+    runs. The idea is that of the one-standard-error rule (Breiman et al. 1984, Classification and regression trees, 3.4.3). With fewer
+    than three forecasts, or one approach that answers, it is the first in `ORDER`.
 
     Args:
         moved: (draws, n), see `grid_draws`. noise: standard deviation of a cell's log loss. law, objective: of the surface.
@@ -131,7 +132,7 @@ def choose_approach(
 
 
 def _forecast(name: str, cells: GridCells, log_x: np.ndarray, noise: float, law: str | None, objective: str) -> np.ndarray | None:
-    """Log of the best size at each compute (k,) by an approach; None where it refuses."""
+    """Forecast the log of the best size at each compute (k,) by an approach; None where it refuses."""
     if name == "isocompute":
         return isocompute_line(cells, noise, log_x)
     if name == "envelope":

@@ -23,11 +23,13 @@ _POWERS = (0.5, 2.0)  # of data in compute: beyond, the table holds something el
 
 @dataclass(frozen=True, eq=False)
 class Cost:
-    """theta: (p,): the polynomial in (log N − centre), then q − 1 where it is `free`. covariance: (p, p), of theta.
+    """Holds the relation of compute to size and data, with its error.
 
-    Beyond `ends`, the log sizes of the smallest and largest model, the polynomial goes on as its tangent.
-    sizes: (K,), ascending, the models; own: (K,), by how much each lies off the polynomial as far as its runs tell that from noise; kept: (K,),
-    the share of its runs' mean deviation that this is; own_std: (K,), how sure `own` is.
+    theta: (p,): the polynomial in (log N − centre), then q − 1 where it is `free`. covariance: (p, p), of theta. Beyond `ends`, the log
+    sizes of the smallest and largest model, the polynomial goes on as its tangent.
+    sizes: (K,), ascending, the models.
+    own: (K,), by how much each lies off the polynomial as far as its runs tell that from noise.
+    kept: (K,), the share of its runs' mean deviation that this is. own_std: (K,), the standard error of `own`.
     scatter: standard deviation of one log compute about the relation. degrees_of_freedom: of the covariance.
     """
 
@@ -46,16 +48,19 @@ class Cost:
     degrees_of_freedom: float
 
     def log_cost(self, log_size: np.ndarray) -> np.ndarray:
-        """Log compute of one epoch or example (of exp(data_centre), where q is free) at each size (m,)."""
+        """Return log compute of one epoch or example (of exp(data_centre), where q is free) at each size (m,)."""
         return np.asarray(self._powers(np.asarray(log_size, dtype=float)) @ self.theta[: self.degree + 1])
 
     def power(self, theta: np.ndarray | None = None) -> np.ndarray:
-        """q: the power of the data in compute; (draws, 1) for draws of theta."""
+        """Return q, the power of the data in compute; (draws, 1) for draws of theta."""
         theta = self.theta if theta is None else theta
         return 1.0 + theta[..., self.degree + 1 :] if self.free else np.ones((*theta.shape[:-1], 1))
 
     def log_data(self, log_x: np.ndarray, log_size: np.ndarray, theta: np.ndarray | None = None) -> np.ndarray:
-        """Log epochs, or examples, that compute buys at a size: log_x (k,) or a number, log_size (k,), or with theta (draws, p) also (draws, k)."""
+        """Return log epochs, or examples, that compute buys at a size.
+
+        log_x: (k,) or a number. log_size: (k,), or with theta (draws, p) also (draws, k).
+        """
         log_size = np.asarray(log_size, dtype=float)
         powers = self._powers(log_size.ravel()).reshape(*log_size.shape, -1)
         theta = self.theta if theta is None else theta
@@ -63,11 +68,11 @@ class Cost:
         return np.asarray(self.data_centre + (log_x - cost - self.data_centre) / self.power(theta))
 
     def log_x(self, log_size: np.ndarray, log_data: np.ndarray) -> np.ndarray:
-        """Log compute of a run of a size and data, as the smooth relation has it."""
+        """Return log compute of a run of a size and data, as the smooth relation has it."""
         return self.log_cost(log_size) + self.data_centre + float(self.power()[0]) * (log_data - self.data_centre)
 
     def draws(self, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """theta as it might as well be, (draws, p), and the error of the log compute of every model, (draws, K)."""
+        """Draw theta from its distribution, (draws, p), and the error of the log compute of every model, (draws, K)."""
         generator = np.random.default_rng([seed, 2])
         values, vectors = np.linalg.eigh(self.covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T  # symmetric: it hangs on no sign of an eigenvector
@@ -88,14 +93,14 @@ class Cost:
 
 
 def fit_cost(log_x: np.ndarray, log_size: np.ndarray, log_data: np.ndarray, group: np.ndarray) -> Cost:
-    """The relation by least squares, its form by a fixed rule.
+    """Fit the relation by least squares, its form chosen by a fixed rule.
 
-    The rule: leave out the runs of one size at a time (of one in 24 where there are more) and predict their compute. The straight line with
-    q = 1 stands unless another form lowers the mean square of these errors by a quarter; the fewest coefficients are tried first.
+    The rule: leave out the runs of one size at a time (of one in 24 where there are more) and predict their compute. The straight line
+    with q = 1 stands unless another form lowers the mean square of these errors by a quarter; the fewest coefficients are tried first.
     From five sizes on a straight line is a parabola all the same: noise may hide a bend that moves the optimum.
 
-    The error of theta has two parts, where models repeat: runs scatter about their model, and models about the polynomial. A
-    model's `own` deviation is its best linear prediction from both (Henderson 1975). Where every size was run once, all is noise.
+    The error of theta has two parts, where models repeat: runs scatter about their model, and models about the polynomial. A model's
+    `own` deviation is its best linear prediction from both (Henderson 1975). Where every size was run once, all is noise.
 
     Args:
         log_x, log_size, log_data: (n,). group: (n,), which size a run counts to, 0 … K − 1, ascending.
@@ -155,7 +160,10 @@ def fit_cost(log_x: np.ndarray, log_size: np.ndarray, log_data: np.ndarray, grou
 
 
 def exact_cost(log_x: np.ndarray, log_data: np.ndarray, sizes: np.ndarray, group: np.ndarray) -> Cost:
-    """The relation where the size *is* the compute of an epoch: `C = size · epochs`, and the sizes are as sure as the runs behind them."""
+    """Return the relation where the size *is* the compute of an epoch: `C = size · epochs`.
+
+    The sizes are then as sure as the runs behind them.
+    """
     count = np.bincount(group)
     residual = log_x - log_data - sizes[group]
     within = float(residual @ residual) / max(len(residual) - len(count), 1)
@@ -177,12 +185,12 @@ def exact_cost(log_x: np.ndarray, log_data: np.ndarray, sizes: np.ndarray, group
 
 
 def _is_cost(X: np.ndarray, y: np.ndarray) -> bool:
-    """Whether compute grows with the data, with a power that is still near 1."""
+    """Say whether compute grows with the data, with a power that is still near 1."""
     return _POWERS[0] <= 1 + np.linalg.lstsq(X, y, rcond=None)[0][-1] <= _POWERS[1]
 
 
 def _left_out_error(X: np.ndarray, y: np.ndarray, group: np.ndarray, count: np.ndarray) -> float:
-    """Mean over sizes of the mean square of what is predicted for them from the others."""
+    """Return the mean over sizes of the mean square error of what is predicted for a size from the others."""
     fold = group % min(len(count), _FOLDS)
     squares = np.empty(len(y))
     for number in range(fold.max() + 1):
@@ -193,7 +201,7 @@ def _left_out_error(X: np.ndarray, y: np.ndarray, group: np.ndarray, count: np.n
 
 
 def _components(residual: np.ndarray, group: np.ndarray, count: np.ndarray, coefficients: int) -> tuple[float, float]:
-    """Variance of runs about their model, and of models about the polynomial, by the method of moments."""
+    """Estimate the variance of runs about their model, and of models about the polynomial, by the method of moments."""
     K, n = len(count), len(residual)
     means = np.bincount(group, residual) / count
     if n - K < 3:
@@ -206,5 +214,5 @@ def _components(residual: np.ndarray, group: np.ndarray, count: np.ndarray, coef
 
 
 def _t_over_normal(degrees_of_freedom: float) -> float:
-    """By how much a 95 % t quantile exceeds the normal one."""
+    """Return the factor by which a 95 % t quantile exceeds the normal one."""
     return float(special.stdtrit(max(1.0, degrees_of_freedom), 0.975) / special.ndtri(0.975))

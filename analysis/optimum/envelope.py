@@ -24,12 +24,13 @@ _BUDGETS = 7
 
 
 def envelope(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str, level: float, seed: int) -> Path:
-    """A straight line through log size, and one through log epochs, of the compute-optimal cells of middle sizes.
+    """Fit a straight line through log size, and one through log epochs, of the compute-optimal cells of middle sizes.
 
     A compute-optimal cell of the smallest or largest size says only that the optimum lies there or beyond; it would flatten the line,
-    so it is left out. Cells of one budget have one compute, so that of these the best counts alone. Intervals: every draw moves the cells by
-    their noise, takes the frontier anew, and weighs its points at random (Bayesian bootstrap), so that they hold both the noise and the
-    accident of which cells were tried.
+    so it is left out. Cells of one budget have one compute, so that of these the best counts alone.
+
+    For the intervals every draw moves the cells by their noise, takes the frontier anew, and weighs its points at random (Bayesian
+    bootstrap). So they hold both the noise and the accident of which cells were tried.
 
     moved: (draws, n), see `grid_draws`.
     """
@@ -86,7 +87,7 @@ def envelope(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str, l
 
 
 def envelope_line(cells: GridCells, log_x: np.ndarray) -> np.ndarray | None:
-    """Log of the best size at each compute (k,) by the line through these cells; None where the approach refuses."""
+    """Return the log of the best size at each compute (k,) by the line through these cells; None where the approach refuses."""
     at, correction = _as_one(cells)
     kept = pareto_mask(at, cells.loss + correction) & _inside(cells)
     if kept.sum() < _LEAST_POINTS or len(np.unique(cells.size[kept])) < 2:
@@ -95,7 +96,7 @@ def envelope_line(cells: GridCells, log_x: np.ndarray) -> np.ndarray | None:
 
 
 def _as_one(cells: GridCells) -> tuple[np.ndarray, np.ndarray]:
-    """Log compute with budgets as one, and what is added to each log loss to carry it there."""
+    """Return log compute with the cells of a budget at one value, and what is added to each log loss to carry it there."""
     at = nearly_equal_as_one(cells.x)
     return at, slopes(cells) * (at - cells.x)
 
@@ -108,7 +109,7 @@ def _inside(cells: GridCells) -> np.ndarray:
 def _lines_at(
     cells: GridCells, at: np.ndarray, chosen: np.ndarray, weights: np.ndarray, budgets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted least-squares lines of log size and log epochs against log compute, at the budgets."""
+    """Fit weighted least-squares lines of log size and log epochs against log compute, and return them at the budgets."""
     u, w = at[chosen], weights[chosen] / weights[chosen].sum()
     centre = w @ u
     spread = w @ (u - centre) ** 2

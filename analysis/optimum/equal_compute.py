@@ -18,8 +18,11 @@ _SAME_BUDGET = 0.02  # of log compute: nearer cells of a model are one
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """at: log compute. size: (m,), log sizes, ascending. data, model: (m,), what each was trained on, in logarithms, and its name.
-    loss: (draws, m), logarithms."""
+    """Holds the losses of several sizes at one compute.
+
+    at: log compute. size: (m,), log sizes, ascending. data, model: (m,), what each was trained on, in logarithms, and its name.
+    loss: (draws, m), logarithms.
+    """
 
     at: float
     size: np.ndarray
@@ -29,11 +32,11 @@ class Slice:
 
 
 def slices_at_equal_compute(cells: GridCells, loss: np.ndarray) -> tuple[list[Slice], bool]:
-    """Slices ascending in compute, and whether they are interpolated.
+    """Make the slices, ascending in compute, and say whether they are interpolated.
 
-    Cells of several sizes at a common budget are a slice as they are, each loss carried over the few per cent between its compute and the
-    budget's by the slope of losses about it. Where cells share no budgets, each model's loss is interpolated between its epoch budgets at
-    twelve computes; a model counts at computes between its own smallest and largest.
+    Cells of several sizes at a common budget are a slice as they are. Each loss is carried over the few per cent between its compute
+    and the budget's by the slope of losses about it. Where cells share no budgets, each model's loss is interpolated between its epoch
+    budgets at twelve computes; a model counts at computes between its own smallest and largest.
 
     loss: (draws, n), of the cells.
     """
@@ -79,6 +82,6 @@ def _interpolated(cells: GridCells, loss: np.ndarray) -> list[Slice]:
 
 
 def _merged(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means of groups of values nearer than `_SAME_BUDGET`, and the group of each; u is ascending."""
+    """Return the means of groups of values nearer than `_SAME_BUDGET`, and the group of each; u is ascending."""
     group = np.concatenate([[0], np.cumsum(np.diff(u) > _SAME_BUDGET)])
     return np.bincount(group, u) / np.bincount(group), group

@@ -26,7 +26,7 @@ __all__ = ["isocompute", "isocompute_line"]
 
 
 def isocompute(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str, level: float, seed: int) -> Path:
-    """Local curves of the slices that at least three sizes reach, and the path of their minima, see `analysis.optimum.best_path`.
+    """Fit local curves to the slices that at least three sizes reach, and the path of their minima, see `analysis.optimum.best_path`.
 
     moved: (draws, n), see `grid_draws`.
     """
@@ -81,7 +81,7 @@ def isocompute(cells: GridCells, noise: CellNoise, moved: np.ndarray, *, x: str,
 
 
 def isocompute_line(cells: GridCells, noise: float, log_x: np.ndarray) -> np.ndarray | None:
-    """Log of the best size at each compute (k,) by the line of these cells; None where the approach refuses."""
+    """Return the log of the best size at each compute (k,) by the line of these cells; None where the approach refuses."""
     slices, _ = slices_at_equal_compute(cells, cells.loss[None])
     found = slices_on_line(slices, local_curves(slices, noise)) if slices else None
     return None if found is None else found[1][0] + found[1][1] * log_x

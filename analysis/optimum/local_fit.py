@@ -1,8 +1,8 @@
 """The best size in slices of equal compute: local curves of one shape, each slice with its own height, bend and place.
 
 Loss at equal compute against v = log N is `a + p·exp(−α·v) + q·exp(β·v)`: too small a model on the left, too few examples on the right.
-Curves of that kind stay so when moved along v, a parabola is their limit where α and β are small, and α ≠ β makes them lopsided, which a
-parabola is not: that is why isoFLOP parabolas are biased (arXiv 2603.22339). One slice tells little of α and β; all together do.
+Curves of that kind stay so when moved along v, and a parabola is their limit where α and β are small. α ≠ β makes them lopsided, which
+a parabola is not: that is why isoFLOP parabolas are biased (arXiv 2603.22339). One slice tells little of α and β; all together do.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ _NEAREST, _BEYOND_NEAREST = 4, 1.5  # but the fourth nearest size always counts:
 
 @dataclass(frozen=True, eq=False)
 class LocalCurves:
-    """The curves of S slices: `a + b·s(w) + c·k(w)` with w = log size − centre, s and k of `lopsided_parabola`.
+    """Holds the curves of S slices: `a + b·s(w) + c·k(w)` with w = log size − centre, s and k of `lopsided_parabola`.
 
-    best: (draws, S), log size of each minimum, no further out than twice the sizes of the slice; NaN where a curve has none.
-    reach: (S, 2), these ends.
-    coefficients: S times (draws, 3). weights: S times (m,), of the losses. centre: (S,). alpha, beta: (draws,), the shape; 0 of a parabola.
+    best: (draws, S), log size of each minimum, kept within `reach`; NaN where a curve has none.
+    reach: (S, 2), the ends of twice the range of log sizes of the slice, about its middle.
+    coefficients: S times (draws, 3). weights: S times (m,), of the losses. centre: (S,). alpha, beta: (draws,), the shape; 0 of a
+    parabola.
     """
 
     best: np.ndarray
@@ -51,7 +52,7 @@ class LocalCurves:
     beta: np.ndarray
 
     def height(self, number: int, log_size: Sequence[float]) -> np.ndarray:
-        """Log losses of the curves of a slice at sizes (m,), (draws, m); of sizes as far out as `best` goes, further than that as there."""
+        """Return log losses of the curves of a slice at sizes (m,), (draws, m); beyond `reach` they stay as at its ends."""
         w = np.clip(np.asarray(log_size, dtype=float), *self.reach[number]) - self.centre[number]
         s, k = lopsided_parabola(w, self.alpha[:, None], self.beta[:, None])
         a, b, c = self.coefficients[number].T[..., None]
@@ -59,7 +60,9 @@ class LocalCurves:
 
 
 def local_curves(slices: Sequence[Slice], noise: float) -> LocalCurves:
-    """Fit all draws of the slices' losses; the first is taken for the point estimate, about whose minima the weights are laid.
+    """Fit local curves to all draws of the slices' losses.
+
+    The first draw is taken for the point estimate, about whose minima the weights are laid.
 
     noise: standard deviation of a log loss, against which the prior of the shape is weighed; NaN where it is not known.
     """
@@ -106,7 +109,10 @@ def _fitted(slices: Sequence[Slice], weights: Sequence[np.ndarray], centre: np.n
 
 
 def lopsided_parabola(w: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """s(w) = w + … and its integral k(w) = w²/2 + …, which with 1 span 1, exp(−αw) and exp(βw); w and w²/2 where the exponents are 0."""
+    """Compute s(w) = w + … and its integral k(w) = w²/2 + …, which with 1 span 1, exp(−αw) and exp(βw).
+
+    They are w and w²/2 where the exponents are 0.
+    """
     flat = alpha + beta == 0
     alpha, beta = np.where(flat, 1.0, alpha), np.where(flat, 1.0, beta)
     falling, rising = np.expm1(-alpha * w), np.expm1(beta * w)
@@ -116,14 +122,14 @@ def lopsided_parabola(w: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> tup
 
 
 def _bases(w: np.ndarray) -> np.ndarray:
-    """(shapes, m, 3): 1, s(w) and k(w)."""
+    """Compute 1, s(w) and k(w) for every shape, (shapes, m, 3)."""
     alpha, beta = _exponents(*_SHAPES.T)
     s, k = lopsided_parabola(w, alpha[:, None], beta[:, None])
     return np.stack([np.ones_like(s), s, k], axis=-1)
 
 
 def _minimum(theta: np.ndarray, steep: np.ndarray, lopsided: np.ndarray) -> np.ndarray:
-    """w of the minimum for coefficients (draws, 3) of shapes (draws,); NaN where there is none."""
+    """Return w of the minimum for coefficients (draws, 3) of shapes (draws,); NaN where there is none."""
     b, c = theta[:, 1], theta[:, 2]
     alpha, beta = _exponents(steep, lopsided)
     left, right = c - alpha * b, c + beta * b  # α·p and β·q, up to one factor
@@ -133,5 +139,5 @@ def _minimum(theta: np.ndarray, steep: np.ndarray, lopsided: np.ndarray) -> np.n
 
 
 def _exponents(steep: np.ndarray, lopsided: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """α and β."""
+    """Return α and β of shapes."""
     return steep * (1 - lopsided), steep * (1 + lopsided)

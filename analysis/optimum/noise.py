@@ -22,10 +22,12 @@ _LEAST_SURFACE_DEGREE = 2
 
 @dataclass(frozen=True)
 class CellNoise:
-    """Standard deviation of the log loss of a *cell* (mean over its seeds). `seeds`: of a single run about its cell, where several ran.
+    """Holds the standard deviation of the log loss of a *cell* (mean over its seeds).
 
-    source: what the cell's was read from: the scatter of cells about a smooth surface, which holds seed noise and whatever else moves a
-    cell; or the seeds alone; or nothing, then `cell` is NaN. degrees_of_freedom: with which it is known.
+    cell: NaN where it is not known. seeds: of a single run about its cell, where several ran.
+    source: what the cell's was read from. `surface` is the scatter of cells about a smooth surface, which holds seed noise and whatever
+    else moves a cell. `seeds` is the seeds alone, `none` is nothing.
+    degrees_of_freedom: with which it is known.
     """
 
     cell: float
@@ -35,17 +37,24 @@ class CellNoise:
 
 
 def cell_noise(points: pd.DataFrame, runs: pd.DataFrame, metric: str, x: str, data: str = "epochs") -> CellNoise:
-    """Args: points and runs of a `Frontier` of one family; data: the column beside x that places a cell."""
+    """Estimate the noise of the cells of a frontier.
+
+    Args:
+        points, runs: of a `Frontier` of one family. data: the column beside x that places a cell.
+    """
     places = [points[x].to_numpy(float), points[data].to_numpy(float)] if data in points else []
     return _noise([np.log(place) for place in places], np.log(points[metric].to_numpy(float)), points["seeds"], runs, metric)
 
 
 def grid_noise(cells: GridCells, runs: pd.DataFrame, metric: str, surface_std: float, surface_freedom: int) -> CellNoise:
-    """The same of a grid, from the smoother of two surfaces: a polynomial in log size and log data, and a fitted law.
+    """Estimate the noise of the cells of a grid, from the smoother of two surfaces.
 
-    Each leaves the noise and what it fails to follow, so that the smaller remainder is nearer the truth, and still no less than it.
+    One is a polynomial in log size and log data, the other a fitted law. Each leaves the noise and what it fails to follow. So the
+    smaller remainder is nearer the truth, and still no less than it.
 
-    Args: surface_std: what the fitted law leaves of the log loss of a cell, NaN where there is none; surface_freedom: its degrees of freedom.
+    Args:
+        surface_std: what the fitted law leaves of the log loss of a cell, NaN where there is none.
+        surface_freedom: its degrees of freedom.
     """
     found = _noise([cells.size, cells.data], cells.loss, pd.Series(cells.seeds), runs, metric)
     if found.source != "seeds" and np.isfinite(surface_std) and surface_freedom >= 4 and not surface_std >= found.cell:
@@ -76,13 +85,16 @@ def _noise(places: list[np.ndarray], log_metric: np.ndarray, counts: pd.Series, 
 
 
 def resampled(loss: np.ndarray, noise: CellNoise, *, draws: int, seed: int) -> np.ndarray:
-    """(n,) log losses → (draws, n): each cell moved by normal noise of its standard deviation (parametric bootstrap)."""
+    """Draw log losses (draws, n) from log losses (n,): each cell moves by normal noise of its standard deviation (parametric bootstrap)."""
     generator = np.random.default_rng(seed)
     return loss + noise.cell * generator.standard_normal((draws, len(loss)))
 
 
 def slopes(cells: GridCells) -> np.ndarray:
-    """(n,): how log loss grows with log compute at the size of each cell, read off a polynomial through all cells; nearly always negative."""
+    """Return how log loss grows with log compute at the size of each cell, (n,), by a polynomial through all cells.
+
+    It is nearly always negative.
+    """
     degree = min(polynomial_degree(len(cells.loss), 2), 2)
     if degree == 0:
         return np.zeros(len(cells.loss))
@@ -93,11 +105,11 @@ def slopes(cells: GridCells) -> np.ndarray:
 
 
 def grid_draws(cells: GridCells, noise: CellNoise, *, draws: int, level: float, seed: int) -> np.ndarray:
-    """Losses at the compute of each cell as they might as well have come out, (draws, n), in logarithms.
+    """Draw losses at the compute of each cell as they might as well have come out, (draws, n), in logarithms.
 
-    A cell's loss moves by its noise. And the compute of a model is known from noisy runs alone: where it costs more than is thought, its
-    losses belong to more compute, and at the compute where they stand they would be higher. Both are spread by t over normal quantiles,
-    since the noise itself is an estimate. Where it is not known, nothing moves.
+    A cell's loss moves by its noise. And the compute of a model is known from noisy runs alone. Where it costs more than is thought,
+    its losses belong to more compute, and at the compute that is thought they would be higher. Both are spread by t over normal
+    quantiles, since the noise itself is an estimate. Where it is not known, nothing moves.
     """
     if not np.isfinite(noise.cell):
         return np.tile(cells.loss, (draws, 1))

@@ -23,7 +23,7 @@ of 1, each between 0 and 1, before anything was run."""
 
 @dataclass(frozen=True)
 class Crossing:
-    """The compute above which more than one epoch pays. `at` is None where the data do not say; `reason` says why."""
+    """Holds the compute above which more than one epoch pays. `at` is None where the data do not say; `reason` says why."""
 
     at: Interval | None
     reason: str
@@ -36,15 +36,15 @@ class Crossing:
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """What one approach says.
+    """Holds what one approach says of the best size and epochs along compute.
 
-    table: a row a budget inside what the approach covers: x, `size`, `epochs` (`examples_seen`, where the table has no epochs), and `_low`,
-        `_high` of both.
+    table: a row a budget inside what the approach covers: x, `size`, `epochs` (`examples_seen`, where the table has no epochs), and
+    `_low`, `_high` of both.
     size_exponent, epochs_exponent: of `size ∝ x^s`; None when refused. Epochs and examples seen have one exponent.
     crossing: where the best epoch budget passes 1. points: what the approach rests on (frontier points, slices); may be empty.
     law: of the surface approach.
-    end_exponents: of isocompute, those of the size at the smallest and at the largest of its computes. p_straight: of the test that these are one;
-        NaN where none was made.
+    end_exponents: of isocompute, those of the size at the smallest and at the largest of its computes.
+    p_straight: of the test that these are one; NaN where none was made.
     """
 
     approach: str
@@ -61,12 +61,12 @@ class Path:
 
     @property
     def answers(self) -> bool:
-        """Whether it names an optimum at all."""
+        """Say whether the approach names an optimum at all."""
         return self.size_exponent is not None
 
     @property
     def says(self) -> bool:
-        """Whether what it names is determined by the runs."""
+        """Say whether the optimum that the approach names is determined by the runs."""
         return self.answers and self.status != OptimumStatus.NOT_IDENTIFIED
 
     def to_dict(self) -> dict[str, object]:
@@ -87,7 +87,7 @@ class Path:
 
 
 def refused(approach: str, status: OptimumStatus, reason: str, points: pd.DataFrame | None = None, law: str | None = None) -> Path:
-    """A path that is not there, with the reason."""
+    """Make the path of an approach that found none, with the reason."""
     nothing = pd.DataFrame() if points is None else points
     return Path(approach, status, reason, pd.DataFrame(), None, None, Crossing(None, reason), nothing, law)
 
@@ -110,7 +110,7 @@ def path_along(
     law: str | None = None,
     noise: float = float("nan"),
 ) -> Path:
-    """A path from its values and draws.
+    """Make a path from its values and draws.
 
     Args:
         data: what `epochs` are called in the table: `epochs`, or `examples_seen` where there are none.
@@ -119,8 +119,8 @@ def path_along(
         epochs_tried: smallest and largest epoch budget of the cells.
         noise_known: whether there are draws at all. identified: whether what the path was made from is determined by the runs.
         trend: whether the runs bend otherwise than what the path was made from.
-        noise: standard deviation of a cell's log loss. Where it is positive, draws that all agree show that the draws could not tell, not
-            that the answer is certain: such an interval has no ends.
+        noise: standard deviation of a cell's log loss. Where it is positive, draws that all agree show that the draws could not tell,
+            not that the answer is certain: such an interval has no ends.
     """
     columns: dict[str, object] = {x: np.exp(log_x)}
     bounded = True
@@ -162,16 +162,16 @@ def _status(*, noise_known: bool, identified: bool, trend: bool) -> OptimumStatu
 
 
 def _tells(exponent: Interval) -> bool:
-    """Whether an interval says that the optimum moves with compute, and which way, and more than was known before any run."""
+    """Say whether an exponent's interval tells that the optimum moves with compute, which way, and more than was known before any run."""
     one_sign = exponent.low > 0 or exponent.high < 0
     return exponent.bounded and one_sign and exponent.high - exponent.low < _KNOWN_BEFOREHAND
 
 
 def about(value: float, draws: np.ndarray, level: float, noise: float) -> Interval:
-    """The percentiles of draws (n,), and these moved so that the median of the draws lies on the value: the wider end on either side.
+    """Return the interval of a value from draws (n,): the wider of two at either end, their percentiles and these shifted.
 
-    Draws may lie to one side of the estimate, because a minimum of noisy numbers is biased. Percentiles alone would then end on the
-    value itself, as if nothing were possible beyond it.
+    The shift puts the median of the draws on the value. Draws may lie to one side of the estimate, because a minimum of noisy numbers
+    is biased. Percentiles alone would then end on the value itself, as if nothing were possible beyond it.
     """
     plain = Interval.of_draws(value, draws, level)
     if not plain.bounded:
@@ -184,7 +184,7 @@ def about(value: float, draws: np.ndarray, level: float, noise: float) -> Interv
 
 
 def _lines(log_x: np.ndarray, value: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(height at the centre, slope) of the least-squares line through the value, (2,), and through each draw, (draws, 2)."""
+    """Fit a least-squares line, (height at the centre, slope), through the value, (2,), and through each draw, (draws, 2)."""
     u = log_x - log_x.mean()
     weights = np.stack([np.full_like(u, 1 / len(u)), u / np.sum(u**2)])
     return weights @ value, draws @ weights.T
@@ -193,7 +193,7 @@ def _lines(log_x: np.ndarray, value: np.ndarray, draws: np.ndarray) -> tuple[np.
 def _crossing(
     line: np.ndarray, draws: np.ndarray, log_x: np.ndarray, x: str, tried: tuple[float, float], level: float, noise: float
 ) -> Crossing:
-    """Where the line passes log epochs = 0, if these data say."""
+    """Find where the line passes log epochs = 0, if these data say."""
     if tried[0] > 1:
         return Crossing(None, f"no budget of one epoch or less was tried (the smallest is {tried[0]:g})")
     if tried[1] <= 1:

@@ -27,9 +27,10 @@ __all__ = ["Optimum"]
 class Optimum:
     """Holds the answers of three approaches to the best size and epochs at each compute.
 
-    size_name: what `size` is: `params`, or `<x> an epoch` where the table has none. data_name: `epochs`, or `examples_seen` where the table
-        has none.
-    paths: `surface`, `envelope`, `isocompute`, each with a status. choice: why one of them is recommended. noise: of cells, behind the intervals.
+    size_name: what `size` is: `params`, or `<x> an epoch` where the table has none.
+    data_name: `epochs`, or `examples_seen` where the table has none.
+    paths: `surface`, `envelope`, `isocompute`, each with a status. choice: why one of them is recommended.
+    noise: of cells, behind the intervals.
     compute_scatter: standard deviation of the log compute of a cell about what such a model costs for such data.
     runnable: the recommended optimum in models and epoch budgets that exist; empty where no approach answers.
     notes: a sentence for each thing that was taken for granted. diagnostics: whether runs do no better than guessing.
@@ -56,7 +57,10 @@ class Optimum:
 
     @property
     def recommended(self) -> Path | None:
-        """The approach that `choice` picks of those that answer and are identified, also where they disagree; None where there are none."""
+        """Return the approach that `choice` picks of those that answer and are identified; None where there are none.
+
+        There is one also where the approaches disagree.
+        """
         says = [path.approach for path in self.paths if path.says]
         if not says:
             return None
@@ -64,13 +68,13 @@ class Optimum:
 
     @property
     def disagree(self) -> tuple[Path, ...]:
-        """The approaches that disagree with another beyond both intervals, see `analysis.optimum.agreement`."""
+        """Return the approaches that disagree with another beyond both intervals, see `analysis.optimum.agreement`."""
         apart = disagreeing(self.paths, self.x)
         return tuple(path for path in self.paths if path.approach in apart)
 
     @property
     def epochs_above_one(self) -> Crossing:
-        """Above which compute more than one epoch pays, by the recommended approach, else by the first other that can say."""
+        """Return the compute above which more than one epoch pays, by the recommended approach, else by the first other that can say."""
         best = self.recommended
         if best is None:
             return Crossing(None, "no approach found an optimum")
@@ -78,8 +82,11 @@ class Optimum:
         return next((path.crossing for path in (best, *others) if path.crossing.at is not None), best.crossing)
 
     def disagreement(self) -> pd.DataFrame:
-        """A row a compute that at least two approaches cover: `size_<approach>` and `epochs_<approach>` (or `examples_seen_…`), and
-        `size_ratio` and `epochs_ratio`, the largest answer over the smallest."""
+        """Tabulate what the approaches answer, a row a compute that at least two of them cover.
+
+        The columns are `size_<approach>` and `epochs_<approach>` (or `examples_seen_…`), and `size_ratio` and `epochs_ratio`, the
+        largest answer over the smallest.
+        """
         answering = [path for path in self.paths if path.answers]
         ends = [(float(path.table[self.x].min()), float(path.table[self.x].max())) for path in answering]
         if len(answering) < 2:
@@ -99,7 +106,7 @@ class Optimum:
         return table
 
     def sentence(self) -> str:
-        """The answer in words."""
+        """Write the answer in words."""
         best = self.recommended
         if best is None or best.size_exponent is None or best.epochs_exponent is None:
             return (
@@ -158,7 +165,7 @@ class Optimum:
         }
 
     def to_csv(self) -> str:
-        """The optima of all approaches, one row an approach and compute."""
+        """Write the optima of all approaches as CSV, one row an approach and compute."""
         tables = [path.table.assign(approach=path.approach) for path in self.paths if len(path.table)]
         table = (
             pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[self.x, "size", self.data_name, "approach"])

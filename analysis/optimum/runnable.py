@@ -19,15 +19,15 @@ _OVER_BUDGET = np.log(1.1)
 def runnable_cells(
     path: Path, cells: GridCells, surface: Surface | None, *, x: str, models: Mapping[str, float], epochs: Sequence[float]
 ) -> pd.DataFrame:
-    """For each compute of a path, the runnable cell to train: `model`, `epochs`, what it costs, and what it should reach.
+    """Choose for each compute of a path the runnable cell to train: `model`, `epochs`, what it costs, and what it should reach.
 
     With a surface: the cell of lowest predicted loss among those that cost at most a tenth more than the compute, `metric_over_best`
     being that loss over the surface's minimum there. Without: of those cells the one nearest to the optimum in log size and log epochs.
     Where none costs as little, the cheapest.
 
     Args:
-        models: name → size, in the unit of `cells.size_name`. epochs: budgets that can be run; empty: any,
-            as where examples seen are counted instead.
+        models: name → size, in the unit of `cells.size_name`.
+        epochs: budgets that can be run; empty: any, as where examples seen are counted instead.
     """
     data = cells.data_name
     names = sorted(models, key=lambda name: models[name])

@@ -18,9 +18,12 @@ __all__ = ["Slices", "slices_of"]
 
 @dataclass(frozen=True, eq=False)
 class Slices:
-    """table: a row a size and compute that it reaches: `<x>`, `size`, `model`, `epochs` that this buys, `<metric>`: of a run at
-    a budget that sizes share, else interpolated between the model's epoch budgets. optima: a row a compute: `<x>`, `best_size` of those
-    tried, `interior`, and `optimal_size`, the minimum of the local curve."""
+    """Holds the loss of every size at equal compute, as tables.
+
+    table: a row a size and compute that it reaches: `<x>`, `size`, `model`, `epochs` that this buys, `<metric>`. The metric is that of
+    a run at a budget that sizes share, else interpolated between the model's epoch budgets.
+    optima: a row a compute: `<x>`, `best_size` of those tried, `interior`, and `optimal_size`, the minimum of the local curve.
+    """
 
     metric: str
     x: str
@@ -40,7 +43,7 @@ class Slices:
 
 
 def slices_of(found: Frontier, optimum: Optimum) -> Slices:
-    """Of the cells of one family, and what `compute_optimal` said of the same."""
+    """Make the slices of the cells of one family, with what `compute_optimal` said of the same."""
     cells = grid_cells(found)
     slices, _ = slices_at_equal_compute(cells, cells.loss[None])
     rows = [

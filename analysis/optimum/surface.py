@@ -35,30 +35,33 @@ _NOT_IDENTIFIED = (FitStatus.NOT_IDENTIFIED, FitStatus.EXPONENT_NOT_IDENTIFIED, 
 
 
 class Surface:
-    """A fitted surface over the cells of one family, asked for by log size and log epochs."""
+    """Evaluates a fitted surface over the cells of one family, by log size and log epochs."""
 
     def __init__(self, found: Fit, cells: GridCells, columns: Sequence[str]) -> None:
         self.fit, self.cells, self.columns = found, cells, tuple(columns)
 
     def table(self, log_size: np.ndarray, log_data: np.ndarray) -> pd.DataFrame:
-        """The inputs of the law at these sizes and epochs, one row each."""
+        """Make the inputs of the law at these sizes and epochs, one row each."""
         return pd.DataFrame(dict(zip(self.columns, law_inputs(self.cells, log_size, log_data), strict=False)))
 
     def scatter(self) -> tuple[float, int]:
-        """Standard deviation of the log loss of a cell about the surface, and its degrees of freedom."""
+        """Return the standard deviation of the log loss of a cell about the surface, and its degrees of freedom."""
         cells = self.cells
         left = cells.loss - self.fit.log_mean(self.table(cells.size, cells.data))
         freedom = len(left) - len(law_named(self.fit.law).coefficients)
         return float(np.sqrt(left @ left / max(freedom, 1))), freedom
 
     def optimum(self, log_x: np.ndarray) -> np.ndarray:
-        """Log size of the minimum at each compute (k,). Where the curve falls to the end of the sizes looked at, a million times beyond those
-        tried, there is no minimum: ±inf."""
+        """Return log size of the minimum at each compute, (k,); ±inf where there is none.
+
+        There is none where the curve falls to the end of the sizes looked at, a million times beyond those tried.
+        """
         return surface_minimum(self.fit.law, self.fit.theta, self.cells, log_x)
 
     def optimum_draws(self, log_x: np.ndarray, costs: np.ndarray) -> np.ndarray:
-        """The same in every draw (draws, k), NaN where one has none. A draw moves the surface by the noise of the losses, and the relation
-        of cost by that of the computes.
+        """Return log size of the minimum in every draw, (draws, k), NaN where one has none.
+
+        A draw moves the surface by the noise of the losses, and the relation of cost by that of the computes.
 
         costs: (draws, p), theta of the relation, see `Cost.draws`.
         """
@@ -79,14 +82,17 @@ class Surface:
 
 
 def law_inputs(cells: GridCells, log_size: np.ndarray, log_data: np.ndarray) -> np.ndarray:
-    """N, D and U (3, n) at these sizes and epochs, in the unit that the surface is fitted in."""
+    """Compute N, D and U (3, n) at these sizes and epochs, in the unit that the surface is fitted in."""
     with np.errstate(over="ignore", under="ignore"):
         seen = np.exp(log_data) * cells.examples_per_epoch
         return np.stack([np.exp(log_size), seen, _unique(seen, cells)])
 
 
 def surface_minimum(law: str, theta: np.ndarray, cells: GridCells, log_x: np.ndarray, cost: np.ndarray | None = None) -> np.ndarray:
-    """Log size at which the law theta (p,) is least at each compute (k,); ±inf where it falls to the end of the sizes looked at."""
+    """Find the log size at which the law theta (p,) is least at each compute (k,).
+
+    It is ±inf where the law falls to the end of the sizes looked at.
+    """
     sizes = np.linspace(cells.sizes[0] - _BEYOND, cells.sizes[-1] + _BEYOND, _SIZES)
     shape = law_named(law)
     log_data = cells.cost.log_data(log_x[:, None], sizes, None if cost is None else cost[None])
@@ -99,7 +105,9 @@ def fit_surface(
 ) -> Surface:
     """Fit `law`, or, where none is named, the one of `surface_laws` that forecasts the larger runs best from the smaller.
 
-    Args: runs: those of the cells, as `Frontier.runs` has them.
+    Args:
+        runs: those of the cells, as `Frontier.runs` has them.
+
     Raises: TooFewPoints; UnknownName for a law that is not a surface.
     """
     table, columns = _with_inputs(runs, cells)
@@ -134,13 +142,13 @@ def fit_surface(
 
 
 def surface_laws(*, repeats: bool = True) -> list[str]:
-    """The laws of size and examples; those that tell repeated examples from new ones only where there are `repeats`."""
+    """List the laws of size and examples; those that tell repeated examples from new ones only where there are `repeats`."""
     axes = (("N", "D"), ("N", "D", "U"))
     return [name for name in law_names() if law_named(name).axes in axes[: 2 if repeats else 1]]
 
 
 def surface_path(surface: Surface, *, x: str, level: float, seed: int, noise: float) -> Path:
-    """The path of a fitted surface, at the computes where its optimum lies inside the sizes and epochs that were tried."""
+    """Find the path of a fitted surface, at the computes where its optimum lies inside the sizes and epochs that were tried."""
     cells, law = surface.cells, surface.fit.law
     budgets = np.linspace(cells.x.min(), cells.x.max(), _BUDGETS)
     size = surface.optimum(budgets)
@@ -180,7 +188,7 @@ def surface_path(surface: Surface, *, x: str, level: float, seed: int, noise: fl
 
 
 def _with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tuple[str, str, str]]:
-    """The runs with a column for N, D and U each, and the names of these."""
+    """Add a column for N, D and U each to the runs, and return the names of these."""
     table = runs.copy()
     if cells.size_name != "params":
         table["size"] = table["model"].map(dict(zip(cells.model, np.exp(cells.size), strict=True)))
@@ -196,8 +204,10 @@ def _unique(seen: np.ndarray, cells: GridCells) -> np.ndarray:
 
 
 def _minimum(sizes: np.ndarray, curves: np.ndarray) -> np.ndarray:
-    """Where each curve (k, sizes) is lowest, (k,), by the parabola through the lowest point and its neighbours;
-    -inf or inf where that is the first or the last."""
+    """Find where each curve (k, sizes) is lowest, (k,), by the parabola through the lowest point and its neighbours.
+
+    It is -inf or inf where the lowest point is the first or the last.
+    """
     lowest = np.argmin(curves, axis=-1)
     best = np.clip(lowest, 1, len(sizes) - 2)
     left, here, right = (np.take_along_axis(curves, (best + step)[..., None], -1)[..., 0] for step in (-1, 0, 1))

@@ -23,11 +23,13 @@ _CONSTANT = 1e-9
 
 
 def with_data(found: Frontier) -> tuple[pd.DataFrame, DataName, str]:
-    """The points of a frontier with the column that says how much was trained on, its name, and a sentence where another was passed over.
+    """Choose the column that says how much runs were trained on.
 
-    Epochs come first, then the examples seen, then steps. But compute is what a
-    model of some size costs for that much: a column that has one value for all, or that leaves clearly more of the compute unexplained than
-    another, is passed over. Such are the epochs of a table of one pass over different data (1 in each row), and epochs that were rounded.
+    Epochs come first, then the examples seen, then steps. But compute is what a model of some size costs for that much. So a column is
+    passed over that has one value for all, or that leaves clearly more of the compute unexplained than another. Such are the epochs of
+    a table of one pass over different data (1 in each row), and epochs that were rounded.
+
+    Returns: the points of the frontier with that column, its name, and a sentence where another was passed over.
 
     Raises: DataError, there is none of them.
     """
@@ -46,7 +48,7 @@ def with_data(found: Frontier) -> tuple[pd.DataFrame, DataName, str]:
 
 
 def _with_columns(found: Frontier) -> tuple[pd.DataFrame, list[DataName]]:
-    """The points with each such column that every run has, as the mean of its cell, and their names, the one that counts first."""
+    """Add each such column that every run has to the points, as the mean of its cell, and name them, the one that counts first."""
     points, runs = found.points, found.runs
     names: list[DataName] = []
     if "epochs" in points and (points["epochs"] > 0).all():
@@ -60,7 +62,7 @@ def _with_columns(found: Frontier) -> tuple[pd.DataFrame, list[DataName]]:
 
 
 def with_examples(runs: pd.DataFrame) -> pd.DataFrame:
-    """The table with `examples_seen` = steps · batch size, where nothing else in it says how much each run was trained on."""
+    """Add `examples_seen` = steps · batch size, where nothing else in the table says how much each run was trained on."""
     said = any(name in runs and runs[name].nunique() > 1 for name in ("epochs", "examples_seen"))
     steps, batch = (_positive(runs, name) for name in ("steps", "batch_size"))
     return runs if said or steps is None or batch is None else runs.assign(examples_seen=steps * batch)
@@ -72,7 +74,10 @@ def _positive(runs: pd.DataFrame, name: str) -> pd.Series | None:
 
 
 def _unexplained(points: pd.DataFrame, x: str, name: str) -> float:
-    """Standard deviation of log compute about `c(log size) + log data`, c a parabola in log params, or a number for each model."""
+    """Return the standard deviation of log compute about `c(log size) + log data`.
+
+    c is a parabola in log params, or a number for each model.
+    """
     cost = np.log(points[x].to_numpy(float)) - np.log(points[name].to_numpy(float))
     if "params" in points and bool((points["params"] > 0).all()):
         size = np.log(points["params"].to_numpy(float))

@@ -20,7 +20,7 @@ Misfit = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 
 
 def unit_compute(slices: Sequence[Slice], chosen: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Log compute of the chosen slices from −1/2 to 1/2 about its mean (k,), that mean, and its range."""
+    """Scale log compute of the chosen slices to run from −1/2 to 1/2 about its mean (k,); return that, the mean, and the range."""
     at = np.array([own.at for own, counts in zip(slices, chosen, strict=True) if counts])
     centre, unit = float(at.mean()), max(float(np.ptp(at)), 1e-9)
     return (at - centre) / unit, centre, unit
@@ -35,11 +35,13 @@ def least_valley(
     free: int,
     pull: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """(rows, 4): height, slope, bend and drift of the valley that leaves least, see `_misfit`; NaN where losses bend in fewer than two slices.
+    """Find height, slope, bend and drift of the valley that leaves least, (rows, 4), see `_misfit`.
+
+    They are NaN where losses bend in fewer than two slices.
 
     Args:
         chosen: (S,), which slices count. start: (rows, 4), for the first rows of the draws. free: how many of the four are sought.
-        pull: by how much what is left grows with the square of the distance of bend and drift from a place: half that (2,), and the place (rows, 2).
+        pull: stiffness (2,) and place (rows, 2) of bend and drift: what is left grows by ½ · stiffness · (distance from the place)².
     """
     rows = len(start)
     losses = _padded(slices, curves, chosen, rows)
@@ -60,7 +62,10 @@ def least_valley(
 
 
 def _least(misfit: Misfit, start: np.ndarray, free: int) -> np.ndarray:
-    """Levenberg–Marquardt over the first of the four, heights and bends of the slices solved for at each step (Kaufman 1975, variable projection)."""
+    """Minimise over the first `free` of the four by Levenberg–Marquardt.
+
+    Heights and bends of the slices are solved for at each step (Kaufman 1975, variable projection).
+    """
     valley = start.copy()
     left, gradient, hessian, bends = misfit(valley)
     ease = np.full(len(start), 1e-3)
@@ -87,7 +92,10 @@ def _least(misfit: Misfit, start: np.ndarray, free: int) -> np.ndarray:
 def _padded(
     slices: Sequence[Slice], curves: LocalCurves, chosen: np.ndarray, rows: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log sizes and weights (k, m), and log losses (rows, k, m), of the k chosen slices; those with fewer than m sizes are filled up with weight 0."""
+    """Return log sizes and weights (k, m), and log losses (rows, k, m), of the k chosen slices.
+
+    Slices with fewer than m sizes are filled up with weight 0.
+    """
     used = [(own, weight) for own, weight, counts in zip(slices, curves.weights, chosen, strict=True) if counts]
     most = max(len(own.size) for own, _ in used)
     short = [(0, most - len(own.size)) for own, _ in used]
@@ -100,10 +108,12 @@ def _padded(
 def _misfit(
     losses: tuple[np.ndarray, np.ndarray, np.ndarray], shape: tuple[np.ndarray, np.ndarray], u: np.ndarray, valley: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Half the weighted squares that valleys (rows, 4) leave (rows,), their gradient (rows, 4) and Gauss–Newton Hessian (rows, 4, 4), and in
-    how many slices the losses bend upwards (rows,).
+    """Compute what valleys (rows, 4) leave, its derivatives, and in how many slices the losses bend upwards (rows,).
 
-    A slice at u is `a + c·(k(w) + drift·u·w³/6)` with w = log size − (height + slope·u + bend·u²): its minimum lies on the path, and
+    What they leave is half the weighted squares, (rows,). The derivatives are the gradient (rows, 4) and the Gauss–Newton Hessian
+    (rows, 4, 4).
+
+    A slice at u is `a + c·(k(w) + drift·u·w³/6)` with w = log size − (height + slope·u + bend·u²). Its minimum lies on the path, and
     the shape is the more lopsided the larger the drift.
     """
     sizes, weights, loss = losses

@@ -21,7 +21,7 @@ _BETTER = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """m observations that could be made.
+    """Holds m observations that could be made.
 
     rows: (m, p), derivatives of what is observed by theta. information: (m,), 1 / variance that each adds. cost: (m,), positive.
     """
@@ -32,12 +32,12 @@ class Candidates:
 
     @property
     def scaled(self) -> np.ndarray:
-        """(m, p): rows over the standard deviation of the observation."""
+        """Return rows over the standard deviation of the observation, (m, p)."""
         return self.rows * np.sqrt(self.information)[:, None]
 
 
 def spread_after(covariance: np.ndarray, candidates: Candidates, chosen: list[int]) -> np.ndarray:
-    """The covariance of theta (p, p) once `chosen` have been observed."""
+    """Return the covariance of theta (p, p) once `chosen` have been observed."""
     for index in chosen:
         covariance = _with(covariance, candidates.scaled[index])
     return covariance
@@ -46,11 +46,12 @@ def spread_after(covariance: np.ndarray, candidates: Candidates, chosen: list[in
 def choose(
     covariance: np.ndarray, candidates: Candidates, target: np.ndarray, budget: float, criterion: Criterion = "c"
 ) -> list[int]:
-    """Which candidates to observe, each at most once, at a total cost of at most `budget`.
+    """Choose which candidates to observe, each at most once, at a total cost of at most `budget`.
 
-    `c`: the smallest variance of `target · theta`; `D`: the smallest volume of theta's confidence region. Two greedy starts (by gain, and
-    by gain for the cost), each improved by exchanging one chosen candidate for others and by filling up, until nothing helps; the better
-    of the two. It is the optimum or close to it, not certified to be: choosing subsets under a budget is NP-hard.
+    `c`: the smallest variance of `target · theta`; `D`: the smallest volume of theta's confidence region. There are two greedy starts,
+    by gain and by gain for the cost. Each is improved until nothing helps, by exchanging one chosen candidate, or two, for others and
+    by filling up. The better of the two is returned. It is the optimum or close to it, not certified to be: choosing subsets under a
+    budget is NP-hard.
 
     Args: covariance (p, p), of theta now; target (p,).
     Returns: indices, in an order in which each next one helps most.
@@ -79,14 +80,14 @@ def _after(covariance: np.ndarray, scaled: np.ndarray, chosen: list[int]) -> np.
 
 
 def _value(covariance: np.ndarray, target: np.ndarray, criterion: Criterion) -> float:
-    """What is minimised, in logarithms."""
+    """Compute what is minimised, in logarithms."""
     if criterion == "c":
         return float(np.log(max(target @ covariance @ target, 1e-300)))
     return float(np.linalg.slogdet(covariance)[1])
 
 
 def _gains(covariance: np.ndarray, scaled: np.ndarray, target: np.ndarray, criterion: Criterion) -> np.ndarray:
-    """By how much observing each candidate lowers the criterion, (m,)."""
+    """Compute by how much observing each candidate lowers the criterion, (m,)."""
     along = scaled @ covariance
     one = 1 + np.einsum("mp,mp->m", along, scaled)
     if criterion == "D":
@@ -155,7 +156,7 @@ def _exchange(
 def _given_up(
     now: np.ndarray, scaled: np.ndarray, target: np.ndarray, chosen: list[int], criterion: Criterion
 ) -> list[tuple[int, ...]]:
-    """What to try to do without: `now` is the covariance with all that is chosen."""
+    """List the candidates, or pairs of them, to try to do without. `now` is the covariance with all that is chosen."""
     if len(chosen) > _FEW:
         return [(chosen[place],) for place in np.argsort(_losses(now, scaled[chosen], target, criterion), kind="stable")[:_FEW]]
     singles: list[tuple[int, ...]] = [(index,) for index in chosen]
@@ -163,7 +164,7 @@ def _given_up(
 
 
 def _losses(now: np.ndarray, scaled: np.ndarray, target: np.ndarray, criterion: Criterion) -> np.ndarray:
-    """By how much the criterion rises without each of the observations (k, p) that are in `now`, (k,), up to a monotone function."""
+    """Compute how much the criterion rises without each of the observations (k, p) that are in `now`, (k,), up to a monotone function."""
     along = scaled @ now
     left = np.maximum(1 - np.einsum("kp,kp->k", along, scaled), 1e-15)
     return -np.log(left) if criterion == "D" else (along @ target) ** 2 / left

@@ -27,11 +27,11 @@ _GROWING = ("train_flops", "examples_seen")
 
 @takes_runs
 def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.DataFrame:
-    """Every model that was run at every epoch budget that was, and at twice and four times the largest; an even spread of them beyond `MOST`.
+    """Pair every model that was run with every epoch budget that was, and with twice and four times the largest.
 
-    A row is one run of a cell, whether it was run before (another seed) or not: `family`, `model`, `epochs`, `seeds` = 1, `core_hours`, and
-    `params`, `examples_seen`, `unique_examples`, `train_flops` where the table has them. The price of an epoch is the median of what the
-    model's runs took.
+    Beyond `MOST` cells an even spread of them is kept. A row is one run of a cell, whether it was run before (another seed) or not. It
+    has `family`, `model`, `epochs`, `seeds` = 1 and `core_hours`, and `params`, `examples_seen`, `unique_examples`, `train_flops` where
+    the table has them. The price of an epoch is the median of what the model's runs took.
 
     Raises: DataError without `model`, `epochs` and `core_hours`; and what `usable_runs` raises.
     """
@@ -69,7 +69,7 @@ def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss") -> pd.Da
 
 
 def _cure(runs: pd.DataFrame, missing: Sequence[str]) -> str:
-    """A table of candidates; or --map, where the runs have a column that may be meant."""
+    """Say how to give candidates: a table of them, or --map, where the runs have a column that may be meant."""
     if (left := unfinished(runs)) is not None:
         return f"{left}; {left.advice}"
     table = "list what could be run in a table with a column core_hours, and with --x where that is another: scaling plan candidates.csv …"
@@ -78,12 +78,14 @@ def _cure(runs: pd.DataFrame, missing: Sequence[str]) -> str:
 
 
 def _spread(count: int, most: int) -> np.ndarray:
-    """At most `most` of `count` places, evenly, with both ends."""
+    """Choose at most `most` of `count` places, evenly, with both ends."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def a_tenth_and_ten_times(found: Frontier) -> tuple[float, float]:
-    """A budget and a target for a plan where nobody named any: a tenth of the core-hours that the frontier's runs took, and ten times the
-    largest compute among them; two digits of each."""
+    """Return a budget and a target for a plan where nobody named any, to two digits.
+
+    They are a tenth of the core-hours that the frontier's runs took, and ten times the largest compute among them.
+    """
     spent = float(found.runs["core_hours"].astype(float).sum()) if "core_hours" in found.runs else float("nan")
     return float(f"{spent / 10:.2g}"), float(f"{10 * found.points[found.x].max():.2g}")

@@ -40,14 +40,15 @@ def plan(
 
     Runs that would narrow the interval by less than a hundredth together are left out, though there were budget for them.
 
-    The value at the target and its interval are the forecast's, as `analysis.predict` gives them. The law that weighs the candidates may be
-    another, see `analysis.planning.target.aim`: of it only the factor counts by which the interval narrows. The law is linearised at its present estimate: a cell adds the information of its place over its variance, (lack of fit)² + (seed
-    noise)² / seeds. A candidate in a cell that was run before adds only what more seeds add.
+    The value at the target and its interval are the forecast's, as `analysis.predict` gives them. The law that weighs the candidates
+    may be another, see `analysis.planning.target.aim`. Of it only the factor counts by which the interval narrows. The law is
+    linearised at its present estimate. A cell adds the information of its place over its variance, (lack of fit)² + (seed noise)² /
+    seeds. A candidate in a cell that was run before adds only what more seeds add.
 
     Args:
         runs: what was done, as for `analysis.fit`.
-        candidates: one row a cell that could be run, with the law's inputs, `core_hours` (of all that the row stands for) and, where more than
-            one, `seeds`. Other columns (`model`, `epochs`, …) name it.
+        candidates: one row a cell that could be run, with the law's inputs, `core_hours` (of all that the row stands for) and, where
+            more than one, `seeds`. Other columns (`model`, `epochs`, …) name it.
         budget_core_hours: to spend on them. target: compute in the unit of `x`, or each of the law's inputs.
         law: None: the chosen one, see `analysis.planning.target.aim`.
         criterion: `c`: the prediction at the target; `D`: all coefficients together.
@@ -136,7 +137,7 @@ def _require_inputs(candidates: pd.DataFrame, axes: tuple[str, ...]) -> None:
 
 
 def _positive(candidates: pd.DataFrame, column: str, hint: str) -> np.ndarray:
-    """The column as numbers, (m,). Raises DataError, which names the first candidate without a positive one."""
+    """Return the column as numbers, (m,). Raises DataError, which names the first candidate without a positive one."""
     numbers = pd.to_numeric(candidates[column], errors="coerce").to_numpy(float)
     bad = ~(np.isfinite(numbers) & (numbers > 0))
     if bad.any():
@@ -145,7 +146,7 @@ def _positive(candidates: pd.DataFrame, column: str, hint: str) -> np.ndarray:
 
 
 def _information(found: Fit, candidates: pd.DataFrame) -> np.ndarray:
-    """1 / variance that each candidate's mean adds, (m,)."""
+    """Compute 1 / variance that each candidate's mean adds, (m,)."""
     seed_std, lack_std = found.seed_std, found.lack_of_fit_std
     if not np.isfinite(seed_std):  # no cell was repeated: seed noise and lack of fit are one
         seed_std, lack_std = 0.0, found.residual_std
@@ -160,7 +161,7 @@ def _information(found: Fit, candidates: pd.DataFrame) -> np.ndarray:
 
 
 def _seeds_done(runs: pd.DataFrame, candidates: pd.DataFrame) -> np.ndarray:
-    """How many runs the law has in each candidate's cell already, (m,)."""
+    """Count the runs that the law has in each candidate's cell already, (m,)."""
     key = [name for name in ("family", "model", "epochs") if name in runs and name in candidates and runs[name].notna().all()]
     if "model" not in key or "epochs" not in key:
         return np.zeros(len(candidates))
@@ -170,15 +171,21 @@ def _seeds_done(runs: pd.DataFrame, candidates: pd.DataFrame) -> np.ndarray:
 
 
 def _scale(found: Fit, gradient: np.ndarray, before: np.ndarray, after: np.ndarray, cells: int) -> float:
-    """Half-width afterwards over half-width now: standard errors, and t quantiles with one degree of freedom more for each new cell."""
+    """Return half-width afterwards over half-width now.
+
+    It counts standard errors, and t quantiles with one degree of freedom more for each new cell.
+    """
     freedom = found.estimate.degrees_of_freedom
     quantiles = found.precision.t(freedom + cells) / found.precision.t(freedom)
     return float(np.sqrt((gradient @ after @ gradient) / (gradient @ before @ gradient)) * quantiles)
 
 
 def _share_of_law(found: Fit, aimed: Target) -> float:
-    """The share of the forecast's variance at the target that comes from the law's coefficients. The rest is what its form may be off by, as
-    lack of fit and the back-test show it; nobody knows beforehand by how much more runs will narrow it, so that the plan takes it to stay."""
+    """Return the share of the forecast's variance at the target that comes from the law's coefficients.
+
+    The rest is what its form may be off by, as lack of fit and the back-test show it. Nobody knows beforehand by how much more runs
+    will narrow that, so that the plan takes it to stay.
+    """
     jacobian = found.log_mean_jacobian(aimed.law_at)
     of_law = float(jacobian[0] @ found.covariance @ jacobian[0])
     discrepancy = found.estimate.discrepancy if isinstance(found.estimate, LawEstimate) else None
@@ -194,8 +201,10 @@ def _width(interval: Interval) -> float:
 
 
 def _worthwhile(scales: list[float]) -> int:
-    """How many of the picks to keep: the last ones, if together they narrow the interval by less than a hundredth, are not worth their
-    core-hours."""
+    """Return how many of the picks to keep.
+
+    The last ones are not worth their core-hours if together they narrow the interval by less than a hundredth.
+    """
     return next(number for number, scale in enumerate(scales) if scale <= (1 + _NEGLIGIBLE) * scales[-1])
 
 
@@ -212,7 +221,7 @@ def _scaled(interval: Interval, scale: float) -> Interval:
 
 
 def _new_run(mean: Interval, run: Interval, scale: float) -> Interval:
-    """The mean's half-widths shrink; what a new run has on top of them stays."""
+    """Return the interval of a new run after the plan: the mean's half-widths shrink, and what a new run has on top of them stays."""
     value, ends = np.log(mean.value), []
     for sign, ours, theirs in ((-1, mean.low, run.low), (1, mean.high, run.high)):
         half, whole = abs(np.log(ours) - value), abs(np.log(theirs) - value)

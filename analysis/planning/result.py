@@ -1,4 +1,4 @@
-"""What a plan says."""
+"""The result of a plan: what to run next, and how sure the prediction will be."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ __all__ = ["NextRuns"]
 class NextRuns:
     """Says what to run next, and how sure the prediction at the target will be.
 
-    forecast: gives the values at the target, `at`, as `analysis.predict` does. fit: the law by which the candidates were weighed, which may be
-    of other inputs; law_at: those at the target. Of it the values have only the factor by which intervals narrow.
-    chosen: rows of the candidates, the most useful first, with `mean_low` and `mean_high`: the interval once that row and those above are done.
-    now, after: intervals of the mean at the target; now_run, after_run: of a new run there. They keep the value of now: what the runs will
-    say cannot be known, how much they will narrow it can, as far as the law holds.
+    forecast: gives the values at the target, `at`, as `analysis.predict` does.
+    fit: the law by which the candidates were weighed, which may be of other inputs; law_at: those at the target. Of it the values have
+    only the factor by which intervals narrow.
+    chosen: rows of the candidates, the most useful first, with `mean_low` and `mean_high`: the interval once that row and those above
+    are done.
+    now, after: intervals of the mean at the target; now_run, after_run: of a new run there. They keep the value of now: what the runs
+    will say cannot be known, how much they will narrow it can, as far as the law holds.
     share_of_law: the part of the mean's variance that more runs are sure to narrow; the rest is lack of fit.
     """
 
@@ -52,13 +54,15 @@ class NextRuns:
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
-        """What the law left out."""
+        """Return the runs that the law left out."""
         return self.fit.excluded
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Whether the target is further from the runs than anything tests, whether law and forecast disagree there, and what is wrong with
-        either, see `analysis.diagnostics`."""
+        """Return what is wrong with the prediction, the law and the forecast, see `analysis.diagnostics`.
+
+        Of the prediction: the target is further from the runs than anything tests, or law and forecast disagree there.
+        """
         at = pd.DataFrame([self.at])
         here = [*far_extrapolation(self.forecast, at), *apart_at(self.fit, pd.DataFrame([self.law_at]), self.forecast, at)]
         for fit in (self.fit, self.forecast):
@@ -68,11 +72,11 @@ class NextRuns:
 
     @property
     def shrinkage(self) -> float:
-        """Width of the mean's interval afterwards over its width now, in logarithms; 0.5 is half as wide."""
+        """Return the width of the mean's interval afterwards over its width now, in logarithms; 0.5 is half as wide."""
         return _width(self.after) / _width(self.now) if _width(self.now) > 0 else float("nan")
 
     def sentence(self) -> str:
-        """The answer in words."""
+        """Write the answer in words."""
         metric = self.fit.metric
         if self.chosen.empty:
             return f"Nothing among {self.candidates} candidates fits {self.budget_core_hours:g} core-hours and helps: {metric} at {self.target} stays {self.now.words(4)}."
@@ -83,7 +87,10 @@ class NextRuns:
         )
 
     def weighed_by(self) -> str:
-        """`runs weighed by the chinchilla law of 60 runs in 30 cells, none left out, at the best size there: params 1.5e+09, …`."""
+        """Say by which law, and where, the runs were weighed.
+
+        E.g. `runs weighed by the chinchilla law of 60 runs in 30 cells, none left out, at the best size there: params 1.5e+09, …`.
+        """
         words = f"runs weighed by the {self.fit.law} law of {self.fit.runs_words}, {self.fit.excluded_words}"
         if self.law_at == self.at:
             return words
@@ -121,7 +128,7 @@ class NextRuns:
         }
 
     def to_csv(self) -> str:
-        """`chosen` as CSV."""
+        """Write `chosen` as CSV."""
         return as_csv(self.chosen)
 
 

@@ -1,4 +1,4 @@
-"""What a plan is to make sure of: a law at a target, and which table of inputs stands for it."""
+"""What a plan makes sure of: a law at a target, and the inputs of the law that stand for the target."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Target", "aim"]
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What gives the value at the target, and what weighs the candidates. They need not be laws of the same inputs.
+    """Names what gives the value at the target, and what weighs the candidates. They need not be laws of the same inputs.
 
     forecast: gives the value and its interval, as `analysis.predict` does; the law itself where it was named. at: one row, its inputs.
     words: the same for people. fit: the law by which candidates are weighed. law_at: one row, the inputs of the law at the target.
@@ -52,13 +52,17 @@ def aim(
 ) -> Target:
     """Fit the forecast, and the law that weighs the candidates, and place the target in the inputs of both.
 
-    A number as target is compute, and the forecast there is that of `analysis.predict`: one of compute. The law that weighs is the one that
-    `choose_law` chooses: of surfaces (of N, D and U where epochs repeat, else of N and D) where the runs and candidates have their inputs
-    and they can be fitted, because a surface tells a candidate's size from its epochs; else of compute, on the frontier where the runs are a
-    grid: every candidate is then taken for compute-optimal at its compute. On a surface a compute stands for the best size there. A target
-    of several inputs chooses among the laws of just these, and the forecast is theirs. A named `law` does both.
+    A number as target is compute, and the forecast there is that of `analysis.predict`: one of compute. The law that weighs is the one
+    that `choose_law` chooses:
+    - of surfaces, where the runs and candidates have their inputs and they can be fitted, because a surface tells a candidate's size
+    from its epochs: of N, D and U where epochs repeat, else of N and D;
+    - else of compute, on the frontier where the runs are a grid: every candidate is then taken for compute-optimal at its compute.
 
-    Raises: what `analysis.fit` raises; UsageError for a target that does not go with the law; ScalingError where the surface has no best size.
+    On a surface a compute stands for the best size there. A target of several inputs chooses among the laws of just these, and the
+    forecast is theirs. A named `law` does both.
+
+    Raises: what `analysis.fit` raises; UsageError for a target that does not go with the law; ScalingError where the surface has no
+    best size.
     """
     if law is not None:
         columns = _columns(law, x)
@@ -88,7 +92,10 @@ def _forecast_of_compute(
     on: Literal["all", "frontier"] | None,
     settings: FitSettings,
 ) -> Target:
-    """The same with the forecast that `analysis.predict` makes at a compute; that of the surface where there are too few cells for one."""
+    """Replace the forecast of a target by the one that `analysis.predict` makes at a compute.
+
+    Where there are too few cells for one, the forecast of the surface stays.
+    """
     if isinstance(target, Mapping):
         return aimed
     with suppress(TooFewPoints):
