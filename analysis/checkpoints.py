@@ -39,7 +39,7 @@ _STEPS = ("step", "global step", "iteration", "iter", "epoch")
 
 _LEAST_ROWS = 4
 _LEAST_RUNS = 3
-"""A law takes so many: where fewer would be left, the rows stay, and a note says what they may be."""
+"""The runs that a law takes: where fewer would be left, the rows stay, and a note says what they may be."""
 _SAME_COST = 0.1
 _REPEATED = 0.2
 """The share of the steps that may be there twice with other numbers, as those of resumed runs are."""

@@ -48,7 +48,7 @@ def choose_law(
     on: Literal["all", "frontier"] | None = None,
     **settings: Unpack[FitSettings],
 ) -> Fit:
-    """Fit the law of these runs.
+    """Choose the law that forecasts the larger runs best from the smaller, and fit it to these runs.
 
     >>> law = scaling.choose_law(runs, x="train_flops")
     >>> law.equation()
@@ -102,7 +102,7 @@ def choose_law(
 
 
 def answer(runs: pd.DataFrame, **settings: Unpack[LawSettings]) -> Answer:
-    """Choose the law of these runs and say what it says.
+    """Choose the law of these runs and put what it says into a sentence.
 
     >>> print(scaling.answer(runs, x="train_flops").sentence)
     val_loss falls as train_flops^-0.6... (95 %: ...

@@ -42,15 +42,19 @@ _FOLLOWS = {"examples_seen": "epochs", "unique_examples": "epochs"}
 """A measured column → the one that says the same as a setting."""
 
 _PROPERTIES = ("family", "model", "params", "epochs", "examples_seen", "unique_examples", "steps")
-"""What the other settings imply: a hole in one of them is a number that was not written down. In any other column it is a setting."""
+"""What the other settings imply: a missing value in one of them is a number that was not written down.
+
+In any other column it is a setting."""
 
 _SAME_MEASURED = 0.02
 _NO_REPLICATES = 3.0
-"""Equal runs that are a second long have been seen to differ by 2.1 times in measured core-hours."""
+"""Runs whose cost differs by more than this factor are no replicates.
+
+Equal runs that are a second long have been seen to differ by 2.1 times in measured core-hours."""
 _NOMINAL = 1.5
-"""The same of operations, which are counted rather than timed."""
+"""The same factor for FLOPs, which are counted rather than timed."""
 _ONE_BUDGET = 2.5
-"""The same where the table has one number of epochs for all."""
+"""The same factor where all rows of the table have one number of epochs."""
 _ENOUGH_CELLS, _ALIKE = 3, 0.1
 """The cells differ by one factor where they are at least so many, and the logarithms of their factors scatter by no more than this share."""
 _DIGITS = 9

@@ -78,7 +78,7 @@ class Transfer:
 
     @property
     def regret_may_be_noise(self) -> bool | None:
-        """Say whether seeds alone would part two equal checkpoints as far; None where no checkpoint was fine-tuned with several seeds."""
+        """Say whether seeds alone could make two equal checkpoints differ as much; None where none was fine-tuned with several seeds."""
         if not math.isfinite(self.seed_std):
             return None
         runs = 1 / self.best_upstream["runs"] + 1 / self.best_downstream["runs"]
@@ -98,7 +98,7 @@ class Transfer:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as JSON holds it, without `schema_version`."""
+        """Return the answer as JSON holds it, without `schema_version`."""
         return {
             "downstream": self.downstream,
             "upstream": self.upstream,

@@ -11,7 +11,7 @@ __all__ = ["finite", "records", "with_interval"]
 
 
 def finite(value: SupportsFloat) -> float | None:
-    """Return the number, or None where it is NaN or infinite, which JSON does not know."""
+    """Return the number, or None where it is NaN or infinite, which JSON cannot hold."""
     number = float(value)
     return number if math.isfinite(number) else None
 

@@ -17,7 +17,7 @@ class Result(Protocol):
     """Describes what an analysis found: anything with `to_dict`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
+        """Return the result as JSON holds it."""
 
 
 def payload(found: Result, **more: Any) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Prediction:
         return tuple(far_extrapolation(self.fit, self.table[list(self.fit.axes)]))
 
     def to_dict(self, *, registered: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-        """Return it as JSON holds it, without `schema_version`. registered: rows of the store, where it was registered."""
+        """Return the prediction as JSON holds it, without `schema_version`. registered: rows of the store, where it was registered."""
         described = self.fit.to_dict()
         return {
             "metric": self.fit.metric,
@@ -129,7 +129,7 @@ def predict(
     on: Literal["all", "frontier"] | None = None,
     **settings: Unpack[FitSettings],
 ) -> Prediction:
-    """Fit a law and read it off at budgets.
+    """Fit a law and predict the metric at budgets, with intervals.
 
     >>> found = scaling.predict(runs, [1e11], x="train_flops", law="power", on="frontier")
     >>> found.where()

@@ -33,7 +33,7 @@ from analysis.reading.column_kinds import (
 __all__ = ["follows", "looks_logged", "rising_column"]
 
 _SPREAD = 1.5
-"""By so many times progress differs within most runs; measured compute of equal runs differs by less."""
+"""The factor by which progress differs within most runs; measured compute of equal runs differs by less."""
 _MANY_ROWS = 8
 _EVEN_ROWS = 4
 _STRAIGHT = 0.99  # R² of compute on a counter, of a run; on a width, whose square compute grows with, it is 0.96

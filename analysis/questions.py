@@ -45,7 +45,9 @@ WHICH_RUNS = ("where", "convert", "cell", "clusters", "experiment")
 """The parameters that say which runs a question is about and what counts as one of them: the same for all questions."""
 
 LEVELS = (0.5, 0.999)
-"""The least and the largest nominal coverage of an interval: below it says less than the value alone, above it hangs on a tail that few runs show."""
+"""The least and the largest nominal coverage of an interval.
+
+Below, an interval says less than the value alone; above, it depends on a tail that few runs show."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Question:
     @classmethod
     @cache
     def parameters(cls) -> dict[str, Parameter]:
-        """List its parameters by name."""
+        """List the parameters of the question, by name."""
         hints = {name: get_args(hint) for name, hint in get_type_hints(cls, include_extras=True).items()}
         return {each.name: Parameter(each.name, hints[each.name][0], hints[each.name][1], each.default) for each in fields(cls)}
 

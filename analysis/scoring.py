@@ -56,7 +56,7 @@ class Scores:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as JSON holds it, without `schema_version`."""
+        """Return the scores as JSON holds them, without `schema_version`."""
         return {
             "sentence": self.sentence(),
             "hits": self.hits,

@@ -36,7 +36,7 @@ __all__ = [
 _FINAL = frozenset(str(status) for status in RunStatus if status.is_final)
 
 LEAST, MOST = 1e-50, 1e50
-"""Of the metric: covariances hold fourth powers of it, and floating point ends at 1e±308."""
+"""The limits of the metric: covariances hold fourth powers of it, and floating point ends at 1e±308."""
 
 _STEPS = tuple(
     (done, whole)
@@ -309,8 +309,7 @@ def _first_of_repeats(table: pd.DataFrame, metric: str) -> dict[str, str]:
     """Map the id of each row that repeats an earlier one to the id of that one.
 
     A row repeats another where they are equal in every column but `id`, the metric to all digits. Such rows are one run exported twice,
-    not new
-    seeds: two runs do not end at one loss.
+    not new seeds: two runs do not end at one loss.
     """
     again = table[metric].duplicated(keep=False)
     if not again.any():

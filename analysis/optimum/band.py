@@ -18,8 +18,8 @@ def frontier_band(found: Frontier, *, draws: int = 400, level: float = 0.95, see
     """Add `best`, `best_low`, `best_high` and `frontier_share` to the points of a frontier.
 
     best: the lowest mean loss at that compute or less. Its interval is the percentiles of a parametric bootstrap that moves every cell
-    by its noise (`analysis.optimum.noise`, family by family), shifted by their median error. For a minimum of noisy numbers is too low
-    on average, and the bootstrap shows by how much.
+    by its noise (`analysis.optimum.noise`, family by family), shifted by their median error. The shift is needed because a minimum of
+    noisy numbers is too low on average; the bootstrap shows by how much.
     frontier_share: share of draws in which the cell is on the frontier. `best_low`, `best_high` and `frontier_share` are NaN where a
     family's noise is not known.
     """

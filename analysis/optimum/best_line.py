@@ -1,8 +1,8 @@
 """The line that the best size follows in log compute, fitted to the losses of all slices at once.
 
-A line through the minima of single slices is drawn towards the middle of what was tried. For a slice whose losses hardly bend has its
+A line through the minima of single slices is drawn towards the middle of what was tried. A slice whose losses hardly bend has its
 minimum anywhere, and only minima between the sizes of the slice are seen. So every slice's curve has its minimum *on* the line, each
-with its own height and bend, and the line is the one that leaves least. A slice that does not bend then says nothing, instead of
+with its own height and bend, and the line is the one of least misfit. A slice that does not bend then says nothing, instead of
 something wrong.
 """
 

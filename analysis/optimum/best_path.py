@@ -1,9 +1,8 @@
 """The path that the best size follows in log compute: a line, as far as the losses do not say otherwise.
 
 Were the loss `E + A/N^α + B/D^β`, the best size would be a power of compute and slices at all computes would have one shape. Neither
-need
-be: where `params` counts embeddings, both change along compute. A line through slices of one shape is then off, with an interval that
-knows nothing of it. So the path may bend and the shape may drift, each held by a prior about zero as wide as what was found, and no
+need be: where `params` counts embeddings, both change along compute. A line through slices of one shape is then off, with an interval
+that knows nothing of it. So the path may bend and the shape may drift, each held by a prior about zero as wide as what was found, and no
 narrower than what is usual.
 """
 

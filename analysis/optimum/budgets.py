@@ -7,7 +7,7 @@ import numpy as np
 __all__ = ["LEAST_SIZES", "budget_of", "budgets_shared", "nearly_equal_as_one", "spread_in_budgets"]
 
 LEAST_SIZES = 3
-"""Sizes at one compute that a best size between them takes."""
+"""The sizes at one compute that it takes to find a best size between them."""
 
 _GAP = 0.05  # of log compute: a wider one parts two budgets
 _WIDEST = 0.2  # a run of cells without a gap that spans more is no budget, but compute in all amounts

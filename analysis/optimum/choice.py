@@ -21,7 +21,7 @@ from scaling.rounding import percent
 __all__ = ["ORDER", "Choice", "choose_approach"]
 
 ORDER = ("surface", "isocompute", "envelope")
-"""Which approach counts where forecasts cannot be scored, and of equal scores: that which uses more of the runs comes first."""
+"""The order of the approaches where forecasts cannot be scored, or scores are equal: one that uses more of the runs comes first."""
 
 _LEAST_BUDGETS = 3  # that an approach sees
 _WINDOWS, _LEAST_FORECASTS = 6, 3
@@ -81,10 +81,10 @@ def choose_approach(
     (`analysis.optimum.local_fit`), say how much worse that size is than the best there. The mean over slices, then over partings, is
     the approach's regret. An approach that refuses below a parting takes the largest regret of the others there.
 
-    The losses above are noisy, and their draws say how much a difference of two regrets is. Approaches that are worse than the best by
-    less than half such a standard error are taken for equal. Of equals the first in `ORDER` is chosen, because it uses more of the
-    runs. The idea is that of the one-standard-error rule (Breiman et al. 1984, Classification and regression trees, 3.4.3). With fewer
-    than three forecasts, or one approach that answers, it is the first in `ORDER`.
+    The losses above are noisy, and their draws give the standard error of a difference of two regrets. Approaches that are worse than
+    the best by less than half such a standard error are taken for equal. Of equals the first in `ORDER` is chosen, because it uses more
+    of the runs. The idea is that of the one-standard-error rule (Breiman et al. 1984, Classification and regression trees, 3.4.3). With
+    fewer than three forecasts, or one approach that answers, it is the first in `ORDER`.
 
     Args:
         moved: (draws, n), see `grid_draws`. noise: standard deviation of a cell's log loss. law, objective: of the surface.

@@ -19,7 +19,7 @@ __all__ = ["envelope", "envelope_line"]
 
 _LEAST_POINTS = 4
 _LEAST_SIZES = 4
-"""Of the cells in the middle: sizes tried are as far apart as they are, and with the ends cut off a line through few of them is too flat."""
+"""The sizes among the cells in the middle: with the smallest and largest left out, a line through fewer is too flat."""
 _BUDGETS = 7
 
 

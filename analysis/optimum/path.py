@@ -17,8 +17,9 @@ __all__ = ["Crossing", "Path", "path_along", "refused"]
 
 _NO_NOISE, _NO_WIDTH = 1e-8, 1e-12  # of logarithms and exponents: rounding
 _KNOWN_BEFOREHAND = 1.0
-"""The width of an exponent's interval that says nothing: compute grows with size times data, so that the exponents of the two are shares
-of 1, each between 0 and 1, before anything was run."""
+"""The width of an exponent's interval that says nothing.
+
+Compute grows with size times data. So before anything was run, the exponents of the two are known to be shares of 1, each from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _tells(exponent: Interval) -> bool:
 
 
 def about(value: float, draws: np.ndarray, level: float, noise: float) -> Interval:
-    """Return the interval of a value from draws (n,): the wider of two at either end, their percentiles and these shifted.
+    """Return the interval of a value from its draws (n,): at each end the wider of their percentiles and the shifted percentiles.
 
     The shift puts the median of the draws on the value. Draws may lie to one side of the estimate, because a minimum of noisy numbers
     is biased. Percentiles alone would then end on the value itself, as if nothing were possible beyond it.

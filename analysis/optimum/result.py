@@ -139,7 +139,7 @@ class Optimum:
         return f"Best size grows as {self.x}^{size.words()}, best {self.data_name.replace('_', ' ')} as {self.x}^{epochs.words()} ({best.approach}).{same}{pays}{differ}"
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as JSON holds it, without `schema_version`."""
+        """Return the answers as JSON holds them, without `schema_version`."""
         best = self.recommended
         return {
             "metric": self.metric,

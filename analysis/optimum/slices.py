@@ -32,7 +32,7 @@ class Slices:
     optima: pd.DataFrame
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as JSON holds it, without `schema_version`."""
+        """Return the slices as JSON holds them, without `schema_version`."""
         return {
             "metric": self.metric,
             "x": self.x,

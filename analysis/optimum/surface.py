@@ -31,7 +31,7 @@ _SIZES = 361
 _BEYOND = np.log(1e6)  # how far outside the sizes tried an optimum is followed; there it is no optimum but the edge of the grid
 
 _NOT_IDENTIFIED = (FitStatus.NOT_IDENTIFIED, FitStatus.EXPONENT_NOT_IDENTIFIED, FitStatus.TERM_VANISHES, FitStatus.NOT_CONVERGED)
-"""Of a surface: where its minimum lies hangs on its exponents and terms, though not on its floor."""
+"""Statuses of a surface's fit that leave its minimum open: it depends on the exponents and terms, though not on the floor."""
 
 
 class Surface:

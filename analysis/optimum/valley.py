@@ -16,7 +16,7 @@ _EASIEST, _HARDEST = 1e-9, 1e6
 _SMALL = 1e-10  # of log size
 
 Misfit = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
-"""Valleys (rows, 4) → half of what they leave (rows,), its gradient (rows, 4) and Hessian (rows, 4, 4), and how many slices bend upwards (rows,)."""
+"""Valleys (rows, 4) → misfit (rows,), its gradient (rows, 4) and Hessian (rows, 4, 4), and how many slices bend upwards (rows,)."""
 
 
 def unit_compute(slices: Sequence[Slice], chosen: np.ndarray) -> tuple[np.ndarray, float, float]:
@@ -35,13 +35,13 @@ def least_valley(
     free: int,
     pull: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Find height, slope, bend and drift of the valley that leaves least, (rows, 4), see `_misfit`.
+    """Find height, slope, bend and drift of the valley of least misfit, (rows, 4), see `_misfit`.
 
     They are NaN where losses bend in fewer than two slices.
 
     Args:
         chosen: (S,), which slices count. start: (rows, 4), for the first rows of the draws. free: how many of the four are sought.
-        pull: stiffness (2,) and place (rows, 2) of bend and drift: what is left grows by ½ · stiffness · (distance from the place)².
+        pull: stiffness (2,) and place (rows, 2) of bend and drift: the misfit grows by ½ · stiffness · (distance from the place)².
     """
     rows = len(start)
     losses = _padded(slices, curves, chosen, rows)
@@ -108,10 +108,10 @@ def _padded(
 def _misfit(
     losses: tuple[np.ndarray, np.ndarray, np.ndarray], shape: tuple[np.ndarray, np.ndarray], u: np.ndarray, valley: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Compute what valleys (rows, 4) leave, its derivatives, and in how many slices the losses bend upwards (rows,).
+    """Compute the misfit of valleys (rows, 4), its derivatives, and in how many slices the losses bend upwards (rows,).
 
-    What they leave is half the weighted squares, (rows,). The derivatives are the gradient (rows, 4) and the Gauss–Newton Hessian
-    (rows, 4, 4).
+    The misfit is half the weighted squares that they leave, (rows,). The derivatives are the gradient (rows, 4) and the
+    Gauss–Newton Hessian (rows, 4, 4).
 
     A slice at u is `a + c·(k(w) + drift·u·w³/6)` with w = log size − (height + slope·u + bend·u²). Its minimum lies on the path, and
     the shape is the more lopsided the larger the drift.

@@ -15,7 +15,7 @@ __all__ = ["Candidates", "Criterion", "choose", "spread_after"]
 Criterion = Literal["c", "D"]
 _MOST_ROUNDS = 50
 _FEW = 12
-"""Up to so many chosen candidates every one and every pair is tried for an exchange; of more, the so many that are missed least."""
+"""Up to this many chosen candidates, every one and every pair is tried for an exchange; of more, this many that are missed least."""
 _BETTER = 1e-9
 
 
@@ -80,7 +80,7 @@ def _after(covariance: np.ndarray, scaled: np.ndarray, chosen: list[int]) -> np.
 
 
 def _value(covariance: np.ndarray, target: np.ndarray, criterion: Criterion) -> float:
-    """Compute what is minimised, in logarithms."""
+    """Compute the criterion, in logarithms: the smaller, the better."""
     if criterion == "c":
         return float(np.log(max(target @ covariance @ target, 1e-300)))
     return float(np.linalg.slogdet(covariance)[1])
@@ -135,7 +135,7 @@ def _exchange(
     chosen: list[int],
     criterion: Criterion,
 ) -> list[int]:
-    """Give one up, or two, for others and fill what is left, as long as it helps."""
+    """Exchange one chosen candidate, or two, for others and fill what is left of the budget, as long as it helps."""
     value = _value(_after(covariance, scaled, chosen), target, criterion)
     for _ in range(_MOST_ROUNDS):
         better = None

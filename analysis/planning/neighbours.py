@@ -20,7 +20,7 @@ BEYOND = 4.0
 """How far above the largest epoch budget that was run a candidate may lie, as a factor."""
 
 MOST = 80
-"""Candidates, so that a plan is made while one waits; of more epoch budgets an even spread is kept, of more models too."""
+"""The most candidates, so that a plan takes seconds; of more epoch budgets, and of more models, an even spread is kept."""
 
 _GROWING = ("train_flops", "examples_seen")
 

@@ -171,7 +171,7 @@ def _seeds_done(runs: pd.DataFrame, candidates: pd.DataFrame) -> np.ndarray:
 
 
 def _scale(found: Fit, gradient: np.ndarray, before: np.ndarray, after: np.ndarray, cells: int) -> float:
-    """Return half-width afterwards over half-width now.
+    """Return the factor by which the interval narrows: half-width afterwards over half-width now.
 
     It counts standard errors, and t quantiles with one degree of freedom more for each new cell.
     """

@@ -105,7 +105,7 @@ class NextRuns:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as JSON holds it, without `schema_version`."""
+        """Return the plan as JSON holds it, without `schema_version`."""
         return {
             "metric": self.fit.metric,
             "target": self.target,

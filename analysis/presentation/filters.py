@@ -59,7 +59,7 @@ def _percent(value: float | None, digits: int = 1) -> str:
 
 
 def _off(log_ratio: float) -> str:
-    """Write a log ratio as the change that it means, e.g. 0.79 as `+120.34 %`."""
+    """Write a log ratio as a change in per cent, e.g. 0.79 as `+120.34 %`."""
     return f"{100 * math.expm1(log_ratio):+.2f} %"
 
 

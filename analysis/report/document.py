@@ -41,7 +41,7 @@ from scaling.errors import UsageError
 __all__ = ["report_html", "write_report"]
 
 MOST_MARKS = 2_000
-"""Markers an SVG chart redraws without a stutter; with more runs than that, cells are drawn alone."""
+"""The most markers that an SVG chart redraws smoothly; with more runs than that, cells are drawn alone."""
 
 RUNS_SHOWN = 2_000
 """Rows of the table of runs; the report names how many there are."""
