@@ -11,7 +11,7 @@
 | `laws/` | one law a file: formula, coefficients, citation |
 | `fitting/` | estimators, their intervals, and `Fit` |
 | `sentence` | what the law says, in a sentence with its numbers |
-| `unfinished` | runs of a store that are still to come: what is missing is them |
+| `unfinished` | runs of a store that are not over yet: what is missing comes with them |
 | `choice` | `choose_law`: the one form that forecasts best, whose coefficients are shown everywhere; `answer`: what it says |
 | `pareto` | the compute-optimal frontier |
 | `optimum/` | best size and epochs against compute, three approaches side by side; the frontier's band |

@@ -1,4 +1,4 @@
-"""Runs of a store that are not over yet: while there are some, what is missing is them, and no advice asks for others.
+"""Runs of a store that are not over yet: while there are some, an answer that lacks points waits for them and asks for no others.
 
 `takes_runs` makes a function of a table of runs a question that one may ask: of columns by any of their names, and of runs that are not
 over.
@@ -51,7 +51,7 @@ def table_of(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
 def takes_runs(analysis: _Analysis) -> _Analysis:
     """Let a function of a table of runs take columns by any of their names.
 
-    Where it has too few points and some runs are not over, it says that these are what it takes.
+    Where it has too few points and some runs are not over, the hint of its error names these runs.
     """
 
     @wraps(analysis)
