@@ -1,4 +1,7 @@
-"""Core-hours of one accelerator as those of another. Hours of different devices do not compare unless somebody names the factor."""
+"""Conversion of core-hours of one accelerator to those of another.
+
+Hours of different devices do not compare unless somebody names the factor.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,11 @@ _HINT = "e.g. --convert TPU-v3:TPU-v4=2.27, when 2.27 core-hours on TPU-v3 do wh
 
 
 def check_conversions(texts: Iterable[str]) -> tuple[HourConversion, ...]:
-    """`["TPU-v3:TPU-v4=2.27", …]` → conversions; instead of a number the name of a published one (`=nfnet`). Raises `UsageError`."""
+    """Read the texts of `--convert`, `["TPU-v3:TPU-v4=2.27", …]`, as conversions.
+
+    Instead of a number the name of a published factor may be given (`=nfnet`). Raises `UsageError` for a text of another form, for a factor
+    that is not a positive finite number, and for an accelerator that is converted twice or into itself.
+    """
     found: list[HourConversion] = []
     for text in texts:
         pair, equals, factor = text.partition("=")
@@ -45,7 +52,7 @@ def check_conversions(texts: Iterable[str]) -> tuple[HourConversion, ...]:
 
 
 def convert_core_hours(runs: pd.DataFrame, conversions: Iterable[HourConversion]) -> pd.DataFrame:
-    """A table in which core-hours of `theirs` are divided by the factor and count as `ours`, with a note that says so.
+    """Divide the core-hours of `theirs` by the factor, let them count as those of `ours`, and add a note that says so.
 
     `converted_from` holds the accelerator that a converted run was trained on. Raises `UsageError` when the table has no such runs.
     """

@@ -1,4 +1,4 @@
-"""Which rows of a table an analysis is of, by the value of a column: `family=convnet`; and what is done to them first."""
+"""Choice of the rows that an analysis is of, by the value of a column (`family=convnet`), and what is done to them first."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ def prepared(
     clusters: Iterable[str] = (),
     chance_loss: float | None = None,
 ) -> pd.DataFrame:
-    """Choose rows of a table, convert core-hours, and let it carry what tells its cells apart. The table that is given stays as it is.
+    """Choose rows of a table, convert core-hours, and record which columns tell its cells apart. The given table stays as it is.
 
     Args:
         where: `column=value`, see `choose_runs`.
         convert: `theirs:ours=factor`: so many core-hours on an accelerator count as one on another.
         cell: columns that tell cells apart besides the known settings. clusters: columns whose values are resampled as one.
-        chance_loss: val_loss of guessing.
+        chance_loss: `val_loss` of guessing, nats.
 
-    Raises: what these functions raise for a condition or a conversion that makes no sense.
+    Raises:
+        UsageError: `chance_loss` is not positive; and what `choose_runs` and `convert_core_hours` raise.
     """
     if chance_loss is not None:
         if not chance_loss > 0:
@@ -50,14 +51,14 @@ def prepared(
 
 
 def choose_runs(runs: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
-    """The rows that meet every condition, with a note that says how many they are.
+    """Return the rows that meet every condition, with a note that counts them.
 
     >>> choose_runs(runs, ["family=convnet", "seed=0,1"])
 
     A condition is a column (by our name or the file's), `=`, and one value or several separated by commas. A value that holds a comma
     is found as a whole, or in double quotes beside others: `family="a,b",c`. Numbers agree exactly; 64, 64.0 and "64.0" are the same.
 
-    Raises `UnknownName` for a column or value that is not there, `UsageError` for what is no condition.
+    Raises `UnknownName` for a column or value that is not there, `UsageError` for a text that is not a condition and where no row is left.
     """
     conditions = list(conditions)
     if not conditions:
@@ -99,7 +100,7 @@ def choose_runs(runs: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
 
 
 def _values(text: str, known: Collection[str]) -> list[str]:
-    """The values that are asked for: the whole text where a row has it, else its parts between commas outside double quotes."""
+    """Return the values that are asked for: the whole text where a row has it, else its parts between commas outside double quotes."""
     whole = text.strip()
     if _label(whole) in known:
         return [whole]
@@ -114,7 +115,7 @@ def _labels(column: pd.Series) -> pd.Series:
 
 
 def _label(value: Any) -> str | None:
-    """As it is typed: 64 for 64.0 and for "64.0", true for True."""
+    """Spell a value as it is typed: 64 for 64.0 and for "64.0", true for True. None for a missing value."""
     if isinstance(value, (bool, np.bool_)) or (isinstance(value, str) and value.lower() in ("true", "false")):
         return str(value).lower()
     if value is None or value is pd.NA or (isinstance(value, float) and value != value):
@@ -123,7 +124,10 @@ def _label(value: Any) -> str | None:
 
 
 def _number(value: Any) -> str | None:
-    """One text for each number, to all digits that are not rounding: 360 seconds are 0.1 hours, 20240101 is not 20240102."""
+    """Spell a number as one text, to all digits that are not rounding; None for what is not a number.
+
+    360 seconds are 0.1 hours, and 20240101 is not 20240102.
+    """
     try:
         number = float(value)
         whole = int(value) if isinstance(value, (int, np.integer)) or _WHOLE.fullmatch(str(value)) else None

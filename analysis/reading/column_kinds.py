@@ -1,4 +1,4 @@
-"""What a column of somebody's table is, by the words of its name and by its values: a result, bookkeeping of runs, a label, or a setting.
+"""Kinds of columns in somebody's table, told by the words of a name and by the values: results, bookkeeping of runs, labels, settings.
 
 Names alone mislead: `drop_path` is a number and a setting, `data_path` is a text and none; `loss_fn` is no loss, `weight_decay` no weight.
 So a result is a number whose name has no other word than those of results, and a path, a host or a user is a text.
@@ -87,7 +87,7 @@ _OF_COUNTS = _words(
 
 
 def words_of(name: str) -> list[str]:
-    """`val/top1Error` → val, top, 1, error; without the tracker's prefix."""
+    """Split a name into lower-case words, without the tracker's prefix: `val/top1Error` → val, top, 1, error."""
     words = [word.lower() for word in _WORD.findall(name)]
     while len(words) > 1 and words[0] in _WHERE:
         words = words[1:]
@@ -95,7 +95,7 @@ def words_of(name: str) -> list[str]:
 
 
 def is_result(name: str, values: pd.Series) -> bool:
-    """A number that is called as results are: `val_loss`, `top1 error`, `grad_norm`, `best_step`; or progress itself, `epoch`."""
+    """Say whether numbers are called as results are: `val_loss`, `top1 error`, `grad_norm`, `best_step`; or as progress itself, `epoch`."""
     words = {word for word in words_of(name) if not word.isdigit()}
     if not _is_number(values) or not words:
         return False
@@ -103,9 +103,9 @@ def is_result(name: str, values: pd.Series) -> bool:
 
 
 def is_bookkeeping(name: str, values: pd.Series) -> bool:
-    """Seeds, ids, times, hosts, paths, counts of devices, versions: what tells runs apart, and no settings.
+    """Say whether a column tells runs apart and is no setting: seeds, ids, times, hosts, paths, counts of devices, versions.
 
-    A `model_id` is none, nor are hours that many runs have in common: those were stated, not measured.
+    A `model_id` is not bookkeeping, nor are hours that many runs have in common: those were stated, not measured.
     """
     words = words_of(name)
     if not words:
@@ -124,61 +124,70 @@ def is_bookkeeping(name: str, values: pd.Series) -> bool:
 
 
 def is_label(name: str) -> bool:
-    """What people call a run, or what they file it under: it may go with a setting, and need not."""
+    """Say whether a name is of what people call a run or file it under. Such a label may go with a setting, and need not."""
     words = words_of(name)
     return bool(words) and words != ["type"] and words[-1] in _LABELS and set(words) <= _LABELS | _OF_LABELS
 
 
 def is_learning_rate(name: str) -> bool:
-    """`learning_rate`, `lr`, `peak_lr`, `optimizer.lr`, `LR`; not `min_lr` or `lr_schedule`."""
+    """Say whether a name is the learning rate's: `learning_rate`, `lr`, `peak_lr`, `optimizer.lr`, `LR`; not `min_lr` or `lr_schedule`."""
     words = [word for word in words_of(name) if word not in _OF_RATES]
     return words in (["lr"], ["learning", "rate"])
 
 
 def is_size(name: str, values: pd.Series) -> bool:
-    """A count of parameters: `num_params`, `model.n_params`, `non_embedding_parameters`."""
+    """Say whether a column counts parameters: `num_params`, `model.n_params`, `non_embedding_parameters`."""
     words = set(words_of(name))
     return _is_number(values) and bool(words & _PARAMETERS) and words <= _PARAMETERS | _OF_COUNTS
 
 
 def is_data(name: str, values: pd.Series) -> bool:
-    """A count of what was trained on: `tokens`, `data.tokens`, `num_train_examples`."""
+    """Say whether a column counts what was trained on: `tokens`, `data.tokens`, `num_train_examples`."""
     words = words_of(name)
     return _is_number(values) and bool(words) and words[-1] in _EXAMPLES and set(words) <= _EXAMPLES | _OF_COUNTS
 
 
 def is_counter(name: str) -> bool:
-    """A count of steps or epochs: `steps`, `it`, `num_batches`, `train/epochs`; not `steps_per_second` or `eval_iters`."""
+    """Say whether a name counts steps or epochs: `steps`, `it`, `num_batches`, `train/epochs`; not `steps_per_second` or `eval_iters`."""
     words = words_of(name)
     return bool(_COUNTERS & set(words)) and set(words) <= _COUNTERS | _OF_COUNTERS
 
 
 def is_compute(name: str) -> bool:
-    """What a run has cost so far: `train_flops`, `core_hours`, `gpu hours`, `wall_time_seconds`, `_runtime`; not `flops_per_token` or `tokens_per_second`."""
+    """Say whether a name is of what a run has cost so far: `train_flops`, `core_hours`, `gpu hours`, `wall_time_seconds`, `_runtime`.
+
+    `flops_per_token` and `tokens_per_second` are not.
+    """
     words = words_of(name)
     return bool(_COMPUTE & set(words)) and "per" not in words
 
 
 def names_files(name: str, values: pd.Series) -> bool:
-    """A text that says where the rows of a run were logged: `filename`, `log_path`, `run_dir`; not `data_path`."""
+    """Say whether a text column says where the rows of a run were logged: `filename`, `log_path`, `run_dir`; not `data_path`."""
     words = set(words_of(name))
     return not _is_number(values) and bool(words & (_FILES - _words("run exp experiment name"))) and words <= _FILES
 
 
 def columns_of_runs(names: Iterable[object]) -> list[str]:
-    """The columns that may name a run, the surest first: `run_id`, `RunID`, `Run Name`, `trial`; `name`, which may be a model's, last."""
+    """Return the columns that may name a run, the surest first: `run_id`, `RunID`, `Run Name`, `trial`.
+
+    `name`, which may be a model's, is last.
+    """
     found = {" ".join(words_of(str(name))): str(name) for name in reversed(list(names))}
     return [found[key] for key in _RUN_NAMES if key in found]
 
 
 def columns_of_progress(names: Iterable[object]) -> list[str]:
-    """The columns that say how far a run was trained: `step`, `_step`, `Step`, `epoch`, `tokens`. `epochs` and `steps` are budgets."""
+    """Return the columns that say how far a run was trained: `step`, `_step`, `Step`, `epoch`, `tokens`.
+
+    `epochs` and `steps` are budgets.
+    """
     found = {" ".join(words_of(str(name))): str(name) for name in reversed(list(names))}
     return [found[key] for key in _PROGRESS_NAMES if key in found]
 
 
 def _is_nominal(values: pd.Series) -> bool:
-    """Numbers of which many runs share each."""
+    """Say whether a column holds numbers, with at most half as many values as rows."""
     return _is_number(values) and bool(values.nunique() <= len(values) / 2)
 
 

@@ -1,4 +1,4 @@
-"""Which columns of a table that W&B or MLflow wrote hold the configuration of runs."""
+"""Columns that hold the configuration of runs, in a table that W&B or MLflow wrote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MARKS = ("_runtime", "_timestamp", "_step", "run_id", "artifact_uri")
 
 
 def is_export(names: list[str]) -> bool:
-    """Whether a table with these columns is one that W&B or MLflow wrote."""
+    """Say whether a table with these columns is one that W&B or MLflow wrote."""
     return (
         {"Name", "State"} <= set(names)
         or {"summary", "config"} <= set(names)
@@ -22,10 +22,10 @@ def is_export(names: list[str]) -> bool:
 
 
 def configuration_of(table: pd.DataFrame) -> list[str]:
-    """Columns that may be settings: not ours, and words, or numbers that at most half as many values as rows have.
+    """Return the columns that may be settings: not ours, not results, and words or numbers of which many runs share each.
 
-    Such tables put settings and results side by side under plain names. A result is a number that hardly two runs share, or is called as
-    results are.
+    Such tables put settings and results side by side under plain names. A number is taken for a result where it has more than half as many
+    values as there are rows, or is called as results are.
     """
     return [
         str(name)

@@ -21,7 +21,7 @@ _EITHER_POINT = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 
 
 def with_decimal_points(names: Sequence[str], columns: Sequence[Sequence[str]], path: Path) -> tuple[list[list[str]], list[str]]:
-    """Columns of a table that commas do not separate, with points for decimal commas, and a sentence that says so.
+    """Put points for decimal commas in columns that commas do not separate. Returns the columns, and a sentence that says so.
 
     Raises `DataError` for a column in which a comma or a point may set off decimals or thousands.
     """
@@ -54,12 +54,12 @@ def with_decimal_points(names: Sequence[str], columns: Sequence[Sequence[str]], 
 
 
 def has_decimal_comma(cell: str) -> bool:
-    """Whether it is a number with a comma in it."""
+    """Say whether a cell is a number with a comma in it."""
     return "," in cell and _COMMA.fullmatch(cell.strip()) is not None
 
 
 def _cells(column: Sequence[str], sign: str, form: re.Pattern[str]) -> list[str]:
-    """The cells with the sign, of a column whose every cell has the form of a number; of any other column none."""
+    """Return the cells with the sign, if every cell of the column has the form of a number; else none."""
     cells = [cell.strip() for cell in column if not is_missing_word(cell)]
     return [cell for cell in cells if sign in cell] if all(map(form.fullmatch, cells)) else []
 

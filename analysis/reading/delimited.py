@@ -30,9 +30,9 @@ _LINES_LOOKED_AT = 100
 
 
 def read_delimited(path: Path, mapped: Collection[str] = (), *, usual: str) -> pd.DataFrame:
-    """The table, its cells as `analysis.reading.typed` says.
+    """Read a table of separated fields, its cells as `analysis.reading.typed` says.
 
-    A first line `sep=;`, as Excel writes it, is followed, and separators at the ends of lines are no fields.
+    A first line `sep=;`, as Excel writes it, is followed, and separators at the ends of lines are not fields.
     Raises `DataError` for lines above the column names, for a column named twice, and for a line with more fields than there are columns.
 
     Args:
@@ -89,19 +89,22 @@ read_tsv: Callable[[Path, Collection[str]], pd.DataFrame] = partial(read_delimit
 
 
 def _without_empty_end(row: list[str], width: int) -> list[str]:
-    """The row without empty fields beyond the header's width."""
+    """Drop empty fields beyond the header's width."""
     while len(row) > width and not row[-1].strip():
         row = row[:-1]
     return row
 
 
 def _typed(name: str, column: pd.Series) -> pd.Series:
-    """An id stays as it is written: one of hexadecimal digits may look like a number, `12e5`."""
+    """Type a column, but leave an id as it is written: one of hexadecimal digits may look like a number, `12e5`."""
     return column.astype(object).mask(column.str.strip() == "", None) if name.lower() in _IDS else from_text(column)
 
 
 def open_text(path: Path) -> TextIO:
-    """The file as text, unpacked where it is compressed: UTF-8, or UTF-16 where it begins with that mark, as Excel's "Unicode text"."""
+    """Open a file as text, unpacked where it is compressed.
+
+    It is read as UTF-8, or as UTF-16 where it begins with that mark, as Excel's "Unicode text" does.
+    """
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     with opened(path, "rb") as file:
         wide = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
@@ -109,7 +112,7 @@ def open_text(path: Path) -> TextIO:
 
 
 def _rows(file: TextIO, separator: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
-    """Line number in the file, and fields."""
+    """Yield the line number in the file, and the fields, of each row."""
     reader = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
     for row in reader:
         yield reader.line_num + skipped, row
@@ -121,7 +124,10 @@ def _said_separator(file: TextIO) -> str | None:
 
 
 def _separator(file: TextIO, usual: str) -> str:
-    """The sign that cuts the first line into as many fields as most lines, at least two; else the one that cuts the lines most alike."""
+    """Find the sign that cuts the first line into as many fields as most lines, at least two.
+
+    If none does, it is the one that cuts the lines most alike.
+    """
     lines = [line for line, _ in zip(file, range(_LINES_LOOKED_AT), strict=False) if line.strip()]
     ranks: dict[str, tuple[bool, int, bool, int]] = {}
     for separator in _SEPARATORS:
@@ -134,7 +140,7 @@ def _separator(file: TextIO, usual: str) -> str:
 
 
 def _without_row_numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """Without empty columns that have no name, and without row numbers that pandas writes in one; names of runs there become `id`."""
+    """Drop empty columns that have no name, and row numbers that pandas writes in one; names of runs there become `id`."""
     table = table.drop(columns=[name for name in table if str(name).startswith("Unnamed: ") and table[name].isna().all()])
     first = str(table.columns[0])
     if first != "Unnamed: 0" or len(table.columns) == 1:

@@ -16,12 +16,15 @@ _ENDED_WELL = ("", "finished", "completed", "success")
 
 
 def is_loss(name: object, losses: Collection[str]) -> bool:
-    """Whether a column is a loss: by its name, or as one of `losses`, which were named as such."""
+    """Say whether a column is a loss: by its name, or as one of `losses`, which were named as such."""
     return name in losses or _LOSS.search(str(name)) is not None
 
 
 def nan_losses(table: pd.DataFrame, names: Iterable[str], losses: Collection[str]) -> dict[object, str]:
-    """Rows in which a loss among these columns was logged as NaN, which is not the same as not logged, and the words for it."""
+    """Find the rows in which a loss among these columns was logged as NaN, with the words for it: row label → "val_loss ended as nan".
+
+    An empty cell, which says that nothing was logged, is not NaN.
+    """
     found: dict[object, str] = {}
     for name in names:
         if table[name].dtype == object and is_loss(name, losses):
@@ -31,7 +34,7 @@ def nan_losses(table: pd.DataFrame, names: Iterable[str], losses: Collection[str
 
 
 def with_diverged(runs: pd.DataFrame, reasons: Mapping[object, str]) -> pd.DataFrame:
-    """The table with `status` diverged and the reason at these row labels, except where the status says that the run did not finish."""
+    """Set `status` to diverged, and the reason, at these row labels, except where the status says that the run did not finish."""
     if not reasons:
         return runs
     name = next((name for name in ("status", "State", "state") if name in runs), "status")

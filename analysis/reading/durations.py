@@ -1,4 +1,7 @@
-"""Durations as text: `0 days 01:30:00` of pandas, `1 day, 2:03:04` of Python, `1-02:03:04` of Slurm, `01:30:00`, and `PT1H30M` of ISO 8601."""
+"""Durations as text.
+
+They are written as `0 days 01:30:00` by pandas, `1 day, 2:03:04` by Python, `1-02:03:04` by Slurm, `01:30:00`, or `PT1H30M` (ISO 8601).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ _SHORT = re.compile(r"[+-]?\d+:[0-5]?\d(?:\.\d+)?")
 
 
 def hours_in(column: pd.Series) -> pd.Series | None:
-    """Reads a column in which every cell is a duration as hours; cells that hold nothing, or a word for it, are NaN. None for any other column."""
+    """Read a column in which every cell is a duration as hours; return None for any other column.
+
+    Cells that hold nothing, or a word for it, are NaN.
+    """
     if pd.api.types.is_timedelta64_dtype(column):
         return column.dt.total_seconds() / 3600
     found: list[float] = []
@@ -37,12 +43,12 @@ def hours_in(column: pd.Series) -> pd.Series | None:
 
 
 def is_duration(text: str) -> bool:
-    """Tells whether a text is read as a duration."""
+    """Say whether a text is read as a duration."""
     return _hours(text) is not None
 
 
 def is_short(text: str) -> bool:
-    """Tells whether a text is as `01:30`, which may be hours and minutes or minutes and seconds."""
+    """Say whether a text is like `01:30`, which may be hours and minutes or minutes and seconds."""
     return _SHORT.fullmatch(text.strip()) is not None
 
 

@@ -1,4 +1,4 @@
-"""What stands where the column names belong: a title, a header that is too narrow for its rows, a table that no known sign separates."""
+"""Refusals of a first line that does not name the columns: a title, a header too narrow for its rows, an unknown separator."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from scaling.errors import DataError
 __all__ = ["refuse_first_line", "refuse_other_separators"]
 
 Rows = Sequence[tuple[int, Sequence[str]]]
-"""Line number in the file, and fields."""
+"""The line number in the file, and the fields, of each row."""
 
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*")
 _RULE = re.compile(r"[\s|:+-]*--[\s|:+-]*")
 
 
 def refuse_other_separators(path: Path, first: int, names: Sequence[str], rows: Rows, separator: str) -> None:
-    """Raises `DataError` for a table of Markdown, and for one whose columns blanks separate: `12 3` is never read as one field or two."""
+    """Raise `DataError` for a table of Markdown, and for one whose columns blanks separate: `12 3` is never read as one field or two."""
     if not rows:
         return
     line, second = rows[0]
@@ -48,9 +48,9 @@ def refuse_other_separators(path: Path, first: int, names: Sequence[str], rows: 
 
 
 def refuse_first_line(path: Path, first: int, names: Sequence[str], rows: Rows, mapped: Collection[str] = ()) -> None:
-    """Raises `DataError` when the first line is not that of the column names, or has fewer of them than the rows have fields.
+    """Raise `DataError` when the first line is not that of the column names, or has fewer of them than the rows have fields.
 
-    mapped: names that `--map` asks for, known as ours are.
+    mapped: names that `--map` asks for, which are known as ours are.
     """
     if not rows:
         return
@@ -72,7 +72,7 @@ def refuse_first_line(path: Path, first: int, names: Sequence[str], rows: Rows, 
 
 
 def _refuse_words_above_numbers(path: Path, first: int, names: Sequence[str], rows: Rows, mapped: Collection[str]) -> None:
-    """Raises `DataError` for a second line of words above numbers: the column names, below a title, or units, below the names."""
+    """Raise `DataError` for a second line of words above numbers: the column names, below a title, or units, below the names."""
     line, second = rows[0]
     named = _has_names(second, mapped) and not _has_names(names, mapped)
     if (len(rows) < 3 and not named) or _numbers(second):
@@ -93,7 +93,7 @@ def _refuse_words_above_numbers(path: Path, first: int, names: Sequence[str], ro
 
 
 def _why_too_wide(path: Path, first: int, width: int, rows: Rows) -> tuple[str, str]:
-    """Why rows have more fields than a header that is fine, as far as they tell, and a cure."""
+    """Explain why rows have more fields than a sound header, as far as they tell. Returns the reason and the cure."""
     fields = [field.strip() for _, row in rows for field in row]
     if any(field.startswith("'") for field in fields) and any(field.endswith("'") for field in fields):
         return ": single quotes do not hold a field together", (
@@ -111,7 +111,7 @@ def _why_too_wide(path: Path, first: int, width: int, rows: Rows) -> tuple[str, 
 
 
 def _in_pairs(row: Sequence[str], extra: int) -> bool:
-    """Whether the whole numbers of the row stand in so many pairs, one behind the other, and no others."""
+    """Say whether the whole numbers of the row stand in `extra` pairs, one behind the other, and nowhere else."""
     runs = [len(list(run)) for run in re.findall("1+", "".join("1" if _is_integer(field) else "0" for field in row))]
     return all(run % 2 == 0 for run in runs) and sum(runs) == 2 * extra
 
@@ -137,5 +137,5 @@ def _is_integer(field: str) -> bool:
 
 
 def _is_number(field: str) -> bool:
-    """Whichever sign its decimals have."""
+    """Say whether a field is a number, whichever sign its decimals have."""
     return re.fullmatch(r"\s*[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?\s*", field) is not None

@@ -23,7 +23,10 @@ __all__ = ["READERS", "as_table", "format_of", "parse"]
 
 
 def format_of(path: Path) -> str:
-    """`.csv` of `runs.csv` and of `runs.csv.gz`. Raises `UsageError` for an ending that no reader knows."""
+    """Return the ending that names the format: `.csv` of `runs.csv` and of `runs.csv.gz`.
+
+    Raises `UsageError` for an ending that no reader knows.
+    """
     ending = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     if ending.lower() not in READERS:
         raise UsageError(
@@ -34,7 +37,10 @@ def format_of(path: Path) -> str:
 
 
 def parse(path: Path, mapped: Collection[str] = ()) -> pd.DataFrame:
-    """The table in the file, in its own names; `mapped` are those that `--map` asks for. Raises `DataError` when it is empty or is not what its ending says."""
+    """Read the table in the file, in its own names. Raises `DataError` when it is empty or is not what its ending says.
+
+    mapped: names that `--map` asks for.
+    """
     reader = READERS[format_of(path)]
     try:
         return reader(path, mapped)
@@ -54,7 +60,10 @@ def parse(path: Path, mapped: Collection[str] = ()) -> pd.DataFrame:
 
 
 def as_table(objects: Iterable[Mapping[str, Any]], path: Path) -> pd.DataFrame:
-    """Objects as rows, see `analysis.reading.nested.flat`; cells are as `analysis.reading.typed` says. path: of the file, for what it raises."""
+    """Make a table with a row an object, see `analysis.reading.nested.flat`; cells are as `analysis.reading.typed` says.
+
+    path: of the file, for what it raises.
+    """
     rows = [flat(entry, f"{path}: row {number}") for number, entry in enumerate(objects, start=1)]
     names = dict.fromkeys(name for row in rows for name in row)
     cells = {name: [row.get(name) for row in rows] for name in names}
@@ -82,7 +91,7 @@ def _read_json_lines(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
 
 
 def _read_json(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
-    """A list of objects; an object that holds such a list under `runs` or alone; runs by name; or columns as lists of one length."""
+    """Read a list of objects; an object that holds such a list under `runs` or alone; runs by name; or columns as lists of one length."""
     with open_text(path) as file:
         content = _with_histories(json.load(file, object_pairs_hook=partial(once, str(path))))
     notes: list[str] = []
@@ -114,7 +123,10 @@ def _read_json(path: Path, _mapped: Collection[str]) -> pd.DataFrame:
 
 
 def _is_runs_by_name(content: Mapping[str, Any]) -> bool:
-    """`{"run-a": {"core_hours": 1.5, "val_loss": 2.1}, …}`, where `{"val_loss": {"run-a": 2.1, …}, …}` has columns."""
+    """Say whether an object holds runs by name: `{"run-a": {"core_hours": 1.5, "val_loss": 2.1}, …}`.
+
+    `{"val_loss": {"run-a": 2.1, …}, …}` holds columns.
+    """
     if not content or not all(isinstance(value, dict) for value in content.values()) or COLUMNS.keys() & content.keys():
         return False
     kinds = [{isinstance(cell, str) for cell in run.values() if cell is not None} for run in content.values()]
@@ -122,7 +134,10 @@ def _is_runs_by_name(content: Mapping[str, Any]) -> bool:
 
 
 def _with_histories(content: object) -> object:
-    """Rows of histories that lie in runs: `[{"id": …, "history": [rows]}]` or `{"run": [rows]}` → the rows, each with its run."""
+    """Lift histories out of runs into rows, each with its run; return any other content as it is.
+
+    They are `[{"id": …, "history": [rows]}]` or `{"run": [rows]}`.
+    """
     if isinstance(content, dict) and len(content) > 1 and all(map(_is_history, content.values())):
         return [{"run_id": run, **row} for run, rows in content.items() for row in rows]
     if (
@@ -177,4 +192,7 @@ READERS: dict[str, Callable[[Path, Collection[str]], pd.DataFrame]] = {
     ".ndjson": _read_json_lines,
     ".parquet": _read_parquet,
 }
-"""File ending → reader, of the path and the names that `--map` asks for. A new format is one entry here; `.gz` may follow the endings of text."""
+"""File ending → reader, which takes the path and the names that `--map` asks for.
+
+A new format is one entry here; `.gz` may follow the endings of text.
+"""
