@@ -1,4 +1,7 @@
-"""What the columns of somebody's table probably are, by their names: a first `--map` and `--unit`, to be looked at before it is believed."""
+"""Guesses of what the columns of somebody's table are, by their names.
+
+They give a first `--map` and `--unit`, to be looked at before it is believed.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +64,12 @@ _UNITS_AT_END = _names("seconds second secs sec s minutes minute min mins hours 
 
 @dataclass(frozen=True)
 class Guess:
-    """mapping: our column → theirs, only where the names differ. units: our column → a unit as `--unit` takes it. metric, x: as `--metric` and
-    `--x` take them. taken: (our column, what it was taken from, in words). unused: the columns that nothing was guessed of."""
+    """Holds what the columns of a table probably are.
+
+    mapping: our column → theirs, only where the names differ. units: our column → a unit as `--unit` takes it.
+    metric, x: as `--metric` and `--x` take them. taken: (our column, what it was taken from, in words).
+    unused: the columns that nothing was guessed of.
+    """
 
     mapping: dict[str, str]
     units: dict[str, str]
@@ -73,13 +80,13 @@ class Guess:
 
     @property
     def options(self) -> list[str]:
-        """`--map …`, `--unit …`: what reads the table so."""
+        """Return the words of the command line that read the table so: `--map …`, `--unit …`."""
         maps = [word for ours, theirs in self.mapping.items() for word in ("--map", f"{ours}={theirs}")]
         return maps + [word for ours, unit in self.units.items() for word in ("--unit", f"{ours}={unit}")]
 
 
 def guess(table: pd.DataFrame) -> Guess:
-    """Guess what a table's columns are.
+    """Guess what a table's columns are, by their names and whether they hold numbers.
 
     Args:
         table: of `read_runs` without a mapping.
@@ -110,7 +117,7 @@ def guess(table: pd.DataFrame) -> Guess:
 
 
 def _plain(name: str) -> Iterator[frozenset[str]]:
-    """The words of `config.nParams` or `val/loss (bits)`, in any order; without a unit at the end as well."""
+    """Yield the set of words of `config.nParams` or `val/loss (bits)`, and then the set without a unit at the end."""
     words = words_of(re.sub(r"[(\[].*?[)\]]", "", name))
     yield frozenset(words)
     if len(words) > 1 and words[-1] in _UNITS_AT_END:
@@ -122,7 +129,7 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _found(table: pd.DataFrame, ours: str, called: tuple[str, ...], numbers: set[str]) -> str | None:
-    """The column that is called like this; numbers where ours are, and a single letter only in capitals."""
+    """Find the column that is called like this, of numbers where ours is; None without one. A single letter counts only in capitals."""
     if ours in table:
         return ours
     is_number = describe(ours).kind != "str"
@@ -136,13 +143,16 @@ def _found(table: pd.DataFrame, ours: str, called: tuple[str, ...], numbers: set
 
 
 def _unit(ours: str, theirs: str) -> str | None:
-    """The unit that the name gives, where it is another than ours."""
+    """Return the unit that the name gives, or None where that is ours or there is none."""
     unit = unit_in_header(theirs, ours) if describe(ours).kind != "str" else None
     return unit.name if unit is not None and unit.factor != 1.0 else None
 
 
 def _time(table: pd.DataFrame, numbers: set[str]) -> tuple[str, str | None] | None:
-    """(column, unit) of what a run took, times the devices where a column counts them. Without a unit in the name it is taken as seconds."""
+    """Find the time that a run took: (column, unit), with the unit times the number of devices where a column counts them.
+
+    Without a unit in its name the column is taken as seconds.
+    """
     named = [str(name) for name in table if str(name) in numbers]
     devices = next((name for name in named if next(_plain(name)) in map(_words, _DEVICES) and re.fullmatch(r"\w+", name)), None)
     timed = [name for name in named if unit_in_header(name, "core_hours") is not None and "per" not in words_of(name)]
@@ -157,7 +167,7 @@ def _time(table: pd.DataFrame, numbers: set[str]) -> tuple[str, str | None] | No
 
 
 def _metric(table: pd.DataFrame, numbers: set[str]) -> tuple[str, str, str | None]:
-    """(the metric as `--metric` takes it, the column it is of, the unit of that or None)."""
+    """Find the result: (the metric as `--metric` takes it, the column it is of, the unit of that or None)."""
     named = [str(name) for name in table if str(name) in numbers]
     for called, is_loss in ((_LOSSES, True), (_ERRORS, False)):
         for theirs in (theirs for wanted in called for theirs in named if _words(wanted) in _plain(theirs)):

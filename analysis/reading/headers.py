@@ -1,4 +1,4 @@
-"""The unit that a column's name in the file gives, `val loss (bits)`: said, and converted only where `--unit` asks for it."""
+"""Units that a column's name in the file gives, `val loss (bits)`: they are reported, and converted only where `--unit` asks for it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _BRACKETS = re.compile(r"[(\[]\s*([^()\[\]]+?)\s*[)\]]")
 _PER = re.compile(r"\s*/\s*|\s+per\s+")
 _LAST_WORD = re.compile(r"[\s_.\-/]")
 _LETTERS = 2
-"""Shorter words at the end of a name are rarely units but of time: `top_k`, `wall_s`."""
+"""Words of at most so many letters at the end of a name are rarely units, except of time: `top_k`, `wall_s`."""
 
 
 def units_in_headers(mapping: Mapping[str, str], known: Collection[str]) -> list[str]:
-    """A sentence for each mapped column whose name gives another unit than ours.
+    """Write a sentence for each mapped column whose name gives another unit than ours.
 
     known: our names of columns whose unit was said, by `--unit` or by the cells.
     """
@@ -35,9 +35,9 @@ def units_in_headers(mapping: Mapping[str, str], known: Collection[str]) -> list
 
 
 def unit_in_header(theirs: str, ours: str) -> Unit | None:
-    """The unit in brackets, `[min]`, or as the last word of several, `wall_seconds`, where it is one of our column's kind.
+    """Return the unit in brackets, `[min]`, or in the last word, `wall_seconds`, of a name, where it is one of our column's kind.
 
-    Counts in the name of a column that is not ours say something else more often: `score (B)`.
+    A count in the name of a column that is not ours says something else more often, and is passed over: `score (B)`.
     """
     dimension = dimension_of(ours)
     words = [*_BRACKETS.findall(theirs), *(_PER.split(word)[0] for word in _BRACKETS.findall(theirs) if dimension == "information")]

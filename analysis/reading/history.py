@@ -2,7 +2,7 @@
 
 A run whose loss ended as NaN or infinite has diverged, and its last finite loss is not its result. Not every row has every metric:
 an empty cell says that it was not logged there. NaN says the same in a file without empty cells that has NaN before finite values.
-Then, and where a run has no more values from a step on, its last one is not that of its end either: the run has no value.
+Where a metric ended well before its run, its last value is not that of the run's end either: the run has no value of it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ __all__ = ["last_of_each_run"]
 _GAPS = 2.0
 """A metric that was not logged for so many times its longest gap has ended; one gap is enough where most runs log it at their end."""
 _SHARE = 0.05
-"""The silence is also this part of the run, and fewer than half of the runs do so: rows of a test at the end are no fault."""
+"""A metric has ended only where it is also missing for this share of the run, and in fewer than half of the runs.
+
+Rows of a test at the end are no fault.
+"""
 
 _ROWS_A_RUN = 3
 _NAMED = 4
 
 
 def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: Collection[str] = ()) -> pd.DataFrame:
-    """The last value of every column of each run, in order of `_step`. A table with a row a run (its summary) is one already.
+    """Return the last value of every column of each run, in order of `_step`. A table with a row a run (its summary) is returned as it is.
 
     losses: columns that are losses whatever their name. notes: gets a sentence for each thing that was set aside.
     A run of which a loss ended as NaN or infinite gets `status` diverged, and the column and step as its `reason`.
+    Raises `DataError` for the history of one run, and where the runs cannot be told apart.
     """
     named = columns_of_runs(table)
     run = next((name for name in named if table[name].duplicated().any()), named[0] if named else None)
@@ -87,19 +91,19 @@ def last_of_each_run(table: pd.DataFrame, path: Path, notes: list[str], losses: 
 
 
 def _begins_again(column: pd.Series) -> bool:
-    """Whether the steps rise, begin again, and rise: several rows a run, one run after the other."""
+    """Say whether the steps rise, begin again, and rise: several rows a run, one run after the other."""
     steps = pd.to_numeric(column, errors="coerce")
     stretch = (steps.diff() <= 0).cumsum()
     return bool(stretch.iloc[-1] > 0 and len(steps) >= _ROWS_A_RUN * (stretch.iloc[-1] + 1) and (stretch.value_counts() > 1).all())
 
 
 def _number(cell: object) -> float:
-    """0 for what is no number: a text in a column of losses is not the end of one."""
+    """Return a cell as a float; 0 for what is not a number, since a text in a column of losses does not say how the run ended."""
     return float(cell) if isinstance(cell, (int, float, np.number)) else 0.0
 
 
 def _refuse_two_runs_of_a_name(table: pd.DataFrame, run: str, path: Path) -> None:
-    """Raises `DataError` when a run has two values of one metric at one step: W&B keeps one, and names of runs may repeat."""
+    """Raise `DataError` when a run has two values of one metric at one step: W&B keeps one, and names of runs may repeat."""
     again = table[table.duplicated([run, "_step"], keep=False) & table["_step"].notna()]
     for name in (name for name in map(str, again) if name not in (run, "_step") and pd.api.types.is_numeric_dtype(again[name])):
         values = again.groupby([run, "_step"])[name].nunique()
@@ -112,7 +116,7 @@ def _refuse_two_runs_of_a_name(table: pd.DataFrame, run: str, path: Path) -> Non
 
 
 def _nan_is_a_value(table: pd.DataFrame, runs: pd.Series) -> bool:
-    """Whether NaN was logged as such, rather than written where nothing was logged."""
+    """Say whether NaN was logged as such, rather than written where nothing was logged."""
     numbers = [
         name for name in table if table[name].map(lambda cell: cell is None or isinstance(cell, (int, float, np.number))).all()
     ]
@@ -130,14 +134,14 @@ def _nan_is_a_value(table: pd.DataFrame, runs: pd.Series) -> bool:
 
 
 def _logged(column: pd.Series, nan_is_a_value: bool) -> np.ndarray:
-    """Which rows have a value of the column."""
+    """Mark the rows that have a value of the column, (n,)."""
     if column.dtype != object:
         return column.notna().to_numpy()
     return np.array([cell is not None and (nan_is_a_value or cell == cell) for cell in column])
 
 
 def _ended_before(of_run: pd.DataFrame, at_end: pd.DataFrame, ends: pd.Series) -> dict[object, float]:
-    """Runs that log a changing number no more well before their end → the last step of it."""
+    """Find the runs that stop logging a changing number well before their end: run → the last step of it."""
     if not of_run["value"].map(lambda cell: isinstance(cell, (int, float, np.number))).all():
         return {}
     groups = of_run.groupby("run", sort=False)

@@ -28,12 +28,12 @@ _STATUSES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLE
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a file store, one of its experiments, or one of its runs."""
+    """Say whether a path is a file store, one of its experiments, or one of its runs."""
     return any(path.glob("*/meta.yaml")) or (path / "meta.yaml").is_file()
 
 
 def is_database(path: Path) -> bool:
-    """Whether it is an SQLite data base with MLflow's tables."""
+    """Say whether a path is an SQLite data base with MLflow's tables."""
     if path.suffix.lower() not in (".db", ".sqlite", ".sqlite3"):
         return False
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
@@ -45,9 +45,9 @@ def is_database(path: Path) -> bool:
 
 
 def read_folder(path: Path, notes: list[str], losses: Collection[str] = ()) -> pd.DataFrame:
-    """Every run in the folder that was not deleted, with the last value of each metric. Raises `DataError` when there is none.
+    """Read every run in the folder that was not deleted, with the last value of each metric. Raises `DataError` when there is none.
 
-    notes: gets a sentence that counts the deleted ones, in a bin or not.
+    notes: gets a sentence that counts the deleted runs, whether MLflow moved them to `.trash` or only marked them.
     """
     folders = [meta.parent for meta in sorted(path.rglob("meta.yaml")) if _is_run(meta.parent)]
     found = [_run(folder) for folder in folders if ".trash" not in folder.relative_to(path).parts]
@@ -64,7 +64,11 @@ def _count_deleted(number: int, notes: list[str]) -> None:
 
 
 def read_database(path: Path, notes: list[str], losses: Collection[str] = ()) -> pd.DataFrame:
-    """The same of a data base, which keeps infinite metrics as the largest number, and NaN as 0 with a flag."""
+    """Read every run in the data base that was not deleted, with the last value of each metric. Raises `DataError` when there is none.
+
+    The data base keeps infinite metrics as the largest number, and NaN as 0 with a flag. notes: gets a sentence that counts the deleted
+    runs.
+    """
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
         rows = {
             run: {"run_id": run, "status": status, "tags.mlflow.runName": name}
@@ -89,7 +93,10 @@ def read_database(path: Path, notes: list[str], losses: Collection[str] = ()) ->
 
 
 def tidy(table: pd.DataFrame, losses: Collection[str] = ()) -> pd.DataFrame:
-    """A table of `mlflow.search_runs` in plain names; any other table as it is. losses: columns that are losses whatever their name."""
+    """Put a table of `mlflow.search_runs` in plain names, with its diverged runs marked; return any other table as it is.
+
+    losses: columns that are losses whatever their name.
+    """
     if "run_id" not in table or not any(str(name).startswith("metrics.") for name in table):
         return table
     taken = {str(name) for name in table if not str(name).startswith(tuple(f"{kind}." for kind in _KINDS))}
@@ -108,7 +115,7 @@ def tidy(table: pd.DataFrame, losses: Collection[str] = ()) -> pd.DataFrame:
 
 
 def _with_numbers(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """Parameters are text there: those that are numbers throughout become numbers."""
+    """Turn parameters, which are text there, into numbers where they are numbers throughout."""
     texts = [name for name in names if table[name].map(lambda cell: cell is None or isinstance(cell, str)).all()]
     return keep_words(table.assign(**{name: from_text(table[name]) for name in texts}), {name: table[name] for name in texts})
 
@@ -131,7 +138,7 @@ def _run(folder: Path) -> dict[str, Any]:
 
 
 def _experiments(base: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Each run with the name of its experiment; of a data base that lacks them none."""
+    """Return (run, name of its experiment) for each run; nothing from a data base without experiments."""
     try:
         return base.execute("SELECT run_uuid, experiments.name FROM runs JOIN experiments USING (experiment_id)").fetchall()
     except sqlite3.OperationalError:
@@ -139,14 +146,17 @@ def _experiments(base: sqlite3.Connection) -> list[tuple[str, str]]:
 
 
 def _experiment(folder: Path) -> str:
-    """The name of the experiment in a folder, or the folder's."""
+    """Return the name of the experiment in a folder, else the folder's name."""
     about = folder / "meta.yaml"
     named = yaml_mapping(about).get("name") if about.is_file() else None
     return str(named or folder.name)
 
 
 def _last(file: Path) -> float:
-    """A line is `timestamp value step`, in old stores without the step; the last is that of the largest step, then time."""
+    """Return the value at the largest step, then the latest time; NaN of an empty file.
+
+    A line is `timestamp value step`, in old stores without the step.
+    """
     best: tuple[float, float, float] | None = None
     for number, line in enumerate(file.read_text().splitlines(), start=1):
         try:

@@ -14,7 +14,7 @@ JOINED = "are called {!r}, once what is nested is joined by dots"
 def once(
     where: str, pairs: Sequence[tuple[str, object]], said: str = "two keys of one object are called {!r}"
 ) -> dict[str, object]:
-    """Makes an object of these keys and values. Raises `DataError` for a key with two values, of which JSON would keep the last."""
+    """Make an object of these keys and values. Raises `DataError` for a key with two values, of which JSON would keep the last."""
     entry = dict(pairs)
     if len(entry) < len(pairs):
         again = next((name for name, value in pairs if repr(value) != repr(entry[name])), None)
@@ -24,7 +24,7 @@ def once(
 
 
 def flat(entry: Mapping[str, object], where: str) -> dict[str, object]:
-    """Makes a row of an object: `{"config": {"lr": 1}}` → `config.lr`. A setting in `config` that is null was set to None, which is a value of it.
+    """Make a row of an object: `{"config": {"lr": 1}}` → `config.lr`. A null in `config` becomes the word None: the setting has that value.
 
     Raises `DataError` where a key and a nested one give one name, with two values: `{"a.b": 1, "a": {"b": 2}}`.
     """

@@ -1,4 +1,4 @@
-"""A column of a user's table as numbers in our unit: what cannot be one is named by file, row and column."""
+"""Reading of a user's column as numbers. A cell that is not a number is named by file, row and column."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ _PLAINLY = (
     "write numbers plainly, with a point and without thousands separators; leave a field empty when there is no value",
     "hours and minutes, or minutes and seconds? write a duration with both, 01:30:00, or a number with its unit, 90 min",
 )
-"""The cure of a cell that is no number; the second where it is half a duration."""
+"""Hints for a cell that is not a number; the second is for `01:30`, which may be hours or minutes."""
 
 
 def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) -> tuple[pd.Series, Unit | None]:
-    """The numbers of `column` before any factor, and the unit that every cell carries (`3.5 h`), if they do. Counts may differ in it: `125M`
-    beside `1.3B`. Durations, also as text (`analysis.reading.durations`), are hours, or the unit of time that `asked` names.
+    """Return the numbers of `column` before any factor, and the unit that every cell carries (`3.5 h`), None if they carry none.
 
-    Raises `DataError` for the first cell that is no number, and for the first whose unit is not that of the rows above it or of
+    Counts may differ in their unit, `125M` beside `1.3B`: these are returned as plain numbers. Durations, also as text
+    (`analysis.reading.durations`), are in hours, or in the unit of time that `asked` names.
+
+    Raises `DataError` for the first cell that is not a number, and for the first whose unit is not that of the rows above it or of
     `--unit`. Rows count from 1, without the header.
     """
     if pd.api.types.is_bool_dtype(column):
@@ -91,7 +93,7 @@ def numbers_in(column: pd.Series, file: str, asked: Conversion | None = None) ->
 
 
 def unit_carried(column: pd.Series) -> Unit | None:
-    """The unit that every cell of a column of text carries, where they all carry one; hours of durations."""
+    """Return the unit that every cell of a column of text carries, None where they do not all carry one. Durations carry hours."""
     found = [_WITH_UNIT.fullmatch(str(cell)) for cell in column[column.notna() & ~column.map(is_missing_word)]]
     units = {unit_named(match[2]) if match else None for match in found}
     if hours_in(column) is not None:

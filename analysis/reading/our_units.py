@@ -1,4 +1,4 @@
-"""The columns of a user's table that are numbers, in our units: what `--unit` says and what cells carry."""
+"""Conversion of a user's number columns to our units, by what `--unit` says and what cells carry."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from scaling.errors import DataError, UsageError, nearest
 __all__ = ["in_our_units"]
 
 _NAMES = {"share": "error", "time": "duration"}
-"""What a metric may be called whose cells are of a kind."""
+"""Dimension of a metric's cells → what the metric may be called."""
 
 
 def in_our_units(
     table: pd.DataFrame, units: Mapping[str, str], mapping: Mapping[str, str], path: Path
 ) -> tuple[pd.DataFrame, dict[str, Conversion]]:
-    """Numbers as numbers, in our units, and the conversion of each column that needed one.
+    """Convert the columns of numbers to our units. Returns the table, and the conversion of each column that needed one.
 
-    Raises `DataError` for cells that are no numbers or whose unit is of another kind than the column's, `UsageError` for a unit that is none.
+    Raises `DataError` for cells that are not numbers or whose unit is of another kind than the column's, `UsageError` for an unknown unit.
     """
     theirs = {name: ours for ours, name in mapping.items() if name not in table}
     asked = {name: _asked(name, text, table, mapping, theirs) for name, text in units.items()}
@@ -54,7 +54,7 @@ def in_our_units(
 
 
 def _refuse_other_kind(name: str, carried: Unit, theirs: str, path: Path) -> None:
-    """Raises `DataError` for a loss in per cent or an hour in FLOP, as the cells themselves say."""
+    """Raise `DataError` for a loss in per cent or an hour in FLOP, as the cells themselves say."""
     if dimension_of(name) in (None, carried.dimension):
         return
     kind = _NAMES.get(carried.dimension, "quantity")
@@ -83,7 +83,7 @@ def _asked(name: str, text: str, table: pd.DataFrame, mapping: Mapping[str, str]
 
 
 def _in_order(asked: Mapping[str, Conversion], theirs: Mapping[str, str]) -> list[str]:
-    """The columns to convert, each after those that its own conversion takes in our units."""
+    """Order the columns to convert, each after those that its own conversion takes in our units. Raises `UsageError` for a circle."""
     order: list[str] = []
     while len(order) < len(asked):
         ready = [

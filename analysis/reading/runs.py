@@ -50,9 +50,9 @@ def read_runs(
         path: CSV, TSV, JSON, JSON lines or Parquet, one run a row; a CSV that Weights & Biases or MLflow exported; a folder `mlruns` or
             `wandb`, or a data base `mlflow.db`. No column is required here; `fit` and the others say what they miss.
         mapping: our column name → the name in the file, e.g. `{"core_hours": "tpu_v4_core_hours"}`.
-        units: our column name → what its numbers are in the file: a product or quotient of a unit, numbers and columns, e.g. `minutes`,
-            `seconds*8`, `seconds*n_gpus`, `PFLOP`, `%`, `bits`, `FLOP/(6*params)`. A column by our name is taken in our unit, by the
-            file's name as it stands there. Cells that carry their unit (`3.5 h`) are converted without being asked.
+        units: our column name → what its numbers are in the file: a product or quotient of a unit, numbers and columns. E.g. `minutes`,
+            `seconds*8`, `seconds*n_gpus`, `PFLOP`, `%`, `bits`, `FLOP/(6*params)`. A column named there by our name counts in our unit;
+            one named as in the file counts in the file's. Cells that carry their unit (`3.5 h`) are converted without being asked.
         count_status: words for the end of a run, ours or the file's, that count as finished: `("failed",)` where only the launcher failed.
 
     Returns:
@@ -62,7 +62,7 @@ def read_runs(
 
     Raises:
         DataNotFound: there is no such file.
-        UsageError: a mapped column is not in the file, a unit or status is none, or the file's ending is not known.
+        UsageError: a mapped column is not in the file, or a unit, a status or the file's ending is not known.
         DataError: the table is empty, cannot be parsed, holds text where a number belongs, or a column mixes units (file, row and
             column are named).
     """
@@ -146,7 +146,7 @@ def _read(path: Path, notes: list[str], losses: Collection[str], mapping: Mappin
 
 
 def _with_status(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The table with `status` and `id` under our names, and the names that they had."""
+    """Rename the columns of status and id to ours. Returns the table, and their names in the file → ours."""
     renamed = {name: "status"} if (name := named_status(table)) is not None else {}
     if "id" not in table and "Run ID" in table:
         renamed["Run ID"] = "id"
@@ -154,7 +154,7 @@ def _with_status(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def _with_accelerator(table: pd.DataFrame, renamed: dict[str, str], notes: list[str]) -> pd.DataFrame:
-    """The table with `accelerator`, where it calls several kinds of it otherwise: `GPU Type`, `device_name`, `hardware`."""
+    """Rename a column with several kinds of accelerator, such as `GPU Type`, `device_name` or `hardware`, to `accelerator`."""
     if "accelerator" in table:
         return table
     for name in map(str, table):
@@ -171,7 +171,7 @@ def _with_accelerator(table: pd.DataFrame, renamed: dict[str, str], notes: list[
 
 
 def _without_words_for_nothing(table: pd.DataFrame) -> pd.DataFrame:
-    """None and NA of a column that says something of the run, not of its recipe: they are no reason, accelerator or data set."""
+    """Clear None and NA in columns that say something of the run, not of its recipe: they are no reason, accelerator or data set."""
     said = [column.name for column in RUN_COLUMNS if column.kind != "float" and column.name in table]
     said = [name for name in said if name not in ("family", "model", "id", "status") and table[name].dtype.kind == "O"]
     return table.assign(**{name: table[name].mask(table[name].map(is_missing_word), None) for name in said})
@@ -207,7 +207,7 @@ def _rename(table: pd.DataFrame, mapping: Mapping[str, str], path: Path) -> pd.D
 def _with_what_was_divided(
     table: pd.DataFrame, as_read: pd.DataFrame, mapping: Mapping[str, str], converted: Mapping[str, Conversion], path: Path
 ) -> pd.DataFrame:
-    """The table with the columns of the file that ours were made of by another column: D = C/6N is no C, which is still asked for by its name."""
+    """Add the columns of the file that ours were made of by another column: D = C/6N is no C, which is still asked for by its name."""
     made = [theirs for ours, theirs in mapping.items() if ours in converted and converted[ours].columns]
     kept = {theirs: numbers_in(as_read[theirs], str(path))[0] for theirs in made if theirs in as_read and theirs not in table}
     return table.assign(**kept)
@@ -230,5 +230,5 @@ def _id(value: object) -> str:
 
 
 def _digest(path: Path) -> str | None:
-    """Of the file, so that an answer says which one it was made from; of a folder none."""
+    """Return the SHA-256 of a file, so that an answer says which one it was made from; None of a folder."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -1,4 +1,4 @@
-"""Where a table of runs came from and what was done to it before any analysis: carried by the table, printed with every answer."""
+"""Where a table of runs came from and what was done to it before any analysis. The table carries it, and every answer prints it."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _WORDS = "words"
 _KEY = "source"  # of DataFrame.attrs, which copies and selections keep; plain JSON, since writers of Parquet store it
 
 KINDS = ("metrics.", "params.", "tags.", "config.", "summary.")
-"""What MLflow and W&B put before a name."""
+"""Prefixes that MLflow and W&B put before a name."""
 
 TIDIED = {"State": "status", "state": "status", "Name": "id", "ID": "id", "run_id": "id", "_run_id": "id"}
 """Names of W&B and MLflow → those that their tables have here."""
 
 
 def attach_source(runs: pd.DataFrame, source: dict[str, object]) -> pd.DataFrame:
-    """The table with `source`: `{"file", "format", "sha256", "rows", "mapping", "units", "renamed", "converted", "command", "notes": []}`.
+    """Attach `source`: `{"file", "format", "sha256", "rows", "mapping", "units", "renamed", "converted", "command", "notes": []}`.
 
-    words: column of numbers → the word that stands there for none.
+    words: column of numbers → the word that stands there for a missing one.
     renamed: names of the file → ours, beside `mapping`. one_run: whether the rows are known to be the steps of one run.
     converted: our columns whose numbers are not those of the file.
     """
@@ -46,18 +46,18 @@ def attach_source(runs: pd.DataFrame, source: dict[str, object]) -> pd.DataFrame
 
 
 def add_note(runs: pd.DataFrame, notes: Iterable[str]) -> pd.DataFrame:
-    """A new sentence or more about what was done to the numbers."""
+    """Add a sentence or more about what was done to the numbers."""
     source = source_of(runs)
     return attach_source(runs, {**source, "notes": [*source["notes"], *notes]})
 
 
 def source_of(runs: pd.DataFrame) -> dict[str, Any]:
-    """`{"notes": [sentence, …]}` with whatever else is known of the table; of a table made by hand, no more than that."""
+    """Return `{"notes": [sentence, …]}` with whatever else is known of the table; of a table made by hand, no more than that."""
     return {"notes": [], **runs.attrs.get(_KEY, {})}
 
 
 def keep_words(table: pd.DataFrame, cells: Mapping[str, Iterable[object]]) -> pd.DataFrame:
-    """The table with the words that stand for nothing in its columns, see `analysis.reading.typed.word_for_nothing`.
+    """Attach the words that stand for nothing in the table's columns, see `analysis.reading.typed.word_for_nothing`.
 
     cells: of each column, as they stand in the file.
     """
@@ -67,17 +67,17 @@ def keep_words(table: pd.DataFrame, cells: Mapping[str, Iterable[object]]) -> pd
 
 
 def words_kept(table: pd.DataFrame) -> dict[str, str]:
-    """What `keep_words` kept: column → word."""
+    """Return what `keep_words` attached: column → word."""
     return dict(table.attrs.get(_WORDS, {}))
 
 
 def columns_in(runs: pd.DataFrame, names: str) -> str:
-    """`params,samples` as the table spells them: each may be our name or, after --map, the file's own."""
+    """Spell the names in a list such as `params,samples` as the table does: each may be our name or, after --map, the file's own."""
     return ",".join(column_of(runs, name.strip()) for name in names.split(","))
 
 
 def grouped(runs: pd.DataFrame, **given: Iterable[str]) -> dict[str, list[str]]:
-    """Spells the columns that `cell` and `clusters` name as the table does; a group without columns is left out.
+    """Spell the columns that `cell` and `clusters` name as the table does, and leave out a group without columns.
 
     >>> grouped(runs, cell=["augment,warmup", "depth"], clusters=[])
     {'cell': ['augment', 'warmup', 'depth']}
@@ -87,15 +87,16 @@ def grouped(runs: pd.DataFrame, **given: Iterable[str]) -> dict[str, list[str]]:
 
 
 def word_of(runs: pd.DataFrame, name: str) -> str:
-    """The word, `None` or the like, that the file has where this column of numbers holds none; empty where it has none or several."""
+    """Return the word, `None` or the like, that the file has in this column for a missing number; empty where it has none or several."""
     words = source_of(runs).get("words", {})
     return next((str(words[spelt]) for spelt in (name, *(kind + name for kind in KINDS)) if spelt in words), "")
 
 
 def column_of(runs: pd.DataFrame, name: str) -> str:
-    """The column that a name of ours or of the file stands for: after `--map params=weights` both `params` and `weights` are `params`.
+    """Return the column that a name of ours or of the file stands for.
 
-    `<name>_error`, which is 1 − `<name>`, follows its column. A name that nothing is known of stays as `column_name` spells it.
+    After `--map params=weights` both `params` and `weights` are `params`. `<name>_error`, which is 1 − `<name>`, follows its column. A name
+    that nothing is known of is spelled as `column_name` does.
     """
     if name in runs:
         return name

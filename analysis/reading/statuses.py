@@ -1,4 +1,7 @@
-"""How others call the end of a run, as our statuses: Weights & Biases, MLflow, Slurm, Optuna, Ray Tune, ClearML, Kubernetes, the clouds."""
+"""Others' words for the end of a run, as our statuses.
+
+They are those of Weights & Biases, MLflow, Slurm, Optuna, Ray Tune, ClearML, Kubernetes and the clouds.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ _TO_OURS = {theirs: ours for ours, names in _OURS.items() for theirs in names}
 
 _PREFIX = "job_state_"
 _CUT = "+"
-"""Slurm ends a word so that its column has no room for: `OUT_OF_ME+`, `CANCELLED+`."""
+"""Slurm ends a word with it where the column has no room for more: `OUT_OF_ME+`, `CANCELLED+`."""
 
 _KNOWN_SHARE = 0.5
 
@@ -52,7 +55,7 @@ _NAMES = ("status", "state", "run status", "run state", "run_status", "run_state
 
 
 def named_status(table: pd.DataFrame) -> str | None:
-    """The column that says how runs ended, under another name than ours: `Status` of MLflow's page, `State` of Slurm.
+    """Find the column that says how runs ended, under another name than ours: `Status` of MLflow's page, `State` of Slurm.
 
     Only a column counts in which the words of most rows are known, so that a `state` of something else is left alone.
     """
@@ -66,11 +69,14 @@ def named_status(table: pd.DataFrame) -> str | None:
 
 
 def our_statuses(runs: pd.DataFrame, counted: Collection[str] = (), notes: list[str] | None = None) -> pd.DataFrame:
-    """`status` in our words, and theirs kept in `reason` where it says more. A word that nobody knows stays as it is: such a run
-    is left out of every fit, with that word as the reason. An empty field counts as finished, as a table without the column does.
+    """Translate `status` into our words, and keep theirs in `reason` where it says more.
+
+    A word that nobody knows stays as it is: such a run is left out of every fit, with that word as the reason. An empty field counts as
+    finished, as a table without the column does.
 
     counted: words, ours or theirs, whose runs count as finished, e.g. `failed` where the launcher's exit code says so of complete
-    runs. notes: gets a sentence that says how many they are. Raises `UnknownName` for a word that no run has.
+    runs. notes: gets a sentence that says how many they are. Raises `UnknownName` for a word that no run has, and `UsageError` where there
+    is no column `status`.
     """
     if "status" not in runs:
         if counted:

@@ -1,10 +1,10 @@
-"""What a cell is: a number, a word, NaN or nothing. One rule for every format, column by column.
+"""What a cell is: a number, a word, NaN or nothing. One rule serves every format, column by column.
 
 In a column of numbers the words None, NA, null, n/a … mean that there is no number. In a column of text they are words like any
 other: `augment: None` is a setting. An empty cell holds nothing in either.
 
 While a table is read, a cell that holds nothing is `None` and one that says NaN is NaN, since the end of a history is judged by that
-difference (`analysis.reading.history`); `settled` ends it.
+difference (`analysis.reading.history`). `settled` makes both NaN.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ INFINITE = sys.float_info.max * (1 - 1e-3)
 
 
 def is_missing_word(cell: Any) -> bool:
-    """Whether it is a text that stands for no number: `NA`, `None`, `nan`, `-`, an empty one."""
+    """Say whether a cell is a text that stands for no number: `NA`, `None`, `nan`, `-`, an empty one."""
     return isinstance(cell, str) and cell.strip().lower() in _NAN | _NOTHING
 
 
 def word_for_nothing(cells: Iterable[object]) -> str:
-    """The one word, `None` or the like, that stands in a column of numbers wherever there is none; empty where cells are empty too.
+    """Return the one word, `None` or the like, that stands for every missing number of a column; empty where cells are empty too.
 
     As a setting such a column has that word as a value: `warmup: None`. The numbers are read without it.
     """
@@ -49,7 +49,7 @@ def _is_number(cell: Any) -> bool:
 
 
 def from_text(cells: pd.Series) -> pd.Series:
-    """A column of texts as numbers, truth values or text, whichever all its cells are.
+    """Turn a column of texts into numbers, truth values or text, whichever all its cells are.
 
     cells: strings, or None for nothing. A column that holds words for nothing and not one number is text.
     """
@@ -68,7 +68,7 @@ def from_text(cells: pd.Series) -> pd.Series:
 
 
 def from_cells(cells: Iterable[object], name: str = "") -> pd.Series:
-    """A column of what JSON holds: numbers beside words for none or for infinity are numbers; everything else stays as it is."""
+    """Turn a column of JSON's values into numbers where all are numbers, or words for none or for infinity; else leave it as it is."""
     values = list(cells)
     there = [value for value in values if value is not None]
     words = [value for value in there if isinstance(value, str)]
@@ -83,20 +83,20 @@ def from_cells(cells: Iterable[object], name: str = "") -> pd.Series:
 
 
 def _number(word: str) -> float | None:
-    """NaN and infinity, which JSON has no numbers for; None for the other words."""
+    """Return NaN or infinity, which JSON has no numbers for; None for the other words."""
     low = word.strip().lower()
     return float("nan") if low in _NAN else float(low) if low in _INFINITIES else None
 
 
 def _with_nan(numbers: pd.Series, nan: np.ndarray) -> pd.Series:
-    """NaN where `nan`, None where there is no number."""
+    """Put NaN where `nan` is true, and None where there is no number."""
     kept = numbers.astype(object).where(numbers.notna(), None)
     kept[nan] = float("nan")
     return kept
 
 
 def settled(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with number columns as numbers: nothing and NaN are NaN, and what is as large as `INFINITE` is infinite."""
+    """Turn number columns into plain numbers: nothing and NaN are NaN, and what is as large as `INFINITE` is infinite."""
     changed: dict[Any, pd.Series] = {}
     for name in table:
         column = table[name]

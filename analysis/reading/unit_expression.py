@@ -14,10 +14,10 @@ _OPERAND = re.compile(r"[^\s*/()]+")
 
 
 def factors(text: str, names: Collection[str]) -> list[tuple[str, int]]:
-    """Each operand with its exponent, 1 or -1: `a/(6*b)` → `[("a", 1), ("6", -1), ("b", -1)]`.
+    """Return each operand with its exponent, 1 or -1: `a/(6*b)` → `[("a", 1), ("6", -1), ("b", -1)]`.
 
     names: of columns and units; one that holds a blank, a slash or another sign is found as a whole, the longest first.
-    Raises `UsageError` that names the place for what is not such an expression.
+    Raises `UsageError` for a text that is not such an expression, and names the place.
     """
     found, place = _product(text, 0, 1, sorted(names, key=len, reverse=True))
     if place < len(text):
@@ -32,7 +32,7 @@ def factors(text: str, names: Collection[str]) -> list[tuple[str, int]]:
 
 
 def _product(text: str, place: int, exponent: int, names: list[str]) -> tuple[list[tuple[str, int]], int]:
-    """The operands from `place` on up to the end or a closing parenthesis, and where that is."""
+    """Read the operands from `place` on up to the end or a closing parenthesis. Returns them, and where that is."""
     found, place = _operand(text, _skip(text, place), exponent, names)
     while (place := _skip(text, place)) < len(text) and text[place] in "*/":
         sign = exponent if text[place] == "*" else -exponent

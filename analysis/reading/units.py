@@ -16,7 +16,7 @@ __all__ = ["UNITS", "Conversion", "Unit", "base_of", "check_units", "conversion"
 
 @dataclass(frozen=True)
 class Unit:
-    """`factor` of the base unit of its dimension: one minute is 1/60 of an hour."""
+    """Holds a unit, which is `factor` of the base unit of its dimension: one minute is 1/60 of an hour."""
 
     name: str
     dimension: str
@@ -63,7 +63,7 @@ _FOLDED = {name.lower(): unit for name, unit in UNITS.items() if len(name) > 2} 
 
 
 _LETTERS = 2
-"""Units of so many letters may be the name of a column; one called `seconds` holds seconds, and the word is the unit."""
+"""Units of at most so many letters may be the name of a column. A column called `seconds` holds seconds, and the word is the unit."""
 
 _BY_RATE = "; numbers of FLOP, of which a device does 312e12 in one second: seconds/312e12"
 
@@ -71,13 +71,13 @@ _SLASHED = {name for name in UNITS if "/" in name}
 
 
 def unit_named(name: str) -> Unit | None:
-    """The unit spelled like this, capitals apart where no other unit differs by them alone."""
+    """Return the unit spelled like this, None without one. In words of more than two letters capitals make no difference."""
     return UNITS.get(name) or _FOLDED.get(name.lower().replace("_", "-"))
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """How the numbers of a column become ours: times `factor`, times the columns `by`, over the columns `per`, row by row.
+    """Says how the numbers of a column become ours: times `factor`, times the columns `by`, over the columns `per`, row by row.
 
     `unit`: of the numbers themselves, where one is named. `text`: how it was asked for. `chosen`: columns that are spelled as units are.
     """
@@ -95,12 +95,15 @@ class Conversion:
         return self.by + self.per
 
     def __str__(self) -> str:
-        """`0.00222222 × n_gpus`, `0.166667 / params`."""
+        """Write the product: `0.00222222 × n_gpus`, `0.166667 / params`."""
         return "".join([f"{self.factor:.6g}", *(f" × {name}" for name in self.by), *(f" / {name}" for name in self.per)])
 
 
 def check_units(pairs: Iterable[str]) -> dict[str, str]:
-    """`["core_hours=seconds*8", …]` → `{"core_hours": "seconds*8"}`. Raises `UsageError` for what is not of that form."""
+    """Read `["core_hours=seconds*8", …]` as `{"core_hours": "seconds*8"}`.
+
+    Raises `UsageError` for a text of another form, and for a column named twice.
+    """
     units: dict[str, str] = {}
     for pair in pairs:
         column, separator, text = pair.partition("=")
@@ -114,14 +117,14 @@ def check_units(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def conversion(column: str, text: str, columns: Iterable[str]) -> Conversion:
-    """What `--unit column=text` asks for.
+    """Return the conversion that `--unit column=text` asks for.
 
     text: a product or quotient of a unit, numbers, and other columns of the table, with parentheses: `minutes`, `seconds*8`,
     `seconds*n_gpus`, `1e18`, `FLOP/(6*params)`. columns: the names in the table. One of at most two letters that is also a unit, `B`, is
     the column where the text has a unit besides.
 
-    Raises `UnknownName` for a factor that is none of these, and `UsageError` for a unit of another kind than the column's, and for
-    what is no product or quotient.
+    Raises `UnknownName` for a factor that is none of these. Raises `UsageError` for a unit of another kind than the column's, and for a
+    text that is not a product or quotient.
     """
     present = set(columns)
     units: list[tuple[Unit, int]] = []
@@ -161,7 +164,10 @@ def conversion(column: str, text: str, columns: Iterable[str]) -> Conversion:
 
 
 def _columns_spelled_as_units(terms: Sequence[tuple[str, int]], present: Collection[str]) -> tuple[str, ...]:
-    """`B` of `hours*B` where the table has a column `B`. Of letters alone the first is the unit."""
+    """Return the columns that are spelled as units are: `B` of `hours*B` where the table has a column `B`.
+
+    Without another unit the first such word is the unit.
+    """
     letters = [(term, exponent) for term, exponent in terms if term in present and term in UNITS and len(term) <= _LETTERS]
     units = [
         term
@@ -175,7 +181,7 @@ def _columns_spelled_as_units(terms: Sequence[tuple[str, int]], present: Collect
 
 
 def _refuse_rate(column: str, text: str, units: Sequence[tuple[Unit, int]], number: float, by: Mapping[int, Sequence[str]]) -> None:
-    """Raises `UsageError` for `FLOP/(312e12*seconds)` of hours: FLOP over the rate of a device is `seconds/312e12` of each number."""
+    """Raise `UsageError` for `FLOP/(312e12*seconds)` of hours: FLOP over the rate of a device is `seconds/312e12` of each number."""
     compute = [(unit, exponent) for unit, exponent in units if unit.dimension == "compute"]
     time = [(unit, exponent) for unit, exponent in units if unit.dimension == "time"]
     cancelled = len(compute) > 1 and not sum(exponent for _, exponent in compute) and not time
@@ -196,7 +202,10 @@ def _refuse_rate(column: str, text: str, units: Sequence[tuple[Unit, int]], numb
 def _unit_of(
     column: str, text: str, units: Sequence[tuple[Unit, int]], per: Sequence[str], present: Collection[str]
 ) -> Unit | None:
-    """The unit of the numbers themselves. A quotient by columns may be of any kind: the table does not say of which they are."""
+    """Return the unit of the numbers themselves. Raises `UsageError` for two units, and for one of another kind than the column's.
+
+    A quotient by columns may be of any kind: the table does not say of which they are.
+    """
     if sum(exponent for _, exponent in units) > 1:
         names = [name for name in sorted(present) if name in UNITS and UNITS[name] in {unit for unit, _ in units}]
         rename = f"; the column {names[0]} under another name: --map NAME={names[0]} --unit {column}=UNIT*NAME" if names else ""
@@ -223,13 +232,13 @@ def _worth(units: Sequence[tuple[Unit, int]]) -> float:
 
 
 def base_of(column: str) -> str:
-    """What the numbers of one of our columns are: `hours` of `core_hours`; an empty text for other columns."""
+    """Return what the numbers of one of our columns are: `hours` of `core_hours`; an empty text for other columns."""
     dimension = dimension_of(column)
     return "" if dimension is None else _BASES[dimension]
 
 
 def dimension_of(column: str) -> str | None:
-    """Of one of our columns; None for a column that is not ours, which takes any unit."""
+    """Return the dimension of one of our columns; None for a column that is not ours, which takes any unit."""
     if column not in COLUMNS:
         return None
     known: Mapping[str, str] = {"core-hours": "time", "FLOP": "compute", "nats": "information"}

@@ -4,7 +4,8 @@
 |---|---|
 | "Export table as CSV" of the project page | `Name`, `State`, `Runtime`, … and configuration and summary under their own names |
 | the export of its API documentation | `summary` and `config` as text of a Python dict in each cell, `name` |
-| `wandb/` with `run-*` and `offline-run-*` | `run-<id>.wandb`, the log of all records; online also `files/config.yaml` and `files/wandb-summary.json` |
+| `wandb/` with `run-*` and `offline-run-*` | `run-<id>.wandb`, the log of all records |
+| the same of runs that were online | also `files/config.yaml` and `files/wandb-summary.json` |
 | a history, many rows a run | `_step`, `_runtime`, `_timestamp` and the metrics |
 """
 
@@ -30,12 +31,15 @@ __all__ = ["is_folder", "read_folder", "read_log", "tidy"]
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a `wandb` folder or one run of it."""
+    """Say whether a path is a `wandb` folder or one run of it."""
     return any(path.glob("*run-*")) or any(path.glob("*.wandb")) or (path / "files" / "wandb-summary.json").is_file()
 
 
 def read_folder(path: Path, notes: list[str]) -> pd.DataFrame:
-    """A row a run: its configuration and its summary under their own names, with `id`, `Name` and `State`."""
+    """Read a row a run: its configuration and its summary under their own names, with `id` and, where it has a log, `Name` and `State`.
+
+    notes: gets a sentence that counts the folders without a log and a summary. Raises `DataError` where all are such.
+    """
     runs = sorted(found for found in path.glob("*run-*/") if not found.is_symlink()) or [path]
     rows = [row for run in runs if (row := _run(run)) is not None]
     if rows and len(rows) < len(runs):
@@ -50,9 +54,10 @@ def read_folder(path: Path, notes: list[str]) -> pd.DataFrame:
 def tidy(
     table: pd.DataFrame, path: Path, notes: list[str], losses: Collection[str] = (), mapped: Collection[str] = ()
 ) -> pd.DataFrame:
-    """A table that W&B exported, with `id` and `status`, a row a run; any other table as it is.
+    """Give a table that W&B exported `id` and `status`, and a row a run; return any other table as it is.
 
-    losses: columns that are losses whatever their name. mapped: those that `--map` names. notes: gets a sentence for each thing that was set aside.
+    losses: columns that are losses whatever their name. mapped: those that `--map` names. notes: gets a sentence for each thing that was
+    set aside. Raises `DataError` for the export of a chart.
     """
     refuse_chart(table, path, mapped)
     if {"summary", "config"} <= set(table) and table["summary"].map(
@@ -76,7 +81,7 @@ def tidy(
 
 
 def _unpacked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Cells with the text of a dict as columns; a name that is in both keeps its `config.` there."""
+    """Turn cells with the text of a dict into columns; a name that is in both keeps its `config.` for the setting."""
     rows = []
     for number, row in enumerate(table.to_dict("records"), start=1):
         summary, config = (_dict(row.pop(name), path, number, name) for name in ("summary", "config"))
@@ -103,18 +108,18 @@ def _dict(cell: object, path: Path, row: int, column: str) -> dict[str, object]:
 
 
 def _settings_and_summary(config: Mapping[str, object], summary: Mapping[str, object], where: str) -> dict[str, object]:
-    """Both as one row, what is nested with dots; a name that is in both keeps its `config.` where the setting stands."""
+    """Join both to one row, with dots in the names of what is nested; a name that is in both keeps its `config.` for the setting."""
     settings, results = (flat(part, where) for part in ({name: _setting(value) for name, value in config.items()}, summary))
     return {**{(f"config.{name}" if name in results else name): value for name, value in settings.items()}, **results}
 
 
 def _setting(value: object) -> object:
-    """A setting that was set to None has that value; among numbers it is read as none."""
+    """Write None as a word: a setting that was set to None has that value; among numbers it is read as missing."""
     return "None" if value is None else value
 
 
 def _without_bare_nan(text: str) -> str:
-    """`{'loss': nan}` is how Python prints it, and no literal."""
+    """Quote the NaN of `{'loss': nan}`, which is how Python prints it, and no literal."""
     return text.replace(": nan", ": 'nan'").replace(": inf", ": 'inf'").replace(": -inf", ": '-inf'")
 
 

@@ -1,8 +1,9 @@
 """The file `run-<id>.wandb`: every record of a run, and all there is of a run that was offline.
 
 Framing: a header of 7 bytes (`:W&B`, 0xBEE1, version), then the log format of LevelDB (blocks of 32 KiB; each fragment has a CRC, a
-length and a type: whole, first, middle, last). A record is a protocol buffer `Record` of `wandb_internal.proto`; read here are the
-run (17), configuration (5), history (2), summary (3) and exit (18), by their field numbers, so that the package is not needed.
+length and a type: whole, first, middle, last). A record is a protocol buffer `Record` of `wandb_internal.proto`. Read here are the
+run (17), configuration (5), history (2), summary (3) and exit (18). They are known by their field numbers, so that the package is not
+needed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _HISTORY, _SUMMARY, _CONFIG, _RUN, _EXIT = 2, 3, 5, 17, 18
 
 
 def read_log(path: Path) -> dict[str, object]:
-    """Configuration, last values of the history and summary of the run, by name, with `id`, `Name` and `State`.
+    """Read configuration, last values of the history and summary of a run, by name, with `id`, `Name` and `State`.
 
     `State` is `finished` after exit code 0, `failed` after another, and `crashed` when the log ends without one. A log that was cut
     off is read as far as it goes. Raises `DataError` when it is not such a log.
@@ -59,7 +60,7 @@ def _about(run: bytes) -> dict[str, object]:
 
 
 def _items(message: bytes, *, within: int | None) -> dict[str, object]:
-    """Names and values of a `ConfigRecord`, `SummaryRecord` or `HistoryRecord`, or of the one in field `within`.
+    """Return names and values of a `ConfigRecord`, `SummaryRecord` or `HistoryRecord`, or of the one in field `within`.
 
     All of them repeat an item in field 1 with a key (1) or nested keys (2), and its value as JSON (16).
     """
@@ -96,7 +97,7 @@ def _records(content: bytes) -> Iterator[bytes]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Number and value of each field of a protocol buffer: bytes for what has a length, an integer for the others."""
+    """Yield number and value of each field of a protocol buffer: bytes for what has a length, an integer for the others."""
     place = 0
     while place < len(message):
         tag, place = _varint(message, place)

@@ -13,7 +13,7 @@ __all__ = ["yaml_mapping"]
 
 
 def yaml_mapping(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; empty where the file is. Raises `DataError` for what is no YAML, or no mapping."""
+    """Return the mapping in a YAML file, empty where the file is. Raises `DataError` for what is not YAML, or not a mapping."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
