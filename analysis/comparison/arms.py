@@ -23,9 +23,10 @@ _VALUES_SHOWN = 8
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One side. `cells`: `Frontier.points` of its runs with `log_x`, `log_metric`, and `examples_seen` where the runs have it.
+    """Holds one side of a comparison: its runs and its cells.
 
-    `rates_tried`, a column of the cells, is the number of learning rates that finished in it. `runs`: the usable runs; `excluded`: those that do not count.
+    `cells`: `Frontier.points` of its runs with `log_x`, `log_metric`, and `examples_seen` where the runs have it. `rates_tried`, a column of
+    the cells, is the number of learning rates that finished in it. `runs`: the usable runs; `excluded`: those that do not count.
     """
 
     name: str
@@ -36,12 +37,12 @@ class Arm:
 
     @classmethod
     def of(cls, name: str, runs: pd.DataFrame, *, metric: str, x: str, cell: Sequence[str]) -> Arm:
-        """The side with each cell at its own best learning rate."""
+        """Make the side of these runs, with each cell at its own best learning rate."""
         found = frontier(runs, metric=metric, x=x, cell=cell)
         return cls(name, runs, _cells(found, rates_tried(runs, found)), found, found.excluded)
 
     def with_rates(self, count: int, cell: Sequence[str]) -> Arm:
-        """The same side with so many learning rates a cell, those that its other cells point to: see `analysis.comparison.searches`."""
+        """Return the same side with `count` learning rates a cell, those that its other cells point to: see `analysis.comparison.searches`."""
         own, passed_over = runs_near_predicted_rates(self.runs, self.frontier, count)
         found = frontier(own, metric=self.frontier.metric, x=self.frontier.x, cell=cell)
         counted = {*own["id"], *(entry.id for entry in passed_over)}
@@ -52,10 +53,10 @@ class Arm:
 def split_arms(
     runs: pd.DataFrame, *, by: str, names: tuple[str | None, str | None], metric: str, x: str, cell: Sequence[str]
 ) -> tuple[Arm, Arm, tuple[Excluded, ...]]:
-    """Both sides, and what was left out before they were told apart.
+    """Split the runs into both sides. Returns them, and the runs that were left out before the sides were told apart.
 
     Raises:
-        UnknownName: no column `by`, or no such value in it.
+        UnknownName: there is no column `by`, or no such value in it.
         UsageError: `by` has more than two values and the two to compare were not named; and what `usable_runs` raises.
         TooFewPoints: a side has no usable run.
     """
@@ -87,7 +88,7 @@ def split_arms(
 
 
 def _label(value: Any) -> str:
-    """Values as they are typed: 64 for 64.0; nothing for what is missing."""
+    """Spell a value as it is typed: 64 for 64.0; empty for what is missing."""
     if pd.isna(value):
         return ""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -16,13 +16,13 @@ _LEAST_SHARE = 1e-4
 
 
 def seeds_differ(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """Whether the mean numbers of runs a cell differ by more than a quarter."""
+    """Say whether the sides' mean numbers of runs a cell differ by more than a quarter."""
     ratio = float(a["seeds"].mean() / b["seeds"].mean())
     return max(ratio, 1 / ratio) > _ALIKE
 
 
 def least_squares_by_side(design: np.ndarray, y: np.ndarray, of_a: int, shift: int) -> LeastSquares:
-    """Least squares weighted by each side's own residual variance; as many degrees of freedom as Welch and Satterthwaite give the shift.
+    """Fit least squares weighted by each side's own residual variance, with the degrees of freedom of Welch and Satterthwaite for the shift.
 
     A variance pooled over the sides would be too small for the shift where the side with fewer cells is the noisier one.
 
@@ -50,6 +50,6 @@ def least_squares_by_side(design: np.ndarray, y: np.ndarray, of_a: int, shift: i
 
 
 def _hat(design: np.ndarray) -> np.ndarray:
-    """The leverage of each row, (n,)."""
+    """Return the leverage of each row, (n,)."""
     left, size, _ = np.linalg.svd(design, full_matrices=False)
     return np.asarray((left[:, size > 1e-12 * size.max()] ** 2).sum(1))

@@ -43,16 +43,17 @@ def compare(
     >>> scaling.compare(runs, by="model", a="w8", b="w32").better
     'w32'
 
-    Whatever the design, the answer is the difference of the two sides' frontiers at equal compute, read off smooth fits; the side that is
-    better at the largest shared compute is the better one, and where the frontiers cross is said with an interval. Cells that share a budget
-    (equal epochs, compute within 8 %) are paired, so that what both share cancels; where pairs do not stand for both sides, all cells
-    are fitted jointly by one smooth shape that is shifted between the sides. What tells the cells of one compute apart is the epochs,
-    else the examples seen, else the params. Where nothing does, only cells count that no other of their side beats, since the others would
-    pull a fit away from the frontier. A cell stands at its best learning rate, the mean over its seeds, and counts once.
+    Whatever the design, the answer is the difference of the two sides' frontiers at equal compute, read off smooth fits. The side that is
+    better at the largest shared compute is the better one. Where the frontiers cross is said with an interval.
 
-    Compute at which one side is best at the edge of the sizes that it tried, while the other gains beyond it, is left out (`analysis.comparison.edges`).
-    Where the sides tried unlike numbers of learning rates, as many count in each cell of both, those nearest to the rate that the other
-    cells of its side point to (`analysis.comparison.searches`).
+    Cells that share a budget (equal epochs, compute within 8 %) are paired, so that what both share cancels. Where pairs do not stand for
+    both sides, all cells are fitted jointly by one smooth shape that is shifted between the sides. What tells the cells of one compute apart
+    is the epochs, else the examples seen, else the params. Where nothing does, only cells count that no other of their side beats, since the
+    others would pull a fit away from the frontier. A cell stands at its best learning rate, the mean over its seeds, and counts once.
+
+    Compute is left out at which one side is best at the edge of the sizes that it tried, while the other gains beyond it
+    (`analysis.comparison.edges`). Where the sides tried unlike numbers of learning rates, as many count in each cell of both. They are those
+    nearest to the rate that the other cells of its side point to (`analysis.comparison.searches`).
 
     Args:
         runs: one row a run, columns as in `scaling.columns`.
@@ -85,7 +86,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Ask:
-    """What is compared by what."""
+    """Holds what is compared by what (`metric` at equal `x`, sides of column `by`), and the level of the intervals."""
 
     by: str
     metric: str
@@ -94,7 +95,7 @@ class _Ask:
 
 
 def _compared(first: Arm, second: Arm, ask: _Ask, left_out: tuple[Excluded, ...]) -> Comparison:
-    """Both sides as their cells stand."""
+    """Compare both sides with the cells that they have, each at the learning rate that was chosen for it."""
     chosen = _choose(first.cells, second.cells, ask.x)
     table = _pair_table if chosen.paired else _cell_table
     return Comparison(
@@ -118,14 +119,16 @@ def _compared(first: Arm, second: Arm, ask: _Ask, left_out: tuple[Excluded, ...]
 
 
 def _usual_rates(arm: Arm) -> float:
-    """How many learning rates a cell of a side tried, the mean."""
+    """Return the mean number of learning rates that a cell of a side tried."""
     return float(arm.cells["rates_tried"].mean())
 
 
 @dataclass(frozen=True, eq=False)
 class _Chosen:
-    """The cells of both sides that count, in pairs if `paired`; why_not: what the others lack. tried: all cells, with their sizes where known;
-    larger: see `edges_of_surface`."""
+    """Holds the cells of both sides that count, in pairs if `paired`.
+
+    why_not: what the others lack. tried: all cells, with their sizes where known. larger: see `edges_of_surface`.
+    """
 
     a: pd.DataFrame
     b: pd.DataFrame
@@ -149,7 +152,7 @@ class _Chosen:
 
 
 def _choose(a: pd.DataFrame, b: pd.DataFrame, x: str) -> _Chosen:
-    """The design: pairs where they stand for both sides, else all cells jointly; a surface where there are cells enough for it."""
+    """Choose the design: pairs where they stand for both sides, else all cells jointly; a surface where there are cells enough for it."""
     layout, a, b = layout_of(a, b, x)
     tried, larger = with_sizes(a, b, x), larger_with_second(a, b, x) if layout == "surface" else 0
     shared = shared_range(a, b)
@@ -183,14 +186,14 @@ def _in_pairs(a: pd.DataFrame, b: pd.DataFrame, pairs: np.ndarray) -> tuple[pd.D
 
 
 def _notes(first: Arm, second: Arm, by: str) -> tuple[str, ...]:
-    """What was taken for granted about both sides, and after the side's name about one."""
+    """List what was taken for granted: about both sides, and after the side's name about one."""
     both = [note for note in first.frontier.notes if note in second.frontier.notes]
     own = (f"{arm.name}: {note}" for arm in (first, second) for note in arm.frontier.notes if note not in both)
     return (*_one_size_note(first, second, by), *both, *own)
 
 
 def _one_size_note(first: Arm, second: Arm, by: str) -> tuple[str, ...]:
-    """Says that two sizes are compared, not two families at their best sizes."""
+    """Note where each side has one size: two sizes are compared, not two families at their best sizes."""
     if by in ("model", "params"):
         return ()
     for name in ("model", "params"):
@@ -207,7 +210,7 @@ def _one_size_note(first: Arm, second: Arm, by: str) -> tuple[str, ...]:
 
 
 def _passed_over(arm: Arm, counted: pd.DataFrame, why: str) -> tuple[Excluded, ...]:
-    """The runs of the cells that do not count."""
+    """Return the runs of the cells that do not count, with `why`."""
     others = arm.cells[~arm.cells["cell"].isin(counted["cell"])]
     return tuple(Excluded(run, why, why) for ids in others["run_ids"] for run in ids)
 

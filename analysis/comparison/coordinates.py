@@ -1,4 +1,4 @@
-"""What stands beside compute: which second coordinate tells the cells of one compute apart, and which cells count where none does."""
+"""The second coordinate beside compute, which tells the cells of one compute apart; and which cells count where there is none."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from analysis.response_surface import Covered
 __all__ = ["SECOND", "Layout", "larger_with_second", "layout_of", "lowest_half", "near_frontier", "with_sizes"]
 
 Layout = Literal["surface", "curve", "frontier"]
-"""`surface`: a second coordinate tells the cells of one compute apart. `curve`: the cells of a side are one chain, such as the budgets of one
-model, and all of them count. `frontier`: nothing tells a side's cells apart, so that only those count which no other of the side beats."""
+"""`surface`: a second coordinate tells the cells of one compute apart. `curve`: the cells of a side are one chain, such as the budgets
+of one model, and all of them count. `frontier`: nothing tells a side's cells apart, so that only those count which no other beats."""
 
 SECOND = ("epochs", "examples_seen", "params")
 """Columns that may be the second coordinate, the best first."""
@@ -25,17 +25,18 @@ varies by some per cent, while sizes differ by far more."""
 
 _LEAST_CHAIN = 6
 _SCATTER = 2.0
-"""How many times as much all cells of one curve may scatter as its lowest, which noise has chosen: those of a grid scatter ten times as much."""
+"""All cells of one curve may scatter so many times as much as its lowest, which noise has chosen. Those of a grid scatter ten times as
+much."""
 
 _ONE_SIZE = 0.2
-"""Logs by which the compute of one size an epoch may vary, as measured."""
+"""The measured compute an epoch of one size may vary by so much, in logs."""
 
 _SAME = 1e-9
 """Logs nearer than this are equal: the order of two equal numbers must not depend on how they were rounded."""
 
 
 def layout_of(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[Layout, pd.DataFrame, pd.DataFrame]:
-    """The layout of both sides' cells, and their tables; those of a surface have the log of the second coordinate as `log_w`.
+    """Find the layout of both sides' cells. Returns it with both tables; those of a surface have the log of the second coordinate as `log_w`.
 
     The second coordinate is the first column of `SECOND` that both sides have and that compute does not explain. Where none is known but
     the models are, a model's size is told by its median compute.
@@ -58,15 +59,19 @@ def layout_of(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[Layout, pd.Data
 
 
 def larger_with_second(a: pd.DataFrame, b: pd.DataFrame, x: str) -> int:
-    """1 where the larger `log_w` of a surface is the larger model at equal compute (`params`, or a model's compute), −1 where it is the smaller."""
+    """Return 1 where the larger `log_w` of a surface is the larger model at equal compute, −1 where it is the smaller.
+
+    It is the larger where `log_w` is of the params or a model's compute, the smaller where it is of the epochs or the examples.
+    """
     on_epochs = any(np.allclose(a["log_w"], np.log(a[name])) for name in _known(a, b, x) if name != "params")
     return -1 if on_epochs else 1
 
 
 def with_sizes(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """The tables with `log_size`: of the params, else of the compute an epoch or an example, else `log_w`; None where none of them is known.
+    """Add `log_size` to the tables: of the params, else of the compute an epoch or an example, else `log_w`.
 
-    Where it is the same on either side, each side has one size, and None is returned too: then these two sizes are what is compared.
+    None where no size is known. Where it is the same on either side, each side has one size, and None is returned too: then these two sizes
+    are what is compared.
     """
     known = _known(a, b, x)
     if not known:
@@ -80,12 +85,12 @@ def with_sizes(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[pd.DataFrame, 
 
 
 def near_frontier(table: pd.DataFrame) -> np.ndarray:
-    """True for cells that no other cell beats with as little compute, (n,); of cells with equal compute the lowest counts."""
+    """Mark cells that no other cell beats with as little compute, (n,); of cells with equal compute the lowest counts."""
     return pareto_mask(_levels(table["log_x"].to_numpy(float)), _levels(table["log_metric"].to_numpy(float)))
 
 
 def lowest_half(table: pd.DataFrame) -> pd.DataFrame:
-    """The half of the cells that lie least above the lower convex hull of all, in logs.
+    """Return the half of the cells that lie least above the lower convex hull of all, in logs.
 
     A grid's cells that no other beats still lie above the frontier that runs between its sizes, by up to some per cent.
     """
@@ -96,7 +101,7 @@ def lowest_half(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _known(a: pd.DataFrame, b: pd.DataFrame, x: str) -> list[str]:
-    """The columns of `SECOND` that both sides have and that differ."""
+    """Return the columns of `SECOND`, without `x`, that both sides have and in which the cells of either side differ."""
     return [
         name
         for name in SECOND
@@ -109,12 +114,12 @@ def _usable(table: pd.DataFrame, name: str) -> bool:
 
 
 def _varies(table: pd.DataFrame, name: str) -> bool:
-    """A column that is the same throughout says nothing: neither that cells differ in it nor that they differ in nothing else."""
+    """Say whether a column varies. If not, it says neither that cells differ in it nor that they differ in nothing else."""
     return bool(np.ptp(np.log(table[name].to_numpy(float))) > _SAME)
 
 
 def _models(table: pd.DataFrame) -> int:
-    """How many models there are; 0 where they are not named, or have fewer than two cells each."""
+    """Count the models; 0 where they are not named, or one has fewer than two cells."""
     if "model" not in table or (table["model"] == "").any():
         return 0
     cells = table.groupby("model").size()
@@ -122,7 +127,7 @@ def _models(table: pd.DataFrame) -> int:
 
 
 def _spreads(table: pd.DataFrame) -> bool:
-    """Whether `log_w` varies by more than a smooth function of `log_x` explains."""
+    """Say whether `log_w` varies by more than a smooth function of `log_x` explains."""
     u, w = table["log_x"].to_numpy(float), table["log_w"].to_numpy(float)
     if len(u) < 3 or np.ptp(w) < _SAME:
         return False
@@ -130,7 +135,7 @@ def _spreads(table: pd.DataFrame) -> bool:
 
 
 def _chain(table: pd.DataFrame) -> bool:
-    """Whether the cells lie on one curve: those that others beat scatter about it hardly more than those that none beats."""
+    """Say whether the cells lie on one curve: those that others beat scatter about it hardly more than those that none beats."""
     best = table[near_frontier(table)]
     if len(best) == len(table):
         return True
@@ -141,14 +146,14 @@ def _chain(table: pd.DataFrame) -> bool:
 
 
 def _left(u: np.ndarray, y: np.ndarray) -> float:
-    """The standard deviation of what a low polynomial in u leaves of y."""
+    """Return the standard deviation of what a low polynomial in u leaves of y."""
     powers = np.vander((u - u.mean()) / max(np.ptp(u), _SAME), 4 if len(u) >= 12 else 3 if len(u) >= 8 else 2)
     left = y - powers @ np.linalg.lstsq(powers, y, rcond=None)[0]
     return float(np.sqrt(left @ left / max(1, len(u) - powers.shape[1])))
 
 
 def _levels(values: np.ndarray) -> np.ndarray:
-    """Ranks in which values nearer than `_SAME` are equal, (n,)."""
+    """Rank the values, (n,); values nearer than `_SAME` have equal ranks."""
     order = np.argsort(values, kind="stable")
     ranks = np.empty(len(values))
     ranks[order] = np.concatenate(([0], np.cumsum(np.diff(values[order]) > _SAME)))

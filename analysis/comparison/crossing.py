@@ -16,12 +16,12 @@ __all__ = ["Crossing", "crossing_of"]
 
 @dataclass(frozen=True)
 class Crossing:
-    """The last crossing within the shared range of compute.
+    """Holds the last crossing within the shared range of compute, or why there is none.
 
-    at: the compute at which the difference is zero, NaN where it is nowhere; low … high: all computes around it at which the difference is
-    not significant, infinite where they go on to the end of the shared range, beyond which nothing is known.
-    overtakes: the side that is better above it; None where there is no crossing. proven: the two sides are significantly better on either side of it.
-    reason: why there is none, or why it is not proven; or that there are several.
+    at: the compute at which the difference is zero, NaN where it is nowhere. low … high are all computes around it at which the difference
+    is not significant. They are infinite where those go on to the end of the shared range, beyond which nothing is known.
+    overtakes: the side that is better above it; None where there is no crossing. proven: the two sides are significantly better on either
+    side of it. reason: why there is none, or why it is not proven; or that there are several.
     """
 
     at: Interval
@@ -30,15 +30,16 @@ class Crossing:
     reason: str | None
 
     def to_dict(self, x: str) -> dict[str, object]:
-        """`{"<x>": {"value", "low", "high"}, "overtakes", "proven", "reason"}`."""
+        """Return the crossing as JSON holds it: `{"<x>": {"value", "low", "high"}, "overtakes", "proven", "reason"}`."""
         return {x: self.at.to_dict(), "overtakes": self.overtakes, "proven": self.proven, "reason": self.reason}
 
 
 def crossing_of(found: Difference, names: tuple[str, str], x: str, level: float) -> Crossing:
-    """The crossing of sides a and b, whose `names` are given.
+    """Find the crossing of sides a and b, whose `names` are given.
 
-    A crossing is proven where the difference changes with compute and is significant, with two signs, below and above. The interval is the set of computes at which a difference of zero is not refused at this level (Fieller 1954, for a curve): it holds the
-    true crossing as often as the level says, since it does so at every single compute.
+    A crossing is proven where the difference changes with compute and is significant, with two signs, below and above. The interval is the
+    set of computes at which a difference of zero is not refused at this level (Fieller 1954, for a curve). It holds the true crossing as
+    often as the level says, since it does so at every single compute.
     """
     u, value = found.along.u, found.along.value
     half = found.quantile(level) * found.along.error
@@ -80,7 +81,7 @@ def crossing_of(found: Difference, names: tuple[str, str], x: str, level: float)
 
 
 def _root(u: np.ndarray, value: np.ndarray, roots: np.ndarray) -> float:
-    """The compute at the last of the roots; NaN where there is none."""
+    """Return the compute at the last of the roots; NaN where there is none."""
     return math.exp(_zero(u, value, int(roots[-1]))) if len(roots) else math.nan
 
 
@@ -89,6 +90,6 @@ def _none(reason: str) -> Crossing:
 
 
 def _zero(u: np.ndarray, value: np.ndarray, start: int) -> float:
-    """The u between `start` and the next at which `value` is zero, by a straight line."""
+    """Return the u between `start` and the next at which `value` is zero, by a straight line."""
     before, after = float(value[start]), float(value[start + 1])
     return float(u[start] + (u[start + 1] - u[start]) * before / (before - after))
