@@ -25,8 +25,8 @@ _VALUES_SHOWN = 8
 class Arm:
     """Holds one side of a comparison: its runs and its cells.
 
-    `cells`: `Frontier.points` of its runs with `log_x`, `log_metric`, and `examples_seen` where the runs have it. `rates_tried`, a column of
-    the cells, is the number of learning rates that finished in it. `runs`: the usable runs; `excluded`: those that do not count.
+    `cells`: `Frontier.points` of its runs with `log_x`, `log_metric`, and `examples_seen` where the runs have it. `rates_tried`, a column
+    of the cells, is the number of learning rates that finished in it. `runs`: the usable runs; `excluded`: those that do not count.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Arm:
         return cls(name, runs, _cells(found, rates_tried(runs, found)), found, found.excluded)
 
     def with_rates(self, count: int, cell: Sequence[str]) -> Arm:
-        """Return the same side with `count` learning rates a cell, those that its other cells point to: see `analysis.comparison.searches`."""
+        """Return the same side with `count` learning rates a cell, those that its other cells point to (`analysis.comparison.searches`)."""
         own, passed_over = runs_near_predicted_rates(self.runs, self.frontier, count)
         found = frontier(own, metric=self.frontier.metric, x=self.frontier.x, cell=cell)
         counted = {*own["id"], *(entry.id for entry in passed_over)}

@@ -22,7 +22,7 @@ def seeds_differ(a: pd.DataFrame, b: pd.DataFrame) -> bool:
 
 
 def least_squares_by_side(design: np.ndarray, y: np.ndarray, of_a: int, shift: int) -> LeastSquares:
-    """Fit least squares weighted by each side's own residual variance, with the degrees of freedom of Welch and Satterthwaite for the shift.
+    """Fit least squares weighted by each side's own residual variance; the shift has the degrees of freedom of Welch and Satterthwaite.
 
     A variance pooled over the sides would be too small for the shift where the side with fewer cells is the noisier one.
 

@@ -47,13 +47,14 @@ def compare(
     better at the largest shared compute is the better one. Where the frontiers cross is said with an interval.
 
     Cells that share a budget (equal epochs, compute within 8 %) are paired, so that what both share cancels. Where pairs do not stand for
-    both sides, all cells are fitted jointly by one smooth shape that is shifted between the sides. What tells the cells of one compute apart
-    is the epochs, else the examples seen, else the params. Where nothing does, only cells count that no other of their side beats, since the
-    others would pull a fit away from the frontier. A cell stands at its best learning rate, the mean over its seeds, and counts once.
+    both sides, all cells are fitted jointly by one smooth shape that is shifted between the sides. What tells the cells of one compute
+    apart is the epochs, else the examples seen, else the params. Where nothing does, only cells count that no other of their side beats,
+    since the others would pull a fit away from the frontier. A cell stands at its best learning rate, the mean over its seeds, and counts
+    once.
 
     Compute is left out at which one side is best at the edge of the sizes that it tried, while the other gains beyond it
-    (`analysis.comparison.edges`). Where the sides tried unlike numbers of learning rates, as many count in each cell of both. They are those
-    nearest to the rate that the other cells of its side point to (`analysis.comparison.searches`).
+    (`analysis.comparison.edges`). Where the sides tried unlike numbers of learning rates, as many count in each cell of both. They are
+    those nearest to the rate that the other cells of its side point to (`analysis.comparison.searches`).
 
     Args:
         runs: one row a run, columns as in `scaling.columns`.

@@ -36,7 +36,7 @@ _SAME = 1e-9
 
 
 def layout_of(a: pd.DataFrame, b: pd.DataFrame, x: str) -> tuple[Layout, pd.DataFrame, pd.DataFrame]:
-    """Find the layout of both sides' cells. Returns it with both tables; those of a surface have the log of the second coordinate as `log_w`.
+    """Find the layout of both sides' cells. Returns it with both tables, to which a surface adds the log of the second coordinate, `log_w`.
 
     The second coordinate is the first column of `SECOND` that both sides have and that compute does not explain. Where none is known but
     the models are, a model's size is told by its median compute.

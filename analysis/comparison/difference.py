@@ -1,4 +1,4 @@
-"""What every design of a comparison returns."""
+"""The difference between two sides, which every design of a comparison returns."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear combination of normal coefficients: its value and standard error."""
+    """Holds a linear combination of normal coefficients: its value and standard error."""
 
     value: float
     error: float
 
     @classmethod
     def of(cls, weights: np.ndarray, theta: np.ndarray, covariance: np.ndarray) -> Linear:
-        """`weights · theta`."""
+        """Combine the coefficients: `weights · theta`, with its standard error."""
         variance = float(weights @ covariance @ weights)
         return cls(float(weights @ theta), float(np.sqrt(max(ROUNDING**2, variance))))
 
 
 @dataclass(frozen=True)
 class Edge:
-    """Says that side 0 (a) or 1 (b) is best at the edge of what it tried, from compute `low` to `high`, and that the other gains by `wants` models."""
+    """Says that side 0 (a) or 1 (b) is best at the edge of what it tried, from compute `low` to `high`.
+
+    wants: whether the other side gains by larger or by smaller models.
+    """
 
     side: int
     wants: Literal["larger", "smaller"]
@@ -43,7 +46,7 @@ class Edge:
 
 @dataclass(frozen=True, eq=False)
 class Along:
-    """The difference along log compute u (n,), ascending over the shared range: value (n,) and standard error (n,)."""
+    """Holds the difference along log compute u (n,), ascending over the shared range: value (n,) and standard error (n,)."""
 
     u: np.ndarray
     value: np.ndarray
@@ -52,7 +55,7 @@ class Along:
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """log(metric of a) − log(metric of b) at equal compute, each side at its best cell: positive where a is worse.
+    """Holds log(metric of a) − log(metric of b) at equal compute, each side at its best cell: positive where a is worse.
 
     design: `paired`: from cells that share a budget, in whose differences shared noise cancels; `joint`: from one smooth shape for all
     cells, shifted between the sides, where they share too few.
@@ -61,9 +64,9 @@ class Difference:
     p_constant: of the hypothesis that the difference is the same at every shared compute.
     slope: −d log metric / d log compute along the frontier, the mean over the shared range; slope_at_largest: over its upper half.
     pairs: budgets (paired) or cells (joint) behind it. noise_std: residual standard deviation of one of them, in log units.
-    shared: the range of compute, in its own unit. edges: where a side is best at the edge of the sizes that it tried, and the other gains by
-    sizes beyond it; narrowed: whether `shared` was narrowed to where there is no such edge. at_near_sizes: where it
-    was not, `at_largest` with the better side at its size nearest to the best of the other.
+    shared: the range of compute, in its own unit. edges: where a side is best at the edge of the sizes that it tried, and the other gains
+    by sizes beyond it. narrowed: whether `shared` was narrowed to where there is no such edge. at_near_sizes: where it was not,
+    `at_largest` with the better side at its size nearest to the best of the other.
     """
 
     design: Literal["paired", "joint"]
@@ -87,15 +90,18 @@ class Difference:
         return Interval.around(of.value, self.quantile(level) * of.error)
 
     def p_value(self, of: Linear) -> float:
-        """Two-sided, of the hypothesis that it is zero."""
+        """Return the two-sided p-value of the hypothesis that `of` is zero."""
         return t_two_sided(of.value / of.error, self.degrees_of_freedom)
 
     def log_speed_up(self, difference: Linear, slope: Linear, level: float) -> Interval:
-        """How much more compute a needs to equal b: difference / slope, with Fieller's interval; unbounded when the slope may be zero."""
+        """Return the log of how much more compute a needs to equal b: difference / slope, with Fieller's interval.
+
+        The interval is unbounded when the slope may be zero.
+        """
         variances = difference.error**2, slope.error**2
         ends = fieller_interval(difference.value, slope.value, variances, 0.0, self.quantile(level))
         return Interval(difference.value / slope.value if slope.value else float("nan"), *ends)
 
     def quantile(self, level: float) -> float:
-        """Of t: half the width of an interval, in standard errors."""
+        """Return the quantile of t: half the width of an interval, in standard errors."""
         return t_quantile(0.5 + level / 2, self.degrees_of_freedom)

@@ -1,4 +1,4 @@
-"""Where one side's best lies at the edge of the sizes that it tried, while the other gains by sizes beyond it.
+"""Computes at which one side's best lies at the edge of the sizes that it tried, while the other gains by sizes beyond it.
 
 There the difference tells which sizes were tried, not which side is better. Such computes are left out of the comparison.
 """
@@ -33,11 +33,11 @@ Wants = Literal["larger", "smaller"]
 
 
 def fair_difference(reading: Reading, edges: Callable[[Difference], dict[tuple[int, Wants], np.ndarray]]) -> Difference:
-    """The difference over the longest stretch of the shared compute in which no side's best lies at an edge that the other went beyond.
+    """Return the difference over the longest stretch of shared compute in which no side's best lies at an edge that the other went beyond.
 
     Where no stretch is left the difference is that of all shared compute, with its `edges` and `narrowed` False.
 
-    Args: edges: of a difference, for each side and direction where along its compute that is so, a mask (n,).
+    Args: edges: takes a difference and marks, for each side and direction, where along its compute that is so, (n,).
     """
     whole = reading.over(reading.shared)
     masks = {key: mask for key, mask in edges(whole).items() if mask.any()}
@@ -54,7 +54,9 @@ def fair_difference(reading: Reading, edges: Callable[[Difference], dict[tuple[i
 
 
 def edges_of_surface(reading: Reading, larger: int) -> Callable[[Difference], dict[tuple[int, Wants], np.ndarray]]:
-    """Edges read off the fitted surface. What a side gains beyond the other's edge is read where it has cells itself.
+    """Return the function that reads edges off the fitted surface.
+
+    What a side gains beyond the other's edge is read where it has cells itself.
 
     Args: larger: 1 where a larger second coordinate is a larger model at equal compute, −1 where it is a smaller one.
     """
@@ -79,7 +81,9 @@ def edges_of_surface(reading: Reading, larger: int) -> Callable[[Difference], di
 
 
 def edges_of_cells(a: pd.DataFrame, b: pd.DataFrame) -> Callable[[Difference], dict[tuple[int, Wants], np.ndarray]]:
-    """Edges of cells too few for a surface: a side's best cell is of its largest (smallest) size, the other's is of a larger (smaller) one.
+    """Return the function that finds edges among cells too few for a surface.
+
+    At an edge a side's best cell is of its largest (smallest) size, and the other's is of a larger (smaller) one.
 
     Args: tables of all cells that were tried, with `log_x`, `log_metric` and `log_size`.
     """
@@ -98,7 +102,10 @@ def edges_of_cells(a: pd.DataFrame, b: pd.DataFrame) -> Callable[[Difference], d
 
 
 def _at_near_sizes(reading: Reading, whole: Difference) -> Linear | None:
-    """The difference at the largest compute with the better side at its size nearest to the best of the other, which may be the worse for it; None where none is near."""
+    """Return the difference at the largest compute with the better side at its size nearest to the best of the other.
+
+    That size may be the worse for it. None without a surface, and where the better side tried no size that is near.
+    """
     if reading.sides[0].region is None:
         return None
     u = whole.along.u[-1:]
@@ -111,7 +118,7 @@ def _at_near_sizes(reading: Reading, whole: Difference) -> Linear | None:
 
 
 def _best_size(table: pd.DataFrame, u: np.ndarray) -> np.ndarray:
-    """The size of the lowest cell with at most each compute of u, (n,)."""
+    """Return the log size of the lowest cell with at most each compute of u, (n,)."""
     ordered = table.sort_values(["log_x", "log_metric", "log_size"], kind="stable")
     metric = ordered["log_metric"].to_numpy()
     rows = np.maximum.accumulate(np.where(metric <= np.minimum.accumulate(metric), np.arange(len(metric)), 0))
@@ -124,7 +131,7 @@ def _word(sign: int) -> Wants:
 
 
 def _longest(kept: np.ndarray) -> tuple[int, int]:
-    """First and last index of the longest run of True, of equal ones the last; (0, 0) without any."""
+    """Return first and last index of the longest run of True, of equal ones the last; (0, 0) without any."""
     ends = np.flatnonzero(np.diff(np.concatenate(([False], kept, [False])).astype(int)))
     starts, stops = ends[::2], ends[1::2] - 1
     if not len(starts):

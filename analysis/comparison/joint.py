@@ -26,11 +26,13 @@ _BEYOND = 0.5  # share of the shared range by which cells outside it still tell 
 
 
 def joint_difference(a: pd.DataFrame, b: pd.DataFrame, shared: tuple[float, float], second: bool) -> Reading:
-    """`log metric = g(u, w) ± ½·s(u, w)` with polynomials g and s in u = log compute and w = the log of the second coordinate, or in u alone.
+    """Fit `log metric = g(u, w) ± ½·s(u, w)` to the cells of both sides, where u is log compute and w the log of the second coordinate.
 
-    g and s have the degree that the number of cells allows, and a higher one where the residuals show it. Cells of the two at the same epochs and rank of size may share noise: see `analysis.comparison.twins`.
+    g and s are polynomials in u and w, or in u alone. They have the degree that the number of cells allows, and a higher one where the
+    residuals show it. Cells of the two at the same epochs and rank of size may share noise: see `analysis.comparison.twins`.
 
-    Args: tables of cells that count (`near_shared`), with `log_x`, `log_metric` and, with `second`, `log_w`. shared: log compute that both sides cover.
+    Args: tables of cells that count (`near_shared`), with `log_x`, `log_metric` and, with `second`, `log_w`. shared: log compute that both
+        sides cover.
     Raises: TooFewPoints, when the sides share no range of compute, or have too few cells.
     """
     _require(len(a), len(b), shared)
@@ -57,17 +59,20 @@ def joint_difference(a: pd.DataFrame, b: pd.DataFrame, shared: tuple[float, floa
 
 
 def shared_range(a: pd.DataFrame, b: pd.DataFrame) -> tuple[float, float]:
-    """Log compute that the cells of both cover; the ends are in the wrong order where they share none."""
+    """Return the log compute that the cells of both cover, (low, high); the ends are in the wrong order where they share none."""
     return max(float(a["log_x"].min()), float(b["log_x"].min())), min(float(a["log_x"].max()), float(b["log_x"].max()))
 
 
 def has_surface(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """Whether there are cells enough for a surface that curves."""
+    """Say whether there are cells enough for a surface that curves."""
     return polynomial_degree(len(a) + len(b), 2, extra=_PLANE) >= 2
 
 
 def near_shared(a: pd.DataFrame, b: pd.DataFrame, shared: tuple[float, float], second: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The cells in and near the shared range, where they are enough; else all. A shape fitted to cells far away would be drawn to those."""
+    """Return the cells in and near the shared range, where they are enough; else all.
+
+    A shape fitted to cells far away would be drawn to those.
+    """
     low, high = shared
     if low >= high:
         return a, b

@@ -22,19 +22,22 @@ _STEP = 1e-4
 
 
 def paired_difference(a: pd.DataFrame, b: pd.DataFrame, second: bool, *, chosen: bool = False) -> Reading:
-    """What is common to a pair cancels in its difference: the shape of the law, and the noise that the two runs share.
+    """Fit the difference of two sides to pairs of cells that share a budget.
 
-    The differences are smoothed by a low polynomial in log compute (and the second coordinate), with curvature where there are pairs
-    enough for it and higher terms where the residuals show them, so that a gap that changes with compute is not taken for noise. The
-    means of the pairs are smoothed likewise: they say where either side is best, which is where the difference is read off. The mean
-    over the pairs does not depend on that smoothing; its variance is that of what the smoothing leaves, over the number of pairs. A
-    pair is one observation however many seeds it has: what makes a cell lie off its law is shared by its seeds.
+    What is common to a pair cancels in its difference: the shape of the law, and the noise that the two runs share.
+
+    The differences are smoothed by a low polynomial in log compute (and the second coordinate), so that a gap that changes with compute is
+    not taken for noise. It has curvature where there are pairs enough for it, and higher terms where the residuals show them. The means of
+    the pairs are smoothed likewise: they say where either side is best, which is where the difference is read off. The mean over the pairs
+    does not depend on that smoothing; its variance is that of what the smoothing leaves, over the number of pairs. A pair is one
+    observation however many seeds it has: what makes a cell lie off its law is shared by its seeds.
 
     Args:
-        a, b: rows in pairs, with `log_x`, `log_metric` and, with `second`, `log_w`. At least `LEAST_PAIRS`, of a surface `PAIRS_FOR_A_SURFACE`.
-        chosen: the cells were chosen as those that no other beats. A grid's lie above the frontier that runs between them by unequal amounts,
-            and the sides' amounts differ in proportion, so that differences are also regressed on the pairs' height above their lower convex
-            hull, and read off where it is zero. (The noise of a mean and of a difference do not correlate.)
+        a, b: rows in pairs, with `log_x`, `log_metric` and, with `second`, `log_w`. At least `LEAST_PAIRS`, of a surface
+            `PAIRS_FOR_A_SURFACE`.
+        chosen: the cells were chosen as those that no other beats. A grid's lie above the frontier that runs between them by unequal
+            amounts, and the sides' amounts differ in proportion. So differences are also regressed on the pairs' height above their lower
+            convex hull, and read off where it is zero. (The noise of a mean and of a difference do not correlate.)
     """
     u = (a["log_x"].to_numpy() + b["log_x"].to_numpy()) / 2
     w = (a["log_w"].to_numpy() + b["log_w"].to_numpy()) / 2 if second else None

@@ -1,4 +1,4 @@
-"""Which cells of two sides share a budget, and whether those stand for both sides."""
+"""Cells of two sides that share a budget, and whether those stand for both sides."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ _MOST = 400
 
 
 def pair_cells(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
-    """Rows (i, j), (pairs, 2): cell i of a beside cell j of b, each used once, so that the sum of squared distances is least.
+    """Pair cells of a with cells of b, each used once, so that the sum of squared distances is least. Returns rows (i, j), (pairs, 2).
 
     Cells pair when their compute differs by less than `CALIPER` and their epoch budgets, or else the examples that they saw, are equal
-    where both tables have them; where they have `log_w`, that differs by less than a factor of 1.5. Among several candidates the one with the nearer compute, then the nearer size wins (Hungarian method).
-    Squares, since plain distances of cells on a line have many least sums, among which the order of rows would decide.
+    where both tables have them. Where they have `log_w`, that differs by less than a factor of 1.5. Among several candidates the one with
+    the nearer compute, then the nearer size wins (Hungarian method). Squares, since plain distances of cells on a line have many least
+    sums, among which the order of rows would decide.
 
     Args: tables of cells with `log_x`, and `epochs`, `examples_seen` and `params` where known. More cells than `_MOST` a side are paired in
-    stretches of compute, so that 1e5 of them take seconds.
+        stretches of compute, so that 1e5 of them take seconds.
     """
     if max(len(a), len(b)) > _MOST:
         return _in_stretches(a, b)
@@ -55,9 +56,10 @@ def pair_cells(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
 def stand_for_both(
     a: pd.DataFrame, b: pd.DataFrame, pairs: np.ndarray, shared: tuple[float, float], *, chosen: bool = False
 ) -> bool:
-    """Whether the pairs tell what both sides reach: they span the shared range of compute, and 90 % of either side's cells there are in one.
+    """Say whether the pairs tell what both sides reach.
 
-    Otherwise a side's best cells may have no partner (a grid of sizes against one size), and the pairs compare cells that are not its best.
+    They do where they span the shared range of compute, and 90 % of either side's cells there are in one. Otherwise a side's best cells may
+    have no partner (a grid of sizes against one size), and the pairs compare cells that are not its best.
     chosen: the cells are each side's best alone; noise has a part in which those are, so that half of them suffices.
     """
     if not len(pairs):
@@ -75,7 +77,7 @@ def stand_for_both(
 
 
 def _in_stretches(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
-    """The same for stretches of compute with at most `_MOST` cells of a side; pairs across their borders are lost."""
+    """Pair cells within stretches of compute with at most `_MOST` cells of a side; pairs across their borders are lost."""
     merged = np.sort(np.concatenate([a["log_x"].to_numpy(float), b["log_x"].to_numpy(float)]))
     edges = merged[_MOST::_MOST]
     places = [np.searchsorted(edges, table["log_x"].to_numpy(float), side="right") for table in (a, b)]

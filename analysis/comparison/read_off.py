@@ -24,7 +24,7 @@ _NOTHING = 1e-9  # of the largest variance: below, a combination of coefficients
 
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """What the cells of a side cover: of log compute, and at each compute of the second coordinate where there is one."""
+    """Says what the cells of a side cover: a range of log compute, and at each compute one of the second coordinate, where there is one."""
 
     low: float
     high: float
@@ -37,10 +37,10 @@ class Reach:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What a fit says of both sides, ready to be read off over any part of the `shared` compute (logs).
+    """Holds what a fit says of both sides, ready to be read off over any part of the `shared` compute (logs).
 
     sides: what the cells of a and of b cover. pairs: u of each budget (paired) or cell (joint), (n,).
-    mean: of the pairs in a mask (n,); None: the mean over log compute stands for it.
+    mean: takes a mask (n,) of the pairs and returns their mean difference; without it the mean over log compute is used.
     """
 
     fitted: Fitted
@@ -51,7 +51,7 @@ class Reading:
     mean: Callable[[np.ndarray], Linear] | None = None
 
     def over(self, shared: tuple[float, float]) -> Difference:
-        """The difference along this compute (logs), each side at the best cell that it covers with at most that compute."""
+        """Read off the difference along this compute (logs), each side at the best cell that it covers with at most that compute."""
         fitted = self.fitted
         grid = np.linspace(*shared, _GRID)
         a, b = (_best_rows(fitted, reach, grid, side) for reach, side in zip(self.sides, _SIDES, strict=True))
@@ -85,20 +85,20 @@ class Reading:
         )
 
     def covered(self, side: int, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The smallest and the largest second coordinate that a side (0, 1) covers at each u, (n,) and (n,)."""
+        """Return the smallest and the largest second coordinate that a side (0, 1) covers at each u, (n,) and (n,)."""
         return _ends(self._region(side), self._within(side, u))
 
     def best_second(self, side: int, u: np.ndarray) -> np.ndarray:
-        """The second coordinate at which a side is lowest at each u, of what it covers, (n,)."""
+        """Return the second coordinate at which a side is lowest at each u, of what it covers, (n,)."""
         within = self._within(side, u)
         return _best_second(self._region(side), within, lambda u, w: self.height(side, u, w))
 
     def height(self, side: int, u: np.ndarray, w: np.ndarray | None) -> np.ndarray:
-        """The log metric of a side, (n,)."""
+        """Return the log metric of a side at (u, w), (n,)."""
         return self.fitted.shapes.rows(u, w, _SIDES[side]) @ self.fitted.theta
 
     def difference(self, u: np.ndarray, of_a: np.ndarray, of_b: np.ndarray) -> Linear:
-        """log(metric of a / metric of b) at one compute u (1,), each side at its own second coordinate (1,)."""
+        """Return log(metric of a / metric of b) at one compute u (1,), each side at its own second coordinate (1,)."""
         within = [self._within(side, u) for side in (0, 1)]
         rows = [self.fitted.shapes.rows(within[side], w, _SIDES[side])[0] for side, w in ((0, of_a), (1, of_b))]
         return Linear.of(rows[0] - rows[1], self.fitted.theta, self.fitted.covariance)
@@ -113,7 +113,7 @@ class Reading:
 
 
 def _p_constant(apart: np.ndarray, fitted: Fitted) -> float:
-    """Of the hypothesis that the difference is the same at every compute (Wald's F test at five of them)."""
+    """Return the p-value of the hypothesis that the difference is the same at every compute (Wald's F test at five of them)."""
     contrasts = np.diff(apart[:: (_GRID - 1) // 4], axis=0)
     value, covariance = contrasts @ fitted.theta, contrasts @ fitted.covariance @ contrasts.T
     size, axes = np.linalg.eigh(covariance)
@@ -125,7 +125,7 @@ def _p_constant(apart: np.ndarray, fitted: Fitted) -> float:
 
 
 def _best_rows(fitted: Fitted, reach: Reach, grid: np.ndarray, side: float) -> np.ndarray:
-    """The rows of `Shapes` at which the side is lowest with at most each compute of the grid, (grid, coefficients)."""
+    """Return the rows of `Shapes` at which the side is lowest with at most each compute of the grid, (grid, coefficients)."""
 
     def height(u: np.ndarray, w: np.ndarray | None) -> np.ndarray:
         return fitted.shapes.rows(u, w, side) @ fitted.theta
@@ -139,7 +139,7 @@ def _best_rows(fitted: Fitted, reach: Reach, grid: np.ndarray, side: float) -> n
 
 
 def _best_second(region: Covered, u: np.ndarray, height: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-    """For each u (n,) the w within the covered region at which `height(u, w)`, (k,) and (k,) → (k,), is lowest."""
+    """Find for each u (n,) the w within the covered region at which `height(u, w)`, (k,) and (k,) → (k,), is lowest."""
     low, high = _ends(region, u)
     repeated = np.repeat(u, _STEPS)
     best = low

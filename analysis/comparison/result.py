@@ -1,4 +1,4 @@
-"""What a comparison says."""
+"""The result of a comparison: its numbers, and where to find its answer in words."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class UnequalRates:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Sets side `a` against side `b` of column `by`, at equal compute.
+    """Holds the comparison of side `a` with side `b` of column `by`, at equal compute.
 
     The answer is the difference at the largest shared compute and where the sides cross; averages over compute or budgets come second.
 
     found: the difference of log metric with its standard errors. budgets: one row a pair (paired) or a cell (joint).
-    runs_used: of the cells that count. excluded: every other run of the two sides, with its reason.
+    runs_used: how many runs the cells that count have. excluded: every other run of the two sides, with its reason.
     notes: a sentence for each thing that was taken for granted. diagnostics: whether runs of either side do no better than guessing.
     rates: how unequally the sides searched their learning rates; None where they searched alike.
     """
@@ -67,22 +67,25 @@ class Comparison:
 
     @cached_property
     def difference(self) -> Interval:
-        """log(metric of a / metric of b), mean over the shared budgets; 0.02 is 2 % worse for a."""
+        """Return log(metric of a / metric of b), the mean over the shared budgets; 0.02 is 2 % worse for a."""
         return self.found.interval(self.found.mean, self.level)
 
     @cached_property
     def ratio(self) -> Interval:
-        """metric of a / metric of b at equal compute, geometric mean over the shared budgets."""
+        """Return metric of a / metric of b at equal compute, the geometric mean over the shared budgets."""
         return self.difference.exp()
 
     @cached_property
     def p_value(self) -> float:
-        """Of the hypothesis that the sides do not differ on average over the shared budgets (two-sided t)."""
+        """Return the p-value of the hypothesis that the sides do not differ on average over the shared budgets (two-sided t)."""
         return self.found.p_value(self.found.mean)
 
     @cached_property
     def difference_on_frontier(self) -> Interval:
-        """The log ratio averaged over compute with each side at its best epochs; `difference` averages over all shared budgets, good and bad."""
+        """Return the log ratio averaged over compute with each side at its best cell.
+
+        `difference` averages over all shared budgets, good and bad.
+        """
         return self.found.interval(self.found.on_frontier, self.level)
 
     @cached_property
@@ -91,7 +94,7 @@ class Comparison:
 
     @cached_property
     def difference_at_largest(self) -> Interval:
-        """The log ratio at the largest shared compute."""
+        """Return the log ratio at the largest shared compute."""
         return self.found.interval(self.found.at_largest, self.level)
 
     @cached_property
@@ -100,7 +103,7 @@ class Comparison:
 
     @cached_property
     def trend(self) -> Interval:
-        """Change of the log ratio for each e-fold of compute."""
+        """Return the change of the log ratio for each e-fold of compute."""
         return self.found.interval(self.found.trend, self.level)
 
     @cached_property
@@ -109,7 +112,7 @@ class Comparison:
 
     @cached_property
     def speed_up(self) -> Interval:
-        """How much more compute a needs to equal b: 1.3 is 30 % more; below 1, a needs less. Its test is that of `difference`."""
+        """Return how much more compute a needs to equal b: 1.3 is 30 % more; below 1, a needs less. Its test is that of `difference`."""
         return self.found.log_speed_up(self.found.mean, self.found.slope, self.level).exp()
 
     @cached_property
@@ -118,14 +121,17 @@ class Comparison:
 
     @cached_property
     def crossing(self) -> Crossing:
-        """Where the sides cross within the shared range, with its interval, or why they do not."""
+        """Return where the sides cross within the shared range, with its interval, or why they do not."""
         if self.withheld or (self.found.edges and not self.found.narrowed):
             return Crossing(Interval(float("nan"), -np.inf, np.inf), None, False, no_crossing_words(self))
         return crossing_of(self.found, (self.a, self.b), self.x, self.level)
 
     @property
     def better(self) -> str | None:
-        """The side with the lower metric at the largest shared compute, or None where the difference there may be noise or says something else (`withheld`)."""
+        """Return the side with the lower metric at the largest shared compute, or None where no winner is named.
+
+        None is named where the difference there may be noise or says something else (`withheld`).
+        """
         return None if self.withheld else self._lower_at_largest
 
     @property
@@ -136,7 +142,7 @@ class Comparison:
 
     @cached_property
     def withheld(self) -> str | None:
-        """Why no winner is named though one side may seem better, a sentence with what to do; None where the answer stands.
+        """Return why no winner is named though one side may seem better, a sentence with what to do; None where the answer stands.
 
         A side that is better at its size nearest to the other's best, too, does not win by its sizes.
         """
@@ -155,20 +161,20 @@ class Comparison:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """Sentences on which compute and which learning rates the answer is about; they end `sentence`."""
+        """Return sentences on which compute and which learning rates the answer is about; they end `sentence`."""
         return caveats(self)
 
     @property
     def end(self) -> str:
-        """What `shared[1]` is called: the largest shared compute, or the largest at which the sizes tried allow a comparison."""
+        """Return what `shared[1]` is called: the largest shared compute, or the largest at which the sizes tried allow a comparison."""
         return "the largest comparable" if self.found.narrowed else "the largest shared"
 
     def sentence(self) -> str:
-        """The answer in words."""
+        """Return the answer in words."""
         return sentence(self)
 
     def curve(self, points: int = _POINTS) -> pd.DataFrame:
-        """The ratio along the shared compute: columns x, `ratio`, `low`, `high`, each side at its best cell."""
+        """Return the ratio along the shared compute: columns x, `ratio`, `low`, `high`, each side at its best cell."""
         along = self.found.along
         rows = np.linspace(0, len(along.u) - 1, points).round().astype(int)
         half = self.found.quantile(self.level) * along.error[rows]
@@ -178,7 +184,7 @@ class Comparison:
         return pd.DataFrame({self.x: np.exp(along.u[rows]), **ends})
 
     def to_dict(self) -> dict[str, object]:
-        """The comparison as JSON holds it, without `schema_version`."""
+        """Return the comparison as JSON holds it, without `schema_version`."""
         return {
             "by": self.by,
             "a": self.a,
@@ -217,5 +223,5 @@ class Comparison:
         }
 
     def to_csv(self) -> str:
-        """`budgets` as CSV."""
+        """Return `budgets` as CSV."""
         return as_csv(self.budgets)

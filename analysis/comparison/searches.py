@@ -1,7 +1,8 @@
 """Learning rates searched unequally: the lowest of several noisy trials is low by luck too, and the lower the more were tried.
 
-Where the sides tried unlike numbers of rates, as many count in each cell of both: those nearest to the rate that the *other* cells of its side
-point to. The cell's own noise has no part in that choice; the best of those that count is low by luck alike on both sides.
+Where the sides tried unlike numbers of rates, as many count in each cell of both. They are those nearest to the rate that the *other*
+cells of its side point to. The cell's own noise has no part in that choice; the best of those that count is low by luck alike on both
+sides.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from analysis.selection import Excluded
 __all__ = ["equal_number", "luck_of", "more_searched", "rates_tried", "runs_near_predicted_rates"]
 
 _UNLIKE = 0.1
-"""Standard deviations of noise by which the luck of the sides may differ: a rate that diverged in one of ten cells is no other search."""
+"""The luck of the sides may differ by so many standard deviations of noise: one diverged rate in ten cells makes no other search."""
 
 _FOR_A_LINE, _FOR_A_PLANE = 6, 12
 _SPREAD = 1e-6
 
 
 def rates_tried(own: pd.DataFrame, found: Frontier) -> pd.Series:
-    """The number of learning rates that finished in each cell of `found.points`, by `cell`.
+    """Count the learning rates that finished in each cell of `found.points`, by `cell`.
 
     Args: own: the runs of one side that `found` was made of.
     """
@@ -38,12 +39,15 @@ def rates_tried(own: pd.DataFrame, found: Frontier) -> pd.Series:
 
 
 def luck_of(rates: np.ndarray) -> np.ndarray:
-    """How many standard deviations of noise the lowest of so many alike trials lies below their mean (Blom 1958): 0 of one, 0.6 of two, 1.2 of five."""
+    """Return how many standard deviations of noise the lowest of so many alike trials lies below their mean (Blom 1958).
+
+    It is 0 of one, 0.6 of two, 1.2 of five.
+    """
     return np.asarray(special.ndtri((rates - 0.375) / (rates + 0.25)))
 
 
 def more_searched(a: pd.DataFrame, b: pd.DataFrame) -> int | None:
-    """The side, 0 or 1, whose cells tried more learning rates; None where the sides searched alike, also in either half of their compute.
+    """Return the side, 0 or 1, whose cells tried more learning rates; None where the sides searched alike in either half of their compute.
 
     Args: tables of cells with `log_x` and `rates_tried`.
     """
@@ -62,15 +66,16 @@ def more_searched(a: pd.DataFrame, b: pd.DataFrame) -> int | None:
 
 
 def equal_number(a: pd.DataFrame, b: pd.DataFrame) -> int:
-    """The number of learning rates that nine in ten cells of either side tried, at the least. Args: as of `more_searched`."""
+    """Return the number of learning rates that nine in ten cells of either side tried, at the least. Args: as of `more_searched`."""
     return int(min(np.quantile(table["rates_tried"], 0.1, method="lower") for table in (a, b)))
 
 
 def runs_near_predicted_rates(own: pd.DataFrame, found: Frontier, count: int) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
-    """The runs of each cell at its `count` rates nearest to what the best rates of the side's other cells predict, and the reason for all others.
+    """Choose the runs of each cell at its `count` rates nearest to what the best rates of the side's other cells predict.
 
-    The prediction is linear in log compute, and in log size where there are cells enough; of fewer than six others it is their mean. Cells
-    whose other settings differ (optimiser, batch size) predict nothing for each other; a cell alone has its own best rate for it.
+    Returns them, and the reason for all others. The prediction is linear in log compute, and in log size where there are cells enough; of
+    fewer than six others it is their mean. Cells whose other settings differ (optimiser, batch size) predict nothing for each other; a cell
+    alone has its own best rate for it.
     """
     tried = _tried(own, found)
     if tried is None:
@@ -91,7 +96,10 @@ def runs_near_predicted_rates(own: pd.DataFrame, found: Frontier, count: int) ->
 
 
 def _tried(own: pd.DataFrame, found: Frontier) -> pd.DataFrame | None:
-    """The runs that a cell's best rate was chosen from: `id`, `rate`, `cell` as in `found`, by the rows of `own`; None without rates."""
+    """Return the runs that a cell's best rate was chosen from, by the rows of `own`; None without rates.
+
+    The columns are `id`, `rate`, and `cell` as in `found`.
+    """
     rate = next((str(name) for name in ("learning_rate", *own) if name in own and is_learning_rate(str(name))), None)
     if rate is None or "learning_rate" not in found.runs or own[rate].isna().any():
         return None
@@ -108,7 +116,7 @@ def _cells_by_id(own: pd.DataFrame, found: Frontier) -> pd.Series:
 
 
 def _predicted(found: Frontier) -> pd.Series:
-    """The log of the rate that the other cells point to, by `cell`."""
+    """Return the log of the rate that the other cells point to, by `cell`."""
     points = found.points
     settings = [name for name in settings_among(found.runs, found.cell_columns) if name in points]
     groups = alike(points, settings) if settings else pd.Series(0, index=points.index)
@@ -120,7 +128,7 @@ def _predicted(found: Frontier) -> pd.Series:
 
 
 def _features(points: pd.DataFrame, x: str) -> np.ndarray:
-    """A constant, log compute and log size, (n, k): as many as the number of cells allows, each centred and scaled."""
+    """Return a constant, log compute and log size, (n, k): as many as the number of cells allows, each centred and scaled."""
     columns = [np.ones(len(points))]
     names = (x, *(name for name in ("params", "epochs", "examples_seen") if name in points and (points[name] > 0).all()))[:2]
     for name, least in zip(names, (_FOR_A_LINE, _FOR_A_PLANE), strict=False):
@@ -131,7 +139,7 @@ def _features(points: pd.DataFrame, x: str) -> np.ndarray:
 
 
 def _left_out(features: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """What a linear fit to all other rows predicts for each, (n,); the mean of the others where they do not determine it."""
+    """Predict each row by a linear fit to all other rows, (n,); by the mean of the others where they do not determine it."""
     left, size, _ = np.linalg.svd(features, full_matrices=False)
     axes = left[:, size > _SPREAD * size.max()]
     leverage = (axes**2).sum(1)

@@ -15,14 +15,14 @@ __all__ = ["caveats", "crossing_words", "edge_words", "no_crossing_words", "rate
 
 
 def sentence(found: Comparison) -> str:
-    """The answer; its first part names the side that is better at the largest shared compute, or says why none is named."""
+    """Write the answer; its first part names the side that is better at the largest shared compute, or says why none is named."""
     if found.withheld:
         return " ".join((_no_winner(found), *found.caveats))
     return " ".join((_winner(found), _average(found), *found.caveats))
 
 
 def caveats(found: Comparison) -> tuple[str, ...]:
-    """Which compute, and which learning rates, the answer is about."""
+    """Say which compute, and which learning rates, the answer is about."""
     said = []
     if found.found.edges and found.found.narrowed:
         low, high = (amount(end) for end in found.found.shared)
@@ -37,12 +37,12 @@ def caveats(found: Comparison) -> tuple[str, ...]:
 
 
 def edge_words(found: Comparison) -> str:
-    """Why the sizes tried allow no winner, and what to do."""
+    """Say why the sizes tried allow no winner, and what to do."""
     return f"The difference may only tell which sizes were tried, for {_edges(found)}. {_cure(found)}"
 
 
 def rates_words(found: Comparison) -> str:
-    """Why the learning rates tried allow no winner, and what to do."""
+    """Say why the learning rates tried allow no winner, and what to do."""
     assert found.rates is not None, "the sides searched alike"
     fewer, more = (found.b, found.a)[found.rates.searched], (found.a, found.b)[found.rates.searched]
     return (
@@ -52,7 +52,7 @@ def rates_words(found: Comparison) -> str:
 
 
 def no_crossing_words(found: Comparison) -> str:
-    """Why no crossing is given where the sizes or rates tried decide it; no full stop."""
+    """Say why no crossing is given where the sizes or rates tried decide it; no full stop."""
     why = (
         _edges(found) if found.found.edges and not found.found.narrowed else "the learning rates tried decide which side is better"
     )
@@ -97,7 +97,7 @@ def _counts(found: Comparison) -> str:
 
 
 def crossing_words(found: Comparison) -> str:
-    """Where the sides cross, or why that is not known; one sentence without a full stop."""
+    """Say where the sides cross, or why that is not known; one sentence without a full stop."""
     crossing = found.crossing
     if crossing.overtakes is not None and crossing.proven:
         loser = found.a if crossing.overtakes == found.b else found.b
@@ -155,7 +155,7 @@ def _range(at: Interval) -> str:
 
 
 def _percent(log_ratio: Interval) -> str:
-    """`2.1 % lower (1.8 … 2.4)`, of the log of a ratio; a positive one is higher."""
+    """Write the log of a ratio as `2.1 % lower (1.8 … 2.4)`; a positive one is higher."""
     if log_ratio.value > 0:
         ends = [math.expm1(end) for end in (log_ratio.value, log_ratio.low, log_ratio.high)]
         return f"{percent(ends[0])} higher ({significant(100 * ends[1], 2)} … {significant(100 * ends[2], 2)})"
@@ -163,13 +163,13 @@ def _percent(log_ratio: Interval) -> str:
 
 
 def _less(log_ratio: Interval) -> str:
-    """`2.1 % (1.8 … 2.4)`: how far the ratio is below one."""
+    """Write how far the ratio is below one: `2.1 % (1.8 … 2.4)`."""
     value, low, high = (-math.expm1(end) for end in (log_ratio.value, log_ratio.high, log_ratio.low))
     return f"{percent(value)} ({significant(100 * low, 2)} … {significant(100 * high, 2)})"
 
 
 def _upper(words: str) -> str:
-    """With a capital, unless the first word is a name."""
+    """Begin with a capital, unless the first word is a name."""
     return words[0].upper() + words[1:] if words.split(" ")[0] in ("the", "whether", "no", "above", "below") else words
 
 

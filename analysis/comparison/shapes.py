@@ -26,7 +26,7 @@ _EXACT = 1e-9
 
 @dataclass(frozen=True)
 class Axes:
-    """Log compute u and a second coordinate w, centred and scaled, so that powers of them stay apart. second: whether there is a w."""
+    """Centres and scales log compute u and a second coordinate w, so that powers of them stay apart. second: whether there is a w."""
 
     u0: float
     u_scale: float
@@ -36,12 +36,12 @@ class Axes:
 
     @classmethod
     def around(cls, u: np.ndarray, w: np.ndarray | None) -> Axes:
-        """Both scaled to about −1 … 1."""
+        """Make axes that scale these to −1 … 1."""
         u0, half = _middle(u)
         return cls(u0, half) if w is None else cls(u0, half, *_middle(w), second=True)
 
     def powers(self, u: np.ndarray, w: np.ndarray | None, degree: int) -> np.ndarray:
-        """The polynomial's columns, (n, coefficients)."""
+        """Return the polynomial's columns, (n, coefficients)."""
         scaled = (w - self.w0) / self.w_scale if self.second and w is not None else None
         return polynomial((u - self.u0) / self.u_scale, scaled, degree)
 
@@ -53,20 +53,23 @@ def _middle(values: np.ndarray) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Shapes:
-    """`log metric = g(u, w) ± ½·s(u, w)`, + for side a: polynomials of degree `common` (the shape) and `shift`."""
+    """Describes `log metric = g(u, w) ± ½·s(u, w)`, + for side a: polynomials of degree `common` (the shape) and `shift`."""
 
     axes: Axes
     common: int
     shift: int
 
     def rows(self, u: np.ndarray, w: np.ndarray | None, side: float) -> np.ndarray:
-        """What the coefficients of g and s are multiplied with, (n, coefficients). side: `SIDE_A` or `SIDE_B`."""
+        """Return what the coefficients of g and s are multiplied with, (n, coefficients). side: `SIDE_A` or `SIDE_B`."""
         return np.concatenate([self.axes.powers(u, w, self.common), side * self.axes.powers(u, w, self.shift)], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """Estimated `shapes`: theta (p,), covariance (p, p). noise_std: of one pair's difference (paired) or one cell (joint), in log units."""
+    """Holds estimated `shapes`: theta (p,), covariance (p, p).
+
+    noise_std: the residual standard deviation of one pair's difference (paired) or one cell (joint), in log units.
+    """
 
     shapes: Shapes
     theta: np.ndarray
@@ -76,15 +79,16 @@ class Fitted:
 
 
 def least_degree(cells: int) -> int:
-    """Of a difference along a curve, by the cells that either side has: a straight line would take a bend, such as two floors make, for noise.
+    """Return the least degree of a difference along a curve, by the cells that either side has.
 
-    A cubic costs a fifth of the width at the ends where there are ten cells; with fewer it costs more.
+    A straight line would take a bend, such as two floors make, for noise. A cubic costs a fifth of the width at the ends where there are
+    ten cells; with fewer it costs more.
     """
     return 3 if cells >= _FOR_A_CUBIC else 2 if cells >= _FOR_A_BEND else 1
 
 
 def bends_shown(fit: Callable[[int], np.ndarray], y: np.ndarray, degrees: Sequence[int]) -> int:
-    """The degree, of `degrees` in ascending order, above which the residuals show no further bend (F test).
+    """Choose the degree, of `degrees` in ascending order, above which the residuals show no further bend (F test).
 
     fit: degree → design (n, p). The first degree is the least; a degree needs two observations a coefficient.
     """

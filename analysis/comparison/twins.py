@@ -19,7 +19,11 @@ _CORRELATED = 2.0
 
 @dataclass(frozen=True, eq=False)
 class SharedNoise:
-    """fitted: generalised least squares. freedom: of what tells the sides apart. correlation: of twins' residuals; 0 where it was not used."""
+    """Holds a fit that allows for the noise of twins.
+
+    fitted: generalised least squares. freedom: degrees of freedom of what tells the sides apart. correlation: of twins' residuals; 0 where
+    it was not used.
+    """
 
     fitted: LeastSquares
     freedom: int
@@ -27,7 +31,10 @@ class SharedNoise:
 
 
 def twin_cells(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
-    """Rows (i, j) of cells at the same epochs and the same rank of size, where both sides have as many sizes; else none, (0, 2)."""
+    """Find the twins: rows (i, j) of cells at the same epochs and the same rank of size, (pairs, 2).
+
+    There are none, (0, 2), unless both sides have as many sizes.
+    """
     if not all({"model", "epochs"} <= set(table) for table in (a, b)):
         return np.zeros((0, 2), dtype=int)
     ranks = [_size_ranks(table) for table in (a, b)]
@@ -41,7 +48,7 @@ def twin_cells(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
 
 
 def _size_ranks(table: pd.DataFrame) -> np.ndarray | None:
-    """The rank of each cell's model by its compute an epoch, from 0; None where two models cost the same, or epochs are not known."""
+    """Rank each cell's model by its compute an epoch, from 0; None where two models cost the same, or epochs are not known."""
     epochs = table["epochs"].to_numpy(float)
     if not (epochs > 0).all():
         return None
@@ -52,7 +59,7 @@ def _size_ranks(table: pd.DataFrame) -> np.ndarray | None:
 
 
 def least_squares_with_twins(design: np.ndarray, y: np.ndarray, twins: np.ndarray, shifts: int) -> SharedNoise:
-    """Least squares that weighs the sums and the differences of twins by their own variances, where their residuals correlate.
+    """Fit least squares that weigh the sums and the differences of twins by their own variances, where their residuals correlate.
 
     What twins share cancels in their difference, which then says more about the gap between the sides than two cells apart would; their
     sum says more about the common shape.
