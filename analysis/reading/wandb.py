@@ -81,7 +81,7 @@ def tidy(
 
 
 def _unpacked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Turn cells with the text of a dict into columns; a name that is in both keeps its `config.` for the setting."""
+    """Turn cells with the text of a dict into columns; a name that both dicts have keeps its `config.` for the setting."""
     rows = []
     for number, row in enumerate(table.to_dict("records"), start=1):
         summary, config = (_dict(row.pop(name), path, number, name) for name in ("summary", "config"))
@@ -108,7 +108,7 @@ def _dict(cell: object, path: Path, row: int, column: str) -> dict[str, object]:
 
 
 def _settings_and_summary(config: Mapping[str, object], summary: Mapping[str, object], where: str) -> dict[str, object]:
-    """Join both to one row, with dots in the names of what is nested; a name that is in both keeps its `config.` for the setting."""
+    """Join settings and summary to one row, with dots in nested names; a name that is in both keeps its `config.` for the setting."""
     settings, results = (flat(part, where) for part in ({name: _setting(value) for name, value in config.items()}, summary))
     return {**{(f"config.{name}" if name in results else name): value for name, value in settings.items()}, **results}
 
