@@ -1,14 +1,15 @@
-"""`check`: was each example used exactly once an epoch, over all attempts of a run?
+"""`check` audits whether a run used each example exactly once an epoch, over all its attempts.
 
 Three things are shown, in this order:
 
 1. The recorded positions of the surviving steps cover 0 … total − 1, each once: no step is missing and none counts twice.
-2. For each whole epoch, the multiset of ids that entered it, with those left out as unreadable, is {0 … n − 1}: compared with a sum over
-   that set, in which the order plays no part.
-3. For an epoch of which the run has only a part, it is the multiset of the ids that the order puts at these positions, and no id occurs
-   there twice: each leads back to its place by the inverse permutation.
+2. For each whole epoch, the ids that entered it and those left out as unreadable are together the multiset {0 … n − 1}. They are compared
+   with a sum over that set, in which the order plays no part.
+3. For an epoch of which the run has only a part, the multiset is that of the ids that the order puts at these positions. No id occurs
+   there twice, because each leads back to its place by the inverse permutation.
 
-Time: about 20 ns an id for whole epochs, 600 ns for parts (on a busy machine). Where a sum differs, the steps that were spelled out name the ids.
+Time: about 20 ns an id for whole epochs, 600 ns for parts (on a busy machine). Where a sum differs, the steps that were spelled out name
+the ids.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Stretch:
-    """The steps of an attempt that survive: from `first_step` to before `stop_step`, where its successor took over.
+    """Holds the steps of an attempt that survive: from `first_step` to before `stop_step`, where its successor took over.
 
-    hosts: processes that each kept a record of their own slices; None takes the records that are there (one that is missing shows as
-        positions that nobody used).
+    hosts: processes that each kept a record of their own slices. None takes the records that are there: a missing one shows as positions
+        that nobody used.
     """
 
     directory: str | Path
@@ -50,9 +51,10 @@ class Stretch:
 
 @dataclass(frozen=True)
 class EpochAudit:
-    """One epoch, or the part of it that the run has.
+    """Counts which examples entered one epoch, or the part of it that the run has.
 
     expected: uses that it should hold. used, skipped: uses it holds, and those left out because the example could not be read.
+    exact: whether the ids used and skipped are those that are due.
     missing, repeated: ids used too seldom and too often, as far as the records tell.
     """
 
@@ -67,8 +69,9 @@ class EpochAudit:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What `check` found. `clean`: every example exactly `repeats` times in each pass over the data, except those named as skipped, as far as
-    the run has got.
+    """Says what `check` found in the part of a run that is done.
+
+    `clean` means that each pass over the data used every example exactly `repeats` times, except those named as skipped.
 
     total: positions of the whole run. covered: positions of the steps that survive.
     skipped: (epoch, id, reason). faults: what is wrong, one sentence each.
@@ -83,16 +86,16 @@ class AuditReport:
 
     @property
     def clean(self) -> bool:
-        """Nothing is wrong with what the run has used so far, and it has used something."""
+        """Say whether the run has used something, and nothing is wrong with what it has used so far."""
         return self.covered > 0 and not self.faults
 
     @property
     def complete(self) -> bool:
-        """The run is through."""
+        """Say whether the surviving steps cover the whole run."""
         return self.covered == self.total
 
     def to_dict(self) -> dict[str, object]:
-        """Plain JSON values."""
+        """Return the report as plain JSON values."""
         return {
             "clean": self.clean,
             "complete": self.complete,
@@ -106,7 +109,7 @@ class AuditReport:
 
 
 def check(stretches: Sequence[Stretch], order: Order) -> AuditReport:
-    """Audit a run.
+    """Audit which examples a run used, by the records of its attempts.
 
     Args:
         stretches: the attempts whose steps survive, each with the steps that do; together from step 0 to the last one so far.
@@ -124,7 +127,10 @@ def check(stretches: Sequence[Stretch], order: Order) -> AuditReport:
 
 
 def _surviving_lines(stretch: Stretch, faults: list[str]) -> list[Line]:
-    """Lines of the steps that count. A line on both sides of a border cannot be split, which is a fault of whoever wrote it."""
+    """Read the lines of the steps that count, and add to `faults` what stands in the way.
+
+    A line on both sides of a border cannot be split, which is a fault of whoever wrote it.
+    """
     kept, storage = [], storage_at(stretch.directory)
     hosts = stretch.hosts or max(1, sum(name.startswith("audit-") for name in storage.names("")))
     for host in range(hosts):
@@ -153,7 +159,7 @@ def _surviving_lines(stretch: Stretch, faults: list[str]) -> list[Line]:
 
 
 def _coverage_faults(lines: Sequence[Line], covered: int) -> list[str]:
-    """Positions that no step or more than one step used."""
+    """Name the positions that no step or more than one step used, one sentence a stretch of them."""
     spans = [
         np.stack([starts := start + stride * np.arange(times), starts + length], axis=1)
         for line in lines
@@ -174,7 +180,7 @@ def _coverage_faults(lines: Sequence[Line], covered: int) -> list[str]:
 
 @dataclass
 class _Uses:
-    """What the lines of one epoch say."""
+    """Collects what the record's lines say of one epoch."""
 
     used: Multiset = field(default_factory=Multiset)
     skipped: list[int] = field(default_factory=list)
@@ -202,7 +208,10 @@ def _audit_epoch(epoch: int, lines: Sequence[Line], order: Order, covered: int) 
 
 
 def _of_part(order: Order, span: range) -> tuple[Multiset, bool]:
-    """The ids that the order puts at a part of an epoch, and whether no id is there twice: each leads back to a place of its own."""
+    """Sum the ids that the order puts at a part of an epoch, and say whether no id is there twice.
+
+    None is there twice if each leads back to a place of its own.
+    """
     whole, distinct = Multiset(), True
     for first in range(span.start, span.stop, _CHUNK):
         draws = order.draws(range(first, min(first + _CHUNK, span.stop)))
@@ -213,7 +222,7 @@ def _of_part(order: Order, span: range) -> tuple[Multiset, bool]:
 
 
 def _named(differs: Sequence[Differing], order: Order) -> tuple[list[int], list[int]]:
-    """Ids used too seldom and too often, from the steps that were spelled out. One that only moved to another step is neither."""
+    """List the ids used too seldom and too often, from the steps that were spelled out. One that only moved to another step is neither."""
     balance: Counter[int] = Counter()
     for step in differs:
         balance.update(step["ids"])

@@ -1,10 +1,10 @@
-"""`Recorder`: what a run used, written while it trains.
+"""`Recorder` writes down which examples a run uses, while it trains.
 
     <attempt>/audit.jsonl          one line per epoch and flush; with several hosts audit-<index>.jsonl, one file each
 
 A line holds the positions of a stretch of steps and the multiset of the ids that came with the images of those steps. A step whose ids
 are not the ones that the order has at its positions is spelled out, so that the audit can name them. The comparison decides only what is
-spelled out: the sums are of what came.
+spelled out: the sums are of the ids that came.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from trainer.storage import storage_at
 __all__ = ["Differing", "Line", "Recorder", "file_of"]
 
 _TOGETHER = 64
-"""Steps that are compared with the order and hashed at once: an array of NumPy's costs more than what is in it."""
+"""Steps that are compared with the order and hashed at once: one by one, making NumPy's arrays would cost more than the work on them."""
 
 
 def file_of(shard: tuple[int, int] = (0, 1)) -> str:
-    """The name of a host's record in an attempt's folder."""
+    """Return the name of a host's record in an attempt's folder. shard: (index, count) of the host."""
     index, count = shard
     return "audit.jsonl" if count == 1 else f"audit-{index}.jsonl"
 
@@ -57,7 +57,7 @@ class Line(TypedDict):
 
 @dataclass
 class _Stretch:
-    """Consecutive steps of one epoch."""
+    """Collects consecutive steps of one epoch for a `Line`."""
 
     epoch: int
     first_step: int
@@ -68,7 +68,7 @@ class _Stretch:
     differs: list[Differing] = field(default_factory=list)
 
     def add(self, step: int, span: range) -> None:
-        """Positions of one more step. A run is [start, length, stride, times]: hosts see slices at equal distances."""
+        """Add the positions of one more step. An entry of `runs` is [start, length, stride, times]: hosts see slices at equal distances."""
         self.last_step = step
         if self.runs:
             start, length, stride, times = last = self.runs[-1]
@@ -92,7 +92,7 @@ class _Stretch:
 
 
 class Recorder:
-    """Takes what entered each step and writes it down at each `flush`.
+    """Takes the ids that entered each step and writes them down at each `flush`.
 
     Call `flush` before a checkpoint of the same step is committed: on resume only the steps up to the checkpoint count, and a line lies
     wholly before or wholly after it.
@@ -101,7 +101,7 @@ class Recorder:
         directory: the attempt's own folder or fsspec URL.
         order: the order of the run.
         shard: (index, count) of this host, as the loader's.
-        first_step: where the attempt starts; what an earlier life in the same folder recorded from there on is taken away.
+        first_step: where the attempt starts. Lines that an earlier life of it wrote in this folder are removed from that step on.
     """
 
     def __init__(self, directory: str | Path, order: Order, *, shard: tuple[int, int] = (0, 1), first_step: int = 0) -> None:
@@ -112,7 +112,7 @@ class Recorder:
         self._forget_from(first_step)
 
     def record_batch(self, batch: Batch) -> None:
-        """One step, from the batch that it was given: used is what has weight in it."""
+        """Record one step from the batch that it was given: the rows with weight are used."""
         heavy = batch.weights[: len(batch.ids)] > 0
         if not batch.skipped and 0 < len(batch.ids) == len(batch.positions) == len(heavy) and heavy.all():
             self._waiting.append((batch.step, batch.positions, np.array(batch.ids)))  # the reader fills its own array anew
@@ -125,7 +125,7 @@ class Recorder:
         self.record(batch.step, batch.positions, batch.ids[np.array(kept, bool)], batch.skipped)
 
     def record(self, step: int, positions: range, ids: np.ndarray, skipped: Iterable[Skipped] = ()) -> None:
-        """One step: its global positions, the ids that came with its images, and those among them that were left out."""
+        """Record one step: its global positions, the ids that came with its images, and those among them that were left out."""
         self._record_waiting()
         skipped = tuple(skipped)
         first, last = positions.start // self._epoch_positions, max(positions.stop - 1, positions.start) // self._epoch_positions
@@ -148,7 +148,10 @@ class Recorder:
                 )
 
     def _record_waiting(self) -> None:
-        """As `record` does each of them. Where all came as planned and are of one epoch, their hashes are summed at once."""
+        """Record the steps that wait, as `record` does each of them.
+
+        Where all ids came as planned and are of one epoch, their hashes are summed at once.
+        """
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
@@ -184,7 +187,7 @@ class Recorder:
 
 
 def _last_step(line: bytes) -> float:
-    """Of a line of the record; one that was cut off in writing is past all of them."""
+    """Return the last step of a line of the record, or infinity for a line that was cut off while it was written."""
     try:
         return json.loads(line)["steps"][1]
     except ValueError:
@@ -192,7 +195,7 @@ def _last_step(line: bytes) -> float:
 
 
 def _without(ids: np.ndarray, left_out: list[int]) -> np.ndarray:
-    """Each of `left_out` taken away once."""
+    """Return `ids` with each of `left_out` taken away once."""
     if not left_out:
         return ids
     kept = list(map(int, ids))

@@ -1,10 +1,10 @@
-"""Checkpoints that are whole or not there: arrays, counters and data position in one commit, verified before they are used.
+"""Checkpoints that are whole or absent: arrays, counters and data position in one commit, verified before they are used.
 
 | part | what it holds |
 |---|---|
 | `files` | what lies in a checkpoint's folder; commit and read |
 | `writer` | the thread that writes, and which checkpoints are kept |
-| `restore` | the newest sound one, over all attempts of a run |
+| `restore` | the search for the newest sound checkpoint, over all attempts of a run |
 | `snapshot` | from and to a state on devices; the only part that needs JAX, and therefore not imported here |
 """
 

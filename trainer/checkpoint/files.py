@@ -1,11 +1,11 @@
-"""What a checkpoint is on storage, how one is committed and how it is read back.
+"""The files of a checkpoint: how it is committed and how it is read back.
 
     <attempt>/checkpoints/<step>/state.<life>.<part>.npz   arrays, or pieces of arrays, of one process
                                  part.<life>.<part>.json   what that file holds: names, shapes, size, sha256
                                  manifest.json             counters and all parts, with a sha256 of itself; written last
 
-The manifest is the commit: a folder without one does not count. Nothing that a manifest names is ever written again, since each life of
-a trainer names its files anew, so a step can be written twice and one of the two is always whole.
+The manifest is the commit: a folder without one does not count. Each life of a trainer names its files anew, so nothing that a manifest
+names is ever written again. A step can therefore be written twice, and one of the two is always whole.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ __all__ = [
 ]
 
 FORMAT = 2
-"""Raised when a manifest changes meaning. 1 was one `state.npz` in a folder that was renamed."""
+"""Version of the manifest, counted up when it changes meaning. 1 was one `state.npz` in a folder that was renamed."""
 
 _FOLDER = "checkpoints"
 _BLOCK_BYTES = 1 << 22
 
 
 class Damaged(Exception):
-    """A checkpoint that is not what its manifest says, or has none; `str` says in what."""
+    """Reports that a checkpoint is not what its manifest says, or has none; `str` names the difference."""
 
 
 class Part(TypedDict):
@@ -59,7 +59,10 @@ class Part(TypedDict):
 
 
 class Manifest(TypedDict):
-    """Says what a checkpoint is made of, without the sha256 of that. counters: JSON values. shapes: array name → shape of the whole array."""
+    """Says what a checkpoint is made of. The file holds the sha256 of these fields as well.
+
+    counters: JSON values. shapes: array name → shape of the whole array.
+    """
 
     format: int
     step: int
@@ -70,7 +73,7 @@ class Manifest(TypedDict):
 
 @dataclass(frozen=True)
 class Piece:
-    """A box of an array: where it starts in it, and the values. A whole array starts at zero and has its shape."""
+    """Holds a box of an array: where it starts in the array, and its values. A whole array starts at zero and has its own shape."""
 
     start: tuple[int, ...]
     values: np.ndarray
@@ -78,12 +81,12 @@ class Piece:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of a run after `step` steps, in host memory, as far as this process holds it.
+    """Holds the state of a run after `step` steps, in host memory, as far as this process has it.
 
     pieces: array name → pieces; shapes: array name → shape of the whole array.
     counters: JSON values, the same in every process.
-    parts: processes that hold pieces; the first writes the manifest.
     life: a name for this life of the trainer, the same in all its processes.
+    part: number of this process. parts: numbers of those that hold pieces; the first of them writes the manifest.
     """
 
     step: int
@@ -96,24 +99,24 @@ class Snapshot:
 
 
 def committed(storage: Storage) -> list[int]:
-    """Steps that have a manifest, oldest first; not yet verified."""
+    """List the steps that have a manifest, oldest first. They are not verified yet."""
     steps = [int(name) for name in storage.names(_FOLDER) if name.isdigit()]
     return sorted(step for step in steps if "manifest.json" in storage.names(f"{_FOLDER}/{step}"))
 
 
 def uncommitted(storage: Storage) -> list[int]:
-    """Steps that were begun and have no manifest."""
+    """List the steps that were begun and have no manifest."""
     return sorted({int(name) for name in storage.names(_FOLDER) if name.isdigit()} - set(committed(storage)))
 
 
 def remove_step(storage: Storage, step: int) -> None:
-    """The manifest goes first, so that what is half removed does not count."""
+    """Remove the checkpoint of a step. The manifest goes first, so that a checkpoint that is half removed does not count."""
     storage.remove(f"{_FOLDER}/{step}/manifest.json")
     storage.remove(f"{_FOLDER}/{step}")
 
 
 def write_part(storage: Storage, snapshot: Snapshot) -> None:
-    """Write this process's pieces, and say what they are."""
+    """Write this process's pieces, and a file that says what they are."""
     stem = f"{snapshot.life}.{snapshot.part}"
     folder, name = f"{_FOLDER}/{snapshot.step}", f"state.{stem}.npz"
     keyed = {_key(array, piece.start): piece.values for array, pieces in snapshot.pieces.items() for piece in pieces}
@@ -150,7 +153,7 @@ def commit(storage: Storage, snapshot: Snapshot, *, wait_seconds: float) -> int:
 
 
 def read_manifest(storage: Storage, step: int) -> Manifest:
-    """The manifest of a step. Raises `Damaged`."""
+    """Read the manifest of a step, and verify its sha256, format and step. Raises `Damaged`."""
     try:
         with storage.open(f"{_FOLDER}/{step}/manifest.json") as file:
             manifest = json.loads(file.read())
@@ -167,7 +170,7 @@ def read_manifest(storage: Storage, step: int) -> Manifest:
 
 
 def read_arrays(storage: Storage, step: int, manifest: Manifest) -> dict[str, np.ndarray]:
-    """The arrays of a step, whole, each file verified by size and sha256 before it is used. Raises `Damaged`."""
+    """Read the arrays of a step, whole. Each file is verified by size and sha256 before it is used. Raises `Damaged`."""
     arrays: dict[str, np.ndarray] = {}
     for part in manifest["parts"]:
         try:
@@ -202,7 +205,7 @@ def _place(arrays: dict[str, np.ndarray], name: str, start: tuple[int, ...], val
 
 
 def _key(array: str, start: Sequence[int]) -> str:
-    """A whole array keeps its name, so that `numpy.load` shows it; a piece says where it starts."""
+    """Name a piece in the archive: by its array, so that `numpy.load` shows it, and by its start where that is not zero."""
     return array if not any(start) else f"{array}@{','.join(map(str, start))}"
 
 
@@ -225,7 +228,7 @@ def _digest(body: Manifest) -> str:
 
 
 class _Hashing(io.RawIOBase):
-    """A stream that counts and hashes what goes through it. It cannot seek, so the archive is written in one pass."""
+    """Counts and hashes the bytes that are written through it. It cannot seek, so the archive is written in one pass."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.digest, self.bytes = file, hashlib.sha256(), 0

@@ -1,4 +1,4 @@
-"""The newest checkpoint that is what it says, wherever in a run's line of attempts it lies.
+"""The search for the newest sound checkpoint of a run, whichever of its attempts wrote it.
 
 An attempt says in its own folder (`attempt.json`) what it is and which checkpoint it starts from. So when all of its own are damaged,
 the search goes on in the attempt before.
@@ -25,7 +25,7 @@ _ATTEMPT = "attempt.json"
 
 @dataclass(frozen=True)
 class Restored:
-    """A verified checkpoint in host memory: arrays by name, and the counters saved with it.
+    """Holds a verified checkpoint in host memory: arrays by name, and the counters saved with it.
 
     place: the folder or URL of the attempt it was found in.
     """
@@ -37,9 +37,10 @@ class Restored:
 
 
 def restore(place: str | Path, *, at_most: int | None = None) -> tuple[Restored | None, list[str]]:
-    """The newest sound checkpoint of the attempt at `place` (none past step `at_most`), or of those before it.
+    """Read the newest sound checkpoint of the attempt at `place`, none past step `at_most`, or of the attempts before it.
 
-    Returns it, None when there is none, and what is wrong with newer ones that were passed over, or that an attempt has none.
+    Returns it, or None when there is none; and the faults, which say what is wrong with newer ones that were passed over, or that an attempt
+    has none.
     """
     faults: list[str] = []
     seen: set[str] = set()
@@ -66,7 +67,7 @@ def restore(place: str | Path, *, at_most: int | None = None) -> tuple[Restored 
 
 
 def describe_attempt(storage: Storage, resume_from: Mapping[str, Any] | None, content: Mapping[str, object]) -> None:
-    """Write down what this attempt is and where it starts from. A folder that is gone on with in place keeps its first origin.
+    """Write down what this attempt is and where it starts from. An attempt that goes on in the same folder keeps the folder's first origin.
 
     Raises `OSError` when nothing can be written there.
     """
@@ -86,10 +87,10 @@ def _stated_origin(storage: Storage) -> dict[str, Any] | None:
 
 
 def _origin(storage: Storage) -> tuple[str, int | None] | None:
-    """Where an attempt started from.
+    """Return the folder and the step that an attempt started from, or None when it started afresh.
 
-    Where that is not there, the home was moved as a whole: attempts of a run lie side by side, and so do the folders of runs, or those of
-    stores that hold them, two or three levels above.
+    Where that folder is not there, the home was moved as a whole. Attempts of a run lie side by side. So do the folders of runs, or those
+    of stores that hold them, two or three levels above.
     """
     origin = _stated_origin(storage)
     if origin is None:

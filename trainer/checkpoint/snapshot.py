@@ -1,4 +1,4 @@
-"""From a training state on devices to arrays in host memory, and back."""
+"""Copies a training state from devices to arrays in host memory, and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["layers", "state_from", "take_snapshot"]
 
 
 def take_snapshot(state: PyTree, layout: Layout, *, step: int, counters: Mapping[str, object], life: str) -> Snapshot:
-    """Copy the state to host memory; blocks until the devices have got there. What `layout` has stacked lies apart in the snapshot.
+    """Copy the state to host memory, and block until the devices have computed it. An array that `layout` has stacked becomes one a layer.
 
     With several processes each takes the pieces that lie on its own devices, every piece once: an array that all of them hold is taken
     by the process whose device holds the first copy.
@@ -49,7 +49,7 @@ def take_snapshot(state: PyTree, layout: Layout, *, step: int, counters: Mapping
 
 
 def state_from(arrays: Mapping[str, np.ndarray], like: PyTree, place: str) -> PyTree:
-    """Arrays by name as a tree like `like`. Raises `DataError` when they are of another model."""
+    """Arrange arrays by name as a tree like `like`. Raises `DataError` when they are of another model."""
 
     def leaf(path: KeyPath, expected: jax.ShapeDtypeStruct) -> np.ndarray:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -88,7 +88,7 @@ def _pieces(leaf: jax.Array) -> list[Piece]:
 
 
 def layers(names: Sequence[str], piece: Piece) -> Iterator[tuple[str, Piece]]:
-    """A piece of a stack as one piece of each layer that it touches."""
+    """Split a piece of a stack into one piece for each layer that it touches, each with its name."""
     first, *start = piece.start
     for place in range(len(piece.values)):
         yield names[first + place], Piece(tuple(start), piece.values[place, ...])
@@ -101,5 +101,5 @@ def _owners(leaf: jax.Array) -> set[int]:
 
 
 def _copied(array: jax.Array) -> np.ndarray:
-    """On CPU numpy would look into the device's own buffer, which the next step overwrites."""
+    """Copy an array to the host. On CPU numpy would look into the device's own buffer, which the next step overwrites."""
     return np.array(array) if next(iter(array.devices())).platform == "cpu" else np.asarray(array)

@@ -20,8 +20,9 @@ _PART_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Keep:
-    """Which checkpoints stay: the `newest` (the second in case the first is damaged), each `every`-th of the run, the last step's, and
-    those of `steps`, from which other runs start.
+    """Says which checkpoints stay: the `newest`, each `every`-th of the run, the last step's, and those of `steps`.
+
+    newest: two, in case the first is damaged. steps: those from which other runs start.
     """
 
     newest: int = 2
@@ -31,7 +32,10 @@ class Keep:
 
 @dataclass(frozen=True)
 class Written:
-    """What came of a checkpoint. `failure` is None when it was committed; `seconds` is the writer's time, not the loop's."""
+    """Says how the writing of a checkpoint ended.
+
+    `failure` is None when it was committed; `seconds` is the writer's time, not the loop's.
+    """
 
     step: int
     bytes: int
@@ -40,7 +44,7 @@ class Written:
 
 
 class NotFinite(Exception):
-    """A state that is not worth keeping; `array` has a NaN or an infinity in it."""
+    """Reports that a state is not worth keeping: the array of the name `array` has a NaN or an infinity in it."""
 
     def __init__(self, array: str) -> None:
         self.array = array
@@ -48,7 +52,7 @@ class NotFinite(Exception):
 
 
 class Writer:
-    """At most one checkpoint is being written; a second one waits for it.
+    """Writes the checkpoints of an attempt on its own thread, one at a time.
 
     Args:
         storage: of the attempt.
@@ -64,29 +68,32 @@ class Writer:
 
     @property
     def busy(self) -> bool:
-        """Whether a checkpoint is being written now."""
+        """Say whether a checkpoint is being written now."""
         return self._future is not None and not self._future.done()
 
     def submit(self, snapshot: Snapshot) -> None:
-        """Begin to write. The outcome of the one before must have been taken."""
+        """Begin to write a checkpoint. The outcome of the one before must have been taken."""
         assert self._future is None
         self._future = self._thread.submit(self._write, snapshot)
 
     def refuse(self, step: int, failure: OSError) -> None:
-        """Instead of `submit`: this is the outcome, since what belongs to the checkpoint could not be written."""
+        """Set a failure as the outcome, in place of `submit`: something that belongs to the checkpoint could not be written."""
         assert self._future is None
         self._future = Future()
         self._future.set_result(Written(step, 0, 0.0, failure))
 
     def take(self, *, wait: bool = False) -> Written | None:
-        """The outcome of the one begun last, once; None while it is not known, or when there is none."""
+        """Return the outcome of the checkpoint begun last, once. None means that it is not known yet, or that there is none.
+
+        wait: until it is known.
+        """
         if self._future is None or not (wait or self._future.done()):
             return None
         future, self._future = self._future, None
         return future.result()
 
     def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait for the checkpoint that is being written, and end the thread."""
         self._thread.shutdown(wait=True)
 
     def _write(self, snapshot: Snapshot) -> Written:
@@ -125,7 +132,7 @@ class Writer:
 
 
 def check_finite(snapshot: Snapshot) -> None:
-    """Raises `NotFinite` for an array with a NaN or an infinity in it."""
+    """Raise `NotFinite` for an array with a NaN or an infinity in it."""
     for name, pieces in snapshot.pieces.items():
         for piece in pieces:
             if piece.values.dtype.kind != "i" and not np.isfinite(piece.values).all():
