@@ -39,8 +39,8 @@ class Restored:
 def restore(place: str | Path, *, at_most: int | None = None) -> tuple[Restored | None, list[str]]:
     """Read the newest sound checkpoint of the attempt at `place`, none past step `at_most`, or of the attempts before it.
 
-    Returns it, or None when there is none; and the faults, which say what is wrong with newer ones that were passed over, or that an attempt
-    has none.
+    Returns it, or None when there is none, and a list of faults. These say what is wrong with newer ones that were passed over, or that an
+    attempt has none.
     """
     faults: list[str] = []
     seen: set[str] = set()

@@ -67,17 +67,17 @@ _FORMATS = {
 
 
 def names() -> tuple[str, ...]:
-    """Data sets that a file can name."""
+    """Name the data sets that an experiments file can ask for."""
     return tuple(_FORMATS)
 
 
 def options_of(name: str) -> Mapping[str, str]:
-    """The options a data set takes, with a description each. Raises `UnknownName`."""
+    """Return the options that a data set takes, with a description each. Raises `UnknownName`."""
     return _format(name).options
 
 
 def significant(name: str, options: Options) -> Options:
-    """Options without those that say what would be so anyway, so that spelling a default out makes no other run."""
+    """Drop the options that say what would be so anyway, so that spelling a default out makes no other run."""
     defaults = dict(_format(name).defaults) if name != "source" else {}
     if "eval_px" in options and "train_px" in options:
         defaults["eval_px"] = options["train_px"]
@@ -97,7 +97,7 @@ def load(name: str, options: Options) -> Dataset:
 
 
 def load_source(options: Options) -> Dataset:
-    """A user's own: `options["source"]` is `package.module:factory`, called with the other options."""
+    """Load a user's own data set: `options["source"]` is `package.module:factory`, called with the other options."""
     source = str(options.get("source", ""))
     factory = imported(source, "dataset source")
     try:

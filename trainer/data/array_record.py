@@ -36,7 +36,7 @@ _RANDOM_ACCESS = "readahead_buffer_size:0,max_parallelism:0"
 
 
 class Records:
-    """One split: the records of several files, one after the other. Files are opened by the process that reads."""
+    """Reads one split: the records of several files, one after the other. Files are opened by the process that reads."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = [str(path) for path in files]
@@ -57,7 +57,7 @@ class Records:
         return {"image": _first(features, _IMAGE), "label": _first(features, _LABEL), "id": index}
 
     def read(self, index: int) -> bytes:
-        """The record. Raises `BadExample` when the file is damaged there."""
+        """Read the bytes of a record. Raises `BadExample` when the file is damaged there."""
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
         try:
             return self._reader(number).read([index - int(self._starts[number])])[0]
@@ -65,7 +65,7 @@ class Records:
             raise BadExample(f"unreadable record: {error}") from None
 
     def name(self, index: int) -> str:
-        """File and record."""
+        """Name a record by its file and its number there."""
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
         return f"{Path(self._files[number]).name}[{index - self._starts[number]}]"
 
@@ -84,7 +84,7 @@ class Records:
 
 
 def load(options: Options) -> Dataset:
-    """Describes both splits: reads the files' footers and 64 records a split. Other records are read when they are asked for.
+    """Describe both splits, by the files' footers and 64 records a split. Other records are read when they are asked for.
 
     Raises `DataNotFound`, `DataError`, `UsageError`.
     """
@@ -111,7 +111,7 @@ def _first(features: Mapping[str, Value], names: Sequence[str]) -> Any:
 
 
 def _classes(folder: Path) -> int | None:
-    """As TensorFlow Datasets writes it down; None where it did not."""
+    """Read the number of classes as TensorFlow Datasets writes it down; None where it did not."""
     try:
         features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
         return int(features["label"]["classLabel"]["numClasses"])

@@ -1,4 +1,4 @@
-"""From prepared examples to a `Batch`: the rows of one step, normalised, mixed, padded."""
+"""Makes a `Batch` of prepared examples: the rows of one step, normalised, mixed, padded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Assembly:
     first_row: int = 0
 
     def batch(self, rows: Rows) -> Batch:
-        """A batch that owns its memory: the rows may be filled anew at once."""
+        """Make a batch that owns its memory: the rows may be filled anew at once."""
         real = len(rows.draws.ids)
         images = np.empty(rows.pixels.shape, np.float32)
         self.normalization.apply(rows.pixels[:real], out=images[:real])
@@ -38,7 +38,7 @@ class Assembly:
     def of_images(
         self, step: int, draws: Draws, images: np.ndarray, labels: np.ndarray, ids: np.ndarray, skipped: Sequence[Skipped] = ()
     ) -> Batch:
-        """A batch of images that are normalised already: [B, H, W, C] float32, the first `len(draws.ids)` of them real."""
+        """Make a batch of images that are normalised already: [B, H, W, C] float32, the first `len(draws.ids)` of them real."""
         size, real = len(images), len(draws.ids)
         images[real:] = 0.0
         weights = np.zeros(size, np.float32)

@@ -1,4 +1,4 @@
-"""`Batch`: what one training step is given."""
+"""`Batch` holds what one training step is given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Skipped = tuple[int, int, str]
 
 @dataclass(frozen=True)
 class Batch:
-    """B rows, of which the last ones may be padding. With several hosts, B is this host's part of the global batch.
+    """Holds the B rows of one step, of which the last ones may be padding. With several hosts, B is this host's part of the global batch.
 
     step: the training step it is for, from 0.
     images: [B, H, W, C] float32, normalised; zeros where there is no example.
@@ -38,5 +38,5 @@ class Batch:
 
     @property
     def entered(self) -> np.ndarray:
-        """Ids of the rows that weigh in the step, in order: what an audit counts. [rows with weight] int64."""
+        """Return the ids of the rows that weigh in the step, in order, as an audit counts them: [rows with weight] int64."""
         return self.ids[self.weights[: len(self.ids)] > 0]

@@ -1,4 +1,4 @@
-"""Looks at a data set before anything is trained on it: examples that are empty or cannot be read, by name and reason."""
+"""Checks a data set before anything is trained on it: examples that are empty or cannot be read, by name and reason."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from trainer.data.rows import called
 __all__ = ["Looked", "look_at"]
 
 _MOST, _LEAST, _SECONDS = 512, 32, 10.0
-"""Examples of a split that are read: at most, however fast; at least, however slow; and how long the reading may take between the two."""
+"""Examples of a split that are read: at most, and at least; between the two, reading stops after so many seconds."""
 
 
 @dataclass(frozen=True)
 class Looked:
-    """What was seen of a split. read: examples that were decoded, of `examples`. bad: (example, reason) of those that cannot be used.
-    bad_read: how many of those that were read; the others are empty files.
+    """Says which examples of a split are unusable, as far as they were looked at.
+
+    read: examples that were tried, of `examples`. bad: (example, reason) of those that cannot be used.
+    bad_read: how many of the bad ones were tried; the others are empty files.
     """
 
     split: str
@@ -34,12 +36,12 @@ class Looked:
 
     @property
     def is_too_bad(self) -> bool:
-        """Whether a run that skips bad examples would stop, by those that were read and by the empty files of the whole split."""
+        """Say whether a run that skips bad examples would stop, by those that were read or by all bad ones in the whole split."""
         return too_many_skipped(self.bad_read, self.read) or too_many_skipped(len(self.bad), self.examples)
 
 
 def look_at(dataset: Dataset) -> tuple[Looked, Looked]:
-    """Read examples of both splits, spread evenly; of files with known sizes every empty one is found.
+    """Read examples of both splits, spread evenly. Of files with known sizes every empty one is found.
 
     Raises:
         DataError: what the data lie on cannot be read, or the data set's own code raised something else than `BadExample`.
@@ -65,7 +67,7 @@ def _look(split: str, examples: Examples, preparation: Preparation) -> Looked:
 
 
 def _spread(count: int) -> Iterator[int]:
-    """All of a small split; else so many, spread so that any first few of them are spread too: steps of the golden ratio."""
+    """Yield all numbers of a small split, or `_MOST` of a large one, in steps of the golden ratio: any first few of them are spread too."""
     if count <= _MOST:
         yield from range(count)
     else:
@@ -78,7 +80,7 @@ def _empty(examples: Examples) -> list[int]:
 
 
 def _fault(examples: Examples, number: int, preparation: Preparation) -> str:
-    """Why a run could not use this example; an empty string where it could."""
+    """Say why a run could not use this example; an empty string where it could."""
     try:
         preparation(examples[number], 0, 0)
     except (BadExample, FileNotFoundError, PermissionError) as error:

@@ -1,10 +1,10 @@
-"""Which data sets are read otherwise than by versions that read them wrongly: what is found here enters the ids of their runs.
+"""Corrections name what earlier versions read wrongly in a data set; those found enter the ids of the runs on it.
 
 So results of before and after never meet, and the ids of all other runs stay as they were.
 
 | name | what was wrong | looked for in |
 |---|---|---|
-| `evaluation-margin` | held-out images below 224 px were cropped by a margin of 32 px, whatever their size | held-out images, until one has another size than the network's |
+| `evaluation-margin` | the margin was 32 px for held-out images below 224 px too | held-out images, up to one not of the network's size |
 | `orientation` | EXIF orientation was ignored | the 64 images of each split whose content the fingerprint covers |
 | `alpha` | what lies under transparent pixels was shown | the same |
 | `16-bit` | grey of 16 bits was cut off at 255 | the same |
@@ -29,7 +29,10 @@ _FOUND: dict[tuple[object, ...], tuple[str, ...]] = {}
 
 
 def corrected(dataset: Dataset) -> Dataset:
-    """The data set with `corrections` in its card. Looked for once a process and content. Raises `MissingExtra`."""
+    """Find the corrections of a data set, and return it with them in its card. They are sought once a process and content.
+
+    Raises `MissingExtra`.
+    """
     card = dataset.card
     key = (card.name, card.fingerprint, card.image_shape, card.eval_shape, card.evaluation_margin_px)
     if key not in _FOUND:
@@ -42,7 +45,7 @@ def corrected(dataset: Dataset) -> Dataset:
 
 
 def _is_cropped_otherwise(examples: Examples, card: DataCard) -> bool:
-    """Whether a held-out image is not of the network's size, so that the margin counts, where the default margin has changed.
+    """Say whether the default margin has changed for this size, and a held-out image is not of the network's size, so that it is cropped.
 
     Reads no more of a data set than its first image, unless all are of that size.
     """
@@ -55,7 +58,7 @@ def _is_cropped_otherwise(examples: Examples, card: DataCard) -> bool:
 
 
 def _size(examples: Examples, index: int, card: DataCard) -> tuple[int, int] | None:
-    """None of an image that no run can be evaluated on."""
+    """Return (height, width) of an image; None of one that no run can be evaluated on."""
     try:
         found = picture(examples[index]["image"], card.eval_shape[2])
     except BadExample:

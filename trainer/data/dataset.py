@@ -20,11 +20,11 @@ __all__ = ["ArrayExamples", "BadExample", "DataCard", "Dataset", "Example", "Exa
 
 @dataclass(frozen=True)
 class DataCard:
-    """What is known of a data set before it is read: enough to plan, to build a model and to give a run its id.
+    """Describes a data set before it is read: enough to plan, to build a model and to give a run its id.
 
     image_shape: (height, width, channels) that the model sees in training.
     fingerprint: hash of the content; for a data set that is not at hand, of what was declared (`provisional`).
-    evaluation_shape: what it sees when it is evaluated; None is `image_shape`. NFNets are evaluated at larger images than trained.
+    evaluation_shape: what the model sees when it is evaluated; None is `image_shape`. NFNets are evaluated at larger images than trained.
     parts: what the fingerprint is made of, so that a change can be named.
     evaluation_margin_px: by how much the shorter side of a held-out image exceeds `eval_shape` before its centre is cut out; None is 32 px
         from 224 px up, a seventh of the side below.
@@ -45,11 +45,11 @@ class DataCard:
 
     @property
     def eval_shape(self) -> ImageShape:
-        """(height, width, channels) of the held-out images as the model sees them."""
+        """Return (height, width, channels) of the held-out images as the model sees them."""
         return self.evaluation_shape or self.image_shape
 
     def to_dict(self) -> dict[str, object]:
-        """As plain JSON values; `from_dict` reads them back."""
+        """Return the card as plain JSON values, which `from_dict` reads back."""
         return asdict(self) | {
             "image_shape": list(self.image_shape),
             "evaluation_shape": list(self.evaluation_shape) if self.evaluation_shape else None,
@@ -59,7 +59,7 @@ class DataCard:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> DataCard:
-        """What `to_dict` wrote."""
+        """Read what `to_dict` returned."""
         height, width, channels = content["image_shape"]
         evaluation = content.get("evaluation_shape")
         known = {
@@ -71,7 +71,7 @@ class DataCard:
         return cls(**{**content, **known})
 
     def require(self, found: DataCard) -> None:
-        """That a data set is still the one of this card, and read as it was when the run was planned.
+        """Check that `found` is still the data set of this card, and that its images are read as when the run was planned.
 
         Raises `DataFault`, which names what has changed as far as the parts tell.
         """
@@ -96,16 +96,18 @@ class DataCard:
 
 
 class BadExample(Exception):
-    """One example cannot be used; the message is the reason. The run's policy decides what becomes of it."""
+    """Reports that one example cannot be used; the message is the reason. The run's policy decides what becomes of it."""
 
 
 class Example(TypedDict):
     """Holds what a data set gives for one id.
 
     image: one of
-        bytes: of a file in one of `trainer.data.images.decode.FORMATS`, decoded to the channels of the card;
-        uint8 [H, W, C]: pixels of any height and width, augmented or resized to the card's shape, then normalised;
-        float32 [H, W, C]: of the card's shape, and given to the network as it is.
+
+    - bytes: of a file in one of `trainer.data.images.decode.FORMATS`, decoded to the channels of the card;
+    - uint8 [H, W, C]: pixels of any height and width, augmented or resized to the card's shape, then normalised;
+    - float32 [H, W, C]: of the card's shape, and given to the network as it is.
+
     label: class, 0 … num_classes − 1 of the card. id: the one that was asked for; an audit counts it.
     """
 
@@ -115,7 +117,7 @@ class Example(TypedDict):
 
 
 class Examples(Protocol):
-    """One split. Ids are 0 … len − 1. That is all a data set of your own has to offer.
+    """Says what one split must offer: its length, and an example for each id 0 … len − 1. A data set of your own needs no more.
 
     It may also carry `normalization` (a `Normalization` for uint8 pixels, default `IMAGENET`, or mean and standard deviation ½ for other
     than three channels), and `name(index)`, what an unreadable example is called in an error. It must pickle to be read by workers.
@@ -124,7 +126,7 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Example:
-        """Reads one example.
+        """Read one example.
 
         Raises `BadExample`, `FileNotFoundError` or `PermissionError` for one that cannot be read; the run's policy decides what becomes
         of it. Any other `OSError` stops the run.
@@ -133,7 +135,7 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training split, a held-out split that training never sees, and the card that describes both."""
+    """Holds a training split, a held-out split that training never sees, and the card that describes both."""
 
     card: DataCard
     train: Examples
@@ -141,7 +143,7 @@ class Dataset:
 
 
 class ArrayExamples:
-    """A split held in memory as bytes, scaled to mean 0 and standard deviation 1 (by stated constants) when it is read.
+    """Holds a split in memory as bytes, scaled to mean 0 and standard deviation 1 (by stated constants) when it is read.
 
     images: [N, H, W, C] uint8. labels: [N]. mean, std: of the pixel values after division by `full_scale`.
     """
@@ -159,12 +161,12 @@ class ArrayExamples:
 
     @property
     def image_shape(self) -> ImageShape:
-        """(height, width, channels) of every image."""
+        """Return (height, width, channels) of every image."""
         height, width, channels = self._images.shape[1:]
         return height, width, channels
 
     def gather(self, ids: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Images [len(ids), H, W, C] float32, labels [len(ids)] int32 and ids [len(ids)] int64, in the order of `ids`.
+        """Return images [len(ids), H, W, C] float32, labels [len(ids)] int32 and ids [len(ids)] int64, in the order of `ids`.
 
         The ids are taken as the images are, so that an audit counts what came. A class of your own may leave them out of what it
         returns: the number of rows is then all that is checked.

@@ -27,7 +27,7 @@ _OPTIONAL = ("evaluation_shape",)
 
 
 def card(options: Options) -> DataCard:
-    """What was declared. Raises `UsageError` when something is missing."""
+    """Make the card of a declared data set. Raises `UsageError` when something is missing."""
     missing = [key for key in OPTIONS if key not in options and key not in _OPTIONAL]
     if missing:
         raise UsageError(
@@ -50,7 +50,7 @@ def card(options: Options) -> DataCard:
 
 
 def load(options: Options) -> Dataset:
-    """There is nothing to read. Raises `DataNotFound`."""
+    """Raise `DataNotFound`: there is nothing to read."""
     raise DataNotFound(
         f"data set {options.get('title')!r} is only declared, not at hand",
         hint="--dry-run plans it; to train, name a data set that this machine can read",

@@ -29,7 +29,7 @@ OPTIONS = {
 _SPLIT_KEY = (1797,)
 """The held-out images are the same for every run and seed."""
 _TRAIN_KEY, _VALIDATION_KEY = 1797, 1798
-"""And so are the copies."""
+"""The copies, too, are the same for every run and seed."""
 _NORMALIZATION = {"mean": 0.305, "std": 0.376}
 
 
@@ -54,7 +54,7 @@ def card(options: Options) -> DataCard:
 
 
 def load(options: Options) -> Dataset:
-    """Read it, and make the copies that are asked for: of 43,000, 0.4 s the first time in a process."""
+    """Read both splits, and make the copies that are asked for: 43,000 of them take 0.4 s the first time in a process."""
     about, held_out = card(options), options.get("validation_examples", 450)
     copies, validation_copies = _copies(options, "copies"), _copies(options, "validation_copies")
     return Dataset(
@@ -64,7 +64,7 @@ def load(options: Options) -> Dataset:
 
 @lru_cache(maxsize=2)
 def _examples(training: bool, held_out: int, copies: int | None, key: int) -> ArrayExamples:
-    """A split, which nobody changes: runs that one process trains after another share it."""
+    """Make a split. Nobody changes it, so runs that one process trains after another share it."""
     images, labels = _arrays()
     order = permute(np.arange(len(labels)), len(labels), _SPLIT_KEY)
     chosen = order[held_out:] if training else order[:held_out]
@@ -85,6 +85,6 @@ def _copies(options: Options, name: str) -> int | None:
 
 @cache
 def _arrays() -> tuple[np.ndarray, np.ndarray]:
-    """Images [1797, 8, 8, 1] uint8 with values 0 … 16, labels [1797] int64."""
+    """Read the images [1797, 8, 8, 1] uint8 with values 0 … 16, and the labels [1797] int64."""
     with np.load(Path(__file__).with_name("digits.npz")) as stored:
         return stored["images"][..., None], stored["labels"].astype(np.int64)

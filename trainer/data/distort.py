@@ -12,18 +12,18 @@ import numpy as np
 __all__ = ["VERSION", "distorted"]
 
 VERSION = 1
-"""Part of the fingerprint: it moves whenever other copies come out."""
+"""Part of the fingerprint: counted up whenever other copies come out."""
 
 _TURN = np.radians(10.0)
 _SCALE, _ASPECT, _SHEAR = 0.1, 0.05, 0.1
 _MOVE = 0.06
-"""Of the side."""
+"""Largest shift, as a share of the side."""
 _NOISE = 0.03
 """Standard deviation, of full scale."""
 
 
 def distorted(images: np.ndarray, *, copies: int, key: int) -> np.ndarray:
-    """`copies` of each image, all first copies before all second ones.
+    """Make `copies` distorted versions of each image, all first copies before all second ones.
 
     Args:
         images: [n, side, side] with values 0 … 1; zero is background.
@@ -52,7 +52,7 @@ def distorted(images: np.ndarray, *, copies: int, key: int) -> np.ndarray:
 
 
 def _between_pixels(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Bilinear values at the places (rows, columns), each [n, side, side]; zero outside of the image."""
+    """Interpolate bilinearly at the places (rows, columns), each [n, side, side]; zero outside of the image."""
     side = images.shape[1]
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     rows, columns = np.clip(rows + 1, 0, side + 1), np.clip(columns + 1, 0, side + 1)

@@ -1,9 +1,12 @@
-"""What a data set contains, in 16 hex digits: cheap enough to take at every start, sure enough to notice what changes a result.
+"""The fingerprint of a data set, 16 hex digits: cheap enough to take at every start, sure enough to notice what changes a result.
 
-Of files that would take hours to read, it covers what each example is called, how many bytes it has and which class it is of, for all of
-them, and the bytes of 64 examples a split, always the same ones. An example whose bytes change while its size stays is noticed only if it
-is among those. Where the files lie, and when they were written, play no part. The parts are kept beside the whole, so that a change can be
-named.
+Files that would take hours to read are covered in part:
+
+- of all examples, what each is called, how many bytes it has and which class it is of;
+- the bytes of 64 examples a split, always the same ones.
+
+An example whose bytes change while its size stays is noticed only if it is among those 64. Where the files lie, and when they were
+written, play no part. The parts are kept beside the whole, so that a change can be named.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ Parts = tuple[tuple[str, str], ...]
 
 
 def digest(*contents: bytes | np.ndarray) -> str:
-    """16 hex digits of the sha256 of these bytes, each with its length (arrays: type and shape) before it."""
+    """Hash these bytes, each with its length (arrays: type and shape) before it, to 16 hex digits of sha256."""
     hashed = hashlib.sha256()
     for content in contents:
         if isinstance(content, np.ndarray):
@@ -39,17 +42,17 @@ def digest(*contents: bytes | np.ndarray) -> str:
 
 
 def sampled(examples: int, read: Callable[[int], bytes]) -> str:
-    """Digest over the bytes of the same `SAMPLED` examples each time."""
+    """Hash the bytes of the `SAMPLED` examples that `chosen` names."""
     return digest(*(_content(read, int(index)) for index in chosen(examples)))
 
 
 def chosen(examples: int) -> np.ndarray:
-    """Which `SAMPLED` examples of so many: their numbers, in order."""
+    """Choose `SAMPLED` of so many examples, always the same ones. Returns their ids, in order."""
     return np.sort(permute(np.arange(min(examples, SAMPLED)), max(examples, 1), (examples,)))
 
 
 def _content(read: Callable[[int], bytes], index: int) -> bytes:
-    """What is to become of an unreadable example is for the run to say."""
+    """Read an example's bytes, or the kind of error of an unreadable one: what becomes of it is for the run to say."""
     try:
         return read(index)
     except (BadExample, FileNotFoundError, PermissionError) as error:
@@ -57,6 +60,6 @@ def _content(read: Callable[[int], bytes], index: int) -> bytes:
 
 
 def whole(parts: Mapping[str, object]) -> tuple[str, Parts]:
-    """The fingerprint over all parts, and the parts to keep."""
+    """Return the fingerprint over all parts, and the parts to keep."""
     kept = tuple((name, str(value)) for name, value in parts.items())
     return digest(*(f"{name}={value}".encode() for name, value in kept)), kept

@@ -1,4 +1,4 @@
-"""MNIST and its drop-in successors in the IDX format: `train-images-idx3-ubyte` and friends, gzipped or not.
+"""MNIST and its drop-in successors in the IDX format: `train-images-idx3-ubyte` and three more files, gzipped or not.
 
 Fashion-MNIST (Xiao, Rasul, Vollgraf 2017, arXiv 1708.07747): 60,000 + 10,000 images of 28×28 pixels in ten classes.
 Debian ships it as the package `dataset-fashion-mnist`.
@@ -34,20 +34,20 @@ _FORMAT_HINT = "expected the MNIST file format, gzipped or not"
 
 
 class IdxFormat:
-    """One data set in IDX files. `places` are tried in order when the file gives no `path`."""
+    """Reads one data set in IDX files. `places` are tried in order when the file gives no `path`."""
 
     def __init__(self, name: str, places: tuple[str, ...], mean: float, std: float, hint: str) -> None:
         self.name, self.places, self.mean, self.std, self.hint = name, places, mean, std, hint
 
     def card(self, options: Options) -> DataCard:
-        """Describe it, once all of it was read. Raises `DataNotFound` naming every place that was tried, `DataError`."""
+        """Describe the data set, which reads all of it once. Raises `DataNotFound` naming every place that was tried, `DataError`."""
         folder = self._folder(options)
         fingerprint = _fingerprint(str(folder))
         (train, height, width), (held_out, *_) = (_header(_file(folder, split, "images", 3), 3) for split in ("train", "t10k"))
         return DataCard(self.name, fingerprint, _CLASSES, (height, width, 1), train, held_out)
 
     def load(self, options: Options) -> Dataset:
-        """Read it: `train-*` for training, `t10k-*` held out. Raises `DataNotFound`, `DataError`."""
+        """Read both splits: `train-*` for training, `t10k-*` held out. Raises `DataNotFound`, `DataError`."""
         folder = self._folder(options)
         return Dataset(self.card(options), self._examples(folder, "train"), self._examples(folder, "t10k"))
 
@@ -77,7 +77,7 @@ def _file(folder: Path, split: str, kind: str, rank: int) -> Path:
 
 
 def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
-    """An IDX file of unsigned bytes as an array. Raises `DataError` when it is cut short, damaged, or something else.
+    """Read an IDX file of unsigned bytes as an array. Raises `DataError` when it is cut short, damaged, or something else.
 
     rank: axes that it must have.
     """
@@ -110,7 +110,7 @@ def _read_header(path: Path, file: BufferedIOBase, rank: int | None) -> tuple[in
 
 @contextmanager
 def _one_reason(path: Path) -> Iterator[None]:
-    """Whatever reading and unpacking raise, as one error that names the file."""
+    """Raise whatever reading and unpacking raise as one error that names the file."""
     try:
         yield
     except struct.error as error:
@@ -126,7 +126,7 @@ def _open(path: Path) -> BufferedIOBase:
 
 
 def _split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images [N, H, W] and labels [N]. Raises `DataError` when they do not belong together, or a label is no class."""
+    """Read images [N, H, W] and labels [N]. Raises `DataError` when they do not belong together, or a label is no class."""
     images = read_idx(_file(folder, split, "images", 3), 3)
     labels = read_idx(path := _file(folder, split, "labels", 1), 1)
     if len(images) != len(labels):
@@ -141,7 +141,7 @@ def _split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _fingerprint(folder: str) -> str:
-    """Of the pixels and labels, so that a gzipped copy elsewhere is the same data set."""
+    """Hash the pixels and labels, so that a gzipped copy elsewhere is the same data set."""
     digest = hashlib.sha256()
     for split in ("train", "t10k"):
         for part in _split(Path(folder), split):

@@ -32,7 +32,7 @@ _VALIDATION = ("val", "validation", "valid", "test")
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """One split: files below `folder`, sorted by class and name. sizes: bytes."""
+    """Lists the files of one split, below `folder` and sorted by class and name. sizes: bytes."""
 
     folder: str
     names: NameTable
@@ -46,21 +46,21 @@ class ImageFiles:
         return {"image": self.read(index), "label": int(self.labels[index]), "id": index}
 
     def name(self, index: int) -> str:
-        """Path below the folder."""
+        """Return the path of a file below the folder."""
         return self.names[index]
 
     def read(self, index: int) -> bytes:
-        """The file. Raises `OSError`."""
+        """Read the bytes of a file. Raises `OSError`."""
         with open(os.path.join(self.folder, self.names[index]), "rb", buffering=0) as file:
             return file.read()
 
     def take(self, indices: np.ndarray) -> ImageFiles:
-        """A part of them, as a split of its own."""
+        """Return the files at `indices`, as a split of its own."""
         return ImageFiles(self.folder, self.names.take(indices), self.sizes[indices], self.labels[indices])
 
 
 def load(options: Options) -> Dataset:
-    """Describes both splits: lists folders and sizes, reads 64 images. Other images are read when they are asked for.
+    """Describe both splits: list folders and sizes, and read 64 images a split. Other images are read when they are asked for.
 
     Raises `DataNotFound`, `DataError`, `UsageError`.
     """
@@ -93,7 +93,7 @@ def _folder(options: Options) -> Path:
 
 
 def split_folders(folder: Path) -> tuple[Path, Path] | None:
-    """The folders of both splits, `train/` and `val/` or what it is called; None where there are not both."""
+    """Find the folders of both splits: `train/`, and `val/` or what it is called instead. None where there are not both."""
     held_out = next((folder / name for name in _VALIDATION if (folder / name).is_dir()), None)
     return (folder / "train", held_out) if (folder / "train").is_dir() and held_out is not None else None
 
@@ -152,7 +152,7 @@ def _scan(folder: Path, classes: list[str], *, may_lack: bool = False) -> ImageF
 
 
 def _images(folder: Path, below: str) -> Iterator[tuple[str, int]]:
-    """(path below the split, bytes) of every image, folders within included."""
+    """Yield (path below the split, bytes) of every image, folders within included."""
     for entry in os.scandir(folder):
         if entry.is_dir():
             yield from _images(Path(entry.path), f"{below}/{entry.name}")
@@ -161,5 +161,5 @@ def _images(folder: Path, below: str) -> Iterator[tuple[str, int]]:
 
 
 def _place(name: str) -> float:
-    """0 … 1, by the name alone."""
+    """Hash a name to a number in 0 … 1."""
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64

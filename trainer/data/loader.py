@@ -1,6 +1,6 @@
 """Batches in the order of a run, read ahead by worker processes or made on demand.
 
-Whatever the number of workers, hosts, devices or restarts, step s holds the same examples, augmented the same way: what a row contains
+Step s holds the same examples, augmented the same way, whatever the number of workers, hosts, devices or restarts. The content of a row
 is a function of (seed, position), and each host reads its own slice of each global batch.
 """
 
@@ -40,12 +40,15 @@ _SKIPPED_AT_LEAST = 10
 
 
 def too_many_skipped(skipped: int, read: int) -> bool:
-    """Whether a run stops for want of examples, `on_bad_example: skip` or not: more than one in a hundred of those read, and ten at least."""
+    """Say whether a run stops for want of examples: more than one in a hundred of those read were skipped, and ten at least.
+
+    This holds for `on_bad_example: skip` as well.
+    """
     return skipped >= _SKIPPED_AT_LEAST and skipped > _SKIPPED_SHARE * read
 
 
 class Positions(Protocol):
-    """An order: `Order` for training, `InOrder` for evaluation."""
+    """Says which positions a step has and what they stand for: `Order` for training, `InOrder` for evaluation."""
 
     @property
     def batch_size(self) -> int: ...
@@ -58,7 +61,7 @@ class Positions(Protocol):
 
 
 class Loader:
-    """Iterate over it for batches; leave its `with` block, or `close` it, and its workers are gone.
+    """Iterates over batches. Leaving its `with` block, or `close`, ends its workers.
 
     stalled_seconds: time that the caller has spent waiting for batches.
     """
@@ -98,7 +101,7 @@ def open_loader(
     first_step: int = 0,
     shard: tuple[int, int] = (0, 1),
 ) -> Loader:
-    """Training batches from step `first_step` to the last of `order`.
+    """Open the training batches from step `first_step` to the last of `order`.
 
     Args:
         examples: the training split.
@@ -127,9 +130,10 @@ def open_loader(
 def open_evaluation(
     examples: Examples, *, card: DataCard, batch_size: int, execution: Execution, shard: tuple[int, int] = (0, 1)
 ) -> Loader:
-    """Every example of a held-out split once, in order, unaugmented: shorter side resized, centre cut out, at the card's `eval_shape`.
+    """Open the batches of a held-out split: every example once, in order, unaugmented.
 
-    Raises as `open_loader`, but for any example that cannot be used: runs are compared on the same held-out images or not at all.
+    The shorter side is resized and the centre cut out, at the card's `eval_shape`. Raises as `open_loader`, but for any example that cannot
+    be used: runs are compared on the same held-out images or not at all.
     """
     execution = replace(execution, on_bad_example="fail")
     preparation = Preparation(card.eval_shape, card.num_classes, margin_px=card.evaluation_margin_px)
@@ -191,8 +195,10 @@ def _open(
 
 
 class _Tally:
-    """Which of `examples` examples this host has read and skipped so far: some images of a data set are damaged, a folder that is gone is
-    another matter. Each counts once, so that a long run is not stopped for what a short one may skip.
+    """Counts which of `examples` examples this host has read and skipped so far, each once.
+
+    So a long run is not stopped for what a short one may skip. Some images of a data set are damaged; a folder that is gone is another
+    matter.
     """
 
     def __init__(self, examples: int) -> None:
@@ -200,7 +206,10 @@ class _Tally:
         self._skipped: set[int] = set()
 
     def add(self, rows: Rows) -> None:
-        """Raises `DataFault` when too many were skipped. Its words are the same whatever the order of the run, so that several runs say them alike."""
+        """Count the rows of a step. Raises `DataFault` when too many were skipped.
+
+        Its words are the same whatever the order of the run, so that several runs say them alike.
+        """
         self._read = min(self._read + len(np.unique(rows.draws.ids)), self._examples)
         self._skipped.update(number for _, number, _ in rows.skipped)
         if rows.skipped and too_many_skipped(len(self._skipped), self._read):
@@ -211,7 +220,7 @@ class _Tally:
 
 
 class _Slices:
-    """This host's part of each step: `size` rows from row `index · size` on."""
+    """Cuts this host's part out of each step: `size` rows from row `index · size` on."""
 
     def __init__(self, order: Positions, index: int, size: int) -> None:
         self.order, self.size, self._first = order, size, index * size
@@ -225,7 +234,10 @@ class _Slices:
 def _gathered(
     examples: ArrayExamples, slices: _Slices, assembly: Assembly, steps: range, preparation: Preparation
 ) -> Iterator[Batch]:
-    """From arrays in memory that need no preparation: one indexing operation a batch, quicker than any other process could send it."""
+    """Yield batches of arrays in memory that need no preparation.
+
+    A batch is one indexing operation, quicker than any other process could send it.
+    """
     for step in steps:
         draws = slices.draws(step)
         images, labels, *came = examples.gather(draws.ids)
@@ -249,7 +261,7 @@ def _gathered(
 def _read_here(
     examples: Examples, preparation: Preparation, slices: _Slices, kind: str, steps: range, finish: Callable[[Rows], Batch]
 ) -> Iterator[Batch]:
-    """In this process, when a batch is asked for."""
+    """Yield batches that this process reads when they are asked for."""
     pixels = np.empty((slices.size, *preparation.shape), kind)
     for step in steps:
         rows = Rows.empty(step, slices.draws(step), pixels)
@@ -259,7 +271,7 @@ def _read_here(
 
 
 def _bad_example(skipped: tuple[int, int, str], examples: Examples, preparation: Preparation) -> DataFault:
-    """What a run dies of whose policy is `fail`."""
+    """Word the error that ends a run whose policy is `fail`."""
     _, number, reason = skipped
     split, hint = "train", ", or set `execution: {on_bad_example: skip}`: skipped examples are named in the audit"
     if preparation.augment is None:
@@ -278,7 +290,7 @@ def _check_randaugment(preparation: Preparation, kind: str, normalization: Norma
 
 
 def _pixel_type(examples: Examples) -> str:
-    """Of what the data set gives: its first readable example says."""
+    """Return NumPy's code for the pixels that the data set gives, `f4` or `u1`, by its first readable example."""
     for index in range(min(len(examples), 16)):
         with suppress(BadExample, OSError):
             image = examples[index]["image"]

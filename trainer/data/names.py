@@ -1,4 +1,4 @@
-"""`NameTable`: millions of names in two arrays, which pickle and hash at the speed of memory."""
+"""`NameTable` keeps millions of names in two arrays, which pickle and hash at the speed of memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["NameTable"]
 
 @dataclass(frozen=True)
 class NameTable:
-    """Name k is `text[starts[k] : starts[k + 1]]`, in UTF-8 with what is not UTF-8 escaped."""
+    """Keeps names end to end: name k is `text[starts[k] : starts[k + 1]]`, in UTF-8 with what is not UTF-8 escaped."""
 
     text: bytes
     starts: np.ndarray
 
     @classmethod
     def of(cls, names: Iterable[str]) -> NameTable:
-        """From names in order."""
+        """Make a table of names, in their order."""
         encoded = [name.encode("utf-8", "surrogateescape") for name in names]
         return cls(b"".join(encoded), np.cumsum([0, *map(len, encoded)], dtype=np.int64))
 
@@ -30,5 +30,5 @@ class NameTable:
         return self.text[self.starts[index] : self.starts[index + 1]].decode("utf-8", "surrogateescape")
 
     def take(self, indices: np.ndarray) -> NameTable:
-        """Those at `indices`, in that order."""
+        """Return a table of the names at `indices`, in that order."""
         return NameTable.of(self[int(index)] for index in indices)

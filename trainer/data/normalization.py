@@ -1,4 +1,4 @@
-"""From stored pixel values to the numbers that a network is given: mean 0 and standard deviation 1, by stated constants."""
+"""Turns stored pixel values into the numbers that a network is given: mean 0 and standard deviation 1, by stated constants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["IMAGENET", "Normalization"]
 
 @dataclass(frozen=True)
 class Normalization:
-    """x → (x / full_scale − mean) / std.
+    """Normalises pixels: x → (x / full_scale − mean) / std.
 
     mean, std: of values after division by `full_scale`; one number, or one a channel.
     full_scale: the largest value that a stored pixel can have.
@@ -22,7 +22,7 @@ class Normalization:
     full_scale: float = 255.0
 
     def apply(self, pixels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Pixels [N, H, W, C] as float32 of the same shape; float32 pixels are taken to be normalised already.
+        """Return pixels [N, H, W, C] normalised, float32 of the same shape. Float32 pixels are taken to be normalised already.
 
         Rows are worked on as W·C numbers at a time: three at a time, as broadcasting over channels would, took ten times as long.
         """

@@ -1,10 +1,10 @@
-"""Which examples a step sees: a pure function of (seed, position), so that any number of restarts gives the same batches.
+"""The order of examples in a run: a pure function of (seed, position), so that any number of restarts gives the same batches.
 
 Position p of a run lies in epoch p // n at place p % n; its id is that place under the epoch's keyed permutation. A run of `epochs`
 has round(epochs · n) positions. Batches straddle epochs; the last one is padded to the one compiled shape and masked.
 
-With repeated augmentation (`repeats` r > 1) r positions in a row are copies of one example, so p // r takes the part of p: an epoch of
-n · r positions holds each example r times, and a run costs the same number of images as without.
+With repeated augmentation (`repeats` r > 1) r positions in a row are copies of one example, so p // r takes the part of p. An epoch of
+n · r positions then holds each example r times, and a run costs the same number of images as without.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BLOCK = 4096
 
 
 class Draws(NamedTuple):
-    """What some positions of a run stand for: `ids[k]`, in its `epochs[k]`, for the `copies[k]`-th time, is position `positions[k]`."""
+    """Says what some positions of a run stand for: position `positions[k]` is copy `copies[k]` of example `ids[k]` in epoch `epochs[k]`."""
 
     positions: range
     ids: np.ndarray
@@ -35,13 +35,13 @@ class Draws(NamedTuple):
     copies: np.ndarray
 
     def part(self, first: int, stop: int) -> Draws:
-        """Those from the `first` to before the `stop`, as in a slice."""
+        """Return the entries from `first` to before `stop`, as a slice does."""
         return Draws(self.positions[first:stop], self.ids[first:stop], self.epochs[first:stop], self.copies[first:stop])
 
 
 @dataclass(frozen=True)
 class Order:
-    """The order of one run: `examples` in the training split, `epochs` over them, `batch_size` a step, `repeats` copies in a row."""
+    """Defines the order of one run: `examples` in the training split, `epochs` over them, `batch_size` a step, `repeats` copies of each."""
 
     examples: int
     epochs: float
@@ -51,34 +51,37 @@ class Order:
 
     @classmethod
     def of(cls, config: TrainConfig) -> Order:
-        """The order that a config asks for."""
+        """Make the order that a config asks for."""
         return cls(config.data.card.train_examples, config.schedule.epochs, config.batch_size, config.seed, config.augment.repeats)
 
     @property
     def total(self) -> int:
-        """Positions of the whole run: round(epochs · examples)."""
+        """Count the positions of the whole run: round(epochs · examples)."""
         return round(self.epochs * self.examples)
 
     @property
     def steps(self) -> int:
-        """Steps of the whole run, the padded last one included."""
+        """Count the steps of the whole run, the padded last one included."""
         return -(-self.total // self.batch_size)
 
     @property
     def unique_examples(self) -> int:
-        """Different examples that the whole run sees."""
+        """Count the different examples that the whole run sees."""
         return min(-(-self.total // self.repeats), self.examples)
 
     def positions(self, step: int) -> range:
-        """Global positions that step `step` (from 0) consumes."""
+        """Return the global positions that step `step` (from 0) consumes."""
         return range(step * self.batch_size, min((step + 1) * self.batch_size, self.total))
 
     def ids(self, step: int) -> np.ndarray:
-        """Ids of the examples of a step, in order: `len(positions(step))` of them."""
+        """Return the ids of the examples of a step, in order: `len(positions(step))` of them."""
         return self.draws(self.positions(step)).ids
 
     def draws(self, span: range) -> Draws:
-        """What the positions of `span` stand for. Read-only arrays: steps share the block of positions that is drawn at once."""
+        """Return what the positions of `span` stand for.
+
+        Do not write into the arrays: steps share the block of positions that is drawn at once.
+        """
         if len(span) > _BLOCK or not len(span) or span.stop > self.total:
             return self._drawn(span)
         first, last = span.start // _BLOCK, (span.stop - 1) // _BLOCK
@@ -103,7 +106,7 @@ class Order:
 
 @lru_cache(maxsize=8)
 def _block(order: Order, number: int) -> Draws:
-    """Block `number` of positions, as far as the run goes. The permutation costs as much for one id as for hundreds."""
+    """Draw block `number` of positions, as far as the run goes. The permutation costs as much for one id as for hundreds."""
     block = order._drawn(range(number * _BLOCK, min((number + 1) * _BLOCK, order.total)))
     for part in block[1:]:
         part.setflags(write=False)
@@ -112,7 +115,7 @@ def _block(order: Order, number: int) -> Draws:
 
 @dataclass(frozen=True)
 class InOrder:
-    """The order in which a held-out split is read: every example once, by its id."""
+    """Defines the order in which a held-out split is read: every example once, by its id."""
 
     examples: int
     batch_size: int
@@ -120,19 +123,19 @@ class InOrder:
 
     @property
     def total(self) -> int:
-        """Positions, one an example."""
+        """Count the positions, one an example."""
         return self.examples
 
     @property
     def steps(self) -> int:
-        """Batches, the padded last one included."""
+        """Count the batches, the padded last one included."""
         return -(-self.examples // self.batch_size)
 
     def positions(self, step: int) -> range:
-        """Positions of batch `step`, which are ids."""
+        """Return the positions of batch `step`, which are ids."""
         return range(step * self.batch_size, min((step + 1) * self.batch_size, self.examples))
 
     def draws(self, span: range) -> Draws:
-        """What the positions of `span` stand for."""
+        """Return what the positions of `span` stand for."""
         zeros = np.zeros(len(span), np.int64)
         return Draws(span, np.arange(span.start, span.stop), zeros, zeros)

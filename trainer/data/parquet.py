@@ -44,7 +44,7 @@ _LABEL = ("label", "labels", "fine_label", "class", "cls")
 
 
 class ParquetRows:
-    """One split: rows of several files, one after the other. Files are opened by the process that reads.
+    """Reads one split: rows of several files, one after the other. Files are opened by the process that reads.
 
     classes: of labels that are text, those of the training split, numbered in their order; None takes what is there, sorted by name.
     """
@@ -77,7 +77,7 @@ class ParquetRows:
         return {"image": self.read(index), "label": label, "id": index}
 
     def read(self, index: int) -> bytes:
-        """The image's bytes. Raises `BadExample` when there are none."""
+        """Read the bytes of a row's image. Raises `BadExample` when there are none."""
         place = int(np.searchsorted(self._starts, index, side="right")) - 1
         value = self._group(place)[index - int(self._starts[place])].as_py()
         content = value.get("bytes") if isinstance(value, dict) else value
@@ -86,7 +86,7 @@ class ParquetRows:
         return content
 
     def name(self, index: int) -> str:
-        """File and row."""
+        """Name a row by its file and its number there."""
         place = int(np.searchsorted(self._starts, index, side="right")) - 1
         number, _ = self._places[place]
         first = next(start for (other, _), start in zip(self._places, self._starts, strict=False) if other == number)
@@ -94,7 +94,10 @@ class ParquetRows:
 
     @property
     def class_names(self) -> list[str] | None:
-        """Of text as it is; of numbers as the Hub's libraries write them into the schema, None where they did not."""
+        """Return the names of the classes.
+
+        Text labels are names themselves. Those of numbers are as the Hub's libraries write them into the schema, None where they did not.
+        """
         if self.classes is not None:
             return self.classes
         try:
@@ -124,7 +127,7 @@ class ParquetRows:
         return self._open[number]
 
     def _read(self, number: int, read: Callable[[ParquetFile], ChunkedArray]) -> ChunkedArray:
-        """What `read` takes from a file. Raises `DataFault` where the file is damaged, or has not the columns of the first."""
+        """Read from a file by `read`. Raises `DataFault` where the file is damaged, or has not the columns of the first."""
         pyarrow = _pyarrow()
         try:
             return read(self._file(number))
@@ -143,7 +146,7 @@ def _pyarrow() -> ModuleType:
 
 
 def load(options: Options) -> Dataset:
-    """Describes both splits: reads footers, labels and the groups of 64 images. Other images are read when they are asked for.
+    """Describe both splits: read footers, labels and the row groups of 64 images a split. Other images are read when they are asked for.
 
     Raises `DataNotFound`, `DataError`, `UsageError`.
     """

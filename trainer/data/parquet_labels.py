@@ -20,7 +20,7 @@ _HINT = "label_column names another column; write a label of one class a row, as
 def read_labels(
     columns: Sequence[tuple[str, ChunkedArray]], classes: Sequence[str] | None = None
 ) -> tuple[np.ndarray, list[str] | None]:
-    """The labels of a split.
+    """Read the labels of a split as class numbers.
 
     Args:
         columns: (file, its column of labels), one after the other.
@@ -46,7 +46,7 @@ def read_labels(
 
 
 def _plain(column: ChunkedArray) -> ChunkedArray:
-    """Without dictionaries and views; text and bytes of text as one type."""
+    """Return a column without dictionaries, and with text of any kind as one type."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):

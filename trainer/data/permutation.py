@@ -18,7 +18,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def permute(places: np.ndarray, n: int, key: tuple[int, ...]) -> np.ndarray:
-    """Where each place goes.
+    """Map each place to its id.
 
     Args:
         places: integers in 0 … n − 1, any shape.
@@ -37,7 +37,7 @@ def permute(places: np.ndarray, n: int, key: tuple[int, ...]) -> np.ndarray:
 
 
 def unpermute(ids: np.ndarray, n: int, key: tuple[int, ...]) -> np.ndarray:
-    """Where each id came from: `unpermute(permute(places, n, key), n, key) == places`. That it exists is why no id comes twice."""
+    """Map each id back to its place: `unpermute(permute(places, n, key), n, key) == places`. That this works is why no id comes twice."""
     half = _half(n)
     round_keys = _round_keys(key)
     places = _feistel_back(ids.astype(np.uint64), half, round_keys)
@@ -47,7 +47,7 @@ def unpermute(ids: np.ndarray, n: int, key: tuple[int, ...]) -> np.ndarray:
 
 
 def _half(n: int) -> int:
-    """Bits of each half of the smallest even number of bits that holds n."""
+    """Count the bits of each half of the smallest even number of bits that holds n."""
     return max(1, (max(n - 1, 1).bit_length() + 1) // 2)
 
 

@@ -17,7 +17,7 @@ __all__ = ["Rows", "called", "read_into"]
 
 @dataclass
 class Rows:
-    """Row k is position `draws.positions[k]`; rows past them are padding.
+    """Holds the rows of one step: row k is position `draws.positions[k]`, and rows past them are padding.
 
     pixels: [B, H, W, C], uint8 or float32. labels: [B] int32. ids: [len(draws.ids)] int64, of what was read.
     """
@@ -31,7 +31,7 @@ class Rows:
 
     @classmethod
     def empty(cls, step: int, draws: Draws, pixels: np.ndarray) -> Rows:
-        """Nothing read yet; `pixels` is the memory to fill."""
+        """Make rows of which nothing is read yet; `pixels` is the memory to fill."""
         return cls(step, draws, pixels, np.zeros(len(pixels), np.int32), np.full(len(draws.ids), -1, np.int64))
 
 
@@ -55,6 +55,6 @@ def read_into(rows: Rows, row: int, examples: Examples, preparation: Preparation
 
 
 def called(number: int, examples: Examples) -> str:
-    """An example's number, and its name where the data set has names."""
+    """Return an example's number, and its name where the data set has names."""
     name = getattr(examples, "name", None)
     return f"{number} ({name(number)})" if name else str(number)

@@ -1,4 +1,4 @@
-"""What every format of photographs has: at what size they are trained and evaluated, how many classes there are, and the card that says so."""
+"""What all formats of photographs share: the sizes in training and evaluation, the number of classes, and the card that says so."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPTIONS = {
 
 
 def shapes(options: Options) -> tuple[ImageShape, ImageShape | None]:
-    """(height, width, channels) for training, and for evaluation where it differs. Raises `UsageError`."""
+    """Read (height, width, channels) for training, and for evaluation where it differs, else None. Raises `UsageError`."""
     if "train_px" not in options:
         raise UsageError(
             "train_px is missing: photographs have no size of their own", hint="train_px: 224, and eval_px where it differs"
@@ -44,7 +44,7 @@ def shapes(options: Options) -> tuple[ImageShape, ImageShape | None]:
 
 
 def evaluation_margin(options: Options) -> float | None:
-    """`eval_margin_px`; None where it is left out or says what would be so anyway. Raises `UsageError`."""
+    """Read `eval_margin_px`; None where it is left out or says what would be so anyway. Raises `UsageError`."""
     margin = options.get("eval_margin_px")
     if margin is None:
         return None
@@ -76,9 +76,9 @@ def class_count(options: Options, found: int | None, *, where: str, names: Itera
 
 
 def classes_by_labels(splits: Mapping[str, tuple[np.ndarray, Callable[[int], str]]], options: Options) -> int:
-    """Classes by the labels of all splits, {split: (labels, name of an example)}: what is stated, else the largest label and one more.
+    """Count the classes by the labels of all splits: as many as are stated, else the largest label and one more.
 
-    Raises `DataError` naming the first example whose label does not fit.
+    splits: {split: (labels, name of an example)}. Raises `DataError` naming the first example whose label does not fit.
     """
     stated = options.get("num_classes")
     largest = max(int(labels.max(initial=-1)) for labels, _ in splits.values())

@@ -18,7 +18,7 @@ _MARKS = {"train": ("train",), "validation": ("val", "test")}
 
 
 def split_files(options: Options, suffix: str) -> tuple[Path, dict[str, list[Path]]]:
-    """The folder, and files by split, each sorted by name. `suffix` is a pattern that every file of the format matches.
+    """Find the folder, and the files of each split, sorted by name. `suffix` is a pattern that every file of the format matches.
 
     Raises `DataNotFound`, `UsageError`.
     """

@@ -25,7 +25,7 @@ _LABELS = ("cls", "json")
 
 @dataclass(frozen=True)
 class TarIndex:
-    """For each sample: number of its file, offset and size of its image there, its label, and the image's name."""
+    """Holds for each sample the number of its file, offset and size of its image there, its label, and the image's name."""
 
     files: np.ndarray
     offsets: np.ndarray
@@ -36,7 +36,7 @@ class TarIndex:
 
 @dataclass
 class _Sample:
-    """What has been seen of one sample of a tar."""
+    """Collects what has been seen of one sample of a tar."""
 
     key: str
     name: str = ""
@@ -86,7 +86,7 @@ def _built(folder: Path, files: Sequence[Path]) -> TarIndex:
 
 
 def _samples(path: Path) -> Iterator[_Sample]:
-    """Samples in their order; members of one sample lie together, as the format demands."""
+    """Yield the samples of a tar in their order. Members of one sample lie together, as the format demands."""
     current: _Sample | None = None
     try:
         with path.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:") as tar:
@@ -146,7 +146,7 @@ def _read(path: Path) -> TarIndex:
 
 
 def _write(path: Path, index: TarIndex) -> None:
-    """Whole or not at all: several processes may build it at once."""
+    """Write the index whole or not at all: several processes may build it at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     np.savez(

@@ -17,7 +17,7 @@ Value = list[bytes] | list[float] | list[int]
 
 
 def parse(record: bytes) -> dict[str, Value]:
-    """Features by name. Raises `ValueError` when the bytes are no Example."""
+    """Parse a record into its features by name. Raises `ValueError` when the bytes are no Example."""
     features: dict[str, Value] = {}
     view = memoryview(record)
     try:
@@ -30,7 +30,7 @@ def parse(record: bytes) -> dict[str, Value]:
 
 
 def _entry(entry: memoryview | int) -> tuple[str, Value]:
-    """A map entry { string key = 1, Feature value = 2 }."""
+    """Read a map entry { string key = 1, Feature value = 2 }."""
     name = ""
     value: Value = []
     for field, content in _fields(_message(entry)):
@@ -58,7 +58,7 @@ def _feature(feature: memoryview) -> Value:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """(field number, content): an int for a varint, else the bytes."""
+    """Yield (field number, content) of a message: an int for a varint, else the bytes."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)

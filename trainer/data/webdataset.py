@@ -1,8 +1,8 @@
 """WebDataset tars, made random-access by an index that is built once.
 
-A sample is all members of one name up to the first dot of the last part: `n01/7.jpg` with `n01/7.cls` (a number) or `n01/7.json` (`{"label": …}`). The index holds,
-for each sample, where its image lies and what its label is; it is kept beside the tars, or, where that folder cannot be written, under
-`~/.cache/scaling`, and built anew when the tars have other sizes or times.
+A sample is all members of one name up to the first dot of the last part: `n01/7.jpg` with `n01/7.cls` (a number) or `n01/7.json`
+(`{"label": …}`). The index holds, for each sample, where its image lies and what its label is. It is kept beside the tars, or under
+`~/.cache/scaling` where that folder cannot be written. It is built anew when the tars have other sizes or times.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEFAULTS = {"channels": 3}
 
 
 class TarSamples:
-    """One split: images in tars, read at their offsets. Files are opened by the process that reads."""
+    """Reads one split: images in tars, at their offsets. Files are opened by the process that reads."""
 
     def __init__(self, files: Sequence[Path], index: TarIndex) -> None:
         self._files, self.index = [str(path) for path in files], index
@@ -48,23 +48,23 @@ class TarSamples:
 
     @property
     def labels(self) -> np.ndarray:
-        """[samples] int32."""
+        """Return the label of each sample: [samples] int32."""
         return self.index.labels
 
     def read(self, index: int) -> bytes:
-        """The image's bytes. Raises `OSError`."""
+        """Read the bytes of a sample's image. Raises `OSError`."""
         number = int(self.index.files[index])
         if number not in self._open:
             self._open[number] = os.open(self._files[number], os.O_RDONLY)
         return os.pread(self._open[number], int(self.index.sizes[index]), int(self.index.offsets[index]))
 
     def name(self, index: int) -> str:
-        """Tar and member."""
+        """Name a sample by its tar and member."""
         return f"{Path(self._files[int(self.index.files[index])]).name}: {self.index.names[index]}"
 
 
 def load(options: Options) -> Dataset:
-    """Describes both splits: from the index, and 64 images a split. Other images are read when they are asked for.
+    """Describe both splits, by the index and 64 images a split. Other images are read when they are asked for.
 
     Raises `DataNotFound`, `DataError`, `UsageError`.
     """
