@@ -45,7 +45,10 @@ class Differing(TypedDict):
 
 
 class Line(TypedDict):
-    """Records a stretch of steps, as a line of the file. steps: [first, last]. positions: see `_Stretch.add`. used: see `Multiset.to_json`."""
+    """Records a stretch of steps, as a line of the file.
+
+    steps: [first, last]. positions: see `_Stretch.add`. used: see `Multiset.to_json`.
+    """
 
     epoch: int
     steps: list[int]

@@ -9,7 +9,7 @@ import numpy as np
 __all__ = ["Batch", "Skipped"]
 
 Skipped = tuple[int, int, str]
-"""(position, id, reason) of an example that could not be read and was left out; in a batch the reason begins with its name, if it has one."""
+"""(position, id, reason) of an example that could not be read and was left out. In a batch the reason begins with its name, if any."""
 
 
 @dataclass(frozen=True)

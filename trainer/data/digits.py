@@ -1,7 +1,8 @@
-"""1,797 handwritten digits: real images of 8×8 pixels with 17 levels of grey in ten classes, inside the package; and distorted copies of them.
+"""1,797 handwritten digits inside the package, and distorted copies of them.
 
-Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998 (CC BY 4.0): its test set,
-the one that scikit-learn ships. The order of the images is scikit-learn's.
+They are real images of 8×8 pixels with 17 levels of grey in ten classes. Source: E. Alpaydin, C. Kaynak, "Optical Recognition of
+Handwritten Digits", UCI Machine Learning Repository, 1998 (CC BY 4.0): its test set, the one that scikit-learn ships. The order of the
+images is scikit-learn's.
 """
 
 from __future__ import annotations

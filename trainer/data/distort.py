@@ -1,8 +1,8 @@
-"""Many small images out of few: each copy is turned, scaled, stretched, moved, sheared and made noisy a little, and stays as it is for good.
+"""Makes many small images of few: each copy is turned, scaled, stretched, moved, sheared and made noisy a little, once for all runs.
 
-A few hundred images are seen too often by any run that is long enough to show a law. Distorted copies (P. Simard, D. Steinkraus, J. Platt, "Best
-practices for convolutional neural networks applied to visual document analysis", ICDAR 2003) are new images of the same kind, so that an
-epoch over all of them repeats none. They are no new handwriting: what a network learns from them is bounded by the originals.
+A few hundred images are seen too often by any run that is long enough to show a law. Distorted copies (P. Simard, D. Steinkraus, J. Platt,
+"Best practices for convolutional neural networks applied to visual document analysis", ICDAR 2003) are new images of the same kind, so that
+an epoch over all of them repeats none. They are no new handwriting: what a network learns from them is bounded by the originals.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def evaluation_margin(options: Options) -> float | None:
 
 
 def class_count(options: Options, found: int | None, *, where: str, names: Iterable[str] = ()) -> int:
-    """Classes as found in the data, which must be those that the file states, if it does. Raises `UsageError`, `DataError`."""
+    """Return the number of classes in the data, which must be what the file states, if it does. Raises `UsageError`, `DataError`."""
     stated = options.get("num_classes")
     if stated is None:
         if found is None:

@@ -46,7 +46,10 @@ class _Sample:
 
 
 def index_of(folder: Path, split: str, files: Sequence[Path]) -> TarIndex:
-    """The index of these tars, from where it is kept, else built and kept. Raises `DataError` for a tar that cannot be indexed."""
+    """Read the index of these tars from where it is kept, or else build and keep it.
+
+    Raises `DataError` for a tar that cannot be indexed.
+    """
     stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
     key = digest(*(f"{name} {stat.st_size} {stat.st_mtime_ns}".encode() for name, stat in stats))
     places = (folder / ".scaling-index", Path.home() / ".cache" / "scaling" / "tar-index")

@@ -1,6 +1,7 @@
 """Model families behind one protocol. Adding a family is adding a file (or a folder) and one line in `_FAMILIES`.
 
-A family of your own: `models: [{source: "package.module:factory", name: …}]`, where `factory()` returns a `Family` or any other `ModelFamily`.
+A family of your own: `models: [{source: "package.module:factory", name: …}]`, where `factory()` returns a `Family` or any other
+`ModelFamily`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _FAMILIES = {
 
 
 def family(name: str) -> Family:
-    """A family by name, or a user's own by `package.module:factory`. Raises `UnknownName`, `UsageError`."""
+    """Return a family by name, or a user's own by `package.module:factory`. Raises `UnknownName`, `UsageError`."""
     if ":" in name:
         return users_family(name)
     if name not in _FAMILIES:
@@ -36,7 +37,7 @@ def family(name: str) -> Family:
 
 
 def family_of(model: str) -> str:
-    """The family that knows a model of this name. Raises `UnknownName` over the models of all families."""
+    """Name the family that knows a model of this name. Raises `UnknownName` over the models of all families."""
     for name, entry in _FAMILIES.items():
         if model in entry.names():
             return name

@@ -1,4 +1,4 @@
-"""What a model is and costs, from its dimensions alone: nothing is built, JAX is not loaded."""
+"""The card of a model: what it is and what it costs, from its dimensions alone. Nothing is built, and JAX is not loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLOAT32 = 4
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """Bytes on one device that training at a batch size needs; an estimate: the compiler decides what it keeps and what it shares.
+    """Estimates the bytes on one device that training at a batch size needs. The compiler decides what it keeps and what it shares.
 
     params, gradients, momentum, ema: float32 each. activations: what the backward pass finds in memory, in the dtype of the computation.
     """
@@ -34,7 +34,7 @@ class TrainingMemory:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Counts of one model at one image size.
+    """Counts what one model costs at one image size.
 
     params: trainable. macs: multiply–accumulates of one image's forward pass. train_flops_per_image: 6 × MACs (forward 2, backward 4).
     activations: outputs of convolutions and dense layers of one image, as fvcore and timm count them; None when the family does not count.
@@ -61,7 +61,7 @@ class ModelCard:
         return 6 * self.macs
 
     def to_dict(self) -> dict[str, object]:
-        """Plain JSON values, derived ones among them."""
+        """Return the card as plain JSON values, derived ones among them."""
         memory = self.memory and asdict(self.memory) | {"total_bytes": self.memory.total_bytes}
         content = asdict(self) | {"image_shape": list(self.image_shape), "options": dict(self.options), "memory": memory}
         return content | {"train_flops_per_image": self.train_flops_per_image}
@@ -79,7 +79,7 @@ def model_card(
     remat: str = "none",
     ema: bool = False,
 ) -> ModelCard:
-    """The card of a model by name, or by the dimensions in `options`.
+    """Make the card of a model by name, or by the dimensions in `options`.
 
     Args:
         family_name: a family, or `package.module:factory`; None: NFNet for a model by its `width`, else the family that knows the name.

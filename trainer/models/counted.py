@@ -1,6 +1,7 @@
-"""What a module costs, counted from the module itself: its parameters from their shapes, its MACs from the traced forward pass.
+"""The cost of a module, counted from the module itself: its parameters from their shapes, its MACs from the traced forward pass.
 
-Nothing is computed or compiled. The counts of families are held against these: those that ship in tests, a user's when its file is read.
+Nothing is computed or compiled. The counts that a family states are compared with these: in tests for the families that ship, and when
+its file is read for a user's own.
 """
 
 from __future__ import annotations
@@ -34,12 +35,15 @@ _OPAQUE = (
     "ragged_dot",
     "ragged_dot_general",
 )
-"""What does not say how many products it takes."""
+"""Operations that do not say how many products they take."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """params: trainable parameters. macs: multiply–accumulates of one image's forward pass; None where the program does not tell."""
+    """Says what a module costs.
+
+    params: trainable parameters. macs: multiply–accumulates of one image's forward pass; None where the program does not tell.
+    """
 
     params: int
     macs: int | None
@@ -49,7 +53,8 @@ def counted(module: Network, *, image_shape: ImageShape) -> Counted:
     """Count a Flax module on images [H, W, C]: convolutions, with their padding, and matrix products are its MACs.
 
     Raises `UsageError` for a module that cannot be trained here: `param_shapes` refuses it, or a forward pass as the trainer calls it fails
-    or gives no logits. What may be for want of something that other hosts have (`RuntimeError`, `ImportError`, `OSError`) is raised as it came.
+    or gives no logits. A `RuntimeError`, `ImportError`, `OSError` or `MemoryError` is raised as it came: other hosts may have what is
+    missing.
     """
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     with as_written():
@@ -80,7 +85,7 @@ def _forward(
 
 @contextmanager
 def _named(module: Network, when: str, call: str) -> Iterator[None]:
-    """Whatever the module's code raises as one line: a run would end by it. call: how the trainer calls it."""
+    """Raise whatever the module's code raises as one line: a run would end by it. call: how the trainer calls it."""
     try:
         yield
     except (UsageError, RuntimeError, ImportError, OSError, MemoryError):
@@ -92,7 +97,7 @@ def _named(module: Network, when: str, call: str) -> Iterator[None]:
 
 
 class _NotTold(Exception):
-    """The program does not say how much work it is."""
+    """Reports that the program does not say how much work it is."""
 
 
 def _macs(jaxpr: Any) -> int:
@@ -100,7 +105,10 @@ def _macs(jaxpr: Any) -> int:
 
 
 def _macs_of(equation: Any) -> int:
-    """Raises `_NotTold` for what is opaque, for a loop without a stated end and for branches that differ, if there are products in them."""
+    """Count the MACs of one operation.
+
+    Raises `_NotTold` for what is opaque, for a loop without a stated end and for branches that differ, if there are products in them.
+    """
     name, given = equation.primitive.name, equation.params
     if name in _OPAQUE:
         raise _NotTold
@@ -125,7 +133,7 @@ def _size(variable: Any) -> int:
 
 
 def _parts(given: dict[str, Any]) -> Iterator[Any]:
-    """The programs inside an operation's parameters."""
+    """Yield the programs inside an operation's parameters."""
     for value in given.values():
         for part in value if isinstance(value, list | tuple) else (value,):
             part = getattr(part, "jaxpr", part)

@@ -1,7 +1,8 @@
 """Counts models in a process of its own, which takes no accelerator from the trainers: `count_all`, and what it starts.
 
-The process reads `{"path": sys.path, "models": [{"family", "model", "options", "num_classes", "image_shape", "dtype"}, …]}` from its standard
-input and writes a JSON object a model to the file descriptor it is given: the fields of `Counted`, or `refused` with a `hint`, or `unknown`.
+The process reads `{"path": sys.path, "models": [{"family", "model", "options", "num_classes", "image_shape", "dtype"}, …]}` from its
+standard input. It writes a JSON object a model to the file descriptor it is given: the fields of `Counted`, or `refused` with a `hint`,
+or `unknown`.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ _SECONDS = 600
 
 
 def count_all(models: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
-    """What each model costs, counted from the module that its family builds. Takes the seconds in which JAX starts.
+    """Count what each model costs, from the module that its family builds. Takes the seconds in which JAX starts.
 
     Args:
         models: with the keys that are named above.
 
     Returns:
-        For each model {"params", "macs"} (`trainer.models.counted`); or {"refused", "hint"} for one that cannot be trained; or {"unknown": why}
-        for one that cannot be built here, which may be for want of something that the trainers' hosts have.
+        For each model one of
+
+        - {"params", "macs"} (`trainer.models.counted`);
+        - {"refused", "hint"} for one that cannot be trained;
+        - {"unknown": why} for one that cannot be built here. The trainers' hosts may have what is missing.
     """
     if not models:
         return []
@@ -75,7 +79,7 @@ def _count(model: Mapping[str, Any]) -> dict[str, object]:
 
 
 def main() -> None:
-    """See the module."""
+    """Count the models that standard input names; see the module."""
     order = json.load(sys.stdin)
     sys.path[:] = [*dict.fromkeys([*sys.path, *order["path"]])]
     with os.fdopen(int(sys.argv[1]), "a") as answers:

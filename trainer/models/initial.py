@@ -23,7 +23,7 @@ __all__ = ["initial_params", "param_shapes"]
 
 
 def initial_params(module: Network, *, seed: int, image_shape: ImageShape, shapes: PyTree = None) -> PyTree:
-    """Parameters of a Flax module on images [H, W, C], as NumPy arrays.
+    """Make the initial parameters of a Flax module on images [H, W, C], as NumPy arrays.
 
     Each initialiser is run by itself and outside `jit`, on the CPU where there is one and with the threefry generator whatever the default
     is: compiled into one program with others its numbers would differ in their last bits. A module whose parameters depend on what it
@@ -43,7 +43,7 @@ def initial_params(module: Network, *, seed: int, image_shape: ImageShape, shape
 
 
 def param_shapes(module: Network, *, image_shape: ImageShape) -> PyTree:
-    """Shapes and dtypes of a Flax module's parameters on images [H, W, C]. Nothing is computed.
+    """Return the shapes and dtypes of a Flax module's parameters on images [H, W, C]. Nothing is computed.
 
     Raises `UsageError` for a module without parameters, and for one that keeps state beside them.
     """
@@ -60,7 +60,7 @@ def param_shapes(module: Network, *, image_shape: ImageShape) -> PyTree:
 
 
 def _state(module: Network, variables: Mapping[str, PyTree], images: jax.ShapeDtypeStruct) -> list[str]:
-    """The collections beside "params" that a forward pass cannot do without. What is only sown there, for whoever looks, is not missed."""
+    """Name the collections beside "params" that a forward pass cannot do without. One that it only sows into is not among them."""
     others = sorted(name for name in variables if name != "params")
     if not others or not _runs(module, variables, images):
         return []  # a mistake of the module's: `counted` and the step's compilation say which
@@ -68,7 +68,10 @@ def _state(module: Network, variables: Mapping[str, PyTree], images: jax.ShapeDt
 
 
 def _runs(module: Network, variables: Mapping[str, PyTree], images: jax.ShapeDtypeStruct) -> bool:
-    """Whether forward passes can be traced, in training and in evaluation, with these collections alone and whatever random streams are asked for."""
+    """Say whether forward passes can be traced with these collections alone, in training and in evaluation.
+
+    Every random stream that is asked for is given.
+    """
     mutable = [name for name in variables if name != "params"]
 
     def forward(variables: Mapping[str, PyTree], images: jax.Array, train: bool) -> PyTree:
@@ -84,7 +87,7 @@ def _runs(module: Network, variables: Mapping[str, PyTree], images: jax.ShapeDty
 
 
 def _on_cpu() -> AbstractContextManager[None]:
-    """Where a process has accelerators alone, arrays are made there."""
+    """Return a context in which arrays are made on the CPU, or one without effect where a process has accelerators alone."""
     try:
         return jax.default_device(jax.local_devices(backend="cpu")[0])
     except RuntimeError:

@@ -26,10 +26,10 @@ class Network(Protocol):
     """
 
     def init(self, key: jax.Array, images: jax.Array, /) -> Mapping[str, PyTree]:
-        """Gives `{"params": …}`. Other collections are not carried from step to step, so a network cannot need one."""
+        """Return `{"params": …}`. Other collections are not carried from step to step, so a network cannot need one."""
 
     def lazy_init(self, key: jax.Array, images: jax.ShapeDtypeStruct, /) -> Mapping[str, PyTree]:
-        """Gives what `init` gives, from the shape of the images alone."""
+        """Return what `init` returns, from the shape of the images alone."""
 
     def apply(
         self,
@@ -41,7 +41,10 @@ class Network(Protocol):
         rngs: dict[str, jax.Array] | None = None,
         mutable: list[str] | bool = False,
     ) -> Any:
-        """Gives logits [B, num_classes]. In training, `rngs` has the key of the stream `dropout`. With `mutable`, also the collections named."""
+        """Return logits [B, num_classes]. With `mutable`, also return the collections named.
+
+        In training, `rngs` has the key of the stream `dropout`.
+        """
 
 
 class Counts(Protocol):
@@ -73,19 +76,19 @@ class ModelFamily(Protocol):
     """
 
     def names(self) -> tuple[str, ...]:
-        """Gives its models by name, smallest first."""
+        """Return the family's models by name, smallest first."""
 
     def check(self, name: str, options: Options, /) -> object:
-        """Raises `UsageError` or `UnknownName` for what cannot be built. What it returns is not looked at."""
+        """Raise `UsageError` or `UnknownName` for what cannot be built. What it returns is not looked at."""
 
     def params(self, name: str, options: Options, /, *args: Any, **shape: Any) -> int:
-        """Counts the trainable parameters; see `CountsParams`."""
+        """Count the trainable parameters; see `CountsParams`."""
 
     def macs(self, name: str, options: Options, /, *, num_classes: int, image_shape: ImageShape) -> int:
-        """Counts the multiply–accumulates of one image's forward pass."""
+        """Count the multiply–accumulates of one image's forward pass."""
 
     def build(self, name: str, /, *args: Any, **options: Any) -> Network:
-        """Builds the network; see `Builds`."""
+        """Build the network; see `Builds`."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class Family:
 
 
 def _given_what_it_names(params: CountsParams) -> CountsParams:
-    """`params` of a family, called with `channels` or `image_shape` (height, width, channels), whichever of the two it takes."""
+    """Wrap `params` of a family: it is called with `channels` or `image_shape` (height, width, channels), whichever of the two it takes."""
     try:
         named: Mapping[str, inspect.Parameter] = inspect.signature(params).parameters
     except ValueError:  # a builtin does not tell

@@ -1,4 +1,4 @@
-"""A user's own family, `package.module:factory`: imported, and called so that what it raises or returns wrongly is one line."""
+"""Imports a user's own family, `package.module:factory`, and turns what it raises or returns wrongly into one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AT_LEAST = {"params": 1, "macs": 0, "activations": 0, "kept_activations": 0, "t
 
 
 def users_family(source: str) -> Family:
-    """The family that `package.module:factory` makes. Its functions raise `UsageError` and give plain finite numbers; `build` is as it came.
+    """Make the family of `package.module:factory`. Its functions raise `UsageError` and give plain finite numbers; `build` is as it came.
 
     Raises `UsageError` when it cannot be imported or made.
     """
@@ -46,7 +46,10 @@ def users_family(source: str) -> Family:
 
 
 def _guarded(function: Callable[..., Any], name: str, source: str, checked: Callable[[Any, str], Any]) -> Callable[..., Any]:
-    """checked: (what the function gave, the model's name) → what the caller gets."""
+    """Wrap a function of the family, so that what it raises is a `UsageError`.
+
+    checked: (what the function gave, the model's name) → what the caller gets.
+    """
 
     @wraps(function)
     def asked(model: str, options: Options, **shape: Any) -> Any:
@@ -62,7 +65,10 @@ def _guarded(function: Callable[..., Any], name: str, source: str, checked: Call
 
 
 def _number(given: Any, model: str, *, name: str, least: int) -> int | float:
-    """A plain number of any number's type. Raises `UsageError` for text, truth values, NaN, infinity and what is below the least."""
+    """Return a plain number for a number of any type.
+
+    Raises `UsageError` for text, truth values, NaN, infinity and what is below the least.
+    """
     try:
         if isinstance(given, str | bytes | bool):
             raise TypeError

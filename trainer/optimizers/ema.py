@@ -11,14 +11,15 @@ __all__ = ["ema_decay", "moved_average"]
 
 
 def ema_decay(step: jax.Array, largest: float) -> jax.Array:
-    """`min(largest, (1 + t) / (10 + t))` at step t (from 0): a short memory at first, so that the initial weights are soon forgotten.
+    """Return the decay `min(largest, (1 + t) / (10 + t))` at step t (from 0).
 
-    The rule of the released NFNet code, which has it from TensorFlow's `ExponentialMovingAverage(num_updates=t)`.
+    The memory is short at first, so that the initial weights are soon forgotten. This is the rule of the released NFNet code, which has it
+    from TensorFlow's `ExponentialMovingAverage(num_updates=t)`.
     """
     t = step.astype(jnp.float32)
     return jnp.minimum(jnp.float32(largest), (1.0 + t) / (10.0 + t))
 
 
 def moved_average(average: PyTree, params: PyTree, decay: jax.Array) -> PyTree:
-    """`average ← decay · average + (1 − decay) · params`, leaf by leaf, float32."""
+    """Move the average: `average ← decay · average + (1 − decay) · params`, leaf by leaf, float32."""
     return jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, average, params)

@@ -20,7 +20,7 @@ class Optimizer(Protocol):
     """
 
     def init(self, params: PyTree, /) -> PyTree:
-        """Gives the state before the first step. Only its shapes are taken: a run starts from zeros."""
+        """Return the state before the first step. Only its shapes are taken: a run starts from zeros."""
 
     def update(self, gradients: PyTree, state: PyTree, params: PyTree, /) -> tuple[PyTree, PyTree]:
-        """Gives (direction, new state); the step then is `params ← params − learning_rate · direction`."""
+        """Return (direction, new state); the step then is `params ← params − learning_rate · direction`."""

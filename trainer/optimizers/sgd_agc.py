@@ -30,7 +30,7 @@ def sgd_agc(
     weight_decay: float = 0.0,
     stacked: Stacked | None = None,
 ) -> Optimizer:
-    """The update direction, before the learning rate: `params ← params − learning_rate · update`.
+    """Make an optimiser that gives the update before the learning rate: `params ← params − learning_rate · update`.
 
     Args:
         momentum: decay of the trace; the trace is not damped (v ← momentum·v + g).
@@ -51,7 +51,9 @@ def sgd_agc(
 
 
 def adaptive_gradient_clipping(clip: float, eps: float, *, stacked: Stacked | None = None) -> optax.GradientTransformation:
-    """`g_i ← g_i · min(1, clip · max(‖w_i‖, eps) / ‖g_i‖)` for each unit i of each parameter but the classifier's kernel.
+    """Clip the gradient of each unit i to a share of the unit's weight norm, in each parameter but the classifier's kernel.
+
+    `g_i ← g_i · min(1, clip · max(‖w_i‖, eps) / ‖g_i‖)`
 
     Args:
         stacked: says of a path, e.g. `("stage2", "conv1", "kernel")`, whether the parameter's first axis counts layers, as `lax.scan`
@@ -82,7 +84,7 @@ def adaptive_gradient_clipping(clip: float, eps: float, *, stacked: Stacked | No
 
 
 def unit_norm(x: jax.Array) -> jax.Array:
-    """L2 norm of each unit: a vector or scalar is one unit; a matrix [I, O] or kernel [H, W, I, O] has one unit an output."""
+    """Compute the L2 norm of each unit: a vector or scalar is one unit; a matrix [I, O] or kernel [H, W, I, O] has one unit an output."""
     if x.ndim <= 1:
         return jnp.sqrt(jnp.sum(jnp.square(x)))
     return jnp.sqrt(jnp.sum(jnp.square(x), axis=tuple(range(x.ndim - 1)), keepdims=True))

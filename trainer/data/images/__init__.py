@@ -1,4 +1,4 @@
-"""From stored images to the pixels of a batch: decoding, cropping, resizing, augmentation. No JAX: reader processes load this alone.
+"""Turns stored images into the pixels of a batch: decoding, cropping, resizing, augmentation. No JAX: reader processes load this alone.
 
 | file | what it holds |
 |---|---|
@@ -11,5 +11,5 @@
 | `mix` | two images of a batch in one: mixup and cutmix |
 | `preparation` | all of it in order, for one example |
 | `optional` | what needs a package of the extra `images`, loaded when it is used |
-| `randomness` | chance keyed by example, not by reader |
+| `randomness` | random numbers keyed by example, not by reader |
 """

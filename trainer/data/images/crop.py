@@ -15,7 +15,7 @@ _MARGIN_PX, FULL_MARGIN_FROM_PX = 32.0, 224
 
 
 class Box(NamedTuple):
-    """A part of an image in pixels."""
+    """Marks a part of an image, in pixels."""
 
     top: int
     left: int
@@ -24,12 +24,12 @@ class Box(NamedTuple):
 
 
 def whole(height: int, width: int) -> Box:
-    """All of it."""
+    """Return the box of a whole image."""
     return Box(0, 0, height, width)
 
 
 def random_resized_crop(height: int, width: int, min_area: float, rng: np.random.Generator) -> Box:
-    """A box of a random share of the area, uniform in `min_area` … 1, and a random aspect ratio, log-uniform in 3/4 … 4/3.
+    """Draw a box of a random share of the area, uniform in `min_area` … 1, and a random aspect ratio, log-uniform in 3/4 … 4/3.
 
     Ten boxes are drawn; if none fits, it is the largest centred one whose aspect ratio is within the bounds. Szegedy et al. 2014
     (arXiv 1409.4842); the rules are those of torchvision's `RandomResizedCrop`.
@@ -52,7 +52,7 @@ def random_resized_crop(height: int, width: int, min_area: float, rng: np.random
 
 
 def margin_px(target: tuple[int, int]) -> float:
-    """By how many pixels the shorter side of a held-out image exceeds the target's before its centre is cut out, unless a data set says.
+    """Return the default margin in pixels: a held-out image's shorter side exceeds the target's by it before the centre is cut out.
 
     32 px from 224 px up, as in the released NFNet evaluation (256 for 224, 288 for 256), and the same proportion, a seventh, below.
     """
@@ -60,10 +60,10 @@ def margin_px(target: tuple[int, int]) -> float:
 
 
 def center_crop(height: int, width: int, target: tuple[int, int], margin: float | None = None) -> Box:
-    """The centred box for evaluation at `target` (height, width): resizing it equals resizing the shorter side and cutting out the centre.
+    """Return the centred box for evaluation at `target` (height, width).
 
-    The shorter side becomes the target's plus `margin` pixels; None is `margin_px` of the target. An image that is already of the target's
-    size is used whole.
+    Resizing the box equals resizing the shorter side and cutting out the centre. The shorter side becomes the target's plus `margin`
+    pixels; None is `margin_px` of the target. An image that is already of the target's size is used whole.
     """
     if (height, width) == target:
         return whole(height, width)

@@ -35,7 +35,7 @@ __all__ = ["FORMATS", "MAX_PIXELS", "EncodedPicture"]
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """Formats that are opened, by Pillow's names for them."""
 MAX_PIXELS = 2**27
-"""Height times width, 134 million: above all but a few cameras, and about 1 GB while it is decoded. A file of half a megabyte can say more."""
+"""Height times width, 134 million: above all but a few cameras, and about 1 GB while it is decoded. A file of 0.5 MB can say more."""
 _COSTLY = ("WEBP", "AVIF", "JPEG2000")
 """Their decoders take twice the memory for a pixel, so half as many are allowed."""
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _TILE_SIDES = 258, 262, (322, 323)
@@ -44,7 +44,10 @@ _WHITE_IS_ZERO = 0
 
 
 class EncodedPicture(Picture):
-    """The bytes of an image file. Raises `BadExample`, and nothing else, when they are none, are cut short, or do not decode."""
+    """Decodes the bytes of an image file.
+
+    Raises `BadExample`, and nothing else, for bytes that are empty, are cut short, or do not decode.
+    """
 
     def __init__(self, content: bytes, channels: int) -> None:
         if not content:
@@ -72,7 +75,7 @@ class EncodedPicture(Picture):
 
     @property
     def corrections(self) -> set[str]:
-        """Which of `trainer.data.corrections` change its pixels. An alpha channel that covers everything changes none."""
+        """Name those of `trainer.data.corrections` that change its pixels. An alpha channel that covers everything changes none."""
         found = {"orientation"} if self._orientation != 1 else set()
         if self._is_jpeg:
             return found
@@ -86,7 +89,7 @@ class EncodedPicture(Picture):
         return found
 
     def _check_tiles(self) -> None:
-        """Tiles of a TIFF are decoded whole, however small the picture that they hold."""
+        """Refuse a TIFF of too large tiles: they are decoded whole, however small the picture that they hold."""
         if self._is_jpeg or not isinstance(self._opened, TiffImageFile):
             return
         with _one_reason("not a readable image"):
@@ -132,7 +135,10 @@ class EncodedPicture(Picture):
 
 @contextmanager
 def _one_reason(what: str) -> Iterator[None]:
-    """A decoder raises errors of many kinds for a file that is damaged: the same reason each time, in one line, and one kind of error."""
+    """Raise whatever a decoder raises as `BadExample`, in one line that is the same each time.
+
+    Decoders raise errors of many kinds for a file that is damaged.
+    """
     try:
         yield
     except BadExample:
@@ -143,7 +149,7 @@ def _one_reason(what: str) -> Iterator[None]:
 
 
 def _converted(image: Image.Image, channels: int, shades: _Shades | None) -> np.ndarray:
-    """[H, W, channels] uint8, or [H, W, 1] for all channels to be alike."""
+    """Return pixels [H, W, channels] uint8, or [H, W, 1] for all channels to be alike."""
     if shades is not None:
         values = np.asarray(image)
         lit = shades.largest - values if shades.white_is_zero else values
@@ -159,16 +165,16 @@ def _converted(image: Image.Image, channels: int, shades: _Shades | None) -> np.
 
 
 class _Shades(NamedTuple):
-    """Grey of more than 8 bits: the largest value, and whether it is black."""
+    """Describes grey of more than 8 bits: the largest value, and whether it is black."""
 
     largest: int
     white_is_zero: bool
 
 
 def _shades(image: Image.Image) -> _Shades | None:
-    """Of grey that has more than 8 bits, which Pillow would cut off at 255; None of all else. Raises `BadExample`.
+    """Describe grey that has more than 8 bits, which Pillow would cut off at 255; None of all else. Raises `BadExample`.
 
-    Colour of 16 bits Pillow gives by the upper 8 itself, and grey of 8 bits it turns round itself.
+    Pillow itself gives colour of 16 bits by the upper 8, and turns grey of 8 bits round.
     """
     if not image.mode.startswith("I") and image.mode != "F":
         return None
@@ -179,5 +185,5 @@ def _shades(image: Image.Image) -> _Shades | None:
 
 
 def _is_transparent(image: Image.Image) -> bool:
-    """Whether anything shows through."""
+    """Say whether anything shows through."""
     return image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255)

@@ -1,6 +1,8 @@
-"""Two images of a batch in one, with two labels: mixup (Zhang et al. 2017, arXiv 1710.09412) and cutmix (Yun et al. 2019, arXiv 1905.04899).
+"""Two images of a batch in one, with two labels: mixup and cutmix.
 
-A row's partner is its neighbour, rows 2k and 2k + 1: rows come in random order, so neighbours are as good as any other pair, and a host
+Mixup: Zhang et al. 2017 (arXiv 1710.09412). Cutmix: Yun et al. 2019 (arXiv 1905.04899).
+
+A row's partner is its neighbour, rows 2k and 2k + 1. Rows come in random order, so neighbours are as good as any other pair, and a host
 that reads a slice of the batch has both. With `repeats` copies of an example in a row, blocks of copies take the place of rows. How much
 of each, and which of the two when both are on, is drawn by (seed, step), for each row of the global batch. Differs from the papers' code,
 which draws one λ a batch: one a row has the same expectation and a smaller variance.
@@ -19,7 +21,10 @@ __all__ = ["Mixing"]
 
 @dataclass(frozen=True)
 class Mixing:
-    """mixup, cutmix: parameter α of the symmetric Beta distribution; 0 turns it off. With both on, a step takes either with probability ½."""
+    """Mixes each image of a batch with its neighbour.
+
+    mixup, cutmix: parameter α of the symmetric Beta distribution; 0 turns it off. With both on, a step takes either with probability ½.
+    """
 
     mixup: float
     cutmix: float
@@ -67,7 +72,10 @@ def _blend(target: np.ndarray, source: np.ndarray, share: np.float32) -> np.floa
 
 
 def _cut(target: np.ndarray, source: np.ndarray, share: np.float32, center: np.ndarray) -> np.float32:
-    """Paste a box of 1 − share of the area, its centre anywhere; what lies outside the image is cut off, and the share is of what remains."""
+    """Paste a box of 1 − share of the area, its centre anywhere. Returns the share of the target that remains.
+
+    What lies outside the image is cut off.
+    """
     height, width = target.shape[:2]
     half = 0.5 * np.sqrt(1.0 - share)
     (top, left), (bottom, right) = (

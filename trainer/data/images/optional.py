@@ -1,4 +1,4 @@
-"""The parts that use OpenCV, Pillow and simplejpeg, each loaded when an image asks for it. Data sets of plain pixels, as digits, do without.
+"""Loads the parts that use OpenCV, Pillow and simplejpeg, each when an image asks for it. Data sets of plain pixels, as digits, do without.
 
 All of them raise `MissingExtra` where the extra `images` is not installed.
 """
@@ -23,7 +23,7 @@ Augmented = Callable[[np.ndarray, int, float, np.random.Generator], np.ndarray]
 
 @cache
 def encoded_picture() -> type[EncodedPicture]:
-    """The class of an image that is a file."""
+    """Return the class `decode.EncodedPicture`."""
     with needed_for("image files need"):
         from trainer.data.images.decode import EncodedPicture
 
@@ -32,7 +32,7 @@ def encoded_picture() -> type[EncodedPicture]:
 
 @cache
 def resized() -> Callable[[np.ndarray, tuple[int, int]], np.ndarray]:
-    """`resize.resized`."""
+    """Return the function `resize.resized`."""
     with needed_for("images that are resized or cropped need"):
         from trainer.data.images.resize import resized
     return resized
@@ -40,7 +40,7 @@ def resized() -> Callable[[np.ndarray, tuple[int, int]], np.ndarray]:
 
 @cache
 def mirrored() -> Callable[[np.ndarray], np.ndarray]:
-    """`resize.mirrored`."""
+    """Return the function `resize.mirrored`."""
     with needed_for("images that are flipped need"):
         from trainer.data.images.resize import mirrored
     return mirrored
@@ -48,7 +48,7 @@ def mirrored() -> Callable[[np.ndarray], np.ndarray]:
 
 @cache
 def randaugmented() -> Augmented:
-    """`randaugment.randaugment`."""
+    """Return the function `randaugment.randaugment`."""
     with needed_for("RandAugment's operations need"):
         from trainer.data.images.randaugment import randaugment
     return randaugment

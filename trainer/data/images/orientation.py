@@ -1,4 +1,4 @@
-"""Which way up a picture is: EXIF's orientation, and pixels turned by it."""
+"""The orientation of a picture: read from EXIF, and pixels turned by it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ _APP1, _SCAN, _FILL = 0xE1, 0xDA, 0xFF
 
 
 def orientation_of(content: bytes, image: Image.Image | None) -> int:
-    """1 … 8 as EXIF numbers them: 1 is upright, from 5 on height and width are exchanged. What cannot be read of it counts as 1.
+    """Read the orientation of an image file as EXIF numbers it, 1 … 8: 1 is upright, from 5 on height and width are exchanged.
+
+    What cannot be read counts as 1.
 
     image: as Pillow opened it; None for a JPEG that it need not open, which takes a tenth of the time where there is no EXIF.
     """
@@ -34,7 +36,7 @@ def orientation_of(content: bytes, image: Image.Image | None) -> int:
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels [H, W, C] as stored, upright: [H, W, C], or [W, H, C] for orientations from 5 on."""
+    """Turn pixels [H, W, C] upright: [H, W, C], or [W, H, C] for orientations from 5 on."""
     if orientation == 1:
         return pixels
     if orientation in (5, 6, 7, 8):
@@ -47,7 +49,7 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _has_app1(content: bytes) -> bool:
-    """Whether a JPEG has a segment, before its first scan, that may hold EXIF or XMP."""
+    """Say whether a JPEG has a segment, before its first scan, that may hold EXIF or XMP."""
     at = 2
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]

@@ -13,18 +13,18 @@ __all__ = ["Picture", "PixelPicture", "picture"]
 
 
 class Picture(ABC):
-    """An image whose size is known before its pixels are needed."""
+    """Describes an image whose size is known before its pixels are needed."""
 
     height: int
     width: int
 
     @abstractmethod
     def pixels(self, min_scale: float = 1.0) -> np.ndarray:
-        """[height', width', C]: whole, or no smaller than `min_scale` of the original sides where that is cheaper."""
+        """Return the pixels [height', width', C]: whole, or no smaller than `min_scale` of the original sides where that is cheaper."""
 
 
 class PixelPicture(Picture):
-    """Pixels [H, W, C], uint8 or float32, in memory."""
+    """Holds pixels [H, W, C], uint8 or float32, in memory."""
 
     def __init__(self, pixels: np.ndarray) -> None:
         self._pixels = pixels
@@ -35,7 +35,10 @@ class PixelPicture(Picture):
 
 
 def picture(image: bytes | np.ndarray, channels: int) -> Picture:
-    """What a data set gave as an image: bytes of a file, or pixels [H, W, C] of uint8 or float32. Raises `BadExample`, `MissingExtra`."""
+    """Make a `Picture` of a data set's image: bytes of a file, or pixels [H, W, C] of uint8 or float32.
+
+    Raises `BadExample`, `MissingExtra`.
+    """
     if isinstance(image, bytes):
         return encoded_picture()(image, channels)
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.dtype not in (np.uint8, np.float32):

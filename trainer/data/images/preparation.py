@@ -1,4 +1,4 @@
-"""All that happens to one example between the data set and the batch."""
+"""The preparation of one example, from the data set to the batch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Preparation"]
 
 @dataclass(frozen=True)
 class Preparation:
-    """How examples become pixels of `shape`. A pure function of (seed, epoch, id, copy) and the example.
+    """Turns examples into pixels of `shape`. The result is a pure function of (seed, epoch, id, copy) and the example.
 
     shape: (height, width, channels) of the result.
     num_classes: labels are 0 … num_classes − 1.
@@ -37,13 +37,13 @@ class Preparation:
     margin_px: float | None = None
 
     def leaves_alone(self, shape: tuple[int, int, int]) -> bool:
-        """Whether pixels of this shape go into the batch as they are."""
+        """Say whether pixels of this shape go into the batch as they are."""
         augment = self.augment
         changes = augment is not None and (augment.crop or augment.flip or augment.randaugment_layers > 0)
         return shape == self.shape and not changes
 
     def __call__(self, example: Example, epoch: int, copy: int) -> tuple[np.ndarray, int]:
-        """Pixels of `shape`, uint8 or float32 as the example's, and the label. Raises `BadExample`, `MissingExtra`."""
+        """Return pixels of `shape`, uint8 or float32 as the example's, and the label. Raises `BadExample`, `MissingExtra`."""
         label = _whole_number(example["label"])
         if not 0 <= label < self.num_classes:
             raise BadExample(f"label {label} is not one of 0 … {self.num_classes - 1}")

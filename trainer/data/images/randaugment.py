@@ -1,7 +1,7 @@
 """RandAugment: a few random operations in a row, all of one magnitude.
 
-Cubuk et al. 2019 (arXiv 1909.13719). Operations, their ranges and the scale of magnitudes (0 … 30) are those that torchvision documents for its
-`RandAugment`; magnitudes between its 31 steps are allowed. Space that a shear, shift or rotation opens is black.
+Cubuk et al. 2019 (arXiv 1909.13719). Operations, their ranges and the scale of magnitudes (0 … 30) are those that torchvision documents
+for its `RandAugment`; magnitudes between its 31 steps are allowed. Space that a shear, shift or rotation opens is black.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Operation = Callable[[Image.Image, float], Image.Image]
 
 
 def randaugment(pixels: np.ndarray, layers: int, magnitude: float, rng: np.random.Generator) -> np.ndarray:
-    """`layers` operations, each drawn anew from `OPERATIONS`.
+    """Apply `layers` operations in a row, each drawn anew from `OPERATIONS`.
 
     Args:
         pixels: [H, W, C] uint8, C of 1 or 3.
@@ -37,26 +37,26 @@ def randaugment(pixels: np.ndarray, layers: int, magnitude: float, rng: np.rando
 
 
 def _shear(image: Image.Image, strength: float, *, horizontal: bool) -> Image.Image:
-    """By up to atan 0.3, about the upper left corner for x and for y, as torchvision does."""
+    """Shear by up to atan 0.3, about the upper left corner for x and for y, as torchvision does."""
     factor = 0.3 * strength
     matrix = (1, -factor, 0, 0, 1, 0) if horizontal else (1, 0, 0, -factor, 1, 0)
     return image.transform(image.size, Image.Transform.AFFINE, matrix)
 
 
 def _translate(image: Image.Image, strength: float, *, horizontal: bool) -> Image.Image:
-    """By up to 150/331 of the side."""
+    """Shift by up to 150/331 of the side."""
     offset = int(strength * 150 / 331 * (image.width if horizontal else image.height))
     matrix = (1, 0, -offset, 0, 1, 0) if horizontal else (1, 0, 0, 0, 1, -offset)
     return image.transform(image.size, Image.Transform.AFFINE, matrix)
 
 
 def _rotate(image: Image.Image, strength: float) -> Image.Image:
-    """By up to 30 degrees."""
+    """Rotate by up to 30 degrees."""
     return image.rotate(30 * strength)
 
 
 def _enhance(image: Image.Image, strength: float, *, kind: Callable[[Image.Image], ImageEnhance._Enhance]) -> Image.Image:
-    """From 0.1 to 1.9 of what it has."""
+    """Change brightness, colour, contrast or sharpness to 0.1 … 1.9 times what it is."""
     return kind(image).enhance(1 + 0.9 * strength)
 
 

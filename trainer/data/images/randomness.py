@@ -1,5 +1,7 @@
-"""Chance that belongs to an example and not to whoever reads it: keyed by (seed, epoch, id, copy), so that workers, hosts and restarts
-do not change it."""
+"""Random numbers that belong to an example and not to the process that reads it.
+
+They are keyed by (seed, epoch, id, copy), so that workers, hosts and restarts do not change them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ EXAMPLE, BATCH = 1, 2
 
 
 def generator(seed: int, epoch: int, number: int, *, copy: int = 0, purpose: int = EXAMPLE) -> np.random.Generator:
-    """Philox, a counter-based generator: its 128-bit key is (seed, purpose), its counter starts at (epoch, copy, number).
+    """Make a Philox generator, which is counter-based: its 128-bit key is (seed, purpose), its counter starts at (epoch, copy, number).
 
     Args:
         number: id of an example, or a step.

@@ -12,7 +12,10 @@ __all__ = ["resample"]
 
 
 def resample(image: Picture, box: Box, target: tuple[int, int]) -> np.ndarray:
-    """The box as pixels [*target, C], of the image's type. Raises `BadExample` when it cannot be decoded, `MissingExtra`."""
+    """Return the box of an image as pixels [*target, C], of the image's type.
+
+    Raises `BadExample` when it cannot be decoded, `MissingExtra`.
+    """
     wanted = max(target[0] / box.height, target[1] / box.width)
     pixels = image.pixels(min_scale=min(wanted, 1.0))
     if pixels.shape[:2] != (image.height, image.width):

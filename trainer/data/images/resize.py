@@ -1,4 +1,4 @@
-"""Pixels made fewer or more, or mirrored, by OpenCV and Pillow: bilinear, without aliasing.
+"""Resizes and mirrors pixels, by OpenCV and Pillow: bilinear, without aliasing.
 
 Shrinking by a factor s ≤ 2 a side: a three-tap filter [q, 1 − 2q, q] with q = (s² − 1)/12, then bilinear interpolation. Together they
 have the variance of the triangle filter of half-width s that Pillow and torchvision use (s²/6 = 1/6 + 2q), and take a fifth of the time
@@ -17,7 +17,7 @@ cv2.setNumThreads(0)  # parallelism is over images; threads inside one would fig
 
 
 def resized(pixels: np.ndarray, target: tuple[int, int]) -> np.ndarray:
-    """Pixels [H, W, C] as [*target, C], of their type."""
+    """Resize pixels [H, W, C] to [*target, C], of their type."""
     shrink = (pixels.shape[0] / target[0], pixels.shape[1] / target[1])
     part = pixels
     if max(shrink) > 2:
@@ -30,7 +30,7 @@ def resized(pixels: np.ndarray, target: tuple[int, int]) -> np.ndarray:
 
 
 def mirrored(pixels: np.ndarray) -> np.ndarray:
-    """Pixels [H, W, C] with left and right exchanged. A view of negative stride would be copied five times slower."""
+    """Exchange left and right of pixels [H, W, C]. A view of negative stride would be copied five times slower."""
     return cv2.flip(pixels, 1).reshape(pixels.shape)
 
 

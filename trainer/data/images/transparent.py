@@ -49,14 +49,14 @@ class TransparentColour:
 
     @property
     def was_misread(self) -> bool:
-        """Whether an earlier version showed a pixel as white that is not, or the other way round."""
+        """Say whether an earlier version showed a pixel as white that is not, or the other way round."""
         if self._read == self._exact and self._raw != _UPPER:
             return False
         clear = self._matches(self._raw, self._exact) if self.clear is None else self.clear
         return bool(np.any((clear != self._matches(self._raw, self._read)) & ~self._matches(self._raw, 255)))
 
     def _matches(self, raw: str, key: object) -> np.ndarray:
-        """[H, W] bool: where the pixels, as Pillow gives them by this name, are the key."""
+        """Say where the pixels, as Pillow gives them by this name, are the key: [H, W] bool."""
         image: Any = Image.open(io.BytesIO(self._content), formats=("PNG",))
         codec, box, offset, _ = image.tile[0]
         image.tile = [(codec, box, offset, raw)]
@@ -66,7 +66,7 @@ class TransparentColour:
 
 
 def strips(image: Image.Image) -> Iterator[Image.Image]:
-    """An image from top to bottom, in parts of which copies take little memory."""
+    """Yield an image from top to bottom, in parts of which copies take little memory."""
     rows = max(1, _STRIP_PIXELS // image.width)
     if rows >= image.height:
         yield image

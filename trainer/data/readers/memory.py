@@ -14,7 +14,7 @@ __all__ = ["create", "mapped"]
 
 
 def create(shape: tuple[int, ...], kind: str) -> int:
-    """A file descriptor of zeroed memory for such an array, to be inherited by a process. The caller closes it."""
+    """Make zeroed memory for such an array. Returns its file descriptor, to be inherited by a process; the caller closes it."""
     anonymous: Callable[[str], int] | None = getattr(os, "memfd_create", None)
     if anonymous is not None:
         handle = anonymous("batches")
@@ -26,7 +26,7 @@ def create(shape: tuple[int, ...], kind: str) -> int:
 
 
 def mapped(handle: int, shape: tuple[int, ...], kind: str) -> np.ndarray:
-    """The memory as an array; it stays mapped as long as the array lives."""
+    """Map the memory as an array; it stays mapped as long as the array lives."""
     return np.frombuffer(mmap.mmap(handle, _bytes(shape, kind)), kind).reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""`ReaderPool`: several readers fill the rows of the next batches.
+"""`ReaderPool` runs several readers that fill the rows of the next batches.
 
 Two threads run beside the trainer's own. The *dispatcher* hands parts of the next steps to readers and collects their answers; the
 *finisher* turns complete rows into batches, in the order of the steps. `_SLOTS` steps are in the making at once.
@@ -37,12 +37,12 @@ _TASKS_AHEAD = 2
 _LARGEST_TASK = 16
 """Rows. Larger ones would leave some readers idle at the end of a batch that the trainer waits for."""
 _PATIENCE_SECONDS = 2.0
-"""For a thread that hangs on a reader; ending the reader frees it."""
+"""How long `close` waits for a thread that hangs on a reader; ending the reader frees it."""
 
 
 @dataclass
 class _Filling:
-    """Rows in a slot of the shared memory, `missing` of them still to be read."""
+    """Holds rows in a slot of the shared memory, `missing` of them still to be read."""
 
     slot: int
     rows: Rows
@@ -50,7 +50,7 @@ class _Filling:
 
 
 class ReaderPool:
-    """Readers over `examples`: iterate `batches`, then `close`.
+    """Runs readers over `examples`: iterate `batches`, then `close`.
 
     Args:
         workers: how many processes.
@@ -96,11 +96,11 @@ class ReaderPool:
 
     @property
     def pids(self) -> list[int]:
-        """Process ids of the readers."""
+        """Return the process ids of the readers."""
         return [reader.pid for reader in self._readers]
 
     def batches(self) -> Iterator[Batch]:
-        """The batches, in order. Raises what a reader or `finish` raised, `DataError` when a reader is gone."""
+        """Yield the batches, in order. Raises what a reader or `finish` raised, `DataError` when a reader is gone."""
         while not self._closing.is_set():
             batch = self._ready.get()
             self._room.release()
@@ -127,7 +127,7 @@ class ReaderPool:
         self._heard.close()
 
     def _guarded(self, part: Callable[..., None], *arguments: object) -> None:
-        """Whatever ends a thread reaches the trainer, which would wait forever otherwise."""
+        """Run a thread's part. Whatever ends it reaches the trainer, which would wait forever otherwise."""
         try:
             part(*arguments)
         except BaseException as error:  # noqa: BLE001 - raised in the trainer's own thread by `batches`

@@ -26,7 +26,7 @@ __all__ = ["Done", "Setup", "Task", "main"]
 
 @dataclass(frozen=True)
 class Setup:
-    """What a reader reads, what it does to it, and where it puts it: `shape` is [slots, rows, H, W, C]."""
+    """Says what a reader reads, how it prepares that, and where it puts it: `shape` is [slots, rows, H, W, C]."""
 
     examples: Examples
     preparation: Preparation
@@ -35,7 +35,7 @@ class Setup:
 
 
 class Task(NamedTuple):
-    """Rows of one slot to fill, from `first_row` on."""
+    """Asks for rows of one slot to be filled, from `first_row` on."""
 
     slot: int
     first_row: int
@@ -43,7 +43,7 @@ class Task(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What was read: labels and ids of the rows, and which could not be read. The pixels are in the shared memory."""
+    """Says what was read: labels and ids of the rows, and which could not be read. The pixels are in the shared memory."""
 
     slot: int
     first_row: int
@@ -53,7 +53,7 @@ class Done(NamedTuple):
 
 
 def main(socket: int, handle: int) -> None:
-    """Serve until the socket ends, which it does when the trainer is gone."""
+    """Serve tasks until the socket ends, which it does when the trainer is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which then closes the socket
     link = Connection(socket)
     try:
@@ -79,7 +79,7 @@ def _answer(task: Task, setup: Setup, pixels: np.ndarray) -> Done | BaseExceptio
 
 
 def _sendable(error: Exception) -> BaseException:
-    """The exception, or its text where it does not survive pickling."""
+    """Return the exception, or its text where it does not survive pickling."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001 - anything may happen in another's `__reduce__`

@@ -1,4 +1,4 @@
-"""`Reader`: the trainer's end of one reader process."""
+"""`Reader` is the trainer's end of one reader process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _PATIENCE_SECONDS = 2.0
 
 
 class Reader:
-    """A process that serves tasks in the order in which it is given them. It imports from where this process does, but not its `__main__`."""
+    """Starts a process that serves tasks in the order in which it is given them.
+
+    The process imports from where this one does, but not its `__main__`.
+    """
 
     def __init__(self, memory: int) -> None:
         ours, theirs = socket.socketpair()
@@ -35,22 +38,22 @@ class Reader:
         theirs.close()
         self.link = Connection(ours.detach())
         self.tasks = 0
-        """Given and not yet answered."""
+        """Number of tasks given and not yet answered."""
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return the process id."""
         return self._process.pid
 
     def set_up(self, setup: bytes) -> None:
-        """Send what it reads; returns when it has taken it. Raises `DataError` when it is gone."""
+        """Send the pickled `Setup`; returns when the process has taken it. Raises `DataError` when the process is gone."""
         try:
             self.link.send_bytes(setup)
         except ConnectionError:
             raise self._gone() from None
 
     def give(self, task: Task) -> None:
-        """One more task. Raises `DataError` when it is gone."""
+        """Send one more task. Raises `DataError` when the process is gone."""
         try:
             self.link.send(task)
         except ConnectionError:
@@ -58,7 +61,7 @@ class Reader:
         self.tasks += 1
 
     def take(self) -> Done:
-        """An answer that has come. Raises what its task died of, `DataError` when the process is gone."""
+        """Receive an answer that has come. Raises the exception that ended its task, `DataError` when the process is gone."""
         try:
             answer: Done | BaseException = self.link.recv()
         except (EOFError, ConnectionError):
@@ -69,7 +72,7 @@ class Reader:
         return answer
 
     def close(self) -> None:
-        """End it: it sees the end of its socket, after what it is at; killed when it does not."""
+        """End the process: it sees the end of its socket after its present task. It is killed when it does not end."""
         self.link.close()
         try:
             self._process.wait(_PATIENCE_SECONDS)

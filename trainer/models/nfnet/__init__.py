@@ -40,7 +40,7 @@ _OPTIONS = ("width_rule", *_REGULARISERS, *(field.name for field in fields(Varia
 
 
 def resolve(name: str, options: Options) -> Variant:
-    """The dimensions that a name and the options of an experiments file stand for.
+    """Return the dimensions that a name and the options of an experiments file stand for.
 
     `options`: `width_rule` ("paper", "released_code"), `dropout`, `stochastic_depth`, or any field of `Variant`; with both `width` and
     `depth` the name is free. Raises `UsageError` or `UnknownName`.
@@ -62,24 +62,24 @@ def resolve(name: str, options: Options) -> Variant:
 
 
 def params(name: str, options: Options, *, num_classes: int, channels: int) -> int:
-    """Trainable parameters."""
+    """Count the trainable parameters."""
     return counts.params(resolve(name, options), num_classes=num_classes, channels=channels)
 
 
 def macs(name: str, options: Options, *, num_classes: int, image_shape: ImageShape) -> int:
-    """Multiply–accumulates of one image [H, W, C], forward."""
+    """Count the multiply–accumulates of one image [H, W, C], forward."""
     height, width, channels = image_shape
     return counts.macs(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
 
 
 def activations(name: str, options: Options, *, num_classes: int, image_shape: ImageShape) -> int:
-    """Outputs of convolutions and dense layers of one image [H, W, C]."""
+    """Count the outputs of convolutions and dense layers of one image [H, W, C]."""
     height, width, channels = image_shape
     return counts.activations(resolve(name, options), num_classes=num_classes, height=height, width=width, channels=channels)
 
 
 def kept_activations(name: str, options: Options, *, num_classes: int, image_shape: ImageShape, remat: str = "none") -> int:
-    """About how many numbers of one image [H, W, C] the backward pass finds in memory. Raises `UnknownName` for the policy."""
+    """Estimate how many numbers of one image [H, W, C] the backward pass finds in memory. Raises `UnknownName` for the policy."""
     if remat not in counts.REMAT:
         raise UnknownName("rematerialisation policy", remat, counts.REMAT)
     height, width, channels = image_shape
@@ -88,7 +88,7 @@ def kept_activations(name: str, options: Options, *, num_classes: int, image_sha
 
 
 def total_stride(name: str, options: Options) -> int:
-    """Pixels along each side that one pixel of the last feature map stands for; images should not be smaller."""
+    """Return how many pixels along each side one pixel of the last feature map stands for; images should not be smaller."""
     return resolve(name, options).total_stride
 
 
@@ -102,7 +102,7 @@ def build(
     remat: str = "none",
     **options: Any,
 ) -> NFNet:
-    """A Flax module with `.init(key, x)` and `.apply(variables, x)` on NHWC float images.
+    """Build a Flax module with `.init(key, x)` and `.apply(variables, x)` on NHWC float images.
 
     Args:
         name: F0 … F7+, nano-F0 … nano-F7+, or a `Variant`.
@@ -110,7 +110,7 @@ def build(
         width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded; or the channels of each stage, as in an
             experiments file.
         dtype: of the computation; parameters stay float32. Default float32.
-        scan: the blocks of a stage as one loop: compiles sooner the more blocks a stage has, and is slow on a CPU. Parameters are the same.
+        scan: the blocks of a stage as one loop: compiles sooner the more blocks a stage has, and is slow on a CPU. Same parameters.
         remat: "none", "block" or "dots": what the backward pass computes again to save memory; see `rematerialisation`.
         options: `dropout`, `stochastic_depth` (rates, default 0) or any field of `Variant`.
 

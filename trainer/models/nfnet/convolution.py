@@ -4,11 +4,11 @@ TPU and GPU take the convolution as it is, groups included (not measured here ye
 On a CPU XLA is quick at some convolutions and slow at others, so there a convolution is spelled by those it is quick at. The sums are the
 same ones. Measured on two cores with AVX-512, `docs/speed.md`:
 
-- groups: one convolution a group and a concatenation, 10 to 40 times faster than `feature_group_count`, which takes a generic path. Narrow groups
-  are first put together, as blocks on the diagonal of a kernel about `WIDE` channels wide: a convolution of 8 channels runs at a sixth of
-  the speed of one of 32, so that the zeros cost less than they save.
+- groups: one convolution a group and a concatenation, 10 to 40 times faster than `feature_group_count`, which takes a generic path. Narrow
+  groups are first put together, as blocks on the diagonal of a kernel about `WIDE` channels wide. A convolution of 8 channels runs at a
+  sixth of the speed of one of 32, so the zeros cost less than they save.
 - gradient of the kernel: a convolution that contracts over the batch, so it wants the batch innermost. XLA gets it there by an
-  element-wise copy, fused with the activation before it, that strides through memory by whole images; a product with the identity matrix
+  element-wise copy, fused with the activation before it, that strides through memory by whole images. A product with the identity matrix
   moves the same numbers, exactly, at the speed of a matrix product.
 - gradient of a 1×1 kernel: one product of two matrices over all pixels; the transposed product that differentiation gives is copied first.
 - gradient of the input at stride 2: XLA dilates the incoming gradient with zeros and multiplies by them. Here the four phases of the
@@ -39,7 +39,10 @@ _as_written: ContextVar[bool] = ContextVar("as_written", default=False)
 
 @contextmanager
 def as_written() -> Iterator[None]:
-    """What is traced inside has convolutions as they are, on every backend: for counting, where the zeros between groups are no work."""
+    """Trace convolutions inside this context as they are, on every backend.
+
+    Counting needs this: there the zeros between groups are no work.
+    """
     token = _as_written.set(True)
     try:
         yield
@@ -48,19 +51,19 @@ def as_written() -> Iterator[None]:
 
 
 def convolve(x: jax.Array, kernel: jax.Array, *, stride: int = 1, groups: int = 1) -> jax.Array:
-    """Convolution of `x` [B, H, W, I] with `kernel` [K, K, I / groups, O], SAME padding → [B, ⌈H/stride⌉, ⌈W/stride⌉, O]."""
+    """Convolve `x` [B, H, W, I] with `kernel` [K, K, I / groups, O], SAME padding → [B, ⌈H/stride⌉, ⌈W/stride⌉, O]."""
     if _as_written.get() or jax.default_backend() != "cpu":
         return native(x, kernel, stride=stride, groups=groups)
     return merged(x, kernel, stride=stride, groups=groups)
 
 
 def native(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.Array:
-    """As XLA has it."""
+    """Convolve as XLA does, by `feature_group_count`."""
     return lax.conv_general_dilated(x, kernel, (stride, stride), "SAME", dimension_numbers=_NHWC, feature_group_count=groups)
 
 
 def split(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.Array:
-    """One convolution a group, concatenated."""
+    """Convolve each group by itself, and concatenate."""
     if groups > 1:
         inputs, kernels = jnp.split(x, groups, axis=-1), jnp.split(kernel, groups, axis=-1)
         return jnp.concatenate(
@@ -72,7 +75,7 @@ def split(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.A
 
 
 def merged(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.Array:
-    """Groups put together up to `WIDE` channels, zeros off the diagonal; then as `split`."""
+    """Put groups together up to `WIDE` channels, zeros off the diagonal; then convolve as `split`."""
     height, width, inputs, outputs = kernel.shape
     together = max((n for n in range(1, groups + 1) if groups % n == 0 and n * inputs <= WIDE), default=1)
     if together > 1:
@@ -85,7 +88,7 @@ def merged(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.
 
 
 def matmul(x: jax.Array, kernel: jax.Array, *, stride: int, groups: int) -> jax.Array:
-    """Patches times kernels, a matrix product a group."""
+    """Multiply patches with kernels, a matrix product a group."""
     taps, _, inputs, outputs = kernel.shape
     patches = lax.conv_general_dilated_patches(x, (taps, taps), (stride, stride), "SAME", dimension_numbers=_NHWC)
     patches = patches.reshape(*patches.shape[:3], groups, inputs * taps * taps)  # channels outermost
@@ -99,7 +102,7 @@ FORMS = {"native": native, "split": split, "merged": merged, "matmul": matmul}
 
 @jax.custom_vjp
 def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A 1×1 convolution: [B, H, W, I] × [I, O]."""
+    """Convolve with a 1×1 kernel: [B, H, W, I] × [I, O]."""
     return x @ kernel
 
 
@@ -118,7 +121,7 @@ _pointwise.defvjp(_pointwise_forward, _pointwise_backward)
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _with_own_gradients(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """A convolution without groups whose gradients are spelled out below."""
+    """Convolve without groups, with the gradients that are spelled out below."""
     return native(x, kernel, stride=stride, groups=1)
 
 
@@ -160,7 +163,10 @@ def _kernel_gradient(x: jax.Array, kernel: jax.Array, stride: int, gradient: jax
 
 
 def _batch_last(x: jax.Array) -> jax.Array:
-    """[B, …] → […, B], as a product with the identity: the same numbers, without a copy that strides through memory."""
+    """Move the batch last, [B, …] → […, B], by a product with the identity.
+
+    The numbers stay, without a copy that strides through memory.
+    """
     batch = x.shape[0]
     moved = lax.dot_general(x.reshape(batch, -1), jnp.eye(batch, dtype=x.dtype), (((0,), (0,)), ((), ())))
     return moved.reshape(*x.shape[1:], batch)

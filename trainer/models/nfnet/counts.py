@@ -1,9 +1,9 @@
 """Parameters, multiply–accumulates and activations of an NFNet from its dimensions alone, in plain Python.
 
-The counting walks the same blocks as `network.NFNet`, the first of a stage and one that stands for the others; tests hold the two together, and both to the published figures.
-MACs count convolutions and dense layers, as the published figures do; training FLOPs an image are 6 × MACs (forward 2, backward 4).
-Activations count the outputs of convolutions, squeeze-and-excite's two layers among them (which timm writes as 1×1 convolutions), as
-timm's tables and fvcore do.
+The counting walks the same blocks as `network.NFNet`, the first of a stage and one that stands for the others. Tests compare the two, and
+both with the published figures. MACs count convolutions and dense layers, as the published figures do; training FLOPs an image are
+6 × MACs (forward 2, backward 4). Activations count the outputs of convolutions, squeeze-and-excite's two layers among them (which timm
+writes as 1×1 convolutions), as timm's tables and fvcore do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ __all__ = ["REMAT", "activations", "kept_activations", "macs", "params"]
 
 @dataclass(frozen=True)
 class _Layer:
-    """params. macs, outputs: of one image. block: which residual block it is in; None for stem and head. times: how many such layers there are."""
+    """Counts one layer.
+
+    macs, outputs: of one image. block: which residual block it is in; None for stem and head. times: how many such layers there are.
+    """
 
     params: int
     macs: int
@@ -28,17 +31,17 @@ class _Layer:
 
 
 def params(variant: Variant, *, num_classes: int, channels: int = 3) -> int:
-    """Trainable parameters."""
+    """Count the trainable parameters."""
     return sum(layer.times * layer.params for layer in _layers(variant, num_classes, channels, (1, 1)))
 
 
 def macs(variant: Variant, *, num_classes: int, height: int, width: int, channels: int = 3) -> int:
-    """Multiply–accumulates of one image's forward pass at `height` × `width` pixels."""
+    """Count the multiply–accumulates of one image's forward pass at `height` × `width` pixels."""
     return sum(layer.times * layer.macs for layer in _layers(variant, num_classes, channels, (height, width)))
 
 
 def activations(variant: Variant, *, num_classes: int, height: int, width: int, channels: int = 3) -> int:
-    """Numbers that the convolutions and dense layers of one image's forward pass give."""
+    """Count the numbers that the convolutions and dense layers of one image's forward pass give."""
     return sum(layer.times * layer.outputs for layer in _layers(variant, num_classes, channels, (height, width)))
 
 
@@ -46,7 +49,7 @@ REMAT = ("none", "block", "dots")
 
 
 def kept_activations(variant: Variant, *, num_classes: int, height: int, width: int, channels: int = 3, remat: str = "none") -> int:
-    """About how many numbers of one image the backward pass finds in memory, by rematerialisation policy.
+    """Estimate how many numbers of one image the backward pass finds in memory, by rematerialisation policy.
 
     `none`: what each layer gives, and that after the non-linearity. `dots`: what each layer gives. `block`: the inputs of the blocks, stem
     and head as in `none`, and one block at a time as in `none`.
@@ -63,7 +66,10 @@ def kept_activations(variant: Variant, *, num_classes: int, height: int, width: 
 
 
 def _block_inputs(variant: Variant, px: tuple[int, int]) -> Iterator[tuple[int, int, int, tuple[int, int]]]:
-    """(stage, how many such blocks, channels, pixels) of the blocks' inputs: of a stage its first block, and the others, which are alike."""
+    """Yield (stage, how many such blocks, channels, pixels) of the blocks' inputs.
+
+    A stage has two entries: its first block, and the others, which are alike.
+    """
     for _, stride in variant.stem_convolutions:
         px = _shrink(px, stride)
     channels = variant.stem_convolutions[-1][0]

@@ -19,10 +19,11 @@ _CLASSIFIER_STD = 0.01
 
 
 def drawn_params(shapes: PyTree, *, seed: int) -> PyTree:
-    """Parameters of these shapes, a tree with names as keys, float32: what the module's own initialisers draw from, by another generator.
+    """Draw float32 parameters of these shapes, a tree with names as keys.
 
-    Kernels ~ N(0, 1 / fan-in), the classifier's ~ N(0, 0.01²), gains 1, biases and skip gains 0. Each parameter has a random stream of
-    its own, keyed by (seed, its path), so that adding a layer does not change the others.
+    Their distributions are those of the module's own initialisers, their generator is another. Kernels ~ N(0, 1 / fan-in), the
+    classifier's ~ N(0, 0.01²), gains 1, biases and skip gains 0. Each parameter has a random stream of its own, keyed by (seed, its path),
+    so that adding a layer does not change the others.
     """
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: _drawn(tuple(str(part.key) for part in path), leaf.shape, seed), shapes

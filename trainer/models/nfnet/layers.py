@@ -24,12 +24,12 @@ PRODUCT = "product"
 
 
 def activation(x: jax.Array) -> jax.Array:
-    """GELU (tanh approximation) scaled to keep unit variance. The exact erf form moves F0's logits by 1.6e-4."""
+    """Apply GELU (tanh approximation), scaled to keep unit variance. The exact erf form moves F0's logits by 1.6e-4."""
     return nn.gelu(x, approximate=True) * GELU_GAIN
 
 
 def standardize(kernel: jax.Array, gain: jax.Array) -> jax.Array:
-    """Scaled weight standardisation (Brock et al. 2021, arXiv 2101.08692): zero mean, variance 1 / fan-in, times a learnt gain.
+    """Standardise the weights of a kernel (Brock et al. 2021, arXiv 2101.08692): zero mean, variance 1 / fan-in, times a learnt gain.
 
     Args:
         kernel: [H, W, I / groups, O].
@@ -47,7 +47,7 @@ def standardize(kernel: jax.Array, gain: jax.Array) -> jax.Array:
 
 
 class WSConv(nn.Module):
-    """A convolution with standardised weights, gain and bias, SAME padding.
+    """Convolves with standardised weights, gain and bias, SAME padding.
 
     `[B, H, W, I] → [B, ⌈H/stride⌉, ⌈W/stride⌉, channels]`. Parameters are float32 and are standardised in float32, then cast to `dtype`.
     """
@@ -70,12 +70,12 @@ class WSConv(nn.Module):
 
 
 def average_pool(x: jax.Array) -> jax.Array:
-    """2×2 mean with stride 2, SAME padding; padding is not counted in the mean."""
+    """Average 2×2 pixels with stride 2, SAME padding; padding is not counted in the mean."""
     return nn.avg_pool(x, (2, 2), strides=(2, 2), padding="SAME", count_include_pad=False)
 
 
 class SqueezeExcite(nn.Module):
-    """Channel gates: `x · sigmoid(W2 · relu(W1 · mean(x)))`. The paper's text says GELU; its code and weights use ReLU."""
+    """Gates the channels: `x · sigmoid(W2 · relu(W1 · mean(x)))`. The paper's text says GELU; its code and weights use ReLU."""
 
     hidden: int
     dtype: DTypeLike = jnp.float32

@@ -37,7 +37,7 @@ ALPHA = 0.2
 
 
 def expected_stds(variant: Variant) -> list[float]:
-    """Expected standard deviation of each block's input, in order of blocks: its β is one over this.
+    """Return the expected standard deviation of each block's input, in order of blocks: its β is one over this.
 
     A stage's first block (after the first stage) still uses what has accumulated; its output starts again from 1.
     """
@@ -52,7 +52,7 @@ def expected_stds(variant: Variant) -> list[float]:
 
 
 class NFBlock(nn.Module):
-    """One residual block: bottleneck of 1×1, two grouped 3×3, 1×1, then squeeze-and-excite ×2, SkipInit and α.
+    """Computes one residual block: bottleneck of 1×1, two grouped 3×3, 1×1, then squeeze-and-excite ×2, SkipInit and α.
 
     Blocks of a stage differ in parameters and in what is given to the call alone, so one compiled block can serve them all.
     """
@@ -68,7 +68,7 @@ class NFBlock(nn.Module):
     def __call__(
         self, x: jax.Array, beta: float | jax.Array, keep_rate: float | jax.Array | None = None, key: jax.Array | None = None
     ) -> jax.Array:
-        """`[B, H, W, C] → [B, ⌈H/stride⌉, ⌈W/stride⌉, width]`.
+        """Apply the block: `[B, H, W, C] → [B, ⌈H/stride⌉, ⌈W/stride⌉, width]`.
 
         beta: 1 / expected standard deviation of `x`.
         keep_rate: probability that a sample goes through the residual branch (stochastic depth, not rescaled); None: every sample does.
@@ -92,7 +92,7 @@ class NFBlock(nn.Module):
 
 
 class NFNet(nn.Module):
-    """`images [B, H, W, C] → logits [B, num_classes]` in float32.
+    """Maps images [B, H, W, C] to logits [B, num_classes] in float32.
 
     dropout: rate before the classifier. stochastic_depth: rate of the last block; block i gets `rate · i / blocks`.
     dtype: of activations and of the convolutions' operands; parameters and weight standardisation stay float32.
@@ -110,14 +110,14 @@ class NFNet(nn.Module):
 
     @property
     def parameter_stacks(self) -> dict[str, tuple[str, ...]]:
-        """Parameters that a step may keep as one array each (`trainer.layout`): those of the blocks that are looped over."""
+        """Name the parameters that a step may keep as one array each (`trainer.layout`): those of the blocks that are looped over."""
         firsts = itertools.accumulate(self.variant.depth, initial=0)
         loops = [range(first + 1, first + depth) for first, depth in zip(firsts, self.variant.depth, strict=False)]
         return {stack_name(loop): tuple(f"block{index}" for index in loop) for loop in loops if self.scan and len(loop) > 1}
 
     @nn.nowrap
     def drawn_params(self, shapes: PyTree, *, seed: int) -> PyTree:
-        """Initial parameters of these shapes; see `initial`."""
+        """Draw initial parameters of these shapes; see `initial`."""
         return drawn_params(shapes, seed=seed)
 
     @nn.compact
@@ -136,7 +136,7 @@ class NFNet(nn.Module):
         return nn.Dense(self.num_classes, kernel_init=nn.initializers.normal(0.01), name="classifier")(pooled)
 
     def _blocks(self, x: jax.Array, stage: int, indices: Sequence[int], train: bool, stride: int = 1) -> jax.Array:
-        """Blocks `indices` of the network, all of one shape."""
+        """Apply blocks `indices` of the network, all of one shape."""
         variant = self.variant
         groups, bottleneck = variant.groups_and_bottleneck(stage)
         stds, blocks = expected_stds(variant), sum(variant.depth)

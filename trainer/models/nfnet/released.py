@@ -1,4 +1,4 @@
-"""Parameters released with the paper (Haiku names) as variables of this project's module."""
+"""Reads the parameters released with the paper (Haiku names) as variables of this project's module."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAF = {"w": "kernel", "gain": "gain", "bias": "bias", "b": "bias", "skip_gain"
 
 
 def released_path(module: str, name: str) -> tuple[str, ...]:
-    """Where a released parameter lives here: `("NFNet/~/nf_block_3/~/conv1b", "w")` → `("block3", "conv1b", "kernel")`.
+    """Return where a released parameter lives here: `("NFNet/~/nf_block_3/~/conv1b", "w")` → `("block3", "conv1b", "kernel")`.
 
     Raises `DataError` for a name that no NFNet has.
     """
@@ -43,7 +43,7 @@ def released_path(module: str, name: str) -> tuple[str, ...]:
 
 
 def load_released(params: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, PyTree]:
-    """`{module: {name: array}}` as released → `{"params": …}` for `NFNet.apply`. Shapes are the same (kernels HWIO)."""
+    """Convert `{module: {name: array}}` as released to `{"params": …}` for `NFNet.apply`. Shapes are the same (kernels HWIO)."""
     tree: dict[str, PyTree] = {}
     for module, leaves in params.items():
         for name, value in leaves.items():

@@ -23,12 +23,12 @@ __all__ = ["rematerialised", "rematerialised_function"]
 
 
 def rematerialised(module: type[nn.Module], remat: str) -> type[nn.Module]:
-    """The module class under a policy; parameters keep their names. Raises `UnknownName`."""
+    """Return the module class under a policy; parameters keep their names. Raises `UnknownName`."""
     return module if _known(remat) == "none" else nn.remat(module, policy=_policy(remat))
 
 
 def rematerialised_function(function: Callable[..., PyTree], remat: str) -> Callable[..., PyTree]:
-    """The same for a function of arrays, the body of a loop."""
+    """Return a function of arrays, the body of a loop, under a policy. Raises `UnknownName`."""
     return function if _known(remat) == "none" else jax.checkpoint(function, policy=_policy(remat), prevent_cse=False)
 
 

@@ -1,8 +1,8 @@
 """Blocks of one shape as one loop, so that XLA compiles one block where there are dozens.
 
-Their parameters may come stacked, under the name `stack_name`, as training keeps them on its devices (`trainer.layout`); entries
-`block<i>`, which checkpoints and initial values have, are stacked here. β and the rate of stochastic depth, which differ from block to block,
-go in as arrays; random numbers are those of the unrolled network.
+Their parameters may come stacked, under the name `stack_name`, as training keeps them on its devices (`trainer.layout`). Entries
+`block<i>`, which checkpoints and initial values have, are stacked here. β and the rate of stochastic depth, which differ from block to
+block, go in as arrays; random numbers are those of the unrolled network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["scanned", "stack_name"]
 
 
 class _Key(nn.Module):
-    """The key that a block of this name would draw from Flax's `dropout` stream."""
+    """Draws the key that a block of this name would draw from Flax's `dropout` stream."""
 
     @nn.compact
     def __call__(self) -> jax.Array:
@@ -29,7 +29,7 @@ class _Key(nn.Module):
 
 
 def stack_name(indices: Sequence[int]) -> str:
-    """Entry of the parameters that holds those of blocks `indices`, which follow on each other."""
+    """Name the entry of the parameters that holds those of blocks `indices`, which follow on each other."""
     return f"block{indices[0]}-{indices[-1]}"
 
 
@@ -43,7 +43,7 @@ def scanned(
     *,
     remat: str,
 ) -> jax.Array:
-    """`x` through blocks `indices` of `network`, as `lax.scan` over their stacked parameters.
+    """Pass `x` through blocks `indices` of `network`, by `lax.scan` over their stacked parameters.
 
     Args:
         network: a bound module whose parameters have the stack of these blocks, or an entry `block<i>` for each.

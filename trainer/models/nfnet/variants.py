@@ -3,8 +3,8 @@
 F0 … F7 and F0+ … F7+: Brock, De, Smith, Simonyan 2021 (arXiv 2102.06171), sec. 4 and table 1. Depth grows as N·[1, 2, 6, 3] with
 N = 1 … 8; the "+" variants are wider at the same depth and are those of Smith et al. 2023 (arXiv 2310.16764).
 
-nano-F0 … nano-F7+: the same rules (depth N·[1, 1], "+" is wider, bottleneck of half the width, groups of a fixed width, WS, SkipInit,
-SE) at widths that train in seconds on one CPU core, with a stem that does not shrink small images.
+nano-F0 … nano-F7+: the same rules at widths that train in seconds on one CPU core, with a stem that does not shrink small images. The
+rules are depth N·[1, 1], "+" is wider, a bottleneck of half the width, groups of a fixed width, WS, SkipInit and SE.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["MAX_DIMENSION", "STEMS", "Stem", "Variant", "checked", "custom", "na
 
 @dataclass(frozen=True)
 class Stem:
-    """The convolutions before the first block: (channels, stride) each, 3×3; None stands for half the first stage's width."""
+    """Lists the convolutions before the first block: (channels, stride) each, 3×3; None stands for half the first stage's width."""
 
     convolutions: tuple[tuple[int | None, int], ...]
 
@@ -34,7 +34,7 @@ STEMS = {
 
 @dataclass(frozen=True)
 class Variant:
-    """Dimensions of one NFNet.
+    """Holds the dimensions of one NFNet.
 
     width: output channels of each stage.
     depth: blocks of each stage.
@@ -61,21 +61,21 @@ class Variant:
 
     @property
     def stem_convolutions(self) -> tuple[tuple[int, int], ...]:
-        """(channels, stride) of each convolution of the stem."""
+        """Return (channels, stride) of each convolution of the stem."""
         return tuple((channels or self.width[0] // 2, stride) for channels, stride in STEMS[self.stem].convolutions)
 
     @property
     def total_stride(self) -> int:
-        """How many pixels of the image, along each side, one pixel of the last feature map stands for."""
+        """Return how many pixels of the image, along each side, one pixel of the last feature map stands for."""
         return math.prod([stride for _, stride in self.stem_convolutions] + list(self.strides))
 
     @property
     def head_width(self) -> int:
-        """Channels of the last convolution, before pooling."""
+        """Return the channels of the last convolution, before pooling."""
         return 2 * self.width[-1]
 
     def groups_and_bottleneck(self, stage: int) -> tuple[int, int]:
-        """Number of groups and channels of the 3×3 convolutions of a stage."""
+        """Return the number of groups and the channels of the 3×3 convolutions of a stage."""
         bottleneck = int(self.width[stage] * self.expansion)
         group_width = self.group_width if isinstance(self.group_width, int) else self.group_width[stage]
         groups = max(1, bottleneck // group_width)
@@ -83,7 +83,7 @@ class Variant:
 
 
 MAX_DIMENSION = 1_000_000
-"""Blocks, channels or stride of one stage."""
+"""Largest number of blocks, channels or stride of one stage."""
 _TRAIN_PX = (192, 224, 256, 320, 384, 416, 448, 480)
 _TEST_PX = (256, 320, 352, 416, 512, 544, 576, 608)
 _DROPOUT = (0.2, 0.3, 0.4, 0.4, 0.5, 0.5, 0.5, 0.5)
@@ -126,15 +126,15 @@ _VARIANTS = {
 
 
 def names() -> tuple[str, ...]:
-    """Every name that `variant` knows."""
+    """Return every name that `variant` knows."""
     return tuple(_VARIANTS)
 
 
 def variant(name: str, *, width: str = "paper", **dimensions: Any) -> Variant:
-    """The dimensions behind a name.
+    """Return the dimensions behind a name.
 
     Args:
-        name: F0 … F7+, nano-F0 … nano-F7+, or any name when all of `width`, `depth` are given in `dimensions`.
+        name: F0 … F7+, nano-F0 … nano-F7+.
         width: "paper" or "released_code"; see `Variant.floor_bottleneck`.
         dimensions: fields of `Variant` to put in place of the named ones.
 
@@ -150,7 +150,7 @@ def variant(name: str, *, width: str = "paper", **dimensions: Any) -> Variant:
 
 
 def custom(name: str, **dimensions: Any) -> Variant:
-    """An NFNet of given `width` and `depth` (and any other field of `Variant`)."""
+    """Make an NFNet of given `width` and `depth` (and any other field of `Variant`)."""
     depth = tuple(dimensions.get("depth", ()))
     given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in dimensions.items()}
     given.setdefault("strides", (1, *(2,) * (len(depth) - 1)))
@@ -158,7 +158,7 @@ def custom(name: str, **dimensions: Any) -> Variant:
 
 
 def checked(candidate: Variant) -> Variant:
-    """`candidate`, if its dimensions fit together. Raises `UnknownName` for the stem, `UsageError`."""
+    """Return `candidate` if its dimensions fit together. Raises `UnknownName` for the stem, `UsageError`."""
     if candidate.stem not in STEMS:
         raise UnknownName("stem", candidate.stem, STEMS)
     for name in ("width", "depth", "strides", "group_width"):
