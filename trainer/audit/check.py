@@ -127,7 +127,7 @@ def check(stretches: Sequence[Stretch], order: Order) -> AuditReport:
 
 
 def _surviving_lines(stretch: Stretch, faults: list[str]) -> list[Line]:
-    """Read the lines of the steps that count, and add to `faults` what stands in the way.
+    """Read the lines of the steps that count. `faults` gets a sentence for each record that is missing, and each line that cannot be split.
 
     A line on both sides of a border cannot be split, which is a fault of whoever wrote it.
     """

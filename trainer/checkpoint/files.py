@@ -133,7 +133,7 @@ def write_part(storage: Storage, snapshot: Snapshot) -> None:
 
 
 def commit(storage: Storage, snapshot: Snapshot, *, wait_seconds: float) -> int:
-    """Wait until every process's part is there, then write the manifest. Returns the checkpoint's bytes.
+    """Wait until every process's part is there, then write the manifest. Returns the checkpoint's size in bytes.
 
     Raises `TimeoutError` (an `OSError`) when a part does not come.
     """

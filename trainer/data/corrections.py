@@ -45,9 +45,10 @@ def corrected(dataset: Dataset) -> Dataset:
 
 
 def _is_cropped_otherwise(examples: Examples, card: DataCard) -> bool:
-    """Say whether the default margin has changed for this size, and a held-out image is not of the network's size, so that it is cropped.
+    """Say whether an earlier version cropped a held-out image by another margin.
 
-    Reads no more of a data set than its first image, unless all are of that size.
+    It did where the default margin has changed for this size, and the image is not of the network's size. Reads no more of a data set
+    than its first image, unless all are of that size.
     """
     target = card.eval_shape[:2]
     if card.evaluation_margin_px is not None or min(target) >= FULL_MARGIN_FROM_PX:

@@ -110,7 +110,7 @@ def _read_header(path: Path, file: BufferedIOBase, rank: int | None) -> tuple[in
 
 @contextmanager
 def _one_reason(path: Path) -> Iterator[None]:
-    """Raise whatever reading and unpacking raise as one error that names the file."""
+    """Turn whatever reading and unpacking raise into one error that names the file."""
     try:
         yield
     except struct.error as error:

@@ -85,7 +85,7 @@ def _forward(
 
 @contextmanager
 def _named(module: Network, when: str, call: str) -> Iterator[None]:
-    """Raise whatever the module's code raises as one line: a run would end by it. call: how the trainer calls it."""
+    """Turn whatever the module's code raises into one line: a run would end by it. call: how the trainer calls it."""
     try:
         yield
     except (UsageError, RuntimeError, ImportError, OSError, MemoryError):

@@ -52,9 +52,10 @@ def random_resized_crop(height: int, width: int, min_area: float, rng: np.random
 
 
 def margin_px(target: tuple[int, int]) -> float:
-    """Return the default margin in pixels: a held-out image's shorter side exceeds the target's by it before the centre is cut out.
+    """Return by how many pixels a held-out image's shorter side exceeds the target's before its centre is cut out.
 
-    32 px from 224 px up, as in the released NFNet evaluation (256 for 224, 288 for 256), and the same proportion, a seventh, below.
+    This is the default, unless a data set says otherwise: 32 px from 224 px up, as in the released NFNet evaluation (256 for 224, 288 for
+    256), and the same proportion, a seventh, below.
     """
     return _MARGIN_PX * min(1.0, min(target) / FULL_MARGIN_FROM_PX)
 

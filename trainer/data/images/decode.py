@@ -89,7 +89,7 @@ class EncodedPicture(Picture):
         return found
 
     def _check_tiles(self) -> None:
-        """Refuse a TIFF of too large tiles: they are decoded whole, however small the picture that they hold."""
+        """Refuse a TIFF whose tiles have too many pixels: they are decoded whole, however small the picture that they hold."""
         if self._is_jpeg or not isinstance(self._opened, TiffImageFile):
             return
         with _one_reason("not a readable image"):
@@ -135,7 +135,7 @@ class EncodedPicture(Picture):
 
 @contextmanager
 def _one_reason(what: str) -> Iterator[None]:
-    """Raise whatever a decoder raises as `BadExample`, in one line that is the same each time.
+    """Turn whatever a decoder raises into a `BadExample` of one line, the same each time.
 
     Decoders raise errors of many kinds for a file that is damaged.
     """

@@ -33,7 +33,7 @@ class Mixing:
     batch_size: int
 
     def apply(self, images: np.ndarray, weights: np.ndarray, *, step: int, first_row: int) -> tuple[np.ndarray, np.ndarray]:
-        """Mix in place.
+        """Mix each image with its partner, in place.
 
         Args:
             images: [B, H, W, C] float32: rows from `first_row` on of the global batch.

@@ -14,7 +14,10 @@ __all__ = ["create", "mapped"]
 
 
 def create(shape: tuple[int, ...], kind: str) -> int:
-    """Make zeroed memory for such an array. Returns its file descriptor, to be inherited by a process; the caller closes it."""
+    """Make zeroed memory for an array of this shape and type. Returns its file descriptor, to be inherited by a process.
+
+    The caller closes it.
+    """
     anonymous: Callable[[str], int] | None = getattr(os, "memfd_create", None)
     if anonymous is not None:
         handle = anonymous("batches")

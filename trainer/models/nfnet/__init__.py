@@ -107,8 +107,8 @@ def build(
     Args:
         name: F0 … F7+, nano-F0 … nano-F7+, or a `Variant`.
         num_classes: outputs of the classifier.
-        width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded; or the channels of each stage, as in an
-            experiments file.
+        width: "paper" or "released_code": how the bottleneck of stage 1 of a "+" variant is rounded; or the channels of each stage, as in
+            an experiments file.
         dtype: of the computation; parameters stay float32. Default float32.
         scan: the blocks of a stage as one loop: compiles sooner the more blocks a stage has, and is slow on a CPU. Same parameters.
         remat: "none", "block" or "dots": what the backward pass computes again to save memory; see `rematerialisation`.

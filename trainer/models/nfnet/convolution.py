@@ -163,10 +163,7 @@ def _kernel_gradient(x: jax.Array, kernel: jax.Array, stride: int, gradient: jax
 
 
 def _batch_last(x: jax.Array) -> jax.Array:
-    """Move the batch last, [B, …] → […, B], by a product with the identity.
-
-    The numbers stay, without a copy that strides through memory.
-    """
+    """Move the batch last, [B, …] → […, B], by a product with the identity: the same numbers, and no copy that strides through memory."""
     batch = x.shape[0]
     moved = lax.dot_general(x.reshape(batch, -1), jnp.eye(batch, dtype=x.dtype), (((0,), (0,)), ((), ())))
     return moved.reshape(*x.shape[1:], batch)
