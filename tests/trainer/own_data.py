@@ -9,6 +9,21 @@ import numpy as np
 SIZE = 64
 
 
+class Normalised:
+    """Float32 pixels, which are given to the network as they are: those of example i are i, but for one that tells the channels apart."""
+
+    def __init__(self, count, first=1):
+        self.count, self.first = count, first
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        image = np.full((4, 4, 2), self.first + index, np.float32)
+        image[0, 0] = (-0.5, 0.25)
+        return {"image": image, "label": index % 3, "id": index}
+
+
 class Flat:
     """Example k is a grey image of value k; `trouble` is what example 40 does, `gone` what all from 24 on do."""
 

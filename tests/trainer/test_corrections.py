@@ -9,8 +9,10 @@ from PIL import Image
 
 from scaling.errors import DataError, UsageError
 from tests.trainer import pictures
+from tests.trainer.own_data import Flat, Normalised
 from tests.trainer.test_image_files import png, tiff
 from trainer import DataConfig, ModelConfig, ScheduleConfig, TrainConfig, data
+from trainer.data.corrections import corrected
 from trainer.data.loader import open_evaluation
 from trainer.execution import Execution
 
@@ -54,6 +56,14 @@ def odd(tmp_path_factory):
         tmp_path_factory.mktemp("odd"),
         lambda pixels, split, k: pictures.encoded(pixels[:, : 20 if (split, k) == ("val", 7) else 24], "PNG"),
     )
+
+
+def test_ids_of_runs_on_float32_pixels_move():
+    card = data.dataset.DataCard("own", "1" * 16, 3, (4, 4, 2), 12, 5)
+    split = Normalised(12)
+    assert corrected(data.Dataset(card, split, split)).card.corrections == ("float32-pixels",)
+    flat = data.dataset.DataCard("own", "2" * 16, 3, (20, 20, 3), 64, 64)
+    assert corrected(data.Dataset(flat, Flat(), Flat())).card.corrections == ()
 
 
 def test_ids_move_with_the_evaluation_and_only_then(native, odd):

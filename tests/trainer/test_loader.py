@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from scaling.errors import DataError, DataFault, UsageError
 from tests.trainer import pictures
-from tests.trainer.own_data import Flat
+from tests.trainer.own_data import Flat, Normalised
 from trainer import AugmentConfig, DataConfig, Execution, ModelConfig, ScheduleConfig, TrainConfig, data
 from trainer.data.loader import _Tally, open_evaluation, open_loader
 from trainer.data.order import Draws
@@ -130,6 +130,23 @@ def test_arrays_in_memory_come_as_gather_gives_them():
                 assert np.array_equal(batch.images[: len(labels)], images)
                 assert np.array_equal(batch.labels[: len(labels)], labels)
                 assert (batch.weights == (np.arange(16) < len(labels))).all()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_float32_pixels_come_as_they_are(workers):
+    card = data.dataset.DataCard("own", "f" * 16, 3, (4, 4, 2), 12, 5)
+    split, held_out, execution = Normalised(12), Normalised(5, first=100), Execution(workers=workers)
+    config = config_of(data.Dataset(card, split, held_out), data=DataConfig("own", card), augment=AugmentConfig())
+    with open_loader(split, data.Order.of(config), config=config, execution=execution) as loader:
+        trained = list(loader)
+    with open_evaluation(held_out, card=card, batch_size=8, execution=execution) as loader:
+        evaluated = list(loader)
+    for batches_of, examples in ((trained, split), (evaluated, held_out)):
+        assert batches_of
+        for batch in batches_of:
+            real = int(batch.weights.sum())
+            expected = np.stack([examples[int(number)]["image"] for number in batch.ids[:real]])
+            assert np.array_equal(batch.images[:real], expected)
 
 
 @pytest.mark.parametrize("label", [-1, 3])

@@ -9,12 +9,15 @@ So results of before and after never meet, and the ids of all other runs stay as
 | `alpha` | what lies under transparent pixels was shown | the same |
 | `16-bit` | grey of 16 bits was cut off at 255 | the same |
 | `transparent-colour` | in a PNG, grey of 2 and 4 bits and colour of 16 bits were compared with it by other numbers | the same |
+| `float32-pixels` | float32 pixels of a data set of one's own did not reach the network, which was given what the memory had held before | the first of these |
 | `white-is-zero` | in a TIFF of 16 bits, grey that is white at 0 was not turned round | the same |
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+
+import numpy as np
 
 from scaling.errors import MissingExtra
 from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Examples
@@ -78,8 +81,8 @@ def _decoding(examples: Examples, card: DataCard) -> set[str]:
     for index in chosen(len(examples)):
         try:
             image = examples[int(index)]["image"]
-            if not isinstance(image, bytes):
-                break  # pixels: nothing to decode
+            if not isinstance(image, bytes):  # pixels: nothing to decode
+                return {"float32-pixels"} if image.dtype == np.float32 else names
             names |= encoded_picture()(image, card.image_shape[2]).corrections
         except MissingExtra:
             raise
