@@ -57,6 +57,8 @@ def refuse_chart(table: pd.DataFrame, path: Path, mapped: Collection[str]) -> No
     mapped: names that `--map` asks for, which are columns of a table of runs.
     """
     names, others = _names(table)
+    if not names:
+        return  # an empty table, which is refused as one
     metrics = {name.rpartition(" - ")[2] for name in others}
     by_metric = bool(others) and all(" - " in name for name in others) and len(metrics) == 1
     by_metric = by_metric and (len(others) > 1 or re.search(r"step|time", names[0], re.IGNORECASE) is not None)

@@ -61,6 +61,12 @@ def test_empty_table(tmp_path, text):
         analysis.read_runs(write(tmp_path, text))
 
 
+@pytest.mark.parametrize("text", ["[]", "[{}]", "[{}, {}]"])
+def test_empty_json(tmp_path, text):
+    with pytest.raises(DataError, match="no rows"):
+        analysis.read_runs(write(tmp_path, text, "runs.json"))
+
+
 def test_unknown_format(tmp_path):
     with pytest.raises(UsageError, match=r"\.xlsx") as caught:
         analysis.read_runs(write(tmp_path, "x", "runs.xlsx"))
