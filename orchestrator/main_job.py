@@ -243,5 +243,5 @@ def _experiment_option(known: list[str], experiment: str) -> tuple[str, ...]:
 
 
 def _db_option(db: str) -> tuple[str, ...]:
-    """Name the data base; one named by a URL is left out: it may hold a password, and SCALING_DB has it."""
+    """Name the database; one named by a URL is left out: it may hold a password, and SCALING_DB has it."""
     return () if db == DEFAULT_URL or "://" in db else ("--db", db)

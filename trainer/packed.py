@@ -102,7 +102,7 @@ class PackedProgram(Program):
         counted = Counter(start.step for start in starts)
         step = max(counted, key=lambda step: (counted[step], step))
         apart = {
-            index: f"it stands at step {start.step}, the runs packed with it at {step}; it goes on without them"
+            index: f"it goes on from step {start.step}, the runs packed with it from {step}; it is trained without them"
             for index, start in enumerate(starts)
             if start.step != step
         }

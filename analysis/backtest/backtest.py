@@ -288,5 +288,5 @@ def _too_few(laws: Sequence[Law], cells: Cells) -> TooFewPoints:
         f"{missing} more {'is' if missing == 1 else 'are'} needed",
         have=have,
         need=max(need, have + 1),
-        hint="add budgets; until then the plainest law stands for the forecast",
+        hint="add budgets; until then the forecast is that of the plainest law",
     )

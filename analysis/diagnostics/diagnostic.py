@@ -58,7 +58,7 @@ class DiagnosticCode(Advised):
     )
     FLOOR_NOT_CONSIDERED = (
         "floor-not-considered",
-        "Add budgets: the loss may stop falling beyond these runs, so the interval reaches up there to where it stands at the largest of them.",
+        "Add budgets: the loss may stop falling beyond these runs, so beyond them the interval reaches up to the loss of the largest run.",
     )
     OPTIMUM_NOT_INTERIOR = (
         "optimum-not-interior",

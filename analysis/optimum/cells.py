@@ -100,7 +100,9 @@ def grid_frontier(runs: pd.DataFrame, *, metric: str, x: str, cell: Sequence[str
     if len(kept) == len(found.runs):
         return found
     if kept.empty:
-        raise DataError("no run has epochs, params and examples seen together", hint="fill the holes of these columns")
+        raise DataError(
+            "no run has epochs, params and examples seen together", hint="give at least one run a value in each of these columns"
+        )
     again = frontier(kept.drop(columns="cell"), metric=metric, x=x, cell=cell)
     return replace(again, excluded=(*excluded, *again.excluded))
 

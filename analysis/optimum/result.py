@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.as_csv import as_csv
-from analysis.numbers import records
+from analysis.numbers import finite, records
 from analysis.optimum.agreement import bent, disagreeing
 from analysis.optimum.choice import ORDER, Choice
 from analysis.optimum.noise import CellNoise
@@ -155,8 +155,8 @@ class Optimum:
             "epochs_above_one": self.epochs_above_one.to_dict(),
             "disagreement": records(self.disagreement()),
             "runnable": records(self.runnable),
-            "noise": {"cell_std": _finite(self.noise.cell), "seed_std": _finite(self.noise.seeds), "source": self.noise.source},
-            "compute_std": _finite(self.compute_scatter),
+            "noise": {"cell_std": finite(self.noise.cell), "seed_std": finite(self.noise.seeds), "source": self.noise.source},
+            "compute_std": finite(self.compute_scatter),
             "cells_used": self.cells,
             "runs_used": self.runs_used,
             "excluded": excluded_payload(self.excluded),
@@ -175,7 +175,3 @@ class Optimum:
 
 def _why_not(path: Path) -> str:
     return f" ({path.status.value})" if path.answers else ""
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None

@@ -13,7 +13,7 @@ from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.planning.design import Candidates, Criterion, choose, spread_after
-from analysis.planning.result import NextRuns
+from analysis.planning.result import NextRuns, log_width
 from analysis.planning.target import Target, aim
 from analysis.unfinished import takes_runs
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
@@ -191,13 +191,9 @@ def _share_of_law(found: Fit, aimed: Target) -> float:
     discrepancy = found.estimate.discrepancy if isinstance(found.estimate, LawEstimate) else None
     trend = float(discrepancy.variance_at(aimed.law_at[list(found.axes)].to_numpy(float).T, jacobian)[0]) if discrepancy else 0.0
     share = of_law / (of_law + trend) if of_law + trend > 0 else 1.0
-    own = _width(_at(found, aimed.law_at, "mean"))
-    whole = _width(_at(found.forecast or found, aimed.law_at, "mean"))
+    own = log_width(_at(found, aimed.law_at, "mean"))
+    whole = log_width(_at(found.forecast or found, aimed.law_at, "mean"))
     return share * min(1.0, (own / whole) ** 2) if whole > 0 else share
-
-
-def _width(interval: Interval) -> float:
-    return float(np.log(interval.high / interval.low))
 
 
 def _worthwhile(scales: list[float]) -> int:

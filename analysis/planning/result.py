@@ -19,7 +19,7 @@ from scaling.rounding import significant
 if TYPE_CHECKING:
     from analysis.selection import Excluded
 
-__all__ = ["NextRuns"]
+__all__ = ["NextRuns", "log_width"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class NextRuns:
     @property
     def shrinkage(self) -> float:
         """Return the width of the mean's interval afterwards over its width now, in logarithms; 0.5 is half as wide."""
-        return _width(self.after) / _width(self.now) if _width(self.now) > 0 else float("nan")
+        return log_width(self.after) / log_width(self.now) if log_width(self.now) > 0 else float("nan")
 
     def sentence(self) -> str:
         """Write the answer in words."""
@@ -132,5 +132,6 @@ class NextRuns:
         return as_csv(self.chosen)
 
 
-def _width(interval: Interval) -> float:
+def log_width(interval: Interval) -> float:
+    """Return the width of an interval of a positive number, in log."""
     return float(np.log(interval.high / interval.low))

@@ -14,7 +14,7 @@ ending in `docs/analysis.md`.
 | `wandb`, `wandb_log` | exports of Weights & Biases, folders of its runs, and the log a run writes offline |
 | `chart` | refuses the export of a chart, which is no table of runs |
 | `history`, `diverged` | many rows a run → its last values; a run whose loss ended as NaN |
-| `mlflow` | the file store `mlruns`, the data base `mlflow.db`, and the table of `mlflow.search_runs` |
+| `mlflow` | the file store `mlruns`, the database `mlflow.db`, and the table of `mlflow.search_runs` |
 | `numbers_in`, `durations` | text and durations → numbers, with the unit a cell may carry |
 | `our_units` | those numbers in our units |
 | `headers` | the unit that a column's name in the file gives |

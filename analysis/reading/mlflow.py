@@ -1,4 +1,4 @@
-"""What MLflow writes: the folder `mlruns`, the data base `mlflow.db`, and the table that `mlflow.search_runs` returns.
+"""What MLflow writes: the folder `mlruns`, the database `mlflow.db`, and the table that `mlflow.search_runs` returns.
 
 A run becomes a row with `id`, `status` and its metrics, parameters and tags under their own names; a name that several of them use
 goes to the metric, and the others keep `params.` or `tags.` before it. `experiment` is the name of the experiment that a run is in.
@@ -33,7 +33,7 @@ def is_folder(path: Path) -> bool:
 
 
 def is_database(path: Path) -> bool:
-    """Say whether a path is an SQLite data base with MLflow's tables."""
+    """Say whether a path is an SQLite database with MLflow's tables."""
     if path.suffix.lower() not in (".db", ".sqlite", ".sqlite3"):
         return False
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
@@ -64,9 +64,9 @@ def _count_deleted(number: int, notes: list[str]) -> None:
 
 
 def read_database(path: Path, notes: list[str], losses: Collection[str] = ()) -> pd.DataFrame:
-    """Read every run in the data base that was not deleted, with the last value of each metric. Raises `DataError` when there is none.
+    """Read every run in the database that was not deleted, with the last value of each metric. Raises `DataError` when there is none.
 
-    The data base keeps infinite metrics as the largest number, and NaN as 0 with a flag. notes: gets a sentence that counts the deleted
+    The database keeps infinite metrics as the largest number, and NaN as 0 with a flag. notes: gets a sentence that counts the deleted
     runs.
     """
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
@@ -138,7 +138,7 @@ def _run(folder: Path) -> dict[str, Any]:
 
 
 def _experiments(base: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Return (run, name of its experiment) for each run; nothing from a data base without experiments."""
+    """Return (run, name of its experiment) for each run; nothing from a database without experiments."""
     try:
         return base.execute("SELECT run_uuid, experiments.name FROM runs JOIN experiments USING (experiment_id)").fetchall()
     except sqlite3.OperationalError:

@@ -48,7 +48,7 @@ def read_runs(
 
     Args:
         path: CSV, TSV, JSON, JSON lines or Parquet, one run a row; a CSV that Weights & Biases or MLflow exported; a folder `mlruns` or
-            `wandb`, or a data base `mlflow.db`. No column is required here; `fit` and the others say what they miss.
+            `wandb`, or a database `mlflow.db`. No column is required here; `fit` and the others say what they miss.
         mapping: our column name → the name in the file, e.g. `{"core_hours": "tpu_v4_core_hours"}`.
         units: our column name → what its numbers are in the file: a product or quotient of a unit, numbers and columns. E.g. `minutes`,
             `seconds*8`, `seconds*n_gpus`, `PFLOP`, `%`, `bits`, `FLOP/(6*params)`. A column named there by our name counts in our unit;
@@ -114,7 +114,7 @@ def read_runs(
     about |= {"mapping": mapping, "units": units, "renamed": renamed, "converted": list(converted), "notes": notes}
     about |= {"one_run": True} if of_one_run else {}
     about |= {"chart": chart} if chart is not None else {}
-    if kind.endswith(("folder", "log", "data base", "export")):
+    if kind.endswith(("folder", "log", "database", "export")):
         about["config"] = configuration_of(table)
     return attach_source(table, about)
 
@@ -131,7 +131,7 @@ def _read(path: Path, notes: list[str], losses: Collection[str], mapping: Mappin
     if path.suffix == ".wandb":
         return wandb.tidy(formats.as_table([wandb.read_log(path)], path), path, notes, losses), "W&B log"
     if mlflow.is_database(path):
-        return mlflow.read_database(path, notes, losses), "MLflow data base"
+        return mlflow.read_database(path, notes, losses), "MLflow database"
     table = formats.parse(path, set(mapping.values()))
     notes += source_of(table)["notes"]
     of_one_run = source_of(table).get("one_run", False)

@@ -38,7 +38,7 @@ def _tell_where_it_goes_on(ended: Ending) -> None:
         so_far = "" if left is None else f": {left}"
         lines.append(f"paused{so_far}; `scaling submit {ended.file or 'FILE'}` goes on from here")
     elif ended.outcome == "left":
-        lines.append("another scheduler works on; `scaling status` shows how it stands")
+        lines.append("another scheduler works on; `scaling status` shows how far it is")
     elif isinstance(ended, Submitted) and (job := ended.job) is not None:
         lines += [
             f"handed over to the cluster: Ray job {job.job}",

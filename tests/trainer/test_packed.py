@@ -192,7 +192,7 @@ def test_one_whose_checkpoint_is_damaged_is_left_to_go_on_without_them(alone, tm
     state.write_bytes(b"")
     results, ends = pack(tmp_path, "2", resume_from=[{"directory": folder, "step": at} for folder in folders])
     assert (results[0].outcome, results[0].last_step) == (AttemptOutcome.INTERRUPTED, 0)
-    assert results[0].reason == "it stands at step 0, the runs packed with it at 12; it goes on without them"
+    assert results[0].reason == "it goes on from step 0, the runs packed with it from 12; it is trained without them"
     for index in (1, 2):
         assert_close(results[index], alone[0][index])
     assert_close(train(CONFIGS[0], directory=tmp_path / "3", resume_from={"directory": ends[0]}), alone[0][0])
