@@ -34,7 +34,7 @@ __all__ = ["DEFAULT_URL", "Session", "Store", "open_readonly", "runs"]
 
 
 def open_readonly(url: str = DEFAULT_URL) -> Store:
-    """`Store.open_readonly`, for commands and pages."""
+    """Open a store for reading, as commands and pages do: see `Store.open_readonly`."""
     return Store.open_readonly(url)
 
 
@@ -47,7 +47,7 @@ def runs(
     cell: Iterable[str] = (),
     clusters: Iterable[str] = (),
 ) -> pd.DataFrame:
-    """Read the runs of a store, as the table that every question takes: a row a run, with the columns of `scaling docs columns`.
+    """Read the runs of a store as the table that every question takes: a row a run, with the columns of `scaling docs columns`.
 
     >>> runs = scaling.runs("scaling.db", where=["status=finished"])
     >>> runs[["model", "epochs", "val_loss"]].shape

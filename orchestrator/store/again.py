@@ -1,4 +1,4 @@
-"""Runs that came to an end, or to rest, and go back to pending when they are asked for again."""
+"""Statuses from which a run goes back to pending when it is asked for again."""
 
 from __future__ import annotations
 

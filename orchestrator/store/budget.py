@@ -1,7 +1,7 @@
-"""`budget: {core_hours: …}`: a cap on all that an experiment's runs have been charged and may yet be.
+"""`budget: {core_hours: …}`: a cap on the core-hours that an experiment's runs have been charged and may yet be charged.
 
-Nothing starts that would pass it by the estimate; what has started is not stopped. A run that several experiments want may start when one
-of them can pay, and counts against all of them, since a run is charged once and shown in each.
+No run starts that would pass the cap by its estimate; a run that has started is not stopped. A run that several experiments want may start
+when one of them can pay. It counts against all of them, since a run is charged once and shown in each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ __all__ = ["Affordable", "affordable", "budget_of"]
 
 @dataclass(frozen=True)
 class Affordable:
-    """`runs` may start; `left_out`: run id → why not; `limited`: the end of an attempt may change both."""
+    """Says which pending runs may start, and why the others may not.
+
+    runs: those that may start. left_out: run id → the reason why it may not. limited: whether the end of an attempt may change both.
+    """
 
     runs: list[Waiting]
     left_out: dict[str, str]
@@ -38,9 +41,9 @@ class _Remaining:
 
 
 def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[[Waiting], float | None]) -> Affordable:
-    """Which of the waiting runs the budgets allow: of high priority first, then cheap ones first, as many as fit.
+    """Pick the waiting runs that the budgets allow: those of high priority first, then cheap ones first, as many as fit.
 
-    estimate: core-hours of a whole run; None counts as nothing. Of a run that goes on from its own checkpoint the steps to come are asked for:
+    estimate: core-hours of a whole run; None counts as 0. A run that goes on from its own checkpoint is counted by the steps to come:
     those before it have been charged.
     """
     budgets = _remaining(session)
@@ -66,13 +69,14 @@ def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[
 
 
 def budget_of(session: Session, experiment: str) -> float | None:
-    """The cap of an experiment in core-hours, by its latest revision; None when it has none."""
+    """Return the cap of an experiment in core-hours, by its latest revision; None when it has none."""
     revision = latest_revision(session, experiment)
     return (revision.resolved.get("budget") or {}).get("core_hours") if revision else None
 
 
 def _remaining(session: Session) -> dict[int, _Remaining]:
-    """Experiments with a budget, and what is left of it: less what was charged, less what runs now are expected to cost."""
+    """Map the id of each experiment with a budget to what is left: the cap, less what was charged, less what runs in training will yet
+    cost."""
     budgets = {}
     for experiment in session.scalars(select(Experiment)):
         limit = budget_of(session, experiment.name)
@@ -88,7 +92,7 @@ def _remaining(session: Session) -> dict[int, _Remaining]:
 
 
 def _payers(session: Session, ids: Sequence[str]) -> dict[str, list[int]]:
-    """Run id → the experiments that want it."""
+    """Map each run id to the ids of the experiments that want the run."""
     payers: dict[str, list[int]] = {run_id: [] for run_id in ids}
     query = select(ExperimentRun.run_id, ExperimentRun.experiment_id).where(ExperimentRun.removed_in.is_(None))
     for run_id, experiment_id in session.execute(query):

@@ -1,4 +1,4 @@
-"""How values that a database does not know are stored: times with their zone, members of an enum, dataclasses."""
+"""Column types for values that a database does not know: times with their zone, members of an enum, dataclasses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Instant", "Named", "Stored"]
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC time; SQLite keeps no zone, so it is put back on the way out."""
+    """Stores a time as UTC and reads it back with its zone, which SQLite does not keep."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -30,7 +30,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 class Named(TypeDecorator[StrEnum]):
-    """A member of a string enum, stored as its value."""
+    """Stores a member of a string enum as its value."""
 
     impl = String(20)
     cache_ok = True
@@ -47,9 +47,10 @@ class Named(TypeDecorator[StrEnum]):
 
 
 class Stored(TypeDecorator[Any]):
-    """A dataclass of `orchestrator.resources`, stored as JSON.
+    """Stores a dataclass of `orchestrator.resources` as JSON.
 
-    The runs of a grid share a few, so what was written or read is kept: a scheduler reads 50,000 runs that wait in 0.6 s, instead of 1.3 s.
+    The runs of a grid share few values, so what was written or read is cached: a scheduler reads 50,000 pending runs in 0.6 s instead of
+    1.3 s.
     """
 
     impl = JSON

@@ -1,4 +1,4 @@
-"""Which data the runs of a store read, as far as faults of these data concern more than one run."""
+"""Queries for faults of data that concern more than one run: which data the runs of a store read, and which of them failed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _COLUMNS = [Run.config[place].as_string() for place in _PLACES]
 
 
 def data_of(config: Mapping[str, Any]) -> Data:
-    """Read the data set from a run's config; empty where that has no data."""
+    """Read the data set from a run's config; its fields are empty where the config has no data."""
     data = config.get("data") or {}
     return (data.get("name", ""), (data.get("options") or {}).get("path"), (data.get("card") or {}).get("fingerprint", ""))
 
 
 def data_held_back(session: Session) -> set[Data]:
-    """List the data of pending runs that are held back because of them."""
+    """List the data sets whose pending runs are held back because of a fault of these data."""
     rows = session.execute(select(*_COLUMNS).where(Run.status == RunStatus.PENDING, Run.reason == HELD))
     return {_data(row) for row in rows}
 
@@ -41,12 +41,12 @@ def failed_runs(session: Session) -> list[tuple[str, str, Data]]:
 
 
 def still_failed(session: Session, run_ids: Collection[str]) -> set[str]:
-    """Pick those of these runs that nobody has tried again."""
+    """Pick those of these runs whose status is still failed: nobody has tried them again."""
     return set(session.scalars(select(Run.id).where(among(session, Run.id, sorted(run_ids)), Run.status == RunStatus.FAILED)))
 
 
 def pending_runs(session: Session, data: Collection[Data]) -> list[str]:
-    """List the pending runs that read any of these data."""
+    """List the ids of the pending runs that read any of these data."""
     rows = session.execute(select(Run.id, *_COLUMNS).where(Run.status == RunStatus.PENDING))
     return [run_id for run_id, *found in rows if _data(found) in data]
 

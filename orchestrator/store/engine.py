@@ -1,7 +1,7 @@
-"""Open a database: one engine that writes, one that can only read.
+"""Opens a database with two engines: one that writes, and one that can only read.
 
 On both kinds of database one writer is at work at a time, and a reader sees one moment of it. SQLite runs in WAL mode with
-`synchronous=FULL`; a writer says `BEGIN IMMEDIATE`, so that two writers queue instead of failing half-way; readers begin deferred and are
+`synchronous=FULL`. A writer says `BEGIN IMMEDIATE`, so that two writers queue instead of failing half-way; readers begin deferred and are
 `query_only`. SQLite on a network file system loses locks, so that is refused. On PostgreSQL a writer takes one advisory lock for its
 transaction, and readers are read-only at REPEATABLE READ.
 """
@@ -33,7 +33,7 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 
 
 def store_url(text: str) -> URL:
-    """A SQLAlchemy URL from a URL or a plain path. Raises `UsageError` for a URL that cannot be read."""
+    """Make a SQLAlchemy URL from a URL or a plain path. Raises `UsageError` for a URL that cannot be read."""
     if "://" not in text:
         return URL.create("sqlite+pysqlite", database=str(Path(text).expanduser().absolute()))
     hint = "a path such as scaling.db, or postgresql+psycopg://…"
@@ -48,14 +48,14 @@ def store_url(text: str) -> URL:
 
 
 def sqlite_path(url: URL) -> Path | None:
-    """The file of an SQLite URL; None for other databases and for `:memory:`."""
+    """Return the file of an SQLite URL; None for other databases and for `:memory:`."""
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
     return Path(url.database)
 
 
 def write_engine(url: URL) -> Engine:
-    """An engine whose every transaction may write."""
+    """Create an engine whose every transaction may write. Raises `StoreError` for SQLite on a network file system."""
     path = sqlite_path(url)
     if path is not None:
         _refuse_network_file_system(path)
@@ -64,7 +64,7 @@ def write_engine(url: URL) -> Engine:
 
 
 def read_engine(url: URL) -> Engine:
-    """An engine that cannot write."""
+    """Create an engine that cannot write."""
     return _engine(url, begin="BEGIN DEFERRED", query_only=True)
 
 
@@ -87,7 +87,7 @@ def _engine(url: URL, *, begin: str, query_only: bool) -> Engine:
 
 
 def server_error(name: str, error: OperationalError) -> StoreError:
-    """What is said of a database's server that does not answer (`StoreError`) or stopped answering within a transaction (`StoreAway`).
+    """Word the error of a database server that does not answer (`StoreError`) or stopped answering within a transaction (`StoreAway`).
 
     name: of the store, without a password.
     """
@@ -100,7 +100,10 @@ def server_error(name: str, error: OperationalError) -> StoreError:
 
 
 def _libpq_patience(url: URL) -> dict[str, Any]:
-    """A server whose machine or network is gone never says so: without these a question to it stays open for hours."""
+    """Return the timeouts of a connection to PostgreSQL, but for those that the URL states.
+
+    A server whose machine or network is gone never says so: without timeouts a query to it stays open for hours.
+    """
     if url.get_driver_name() not in ("psycopg", "psycopg2"):
         return {}
     given = {
@@ -143,7 +146,7 @@ def _refuse_network_file_system(path: Path) -> None:
 
 
 def _file_system(path: Path) -> str:
-    """Type of the file system that holds `path`, from Linux's mount table; empty where there is none."""
+    """Return the type of the file system that holds `path`, from Linux's mount table; empty where there is none."""
     try:
         mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a run will cost, judged by what runs like it did cost, or by a probe of its shape."""
+"""Estimates of what a run will cost, from the cost of finished runs like it or from a probe of its shape."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["Rates", "estimate_error", "measured_rates"]
 
 @dataclass(frozen=True)
 class Rates:
-    """Useful core-hours a training FLOP, as measured: of a model shape on an accelerator, else of all shapes of the family there.
+    """Holds measured rates in useful core-hours per training FLOP: of each model shape on each accelerator, and of each family there.
 
-    A shape of which no run has finished goes by its newest probe, if there is one.
+    A shape of which no run has finished has the rate of its newest probe, if there is one.
     """
 
     by_shape: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Rates:
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[Any]]) -> Rates:
-        """Sums up finished runs: shape (None where it is not known), family, accelerator, core-hours, training FLOPs."""
+        """Sum up finished runs, a row each: shape (None where it is not known), family, accelerator, core-hours, training FLOPs."""
         by_shape: dict[tuple[str, str], list[float]] = {}
         by_family: dict[tuple[str, str], list[float]] = {}
         for shape, family, accelerator, *spent in rows:
@@ -41,7 +41,10 @@ class Rates:
         return cls(*by_shape_and_family)
 
     def nearest(self, shape: str, family: str, resources: Resources) -> tuple[float | None, float | None]:
-        """Gives the rates of a run, the nearest first, as `scaling.accelerators.estimate_core_hours` takes them; none on chips that are only stated."""
+        """Return the rates for a run, that of its shape and that of its family, as `scaling.accelerators.estimate_core_hours` takes them.
+
+        Each is None where nothing was measured, and both are on chips that are only stated.
+        """
         if resources.stated is not None:
             return None, None
         accelerator = resources.accelerator
@@ -49,7 +52,7 @@ class Rates:
 
 
 def measured_rates(session: Session) -> Rates:
-    """Measure speeds of every run of the store that was trained to its end, and of every probe that went well."""
+    """Compute the rates of all finished runs of the store, and of all probes that succeeded."""
     query = (
         select(Run.shape, Run.family, Run.accelerator, func.sum(Run.core_hours), func.sum(Run.train_flops))
         .where(Run.status == RunStatus.FINISHED, Run.core_hours > 0, Run.accelerator.is_not(None), ~Run.rehearsal)
@@ -64,7 +67,7 @@ def measured_rates(session: Session) -> Rates:
 
 
 def estimate_error(session: Session, run_ids: list[str] | None = None) -> float | None:
-    """Median of |actual / estimated − 1| of useful core-hours over finished runs (0.1 is 10 %); None when there are none.
+    """Return the median of |actual / estimated − 1| of useful core-hours over finished runs (0.1 is 10 %); None when there are none.
 
     A run's estimate is the one it was started with.
     """

@@ -1,4 +1,4 @@
-"""Finds an experiment by its name, the latest version of its file, and the runs that it wants."""
+"""Look-ups of an experiment by its name: the latest version of its file, and the runs that it wants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["experiment_id", "experiment_names", "find_experiment", "latest_revis
 
 
 def experiment_id(session: Session, name: str) -> int:
-    """Look up an experiment. Raises `UnknownName` when there is none of that name."""
+    """Return the id of an experiment. Raises `UnknownName` when there is none of that name."""
     found = find_experiment(session, name)
     if found is None:
         raise UnknownName("experiment", name, experiment_names(session))
@@ -20,7 +20,7 @@ def experiment_id(session: Session, name: str) -> int:
 
 
 def find_experiment(session: Session, name: str) -> Experiment | None:
-    """Look up an experiment; None where there is none of that name."""
+    """Return the experiment of that name; None where there is none."""
     return session.scalar(select(Experiment).where(Experiment.name == name))
 
 
@@ -30,12 +30,12 @@ def experiment_names(session: Session) -> list[str]:
 
 
 def latest_revision(session: Session, experiment: str) -> Revision | None:
-    """Read the latest version of an experiment's file; None where there is no such experiment."""
+    """Return the latest version of an experiment's file; None where there is no such experiment."""
     versions = select(Revision).join(Experiment).where(Experiment.name == experiment)
     return session.scalar(versions.order_by(Revision.number.desc()).limit(1))
 
 
 def wanted_runs(experiment: int | None = None) -> Select[str]:
-    """Select the ids of the runs that an experiment wants, by its id; of those that any wants, where None."""
+    """Return a query for the ids of the runs that an experiment wants, by its id; None stands for any experiment."""
     wanted = select(ExperimentRun.run_id).where(ExperimentRun.removed_in.is_(None))
     return wanted if experiment is None else wanted.where(ExperimentRun.experiment_id == experiment)

@@ -1,6 +1,6 @@
-"""Accepting an experiment: which runs it wants, which of them are new, which changed since the last revision.
+"""Accepts an experiment: finds which runs it wants, which of them are new, and which changed since the last revision.
 
-A run wanted by two experiments is one row. Accepting is one transaction: after it nothing is lost, whatever dies.
+A run wanted by two experiments is one row. Accepting is one transaction: after it nothing is lost, whatever process dies.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ _HOW = ("config", "resources", "options", "estimated_core_hours", "parent_id", "
 
 @dataclass(frozen=True)
 class Accepted:
-    """What accepting an experiment did. The four lists are run ids and together are all the runs it wants."""
+    """Says what accepting an experiment did. The four lists hold run ids; together they are all the runs that it wants.
+
+    new: added by it. waiting: pending or running before. again: back to pending. done: finished, diverged or stopped before.
+    """
 
     experiment_id: int
     revision: int
@@ -51,13 +54,13 @@ class Accepted:
 
     @property
     def ahead(self) -> int:
-        """How many of them are still to be done."""
+        """Count the runs that are still to be done."""
         return len(self.new) + len(self.waiting) + len(self.again)
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Holds of a pending run what the order of runs needs: columns of `models.Run`, by their names."""
+    """Holds the columns of a pending run that the scheduling order needs, by their names in `models.Run`."""
 
     id: str
     family: str
@@ -75,23 +78,23 @@ class Waiting:
 
     @property
     def parent(self) -> str | None:
-        """The run that it starts from, of one that has not begun."""
+        """Return the id of the run that it starts from; None when it has none, or goes on from its own checkpoint."""
         return self.parent_id if self.resume_attempt is None else None
 
     @property
     def ahead(self) -> float:
-        """Share of its steps that come after its own last checkpoint."""
+        """Return the share of its steps, 0 … 1, that come after its own last checkpoint."""
         return 1.0 - self.resume_step / self.steps if self.steps else 1.0
 
 
 def waiting_runs(session: Session) -> list[Waiting]:
-    """Pending runs that at least one experiment still wants."""
+    """List the pending runs that at least one experiment still wants."""
     query = select(*(getattr(Run, column.name) for column in fields(Waiting)))
     return [Waiting(*row) for row in session.execute(query.where(Run.status == RunStatus.PENDING, Run.id.in_(wanted_runs())))]
 
 
 def pause(session: Session, experiment: str, *, reason: str) -> None:
-    """Put aside the pending runs that this experiment wants and no other does."""
+    """Pause the pending runs that this experiment wants and no other does."""
     links = wanted_runs().join(ExperimentRun.experiment)
     ours, theirs = links.where(Experiment.name == experiment), links.where(Experiment.name != experiment)
     alone = (Run.status == RunStatus.PENDING) & Run.id.in_(ours) & Run.id.not_in(theirs)
@@ -101,7 +104,7 @@ def pause(session: Session, experiment: str, *, reason: str) -> None:
 
 
 def explain(session: Session, reasons: Mapping[str, str]) -> None:
-    """Say of pending runs why they wait; an empty reason takes that back."""
+    """Write down why pending runs wait, run id → reason; an empty reason removes it."""
     by_reason: dict[str, list[str]] = {}
     for run_id, reason in reasons.items():
         by_reason.setdefault(reason, []).append(run_id)
@@ -111,7 +114,7 @@ def explain(session: Session, reasons: Mapping[str, str]) -> None:
 
 
 def known_statuses(session: Session, ids: Sequence[str]) -> dict[str, RunStatus]:
-    """Those of `ids` that the store already has, with where they stand."""
+    """Map those of `ids` that the store already has to their status."""
     return {run_id: status for run_id, status in session.execute(select(Run.id, Run.status).where(among(session, Run.id, ids)))}  # noqa: C416
 
 

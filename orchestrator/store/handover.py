@@ -1,4 +1,4 @@
-"""What a scheduler leaves in the store when it dies: workers on a cluster, and attempts and allocations that are open still."""
+"""Reads and ends what a scheduler that died left in the store: workers on a cluster, and open attempts and allocations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["WorkerLeft", "close_allocations", "names_of_workers_left", "orphans"
 class WorkerLeft:
     """Holds what the store knows of a worker that may have outlived its scheduler.
 
-    name: by which Ray finds it. latest: the run that it was given last, None before its first. attempts: those that are open, each with its run.
+    name: by which Ray finds it. latest: the run that it was given last, None before its first. attempts: its open ones, each with its run.
     """
 
     name: str
@@ -27,13 +27,13 @@ class WorkerLeft:
 
 
 def names_of_workers_left(session: Session, *, scheduler: str) -> list[str]:
-    """List the workers that schedulers other than this one left on a cluster, whether they live or not."""
+    """List the names of the workers that other schedulers left on a cluster, whether they live or not."""
     query = _open_allocations(scheduler).with_only_columns(Allocation.worker)
     return [name for name in session.scalars(query) if name is not None]
 
 
 def workers_left(session: Session, *, scheduler: str) -> list[WorkerLeft]:
-    """Say what the store knows of each of them. An attempt whose run has gone on without it is ended here."""
+    """List the workers that other schedulers left on a cluster. An attempt whose run has gone on without it is ended here."""
     left = []
     for allocation in session.scalars(_open_allocations(scheduler).where(Allocation.worker.is_not(None))):
         held = select(Attempt, Run).join(Run).where(Attempt.allocation_id == allocation.id)
@@ -49,7 +49,7 @@ def workers_left(session: Session, *, scheduler: str) -> list[WorkerLeft]:
 
 
 def orphans(session: Session, *, scheduler: str) -> Iterator[tuple[Attempt, Run]]:
-    """Yield the attempts that are open under another scheduler than this one, each with its run. One whose run has gone on without it is ended."""
+    """Yield the open attempts of other schedulers, each with its run. An attempt whose run has gone on without it is ended."""
     query = select(Attempt, Run).join(Allocation).join(Run, Run.id == Attempt.run_id)
     for attempt, run in session.execute(query.where(Attempt.ended_at.is_(None), Allocation.scheduler != scheduler)).all():
         if run.token == attempt.token:
@@ -59,9 +59,10 @@ def orphans(session: Session, *, scheduler: str) -> Iterator[tuple[Attempt, Run]
 
 
 def close_allocations(session: Session, *, scheduler: str) -> None:
-    """End the allocations that other schedulers left open: held as long as they last wrote down, and at least as long as their attempts ran.
+    """End the allocations that other schedulers left open.
 
-    Not by the times of day at which each was opened and last heard of: the clock may have jumped, and the worker may have waited for its devices.
+    Each has held its devices for the seconds last noted, or for the sum over its attempts where that is more. The times of day at which
+    it was opened and last heard of are not used: the clock may have jumped, and the worker may have waited for devices.
     """
     for allocation in session.scalars(_open_allocations(scheduler)):
         attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation.id))

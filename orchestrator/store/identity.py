@@ -1,11 +1,12 @@
 """The store's id: the folder in SCALING_HOME under which its attempts write, `<home>/<store id>/<run>/<attempt>`.
 
-Runs are the same runs in every store, and attempts are counted from 1, so without it two stores in one home would write to the same folders.
-A random id alone would not do: a copy of a database has all that the database has. So the id is bound to where the database is: device and
-inode of the file, or the server's own number with that of the database. Whoever schedules from another place gets a new id. It was copied,
-restored or taken to another disk, which cannot be told apart; all that is lost by taking it for a copy is a name.
+Runs are the same runs in every store, and attempts are counted from 1. So without an id two stores in one home would write to the same
+folders. A random id alone would not do: a copy of a database has all that the database has. So the id is bound to where the database is:
+device and inode of the file, or the server's own number with that of the database. Whoever schedules from another place gets a new id.
+The database was copied, restored or moved to another disk, and these cannot be told apart. Taking it for a copy costs no more than the
+old id.
 
-Attempts keep the id they were begun under, so what lies under an earlier id, or in a home of versions without ids, is found and gone on from.
+Attempts keep the id they were begun under, so their folders are found under an earlier id, or in a home of versions without ids.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ __all__ = ["claim"]
 
 
 def claim(session: Session) -> str:
-    """The store's id, 12 hex digits; a new one when there is none that was made for this place. Call it under the scheduler's lease.
+    """Return the store's id, 12 hex digits; make a new one when the latest was made for another place. Call it under the scheduler's lease.
 
-    In another place the workers that are left on a cluster are not this store's: a copy's original may be using them, or may take them over. They
-    end what they are at, and leave when nobody has asked them for a while.
+    In another place the workers that are left on a cluster are not this store's: a copy's original may be using them, or may take them
+    over. They end their current attempts, and leave when nobody has asked them for a while.
     """
     place = _place(session)
     latest = session.scalar(select(StoreId).order_by(StoreId.number.desc()).limit(1))
@@ -52,7 +53,7 @@ def _place(session: Session) -> str:
 
 
 def _place_on_server(connection: Connection) -> str:
-    """The number that the server was given when it was set up; its address where users may not ask for that."""
+    """Identify the database by the server's own number and its own; by the server's address where users may not ask for the number."""
     database = connection.exec_driver_sql("SELECT oid FROM pg_database WHERE datname = current_database()").scalar()
     try:
         with connection.begin_nested():

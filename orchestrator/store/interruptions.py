@@ -1,4 +1,4 @@
-"""How often attempts are cut short, what a checkpoint costs, and hence how often to take one."""
+"""How often attempts are cut short, what a checkpoint costs, and the checkpoint interval that follows from both."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LEAST_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Interruptions:
-    """Of one accelerator, by the newest attempts on it.
+    """Holds how often attempts on one accelerator are cut short and what a checkpoint costs there, by the newest attempts.
 
     seconds_between: mean time on the accelerator between two attempts that were preempted, died or were lost; None when none was.
     checkpoint_seconds: mean seconds until a checkpoint was safe; None when none was taken.
@@ -34,7 +34,7 @@ class Interruptions:
     checkpoint_seconds: float | None = None
 
     def checkpoint_interval(self, most: float) -> float:
-        """Seconds between checkpoints: √(2·C·M), at least 2·C and 1 s, at most `most`.
+        """Compute the seconds between checkpoints: √(2·C·M), at least 2·C and 1 s, at most `most`.
 
         C is the cost of a checkpoint, M the mean time between interruptions. The formula loses the least time to first order (Young 1974,
         CACM 17(9); Daly 2006, FGCS 22(3)). Without an interruption so far it is `most`. An attempt that lives longer than its start-up, one
@@ -47,7 +47,7 @@ class Interruptions:
 
 
 def interruptions(session: Session, resources: Resources) -> Interruptions:
-    """Count the newest 200 attempts that ended on an accelerator; seconds that are only stated have nothing to do with others."""
+    """Measure interruptions and checkpoints on an accelerator by the newest 200 attempts that ended there, rehearsals apart."""
     alike = Run.rehearsal == (resources.stated is not None)
     lived = Attempt.useful_seconds + Attempt.redone_seconds + Attempt.startup_seconds
     lived = lived + Attempt.evaluation_seconds + Attempt.checkpoint_seconds

@@ -1,4 +1,4 @@
-"""One scheduler a store: a lease that is taken, renewed and given back by compare-and-set."""
+"""Allows one scheduler a store, by a lease that is taken, renewed and given back by compare-and-set."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ _NAME = "scheduler"
 
 
 class Watch:
-    """How long a lease has not been renewed, by the monotonic clock of the one who waits for it.
+    """Measures how long a lease has not been renewed, by the monotonic clock of the process that waits for it.
 
     Clocks of machines differ and are set: comparing `expires_at` with this machine's time would end a lease that is renewed every five
     seconds, or keep one for hours whose holder is gone.
 
-    away: how long the store itself has been out of reach so far, in seconds. Nobody could renew meanwhile, so that is nobody's silence.
+    away: returns how long the store itself has been out of reach so far, in seconds. Nobody could renew meanwhile, so that time does not
+    count.
     """
 
     def __init__(self, away: Callable[[], float] = lambda: 0.0) -> None:
@@ -38,7 +39,7 @@ class Watch:
         self._since = 0.0
 
     def is_silent(self, lease: Lease) -> bool:
-        """Whether it was seen unchanged for `LEASE_SECONDS`."""
+        """Say whether the lease was seen unchanged for more than `LEASE_SECONDS`."""
         sign, at = (lease.holder, lease.expires_at), time.monotonic() - self._away()
         if sign != self._seen:
             self._seen, self._since = sign, at
@@ -46,12 +47,15 @@ class Watch:
 
 
 def new_holder() -> str:
-    """Makes a name for one life of a scheduler."""
+    """Make a name for one life of a scheduler: host and 8 random hex digits."""
     return f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
 
 def take(session: Session, holder: str, watch: Watch | None = None) -> bool:
-    """Take the lease if nobody holds it, its holder was a process of this machine that is gone, or `watch` has seen it silent too long."""
+    """Take the lease and say whether that worked.
+
+    It does if the lease is free, if its holder was a process of this machine that is gone, or if `watch` has seen it silent too long.
+    """
     ours = {"holder": holder, "host": socket.gethostname(), "pid": os.getpid(), "acquired_at": now(), "expires_at": _later()}
     lease = session.get(Lease, _NAME)
     if lease is None:
@@ -72,7 +76,7 @@ def take(session: Session, holder: str, watch: Watch | None = None) -> bool:
 
 
 def renew(session: Session, holder: str) -> bool:
-    """Hold it longer. False when somebody else has it: then this scheduler must stop writing.
+    """Extend the lease. Returns False when another scheduler holds it: then this one must stop writing.
 
     Raises `StoreError` when an older state was copied over the database since; see `orchestrator.store.marks`.
     """
@@ -82,25 +86,28 @@ def renew(session: Session, holder: str) -> bool:
 
 
 def holds(session: Session, holder: str) -> bool:
-    """Whether it is still ours: asked in every transaction of a scheduler, since one that was stopped for a while does not know."""
+    """Say whether `holder` still has the lease. A scheduler asks in every transaction: after a pause of its process it does not know."""
     return session.scalar(select(Lease.holder).where(Lease.name == _NAME)) == holder
 
 
 def standing(session: Session) -> Lease | None:
-    """The lease as it was last written, whether its holder lives or not; None when it was given back."""
+    """Return the lease as it was last written, whether its holder lives or not; None when it was given back."""
     return session.get(Lease, _NAME)
 
 
 def is_over(lease: Lease) -> bool:
-    """Whether nobody can be at work under it, as a reader sees it: its process was one of this machine and is gone, or it has expired.
+    """Say whether no scheduler can be at work under the lease: its holder was a process of this machine that is gone, or it has expired.
 
-    A reader has no time to watch it, so the clocks of machines count here. Who wants to take it over watches: `take`.
+    A reader has no time to watch it, so the clocks of machines count here. A scheduler that wants to take it over watches it: `take`.
     """
     return _is_gone(lease) or lease.expires_at < now()
 
 
 def release(session: Session, holder: str) -> None:
-    """Give it back, if it is still ours. Raises as `renew`: a command that has lost what it wrote must not end as if it had not."""
+    """Give the lease back, if `holder` still has it.
+
+    Raises as `renew`: a command that has lost what it wrote must not end as if it had not.
+    """
     if (marks := session.info.get("marks")) is not None:
         marks.check()
     lease = session.get(Lease, _NAME)

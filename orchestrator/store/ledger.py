@@ -63,7 +63,7 @@ _COUNTED = (AttemptOutcome.DIED, AttemptOutcome.LOST)
 
 @dataclass(frozen=True)
 class Grant:
-    """Leave to run: the attempt's number and token, its folder's name, and the checkpoint to start from."""
+    """Allows one attempt to run: holds its number, token and folder, and the checkpoint to start from."""
 
     run_id: str
     number: int
@@ -89,12 +89,12 @@ class Grant:
 
     @property
     def folder(self) -> str:
-        """The attempt's own folder, under SCALING_HOME."""
+        """Return the attempt's own folder, relative to SCALING_HOME."""
         return _folder(self.store, self.run_id, self.number)
 
     @property
     def resume_folder(self) -> str | None:
-        """The folder that holds the checkpoint to start from, under SCALING_HOME."""
+        """Return the folder that holds the checkpoint to start from, relative to SCALING_HOME; None for a fresh start."""
         if self.branched_from is not None:
             return _folder(self.resume_store, self.parent, self.branched_from)
         return None if self.resume_attempt is None else _folder(self.resume_store, self.run_id, self.resume_attempt)
@@ -102,7 +102,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Charge:
-    """Seconds an attempt held its cores, by what they went into; `useful` steps survive, `redone` ones were lost with the attempt."""
+    """Holds the seconds an attempt held its cores, by use: `useful` steps survive, `redone` ones were lost with the attempt."""
 
     useful: float = 0.0
     redone: float = 0.0
@@ -122,7 +122,7 @@ def _folder(store: str | None, run_id: str | None, number: int) -> str:
 def open_allocation(
     session: Session, *, scheduler: str, shape: str, accelerator: str, cores: int, worker: str | None = None
 ) -> int:
-    """Devices are held from now on, by the actor `worker` if it may outlive the scheduler. Returns the allocation's id."""
+    """Record that devices are held from now on, by the actor `worker` if it may outlive the scheduler. Returns the allocation's id."""
     allocation = Allocation(scheduler=scheduler, shape=shape, accelerator=accelerator, cores=cores, worker=worker)
     session.add(allocation)
     session.flush()
@@ -130,9 +130,9 @@ def open_allocation(
 
 
 def close_allocation(session: Session, allocation_id: int, *, held_seconds: float) -> None:
-    """Devices were given back after `held_seconds`.
+    """Record that devices were given back after `held_seconds`.
 
-    It is at least what its attempts were charged: a worker that was taken over and never answered did not say for how long it had them.
+    At least the sum of what its attempts were charged is recorded: a worker that was taken over and never answered did not report its time.
     """
     attempts = session.scalars(select(Attempt).where(Attempt.allocation_id == allocation_id))
     held_seconds = max(held_seconds, sum(attempt.charged_seconds for attempt in attempts))
@@ -140,7 +140,7 @@ def close_allocation(session: Session, allocation_id: int, *, held_seconds: floa
 
 
 def note_held_seconds(session: Session, held_seconds: Mapping[int, float]) -> None:
-    """These allocations are open and have held their devices for so long, by a clock that does not jump; id → seconds."""
+    """Record for how long open allocations have held their devices: id → seconds, by a clock that does not jump."""
     for allocation_id, seconds in held_seconds.items():
         session.execute(update(Allocation).where(Allocation.id == allocation_id).values(held_seconds=seconds))
 
@@ -210,7 +210,7 @@ def begin_attempt(
 
 
 def _source_of(session: Session, run_id: str | None, number: int | None) -> tuple[str | None, str | None]:
-    """Store and folder of the attempt that has the checkpoint to start from; nothing of none."""
+    """Return store and folder of the attempt that has the checkpoint to start from; both None where there is none."""
     query = select(Attempt.store, Attempt.directory).where(Attempt.run_id == run_id, Attempt.number == number)
     found = session.execute(query).first() if number is not None else None
     return (found[0], found[1]) if found else (None, None)
@@ -219,7 +219,7 @@ def _source_of(session: Session, run_id: str | None, number: int | None) -> tupl
 def begin_attempts(
     session: Session, runs: Mapping[str, float | None], *, allocation_id: int, home: str, store: str | None = None
 ) -> list[Grant]:
-    """Start attempts of these runs, to be trained at once on the same devices: of those that are pending still.
+    """Start attempts of those of these runs that are still pending, to be trained at once on the same devices.
 
     runs: id → estimated core-hours. They, `home` and `store` are as `begin_attempt` takes them.
     """
@@ -248,7 +248,7 @@ def record(
     checkpoint_step: int | None = None,
     checkpoints: Iterable[tuple[int, float]] = (),
 ) -> bool:
-    """Write down how an attempt is getting on. False (and nothing written) when its token is no longer the run's.
+    """Record the progress of an attempt. Returns False, and writes nothing, when its token is no longer the run's.
 
     Args:
         first_step: where it really started. Below the granted step when the checkpoint there was damaged or gone: then steps of
@@ -290,7 +290,7 @@ def record(
 
 
 def _redo(session: Session, run: Run, attempt: Attempt, *, from_step: int) -> None:
-    """Steps from `from_step` on that earlier attempts had saved are done again: move their seconds, by share of steps, to redone."""
+    """Move seconds of earlier attempts from useful to redone, by share of steps: their steps from `from_step` on are done again."""
     earlier = select(Attempt).where(Attempt.run_id == run.id, Attempt.number < attempt.number, Attempt.checkpoint_step > from_step)
     for other in session.scalars(earlier):
         assert other.checkpoint_step is not None
@@ -303,7 +303,7 @@ def _redo(session: Session, run: Run, attempt: Attempt, *, from_step: int) -> No
 
 
 def heartbeat(session: Session, tokens: Iterable[str]) -> None:
-    """These attempts are alive."""
+    """Record that these attempts are alive now."""
     session.execute(update(Attempt).where(Attempt.token.in_(list(tokens))).values(heartbeat_at=now()))
 
 
@@ -318,7 +318,7 @@ def end_attempt(
     result: Mapping[str, Any] | None = None,
     alone: bool = False,
 ) -> RunStatus:
-    """End an attempt, charge what it cost, and put its run where it belongs: one of the final statuses, or back to pending.
+    """End an attempt, charge what it cost, and set its run's status: one of the final ones, or back to pending. Returns the status.
 
     Args:
         result: val_loss, val_top1, val_top5, train_loss, chance_loss of a finished run.

@@ -1,4 +1,4 @@
-"""Which steps of which attempts a run consists of: those that survive, once every fall-back to an earlier checkpoint is taken into account."""
+"""Finds the steps of which attempts make up a run: those that survive every fall-back to an earlier checkpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Lineage", "Share", "lineage_of"]
 
 @dataclass(frozen=True)
 class Share:
-    """What an attempt gave to its run: the steps from `first_step` to before `stop_step`, recorded in `directory`.
+    """Names the steps that an attempt gave to its run: from `first_step` to before `stop_step`, recorded in `directory`.
 
     run_id: whose attempt it is: of the run itself, or of the parent whose trunk it started from.
     """
@@ -29,7 +29,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Lineage:
-    """A run by its id and config, and its shares from step 0 to its newest checkpoint, in order."""
+    """Holds a run's id, config and status, and its shares from step 0 to its newest checkpoint, in order."""
 
     run_id: str
     config: dict[str, Any]
@@ -38,7 +38,7 @@ class Lineage:
 
 
 def lineage_of(session: Session, prefix: str) -> Lineage:
-    """Of the run whose id begins with `prefix`. Raises `UnknownName`, `UsageError` as `queries.run_detail`."""
+    """Return the lineage of the run whose id begins with `prefix`. Raises `UnknownName`, `UsageError` as `queries.run_detail`."""
     run_id = queries.run_id(session, prefix)
     run = session.get(Run, run_id, options=[selectinload(Run.attempts)])
     assert run is not None
@@ -46,7 +46,10 @@ def lineage_of(session: Session, prefix: str) -> Lineage:
 
 
 def _shares(session: Session, run: Run, number: int | None, stop: int) -> list[Share]:
-    """Of the steps before `stop` of a run whose checkpoint after them lies with attempt `number`; and where it branched off, its parent's."""
+    """List the shares that make up a run's steps before `stop`; where it branched off, those of its parent come first.
+
+    number: of the attempt that has the checkpoint at `stop`.
+    """
     attempts = {attempt.number: attempt for attempt in run.attempts}
     shares: list[Share] = []
     branched_from = None

@@ -1,11 +1,11 @@
-"""Notices that an older content was copied into a database's file of SQLite while a scheduler writes to it: `cp backup.db scaling.db`.
+"""Detects that an older content was copied into a database's file of SQLite while a scheduler writes to it: `cp backup.db scaling.db`.
 
-The file stays the same one, so its inode says nothing. Nor does a value that was written a moment ago: it stands in the log, which SQLite reads
-before the file, and the copy changed the file alone. So there are three counters, each in a table and so on a page of its own. One of them is
-raised with the lease; whenever SQLite has begun the log anew, it is the next one's turn. At least one rests meanwhile: it is in the file and
-not in the log, and a copy from before it came to rest has a lower one. What a later copy lacks is in the log still, unless the log was begun anew
-by the very transaction that raised the counter; such a copy is noticed the next time. A random text beside each count tells the counters of two
-stores apart.
+The file stays the same one, so its inode says nothing. Nor does a value that was written a moment ago: it is in the log, which SQLite
+reads before the file, and the copy changed the file alone. So there are three counters, each in a table and so on a page of its own. One
+of them is raised with the lease; whenever SQLite has begun the log anew, it is the next one's turn. At least one is not written
+meanwhile: it is in the file and not in the log, and a copy from before its last change has a lower one. What a later copy lacks is in the
+log still. An exception is a log that was begun anew by the very transaction that raised the counter; such a copy is noticed the next
+time. A random text beside each count tells the counters of two stores apart.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TABLES = ("mark_0", "mark_1", "mark_2")
 
 
 class Marks:
-    """The counters of one database, as this process has seen them. It belongs to whoever has the lease."""
+    """Holds the counters of one database, as this process has seen them. It belongs to the process that has the lease."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -44,7 +44,7 @@ class Marks:
         self._lost = ""
 
     def check(self) -> None:
-        """Raises `StoreError` when the file holds less than this process has written to it, now or when it was last looked at."""
+        """Raise `StoreError` when the file holds less than this process has written to it, now or at an earlier check."""
         if not self._lost:
             try:
                 found = self._read()
@@ -59,7 +59,7 @@ class Marks:
         self.refuse_lost()
 
     def refuse_lost(self) -> None:
-        """Raises `StoreError` when `check` has found another content before: nothing is to be written over it."""
+        """Raise `StoreError` when an earlier `check` has found another content: nothing is to be written over it."""
         if self._lost:
             raise StoreError(
                 f"the database {self._path} {self._lost}: it was overwritten while this command used it",
@@ -67,7 +67,7 @@ class Marks:
             )
 
     def advance(self, session: Session) -> None:
-        """Check, and raise a counter in this transaction. Raises as `check`."""
+        """Check, and raise one counter in this transaction. Raises as `check`."""
         self.check()
         generation = self._generation_now()
         if self._is_over or generation != self._generation:
@@ -79,18 +79,18 @@ class Marks:
         connection.exec_driver_sql(f"INSERT OR REPLACE INTO {table} VALUES (0, ?, ?)", self._written)
 
     def begun(self) -> None:
-        """A transaction has begun; what one before raised and rolled back was never written."""
+        """Note that a transaction has begun: what an earlier one raised and rolled back was never written."""
         self._written = None
 
     def committed(self) -> None:
-        """The transaction that called `advance`, if any did, is in the log."""
+        """Note that the transaction is in the log, with the counter if it called `advance`."""
         if self._written:
             self._seen[self._turn], self._written = self._written, None
             began, self._generation = self._generation, self._generation_now()
             self._is_over = began != self._generation  # this transaction has begun the log anew
 
     def _read(self) -> list[Mark]:
-        """All counters, by a connection of its own: the others remember pages that they have read before."""
+        """Read all counters over a connection of its own: the others remember pages that they have read before."""
         with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)) as connection:
             there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             found: list[Mark] = []

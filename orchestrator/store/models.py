@@ -1,4 +1,4 @@
-"""The nouns of the house as tables.
+"""The nouns of the project as tables.
 
     Experiment ──< Revision            one resolved experiments file, and each later version of it
         │
@@ -63,7 +63,7 @@ __all__ = [
 
 
 def now() -> datetime:
-    """The time, in UTC, with its zone."""
+    """Return the current time in UTC, with its zone."""
     return datetime.now(UTC)
 
 
@@ -74,7 +74,7 @@ class Base(DeclarativeBase):
 
 
 class Experiment(Base):
-    """A named grid. Adding or removing cells is a new revision of the same experiment."""
+    """Names a grid of runs. Adding or removing cells is a new revision of the same experiment."""
 
     __tablename__ = "experiments"
 
@@ -87,7 +87,7 @@ class Experiment(Base):
 
 
 class Revision(Base):
-    """One version of an experiment's file: its text as written and its fields as resolved."""
+    """Holds one version of an experiment's file: its text as written and its fields as resolved."""
 
     __tablename__ = "revisions"
     __table_args__ = (UniqueConstraint("experiment_id", "number"),)
@@ -106,7 +106,7 @@ class Revision(Base):
 
 
 class ExperimentRun(Base):
-    """That an experiment wants a run. `removed_in` is the revision that no longer wants it."""
+    """Says that an experiment wants a run. `removed_in` is the revision that no longer wants it."""
 
     __tablename__ = "experiment_runs"
     __table_args__ = (Index("experiment_runs_by_run", "run_id"),)
@@ -121,7 +121,7 @@ class ExperimentRun(Base):
 
 
 class Run(Base):
-    """A cell with learning rate, seed and all that changes the result."""
+    """Holds a run: a cell with learning rate, seed and all that changes the result; and its status, cost and results."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -198,7 +198,7 @@ class Run(Base):
 
 
 class Allocation(Base):
-    """One hold of devices by a scheduler: from the grant to the release, busy or not.
+    """Records one hold of devices by a scheduler: from the grant to the release, busy or not.
 
     `cores × held_seconds = Σ attempts (useful + redone + startup + evaluation + checkpoint) × cores + idle`.
     """
@@ -221,7 +221,7 @@ class Allocation(Base):
 
 
 class Attempt(Base):
-    """One stay of a run on hardware. It writes only under its own folder, and counts only while its token is the run's."""
+    """Records one stay of a run on hardware. It writes only under its own folder, and counts only while its token is the run's."""
 
     __tablename__ = "attempts"
     __table_args__ = (UniqueConstraint("run_id", "number"), Index("attempts_by_allocation", "allocation_id"))
@@ -272,12 +272,12 @@ class Attempt(Base):
 
     @property
     def charged_seconds(self) -> float:
-        """All the seconds this attempt held its cores."""
+        """Sum up the seconds that this attempt held its cores."""
         return self.useful_seconds + self.redone_seconds + self.startup_seconds + self.evaluation_seconds + self.checkpoint_seconds
 
 
 class Metric(Base):
-    """A number at a step of a run, e.g. `train_loss`. Replaying an event writes the same row again."""
+    """Records a number at a step of a run, e.g. `train_loss`. Replaying an event writes the same row again."""
 
     __tablename__ = "metrics"
 
@@ -288,7 +288,7 @@ class Metric(Base):
 
 
 class Evaluation(Base):
-    """Loss and accuracy on a held-out split after a step."""
+    """Records loss and accuracy on a held-out split after a step of a run."""
 
     __tablename__ = "evaluations"
 
@@ -303,7 +303,7 @@ class Evaluation(Base):
 
 
 class BranchPoint(Base):
-    """A checkpoint that a run keeps for others to start from: after `step`, in the folder of its attempt number `attempt`."""
+    """Names a checkpoint that a run keeps for others to start from: after `step`, in the folder of its attempt number `attempt`."""
 
     __tablename__ = "branch_points"
 
@@ -316,7 +316,7 @@ class BranchPoint(Base):
 
 
 class Lease(Base):
-    """The one scheduler that may write results, until `expires_at` unless it renews."""
+    """Names the one scheduler that may write results, until `expires_at` unless it renews."""
 
     __tablename__ = "leases"
 
@@ -329,7 +329,7 @@ class Lease(Base):
 
 
 class StoreId(Base):
-    """A name of this store; the one with the highest number is its name now. See `orchestrator.store.identity`."""
+    """Holds an id of this store; the one with the highest number is its id now. See `orchestrator.store.identity`."""
 
     __tablename__ = "store_ids"
 
@@ -341,7 +341,7 @@ class StoreId(Base):
 
 
 class Intent(Base):
-    """What a command or a page asks of the scheduler; the scheduler executes it and writes down what came of it."""
+    """Records what a command or a page asks of the scheduler. The scheduler executes it and writes down the result."""
 
     __tablename__ = "intents"
 
@@ -356,7 +356,7 @@ class Intent(Base):
 
 
 class Change(Base):
-    """A counter that whoever changes the grid raises: see `orchestrator.store.changes`."""
+    """Counts changes of the grid; whoever makes one raises it: see `orchestrator.store.changes`."""
 
     __tablename__ = "changes"
 
@@ -365,7 +365,7 @@ class Change(Base):
 
 
 class Search(Base):
-    """A cell of an experiment whose learning rates are chosen one after another, each by what the ones before showed."""
+    """Holds a cell of an experiment whose learning rates are chosen one after another, each by the results of the ones before."""
 
     __tablename__ = "searches"
     __table_args__ = (UniqueConstraint("experiment_id", "family", "model", "epochs"),)
@@ -379,8 +379,8 @@ class Search(Base):
     """A row of `Run` but for its id and learning rate."""
     policy: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(20), default="waiting")
-    """waiting, searching, settled or given-up. Like the next three it only tells readers what the results of the runs say; but for `cancelled`, which
-    is what somebody asked for."""
+    """waiting, searching, settled or given-up. Like the next three it only tells readers what the results of the runs say; but for
+    `cancelled`, which is what somebody asked for."""
     trials: Mapped[int] = mapped_column(default=0)
     learning_rate: Mapped[float | None]
     reason: Mapped[str] = mapped_column(Text, default="")
@@ -390,7 +390,7 @@ class Search(Base):
 
 
 class Probe(Base):
-    """What a few real steps of a model shape showed on an accelerator: `scaling probe`. The newest of a shape counts."""
+    """Records what a few real steps of a model shape showed on an accelerator: `scaling probe`. The newest of a shape counts."""
 
     __tablename__ = "probes"
     __table_args__ = (Index("probes_by_shape", "shape", "accelerator"),)
@@ -414,7 +414,7 @@ class Probe(Base):
 
 
 class Prediction(Base):
-    """A prediction registered before its run was done. Rows are only ever added: the database refuses to change or remove one."""
+    """Holds a prediction registered before its run was done. Rows are only ever added: the database refuses to change or remove one."""
 
     __tablename__ = "predictions"
     __table_args__ = (UniqueConstraint("name", "number"),)

@@ -1,8 +1,9 @@
 """Watches that a database of SQLite stays the file that was opened, together with its log.
 
-SQLite keeps what was committed last in `scaling.db-wal`, and `scaling.db-shm` says where in it. While a connection is open nobody but a user
-removes these two: SQLite itself does so when the last connection closes, and a checkpoint only empties them. When they are removed all the same,
-this process goes on in files without a name, other processes begin new ones, and all that was committed is gone when the command ends.
+SQLite keeps what was committed last in `scaling.db-wal`, and `scaling.db-shm` says where in it. While a connection is open nobody but a
+user removes these two: SQLite itself does so when the last connection closes, and a checkpoint only empties them. When they are removed
+all the same, this process goes on in files without a name, and other processes begin new ones. All that was committed is gone when the
+command ends.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ _PUT_BACK = "Put the right file back, then submit again: it goes on from what th
 
 
 def log_of(path: Path) -> Path:
-    """The log of a database: beside the file itself, where the path is a link to it."""
+    """Return the path of a database's log: beside the file itself, where the path is a link to it."""
     return Path(os.path.realpath(path) + "-wal")
 
 
 class OneFile:
-    """Holds one connection open for as long as the store is, and knows device and inode of the three files by it.
+    """Holds one connection open for as long as the store is open, and remembers device and inode of the database's three files.
 
     writable: whether this process may write to the database.
 
@@ -45,7 +46,7 @@ class OneFile:
             self._sides = {name: _identity(place) for name, place in self._side_files().items()}
 
     def check(self) -> None:
-        """Raises `StoreError` when the file, or its log, is not there any more, is another one, or has been emptied."""
+        """Raise `StoreError` when the file, or its log, is not there any more, is another one, or has been emptied."""
         found = _identity(self._path)
         if found != self._file:
             self._refuse(f"database {self._path} {_became(found)}")
@@ -58,7 +59,7 @@ class OneFile:
                 self._refuse(f"{name} of the database, {place}, {_became(there)}", saved)
 
     def close(self) -> None:
-        """Let go of it; SQLite then puts the log into the file and removes it, unless others have it open."""
+        """Close the connection. SQLite then puts the log into the file and removes it, unless other processes have it open."""
         if self._kept is not None:
             self._kept.close()
 
@@ -70,9 +71,9 @@ class OneFile:
         return {"log": log, "index": log.with_name(log.name.removesuffix("-wal") + "-shm")}
 
     def _save(self) -> bool:
-        """Put what was committed from the removed log, which is still open here, into the file; whether it is there.
+        """Write what was committed from the removed log, which is still open here, into the file. Returns whether all of it is there.
 
-        Only where no other process has begun a log of its own: its changes would be mixed with ours.
+        This is done only where no other process has begun a log of its own: its changes would be mixed with ours.
         """
         log = log_of(self._path)
         if (
@@ -104,7 +105,7 @@ def _became(found: tuple[int, int] | None) -> str:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of a file; None when there is none."""
+    """Return device and inode of a file; None when there is none."""
     try:
         found = os.stat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Core-hours of runs that train for seconds: what the runs of a model on a device took together, shared out among them by their steps.
+"""Core-hours of runs that train for seconds: the total of all short runs of a model on a device, shared out among them by their steps.
 
 A short run is timed badly. Two equal runs of 75 steps differ by a factor of two, because the process of one was warm, or another process
 compiled beside it; a law of loss against core-hours would bend with it. The sum over such runs is measured well, and is kept: the ledger
@@ -20,14 +20,15 @@ from scaling.outcomes import RunStatus
 __all__ = ["SHORT_SECONDS", "shared_core_hours"]
 
 SHORT_SECONDS = 60.0
-"""Training seconds below which a finished run shares its pace. Start-up, other processes and the clock of the CPU move a minute by a few per cent."""
+"""Training seconds below which a finished run shares its pace. Start-up, other processes and the clock of the CPU move a minute by a few
+per cent."""
 
 _ALIKE: Any = (Run.shape, Run.family, Run.model, Run.accelerator, Run.cores)
 """Runs with these in common take the same steps on the same kind of device."""
 
 
 def shared_core_hours(session: Session, runs: Iterable[Run]) -> dict[str, float]:
-    """Run id → useful core-hours, of those of `runs` that are short: its steps at the mean pace of all short runs like it."""
+    """Map the id of each short run of `runs` to useful core-hours: its steps at the mean pace of all short runs like it."""
     short = [run for run in runs if _is_short(run)]
     if not short:
         return {}
@@ -49,7 +50,7 @@ def shared_core_hours(session: Session, runs: Iterable[Run]) -> dict[str, float]
 
 
 def _is_short(run: Run) -> bool:
-    """Not of one that has steps from another's trunk: those were paid for at another place."""
+    """Say whether a finished run trained for less than `SHORT_SECONDS`, all steps its own: those of another's trunk were paid for there."""
     return (
         run.status is RunStatus.FINISHED
         and not run.inherited_core_hours

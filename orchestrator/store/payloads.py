@@ -12,7 +12,7 @@ __all__ = ["experiment_payload", "experiments_payload", "run_payload", "runs_pay
 
 
 def runs_payload(rows: Iterable[Mapping[str, Any]], *, total: int | None = None, next_page: str | None = None) -> dict[str, Any]:
-    """`{"schema_version", "total", "next", "runs": [row with the keys of RUN_COLUMNS]}`.
+    """Build `{"schema_version", "total", "next", "runs": [row with the keys of RUN_COLUMNS]}`.
 
     `total`: runs that match in all, when `rows` is one page of them; `next_page`: the opaque token of the page after this one.
     """
@@ -21,7 +21,7 @@ def runs_payload(rows: Iterable[Mapping[str, Any]], *, total: int | None = None,
 
 
 def run_payload(detail: Mapping[str, Any], curves: Mapping[str, Iterable[tuple[int, float | None]]]) -> dict[str, Any]:
-    """`{"schema_version", "run": {…, "attempt_rows", "evaluations", "metrics": {name: [[step, value], …]}}}`.
+    """Build `{"schema_version", "run": {…, "attempt_rows", "evaluations", "metrics": {name: [[step, value], …]}}}`.
 
     `detail`: of `queries.run_detail`; `curves`: of `queries.metrics`.
     """
@@ -31,18 +31,18 @@ def run_payload(detail: Mapping[str, Any], curves: Mapping[str, Iterable[tuple[i
 def experiments_payload(
     rows: Iterable[Mapping[str, Any]], scheduler: Mapping[str, Any] | None, interrupted: int = 0
 ) -> dict[str, Any]:
-    """`{"schema_version", "experiments": [row of queries.experiments], "scheduler": of queries.scheduler, "interrupted": of queries.interrupted}`."""
+    """Build `{"schema_version", "experiments": […], "scheduler": …, "interrupted": …}` from the results of the `queries` of these names."""
     plain = [_plain(row) for row in rows]
     return {"schema_version": SCHEMA_VERSION, "experiments": plain, "scheduler": scheduler, "interrupted": interrupted}
 
 
 def experiment_payload(row: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """`{"schema_version", "experiment": row of queries.experiments, "run_ids": […]}`."""
+    """Build `{"schema_version", "experiment": row of queries.experiments, "run_ids": […]}`."""
     return {"schema_version": SCHEMA_VERSION, "experiment": _plain(row), "run_ids": [run["id"] for run in runs]}
 
 
 def _plain(value: Any) -> Any:
-    """The same with lists for tuples and None for NaN and infinity, which JSON does not know."""
+    """Replace tuples by lists, and NaN and infinity, which JSON does not know, by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -27,11 +27,13 @@ def register(
     """Add predictions under a name, and return them as `registered` does.
 
     Args:
-        name: by which they are scored; once used, it is taken.
+        name: by which they are scored; no two sets may have the same.
         fit: an element of the `fits` payload: the law, with `run_ids` of the runs behind it.
-        rows: a prediction each: `at` and `slope` (input of the law → number), `value`, `mean_low`, `mean_high`, `low` and `high` (of one more run).
+        rows: a prediction each: `at` and `slope` (input of the law → number), `value`, `mean_low`, `mean_high`, `low` and `high` (of one
+            more run).
 
-    Raises: UsageError, the name is taken; UnknownName, there is no such experiment.
+    Raises:
+        UsageError: the name is taken. UnknownName: there is no such experiment.
     """
     name = name.strip()
     if not name or len(name) > 200:
@@ -60,7 +62,7 @@ def register(
 
 
 def registered(session: Session, *, experiment: str | None = None, name: str | None = None) -> list[dict[str, Any]]:
-    """Registered predictions, oldest first. Raises `UnknownName` for a name that none has."""
+    """List registered predictions, oldest first. Raises `UnknownName` when no prediction has the name."""
     query = (
         select(Prediction, Experiment.name).outerjoin(Experiment, Experiment.id == Prediction.experiment_id).order_by(Prediction.id)
     )

@@ -1,4 +1,4 @@
-"""What commands and pages read: rows as plain dictionaries, spelled as in `scaling.columns`."""
+"""Queries of commands and pages: they return rows as plain dictionaries, spelled as in `scaling.columns`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def runs(
     after: tuple[Any, str] | None = None,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Runs, oldest first, as rows with the keys of `scaling.columns.RUN_COLUMNS`.
+    """List runs, oldest first, as rows with the keys of `scaling.columns.RUN_COLUMNS`.
 
     `reason`: only runs that have exactly this one; `after`: the (created_at, id) of the last row of the page before; `limit`: rows a page.
     Raises `UnknownName` when there is no experiment of that name.
@@ -86,7 +86,7 @@ def count_runs(
     family: str | None = None,
     model: str | None = None,
 ) -> int:
-    """How many runs `runs` with the same filter would return in all."""
+    """Count the runs that `runs` with the same filter would return in all."""
     query = _filtered(
         select(func.count()).select_from(Run), session, experiment=experiment, status=status, family=family, model=model
     )
@@ -94,9 +94,10 @@ def count_runs(
 
 
 def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None, *, gone: bool = False) -> dict[str, Any]:
-    """One run with exactly the keys of `RUN_COLUMNS`. packed: the most runs that shared the devices of one of its attempts.
+    """Build the row of one run, with exactly the keys of `RUN_COLUMNS`.
 
-    gone: of `is_gone`: then a run that the store has as running waits.
+    packed: the most runs that shared the devices of one of its attempts. gone: as `is_gone` says; then a run that is running in the store
+    is shown as pending.
     """
     row = {name: getattr(run, name) for name in _PLAIN_RUN_COLUMNS}
     if is_interrupted := gone and run.status is RunStatus.RUNNING:
@@ -124,12 +125,12 @@ _PLAIN_RUN_COLUMNS = (
 
 
 def run_ids_like(session: Session, prefix: str) -> list[str]:
-    """Ids that begin with `prefix`, at most ten."""
+    """List the run ids that begin with `prefix`, at most ten."""
     return list(session.scalars(select(Run.id).where(Run.id.startswith(prefix, autoescape=True)).order_by(Run.id).limit(10)))
 
 
 def run_id(session: Session, prefix: str) -> str:
-    """The id that begins with `prefix`. Raises `UnknownName` when no run has it, `UsageError` when several have."""
+    """Return the run id that begins with `prefix`. Raises `UnknownName` when no run has it, `UsageError` when several have."""
     ids = run_ids_like(session, prefix)
     if not ids:
         raise UnknownName("run", prefix, session.scalars(select(Run.id).limit(1000)), hint="`scaling runs` lists them")
@@ -139,16 +140,21 @@ def run_id(session: Session, prefix: str) -> str:
 
 
 def results(session: Session, ids: Iterable[str]) -> Sequence[Row[str, RunStatus, float | None, float]]:
-    """List how these runs stand: `id`, `status`, `val_loss`, `core_hours`. Ids that the store has not are left out."""
+    """List the results of these runs so far: `id`, `status`, `val_loss`, `core_hours`. Ids that the store does not have are left out."""
     return session.execute(select(Run.id, Run.status, Run.val_loss, Run.core_hours).where(Run.id.in_(list(ids)))).all()
 
 
 def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
-    """Attempts whose checkpoints nobody will go on from: those of finished and diverged runs.
+    """List the attempts whose checkpoints nobody will go on from: those of finished and diverged runs.
 
-    `run_id`, `number`, `directory`, `is_ours`: false under an earlier id of the store, where the original of a copy may need them; `keep_step`, the run's last checkpoint, where it is theirs, and `branch_steps`, from which other
-    runs may yet start. A run that may go on is not among them: its older checkpoints are what it falls back to when the newest is
-    damaged.
+    A row has:
+
+    - `run_id`, `number`, `directory`
+    - `is_ours`: false under an earlier id of the store, where the original of a copy may need them
+    - `keep_step`: the run's last checkpoint, where it is this attempt's
+    - `branch_steps`: from which other runs may yet start
+
+    A run that may go on is not among them: its older checkpoints are what it falls back to when the newest is damaged.
     """
     pinned = pinned_steps(session)
     own = session.scalar(select(StoreId.id).order_by(StoreId.number.desc()).limit(1))
@@ -172,7 +178,7 @@ def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
 
 
 def run_detail(session: Session, prefix: str) -> dict[str, Any]:
-    """One run by a unique prefix of its id: its row, config, attempts and evaluations. Raises as `run_id`."""
+    """Return one run by a unique prefix of its id: its row, config, attempts and evaluations. Raises as `run_id`."""
     found = run_id(session, prefix)
     run = session.get(Run, found, options=[selectinload(Run.attempts), selectinload(Run.evaluations)])
     assert run is not None
@@ -215,7 +221,10 @@ def _evaluation_row(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def metrics(session: Session, run_id: str) -> dict[str, list[tuple[int, float | None]]]:
-    """Curves of a run: metric name → [(step, value), …] in order of steps; of one that started from another's trunk, with the trunk's."""
+    """Return the curves of a run: metric name → [(step, value), …] in order of steps.
+
+    Those of a run that started from another's trunk begin with the trunk's.
+    """
     curves: dict[str, list[tuple[int, float | None]]] = {}
     query = select(Metric.name, Metric.step, Metric.value).where(Metric.run_id == run_id).order_by(Metric.name, Metric.step)
     for name, step, value in session.execute(query):
@@ -230,7 +239,7 @@ def metrics(session: Session, run_id: str) -> dict[str, list[tuple[int, float | 
 
 
 def status_counts(session: Session, experiment: str | None = None) -> dict[str, int]:
-    """Runs by status; only statuses that occur. Those that a scheduler which is gone left running are pending."""
+    """Count runs by status; only statuses that occur. Runs that a scheduler left running when it died count as pending."""
     query = _filtered(select(Run.status, func.count()), session, experiment=experiment).group_by(Run.status)
     found = {str(status): count for status, count in session.execute(query)}
     if (left := found.get(str(RunStatus.RUNNING))) and is_gone(session):
@@ -240,10 +249,15 @@ def status_counts(session: Session, experiment: str | None = None) -> dict[str, 
 
 
 def progress(session: Session, experiment: str) -> Sequence[Row[RunStatus, int, float, float, float, float | None]]:
-    """List how far an experiment's runs are, a row a status.
+    """Sum up an experiment's runs, a row a status.
 
-    It holds `status`, `runs` (how many), `estimated` (core-hours of its runs by the plan), `done` (of these what has been trained, by share of steps; all of a
-    run that is over), `core_hours` (useful ones) and `best` (the lowest validation loss).
+    A row has:
+
+    - `status`, and `runs`: how many
+    - `estimated`: core-hours of its runs by the plan
+    - `done`: the part of these that is trained, by share of steps; all of a run that is over
+    - `core_hours`: useful ones
+    - `best`: the lowest validation loss
     """
     estimated = func.coalesce(Run.estimated_core_hours, 0.0)
     over = Run.status.in_([status for status in RunStatus if status.is_final])
@@ -261,14 +275,17 @@ def progress(session: Session, experiment: str) -> Sequence[Row[RunStatus, int, 
 
 
 def experiments(session: Session) -> list[dict[str, Any]]:
-    """Each experiment with its runs by status and its core-hours: done, allocated, estimated in all, and the cap on them.
+    """List each experiment with its runs by status and its core-hours: done, allocated, estimated in all, and the cap on them.
 
-    `core_hours`: what its runs would have cost so far, each alone; `inherited_core_hours`: the part of it that they got from one another;
-    `spent_core_hours`: the rest, what the grid did cost; `saved`: the inherited share, 0 … 1.
-    `interrupted`: how many of the pending ones a scheduler that is gone was at.
-    `searches`: how far the cells are whose learning rates are searched for, see `searches.progress`; the estimate holds what they are expected to
-    take. `no_better_than_guessing`: ids of its finished runs that have learnt nothing. `estimate_error`: the median over finished runs of
-    |actual / estimated − 1|. `skipped`: see `skipped_examples`.
+    - `core_hours`: what its runs would have cost so far, each alone
+    - `inherited_core_hours`: the part of it that they got from one another
+    - `spent_core_hours`: the rest, what the grid did cost
+    - `saved`: the inherited share, 0 … 1
+    - `interrupted`: how many of the pending runs were in training when a scheduler died
+    - `searches`: as of `searches.progress`; what the searches are expected to take is part of the estimate
+    - `no_better_than_guessing`: ids of its finished runs that have learnt nothing
+    - `estimate_error`: the median over finished runs of |actual / estimated − 1|
+    - `skipped`: see `skipped_examples`
     """
     rows = []
     for experiment in session.scalars(select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id.desc())):
@@ -317,13 +334,13 @@ def experiments(session: Session) -> list[dict[str, Any]]:
 
 
 def models(session: Session) -> list[tuple[str, str]]:
-    """Every (family, model) that has a run, in order of size."""
+    """List every (family, model) that has a run, by family and in order of size."""
     query = select(Run.family, Run.model).group_by(Run.family, Run.model).order_by(Run.family, func.min(Run.params), Run.model)
     return [(family, model) for family, model in session.execute(query)]
 
 
 def revision(session: Session, experiment: str) -> dict[str, Any] | None:
-    """The latest version of an experiment's file: number, file, text and when it was accepted. None where there is none."""
+    """Return the latest version of an experiment's file: number, file, text and when it was accepted. None where there is none."""
     found = latest_revision(session, experiment)
     if found is None:
         return None
@@ -331,7 +348,7 @@ def revision(session: Session, experiment: str) -> dict[str, Any] | None:
 
 
 def scheduler(session: Session) -> Mapping[str, Any] | None:
-    """Who holds the lease now and is at work, or None."""
+    """Return holder, host, process id and start of the lease of the scheduler that is at work; None when none is."""
     found = lease.standing(session)
     if found is None or lease.is_over(found):
         return None
@@ -339,13 +356,13 @@ def scheduler(session: Session) -> Mapping[str, Any] | None:
 
 
 def is_gone(session: Session) -> bool:
-    """Whether the last scheduler ended without giving its lease back: whatever it was at is not being trained for anybody."""
+    """Say whether the last scheduler ended without giving its lease back: then nobody trains the runs that are running in the store."""
     found = lease.standing(session)
     return found is not None and lease.is_over(found)
 
 
 def interrupted(session: Session, experiment: str | None = None) -> int:
-    """How many runs a scheduler that is gone was at."""
+    """Count the runs that were in training when their scheduler died."""
     if not is_gone(session):
         return 0
     query = _filtered(select(func.count()).select_from(Run), session, experiment=experiment)
@@ -397,7 +414,7 @@ def _experiments_of(session: Session, ids: list[str] | None) -> dict[str, list[s
 
 
 def _attempt_counts(session: Session, ids: list[str] | None) -> dict[str, tuple[int, int]]:
-    """Run id → how many attempts it had, and how many runs shared the devices of one of them at most."""
+    """Map each run id to how many attempts it had, and to the most runs that shared the devices of one of them."""
     query = select(Attempt.run_id, func.count(), func.max(Attempt.packed)).group_by(Attempt.run_id)
     if ids is not None:
         query = query.where(Attempt.run_id.in_(ids))

@@ -1,4 +1,4 @@
-"""What a run that waits keeps of itself when a file asks for it again, perhaps to be done otherwise."""
+"""Settles what a pending run keeps when a file asks for it again, perhaps with other options."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["renewed"]
 
 
 def renewed(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of runs that the store has, as they are to be written: with what those keep, whatever the file says.
+    """Return the rows to write for runs that the store already has: as given, but for what those runs keep.
 
-    A run with a checkpoint of its own keeps what it started from; and a run that another experiment's runs start from goes on leaving
+    A run with a checkpoint of its own keeps what it started from. A run that another experiment's runs start from goes on leaving
     checkpoints for them.
     """
     query = select(Run.id, Run.options, Run.resume_attempt, Run.parent_id, Run.parent_step)

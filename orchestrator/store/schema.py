@@ -1,9 +1,9 @@
-"""Bring a database to the schema of this version, and refuse one from a newer version.
+"""Brings a database to the schema of this version, and refuses one from a newer version.
 
 A migration of an SQLite file that already holds something copies it first, to `scaling.db.before-<revision>`: that copy is the way back.
-
-Alembic is loaded when a migration is due. Which schema a database has is read from its table `alembic_version`, and which ones this version knows from the
-names of the files in `migrations/versions`: each begins with the revision, and they sort from the first to the last.
+Alembic is loaded when a migration is due. The schema of a database is read from its table `alembic_version`. The schemas that this
+version knows are read from the names of the files in `migrations/versions`: each begins with the revision, and they sort from the first
+to the last.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def migrate(engine: Engine) -> None:
 
 
 def copy_to(engine: Engine, target: Path) -> None:
-    """Copy a database of SQLite as it stands, also while others write to it. Raises `StoreError`."""
+    """Copy a database of SQLite to `target`, also while others write to it. Raises `StoreError`."""
     try:
         with closing(engine.raw_connection()) as source, closing(sqlite3.connect(target)) as copy:
             source.driver_connection.backup(copy)  # type: ignore[union-attr]
@@ -49,7 +49,7 @@ def copy_to(engine: Engine, target: Path) -> None:
 
 
 def found_revision(engine: Engine) -> str | None:
-    """The schema found, None in an empty database. Raises `StoreTooNew`, and `StoreError` for a database of something else."""
+    """Return the schema found, None in an empty database. Raises `StoreTooNew`, and `StoreError` for a database of something else."""
     with _readable(engine.url), engine.connect() as connection:
         found = _refuse_newer(connection, engine.url)
         if found is None and (tables := inspect(connection).get_table_names()):
@@ -72,17 +72,17 @@ def check(engine: Engine) -> None:
 
 
 def head_revision() -> str:
-    """The schema this version writes."""
+    """Return the schema that this version writes."""
     return _revisions()[-1]
 
 
 def _revisions() -> list[str]:
-    """All that this version knows, the first one first."""
+    """List all schemas that this version knows, the first one first."""
     return sorted(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
 def _current(connection: Connection) -> str | None:
-    """What Alembic has written down; None where it never did."""
+    """Return the schema that Alembic has recorded in the database; None where there is none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()

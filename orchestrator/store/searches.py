@@ -1,4 +1,4 @@
-"""Cells whose learning rates are searched for: which an experiment has, and how far they are."""
+"""Cells whose learning rates are searched for: which of them an experiment has, and their progress."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ENDED = select(Run.id, Run.status, Run.val_loss, Run.reason)
 
 @dataclass(frozen=True)
 class Asked:
-    """What asking for runs changed. added: an experiment wants a run that it did not. put_back: a run is pending again."""
+    """Says what asking for runs changed. added: an experiment wants a run that it did not. put_back: a run is pending again."""
 
     added: bool
     put_back: bool
@@ -66,7 +66,7 @@ def link(session: Session, experiment_id: int, searches: Sequence[Mapping[str, A
 
 
 def active(session: Session, experiment: str | None = None) -> list[Search]:
-    """The searches that experiments (one of them, by name) have, oldest first."""
+    """List the searches that experiments (one of them, by name) have, oldest first."""
     query = select(Search).where(Search.removed_in.is_(None)).order_by(Search.id)
     if experiment is not None:
         query = query.join(Experiment, Experiment.id == Search.experiment_id).where(Experiment.name == experiment)
@@ -74,24 +74,24 @@ def active(session: Session, experiment: str | None = None) -> list[Search]:
 
 
 def searching(session: Session) -> list[int]:
-    """Experiments that have searches, by id, but for those whose searches were cancelled."""
+    """List the ids of the experiments that have searches which were not cancelled."""
     query = select(Search.experiment_id).where(Search.removed_in.is_(None), Search.state != _CANCELLED)
     return sorted(set(session.scalars(query)))
 
 
 def of_experiment(session: Session, experiment_id: int) -> list[Search]:
-    """The searches of an experiment that go on or are over; none that was cancelled."""
+    """List the searches of an experiment, open or over, but for cancelled ones."""
     query = select(Search).where(Search.experiment_id == experiment_id, Search.removed_in.is_(None), Search.state != _CANCELLED)
     return list(session.scalars(query.order_by(Search.id)))
 
 
 def all_of_experiment(session: Session, experiment_id: int | None) -> list[Search]:
-    """The searches of an experiment, those that were cancelled as well."""
+    """List the searches of an experiment, cancelled ones as well."""
     return list(session.scalars(select(Search).where(Search.experiment_id == experiment_id, Search.removed_in.is_(None))))
 
 
 def latest_revision_number(session: Session, experiment_id: int) -> int:
-    """Look up the number of the latest version of an experiment's file."""
+    """Return the number of the latest version of an experiment's file; 1 where there is none."""
     numbers = select(Revision.number).where(Revision.experiment_id == experiment_id)
     return session.scalar(numbers.order_by(Revision.number.desc()).limit(1)) or 1
 
@@ -103,12 +103,12 @@ def trials(session: Session, experiment_id: int | None) -> Sequence[Row[str, str
 
 
 def ended_runs(session: Session, experiment_id: int | None) -> Sequence[Row[str, RunStatus, float | None, str]]:
-    """List how the runs that an experiment wants stand: id, status, validation loss, reason."""
+    """List id, status, validation loss and reason of the runs that an experiment wants."""
     return session.execute(_ENDED.where(Run.id.in_(_wanted(experiment_id)))).all()
 
 
 def ended_run(session: Session, run_id: str) -> Row[str, RunStatus, float | None, str] | None:
-    """Say the same of one run, whoever wants it; None where there is none of that id."""
+    """Return id, status, validation loss and reason of one run, whoever wants it; None where there is none of that id."""
     return session.execute(_ENDED.where(Run.id == run_id)).one_or_none()
 
 
@@ -125,17 +125,20 @@ def experiments_with_grids(session: Session, run_ids: Collection[str], *, key: t
 
 
 def _wanted(experiment_id: int | None) -> Select[str]:
-    """Nothing, where there is no experiment yet: `wanted_runs` would take None for all of them."""
+    """Return a query for the ids of the runs that an experiment wants; of none where there is no experiment yet.
+
+    `wanted_runs` would take None for all experiments.
+    """
     return wanted_runs(-1 if experiment_id is None else experiment_id)
 
 
 def cancel(session: Session, experiment_id: int | None) -> None:
-    """What is not found yet of an experiment (of all, where None) is not searched for any more, until `reopen` or until it is submitted again."""
+    """End the open searches of an experiment (of all, where None), until `reopen` or until it is submitted again."""
     _change(session, experiment_id, _OPEN, _CANCELLED)
 
 
 def reopen(session: Session, experiment_id: int | None) -> None:
-    """Take back `cancel`."""
+    """Open cancelled searches again."""
     _change(session, experiment_id, (_CANCELLED,), "waiting")
 
 
@@ -146,10 +149,10 @@ def _change(session: Session, experiment_id: int | None, states: Sequence[str], 
 
 
 def want(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]], *, revision: int) -> Asked:
-    """Make the experiment want these runs as well, and add those that the store has not.
+    """Make the experiment want these runs as well, and add those that the store does not have.
 
-    A run that failed, was cancelled or put aside before the experiment wanted it is pending again, as when it is submitted; and so is one that was
-    stopped early, whoever stopped it: a search has no use for a part of it.
+    A run that failed, was cancelled or was paused before the experiment wanted it is pending again, as when it is submitted. So is one that
+    was stopped early, whoever stopped it: a search has no use for a part of it.
     """
     ids = list(dict.fromkeys(row["id"] for row in rows))
     query = select(Run).where(among(session, Run.id, ids)).execution_options(populate_existing=True)
@@ -178,8 +181,11 @@ def want(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]]
 
 
 def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any]]:
-    """A row a searched cell: `experiment`, `family`, `model`, `epochs`, `state`, `trials` (rates asked for), `learning_rate` (the one found),
-    `reason` (why it was given up, or goes no further)."""
+    """List the searched cells, a row each.
+
+    A row has `experiment`, `family`, `model`, `epochs`, `state`, `trials` (rates asked for), `learning_rate` (the one found), and
+    `reason` (why it was given up, or goes no further).
+    """
     query = (
         select(Search, Experiment.name)
         .join(Experiment, Experiment.id == Search.experiment_id)
@@ -193,9 +199,13 @@ def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any
 
 
 def progress(session: Session, experiment: str) -> dict[str, Any] | None:
-    """How far an experiment's searches are: `cells`; of them `settled`, `given_up` and `open`; `trials` asked for; `stuck`, a sentence on each cell that
-    was given up or goes no further; and `core_hours_ahead`: by estimate, of runs that are not asked for yet, at two trials a cell and one run on
-    each seed that is not searched. None when it has none."""
+    """Sum up the progress of an experiment's searches; None when it has none.
+
+    - `cells`: how many; of them `settled`, `given_up` and `open`
+    - `trials`: how many were asked for
+    - `stuck`: a sentence on each cell that was given up or goes no further
+    - `core_hours_ahead`: estimate for runs not asked for yet: two trials a cell, and one run on each seed that is not searched
+    """
     rows = active(session, experiment)
     if not rows:
         return None

@@ -1,4 +1,4 @@
-"""How many training images runs left out that could not be read, where their file says `on_bad_example: skip`."""
+"""Counts the unreadable training images that runs left out, where their file says `on_bad_example: skip`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ SKIPPED = "skipped_examples"
 
 
 def skipped_examples(session: Session, experiment: str) -> dict[str, int] | None:
-    """`runs`: that skipped any; `examples`: the most that one of them did. None where no run of the experiment did, or may."""
+    """Count `runs` that skipped training images, and `examples`: the most that one of them skipped.
+
+    None where no run of the experiment did, or may.
+    """
     latest = latest_revision(session, experiment)
     if latest is None or (latest.resolved.get("execution") or {}).get("on_bad_example") != "skip":
         return None  # metrics are many: they are not looked through for nothing

@@ -1,4 +1,4 @@
-"""Which pending runs may start now: those that a budget allows and that need not wait for another run's checkpoint."""
+"""Selects the pending runs that may start now: a budget allows them, and they need not wait for another run's checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["startable"]
 
 
 def startable(session: Session, waiting: Sequence[Waiting], estimate: Callable[[Waiting], float | None]) -> Affordable:
-    """Those of the waiting runs, and for each other one the reason why it may not.
+    """Pick the waiting runs that may start, and give for each other one the reason why it may not.
 
     A run that starts from another's checkpoint is expected to cost its own steps only, unless a budget leaves the other out. Then it does
     not wait, and has to be affordable as it is.

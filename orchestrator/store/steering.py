@@ -1,4 +1,4 @@
-"""What users ask of runs while a scheduler is at work: written as intents, carried out by whoever holds the lease.
+"""Requests of users about runs while a scheduler is at work: written as intents, carried out by whoever holds the lease.
 
 An intent stays open until all of it has happened: a run that is being trained is first asked to checkpoint and stop. So a scheduler that
 dies in between leaves the rest to the next one. When nobody holds the lease, the command that asks carries it out itself.
@@ -26,7 +26,7 @@ __all__ = ["Steer", "ask", "asked_for", "carry_out", "exclude", "include", "open
 
 
 class Steer(StrEnum):
-    """What can be asked of runs. The value is the name of the command."""
+    """Names the requests that can be made about runs. The value is the name of the command."""
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -39,7 +39,7 @@ class Steer(StrEnum):
 
 @dataclass(frozen=True)
 class _Rule:
-    """From which statuses a run goes to which; `past` is how the result is told."""
+    """Says from which statuses a request takes a run to which status; `past` words the result."""
 
     sources: tuple[RunStatus, ...]
     target: RunStatus | None
@@ -66,9 +66,9 @@ def ask(
     priority: int | None = None,
     reason: str = "on request",
 ) -> int:
-    """Write down what is asked, of the named runs, or of all runs of an experiment, or of every run; returns the intent's id.
+    """Write down a request about the named runs, all runs of an experiment, or every run; returns the intent's id.
 
-    Raises `UnknownName` when there is no such run or experiment.
+    Raises `UnknownName` when there is no such experiment.
     """
     of = None if experiment is None else experiment_id(session, experiment)
     intent = Intent(kind=str(steer), experiment_id=of, payload={"runs": list(runs), "priority": priority, "reason": reason})
@@ -80,20 +80,20 @@ def ask(
 
 
 def open_intents(session: Session) -> bool:
-    """Whether anything is asked that has not been done."""
+    """Say whether any intent is still open."""
     return session.scalar(select(Intent.id).where(Intent.executed_at.is_(None)).limit(1)) is not None
 
 
 def asked_for(session: Session, steer: Steer) -> set[str]:
-    """Gives the runs of which this was ever asked by name."""
+    """Return the ids of the runs about which this request was ever made by name."""
     query = select(Intent.payload).where(Intent.kind == str(steer))
     return {run_id for payload in session.scalars(query) for run_id in payload["runs"]}
 
 
 def carry_out(session: Session) -> list[str]:
-    """Do what is asked, oldest first; returns the ids of runs that must stop training before the rest can be done.
+    """Carry out the open intents, oldest first; returns the ids of runs that must stop training before the rest can be done.
 
-    It costs a few statements an intent, however many runs that is about; while it waits for a training to stop, only the look at which do.
+    It costs a few statements an intent, whatever the number of its runs; while an intent waits for trainings to stop, it costs one query.
     """
     to_stop: list[str] = []
     for intent in session.scalars(select(Intent).where(Intent.executed_at.is_(None)).order_by(Intent.id)).all():
@@ -102,13 +102,13 @@ def carry_out(session: Session) -> list[str]:
 
 
 def result_of(session: Session, intent_id: int) -> str | None:
-    """What came of an intent, or None while it is open."""
+    """Return the result of an intent in words, or None while it is open."""
     intent = session.get(Intent, intent_id)
     return intent.result if intent is not None and intent.executed_at is not None else None
 
 
 def exclude(session: Session, run_id: str, reason: str) -> None:
-    """Leave a run out of every fit, visibly; `include` takes it back."""
+    """Leave a run out of every fit, with the reason shown; `include` takes it back."""
     session.execute(update(Run).where(Run.id == run_id).values(excluded_reason=reason))
 
 
@@ -118,7 +118,10 @@ def include(session: Session, run_id: str) -> None:
 
 
 def _carry_out(session: Session, intent: Intent) -> list[str]:
-    """One intent: what waits at once, and the rest when nothing of it is being trained any more; returns what is."""
+    """Carry out one intent, and return the ids of its runs that must stop training first.
+
+    Its waiting runs are changed at once; the rest, and the result, follow when none is in training any more.
+    """
     steer, rule, ours = Steer(intent.kind), _RULES[Steer(intent.kind)], _targets(session, intent)
     first = "already" not in intent.payload
     if first:
@@ -136,7 +139,10 @@ def _carry_out(session: Session, intent: Intent) -> list[str]:
 
 
 def _open_or_close_searches(session: Session, intent: Intent) -> None:
-    """A search would ask for more runs in place of those that are cancelled; whoever cancels an experiment, or all, wants none."""
+    """Cancel or reopen the searches of an experiment, or of all, that is cancelled or retried as a whole.
+
+    A search would otherwise ask for more runs in place of those that are cancelled.
+    """
     if intent.payload["runs"]:
         return
     if intent.kind == Steer.CANCEL:
@@ -146,7 +152,7 @@ def _open_or_close_searches(session: Session, intent: Intent) -> None:
 
 
 def _targets(session: Session, intent: Intent) -> ColumnElement[bool]:
-    """The condition that a run is one of those that the intent is about."""
+    """Return the condition that a run is one of those that the intent is about."""
     if intent.payload["runs"]:
         return among(session, Run.id, intent.payload["runs"])
     if intent.experiment_id is None:
@@ -155,7 +161,7 @@ def _targets(session: Session, intent: Intent) -> ColumnElement[bool]:
 
 
 def _change(session: Session, intent: Intent, rule: _Rule, ours: ColumnElement[bool]) -> None:
-    """Everything that the rule may change, in one statement."""
+    """Make the change of the rule on all of the runs that it may change, in one statement."""
     values: dict[str, Any]
     if rule.target is None:
         values = {"priority": intent.payload["priority"]}
@@ -174,7 +180,7 @@ def _statuses(session: Session, ours: ColumnElement[bool]) -> Counter[RunStatus]
 
 
 def _told(rule: _Rule, statuses: Counter[RunStatus], *, already: int) -> str:
-    """`3 paused; 2 were not: 2 finished`. already: how many were in the rule's target before."""
+    """Word the result: `3 paused; 2 were not: 2 finished`. already: how many were in the rule's target status before."""
     if rule.target is None:
         changed = sum(statuses.pop(status, 0) for status in rule.sources)
     else:

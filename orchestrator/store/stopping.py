@@ -1,4 +1,4 @@
-"""What the store knows of runs that may be stopped early: which these are, which are spared, and beside which others they are judged."""
+"""Queries about runs that may be stopped early: which these are, which are spared, and beside which others they are judged."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ __all__ = ["finished_peers", "held_out_losses", "runs_with_a_rule", "spared"]
 
 
 def runs_with_a_rule(session: Session) -> dict[str, EarlyStop]:
-    """List the runs in training that their file lets stop early, each with its rule."""
+    """Map the id of each run in training that its file lets stop early to its rule."""
     running = session.execute(select(Run.id, Run.options).where(Run.status == RunStatus.RUNNING))
     return {run_id: options.early_stop for run_id, options in running if options.early_stop is not None}
 
 
 def spared(session: Session, run_ids: Collection[str]) -> set[str]:
-    """Pick those that are not stopped: others wait to start from them, they share devices with others in a pack, or they were asked to stop before."""
+    """Pick the runs that are not stopped early.
+
+    Other runs wait to start from them, they share devices with others in a pack, or they were asked to stop before.
+    """
     ids = list(run_ids)
     packed = select(Attempt.run_id).where(Attempt.run_id.in_(ids), Attempt.ended_at.is_(None), Attempt.packed > 1)
     there = select(BranchPoint.step).where(BranchPoint.run_id == Run.parent_id, BranchPoint.step == Run.parent_step).exists()
@@ -36,7 +39,7 @@ def spared(session: Session, run_ids: Collection[str]) -> set[str]:
 
 
 def finished_peers(session: Session, run: Run) -> Sequence[Row[str, int, float | None, float]]:
-    """List finished runs of its experiments, on its kind of device: those beside which it would stand on a frontier.
+    """List finished runs of its experiments, on its data set and kind of device: those beside which it would stand on a frontier.
 
     A row has `id`, `steps`, `val_loss`, `core_hours`.
     """

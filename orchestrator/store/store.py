@@ -1,4 +1,4 @@
-"""The store: everything this project remembers, behind two doors.
+"""The store: all that this project remembers, read and written in transactions.
 
 >>> store = Store.open("scaling.db")        # creates or upgrades it
 >>> with store.write() as session:          # one transaction: commits at the end, rolls back on an exception
@@ -44,13 +44,14 @@ _SAY_SECONDS = 60.0
 
 
 class Store:
-    """A database of runs. Open it with `Store.open` to write, `Store.open_readonly` to look.
+    """Opens a database of runs: with `Store.open` to write, with `Store.open_readonly` to read.
 
     A file of SQLite that is deleted, replaced or emptied while it is open, or that loses its log, is no longer the store: every transaction
-    then raises `StoreError`, and so does the one that was under way. What else was copied into it a scheduler notices (`store.marks`).
+    then raises `StoreError`, and so does the one that was under way. A scheduler also notices what else is copied into it (`store.marks`).
 
     wait_seconds: how long a transaction waits to begin while the database cannot be reached. One that has begun is not tried again: whoever
     writes does not know whether it was committed, and gets `StoreAway`.
+
     away_seconds: how long the database has been out of reach, all waits together.
     """
 
@@ -74,7 +75,7 @@ class Store:
 
     @classmethod
     def open_existing(cls, url: str = DEFAULT_URL) -> Store:
-        """Open for writing what is there already. Raises `StoreError` when nothing is."""
+        """Open for writing a store that is there already. Raises `StoreError` when there is none."""
         cls.open_readonly(url).close()
         return cls.open(url)
 
@@ -96,8 +97,8 @@ class Store:
     def open_as_upgraded(cls, url: str = DEFAULT_URL) -> Store | None:
         """Open for reading what `open` would find; None where it would begin an empty one. Raises as `open`, and nothing is written.
 
-        A file of an earlier version is copied and the copy upgraded; it goes when the store is closed. Raises `UsageError` for a server's database
-        of an earlier version, which is not copied.
+        A file of an earlier version is copied and the copy upgraded; the copy is removed when the store is closed. Raises `UsageError`
+        for a server's database of an earlier version, which is not copied.
         """
         store = cls(url, writable=False)
         path = sqlite_path(store.url)
@@ -133,16 +134,16 @@ class Store:
 
     @property
     def name(self) -> str:
-        """Path or URL, without a password."""
+        """Return the path or URL, without a password."""
         return str(sqlite_path(self.url) or self.url.render_as_string(hide_password=True))
 
     def wait_for_server(self) -> None:
-        """From now on, wait for a database that is away: half an hour for a server, 15 s for a file."""
+        """Make later transactions wait for a database that is away: half an hour for a server, 15 s for a file."""
         self.wait_seconds = _FILE_SECONDS if sqlite_path(self.url) else _SERVER_SECONDS
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One writing transaction. What runs inside it happens as a whole or not at all."""
+        """Open one writing transaction. What is done inside happens as a whole or not at all."""
         if self._writer is None:
             raise StoreError(f"the store {self.name} was opened for reading", hint="open it with Store.open")
         try:
@@ -162,7 +163,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A consistent view; cannot write."""
+        """Open a consistent view, which cannot write."""
         try:
             with self._begun(self._reader) as session:
                 yield session
@@ -171,7 +172,7 @@ class Store:
             raise self._refused(error, "read") from error
 
     def _refused(self, error: DatabaseError, done: str) -> StoreError:
-        """What is said of a transaction that failed. done: `read` or `written`."""
+        """Word the error of a transaction that failed. done: `read` or `written`."""
         if sqlite_path(self.url) is None and isinstance(error, OperationalError):
             return server_error(self.name, error)
         disk = "is the disk full or read-only, or another program holding the database? What was committed before is safe"
@@ -183,7 +184,10 @@ class Store:
         return StoreError(f"the store {self.name} cannot be {done}: {error.orig}", hint=hints[done])
 
     def _begun(self, engine: Engine, **options: Any) -> Session:
-        """A session whose transaction has begun; closing it without a commit rolls back. Raises `OperationalError` after `wait_seconds`."""
+        """Begin a transaction and return its session; closing it without a commit rolls back.
+
+        Raises `OperationalError` when the database cannot be reached within `wait_seconds`.
+        """
         begun, pause, said = time.monotonic(), _FIRST_PAUSE_SECONDS, -_SAY_SECONDS
         while True:
             self._refuse_another_file()  # before SQLite makes a new one
@@ -217,7 +221,10 @@ class Store:
                 self._file = OneFile(self._path, writable=self._writer is not None)
 
     def _refuse_another_file(self) -> None:
-        """SQLite goes on writing to a file that has no name any more, and whatever it writes there is gone when the command ends."""
+        """Raise `StoreError` when the file is not the one that was opened, or was overwritten.
+
+        SQLite goes on writing to a file that has no name any more, and whatever it writes there is gone when the command ends.
+        """
         if self._file is not None:
             self._file.check()
         if self._marks is not None:
@@ -238,7 +245,7 @@ class Store:
         return table_of(rows)
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         self._reader.dispose()
         if self._writer is not None:
             self._writer.dispose()

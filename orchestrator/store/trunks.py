@@ -1,9 +1,9 @@
-"""Runs that start from another run's checkpoint: what they wait for, where they start, what they owe.
+"""Runs that start from another run's checkpoint: when they wait, where they start, and which part of their cost the other run has borne.
 
 A branch point is a checkpoint that a run of a trunk has committed for others. A run with a parent starts from the parent's branch point
-at its `parent_step`. Until there is one it waits, and when there will be none it is done alone, from its first step: as the same run,
+at its `parent_step`. Until there is one it waits. When there will be none it is done alone, from its first step: as the same run,
 since the trunk is the same bits. Its useful core-hours are what it would cost alone, `inherited_core_hours` the part of them that the
-parent's steps gave; so Σ (core_hours − inherited_core_hours) is what a grid did cost, each step once.
+parent's steps gave. So Σ (core_hours − inherited_core_hours) is what a grid did cost, each step once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DONE = (RunStatus.FINISHED, RunStatus.DIVERGED)
 
 @dataclass(frozen=True)
 class BranchState:
-    """How a pending run with a parent stands.
+    """Says whether a pending run with a parent has to wait for it.
 
     waits: it starts later, `reason` says for what. inherited: share of its steps, 0 … 1, that it need not take when it starts now.
     """
@@ -39,7 +39,7 @@ class BranchState:
 
 
 def branch_states(session: Session, run_ids: Sequence[str], *, left_out: Iterable[str] = ()) -> dict[str, BranchState]:
-    """Of those of `run_ids` that have a parent and have not begun.
+    """Map each pending run of `run_ids` that has a parent and has no checkpoint of its own to its `BranchState`.
 
     left_out: parents that wait for something that may never come, as a budget; their children do not wait for them.
     """
@@ -86,13 +86,13 @@ def branch_states(session: Session, run_ids: Sequence[str], *, left_out: Iterabl
 
 
 def _unwanted(session: Session) -> set[str]:
-    """Parents that no experiment wants any more: nobody will train them."""
+    """List the ids of parents that no experiment wants any more: nobody will train them."""
     children = select(Run.parent_id).where(Run.parent_id.is_not(None), Run.status == RunStatus.PENDING)
     return set(session.scalars(select(Run.id).where(Run.id.in_(children), Run.id.not_in(wanted_runs()))))
 
 
 def branch_of(session: Session, run: Run) -> BranchPoint | None:
-    """Where a run that has not begun starts; None for its first step."""
+    """Return the branch point from which a run that has not begun starts; None when it starts at its first step."""
     if run.parent_id is None or run.parent_step is None or run.resume_attempt is not None:
         return None
     point = session.get(BranchPoint, (run.parent_id, run.parent_step))
@@ -100,14 +100,14 @@ def branch_of(session: Session, run: Run) -> BranchPoint | None:
 
 
 def _same_accelerator(point: BranchPoint, resources: Resources) -> bool:
-    """Core-hours of two kinds of device are not one number."""
+    """Say whether a branch point was written on the run's kind of device: core-hours of two kinds cannot be added."""
     return point.accelerator == resources.kind.name
 
 
 def inherit(session: Session, run: Run, first_step: int) -> None:
-    """An attempt of a run with a parent began at `first_step`: what the parent's steps before it did cost is part of the run's core-hours.
+    """Add the cost of the parent's steps before `first_step` to the core-hours of a run whose attempt began there.
 
-    Where the branch point was damaged it began earlier in the trunk, and the cost is taken by share of steps.
+    Where the branch point was damaged the attempt began earlier in the trunk, and the cost is taken by share of steps.
     """
     point = session.get(BranchPoint, (run.parent_id, run.parent_step))
     if point is None or run.parent_step is None:
@@ -118,13 +118,16 @@ def inherit(session: Session, run: Run, first_step: int) -> None:
 
 
 def disinherit(run: Run) -> None:
-    """A run that had branched off, and left no checkpoint of its own, begins at its first step: it owes the trunk nothing any more."""
+    """Take the trunk's share off a run's core-hours: it left no checkpoint of its own, and begins at its first step again."""
     run.core_hours -= run.inherited_core_hours
     run.inherited_core_hours = 0.0
 
 
 def note_branch_points(session: Session, run: Run, attempt: Attempt, checkpoints: Iterable[tuple[int, float]]) -> None:
-    """Of the checkpoints that an attempt committed, (step, its training seconds up to there), write down those that others start from."""
+    """Record those of an attempt's committed checkpoints that other runs start from.
+
+    checkpoints: step, and the attempt's training seconds up to there.
+    """
     for step, seconds in checkpoints:
         if step in run.options.checkpoint_at:
             cost = run.core_hours + core_hours(attempt.cores, seconds)
@@ -136,7 +139,7 @@ def note_branch_points(session: Session, run: Run, attempt: Attempt, checkpoints
 
 
 def pinned_steps(session: Session) -> set[tuple[str, int, int]]:
-    """(run, attempt, step) of the branch points from which a run may yet start."""
+    """Return (run, attempt, step) of the branch points from which a run may yet start."""
     child = (
         select(Run.parent_id, Run.parent_step)
         .where(Run.parent_id.is_not(None), Run.parent_step.is_not(None), Run.status.not_in(_DONE))
@@ -152,8 +155,8 @@ def pinned_steps(session: Session) -> set[tuple[str, int, int]]:
 def reparent(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Let new rows of runs start from branch points that are there already, where that saves more than their plan does.
 
-    So a longer budget that is added to a grid goes on from where the longest so far began to decay, and a shorter one starts from
-    what an earlier parent left, instead of from a parent that passes its step no more.
+    So a longer budget that is added to a grid goes on from where the longest so far began to decay. A shorter one starts from what an
+    earlier parent left, instead of from a parent that will not pass its step again.
     """
     trunks = {row["options"].trunk for row in rows} - {None}
     if not trunks:

@@ -1,4 +1,4 @@
-"""Insert rows that may be there already, in one statement whatever their number."""
+"""Inserts rows that may be there already, in one statement whatever their number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["upsert_rows"]
 
 
 def upsert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert `rows`, all with the same columns; one whose primary key is there already replaces it. One statement."""
+    """Insert `rows`, all with the same columns, in one statement; a row whose primary key is there already is replaced."""
     if not rows:
         return
     keys = [column.name for column in table.primary_key]
@@ -22,7 +22,7 @@ def upsert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]
 
 
 def _insert_on(dialect: str) -> Any:
-    """The `insert` that knows ON CONFLICT; each loads the whole of its dialect."""
+    """Return the dialect's `insert`, which knows ON CONFLICT; imported here because each loads the whole of its dialect."""
     if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import insert as of_postgresql
 
