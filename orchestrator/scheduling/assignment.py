@@ -20,7 +20,10 @@ def assignment_of(
     code_version: str | None = None,
     missed_seconds: float = 0.0,
 ) -> Assignment:
-    """Says where under SCALING_HOME, `home`, the attempt lies and what it goes on from; the other arguments are those of `Assignment`."""
+    """Build the assignment of a granted attempt: its folder under SCALING_HOME, `home`, and the checkpoint it goes on from.
+
+    The other arguments are those of `Assignment`.
+    """
     resume = None
     if grant.resume_folder is not None:
         resume = Resume(

@@ -1,4 +1,4 @@
-"""One attempt as seen through its events: how far it is, what to write down, how it ended and what that costs.
+"""One attempt as seen through its events: its progress, what to write down, its end and what that costs.
 
 The scheduler feeds it live events, `recovery` feeds it those it finds in the attempt's folder. Both come to the same end, but for the
 seconds before the trainer process took the run, which only the worker knows.
@@ -32,7 +32,7 @@ _CURVES = ("train_loss", "learning_rate", "examples_per_second", "step_seconds",
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended, as `ledger.end_attempt` takes it.
+    """Says how an attempt ended, as `ledger.end_attempt` takes it.
 
     alone: its run is not packed with others any more. of_the_data: other runs of the same data will end so.
     """
@@ -51,9 +51,9 @@ class Ending:
 
 @dataclass
 class AttemptLog:
-    """What is known of an attempt. `take` an event, then `write_progress`; `ending` is set once it is over.
+    """Collects what an attempt's events tell. `take` an event, then `write_progress`; `ending` is set once the attempt is over.
 
-    notice: why its node will be taken away, once that is known; then how it ends is no fault of the run's.
+    notice: why its node will be taken away, once that is known; then its end is no fault of the run's.
     """
 
     grant: Grant
@@ -77,7 +77,7 @@ class AttemptLog:
 
     @classmethod
     def reopened(cls, attempt: Attempt, run: Run) -> AttemptLog:
-        """Of an attempt that another scheduler began; its events are to be taken from the first one on."""
+        """Make the log of an attempt that another scheduler began; its events are to be taken from the first one on."""
         return cls(
             Grant(
                 run.id,
@@ -96,7 +96,7 @@ class AttemptLog:
         )
 
     def take(self, message: Message, *, node: str | None = None) -> None:
-        """Learn from one event. node: Ray's id of where its worker is."""
+        """Update the log by one event. node: Ray's id of where its worker is."""
         event = message.event
         self.liveness.sign(awake_seconds(), trains=isinstance(event, Progress | Alive))
         if self.grant.resources.stated is None:  # else what it says of its own time is all there is
@@ -152,22 +152,26 @@ class AttemptLog:
                 self.ending = self._broken(AttemptOutcome.INTERRUPTED, event.reason)
 
     def orphaned(self, reason: str) -> Ending:
-        """The ending when its scheduler went, and nothing more will be heard."""
+        """Return the ending of an attempt whose scheduler went, and of which nothing more will be heard."""
         return self._broken(AttemptOutcome.ORPHANED, reason)
 
     def silence(self) -> str | None:
-        """Why it counts as hung, once; None while it may be at work. Whoever asks kills it, and it ends with this reason."""
+        """Return the reason why the attempt counts as hung, the first time only; None while it may be at work.
+
+        The caller kills the attempt, which then ends with this reason.
+        """
         if self.ending is not None or self._hung is not None:
             return None
         self._hung = self.liveness.judge(awake_seconds())
         return self._hung
 
     def given_up(self, reason: str) -> Ending:
-        """The ending when it was asked to stop and did not in time: no failure, but what followed its last checkpoint is lost."""
+        """Return the ending of an attempt that did not stop in time when asked: no failure, but steps after its last checkpoint are
+        lost."""
         return self._broken(AttemptOutcome.INTERRUPTED, reason)
 
     def _cost_of(self, checkpoint: Checkpoint) -> float:
-        """Seconds that a checkpoint took until it was safe: the loop's, which it counts together, and the writer's."""
+        """Return the seconds until a checkpoint was safe: what it added to the training loop's total, and the writer's."""
         return max(0.0, checkpoint.checkpoint_seconds - self._checkpoint_seconds) + (checkpoint.write_seconds or 0.0)
 
     def write_progress(self, session: Session) -> None:
@@ -188,9 +192,10 @@ class AttemptLog:
         self._first_step = self._checkpoint_step = None
 
     def _ended(self, result: TrainResult) -> Ending:
-        """It said so itself. Its steps count, since an interrupted one checkpointed first and a diverged one has no successor.
+        """Return the ending that the trainer itself reported; its steps count.
 
-        Unless the storage refused that checkpoint: then what followed the one before will be done again.
+        An interrupted attempt checkpointed first, and a diverged one has no successor. Where the storage refused that checkpoint, the
+        steps since the one before count as redone.
         """
         outcome, reason, seconds = result.outcome, result.reason, result.seconds
         if outcome is AttemptOutcome.INTERRUPTED and self.notice:
@@ -214,7 +219,7 @@ class AttemptLog:
         )
 
     def _broken(self, outcome: AttemptOutcome, reason: str) -> Ending:
-        """It ended without a result: steps after its last checkpoint are lost and will be done again."""
+        """Return the ending of an attempt without a result: steps after its last checkpoint are lost and will be done again."""
         if self.notice and outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST):
             outcome, reason = AttemptOutcome.PREEMPTED, f"{self.notice}; {reason}"
         useful, redone = self._train_seconds_at_checkpoint, self._train_seconds - self._train_seconds_at_checkpoint

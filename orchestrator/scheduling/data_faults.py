@@ -1,7 +1,8 @@
 """A fault of the data meets every run that reads them: once three runs have failed of the same one, no other run of these data is started.
 
-The others stay pending, with `HELD` as their reason, until one of the three is tried again: by a new submit, or by `scaling retry`. The next
-scheduler knows by that reason what the one before had learnt; submitting a run that has it takes it back from all, so that they are tried anew.
+The others stay pending, with `HELD` as their reason, until one of the three is tried again: by a new submit, or by `scaling retry`. The
+next scheduler knows by that reason what the one before had learnt. Submitting a run that has it clears it from all, so that they are
+tried anew.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ _OF_ANY = "train example "
 
 
 class DataFaults:
-    """Keeps what this scheduler has learnt of the data of its runs."""
+    """Counts the runs of this scheduler that failed of their data, by data set and fault."""
 
     def __init__(self) -> None:
         self._failed: dict[tuple[Data, str], set[str]] = {}
 
     def note(self, run_id: str, config: Mapping[str, object], reason: str) -> bool:
-        """Note that a run has failed of its data, for this reason. True when others of the same data are to be held back."""
+        """Note that a run has failed of its data, for this reason. Returns True when others of the same data are to be held back."""
         return self._note(run_id, data_of(config), reason)
 
     def _note(self, run_id: str, data: Data, reason: str) -> bool:
@@ -38,11 +39,11 @@ class DataFaults:
 
     @property
     def faulty(self) -> set[Data]:
-        """Data whose runs are held back."""
+        """Return the data sets whose runs are held back."""
         return {data for (data, _), runs in self._failed.items() if len(runs) >= ENOUGH}
 
     def restore(self, session: Session) -> None:
-        """Learn what the scheduler before this one knew."""
+        """Read from the store what the scheduler before this one knew."""
         held = data_faults.data_held_back(session)
         if not held:
             return
@@ -53,7 +54,7 @@ class DataFaults:
                 self._note(run_id, data, reason)
 
     def held(self, session: Session) -> dict[str, str]:
-        """Pending runs that are not to be started, each with the reason. Faults of runs that are tried again count no more."""
+        """Map pending runs that are not to be started to the reason. Faults of runs that are tried again no longer count."""
         if not self.faulty:
             return {}
         for runs in self._failed.values():
@@ -62,5 +63,5 @@ class DataFaults:
 
 
 def _fault(reason: str) -> str:
-    """What runs that fail of the same fault have in common."""
+    """Return what the reasons of runs that failed of the same fault have in common."""
     return _OF_ANY if reason.startswith(_OF_ANY) else reason

@@ -1,8 +1,8 @@
-"""`early_stop: {confidence: 0.99, after: 0.5}`: runs that cannot reach the frontier any more are stopped, by what the store holds.
+"""`early_stop: {confidence: 0.99, after: 0.5}`: stops runs that cannot reach the frontier any more, by what the store holds.
 
-The rule is `analysis.early_stop`; here is what it is asked about. A run that is to be stopped is stopped as a user would do it: by an
-intent with the numbers as its reason, so that a scheduler that dies in between leaves it to the next one. It keeps its last checkpoint;
-`scaling retry` lets it go on, and it is not asked about again.
+The rule is `analysis.early_stop`; here its input is read from the store. A run that is to be stopped is stopped as a user would do it: by
+an intent with the numbers as its reason, so that a scheduler that dies in between leaves it to the next one. It keeps its last
+checkpoint; `scaling retry` lets it go on, and it is not judged again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def stop_dominated(session: Session) -> bool:
 
 
 def _verdict(session: Session, run_id: str, rule: EarlyStop) -> str | None:
-    """Why the run is to be stopped, by its newest evaluation; None when it is not."""
+    """Return the reason why the run is to be stopped, by its newest evaluation; None when it is not."""
     import pandas as pd
 
     from analysis.early_stop import outlook
@@ -66,11 +66,14 @@ def _verdict(session: Session, run_id: str, rule: EarlyStop) -> str | None:
 
 
 def _step(share: float, steps: int) -> int:
-    """After which step a run is evaluated for this share of its steps, as `trainer.train` has it."""
+    """Return the step after which a run is evaluated for this share of its steps, as `trainer.train` has it."""
     return math.ceil(share * steps)
 
 
 def _core_hours_at_its_end(session: Session, run: Run) -> float:
-    """The lower of two estimates, so that no run is called dearer than it is: with which it was started, and by what is measured now."""
+    """Return the lower of two estimates of the run's core-hours: the one it was started with, and one by rates measured until now.
+
+    With the lower one no run is judged by a higher cost than it has.
+    """
     now = estimate_core_hours(run.train_flops, *measured_rates(session).nearest(run.shape, run.family, run.resources))
     return min(cost for cost in (now, run.estimated_core_hours, math.inf) if cost is not None)

@@ -1,4 +1,4 @@
-"""What a `submit` says while another one schedules: whom it follows, that it takes over, and why it ends when the other one was stopped."""
+"""Messages of a `submit` while another command schedules: whom it follows, that it takes over, and why it ends."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Ended = Literal["done", "paused", "left"]
 
 
 class Follower:
-    """Tells what becomes of the scheduler that this command follows. tell: called with a sentence."""
+    """Reports what becomes of the scheduler that this command follows. tell: called with a sentence."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell, self._holder = tell, ""
 
     def follows(self, store: Store) -> None:
-        """Another command holds the lease."""
+        """Tell, once for each holder, that another command holds the lease."""
         with store.read() as session:
             holder = lease.standing(session)
             name = f"the scheduler on {holder.host} (pid {holder.pid})" if holder else ""
@@ -29,13 +29,13 @@ class Follower:
             self._tell(f"{name} is at work on this store; this command follows it, and takes over when it goes")
 
     def takes_over(self) -> None:
-        """This command holds it now."""
+        """Tell that this command holds the lease now, if it followed another one."""
         if self._holder:
             self._tell(f"{self._holder} is gone; this command takes over")
             self._holder = ""
 
     def ended(self, store: Store, experiment: str) -> Ended:
-        """Nothing is left to wait for: all is done, or what is not was set aside by somebody else."""
+        """Return how the wait ended: all runs are done, or some were paused by another command, which is told."""
         with store.read() as session:
             paused = queries.status_counts(session, experiment).get(str(RunStatus.PAUSED), 0)
         if not paused:

@@ -1,4 +1,4 @@
-"""When a run that says nothing counts as hung.
+"""Decides when a run that gives no sign of life counts as hung.
 
 A trainer gives a sign of life from the thread that trains: at every event, and every few seconds from where it looks whether it should
 stop, which is before every step and every batch of an evaluation. A run is hung when it has given none for
@@ -6,8 +6,8 @@ stop, which is before every step and every batch of an evaluation. A run is hung
     max(hang_seconds, 20 × the longest silence between two signs so far)        once it has taken a step
     START_SECONDS                                                               before: data is read, programs are compiled
 
-It is killed then and goes on from its last checkpoint, as one that died. The factor keeps a run whose single step takes minutes. Waiting for
-devices is no silence, and neither is what the scheduler did not hear because it was stopped itself (`AwakeClock`).
+It is killed then and goes on from its last checkpoint, as one that died. The factor keeps a run whose single step takes minutes. Waiting
+for devices is no silence, and neither is what the scheduler did not hear because it was stopped itself (`AwakeClock`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOOK_SECONDS = 5.0
 
 @dataclass
 class Liveness:
-    """Judges one attempt. Times are of one clock, `awake_seconds`."""
+    """Judges whether one attempt is hung. Times are of one clock, `awake_seconds`."""
 
     hang_seconds: float = HANG_SECONDS
     start_seconds: float = START_SECONDS
@@ -43,7 +43,7 @@ class Liveness:
         self._last, self._trains = at, self._trains or trains
 
     def judge(self, at: float) -> str | None:
-        """Say why it counts as hung at this time; None while it does not."""
+        """Return the reason why it counts as hung at this time; None while it does not."""
         if self._last is None:
             self._last = at
         silent = at - self._last
@@ -55,10 +55,10 @@ class Liveness:
 
 
 class AwakeClock:
-    """Tells for how long this process has been waiting for others, by a clock that stands still while it does not look.
+    """Counts the seconds for which this process has waited for others; it stands still while the process does not look at it.
 
-    A scheduler that is stopped for ten minutes (SIGSTOP, a machine that sleeps, a file system that hangs) hears nothing meanwhile, and that is its
-    own silence, not that of its workers and runs. So between two looks at this clock no more than `LOOK_SECONDS` pass.
+    A scheduler that is stopped for ten minutes (SIGSTOP, a machine that sleeps, a file system that hangs) hears nothing meanwhile. That
+    is its own silence, not that of its workers and runs. So between two looks at this clock no more than `LOOK_SECONDS` pass.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class AwakeClock:
         self._passed = 0.0
 
     def __call__(self) -> float:
-        """Return how many seconds have passed, by `time.monotonic` and as far as they count."""
+        """Return the seconds counted so far: those of `time.monotonic`, at most `LOOK_SECONDS` between two calls."""
         now = time.monotonic()
         self._passed += min(now - self._looked_at, LOOK_SECONDS)
         self._looked_at = now

@@ -1,4 +1,4 @@
-"""How a scheduler goes about it: what a user may choose, and the rules that change what is to be run."""
+"""The scheduling policy: what a user may choose, and the rules that change what is to be run."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ HANG_SECONDS = 300.0
 """Longer than the compilation of a program that a run needs in its middle, such as the evaluation's."""
 
 WORKER_TIMEOUT_SECONDS = 300.0
-"""Unreachable is not dead: a node that has died is reported by Ray well before, and a network that comes back finds its runs as they were."""
+"""Unreachable is not dead: a node that has died is reported by Ray well before, and a network that comes back finds its runs as they
+were."""
 
 Rule = Callable[[Session], bool]
 """Looks at what the store holds and changes what is to be run: a search that asks for its next trial. True when it changed something.
 
-It is called when the scheduler starts, and once in every transaction that ends an attempt, evaluates a run or does what users asked for. It must be a function
-of the store's content, so that a scheduler that takes over does what the one before would have done.
+It is called when the scheduler starts, and once in every transaction that ends an attempt, evaluates a run or does what users asked for.
+It must be a function of the store's content, so that a scheduler that takes over does what the one before would have done.
 """
 
 
 class RunOrder(StrEnum):
-    """Which of the runs of equal priority goes first, after a workload's canary."""
+    """Says which of the runs of equal priority goes first, after a workload's canary."""
 
     LONGEST_FIRST = "longest-first"
     CHEAPEST_FIRST = "cheapest-first"
 
 
 class SchedulingPolicy(Record):
-    """Says what a user may choose of a scheduler. Raises `UnknownName` for an order that there is not.
+    """Holds what a user may choose of a scheduler. Raises `UnknownName` for an order that does not exist.
 
     order: a value of `RunOrder`.
     checkpoint_seconds: the most between two checkpoints of a run; less where runs are often cut short (`store.interruptions`).

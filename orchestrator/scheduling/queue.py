@@ -36,22 +36,23 @@ class Workload:
 
     @property
     def request(self) -> DeviceRequest:
-        """What a worker for them asks for."""
+        """Return the devices that a worker for these runs asks for."""
         return DeviceRequest.of(self.resources)
 
     def can_reuse_worker_of(self, other: Workload) -> bool:
-        """Whether a worker of `other` can train these runs next, in the same trainer process.
+        """Say whether a worker of `other` can train these runs next, in the same trainer process.
 
-        Not where a user's module is involved: a process loads it once, and the file may have changed since.
+        It cannot where a user's module is involved: a process loads it once, and the file may have changed since.
         """
         return not (self.users_family or other.users_family) and replace(self, shape=other.shape) == other
 
 
 class Queue:
-    """Pending runs that may start: the budgets allow them, and what they start from is there.
+    """Holds the pending runs that may start: the budgets allow them, and what they start from is there.
 
     left_out: run id → why a pending run may not start. `is_stale` makes the next `refresh` read the store; so does a change of the grid
-    by anybody else (`orchestrator.store.changes`). `is_limited`: a budget counts or a run waits for another, so the end of an attempt may change what may start.
+    by anybody else (`orchestrator.store.changes`). `is_limited`: a budget counts or a run waits for another, so the end of an attempt may
+    change which runs may start.
     """
 
     def __init__(self, order: str = RunOrder.LONGEST_FIRST) -> None:
@@ -93,11 +94,11 @@ class Queue:
         return any(self._runs.values())
 
     def has(self, workload: Workload) -> bool:
-        """Whether a run of the workload waits."""
+        """Say whether a run of the workload waits."""
         return bool(self._runs.get(workload))
 
     def workers(self, workload: Workload) -> int:
-        """How many workers its waiting runs keep busy at once: one a run, or one a pack."""
+        """Count the workers that the workload's waiting runs keep busy at once: one a run, or one a pack."""
         alike = Counter(
             (_at_once(run), run.priority, run.train_flops, run.resume_step, run.parent is None)
             for run in self._runs.get(workload, ())
@@ -105,8 +106,11 @@ class Queue:
         return sum(-(-count // at_once) for (at_once, *_), count in alike.items())
 
     def workloads(self, held: Collection[Workload] = ()) -> list[Workload]:
-        """List the workloads with runs that wait: the highest priority that waits in them first, then those not in `held`, of these those that have not begun,
-        then the most work."""
+        """List the workloads with runs that wait.
+
+        The highest priority that waits in them comes first, then those not in `held`, of these those that have not begun, then the most
+        work.
+        """
 
         def place(workload: Workload) -> tuple[Any, ...]:
             return (
@@ -119,10 +123,11 @@ class Queue:
         return sorted((workload for workload, queue in self._runs.items() if queue), key=place)
 
     def outranks(self, other: Workload, workload: Workload, held: Collection[Workload]) -> bool:
-        """Whether `other` should rather have the devices that a worker of `workload` has free; `held`: workloads that have workers.
+        """Say whether `other` should rather have the devices that a worker of `workload` has free; `held`: workloads that have workers.
 
-        A run of higher priority waits in it, or nothing waits in `workload`. Or, at the same priority, it has no worker, and its canary waits, or
-        `workload` has had its own only and has less work. So a workload gives way at most once between its canary and the rest.
+        It should when a run of higher priority waits in it, or nothing waits in `workload`. At the same priority it must have no worker.
+        Then it should when its canary waits, or when `workload` has had its own canary only and has less work. So a workload gives way at
+        most once between its canary and the rest.
         """
         if other == workload or not self.has(other):
             return False
@@ -137,9 +142,9 @@ class Queue:
         return self._runs[workload][-1].priority
 
     def take(self, workload: Workload) -> list[Waiting]:
-        """Take the workload's next run and those that are trained with it at once, no longer in the queue.
+        """Remove from the queue, and return, the workload's next run and those that are trained at once with it.
 
-        The next one is its cheapest the first time, a canary, then by priority and order.
+        The first one taken is its cheapest run, a canary; after that priority and order decide.
         """
         queue, place = self._runs[workload], -1
         self._taken[workload] += 1
@@ -155,11 +160,11 @@ class Queue:
 
 
 def _at_once(run: Waiting) -> int:
-    """With how many others, itself counted, it may be trained at once. One that has died twice is tried alone the last time."""
+    """Count the runs, itself included, that may be trained at once with it. A run that has died twice is tried alone the last time."""
     return 1 if run.failures >= MAX_FAILURES - 1 else run.options.pack
 
 
 def _company(run: Waiting) -> tuple[object, ...]:
-    """The same for runs that can be trained at once: they differ in learning rate and seed alone, and stand at the same step."""
+    """Return a key that is equal for runs that can be trained at once: they differ in learning rate and seed alone, at the same step."""
     how, where = run.options, (run.priority, run.train_flops, run.resume_step, run.parent is None)
     return _at_once(run), how.alike, how.execution, how.evaluate_at, *where

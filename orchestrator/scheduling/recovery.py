@@ -1,6 +1,7 @@
 """After a scheduler died: close what it left open, from what its attempts wrote in their own folders.
 
-An attempt spools its events to `events.jsonl` whether anybody listens or not. Replaying them does what hearing them live would have done: a run that finished while nobody listened is finished, and one that checkpointed goes on from there.
+An attempt spools its events to `events.jsonl` whether anybody listens or not. Replaying them does what hearing them live would have done:
+a run that finished while nobody listened is finished, and one that checkpointed goes on from there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Workers that end before they have begun: where scaling is not installed on a node, every one that is put there does.
+"""The retry policy for workers that end before they have begun: where scaling is not installed on a node, every worker placed there does.
 
 No run has been given to them, so none is to blame. They are tried again, but not at every tick.
 """
@@ -18,19 +18,19 @@ _PAUSE_SECONDS = 60.0
 
 
 class StartRetries:
-    """Counts the workers of each workload that ended before they had begun, and says when it is tried again."""
+    """Counts the workers of each workload that ended before they had begun, and says when another may be tried."""
 
     def __init__(self) -> None:
         self._failures: Counter[Workload] = Counter()
         self._last: dict[Workload, tuple[float, str]] = {}
 
     def failed(self, workload: Workload, why: str) -> None:
-        """A worker was lost before it had answered for the first time."""
+        """Count a worker that was lost before it had answered for the first time."""
         self._failures[workload] += 1
         self._last[workload] = time.monotonic(), why
 
     def succeeded(self, workload: Workload) -> None:
-        """A worker is there."""
+        """Reset the count: a worker has begun."""
         del self._failures[workload]
 
     def check(self, workload: Workload) -> None:

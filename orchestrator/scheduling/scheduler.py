@@ -1,15 +1,17 @@
 """The scheduler: takes pending runs from the store, puts them on workers, writes down what comes back.
 
-A worker holds devices (an allocation) and has a trainer process on them, which compiles a model shape once and then trains one run of it after
-another. The runs of one shape are a workload. The rules:
+A worker holds devices (an allocation) and has a trainer process on them, which compiles a model shape once and then trains one run of it
+after another. The runs of one shape are a workload. The rules:
 
-1. Each workload gets one worker first, the one with the most work first; its first run is its cheapest, a canary. Where there are more workloads than
-   fit, a worker that is through with a run gives way to a workload that has not begun, and one that is through with its canary to more work.
+1. Each workload gets one worker first, the one with the most work first; its first run is its cheapest, a canary. Where there are more
+   workloads than fit, a worker that is done with a run gives way to a workload that has not begun, and one that is done with its canary
+   to more work.
 2. After that, longest run first: it gives the shortest makespan. Or cheapest first, when asked for: it gives the first results soonest.
    Runs of higher priority come before all others, of whatever workload.
 3. A workload gets further workers when devices are free and its program has been compiled, so that nothing compiles twice: later
    processes load it from JAX's cache on disk. A worker gets its first run once it has its devices.
-4. A worker whose workload has nothing left, or that gives way, goes on with another one in its process, or gives its devices back to those that wait.
+4. A worker whose workload has nothing left, or that gives way, goes on with another one in its process, or gives its devices back to
+   those that wait.
 5. Where the file says so, runs that differ in learning rate and seed alone go to a worker at once (`queue`).
 6. A worker whose node will be taken away lets its runs checkpoint at once and gets no others; they go on elsewhere.
 7. A worker that does not answer is asked again for `SchedulingPolicy.worker_timeout_seconds`; only then are its attempts given up.
@@ -110,13 +112,12 @@ class Scheduler:
         should_stop: Callable[[], bool] = lambda: False,
         on_tick: Callable[[list[AttemptLog]], None] = lambda running: None,
     ) -> bool:
-        """Work until nothing that an experiment wants is pending or running; True.
+        """Work until nothing that an experiment wants is pending or running, then return True.
 
-        Or until `should_stop`: what runs is checkpointed, what only `experiment` wants is put aside as paused; False.
-
+        When `should_stop` says so, let runs in training checkpoint, pause what only `experiment` wants, and return False.
         on_tick: called about twice a second with the attempts under way, for progress.
 
-        Raises `StoreError` when another scheduler took the lease, `ClusterError` when the cluster has not what a run needs and nothing
+        Raises `StoreError` when another scheduler took the lease, and `ClusterError` when the cluster lacks what a run needs and nothing
         else is left to do.
         """
         self._take_over()
@@ -148,7 +149,7 @@ class Scheduler:
         return not paused
 
     def _take_over(self) -> None:
-        """From the scheduler before this one: the workers that it left, and what else it left open."""
+        """Take over the workers that the scheduler before this one left, and close what else it left open."""
         with self.store.read() as session:
             names = handover.names_of_workers_left(session, scheduler=self.id)
         workers = {}
@@ -174,7 +175,7 @@ class Scheduler:
                 worker.kill()  # it was never told anything
 
     def _pause(self, experiment: str, on_tick: Callable[[list[AttemptLog]], None]) -> None:
-        """Let every run checkpoint, write it down, and set aside what only this experiment wants."""
+        """Let every run checkpoint, write it down, and pause what only this experiment wants."""
         self._pausing = True
         for slot in self._slots:
             for token in slot.attempts:
@@ -192,7 +193,7 @@ class Scheduler:
             pause(session, experiment, reason="interrupted; submit again to go on")
 
     def _attend(self) -> None:
-        """To what others have written in the store, a few times a second, and to what is to be read anew."""
+        """Carry out requests and read the queue again, a few times a second, and at once when the queue is stale."""
         if self._queue.is_stale or time.monotonic() > self._attended + _ATTEND_SECONDS:
             self._steer()
             self._look_up()
@@ -223,7 +224,7 @@ class Scheduler:
                 self._queue.is_stale = True
 
     def _look_up(self) -> None:
-        """See which runs wait, and tell those that may not start why."""
+        """Read which runs wait, and write down for those that may not start why."""
         with self.store.read() as session:
             if self._rates is None:
                 self._rates = measured_rates(session)
@@ -273,7 +274,7 @@ class Scheduler:
                 self._grant(slot)
 
     def _wait_for_nodes(self, lacking: list[ClusterError]) -> None:
-        """What the cluster lacks ends the command only when nothing else runs, and, on a cluster of others, not at once."""
+        """Raise what the cluster lacks: only when nothing else runs, and, on a cluster of others, not before half a minute."""
         if not lacking or not all(slot.is_kept for slot in self._slots):
             self._lacking_since = None
             return
@@ -302,14 +303,14 @@ class Scheduler:
         self._start(slot, begun)
 
     def _begin(self, session: Session, slot: WorkerSlot) -> list[Grant]:
-        """In the store. None of the runs that were taken out of the grid just now."""
+        """Begin attempts of the next runs in the store; runs that were taken out of the grid just now are left out."""
         if (held := slot.workload.resources) not in self._intervals:  # judged anew whenever an attempt has been cut short
             self._intervals[held] = interruptions(session, held).checkpoint_interval(self.policy.checkpoint_seconds)
         runs = {run.id: self._estimate(run) for run in self._queue.take(slot.workload)}
         return ledger.begin_attempts(session, runs, allocation_id=slot.allocation_id, home=str(self.home), store=self._store_id)
 
     def _start(self, slot: WorkerSlot, grants: Sequence[Grant]) -> None:
-        """On the worker."""
+        """Send begun attempts to the worker."""
         if not grants:
             return
         reached("granted")
@@ -332,7 +333,7 @@ class Scheduler:
     # -- what came back ----------------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        """Take what the workers say and write it down, in one transaction a round; what was freed begins its next run in the same one."""
+        """Take what the workers say and write it down, in one transaction a round; freed workers begin their next runs in the same one."""
         for slot in self._slots:
             slot.ask()
         questions = {slot.question: slot for slot in self._slots if slot.question is not None}
@@ -370,13 +371,16 @@ class Scheduler:
         self._release([slot for slot in self._slots if slot.lost])
 
     def _goes_on(self, slot: WorkerSlot) -> bool:
-        """Whether a worker takes the next run at once, without a look at the store and at the others."""
+        """Say whether a worker takes the next run at once, without another look at the store and at the other workers."""
         if not slot.is_free or not self._queue.has(slot.workload) or self._queue.is_stale or self._pausing:
             return False
         return not yields(slot, self._slots, self._queue, self._compiled)
 
     def _check_code(self, slot: WorkerSlot) -> None:
-        """A node with another version of the code gets no runs; the others go on. What a worker was at when it was taken over, it ends."""
+        """Give no more runs to a worker whose node has another version of the code; the others go on.
+
+        A worker that was taken over finishes its current attempts.
+        """
         if self._code_version is None or slot.leaving:
             return
         for node, version in slot.versions.items():
@@ -389,7 +393,7 @@ class Scheduler:
                     _logger.warning("%s: it gets no runs", slot.leaving)
 
     def _write_down(self, session: Session, slot: WorkerSlot, messages: list[Message]) -> bool:
-        """Whether rules have to look: an attempt has ended, or a run was evaluated, and may have shown that it cannot matter."""
+        """Write down what a worker said. Returns whether the rules are due: an attempt has ended, or a run in training was evaluated."""
         evaluated = ended = False
         for message in messages:
             attempt = slot.attempts.get(message.token)
@@ -439,7 +443,10 @@ class Scheduler:
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
-        """One writing transaction, if the lease is still ours: a scheduler that was stopped for a while learns here that it was replaced."""
+        """Open one writing transaction if the lease is still ours.
+
+        A scheduler that was stopped for a while learns here that it was replaced.
+        """
         with self.store.write() as session:
             if not lease.holds(session, self.id):
                 raise StoreError(
@@ -464,7 +471,7 @@ class Scheduler:
         self._renewed = time.monotonic()
 
     def _leave_draining_nodes(self) -> None:
-        """What runs on a node that will be taken away checkpoints now, and goes on elsewhere."""
+        """Let the runs on nodes that will be taken away checkpoint now, and go on elsewhere."""
         if self.cluster.is_own or time.monotonic() - self._drained < _DRAIN_SECONDS:
             return
         self._drained = time.monotonic()
@@ -488,5 +495,5 @@ class Scheduler:
 
     @property
     def running(self) -> list[AttemptLog]:
-        """Attempts under way, for progress."""
+        """List the attempts under way, for progress."""
         return [attempt for slot in self._slots for attempt in slot.attempts.values()]

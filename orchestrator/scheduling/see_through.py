@@ -36,7 +36,7 @@ _LIVES = 3
 
 @dataclass(frozen=True)
 class Progress:
-    """How an experiment stands, for a display.
+    """Sums up the progress of an experiment, for a display.
 
     seconds: since this call began to see it through.
     counts: runs by status. running: attempts under way (empty when another scheduler runs them).
@@ -74,9 +74,9 @@ def see_through(
     Args:
         home: SCALING_HOME, the folder under which attempts write; made if need be.
         address: a Ray cluster, or "local" to start one for this call.
-        should_stop: polled about twice a second. When it says True, a scheduler lets what runs checkpoint and puts its experiment's
-            other runs aside: "paused". A follower just goes, and the scheduler it followed works on: "left". One whose scheduler was
-            stopped ends as that did: "paused".
+        should_stop: polled about twice a second. When it says True, a scheduler lets runs in training checkpoint and pauses its
+            experiment's other runs: "paused". A follower just goes, and the scheduler it followed works on: "left". One whose scheduler
+            was stopped ends as that did: "paused".
         on_notice: called with a sentence when somebody else's command begins or ceases to matter, or this one had to begin anew.
         temp_dir: where a local Ray keeps its files.
 
@@ -148,7 +148,7 @@ def _schedule(
     on_tick: Callable[[list[AttemptLog]], None],
     should_stop: Callable[[], bool],
 ) -> Ended:
-    """One life of a scheduler that has just taken the lease; gives the lease back, whatever happens."""
+    """Run one life of a scheduler that has just taken the lease; the lease is given back, whatever happens."""
     try:
         with _joined(store, identity, cluster):
             rules = [Searches().advance, stop_dominated]
@@ -164,7 +164,10 @@ def _schedule(
 
 
 def _refuse_cluster_workers(session: Session, identity: str) -> None:
-    """A scheduler without their cluster would give up what they are at and start it again here, while they train on."""
+    """Raise `StoreError` when the last scheduler left workers on a cluster.
+
+    A scheduler without that cluster would give up their attempts and start the runs again here, while they train on.
+    """
     if names := handover.names_of_workers_left(session, scheduler=identity):
         raise StoreError(
             f"the last scheduler of this store left {len(names)} worker{'s' if len(names) > 1 else ''} on a Ray cluster, which may still be training",
@@ -174,7 +177,10 @@ def _refuse_cluster_workers(session: Session, identity: str) -> None:
 
 @contextmanager
 def _joined(store: Store, identity: str, cluster: RayCluster) -> Iterator[None]:
-    """Ray, with the lease renewed while it starts and while it ends: on a busy machine, or after its own death, either may take longer than the lease lasts."""
+    """Keep Ray joined, and the lease renewed while Ray starts and ends.
+
+    On a busy machine, or after Ray's own death, either may take longer than the lease lasts.
+    """
     with _lease_kept(store, identity):
         cluster.__enter__()
     try:
@@ -186,7 +192,7 @@ def _joined(store: Store, identity: str, cluster: RayCluster) -> Iterator[None]:
 
 @contextmanager
 def _lease_kept(store: Store, identity: str) -> Iterator[None]:
-    """Renew the lease from a thread meanwhile."""
+    """Renew the lease from a thread while the body runs."""
     done = threading.Event()
 
     def renew() -> None:
@@ -210,14 +216,14 @@ def _open_runs(store: Store, experiment: str) -> bool:
 
 
 class _Clock:
-    """When this command began, and what had been done by then: the rate behind the ETA."""
+    """Remembers when this command began and what had been done by then: the rate behind the ETA."""
 
     def __init__(self) -> None:
         self.started = self._next_look = time.monotonic()
         self.done_before: float | None = None
 
     def seldom(self, told: Callable[[list[AttemptLog]], None]) -> Callable[[list[AttemptLog]], None]:
-        """Make of it what may be called at any time: it tells when it is worth the time that telling takes."""
+        """Return a function to be called at any time: it calls `told` only when the time since the last call is worth that of telling."""
 
         def tell(running: list[AttemptLog]) -> None:
             if (started := time.monotonic()) >= self._next_look:

@@ -1,6 +1,6 @@
-"""After a scheduler died on a cluster: its workers go on, and a new scheduler takes them over with the attempts that they are at.
+"""After a scheduler died on a cluster: its workers go on, and a new scheduler takes them over with their current attempts.
 
-A worker keeps what it had to say of an attempt until that attempt's end is in the store, so hearing it from the first event on gives the new
+A worker keeps the events of an attempt until that attempt's end is in the store, so hearing it from the first event on gives the new
 scheduler what the old one knew. The attempt's token stays the same: for its run nothing has happened.
 """
 
@@ -18,11 +18,13 @@ __all__ = ["take_over"]
 
 
 def take_over(session: Session, workers: Mapping[str, RemoteWorker], *, scheduler: str) -> list[WorkerSlot]:
-    """Make slots for the workers that other schedulers left, with their open attempts. workers: by name, those of them that the cluster still knows.
+    """Make slots for the workers that other schedulers left, with their open attempts.
 
-    Call it under the lease, before `recovery.recover`, which closes what is not taken over: also the allocation of a worker that was never told
-    anything. Whether a worker knows the attempts that the store has open is asked afterwards (`WorkerSlot.take_over`): an assignment that never
-    reached it is no attempt.
+    workers: by name, those of them that the cluster still knows.
+
+    Call it under the lease, before `recovery.recover`, which closes what is not taken over: also the allocation of a worker that was
+    never told anything. Whether a worker knows the attempts that the store has open is asked afterwards (`WorkerSlot.take_over`): an
+    assignment that never reached it is no attempt.
     """
     slots: list[WorkerSlot] = []
     for left in handover.workers_left(session, scheduler=scheduler):

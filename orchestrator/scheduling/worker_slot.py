@@ -34,11 +34,11 @@ class WorkerSlot:
     opened: when its devices were granted, by `time.monotonic`; None until then.
     question: the open question for events; None between two, and once the worker is `lost`.
     heard, settled: numbers of the last event that came, and of the last that is in the store.
-    calls: others whose answers are still to be looked at, each with how to make it again.
-    attempts: token → what is known of the attempt, of those that are not over. Runs that are trained at once are several.
+    calls: other calls whose answers are still to be looked at, each with how to make it again.
+    attempts: token → the log of an attempt that is not over. Runs that are trained at once are several.
     stopping: tokens that were asked to checkpoint and end.
-    nodes: Ray's ids of where it is, once it has said so. versions: of the code on each of them. leaving: why it gets no more runs.
-    is_kept: idle and leaving it still keeps its devices: a TPU slice, which Ray cannot be told to avoid, would be what it gives next.
+    nodes: Ray's ids of its nodes, once it has reported them. versions: of the code on each of them. leaving: why it gets no more runs.
+    is_kept: it keeps its devices even when idle and leaving: Ray cannot be told to avoid a TPU slice, and would grant the same one next.
     taken_over: another scheduler left it. takeover: the open question of which attempts it knows, and who asks.
     """
 
@@ -76,7 +76,7 @@ class WorkerSlot:
 
     @property
     def held_seconds(self) -> float:
-        """For how long it has had its devices; 0 of those that are only stated: its attempts say how long that is."""
+        """Return for how long it has had its devices; 0 for devices that are only stated: its attempts say how long that is."""
         return 0.0 if self.opened is None or self.request.stated is not None else time.monotonic() - self.opened
 
     @property
@@ -85,24 +85,24 @@ class WorkerSlot:
 
     @property
     def is_free(self) -> bool:
-        """Whether it has its devices, and nothing to do on them, and need not rest."""
+        """Say whether it has its devices, no attempt on them, and need not rest."""
         rests = time.monotonic() < self._rests_until
         return self.opened is not None and self.is_idle and not (self.lost or self.leaving or rests)
 
     @property
     def is_unplaced(self) -> bool:
-        """Whether it has never had devices, as far as is known."""
+        """Say whether it has never had devices, as far as is known."""
         return self.opened is None and not self.taken_over
 
     @property
     def waits(self) -> bool:
-        """Whether there are no devices for it now."""
+        """Say whether there are no devices for it now."""
         return self.is_unplaced and time.monotonic() - self._made_at > _PLACING_SECONDS
 
     def rest(self, *, missing: bool = False) -> None:
-        """Gives it no run for a while: the storage refuses, which costs runs nothing and would end one after the other. Said of each run that is trained there, once.
+        """Give it no run for a while: the storage refuses, which costs runs nothing and would end one after the other.
 
-        missing: the folder of runs, or a checkpoint in it, was not there.
+        Call it for each run that is trained there, once. missing: the folder of runs, or a checkpoint in it, was not there.
         """
         if missing:
             self._missed_at = self._missed_at or time.monotonic()
@@ -113,16 +113,16 @@ class WorkerSlot:
 
     @property
     def missed_seconds(self) -> float:
-        """For how long it has missed something there; 0 when nothing."""
+        """Return for how long a folder of runs or a checkpoint has been missing there; 0 when none is."""
         return 0.0 if self._missed_at is None else time.monotonic() - self._missed_at
 
     def has_stored(self) -> None:
-        """A checkpoint was committed: the storage takes what it is given again."""
+        """Note that a checkpoint was committed: the storage works again."""
         self._missed_at = None
         self._rests_until, self._rest_seconds = 0.0, _REST_SECONDS[0]
 
     def call(self, make: Callable[[], Any]) -> None:
-        """Ask something of the worker that it may be asked twice."""
+        """Make a call to the worker that may be made twice."""
         self.calls.append((make(), make))
 
     def stop(self, token: str) -> None:
@@ -132,22 +132,25 @@ class WorkerSlot:
             self.call(lambda: self.worker.stop(token))
 
     def leave(self, why: str) -> None:
-        """Its devices will be taken away: let its runs checkpoint now, and give it no others. Said again, it changes nothing."""
+        """Let its runs checkpoint now, and give it no others: its devices will be taken away. A second call changes nothing."""
         self.leaving = self.leaving or why
         for token, attempt in self.attempts.items():
             attempt.notice = attempt.notice or why
             self.stop(token)
 
     def ask(self) -> None:
-        """Have one question for events open, unless the worker did not answer just now. The first is answered once it has its devices."""
+        """Open the question for events unless it is open, or the worker did not answer just now.
+
+        The first is answered once the worker has its devices.
+        """
         if self.question is None and not self.lost and time.monotonic() >= self._ask_at:
             wait_seconds = _WAIT_SECONDS if self.opened is not None else 0.0
             self.question = self.worker.next_events(wait_seconds, self.heard, self.settled)
 
     def answer(self, cluster: Cluster) -> list[Message]:
-        """The events that came with the answer to the question, but for bare signs of life: those need no transaction.
+        """Return the events that came with the answer to the question, but for bare signs of life: those need no transaction.
 
-        Raises `WorkerLost`; nothing comes of a worker that cannot be reached.
+        Raises `WorkerLost`; a worker that cannot be reached gives no events.
         """
         question, self.question = self.question, None
         try:
@@ -170,7 +173,7 @@ class WorkerSlot:
         return [message for message in messages if not isinstance(message.event, Alive)]
 
     def _look_at_calls(self, cluster: Cluster) -> None:
-        """Make those again that did not get through."""
+        """Make those calls again that did not reach the worker."""
         done = set(cluster.ready([reference for reference, _ in self.calls], 0))
         looked_at, self.calls = self.calls, []
         for reference, make in looked_at:
@@ -189,10 +192,11 @@ class WorkerSlot:
         self.takeover = (self.worker.adopt(scheduler), scheduler)
 
     def unheard_of(self, cluster: Cluster, home: Path | None = None) -> list[Message]:
-        """Once a worker that was taken over has said which attempts it knows: an event for each other, which its scheduler never got to order.
+        """Return an `UnheardOf` event for each attempt that a worker that was taken over does not know: its scheduler never got to order
+        it.
 
-        Before it those of the attempt's folder in `home`: of a database that was put back, the worker may have settled the attempt since.
-        Raises `WorkerLost`.
+        Before it come the events of the attempt's folder in `home`: where a database was put back to an earlier state, the worker may
+        have settled the attempt since. Returns nothing until the worker has said which attempts it knows. Raises `WorkerLost`.
         """
         if self.takeover is None or not cluster.ready([self.takeover[0]], 0):
             return []
@@ -209,19 +213,19 @@ class WorkerSlot:
         return messages
 
     def check_timeout(self, seconds: float) -> None:
-        """Raise `WorkerLost` when a worker that has its devices has not answered for so long."""
+        """Raise `WorkerLost` when a worker that has its devices has not answered for more than `seconds`."""
         silent = awake_seconds() - self._answered_at
         if not self.is_unplaced and silent > seconds:
             raise WorkerLost(f"no answer for {silent:.0f} s", preempted=False)
 
     def end_hung(self) -> None:
-        """Kill the trainer process of runs that give no sign of life; one that still waits for its devices is not asked for any."""
+        """Kill the trainer process of runs that give no sign of life; a worker that still waits for its devices is left alone."""
         for token, attempt in self.attempts.items():
             if self.opened is not None and attempt.silence():
                 self.call(partial(self.worker.abort, token))
 
     def last_signs(self, home: Path, error: WorkerLost) -> list[Message]:
-        """What a lost worker's attempts wrote in their folders, if that can be read from here, and then that they are lost."""
+        """Return what a lost worker's attempts wrote in their folders, if that can be read from here, and then that they are lost."""
         lost, signs = Lost(reason=str(error), preempted=error.preempted), list[Message]()
         for token, attempt in self.attempts.items():
             signs += [*spooled_events(home / attempt.grant.folder, token), Message(event=lost, token=token)]
