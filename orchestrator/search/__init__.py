@@ -11,5 +11,5 @@
 | `report` | trials, regret against a grid, core-hours saved |
 
 Nothing of a search is remembered but its runs. What is asked next is a function of the file and of the results of the runs asked before,
-worked out anew each time; so a scheduler that takes over asks the very same questions, and the order in which runs end makes no difference.
+worked out anew each time. So a scheduler that takes over asks the very same questions, and the order in which runs end makes no difference.
 """

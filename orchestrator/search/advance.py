@@ -1,4 +1,4 @@
-"""`Searches`: asks for the runs that are due, from what the store holds."""
+"""Learning-rate searches against the store: asks for the runs that are due, and reads their results."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Searches", "asked_by", "cell_of", "results_in", "states_of"]
 
 
 class Searches:
-    """The learning-rate searches of a store, as a rule of the scheduler: see `orchestrator.scheduling.policy.Rule`.
+    """Advances the learning-rate searches of a store, as a rule of the scheduler: see `orchestrator.scheduling.policy.Rule`.
 
-    It keeps what is costly to work out again, the ids of runs by cell, rate and seed, and which experiments have nothing left to ask; and nothing that
-    the store does not tell.
+    It caches what is costly to work out again: the runs by cell, rate and seed, and which experiments have nothing left to ask. It holds
+    nothing that the store does not tell.
     """
 
     def __init__(self) -> None:
@@ -29,9 +29,10 @@ class Searches:
         self._grid: int | None = None
 
     def advance(self, session: Session, experiment_id: int | None = None) -> bool:
-        """Add the runs that are due to their experiment, of one or of all, in this transaction. True when there were any.
+        """Add the runs that are due to their experiment, of one or of all, in this transaction. Returns True when there were any.
 
-        An experiment whose cells are all over is looked at again only when somebody has changed the grid since: retried or submitted something.
+        An experiment whose cells are all over is looked at again only when somebody has changed the grid since: retried or submitted
+        something.
         """
         if changes.number(session) != self._grid:
             self._over.clear()
@@ -72,13 +73,13 @@ class Searches:
 
 
 def cell_of(search: Search) -> SearchedCell:
-    """The cell that a row of the store describes."""
+    """Build the searched cell that a row of the store describes."""
     policy = Policy.from_dict(search.policy)
     return SearchedCell(search.family, search.model, search.template["params"], search.epochs, policy, search.template)
 
 
 def states_of(store: Store, experiment: str, cells: Sequence[SearchedCell]) -> list[CellState]:
-    """Say how far the searches of these cells are, by the runs that an experiment of the store has; nothing is written."""
+    """Return the state of the searches of these cells, by the runs that an experiment of the store has; nothing is written."""
     if not cells:
         return []
     with store.read() as session:
@@ -87,7 +88,8 @@ def states_of(store: Store, experiment: str, cells: Sequence[SearchedCell]) -> l
 
 
 def asked_by(session: Session, experiment_id: int | None, cells: Sequence[SearchedCell]) -> list[dict[str, object]]:
-    """Rows of the runs that searches of these cells asked for before, with the same policy, and that the experiment still wants."""
+    """List the rows of the runs that searches of these cells asked for before, with the same policy, and that the experiment still
+    wants."""
     rows = searches.all_of_experiment(session, experiment_id)
     policies = {(search.family, search.model, search.epochs): search.policy for search in rows}
     same = {cell.key: cell for cell in cells if policies.get(cell.key) == cell.policy.to_dict()}
@@ -100,8 +102,10 @@ def asked_by(session: Session, experiment_id: int | None, cells: Sequence[Search
 
 
 def results_in(session: Session, experiment_id: int | None, *, revived: Sequence[RunStatus] = ()) -> Callable[[str], Result | None]:
-    """How runs ended, by id. A run that the experiment does not want yet is looked up when it is asked for; what came of it elsewhere counts when
-    it finished or diverged, else it will be pending again once it is asked for.
+    """Return a function from run id to how the run ended; None while it has not.
+
+    A run that the experiment does not want yet is looked up when it is asked for. Its result counts when it finished or diverged, else it
+    will be pending again once it is asked for.
 
     revived: statuses of runs that are about to be pending again.
     """
@@ -120,7 +124,10 @@ def results_in(session: Session, experiment_id: int | None, *, revived: Sequence
 
 
 def _result(status: RunStatus, loss: float | None, reason: str) -> Result | None:
-    """A run that was stopped early is pending again as soon as a search asks for it: `searches.want`."""
+    """Translate a run's status into the result of a trial; None while it has not ended.
+
+    A run that was stopped early has none: it is pending again as soon as a search asks for it (`searches.want`).
+    """
     if status is RunStatus.FINISHED:
         return Result(failed="a trial finished without a validation loss") if loss is None else Result(loss)
     if status is RunStatus.CANCELLED:
@@ -131,6 +138,6 @@ def _result(status: RunStatus, loss: float | None, reason: str) -> Result | None
 
 
 def _remember(search: Search, state: CellState) -> None:
-    """For those who only read: where the search stands. It is worked out anew, never read back."""
+    """Write the state of a search into its row, for those who only read: it is worked out anew each time, never read back."""
     search.state, search.trials, search.learning_rate = state.state, len(state.trials), state.learning_rate
     search.reason = state.reason

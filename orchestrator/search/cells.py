@@ -1,4 +1,4 @@
-"""A cell whose learning rate is searched for, and which cells come before which."""
+"""A cell whose learning rate is searched for, its policy, and the order of cells."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _DIGITS = 12
 
 
 class Policy(Record, kw_only=False):
-    """`two-trial`: rates are `start · factor^k` for whole k. A trial is a run on each of the first `searched_seeds`, and its loss their mean; the rate
-    found is trained on all of `seeds`."""
+    """Holds the `two-trial` policy of a search: rates are `start · factor^k` for whole k.
+
+    A trial is a run on each of the first `searched_seeds`, and its loss their mean. The rate found is trained on all of `seeds`.
+    """
 
     start: float
     factor: float
@@ -36,17 +38,20 @@ class Policy(Record, kw_only=False):
         return self.seeds[self.searched_seeds :]
 
     def rate(self, step: int) -> float:
-        """The rate k steps up from the start, as it would be written: 0.2 / 2 is the 0.1 of a grid, to the last bit."""
+        """Return the rate k steps up from the start, as it would be written: 0.2 / 2 is the 0.1 of a grid, to the last bit."""
         return float(f"{self.start * self.factor**step:.{_DIGITS}g}")
 
     def step(self, rate: float) -> int:
-        """The step whose rate is next to `rate`: the inverse of `rate`."""
+        """Return the step whose rate is nearest to `rate`: the inverse of `rate`."""
         return round(math.log(rate / self.start) / math.log(self.factor))
 
 
 @dataclass(frozen=True, eq=False)
 class SearchedCell:
-    """(family, model, epochs). template: a row of `orchestrator.store.models.Run` but for its id and learning rate, in plain JSON values."""
+    """Holds a searched cell (family, model, epochs).
+
+    template: a row of `orchestrator.store.models.Run` but for its id and learning rate, in plain JSON values.
+    """
 
     family: str
     model: str
@@ -60,7 +65,7 @@ class SearchedCell:
         return (self.family, self.model, self.epochs)
 
     def run(self, step: int, seed: int) -> dict[str, object]:
-        """The row of the run at a rate, with its id."""
+        """Build the row of the run at a rate and seed, with its id."""
         rate = self.policy.rate(step)
         config = {**self.template["config"], "learning_rate": rate, "seed": seed}
         run_id = TrainConfig.from_dict(config).run_id()
@@ -71,13 +76,13 @@ class SearchedCell:
         return {**self.template, **given, "id": run_id, "config": config, "learning_rate": rate, "seed": seed}
 
     def is_below(self, other: SearchedCell) -> bool:
-        """Whether it has neither more epochs nor more parameters than `other`, and is not as large in both."""
+        """Say whether it has neither more epochs nor more parameters than `other`, and is not as large in both."""
         no_more = self.epochs <= other.epochs and self.params <= other.params
         return no_more and (self.epochs, self.params) != (other.epochs, other.params)
 
 
 def groups_of(cells: Iterable[SearchedCell]) -> list[list[SearchedCell]]:
-    """Cells that one trend speaks of: of one family, with one policy. Each group from the smallest cell on, so that none comes before one below it."""
+    """Group the cells that share one trend: of one family, with one policy. In a group no cell comes before one below it."""
     groups: dict[tuple[str, Policy], list[SearchedCell]] = {}
     for cell in cells:
         groups.setdefault((cell.family, cell.policy), []).append(cell)

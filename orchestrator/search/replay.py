@@ -1,4 +1,4 @@
-"""All cells of a search, from the results of their runs: what was asked, what was found, what is due now."""
+"""Replays the searches of all cells from the results of their runs: what was asked, what was found, what is due now."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: its loss, infinite when it diverged (its rate was too high); or `failed`, with nothing learnt.
+    """Says how a run ended: its loss, infinite when it diverged (its rate was too high); or `failed`, with nothing learnt.
 
-    held: somebody took it out, so that its cell goes no further, and none above it, until it is pending again.
+    held: the run was cancelled, so that its cell goes no further, and none above it, until the run is pending again.
     """
 
     loss: float = math.inf
@@ -34,12 +34,12 @@ class Result:
 
 @dataclass
 class CellState:
-    """One cell of a search.
+    """Holds the state of one cell's search.
 
-    trials: step → run rows, one a searched seed, and their result (None while one runs), in the order asked. repeats: rows of the rate found, on the
-    other seeds.
-    state: waiting (for smaller cells), searching (`reason` says why it goes no further, if so), settled (`accepted` is the step), or given-up
-    (`reason` says why).
+    trials: step → run rows, one a searched seed, and their result (None while one runs), in the order asked. repeats: rows of the rate
+    found, on the other seeds.
+    state: waiting (for smaller cells), searching (`reason` says why it goes no further, if so), settled (`accepted` is the step), or
+    given-up (`reason` says why).
     """
 
     cell: SearchedCell
@@ -52,12 +52,12 @@ class CellState:
 
     @property
     def runs(self) -> list[dict[str, Any]]:
-        """Rows of every run that the cell has asked for."""
+        """List the rows of all runs that the cell has asked for."""
         return [row for rows, _ in self.trials.values() for row in rows] + self.repeats
 
     @property
     def learning_rate(self) -> float | None:
-        """The rate that was found."""
+        """Return the rate that was found; None before."""
         return None if self.accepted is None else self.cell.policy.rate(self.accepted)
 
     @property
@@ -70,10 +70,10 @@ def replay(
     result_of: Callable[[str], Result | None],
     row_of: Callable[[SearchedCell, int, int], dict[str, object]] = SearchedCell.run,
 ) -> list[CellState]:
-    """Go through every cell from the smallest on, as far as the results reach.
+    """Work out the state of every cell from the smallest on, as far as the results reach.
 
-    A cell begins once all cells below it are over, and sees only those: with fewer or equal epochs and parameters. So neither the order in which
-    runs end nor how many run at once changes what it asks. A cell that was given up says nothing to the others.
+    A cell begins once all cells below it are over, and sees only those: with fewer or equal epochs and parameters. So neither the order
+    in which runs end nor how many run at once changes what it asks. The trials of a cell that was given up do not count for the others.
 
     Args:
         result_of: run id → how it ended; None while it has not.
@@ -124,7 +124,10 @@ def _search(
 
 
 def _together(results: Sequence[Result | None]) -> Result | None:
-    """Of one rate's runs on several seeds: their mean loss, infinite when one diverged; held or failed when one is; None while one has not ended."""
+    """Combine the results of one rate's runs on several seeds: their mean loss, infinite when one diverged.
+
+    It is held or failed when one of them is, and None while one has not ended.
+    """
     ended = [result for result in results if result is not None]
     if len(ended) < len(results):
         return None
@@ -135,7 +138,10 @@ def _together(results: Sequence[Result | None]) -> Result | None:
 
 
 def _forecast(cell: SearchedCell, below: Sequence[CellState]) -> Forecast | None:
-    """By the trend of the cells below; None when none of them has two finished trials. A loss of 0 has no logarithm, and says nothing."""
+    """Forecast the best rate by the trend of the cells below; None when none of them has two finished trials.
+
+    A loss of 0 has no logarithm, and is left out.
+    """
     from analysis.learning_rate.early import Trial
 
     trials = [
@@ -153,11 +159,13 @@ def _forecast(cell: SearchedCell, below: Sequence[CellState]) -> Forecast | None
 
 @lru_cache(maxsize=10_000)
 def _by_trend(trials: tuple[Trial, ...], policy: Policy, params: int, epochs: float, least: int, most: int) -> Forecast:
-    """The first rate is on the grid of the policy. A run's id holds its learning rate: an id must not hang on the last digits of a fit, and a run
-    that a grid has done need not be done again.
+    """Forecast the best rate of a cell from the trials of smaller cells.
 
-    The trend's rate is no higher than at the cells below, as it must be when it falls; and the first trial lies between the highest rate that the
-    nearest cells below accepted and a step below the lowest, since it falls slowly.
+    The first rate is on the grid of the policy. A run's id holds its learning rate, so an id must not depend on the last digits of a fit,
+    and a run that a grid has done need not be done again.
+
+    The trend's rate is no higher than at the cells below, as it must be when it falls. The first trial lies between the highest rate that
+    the nearest cells below accepted and a step below the lowest, since it falls slowly.
     """
     from analysis.learning_rate.early import early_trend
 
@@ -169,9 +177,10 @@ def _by_trend(trials: tuple[Trial, ...], policy: Policy, params: int, epochs: fl
 
 
 def first_step(steps: float) -> int:
-    """The step to try first: the one above the trend's, so that it and the one below bracket it.
+    """Return the step to try first: the one above the trend's, so that it and the one below bracket it.
 
-    Above and not the nearest: whichever side the trend errs on, the better neighbour is among the two. docs/learning_rates.md compares them.
+    Above and not the nearest: whichever side the trend errs on, the better neighbour is among the two. docs/learning_rates.md compares
+    them.
     """
     return math.ceil(steps - _ROUNDING)
 

@@ -1,4 +1,4 @@
-"""What a search did: trials a cell, how far its rates are from the best of a grid, and what it saved against one."""
+"""Reports what a search did: trials a cell, how far its rates are from the best of a grid, and what it saved against one."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ _REACH = 8
 
 @dataclass(frozen=True)
 class CellReport:
-    """One searched cell.
+    """Reports on one searched cell.
 
     state: as of `CellState`. learning_rate: the one found. trials: rates tried. loss: of the rate found, mean over the seeds.
     grid_rates: how many rates the grid beside it has, 0 where none was run. best_of_grid: the lowest mean loss among them, at `best_rate`.
     seed_std: standard deviation of log loss between seeds at one rate, at the rate found and its neighbours; None with one seed.
-    runs: that the search asked for, on all seeds; grid_runs: of the grid, or of `GRID_RATES` rates on every seed. train_flops: of one of them.
-    core_hours: useful ones, of all runs that the search asked for. grid_core_hours: of the grid's runs; where none was run, of `GRID_RATES` rates on
-    every seed at the mean of the search's own runs.
+    runs: that the search asked for, on all seeds; grid_runs: of the grid, or of `GRID_RATES` rates on every seed. train_flops: of one of
+        them.
+    core_hours: useful ones, of all runs that the search asked for. grid_core_hours: of the grid's runs; where none was run, of `GRID_RATES`
+        rates on every seed at the mean of the search's own runs.
     """
 
     family: str
@@ -53,49 +54,52 @@ class CellReport:
 
     @property
     def regret(self) -> float | None:
-        """Loss at the rate found over the best of the grid, less 1; None without a grid, or where that best is 0."""
+        """Return the loss at the rate found over the best of the grid, less 1; None without a grid, or where that best is 0."""
         return None if self.loss is None or not self.best_of_grid else self.loss / self.best_of_grid - 1.0
 
 
 @dataclass(frozen=True)
 class SearchReport:
-    """All searched cells of an experiment, in the file's order."""
+    """Reports on all searched cells of an experiment, in the file's order."""
 
     experiment: str
     cells: tuple[CellReport, ...]
 
     @property
     def trials_per_cell(self) -> float | None:
-        """Mean over the cells that are settled."""
+        """Return the mean number of trials over the cells that are settled; None when none is."""
         return _mean([float(cell.trials) for cell in self.cells if cell.state == "settled"])
 
     @property
     def regret(self) -> float | None:
-        """Mean over the cells that have a grid beside them."""
+        """Return the mean regret over the cells that have a grid beside them; None when none has."""
         return _mean([cell.regret for cell in self.cells if cell.regret is not None])
 
     @property
     def regret_error(self) -> float | None:
-        """Standard error of `regret`, over the cells: each is compared with its own grid. None with fewer than two."""
+        """Return the standard error of `regret`, over the cells: each is compared with its own grid. None with fewer than two."""
         regrets = [cell.regret for cell in self.cells if cell.regret is not None]
         return statistics.stdev(regrets) / math.sqrt(len(regrets)) if len(regrets) > 1 else None
 
     @property
     def seed_noise(self) -> float | None:
-        """Standard deviation of log loss between seeds: root mean square over the cells."""
+        """Return the standard deviation of log loss between seeds: root mean square over the cells."""
         mean = _mean([cell.seed_std**2 for cell in self.cells if cell.seed_std is not None])
         return None if mean is None else math.sqrt(mean)
 
     @property
     def share_of_grid(self) -> float | None:
-        """Core-hours of the search over those of the grid, over the settled cells."""
+        """Return the core-hours of the search over those of the grid, summed over the settled cells."""
         settled = [cell for cell in self.cells if cell.state == "settled" and cell.grid_core_hours]
         grid = sum(cell.grid_core_hours or 0.0 for cell in settled)
         return sum(cell.core_hours for cell in settled) / grid if grid else None
 
     @property
     def share_of_grid_flops(self) -> float | None:
-        """The same in training FLOPs, which do not depend on how busy the machine was; a run that diverged early counts as a whole one."""
+        """Return the training FLOPs of the search over those of the grid, summed over the settled cells.
+
+        They do not depend on how busy the machine was; a run that diverged early counts as a whole one.
+        """
         settled = [cell for cell in self.cells if cell.state == "settled"]
         grid = sum(cell.grid_runs * cell.train_flops for cell in settled)
         return sum(cell.runs * cell.train_flops for cell in settled) / grid if grid else None
@@ -121,14 +125,17 @@ class SearchReport:
 
 
 def reports_payload(reports: Sequence[SearchReport]) -> dict[str, Any]:
-    """`{"schema_version", "searches": [SearchReport.to_dict()]}`."""
+    """Build `{"schema_version", "searches": [SearchReport.to_dict()]}`."""
     return {"schema_version": SCHEMA_VERSION, "searches": [report.to_dict() for report in reports]}
 
 
 def search_report(session: Session, experiment: str) -> SearchReport:
-    """What the searches of an experiment did. The grid beside a cell is another experiment of the store that lists `GRID_RATES` rates or more of it, in
-    runs that differ from the search's in nothing but the learning rate; of several the one with most. Of its rates the `GRID_RATES` next to the rate
-    found count, so that a wider grid saves no more."""
+    """Report what the searches of an experiment did.
+
+    The grid beside a cell is another experiment of the store that lists `GRID_RATES` rates or more of it, in runs that differ from the
+    search's in nothing but the learning rate; of several the one with most. Of its rates the `GRID_RATES` next to the rate found count,
+    so that a wider grid saves no more.
+    """
     rows = searches.active(session, experiment)
     cells = [cell_of(search) for search in rows]
     experiment_id = rows[0].experiment_id if rows else None
@@ -177,7 +184,10 @@ class _Run:
 
 
 def _tried_around(session: Session, state: CellState, experiment_id: int | None) -> tuple[dict[int, list[_Run]], list[int]]:
-    """Ended runs of the cell at the rates about the one found, by step; and the steps of the grid beside it, none where there is no such grid."""
+    """Return the ended runs of the cell at rates near the one found, by step, and the steps of the grid beside it.
+
+    The steps are empty where there is no such grid.
+    """
     cell, middle = state.cell, state.accepted or 0
     steps = {
         str(cell.run(step, seed)["id"]): step for step in range(middle - _REACH, middle + _REACH + 1) for seed in cell.policy.seeds
@@ -198,13 +208,13 @@ def _tried_around(session: Session, state: CellState, experiment_id: int | None)
 
 
 def _mean_loss(runs: Sequence[_Run], seeds: int) -> float | None:
-    """None unless it finished on every seed."""
+    """Return the mean loss over the seeds; None unless the rate finished on every seed."""
     losses = [run.loss for run in runs if run.status is RunStatus.FINISHED and run.loss is not None]
     return _mean(losses) if len(losses) == seeds else None
 
 
 def _seed_std(groups: Sequence[Sequence[_Run]]) -> float | None:
-    """Of log loss, pooled over the rates, of those with two finished seeds or more."""
+    """Return the standard deviation of log loss between seeds, pooled over the rates with two finished seeds or more; None without any."""
     logs = [[math.log(run.loss) for run in runs if run.loss] for runs in groups]
     several = [group for group in logs if len(group) > 1]
     if not several:

@@ -1,7 +1,7 @@
-"""The two-trial rule: which rates of one cell to try, by what its trials gave so far and what the trend of the smaller cells says.
+"""The two-trial rule: which rates of one cell to try, by the results of its trials and the trend of the smaller cells.
 
-Smith et al. 2023 (arXiv 2310.16764, sec. 2) tuned each cell on a factor-2 grid and saw the best rate fall slowly and monotonically with epochs
-and size. So the trend of the smaller cells says where a cell's best rate lies, and of the rates above it none need be tried.
+Smith et al. 2023 (arXiv 2310.16764, sec. 2) tuned each cell on a factor-2 grid and saw the best rate fall slowly and monotonically with
+epochs and size. So the trend of the smaller cells says where a cell's best rate lies, and of the rates above it none need be tried.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ MOST_TRIALS = 12
 
 @dataclass(frozen=True)
 class Forecast:
-    """Where the trend puts the best rate, in steps of the factor from the start: `first`, the step to try first, and `low`, the lower end of the
-    interval."""
+    """Says where the trend puts the best rate, in steps of the factor from the start.
+
+    first: the step to try first. low: the lower end of the interval.
+    """
 
     first: int
     low: float
@@ -27,7 +29,8 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Move:
-    """Steps to try now (`ask`); or `accepted`, the step that was found. Neither: nothing to accept was found, `given_up` says why."""
+    """Names the steps to try now (`ask`), or the step that was found (`accepted`). With neither, `given_up` says why nothing can be
+    accepted."""
 
     ask: tuple[int, ...] = ()
     accepted: int | None = None
@@ -35,14 +38,17 @@ class Move:
 
 
 def next_move(losses: Mapping[int, float], forecast: Forecast | None) -> Move:
-    """What a cell does next.
+    """Decide what a cell tries next, or which rate it accepts.
 
-    With a forecast: the rate it says and the one below, both at once, since both are always needed. If the upper one is better it is accepted; the
-    trend falls, which closes the upper side. If the lower one is better, it is accepted, unless the trend's interval reaches the one below that:
-    then that one is tried too, and so on. A rate that diverges is too high, and the next one below stands in for it; where every rate below the only one
-    that finished diverged, they were not too high, and no more are tried.
+    With a forecast it tries the forecast rate and the one below, both at once, since both are always needed:
 
-    Without one, of a first cell: from the start downwards or upwards until the best has a worse one on either side.
+    - If the upper one is better it is accepted; the trend falls, which closes the upper side.
+    - If the lower one is better, it is accepted, unless the trend's interval reaches the one below that: then that one is tried too, and
+      so on.
+    - A rate that diverges is too high, and the next one below replaces it. Where every rate below the only one that finished diverged, they
+      were not too high, and no more are tried.
+
+    Without a forecast, for a first cell, it goes from the start downwards or upwards until the best has a worse one on either side.
 
     Args:
         losses: step → loss of the trials that have ended; infinite where the run diverged.
@@ -76,5 +82,5 @@ def _walk(losses: Mapping[int, float], finite: Mapping[int, float]) -> Move:
 
 
 def _best(finite: Mapping[int, float]) -> int:
-    """The step of the lowest loss; of equal ones the lower rate."""
+    """Return the step of the lowest loss; of equal ones the lower rate."""
     return min(finite, key=lambda step: (finite[step], step))
