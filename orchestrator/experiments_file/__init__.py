@@ -1,4 +1,4 @@
-"""The experiments file: read, checked, with errors that name file, line and nearest name."""
+"""Reads and checks the experiments file; its errors name file, line and the nearest known name."""
 
 from orchestrator.experiments_file.document import Document
 from orchestrator.experiments_file.fields import ModelField, ResourcesField, Spec

@@ -1,4 +1,4 @@
-"""What a user's family says its models cost, held against what they are: parameters are the law's axis, MACs make its core-hours."""
+"""Compares what a user's family declares of its models with what they are: parameters are the law's axis, MACs make its core-hours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _MACS_APART = 0.01
 
 
 def declared_faults(spec: Spec, document: Document) -> Iterator[Fault]:
-    """Models of users' families that are not what their family says, or that cannot be trained. The families that ship are proved in tests."""
+    """Yield a fault for each model of a user's family that is not what its family says, or that cannot be trained.
+
+    The families that ship are checked in tests.
+    """
     card = data.card(spec.dataset.name, spec.dataset.options)
     shape = {"num_classes": card.num_classes, "image_shape": card.image_shape}
     own = [(index, model) for index, model in enumerate(spec.models) if _is_own(model)]
@@ -34,7 +37,7 @@ def declared_faults(spec: Spec, document: Document) -> Iterator[Fault]:
 
 
 def _is_own(model: ModelField) -> bool:
-    """Whether it is of a user's family, and one that the family knows; `_model_faults` has said so of others."""
+    """Say whether a model is of a user's family, and one that the family knows; `_model_faults` reports the others."""
     try:
         if ":" not in model.family_name:
             return False

@@ -1,4 +1,4 @@
-"""YAML that remembers its lines, so that an error can point at one; or a dictionary in its place."""
+"""YAML with the line of each value, so that an error can point at one; or a dictionary in its place."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ _MAX_MESSAGE = 1_000
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: `content` as plain values, and the line of each place in it, None in a dictionary. `written`: see
-    `orchestrator.experiments_file.values.Values`."""
+    """Holds a parsed file: `content` as plain values, and the line of each place in it, None in a dictionary.
+
+    written: see `orchestrator.experiments_file.values.Values`.
+    """
 
     file: str
     text: str
@@ -37,11 +39,14 @@ class Document:
 
     @property
     def path(self) -> str:
-        """The path as it was named; empty for a dictionary."""
+        """Return the path as it was named; empty for a dictionary."""
         return "" if self.lines.get((), 1) is None else self.file
 
     def fault(self, path: Path_, message: str | BaseException) -> Fault:
-        """A fault at a place, in words or as what was raised; the line is that of the nearest enclosing place that is in the file."""
+        """Make a fault at a place, from a message or an exception.
+
+        Its line is that of the nearest enclosing place that is in the file.
+        """
         place = tuple(path)
         while place and place not in self.lines:
             place = place[:-1]
@@ -49,7 +54,7 @@ class Document:
         return replace(fault, cause=message) if isinstance(message, BaseException) else fault
 
     def misread(self, path: Path_, *, key: bool = False) -> str:
-        """Says how YAML reads the value (or the key) at a place that is no text, and how it would be one; an empty string where it is a text."""
+        """Say how YAML reads the value (or the key) at a place that is no text, and how to write it as a text; empty where it is a text."""
         place = tuple(path)
         text, value = self.written.get((*place[:-1], KEY, *place[-1:]) if key else place, ("", ""))
         if isinstance(value, str) or not text:
@@ -59,7 +64,8 @@ class Document:
 
 
 def document_of(content: Mapping[str, object]) -> Document:
-    """Take a dictionary as if it had been read from a file. Raises `SpecError` where it holds something that no file could."""
+    """Make a document of a dictionary, as if it had been read from a file. Raises `SpecError` where it holds something that no file
+    could."""
     lines: dict[tuple[str | int, ...], int | None] = {(): None}
     faults: list[Fault] = []
 
@@ -88,7 +94,7 @@ def read_document(path: str | Path) -> Document:
 
     Raises:
         DataNotFound: there is no such file.
-        SpecError: it is not a YAML mapping, a key occurs twice, a value is of no kind known here, or it passes a limit.
+        SpecError: it is not a YAML mapping, a key occurs twice, a value is of an unknown kind, or it passes a limit.
     """
     file = str(path)
     text = _text(path)
@@ -109,7 +115,7 @@ def read_document(path: str | Path) -> Document:
 
 
 def shown_faults(faults: Sequence[Fault], total: int = 0) -> list[Fault]:
-    """The first `MAX_FAULTS` of them, and how many more there are of `total`, or of what was given."""
+    """Return the first `MAX_FAULTS` faults, and a last one that counts the rest: of `total`, or of those given where these are more."""
     more = max(total, len(faults)) - MAX_FAULTS
     return [*faults[:MAX_FAULTS], *([Fault(faults[0].file, None, "", f"{more:,} more faults")] if more > 0 else [])]
 

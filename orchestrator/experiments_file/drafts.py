@@ -34,7 +34,10 @@ _WIDTHS = {"w8": 8, "w16": 16, "w32": 32, "w64": 64}
 
 @dataclass(frozen=True)
 class Draft:
-    """text: of the experiments file. found: what was seen, in a sentence."""
+    """Holds a first experiments file.
+
+    text: of the file. found: what was seen of the data, in a sentence.
+    """
 
     text: str
     found: str
@@ -53,7 +56,7 @@ def shipped(name: str) -> str:
 def study_of_images(folder: str) -> Draft:
     """Make a study of a folder of images, of small models that a CPU trains.
 
-    Sizes of images are those of 64 of them. The number of epochs is such that the longest run takes about 1,200 steps.
+    Sizes of images are judged by 64 of them. The number of epochs is such that the longest run takes about 1,200 steps.
 
     Raises:
         DataNotFound: there is no such folder.
@@ -80,7 +83,7 @@ def study_of_images(folder: str) -> Draft:
 
 
 def _opened(folder: str) -> tuple[dict[str, object], Dataset]:
-    """The options with which the folder can be read, and its images."""
+    """Return the options with which the folder can be read, and its data set."""
     path = Path(folder).expanduser()
     options: dict[str, object] = {"path": folder, "train_px": _SIDES[0]}
     if split_folders(path) is not None:
@@ -94,7 +97,7 @@ def _opened(folder: str) -> tuple[dict[str, object], Dataset]:
 
 
 def _seen(dataset: Dataset) -> tuple[list[int], bool]:
-    """The shorter sides of some images, and whether all of these are grey."""
+    """Return the shorter sides of some training images, in pixels, and whether all of these images are grey."""
     sides, greys = [], []
     count = len(dataset.train)
     for number in dict.fromkeys(int(place) for place in np.linspace(0, count - 1, min(_SAMPLE, count))):
@@ -155,11 +158,11 @@ def _why(name: str, px: int, share: bool) -> str:
 
 
 def _name(folder: str) -> str:
-    """A name of an experiment for a folder, in quotes where YAML would read it as something else."""
+    """Return a name of an experiment for a folder, in quotes where YAML would read it as something else."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(folder).expanduser().resolve().name).strip("-._")[:80]
     return json.dumps(name or "images")
 
 
 def _one_line(text: str) -> str:
-    """A path as a comment can hold it."""
+    """Escape a text so that a comment can hold it in one line."""
     return json.dumps(text, ensure_ascii=False)[1:-1] if text.isprintable() else json.dumps(text)[1:-1]

@@ -42,7 +42,7 @@ class _Field(BaseModel):
 
 
 class DatasetField(BaseModel):
-    """`{name: digits}`, or a user's own `{source: "package.module:factory"}`; the other keys are the data set's options."""
+    """Names a data set: `{name: digits}`, or a user's own `{source: "package.module:factory"}`; the other keys are its options."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -60,13 +60,13 @@ class DatasetField(BaseModel):
 
     @property
     def options(self) -> dict[str, object]:
-        """What is said beyond the name."""
+        """Return what is said beyond the name."""
         path = {} if self.path is None else {"path": self.path}
         return path | (self.model_extra or {})
 
 
 class ModelField(BaseModel):
-    """`nano-F1`, or `{name: wide, family: nfnet, width: […], depth: […], …}`; the other keys are the family's options."""
+    """Names a model: `nano-F1`, or `{name: wide, family: nfnet, width: […], depth: […], …}`; the other keys are the family's options."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -81,20 +81,23 @@ class ModelField(BaseModel):
 
     @property
     def options(self) -> dict[str, object]:
-        """What is said beyond name and family."""
+        """Return what is said beyond name and family."""
         return dict(self.model_extra or {})
 
     @property
     def family_name(self) -> str:
-        """As stated; else NFNet for a model by its dimensions, else the family that knows the name. Raises `UnknownName`."""
+        """Return the family as stated; else NFNet for a model by its dimensions, else the family that knows the name. Raises
+        `UnknownName`."""
         return self.source or self.family or ("nfnet" if self.options.get("width") else family_of(self.name))
 
 
 class LearningRateField(_Field):
-    """`1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere.
+    """Gives learning rates in one of three forms.
 
-    Or `{at: {1: [0.8, 1.6], 4: 0.8}}`: a rate or several for each epoch budget, as a trend of rates has it.
-    Or `{policy: two-trial, start: 1.6, factor: 2, seeds: first}`: the rates are found, on the first of the file's seeds or on all; see `orchestrator.search`.
+    - `1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere.
+    - `{at: {1: [0.8, 1.6], 4: 0.8}}`: a rate or several for each epoch budget, as a trend of rates has it.
+    - `{policy: two-trial, start: 1.6, factor: 2, seeds: first}`: the rates are found, on the first of the file's seeds or on all; see
+      `orchestrator.search`.
     """
 
     grid: Annotated[list[Positive], Field(min_length=1)] | None = None
@@ -134,7 +137,7 @@ class LearningRateField(_Field):
         return self
 
     def of_budget(self, epochs: float) -> list[float]:
-        """Learning rates to train at this epoch budget; none where they are found on the way."""
+        """List the learning rates to train at this epoch budget; none where they are found on the way."""
         if self.at is not None:
             return self.at.get(epochs, [])
         if self.grid is None:
@@ -146,7 +149,7 @@ class LearningRateField(_Field):
 
 
 class ScheduleField(_Field):
-    """How the learning rate goes: cosine to zero over each epoch budget, constant, or constant and then down; linear warm-up first.
+    """Says how the learning rate goes: cosine to zero over each epoch budget, constant, or constant and then down; linear warm-up first.
 
     reuse_trunk: the shorter budgets of warmup-stable-decay start from checkpoints of the longest; no result and no run id changes.
     """
@@ -166,12 +169,13 @@ class ScheduleField(_Field):
 
     @property
     def decay_share(self) -> float:
-        """Decay as a share of the epochs: 0.2 unless stated, as in Hägele et al. 2024 (arXiv 2405.18392); 0 for the other schedules."""
+        """Return the decay as a share of the epochs: 0.2 unless stated, as in Hägele et al. 2024 (arXiv 2405.18392); 0 for the other
+        schedules."""
         return (self.decay_fraction or ScheduleConfig.decay_fraction) if self.name == "warmup-stable-decay" else 0.0
 
 
 class AugmentField(_Field):
-    """What is done to training images; nothing by default, and never to held-out ones. See `trainer.AugmentConfig`."""
+    """Says what is done to training images; nothing by default, and never to held-out ones. See `trainer.AugmentConfig`."""
 
     crop: bool = False
     crop_min_area: Annotated[float, Field(gt=0, le=1)] = 0.08
@@ -184,7 +188,7 @@ class AugmentField(_Field):
 
     @model_validator(mode="after")
     def _nothing_is_said_in_vain(self) -> AugmentField:
-        """What does nothing would still give the run another id, and it would be trained twice."""
+        """Refuse a field without effect: it would still give the run another id, and it would be trained twice."""
         for name, of, used in (
             ("crop_min_area", "crop", self.crop),
             ("randaugment_magnitude", "randaugment_layers", self.randaugment_layers > 0),
@@ -195,7 +199,7 @@ class AugmentField(_Field):
 
 
 class OptimizerField(_Field):
-    """SGD with Nesterov momentum, adaptive gradient clipping (`clip: null` turns it off) and coupled weight decay."""
+    """Sets SGD with Nesterov momentum, adaptive gradient clipping (`clip: null` turns it off) and coupled weight decay."""
 
     name: Literal["sgd-agc"] = "sgd-agc"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -212,13 +216,13 @@ class OptimizerField(_Field):
 
 
 class NumericsField(_Field):
-    """Type of the computation; parameters and the loss stay float32."""
+    """Sets the type of the computation; parameters and the loss stay float32."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 class ExecutionField(_Field):
-    """How a run is computed: speed and memory, and results by rounding only. See `trainer.Execution`.
+    """Says how a run is computed: it changes speed and memory, and results by rounding only. See `trainer.Execution`.
 
     pack: how many runs that differ in learning rate and seed alone are trained at once (`trainer.train_many`).
     """
@@ -233,7 +237,7 @@ class ExecutionField(_Field):
     pack: Annotated[int, Field(ge=1, le=64, strict=True)] = 1
 
     def clashes(self, resources: ResourcesField) -> Iterator[tuple[tuple[str, str], str]]:
-        """What packed runs cannot have, since they train on one device, each on whole batches: path and message."""
+        """Yield path and message of each field that packed runs cannot have, since they train on one device, each on whole batches."""
         if self.pack == 1:
             return
         for name in ("micro_batch", "fsdp"):
@@ -246,7 +250,7 @@ class ExecutionField(_Field):
 
 
 class ResourcesField(_Field):
-    """What one run is given: cores of a CPU, chips of a host, or a TPU slice by topology.
+    """Says what one run is given: cores of a CPU, chips of a host, or a TPU slice by topology.
 
     hosts: split the cores or chips evenly over so many processes, one a host; None is as many as hold them. A TPU slice has its own.
     mfu: model FLOPs utilisation that estimates assume, 0 … 1 of the accelerator's peak; None is 0.3, and 0.05 on a CPU.
@@ -277,35 +281,36 @@ class ResourcesField(_Field):
 
     @property
     def kind(self) -> Accelerator:
-        """The accelerator by its table entry. Raises `UnknownName`."""
+        """Return the accelerator's table entry. Raises `UnknownName`."""
         return accelerator(self.accelerator)
 
     @property
     def assumed_mfu(self) -> float:
-        """`mfu`, or the default. ASSUMPTION: published trainings reach 0.3 to 0.4; nano models on a CPU core were seen at 0.03 to 0.1."""
+        """Return `mfu`, or the default. ASSUMPTION: published trainings reach 0.3 to 0.4; nano models on a CPU core were seen at 0.03 to
+        0.1."""
         return self.mfu or (0.05 if self.accelerator == "cpu" else 0.3)
 
     @property
     def chip_count(self) -> int:
-        """Chips of one run (cores, for a CPU)."""
+        """Return the chips of one run (cores, for a CPU)."""
         if self.topology is not None:
             return prod(int(side) for side in self.topology.split("x"))
         return self.cores or self.chips or 1
 
     @property
     def core_count(self) -> int:
-        """Accelerator cores of one run, as core-hours count them."""
+        """Return the accelerator cores of one run, as core-hours count them."""
         return self.chip_count * self.kind.cores_per_chip
 
 
 class BudgetField(_Field):
-    """A cap on all the core-hours an experiment's runs are charged: nothing starts that would pass it."""
+    """Caps the core-hours that all runs of an experiment are charged: no run starts that would pass the cap."""
 
     core_hours: Positive
 
 
 class EarlyStopField(_Field):
-    """Stop runs that cannot reach the frontier any more, visibly: see `analysis.early_stop`.
+    """Allows runs to be stopped that cannot reach the frontier any more, with the reason shown: see `analysis.early_stop`.
 
     confidence: of the interval of a run's final loss. after: share of its steps before which no run is stopped; a run is evaluated then,
     and judged then and at each later share of `evaluate_at`.
@@ -316,7 +321,7 @@ class EarlyStopField(_Field):
 
 
 class LossField(_Field):
-    """The loss of a rehearsal: `trainer.surface.Surface`, which gives the formula."""
+    """Sets the loss of a rehearsal: `trainer.surface.Surface`, which gives the formula."""
 
     E: Annotated[float, Field(ge=0)] = Surface.E
     A: Annotated[float, Field(ge=0)] = Surface.A
@@ -333,7 +338,7 @@ class LossField(_Field):
 
 
 class SimulateField(_Field):
-    """Rehearse: nothing is trained, losses follow a stated surface.
+    """Turns the experiment into a rehearsal: nothing is trained, losses follow a stated surface.
 
     speed: rehearsed seconds that pass in a real one. chips: how many there are for all runs, by default one TPU-v4 pod.
     """
@@ -344,13 +349,13 @@ class SimulateField(_Field):
 
 
 class ConfirmAbove(_Field):
-    """`scaling submit` asks before it spends more than this, by estimate."""
+    """Makes `scaling submit` ask before it spends more than this, by estimate."""
 
     core_hours: Positive
 
 
 class Spec(_Field):
-    """One experiment: models × epoch budgets × learning rates × seeds on one data set."""
+    """Holds one experiment: models × epoch budgets × learning rates × seeds on one data set."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     dataset: DatasetField
@@ -376,7 +381,7 @@ class Spec(_Field):
     @model_validator(mode="before")
     @classmethod
     def _one_learning_rate_for_all(cls, value: object) -> object:
-        """`learning_rate: 1.6`, `{grid: […]}` and `{policy: …}` stand for every model; `{nano-F0: …}` is one a model."""
+        """Let `learning_rate: 1.6`, `{grid: […]}` and `{policy: …}` stand for every model; `{nano-F0: …}` is one a model."""
         if isinstance(value, dict):
             rate = value.get("learning_rate")
             if isinstance(rate, (int, float)) or (isinstance(rate, dict) and set(rate) & set(LearningRateField.model_fields)):
@@ -384,9 +389,9 @@ class Spec(_Field):
         return value
 
     def learning_rate_of(self, model: str) -> LearningRateField:
-        """What the file says of a model's learning rates."""
+        """Return what the file says of a model's learning rates."""
         return self.learning_rate.get(model) or self.learning_rate["*"]
 
     def learning_rates(self, model: str, epochs: float) -> list[float]:
-        """Learning rates to train a model with at an epoch budget; none where a policy finds them."""
+        """List the learning rates to train a model with at an epoch budget; none where a policy finds them."""
         return self.learning_rate_of(model).of_budget(epochs)

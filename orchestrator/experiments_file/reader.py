@@ -1,4 +1,4 @@
-"""`read_spec`: an experiments file in, a valid `Spec` out; or every fault of it at once, with file, line and nearest name."""
+"""`read_spec`: turns an experiments file into a valid `Spec`, or raises every fault of it at once, with file, line and nearest name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HINT = "`scaling docs experiments` describes every field; `scaling submit FILE 
 
 
 def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False) -> tuple[Spec, Document]:
-    """Read and check an experiments file, or a dictionary of the same keys, whose faults are told by the keys that lead to them.
+    """Read and check an experiments file, or a dictionary of the same keys, whose faults are named by the keys that lead to them.
 
     simulate: as if the file had `simulate: {}`, unless it says more, under the name `<name>-simulated`.
 
@@ -52,7 +52,7 @@ def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False) 
 
 
 def _cause(faults: Iterable[Fault]) -> BaseException | None:
-    """The first exception that a fault is made of, for `--debug`."""
+    """Return the first exception that a fault is made of, for `--debug`."""
     return next((fault.cause for fault in faults if fault.cause is not None), None)
 
 
@@ -66,7 +66,7 @@ multiple of every number up to 20: no micro-batch or number of repeats is wrong 
 
 
 def _faults_of_the_rest(document: Document, error: ValidationError) -> Iterator[Fault]:
-    """The cross-checks of what is left of a file without its faulty keys: a user mends all faults at once, not in two rounds."""
+    """Yield the cross-check faults of a file without its faulty keys: a user mends all faults at once, not in two rounds."""
     faulty = {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]}
     if "epochs" in faulty:
         faulty |= {"learning_rate", "schedule"}  # they speak of epoch budgets
@@ -81,7 +81,7 @@ def _faults_of_the_rest(document: Document, error: ValidationError) -> Iterator[
 
 
 def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
-    """What no field can know alone: names that must exist, and fields that must fit together."""
+    """Yield the faults that no field can know alone: names that must exist, and fields that must fit together."""
     if spec.resources.accelerator not in ACCELERATORS:
         yield _unknown(document, ("resources", "accelerator"), "accelerator", spec.resources.accelerator, ACCELERATORS)
     yield from _model_faults(spec, document)
@@ -114,7 +114,8 @@ def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:
 
 
 def _search_faults(spec: Spec, document: Document) -> Iterator[Fault]:
-    """What a search of learning rates does not go with: it asks by the results of whole runs, one after another."""
+    """Yield the faults of settings that clash with a search of learning rates, which goes by the results of whole runs, one after
+    another."""
     if not any(field.policy for field in spec.learning_rate.values()):
         return
     if spec.schedule.reuse_trunk:
@@ -128,7 +129,7 @@ def _search_faults(spec: Spec, document: Document) -> Iterator[Fault]:
 
 
 def _budget_faults(spec: Spec, field: LearningRateField, document: Document, place: tuple[str | int, ...]) -> Iterator[Fault]:
-    """Where learning rates are given for budgets that the file has not, or for some of those that it has."""
+    """Yield the faults of learning rates given for budgets that the file does not have, or for some only of those that it has."""
     for name, named in (("epochs", field.epochs or ()), ("at", field.at or ())):
         for epochs in named:
             if epochs not in spec.epochs:
@@ -223,7 +224,7 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
 
 
 def _augment_faults(spec: Spec, document: Document) -> Iterator[Fault]:
-    """What would be done to training images, where a package for it is not installed."""
+    """Yield a fault for each augmentation whose package is not installed."""
     augment = spec.augment
     for name, asked, function in (
         ("crop", augment.crop, optional.resized),
@@ -238,7 +239,7 @@ def _augment_faults(spec: Spec, document: Document) -> Iterator[Fault]:
 
 
 def _resolution_faults(spec: Spec, document: Document, card: data.DataCard) -> Iterator[Fault]:
-    """Images of fewer pixels than a network's stride would be padding, mostly, by the time they reach its end."""
+    """Yield a fault for each model whose stride exceeds the side of the images: at its end they would be padding, mostly."""
     side = min(card.image_shape[:2] + card.eval_shape[:2])
     for index, model in enumerate(spec.models):
         try:
@@ -285,7 +286,7 @@ def _message(detail: ErrorDetails) -> str:
 
 
 def _place_in_file(document: Document, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Pydantic's location without the parts that short forms added."""
+    """Return pydantic's location without the parts that short forms added."""
     short = tuple(part for part in loc if part != "*")
     while short and short not in document.lines and short[:-1] in document.lines and short[-1] in ("name", 0, "grid"):
         short = short[:-1]
@@ -293,7 +294,7 @@ def _place_in_file(document: Document, loc: tuple[int | str, ...]) -> tuple[int 
 
 
 def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
-    """The keys that the field model at a location has."""
+    """List the keys that the field model at a location has."""
     model: Any = Spec
     for part in loc:
         if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
@@ -302,7 +303,7 @@ def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
 
 
 def _model_in(annotation: object) -> object:
-    """The pydantic model inside `X | None`, `list[X]`, `dict[str, X]`."""
+    """Return the pydantic model inside `X | None`, `list[X]`, `dict[str, X]`; `Spec` where there is none."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return annotation
     inner = [_model_in(argument) for argument in typing.get_args(annotation)]

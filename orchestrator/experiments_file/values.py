@@ -38,7 +38,7 @@ _FAULTY = object()
 
 
 class NotValues(Exception):
-    """The text cannot be read further: `line` (from 1), what is wrong there, and whether that is the syntax or a limit."""
+    """Reports that a text cannot be read further: `line` (from 1), what is wrong there, and whether that is the syntax or a limit."""
 
     def __init__(self, line: int, problem: str, *, is_syntax: bool) -> None:
         super().__init__(problem)
@@ -48,7 +48,7 @@ class NotValues(Exception):
 
 @dataclass
 class Values:
-    """What a file holds.
+    """Holds the values of a file.
 
     content: the value of the whole file. lines: the line, from 1, of each place. written: how a place that is no text is spelled in the
     file; of a key that is no text, at its own place with `KEY` before the last part. faults: line, place and message of each fault.
@@ -61,7 +61,7 @@ class Values:
 
 
 def values_of(text: str) -> Values:
-    """Read one YAML document; an empty one is None. What is wrong with single values is in `.faults`.
+    """Read one YAML document; an empty one is None. Faults of single values are in `.faults`.
 
     Raises:
         NotValues: it is not YAML, or passes one of the limits `MAX_VALUES` and `MAX_DEPTH`.
@@ -86,7 +86,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
-        """Notes in `style` that a tag says what the value is, as quotes do: `!!str 12` is a text."""
+        """Record in `style` that a tag says what the value is, as quotes do: `!!str 12` is a text."""
         is_plain = self.peek_event().implicit[0]
         node = super().compose_scalar_node(anchor)
         node.style = None if is_plain else node.style or "!"
@@ -118,7 +118,7 @@ def _check_limits(nodes: int, depth: int, line: int) -> None:
 
 
 class _Walk:
-    """Turns nodes into values; `above` are the lists and mappings around the one at hand."""
+    """Turns nodes into values; `above` are the lists and mappings around the current one."""
 
     def __init__(self) -> None:
         self.values = Values()
@@ -148,7 +148,10 @@ class _Walk:
         return held
 
     def entries(self, node: yaml.MappingNode, place: Place) -> dict[Any, yaml.Node]:
-        """Its keys, first those that it merges (`<<: *other`), which its own replace. Notes the lines of the keys."""
+        """Return the nodes of a mapping by key: its own, and before them merged ones (`<<: *other`) that it does not replace.
+
+        Records the lines of the keys.
+        """
         own: dict[Any, tuple[int, yaml.Node]] = {}
         merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
@@ -173,7 +176,7 @@ class _Walk:
         return below | {key: found for key, (_, found) in own.items()}
 
     def sources(self, node: yaml.Node, place: Place) -> Iterator[yaml.MappingNode]:
-        """The mappings that a `<<` merges."""
+        """Yield the mappings that a `<<` merges."""
         for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
             self.count += 1
             _check_limits(self.count, len(self.above), source.start_mark.line + 1)
@@ -231,7 +234,7 @@ def _clipped(text: str) -> str:
 
 
 def _number(text: str) -> object:
-    """YAML 1.1 takes `4e9` and `1e-3` for text; here they are numbers."""
+    """Read a number that YAML 1.1 takes for text, as `4e9` and `1e-3`; return any other text as it is."""
     if not any(digit in text for digit in "0123456789") or not set(text) <= set("0123456789.eE+-_"):
         return text
     try:
