@@ -1,4 +1,4 @@
-"""Write down in the store that a plan's runs are wanted."""
+"""Writes a plan's runs into the store as wanted by its experiment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["accept_plan", "plan_status"]
 
 
 def plan_status(store: Store, plan: Plan) -> dict[str, str]:
-    """Run id → `new` or the status it has in the store."""
+    """Map the id of each run of a plan to `new` or to its status in the store."""
     ids = [run.id for run in plan.runs]
     with store.read() as session:
         known = {run_id: str(status) for run_id, status in known_statuses(session, ids).items()}
@@ -29,7 +29,10 @@ def plan_status(store: Store, plan: Plan) -> dict[str, str]:
 
 
 def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
-    """Write down that the plan's runs are wanted; durable when this returns. Raises `UsageError` for another study of the same name."""
+    """Write down that the plan's runs are wanted; durable when this returns.
+
+    Raises `UsageError` for another study of the same name, and for a data set that is only declared.
+    """
     if plan.card.provisional and plan.spec.simulate is None:
         raise UsageError(
             f"data set {plan.card.name!r} is only declared, so nothing can be trained on it",
@@ -59,9 +62,9 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
 
 
 def _asked_before(session: Session, plan: Plan) -> list[dict[str, Any]]:
-    """The runs that the file's searches have asked for so far, and those they ask for first.
+    """List the runs that the file's searches have asked for so far, and those they ask for first.
 
-    So far: whatever they asked for once belongs to the experiment, though a trial that is to be tried again leaves open what comes after it.
+    All that they ever asked for belong to the experiment: a trial that is to be tried again leaves open what comes after it.
     """
     if not plan.searches:
         return []
@@ -73,7 +76,7 @@ def _asked_before(session: Session, plan: Plan) -> list[dict[str, Any]]:
 
 
 def _with_stopped_ones(session: Session, accepted: Accepted) -> Accepted:
-    """A run that was stopped early is done for an experiment that lists it, and not for a search."""
+    """Move runs that were stopped early, and that a search put back to pending, from `done` to `again`."""
     again = [run_id for run_id, status in known_statuses(session, accepted.done).items() if status is RunStatus.PENDING]
     return replace(accepted, again=accepted.again + again, done=[run_id for run_id in accepted.done if run_id not in again])
 

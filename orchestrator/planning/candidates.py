@@ -34,13 +34,15 @@ def plan(
 
     Args:
         runs: what was done.
-        candidates: an experiments file or a dictionary of the same keys, whose cells without a finished run are priced, by measured speeds where
-            there are some; a table of cells with core_hours, or the file of one; None: cells like those that were run, up to four times the epochs.
+        candidates: an experiments file or a dictionary of the same keys; a table of cells with core_hours, or the file of one. Cells of an
+            experiments file without a finished run are priced, by measured speeds where there are some. None: cells like those that were
+            run, up to four times the epochs.
         metric: what should be known.
         db: the store whose measured speeds price the cells of a file; None: those of `runs`.
         settings: of `analysis.plan`: budget_core_hours, target, x, law, criterion, level …
 
-    Raises: what `analysis.plan` raises; UsageError, every cell of the file is done.
+    Raises:
+        UsageError: every cell of the file is done; and what `analysis.plan` raises.
     """
     from analysis import plan as chosen_of
 
@@ -80,10 +82,10 @@ def _candidates(
 
 
 def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
-    """A row a cell with at least one run that has not finished, or whose learning rate is still to be found: `family`, `model`, `epochs`, `params`, `examples_seen`, `unique_examples`,
-    `train_flops` of one run, `seeds` and `runs` still to do, `core_hours` of all of them.
+    """List the cells with a run that has not finished, or whose learning rate is still to be found, a row each.
 
-    The price is the plan's estimate.
+    The columns are `family`, `model`, `epochs`, `params`, `examples_seen`, `unique_examples`, `train_flops` of one run, `seeds` and
+    `runs` still to do, and `core_hours` of all of them. The price is the plan's estimate.
 
     Args:
         plan: with its estimates, see `orchestrator.planning.priced`.

@@ -24,8 +24,9 @@ _NAMED = 5
 
 
 def dry_run(priced: Priced, db: str, home: Path, *, revise: bool = False, address: str = "local") -> Priced:
-    """Check a plan against the store, the folder of runs, the data and, where no cluster is named, this machine's cores; return it with what
-    was found.
+    """Check a plan against the store, the folder of runs, the data and, where no cluster is named, this machine's cores.
+
+    Returns the plan with what was found.
 
     Raises:
         ClusterError: a run is to be trained and asks for more cores than this machine has.

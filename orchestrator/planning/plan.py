@@ -1,4 +1,4 @@
-"""From a valid file to the runs it stands for, each with its id, its cost in FLOPs and an estimate in core-hours."""
+"""Expands a valid file into the runs it stands for, each with its id, its cost in FLOPs and an estimate in core-hours."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ _MAX_SIZE = 2**62
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run before it is run.
+    """Holds one run before it is run, with its cost.
 
     train_flops: 6 × MACs × examples seen (forward 2, backward 4 a MAC).
-    estimated_core_hours: at the peak · MFU of the file's resources, until it is priced (`orchestrator.planning.priced`). cores: that it is given.
+    estimated_core_hours: at the peak · MFU of the file's resources, until it is priced (`orchestrator.planning.priced`).
+    cores: that it is given.
     branch: how it shares steps with runs of other budgets, where the file says so.
     """
 
@@ -55,16 +56,16 @@ class PlannedRun:
 
     @property
     def estimated_seconds(self) -> float:
-        """Seconds that it takes on the cores that it is given, by the same estimate."""
+        """Return the seconds that it takes on the cores that it is given, by the same estimate."""
         return self.estimated_core_hours * 3600 / self.cores
 
     @property
     def inherited_core_hours(self) -> float:
-        """By estimate, the part of its core-hours that another run's steps give."""
+        """Estimate the part of its core-hours that another run's steps give."""
         return self.estimated_core_hours * self.branch.parent_step / self.steps if self.branch and self.branch.parent_step else 0.0
 
     def row(self, resources: Resources, options: RunOptions) -> dict[str, Any]:
-        """Gives the columns of `orchestrator.store.models.Run`. resources, options: those of the plan."""
+        """Build its row: the columns of `orchestrator.store.models.Run`. resources, options: those of the plan."""
         config = self.config
         if options.pack > 1:
             options = replace(options, alike=_alike(config))
@@ -101,20 +102,20 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class PlannedSearch:
-    """A cell whose learning rates are found on the way. `run`: one of its runs, at the rate that the search starts from."""
+    """Holds a cell whose learning rates are found on the way. `run`: one of its runs, at the rate that the search starts from."""
 
     run: PlannedRun
     policy: Policy
 
     @property
     def key(self) -> tuple[str, str, float]:
-        """Family, model, epochs."""
+        """Return family, model and epochs of the cell."""
         config = self.run.config
         return (config.model.family, config.model.name, config.schedule.epochs)
 
     @property
     def expected_runs(self) -> int:
-        """Two trials, and the rate found once more on each seed that is not searched."""
+        """Count the expected runs: two trials, and one at the rate found on each seed that is not searched."""
         return 2 * len(self.policy.trial_seeds) + len(self.policy.other_seeds)
 
     @property
@@ -122,7 +123,7 @@ class PlannedSearch:
         return self.expected_runs * self.run.estimated_core_hours
 
     def cell(self, resources: Resources, options: RunOptions) -> SearchedCell:
-        """Gives the search as `orchestrator.search` takes it. resources, options: those of the plan."""
+        """Build the search as `orchestrator.search` takes it. resources, options: those of the plan."""
         row = self.run.row(resources, options)
         template = {name: value for name, value in row.items() if name not in ("id", "learning_rate")}
         template |= {name: row[name].to_dict() for name in ("resources", "options")}
@@ -131,7 +132,7 @@ class PlannedSearch:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of one experiments file, in the file's order: models, then epoch budgets, learning rates, seeds.
+    """Holds all runs of one experiments file, in the file's order: models, then epoch budgets, learning rates, seeds.
 
     searches: the cells whose learning rates are found on the way; their runs are not among `runs`, since nobody knows them yet.
     """
@@ -144,27 +145,27 @@ class Plan:
 
     @property
     def estimated_core_hours(self) -> float:
-        """What the runs would cost, each done alone."""
+        """Estimate what the runs would cost, each done alone."""
         return sum(run.estimated_core_hours for run in self.runs) + sum(search.estimated_core_hours for search in self.searches)
 
     @property
     def cells(self) -> list[SearchedCell]:
-        """The searches as `orchestrator.search` takes them."""
+        """List the searches as `orchestrator.search` takes them."""
         return [search.cell(self.resources, self.options) for search in self.searches]
 
     @property
     def inherited_core_hours(self) -> float:
-        """The part of it that is not spent, because runs share their trunks."""
+        """Estimate the part of the core-hours that is not spent, because runs share their trunks."""
         return sum(run.inherited_core_hours for run in self.runs)
 
     @property
     def trains(self) -> bool:
-        """Whether there is anything to train: not in a rehearsal, nor on a data set that is only declared."""
+        """Say whether there is anything to train: not in a rehearsal, nor on a data set that is only declared."""
         return not (self.spec.simulate or self.card.provisional)
 
     @property
     def remark(self) -> str:
-        """What whoever reads the plan should know of its runs; empty of trainings."""
+        """Say in a sentence that nothing will be trained, and why; empty where runs are trained."""
         if rehearsal := self.spec.simulate:
             return (
                 f"a rehearsal at {rehearsal.speed:g} rehearsed seconds a second: nothing is trained, losses follow a stated surface"
@@ -175,19 +176,19 @@ class Plan:
 
     @property
     def resolved(self) -> dict[str, Any]:
-        """The file with every default filled in."""
+        """Return the file with every default filled in."""
         return self.spec.model_dump(mode="json")
 
     @property
     def resources(self) -> Resources:
-        """The hardware that each run holds; of a rehearsal, chips that are only stated."""
+        """Return the hardware that each run holds; of a rehearsal, chips that are only stated."""
         given, rehearsal = self.spec.resources, self.spec.simulate
         stated = rehearsal.chips if rehearsal else None
         return Resources(given.accelerator, given.chip_count, given.topology, given.hosts, stated)
 
     @property
     def options(self) -> RunOptions:
-        """How each run is done, as far as the file says it of all; a rehearsal packs nothing."""
+        """Return how each run is executed, as far as the file says it of all; a rehearsal packs nothing."""
         execution, rule, rehearsal = self.spec.execution, self.spec.early_stop, self.spec.simulate
         return RunOptions(
             execution={"speed": rehearsal.speed} if rehearsal else execution.model_dump(exclude_defaults=True, exclude={"pack"}),
@@ -198,7 +199,7 @@ class Plan:
 
     @property
     def shared(self) -> dict[str, Any]:
-        """What all runs of the experiment have in common: another value makes another study."""
+        """Return the fields that all runs of the experiment have in common: another value makes another study."""
         fields = ("batch_size", "schedule", "optimizer", "numerics", "label_smoothing")
         dumped = self.resolved
         # Fields that came later are left out at their neutral value, as in run ids: old experiments stay the same study.
@@ -254,7 +255,7 @@ def _searches(spec: Spec, recipe: Mapping[str, Any], schedules: Mapping[float, S
 
 
 def _recipe(spec: Spec, card: data.DataCard) -> dict[str, Any]:
-    """What all runs of a file share, as arguments of `TrainConfig`."""
+    """Return what all runs of a file share, as arguments of `TrainConfig`."""
     return {
         "data": DataConfig(spec.dataset.name, card, data.significant(spec.dataset.name, spec.dataset.options)),
         "batch_size": spec.batch_size,
@@ -282,7 +283,7 @@ def _model(spec: Spec, model: ModelField) -> ModelConfig:
 
 @dataclass(frozen=True)
 class _Shape:
-    """What all runs of a model have in common. flops: of training on one example; rate: core-hours a FLOP, as the file states."""
+    """Holds what all runs of a model have in common. flops: of training on one example; rate: core-hours a FLOP, as the file states."""
 
     id: str
     params: int
@@ -310,7 +311,7 @@ class _Shape:
 
 
 def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
-    """What all runs of a model and an epoch budget have in common, as arguments of `PlannedRun`."""
+    """Return what all runs of a model and an epoch budget have in common, as arguments of `PlannedRun`."""
     order = data.Order.of(config)
     train_flops = shape.flops * order.total
     return {
@@ -326,5 +327,5 @@ def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
 
 
 def _alike(config: TrainConfig) -> str:
-    """The same for runs that differ in learning rate and seed alone, which can be trained at once; 16 hex digits."""
+    """Return 16 hex digits that are equal for runs that differ in learning rate and seed alone, which can be trained at once."""
     return replace(config, learning_rate=1.0, seed=0).run_id()

@@ -1,4 +1,4 @@
-"""A plan with its price: what has been measured in place of the file's stated utilisation, and what the store has done of it."""
+"""A plan with its price: measured speeds in place of the file's stated utilisation, and what the store has done of it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ DONE = (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED)
 
 @dataclass(frozen=True)
 class Priced:
-    """Holds a plan, what it costs, and how far it is done.
+    """Holds a plan, what it costs, and which of its runs are done.
 
     measured: how many of its runs are estimated from a rate that was measured rather than by the file's MFU; of a search, those it is
         expected to ask for.
-    states: run id → `new` or its status in the store; empty while nobody has looked. searched: how far the searches are.
+    states: run id → `new` or its status in the store; empty while nobody has looked. searched: the states of its searches.
     looked: at both splits, by a dry run whose data are at hand and which would train something.
     """
 
@@ -46,7 +46,7 @@ class Priced:
 
     @property
     def known(self) -> dict[str, str]:
-        """List the runs that the store has already, with where they stand."""
+        """Map the runs that the store has already to their status."""
         return {run_id: state for run_id, state in self.states.items() if state != "new"}
 
     @property
@@ -64,7 +64,7 @@ class Priced:
 
     @property
     def cells(self) -> list[dict[str, Any]]:
-        """Make a row a cell. FLOPs, core-hours and wall time are those of one of its `runs` runs.
+        """List the cells, a row each. FLOPs, core-hours and wall time are those of one of its `runs` runs.
 
         Of a cell whose learning rates are found on the way, `policy` says how, and `runs` is how many it is expected to take.
         """
@@ -149,7 +149,10 @@ def _search_state(state: CellState | None) -> str:
 
 
 def price(plan: Plan, rates: Rates) -> Priced:
-    """Estimate each run by finished runs of its shape, else by a probe of it, else by finished runs of the family, else as the file states."""
+    """Estimate the core-hours of each run by measured rates.
+
+    They are those of finished runs of its shape, else of a probe of it, else of finished runs of the family, else what the file states.
+    """
     runs = tuple(_measured(run, plan, rates) for run in plan.runs)
     searches = tuple(replace(search, run=_measured(search.run, plan, rates)) for search in plan.searches)
     count = sum(new is not old for new, old in zip(runs, plan.runs, strict=True))
@@ -158,14 +161,17 @@ def price(plan: Plan, rates: Rates) -> Priced:
 
 
 def rates_of(url: str) -> Rates:
-    """Read what the store at `url` has measured; nothing where there is no store that this version can read: a plan needs none."""
+    """Read the rates that the store at `url` has measured; none where there is no store that this version can read: a plan needs none."""
     with suppress(StoreError), open_readonly(url) as store, store.read() as session:
         return measured_rates(session)
     return Rates()
 
 
 def rates_in(runs: pd.DataFrame) -> Rates:
-    """Sum up what a table of runs has measured, by family and kind of accelerator: finished runs with `train_flops`, `core_hours` and `accelerator`."""
+    """Sum up the rates of a table's finished runs, by family and kind of accelerator.
+
+    It needs the columns `status`, `family`, `accelerator`, `train_flops` and `core_hours`; without them there are no rates.
+    """
     if not {"status", "family", "accelerator", "train_flops", "core_hours"} <= set(runs):
         return Rates()
     done = runs[(runs["status"] == RunStatus.FINISHED) & (runs["core_hours"] > 0) & (runs["train_flops"] > 0)]

@@ -1,4 +1,4 @@
-"""`probe`: a few real steps of each model shape of a file, on the devices and through the worker that would train it."""
+"""`probe`: takes a few real steps of each model shape of a file, on the devices and through the worker that would train it."""
 
 from __future__ import annotations
 
@@ -39,10 +39,12 @@ _PATIENCE_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Probed:
-    """What a shape did in its 20 steps.
+    """Holds what the 20 steps of a shape showed.
 
-    outcome: `finished` when all went well, else `diverged` (a number that is none), `out-of-memory`, `raised`, `died` or `lost`; `reason` says more.
-    step_seconds, examples_per_second, mfu, memory_bytes: of the last 10 steps, as `trainer.clock.Pace` has them; None where there were none.
+    outcome: `finished` when all went well, else `diverged` (the loss was NaN or infinite), `out-of-memory`, `raised`, `died` or `lost`;
+        `reason` says more.
+    step_seconds, examples_per_second, mfu, memory_bytes: of the last 10 steps, as `trainer.clock.Pace` has them; None where there were
+    none.
     core_hours_per_flop: what replaces the file's MFU in estimates.
     """
 
@@ -61,12 +63,12 @@ class Probed:
     core_hours_per_flop: float | None = None
 
     def row(self) -> Probe:
-        """As the store keeps it."""
+        """Build the row that the store keeps of it."""
         return Probe(**vars(self), code_version=code_version())
 
 
 def shapes(plan: Plan) -> list[PlannedRun]:
-    """One run of each model shape of a plan, its first; of a model whose learning rates are searched for, one at the rate to start from."""
+    """List one run of each model shape of a plan, the first; a model whose learning rates are searched for has one at the start rate."""
     found: dict[str, PlannedRun] = {}
     for run in (*plan.runs, *(search.run for search in plan.searches)):
         found.setdefault(run.config.shape_id(), run)
@@ -82,14 +84,14 @@ def probe(
     on_result: Callable[[Probed], None] = lambda probed: None,
     on_wait: Callable[[PlannedRun], None] = lambda run: None,
 ) -> list[Probed]:
-    """Probe every shape of a plan, one after the other, on one worker a shape. `on_result` is called as each is done,
-    `on_wait` when others hold the devices that one needs.
+    """Probe every shape of a plan, one after the other, on one worker a shape.
 
-    What it trains goes to `home`/probe and is deleted.
+    `on_result` is called as each is done, `on_wait` when others hold the devices that one needs. The files of a probe go to `home`/probe
+    and are deleted.
 
     Raises:
         UsageError: the plan trains nothing: a data set is only declared.
-        ClusterError: the cluster has not what the file asks for.
+        ClusterError: the cluster lacks what the file asks for.
     """
     from orchestrator.cluster import DeviceRequest
 
@@ -141,7 +143,7 @@ def _probed(
 
 
 def _events(cluster: RayCluster, worker: RemoteWorker, token: str) -> Iterator[Event]:
-    """What the worker says up to the attempt's last event; asked to stop once the 20 steps are done."""
+    """Yield the worker's events up to the attempt's last one; the attempt is asked to stop once the 20 steps are done."""
     from orchestrator.cluster import WorkerLost, WorkerUnreachable
 
     after = -1
@@ -190,7 +192,7 @@ def _heard(events: list[Event], run: PlannedRun, request: DeviceRequest) -> Prob
 
 
 def _outcome(last: Event) -> tuple[AttemptOutcome, str]:
-    """An attempt that was stopped after its 20 steps did all it was to do."""
+    """Translate the last event into outcome and reason; an attempt that was stopped after its 20 steps counts as finished."""
     match last:
         case Ended(result=result) if result.outcome is AttemptOutcome.INTERRUPTED:
             return AttemptOutcome.FINISHED, ""

@@ -1,8 +1,8 @@
 """`schedule: {reuse_trunk: true}`: which run of a grid starts from which other one's checkpoint, and at what step.
 
 Of the runs that differ in their epoch budget alone, the longest is the parent: it passes every step that the others have in common with
-it, and leaves a checkpoint where each of them begins to decay. It is a matter of how runs are done. What they are, their ids and their
-results stay as they would be alone.
+it, and leaves a checkpoint where each of them begins to decay. This changes how runs are done. Their ids and their results stay as they
+would be alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Branch", "branches"]
 
 @dataclass(frozen=True)
 class Branch:
-    """A run's place in its trunk.
+    """Places a run in its trunk.
 
     trunk: the same for all its runs.
     parent, parent_step: the run it starts from and after which step; None when it starts at the beginning.
@@ -34,7 +34,7 @@ class Branch:
 
 
 def branches(configs: Sequence[TrainConfig]) -> list[Branch]:
-    """One for each config, in their order."""
+    """Return the branch of each config, in their order."""
     trunks: dict[str, list[int]] = {}
     for index, config in enumerate(configs):
         trunks.setdefault(trunk_id(config), []).append(index)
