@@ -1,7 +1,13 @@
-"""Where runs run: Ray, a worker actor per request for devices, a trainer process for each.
+"""Runs runs on Ray: a worker actor per request for devices, a trainer process for each.
 
-`protocol` says what a scheduler needs of a cluster and `ray_cluster` is Ray's, `device_request` what a worker asks for, `worker` the actor on one host,
-`host_group` the one that holds several as one, `mailbox` what they have to say, `host` the trainer process, `trainers` how it trains. Only `host` loads JAX.
+| file | what it holds |
+|---|---|
+| `protocol` | what a scheduler needs of a cluster |
+| `ray_cluster` | Ray's implementation of it |
+| `device_request` | what a worker asks for |
+| `worker`, `host_group` | the actor on one host; the one that holds several as one |
+| `mailbox` | the events of a worker, until they are in the store |
+| `host`, `trainers` | the trainer process, and how it trains; only `host` loads JAX |
 """
 
 from orchestrator.cluster.device_request import DeviceRequest

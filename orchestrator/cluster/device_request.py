@@ -32,7 +32,7 @@ class ProcessRequest:
 
     @property
     def bundle(self) -> dict[str, float]:
-        """The same as a bundle of a placement group."""
+        """Return the request as a bundle of a placement group."""
         asked = {"CPU": self.num_cpus, "GPU": self.num_gpus, **self.resources}
         return {name: amount for name, amount in asked.items() if amount}
 
@@ -52,27 +52,27 @@ class DeviceRequest:
 
     @classmethod
     def of(cls, resources: Resources) -> DeviceRequest:
-        """Make one of a run's resources. Whether there can be such a thing says `check`."""
+        """Make the request of a run's resources. `check` says whether it makes sense."""
         return cls(resources.kind, resources.chips, resources.topology, resources.hosts, resources.stated)
 
     @property
     def pool(self) -> str:
-        """Names the chips that it takes from, with all requests of the same pool: those of a kind, or slices of one pod type."""
+        """Return the name of the pool that its chips are taken from: those of a kind, or slices of one pod type."""
         return self.pod_type if self.is_tpu else self.kind.name if self.stated is None else f"stated {self.kind.name}"
 
     @property
     def is_tpu(self) -> bool:
-        """A slice of TPU chips."""
+        """Say whether it asks for a slice of TPU chips."""
         return self.kind.name.startswith("TPU") and self.stated is None
 
     @property
     def chips_per_host(self) -> int:
-        """Of each of its hosts; all have equally many."""
+        """Return the chips of each of its hosts; all have equally many."""
         return self.chips // self.hosts
 
     @property
     def hosts(self) -> int:
-        """How many processes train together, one a host."""
+        """Return the number of processes that train together, one a host."""
         if self.stated is not None:
             return 1
         if self.wanted_hosts:
@@ -85,12 +85,12 @@ class DeviceRequest:
 
     @property
     def generation(self) -> str:
-        """Of a TPU, as Ray's labels call it."""
+        """Return the generation of a TPU, as Ray's labels spell it."""
         return _GENERATIONS.get(self.kind.name, self.kind.name.removeprefix("TPU-"))
 
     @property
     def slice_topology(self) -> str:
-        """Of a TPU: as stated, or the usual one of so many chips."""
+        """Return the topology of a TPU slice: as stated, or the usual one for its number of chips. Raises `ClusterError` without one."""
         if self.topology:
             return self.topology
         flat = self.kind.name in ("TPU-v2", "TPU-v3", "TPU-v5e", "TPU-v6e")
@@ -104,19 +104,19 @@ class DeviceRequest:
 
     @property
     def pod_type(self) -> str:
-        """Of a TPU slice, as nodes are labelled: `v4-16` has 16 cores on 8 chips."""
+        """Return the pod type of a TPU slice, as nodes are labelled: `v4-16` has 16 cores on 8 chips."""
         return f"{self.generation}-{self.chips * self.kind.cores_per_chip}"
 
     @property
     def name(self) -> str:
-        """For messages: `4 TPU-v4 chips (2x2x1)`."""
+        """Return the request in words, for messages: `4 TPU-v4 chips (2x2x1)`."""
         unit = "core" if self.kind.name == "cpu" else "chip"
         shape = f" ({self.slice_topology})" if self.is_tpu else ""
         return f"{self.chips} {self.kind.name} {unit}{'s' if self.chips > 1 else ''}{shape}"
 
     @property
     def need(self) -> ProcessRequest:
-        """What the process on each host asks for."""
+        """Return what the process on each host asks for."""
         if self.stated is not None:
             return ProcessRequest(0, 0, {}, {})
         chips = self.chips_per_host
@@ -128,14 +128,17 @@ class DeviceRequest:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For the trainer process, before JAX starts. NPROC fixes its threads, and with them its bits, whatever the machine has."""
+        """Return the environment of the trainer process, set before JAX starts.
+
+        NPROC fixes the number of its threads, and with it the bits of its results, whatever the machine has.
+        """
         if self.kind.name == "cpu" and self.stated is None:
             cores = str(self.chips_per_host)
             return {"NPROC": cores, "OMP_NUM_THREADS": cores, "JAX_PLATFORMS": "cpu"}
         return {}
 
     def check(self) -> DeviceRequest:
-        """Itself, if it makes sense. Raises `ClusterError`."""
+        """Return the request itself, if it makes sense. Raises `ClusterError`."""
         if self.topology and prod(int(side) for side in self.topology.split("x")) != self.chips:
             raise ClusterError(f"{self.topology} is not {self.chips} chips", hint="give one of `chips` and `topology`")
         if self.chips % self.hosts:

@@ -1,18 +1,18 @@
-"""The trainer process: many runs, one or a pack at a time, spoken to through a pipe.
+"""The trainer process: trains many runs, one or a pack at a time, and takes commands through a pipe.
 
     python -P -u -m orchestrator.cluster.host FD      stdin: JSON lines of commands      file descriptor FD: JSON lines of messages
 
-Commands: `{"run": an Assignment}` and `{"stop": token}`; a run of a pack that is asked to stop leaves it. What it says are `Message`s
+Commands: `{"run": an Assignment}` and `{"stop": token}`; a run of a pack that is asked to stop leaves it. It answers in `Message`s
 (`orchestrator.messages`) with the events of `trainer.train` and some of its own. They also go to
 `<directory>/events.jsonl`, so that nothing is lost when nobody listens. What the training prints goes to `<directory>/log.txt`.
 
-The pipe is also the leash: when stdin ends (its owner died), the run is checkpointed and the process leaves. SIGTERM does the same. One that
-hangs cannot, and would keep its devices for ever: without an owner, it is ended when it has given no sign of life for fifteen minutes and for
-twenty times as long as ever before.
+The pipe also ends the process: when stdin ends (its owner died), the run is checkpointed and the process leaves. SIGTERM does the same.
+A process that hangs cannot do so, and would keep its devices for ever. So without an owner it is ended when it has given no sign of life
+for fifteen minutes and for twenty times its longest silence before.
 
 A run may be trained by several such processes: each is given the same command with its own `group`. Process 0
-tells of the training; the others say only `Placed`, `Left` when they are through, and `Raised`. A stop asked of one stops all, at one
-step. Whoever hosts them lets them share one fate: when one dies, kill the others.
+tells of the training; the others say only `Placed`, `Left` when they are done, and `Raised`. A stop asked of one stops all, at one
+step. Whoever hosts them must kill the others when one dies.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ none, nor do the steps that a device has still to come to, nor the writing of th
 
 
 class _Stop:
-    """Who was asked to stop: a run by its token, or, when the leash is let go or a signal comes, every run.
+    """Records which runs were asked to stop: a run by its token; every run when stdin ends or a signal comes.
 
     heard: when a training gave its last sign of life, or began, by `time.monotonic`. longest: seconds of its longest silence.
     """
@@ -65,11 +65,11 @@ class _Stop:
         self.begin()
 
     def begin(self) -> None:
-        """A training begins."""
+        """Note that a training begins."""
         self.heard, self.longest = time.monotonic(), 0.0
 
     def hear(self) -> None:
-        """It gave a sign of life."""
+        """Note a sign of life of the training."""
         now = time.monotonic()
         self.heard, self.longest = now, max(self.longest, now - self.heard)
 
@@ -111,7 +111,10 @@ def _listen(commands: SimpleQueue[dict[str, object] | None], stop: _Stop) -> Non
 
 
 def _await_silence(stop: _Stop) -> None:
-    """Until a training without an owner has been silent for too long. Seconds are counted, so that those of a frozen machine are not."""
+    """Wait until a training without an owner has been silent for too long.
+
+    Seconds are counted one by one, so that those of a frozen machine are not.
+    """
     silent, heard = 0, stop.heard
     while silent < max(_SILENCE_SECONDS, _LONGEST_SILENCES * stop.longest):
         time.sleep(1.0)
@@ -119,7 +122,7 @@ def _await_silence(stop: _Stop) -> None:
 
 
 class _Teller:
-    """Tells events of the runs of one assignment: on the pipe, with the token of their run, and in the records of that run's folder."""
+    """Sends events of the runs of one assignment: to the pipe, with the token of their run, and to the records in that run's folder."""
 
     def __init__(self, tokens: Sequence[str], stop: _Stop, pipe: TextIO) -> None:
         stop.begin()
@@ -129,7 +132,7 @@ class _Teller:
         self._open = list(tokens)
 
     def record(self, token: str, spool: Spool, fault_trace: FaultTrace | None) -> None:
-        """Where a run's events are written down; of an attempt that is struck and judged, process 0 has a trace."""
+        """Set where a run's events are written down; under fault injection process 0 also has a trace."""
         self._spools[token] = spool
         if fault_trace is not None:
             self._fault_traces[token] = fault_trace
@@ -147,16 +150,16 @@ class _Teller:
         try:
             self._pipe.write(line)
         except BrokenPipeError:
-            self._stop.all = True  # nobody listens: the spool has it all, and the leash ends the run
+            self._stop.all = True  # nobody listens: the spool has it all, and the end of stdin ends the run
 
     def tell_rest(self, event: Event) -> None:
-        """Of every run that has not told its end."""
+        """Send an event for every run that has not told its end."""
         for token in list(self._open):
             self.tell(token, event)
 
     @property
     def wrote(self) -> bool:
-        """Whether the folder of a run was there."""
+        """Say whether the folder of any run was there to write to."""
         return bool(self._spools)
 
     def close(self) -> None:
@@ -198,7 +201,7 @@ def _serve(assignment: Assignment, stop: _Stop, pipe: TextIO) -> None:
 
 
 def _open_folder(run: Assignment, teller: _Teller) -> Assignment:
-    """Makes the folder and its records. Returns the assignment with the place where its checkpoint is, as `enter` does."""
+    """Make the folder and its records. Returns the assignment with the place where its checkpoint is, as `enter` does."""
     directory = Path(run.directory)
     if run.group is None:  # several would do it to one another
         set_aside(directory, run.token)
@@ -213,7 +216,10 @@ def _log_of(run: Assignment) -> Path:
 
 
 def set_aside(directory: Path, token: str) -> None:
-    """An attempt's folder is new, unless its database was put back to an earlier state in place: then the files of what that undid go elsewhere."""
+    """Rename an attempt's folder that already holds events of another attempt.
+
+    An attempt's folder is new, unless its database was put back to an earlier state: then it holds the files of an attempt that this undid.
+    """
     try:
         with (directory / "events.jsonl").open(encoding="utf-8") as spool:
             if json.loads(spool.readline() or "{}").get("token") == token:
@@ -245,9 +251,9 @@ def _train(runs: Sequence[Assignment], stop: _Stop, teller: _Teller) -> None:
 
 
 def _refuse_other_result(config: TrainConfig, run: str | None) -> None:
-    """A run that an earlier version planned is known by an id that promises another result, if what it computes has changed since.
+    """Raise `UsageError` when the run's id is not the one of this config.
 
-    Raises `UsageError`. A probe is of no run.
+    An earlier version planned the run, and what it computes has changed since, so the id promises another result. A probe has no run.
     """
     if run not in (None, config.run_id()):
         raise UsageError(
@@ -257,7 +263,7 @@ def _refuse_other_result(config: TrainConfig, run: str | None) -> None:
 
 
 def _polled(stop: _Stop, token: str, emit: Callable[[Event], None]) -> Callable[[], bool]:
-    """`should_stop` of a training, which also tells every few seconds that the training asks."""
+    """Return `should_stop` of a training, which also tells every few seconds that the training asks."""
     told = time.monotonic()
 
     def should_stop() -> bool:
@@ -279,7 +285,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _is_storage(error: BaseException, runs: Sequence[Assignment] = ()) -> bool:
-    """Whether the disk said no for a reason that passes: it is full, it or the network it lies on fails, or the folders of `runs` are gone."""
+    """Say whether the storage failed for a reason that passes: a full disk, a fault of disk or network, missing folders of `runs`."""
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
         causes.append(cause)
@@ -288,12 +294,15 @@ def _is_storage(error: BaseException, runs: Sequence[Assignment] = ()) -> bool:
 
 
 def _may_be_a_peers_fault(error: BaseException) -> bool:
-    """A peer that died shows as a failed collective, which JAX raises as its own error or, from Gloo, as a ValueError."""
+    """Say whether an error may come from a failed collective, which is how a peer that died shows.
+
+    JAX raises it as its own error or, from Gloo, as a ValueError.
+    """
     return type(error).__name__ == "JaxRuntimeError" or "gloo" in str(error).lower()
 
 
 def _reason(error: BaseException) -> str:
-    """One line: of our own errors what is wrong and what to do, of others also what they are called."""
+    """Word an error in one line: for our own errors with the hint, for others with their type."""
     text = (str(error).strip().splitlines() or [""])[0]
     if isinstance(error, ScalingError):
         return f"{text} ({error.hint})" if error.hint else text

@@ -1,8 +1,8 @@
 """The Ray actor that holds several hosts as one: a worker on each, one fate for all.
 
-To the scheduler it is a worker like any other. It reserves the hosts together, gives each the same assignment with its place in the group, passes on
-what process 0 says, and when one of them fails it kills the others: then the attempt is over once, for the earliest reason that
-is not a consequence of another one's end. The next run gets fresh processes, which find each other anew.
+To the scheduler it is a worker like any other. It reserves the hosts together, gives each the same assignment with its place in the group,
+and passes on the events of process 0. When one of them fails it kills the others. Then the attempt is over once, for the earliest reason
+that is not a consequence of another one's end. The next run gets fresh processes, which find each other anew.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PARTING_SECONDS = 30.0
 
 @dataclass
 class _Attempt:
-    """What the members said of the attempt that is under way."""
+    """Holds what the members said of the current attempt."""
 
     token: str
     started: float
@@ -84,7 +84,7 @@ class HostGroup:
             leave_when_alone(self._mailbox, lambda: self._attempt is not None, self._leave, seconds=alone_seconds)
 
     def adopt(self, scheduler: str) -> list[str]:
-        """Belong to this scheduler from now on. Returns the tokens of attempts that it has something to say of."""
+        """Belong to this scheduler from now on. Returns the tokens of the current attempt and of those whose events are still kept."""
         with self._lock:
             self._owner = scheduler
             return sorted({*self._mailbox.tokens(), *([self._attempt.token] if self._attempt else [])})
@@ -122,7 +122,10 @@ class HostGroup:
             member.abort.remote(token)
 
     def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, object]:
-        """As `Worker.next_events`; `versions`: node → the code there; and `broken`: why this group cannot take another run, if so."""
+        """Return what `Worker.next_events` does, with two keys more.
+
+        versions: node → the code there. broken: why this group cannot take another run; None when it can.
+        """
         events = [message.to_dict() for message in self._mailbox.take(wait_seconds, after=after, settled=settled)]
         nodes = sorted({node for place in self._places for node in place["nodes"]})
         held = time.monotonic() - self._granted
@@ -150,7 +153,7 @@ class HostGroup:
     # -- what the members say ----------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        """In a thread, for as long as the group lives."""
+        """Take the events of the members, in a thread, for as long as the group lives."""
         import ray
 
         heard = [-1] * len(self._members)
@@ -202,13 +205,13 @@ class HostGroup:
                 self._mailbox.put(message)
 
     def _fails(self, index: int, event: Failed) -> None:
-        """A member failed: why, is decided once the others have had the time to say that it was them."""
+        """Note that a member failed. The reason is decided later, when the others have had time to say that they were the cause."""
         if self._attempt is not None:
             self._attempt.causes.append((index, event))
             self._attempt.failed_at = self._attempt.failed_at or time.monotonic()
 
     def _conclude(self) -> None:
-        """End the attempt when process 0 is through and the others have left, or when one has failed."""
+        """End the attempt when process 0 is done and the others have left, or when one has failed."""
         attempt, now = self._attempt, time.monotonic()
         if attempt is None:
             return
@@ -230,7 +233,10 @@ class HostGroup:
             self._over(Message(event=event, token=attempt.token, wall_seconds=now - attempt.started), whole=False)
 
     def _over(self, last: Message, *, whole: bool) -> None:
-        """The attempt's last event; unless all processes came through, they are killed, and the next ones find each other anew."""
+        """End the attempt with its last event.
+
+        Unless all processes completed it, they are killed, and the next ones find each other anew.
+        """
         import ray
 
         self._attempt = None
@@ -246,7 +252,7 @@ class HostGroup:
 
 
 def _may_be_a_consequence(event: Failed) -> bool:
-    """A failed collective, or the abort by which JAX ends a process whose peers are gone."""
+    """Say whether a failure may follow from another one's: a failed collective, or the abort by which JAX ends a process without peers."""
     return (isinstance(event, Raised) and event.of_the_group) or (isinstance(event, Died) and event.signal == SIGABRT)
 
 

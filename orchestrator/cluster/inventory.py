@@ -1,4 +1,4 @@
-"""What a Ray cluster has: nodes by their resources and labels, TPU slices that are whole, and how to say so."""
+"""What a Ray cluster has: nodes by their resources and labels, TPU slices that are whole, and how to word it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _SLICE, _WORKER_ID = "ray.io/tpu-slice-name", "ray.io/tpu-worker-id"
 
 
 def nodes_alive() -> list[Node]:
-    """Ray's nodes, as `ray.nodes()` gives them."""
+    """List Ray's nodes that are alive, as `ray.nodes()` gives them."""
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]
 
 
 def local_cores() -> int:
-    """Of this machine, as far as this process may use them: what a Ray of our own is given."""
+    """Count this machine's cores that this process may use: a Ray of our own is given these."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_local(request: DeviceRequest) -> None:
-    """Raise `ClusterError` when this machine alone has not the CPU cores of such a request, as a Ray of our own would. Loads no Ray."""
+    """Raise `ClusterError` when this machine alone lacks the CPU cores of such a request, as a Ray of our own would. Loads no Ray."""
     if request.kind.name == "cpu":
         checked_capacity(request, [{"NodeID": "", "Resources": {"CPU": float(local_cores())}}], "local")
 
@@ -51,7 +51,7 @@ def checked_capacity(request: DeviceRequest, nodes: Sequence[Node], address: str
 
 
 def capacity(request: DeviceRequest, nodes: Sequence[Node]) -> int:
-    """Chips that requests like this one can have of these nodes in all; 0 when not even one fits."""
+    """Count the chips that requests like this one can have of these nodes in all; 0 when not even one fits."""
     if request.is_tpu and request.hosts > 1:
         return request.chips * len(_whole_slices(request, nodes))
     hosts = sum(int(_amount(request, node) // request.chips_per_host) for node in nodes)  # what is left over on a node is of no use
@@ -59,12 +59,12 @@ def capacity(request: DeviceRequest, nodes: Sequence[Node]) -> int:
 
 
 def lacking(request: DeviceRequest, nodes: Sequence[Node]) -> str:
-    """Subject of the sentence that says what there is instead."""
+    """Return the subject of the sentence that says what there is instead."""
     return f"the largest of the {len(nodes)}" if request.hosts == 1 and not request.is_tpu else f"the cluster of {len(nodes)} nodes"
 
 
 def inventory(request: DeviceRequest, nodes: Sequence[Node]) -> str:
-    """What there is, as far as it matters for such a request: `8 CPU, slices 2 × v4-8`."""
+    """List in words what there is, as far as it matters for such a request: `8 CPU, slices 2 × v4-8`."""
     if request.kind.name == "cpu" and request.hosts == 1:
         return f"{max((_amount(request, node) for node in nodes), default=0):g} CPU"
     cpus = sum(node["Resources"].get("CPU", 0) for node in nodes)
@@ -86,7 +86,7 @@ def inventory(request: DeviceRequest, nodes: Sequence[Node]) -> str:
 
 
 def _amount(request: DeviceRequest, node: Node) -> float:
-    """Chips of a node that such a request may use."""
+    """Count the chips of a node that such a request may use."""
     resources, labels = node["Resources"], node.get("Labels") or {}
     if request.kind.name == "cpu":
         return resources.get("CPU", 0)
@@ -96,13 +96,13 @@ def _amount(request: DeviceRequest, node: Node) -> float:
 
 
 def _gpu_kind(node: Node) -> str:
-    """Ray shows the kind of a node's GPUs as a resource, `accelerator_type:H100`."""
+    """Return the kind of a node's GPUs, which Ray shows as a resource, `accelerator_type:H100`; `GPU` where it shows none."""
     kinds = [name.removeprefix("accelerator_type:") for name in node["Resources"] if name.startswith("accelerator_type:")]
     return kinds[0] if kinds else "GPU"
 
 
 def _whole_slices(request: DeviceRequest, nodes: Sequence[Node]) -> list[str]:
-    """Names of slices of this pod type of which every host is there."""
+    """List the names of slices of this pod type of which every host is there."""
     hosts: dict[str, set[str]] = {}
     for node in nodes:
         labels = node.get("Labels") or {}

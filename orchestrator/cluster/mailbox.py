@@ -1,7 +1,7 @@
-"""What a worker has to say, kept until the scheduler has it safely.
+"""The events of a worker, kept until the scheduler has them in the store.
 
-Every event gets a number. Whoever asks says after which number to go on, and up to which one everything is in the store. An attempt's events
-go only when its last one is: so a scheduler that takes over from a dead one hears all of what it has to know.
+Every event gets a number. Whoever asks says after which number to go on, and up to which one everything is in the store. An attempt's
+events go only when its last one is: so a scheduler that takes over from a dead one hears all of what it has to know.
 
 `Alive` is not kept: of an attempt that says nothing for a day it would be 17,280 events. It is told once, to whoever asks next, under the
 number of the event before it.
@@ -25,7 +25,7 @@ ALONE_SECONDS = 600.0
 
 
 class Mailbox:
-    """Filled by the threads that listen to trainers, emptied through Ray."""
+    """Holds events: threads that listen to trainers put them in, and Ray calls take them out."""
 
     def __init__(self) -> None:
         self._kept: list[NumberedMessage] = []
@@ -46,9 +46,10 @@ class Mailbox:
             self._filled.notify_all()
 
     def take(self, wait_seconds: float, *, after: int = -1, settled: int = -1) -> list[NumberedMessage]:
-        """Events numbered above `after`; waits for the first up to `wait_seconds`, and then a moment for others, up to the end of an attempt.
+        """Return the events numbered above `after`.
 
-        Those up to `settled` are in the store.
+        Waits for the first up to `wait_seconds`, and then a moment for others, up to the end of an attempt. Those up to `settled` are in
+        the store.
         """
         with self._filled:
             self.asked_at = time.monotonic()
@@ -68,7 +69,7 @@ class Mailbox:
             self._kept = [message for message in self._kept if message.number > settled or message.token not in over]
 
     def tokens(self) -> Iterable[str]:
-        """Attempts of which something is kept."""
+        """Return the tokens of attempts of which any event is kept."""
         with self._filled:
             return {message.token for message in self._kept}
 
@@ -78,7 +79,7 @@ def _numbered(message: Message, number: int) -> NumberedMessage:
 
 
 def leave_when_alone(mailbox: Mailbox, is_busy: Callable[[], bool], leave: Callable[[], None], *, seconds: float) -> None:
-    """From a thread: call `leave` once there has been neither a run nor a question for so long."""
+    """Start a thread that calls `leave` once there has been neither a run nor a question for so long."""
 
     def watch() -> None:
         idle_since = time.monotonic()

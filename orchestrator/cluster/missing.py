@@ -1,8 +1,8 @@
-"""What a trainer process does as an attempt begins and the folder of runs, or the checkpoint to go on from, is not there.
+"""Decides what a trainer process does when, as an attempt begins, the folder of runs or the checkpoint to go on from is not there.
 
-It may come back: a disk that is not mounted yet, a file server that restarts. So the attempt ends as a fault of the storage, which costs its
-run nothing, and is tried again. It may also be gone for good. So after a while the folder is made anew, and a run whose checkpoint is gone
-begins at its first step. The scheduler says with each assignment for how long its worker has missed the folder (`missed_seconds`).
+It may come back: a disk that is not mounted yet, a file server that restarts. So the attempt ends as a fault of the storage, which costs
+its run nothing, and is tried again. It may also be gone for good. So after a while the folder is made anew, and a run whose checkpoint is
+gone begins at its first step. The scheduler says with each assignment for how long its worker has missed the folder (`missed_seconds`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from trainer.storage import GONE_SECONDS
 __all__ = ["enter", "is_in", "is_missing"]
 
 _LONGEST_SECONDS = 300.0
-"""How long a checkpoint is waited for at most. Below that, for as long as its steps took: waiting should not cost more than doing them again."""
+"""How long a checkpoint is waited for at most. Below that, for as long as its steps took: waiting should not cost more than doing them
+again."""
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN, errno.ETIMEDOUT)
 
 
 def enter(run: Assignment) -> Assignment:
-    """Make the attempt's folder. Returns the assignment with `resume_from` where its checkpoint is: at the place named, or where it was written.
+    """Make the attempt's folder, and find its checkpoint: at the place named, or where it was written.
 
-    Raises `FileNotFoundError` while something that was there before is waited for. Afterwards `resume_from` is taken away.
+    Returns the assignment with `resume_from` at that place. Raises `FileNotFoundError` while something that was there before is waited for.
+    Afterwards `resume_from` is removed.
     """
     missed, home, resume = run.missed_seconds, run.home, run.resume_from
     if home is not None and missed < GONE_SECONDS and not Path(home).is_dir():
@@ -42,14 +44,14 @@ def enter(run: Assignment) -> Assignment:
 
 
 def is_in(error: OSError, runs: Iterable[Assignment]) -> bool:
-    """Whether it says that a file of an attempt, of the home around it, or of the attempt that it goes on from is not there or not to be reached."""
+    """Say whether an error is about a missing or unreachable file of an attempt, of its home, or of the attempt that it goes on from."""
     folders = [folder for run in runs for folder in _folders(run)]
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     return error.errno in _GONE and any(name == folder or name.startswith(f"{folder}/") for folder in folders)
 
 
 def is_missing(runs: Iterable[Assignment]) -> bool:
-    """Whether the folder of one of these attempts is not there."""
+    """Say whether the folder of one of these attempts is not there."""
     return not all(Path(run.directory).is_dir() for run in runs)
 
 
@@ -60,7 +62,7 @@ def _folders(run: Assignment) -> list[str]:
 
 
 def _holds_something(folder: str) -> bool:
-    """An empty folder may be where a disk is to be mounted."""
+    """Say whether a folder is there and not empty: an empty one may be where a disk is to be mounted."""
     try:
         return bool(os.listdir(folder))
     except OSError:

@@ -23,7 +23,10 @@ _YOUNG_SECONDS = 60.0
 
 @contextlib.contextmanager
 def own_folder(prefix: str, place: str) -> Iterator[Path]:
-    """A new folder in `place` that only this user can enter. It goes at the end, and with it those of the same prefix that killed processes left."""
+    """Make a new folder in `place` that only this user can enter, and remove it at the end.
+
+    Folders with the same prefix that killed processes left are removed too.
+    """
     _sweep(prefix, Path(place))
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
     lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)  # not inherited: what this process starts does not keep it

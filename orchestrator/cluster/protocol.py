@@ -1,6 +1,7 @@
 """What a scheduler needs of a cluster and of a worker on it. `ray_cluster` is Ray's; the scheduler's tests have one of threads.
 
-A call of a worker returns at once, with a reference to its answer. Which references have one says `Cluster.ready`, and `Cluster.answer` gives it.
+A call of a worker returns at once, with a reference to its answer. `Cluster.ready` says which references have one, and `Cluster.answer`
+gives it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["Cluster", "RemoteWorker", "WorkerLost", "WorkerUnreachable"]
 
 
 class WorkerLost(ClusterError):
-    """A worker or its node is gone; `preempted` when it was taken away rather than broken."""
+    """Reports that a worker or its node is gone; `preempted` when it was taken away rather than broken."""
 
     def __init__(self, what: str, *, preempted: bool) -> None:
         self.preempted = preempted
@@ -24,16 +25,19 @@ class WorkerLost(ClusterError):
 
 
 class WorkerUnreachable(ClusterError):
-    """A worker does not answer. It may be healthy: only the cluster's word that it is dead, or its timeout, ends what it does."""
+    """Reports that a worker does not answer.
+
+    It may be healthy: its attempts end only when the cluster says that it is dead, or by its timeout.
+    """
 
     def __init__(self, what: str) -> None:
         super().__init__(f"the worker does not answer ({what})", hint="it is asked again; what it does goes on")
 
 
 class RemoteWorker(Protocol):
-    """Holds devices and trains runs on them, one after another; see `worker.Worker`, whose methods these are, for what each does.
+    """Holds devices and trains runs on them, one after another. Its methods are those of `worker.Worker`, which explains them.
 
-    name: by which it is found by the scheduler that comes next; None of a worker that goes with its scheduler.
+    name: by which the scheduler that comes next finds it; None of a worker that goes with its scheduler.
     """
 
     name: str | None
@@ -82,4 +86,7 @@ class Cluster(Protocol):
         """Return those of `references` that have an answer, waiting up to `seconds` for the first."""
 
     def answer(self, reference: Any) -> Any:
-        """Return the value behind a reference. Raises `WorkerLost` when the worker or its node is gone, `WorkerUnreachable` when nobody can tell."""
+        """Return the value behind a reference.
+
+        Raises `WorkerLost` when the worker or its node is gone, `WorkerUnreachable` when nobody can tell.
+        """

@@ -1,4 +1,4 @@
-"""Ray: join or start it, ask what it has, and put workers on it."""
+"""Ray: joins or starts it, asks what it has, and puts workers on it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ON_HEAD_SECONDS = 60
 
 
 class RayGone(ClusterError):
-    """The Ray that this process started has lost its raylet or its head service: nothing can be placed on it any more."""
+    """Reports that the Ray that this process started has lost its raylet or its head service: nothing can be placed on it any more."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -55,7 +55,7 @@ class RayGone(ClusterError):
 
 
 class RayWorker:
-    """A worker actor, as the scheduler holds it: calls return Ray references, which `RayCluster.ready` waits for.
+    """Wraps a worker actor for the scheduler: calls return Ray references, which `RayCluster.ready` waits for.
 
     name: of an actor that outlives its scheduler; None of one that goes with it. reservation: what Ray would keep when the actor is killed.
     """
@@ -101,10 +101,10 @@ class RayWorker:
 
 
 class RayCluster:
-    """A connection to Ray. `address="local"` starts one for this process alone; anything else joins that cluster.
+    """Connects to Ray. `address="local"` starts one for this process alone; anything else joins that cluster.
 
-    temp_dir: where a local Ray keeps its sockets and logs. When left out, a folder that only this user can enter; it goes with this process, or,
-        when that is killed, with the next one that starts a Ray.
+    temp_dir: where a local Ray keeps its sockets and logs. When left out, a folder that only this user can enter. It goes with this
+        process, or, when that is killed, with the next one that starts a Ray.
     alone_seconds: how long a worker on a cluster of others stays without a run and without a scheduler.
     """
 
@@ -116,7 +116,7 @@ class RayCluster:
 
     @property
     def is_own(self) -> bool:
-        """Whether it was started for this process alone."""
+        """Say whether it was started for this process alone."""
         return self.address == "local"
 
     def __enter__(self) -> RayCluster:
@@ -172,7 +172,7 @@ class RayCluster:
             raise RayGone(" and ".join(sorted(dead)))
 
     def capacity(self, request: DeviceRequest) -> int:
-        """See `protocol.Cluster`. Chips that are only stated take nothing of a node, so one node is enough for all of them."""
+        """Return what `protocol.Cluster.capacity` does. For chips that are only stated any one node is enough: they take nothing of it."""
         request.check()
         nodes = self._nodes_that_stay()
         if request.stated is None:
@@ -182,7 +182,10 @@ class RayCluster:
         return request.stated
 
     def _nodes_that_stay(self) -> list[Node]:
-        """Nodes that may be given a worker. A Ray of our own has one, as long as it lives: it is asked for once, and not before each run."""
+        """List the nodes that may be given a worker.
+
+        A Ray of our own has one, as long as it lives: it is asked for once, and not before each run.
+        """
         if self._own_node:
             return self._own_node
         left_out = self.draining() | self._avoided
@@ -192,11 +195,11 @@ class RayCluster:
         return nodes
 
     def avoid(self, nodes: Iterable[str]) -> None:
-        """Put no more workers on these."""
+        """Put no more workers on these nodes."""
         self._avoided.update(nodes)
 
     def new_worker(self, request: DeviceRequest, *, owner: str) -> RayWorker:
-        """See `protocol.Cluster`. The actor starts in the background.
+        """Start a worker actor in the background: see `protocol.Cluster`.
 
         On a cluster of others it outlives its scheduler: a new one finds it by its name.
         """
@@ -242,7 +245,7 @@ class RayCluster:
             worker.kill()
 
     def find_worker(self, name: str) -> RayWorker | None:
-        """The worker of that name that another scheduler left, if it lives."""
+        """Return the worker of that name that another scheduler left, if it lives."""
         import ray
 
         try:
@@ -252,14 +255,14 @@ class RayCluster:
 
     @property
     def dashboard(self) -> str:
-        """The URL at which Ray takes jobs; empty when the cluster has no dashboard."""
+        """Return the URL at which Ray takes jobs; empty when the cluster has no dashboard."""
         import ray
 
         head = ray._private.worker.get_dashboard_url()
         return f"http://{head}" if head else ""
 
     def on_head(self, function: Callable[..., object], *arguments: object) -> Any:
-        """What a function returns on the cluster's head. Raises `ClusterError` when it cannot be asked."""
+        """Call a function on the cluster's head and return its result. Raises `ClusterError` when the head cannot be asked."""
         import ray
 
         there = ray.remote(function).options(num_cpus=0, resources={HEAD: 0.001}, max_retries=0)
@@ -272,13 +275,13 @@ class RayCluster:
             ) from error
 
     def draining(self) -> set[str]:
-        """Nodes that have been told that they will be taken away, by Ray's ids."""
+        """List the nodes, by Ray's ids, that have been told that they will be taken away."""
         from ray._private.state import state  # Ray Train and Ray Serve ask here too: there is no public way
 
         return set(state.get_draining_nodes())
 
     def ready(self, references: list[object], seconds: float) -> list[object]:
-        """Those of `references` that have an answer, waiting up to `seconds` for the first."""
+        """Return those of `references` that have an answer, waiting up to `seconds` for the first."""
         import ray
 
         if not references:
@@ -290,7 +293,10 @@ class RayCluster:
         return [*done, *(reference for reference in more if reference not in done)]
 
     def answer(self, reference: Any) -> Any:
-        """The value behind a reference. Raises `WorkerLost` when the worker or its node is gone, `WorkerUnreachable` when nobody can tell."""
+        """Return the value behind a reference.
+
+        Raises `WorkerLost` when the worker or its node is gone, `WorkerUnreachable` when nobody can tell.
+        """
         import ray
 
         try:
@@ -303,7 +309,7 @@ class RayCluster:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """`ray.init` puts its own handler on SIGTERM, which would end the command before its runs could checkpoint."""
+    """Restore this process's signal handlers afterwards: that of `ray.init` on SIGTERM would end the command before its runs checkpoint."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -317,9 +323,9 @@ def _own_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _deaf_to_hangups() -> Iterator[None]:
-    """What starts here never hears SIGHUP: a terminal that closes sends it to all of them, and runs need their Ray to checkpoint.
+    """Block SIGHUP for processes that start here: a terminal that closes sends it to all of them, and runs need their Ray to checkpoint.
 
-    One that comes to this process meanwhile is heard afterwards.
+    A SIGHUP that comes to this process meanwhile is heard afterwards.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
@@ -330,9 +336,9 @@ def _deaf_to_hangups() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _nothing_unused() -> Iterator[None]:
-    """A Ray that starts here has no autoscaler, no reader of logs and no dashboard: nothing asks them, and `ray.init` waits for them to start.
+    """Start Ray without autoscaler, reader of logs and dashboard: nothing asks them, and `ray.init` waits for them to start.
 
-    There is no public way to leave them out; where a version of Ray calls them otherwise, they start.
+    There is no public way to leave them out; where a version of Ray names them otherwise, they start.
     """
     from ray._private.node import Node
 
@@ -349,9 +355,9 @@ def _nothing_unused() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _private_folder() -> Iterator[str | None]:
-    """A folder for a Ray of our own: Ray lets everyone into its usual one, and leaves it. None where it is for Ray to choose.
+    """Make a private folder for a Ray of our own: its usual one is open to everyone and stays. Yields None where Ray is to choose.
 
-    That is where RAY_TMPDIR names one, and where no path is short enough for Ray's sockets below it.
+    Ray chooses where RAY_TMPDIR names a folder, and where no path is short enough for Ray's sockets below it.
     """
     place = next(
         (place for place in (tempfile.gettempdir(), "/tmp") if len(place) <= _LONGEST_TEMP_DIR and os.access(place, os.W_OK)), None
@@ -365,7 +371,10 @@ def _private_folder() -> Iterator[str | None]:
 
 @contextlib.contextmanager
 def _neutral_directory() -> Iterator[None]:
-    """Ray puts the driver's working directory first on its workers' path, where a folder called `trainer` would shadow ours."""
+    """Work in an empty folder meanwhile.
+
+    Ray puts the driver's working directory first on its workers' path, where a folder called `trainer` would shadow ours.
+    """
     before = Path.cwd()
     with own_folder("scaling-", tempfile.gettempdir()) as empty:
         os.chdir(empty)
@@ -376,12 +385,12 @@ def _neutral_directory() -> Iterator[None]:
 
 
 def _is_head(address: str) -> bool:
-    """Whether this is `host:port`, and not `auto` or the address of a Ray client's server."""
+    """Say whether this is `host:port`, and not `auto` or the address of a Ray client's server."""
     return "://" not in address and address.rpartition(":")[2].isdigit()
 
 
 def _refuse_silent_address(address: str) -> None:
-    """Ray tries for a minute before it gives up; a closed port shows at once."""
+    """Raise `ClusterError` when the port is closed: Ray itself would try for a minute."""
     import socket
 
     host, separator, port = address.removeprefix("ray://").rpartition(":")

@@ -1,4 +1,4 @@
-"""What Ray's exceptions say, in a line: their texts have many, and the one that tells what happened is seldom the first."""
+"""Words Ray's exceptions in one line: their texts have many, and the one that tells what happened is seldom the first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _IN_CREATION = "The actor died because of an error raised in its creation task"
 
 
 def why(error: BaseException) -> str:
-    """Of an actor that died, how its process ended, or what its creation raised; of others the first line."""
+    """Return the line that says how an actor's process ended, or what its creation raised; of other errors the first line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

@@ -1,4 +1,4 @@
-"""Several hosts at once, or none of them: a placement group of Ray's, of one TPU slice where the chips are TPUs."""
+"""Reserves several hosts at once, or none of them: a placement group of Ray's, of one TPU slice where the chips are TPUs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORKER_ID = "ray.io/tpu-worker-id"
 
 
 def elsewhere(nodes: Iterable[str]) -> dict[str, str]:
-    """The label selector of Ray's for any node but these."""
+    """Return Ray's label selector for any node but these; empty without any."""
     listed = ", ".join(sorted(nodes))
     return {"ray.io/node-id": f"!in({listed})"} if listed else {}
 
@@ -28,10 +28,10 @@ def give_back(name: str) -> None:
 
 
 class Reservation:
-    """Made inside the actor that uses it. Waits until all hosts are there.
+    """Reserves the hosts of a request, inside the actor that uses them. Waits until all hosts are there.
 
-    It ends with that actor when the actor is a detached one. Otherwise Ray keeps it until the driver goes, so whoever kills such an actor gives
-    the reservation back by its name.
+    It ends with that actor when the actor is a detached one. Otherwise Ray keeps it until the driver goes, so whoever kills such an actor
+    gives the reservation back by its name.
 
     Hosts of a TPU slice are those of one slice, found by its label: two halves of two slices have no network between them.
 
@@ -66,7 +66,7 @@ class Reservation:
         ray.get(self._group.ready())
 
     def options(self) -> list[dict[str, object]]:
-        """What the actor on each host is started with."""
+        """Return the options that the actor on each host is started with."""
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         need = self._request.need
@@ -81,7 +81,7 @@ class Reservation:
         ]
 
     def ranks(self, nodes: list[str]) -> list[int]:
-        """Place in the group of the process on each of these nodes: in a slice the number of its host, by which chips are wired."""
+        """Return the place in the group of the process on each of these nodes: in a slice its host's number, by which chips are wired."""
         import ray
 
         if not self._request.is_tpu:

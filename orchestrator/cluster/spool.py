@@ -9,7 +9,10 @@ __all__ = ["Spool"]
 
 
 class Spool:
-    """Appends lines. What a full disk refuses is kept and tried again with the next line, so that a full disk never ends a run."""
+    """Appends lines to a file.
+
+    What a full disk refuses is kept and tried again with the next line, so that a full disk never ends a run.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -30,7 +30,7 @@ def keep_token_private() -> None:
 
 
 def check_token(address: str) -> None:
-    """Ask the head at `host:port` who it lets in. Ray itself would ask for minutes.
+    """Ask the head at `host:port` whether it lets this process in. Ray itself would ask for minutes.
 
     Raises `ClusterError` when it wants a token that this process does not have, and when what answers is no Ray.
     """
@@ -54,7 +54,7 @@ def check_token(address: str) -> None:
 
 
 def _what_is_here() -> str:
-    """What this process has of a token, as the end of a sentence."""
+    """Say which part of a token this process lacks, as the end of a sentence."""
     if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
         return "RAY_AUTH_MODE=token is not set here"
     where = next((name for name in _GIVEN_BY if os.environ.get(name)), "~/.ray/auth_token")

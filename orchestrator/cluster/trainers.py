@@ -1,7 +1,7 @@
-"""Who trains a run, behind one protocol: `JaxTrainer` does, `RehearsedTrainer` lets it pass on a stated surface. `trainer_of` chooses.
+"""Trainers of runs, behind one protocol: `JaxTrainer` trains, `RehearsedTrainer` follows a stated surface. `trainer_of` chooses.
 
-Another one is another class here and a line in `trainer_of`. It may start a program of its own: all that it is asked is to train, to tell its
-events (`trainer.events`), and to look at `should_stop` at least every few seconds.
+Another one is another class here and a line in `trainer_of`. It may start a program of its own. It has to train, to tell its events
+(`trainer.events`), and to look at `should_stop` at least every few seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["JaxTrainer", "RehearsedTrainer", "Trainee", "Trainer", "trainer_of"]
 
 @dataclass(frozen=True)
 class Trainee:
-    """One run that is to be trained: what it is and where, whom its events are told, and whether it was asked to checkpoint and end."""
+    """Holds one run to train: its assignment and config, where to tell its events, and whether it was asked to checkpoint and end."""
 
     assignment: Assignment
     config: TrainConfig
@@ -37,14 +37,14 @@ class Trainer(Protocol):
         """Take the devices for runs like this one, and return what they are. Whatever it raises ends the attempts."""
 
     def train(self, runs: Sequence[Trainee]) -> Left | None:
-        """Train these, all at once if there are several; what it raises ends those that have not told `Ended`.
+        """Train these runs, all at once if there are several; what it raises ends those that have not told `Ended`.
 
-        Returns what is left to say where another process tells of the training.
+        Returns the last event to tell where another process tells of the training, else None.
         """
 
 
 def trainer_of(config: TrainConfig) -> Trainer:
-    """Choose by what is to be trained."""
+    """Choose the trainer of a run by its config."""
     return RehearsedTrainer() if config.model.surface else JaxTrainer()
 
 
@@ -52,7 +52,7 @@ class JaxTrainer:
     """Trains by `trainer.train_many`: one run, or a pack."""
 
     def prepare(self, first: Assignment) -> Placed:
-        """Join the group's other processes, and keep compiled programs on disk, so that a second process of a shape loads what the first compiled.
+        """Join the group's other processes, and keep compiled programs on disk for the next processes of the same shape.
 
         They lie in the home, or where JAX_COMPILATION_CACHE_DIR says: a folder that several studies share.
         """
@@ -94,7 +94,10 @@ class JaxTrainer:
 
 
 class RehearsedTrainer:
-    """Trains nothing: the same process, assignments and events, without JAX. `execution` says how large the model is and how fast it goes."""
+    """Rehearses runs without training and without JAX, with the same process, assignments and events.
+
+    `execution` says how large the model is and how fast it goes.
+    """
 
     def prepare(self, first: Assignment) -> Placed:
         """Take the chips that the file states."""

@@ -42,9 +42,10 @@ _CRASHED = (
 
 
 class Worker:
-    """Methods are called through Ray, in threads and in any order; `next_events` waits in one of them.
+    """Holds devices and a trainer process on them. Ray calls its methods in threads and in any order; `next_events` waits in one of them.
 
-    It belongs to the scheduler that last adopted it: assignments of another one, which may have been taken for dead and woken up, do not count.
+    It belongs to the scheduler that last adopted it. Assignments of another one, which may have been taken for dead and woken up, do not
+    count.
 
     Args:
         environment: of the trainer process.
@@ -65,21 +66,21 @@ class Worker:
             leave_when_alone(self._mailbox, self._is_busy, self._leave, seconds=alone_seconds)
 
     def place(self) -> dict[str, object]:
-        """Where it is: Ray's id of the node (None without Ray), the host's address, and the code that runs there."""
+        """Return where it is: Ray's id of the node (none without Ray), the host's address, and the code that runs there."""
         node, address = None, "127.0.0.1"
         if (ray := sys.modules.get("ray")) is not None and ray.is_initialized():
             node, address = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
         return {"nodes": [node] if node else [], "address": address, "code_version": code_version()}
 
     def adopt(self, scheduler: str) -> list[str]:
-        """Belong to this scheduler from now on. Returns the tokens of attempts that it has something to say of."""
+        """Belong to this scheduler from now on. Returns the tokens of current attempts and of those whose events are still kept."""
         with self._lock:
             self._owner = scheduler
             training = self._trainer.tokens if self._trainer else set()
             return sorted(training | set(self._mailbox.tokens()))
 
     def start(self, content: Mapping[str, object]) -> None:
-        """Train what an `Assignment` says; their events come from `next_events`.
+        """Train what an `Assignment` says; its events come from `next_events`.
 
         The same assignment again is the same run.
         """
@@ -106,7 +107,11 @@ class Worker:
                 self._trainer.say({"stop": token})
 
     def next_events(self, wait_seconds: float, after: int = -1, settled: int = -1) -> dict[str, object]:
-        """`held_seconds`: for how long this worker has held its devices; `events`: `NumberedMessage`s above `after`; and `place`.
+        """Return a dictionary of the worker's events and state.
+
+        - `held_seconds`: for how long this worker has held its devices
+        - `events`: `NumberedMessage`s above `after`
+        - the keys of `place`
 
         Waits for the first event up to `wait_seconds`. settled: events up to this number are in the store, and need not be kept.
         """
@@ -118,13 +123,13 @@ class Worker:
         return self.place()
 
     def free_port(self) -> int:
-        """A port of this host that nobody listens on."""
+        """Return a port of this host that nobody listens on."""
         with socket.socket() as probe:
             probe.bind(("", 0))
             return probe.getsockname()[1]
 
     def abort(self, token: str) -> None:
-        """Kill the trainer process: it gives no sign of life, or is one of several that share a fate. How it ended is told as of any that died.
+        """Kill the trainer process: it gives no sign of life, or is one of several that share a fate. Its end is told as of any that died.
 
         Nothing happens once it has been given another run than that of this token: asked late, or twice, it spares the next one.
         """
@@ -133,7 +138,7 @@ class Worker:
                 self._trainer.kill()
 
     def close(self) -> None:
-        """End the trainer process: it has nothing to do any more."""
+        """End the trainer process: it has no more runs to train."""
         with self._lock:
             if self._trainer is not None:
                 self._trainer.close()
@@ -147,7 +152,7 @@ class Worker:
 
 
 def other_code(assignment: Assignment) -> str | None:
-    """Why it cannot be done here: it comes from a scheduler of another version of the code. Else None."""
+    """Return why an assignment is refused: its scheduler has another version of the code. None when it has not."""
     theirs = assignment.code_version
     if theirs is None or same_code(theirs, code_version()):
         return None
@@ -155,9 +160,9 @@ def other_code(assignment: Assignment) -> str | None:
 
 
 class _Trainer:
-    """One life of the trainer process, and the runs it is at. What it says carries the token of its run, whatever came after.
+    """Holds one life of the trainer process, and its current runs. Its messages carry the token of their run, whatever run came after.
 
-    tokens: of the runs it is at. assigned: of those it was given last, over or not.
+    tokens: of its current runs. assigned: of those it was given last, over or not.
     """
 
     def __init__(self, environment: Mapping[str, str], directory: str, mailbox: Mailbox) -> None:
@@ -196,7 +201,7 @@ class _Trainer:
             self._process.stdin.flush()
 
     def close(self) -> None:
-        """Let go of the leash, and wait for it to leave."""
+        """Close its stdin, and wait for it to leave; kill it after 5 s."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -206,7 +211,7 @@ class _Trainer:
             self._process.kill()
 
     def kill(self) -> None:
-        """At once; the reader says that it died, if it was at a run."""
+        """Kill the process at once; the reader tells the end of each of its current runs."""
         self._process.kill()
         self._process.wait()
 
