@@ -7,7 +7,7 @@
 | `main_job` | all of it in one call: `scaling.submit` |
 | `experiments_file/` | the experiments file: fields, lines, errors; files to begin with |
 | `planning/` | its runs, with ids and a price |
-| `scheduling/` | what runs where, and what came of it |
+| `scheduling/` | puts runs on workers and records their results |
 | `search/` | learning rates that are found on the way |
 | `cluster/` | the only door to Ray: workers and their trainer processes |
 | `store/` | the only door to SQL; knows neither Ray nor the trainer |

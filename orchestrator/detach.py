@@ -1,7 +1,7 @@
-"""`submit --detach`: the scheduler goes to the cluster, as a Ray job, and the command is over.
+"""`submit --detach`: hands the scheduler to the cluster, as a Ray job, and ends the command.
 
-The job writes to the same store, so that must be reachable from the cluster's head: PostgreSQL, or a path that the head has too. It is looked at from
-there before anything is handed over.
+The job writes to the same store, so that must be reachable from the cluster's head: PostgreSQL, or a path that the head has too. This is
+checked from there before anything is handed over.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ANSWER_SECONDS = 30
 
 @dataclass(frozen=True)
 class Detached:
-    """A scheduler on the cluster: Ray's id of its job, the dashboard that knows it, and the store that it writes to."""
+    """Names a scheduler on the cluster: Ray's id of its job, the dashboard that knows it, and the store that it writes to."""
 
     job: str
     dashboard: str
@@ -62,14 +62,14 @@ def detach(store: Store, experiment: str, *, address: str, home: Path, policy: S
 
 
 def _mark_of(store: Store, experiment: str) -> str | None:
-    """Tells an experiment of this store from one of that name in another."""
+    """Return the time at which an experiment was created: it tells an experiment of this store from one of that name in another."""
     with store.read() as session:
         found = find_experiment(session, experiment)
         return found.created_at.isoformat() if found else None
 
 
 def marked_there(url: str, experiment: str) -> tuple[str | None, str]:
-    """On a node of the cluster: `_mark_of` as seen from there, and what is wrong if the store cannot be opened."""
+    """Return `_mark_of` as seen from a node of the cluster, and what is wrong if the store cannot be opened. Runs on that node."""
     try:
         with open_readonly(url) as store:
             return _mark_of(store, experiment), f"the store there has no experiment {experiment}"
@@ -78,7 +78,7 @@ def marked_there(url: str, experiment: str) -> tuple[str | None, str]:
 
 
 def _submitted(dashboard: str, job: dict[str, Any]) -> str:
-    """By Ray's REST interface for jobs, which unlike its own client needs nothing beyond Ray on this side."""
+    """Submit the job by Ray's REST interface, and return its id. Unlike Ray's own client this needs nothing beyond Ray on this side."""
     from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled  # as `ray job submit` does
 
     headers = {"Content-Type": "application/json", **get_auth_headers_if_auth_enabled({})}

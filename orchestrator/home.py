@@ -1,4 +1,4 @@
-"""The folder of runs (`--home`, SCALING_HOME): what may be one, and its making."""
+"""The folder of runs (`--home`, SCALING_HOME): checks its name and makes it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _URL = re.compile(
 
 
 def home_folder(place: str | Path) -> Path:
-    """The folder that `place` names: a path, in which `~` is a home directory, or a `file:///` URL; makes nothing.
+    """Return the folder that `place` names: a path, in which `~` is a home directory, or a `file:///` URL; makes nothing.
 
     Raises `UsageError` for any other URL, whole or not, and for an empty text. `./s3:/runs` is a path.
     """
@@ -38,7 +38,7 @@ def home_folder(place: str | Path) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Raises `UsageError` when it cannot be made."""
+    """Make the folder and those above it. Raises `UsageError` when it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

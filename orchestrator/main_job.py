@@ -38,12 +38,12 @@ Outcome = Literal["done", "nothing to do", "paused", "left", "detached", "dry ru
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ending:
-    """Says how an experiment stands once this call no longer works on it.
+    """Says in which state an experiment is once this call no longer works on it.
 
-    outcome: `done`; `nothing to do`: all was done before; `paused`: what ran has checkpointed; `left`: another scheduler works on; `detached`:
-        one on the cluster does; `dry run`; `declined`: it was not confirmed.
-    rows: its runs, keys as in `scaling.columns`; searched: its cells whose learning rates are searched for, of `store.searches.cells`; skipped: of
-        `store.skipped`. All empty where no run was seen through.
+    outcome: `done`; `nothing to do`: all was done before; `paused`: runs in training have checkpointed; `left`: another scheduler works on;
+        `detached`: one on the cluster does; `dry run`; `declined`: it was not confirmed.
+    rows: its runs, keys as in `scaling.columns`; searched: its cells whose learning rates are searched for, of `store.searches.cells`;
+        skipped: of `store.skipped`. All empty where no run was seen through.
     answer: what its law says, once all is done; no_law: why there is none.
     file: as it was named when it was submitted; empty of a dictionary. options: of a command that asks about these runs.
     """
@@ -75,7 +75,7 @@ class Ending:
 
     @property
     def exit_code(self) -> int:
-        """Give the command's exit code.
+        """Return the command's exit code.
 
         130: it was interrupted. 1: a run failed, a cell ended without a finished run, or what it costs was not confirmed. 0: all else.
         """
@@ -130,18 +130,20 @@ def submit(
     on_notice: Callable[[str], None] = lambda sentence: None,
     policy: SchedulingPolicy | None = None,
 ) -> Submitted:
-    """Train what an experiments file asks for, write every run to the database, say what the runs say.
+    """Train what an experiments file asks for, write every run to the database, and fit the law of the runs.
 
-    Submitting again does nothing twice: finished runs are kept, interrupted ones go on where they stopped. It works in a thread or a notebook, and
-    leaves signals alone: a `KeyboardInterrupt` leaves the runs to the next call, which goes on from their last checkpoints.
+    Submitting again does nothing twice: finished runs are kept, interrupted ones go on where they stopped. It works in a thread or a
+    notebook, and leaves signals alone: a `KeyboardInterrupt` leaves the runs to the next call, which goes on from their last checkpoints.
 
-    >>> study = {"name": "small", "dataset": {"name": "digits"}, "models": ["nano-F0"], "epochs": [1, 2], "batch_size": 64, "learning_rate": 1.6}
+    >>> study = {"name": "small", "dataset": {"name": "digits"}, "models": ["nano-F0"],
+    ...          "epochs": [1, 2], "batch_size": 64, "learning_rate": 1.6}
     >>> planned = scaling.submit(study, dry_run=True)
     >>> planned.outcome, [cell["steps"] for cell in planned.plan.cells]
     ('dry run', [22, 43])
 
     Args:
-        study: an experiments file, or a dictionary of the same keys (`scaling docs experiments`). Paths in either start at the working directory.
+        study: an experiments file, or a dictionary of the same keys (`scaling docs experiments`). Paths in either start at the working
+            directory.
         db: the database, a path or a SQLAlchemy URL. home: the folder for checkpoints and logs; made if need be.
         address: a Ray cluster, host:port, or "local" to start one for this call.
         dry_run: check file, store and data, and return the plan with its cost; run and write nothing.
@@ -149,14 +151,16 @@ def submit(
         detach: hand the scheduler over to the cluster at `address`, as a Ray job, and return.
         revise: let this file replace an experiment of the same name with other settings.
         yes: do not ask when the estimate passes the file's `confirm_above`. confirm: asked then, with a question; None refuses.
-        should_stop: polled about twice a second while runs are under way. When it says True, what runs checkpoints and the rest is put aside.
+        should_stop: polled about twice a second while runs are under way. When it says True, runs in training checkpoint and the rest is
+            paused.
         on_plan, on_accepted: called with the plan before anything is asked or written, and with the ids of the runs once they are accepted.
         on_progress, on_notice: see `orchestrator.scheduling.see_through`.
-        policy: in what order, with how much patience; see `orchestrator.scheduling.policy`.
+        policy: order of the runs and timeouts; see `orchestrator.scheduling.policy`.
 
     Raises:
         SpecError: the file has faults, all of them listed.
-        UsageError: above `confirm_above` without `yes` or `confirm`; finished runs of another study have its name; and for options that make no sense.
+        UsageError: above `confirm_above` without `yes` or `confirm`; finished runs of another study have its name; options that make no
+            sense.
         StoreError, DataError, ClusterError: the store, the data or the cluster cannot be used.
     """
     if detach and address == "local":
@@ -213,7 +217,10 @@ def ending(store: Store, experiment: str, outcome: Outcome, *, db: str = DEFAULT
 
 
 def _is_confirmed(priced: Priced, confirm: Callable[[str], bool] | None) -> bool:
-    """Say whether what is ahead may be spent: it is below the file's `confirm_above`, or somebody says so. Raises `UsageError` where nobody can be asked."""
+    """Say whether the estimated core-hours may be spent: they are below the file's `confirm_above`, or somebody confirms them.
+
+    Raises `UsageError` where nobody can be asked.
+    """
     limit, ahead = priced.plan.spec.confirm_above, priced.ahead_core_hours
     if limit is None or ahead <= limit.core_hours:
         return True
@@ -238,10 +245,10 @@ def _cell(row: Mapping[str, Any]) -> tuple[str, str, float]:
 
 
 def _experiment_option(known: list[str], experiment: str) -> tuple[str, ...]:
-    """Name the experiment where its store has others."""
+    """Return the option that names the experiment; none where its store has no others."""
     return () if known == [experiment] else ("--experiment", experiment)
 
 
 def _db_option(db: str) -> tuple[str, ...]:
-    """Name the database; one named by a URL is left out: it may hold a password, and SCALING_DB has it."""
+    """Return the option that names the database; none for a URL: it may hold a password, and SCALING_DB has it."""
     return () if db == DEFAULT_URL or "://" in db else ("--db", db)

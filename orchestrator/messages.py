@@ -1,4 +1,4 @@
-"""What goes between the scheduler, its workers and their trainer processes: assignments to them, and events back.
+"""Messages between the scheduler, its workers and their trainer processes: assignments to them, and events back.
 
 The kinds of events that a training tells are in `trainer.events`; those that the processes around it tell are here. At the border of a
 process everything is a plain dictionary (`to_dict`, `from_dict`), for whoever reads it may be of another version.
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Placed(Event, kind="placed"):
-    """The trainer process has its devices. threads: of its process. jaxlib_version: None where JAX does not train."""
+    """Tells that the trainer process has its devices. threads: of its process. jaxlib_version: None where JAX does not train."""
 
     host: str
     device: str
@@ -47,25 +47,28 @@ class Placed(Event, kind="placed"):
 
 
 class Alive(Event, kind="alive"):
-    """The training asked whether it should stop, so it goes on. It is not written down."""
+    """Tells that the training asked whether it should stop, so it goes on. It is not written down."""
 
 
 class Left(Event, kind="left"):
-    """A process that trained the run together with others is through, and is not the one that tells of it. outcome: an `AttemptOutcome`."""
+    """Tells that a process has ended its part of a training with others, where another process tells of the run.
+
+    outcome: an `AttemptOutcome`.
+    """
 
     outcome: str
     is_last: ClassVar[bool] = True
 
 
 class Failed(Event):
-    """The attempt is over without a result, for `reason`: what the kinds below have in common."""
+    """Tells that the attempt is over without a result, for `reason`: what the kinds below have in common."""
 
     reason: str
     is_last: ClassVar[bool] = True
 
 
 class Raised(Failed, kind="raised"):
-    """The training raised.
+    """Tells that the training raised.
 
     out_of_memory: of the device or the host. storage: the disk refused, or a folder was gone; missing: the attempt's folder is gone now.
     of_the_group: another of the processes that train together may be at fault. of_the_pack: so may another of the runs trained at once.
@@ -81,27 +84,27 @@ class Raised(Failed, kind="raised"):
 
 
 class Died(Failed, kind="died"):
-    """The trainer process ended without a word, by `signal` or, where that is None, by leaving."""
+    """Tells that the trainer process ended without an event, by `signal` or, where that is None, by leaving."""
 
     signal: int | None
 
 
 class Lost(Failed, kind="lost"):
-    """The worker is gone. preempted: it was taken away rather than broken."""
+    """Tells that the worker is gone. preempted: it was taken away rather than broken."""
 
     preempted: bool
 
 
 class Refused(Failed, kind="refused"):
-    """The worker did not begin the attempt."""
+    """Tells that the worker did not begin the attempt."""
 
 
 class UnheardOf(Failed, kind="unheard-of"):
-    """The worker was never told of the attempt."""
+    """Tells that the worker was never told of the attempt."""
 
 
 class Message(Record):
-    """Puts an event into an envelope that says whose it is; both stand in one line.
+    """Puts an event into an envelope that says whose it is; both are written in one line.
 
     token: of the attempt. elapsed: seconds since its trainer process was told to train. wall_seconds: seconds since its worker told it so.
     """
@@ -117,12 +120,12 @@ class Message(Record):
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """The message of a line. Raises `ValueError` as `Event.from_dict`."""
+        """Read the message of a line. Raises `ValueError` as `Event.from_dict`."""
         return super().from_dict({**content, "event": Event.from_dict(content)})
 
 
 class NumberedMessage(Message):
-    """Adds what a worker's mailbox does: the `number` of the event among all that the worker had to say, from 0."""
+    """Adds the `number` of the event among all that the worker's mailbox took, from 0."""
 
     number: int
 
@@ -133,7 +136,7 @@ class NumberedMessage(Message):
 class Resume(Record):
     """Names the checkpoint that a run goes on from: that of `step` (the newest, where it is None) in the attempt's folder `directory`.
 
-    written_to: how that folder was called then. saved_seconds: what the steps up to there took. parent: the run that trained them, of a trunk.
+    written_to: the name of that folder then. saved_seconds: what the steps up to there took. parent: the run that trained them, of a trunk.
     """
 
     directory: str
@@ -158,7 +161,8 @@ class Assignment(Record):
     directory: the attempt's own folder. home: the store's folder around it. compile_cache: folder of compiled programs.
     working_directory: where relative paths start from, and where a user's own code is found.
     checkpoint_seconds: as `trainer.train` takes it. resources, options: the hardware, and how the run is executed there.
-    scheduler: who assigns it; a worker that belongs to another ignores it. code_version: of the scheduler; a worker with another one refuses.
+    scheduler: who assigns it; a worker that belongs to another ignores it. code_version: of the scheduler; a worker with another one
+    refuses.
     missed_seconds: for how long the worker has not found what should be in `home`; see `orchestrator.cluster.missing`.
     group: of one of several processes that train the run together.
     """
@@ -186,25 +190,28 @@ class Assignment(Record):
 
     @classmethod
     def of_all(cls, assignments: Sequence[Assignment]) -> Assignment:
-        """Several as one: their runs are trained at once. What is not of one run is as in the first; one assignment stays as it is."""
+        """Combine several assignments into one, whose runs are trained at once; one alone stays as it is.
+
+        What does not belong to one run is taken from the first.
+        """
         return assignments[0] if len(assignments) == 1 else replace(assignments[0], pack=tuple(assignments))
 
     @property
     def members(self) -> tuple[Assignment, ...]:
-        """An assignment for each run."""
+        """Return an assignment for each run."""
         return self.pack or (self,)
 
     @property
     def tokens(self) -> list[str]:
-        """Of the attempts of its runs."""
+        """List the tokens of the attempts of its runs."""
         return [member.token for member in self.members]
 
     @property
     def origin(self) -> dict[str, object] | None:
-        """Where it goes on from, as `trainer.train` takes it."""
+        """Return the checkpoint it goes on from, as `trainer.train` takes it; None for a fresh start."""
         return self.resume_from.to_dict() if self.resume_from else None
 
     @property
     def index(self) -> int:
-        """The number of this process among those that train the run together."""
+        """Return the number of this process among those that train the run together."""
         return self.group.index if self.group else 0

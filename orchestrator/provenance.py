@@ -1,4 +1,4 @@
-"""Which code ran: version, and commit where there is one."""
+"""Identifies the code that ran: version, and commit where there is one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["code_version", "same_code"]
 
 @cache
 def code_version() -> str:
-    """`0.1.0`, or `0.1.0+4f3c2a1` in a checkout, with `.dirty` when files differ from the commit."""
+    """Return `0.1.0`, or `0.1.0+4f3c2a1` in a checkout, with `.dirty` when files differ from the commit."""
     version = metadata.version("scaling")
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():
@@ -26,7 +26,7 @@ def code_version() -> str:
 
 
 def same_code(one: str | None, other: str | None) -> bool:
-    """Whether two versions name the same code, as far as they can tell.
+    """Say whether two versions name the same code, as far as they can tell.
 
     An edit that is not committed shows on one node and not on another, and an installed package does not know its commit.
     """
@@ -35,7 +35,7 @@ def same_code(one: str | None, other: str | None) -> bool:
 
 
 def _parts(version: str | None) -> tuple[str, str]:
-    """Release and commit; the latter is empty where it is not known."""
+    """Split a version into release and commit; the latter is empty where it is not known."""
     release, _, commit = (version or "").removesuffix(".dirty").partition("+")
     return release, commit
 

@@ -1,4 +1,4 @@
-"""Predictions that are registered in the store before their run is done, and what became of them."""
+"""Registers predictions in the store before their run is done, and scores them afterwards."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def register(found: Prediction, name: str, *, db: str = DEFAULT_URL, experiment:
 
 
 def scores_of(runs: pd.DataFrame, *, db: str = DEFAULT_URL, experiment: str | None = None) -> Scores:
-    """Compare what is registered in the store, of one experiment or of all, with runs that were done since."""
+    """Compare the predictions registered in the store, of one experiment or of all, with runs that were done since."""
     from analysis import score
 
     with open_readonly(db) as store, store.read() as session:

@@ -1,11 +1,12 @@
-"""What a run is given and how it is done: all that may differ between two trainings of one run id.
+"""The hardware of a run and the options of its execution: all that may differ between two trainings of one run id.
 
 | | what it says |
 |---|---|
 | `Resources` | the hardware that a run holds |
 | `RunOptions` | how it is executed there |
 
-They are columns of `orchestrator.store.models.Run`, as JSON. Only the standard library and the table of accelerators are needed to read them.
+They are columns of `orchestrator.store.models.Run`, as JSON. Only the standard library and the table of accelerators are needed to read
+them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Resources(Record, kw_only=False):
 
     accelerator: a name of `scaling.accelerators`. chips: how many of it (cores, for a CPU). topology: of a TPU slice.
     hosts: over how many processes the file splits the chips; None is as many as hold them.
-    stated: how many of it there are for all runs, where that is only stated: no node has them, and no clock measures how long they are held.
+    stated: how many of it there are for all runs, where that is only stated: no node has them, and no clock measures how long they are
+    held.
     """
 
     accelerator: str
@@ -36,17 +38,17 @@ class Resources(Record, kw_only=False):
 
     @property
     def kind(self) -> Accelerator:
-        """The accelerator by its table entry. Raises `UnknownName`."""
+        """Return the accelerator's table entry. Raises `UnknownName`."""
         return accelerator(self.accelerator)
 
     @property
     def cores(self) -> int:
-        """Accelerator cores, as core-hours count them."""
+        """Return the accelerator cores, as core-hours count them."""
         return self.chips * self.kind.cores_per_chip
 
 
 class EarlyStop(Record, kw_only=False):
-    """Says when a run may be stopped early: the file's `early_stop`, as `orchestrator.experiments_file.fields.EarlyStopField` explains it."""
+    """Says when a run may be stopped early: the file's `early_stop`, see `orchestrator.experiments_file.fields.EarlyStopField`."""
 
     confidence: float
     after: float
@@ -57,8 +59,10 @@ class RunOptions(Record, kw_only=False):
 
     execution: what its trainer is told, see `orchestrator.cluster.trainers`; of `trainer.train`, what differs from `trainer.Execution`.
     evaluate_at: shares of the steps, 0 … 1, after which it is evaluated, in order. early_stop: when it may be stopped early; None is never.
-    pack: how many runs are trained at once. alike: the same for runs that differ in learning rate and seed alone; None where none is packed.
-    trunk: the same for runs that share their first steps; None where steps are not shared. checkpoint_at: steps after which others start from it.
+    pack: how many runs are trained at once. alike: the same for runs that differ in learning rate and seed alone; None where none is
+    packed.
+    trunk: the same for runs that share their first steps; None where steps are not shared. checkpoint_at: steps after which others start
+    from it.
     """
 
     execution: Mapping[str, Any] = field(default_factory=dict, hash=False)

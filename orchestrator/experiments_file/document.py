@@ -64,8 +64,7 @@ class Document:
 
 
 def document_of(content: Mapping[str, object]) -> Document:
-    """Make a document of a dictionary, as if it had been read from a file. Raises `SpecError` where it holds something that no file
-    could."""
+    """Make a document of a dictionary, as if it had been read from a file. Raises `SpecError` for values that no file could hold."""
     lines: dict[tuple[str | int, ...], int | None] = {(): None}
     faults: list[Fault] = []
 

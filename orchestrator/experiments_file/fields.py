@@ -86,8 +86,10 @@ class ModelField(BaseModel):
 
     @property
     def family_name(self) -> str:
-        """Return the family as stated; else NFNet for a model by its dimensions, else the family that knows the name. Raises
-        `UnknownName`."""
+        """Return the family as stated; else NFNet for a model by its dimensions, else the family that knows the name.
+
+        Raises `UnknownName` when none does.
+        """
         return self.source or self.family or ("nfnet" if self.options.get("width") else family_of(self.name))
 
 
@@ -169,8 +171,10 @@ class ScheduleField(_Field):
 
     @property
     def decay_share(self) -> float:
-        """Return the decay as a share of the epochs: 0.2 unless stated, as in Hägele et al. 2024 (arXiv 2405.18392); 0 for the other
-        schedules."""
+        """Return the decay as a share of the epochs; 0 for schedules without decay.
+
+        It is 0.2 unless stated, as in Hägele et al. 2024 (arXiv 2405.18392).
+        """
         return (self.decay_fraction or ScheduleConfig.decay_fraction) if self.name == "warmup-stable-decay" else 0.0
 
 
@@ -286,8 +290,10 @@ class ResourcesField(_Field):
 
     @property
     def assumed_mfu(self) -> float:
-        """Return `mfu`, or the default. ASSUMPTION: published trainings reach 0.3 to 0.4; nano models on a CPU core were seen at 0.03 to
-        0.1."""
+        """Return `mfu`, or the default: 0.05 on a CPU, else 0.3.
+
+        ASSUMPTION: published trainings reach 0.3 to 0.4; nano models on a CPU core were seen at 0.03 to 0.1.
+        """
         return self.mfu or (0.05 if self.accelerator == "cpu" else 0.3)
 
     @property

@@ -114,8 +114,7 @@ def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:
 
 
 def _search_faults(spec: Spec, document: Document) -> Iterator[Fault]:
-    """Yield the faults of settings that clash with a search of learning rates, which goes by the results of whole runs, one after
-    another."""
+    """Yield the faults of settings that clash with a search of learning rates, which asks by the results of whole runs in turn."""
     if not any(field.policy for field in spec.learning_rate.values()):
         return
     if spec.schedule.reuse_trunk:

@@ -166,8 +166,7 @@ class AttemptLog:
         return self._hung
 
     def given_up(self, reason: str) -> Ending:
-        """Return the ending of an attempt that did not stop in time when asked: no failure, but steps after its last checkpoint are
-        lost."""
+        """Return the ending of an attempt that did not stop in time: no failure, but steps after its last checkpoint are lost."""
         return self._broken(AttemptOutcome.INTERRUPTED, reason)
 
     def _cost_of(self, checkpoint: Checkpoint) -> float:

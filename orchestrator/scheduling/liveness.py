@@ -23,7 +23,7 @@ START_SECONDS = 3600.0
 _TIMES = 20.0
 
 LOOK_SECONDS = 5.0
-"""Much more than there is between two looks of a scheduler that is at work."""
+"""Much longer than a scheduler that works goes without a look at the clock."""
 
 
 @dataclass

@@ -28,7 +28,7 @@ __all__ = ["Ended", "Progress", "see_through"]
 _FOLLOW_SECONDS = 1.0
 _TICK_SECONDS = 0.5
 _SHARE = 30.0
-"""Looking at how a large grid stands takes time; it is done so seldom that the scheduler spends a thirtieth of its time on it."""
+"""Counting the progress of a large grid takes time; it is done so seldom that the scheduler spends a thirtieth of its time on it."""
 
 _LIVES = 3
 """How often a Ray of this command's own is started; one that keeps dying is not started for ever."""

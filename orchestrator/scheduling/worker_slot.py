@@ -192,11 +192,10 @@ class WorkerSlot:
         self.takeover = (self.worker.adopt(scheduler), scheduler)
 
     def unheard_of(self, cluster: Cluster, home: Path | None = None) -> list[Message]:
-        """Return an `UnheardOf` event for each attempt that a worker that was taken over does not know: its scheduler never got to order
-        it.
+        """Return an `UnheardOf` event for each attempt that a worker that was taken over was never told of.
 
-        Before it come the events of the attempt's folder in `home`: where a database was put back to an earlier state, the worker may
-        have settled the attempt since. Returns nothing until the worker has said which attempts it knows. Raises `WorkerLost`.
+        Before it come the events of the attempt's folder in `home`: where a database was put back to an earlier state, the worker may have
+        settled the attempt since. Returns nothing until the worker has said which attempts it knows. Raises `WorkerLost`.
         """
         if self.takeover is None or not cluster.ready([self.takeover[0]], 0):
             return []

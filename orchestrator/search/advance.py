@@ -88,8 +88,7 @@ def states_of(store: Store, experiment: str, cells: Sequence[SearchedCell]) -> l
 
 
 def asked_by(session: Session, experiment_id: int | None, cells: Sequence[SearchedCell]) -> list[dict[str, object]]:
-    """List the rows of the runs that searches of these cells asked for before, with the same policy, and that the experiment still
-    wants."""
+    """List the rows of the runs that searches of these cells, with the same policy, asked for before, and that are still wanted."""
     rows = searches.all_of_experiment(session, experiment_id)
     policies = {(search.family, search.model, search.epochs): search.policy for search in rows}
     same = {cell.key: cell for cell in cells if policies.get(cell.key) == cell.policy.to_dict()}

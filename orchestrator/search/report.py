@@ -132,9 +132,9 @@ def reports_payload(reports: Sequence[SearchReport]) -> dict[str, Any]:
 def search_report(session: Session, experiment: str) -> SearchReport:
     """Report what the searches of an experiment did.
 
-    The grid beside a cell is another experiment of the store that lists `GRID_RATES` rates or more of it, in runs that differ from the
-    search's in nothing but the learning rate; of several the one with most. Of its rates the `GRID_RATES` next to the rate found count,
-    so that a wider grid saves no more.
+    The grid beside a cell is another experiment of the store that lists `GRID_RATES` rates or more of it. Its runs differ from the
+    search's in nothing but the learning rate. Of several such experiments the one with most rates counts, and of its rates the
+    `GRID_RATES` next to the rate found, so that a wider grid saves no more.
     """
     rows = searches.active(session, experiment)
     cells = [cell_of(search) for search in rows]

@@ -29,8 +29,10 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Move:
-    """Names the steps to try now (`ask`), or the step that was found (`accepted`). With neither, `given_up` says why nothing can be
-    accepted."""
+    """Names the steps to try now (`ask`), or the step that was found (`accepted`).
+
+    With neither, nothing can be accepted, and `given_up` says why.
+    """
 
     ask: tuple[int, ...] = ()
     accepted: int | None = None

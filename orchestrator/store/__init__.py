@@ -1,13 +1,13 @@
-"""What was run, on what, for how long, with what result: SQLAlchemy models, migrations, transactions and queries.
+"""The database of runs, their cost and their results: SQLAlchemy models, migrations, transactions and queries.
 
 | file | what it holds |
 |---|---|
 | `models` | the nouns as tables |
 | `column_types` | how values that a database does not know are stored |
 | `engine`, `schema`, `migrations/` | opening, upgrading, refusing a database |
-| `store` | `Store`: the doors to write and to read |
+| `store` | `Store`: transactions to write and to read |
 | `grid` | accept an experiment: which runs it wants, which are new |
-| `searches` | cells whose learning rates are searched for, and how far they are |
+| `searches` | cells whose learning rates are searched for, and their progress |
 | `ledger` | allocations and attempts: begin, progress, end + charge + requeue in one transaction |
 | `lease` | one scheduler at a time |
 | `identity` | the store's id, under which its attempts' folders lie |

@@ -75,8 +75,10 @@ def budget_of(session: Session, experiment: str) -> float | None:
 
 
 def _remaining(session: Session) -> dict[int, _Remaining]:
-    """Map the id of each experiment with a budget to what is left: the cap, less what was charged, less what runs in training will yet
-    cost."""
+    """Map the id of each experiment with a budget to what is left of the cap.
+
+    What was charged is taken off, and what runs in training are expected to cost yet.
+    """
     budgets = {}
     for experiment in session.scalars(select(Experiment)):
         limit = budget_of(session, experiment.name)

@@ -192,7 +192,7 @@ def accept(
 
 
 def _write_rows(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapping[str, RunStatus]) -> None:
-    """Insert the new runs, in the file's order, and tell those that wait how they are done now: a statement each, whatever their number."""
+    """Insert the new runs, in the file's order, and update how pending runs are to be done: a statement each, whatever their number."""
     begun = now()
     new = {
         row["id"]: {**row, "created_at": begun + timedelta(microseconds=place)}
