@@ -1,4 +1,4 @@
-"""Runs runs on Ray: a worker actor per request for devices, a trainer process for each.
+"""Executes runs on Ray: a worker actor per request for devices, a trainer process for each.
 
 | file | what it holds |
 |---|---|

@@ -12,10 +12,10 @@ from scaling.errors import ClusterError
 __all__ = ["DeviceRequest", "ProcessRequest"]
 
 _GENERATIONS = {"TPU-v5e": "v5litepod"}
-"""Where Ray, after Google's API, calls a generation other than by its plain name."""
+"""Generations that Ray, after Google's API, does not call by their plain name."""
 
 _ONE_HOST_TOPOLOGIES = ("1x1", "2x2", "2x4")
-"""Of v5e and v6e: slices that one host holds, up to 8 chips of it. In larger ones a host has 4."""
+"""Slices of v5e and v6e that one host holds: it has up to 8 chips. In larger slices a host has 4."""
 
 _DEFAULT_TOPOLOGIES = {4: "2x2x1", 8: "2x2x2", 16: "2x2x4", 32: "2x4x4", 64: "4x4x4"}
 _DEFAULT_FLAT_TOPOLOGIES = {1: "1x1", 4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8", 128: "8x16", 256: "16x16"}

@@ -47,7 +47,7 @@ __all__ = ["main", "set_aside"]
 
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
 _ALIVE_SECONDS = 5.0
-"""How often a training that has nothing else to say says that it goes on."""
+"""How often a training tells `Alive` when it has no other event."""
 _SILENCE_SECONDS, _LONGEST_SILENCES = 900, 20
 """How long a process without an owner may give no sign of life, and how many times its longest silence so far, at least. Compiling gives
 none, nor do the steps that a device has still to come to, nor the writing of the last checkpoint."""
@@ -218,7 +218,8 @@ def _log_of(run: Assignment) -> Path:
 def set_aside(directory: Path, token: str) -> None:
     """Rename an attempt's folder that already holds events of another attempt.
 
-    An attempt's folder is new, unless its database was put back to an earlier state: then it holds the files of an attempt that this undid.
+    An attempt's folder is new, unless its database was put back to an earlier state. Then it may hold files of an attempt that the
+    database has no longer.
     """
     try:
         with (directory / "events.jsonl").open(encoding="utf-8") as spool:

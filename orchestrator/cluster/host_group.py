@@ -30,9 +30,9 @@ _QUESTION_SECONDS = 5.0
 _CAUSE_SECONDS = 5.0
 """How long after a collective failed another host may take to say that it was the cause."""
 _UNREACHABLE_SECONDS = 60.0
-"""The same, while a host cannot be reached: Ray takes its time to tell a lost node from a slow one."""
+"""As `_CAUSE_SECONDS`, while a host cannot be reached: Ray takes its time to tell a lost node from a slow one."""
 _PARTING_SECONDS = 30.0
-"""How long after process 0 is through the others may take to leave."""
+"""How long the other processes may take to leave after process 0 has ended."""
 
 
 @dataclass

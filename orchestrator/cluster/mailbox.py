@@ -18,7 +18,7 @@ from orchestrator.messages import Alive, Message, NumberedMessage
 __all__ = ["ALONE_SECONDS", "Mailbox", "leave_when_alone"]
 
 _TOGETHER_SECONDS = 0.05
-"""How long events wait for others to be told with: each answer costs the scheduler a transaction."""
+"""How long an event waits for others, to go in one answer: each answer costs the scheduler a transaction."""
 
 ALONE_SECONDS = 600.0
 """How long a worker without a run waits for a scheduler before it leaves and its devices are free."""

@@ -30,7 +30,7 @@ from scaling.packages import check_packages
 __all__ = ["RayCluster", "RayGone", "RayWorker"]
 
 _NAMESPACE = "scaling"
-"""Of Ray's, for workers that outlive their scheduler: they are found by name in it."""
+"""Ray's namespace of workers that outlive their scheduler: they are found by name in it."""
 
 _VITAL = {"raylet", "gcs_server"}
 """Processes of a Ray without which it places nothing."""

@@ -32,7 +32,7 @@ _LAST_WORDS = 300
 """Characters of a dead process's last line that go into the reason."""
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
-"""What compiled code is killed by when it is at fault itself. SIGKILL and SIGTERM come from outside."""
+"""Signals that kill compiled code when it is at fault itself. SIGKILL and SIGTERM come from outside."""
 
 _CRASHED = (
     ": the compiled training step crashed. Change the model's width or group_width, or batch_size: each gives another program. "

@@ -14,7 +14,7 @@ from trainer.models.counting import count_all
 __all__ = ["declared_faults"]
 
 _MACS_APART = 0.01
-"""Relative. A family may leave out a small layer of its MACs; its parameters are exact."""
+"""Relative difference that is allowed. A family may leave out a small layer of its MACs; its parameters are exact."""
 
 
 def declared_faults(spec: Spec, document: Document) -> Iterator[Fault]:

@@ -17,10 +17,10 @@ __all__ = ["MAX_FAULTS", "Document", "document_of", "read_document", "shown_faul
 Path_ = Sequence[str | int]
 
 _IN_PYTHON = "experiments"
-"""What faults of a dictionary call it."""
+"""Name that faults give a dictionary, in place of a file's."""
 MAX_CHARACTERS = 2_000_000
 MAX_FAULTS = 50
-"""So many faults of a file are told; nobody reads a thousand."""
+"""How many faults of a file are shown at most."""
 _MAX_MESSAGE = 1_000
 
 

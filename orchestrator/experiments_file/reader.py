@@ -59,9 +59,9 @@ def _cause(faults: Iterable[Fault]) -> BaseException | None:
 _SHOWN = 60
 """Characters of a value in a message."""
 _MAX_EXAMPLES = 2**53
-"""What a run can count: steps and positions are exact as float64 up to here."""
+"""Most examples that a run can count: steps and positions are exact as float64 up to here."""
 _STAND_INS: dict[str, object] = {"name": "unnamed", "epochs": [1], "batch_size": 232_792_560, "learning_rate": 1}
-"""For the keys that a file must have, so that what the others say can be checked although one of these is faulty. The batch is large, and a
+"""Values in place of faulty keys that a file must have, so that the other keys can be checked all the same. The batch is large, and a
 multiple of every number up to 20: no micro-batch or number of repeats is wrong for it."""
 
 

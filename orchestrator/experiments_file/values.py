@@ -15,11 +15,11 @@ from yaml.constructor import SafeConstructor
 __all__ = ["KEY", "MAX_DEPTH", "MAX_VALUES", "NotValues", "Values", "values_of"]
 
 MAX_VALUES = 100_000
-"""Keys and values of a file together, each alias counted with all that it stands for."""
+"""Most keys and values of a file together, each alias counted with all that it stands for."""
 MAX_DEPTH = 64
-"""Lists and mappings in one another."""
+"""Most lists and mappings in one another."""
 _MAX_NUMBER = 3_000
-"""Characters of one number. Python itself prints no whole number of more than 4,300 digits."""
+"""Most characters of one number. Python itself prints no whole number of more than 4,300 digits."""
 
 Place = tuple[str | int, ...]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DONE", "Priced", "price", "rates_in", "rates_of"]
 
 DONE = (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED)
-"""What `submit` does not do again."""
+"""Statuses of runs that `submit` does not do again."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ _REPORTS = 50
 
 _WAIT_SECONDS = 1.0
 _PATIENCE_SECONDS = 15.0
-"""A worker takes an order within seconds of being given its devices."""
+"""How long a worker may take to accept an assignment before it counts as waiting for devices; with devices it takes seconds."""
 
 
 @dataclass(frozen=True)

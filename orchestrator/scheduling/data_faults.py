@@ -16,7 +16,7 @@ from orchestrator.store.data_faults import HELD, Data, data_of
 __all__ = ["ENOUGH", "HELD", "DataFaults", "data_of"]
 
 ENOUGH = 3
-"""Runs that fail of one fault before the others are held back: in the same words, or of any training example."""
+"""How many runs fail of one fault before the others are held back: in the same words, or of any training example."""
 
 _OF_ANY = "train example "
 """How the reason of a run begins that met a bad training example. Which one it meets first depends on its seed."""

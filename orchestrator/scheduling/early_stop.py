@@ -71,9 +71,9 @@ def _step(share: float, steps: int) -> int:
 
 
 def _core_hours_at_its_end(session: Session, run: Run) -> float:
-    """Return the lower of two estimates of the run's core-hours: the one it was started with, and one by rates measured until now.
+    """Return the lower of two estimates of the run's core-hours: the one it was started with, and one by the rates measured so far.
 
-    With the lower one no run is judged by a higher cost than it has.
+    The lower one is taken so that no run is judged more expensive than it is.
     """
     now = estimate_core_hours(run.train_flops, *measured_rates(session).nearest(run.shape, run.family, run.resources))
     return min(cost for cost in (now, run.estimated_core_hours, math.inf) if cost is not None)

@@ -23,7 +23,7 @@ START_SECONDS = 3600.0
 _TIMES = 20.0
 
 LOOK_SECONDS = 5.0
-"""Much longer than a scheduler that works goes without a look at the clock."""
+"""Most seconds that count between two looks at the clock; a working scheduler looks much more often."""
 
 
 @dataclass
@@ -74,4 +74,4 @@ class AwakeClock:
 
 
 awake_seconds = AwakeClock()
-"""This process's."""
+"""The clock of this process."""

@@ -31,7 +31,7 @@ _SHARE = 30.0
 """Counting the progress of a large grid takes time; it is done so seldom that the scheduler spends a thirtieth of its time on it."""
 
 _LIVES = 3
-"""How often a Ray of this command's own is started; one that keeps dying is not started for ever."""
+"""How often a Ray of this command's own is started at most, since one that keeps dying must not be started for ever."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ class _Clock:
         self.done_before: float | None = None
 
     def seldom(self, told: Callable[[list[AttemptLog]], None]) -> Callable[[list[AttemptLog]], None]:
-        """Return a function to be called at any time: it calls `told` only when the time since the last call is worth that of telling."""
+        """Return a function to be called at any time, which calls `told` at most twice a second and for at most a thirtieth of the time."""
 
         def tell(running: list[AttemptLog]) -> None:
             if (started := time.monotonic()) >= self._next_look:

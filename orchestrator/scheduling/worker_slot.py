@@ -22,7 +22,7 @@ _WAIT_SECONDS = 20.0
 """How long a worker holds a question for events open; it answers at once when there are some."""
 _AGAIN_SECONDS = 0.5
 _REST_SECONDS = 2.0, 60.0
-"""Time for a full disk to be seen to, or for a file server to come back: at first, doubled each time, and at most."""
+"""How long a worker rests after a fault of the storage: the first time, doubled each time, and at most."""
 _PLACING_SECONDS = 10.0
 """How long an actor takes to start where there is room for it; one that takes longer waits for devices."""
 

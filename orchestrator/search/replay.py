@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["CellState", "Result", "first_step", "replay"]
 
 _ROUNDING = 1e-6
-"""Of a step: two machines whose last bits differ choose the same rate."""
+"""Tolerance, in steps: two machines whose last bits differ choose the same rate."""
 
 
 @dataclass(frozen=True)

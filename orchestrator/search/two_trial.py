@@ -13,7 +13,7 @@ from dataclasses import dataclass
 __all__ = ["Forecast", "Move", "next_move"]
 
 MOST_TRIALS = 12
-"""Of one cell. A loss that still falls after so many steps of the rate is no matter of tuning."""
+"""Most trials of one cell. A loss that still falls after so many steps of the rate is no matter of tuning."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from scaling.outcomes import RunStatus
 __all__ = ["HELD", "Data", "data_held_back", "data_of", "failed_runs", "pending_runs", "still_failed"]
 
 Data = tuple[str, str | None, str]
-"""A data set: its name, where it lies, its fingerprint."""
+"""A data set: its name, its path, its fingerprint."""
 
 _PLACES = (("data", "name"), ("data", "options", "path"), ("data", "card", "fingerprint"))
 _COLUMNS = [Run.config[place].as_string() for place in _PLACES]

@@ -77,15 +77,15 @@ class Grant:
     branched_from: int | None = None
     """Number of the attempt of `parent` whose checkpoint it starts from."""
     packed: int = 1
-    """How many attempts share the devices; each is charged so much less."""
+    """How many attempts share the devices; each is charged its share."""
     store: str | None = None
     """Id of the store, the first part of its folder; None before stores had one."""
     resume_store: str | None = None
-    """The same of the attempt whose checkpoint it starts from."""
+    """Id of the store of the attempt whose checkpoint it starts from."""
     resume_directory: str | None = None
-    """The folder that this checkpoint was written to, as it was called then."""
+    """The folder that this checkpoint was written to, by its name then."""
     saved_seconds: float = 0.0
-    """What the steps up to there took on these devices, by a clock."""
+    """Training seconds of the steps up to that checkpoint on these devices."""
 
     @property
     def folder(self) -> str:

@@ -23,7 +23,7 @@ from scaling.errors import StoreError
 __all__ = ["Marks"]
 
 _GENERATION = slice(12, 24)
-"""In the head of a log: how often it was begun anew, and two random numbers for it."""
+"""Bytes in the head of a log: how often it was begun anew, and two random numbers for it."""
 
 
 Mark = tuple[int, str]

@@ -379,8 +379,8 @@ class Search(Base):
     """A row of `Run` but for its id and learning rate."""
     policy: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(20), default="waiting")
-    """waiting, searching, settled or given-up. Like the next three it only tells readers what the results of the runs say; but for
-    `cancelled`, which is what somebody asked for."""
+    """waiting, searching, settled, given-up or cancelled. Like the next three fields it only tells readers what the results of the runs
+    say; but `cancelled` is what somebody asked for."""
     trials: Mapped[int] = mapped_column(default=0)
     learning_rate: Mapped[float | None]
     reason: Mapped[str] = mapped_column(Text, default="")
@@ -437,7 +437,7 @@ class Prediction(Base):
     high: Mapped[float]
     level: Mapped[float]
     slope: Mapped[dict[str, Any]]
-    """Input → d log value / d log input, to compare with a run a little beside."""
+    """Input → d log value / d log input, to compare with a run at slightly other inputs."""
     fit: Mapped[dict[str, Any]]
     run_ids: Mapped[list[str]] = mapped_column(JSON)
     code_version: Mapped[str] = mapped_column(String(100))

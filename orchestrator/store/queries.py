@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 INTERRUPTED = "interrupted: its scheduler is gone; `scaling submit` goes on from the last checkpoint"
-"""Reason of a run that an attempt was at when its scheduler died: it waits for the next one, whatever the store had time to hear."""
+"""Reason of a run that was in training when its scheduler died: it waits for the next one, whatever the store had time to hear."""
 
 
 def runs(

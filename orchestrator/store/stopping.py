@@ -24,9 +24,9 @@ def runs_with_a_rule(session: Session) -> dict[str, EarlyStop]:
 
 
 def spared(session: Session, run_ids: Collection[str]) -> set[str]:
-    """Pick the runs that are not stopped early.
+    """Pick the runs that are not to be stopped early.
 
-    Other runs wait to start from them, they share devices with others in a pack, or they were asked to stop before.
+    They are those that other runs wait to start from, that share devices with others in a pack, or that were asked to stop before.
     """
     ids = list(run_ids)
     packed = select(Attempt.run_id).where(Attempt.run_id.in_(ids), Attempt.ended_at.is_(None), Attempt.packed > 1)

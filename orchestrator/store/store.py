@@ -40,7 +40,7 @@ _SERVER_SECONDS = 1800.0
 _FILE_SECONDS = 15.0
 """How long a database's file may be out of reach."""
 _SAY_SECONDS = 60.0
-"""How often somebody who waits is told."""
+"""How often a wait for the database is logged."""
 
 
 class Store:
@@ -163,7 +163,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Open a consistent view, which cannot write."""
+        """Open a consistent view of the database, which cannot write."""
         try:
             with self._begun(self._reader) as session:
                 yield session
