@@ -33,7 +33,7 @@ _REPORTS = 50
 """A run reports this often; with 50 times `WARM_STEPS` steps it does so after 10 and after 20."""
 
 _WAIT_SECONDS = 1.0
-_PATIENCE_SECONDS = 15.0
+_BUSY_SECONDS = 15.0
 """How long a worker may take to accept an assignment before it counts as waiting for devices; with devices it takes seconds."""
 
 
@@ -134,7 +134,7 @@ def _probed(
     worker = cluster.new_worker(request, owner=token)
     try:
         started = worker.start(assignment)
-        if not cluster.ready([started], _PATIENCE_SECONDS):
+        if not cluster.ready([started], _BUSY_SECONDS):
             on_wait()
         return _heard(list(_events(cluster, worker, token)), run, request)
     finally:

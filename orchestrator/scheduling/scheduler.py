@@ -61,7 +61,7 @@ __all__ = ["Scheduler"]
 _logger = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
-_ATTEND_SECONDS = 0.2
+_LOOK_SECONDS = 0.2
 _PAUSE_SECONDS = 30.0
 """How long runs may take to checkpoint when asked to stop; below the grace period of docker-compose.yml."""
 _DRAIN_SECONDS = 1.0
@@ -96,7 +96,7 @@ class Scheduler:
         self._slots: list[WorkerSlot] = []
         self._compiled: set[Workload] = set()
         self._intervals: dict[Resources, float] = {}
-        self._renewed = self._attended = self._drained = 0.0
+        self._renewed = self._looked_at = self._drained = 0.0
         self._refused: str | None = None
         self._store_id: str | None = None
         self._starts = StartRetries()
@@ -131,7 +131,7 @@ class Scheduler:
                     continue
                 self._renew()
                 self.cluster.check()
-                self._attend()
+                self._look_around()
                 self._leave_draining_nodes()
                 for slot in self._slots:
                     slot.end_hung()
@@ -192,12 +192,12 @@ class Scheduler:
             self._apply_rules(session)
             pause(session, experiment, reason="interrupted; submit again to go on")
 
-    def _attend(self) -> None:
+    def _look_around(self) -> None:
         """Carry out requests and read the queue again, a few times a second, and at once when the queue is stale."""
-        if self._queue.is_stale or time.monotonic() > self._attended + _ATTEND_SECONDS:
+        if self._queue.is_stale or time.monotonic() > self._looked_at + _LOOK_SECONDS:
             self._steer()
             self._look_up()
-            self._attended = time.monotonic()
+            self._looked_at = time.monotonic()
 
     def _steer(self) -> None:
         """Do what users asked for; a run that is being trained is asked to checkpoint first, and dealt with once it has."""

@@ -99,7 +99,7 @@ def server_error(name: str, error: OperationalError) -> StoreError:
     )
 
 
-def _libpq_patience(url: URL) -> dict[str, Any]:
+def _libpq_waits(url: URL) -> dict[str, Any]:
     """Return the timeouts of a connection to PostgreSQL, but for those that the URL states.
 
     A server whose machine or network is gone never says so: without timeouts a query to it stays open for hours.
@@ -121,7 +121,7 @@ def _server_engine(url: URL, *, query_only: bool) -> Engine:
     options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"} if query_only and postgresql else {}
     try:
         engine = create_engine(
-            url, execution_options=options, connect_args=_libpq_patience(url), pool_pre_ping=True
+            url, execution_options=options, connect_args=_libpq_waits(url), pool_pre_ping=True
         )  # the server may have restarted
     except ModuleNotFoundError as error:
         hint = 'pip install "scaling[postgres]"' if postgresql else "install it beside scaling"

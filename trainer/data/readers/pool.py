@@ -36,7 +36,7 @@ _TASKS_AHEAD = 2
 """Tasks that a reader has at once, so that it never waits for the next."""
 _LARGEST_TASK = 16
 """Rows. Larger ones would leave some readers idle at the end of a batch that the trainer waits for."""
-_PATIENCE_SECONDS = 2.0
+_LEAVING_SECONDS = 2.0
 """How long `close` waits for a thread that hangs on a reader; ending the reader frees it."""
 
 
@@ -120,7 +120,7 @@ class ReaderPool:
         self._room.release()
         self._ready.put(None)
         for thread in self._threads:
-            thread.join(_PATIENCE_SECONDS)
+            thread.join(_LEAVING_SECONDS)
         for reader in self._readers:
             reader.close()
         self._bell.close()

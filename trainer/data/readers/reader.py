@@ -18,7 +18,7 @@ _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from trainer.data.readers.process import main; main(int(sys.argv[2]), int(sys.argv[3]))"
 )
-_PATIENCE_SECONDS = 2.0
+_LEAVING_SECONDS = 2.0
 
 
 class Reader:
@@ -75,14 +75,14 @@ class Reader:
         """End the process: it sees the end of its socket after its present task. It is killed when it does not end."""
         self.link.close()
         try:
-            self._process.wait(_PATIENCE_SECONDS)
+            self._process.wait(_LEAVING_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
     def _gone(self) -> DataError:
         try:
-            code = self._process.wait(_PATIENCE_SECONDS)
+            code = self._process.wait(_LEAVING_SECONDS)
         except subprocess.TimeoutExpired:
             code = None
         return DataError(
