@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import doctest
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -114,3 +117,59 @@ def test_the_command_names_it_too(tmp_path):
     done = asked(tmp_path, "-m", "scaling.cli", "status")
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {tmp_path / 'api.py'} is what Python imports as 'api'")
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Packages of ours as an installer leaves them, with a RECORD beside them: a folder for the path, and a function that installs one file more."""
+    place = tmp_path / "site-packages"
+    for name in ("scaling", "trainer"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("analysis", "api", "orchestrator"):
+        (place / name).symlink_to(ROOT / name)
+
+    def install(distribution, file, text):
+        (place / file).write_text(text)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        record = place / f"{distribution}-1.0.dist-info" / "RECORD"
+        record.parent.mkdir()
+        record.write_text(f"{file},sha256={digest},{len(text)}\n{distribution}-1.0.dist-info/RECORD,,\n")
+
+    install("scaling", "trainer/__init__.py", (ROOT / "trainer" / "__init__.py").read_text())
+    return place, install
+
+
+def test_a_distribution_that_overwrites_a_package_is_named(installed, tmp_path):
+    """`pip install trainer` writes its `trainer/__init__.py` over ours without a word."""
+    place, install = installed
+    (tmp_path / "script.py").write_text(TRIED.format(name="train"))
+    assert asked(tmp_path, "script.py", PYTHONPATH=str(place)).stdout == "True\n"
+    install("trainer", "trainer/__init__.py", "raise SystemExit('it was run')")
+    shown = asked(tmp_path, "script.py", PYTHONPATH=str(place)).stdout
+    assert shown.startswith(
+        f"UsageError: {place / 'trainer' / '__init__.py'} is no longer that of scaling: the distribution 'trainer'"
+    )
+    assert "pip uninstall trainer" in shown
+    assert "hint: `pip uninstall trainer`" in asked(tmp_path, "-c", "import scaling; scaling.train", PYTHONPATH=str(place)).stderr
+    (place / "trainer" / "__init__.py").unlink()  # which that does
+    shown = asked(tmp_path, "-S", "script.py", PYTHONPATH=str(place)).stdout
+    assert shown.startswith(f"UsageError: {place / 'trainer' / '__init__.py'} is missing")
+    assert "install scaling again" in shown
+
+
+def test_a_package_that_its_user_changed_is_left_alone(installed, tmp_path):
+    place, _ = installed
+    (tmp_path / "script.py").write_text(TRIED.format(name="train"))
+    with (place / "trainer" / "__init__.py").open("a") as file:
+        file.write("\n# mended here\n")
+    assert asked(tmp_path, "script.py", PYTHONPATH=str(place)).stdout == "True\n"
+
+
+def test_a_distribution_before_ours_on_the_path_is_named(installed, tmp_path):
+    """As beside an editable install, whose folder comes last."""
+    place, install = installed
+    install("trainer", "trainer/__init__.py", "raise SystemExit('it was run')")
+    (tmp_path / "script.py").write_text(TRIED.format(name="train"))
+    shown = asked(tmp_path, "-c", f"import sys, scaling; sys.path.insert(0, {str(place)!r}); exec(open('script.py').read())").stdout
+    assert shown.startswith(f"UsageError: {place / 'trainer' / '__init__.py'} is what Python imports as 'trainer'")
+    assert "pip uninstall trainer" in shown
