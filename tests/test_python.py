@@ -112,11 +112,12 @@ def test_a_file_of_the_users_is_named_or_not_in_the_way(tmp_path, file, name, in
         assert done.stdout == "True\n"
 
 
-def test_the_command_names_it_too(tmp_path):
-    (tmp_path / "api.py").write_text("")
+@pytest.mark.parametrize("name", ["api", "analysis"])
+def test_the_command_names_it_too(tmp_path, name):
+    (tmp_path / f"{name}.py").write_text("")
     done = asked(tmp_path, "-m", "scaling.cli", "status")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {tmp_path / 'api.py'} is what Python imports as 'api'")
+    assert done.stderr.startswith(f"error: {tmp_path / name}.py is what Python imports as {name!r}")
 
 
 @pytest.fixture

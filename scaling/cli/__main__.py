@@ -1,5 +1,5 @@
 """`python -m scaling.cli`: the command, for where the script is not on the path."""
 
-from scaling.cli.app import main
+from scaling.cli import main
 
 main()

@@ -36,10 +36,8 @@ from scaling.cli import (
     submit,
     transfer,
 )
-from scaling.cli.printable import printable
-from scaling.errors import ScalingError, SpecError
-from scaling.packages import check_packages
-from scaling.refusals import why
+from scaling.cli.error_lines import tell
+from scaling.errors import ScalingError
 
 __all__ = ["app", "main"]
 
@@ -102,15 +100,6 @@ def _options(
         os.environ["SCALING_DEBUG"] = "1"
 
 
-def _tell(error: ScalingError) -> None:
-    faults = [str(fault) for fault in error.faults] if isinstance(error, SpecError) else [str(error)]
-    for number, line in enumerate(faults):
-        print(printable(line if number else f"error: {line}"), file=sys.stderr)
-    for label, text in (("hint: ", error.hint), ("why:  ", why(error))):
-        if text:
-            print(printable(f"{label} {text}"), file=sys.stderr)
-
-
 def _with_the_command_of(words: list[str]) -> typer.Typer:
     """Return the app with the command that is named alone, or with all where none is.
 
@@ -125,12 +114,11 @@ def _with_the_command_of(words: list[str]) -> typer.Typer:
 def main() -> None:
     """Run a command. An expected error is printed as one line of fault and one line of what to do."""
     try:
-        check_packages("api")
         _with_the_command_of(sys.argv[1:])()
     except ScalingError as error:
         if os.environ.get("SCALING_DEBUG"):
             raise
-        _tell(error)
+        tell(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
