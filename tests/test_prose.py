@@ -20,9 +20,11 @@ BLOCK_START = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+|^\s*>\s?")
 RULE = re.compile(r"^\s*\|?[\s:|-]+\|?\s*$")
 CODE = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 LINK = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
+QUOTED = re.compile(r"<!-- cases.*?<!-- end of cases -->", re.S)
+"""What `benchmarks/strangers.py` puts on a page: messages of the program, quoted."""
 COMMENT = re.compile(r"<!--.*?-->|</?[a-z][^>]*>")
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)*_]*\s+(?=[\"'“‘(*_]*[^a-z\s])")
-ABBREVIATED = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|etc|al|no|fig|eq|sec|[A-Z])\.)$", re.I)
+ABBREVIATED = re.compile(r"\b(?:e\.g|i\.e|cf|vs|al|fig|[A-Z])\.$")
 
 
 class Sentence(NamedTuple):
@@ -44,6 +46,7 @@ def blocks(text: str) -> list[tuple[int, str]]:
             found.append((first, " ".join(lines)))
         lines.clear()
 
+    text = QUOTED.sub(lambda quoted: "\n" * quoted[0].count("\n"), text)
     for number, line in enumerate(text.splitlines(), 1):
         if FENCE.match(line):
             close()
@@ -70,8 +73,17 @@ def blocks(text: str) -> list[tuple[int, str]]:
 
 
 def plain(text: str) -> str:
-    """Text as it is read: a link is its words, a span of code is one word, comments and tags are nothing."""
-    return COMMENT.sub(" ", LINK.sub(r"\1", CODE.sub("Code", text)))
+    """Text as it is read: a link is its words, a span of code is one word, comments and tags are nothing. Either may begin a sentence."""
+    linked = LINK.sub(lambda link: link[1][:1].upper() + link[1][1:], CODE.sub("Code", text))
+    return COMMENT.sub(" ", linked)
+
+
+def test_what_a_sentence_is():
+    page = "# A heading\n\nOne. `code` is two, e.g. [this one](a.md \"b. C.\").\n[three](x)\nends?\n\n```sh\nno. Code.\n```\n- item\n- last\n\n| a. B | c |\n|---|---|\n"
+    found = [each for _, block in blocks(page) for each in sentences(block)]
+    assert found == ["One.", "Code is two, e.g. This one.", "Three ends?", "item", "last", "a.", "B", "c"]
+    assert [line for line, _ in blocks(page)] == [3, 10, 11, 13, 13]
+    assert words("a – b, `c`.") == 3
 
 
 def sentences(text: str) -> list[str]:
@@ -100,7 +112,7 @@ def of_page(path: Path) -> list[Sentence]:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_no_sentence_is_long(path):
     found = of_page(path)
-    assert len(found) > 10, "the page is read as prose"
+    assert len(found) >= 5, "the page is read as prose"
     long = sorted((each for each in found if each.words > MOST_WORDS), key=lambda each: -each.words)
     assert not long, "\n".join(f"{each.page}:{each.line}: {each.words} words: {each.text}" for each in long[:10])
 
