@@ -79,7 +79,7 @@ def plain(text: str) -> str:
 
 
 def test_what_a_sentence_is():
-    page = "# A heading\n\nOne. `code` is two, e.g. [this one](a.md \"b. C.\").\n[three](x)\nends?\n\n```sh\nno. Code.\n```\n- item\n- last\n\n| a. B | c |\n|---|---|\n"
+    page = '# A heading\n\nOne. `code` is two, e.g. [this one](a.md "b. C.").\n[three](x)\nends?\n\n```sh\nno. Code.\n```\n- item\n- last\n\n| a. B | c |\n|---|---|\n'
     found = [each for _, block in blocks(page) for each in sentences(block)]
     assert found == ["One.", "Code is two, e.g. This one.", "Three ends?", "item", "last", "a.", "B", "c"]
     assert [line for line, _ in blocks(page)] == [3, 10, 11, 13, 13]
