@@ -184,9 +184,10 @@ def test_families_have_a_c_of_their_own():
 
 
 def test_the_payload_is_json_with_p_values():
-    payload = json.loads(json.dumps(analysis.payload(analysis.learning_rate_trend(sized_sweep(noise=0.01))), allow_nan=False))
+    trend = analysis.learning_rate_trend(sized_sweep(noise=0.01))
+    payload = json.loads(json.dumps(analysis.payload(trend), allow_nan=False))
     assert set(payload["interaction"]) == {"value", "low", "high", "p_value"}
-    assert 0 <= payload["monotone_p_value"] <= 1
+    assert payload["monotone_p_value"] == trend.monotone_p_value > 0.05
     assert payload["models"][0]["params"] == 1e6
     cell = analysis.learning_rate_trend(sized_sweep(noise=0.01)).predict_cell(model="F0", epochs=2)
     assert set(cell.to_dict()["learning_rate"]) == {"value", "low", "high"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shlex
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -115,7 +117,11 @@ def test_figures_are_the_numbers(page, nfnet_study):
     figures = [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page, re.S)]
     assert len(figures) == page.count('<figure class="chart"') >= 3
     optimal = next(trace for trace in figures[0]["data"] if trace.get("name") == "compute-optimal")
-    assert len(optimal["x"]["bdata"] if isinstance(optimal["x"], dict) else optimal["x"]) > 0
+    best = nfnet_study.frontier.on_frontier
+    for axis, column in (("x", "core_hours"), ("y", "error")):
+        packed = optimal[axis]
+        shown = np.frombuffer(base64.b64decode(packed["bdata"]), packed["dtype"]) if isinstance(packed, dict) else packed
+        assert list(shown) == list(best[column])
 
 
 def test_what_these_runs_do_not_allow_says_why(simulate):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -64,9 +65,12 @@ def test_the_best_cell_is_the_last_of_the_frontier(studies, answers, name):
 
 
 def test_every_number_beyond_the_runs_and_every_exponent_has_its_interval(answers):
+    seen = Counter()
     for said in answers.values():
         for number in (r"\^", "would give "):
+            seen[number] += len(re.findall(number, said.sentence))
             assert len(re.findall(number, said.sentence)) == len(re.findall(rf"{number}\S+ \(.*? … .*?\)", said.sentence))
+    assert min(seen.values()) >= 2
 
 
 @pytest.mark.parametrize("name", ["flat", "rising"])

@@ -126,6 +126,7 @@ def test_a_loader_that_drops_or_doubles_is_caught_and_the_ids_are_named(tmp_path
     report = check([Stretch(tmp_path, 0, order.steps)], order)
     assert not report.clean
     spoilt, *sound = report.epochs
+    assert sound
     assert not spoilt.exact
     assert set(spoilt.missing) == victims
     assert (

@@ -63,5 +63,6 @@ def test_paths_of_sockets_stay_short_where_the_temporary_folder_is_deep(home, mo
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
     with _private_folder() as place:
-        assert place is None or len(place) + len("/session_2026-11-28_17-46-54_331496_4194304/sockets/plasma_store") <= 107
+        assert place.startswith("/tmp/")
+        assert len(place) + len("/session_2026-11-28_17-46-54_331496_4194304/sockets/plasma_store") <= 107
         assert os.listdir(deep) == []

@@ -3,6 +3,7 @@
 The long version is `python -m benchmarks.faults`; its table is in docs/reliability.md.
 """
 
+import csv
 import json
 import sqlite3
 from dataclasses import replace
@@ -96,5 +97,7 @@ def replace_store(world):
     return other
 
 
-def test_every_kind_has_a_function_and_a_name():
-    assert all(callable(strike) and weight >= 0 for weight, strike in KINDS.values())
+def test_every_kind_has_struck_under_its_name():
+    """The table of docs/reliability.md is made from this file."""
+    with open("benchmarks/faults.csv") as file:
+        assert {row["kind"] for row in csv.DictReader(file)} == set(KINDS)

@@ -300,6 +300,7 @@ def test_a_grid_in_packs(tmp_path):
             " JOIN runs r ON r.id = a.run_id WHERE r.model = 'tiny' GROUP BY a.allocation_id, a.started_at"
         ).fetchall()
         config = connection.execute("SELECT config, val_loss FROM runs WHERE model = 'tiny' LIMIT 1").fetchone()
+    assert [count for _, _, count, *_ in packs] == [2, 2]
     assert all(most == pytest.approx(least, rel=0.05, abs=1e-3) for *_, least, most in packs)
     alone = train(TrainConfig.from_dict(json.loads(config[0])), directory=tmp_path / "alone")
     assert alone.val_loss == pytest.approx(config[1], rel=1e-4)

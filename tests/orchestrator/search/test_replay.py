@@ -126,7 +126,9 @@ def test_independent_cells_go_on_in_parallel(plan_of):
 
 
 def test_the_rate_found_is_trained_on_every_seed_and_searched_on_the_first(plan_of):
-    for state in Trainers(plan_of(seeds="[3, 4, 5]")).see_through():
+    states = Trainers(plan_of(seeds="[3, 4, 5]")).see_through()
+    assert len(states) == 12
+    for state in states:
         assert {row["seed"] for rows, _ in state.trials.values() for row in rows} == {3}
         assert [(row["seed"], row["learning_rate"]) for row in state.repeats] == [
             (4, state.learning_rate),

@@ -111,6 +111,7 @@ def test_the_code_is_in_every_answer(ended, capsys):
     assert {row["chance_loss"] for row in rows.values()} == {2.301}
     assert [row["id"] for row in rows.values() if row["reason"].startswith(NO_BETTER_THAN_GUESSING)] == [guess]
     fits = json.loads(told("fit", "--json", "--on", "all"))["fits"]
+    assert len(fits) == 2
     assert all(NO_BETTER_THAN_GUESSING in [entry["code"] for entry in fit["diagnostics"]] for fit in fits)
     client = TestClient(create_app(store.name))
     assert all(NO_BETTER_THAN_GUESSING in client.get(page).text for page in (f"/runs/{guess}", "/runs", "/experiments/study"))
