@@ -72,7 +72,9 @@ def test_a_package_of_an_extra_is_imported_at_the_top_only_of_what_is_loaded_beh
         "resize.py",
         "transparent.py",
     }  # trainer/data/images/optional.py loads them
-    for file in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name not in behind):
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    assert behind <= {path.name for path in files}
+    for file in (path for path in files if path.name not in behind):
         at_top = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
         names = {name.name for node in at_top if isinstance(node, ast.Import) for name in node.names}
         names |= {node.module for node in at_top if isinstance(node, ast.ImportFrom) and node.module and not node.level}

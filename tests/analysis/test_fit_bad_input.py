@@ -106,8 +106,15 @@ def test_a_hundred_thousand_rows_are_seconds(law):
 
 def test_what_is_raised_is_ours(simulate):
     runs = simulate(floor)
-    for wrong in ({"on": "some"}, {"level": 2.0}, {"bootstrap": 5}, {"objective": "l2"}, {"law": "linear"}, {"intervals": "bayes"}):
-        with pytest.raises(ScalingError):
+    for wrong, words in (
+        ({"on": "some"}, "unknown choice of runs 'some'"),
+        ({"level": 2.0}, "level 2 is not between"),
+        ({"bootstrap": 5}, "5 bootstrap draws are too few"),
+        ({"objective": "l2"}, "unknown objective 'l2'"),
+        ({"law": "linear"}, "unknown law 'linear'"),
+        ({"intervals": "bayes"}, "unknown kind of intervals 'bayes'"),
+    ):
+        with pytest.raises(ScalingError, match=words):
             analysis.fit(runs, **wrong)
 
 

@@ -25,6 +25,7 @@ from scaling.cli.app import app
 )
 def test_a_command_has_an_option_for_each_parameter(kind):
     options = {flag: option for option in get_command(app).commands[kind.COMMAND[0]].params for flag in option.opts}
+    assert kind.parameters()
     for name, each in kind.parameters().items():
         option = options[f"--{name.replace('_', '-')}"]
         if name not in ("experiment", "budget", "target"):  # which commands spell for themselves

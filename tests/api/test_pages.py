@@ -271,7 +271,9 @@ def test_names_of_users_are_text_not_html(client_of, tmp_path):
         session.add(Run(**{**run_row("nano-F0", 2, 0), **done, "val_loss": 0.5, "core_hours": 2.0}))
     run_id = client.get("/runs.json").json()["runs"][0]["id"]
     for path in ("/frontier", "/runs", f"/runs/{run_id}"):
-        assert "<script>alert" not in text_of(client.get(path))
+        page = text_of(client.get(path))
+        assert "<script>alert" not in page
+        assert html.escape(nasty) in page.replace("&#34;", "&quot;").replace("&#39;", "&#x27;"), path
 
 
 def test_assets_are_kept_for_ever_under_their_version(client):
