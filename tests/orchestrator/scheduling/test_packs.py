@@ -295,13 +295,15 @@ def test_a_grid_in_packs(tmp_path):
     assert_ledger_adds_up(study.db)
     with sqlite3.connect(study.db) as connection:
         # Both of a pack were in it from its beginning to its end, so they are charged alike: half of what passed.
-        packs = connection.execute(
-            "SELECT a.allocation_id, a.started_at, count(*), min(a.useful_seconds), max(a.useful_seconds) FROM attempts a"
-            " JOIN runs r ON r.id = a.run_id WHERE r.model = 'tiny' GROUP BY a.allocation_id, a.started_at"
+        charged = connection.execute(
+            "SELECT a.useful_seconds, a.useful_seconds + a.redone_seconds + a.startup_seconds + a.evaluation_seconds + a.checkpoint_seconds,"
+            " 86400 * (julianday(a.ended_at) - julianday(a.started_at)) FROM attempts a"
+            " JOIN runs r ON r.id = a.run_id WHERE r.model = 'tiny' ORDER BY a.started_at"
         ).fetchall()
         config = connection.execute("SELECT config, val_loss FROM runs WHERE model = 'tiny' LIMIT 1").fetchone()
-    assert [count for _, _, count, *_ in packs] == [2, 2]
-    assert all(most == pytest.approx(least, rel=0.05, abs=1e-3) for *_, least, most in packs)
+    for (useful, total, passed), (other, _, _) in (charged[:2], charged[2:]):
+        assert other == pytest.approx(useful, rel=0.05, abs=1e-3)
+        assert total == pytest.approx(passed / 2, rel=0.1)
     alone = train(TrainConfig.from_dict(json.loads(config[0])), directory=tmp_path / "alone")
     assert alone.val_loss == pytest.approx(config[1], rel=1e-4)
     out, _ = study.run("audit", good[-1]["id"])
