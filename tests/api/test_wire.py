@@ -120,7 +120,7 @@ def seconds_until_cut(port, pieces, *, pause=0.1, longest=8.0):
 
 
 @pytest.fixture
-def patience(monkeypatch):
+def short_waits(monkeypatch):
     monkeypatch.setattr(api.unfinished, "REQUEST_SECONDS", 0.6)
 
 
@@ -130,7 +130,7 @@ def trickle():
         yield f"X-{number}: 1\r\n".encode()
 
 
-def test_requests_that_are_never_finished_are_cut(patience):
+def test_requests_that_are_never_finished_are_cut(short_waits):
     finished = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
     body = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
     with served(slow) as port:
@@ -141,7 +141,7 @@ def test_requests_that_are_never_finished_are_cut(patience):
         assert seconds_until_cut(port, [body, *[b"x"] * 100], pause=0.1) < 6, "a body, after the answer to its head"
 
 
-def test_answers_that_take_long_are_not_cut(patience):
+def test_answers_that_take_long_are_not_cut(short_waits):
     with served(slow) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         for _ in range(2):  # also the second one of a connection
             connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -153,7 +153,7 @@ def test_answers_that_take_long_are_not_cut(patience):
             assert answer.count(b"data: ") == 10
 
 
-def test_a_request_in_pieces_is_answered(patience, filled_store):
+def test_a_request_in_pieces_is_answered(short_waits, filled_store):
     with served(create_app(str(filled_store))) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         for piece in (b"GET /healthz HT", b"TP/1.1\r\nHost: localhost\r\nConnec", b"tion: close\r\n\r\n"):
             connection.sendall(piece)
