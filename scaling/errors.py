@@ -58,8 +58,6 @@ class ScalingError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
-        if hint:
-            self.add_note(f"hint: {hint}")  # which a traceback in Python shows
 
 
 class UsageError(ScalingError):
