@@ -52,7 +52,9 @@ def export_command(
     try:
         _write(runs, file)
     except OSError as error:
-        raise UsageError(f"{file}: cannot be written: {error.strerror or error}", hint="name a file in a folder that exists") from error
+        raise UsageError(
+            f"{file}: cannot be written: {error.strerror or error}", hint="name a file in a folder that exists"
+        ) from error
     print_set_aside(runs, ())
     messages().print(f"{len(runs)} runs in {file}", highlight=False)
 
