@@ -96,7 +96,6 @@ router = Page(
     answer=_comparison,
     opened=_first_look,
     context=_context,
-    csv=lambda database, question: _comparison(database, question).to_csv(),
     resource=Resource(
         path="compare",
         question=CompareQuestion,

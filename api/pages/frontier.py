@@ -126,7 +126,6 @@ router = Page(
     question=ViewQuestion,
     answer=frontier_of,
     context=_context,
-    csv=lambda database, question: frontier_of(database, question).to_csv(),
     resource=Resource(
         path="frontier",
         question=FrontierQuestion,

@@ -71,7 +71,6 @@ router = Page(
     question=LearningRateQuestion,
     answer=_trend,
     context=_context,
-    csv=lambda database, question: _trend(database, question).to_csv(),
     resource=Resource(
         path="learning-rate",
         question=LearningRateQuestion,

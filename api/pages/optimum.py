@@ -60,7 +60,6 @@ router = Page(
     question=OptimumQuestion,
     answer=optimum_of,
     context=_context,
-    csv=lambda database, question: optimum_of(database, question).to_csv(),
     resource=Resource(
         path="optimum",
         question=OptimumQuestion,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -35,7 +35,7 @@ class Page(Generic[_Asked, _Found]):
     question: what its link asks; its form is made from that, too.
     answer: what it is about. Raises what the analysis raises: what the runs do not allow is part of the page (`trouble`).
     context: for the template, besides `question`, `choices` (of the form), `found`, `trouble`, `excluded`, `command`; may replace these.
-    csv: the same numbers as CSV, which a browser saves as `file`.csv.
+    csv: the same numbers as CSV, which a browser saves as `file`.csv; by default what the answer says of itself.
     resource: the same numbers as JSON, in /api/v1; `<path>.json` redirects there. None: the page's module has a route for that.
     opened: changes the question of a link that leaves parameters open; given: the names of those that it sets.
     """
@@ -44,7 +44,7 @@ class Page(Generic[_Asked, _Found]):
     question: type[_Asked]
     answer: Callable[[Database, _Asked], _Found]
     context: Callable[[Database, _Asked, _Found | None], Mapping[str, Any]]
-    csv: Callable[[Database, _Asked], str] = lambda database, question: ""
+    csv: Callable[[Database, _Asked], str] | None = None
     file: str = ""
     resource: Resource[Any] | None = None
     opened: Callable[[Database, _Asked, frozenset[str]], _Asked] = lambda database, question, given: question
@@ -82,7 +82,8 @@ class Page(Generic[_Asked, _Found]):
 
     def _csv(self, name: str) -> Callable[..., Response]:
         def page_as_csv(question: _Asked, database: TheDatabase) -> Response:
-            return csv_response(self.csv(database, question), self.file or name)
+            text = self.csv(database, question) if self.csv else cast(Any, self.answer(database, question)).to_csv()
+            return csv_response(text, self.file or name)
 
         return self._asking(page_as_csv)
 

@@ -18,6 +18,16 @@ __all__ = ["GRID_RATES", "CellReport", "SearchReport", "reports_payload", "searc
 
 GRID_RATES = 5
 """Learning rates of the grid that a search is compared with: five, each twice the next, as in the study."""
+_TOLD = (
+    "experiment",
+    "trials_per_cell",
+    "regret",
+    "regret_error",
+    "seed_noise",
+    "share_of_grid",
+    "share_of_grid_flops",
+    "core_hours_saved",
+)
 _REACH = 8
 """Steps to either side of the rate found, within which the store is asked for runs at other rates."""
 
@@ -111,15 +121,7 @@ class SearchReport:
 
     def to_dict(self) -> dict[str, object]:
         names = [entry.name for entry in fields(CellReport)]
-        return {
-            "experiment": self.experiment,
-            "trials_per_cell": self.trials_per_cell,
-            "regret": self.regret,
-            "regret_error": self.regret_error,
-            "seed_noise": self.seed_noise,
-            "share_of_grid": self.share_of_grid,
-            "share_of_grid_flops": self.share_of_grid_flops,
-            "core_hours_saved": self.core_hours_saved,
+        return {name: getattr(self, name) for name in _TOLD} | {
             "cells": [{name: getattr(cell, name) for name in names} | {"regret": cell.regret} for cell in self.cells],
         }
 

@@ -96,12 +96,7 @@ class AuditReport:
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as plain JSON values."""
-        return {
-            "clean": self.clean,
-            "complete": self.complete,
-            "total": self.total,
-            "covered": self.covered,
-            "repeats": self.repeats,
+        return {name: getattr(self, name) for name in ("clean", "complete", "total", "covered", "repeats")} | {
             "epochs": [vars(epoch) | {"missing": list(epoch.missing), "repeated": list(epoch.repeated)} for epoch in self.epochs],
             "skipped": [{"epoch": epoch, "id": number, "reason": reason} for epoch, number, reason in self.skipped],
             "faults": list(self.faults),
