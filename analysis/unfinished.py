@@ -41,9 +41,9 @@ def unfinished(runs: pd.DataFrame) -> Waiting | None:
 def table_of(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Make the table of a store's runs, with a note, printed with every answer, on those that are still to come.
 
-    rows: with the keys of `scaling.columns.RUN_COLUMNS`.
+    rows: with the keys of `scaling.columns.RUN_COLUMNS`; runs of a program also have its own metrics.
     """
-    runs = pd.DataFrame(rows, columns=list(COLUMNS))
+    runs = pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])))
     left = unfinished(runs)
     return runs if left is None else add_note(runs, [f"{left}; the answer is of those that have"])
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.experiments_file import read_spec
+from orchestrator.experiments_file.program import folder_of
 from orchestrator.home import home_folder
 from orchestrator.planning.accept import accept_plan, plan_status
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.priced import Priced, price, rates_of
+from orchestrator.program import ship
 from orchestrator.scheduling.policy import SchedulingPolicy
 from orchestrator.scheduling.see_through import Progress, see_through
 from orchestrator.search.advance import states_of
@@ -182,6 +184,8 @@ def submit(
             return Submitted(experiment=name, outcome="declined", plan=priced)
         accepted = accept_plan(store, plan, revise=revise)
         on_accepted(accepted)
+        if plan.spec.trainer is not None:
+            ship(folder_of(plan.document), plan.spec.trainer.command, folder)
         outcome: Outcome = "nothing to do"
         if accepted.ahead:
             if detach:

@@ -23,7 +23,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainer.config import AugmentConfig, DataConfig, ModelConfig, NumericsConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from trainer.config import (
+    AugmentConfig,
+    DataConfig,
+    ModelConfig,
+    NumericsConfig,
+    OptimizerConfig,
+    ProgramConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
 from trainer.execution import Execution
 from trainer.result import Seconds, TrainResult
 
@@ -37,6 +46,7 @@ __all__ = [
     "ModelConfig",
     "NumericsConfig",
     "OptimizerConfig",
+    "ProgramConfig",
     "ScheduleConfig",
     "Seconds",
     "TrainConfig",

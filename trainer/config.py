@@ -24,6 +24,7 @@ __all__ = [
     "ModelConfig",
     "NumericsConfig",
     "OptimizerConfig",
+    "ProgramConfig",
     "ScheduleConfig",
     "TrainConfig",
 ]
@@ -158,6 +159,19 @@ class NumericsConfig(_Part):
 
 
 @dataclass(frozen=True)
+class ProgramConfig(_Part):
+    """Names a program of a user's that trains the run; `model.options` are the fields of its models.
+
+    command: words, in which `{field}` stands for a field of the model, or for model, epochs, learning_rate, seed or batch_size.
+    version: of its files, as declared or by a hash. metric: what it has to report when it has finished.
+    """
+
+    command: tuple[str, ...]
+    version: str
+    metric: str = "val_loss"
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Describes one training: all that changes its result, and nothing about where or when it runs.
 
@@ -168,6 +182,8 @@ class TrainConfig:
     ema: largest decay of the exponential moving average of the parameters, min(ema, (1 + t) / (10 + t)) at step t. The average is
         evaluated then, not the parameters. None keeps none.
     parent: {"run": id, "step": n} when the run starts from another one's checkpoint.
+    program: what trains it in place of `trainer.train`. Then only epochs, learning rate, seed, model, batch size and data mean something; a batch
+        size or a number of examples that nobody stated is 0.
     """
 
     data: DataConfig
@@ -182,6 +198,7 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     ema: float | None = None
     parent: Mapping[str, object] | None = None
+    program: ProgramConfig | None = None
     recipe: int = RECIPE
 
     def run_id(self) -> str:
@@ -191,7 +208,9 @@ class TrainConfig:
         """
         values = {name: getattr(self, name) for name in _FIELDS}
         told = {name: value._significant if isinstance(value, _Part) else value for name, value in values.items()}
-        return _digest({name: value for name, value in told.items() if value != {} and value != _NEUTRAL.get(name, ...)})
+        return _digest(
+            {name: value for name, value in told.items() if value not in (None, {}) and value != _NEUTRAL.get(name, ...)}
+        )
 
     @property
     def warmup_steps(self) -> int:
@@ -203,8 +222,10 @@ class TrainConfig:
 
         Learning rate, schedule and seed are arguments of the program, so they are not in.
         """
+        program = {} if self.program is None else {"program": asdict(self.program)}
         return _digest(
             {
+                **program,
                 "model": self.model.identity,
                 "image_shape": list(self.data.card.image_shape),
                 "eval_shape": list(self.data.card.eval_shape),
@@ -225,7 +246,7 @@ class TrainConfig:
 
     def to_shared_dict(self) -> dict[str, object]:
         """Return the same as `to_dict`, but of parts that are shared with other configs of a grid: they must not be changed."""
-        plain = {name: getattr(self, name) for name in _FIELDS}
+        plain = {name: value for name in _FIELDS if (value := getattr(self, name)) is not None or name != "program"}
         return {name: value._plain if isinstance(value, _Part) else value for name, value in plain.items()}
 
     @classmethod
@@ -237,6 +258,8 @@ class TrainConfig:
         for kind, name in _FIELD_OF.items():
             if kind is not DataConfig and name in parts:
                 parts[name] = kind(**parts[name])
+        if (program := parts.get("program")) is not None:
+            parts["program"] = replace(program, command=tuple(program.command))
         if parts["model"].surface is not None:
             parts["model"] = replace(parts["model"], surface=Surface(**parts["model"].surface))
         return cls(**parts)
@@ -250,6 +273,7 @@ _FIELD_OF: dict[type, str] = {
     OptimizerConfig: "optimizer",
     NumericsConfig: "numerics",
     AugmentConfig: "augment",
+    ProgramConfig: "program",
 }
 
 
@@ -274,6 +298,7 @@ _NEUTRAL: dict[str, Any] = {
     "augment": _defaults(AugmentConfig),
     "ema": None,
     "parent": None,
+    "program": {},
 }
 
 

@@ -10,6 +10,7 @@ is None by default is left out of the line until it is told: some trainers tell 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Any, ClassVar, Self
 
 from scaling.records import Record
@@ -24,6 +25,7 @@ __all__ = [
     "Event",
     "Progress",
     "RanOutOfMemory",
+    "Reported",
     "Started",
 ]
 
@@ -126,6 +128,17 @@ class Progress(Event, kind="progress"):
     memory_bytes: int | None = None
     skipped_examples: int | None = None
     digest: str | None = None
+
+
+class Reported(Event, kind="reported"):
+    """Tells what a user's program reported since the point before.
+
+    train_seconds: of this attempt so far. steps: of the whole run, where it said so. metrics: by name, the last value of each; None is NaN or infinite.
+    """
+
+    train_seconds: float
+    steps: int | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
 
 class Checkpoint(Event, kind="checkpoint"):

@@ -36,6 +36,7 @@ class TrainResult:
     val_loss: nats, plain cross-entropy on the held-out split at the last step; None unless finished.
     chance_loss: nats, the loss of guessing by the frequencies of the held-out labels; None likewise.
     useful_seconds: of training, over all attempts, each surviving step once.
+    scores: of a user's program, what else it reported of the finished run, by name.
     """
 
     outcome: AttemptOutcome
@@ -51,10 +52,14 @@ class TrainResult:
     val_top5: float | None = None
     useful_seconds: float | None = None
     chance_loss: float | None = None
+    scores: Mapping[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return asdict(self) | {"outcome": str(self.outcome)}
+        plain = asdict(self) | {"outcome": str(self.outcome)}
+        if self.scores is None:
+            del plain["scores"]
+        return plain
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> TrainResult:

@@ -1,6 +1,6 @@
-"""Trainers of runs, behind one protocol: `JaxTrainer` trains, `RehearsedTrainer` follows a stated surface. `trainer_of` chooses.
+"""Trainers of runs, behind one protocol: `JaxTrainer` trains, `RehearsedTrainer` follows a stated surface, `program.ProgramTrainer` runs a command.
 
-Another one is another class here and a line in `trainer_of`. It may start a program of its own. It has to train, to tell its events
+`trainer_of` chooses. Another one is another class and a line there. It has to train, to tell its events
 (`trainer.events`), and to look at `should_stop` at least every few seconds.
 """
 
@@ -17,7 +17,7 @@ from orchestrator.provenance import code_version
 from trainer.config import TrainConfig
 from trainer.events import Event
 
-__all__ = ["JaxTrainer", "RehearsedTrainer", "Trainee", "Trainer", "trainer_of"]
+__all__ = ["JaxTrainer", "RehearsedTrainer", "Trainee", "Trainer", "placed", "trainer_of"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ class Trainer(Protocol):
 
 def trainer_of(config: TrainConfig) -> Trainer:
     """Choose the trainer of a run by its config."""
+    if config.program is not None:
+        from orchestrator.cluster.program import ProgramTrainer
+
+        return ProgramTrainer()
     return RehearsedTrainer() if config.model.surface else JaxTrainer()
 
 
@@ -67,7 +71,7 @@ class JaxTrainer:
 
             join(peers.coordinator, count=peers.count, index=peers.index)
         devices, threads = jax.local_devices(), int(os.environ.get("NPROC", os.cpu_count() or 1))
-        return _placed(devices[0].device_kind, len(devices), threads=threads, jaxlib_version=jax.lib.__version__)
+        return placed(devices[0].device_kind, len(devices), threads=threads, jaxlib_version=jax.lib.__version__)
 
     def train(self, runs: Sequence[Trainee]) -> Left | None:
         """Train one run on all devices of its group, or a pack on one."""
@@ -102,7 +106,7 @@ class RehearsedTrainer:
     def prepare(self, first: Assignment) -> Placed:
         """Take the chips that the file states."""
         assert first.resources is not None
-        return _placed(first.resources.accelerator, first.resources.chips, threads=1, jaxlib_version=None)
+        return placed(first.resources.accelerator, first.resources.chips, threads=1, jaxlib_version=None)
 
     def train(self, runs: Sequence[Trainee]) -> None:
         """Let the runs pass, one after another: the plan packs none."""
@@ -123,7 +127,8 @@ class RehearsedTrainer:
             )
 
 
-def _placed(device: str, devices: int, *, threads: int, jaxlib_version: str | None) -> Placed:
+def placed(device: str, devices: int, *, threads: int, jaxlib_version: str | None) -> Placed:
+    """Say where a process is and what it has."""
     return Placed(
         host=socket.gethostname(),
         device=device,

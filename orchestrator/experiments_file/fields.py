@@ -31,6 +31,7 @@ __all__ = [
     "ScheduleField",
     "SimulateField",
     "Spec",
+    "TrainerField",
 ]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -225,6 +226,21 @@ class NumericsField(_Field):
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
+class TrainerField(_Field):
+    """Names a program that trains every run, in place of our own trainer: see `scaling docs programs`.
+
+    command: its words; `{field}` stands for a field of the model, or for model, epochs, learning_rate, seed or batch_size.
+    program_version: by default a hash of its files. data_version: of the data that it reads; both are part of the runs' ids.
+    metric: what it has to report when it has finished. silence_seconds: how long it may report nothing once it has taken a step.
+    """
+
+    command: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    program_version: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    data_version: Annotated[str, Field(max_length=100)] = ""
+    metric: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_./-]*$", max_length=60)] = "val_loss"
+    silence_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 300.0
+
+
 class ExecutionField(_Field):
     """Says how a run is computed: it changes speed and memory, and results by rounding only. See `trainer.Execution`.
 
@@ -361,13 +377,16 @@ class ConfirmAbove(_Field):
 
 
 class Spec(_Field):
-    """Holds one experiment: models × epoch budgets × learning rates × seeds on one data set."""
+    """Holds one experiment: models × epoch budgets × learning rates × seeds on one data set.
+
+    dataset, batch_size: unnamed and 0 where a program trains and the file does not say.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-    dataset: DatasetField
+    dataset: DatasetField = DatasetField(name="")
     models: Annotated[list[ModelField], Field(min_length=1)]
     epochs: Annotated[list[Positive], Field(min_length=1)]
-    batch_size: Count
+    batch_size: Count = 0
     learning_rate: dict[str, LearningRateField]
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32, strict=True)]], Field(min_length=1)] = [0]
     schedule: ScheduleField = ScheduleField()
@@ -383,6 +402,7 @@ class Spec(_Field):
     budget: BudgetField | None = None
     confirm_above: ConfirmAbove | None = None
     simulate: SimulateField | None = None
+    trainer: TrainerField | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from orchestrator.experiments_file.declared import declared_faults
 from orchestrator.experiments_file.document import MAX_FAULTS, Document, document_of, read_document, shown_faults
 from orchestrator.experiments_file.fields import LearningRateField, SimulateField, Spec
+from orchestrator.experiments_file.program import program_faults
 from scaling.accelerators import ACCELERATORS
 from scaling.errors import DataError, Fault, MissingExtra, SpecError, UsageError, nearest
 from trainer import data, models
@@ -72,7 +73,7 @@ def _faults_of_the_rest(document: Document, error: ValidationError) -> Iterator[
         faulty |= {"learning_rate", "schedule"}  # they speak of epoch budgets
     sound = {key: value for key, value in document.content.items() if key not in faulty}
     try:
-        spec = Spec.model_validate({key: value for key, value in _STAND_INS.items() if key not in sound} | sound)
+        spec = Spec.model_validate({key: value for key, value in _STAND_INS.items() if key in faulty} | sound)
     except ValidationError:
         return  # without models or data there is nothing to check
     for fault in _cross_checks(spec, document):
@@ -84,7 +85,8 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
     """Yield the faults that no field can know alone: names that must exist, and fields that must fit together."""
     if spec.resources.accelerator not in ACCELERATORS:
         yield _unknown(document, ("resources", "accelerator"), "accelerator", spec.resources.accelerator, ACCELERATORS)
-    yield from _model_faults(spec, document)
+    yield from program_faults(spec, document) if spec.trainer else _model_faults(spec, document)
+    yield from _rate_faults(spec, document)
     for field in ("epochs", "seeds", "evaluate_at"):
         seen: set[float] = set()
         for index, value in enumerate(getattr(spec, field)):
@@ -95,6 +97,11 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
     for path, message in spec.execution.clashes(spec.resources):
         yield document.fault(path, message)
     yield from _search_faults(spec, document)
+    if spec.trainer is not None:
+        return
+    if missing := [name for name in ("dataset", "batch_size") if name not in document.content]:
+        yield from (document.fault((), f"key {name!r} is missing") for name in missing)
+        return
     if spec.execution.micro_batch is not None and spec.execution.micro_batch > spec.batch_size:
         yield document.fault(
             ("execution", "micro_batch"),
@@ -157,6 +164,11 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             yield document.fault(place, error)
         except (ArithmeticError, LookupError) as error:
             yield document.fault(place, f"{model.name}: these options make no model: {error}")
+
+
+def _rate_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """Yield the faults of learning rates: of models that there are not, given twice, or of budgets that there are not."""
+    names = [model.name for model in spec.models]
     for name, field in spec.learning_rate.items():
         if name != "*" and name not in names:
             yield _unknown(document, ("learning_rate", name), "model", name, names)

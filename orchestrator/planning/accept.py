@@ -12,12 +12,12 @@ from orchestrator.search.replay import replay
 from orchestrator.store import Session, Store
 from orchestrator.store.again import AGAIN
 from orchestrator.store.experiments import find_experiment
-from orchestrator.store.grid import Accepted, accept, known_statuses
+from orchestrator.store.grid import Accepted, accept, known_statuses, program_files
 from scaling.errors import UsageError
 from scaling.fault_points import reached
 from scaling.outcomes import RunStatus
 
-__all__ = ["accept_plan", "plan_status"]
+__all__ = ["accept_plan", "plan_status", "refuse_changed_program"]
 
 
 def plan_status(store: Store, plan: Plan) -> dict[str, str]:
@@ -38,6 +38,7 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             f"data set {plan.card.name!r} is only declared, so nothing can be trained on it",
             hint="--dry-run plans it, --simulate rehearses it; to train, name a data set at hand",
         )
+    refuse_changed_program(store, plan)
     resources, options = plan.resources, plan.options
     rows = [run.row(resources, options) for run in plan.runs]
     with store.write() as session:
@@ -59,6 +60,19 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             accepted = _with_stopped_ones(session, accepted)
     reached("accepted")
     return accepted
+
+
+def refuse_changed_program(store: Store, plan: Plan) -> None:
+    """Raise `UsageError` where runs of the store were planned under the same declared version, with other files."""
+    if plan.spec.trainer is None or plan.spec.trainer.program_version is None:
+        return
+    with store.read() as session:
+        before = program_files(session, [run.id for run in plan.runs]) - {plan.files}
+    if before:
+        raise UsageError(
+            f"the program's files have changed since runs of version {plan.spec.trainer.program_version!r} were planned",
+            hint="raise `program_version` in the file, so that its runs are trained anew; or put the files back",
+        )
 
 
 def _asked_before(session: Session, plan: Plan) -> list[dict[str, Any]]:

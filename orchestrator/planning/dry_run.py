@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.cluster.device_request import DeviceRequest
 from orchestrator.cluster.inventory import check_local
-from orchestrator.planning.accept import plan_status
+from orchestrator.planning.accept import plan_status, refuse_changed_program
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.priced import DONE, Priced
 from orchestrator.search.advance import states_of
@@ -40,6 +40,7 @@ def dry_run(priced: Priced, db: str, home: Path, *, revise: bool = False, addres
         found = replace(priced, states={run.id: "new" for run in plan.runs})
     else:
         with store:
+            refuse_changed_program(store, plan)
             if not revise:
                 with store.read() as session:
                     refuse_another_study(session, plan.spec.name, plan.shared)
@@ -66,7 +67,7 @@ def _check_home(home: Path) -> None:
 
 
 def _look(plan: Plan) -> tuple[Looked, ...]:
-    if not plan.trains:
+    if not plan.trains or plan.spec.trainer is not None:
         return ()
     looked = look_at(data.load(plan.spec.dataset.name, plan.spec.dataset.options))
     may_skip = plan.spec.execution.on_bad_example == "skip"

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.experiments_file import Document, ModelField, ResourcesField, Spec
+from orchestrator.experiments_file.program import FACTS, folder_of, program_card, settings_of
 from orchestrator.planning.trunk import Branch, branches
+from orchestrator.program import version_of
 from orchestrator.resources import EarlyStop, Resources, RunOptions
 from orchestrator.search.cells import Policy, SearchedCell
 from scaling.accelerators import estimate_core_hours
@@ -19,6 +21,7 @@ from trainer import (
     ModelConfig,
     NumericsConfig,
     OptimizerConfig,
+    ProgramConfig,
     ScheduleConfig,
     TrainConfig,
     data,
@@ -39,7 +42,7 @@ class PlannedRun:
     train_flops: 6 × MACs × examples seen (forward 2, backward 4 a MAC).
     estimated_core_hours: at the peak · MFU of the file's resources, until it is priced (`orchestrator.planning.priced`).
     cores: that it is given.
-    branch: how it shares steps with runs of other budgets, where the file says so.
+    branch: how it shares steps with runs of other budgets, where the file says so. macs: an example, of a program's model that states them.
     """
 
     id: str
@@ -53,6 +56,7 @@ class PlannedRun:
     cores: int
     estimated_core_hours: float
     branch: Branch | None = None
+    macs: float | None = None
 
     @property
     def estimated_seconds(self) -> float:
@@ -91,6 +95,7 @@ class PlannedRun:
             "parent_step": self.branch.parent_step if self.branch else None,
             "provisional": config.data.card.provisional,
             "rehearsal": config.model.surface is not None,
+            "macs": self.macs,
             "params": self.params,
             "steps": self.steps,
             "examples_seen": self.examples_seen,
@@ -135,6 +140,7 @@ class Plan:
     """Holds all runs of one experiments file, in the file's order: models, then epoch budgets, learning rates, seeds.
 
     searches: the cells whose learning rates are found on the way; their runs are not among `runs`, since nobody knows them yet.
+    files: the hash of the files of the program that trains them, if one does.
     """
 
     spec: Spec
@@ -142,6 +148,7 @@ class Plan:
     card: data.DataCard
     runs: tuple[PlannedRun, ...]
     searches: tuple[PlannedSearch, ...] = ()
+    files: str | None = None
 
     @property
     def estimated_core_hours(self) -> float:
@@ -190,6 +197,9 @@ class Plan:
     def options(self) -> RunOptions:
         """Return how each run is executed, as far as the file says it of all; a rehearsal packs nothing."""
         execution, rule, rehearsal = self.spec.execution, self.spec.early_stop, self.spec.simulate
+        if (trainer := self.spec.trainer) is not None:
+            folder = str(folder_of(self.document))
+            return RunOptions(execution={"folder": folder, "files": self.files, "silence_seconds": trainer.silence_seconds})
         return RunOptions(
             execution={"speed": rehearsal.speed} if rehearsal else execution.model_dump(exclude_defaults=True, exclude={"pack"}),
             evaluate_at=tuple(sorted({*self.spec.evaluate_at, *([rule.after] if rule else [])})),
@@ -207,6 +217,8 @@ class Plan:
         if dumped["schedule"]["decay_fraction"] is None:
             del dumped["schedule"]["decay_fraction"]
         del dumped["schedule"]["reuse_trunk"]  # how runs are done, not what they are
+        if self.spec.trainer is not None:
+            later.append("trainer")
         of_data = {"corrections": list(self.card.corrections)} if self.card.corrections else {}
         return {field: dumped[field] for field in (*fields, *later)} | {
             "dataset": self.card.fingerprint,
@@ -217,8 +229,9 @@ class Plan:
 
 def make_plan(spec: Spec, document: Document) -> Plan:
     """Expand a file into its runs. Needs the data set's card, not its images."""
-    card = data.card(spec.dataset.name, spec.dataset.options)
-    recipe = _recipe(spec, card)
+    card = program_card(spec) if spec.trainer else data.card(spec.dataset.name, spec.dataset.options)
+    files = version_of(folder_of(document), spec.trainer.command) if spec.trainer else None
+    recipe = _recipe(spec, card, files)
     schedules = {epochs: _schedule(spec, epochs) for epochs in spec.epochs}
     runs: list[PlannedRun] = []
     for field in spec.models:
@@ -228,13 +241,13 @@ def make_plan(spec: Spec, document: Document) -> Plan:
             for rate in spec.learning_rates(field.name, epochs):
                 for seed in spec.seeds:
                     config = TrainConfig(model=model, schedule=schedule, learning_rate=float(rate), seed=seed, **recipe)
-                    shape = shape or _Shape.of(config, spec.resources)
+                    shape = shape or _Shape.of(config, spec.resources, field)
                     cell = cell or _cell(config, shape)
                     runs.append(PlannedRun(id=config.run_id(), config=config, **cell))
     if spec.schedule.reuse_trunk:
         found = branches([run.config for run in runs])
         runs = [replace(run, branch=branch) for run, branch in zip(runs, found, strict=True)]
-    return Plan(spec, document, card, tuple(runs), _searches(spec, recipe, schedules))
+    return Plan(spec, document, card, tuple(runs), _searches(spec, recipe, schedules), files)
 
 
 def _searches(spec: Spec, recipe: Mapping[str, Any], schedules: Mapping[float, ScheduleConfig]) -> tuple[PlannedSearch, ...]:
@@ -249,13 +262,16 @@ def _searches(spec: Spec, recipe: Mapping[str, Any], schedules: Mapping[float, S
             config = TrainConfig(
                 model=_model(spec, field), schedule=schedule, learning_rate=policy.start, seed=policy.seeds[0], **recipe
             )
-            shape = shape or _Shape.of(config, spec.resources)
+            shape = shape or _Shape.of(config, spec.resources, field)
             found.append(PlannedSearch(PlannedRun(id=config.run_id(), config=config, **_cell(config, shape)), policy))
     return tuple(found)
 
 
-def _recipe(spec: Spec, card: data.DataCard) -> dict[str, Any]:
-    """Return what all runs of a file share, as arguments of `TrainConfig`."""
+def _recipe(spec: Spec, card: data.DataCard, files: str | None) -> dict[str, Any]:
+    """Return what all runs of a file share, as arguments of `TrainConfig`. files: the hash of a program's files."""
+    if (trainer := spec.trainer) is not None:
+        program = ProgramConfig(tuple(trainer.command), trainer.program_version or files or "", trainer.metric)
+        return {"data": DataConfig(spec.dataset.name, card), "batch_size": spec.batch_size, "program": program}
     return {
         "data": DataConfig(spec.dataset.name, card, data.significant(spec.dataset.name, spec.dataset.options)),
         "batch_size": spec.batch_size,
@@ -277,6 +293,8 @@ def _schedule(spec: Spec, epochs: float) -> ScheduleConfig:
 
 
 def _model(spec: Spec, model: ModelField) -> ModelConfig:
+    if spec.trainer is not None:
+        return ModelConfig(model.family or "program", model.name, settings_of(model))
     surface = Surface(**spec.simulate.loss.model_dump()) if spec.simulate else None
     return ModelConfig(model.family_name, model.name, model.options, surface)
 
@@ -292,10 +310,14 @@ class _Shape:
     cores: int
 
     @classmethod
-    def of(cls, config: TrainConfig, resources: ResourcesField) -> _Shape:
-        card, model, family = config.data.card, config.model, models.family(config.model.family)
-        macs = family.macs(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
-        params = family.params(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+    def of(cls, config: TrainConfig, resources: ResourcesField, field: ModelField) -> _Shape:
+        card, model = config.data.card, config.model
+        if config.program is not None:
+            params, macs = (int(field.options.get(name, 0)) for name in FACTS)  # type: ignore[call-overload]  # a number, as was checked
+        else:
+            family = models.family(model.family)
+            macs = family.macs(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+            params = family.params(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
         if max(macs, params) > _MAX_SIZE:
             raise UsageError(
                 f"model {model.name!r} has {significant(params, 3)} parameters and {significant(macs, 3)} MACs",
@@ -312,6 +334,8 @@ class _Shape:
 
 def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
     """Return what all runs of a model and an epoch budget have in common, as arguments of `PlannedRun`."""
+    if config.program is not None:
+        return _cell_of_program(config, shape)
     order = data.Order.of(config)
     train_flops = shape.flops * order.total
     return {
@@ -323,6 +347,24 @@ def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
         "train_flops": train_flops,
         "cores": shape.cores,
         "estimated_core_hours": estimate_core_hours(train_flops, shape.rate) or 0.0,
+    }
+
+
+def _cell_of_program(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
+    """Return the same where a program trains: what the file does not state is 0, until the program reports it."""
+    examples = config.data.card.train_examples
+    total = round(config.schedule.epochs * examples)
+    train_flops = shape.flops * total
+    return {
+        "macs": shape.flops / 6.0,
+        "shape": shape.id,
+        "params": shape.params,
+        "steps": -(-total // config.batch_size) if config.batch_size else 0,
+        "examples_seen": total,
+        "unique_examples": min(total, examples),
+        "train_flops": train_flops,
+        "cores": shape.cores,
+        "estimated_core_hours": estimate_core_hours(train_flops, shape.rate) or 0.0 if train_flops else 0.0,
     }
 
 

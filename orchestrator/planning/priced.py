@@ -181,5 +181,5 @@ def rates_in(runs: pd.DataFrame) -> Rates:
 
 def _measured(run: PlannedRun, plan: Plan, rates: Rates) -> PlannedRun:
     measured = rates.nearest(run.shape, run.config.model.family, plan.resources)
-    hours = estimate_core_hours(run.train_flops, *measured)
+    hours = estimate_core_hours(run.train_flops or run.config.schedule.epochs, *measured)
     return run if hours is None else replace(run, estimated_core_hours=hours)

@@ -95,6 +95,11 @@ def probe(
     """
     from orchestrator.cluster import DeviceRequest
 
+    if plan.spec.trainer is not None:
+        raise UsageError(
+            "a program is not probed: it alone knows how to train for a few steps",
+            hint="submit the shortest budget first; later estimates come from what its runs took",
+        )
     if not plan.trains:
         raise UsageError("there is nothing to probe: no data set is at hand", hint="name one that is; `--dry-run` plans without")
     request = DeviceRequest.of(plan.resources)

@@ -20,13 +20,14 @@ from orchestrator.store.models import Attempt, Run
 from orchestrator.store.skipped import SKIPPED
 from scaling.outcomes import AttemptOutcome
 from trainer import TrainResult
-from trainer.events import Checkpoint, CheckpointFailed, Compiled, Ended, Evaluated, Progress, Started
+from trainer.events import Checkpoint, CheckpointFailed, Compiled, Ended, Evaluated, Progress, Reported, Started
 
 __all__ = ["AttemptLog", "Ending"]
 
 _logger = logging.getLogger(__name__)
 
 _SCORES = ("step", "split", "loss", "top1", "top5", "examples", "seconds")
+_RESULTS = ("val_loss", "val_top1", "val_top5", "train_loss", "chance_loss", "scores")
 _CURVES = ("train_loss", "learning_rate", "examples_per_second", "step_seconds", "mfu", "input_stall", "memory_bytes")
 
 
@@ -98,7 +99,7 @@ class AttemptLog:
     def take(self, message: Message, *, node: str | None = None) -> None:
         """Update the log by one event. node: Ray's id of where its worker is."""
         event = message.event
-        self.liveness.sign(awake_seconds(), trains=isinstance(event, Progress | Alive))
+        self.liveness.sign(awake_seconds(), trains=isinstance(event, Progress | Alive | Reported))
         if self.grant.resources.stated is None:  # else what it says of its own time is all there is
             seconds = message.wall_seconds or message.elapsed or 0.0
             self._wall_seconds = max(self._wall_seconds, seconds / self.grant.packed)  # the other times are shares already
@@ -116,6 +117,12 @@ class AttemptLog:
                 self._metrics += [(event.step, name, getattr(event, name)) for name in _CURVES]
                 if event.skipped_examples:
                     self._metrics.append((event.step, SKIPPED, event.skipped_examples))
+            case Reported():
+                self.step, self.steps, self._train_seconds = event.step, event.steps or self.steps, event.train_seconds
+                self.train_loss = event.metrics.get("train_loss", self.train_loss)
+                self._metrics += [(event.step, name, value) for name, value in event.metrics.items()]
+                if (loss := event.metrics.get("val_loss")) is not None:
+                    self._evaluations.append(_of_program(event, loss))
             case Checkpoint():
                 self.step = max(self.step, event.step)  # it was told in between two points of the curves
                 self._checkpoint_step = event.step
@@ -179,6 +186,7 @@ class AttemptLog:
             session,
             self.grant.token,
             step=self.step or None,
+            steps=self.steps or None if self.grant.config.get("program") else None,
             train_loss=self.train_loss,
             first_step=self._first_step,
             place=self._place,
@@ -214,7 +222,12 @@ class AttemptLog:
                 checkpoint=seconds.checkpoint,
             ),
             last_step=result.last_step,
-            result={name: getattr(result, name) for name in ("val_loss", "val_top1", "val_top5", "train_loss", "chance_loss")},
+            result={name: getattr(result, name) for name in _RESULTS}
+            | (
+                {"examples_seen": result.examples_seen or None, "steps": result.last_step}
+                if self.grant.config.get("program")
+                else {}
+            ),
         )
 
     def _broken(self, outcome: AttemptOutcome, reason: str) -> Ending:
@@ -224,3 +237,9 @@ class AttemptLog:
         useful, redone = self._train_seconds_at_checkpoint, self._train_seconds - self._train_seconds_at_checkpoint
         rest = max(0.0, self._wall_seconds - self._train_seconds - self._checkpoint_seconds)
         return Ending(outcome, reason, Charge(useful, redone, rest, 0.0, self._checkpoint_seconds), self.step)
+
+
+def _of_program(event: Reported, loss: float) -> dict[str, Any]:
+    """Build the row of an evaluation that a program reported; how many examples it scored, and how long that took, it does not say."""
+    top1, top5 = (event.metrics.get(name) for name in ("val_top1", "val_top5"))
+    return {"step": event.step, "split": "validation", "loss": loss, "top1": top1, "top5": top5, "examples": 0, "seconds": 0.0}

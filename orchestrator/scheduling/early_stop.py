@@ -8,6 +8,7 @@ checkpoint; `scaling retry` lets it go on, and it is not judged again.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from orchestrator.resources import EarlyStop
 from orchestrator.store import Session, steering
@@ -42,19 +43,23 @@ def _verdict(session: Session, run_id: str, rule: EarlyStop) -> str | None:
     run = session.get(Run, run_id)
     assert run is not None
     looks = [share for share in run.options.evaluate_at if share >= rule.after]
-    taken = held_out_losses(session, [run_id])
-    at = [share for share in looks if (run_id, _step(share, run.steps)) in taken]
-    if not at:
+    ends = dict(zip(looks, [*looks[1:], 1.0], strict=True))
+    taken = held_out_losses(session, [run_id]).get(run_id, [])
+    losses = {share: loss for share, end in ends.items() if (loss := _loss_at(taken, run.steps, share, end)) is not None}
+    if not losses:
         return None
-    share = at[-1]
+    share, loss = list(losses.items())[-1]
     peers = finished_peers(session, run)
     then = held_out_losses(session, [peer.id for peer in peers])
     finished = pd.DataFrame(
-        [(peer.id, then.get((peer.id, _step(share, peer.steps))), peer.val_loss, peer.core_hours) for peer in peers],
+        [
+            (peer.id, _loss_at(then.get(peer.id, []), peer.steps, share, ends[share]), peer.val_loss, peer.core_hours)
+            for peer in peers
+        ],
         columns=["id", "loss_then", "val_loss", "core_hours"],
     ).astype({"loss_then": float, "val_loss": float, "core_hours": float})
     found = outlook(
-        taken[run_id, _step(share, run.steps)],
+        loss,
         _core_hours_at_its_end(session, run),
         finished,
         confidence=rule.confidence,
@@ -65,9 +70,12 @@ def _verdict(session: Session, run_id: str, rule: EarlyStop) -> str | None:
     return f"stopped after {share:.0%} of its steps: {found.sentence}"
 
 
-def _step(share: float, steps: int) -> int:
-    """Return the step after which a run is evaluated for this share of its steps, as `trainer.train` has it."""
-    return math.ceil(share * steps)
+def _loss_at(taken: Sequence[tuple[int, float]], steps: int, share: float, end: float) -> float | None:
+    """Return the loss of the first evaluation after this share of the steps and before the share `end`; None where there is none.
+
+    Our own trainer evaluates right after the share (`trainer.train`), a program of the user's when it likes.
+    """
+    return next((loss for step, loss in taken if math.ceil(share * steps) <= step < max(1, end * steps)), None)
 
 
 def _core_hours_at_its_end(session: Session, run: Run) -> float:
@@ -75,5 +83,5 @@ def _core_hours_at_its_end(session: Session, run: Run) -> float:
 
     The lower one is taken so that no run is judged more expensive than it is.
     """
-    now = estimate_core_hours(run.train_flops, *measured_rates(session).nearest(run.shape, run.family, run.resources))
+    now = estimate_core_hours(run.train_flops or run.epochs, *measured_rates(session).nearest(run.shape, run.family, run.resources))
     return min(cost for cost in (now, run.estimated_core_hours, math.inf) if cost is not None)

@@ -85,8 +85,8 @@ class Queue:
             self._runs.setdefault(Workload.of(run), []).append(run)
         sign = 1 if self.order == RunOrder.LONGEST_FIRST else -1
         for queue in self._runs.values():
-            queue.sort(key=lambda run: (run.priority, sign * run.train_flops))
-        self._work = {workload: sum(run.train_flops for run in queue) for workload, queue in self._runs.items()}
+            queue.sort(key=lambda run: (run.priority, sign * run.work))
+        self._work = {workload: sum(run.work for run in queue) for workload, queue in self._runs.items()}
         self.left_out, self.is_limited, self._seen, self.is_stale = {**found.left_out, **left_out}, found.limited, number, False
         return True
 
@@ -100,8 +100,7 @@ class Queue:
     def workers(self, workload: Workload) -> int:
         """Count the workers that the workload's waiting runs keep busy at once: one a run, or one a pack."""
         alike = Counter(
-            (_at_once(run), run.priority, run.train_flops, run.resume_step, run.parent is None)
-            for run in self._runs.get(workload, ())
+            (_at_once(run), run.priority, run.work, run.resume_step, run.parent is None) for run in self._runs.get(workload, ())
         )
         return sum(-(-count // at_once) for (at_once, *_), count in alike.items())
 
@@ -149,13 +148,13 @@ class Queue:
         queue, place = self._runs[workload], -1
         self._taken[workload] += 1
         if self._taken[workload] == 1:
-            place = min(range(len(queue)), key=lambda index: queue[index].train_flops)
+            place = min(range(len(queue)), key=lambda index: queue[index].work)
         taken = [queue.pop(place)]
         if (size := _at_once(taken[0])) > 1:
             taken += [run for run in queue if _company(run) == _company(taken[0])][1 - size :]
             ids = {run.id for run in taken}
             self._runs[workload] = [run for run in queue if run.id not in ids]
-        self._work[workload] -= sum(run.train_flops for run in taken)
+        self._work[workload] -= sum(run.work for run in taken)
         return taken
 
 
@@ -166,5 +165,5 @@ def _at_once(run: Waiting) -> int:
 
 def _company(run: Waiting) -> tuple[object, ...]:
     """Return a key that is equal for runs that can be trained at once: they differ in learning rate and seed alone, at the same step."""
-    how, where = run.options, (run.priority, run.train_flops, run.resume_step, run.parent is None)
+    how, where = run.options, (run.priority, run.work, run.resume_step, run.parent is None)
     return _at_once(run), how.alike, how.execution, how.evaluate_at, *where

@@ -242,7 +242,7 @@ class Scheduler:
 
     def _estimate(self, run: Waiting) -> float | None:
         measured = (self._rates or Rates()).nearest(run.shape, run.family, run.resources)
-        return estimate_core_hours(run.train_flops, *measured) or run.estimated_core_hours
+        return estimate_core_hours(run.work, *measured) or run.estimated_core_hours
 
     def _fill(self) -> None:
         """Give every free worker a run, and open or close workers as the rules say."""

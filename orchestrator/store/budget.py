@@ -52,7 +52,7 @@ def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[
     payers = _payers(session, [run.id for run in waiting])
     allowed: list[Waiting] = []
     left_out: dict[str, str] = {}
-    for run in sorted(waiting, key=lambda run: (-run.priority, run.train_flops, run.id)):
+    for run in sorted(waiting, key=lambda run: (-run.priority, run.work, run.id)):
         mine = [budgets[payer] for payer in payers[run.id] if payer in budgets]
         cost = (estimate(run) or 0.0) * run.ahead
         if len(mine) < len(payers[run.id]) or any(budget.left >= cost for budget in mine):

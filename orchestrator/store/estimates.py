@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from orchestrator.resources import Resources
@@ -21,6 +21,8 @@ __all__ = ["Rates", "estimate_error", "measured_rates"]
 class Rates:
     """Holds measured rates in useful core-hours per training FLOP: of each model shape on each accelerator, and of each family there.
 
+    Where FLOPs are not known beforehand, as of a user's program, the rate of a shape is per epoch, and its family has none.
+
     A shape of which no run has finished has the rate of its newest probe, if there is one.
     """
 
@@ -29,7 +31,7 @@ class Rates:
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[Any]]) -> Rates:
-        """Sum up finished runs, a row each: shape (None where it is not known), family, accelerator, core-hours, training FLOPs."""
+        """Sum up finished runs, a row each: shape (None where it is not known), family (None likewise), accelerator, core-hours, work."""
         by_shape: dict[tuple[str, str], list[float]] = {}
         by_family: dict[tuple[str, str], list[float]] = {}
         for shape, family, accelerator, *spent in rows:
@@ -53,10 +55,12 @@ class Rates:
 
 def measured_rates(session: Session) -> Rates:
     """Compute the rates of all finished runs of the store, and of all probes that succeeded."""
+    knows_flops = Run.train_flops > 0
+    work, family = case((knows_flops, Run.train_flops), else_=Run.epochs), case((knows_flops, Run.family), else_=None)
     query = (
-        select(Run.shape, Run.family, Run.accelerator, func.sum(Run.core_hours), func.sum(Run.train_flops))
+        select(Run.shape, family, Run.accelerator, func.sum(Run.core_hours), func.sum(work))
         .where(Run.status == RunStatus.FINISHED, Run.core_hours > 0, Run.accelerator.is_not(None), ~Run.rehearsal)
-        .group_by(Run.shape, Run.family, Run.accelerator)
+        .group_by(Run.shape, family, Run.accelerator)
     )
     rates = Rates.of(session.execute(query))
     probes = select(Probe.shape, Probe.accelerator, Probe.core_hours_per_flop).where(Probe.core_hours_per_flop.is_not(None))

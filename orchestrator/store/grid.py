@@ -66,6 +66,7 @@ class Waiting:
     family: str
     shape: str
     train_flops: float
+    epochs: float
     priority: int
     resources: Resources
     options: RunOptions
@@ -75,6 +76,11 @@ class Waiting:
     failures: int
     parent_id: str | None
     steps: int
+
+    @property
+    def work(self) -> float:
+        """Return its training FLOPs, or its epochs where these are not known: what it costs grows with either."""
+        return self.train_flops or self.epochs
 
     @property
     def parent(self) -> str | None:
@@ -116,6 +122,12 @@ def explain(session: Session, reasons: Mapping[str, str]) -> None:
 def known_statuses(session: Session, ids: Sequence[str]) -> dict[str, RunStatus]:
     """Map those of `ids` that the store already has to their status."""
     return {run_id: status for run_id, status in session.execute(select(Run.id, Run.status).where(among(session, Run.id, ids)))}  # noqa: C416
+
+
+def program_files(session: Session, ids: Sequence[str]) -> set[str]:
+    """List the hashes of the files by which these runs, as far as the store has them, are trained by programs."""
+    found = session.scalars(select(Run.options).where(among(session, Run.id, ids)))
+    return {options.execution["files"] for options in found if "files" in options.execution}
 
 
 def accept(

@@ -240,6 +240,7 @@ def record(
     token: str,
     *,
     step: int | None = None,
+    steps: int | None = None,
     first_step: int | None = None,
     train_loss: float | None = None,
     place: Mapping[str, Any] | None = None,
@@ -251,6 +252,7 @@ def record(
     """Record the progress of an attempt. Returns False, and writes nothing, when its token is no longer the run's.
 
     Args:
+        steps: how many the run will have, where a program says so.
         first_step: where it really started. Below the granted step when the checkpoint there was damaged or gone: then steps of
             earlier attempts are done again, and no longer count as useful.
         place: host, node, device, devices, threads, code_version, jaxlib_version.
@@ -277,6 +279,8 @@ def record(
             _redo(session, run, attempt, from_step=first_step)
     if step is not None:
         run.step = attempt.last_step = step
+    if steps is not None:
+        run.steps = steps
     if train_loss is not None:
         run.train_loss = train_loss
     if checkpoint_step is not None:

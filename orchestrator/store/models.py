@@ -153,6 +153,11 @@ class Run(Base):
     rehearsal: Mapped[bool] = mapped_column(default=False)
     """Whether its loss is only stated: a run of the same family and model, and on the same accelerator, may have been trained."""
 
+    macs: Mapped[float | None]
+    """Multiply–accumulates of one example, as the model of a program states them, 0 where it does not; None where our own trainer trains.
+
+    Of a program the five numbers that follow are 0 where neither the file nor the program says them.
+    """
     params: Mapped[int] = mapped_column(BigInteger)
     steps: Mapped[int] = mapped_column(BigInteger)
     examples_seen: Mapped[int] = mapped_column(BigInteger)
@@ -186,6 +191,8 @@ class Run(Base):
     val_top1: Mapped[float | None]
     val_top5: Mapped[float | None]
     chance_loss: Mapped[float | None]
+    scores: Mapped[dict[str, Any] | None]
+    """What else a program reported of the finished run, by name."""
     train_loss: Mapped[float | None]
     code_version: Mapped[str | None] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(default=now)

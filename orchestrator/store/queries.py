@@ -94,7 +94,7 @@ def count_runs(
 
 
 def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None, *, gone: bool = False) -> dict[str, Any]:
-    """Build the row of one run, with exactly the keys of `RUN_COLUMNS`.
+    """Build the row of one run, with the keys of `RUN_COLUMNS`; of a program's run also those of the metrics that it reported at its end.
 
     packed: the most runs that shared the devices of one of its attempts. gone: as `is_gone` says; then a run that is running in the store
     is shown as pending.
@@ -102,6 +102,8 @@ def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None,
     row = {name: getattr(run, name) for name in _PLAIN_RUN_COLUMNS}
     if is_interrupted := gone and run.status is RunStatus.RUNNING:
         row["reason"] = INTERRUPTED
+    if run.macs is not None:  # a program trains it
+        row |= _of_program(run)
     return row | {
         "status": str(RunStatus.PENDING if is_interrupted else run.status),
         "experiments": experiments,
@@ -115,6 +117,17 @@ def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None,
         "created_at": run.created_at.isoformat(),
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
     }
+
+
+def _of_program(run: Run) -> dict[str, Any]:
+    """Return what a program's run does not know, as None, and what the program reported besides our columns."""
+    known = {
+        name: getattr(run, name) or None
+        for name in ("batch_size", "params", "steps", "examples_seen", "unique_examples", "train_flops")
+    }
+    if known["train_flops"] is None and run.macs and known["examples_seen"]:
+        known["train_flops"] = 6.0 * run.macs * known["examples_seen"]
+    return known | (run.scores or {})
 
 
 _PLAIN_RUN_COLUMNS = (
@@ -261,7 +274,7 @@ def progress(session: Session, experiment: str) -> Sequence[Row[RunStatus, int, 
     """
     estimated = func.coalesce(Run.estimated_core_hours, 0.0)
     over = Run.status.in_([status for status in RunStatus if status.is_final])
-    share = case((over, 1.0), else_=Run.step * 1.0 / case((Run.steps > 0, Run.steps), else_=1))
+    share = case((over, 1.0), (Run.steps > 0, Run.step * 1.0 / func.nullif(Run.steps, 0)), else_=0.0)
     columns = (
         Run.status,
         func.count().label("runs"),

@@ -55,9 +55,12 @@ def finished_peers(session: Session, run: Run) -> Sequence[Row[str, int, float |
     return session.execute(query.order_by(Run.id)).all()
 
 
-def held_out_losses(session: Session, run_ids: Collection[str]) -> dict[tuple[str, int], float]:
-    """Map (run, step) to the loss on the validation split."""
+def held_out_losses(session: Session, run_ids: Collection[str]) -> dict[str, list[tuple[int, float]]]:
+    """Map each run to its losses on the validation split: (step, loss), in order of the steps."""
     query = select(Evaluation.run_id, Evaluation.step, Evaluation.loss).where(
         among(session, Evaluation.run_id, run_ids), Evaluation.split == "validation", Evaluation.loss.is_not(None)
     )
-    return {(run, step): loss for run, step, loss in session.execute(query) if loss is not None}
+    found: dict[str, list[tuple[int, float]]] = {}
+    for run, step, loss in session.execute(query.order_by(Evaluation.step)):
+        found.setdefault(run, []).append((step, loss or 0.0))
+    return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scaling.cli.options import AsJson, Db
+from scaling.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.store.lineage import Lineage
@@ -42,6 +43,11 @@ def audit_command(
         lineage = lineage_of(session, run)
     stretches = [Stretch(share.directory, share.first_step, share.stop_step) for share in lineage.shares]
     config = TrainConfig.from_dict(lineage.config)
+    if config.program is not None:
+        raise UsageError(
+            f"run {lineage.run_id} was trained by a program of your own, and which examples it saw is not recorded",
+            hint="`scaling runs` shows its attempts; `scaling logs` shows what it printed",
+        )
     order, rehearsed = Order.of(config), config.model.surface is not None
     report = AuditReport(order.total, 0, (), (), repeats=order.repeats) if rehearsed else check(stretches, order)
     if as_json:

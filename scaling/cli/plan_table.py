@@ -34,16 +34,20 @@ def show(priced: Priced, out: Console) -> None:
     plan = priced.plan
     for row in priced.cells:
         table.add_row(
-            row["model"], f"{row['params']:,}", f"{row['epochs']:g}", f"{row['steps']:,}", _rates(row), f"{'≈ ' if row['policy'] else ''}{row['runs']}",
-            significant(row["train_flops"], 3), amount(row["estimated_core_hours"]), duration(row["estimated_wall_seconds"]),
+            row["model"], _count(row["params"]), f"{row['epochs']:g}", _count(row["steps"]), _rates(row), f"{'≈ ' if row['policy'] else ''}{row['runs']}",
+            significant(row["train_flops"] or None, 3), amount(row["estimated_core_hours"] or None),
+            duration(row["estimated_wall_seconds"]) if row["estimated_wall_seconds"] else "–",
             row["state"],
         )  # fmt: skip
     card = plan.card
-    out.print(
-        f"{plan.spec.name}: {card.name}, {card.train_examples:,} training and {card.validation_examples:,} held-out examples, "
-        f"{card.num_classes:,} classes, {card.image_shape[0]}×{card.image_shape[1]} px, batch {plan.spec.batch_size:,}",
-        highlight=False,
-    )
+    if plan.spec.trainer is not None:
+        out.print(f"{plan.spec.name}: {' '.join(plan.spec.trainer.command)}", highlight=False, markup=False)
+    else:
+        out.print(
+            f"{plan.spec.name}: {card.name}, {card.train_examples:,} training and {card.validation_examples:,} held-out examples, "
+            f"{card.num_classes:,} classes, {card.image_shape[0]}×{card.image_shape[1]} px, batch {plan.spec.batch_size:,}",
+            highlight=False,
+        )
     out.print(table)
     out.print(
         f"{'about ' if plan.searches else ''}{priced.expected_runs} runs, {amount(plan.estimated_core_hours)} core-hours in all: "
@@ -89,10 +93,17 @@ def _basis(priced: Priced) -> str:
         f"({resources.core_count} core{'s' if resources.core_count > 1 else ''})"
     )
     stated = f"at {significant(resources.assumed_mfu, 3)} of the peak of {place}"
+    if not measured and priced.plan.spec.trainer is not None:
+        return "where the file states examples and macs; other runs are not estimated until one of their model has finished"
     if not measured:
         return stated
     of = "" if measured == priced.expected_runs else f" for {measured} of them, the others {stated}"
     return f"from speeds that were measured on {place if not of else resources.accelerator}{of}"
+
+
+def _count(number: int) -> str:
+    """Write a count; a program's, which may not be known, as a dash."""
+    return f"{number:,}" if number else "–"
 
 
 def _rates(row: Mapping[str, Any]) -> str:

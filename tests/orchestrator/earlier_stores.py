@@ -82,4 +82,9 @@ def _rewrite(connection, migration, change, ours):
         connection.execute(sa.update(searches).where(searches.c.id == search).values(**values))
 
 
-_TAKEN_BACK = {"0006": _no_options, "0007": _laws, "0008": _no_rehearsals}
+def _no_programs(connection, op):
+    op.drop_column("runs", "scores")
+    op.drop_column("runs", "macs")
+
+
+_TAKEN_BACK = {"0006": _no_options, "0007": _laws, "0008": _no_rehearsals, "0009": _no_programs}

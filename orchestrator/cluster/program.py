@@ -1,0 +1,342 @@
+"""`ProgramTrainer`: a run is trained by a command of the user's, which reports by lines of JSON (`scaling.program`)."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cluster.trainers import Trainee, placed
+from orchestrator.messages import Assignment, Died, Placed
+from orchestrator.program import command_of, working_folder
+from scaling.columns import COLUMNS
+from scaling.errors import UsageError
+from scaling.outcomes import AttemptOutcome
+from trainer.events import Checkpoint, Ended, Reported, Started
+from trainer.result import Seconds, TrainResult
+
+__all__ = ["AGAIN", "ProgramTrainer"]
+
+AGAIN = 75
+"""The exit code by which a program asks to be started again, which costs its run nothing: EX_TEMPFAIL of sysexits.h."""
+
+_LOOK_SECONDS = 0.05
+_GRACE_SECONDS = 25.0
+"""How long a program may take to write a checkpoint after SIGTERM; below the time that the scheduler gives its attempts."""
+_START_SECONDS = 3600.0
+"""How long a program may say nothing before its first step: it reads data and compiles."""
+_POINT_SECONDS, _POINTS = 1.0, 200
+"""The curves get a point every second at most, and then about so many for as long as it has taken so far."""
+_LONGEST_LINE = 1 << 20
+_LAST_LINES = 20
+
+_SCORES = ("val_loss", "val_top1", "val_top5", "train_loss", "chance_loss")
+"""Columns of ours that a program may report."""
+_SECONDS = ("evaluation_seconds", "checkpoint_seconds")
+_LOSSES = ("train_loss", "val_loss")
+
+
+class ProgramTrainer:
+    """Trains runs by a program of the user's."""
+
+    def prepare(self, first: Assignment) -> Placed:
+        """Take the devices that the file states: the program finds them by itself, those of GPUs in CUDA_VISIBLE_DEVICES."""
+        assert first.resources is not None
+        threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+        return placed(first.resources.accelerator, first.resources.chips, threads=threads, jaxlib_version=None)
+
+    def train(self, runs: Sequence[Trainee]) -> None:
+        """Run the program, one run after another: the plan packs none."""
+        for run in runs:
+            _Training(run).see_through()
+
+
+@dataclass
+class _Reports:
+    """Holds what a program has said in this attempt. Times are by `time.monotonic`, which `report` writes into its lines, or as they were read.
+
+    first, last: when its first and its last step were reported. apart: seconds that it said went into evaluation and checkpoints, by name, and
+    since its first step how many of them lay between two steps.
+    """
+
+    step: int
+    examples_seen: int | None = None
+    steps: int | None = None
+    first: float | None = None
+    last: float | None = None
+    between: float = 0.0
+    apart: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_SECONDS, 0.0))
+    checkpoint_step: int | None = None
+    finished: dict[str, float] | None = None
+    diverged: bool = False
+    unpublished: dict[str, float | None] = field(default_factory=dict)
+    train_loss: float | None = None
+
+    @property
+    def train_seconds(self) -> float:
+        """Return the seconds from the first step that was reported to the last, less what the program said was no training."""
+        return 0.0 if self.first is None or self.last is None else max(0.0, self.last - self.first - self.between)
+
+
+class _Training:
+    """Runs one program to its end, and turns what it reports into events."""
+
+    def __init__(self, run: Trainee) -> None:
+        self._run, self._given = run, run.assignment
+        self._folder = Path(self._given.directory)
+        origin = self._given.resume_from
+        self._first_step = (origin.step or 0) if origin else 0
+        self._said = _Reports(self._first_step)
+        self._checkpoint = _checkpoint_in(Path(origin.directory), self._first_step) if origin else None
+        self._events = self._folder / "program.jsonl"
+        self._lines = _Lines(self._events)
+        self._published_at = self._heard_at = self._began_at = time.monotonic()
+        self._stopped_at: float | None = None
+        assert run.config.program is not None
+        self._metric = run.config.program.metric
+
+    def see_through(self) -> None:
+        """Run it; what it comes to is its last event, or an exception.
+
+        Raises `UsageError` for a report that cannot be, and for a program that ends without its result.
+        """
+        options = self._given.options.execution
+        silence = float(options.get("silence_seconds", 300.0))
+        assert self._run.config.program is not None
+        home = Path(self._given.home).parent if self._given.home else None
+        folder = working_folder(options, home, self._run.config.program.command)
+        kept = self._folder.parent / "kept"
+        kept.mkdir(exist_ok=True)
+        self._events.touch()
+        leash = [sys.executable, "-P", "-m", "orchestrator.cluster.leash", *command_of(self._run.config)]
+        process = subprocess.Popen(leash, stdin=subprocess.PIPE, text=True, cwd=folder, env=os.environ | self._environment(kept))
+        self._run.tell(Started(step=self._first_step, steps=0))
+        try:
+            while process.poll() is None:
+                self._hear()
+                if self._said.diverged:
+                    break
+                self._let_stop(process)
+                if (why := self._silent(silence)) is not None:
+                    self._publish()
+                    self._run.tell(Died(reason=why, signal=None))
+                    return
+                time.sleep(_LOOK_SECONDS)
+            self._hear()
+        finally:
+            code = _end(process)
+        self._publish()
+        self._conclude(code)
+
+    def _environment(self, kept: Path) -> dict[str, str]:
+        resources = self._given.resources
+        assert resources is not None
+        told = {"accelerator": resources.accelerator, "chips": resources.chips, "cores": resources.cores}
+        environment = {
+            "SCALING_RUN": str(kept),
+            "SCALING_ATTEMPT": self._folder.name,
+            "SCALING_RESOURCES": json.dumps(told),
+            "SCALING_EVENTS": str(self._events),
+            "PYTHONUNBUFFERED": "1",
+        }
+        return environment | ({} if self._checkpoint is None else {"SCALING_CHECKPOINT": self._checkpoint})
+
+    # -- what it says ------------------------------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        for number, line in self._lines.new():
+            if self._said.diverged:
+                return  # what it says afterwards does not count
+            self._heard_at = time.monotonic()
+            report = _read(line, number)
+            at = report.pop("at", self._heard_at)
+            self._take(report, number, at if self._began_at <= at <= self._heard_at else self._heard_at)
+        if time.monotonic() - self._published_at > max(_POINT_SECONDS, (time.monotonic() - self._began_at) / _POINTS):
+            self._publish()
+
+    def _take(self, report: dict[str, Any], number: int, at: float) -> None:
+        said = self._said
+        step, examples = report.pop("step", None), report.pop("examples_seen", None)
+        checkpoint, finished = report.pop("checkpoint", None), report.pop("finished", False)
+        if (steps := report.pop("steps", None)) is not None:
+            said.steps = int(steps)
+        if step is not None:
+            self._take_step(step, number, at)
+        if examples is not None:
+            said.examples_seen = int(examples)
+        for name in _SECONDS:
+            seconds = float(report.pop(name, 0.0))
+            said.apart[name] += seconds
+            said.between += seconds if said.first is not None else 0.0
+        said.unpublished |= {name: value if math.isfinite(value) else None for name, value in report.items()}
+        said.diverged |= any(not math.isfinite(report.get(name, 0.0)) for name in (*_LOSSES, self._metric))
+        said.train_loss = report.get("train_loss", said.train_loss)
+        if finished:
+            if self._metric not in report:
+                raise UsageError(
+                    f"report {number}: the program finished without {self._metric}",
+                    hint=f"report(finished=True, {self._metric}=…), or name another with `metric` of `trainer` in the file",
+                )
+            said.finished = dict(report)
+        if checkpoint is not None:
+            self._take_checkpoint(str(checkpoint))
+
+    def _take_step(self, step: object, number: int, now: float) -> None:
+        said = self._said
+        if not isinstance(step, int) or step < 0:
+            raise UsageError(f"report {number}: step {step!r} is no count of steps")
+        if said.first is None:
+            said.first, said.step = now, step
+            self._first_step = step  # where it says that it went on from, which may be before its checkpoint
+        elif step < said.step:
+            raise UsageError(f"report {number}: the step went back from {said.step} to {step}")
+        said.step, said.last = step, now
+
+    def _take_checkpoint(self, path: str) -> None:
+        said = self._said
+        self._publish()
+        said.checkpoint_step, self._checkpoint = said.step, path
+        (self._folder / f"checkpoint-{said.step}.json").write_text(json.dumps({"path": path}))
+        seconds = said.apart["checkpoint_seconds"]
+        self._run.tell(Checkpoint(step=said.step, train_seconds=said.train_seconds, checkpoint_seconds=seconds))
+
+    def _publish(self) -> None:
+        """Tell what was reported since the last time."""
+        said = self._said
+        self._published_at = time.monotonic()
+        if said.first is not None:
+            told, said.unpublished = said.unpublished, {}
+            self._run.tell(Reported(step=said.step, steps=said.steps, train_seconds=said.train_seconds, metrics=told))
+
+    # -- how it ends -------------------------------------------------------------------------------------------------------------
+
+    def _let_stop(self, process: subprocess.Popen[str]) -> None:
+        if self._stopped_at is None and self._run.should_stop():
+            self._stopped_at = time.monotonic()
+            _say(process, "stop\n")
+        elif self._stopped_at is not None and time.monotonic() - self._stopped_at > _GRACE_SECONDS:
+            _end(process)
+        else:
+            self._run.should_stop()  # which tells that this process is at work
+
+    def _silent(self, limit: float) -> str | None:
+        silent = time.monotonic() - self._heard_at
+        if silent <= (limit if self._said.first is not None else max(limit, _START_SECONDS)):
+            return None
+        return f"hung: the program reported nothing for {silent:.0f} s; killed"
+
+    def _conclude(self, code: int) -> None:
+        said = self._said
+        if said.diverged:
+            self._ended(AttemptOutcome.DIVERGED, f"the program reported a loss that is not finite, at step {said.step}")
+        elif said.finished is not None:
+            self._ended(AttemptOutcome.FINISHED, "")
+        elif self._stopped_at is not None:
+            self._ended(AttemptOutcome.INTERRUPTED, "asked to stop")
+        elif code == AGAIN:
+            self._ended(AttemptOutcome.INTERRUPTED, f"the program asked to be started again (exit code {AGAIN})")
+        elif code == 0:
+            raise UsageError(
+                "the program ended without its result", hint=f"its last report is report(finished=True, {self._metric}=…)"
+            )
+        else:
+            how = f"was killed by signal {code - 128}" if code > 128 else f"left with exit code {code}"
+            last = "\n".join(["", *self._last_lines()])
+            self._run.tell(Died(reason=f"the program {how}{last}", signal=code - 128 if code > 128 else None))
+
+    def _ended(self, outcome: AttemptOutcome, reason: str) -> None:
+        said = self._said
+        scores = (said.finished or {}) if outcome is AttemptOutcome.FINISHED else {}
+        seconds = said.apart
+        result = TrainResult(
+            outcome=outcome,
+            reason=reason,
+            first_step=self._first_step,
+            last_step=said.step,
+            checkpoint_step=said.checkpoint_step,
+            examples_seen=said.examples_seen or 0,
+            seconds=Seconds(
+                train=said.train_seconds, evaluation=seconds["evaluation_seconds"], checkpoint=seconds["checkpoint_seconds"]
+            ),
+            scores={name: value for name, value in scores.items() if name not in _SCORES},
+            **{"train_loss": said.train_loss} | {name: scores[name] for name in _SCORES if name in scores},
+        )
+        self._run.tell(Ended(step=said.step, result=result))
+
+    def _last_lines(self) -> list[str]:
+        with suppress(OSError), (self._folder / "log.txt").open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 65_536))
+            return [line[:500] for line in log.read().decode(errors="replace").splitlines()[-_LAST_LINES:]]
+        return []
+
+
+class _Lines:
+    """Reads a file as it grows, line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._at, self._number = path, 0, 0
+        self._rest = b""
+
+    def new(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines that are whole since the last call, each with its number from 1. Raises `UsageError` for one of a megabyte."""
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            while content := file.read(_LONGEST_LINE):
+                self._at += len(content)
+                *lines, self._rest = (self._rest + content).split(b"\n")
+                for line in lines:
+                    self._number += 1
+                    yield self._number, line
+                if len(self._rest) > _LONGEST_LINE:
+                    raise UsageError(f"report {self._number + 1}: a line of more than {_LONGEST_LINE:,} bytes is no report")
+
+
+def _read(line: bytes, number: int) -> dict[str, Any]:
+    """Read a report. Raises `UsageError` for what is none, and for a metric that is called like a column of ours."""
+    try:
+        report = json.loads(line)
+    except ValueError:
+        report = None
+    if not isinstance(report, dict):
+        shown = line[:60].decode(errors="replace")
+        raise UsageError(f"report {number}: {shown!r} is no JSON object", hint='a line is {"step": 10, "train_loss": 2.3}')
+    for name, value in report.items():
+        if name in ("step", "examples_seen", "steps", "checkpoint", "finished") or (name == "at" and isinstance(value, float)):
+            continue
+        if name in COLUMNS and name not in (*_SCORES, *_SECONDS):
+            raise UsageError(
+                f"report {number}: {name!r} is a column of every run, and no name for a metric", hint="call the metric otherwise"
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"report {number}: {name} is {value!r}, which is no number")
+    return report
+
+
+def _checkpoint_in(folder: Path, step: int) -> str | None:
+    """Return the path of the checkpoint that an earlier attempt reported after `step` steps."""
+    with suppress(OSError, ValueError, KeyError):
+        return str(json.loads((folder / f"checkpoint-{step}.json").read_text())["path"])
+    return None
+
+
+def _say(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):
+        process.stdin.write(line)
+        process.stdin.flush()
+
+
+def _end(process: subprocess.Popen[str]) -> int:
+    """Let go of the leash, which kills the program's group if it is there still; return the exit code."""
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+    return process.wait()

@@ -1,0 +1,134 @@
+"""An experiments file whose runs are trained by a program of the user's: what it may say, and the card of its data."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from math import isfinite
+from pathlib import Path
+
+from orchestrator.experiments_file.document import Document
+from orchestrator.experiments_file.fields import ModelField, Spec
+from orchestrator.program import FIELDS, fields_in
+from scaling.columns import COLUMNS
+from scaling.errors import Fault, UsageError, nearest
+from trainer.data import DataCard
+
+__all__ = ["FACTS", "folder_of", "program_card", "program_faults", "settings_of"]
+
+FACTS = ("params", "macs")
+"""What a model may state of itself: its trainable parameters, and its multiply–accumulates an example. They are no settings, and not in ids."""
+
+_OURS = ("schedule", "optimizer", "numerics", "label_smoothing", "augment", "ema", "execution", "simulate")
+"""Keys of our own trainer, of which a program would not know."""
+_DATA = ("name", "train_examples")
+
+
+def folder_of(document: Document) -> Path:
+    """Return the folder in which a program is started: that of the file, or the working directory for a dictionary."""
+    return Path(document.path).absolute().parent if document.path else Path.cwd()
+
+
+def program_card(spec: Spec) -> DataCard:
+    """Describe a program's data as far as the file does: their version, and how many examples there are, 0 where it does not say."""
+    assert spec.trainer is not None
+    options = spec.dataset.options
+    version = hashlib.sha256(f"{spec.dataset.name}\0{spec.trainer.data_version}".encode()).hexdigest()[:16]
+    return DataCard(spec.dataset.name, version, 0, (0, 0, 0), int(options.get("train_examples", 0)), 0)  # type: ignore[call-overload]
+
+
+def program_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """Yield the faults of a file with a program: of its command, its models' fields, its data, and keys that mean nothing to it."""
+    yield from (
+        document.fault(
+            (key,), f"{key!r} is of our own trainer: tell the program by a word of its command, or by a field of its models"
+        )
+        for key in _OURS
+        if key in document.content
+    )
+    if spec.simulate is not None and "simulate" not in document.content:
+        yield document.fault((), "a program cannot be rehearsed: how its loss falls is not stated")
+    if (spec.resources.hosts or 1) > 1:
+        yield document.fault(
+            ("resources", "hosts"), "a program runs on one host: start several processes there, by torchrun as its command"
+        )
+    yield from _model_faults(spec, document)
+    yield from _command_faults(spec, document)
+    options = spec.dataset.options
+    yield from (
+        document.fault(("dataset", key), f"unknown key {key!r}{nearest(key, _DATA)} (a program's data have {', '.join(_DATA)})")
+        for key in options
+        if key not in _DATA
+    )
+    examples = options.get("train_examples", 1)
+    if isinstance(examples, bool) or not isinstance(examples, int) or not 0 < examples <= 2**53:
+        yield document.fault(("dataset", "train_examples"), f"{examples!r} is no number of examples")
+
+
+def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    names: list[str] = []
+    for index, model in enumerate(spec.models):
+        if model.name in names:
+            yield document.fault(("models", index), f"model {model.name!r} is given twice")
+        names.append(model.name)
+        if model.source is not None:
+            yield document.fault(
+                ("models", index, "source"), "'source' names a family for our own trainer; a program has its own models"
+            )
+        for name, value in model.options.items():
+            place = ("models", index, name)
+            if name in FACTS:
+                if isinstance(value, bool) or not isinstance(value, int | float) or not (isfinite(value) and 0 < value < 2**62):
+                    yield document.fault(place, f"{name} is {value!r}: it is a number above 0")
+            elif not isinstance(value, str | int | float | bool):
+                yield document.fault(place, f"{name} is {value!r}: a field of a model is a text, a number, or true or false")
+            elif name in FIELDS:
+                yield document.fault(place, f"{name!r} is given to every run: a field of a model needs another name")
+            elif name in COLUMNS:
+                yield document.fault(place, f"{name!r} is a column of every run: a field of a model needs another name")
+
+
+def _command_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    assert spec.trainer is not None
+    known = [*FIELDS, *dict.fromkeys(name for model in spec.models for name in settings_of(model))]
+    for index, word in enumerate(spec.trainer.command):
+        place = ("trainer", "command", index)
+        try:
+            names = fields_in(word)
+        except UsageError as error:
+            yield document.fault(place, f"{error} ({error.hint})")
+            continue
+        for name in names:
+            if name == "batch_size" and not spec.batch_size:
+                yield document.fault(place, "{batch_size}: the file has no batch_size")
+            elif name not in known:
+                yield document.fault(
+                    place, f"{{{name}}}: no model has this field{nearest(name, known)} (known: {', '.join(known)})"
+                )
+            elif without := [model.name for model in spec.models if name not in (*FIELDS, *settings_of(model))]:
+                yield document.fault(
+                    place, f"{{{name}}}: {', '.join(without[:5])} ha{'s' if len(without) == 1 else 've'} no such field"
+                )
+    program = spec.trainer.command[0]
+    if not fields_in_quietly(program) and not _is_there(program, folder_of(document)):
+        yield document.fault(("trainer", "command", 0), f"there is no command {program!r} here")
+
+
+def settings_of(model: ModelField) -> dict[str, object]:
+    """Return the fields of a model but for what it states of itself."""
+    return {name: value for name, value in model.options.items() if name not in FACTS}
+
+
+def fields_in_quietly(word: str) -> bool:
+    """Say whether a word has a field in braces, or braces that make none."""
+    try:
+        return bool(fields_in(word))
+    except UsageError:
+        return True
+
+
+def _is_there(program: str, folder: Path) -> bool:
+    if "/" in program:
+        return (folder / program).is_file()
+    return shutil.which(program) is not None

@@ -1,0 +1,226 @@
+"""Runs that a user's own program trains: the contract of `scaling.program`, by a NumPy program in a process of its own, without Ray."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from orchestrator.experiments_file import read_spec
+from orchestrator.planning.accept import accept_plan
+from orchestrator.planning.plan import make_plan
+from orchestrator.program import ship
+from orchestrator.scheduling.policy import SchedulingPolicy
+from orchestrator.scheduling.scheduler import Scheduler
+from orchestrator.store import Store, lease
+from orchestrator.store.models import Attempt, Evaluation, Metric, Run
+from scaling.outcomes import AttemptOutcome, RunStatus
+from tests.orchestrator import a_program
+from tests.orchestrator.threads import ThreadCluster
+
+FILE = """\
+name: mlp
+trainer:
+  command: [{python}, train.py, --width, "{{width}}", --epochs, "{{epochs}}", --lr, "{{learning_rate}}", --seed, "{{seed}}"]
+  silence_seconds: {silence}
+models: [{{name: w8, width: 8, params: 40, macs: 40}}]
+epochs: {epochs}
+learning_rate: {rates}
+"""
+
+
+class Study:
+    """A folder with a program and a file, a store beside it, and a scheduler on threads."""
+
+    def __init__(self, folder, monkeypatch):
+        self.folder, self.patch = folder, monkeypatch
+        self.store = Store.open(str(folder / "scaling.db"))
+        shutil.copy(a_program.__file__, folder / "train.py")
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+    def plan(self, epochs="[8]", rates="0.1", silence=300.0):
+        path = self.folder / "study.yaml"
+        path.write_text(FILE.format(python=sys.executable, epochs=epochs, rates=rates, silence=silence))
+        return make_plan(*read_spec(path))
+
+    def run(self, plan, trouble="", slow="0", should_stop=lambda: False, on_tick=lambda running: None, **policy):
+        self.patch.setenv("TROUBLE", trouble)
+        self.patch.setenv("SLOW", slow)
+        accept_plan(self.store, plan)
+        ship(self.folder, plan.spec.trainer.command, self.folder / "runs")
+        holder = f"one-{time.monotonic()}"
+        with self.store.write() as session:
+            assert lease.take(session, holder)
+        scheduler = Scheduler(
+            self.store,
+            ThreadCluster(1),
+            identity=holder,
+            home=self.folder / "runs",
+            working_directory=Path.cwd(),
+            policy=SchedulingPolicy(**policy),
+        )
+        try:
+            return scheduler.run("mlp", should_stop, on_tick)
+        finally:
+            with self.store.write() as session:
+                lease.release(session, holder)
+
+    def all(self, kind, *conditions):
+        with self.store.read() as session:
+            session.expire_on_commit = False
+            return list(session.scalars(select(kind).where(*conditions)))
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    study = Study(tmp_path, monkeypatch)
+    yield study
+    study.store.close()
+
+
+def processes_of(folder):
+    """Processes that were started in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == folder and (process / "cmdline").read_bytes().split(b"\0")[1] == b"train.py":
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_grid_is_trained_and_its_columns_are_those_that_are_known(study):
+    assert study.run(study.plan(epochs="[2, 4]", rates="{grid: [0.1, 0.2]}"))
+    runs = study.all(Run)
+    assert {run.status for run in runs} == {RunStatus.FINISHED}
+    assert {(run.epochs, run.step, run.steps, run.examples_seen) for run in runs} == {(2.0, 20, 20, 1280), (4.0, 40, 40, 2560)}
+    rows = study.store.runs()
+    assert rows["rmse"].tolist() == pytest.approx([loss**0.5 for loss in rows["val_loss"]])
+    assert rows["train_flops"].tolist() == [6.0 * 40 * seen for seen in rows["examples_seen"]]
+    assert rows["batch_size"].isna().all()
+    assert (rows["core_hours"] > 0).all()
+    assert {(each.step, each.split) for each in study.all(Evaluation)} == {(20, "validation"), (40, "validation")}
+    assert {metric.name for metric in study.all(Metric)} >= {"train_loss"}
+
+
+def test_interrupted_killed_and_undisturbed_it_comes_to_the_same(study, tmp_path):
+    plan = study.plan(epochs="[20]")
+    assert study.run(plan)
+    [undisturbed] = study.all(Run)
+    with study.store.write() as session:
+        session.delete(session.scalar(select(Attempt)))
+        session.flush()
+        run = session.get(Run, undisturbed.id)
+        run.status, run.core_hours, run.allocated_core_hours, run.step, run.resume_attempt, run.resume_step = (
+            RunStatus.PENDING,
+            0.0,
+            0.0,
+            0,
+            None,
+            0,
+        )
+    shutil.rmtree(tmp_path / "runs")
+    struck = []
+
+    def strike(running):
+        for attempt in running:
+            if attempt.grant.number == 1 and attempt.step > 40 and attempt.step % 40 and not struck:
+                struck.append("host")
+                [program] = processes_of(study.folder)
+                os.kill(_host_of(program), signal.SIGKILL)
+            elif attempt.grant.number == 2 and attempt.step > 80 and attempt.step % 40 and len(struck) == 1:
+                struck.append("program")
+                os.kill(processes_of(study.folder)[0], signal.SIGKILL)
+
+    def third_is_at_work():
+        return any(attempt.number == 3 and (attempt.last_step or 0) > attempt.first_step for attempt in study.all(Attempt))
+
+    stopped = not study.run(plan, slow="0.04", should_stop=third_is_at_work, on_tick=strike)
+    assert stopped, [(a.outcome, a.first_step, a.checkpoint_step, a.last_step, a.reason) for a in study.all(Attempt)]
+    assert processes_of(study.folder) == []
+    assert study.run(plan, slow="0.001")
+    [run] = study.all(Run)
+    attempts = study.all(Attempt)
+    assert [attempt.outcome for attempt in attempts] == [
+        AttemptOutcome.DIED,
+        AttemptOutcome.DIED,
+        AttemptOutcome.INTERRUPTED,
+        AttemptOutcome.FINISHED,
+    ]
+    seen = [(attempt.first_step, attempt.checkpoint_step, attempt.last_step) for attempt in attempts]
+    for before, after in pairwise(attempts):
+        assert 0 < after.first_step == before.checkpoint_step, seen
+    assert attempts[2].checkpoint_step == attempts[2].last_step, "asked to stop, it saved"
+    assert (run.val_loss, run.scores) == (undisturbed.val_loss, undisturbed.scores)
+    useful = sum(attempt.useful_seconds for attempt in attempts)
+    assert run.core_hours == pytest.approx(useful / 3600)
+    assert 0 < sum(attempt.redone_seconds for attempt in attempts) < useful
+
+
+def _host_of(program):
+    """The trainer process above a program: its leash's parent."""
+    leash = int(Path(f"/proc/{program}/stat").read_text().split()[3])
+    return int(Path(f"/proc/{leash}/stat").read_text().split()[3])
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "outcome", "reason"),
+    [
+        ("exit", RunStatus.FAILED, AttemptOutcome.DIED, "the program left with exit code 3\n"),
+        ("nothing", RunStatus.FAILED, AttemptOutcome.RAISED, "the program ended without its result"),
+        ("nan", RunStatus.DIVERGED, AttemptOutcome.DIVERGED, "a loss that is not finite, at step 20"),
+        ("hang", RunStatus.FAILED, AttemptOutcome.DIED, "hung: the program reported nothing for 1 s; killed"),
+        ("backwards", RunStatus.FAILED, AttemptOutcome.RAISED, "the step went back from 19 to 0"),
+        ("column", RunStatus.FAILED, AttemptOutcome.RAISED, "'params' is a column of every run"),
+        ("no metric", RunStatus.FAILED, AttemptOutcome.RAISED, "the program finished without val_loss"),
+        ("not json", RunStatus.FAILED, AttemptOutcome.RAISED, "'loss is 2.3' is no JSON object"),
+        ("long", RunStatus.FAILED, AttemptOutcome.RAISED, "a line of more than 1,048,576 bytes is no report"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_of_its_run(study, trouble, status, outcome, reason):
+    assert study.run(study.plan(epochs="[4]", silence=1.0), trouble=trouble)
+    [run] = study.all(Run)
+    attempts = study.all(Attempt)
+    assert (run.status, {attempt.outcome for attempt in attempts}) == (status, {outcome})
+    assert len(attempts) == (3 if outcome is AttemptOutcome.DIED else 1)
+    assert reason in run.reason
+    if trouble == "exit":
+        assert run.reason.endswith("line 1\nthe disk of my own is full")
+    assert processes_of(study.folder) == []
+
+
+def test_exit_code_75_costs_a_run_nothing(study):
+    assert study.run(study.plan(epochs="[12]"), trouble="again")
+    [run] = study.all(Run)
+    assert (run.status, run.failures) == (RunStatus.FINISHED, 0)
+    first, second = study.all(Attempt)
+    assert (first.outcome, second.first_step) == (AttemptOutcome.INTERRUPTED, first.checkpoint_step)
+    assert "exit code 75" in first.reason
+
+
+def test_an_edited_program_does_not_train_what_was_planned(study):
+    plan = study.plan(epochs="[2]")
+    (study.folder / "train.py").write_text("raise SystemExit('another program')")
+    assert study.plan(epochs="[2]").runs[0].id != plan.runs[0].id
+    shutil.copy(a_program.__file__, study.folder / "train.py")
+    accept_plan(study.store, plan)
+    ship(study.folder, plan.spec.trainer.command, study.folder / "runs")
+    (study.folder / "train.py").write_text("raise SystemExit('another program')")
+    study.patch.setattr("tests.orchestrator.scheduling.test_program.ship", lambda *arguments: None)
+    assert study.run(plan)
+    [run] = study.all(Run)
+    assert run.status is RunStatus.FINISHED, "by the copy of what was planned"
+
+
+def test_the_early_steps_are_no_part_of_core_hours_but_what_the_program_says_apart(study):
+    """Of an attempt all seconds are accounted for: training from the first step to the last, the rest is startup."""
+    assert study.run(study.plan(epochs="[8]"), slow="0.01")
+    [attempt] = study.all(Attempt)
+    assert 0.7 < attempt.useful_seconds < 8.0
+    assert attempt.startup_seconds > 0.1
