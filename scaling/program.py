@@ -55,8 +55,12 @@ def report(
     told["at"] = time.monotonic()
     line = {name: value for name, value in told.items() if value is not None}
     line |= {name: float(value) for name, value in metrics.items() if value is not None}  # type: ignore[arg-type]  # arrays of one number
-    file = os.open(events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(file, (json.dumps(line) + "\n").encode())
-    finally:
-        os.close(file)
+        file = os.open(events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(file, (json.dumps(line) + "\n").encode())
+        finally:
+            os.close(file)
+    except OSError:
+        if finished or checkpoint is not None:
+            raise  # a full disk may cost a point of a curve, and neither a checkpoint nor a result

@@ -118,11 +118,10 @@ class _Training:
         self._events.touch()
         leash = [sys.executable, "-P", "-m", "orchestrator.cluster.leash", *command_of(self._run.config)]
         process = subprocess.Popen(leash, stdin=subprocess.PIPE, text=True, cwd=folder, env=os.environ | self._environment(kept))
-        self._run.tell(Started(step=self._first_step, steps=0))
         try:
             while process.poll() is None:
                 self._hear()
-                if self._said.diverged:
+                if self._said.diverged or self._lingers(silence):
                     break
                 self._let_stop(process)
                 if (why := self._silent(silence)) is not None:
@@ -196,6 +195,7 @@ class _Training:
         if said.first is None:
             said.first, said.step = now, step
             self._first_step = step  # where it says that it went on from, which may be before its checkpoint
+            self._run.tell(Started(step=step, steps=said.steps or 0))
         elif step < said.step:
             raise UsageError(f"report {number}: the step went back from {said.step} to {step}")
         said.step, said.last = step, now
@@ -227,9 +227,13 @@ class _Training:
         else:
             self._run.should_stop()  # which tells that this process is at work
 
+    def _lingers(self, limit: float) -> bool:
+        """Say whether it has reported its result a while ago, and is there still."""
+        return self._said.finished is not None and time.monotonic() - self._heard_at > min(_GRACE_SECONDS, limit)
+
     def _silent(self, limit: float) -> str | None:
         silent = time.monotonic() - self._heard_at
-        if silent <= (limit if self._said.first is not None else max(limit, _START_SECONDS)):
+        if self._said.finished is not None or silent <= (limit if self._said.first is not None else max(limit, _START_SECONDS)):
             return None
         return f"hung: the program reported nothing for {silent:.0f} s; killed"
 
@@ -308,6 +312,9 @@ def _read(line: bytes, number: int) -> dict[str, Any]:
     if not isinstance(report, dict):
         shown = line[:60].decode(errors="replace")
         raise UsageError(f"report {number}: {shown!r} is no JSON object", hint='a line is {"step": 10, "train_loss": 2.3}')
+    for name in ("examples_seen", "steps"):
+        if name in report and (isinstance(report[name], bool) or not isinstance(report[name], int | float)):
+            raise UsageError(f"report {number}: {name} is {report[name]!r}, which is no number")
     for name, value in report.items():
         if name in ("step", "examples_seen", "steps", "checkpoint", "finished") or (name == "at" and isinstance(value, float)):
             continue

@@ -91,7 +91,7 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
 
 def _command_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     assert spec.trainer is not None
-    known = [*FIELDS, *dict.fromkeys(name for model in spec.models for name in settings_of(model))]
+    known = list(dict.fromkeys([*FIELDS, *(name for model in spec.models for name in settings_of(model) if name not in COLUMNS)]))
     for index, word in enumerate(spec.trainer.command):
         place = ("trainer", "command", index)
         try:
@@ -110,6 +110,8 @@ def _command_faults(spec: Spec, document: Document) -> Iterator[Fault]:
                 yield document.fault(
                     place, f"{{{name}}}: {', '.join(without[:5])} ha{'s' if len(without) == 1 else 've'} no such field"
                 )
+        if not names and word.endswith(".py") and not (folder_of(document) / word).is_file():
+            yield document.fault(place, f"there is no file {word!r} in the folder of the file")
     program = spec.trainer.command[0]
     if not fields_in_quietly(program) and not _is_there(program, folder_of(document)):
         yield document.fault(("trainer", "command", 0), f"there is no command {program!r} here")

@@ -69,6 +69,8 @@ multiple of every number up to 20: no micro-batch or number of repeats is wrong 
 def _faults_of_the_rest(document: Document, error: ValidationError) -> Iterator[Fault]:
     """Yield the cross-check faults of a file without its faulty keys: a user mends all faults at once, not in two rounds."""
     faulty = {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]}
+    if "trainer" in faulty:
+        return  # who trains the runs decides what the other keys mean
     if "epochs" in faulty:
         faulty |= {"learning_rate", "schedule"}  # they speak of epoch budgets
     sound = {key: value for key, value in document.content.items() if key not in faulty}

@@ -196,15 +196,19 @@ class Plan:
     @property
     def options(self) -> RunOptions:
         """Return how each run is executed, as far as the file says it of all; a rehearsal packs nothing."""
-        execution, rule, rehearsal = self.spec.execution, self.spec.early_stop, self.spec.simulate
-        if (trainer := self.spec.trainer) is not None:
+        given, rule, rehearsal, trainer = self.spec.execution, self.spec.early_stop, self.spec.simulate, self.spec.trainer
+        if trainer is not None:
             folder = str(folder_of(self.document))
-            return RunOptions(execution={"folder": folder, "files": self.files, "silence_seconds": trainer.silence_seconds})
+            execution = {"folder": folder, "files": self.files, "silence_seconds": trainer.silence_seconds}
+        elif rehearsal is not None:
+            execution = {"speed": rehearsal.speed}
+        else:
+            execution = given.model_dump(exclude_defaults=True, exclude={"pack"})
         return RunOptions(
-            execution={"speed": rehearsal.speed} if rehearsal else execution.model_dump(exclude_defaults=True, exclude={"pack"}),
+            execution=execution,
             evaluate_at=tuple(sorted({*self.spec.evaluate_at, *([rule.after] if rule else [])})),
             early_stop=EarlyStop(rule.confidence, rule.after) if rule else None,
-            pack=1 if rehearsal else execution.pack,
+            pack=1 if rehearsal else given.pack,
         )
 
     @property

@@ -224,3 +224,22 @@ def test_the_early_steps_are_no_part_of_core_hours_but_what_the_program_says_apa
     [attempt] = study.all(Attempt)
     assert 0.7 < attempt.useful_seconds < 8.0
     assert attempt.startup_seconds > 0.1
+
+
+def test_a_program_that_reported_its_result_and_stays_has_finished(study):
+    assert study.run(study.plan(epochs="[2]", silence=1.0), trouble="stays")
+    [run] = study.all(Run)
+    assert run.status is RunStatus.FINISHED
+    assert processes_of(study.folder) == []
+
+
+def test_a_run_that_cannot_matter_is_stopped_early(study):
+    """By the losses that a program reports when it likes: the first after each share of its steps counts as its loss there."""
+    from orchestrator.scheduling.early_stop import _loss_at
+
+    taken = [(10, 3.0), (45, 2.0), (52, 1.9), (80, 1.5), (100, 1.0)]
+    assert _loss_at(taken, 100, 0.5, 0.75) == 1.9
+    assert _loss_at(taken, 100, 0.75, 1.0) == 1.5
+    assert _loss_at(taken, 100, 0.85, 1.0) is None
+    assert _loss_at(taken, 100, 0.45, 0.5) == 2.0
+    assert _loss_at([(20, 3.0)], 0, 0.5, 1.0) is None, "nobody said how many steps it has"

@@ -1,0 +1,147 @@
+"""An experiments file whose runs a program trains: what it makes, and each fault with its line, all at once and before anything is run."""
+
+import shutil
+import sys
+
+import pytest
+
+from orchestrator.experiments_file import read_spec
+from orchestrator.planning.accept import accept_plan
+from orchestrator.planning.dry_run import dry_run
+from orchestrator.planning.plan import make_plan
+from orchestrator.planning.priced import Priced
+from orchestrator.program import command_of, files_of, ship, working_folder
+from orchestrator.store import Store
+from scaling.errors import SpecError, UsageError
+from tests.orchestrator import a_program
+
+FILE = f"""\
+name: mlp
+trainer:
+  command: [{sys.executable}, train.py, --width, "{{width}}", --epochs, "{{epochs}}", --lr, "{{learning_rate}}", --seed, "{{seed}}"]
+models:
+- {{name: w4, width: 4, params: 20, macs: 20}}
+epochs: [2, 0.5]
+learning_rate: 0.1
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copy(a_program.__file__, tmp_path / "train.py")
+    return tmp_path
+
+
+def plan_of(folder, text=FILE):
+    (folder / "study.yaml").write_text(text)
+    return make_plan(*read_spec(folder / "study.yaml"))
+
+
+def ids(plan):
+    return [run.id for run in plan.runs]
+
+
+def test_a_run_has_its_command_and_only_what_the_file_states(folder):
+    whole, half = plan_of(folder).runs
+    assert command_of(whole.config)[1:] == ["train.py", "--width", "4", "--epochs", "2", "--lr", "0.1", "--seed", "0"]
+    assert command_of(half.config)[5] == "0.5"
+    assert (whole.params, whole.examples_seen, whole.train_flops, whole.estimated_core_hours) == (20, 0, 0.0, 0.0)
+    known = plan_of(folder, f"{FILE}dataset: {{name: mine, train_examples: 640}}\nbatch_size: 64\n").runs[0]
+    assert (known.examples_seen, known.steps, known.train_flops) == (1280, 20, 6.0 * 20 * 1280)
+    assert known.estimated_core_hours > 0
+
+
+def test_ids_hold_what_changes_a_result_and_nothing_else(folder):
+    before = ids(plan_of(folder))
+    for change in (
+        ("width: 4", "width: 8"),
+        ("--lr", "--rate"),
+        ("models:", "  data_version: two\nmodels:"),
+        ("models:", "  metric: rmse\nmodels:"),
+        ("models:", "  program_version: two\nmodels:"),
+    ):
+        assert not set(ids(plan_of(folder, FILE.replace(*change)))) & set(before), change
+    for change in (
+        ("params: 20, macs: 20", "params: 30"),
+        ("models:", "  silence_seconds: 60\nmodels:"),
+        ("name: mlp", "name: other"),
+    ):
+        assert ids(plan_of(folder, FILE.replace(*change))) == before, change
+    (folder / "helper.py").write_text("")
+    assert not set(ids(plan_of(folder))) & set(before), "a file of the program came"
+
+
+def test_early_stop_is_a_matter_of_the_scheduler(folder):
+    options = plan_of(folder, f"{FILE}early_stop: {{after: 0.5}}\nevaluate_at: [0.75]\n").options
+    assert (options.evaluate_at, options.early_stop.after, options.pack) == ((0.5, 0.75), 0.5, 1)
+    assert options.execution["folder"] == str(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "told"),
+    [
+        ('"{width}"', '"{widht}"', 3, 'trainer.command[3]: {widht}: no model has this field; did you mean "width"?'),
+        ('"{width}"', '"{batch_size}"', 3, "{batch_size}: the file has no batch_size"),
+        ('"{width}"', '"{0}"', 3, "{0} names no field (a brace that is meant is written twice: {{)"),
+        ('"{width}"', '"{"', 3, "Single '{' encountered"),
+        ("train.py", "trian.py", 3, "there is no file 'trian.py' in the folder of the file"),
+        (sys.executable, "no-such-command", 3, "there is no command 'no-such-command' here"),
+        ("params: 20", "params: -20", 5, "params is -20: it is a number above 0"),
+        ("width: 4", "width: [4]", 5, "width is [4]: a field of a model is a text, a number, or true or false"),
+        ("width: 4", "width: 4, seed: 3", 5, "'seed' is given to every run"),
+        ("width: 4", "width: 4, val_loss: 3", 5, "'val_loss' is a column of every run"),
+        ("learning_rate: 0.1", "learning_rate: 0.1\noptimizer: {momentum: 0.5}", 8, "'optimizer' is of our own trainer"),
+        ("learning_rate: 0.1", "learning_rate: 0.1\nresources: {cores: 2, hosts: 2}", 8, "a program runs on one host"),
+        ("learning_rate: 0.1", "learning_rate: 0.1\ndataset: {name: x, examples: 3}", 8, "unknown key 'examples'"),
+        ("learning_rate: 0.1", "learning_rate: 0.1\ndataset: {name: x, train_examples: 0}", 8, "0 is no number of examples"),
+        ("models:", "  silence: 3\nmodels:", 4, "unknown key 'silence'"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(folder, old, new, line, told):
+    assert old in FILE
+    with pytest.raises(SpecError) as raised:
+        plan_of(folder, FILE.replace(old, new, 1))
+    [fault] = raised.value.faults
+    assert fault.line == line
+    assert told in str(fault)
+
+
+def test_our_own_trainer_still_needs_its_data_and_its_batch(folder):
+    with pytest.raises(SpecError) as raised:
+        plan_of(folder, "name: own\nmodels: [nano-F0]\nepochs: [1]\nlearning_rate: 1.6\n")
+    assert [fault.message for fault in raised.value.faults] == ["key 'dataset' is missing", "key 'batch_size' is missing"]
+
+
+def test_edited_files_under_one_version_are_refused_also_by_a_dry_run(folder, tmp_path):
+    text = FILE.replace("models:", "  program_version: one\nmodels:")
+    db = str(tmp_path / "scaling.db")
+    plan = plan_of(folder, text)
+    with Store.open(db) as store:
+        accept_plan(store, plan)
+    with (folder / "train.py").open("a") as script:
+        script.write("# edited\n")
+    edited = plan_of(folder, text)
+    assert ids(edited) == ids(plan)
+    with Store.open(db) as store, pytest.raises(UsageError, match="files have changed since runs of version 'one'") as refused:
+        accept_plan(store, edited)
+    assert "program_version" in refused.value.hint
+    with pytest.raises(UsageError, match="files have changed"):
+        dry_run(Priced(edited), db, tmp_path / "runs")
+
+
+def test_copies_of_a_program_are_no_part_of_it(folder):
+    command = ["python", "train.py"]
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "x.py").write_text("")
+    (folder / "notes.txt").write_text("")
+    before = files_of(folder, command)
+    assert [path.name for path in before] == ["train.py"]
+    assert [path.name for path in files_of(folder, [*command, "notes.txt", "/etc/hosts", "../up.py"])] == ["notes.txt", "train.py"]
+    copy = ship(folder, command, folder / "runs")
+    assert files_of(folder, command) == before
+    execution = {"folder": str(folder), "files": copy.name}
+    assert working_folder(execution, folder / "runs", command) == folder
+    (folder / "train.py").write_text("edited")
+    assert working_folder(execution, folder / "runs", command) == copy
+    with pytest.raises(UsageError, match="not as they were planned"):
+        working_folder(execution, folder / "elsewhere", command)
