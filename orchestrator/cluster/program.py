@@ -253,8 +253,9 @@ class _Training:
             )
         else:
             how = f"was killed by signal {code - 128}" if code > 128 else f"left with exit code {code}"
-            last = "\n".join(["", *self._last_lines()])
-            self._run.tell(Died(reason=f"the program {how}{last}", signal=code - 128 if code > 128 else None))
+            lines = self._last_lines()
+            why = f": {lines[-1]}" if lines else ""
+            self._run.tell(Died(reason="\n".join([f"the program {how}{why}", *lines]), signal=code - 128 if code > 128 else None))
 
     def _ended(self, outcome: AttemptOutcome, reason: str) -> None:
         said = self._said

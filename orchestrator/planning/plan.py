@@ -221,8 +221,10 @@ class Plan:
         if dumped["schedule"]["decay_fraction"] is None:
             del dumped["schedule"]["decay_fraction"]
         del dumped["schedule"]["reuse_trunk"]  # how runs are done, not what they are
-        if self.spec.trainer is not None:
+        if (trainer := self.spec.trainer) is not None:
             later.append("trainer")
+            dumped["trainer"]["program_version"] = trainer.program_version or self.files
+            del dumped["trainer"]["silence_seconds"]
         of_data = {"corrections": list(self.card.corrections)} if self.card.corrections else {}
         return {field: dumped[field] for field in (*fields, *later)} | {
             "dataset": self.card.fingerprint,

@@ -29,7 +29,7 @@ def _alike(rows: Iterable[Mapping[str, Any]], describe: Callable[[Mapping[str, A
     alike: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         whose = "" if row["status"] in _SAID_ONCE else row["id"]
-        alike.setdefault((row["status"], row["reason"], whose), []).append(row)
+        alike.setdefault((row["status"], row["reason"].partition("\n")[0], whose), []).append(row)
     for (status, reason, _), runs in alike.items():
         named = ", ".join(row["id"] for row in runs[:_NAMED]) + (", …" if len(runs) > _NAMED else "")
         yield status, describe(runs[0]) if len(runs) == 1 else f"{len(runs)} runs ({named})", reason

@@ -127,7 +127,7 @@ def _show_one(detail: dict) -> None:
     from scaling.cli.output import console
     from scaling.columns import model_title
 
-    out = console()
+    out, last_lines = console(), ""
     for name in (
         *_COLUMNS,
         "chance_loss",
@@ -147,9 +147,13 @@ def _show_one(detail: dict) -> None:
         "experiments",
     ):
         value: Any = model_title(detail) if name == "model" else detail[name]
+        if name == "reason":
+            value, _, last_lines = value.partition("\n")
         shown = amount(value) if name.endswith("core_hours") else significant(value) if isinstance(value, float) else str(value)
         if value not in (None, "", []):
             out.print(f"{name:>22}  {shown}", highlight=False)
+    for line in last_lines.splitlines():
+        out.print(f"{'':>22}  {line}", highlight=False, markup=False)
     table = Table("attempt", "host", "steps", "outcome", "useful s", "redone s", "startup s", "reason", box=None, pad_edge=False)
     for attempt in detail["attempt_rows"]:
         seconds = [f"{attempt[f'{kind}_seconds']:.1f}" for kind in ("useful", "redone", "startup")]
@@ -159,7 +163,7 @@ def _show_one(detail: dict) -> None:
             f"{attempt['first_step']}…{attempt['last_step']}",
             attempt["outcome"] or "running",
             *seconds,
-            attempt["reason"],
+            attempt["reason"].partition("\n")[0],
         )
     out.print()
     out.print(table)

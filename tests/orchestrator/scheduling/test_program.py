@@ -172,7 +172,7 @@ def _host_of(program):
 @pytest.mark.parametrize(
     ("trouble", "status", "outcome", "reason"),
     [
-        ("exit", RunStatus.FAILED, AttemptOutcome.DIED, "the program left with exit code 3\n"),
+        ("exit", RunStatus.FAILED, AttemptOutcome.DIED, "the program left with exit code 3: the disk of my own is full\n"),
         ("nothing", RunStatus.FAILED, AttemptOutcome.RAISED, "the program ended without its result"),
         ("nan", RunStatus.DIVERGED, AttemptOutcome.DIVERGED, "a loss that is not finite, at step 20"),
         ("hang", RunStatus.FAILED, AttemptOutcome.DIED, "hung: the program reported nothing for 1 s; killed"),
