@@ -65,9 +65,11 @@ def best_model_at_edge(fit: Fit) -> list[Diagnostic]:
     cells = fit.runs.drop_duplicates("cell")
     at, size = cells[x].to_numpy(float), cells[params].to_numpy(float)
     reached = (ranges["min"].to_numpy() <= at[:, None]) & (at[:, None] <= ranges["max"].to_numpy())
-    sizes = np.where(reached, ranges.index.to_numpy(float), np.nan)
+    sizes = ranges.index.to_numpy(float)
+    smallest = np.where(reached, sizes, np.inf).min(axis=1, initial=np.inf)
+    largest = np.where(reached, sizes, -np.inf).max(axis=1, initial=-np.inf)
     compared = reached.sum(1) >= _LEAST_SIZES
-    at_edge = compared & ((size <= np.nanmin(sizes, axis=1)) | (size >= np.nanmax(sizes, axis=1)))
+    at_edge = compared & ((size <= smallest) | (size >= largest))
     if at_edge.sum() <= 0.5 * compared.sum():
         return []
     ids = tuple(cells["id"].astype(str).to_numpy()[at_edge])

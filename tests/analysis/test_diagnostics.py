@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from functools import partial
 
@@ -333,3 +334,23 @@ def test_a_fit_is_diagnosed_once_when_first_asked(sound):
     assert not asked
     assert (fit.diagnostics, fit.diagnostics) == ((), ())
     assert asked == [fit]
+
+
+def test_sizes_that_are_not_known_make_no_warning():
+    """As of a program's models that state no parameters: the cells of one size are all that can be compared."""
+    rows = [
+        {
+            "model": model,
+            "params": params,
+            "epochs": epochs,
+            "core_hours": epochs * cost,
+            "val_loss": 2.0 * (epochs * cost) ** -0.2 + jitter,
+            "status": "finished",
+        }
+        for model, params, cost in (("a", None, 1.0), ("b", 100.0, 3.0), ("c", None, 10.0))
+        for epochs, jitter in ((1, 0.01), (2, 0.0), (4, -0.01), (8, 0.005), (16, 0.0))
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = analysis.fit(pd.DataFrame(rows), law="power", on="frontier")
+    assert found.params["a"] > 0
