@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling.accelerators import ACCELERATORS
+from scaling.accelerators import accelerator_of_device
 from trainer import DataConfig, ModelConfig, NumericsConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from trainer.data import DataCard
 from trainer.models import family
@@ -52,7 +52,8 @@ CLASSES = 1000
 def peak_flops() -> float | None:
     """Of this device, dense bfloat16; None for one that `scaling.accelerators` does not list."""
     kind = jax.devices()[0].device_kind
-    return next((entry.peak_flops_per_core for name, entry in ACCELERATORS.items() if name != "cpu" and name in kind), None)
+    entry = accelerator_of_device(kind)
+    return entry.peak_flops_per_device if entry else None
 
 
 def grouped_forms(model: str) -> list[tuple[int, str, float]]:

@@ -13,26 +13,10 @@ from typing import Literal
 
 import jax
 
-from scaling.accelerators import Accelerator, accelerator
+from scaling.accelerators import Accelerator, accelerator, accelerator_of_device
 from trainer.result import Seconds
 
 __all__ = ["Clock", "Pace", "peak_bytes", "peak_flops"]
-
-_KINDS = {
-    "TPU v2": "TPU-v2",
-    "TPU v3": "TPU-v3",
-    "TPU v4": "TPU-v4",
-    "TPU v5 lite": "TPU-v5e",
-    "TPU v5e": "TPU-v5e",
-    "TPU v5": "TPU-v5p",
-    "TPU v5p": "TPU-v5p",
-    "TPU v6 lite": "TPU-v6e",
-    "TPU v6e": "TPU-v6e",
-}
-"""JAX's device kinds as `scaling.accelerators` calls them. GPUs are found by the name inside theirs: `NVIDIA H100 80GB HBM3`."""
-
-_ONE_CORE_DEVICES = ("TPU-v2", "TPU-v3")
-"""Where JAX shows each core of a chip as a device."""
 
 
 class Clock:
@@ -127,26 +111,17 @@ class Pace:
         )
 
 
-def peak_flops(devices: Sequence[jax.Device]) -> float | None:
-    """Return the peak FLOP/s of these devices together (dense bf16); None for a kind that `scaling.accelerators` does not list.
+def peak_flops(devices: Sequence[jax.Device], declared: Sequence[Accelerator] = ()) -> float | None:
+    """Return the peak FLOP/s of these devices together (dense bf16); None for a kind that is not known.
 
-    CPU devices of one process are one CPU, however many of them are simulated; it has NPROC cores.
+    Known are those of `scaling.accelerators`, and `declared`, which a user adds. CPU devices of one process are one CPU, however many of
+    them are simulated; it has NPROC cores.
     """
-    kind = _accelerator(devices[0])
-    if kind is None:
-        return None
-    if kind.name == "cpu":
+    if devices[0].platform == "cpu":
         processes = {device.process_index for device in devices}
-        return len(processes) * int(os.environ.get("NPROC") or os.cpu_count() or 1) * kind.peak_flops_per_core
-    cores = 1 if kind.name in _ONE_CORE_DEVICES else kind.cores_per_chip
-    return len(devices) * cores * kind.peak_flops_per_core
-
-
-def _accelerator(device: jax.Device) -> Accelerator | None:
-    if device.platform == "cpu":
-        return accelerator("cpu")
-    name = _KINDS.get(device.device_kind) or next((gpu for gpu in ("A100", "H100", "H200") if gpu in device.device_kind), None)
-    return accelerator(name) if name else None
+        return len(processes) * int(os.environ.get("NPROC") or os.cpu_count() or 1) * accelerator("cpu").peak_flops
+    kind = accelerator_of_device(devices[0].device_kind, declared)
+    return len(devices) * kind.peak_flops_per_device if kind else None
 
 
 def peak_bytes() -> int | None:

@@ -11,15 +11,6 @@ from scaling.errors import ClusterError
 
 __all__ = ["DeviceRequest", "ProcessRequest"]
 
-_GENERATIONS = {"TPU-v5e": "v5litepod"}
-"""Generations that Ray, after Google's API, does not call by their plain name."""
-
-_ONE_HOST_TOPOLOGIES = ("1x1", "2x2", "2x4")
-"""Slices of v5e and v6e that one host holds: it has up to 8 chips. In larger slices a host has 4."""
-
-_DEFAULT_TOPOLOGIES = {4: "2x2x1", 8: "2x2x2", 16: "2x2x4", 32: "2x4x4", 64: "4x4x4"}
-_DEFAULT_FLAT_TOPOLOGIES = {1: "1x1", 4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8", 128: "8x16", 256: "16x16"}
-
 
 @dataclass(frozen=True)
 class ProcessRequest:
@@ -58,12 +49,12 @@ class DeviceRequest:
     @property
     def pool(self) -> str:
         """Return the name of the pool that its chips are taken from: those of a kind, or slices of one pod type."""
-        return self.pod_type if self.is_tpu else self.kind.name if self.stated is None else f"stated {self.kind.name}"
+        return self.pod_type if self.is_tpu else self.kind.on_ray if self.stated is None else f"stated {self.kind.name}"
 
     @property
     def is_tpu(self) -> bool:
         """Say whether it asks for a slice of TPU chips."""
-        return self.kind.name.startswith("TPU") and self.stated is None
+        return self.kind.is_tpu and self.stated is None
 
     @property
     def chips_per_host(self) -> int:
@@ -79,22 +70,21 @@ class DeviceRequest:
             return self.wanted_hosts
         if self.kind.name == "cpu":
             return 1
-        if self.is_tpu and self.generation in ("v5litepod", "v6e") and self.slice_topology in _ONE_HOST_TOPOLOGIES:
+        if self.is_tpu and self.kind.one_host_topologies and self.slice_topology in self.kind.one_host_topologies:
             return 1
         return max(1, -(-self.chips // self.kind.chips_per_host))
 
     @property
     def generation(self) -> str:
         """Return the generation of a TPU, as Ray's labels spell it."""
-        return _GENERATIONS.get(self.kind.name, self.kind.name.removeprefix("TPU-"))
+        return self.kind.generation or ""
 
     @property
     def slice_topology(self) -> str:
         """Return the topology of a TPU slice: as stated, or the usual one for its number of chips. Raises `ClusterError` without one."""
         if self.topology:
             return self.topology
-        flat = self.kind.name in ("TPU-v2", "TPU-v3", "TPU-v5e", "TPU-v6e")
-        usual = (_DEFAULT_FLAT_TOPOLOGIES if flat else _DEFAULT_TOPOLOGIES).get(self.chips)
+        usual = self.kind.usual_topology(self.chips)
         if usual is None:
             raise ClusterError(
                 f"there is no usual topology of {self.chips} {self.kind.name} chips",
@@ -123,7 +113,7 @@ class DeviceRequest:
         if self.kind.name == "cpu":
             return ProcessRequest(chips, 0, {}, {})
         if not self.is_tpu:
-            return ProcessRequest(1, chips, {f"accelerator_type:{self.kind.name}": 0.001}, {})
+            return ProcessRequest(1, chips, {f"accelerator_type:{self.kind.on_ray}": 0.001}, {})
         return ProcessRequest(1, 0, {"TPU": chips}, {"ray.io/tpu-pod-type": self.pod_type})
 
     @property

@@ -10,7 +10,8 @@ from orchestrator.cluster.inventory import capacity, inventory
 from orchestrator.cluster.mailbox import Mailbox
 from orchestrator.messages import Alive, Died, Left, Message
 from scaling.accelerators import ACCELERATORS, accelerator
-from scaling.errors import ClusterError, UnknownName
+from scaling.errors import ClusterError
+from tests.test_accelerators import DRIVERS
 from trainer.events import Started
 
 STARTED, DIED = Started(steps=9), Died(reason="killed", signal=9)
@@ -54,6 +55,8 @@ def test_a_tpu_run_holds_the_chips_of_a_host_of_exactly_that_slice():
         (request_of("TPU-v5e", 8), 1, "v5litepod-8"),
         (request_of("TPU-v5e", 16), 4, "v5litepod-16"),
         (request_of("TPU-v5p", 4), 1, "v5p-8"),
+        (request_of("TPU-v7", 4), 1, "v7x-8"),
+        (request_of("Ironwood", 16), 4, "v7x-32"),
     ],
 )
 def test_a_slice_is_as_many_hosts_as_ray_counts(wanted, hosts, pod_type):
@@ -138,9 +141,24 @@ def test_what_is_left_over_on_each_node_is_no_room():
     assert capacity(request_of("A100", 3), [node(0, GPU=8, CPU=4, **{"accelerator_type:A100": 1})]) == 6
 
 
-def test_cores_of_a_chip():
-    assert {name: kind.cores_per_chip for name, kind in ACCELERATORS.items()} == {
-        "cpu": 1, "TPU-v2": 2, "TPU-v3": 2, "TPU-v4": 2, "TPU-v5e": 1, "TPU-v5p": 2, "TPU-v6e": 1, "A100": 1, "H100": 1, "H200": 1,
-    }  # fmt: skip
-    with pytest.raises(UnknownName, match='did you mean "H100"'):
-        accelerator("h10")
+def test_a_card_is_asked_for_as_ray_calls_it():
+    """Ray's own names: `ray.util.accelerators`, and what its manager makes of a driver's name."""
+    from ray._private.accelerators.nvidia_gpu import NvidiaGPUAcceleratorManager as Nvidia
+    from ray.util import accelerators as of_ray
+
+    assert list(request_of("MI300X", 2).need.resources) == [f"accelerator_type:{of_ray.AMD_INSTINCT_MI300x}"]
+    for name, driver in DRIVERS.items():
+        if driver.startswith("NVIDIA"):
+            assert accelerator(name).on_ray == Nvidia._gpu_name_to_accelerator_type(driver), driver
+    nodes = [node(0, GPU=8, CPU=4, **{f"accelerator_type:{of_ray.AMD_INSTINCT_MI300x}": 1})]
+    assert (capacity(request_of("MI300X", 8), nodes), capacity(request_of("B200", 1), nodes)) == (8, 0)
+
+
+def test_tpus_are_as_ray_counts_them():
+    from ray._private.accelerators.tpu import VALID_TPU_TOPOLOGY, get_tpu_cores_per_chip
+
+    for kind in ACCELERATORS.values():
+        if kind.is_tpu:
+            assert kind.cores_per_chip == get_tpu_cores_per_chip(kind.generation), kind.name
+            smallest = {"1x1", "2x2", "2x4"} if kind.name in ("TPU-v2", "TPU-v3") else set()  # Ray lists their larger slices alone
+            assert set(kind.topologies) <= VALID_TPU_TOPOLOGY[kind.generation] | smallest, kind.name
