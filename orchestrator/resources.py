@@ -24,10 +24,10 @@ __all__ = ["EarlyStop", "Resources", "RunOptions"]
 class Resources(Record, kw_only=False):
     """Names the hardware that one run holds.
 
-    accelerator: a name of `scaling.accelerators`. chips: how many of it (cores, for a CPU). topology: of a TPU slice.
+    accelerator: a name of `scaling.accelerators`, or of `card`. chips: how many of it (cores, for a CPU). topology: of a TPU slice.
     hosts: over how many processes the file splits the chips; None is as many as hold them.
     stated: how many of it there are for all runs, where that is only stated: no node has them, and no clock measures how long they are
-    held.
+    held. card: what is known of the accelerator, where a user declared it: it goes with the run, so that nobody needs the user's file.
     """
 
     accelerator: str
@@ -35,11 +35,13 @@ class Resources(Record, kw_only=False):
     topology: str | None = None
     hosts: int | None = None
     stated: int | None = None
+    card: Accelerator | None = None
+    _read: ClassVar = {"card": Accelerator.from_dict}
 
     @property
     def kind(self) -> Accelerator:
-        """Return the accelerator's table entry. Raises `UnknownName`."""
-        return accelerator(self.accelerator)
+        """Return what is known of the accelerator: as it was declared, else as the table has it. Raises `UnknownName`."""
+        return self.card or accelerator(self.accelerator)
 
     @property
     def cores(self) -> int:

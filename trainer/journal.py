@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from scaling.accelerators import Accelerator
 from scaling.fault_points import reached
 from scaling.outcomes import NO_BETTER_THAN_GUESSING, AttemptOutcome
 from trainer import data, models
@@ -64,6 +65,7 @@ class Journal:
         clock: of the attempt; some of it may have passed in a loop that ran out of memory.
         evaluate_at: shares of the steps after which the held-out loss is taken, besides the last.
         checkpoint_at: steps after which a checkpoint is due, whatever the clock says.
+        accelerators: that a user declared, see `trainer.train`.
 
     `result` is set by `end`. Close the journal in any case.
     """
@@ -82,6 +84,7 @@ class Journal:
         evaluate_at: Sequence[float],
         checkpoint_at: Sequence[int],
         emit: Callable[[Event], None],
+        accelerators: Sequence[Accelerator] = (),
     ) -> None:
         self.config, self.order, self.clock = config, data.Order.of(config), clock
         self.first_step = self.saved_step = start.step
@@ -100,7 +103,8 @@ class Journal:
         self._seconds_at: dict[int, float] = {}
         self._log_every = max(1, self.order.steps // LOG_POINTS)
         self._logged = (start.step, clock.train, 0.0)
-        self._flops_per_example, self._peak_flops = _flops_per_example(config), peak_flops(devices_of(program.mesh))
+        self._flops_per_example = _flops_per_example(config)
+        self._peak_flops = peak_flops(devices_of(program.mesh), accelerators)
 
     @property
     def train_loss(self) -> float | None:

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from scaling.accelerators import Accelerator
 from trainer import checkpoint, data
 from trainer.clock import Clock
 from trainer.compilation import counted_compilation
@@ -47,6 +48,7 @@ def train(
     checkpoint_seconds: float = 60.0,
     checkpoint_at: Sequence[int] = (),
     keep: checkpoint.Keep | None = None,
+    accelerators: Sequence[Accelerator] = (),
 ) -> TrainResult:
     """Train a model from its first step, or from a checkpoint, to its last.
 
@@ -67,6 +69,7 @@ def train(
         checkpoint_seconds: time between checkpoints. One is also committed at the end and when asked to stop.
         checkpoint_at: steps after which one is committed besides, and kept for other runs to start from.
         keep: which checkpoints stay.
+        accelerators: kinds of devices that `scaling.accelerators` does not list, so that the model FLOPs utilisation is known on them.
 
     Returns:
         The result; it is also written to `directory/result.json`.
@@ -87,6 +90,7 @@ def train(
         checkpoint_seconds=checkpoint_seconds,
         checkpoint_at=[checkpoint_at],
         keep=keep,
+        accelerators=accelerators,
     )
     return result
 
@@ -104,6 +108,7 @@ def train_many(
     checkpoint_seconds: float = 60.0,
     checkpoint_at: Sequence[Sequence[int]] | None = None,
     keep: checkpoint.Keep | None = None,
+    accelerators: Sequence[Accelerator] = (),
 ) -> list[TrainResult]:
     """Train runs that differ in learning rate and seed alone, on one device, step for step together (`trainer.packed`).
 
@@ -114,7 +119,7 @@ def train_many(
             the others go on.
         on_event: called with a run's place in `configs` and the event, as `train` gives it. Times are the run's share.
         mesh: of a single run alone.
-        execution, evaluate_at, checkpoint_seconds, keep: as of `train`, the same for all.
+        execution, evaluate_at, checkpoint_seconds, keep, accelerators: as of `train`, the same for all.
 
     Returns:
         The results, in the order of `configs`. A run that diverges is DIVERGED and the others go on. A run that stands at another step
@@ -166,6 +171,7 @@ def train_many(
                         evaluate_at=evaluate_at,
                         checkpoint_at=pinned[index],
                         emit=partial(tell, index),
+                        accelerators=accelerators,
                     )
                     journals.append(stack.enter_context(closing(journal)))
                 loop = Loop(

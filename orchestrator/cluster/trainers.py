@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.messages import Assignment, Left, Placed
 from orchestrator.provenance import code_version
+from scaling.accelerators import Accelerator, accelerator_of_device, how_to_add
 from trainer.config import TrainConfig
 from trainer.events import Event
 
@@ -71,6 +73,8 @@ class JaxTrainer:
 
             join(peers.coordinator, count=peers.count, index=peers.index)
         devices, threads = jax.local_devices(), int(os.environ.get("NPROC", os.cpu_count() or 1))
+        if devices[0].platform != "cpu" and accelerator_of_device(devices[0].device_kind, _declared(first)) is None:
+            print(how_to_add(devices[0].device_kind), file=sys.stderr)  # into the log of the attempt
         return placed(devices[0].device_kind, len(devices), threads=threads, jaxlib_version=jax.lib.__version__)
 
     def train(self, runs: Sequence[Trainee]) -> Left | None:
@@ -93,6 +97,7 @@ class JaxTrainer:
             execution=Execution.from_dict(first.options.execution),
             evaluate_at=first.options.evaluate_at,
             checkpoint_seconds=first.checkpoint_seconds,
+            accelerators=_declared(first),
         )
         return Left(step=results[0].last_step, outcome=str(results[0].outcome)) if jax.process_index() > 0 else None
 
@@ -125,6 +130,11 @@ class RehearsedTrainer:
                 checkpoint_at=given.options.checkpoint_at,
                 **given.options.execution,
             )
+
+
+def _declared(given: Assignment) -> list[Accelerator]:
+    """List the accelerator that the user declared for these runs, if one."""
+    return [given.resources.card] if given.resources and given.resources.card else []
 
 
 def placed(device: str, devices: int, *, threads: int, jaxlib_version: str | None) -> Placed:

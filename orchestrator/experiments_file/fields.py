@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from math import prod
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from scaling.accelerators import ACCELERATORS, Accelerator, accelerator
+from orchestrator.experiments_file.accelerators import AcceleratorField, canonical
+from scaling.accelerators import Accelerator, accelerator
 from trainer.config import ScheduleConfig
 from trainer.models import family_of
 from trainer.surface import Surface
 
 __all__ = [
+    "AcceleratorField",
     "AugmentField",
     "BudgetField",
     "ConfirmAbove",
@@ -265,7 +267,7 @@ class ExecutionField(_Field):
                 yield ("execution", name), f"runs that are packed cannot use {name}: leave out one of the two"
         if (resources.hosts or 1) > 1:
             yield ("resources", "hosts"), "runs that are packed train in one process: leave out hosts or execution.pack"
-        elif resources.accelerator in ACCELERATORS and resources.accelerator != "cpu" and resources.chip_count > 1:
+        elif resources.accelerator != "cpu" and resources.chip_count > 1:
             yield ("execution", "pack"), f"runs that are packed share one chip, and `resources` has {resources.chip_count}"
 
 
@@ -276,7 +278,7 @@ class ResourcesField(_Field):
     mfu: model FLOPs utilisation that estimates assume, 0 … 1 of the accelerator's peak; None is 0.3, and 0.05 on a CPU.
     """
 
-    accelerator: str = "cpu"
+    accelerator: Annotated[str, AfterValidator(canonical)] = "cpu"
     cores: Count | None = None
     chips: Count | None = None
     topology: Annotated[str, Field(pattern=r"^\d+x\d+(x\d+)?$")] | None = None
@@ -300,11 +302,6 @@ class ResourcesField(_Field):
         return self
 
     @property
-    def kind(self) -> Accelerator:
-        """Return the accelerator's table entry. Raises `UnknownName`."""
-        return accelerator(self.accelerator)
-
-    @property
     def assumed_mfu(self) -> float:
         """Return `mfu`, or the default: 0.05 on a CPU, else 0.3.
 
@@ -318,11 +315,6 @@ class ResourcesField(_Field):
         if self.topology is not None:
             return prod(int(side) for side in self.topology.split("x"))
         return self.cores or self.chips or 1
-
-    @property
-    def core_count(self) -> int:
-        """Return the accelerator cores of one run, as core-hours count them."""
-        return self.chip_count * self.kind.cores_per_chip
 
 
 class BudgetField(_Field):
@@ -399,6 +391,7 @@ class Spec(_Field):
     early_stop: EarlyStopField | None = None
     execution: ExecutionField = ExecutionField()
     resources: ResourcesField = ResourcesField()
+    accelerators: list[AcceleratorField] = []
     budget: BudgetField | None = None
     confirm_above: ConfirmAbove | None = None
     simulate: SimulateField | None = None
@@ -413,6 +406,16 @@ class Spec(_Field):
             if isinstance(rate, (int, float)) or (isinstance(rate, dict) and set(rate) & set(LearningRateField.model_fields)):
                 return value | {"learning_rate": {"*": rate}}
         return value
+
+    @property
+    def kind(self) -> Accelerator:
+        """Return what is known of the accelerator: as the file declares it, else as the table has it. Raises `UnknownName`."""
+        return accelerator(self.resources.accelerator, [field.card for field in self.accelerators])
+
+    @property
+    def core_count(self) -> int:
+        """Return the accelerator cores of one run, as core-hours count them."""
+        return self.resources.chip_count * self.kind.cores_per_chip
 
     def learning_rate_of(self, model: str) -> LearningRateField:
         """Return what the file says of a model's learning rates."""

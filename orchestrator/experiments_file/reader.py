@@ -6,24 +6,27 @@ import types
 import typing
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from orchestrator.experiments_file.accelerators import SETTINGS, AcceleratorField, accelerator_faults, settings_path
 from orchestrator.experiments_file.declared import declared_faults
 from orchestrator.experiments_file.document import MAX_FAULTS, Document, document_of, read_document, shown_faults
 from orchestrator.experiments_file.fields import LearningRateField, SimulateField, Spec
 from orchestrator.experiments_file.program import program_faults
-from scaling.accelerators import ACCELERATORS
-from scaling.errors import DataError, Fault, MissingExtra, SpecError, UsageError, nearest
+from scaling.accelerators import accelerator
+from scaling.errors import DataError, DataNotFound, Fault, MissingExtra, SpecError, UnknownName, UsageError, nearest
 from trainer import data, models
 from trainer.data.images import optional
 
 __all__ = ["read_spec"]
 
+_SETTINGS_HINT = "a file of settings has the key `accelerators`, as an experiments file has it: `scaling docs experiments`"
 _HINT = "`scaling docs experiments` describes every field; `scaling submit FILE --dry-run` checks a file without running it"
 
 
@@ -43,6 +46,7 @@ def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False) 
         details = error.errors()
         faults = [*(_fault(document, detail) for detail in details[:MAX_FAULTS]), *_faults_of_the_rest(document, error)]
         raise SpecError(shown_faults([*dict.fromkeys(faults)], len(details)), hint=_HINT) from _cause(faults)
+    spec = _with_settings(spec)
     if simulate:
         rehearsal = {"name": f"{spec.name}-simulated", "simulate": spec.simulate or SimulateField()}
         spec = spec.model_copy(update=rehearsal)
@@ -50,6 +54,44 @@ def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False) 
     if faults:
         raise SpecError(shown_faults(faults), hint=_HINT) from _cause(faults)
     return spec, document
+
+
+class _Settings(BaseModel):
+    """Holds what a user's file of settings says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accelerators: list[AcceleratorField] = []
+
+
+def _with_settings(spec: Spec) -> Spec:
+    """Return the spec with its accelerator as a user's settings declare it, where the file itself does not, and under its own name.
+
+    Raises `SpecError` for faults of the settings, `DataNotFound` where they are named and not there.
+    """
+    cards = list(spec.accelerators)
+    if (path := settings_path()) is not None:
+        wanted, own = spec.resources.accelerator, {field.name for field in cards}
+        cards += [field for field in _settings(path) if field.name not in own and wanted in (field.name, *field.aliases)]
+    with suppress(UnknownName):
+        name = accelerator(spec.resources.accelerator, [field.card for field in cards]).name
+        spec = spec.model_copy(update={"resources": spec.resources.model_copy(update={"accelerator": name})})
+    return spec.model_copy(update={"accelerators": cards})
+
+
+def _settings(path: Path) -> list[AcceleratorField]:
+    try:
+        document = read_document(path)
+    except DataNotFound:
+        raise DataNotFound(f"there is no file {path}", hint=f"{SETTINGS} names it: unset it, or write the file") from None
+    try:
+        fields = _Settings.model_validate(document.content).accelerators
+    except ValidationError as error:
+        faults = [_fault(document, detail) for detail in error.errors()[:MAX_FAULTS]]
+        raise SpecError(faults, hint=_SETTINGS_HINT) from None
+    if faults := list(accelerator_faults(fields, document)):
+        raise SpecError(shown_faults(faults), hint=_SETTINGS_HINT)
+    return fields
 
 
 def _cause(faults: Iterable[Fault]) -> BaseException | None:
@@ -73,6 +115,8 @@ def _faults_of_the_rest(document: Document, error: ValidationError) -> Iterator[
         return  # who trains the runs decides what the other keys mean
     if "epochs" in faulty:
         faulty |= {"learning_rate", "schedule"}  # they speak of epoch budgets
+    if "accelerators" in faulty:
+        faulty |= {"resources"}  # it may name one of them
     sound = {key: value for key, value in document.content.items() if key not in faulty}
     try:
         spec = Spec.model_validate({key: value for key, value in _STAND_INS.items() if key in faulty} | sound)
@@ -85,8 +129,12 @@ def _faults_of_the_rest(document: Document, error: ValidationError) -> Iterator[
 
 def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
     """Yield the faults that no field can know alone: names that must exist, and fields that must fit together."""
-    if spec.resources.accelerator not in ACCELERATORS:
-        yield _unknown(document, ("resources", "accelerator"), "accelerator", spec.resources.accelerator, ACCELERATORS)
+    yield from accelerator_faults(spec.accelerators, document)
+    try:
+        accelerator(spec.resources.accelerator, [field.card for field in spec.accelerators])
+    except UnknownName as error:
+        named = error.known
+        yield _unknown(document, ("resources", "accelerator"), "accelerator", spec.resources.accelerator, named, hint=error.hint)
     yield from program_faults(spec, document) if spec.trainer else _model_faults(spec, document)
     yield from _rate_faults(spec, document)
     for field in ("epochs", "seeds", "evaluate_at"):
@@ -323,8 +371,9 @@ def _model_in(annotation: object) -> object:
     return next((kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)), Spec)
 
 
-def _unknown(document: Document, place: tuple[str | int, ...], kind: str, name: str, known: Any) -> Fault:
-    return document.fault(place, f"unknown {kind} {_shown(name)}{nearest(name[:_SHOWN], known)} (known: {_listed(known)})")
+def _unknown(document: Document, place: tuple[str | int, ...], kind: str, name: str, known: Any, *, hint: str = "") -> Fault:
+    told = hint or f"known: {_listed(known)}"
+    return document.fault(place, f"unknown {kind} {_shown(name)}{nearest(name[:_SHOWN], known)} ({told})")
 
 
 def _listed(values: Any) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.experiments_file import Document, ModelField, ResourcesField, Spec
+from orchestrator.experiments_file import Document, ModelField, Spec
 from orchestrator.experiments_file.program import FACTS, folder_of, program_card, settings_of
 from orchestrator.planning.trunk import Branch, branches
 from orchestrator.program import version_of
 from orchestrator.resources import EarlyStop, Resources, RunOptions
 from orchestrator.search.cells import Policy, SearchedCell
-from scaling.accelerators import estimate_core_hours
+from scaling.accelerators import ACCELERATORS, estimate_core_hours
 from scaling.errors import UsageError
 from scaling.rounding import significant
 from trainer import (
@@ -191,7 +191,9 @@ class Plan:
         """Return the hardware that each run holds; of a rehearsal, chips that are only stated."""
         given, rehearsal = self.spec.resources, self.spec.simulate
         stated = rehearsal.chips if rehearsal else None
-        return Resources(given.accelerator, given.chip_count, given.topology, given.hosts, stated)
+        kind = self.spec.kind
+        card = kind if kind != ACCELERATORS.get(kind.name) else None
+        return Resources(kind.name, given.chip_count, given.topology, given.hosts, stated, card)
 
     @property
     def options(self) -> RunOptions:
@@ -247,7 +249,7 @@ def make_plan(spec: Spec, document: Document) -> Plan:
             for rate in spec.learning_rates(field.name, epochs):
                 for seed in spec.seeds:
                     config = TrainConfig(model=model, schedule=schedule, learning_rate=float(rate), seed=seed, **recipe)
-                    shape = shape or _Shape.of(config, spec.resources, field)
+                    shape = shape or _Shape.of(config, spec, field)
                     cell = cell or _cell(config, shape)
                     runs.append(PlannedRun(id=config.run_id(), config=config, **cell))
     if spec.schedule.reuse_trunk:
@@ -268,7 +270,7 @@ def _searches(spec: Spec, recipe: Mapping[str, Any], schedules: Mapping[float, S
             config = TrainConfig(
                 model=_model(spec, field), schedule=schedule, learning_rate=policy.start, seed=policy.seeds[0], **recipe
             )
-            shape = shape or _Shape.of(config, spec.resources, field)
+            shape = shape or _Shape.of(config, spec, field)
             found.append(PlannedSearch(PlannedRun(id=config.run_id(), config=config, **_cell(config, shape)), policy))
     return tuple(found)
 
@@ -316,7 +318,7 @@ class _Shape:
     cores: int
 
     @classmethod
-    def of(cls, config: TrainConfig, resources: ResourcesField, field: ModelField) -> _Shape:
+    def of(cls, config: TrainConfig, spec: Spec, field: ModelField) -> _Shape:
         card, model = config.data.card, config.model
         if config.program is not None:
             params, macs = (int(field.options.get(name, 0)) for name in FACTS)  # type: ignore[call-overload]  # a number, as was checked
@@ -333,8 +335,8 @@ class _Shape:
             id=config.shape_id(),
             params=params,
             flops=6.0 * macs,
-            rate=resources.kind.stated_rate(resources.assumed_mfu),
-            cores=resources.core_count,
+            rate=spec.kind.stated_rate(spec.resources.assumed_mfu),
+            cores=spec.core_count,
         )
 
 

@@ -91,7 +91,7 @@ class Priced:
             "schema_version": SCHEMA_VERSION,
             "name": self.plan.spec.name,
             "dataset": self.plan.card.to_dict(),
-            "resources": resources.model_dump() | {"chips": resources.chip_count, "cores": resources.core_count},
+            "resources": resources.model_dump() | {"chips": resources.chip_count, "cores": self.plan.spec.core_count},
             "cells": self.cells,
             "known_runs": self.known,
             "looked_at": [asdict(split) for split in self.looked],

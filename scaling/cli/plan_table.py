@@ -86,11 +86,12 @@ def show_findings(found: Priced, out: Console) -> None:
 
 def _basis(priced: Priced) -> str:
     """Say on what the estimates rest."""
-    resources, measured = priced.plan.spec.resources, priced.measured
+    spec, measured = priced.plan.spec, priced.measured
+    resources, cores = spec.resources, spec.core_count
     unit = "core" if resources.accelerator == "cpu" else "chip"
     place = (
         f"{resources.chip_count} {resources.accelerator} {unit}{'s' if resources.chip_count > 1 else ''} "
-        f"({resources.core_count} core{'s' if resources.core_count > 1 else ''})"
+        f"({cores} core{'s' if cores > 1 else ''})"
     )
     stated = f"at {significant(resources.assumed_mfu, 3)} of the peak of {place}"
     if not measured and priced.plan.spec.trainer is not None:
