@@ -13,6 +13,9 @@ DENSE_BF16_TERAFLOPS = {
     "TPU-v7": 2307,
     "A100": 624 / 2,  # NVIDIA A100 data sheet: BF16 312, with sparsity 624
     "H100-PCIe": 1513 / 2,  # with sparsity
+    "H100-NVL": 835,  # torchtitan/tools/utils.py, from NVIDIA's H100 page
+    "H20": 148,  # feifeibear/LLMRoofline, hardware_dict.py
+    "GH200": 989.5,  # the same file
     "B200": 4500 / 2,  # NVIDIA Blackwell technical brief: HGX B200 at 1000 W, BF16 with sparsity 4500; GB200 at 1200 W, 5000
     "GB200": 5000 / 2,
     "L40": 362.1 / 2,  # NVIDIA L40 data sheet: "181.05 | 362.1*", * with sparsity
@@ -41,13 +44,17 @@ DRIVERS = {
     "L40": "NVIDIA L40",
     "L40S": "NVIDIA L40S",
     "MI300X": "AMD Instinct MI300X",
+    "H20": "NVIDIA H20",
     "TPU-v2": "TPU v2",
+    "TPU-v3": "TPU v3",
+    "TPU-v4": "TPU v4",
     "TPU-v5e": "TPU v5 lite",
     "TPU-v5p": "TPU v5",
     "TPU-v6e": "TPU v6 lite",
     "TPU-v7": "TPU7x",
 }
 """What drivers call them, as `device_kind` shows it."""
+OLD = {"cpu", "TPU-v2", "TPU-v3", "TPU-v4", "TPU-v5e", "H100", "H200"}
 
 
 @pytest.mark.parametrize("name", DENSE_BF16_TERAFLOPS)
@@ -58,6 +65,12 @@ def test_a_peak_is_what_its_source_says(name):
 @pytest.mark.parametrize("name", MEMORY)
 def test_a_memory_is_what_its_source_says(name):
     assert accelerator(name).memory_bytes == MEMORY[name]
+
+
+def test_every_row_has_its_numbers_and_its_driver_here():
+    """`OLD` are those that the table had before; of the TPUs among them JAX knows the peaks, see below."""
+    assert DENSE_BF16_TERAFLOPS.keys() | OLD == ACCELERATORS.keys()
+    assert DRIVERS.keys() | {"cpu"} == ACCELERATORS.keys()
 
 
 def test_every_row_names_its_source_and_is_sensible():

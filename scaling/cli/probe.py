@@ -76,6 +76,9 @@ def probe_command(
             if probed.reason:
                 messages().print(f"{probed.model}: {probed.outcome}: {probed.reason}", highlight=False)
         raise typer.Exit(1)
+    if any(probed.step_seconds and probed.mfu is None for probed in found):
+        told = f"MFU is not known: the device is in no table of accelerators; `accelerators:` in {file} adds it, see `scaling docs experiments`"
+        messages().print(told, highlight=False)
     messages().print(f"next: `scaling submit {file} --dry-run` plans with these speeds", highlight=False)
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,10 +12,12 @@ from orchestrator.cluster import host
 from orchestrator.cluster.trainers import JaxTrainer, RehearsedTrainer, trainer_of
 from orchestrator.messages import Placed
 from orchestrator.resources import Resources, RunOptions
+from scaling.accelerators import Accelerator, how_to_add
 from scaling.outcomes import AttemptOutcome
 from tests.orchestrator.rows import an_assignment
 from tests.trainer import small_run, test_rehearsal
 from trainer import Seconds, TrainResult
+from trainer.clock import peak_flops
 from trainer.events import Ended, Progress
 
 
@@ -88,3 +91,39 @@ def test_a_program_of_its_own_keeps_to_the_protocol(served, monkeypatch, stop, s
     lines = served(small_run.config(), stop=stop)
     assert [line["step"] for line in lines if line["kind"] == "progress"] == steps
     assert ([line["kind"] for line in (lines[0], lines[-1])], lines[-1]["outcome"]) == (["placed", "ended"], outcome)
+
+
+RTX = "NVIDIA GeForce RTX 5090"
+CARD = Accelerator(name="RTX-5090", peak_flops=209.5e12)
+
+
+@pytest.mark.parametrize(
+    ("device", "resources", "known"),
+    [
+        (RTX, Resources("H100", 2), False),
+        (RTX, Resources("RTX-5090", 2, card=CARD), True),
+        ("NVIDIA H100 80GB HBM3", Resources("RTX-5090", 2, card=CARD), True),
+        ("NVIDIA A100-SXM4-80GB MIG 1g.10gb", Resources("A100", 2), False),
+    ],
+)
+def test_an_unknown_card_runs_under_its_drivers_name_without_mfu_and_the_log_says_how_to_add_it(
+    monkeypatch, capsys, device, resources, known
+):
+    devices = [SimpleNamespace(platform="gpu", device_kind=device)] * 2
+    monkeypatch.setattr("jax.local_devices", lambda: devices)
+    monkeypatch.setattr("jax.config.update", lambda *_: None)
+    told = JaxTrainer().prepare(an_assignment(resources=resources))
+    assert (told.device, told.devices) == (device, 2)
+    said = capsys.readouterr().err.splitlines()
+    assert said == ([] if known else [how_to_add(device)])
+    peak = peak_flops(devices, [resources.card] if resources.card else [])
+    assert peak == (None if not known else 2 * 209.5e12 if device == RTX else 2 * 989e12)
+
+
+def test_the_peak_of_devices_is_that_of_their_chips():
+    def peak(device, count):
+        return peak_flops([SimpleNamespace(platform="tpu", device_kind=device)] * count)
+
+    assert peak("TPU v3", 8) == 4 * 123e12, "each core is a device"
+    assert peak("TPU v4", 4) == 4 * 275e12, "each chip is a device"
+    assert peak("TPU7x", 8) == 4 * 2307e12, "each chiplet is a device"
