@@ -119,9 +119,11 @@ def peak_flops(devices: Sequence[jax.Device], declared: Sequence[Accelerator] = 
     """
     if devices[0].platform == "cpu":
         processes = {device.process_index for device in devices}
-        return len(processes) * int(os.environ.get("NPROC") or os.cpu_count() or 1) * accelerator("cpu").peak_flops
+        cores = len(processes) * int(os.environ.get("NPROC") or os.cpu_count() or 1)
+        return cores * (accelerator("cpu").peak_flops or 0.0)
     kind = accelerator_of_device(devices[0].device_kind, declared)
-    return len(devices) * kind.peak_flops_per_device if kind else None
+    peak = kind.peak_flops_per_device if kind else None
+    return len(devices) * peak if peak else None
 
 
 def peak_bytes() -> int | None:

@@ -113,7 +113,7 @@ class DeviceRequest:
         if self.kind.name == "cpu":
             return ProcessRequest(chips, 0, {}, {})
         if not self.is_tpu:
-            return ProcessRequest(1, chips, {f"accelerator_type:{self.kind.on_ray}": 0.001}, {})
+            return ProcessRequest(1, chips, {} if self.kind.is_any else {f"accelerator_type:{self.kind.on_ray}": 0.001}, {})
         return ProcessRequest(1, 0, {"TPU": chips}, {"ray.io/tpu-pod-type": self.pod_type})
 
     @property

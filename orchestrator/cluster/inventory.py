@@ -92,7 +92,7 @@ def _amount(request: DeviceRequest, node: Node) -> float:
         return resources.get("CPU", 0)
     if request.is_tpu:
         return resources.get("TPU", 0) if labels.get(_POD_TYPE) == request.pod_type else 0
-    return resources.get("GPU", 0) if _gpu_kind(node) == request.kind.on_ray else 0
+    return resources.get("GPU", 0) if request.kind.is_any or _gpu_kind(node) == request.kind.on_ray else 0
 
 
 def _gpu_kind(node: Node) -> str:

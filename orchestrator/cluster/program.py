@@ -44,6 +44,16 @@ _SECONDS = ("evaluation_seconds", "checkpoint_seconds")
 _LOSSES = ("train_loss", "val_loss")
 
 
+def _driver_says() -> str | None:
+    """Return the name that NVIDIA's driver has for the first GPU of this process; None where it does not answer."""
+    with suppress(OSError, subprocess.SubprocessError):
+        first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] or "0"
+        asked = ["nvidia-smi", f"--id={first}", "--query-gpu=name", "--format=csv,noheader"]
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True)
+        return next(iter(told.stdout.strip().splitlines()), None)
+    return None
+
+
 class ProgramTrainer:
     """Trains runs by a program of the user's."""
 
@@ -51,7 +61,9 @@ class ProgramTrainer:
         """Take the devices that the file states: the program finds them by itself, those of GPUs in CUDA_VISIBLE_DEVICES."""
         assert first.resources is not None
         threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
-        return placed(first.resources.accelerator, first.resources.chips, threads=threads, jaxlib_version=None)
+        kind = first.resources.kind
+        device = _driver_says() if kind.is_any else None
+        return placed(device or kind.name, first.resources.chips, threads=threads, jaxlib_version=None)
 
     def train(self, runs: Sequence[Trainee]) -> None:
         """Run the program, one run after another: the plan packs none."""

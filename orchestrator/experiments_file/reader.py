@@ -135,6 +135,10 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
     except UnknownName as error:
         named = error.known
         yield _unknown(document, ("resources", "accelerator"), "accelerator", spec.resources.accelerator, named, hint=error.hint)
+    if spec.simulate is not None and spec.resources.accelerator == "gpu":
+        yield document.fault(
+            ("resources", "accelerator"), "a rehearsal goes by the speed of an accelerator: name one in place of gpu"
+        )
     yield from program_faults(spec, document) if spec.trainer else _model_faults(spec, document)
     yield from _rate_faults(spec, document)
     for field in ("epochs", "seeds", "evaluate_at"):

@@ -309,12 +309,12 @@ def _model(spec: Spec, model: ModelField) -> ModelConfig:
 
 @dataclass(frozen=True)
 class _Shape:
-    """Holds what all runs of a model have in common. flops: of training on one example; rate: core-hours a FLOP, as the file states."""
+    """Holds what all runs of a model have in common. flops: of training on one example; rate: core-hours a FLOP, as the file states; None without a peak."""
 
     id: str
     params: int
     flops: float
-    rate: float
+    rate: float | None
     cores: int
 
     @classmethod

@@ -16,7 +16,7 @@ class Accelerator(Record):
     """Describes a kind of device.
 
     name: as files, tables and core-hours call it. aliases: other names that a file may use.
-    peak_flops: FLOP/s of one chip, dense bfloat16, without sparsity. memory_bytes: of one chip; None where no source was read.
+    peak_flops: FLOP/s of one chip, dense bfloat16, without sparsity; None for `gpu`, which stands for any. memory_bytes: of one chip; None where no source was read.
     cores_per_chip: accelerator cores a chip, as core-hours count them (a GPU counts as one; for `cpu` a chip *is* one core).
     chips_per_host: chips that one host holds on its own, the unit Ray hands out.
     device_names: as JAX's `device_kind` calls it; none is the name and its aliases. Of a TPU it is the whole text, else words of it.
@@ -27,7 +27,7 @@ class Accelerator(Record):
     """
 
     name: str
-    peak_flops: float
+    peak_flops: float | None = None
     cores_per_chip: int = 1
     chips_per_host: int = 8
     memory_bytes: int | None = None
@@ -42,14 +42,14 @@ class Accelerator(Record):
     _read: ClassVar = dict.fromkeys(("aliases", "device_names", "topologies", "one_host_topologies"), tuple)
 
     @property
-    def peak_flops_per_core(self) -> float:
-        """Return the peak FLOP/s of one core."""
-        return self.peak_flops / self.cores_per_chip
+    def peak_flops_per_core(self) -> float | None:
+        """Return the peak FLOP/s of one core; None where it is not known."""
+        return self.peak_flops / self.cores_per_chip if self.peak_flops else None
 
     @property
-    def peak_flops_per_device(self) -> float:
-        """Return the peak FLOP/s of what JAX shows as one device."""
-        return self.peak_flops / self.devices_per_chip
+    def peak_flops_per_device(self) -> float | None:
+        """Return the peak FLOP/s of what JAX shows as one device; None where it is not known."""
+        return self.peak_flops / self.devices_per_chip if self.peak_flops else None
 
     @property
     def is_tpu(self) -> bool:
@@ -57,13 +57,19 @@ class Accelerator(Record):
         return self.generation is not None
 
     @property
+    def is_any(self) -> bool:
+        """Say whether it stands for whatever GPU there is, which its driver names."""
+        return self.name == "gpu"
+
+    @property
     def on_ray(self) -> str:
         """Return the name that Ray has for it."""
         return self.ray_type or self.name
 
-    def stated_rate(self, mfu: float) -> float:
-        """Return the core-hours of one FLOP at this share of the peak, 0 … 1."""
-        return core_hours(1.0, 1.0 / (self.peak_flops_per_core * mfu))
+    def stated_rate(self, mfu: float) -> float | None:
+        """Return the core-hours of one FLOP at this share of the peak, 0 … 1; None where the peak is not known."""
+        peak = self.peak_flops_per_core
+        return core_hours(1.0, 1.0 / (peak * mfu)) if peak else None
 
     def usual_topology(self, chips: int) -> str | None:
         """Return the usual topology of a slice of so many chips; None where there is none."""
@@ -78,7 +84,7 @@ class Accelerator(Record):
         if self.is_tpu:
             return len(device_kind) if device_kind in self.device_names else 0
         found = _words(device_kind)
-        if " mig " in found:
+        if self.is_any or " mig " in found:
             return 0
         names = [_words(name) for name in (self.device_names or (self.name, *self.aliases))]
         return max((len(name) for name in names if name.strip() and name in found), default=0)

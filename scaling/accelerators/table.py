@@ -33,6 +33,7 @@ TABLE = (
         peak_flops=100e9,
         source="an assumption: AVX2 at 3 GHz",
     ),
+    Accelerator(name="gpu", source="any GPU that there is; its runs are named by what its driver says"),
     Accelerator(
         name="TPU-v2",
         peak_flops=45e12,

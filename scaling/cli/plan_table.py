@@ -96,6 +96,8 @@ def _basis(priced: Priced) -> str:
     stated = f"at {significant(resources.assumed_mfu, 3)} of the peak of {place}"
     if not measured and priced.plan.spec.trainer is not None:
         return "where the file states examples and macs; other runs are not estimated until one of their model has finished"
+    if not measured and spec.kind.peak_flops is None:
+        return f"not known for {place}, whose peak is not: `scaling probe FILE` measures it"
     if not measured:
         return stated
     of = "" if measured == priced.expected_runs else f" for {measured} of them, the others {stated}"

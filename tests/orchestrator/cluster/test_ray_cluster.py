@@ -154,6 +154,13 @@ def test_a_card_is_asked_for_as_ray_calls_it():
     assert (capacity(request_of("MI300X", 8), nodes), capacity(request_of("B200", 1), nodes)) == (8, 0)
 
 
+def test_any_gpu_is_asked_for_without_its_name():
+    need = request_of("gpu", 2).need
+    assert (need.num_gpus, need.resources, request_of("gpu", 2).environment) == (2, {}, {})
+    nodes = [node(0, GPU=8, CPU=4, **{"accelerator_type:GeForce-RTX-5090": 1}), node(1, GPU=2, CPU=4), node(2, CPU=4)]
+    assert capacity(request_of("gpu", 2), nodes) == 10
+
+
 def test_tpus_are_as_ray_counts_them():
     from ray._private.accelerators.tpu import VALID_TPU_TOPOLOGY, get_tpu_cores_per_chip
 

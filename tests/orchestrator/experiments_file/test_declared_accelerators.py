@@ -130,6 +130,15 @@ def test_a_card_of_the_table_may_change_what_is_not_its_speed(read):
     assert only_a_price.resources.card is None
 
 
+def test_any_gpu_has_no_estimate_and_no_rehearsal(read, faults):
+    text = GOOD.split("accelerators:")[0].replace("NPU-9, chips: 4", "gpu, chips: 1")
+    plan = make_plan(*read(text))
+    assert (plan.runs[0].estimated_core_hours, plan.runs[0].cores) == (0.0, 1)
+    assert faults(text + "simulate: {}\n") == [
+        "7: resources.accelerator: a rehearsal goes by the speed of an accelerator: name one in place of gpu"
+    ]
+
+
 def test_an_alias_of_the_table_is_its_name(read):
     plan = make_plan(*read(GOOD.replace("accelerator: NPU-9, chips: 4", "accelerator: Ironwood, topology: 2x2x2")))
     assert (plan.resources.accelerator, plan.resources.cores, plan.resources.card) == ("TPU-v7", 16, None)

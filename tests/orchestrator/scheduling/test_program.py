@@ -243,3 +243,33 @@ def test_a_run_that_cannot_matter_is_stopped_early(study):
     assert _loss_at(taken, 100, 0.85, 1.0) is None
     assert _loss_at(taken, 100, 0.45, 0.5) == 2.0
     assert _loss_at([(20, 3.0)], 0, 0.5, 1.0) is None, "nobody said how many steps it has"
+
+
+@pytest.mark.parametrize(
+    ("driver", "accelerator"), [("NVIDIA GeForce RTX 5090", "NVIDIA GeForce RTX 5090"), ("NVIDIA B200", "B200"), (None, "gpu")]
+)
+def test_on_any_gpu_its_run_is_named_by_what_the_driver_says(study, monkeypatch, driver, accelerator):
+    """A stand-in for nvidia-smi says it; the chips are those of a cluster of threads."""
+    monkeypatch.setenv("PATH", f"{study.folder}:{os.environ['PATH']}")
+    script = study.folder / "nvidia-smi"
+    script.write_text(f"#!/bin/sh\necho '{driver}'\n" if driver else "#!/bin/sh\nexit 9\n")
+    script.chmod(0o755)
+    study.plan()
+    path = study.folder / "study.yaml"
+    path.write_text(path.read_text() + "resources: {accelerator: gpu, chips: 1}\n")
+    study.run(make_plan(*read_spec(path)))
+    ((run,), (attempt,)) = study.all(Run), study.all(Attempt)
+    assert run.status is RunStatus.FINISHED
+    assert (run.accelerator, attempt.accelerator, attempt.device, run.cores) == (accelerator, accelerator, driver or "gpu", 1)
+    assert run.core_hours > 0
+
+
+def test_a_program_on_a_declared_card_is_charged_its_cores(study):
+    study.plan()
+    path = study.folder / "study.yaml"
+    card = "{name: NPU-9, peak_flops: 2e14, cores_per_chip: 2}"
+    path.write_text(path.read_text() + f"resources: {{accelerator: NPU-9, chips: 1}}\naccelerators: [{card}]\n")
+    study.run(make_plan(*read_spec(path)))
+    ((run,), (attempt,)) = study.all(Run), study.all(Attempt)
+    assert (run.status, run.accelerator, run.cores, attempt.cores) == (RunStatus.FINISHED, "NPU-9", 2, 2)
+    assert run.core_hours == pytest.approx(2 * attempt.useful_seconds / 3600)
