@@ -97,7 +97,7 @@ def _basis(priced: Priced) -> str:
     if not measured and priced.plan.spec.trainer is not None:
         return "where the file states examples and macs; other runs are not estimated until one of their model has finished"
     if not measured and spec.kind.peak_flops is None:
-        return f"not known for {place}, whose peak is not: `scaling probe FILE` measures it"
+        return f"once `scaling probe FILE` has measured it: the peak of {place} is not known"
     if not measured:
         return stated
     of = "" if measured == priced.expected_runs else f" for {measured} of them, the others {stated}"
