@@ -23,6 +23,7 @@ from .planning.result import NextRuns as NextRuns
 from .prediction import Prediction as Prediction
 from .prediction import predict as predict
 from .reading.accelerator_hours import convert_core_hours as convert_core_hours
+from .reading.prices import with_cost as with_cost
 from .reading.runs import read_runs as read_runs
 from .reading.source import source_of as source_of
 from .scoring import Scores as Scores

@@ -14,6 +14,7 @@ from analysis.cells import cells_of
 from analysis.diagnostics import Diagnostic, at_chance
 from analysis.direction import rising_note
 from analysis.numbers import finite, records, with_interval
+from analysis.reading.prices import currency_of
 from analysis.selection import Excluded, excluded_payload
 from analysis.unfinished import takes_runs
 from scaling.errors import UsageError
@@ -30,7 +31,7 @@ class Frontier:
 
     `points`: one row a cell, in these columns:
     - `family`, `model`, `epochs`, `params` and `learning_rate` where the table has them, and `seeds` (how many runs);
-    - the means over seeds under the names of `x` and `metric`, `<metric>_min` and `<metric>_max`;
+    - the means over seeds under the names of `x` and `metric`, `<metric>_min` and `<metric>_max`, and of `cost` where prices are known;
     - `on_frontier` and `run_ids`.
     `runs`: the runs behind the points. `excluded`: every other run, with its reason. `cell_columns`: what told the cells apart.
     `notes`: a sentence for each thing that was taken for granted.
@@ -48,6 +49,11 @@ class Frontier:
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return a diagnostic where runs do no better than guessing, see `analysis.diagnostics`."""
         return tuple(at_chance(self.runs, self.metric))
+
+    @property
+    def currency(self) -> str | None:
+        """Return the label of `cost` in the points; None where there is none, or runs have several."""
+        return currency_of(self.runs)
 
     @property
     def on_frontier(self) -> pd.DataFrame:
@@ -91,6 +97,7 @@ class Frontier:
             "answer": None if answer is None else answer.to_dict(),
             "metric": self.metric,
             "x": self.x,
+            "currency": self.currency,
             "points": points,
             "best": records(self.best()),
             "runs_used": len(self.runs),
@@ -158,6 +165,8 @@ def _points(runs: pd.DataFrame, metric: str, x: str, cell_columns: Sequence[str]
     columns: dict[str, Any] = {name: first[name] if name in whole else groups[name].first() for name in described}
     columns["seeds"] = groups.size()
     columns[x] = groups[x].mean()
+    if x != "cost" and "cost" in runs and runs["cost"].notna().any():
+        columns["cost"] = groups["cost"].mean()
     columns[metric] = groups[metric].mean()
     columns[f"{metric}_min"] = groups[metric].min()
     columns[f"{metric}_max"] = groups[metric].max()

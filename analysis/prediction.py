@@ -16,6 +16,7 @@ from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.laws import law_named
 from analysis.numbers import finite
+from analysis.reading.prices import currency_of, rate_of
 from scaling.errors import UsageError
 from scaling.rounding import significant
 
@@ -36,7 +37,8 @@ class Prediction:
     - the law's inputs;
     - `value`; `low`, `high` of the mean; `run_low`, `run_high` of one more run;
     - `beyond`, the factor by which the budget lies outside the runs (1 inside, 4 is four times the largest);
-    - `slope_<input>`, d log value / d log input.
+    - `slope_<input>`, d log value / d log input;
+    - `cost`, what that many core-hours cost, for a law of core-hours of runs that all have one price.
     """
 
     fit: Fit
@@ -45,6 +47,11 @@ class Prediction:
     @property
     def rows(self) -> list[dict[str, Any]]:
         return [{str(name): float(value) for name, value in row.items()} for row in self.table.to_dict("records")]
+
+    @property
+    def currency(self) -> str | None:
+        """Return the label of `cost` in the table; None where the table has none."""
+        return currency_of(self.fit.runs) if "cost" in self.table else None
 
     def mean(self, row: int = 0) -> Interval:
         """Return the interval of the law itself at a budget."""
@@ -84,6 +91,7 @@ class Prediction:
             "metric": self.fit.metric,
             "x": described["x"],
             "level": self.fit.precision.level,
+            "currency": self.currency,
             "predictions": [
                 {
                     "at": {name: row[name] for name in self.fit.axes},
@@ -91,6 +99,7 @@ class Prediction:
                     "new_run": self.new_run(number).to_dict(),
                     "beyond": finite(row["beyond"]),
                     "where": self.where(number),
+                    "cost": finite(row.get("cost", float("nan"))),
                 }
                 for number, row in enumerate(self.rows)
             ],
@@ -154,6 +163,8 @@ def predict(
     for name in found.axes:
         moved = inputs.assign(**{name: inputs[name] * np.exp(_SLOPE_STEP)})
         table[f"slope_{name}"] = (found.log_mean(moved) - here) / _SLOPE_STEP
+    if found.axes == ("core_hours",) and (rate := rate_of(found.runs)) is not None:
+        table["cost"] = rate[0] * inputs["core_hours"]
     return Prediction(found, table)
 
 

@@ -41,7 +41,7 @@ _Asking = TypeVar("_Asking", bound="Question")
 CHOSEN = "chosen"
 """Stands for the law that forecasts best, see `analysis.choose_law`."""
 
-WHICH_RUNS = ("where", "convert", "cell", "clusters", "experiment")
+WHICH_RUNS = ("where", "price", "convert", "cell", "clusters", "experiment")
 """The parameters that say which runs a question is about and what counts as one of them: the same for all questions."""
 
 LEVELS = (0.5, 0.999)
@@ -151,7 +151,7 @@ class Question:
 _METRIC = "A column that is better when lower; NAME_error is 1 − NAME of a share."
 _SURFACE = "Or one for each input of a surface: params,examples_seen."
 _PARENTS = "of the parent run; with --data, a column of the table."
-_X = "The column of compute: core_hours, train_flops (or flops), examples_seen …"
+_X = "The column of compute: core_hours, train_flops (or flops), examples_seen, cost …"
 Level = Annotated[float, Asked("Nominal coverage of the intervals.", more="0.5 … 0.999.", least=LEVELS[0], most=LEVELS[1])]
 Objective = Annotated[str, Asked("log: least squares of relative errors.", more="huber-log (robust to outliers), relative or mse.")]
 FittedTo = Annotated[
@@ -171,6 +171,14 @@ class AnalysisQuestion(Question):
     where: Annotated[
         tuple[str, ...],
         Asked("Only runs with this value of a column, or one of several: seed=0,1; repeatable.", shape="COLUMN=VALUE"),
+    ] = ()
+    price: Annotated[
+        tuple[str, ...],
+        Asked(
+            'Price of a chip-hour, which makes the column cost: ACCELERATOR=2.5, of all runs 2.5, or with a currency "H100=2.5 EUR"; repeatable.',
+            more="Or a CSV of them, accelerator,price.",
+            shape="ACCELERATOR=PRICE",
+        ),
     ] = ()
     convert: Annotated[
         tuple[str, ...],

@@ -89,6 +89,9 @@ def excluded_words(excluded: Sequence[Excluded]) -> str:
     return f"{len(excluded)} left out: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
 
 
+_MONEY = frozenset(("cost", "allocated_cost"))
+
+
 def usable_runs(
     runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: Sequence[str] = (), curve: bool = False
 ) -> Usable:
@@ -106,9 +109,15 @@ def usable_runs(
         DataError: the column holds text, or `<name>` is no share.
         UsageError: the name of the metric says that higher is better (`analysis.direction`); or the runs are of several data sets. It
             is raised as well where x is core-hours and the runs come from several kinds of accelerator, whose hours do not compare, or
-            some of them from one that is not named.
+            some of them from one that is not named; and where x is money and no run has a price, or they are in several currencies.
     """
     axes = (x,) if isinstance(x, str) else tuple(x)
+    for name in axes:
+        if name in _MONEY and (name not in runs or runs[name].isna().all()):
+            raise UsageError(
+                f"the runs have no {name}: no price is known",
+                hint="name one: --price H100=2.5, of a chip-hour; or `price:` in the experiments file",
+            )
     table = _with_names(runs, metric, axes)
     excluded: list[Excluded] = []
 
@@ -170,6 +179,14 @@ def usable_runs(
             "data sets",
             "their losses do not compare",
             "choose some runs: --where dataset={0}, of the store also --experiment NAME",
+        )
+    if _MONEY & set(axes) and "currency" in table:
+        _refuse_mixture(
+            table,
+            "currency",
+            "currencies",
+            "their costs do not compare",
+            "price all in one: --price ACCELERATOR=2.5, or choose some runs: --where currency={0}",
         )
     if any("core_hours" in name for name in axes) and "accelerator" in table:
         _refuse_mixture(

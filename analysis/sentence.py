@@ -21,6 +21,7 @@ from analysis.interval import Interval
 from analysis.laws import law_named
 from analysis.numbers import finite, records
 from analysis.pareto import Frontier, frontier
+from analysis.reading.prices import currency_of
 from scaling.errors import ScalingError, UsageError
 from scaling.outcomes import FitStatus
 from scaling.rounding import as_factor, significant
@@ -72,6 +73,17 @@ class Answer:
         return " ".join(self.sentences)
 
     @property
+    def spent_cost(self) -> tuple[float, str] | None:
+        """Return what the core-hours of all runs of the table cost, and the currency; None where some have no price."""
+        table = self.law.table
+        currency = None if table is None else currency_of(table)
+        if table is None or currency is None or "core_hours" not in table:
+            return None
+        counted = table["core_hours"].astype(float) > 0
+        cost = table["cost"].astype(float)[counted]
+        return None if cost.isna().any() else (float(cost.sum()), currency)
+
+    @property
     def best(self) -> dict[str, object] | None:
         """Return the cell of lowest metric, as `Frontier.best` lists it; None for a surface."""
         return None if self.frontier is None else records(self.frontier.best().tail(1))[0]
@@ -100,7 +112,7 @@ class Answer:
     def to_dict(self) -> dict[str, object]:
         """Return the answer as JSON holds it, without `schema_version`.
 
-        It is `{"sentence", "law", "on", "metric", "x", "level", "lights", "forecast", "best", "codes", "spent_core_hours"}`. The
+        It is `{"sentence", "law", "on", "metric", "x", "level", "lights", "forecast", "best", "codes", "spent_core_hours", "spent_cost", "currency"}`. The
         forecast is None or `{"at", "times", "value", "low", "high"}`.
         """
         law = self.law
@@ -116,6 +128,8 @@ class Answer:
             "best": self.best,
             "codes": list(self.codes),
             "spent_core_hours": finite(self.spent),
+            "spent_cost": None if (paid := self.spent_cost) is None else paid[0],
+            "currency": None if paid is None else paid[1],
         }
 
 

@@ -32,6 +32,7 @@ def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
     runs = prepared(
         database.runs_frame(question.experiment),
         where=question.where,
+        price=question.price,
         convert=question.convert,
         cell=question.cell,
         clusters=question.clusters if isinstance(question, ClusteredQuestion) else (),

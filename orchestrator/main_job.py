@@ -24,7 +24,6 @@ from orchestrator.store.payloads import runs_payload
 from orchestrator.store.skipped import skipped_examples
 from scaling.errors import ScalingError, UsageError
 from scaling.outcomes import RunStatus
-from scaling.rounding import amount
 from trainer.users_code import look_in
 
 if TYPE_CHECKING:
@@ -221,14 +220,13 @@ def ending(store: Store, experiment: str, outcome: Outcome, *, db: str = DEFAULT
 
 
 def _is_confirmed(priced: Priced, confirm: Callable[[str], bool] | None) -> bool:
-    """Say whether the estimated core-hours may be spent: they are below the file's `confirm_above`, or somebody confirms them.
+    """Say whether what is estimated may be spent: core-hours and money are below the file's `confirm_above`, or somebody confirms them.
 
     Raises `UsageError` where nobody can be asked.
     """
-    limit, ahead = priced.plan.spec.confirm_above, priced.ahead_core_hours
-    if limit is None or ahead <= limit.core_hours:
+    if not (passes := priced.passes_confirm_above):
         return True
-    fact = f"this is estimated at {amount(ahead)} core-hours, above confirm_above ({limit.core_hours:g})."
+    fact = f"this is estimated at {passes}."
     if confirm is None:
         raise UsageError(fact, hint="--yes goes on without asking; in Python yes=True")
     return confirm(f"{fact} Go on?")

@@ -96,6 +96,15 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "core-hours",
         "Core-hours the devices were held for this run: useful, redone, start-up, evaluation and checkpoints.",
     ),
+    Column(
+        "cost",
+        "float",
+        "",
+        "Money for core_hours: chip-hours at the price of the accelerator, in the unit of `currency`; of useful hours, so that "
+        "interruptions do not move it. Empty where no price is known.",
+    ),
+    Column("allocated_cost", "float", "", "Money for allocated_core_hours: what was paid, and what a budget in money counts."),
+    Column("currency", "str", "", "Label of the money in cost and allocated_cost; nothing is converted."),
     Column("val_loss", "float", "nats", "Cross-entropy on the held-out split at the last step, without label smoothing."),
     Column("val_top1", "float", "", "Share of held-out examples whose first guess is right, 0 … 1."),
     Column("val_top5", "float", "", "Share of held-out examples whose label is among the first five guesses, 0 … 1."),

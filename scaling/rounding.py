@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["amount", "as_factor", "percent", "significant"]
+__all__ = ["amount", "as_factor", "money", "percent", "significant"]
 
 
 def significant(value: float | None, digits: int = 4) -> str:
@@ -19,6 +19,11 @@ def significant(value: float | None, digits: int = 4) -> str:
 def amount(value: float | None, digits: int = 3) -> str:
     """Write an amount of something, as core-hours, with thousands set apart: `0.0124`, `54.0`, `12,345`; an exponent from 10¹⁵ on."""
     return _written(value, digits, ",", 15)
+
+
+def money(value: float | None, currency: str | None) -> str:
+    """Write an amount of money with the label of its currency: `0.0124 USD`, `12,345 EUR`; `–` where it is not known."""
+    return "–" if value is None or math.isnan(value) else f"{amount(value)} {currency}"
 
 
 def percent(share: float | None, digits: int = 2, *, signed: bool = False) -> str:

@@ -15,6 +15,7 @@ from analysis.interval import Interval
 from analysis.planning.design import Candidates, Criterion, choose, spread_after
 from analysis.planning.result import NextRuns, log_width
 from analysis.planning.target import Target, aim
+from analysis.reading.prices import currency_of, rate_of
 from analysis.unfinished import takes_runs
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
 
@@ -89,6 +90,9 @@ def plan(
     steps = [_scaled(now, scale) for scale in scales[1:]]
     chosen = candidates.iloc[picked].reset_index(drop=True)
     chosen = chosen.assign(mean_low=[step.low for step in steps], mean_high=[step.high for step in steps])
+    if "cost" not in chosen and (rate := rate_of(runs)) is not None:
+        chosen = chosen.assign(cost=rate[0] * chosen["core_hours"].astype(float), currency=rate[1])
+    currency = currency_of(chosen)
     return NextRuns(
         target=aimed.words,
         at={name: float(aimed.at[name].iloc[0]) for name in aimed.forecast.axes},
@@ -98,6 +102,8 @@ def plan(
         criterion=criterion,
         budget_core_hours=float(budget_core_hours),
         core_hours=float(cost[picked].sum()),
+        cost=float(chosen["cost"].sum()) if currency else None,
+        currency=currency,
         candidates=len(candidates),
         chosen=chosen,
         now=now,

@@ -14,7 +14,7 @@ from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.numbers import records
 from analysis.planning.design import Criterion
-from scaling.rounding import significant
+from scaling.rounding import money, significant
 
 if TYPE_CHECKING:
     from analysis.selection import Excluded
@@ -33,6 +33,7 @@ class NextRuns:
     are done.
     now, after: intervals of the mean at the target; now_run, after_run: of a new run there. They keep the value of now: what the runs
     will say cannot be known, how much they will narrow it can, as far as the law holds.
+    cost: of the chosen runs, in money of `currency`, where the runs so far have one price for a core-hour; also a column of `chosen`.
     share_of_law: the part of the mean's variance that more runs are sure to narrow; the rest is lack of fit.
     """
 
@@ -51,6 +52,8 @@ class NextRuns:
     now_run: Interval
     after_run: Interval
     share_of_law: float
+    cost: float | None = None
+    currency: str | None = None
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
@@ -81,10 +84,13 @@ class NextRuns:
         if self.chosen.empty:
             return f"Nothing among {self.candidates} candidates fits {self.budget_core_hours:g} core-hours and helps: {metric} at {self.target} stays {self.now.words(4)}."
         return (
-            f"{len(self.chosen)} of {self.candidates} candidates, {significant(self.core_hours, 3)} of {self.budget_core_hours:g} core-hours: "
+            f"{len(self.chosen)} of {self.candidates} candidates, {significant(self.core_hours, 3)} of {self.budget_core_hours:g} core-hours{self._money()}: "
             f"{metric} at {self.target} is now {self.now.words(4)}; afterwards about {significant(self.after.low)} … {significant(self.after.high)}, "
             f"{significant(self.shrinkage, 2)} of the width.{self._lack_of_fit()}"
         )
+
+    def _money(self) -> str:
+        return "" if self.cost is None else f" ({money(self.cost, self.currency)})"
 
     def weighed_by(self) -> str:
         """Say by which law, and where, the runs were weighed.
@@ -117,6 +123,8 @@ class NextRuns:
             "share_of_law": self.share_of_law,
             "budget_core_hours": self.budget_core_hours,
             "core_hours": self.core_hours,
+            "cost": self.cost,
+            "currency": self.currency,
             "candidates": self.candidates,
             "sentence": self.sentence(),
             "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],

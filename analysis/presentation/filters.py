@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from analysis.figures.axes import axis_label
 from scaling.refusals import why
-from scaling.rounding import as_factor, percent, significant
+from scaling.rounding import as_factor, money, percent, significant
 
 __all__ = ["FILTERS"]
 
@@ -84,6 +84,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "interval": _interval,
     "label": axis_label,
     "number": _number,
+    "money": money,
     "off": _off,
     "percent": _percent,
     "prose": _prose,

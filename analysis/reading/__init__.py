@@ -23,6 +23,7 @@ ending in `docs/analysis.md`.
 | `guess` | a first mapping and first units for a table, by the names of its columns |
 | `statuses` | others' words for the end of a run → our statuses |
 | `accelerator_hours` | core-hours of one accelerator as those of another, by a factor that was named |
+| `prices` | the column `cost`: core-hours at prices that were named |
 | `choice` | chooses rows by the value of a column |
 | `source` | where a table came from and what was done to it, carried along for the answer |
 | `yaml_file` | YAML files that W&B and MLflow write |

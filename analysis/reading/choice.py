@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
+from analysis.reading.prices import with_cost
 from analysis.reading.source import add_note, attach_source, column_of, grouped, source_of, word_of
 from scaling.errors import UnknownName, UsageError
 
@@ -25,27 +26,30 @@ def prepared(
     runs: pd.DataFrame,
     *,
     where: Iterable[str] = (),
+    price: Iterable[str] = (),
     convert: Iterable[str] = (),
     cell: Iterable[str] = (),
     clusters: Iterable[str] = (),
     chance_loss: float | None = None,
 ) -> pd.DataFrame:
-    """Choose rows of a table, convert core-hours, and record which columns tell its cells apart. The given table stays as it is.
+    """Choose rows of a table, price them, convert core-hours, and record which columns tell its cells apart. The given table stays as it is.
 
     Args:
         where: `column=value`, see `choose_runs`.
+        price: `accelerator=price` of a chip-hour, see `with_cost`. What was paid is priced before hours are converted.
         convert: `theirs:ours=factor`: so many core-hours on an accelerator count as one on another.
         cell: columns that tell cells apart besides the known settings. clusters: columns whose values are resampled as one.
         chance_loss: `val_loss` of guessing, nats.
 
     Raises:
-        UsageError: `chance_loss` is not positive; and what `choose_runs` and `convert_core_hours` raise.
+        UsageError: `chance_loss` is not positive; and what `choose_runs`, `with_cost` and `convert_core_hours` raise.
     """
     if chance_loss is not None:
         if not chance_loss > 0:
             raise UsageError(f"--chance-loss {chance_loss:g} is not positive", hint="of k classes it is ln k: 2.303 for ten")
         runs = runs.assign(chance_loss=chance_loss)
-    runs = convert_core_hours(choose_runs(runs, where), check_conversions(convert))
+    runs = with_cost(choose_runs(runs, where), price)
+    runs = convert_core_hours(runs, check_conversions(convert))
     groups = grouped(runs, cell=cell, clusters=clusters)
     return attach_source(runs.copy(deep=False), {**source_of(runs), **groups}) if groups else runs
 

@@ -21,7 +21,7 @@ TAB = Tab(3, "/experiments", "Experiments")
 
 _COLUMNS = (
     "name", "created_at", "revision", "file", "core_hours", "inherited_core_hours", "spent_core_hours", "allocated_core_hours",
-    "estimated_core_hours", "best_val_loss",
+    "estimated_core_hours", "cost", "allocated_cost", "estimated_cost", "currency", "best_val_loss",
 )  # fmt: skip
 
 router = APIRouter(include_in_schema=False)

@@ -27,6 +27,10 @@ _ROW = {
     "saved": 0.0,
     "allocated_core_hours": 0.0241,
     "estimated_core_hours": 0.0205,
+    "cost": 0.00073,
+    "allocated_cost": 0.00096,
+    "estimated_cost": 0.00082,
+    "currency": "USD",
     "best_val_loss": 0.0951,
 }
 

@@ -53,7 +53,7 @@ class AcceleratorField(BaseModel):
     cores_per_chip: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
     chips_per_host: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
     memory_gb: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
-    price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    price: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     aliases: list[_Name] = []
     device_names: list[_Name] = []
     ray_type: _Name | None = None

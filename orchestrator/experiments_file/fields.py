@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from orchestrator.experiments_file.accelerators import AcceleratorField, canonical
 from scaling.accelerators import Accelerator, accelerator
+from scaling.prices import CURRENCY, THE_FILES, Prices
 from trainer.config import ScheduleConfig
 from trainer.models import family_of
 from trainer.surface import Surface
@@ -33,6 +34,7 @@ __all__ = [
     "ScheduleField",
     "SimulateField",
     "Spec",
+    "Spending",
     "TrainerField",
 ]
 
@@ -317,10 +319,32 @@ class ResourcesField(_Field):
         return self.cores or self.chips or 1
 
 
-class BudgetField(_Field):
-    """Caps the core-hours that all runs of an experiment are charged: no run starts that would pass the cap."""
+class Spending(_Field):
+    """Holds a limit in core-hours, in money, or in both, of which the one that is reached first counts.
 
-    core_hours: Positive
+    money: in the file's `currency`. usd: the same where that is USD.
+    """
+
+    core_hours: Positive | None = None
+    money: Positive | None = None
+    usd: Positive | None = None
+
+    @model_validator(mode="after")
+    def _says_how_much(self) -> Self:
+        if self.core_hours is None and self.money is None and self.usd is None:
+            raise ValueError("no limit is given: {core_hours: 2}, {usd: 100}, or {money: 100} in the file's `currency`")
+        if self.money is not None and self.usd is not None:
+            raise ValueError("`money` and `usd` are one limit: give one of them")
+        return self
+
+    @property
+    def in_money(self) -> float | None:
+        """Return the limit in money, whichever key gave it."""
+        return self.usd if self.money is None else self.money
+
+
+class BudgetField(Spending):
+    """Caps what all runs of an experiment are charged: no run starts that would pass the cap."""
 
 
 class EarlyStopField(_Field):
@@ -362,16 +386,15 @@ class SimulateField(_Field):
     loss: LossField = LossField()
 
 
-class ConfirmAbove(_Field):
+class ConfirmAbove(Spending):
     """Makes `scaling submit` ask before it spends more than this, by estimate."""
-
-    core_hours: Positive
 
 
 class Spec(_Field):
     """Holds one experiment: models × epoch budgets × learning rates × seeds on one data set.
 
-    dataset, batch_size: unnamed and 0 where a program trains and the file does not say.
+    dataset, batch_size: unnamed and 0 where a program trains and the file does not say. price: of a chip-hour of each accelerator, in
+    `currency`; `THE_FILES` stands for the file's own.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -392,6 +415,8 @@ class Spec(_Field):
     execution: ExecutionField = ExecutionField()
     resources: ResourcesField = ResourcesField()
     accelerators: list[AcceleratorField] = []
+    price: dict[str, Positive] = {}
+    currency: Annotated[str, Field(pattern=r"^\S{1,12}$")] = CURRENCY
     budget: BudgetField | None = None
     confirm_above: ConfirmAbove | None = None
     simulate: SimulateField | None = None
@@ -416,6 +441,19 @@ class Spec(_Field):
     def core_count(self) -> int:
         """Return the accelerator cores of one run, as core-hours count them."""
         return self.resources.chip_count * self.kind.cores_per_chip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_price_for_the_files_accelerator(cls, value: object) -> object:
+        """Let `price: 2.5` stand for the accelerator of `resources`."""
+        if isinstance(value, dict) and isinstance(price := value.get("price"), (int, float)) and not isinstance(price, bool):
+            return value | {"price": {THE_FILES: price}}
+        return value
+
+    @property
+    def prices(self) -> Prices | None:
+        """Return what chip-hours cost; None where the file does not say."""
+        return Prices.of(self.model_dump(mode="json", include={"price", "currency", "resources", "accelerators"}))
 
     def learning_rate_of(self, model: str) -> LearningRateField:
         """Return what the file says of a model's learning rates."""

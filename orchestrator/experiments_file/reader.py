@@ -14,13 +14,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.experiments_file.accelerators import SETTINGS, AcceleratorField, accelerator_faults, settings_path
+from orchestrator.experiments_file.accelerators import SETTINGS, AcceleratorField, accelerator_faults, canonical, settings_path
 from orchestrator.experiments_file.declared import declared_faults
 from orchestrator.experiments_file.document import MAX_FAULTS, Document, document_of, read_document, shown_faults
 from orchestrator.experiments_file.fields import LearningRateField, SimulateField, Spec
-from orchestrator.experiments_file.program import program_faults
-from scaling.accelerators import accelerator
-from scaling.errors import DataError, DataNotFound, Fault, MissingExtra, SpecError, UnknownName, UsageError, nearest
+from orchestrator.experiments_file.program import folder_of, program_faults
+from scaling.accelerators import ACCELERATORS, accelerator
+from scaling.errors import DataError, DataNotFound, Fault, MissingExtra, ScalingError, SpecError, UnknownName, UsageError, nearest
+from scaling.prices import CURRENCY, THE_FILES, read_prices
 from trainer import data, models
 from trainer.data.images import optional
 
@@ -39,18 +40,18 @@ def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False) 
         DataNotFound: there is no such file.
         SpecError: it has faults; all of them are in `.faults`.
     """
-    document = document_of(study) if isinstance(study, Mapping) else read_document(study)
+    document, of_prices = _with_prices(document_of(study) if isinstance(study, Mapping) else read_document(study))
     try:
         spec = Spec.model_validate(document.content)
     except ValidationError as error:
         details = error.errors()
-        faults = [*(_fault(document, detail) for detail in details[:MAX_FAULTS]), *_faults_of_the_rest(document, error)]
+        faults = [*of_prices, *(_fault(document, detail) for detail in details[:MAX_FAULTS]), *_faults_of_the_rest(document, error)]
         raise SpecError(shown_faults([*dict.fromkeys(faults)], len(details)), hint=_HINT) from _cause(faults)
     spec = _with_settings(spec)
     if simulate:
         rehearsal = {"name": f"{spec.name}-simulated", "simulate": spec.simulate or SimulateField()}
         spec = spec.model_copy(update=rehearsal)
-    faults = list(_cross_checks(spec, document))
+    faults = [*of_prices, *_cross_checks(spec, document)]
     if faults:
         raise SpecError(shown_faults(faults), hint=_HINT) from _cause(faults)
     return spec, document
@@ -94,6 +95,21 @@ def _settings(path: Path) -> list[AcceleratorField]:
     return fields
 
 
+def _with_prices(document: Document) -> tuple[Document, list[Fault]]:
+    """Put the prices of a CSV, `price: prices.csv`, into the place of its name, which is from the file's folder; with what is wrong there."""
+    path = document.content.get("price")
+    if not isinstance(path, str):
+        return document, []
+    price: object = _STAND_INS["price"]
+    faults = []
+    try:
+        declared = "accelerators" in document.content or settings_path() is not None
+        price = read_prices(folder_of(document) / path, () if declared else ACCELERATORS)
+    except ScalingError as error:
+        faults.append(document.fault(("price",), error))
+    return replace(document, content=document.content | {"price": price}), faults
+
+
 def _cause(faults: Iterable[Fault]) -> BaseException | None:
     """Return the first exception that a fault is made of, for `--debug`."""
     return next((fault.cause for fault in faults if fault.cause is not None), None)
@@ -103,8 +119,8 @@ _SHOWN = 60
 """Characters of a value in a message."""
 _MAX_EXAMPLES = 2**53
 """Most examples that a run can count: steps and positions are exact as float64 up to here."""
-_STAND_INS: dict[str, object] = {"name": "unnamed", "epochs": [1], "batch_size": 232_792_560, "learning_rate": 1}
-"""Values in place of faulty keys that a file must have, so that the other keys can be checked all the same. The batch is large, and a
+_STAND_INS: dict[str, object] = {"name": "unnamed", "epochs": [1], "batch_size": 232_792_560, "learning_rate": 1, "price": 1.0}
+"""Values in place of faulty keys that a file, or a budget in money, must have, so that the other keys can be checked all the same. The batch is large, and a
 multiple of every number up to 20: no micro-batch or number of repeats is wrong for it."""
 
 
@@ -139,6 +155,7 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
         yield document.fault(
             ("resources", "accelerator"), "a rehearsal goes by the speed of an accelerator: name one in place of gpu"
         )
+    yield from _money_faults(spec, document)
     yield from program_faults(spec, document) if spec.trainer else _model_faults(spec, document)
     yield from _rate_faults(spec, document)
     for field in ("epochs", "seeds", "evaluate_at"):
@@ -163,6 +180,27 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
         )
     faults = list(_dataset_faults(spec, document))
     yield from faults or declared_faults(spec, document)
+
+
+def _money_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """Yield the faults of prices, and of limits in money that have none to be counted by."""
+    known = [*ACCELERATORS, *(field.name for field in spec.accelerators)]
+    for name in spec.price:
+        if canonical(name) not in known and name != THE_FILES:
+            yield _unknown(document, ("price", name), "accelerator", name, known)
+    if "currency" in document.content and spec.prices is None:
+        yield document.fault(("currency",), "a currency without `price` labels nothing")
+    own = spec.resources.accelerator
+    for key, limit in (("budget", spec.budget), ("confirm_above", spec.confirm_above)):
+        if limit is None or limit.in_money is None:
+            continue
+        place = (key, "money" if limit.usd is None else "usd")
+        if limit.usd is not None and spec.currency.upper() != CURRENCY:
+            yield document.fault(
+                place, f"the currency is given twice: usd here, and {spec.currency} by `currency`; `money` is in that one"
+            )
+        if spec.prices is None or spec.prices.a_core_hour(own) is None:
+            yield document.fault(place, f"a limit in money needs the price of a chip-hour of {own}: price: {{{own}: 2.5}}")
 
 
 def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:

@@ -85,7 +85,8 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
     """List the cells with a run that has not finished, or whose learning rate is still to be found, a row each.
 
     The columns are `family`, `model`, `epochs`, `params`, `examples_seen`, `unique_examples`, `train_flops` of one run, `seeds` and
-    `runs` still to do, and `core_hours` of all of them. The price is the plan's estimate.
+    `runs` still to do, and `core_hours` of all of them. The price is the plan's estimate; `cost` and `currency` are it in money, where the file
+    has prices.
 
     Args:
         plan: with its estimates, see `orchestrator.planning.priced`.
@@ -104,6 +105,7 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
     for search in plan.searches:
         if search.key not in trained:
             cells[search.key] = [search.run] * search.expected_runs
+    own, prices = plan.spec.resources.accelerator, plan.spec.prices
     rows: list[dict[str, object]] = []
     for (family, model, epochs), waiting in cells.items():
         first = waiting[0]
@@ -115,7 +117,8 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
                 **{name: getattr(first, name) or None for name in ("params", "examples_seen", "unique_examples", "train_flops")},
                 "seeds": len({run.config.seed for run in waiting}),
                 "runs": len(waiting),
-                "core_hours": sum(run.estimated_core_hours for run in waiting),
+                "core_hours": (hours := sum(run.estimated_core_hours for run in waiting)),
+                **({"cost": prices.cost(own, hours), "currency": prices.currency} if prices else {}),
             }
         )
     return pd.DataFrame(rows)

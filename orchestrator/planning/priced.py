@@ -15,6 +15,7 @@ from scaling.accelerators import estimate_core_hours
 from scaling.columns import SCHEMA_VERSION
 from scaling.errors import StoreError
 from scaling.outcomes import RunStatus
+from scaling.rounding import amount, money
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,9 +63,27 @@ class Priced:
         searches = (search.estimated_core_hours for search in self.plan.searches if search.key not in over)
         return sum(run.estimated_core_hours - run.inherited_core_hours for run in runs) + sum(searches)
 
+    def cost(self, core_hours: float) -> float | None:
+        """Return what so many core-hours cost on the file's accelerator; None where the file has no price for it."""
+        spec = self.plan.spec
+        return spec.prices.cost(spec.resources.accelerator, core_hours) if spec.prices else None
+
+    @property
+    def passes_confirm_above(self) -> str:
+        """Say by how much what is ahead passes the file's `confirm_above`; empty where it does not."""
+        limit, ahead = self.plan.spec.confirm_above, self.ahead_core_hours
+        if limit is None:
+            return ""
+        if limit.core_hours is not None and ahead > limit.core_hours:
+            return f"{amount(ahead)} core-hours, above confirm_above ({limit.core_hours:g})"
+        cost, currency = self.cost(ahead), self.plan.spec.currency
+        if limit.in_money is not None and cost is not None and cost > limit.in_money:
+            return f"{money(cost, currency)}, above confirm_above ({limit.in_money:g} {currency})"
+        return ""
+
     @property
     def cells(self) -> list[dict[str, Any]]:
-        """List the cells, a row each. FLOPs, core-hours and wall time are those of one of its `runs` runs.
+        """List the cells, a row each. FLOPs, core-hours, cost and wall time are those of one of its `runs` runs.
 
         Of a cell whose learning rates are found on the way, `policy` says how, and `runs` is how many it is expected to take.
         """
@@ -82,7 +101,8 @@ class Priced:
             for runs in cells.values()
         ]
         states = {state.cell.key: state for state in self.searched}
-        return listed + [_search_row(search, states.get(search.key)) for search in self.plan.searches]
+        listed += [_search_row(search, states.get(search.key)) for search in self.plan.searches]
+        return [row | {"estimated_cost": self.cost(row["estimated_core_hours"])} for row in listed]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `submit --dry-run --json` prints."""
@@ -97,6 +117,8 @@ class Priced:
             "looked_at": [asdict(split) for split in self.looked],
             "runs": self.expected_runs,
             "estimated_core_hours": self.plan.estimated_core_hours,
+            "estimated_cost": self.cost(self.plan.estimated_core_hours),
+            "currency": self.plan.spec.currency if self.plan.spec.prices else None,
             "runs_estimated_by_measurement": self.measured,
             "inherited_core_hours": self.plan.inherited_core_hours,
         }

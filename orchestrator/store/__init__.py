@@ -43,6 +43,7 @@ def runs(
     *,
     experiment: str | None = None,
     where: Iterable[str] = (),
+    price: Iterable[str] = (),
     convert: Iterable[str] = (),
     cell: Iterable[str] = (),
     clusters: Iterable[str] = (),
@@ -55,7 +56,7 @@ def runs(
 
     Args:
         db: a path or a SQLAlchemy URL. experiment: only its runs.
-        where, convert, cell, clusters: see `analysis.reading.choice.prepared`.
+        where, price, convert, cell, clusters: see `analysis.reading.choice.prepared`.
 
     Raises:
         StoreError: there is no store that this version can read. UnknownName: no such experiment, column or value.
@@ -63,4 +64,4 @@ def runs(
     from analysis.reading.choice import prepared
 
     with open_readonly(db) as store:
-        return prepared(store.runs(experiment), where=where, convert=convert, cell=cell, clusters=clusters)
+        return prepared(store.runs(experiment), where=where, price=price, convert=convert, cell=cell, clusters=clusters)

@@ -1,13 +1,15 @@
-"""`budget: {core_hours: …}`: a cap on the core-hours that an experiment's runs have been charged and may yet be charged.
+"""`budget: {core_hours: …, usd: …}`: caps on what an experiment's runs have been charged and may yet be charged, in core-hours and in money.
 
 No run starts that would pass the cap by its estimate; a run that has started is not stopped. A run that several experiments want may start
-when one of them can pay. It counts against all of them, since a run is charged once and shown in each.
+when one of them can pay. It counts against all of them, since a run is charged once and shown in each. Money is core-hours at the experiment's own prices; a
+shared run that was trained on an accelerator without one counts nothing there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -15,7 +17,9 @@ from sqlalchemy.orm import Session
 from orchestrator.store.experiments import latest_revision, wanted_runs
 from orchestrator.store.grid import Waiting
 from orchestrator.store.models import Experiment, ExperimentRun, Run
+from orchestrator.store.prices import prices_of
 from scaling.outcomes import RunStatus
+from scaling.prices import Prices
 from scaling.rounding import amount
 
 __all__ = ["Affordable", "affordable", "budget_of"]
@@ -34,10 +38,21 @@ class Affordable:
 
 
 @dataclass
-class _Remaining:
+class _Cap:
+    """Holds one limit of an experiment, and what is left of it. prices: None in core-hours."""
+
     name: str
     limit: float
+    prices: Prices | None
     left: float
+
+    def charge(self, accelerator: str | None, core_hours: float) -> float:
+        """Return what core-hours take off the cap, in its unit."""
+        return core_hours if self.prices is None else self.prices.cost(accelerator, core_hours) or 0.0
+
+    @property
+    def words(self) -> str:
+        return f"{self.limit:g} {'core-hours' if self.prices is None else self.prices.currency}"
 
 
 def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[[Waiting], float | None]) -> Affordable:
@@ -54,42 +69,54 @@ def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[
     left_out: dict[str, str] = {}
     for run in sorted(waiting, key=lambda run: (-run.priority, run.work, run.id)):
         mine = [budgets[payer] for payer in payers[run.id] if payer in budgets]
-        cost = (estimate(run) or 0.0) * run.ahead
-        if len(mine) < len(payers[run.id]) or any(budget.left >= cost for budget in mine):
+        hours, accelerator = (estimate(run) or 0.0) * run.ahead, run.resources.accelerator
+        if len(mine) < len(payers[run.id]) or any(all(cap.left >= cap.charge(accelerator, hours) for cap in caps) for caps in mine):
             allowed.append(run)
-            for budget in mine:
-                budget.left -= cost
+            for cap in chain(*mine):
+                cap.left -= cap.charge(accelerator, hours)
         else:
-            budget = max(mine, key=lambda budget: budget.left)
+            # One that is passed, of the experiment that has most left.
+            cap = max(
+                (min(caps, key=lambda cap: cap.left - cap.charge(accelerator, hours)) for caps in mine), key=lambda cap: cap.left
+            )
             # Not how much is left: that changes with every run that ends, and each change would be written into every run left out.
             left_out[run.id] = (
-                f"left out by the budget of {budget.limit:g} core-hours of {budget.name}: needs about {amount(cost)}, more than is left"
+                f"left out by the budget of {cap.words} of {cap.name}: "
+                f"needs about {amount(cap.charge(accelerator, hours))}, more than is left"
             )
     return Affordable(allowed, left_out, True)
 
 
-def budget_of(session: Session, experiment: str) -> float | None:
-    """Return the cap of an experiment in core-hours, by its latest revision; None when it has none."""
+def budget_of(session: Session, experiment: str) -> dict[str, float | None]:
+    """Return the caps of an experiment by its latest revision, `{"core_hours", "money"}`; None where it has no such cap."""
     revision = latest_revision(session, experiment)
-    return (revision.resolved.get("budget") or {}).get("core_hours") if revision else None
+    stated = (revision.resolved.get("budget") or {}) if revision else {}
+    money = stated.get("usd") if stated.get("money") is None else stated["money"]
+    return {"core_hours": stated.get("core_hours"), "money": money}
 
 
-def _remaining(session: Session) -> dict[int, _Remaining]:
-    """Map the id of each experiment with a budget to what is left of the cap.
+def _remaining(session: Session) -> dict[int, list[_Cap]]:
+    """Map the id of each experiment with a budget to its caps.
 
     What was charged is taken off, and what runs in training are expected to cost yet.
     """
     budgets = {}
     for experiment in session.scalars(select(Experiment)):
-        limit = budget_of(session, experiment.name)
-        if limit is None:
+        limits = budget_of(session, experiment.name)
+        prices = {"core_hours": None, "money": prices_of(session, experiment.name) or Prices({})}
+        caps = [_Cap(experiment.name, limit, prices[unit], limit) for unit, limit in limits.items() if limit is not None]
+        if not caps:
             continue
         ours = wanted_runs(experiment.id)
-        charged = session.scalar(select(func.sum(Run.allocated_core_hours)).where(Run.id.in_(ours))) or 0.0
-        started = select(func.sum(Run.estimated_core_hours - Run.core_hours)).where(
+        charged = select(Run.accelerator, func.sum(Run.allocated_core_hours)).where(Run.id.in_(ours))
+        started = select(Run.accelerator, func.sum(Run.estimated_core_hours - Run.core_hours)).where(
             Run.id.in_(ours), Run.status == RunStatus.RUNNING, Run.estimated_core_hours > Run.core_hours
         )
-        budgets[experiment.id] = _Remaining(experiment.name, limit, limit - charged - (session.scalar(started) or 0.0))
+        for query in (charged, started):
+            for accelerator, hours in session.execute(query.group_by(Run.accelerator)):
+                for cap in caps:
+                    cap.left -= cap.charge(accelerator, hours or 0.0)
+        budgets[experiment.id] = caps
     return budgets
 
 

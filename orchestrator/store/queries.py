@@ -14,6 +14,7 @@ from orchestrator.store.estimates import estimate_error
 from orchestrator.store.experiments import experiment_id, latest_revision, wanted_runs
 from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Metric, Run, StoreId
 from orchestrator.store.pace import shared_core_hours
+from orchestrator.store.prices import all_prices, cost_columns, experiment_cost
 from orchestrator.store.skipped import skipped_examples
 from orchestrator.store.trunks import pinned_steps
 from scaling.errors import UnknownName, UsageError
@@ -75,7 +76,9 @@ def runs(
     attempts = _attempt_counts(session, ids if limit is not None else None)
     gone, shared = is_gone(session), shared_core_hours(session, found)
     rows = [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None)), gone=gone) for run in found]
-    return [row | {"core_hours": shared.get(row["id"], row["core_hours"])} for row in rows]
+    rows = [row | {"core_hours": shared.get(row["id"], row["core_hours"])} for row in rows]
+    prices, asked = all_prices(session), [] if experiment is None else [experiment]
+    return [row | cost_columns(row, prices, asked) for row in rows]
 
 
 def count_runs(
@@ -94,7 +97,7 @@ def count_runs(
 
 
 def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None, *, gone: bool = False) -> dict[str, Any]:
-    """Build the row of one run, with the keys of `RUN_COLUMNS`; of a program's run also those of the metrics that it reported at its end.
+    """Build the row of one run, with the keys of `RUN_COLUMNS` but for its cost; of a program's run also those of the metrics that it reported at its end.
 
     packed: the most runs that shared the devices of one of its attempts. gone: as `is_gone` says; then a run that is running in the store
     is shown as pending.
@@ -199,8 +202,9 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     packed = max((attempt.packed for attempt in run.attempts), default=None)
     gone = is_gone(session)
     row = run_row(run, wanted_by.get(run.id, []), len(run.attempts), packed, gone=gone)
+    row |= {"core_hours": shared_core_hours(session, [run]).get(run.id, row["core_hours"])}
     return row | {
-        "core_hours": shared_core_hours(session, [run]).get(run.id, row["core_hours"]),
+        **cost_columns(row, all_prices(session)),
         "config": run.config,
         "resources": run.resources.to_dict(),
         "options": run.options.to_dict(),
@@ -299,6 +303,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
     - `no_better_than_guessing`: ids of its finished runs that have learnt nothing
     - `estimate_error`: the median over finished runs of |actual / estimated − 1|
     - `skipped`: see `skipped_examples`
+    - `cost`, `allocated_cost`, `estimated_cost`: these core-hours in money of `currency`; `budget_cost`: the cap on what is allocated
     """
     rows = []
     for experiment in session.scalars(select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id.desc())):
@@ -316,7 +321,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
         done, inherited, allocated, estimated, best = session.execute(query).one()
         ids = _filtered(select(Run.id), session, experiment=experiment.name)
         rehearsed = session.scalar(ids.where(Run.rehearsal).limit(1))
-        latest = latest_revision(session, experiment.name)
+        latest, budget = latest_revision(session, experiment.name), budget_of(session, experiment.name)
         searched = searches.progress(session, experiment.name)
         if searched is not None:
             estimated = (estimated or 0.0) + searched["core_hours_ahead"]
@@ -336,7 +341,9 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "allocated_core_hours": allocated,
                 "estimated_core_hours": estimated,
                 "estimate_error": estimate_error(session, [run for (run,) in session.execute(ids)]),
-                "budget_core_hours": budget_of(session, experiment.name),
+                "budget_core_hours": budget["core_hours"],
+                "budget_cost": budget["money"],
+                **experiment_cost(session, experiment, estimated),
                 "best_val_loss": best,
                 "no_better_than_guessing": list(session.scalars(ids.where(Run.reason.startswith(NO_BETTER_THAN_GUESSING)))),
                 "searches": searched,

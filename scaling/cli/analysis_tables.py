@@ -11,7 +11,7 @@ from rich.text import Text
 from scaling.cli.tables import line as _line
 from scaling.cli.tables import table as _table
 from scaling.outcomes import FitStatus
-from scaling.rounding import as_factor, significant
+from scaling.rounding import amount, as_factor, significant
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -144,7 +144,17 @@ def print_points(console: Console, frontier: Frontier, band: DataFrame) -> None:
     points = frontier.points
     named = [*_family(frontier), *(name for name in ("model", "epochs", "learning_rate", "seeds") if name in points)]
     known = bool(band["frontier_share"].notna().all())
-    table = _table("", frontier.x, *named, frontier.metric, "min", "max", *(("sure", "best low", "high") if known else ()))
+    priced = ["cost"] if "cost" in points else []
+    table = _table(
+        "",
+        frontier.x,
+        *(f"cost ({frontier.currency})" for _ in priced),
+        *named,
+        frontier.metric,
+        "min",
+        "max",
+        *(("sure", "best low", "high") if known else ()),
+    )
     for row, sure in zip(points.to_dict("records"), band.to_dict("records"), strict=True):
         spread = (significant(row[f"{frontier.metric}_{end}"]) for end in ("min", "max"))
         cells = (_cell(name, row[name], frontier.metric) for name in (*named, frontier.metric))
@@ -154,7 +164,8 @@ def print_points(console: Console, frontier: Frontier, band: DataFrame) -> None:
             if known
             else ()
         )
-        table.add_row(mark, significant(row[frontier.x]), *cells, *spread, *of_band, style=style)
+        costs = (amount(row[name]) for name in priced)
+        table.add_row(mark, significant(row[frontier.x]), *costs, *cells, *spread, *of_band, style=style)
     console.print(table)
     used = f"{_count(len(frontier.runs), 'run')} in {_count(len(points), 'cell')}"
     _line(console, f"● compute-optimal; {used}, {excluded_words(frontier.excluded)}")

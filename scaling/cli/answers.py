@@ -101,6 +101,9 @@ class _Experiment(_Shape):
     estimated_core_hours: float | None
     estimate_error: float | None
     budget_core_hours: float | None
+    budget_cost: float | None = None
+    allocated_cost: float | None = None
+    currency: str | None = None
     best_val_loss: float | None
     searches: _Searches | None
     no_better_than_guessing: list[str] | None = None

@@ -21,6 +21,8 @@ scaling compare --by family  # is one better at equal core-hours, or is that noi
 
 scaling compare --by batch_size --a 256 --b 1024 --x flops --json
 
+scaling compare --data runs.csv --price H100=2.5 --price TPU-v4=3.22 --x cost  # at equal money
+
 scaling compare --data runs.csv --map core_hours=tpu_hours --by optimizer --a adam --b sgd --csv
 """
 

@@ -70,12 +70,14 @@ def _print(out: Console, found: NextRuns) -> None:
     percent = f"{100 * found.fit.precision.level:g} %"
     named = [name for name in ("model", "params", "epochs", "seeds", "runs") if name in found.chosen]
     if len(found.chosen):
-        shown = table("", *named, "core-hours", f"then {percent} low", "high")
+        priced = [f"cost ({found.currency})"] if found.currency else []
+        shown = table("", *named, "core-hours", *priced, f"then {percent} low", "high")
         for number, row in enumerate(found.chosen.to_dict("records"), 1):
             shown.add_row(
                 str(number),
                 *(_cell(row[name]) for name in named),
                 amount(row["core_hours"]),
+                *(amount(row["cost"]) for _ in priced),
                 significant(row["mean_low"]),
                 significant(row["mean_high"]),
             )

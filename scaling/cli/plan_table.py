@@ -1,4 +1,4 @@
-"""The plan as a table: a row a cell, with parameters, steps, FLOPs and estimated cost."""
+"""The plan as a table: a row a cell, with parameters, steps, FLOPs, and what it is estimated to take."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from scaling.rounding import amount, significant
+from scaling.rounding import amount, money, significant
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +22,13 @@ def show(priced: Priced, out: Console) -> None:
 
     from scaling.cli.output import duration
 
-    names = ("params", "epochs", "steps", "learning rate", "runs", "train FLOPs", "core-hours", "wall time")
+    plan, currency = priced.plan, priced.plan.spec.currency
+    is_priced = priced.cost(0.0) is not None
+    names = (
+        *("params", "epochs", "steps", "learning rate", "runs", "train FLOPs", "core-hours"),
+        *([f"cost ({currency})"] if is_priced else []),
+        "wall time",
+    )
     table = Table(
         "model",
         *[Column(name, justify="right") for name in names],
@@ -31,11 +37,11 @@ def show(priced: Priced, out: Console) -> None:
         pad_edge=False,
         collapse_padding=True,
     )
-    plan = priced.plan
     for row in priced.cells:
         table.add_row(
             row["model"], _count(row["params"]), f"{row['epochs']:g}", _count(row["steps"]), _rates(row), f"{'≈ ' if row['policy'] else ''}{row['runs']}",
             significant(row["train_flops"] or None, 3), amount(row["estimated_core_hours"] or None),
+            *([amount(row["estimated_cost"] or None)] if is_priced else []),
             duration(row["estimated_wall_seconds"]) if row["estimated_wall_seconds"] else "–",
             row["state"],
         )  # fmt: skip
@@ -50,8 +56,8 @@ def show(priced: Priced, out: Console) -> None:
         )
     out.print(table)
     out.print(
-        f"{'about ' if plan.searches else ''}{priced.expected_runs} runs, {amount(plan.estimated_core_hours)} core-hours in all: "
-        f"FLOPs, core-hours and wall time are a run's, estimated {_basis(priced)}",
+        f"{'about ' if plan.searches else ''}{priced.expected_runs} runs, {amount(plan.estimated_core_hours)} core-hours{_money(priced)} in all: "
+        f"FLOPs, core-hours{', cost' if is_priced else ''} and wall time are a run's, estimated {_basis(priced)}",
         highlight=False,
     )
     if plan.searches:
@@ -79,9 +85,8 @@ def show_findings(found: Priced, out: Console) -> None:
     for split in found.looked:
         bad = f", {len(split.bad)} cannot be used and are skipped: {split.bad[0][0]}: {split.bad[0][1]}" if split.bad else ""
         out.print(f"{split.split} examples: {split.read:,} of {split.examples:,} read{bad or ', all can be used'}")
-    limit, ahead = found.plan.spec.confirm_above, found.ahead_core_hours
-    if limit is not None and ahead > limit.core_hours:
-        out.print(f"`submit` asks first, or wants --yes: {amount(ahead)} core-hours are above confirm_above ({limit.core_hours:g})")
+    if passes := found.passes_confirm_above:
+        out.print(f"`submit` asks first, or wants --yes: {passes.replace(', above', ' are above')}", highlight=False)
 
 
 def _basis(priced: Priced) -> str:
@@ -102,6 +107,12 @@ def _basis(priced: Priced) -> str:
         return stated
     of = "" if measured == priced.expected_runs else f" for {measured} of them, the others {stated}"
     return f"from speeds that were measured on {place if not of else resources.accelerator}{of}"
+
+
+def _money(priced: Priced) -> str:
+    """Write what the plan costs, as a clause; empty where the file has no price."""
+    cost = priced.cost(priced.plan.estimated_core_hours)
+    return "" if cost is None else f" ({money(cost, priced.plan.spec.currency)})"
 
 
 def _count(number: int) -> str:

@@ -131,12 +131,14 @@ def _print(out: Console, found: Prediction) -> None:
 
     fit = found.fit
     percent = f"{100 * fit.precision.level:g} %"
-    shown = table(*fit.axes, fit.metric, f"{percent} low", "high", "one run: low", "high", "")
+    priced = [f"cost ({found.currency})"] if found.currency else []
+    shown = table(*fit.axes, *priced, fit.metric, f"{percent} low", "high", "one run: low", "high", "")
     shown.columns[-1].justify = "left"
     for number, row in enumerate(found.rows):
         inputs = (f"{row[name]:,g}" for name in fit.axes)
         values = (significant(row[name]) for name in ("value", "low", "high", "run_low", "run_high"))
-        shown.add_row(*inputs, *values, found.where(number))
+        costs = (amount(row["cost"]) for _ in priced)
+        shown.add_row(*inputs, *costs, *values, found.where(number))
     out.print(shown)
     line(out, f"{fit.law} law on {fit.on_words}: {fit.runs_words}, {fit.excluded_words}")
     print_notes(out, fit.notes)

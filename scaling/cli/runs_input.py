@@ -67,7 +67,7 @@ _OF_QUESTIONS = tuple(name for name in WHICH_RUNS if name != "experiment")  # wh
 class RunsFrom:
     """Says which runs a command reads, and what is done to them first: one field for each of its options, see `reads_runs`.
 
-    convert, where, cell, clusters: as `analysis.questions` has them.
+    convert, price, where, cell, clusters: as `analysis.questions` has them.
     """
 
     data: Data = None
@@ -76,6 +76,7 @@ class RunsFrom:
     count_status: CountStatus = None
     chance_loss: ChanceLoss = None
     convert: list[str] | None = None
+    price: list[str] | None = None
     where: list[str] | None = None
     cell: list[str] | None = None
     clusters: list[str] | None = None
@@ -97,6 +98,7 @@ class RunsFrom:
         from analysis.reading.source import attach_source, source_of
 
         choice = {name: getattr(self, name) or () for name in ("where", "convert", "cell", "clusters")}
+        choice["price"] = [text for given in self.price or () for text in _prices(given)]
         table = self._of_store() if self.data is None else self._of_file(self.data)
         runs = prepared(table, chance_loss=self.chance_loss, **choice)
         return attach_source(runs, {**source_of(runs), "command": self.words(source_of(runs))})
@@ -145,12 +147,24 @@ class RunsFrom:
             "--map": self.mapping,
             "--unit": self.unit,
             "--count-status": self.count_status,
+            "--price": self.price,
             "--convert": self.convert,
             "--where": self.where,
         }
         pairs = [(flag, value) for flag, value in once.items() if value is not None]
         pairs += [(flag, value) for flag, values in repeated.items() for value in values or ()]
         return [word for pair in pairs for word in pair]
+
+
+def _prices(given: str) -> list[str]:
+    """Return a price as it is given, or those of the CSV that it names. Links cannot name one: they are not to open files."""
+    from pathlib import Path
+
+    from scaling.prices import read_prices
+
+    if not given.lower().endswith(".csv"):
+        return [given]
+    return [f"{name}={price!r}" for name, price in read_prices(Path(given)).items()]
 
 
 def reads_runs(*, without: tuple[str, ...] = (), **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from scaling.cli.options import AsJson, Db, Server
-from scaling.rounding import amount, significant
+from scaling.rounding import amount, money, significant
 
 __all__ = ["EXAMPLES", "status_command"]
 
@@ -25,7 +26,8 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     """Show experiments: runs by state, core-hours done and estimated, best loss.
 
     "core-hours" are useful ones, as if each run had been done alone; where runs
-    share steps, a line says what the grid did cost. Runs that failed, and those
+    share steps, a line says what the grid did cost. "cost" is the money for the
+    allocated ones, where the file has a `price`. Runs that failed, and those
     that are held back by a fault of their data, have their reason below; a reason
     that several share is said once. "estimates off by" says how far a run's
     estimate at its start lies from what it took: the median over finished runs.
@@ -45,10 +47,12 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     from scaling.outcomes import NO_BETTER_THAN_GUESSING
     from scaling.waiting import Waiting
 
+    is_priced = any(row.get("currency") for row in found["experiments"])
+    costs = ("cost",) if is_priced else ()
     table = Table(
         "experiment",
         "runs by state",
-        *[_right(name) for name in ("core hours", "allocated", "estimated", "estimates off by", "budget", "best val_loss")],
+        *[_right(name) for name in ("core hours", "allocated", *costs, "estimated", "estimates off by", "budget", "best val_loss")],
         box=None,
         pad_edge=False,
         collapse_padding=True,
@@ -62,9 +66,10 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
             states,
             amount(row["core_hours"]),
             amount(row["allocated_core_hours"]),
+            *([money(row.get("allocated_cost"), row.get("currency"))] if is_priced else []),
             amount(row["estimated_core_hours"]),
             "–" if row["estimate_error"] is None else f"{100 * row['estimate_error']:.0f} %",
-            amount(row["budget_core_hours"]),
+            _budget(row),
             significant(row["best_val_loss"]),
         )
     out = console()
@@ -102,6 +107,13 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     )
     for line in described[:_SHOWN]:
         out.print(line, highlight=False)
+
+
+def _budget(row: Mapping[str, Any]) -> str:
+    """Write the caps of an experiment: core-hours, money, or both."""
+    caps = [amount(row["budget_core_hours"])] if row["budget_core_hours"] is not None else []
+    caps += [money(row["budget_cost"], row["currency"])] if row.get("budget_cost") is not None else []
+    return ", ".join(caps) or "–"
 
 
 def _of_the_store(db: str) -> tuple[dict[str, Any], list[dict[str, object]]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scaling.rounding import amount, significant
+from scaling.rounding import amount, money, significant
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,9 +36,11 @@ def spent_words(rows: Sequence[Mapping[str, Any]]) -> str:
     counts = ", ".join(f"{states.count(status)} {status}" for status in RunStatus if status in states)
     useful = sum((row["core_hours"] or 0.0) - (row["inherited_core_hours"] or 0.0) for row in rows)
     held = sum(row["allocated_core_hours"] or 0.0 for row in rows)
+    paid = {row.get("currency") for row in rows if row["allocated_core_hours"]}
+    cost = sum(row["allocated_cost"] or 0.0 for row in rows) if len(paid) == 1 and None not in paid else None
     return (
         f"{len(rows)} run{'' if len(rows) == 1 else 's'}: {counts} · {amount(useful)} core-hours of training, "
-        f"{amount(held)} with start-up and evaluation"
+        f"{amount(held)} with start-up and evaluation{'' if cost is None else f' ({money(cost, *paid)})'}"
     )
 
 

@@ -159,7 +159,7 @@ def test_names_are_printed_letter_for_letter(run):
     assert "net[small]" in out
     assert "net[large]" in out
     assert "[/bold]:smile:␛[31m�2J�" in out
-    assert "cannot open [/data/img] [red]now[/red]␤finished: all is well␍␛]0;owned␇" in out
+    assert "cannot open [/data/img] [red]now[/red]" in out
     assert not [line for line in out.splitlines() if line.startswith("finished: all is well")]
     _, out, _ = run("status")
     assert "[/data/img]" in out

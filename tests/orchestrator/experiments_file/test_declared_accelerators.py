@@ -155,7 +155,7 @@ def test_an_alias_of_the_table_is_its_name(read):
         (("2e14", "fast"), "9: accelerators[0].peak_flops: 'fast': "),
         (("cores_per_chip: 2", "cores_per_chip: 0"), "9: accelerators[0].cores_per_chip: 0 is not allowed: it must be greater than"),
         (("cores_per_chip: 2", "cores_per_chip: 1.5"), "9: accelerators[0].cores_per_chip: 1.5: "),
-        (("price: 1.5", "price: -1"), "9: accelerators[0].price: -1 is not allowed: it must be greater than or equal to 0"),
+        (("price: 1.5", "price: -1"), "9: accelerators[0].price: -1 is not allowed: it must be greater than 0"),
         (("{name: NPU-9", '{name: ""'), "9: accelerators[0]"),
         (("aliases: [nine]", "aliases: [Ironwood]"), "9: accelerators[0].aliases[0]: 'Ironwood' is a name of TPU-v7"),
         (("accelerator: NPU-9", "accelerator: NPU-8"), "7: resources.accelerator: unknown accelerator 'NPU-8'; did you mean \"NPU-9\"?"),

@@ -265,9 +265,16 @@ def test_pause_resume_and_cancel_while_runs_are_in_training(store, tmp_path, ray
 
 
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
-def test_a_budget_ends_the_command_with_what_it_left_out(store, tmp_path, ray_folder, monkeypatch):
+@pytest.mark.parametrize(
+    ("cap", "words"),
+    [
+        ("budget: {core_hours: 0.06}", "0.06 core-hours"),
+        ("price: {TPU-v4: 3}\nbudget: {usd: 0.09}", "0.09 USD"),  # of a chip of two cores: the same cap
+    ],
+)
+def test_a_budget_ends_the_command_with_what_it_left_out(store, tmp_path, ray_folder, monkeypatch, cap, words):
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")  # what is compiled then lies in the home
-    plan = planned(tmp_path, "capped", speed=100_000.0, extra="budget: {core_hours: 0.06}")
+    plan = planned(tmp_path, "capped", speed=100_000.0, extra=cap)
     accept_plan(store, plan)
     assert see_through(store, "capped", home=tmp_path / "runs", temp_dir=ray_folder) == "done"
     with store.read() as session:
@@ -275,7 +282,7 @@ def test_a_budget_ends_the_command_with_what_it_left_out(store, tmp_path, ray_fo
     assert 0.03 < sum(row["core_hours"] or 0 for row in rows) <= 0.06
     by_status = {row["id"]: row["reason"] for row in rows if row["status"] == "pending"}
     assert 0 < len(by_status) < len(rows)
-    assert all(reason.startswith("left out by the budget of 0.06 core-hours of capped") for reason in by_status.values())
+    assert all(reason.startswith(f"left out by the budget of {words} of capped") for reason in by_status.values())
     assert {row["accelerator"] for row in rows if row["status"] == "finished"} == {"TPU-v4"}
     assert {(row["family"], row["rehearsal"]) for row in rows} == {("nfnet", True)}
     the_ledger_adds_up(store)

@@ -1,0 +1,61 @@
+"""The prices that the store's experiments state, by the latest version of each file: what a run cost is found anew whenever it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from orchestrator.store.experiments import latest_revision, wanted_runs
+from orchestrator.store.models import Experiment, Revision, Run
+from scaling.prices import Prices
+
+__all__ = ["all_prices", "cost_columns", "experiment_cost", "prices_of"]
+
+
+def prices_of(session: Session, experiment: str) -> Prices | None:
+    """Return what an experiment says chip-hours cost; None where it does not."""
+    revision = latest_revision(session, experiment)
+    return Prices.of(revision.resolved) if revision else None
+
+
+def all_prices(session: Session) -> dict[str, Prices]:
+    """Map the name of each experiment that states prices to them, the oldest experiment first."""
+    newest = select(func.max(Revision.id)).group_by(Revision.experiment_id)
+    query = select(Experiment.name, Revision.resolved).join(Revision).where(Revision.id.in_(newest)).order_by(Experiment.id)
+    found = {name: Prices.of(resolved) for name, resolved in session.execute(query)}
+    return {name: prices for name, prices in found.items() if prices is not None}
+
+
+def cost_columns(row: Mapping[str, Any], prices: Mapping[str, Prices], asked: Iterable[str] = ()) -> dict[str, Any]:
+    """Return `cost`, `allocated_cost` and `currency` of a run's row; None where no experiment that wants the run prices its accelerator.
+
+    prices: of `all_prices`. asked: the experiment that is asked about, whose prices count first; then those of the newest that has any.
+    """
+    for name in (*asked, *reversed(row["experiments"])):
+        known = prices.get(name)
+        if known is not None and known.a_core_hour(row["accelerator"]) is not None:
+            useful, held = (known.cost(row["accelerator"], row[f"{kind}core_hours"]) for kind in ("", "allocated_"))
+            return {"cost": useful, "allocated_cost": held, "currency": known.currency}
+    return {"cost": None, "allocated_cost": None, "currency": None}
+
+
+def experiment_cost(session: Session, experiment: Experiment, estimated_core_hours: float | None) -> dict[str, Any]:
+    """Return `cost`, `allocated_cost`, `estimated_cost` and `currency` of an experiment, at its own prices.
+
+    All are None where it states none, and the first two where some of its runs were trained on an accelerator without a price.
+    """
+    revision = latest_revision(session, experiment.name)
+    prices = Prices.of(revision.resolved) if revision else None
+    if prices is None or revision is None:
+        return {"cost": None, "allocated_cost": None, "estimated_cost": None, "currency": None}
+    query = select(Run.accelerator, func.sum(Run.core_hours), func.sum(Run.allocated_core_hours)).group_by(Run.accelerator)
+    trained = session.execute(query.where(Run.id.in_(wanted_runs(experiment.id)), Run.accelerator.is_not(None))).all()
+    useful = held = None
+    if all(prices.a_core_hour(accelerator) is not None for accelerator, *_ in trained):
+        useful = sum(prices.cost(accelerator, hours or 0.0) or 0.0 for accelerator, hours, _ in trained)
+        held = sum(prices.cost(accelerator, hours or 0.0) or 0.0 for accelerator, _, hours in trained)
+    estimated = prices.cost(revision.resolved["resources"]["accelerator"], estimated_core_hours)
+    return {"cost": useful, "allocated_cost": held, "estimated_cost": estimated, "currency": prices.currency}
