@@ -77,7 +77,8 @@ def _summary(progress: Progress) -> str:
     states = ", ".join(f"{count} {status}" for status, count in progress.counts.items())
     parts = [
         f"{total} runs: {states}",
-        f"{amount(progress.core_hours)} core-hours (estimated {amount(progress.estimated_core_hours)})",
+        f"{amount(progress.core_hours)} core-hours"
+        + (f" (estimated {amount(progress.estimated_core_hours)})" if progress.estimated_core_hours else ""),
     ]
     if progress.best_val_loss is not None:
         parts.append(f"best val_loss {significant(progress.best_val_loss)}")
