@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trainer.checkpoint.files import Damaged, read_manifest
-from trainer.events import Checkpoint, Ended, Event, Progress, Started
+from trainer.events import Checkpoint, Ended, Event, Progress, Reported, Started
 from trainer.storage import storage_at
 
 __all__ = ["FaultTrace", "state_digest"]
@@ -34,7 +34,7 @@ class FaultTrace:
 
     def saw(self, event: Event) -> None:
         """Write down an event of the training; a full disk costs the line, not the run."""
-        if not (event.is_last or isinstance(event, Started | Progress | Checkpoint)):
+        if not (event.is_last or isinstance(event, Started | Progress | Reported | Checkpoint)):
             return
         if isinstance(event, Started):
             self._first = event.step

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks.faults as package
-from benchmarks.faults.grids import REAL, rehearsed
+from benchmarks.faults import a_program
+from benchmarks.faults.grids import REAL, programmed, rehearsed
+from benchmarks.faults.kinds import OF_PROGRAMS
 from benchmarks.faults.round import Played, play, row_of, truths_of_rehearsals, truths_of_runs
 from benchmarks.faults.table import show, show_sum
-from benchmarks.faults.world import World, new_world
+from benchmarks.faults.world import HANG_SECONDS, World, new_world
 
 CSV = Path(__file__).parents[1] / "faults.csv"
 ROUNDS = Path(__file__).parents[1] / "faults_rounds.csv"
@@ -27,7 +29,7 @@ _CLOCK = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=package.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", choices=("simulated", "real"), default="simulated")
+    parser.add_argument("--family", choices=("simulated", "real", "program"), default="simulated")
     parser.add_argument("--minutes", type=float, default=25.0)
     parser.add_argument("--kinds", nargs="*", help="strike with these kinds alone")
     parser.add_argument("--rate", type=float, help="strikes a minute; else 0, 20, 40 and 80 in turn")
@@ -47,11 +49,13 @@ def main() -> None:
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves through `new_world`, which cleans up
     number = arguments.replay if arguments.replay is not None else _next_round(arguments.rounds)
+    if arguments.family == "program":
+        arguments.kinds = arguments.kinds or list(OF_PROGRAMS)
     asked = " ".join(arguments.kinds or [])
     with new_world(cores=2, served="PostgreSQL" in asked, is_local="raylet" in asked) as world:
         world.serve()
         until = time.monotonic() + 60 * arguments.minutes
-        real = _undisturbed(world) if arguments.family == "real" else None
+        real = None if arguments.family == "simulated" else _undisturbed(world, arguments.family)
         while time.monotonic() < until:
             rate = arguments.rate if arguments.rate is not None else RATES[number % len(RATES)]
             if real is None:
@@ -79,10 +83,14 @@ def main() -> None:
             number += 1
 
 
-def _undisturbed(world: World) -> dict[str, Any]:
-    """The real grid once without faults: what each of its runs must come to."""
-    epochs = [1, *(round(12 + 1.5 * place, 2) for place in range(5))]
-    world.file.write_text(REAL.format(round=0, epochs=epochs))
+def _undisturbed(world: World, family: str) -> dict[str, Any]:
+    """The grid of a family once without faults: what each of its runs must come to."""
+    if family == "program":
+        shutil.copy(a_program.__file__, world.root / "train.py")
+        world.file.write_text(programmed(silence=HANG_SECONDS))
+    else:
+        epochs = [1, *(round(12 + 1.5 * place, 2) for place in range(5))]
+        world.file.write_text(REAL.format(round=0, epochs=epochs))
     process = world.submit()
     process.wait()
     truths = truths_of_runs(world)

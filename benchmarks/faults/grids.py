@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["REAL", "alike", "rehearsed"]
+__all__ = ["REAL", "alike", "programmed", "rehearsed"]
 
 REHEARSED = """\
 name: round-{round}
@@ -41,6 +42,17 @@ seeds: [0]
 optimizer: {{clip: null}}
 resources: {{accelerator: cpu, cores: 1}}
 """
+PROGRAM = """\
+name: programs
+trainer:
+  command: [{python}, train.py, --width, "{{width}}", --epochs, "{{epochs}}", --lr, "{{learning_rate}}", --seed, "{{seed}}"]
+  silence_seconds: {silence}
+models: [{{name: w8, width: 8, params: 40, macs: 40}}, {{name: w32, width: 32, params: 160, macs: 160}}]
+epochs: {epochs}
+learning_rate: {{w8: {{grid: [0.1, 1.0e+30], epochs: [10], otherwise: 0.1}}, w32: 0.1}}
+seeds: [0]
+resources: {{accelerator: cpu, cores: 1}}
+"""
 
 
 def rehearsed(number: int, *, runs: int = 12) -> str:
@@ -50,6 +62,14 @@ def rehearsed(number: int, *, runs: int = 12) -> str:
     """
     epochs = [round(1 + 0.1 * place, 2) for place in range(runs)]
     return REHEARSED.format(round=number, epochs=epochs, speed=_speed())
+
+
+def programmed(*, silence: float) -> str:
+    """The grid of the family `program`: four runs of each of two models, of one to five seconds, and one that diverges.
+
+    silence: seconds after which a program that reports nothing is killed.
+    """
+    return PROGRAM.format(python=sys.executable, epochs=[10, 20.3, 35.1, 50], silence=silence)
 
 
 def alike(runs: int, *, steps: int, step_seconds: float, slots: int) -> str:

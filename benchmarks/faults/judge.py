@@ -14,15 +14,16 @@ __all__ = ["Seen", "Truth", "Verdict", "judge", "traced_steps"]
 
 @dataclass(frozen=True)
 class Truth:
-    """How a run ends when nobody disturbs it: status, validation loss, the digest of its last state, and what its steps cost.
+    """How a run ends when nobody disturbs it: status, validation loss, the digest of its last state, what its steps cost, and its other scores.
 
-    core_hours: of a rehearsal exact; None of a real run, whose seconds are measured.
+    core_hours: of a rehearsal exact; None of a real run, whose seconds are measured. scores: as the store has them; None where they are not compared.
     """
 
     status: str
     val_loss: float | None
     digest: str | None
     core_hours: float | None
+    scores: str | None = None
 
 
 @dataclass
@@ -60,7 +61,9 @@ def judge(world: World, truths: dict[str, Truth], *, db: Path | None = None) -> 
         ):
             if held is None or held < (used or 0.0) - 0.05:
                 verdict.store.append(f"allocation {allocation} was held {held} s and its attempts charged {used} s")
-        runs = {row[0]: row[1:] for row in store.execute("SELECT id, status, val_loss, core_hours, steps, cores, reason FROM runs")}
+        runs = {
+            row[0]: row[1:] for row in store.execute("SELECT id, status, val_loss, core_hours, steps, scores, reason FROM runs")
+        }
         for run_id, truth in truths.items():
             if run_id not in runs:
                 verdict.lost[run_id] = "not in the store"
@@ -75,7 +78,7 @@ def judge(world: World, truths: dict[str, Truth], *, db: Path | None = None) -> 
 
 
 def _judge_run(verdict: Verdict, run_id: str, truth: Truth, run: tuple[Any, ...], attempts: list[tuple[Any, ...]]) -> None:
-    status, val_loss, core_hours, steps, _, reason = run
+    status, val_loss, core_hours, steps, scores, reason = run
     if status != truth.status:
         verdict.lost[run_id] = f"{status} ({reason}), not {truth.status}"
         return
@@ -112,6 +115,8 @@ def _judge_run(verdict: Verdict, run_id: str, truth: Truth, run: tuple[Any, ...]
         verdict.bit_different[run_id] = "no trace saw its last state"
     if val_loss != truth.val_loss:
         verdict.bit_different[run_id] = f"its loss is {val_loss!r}, undisturbed {truth.val_loss!r}"
+    if truth.scores not in (None, scores):
+        verdict.bit_different[run_id] = f"its scores are {scores}, undisturbed {truth.scores}"
 
 
 Stretches = list[tuple[int, int, int]]
@@ -155,6 +160,7 @@ def traced_steps(folder: Path, token: str) -> Seen:
     """Of an attempt by its own trace. A process that was killed between a commit and its line had committed all the same."""
     lines = _lines(folder, token)
     saved = {line["step"] for line in lines if line["kind"] == "checkpoint"}
+    saved |= {int(path.stem.removeprefix("checkpoint-")) for path in folder.glob("checkpoint-[0-9]*.json")}  # of a program
     root = folder / "checkpoints"
     saved |= {int(path.stem) for path in root.glob("[0-9]*.json")}
     saved |= {int(path.name) for path in root.glob("[0-9]*") if (path / "manifest.json").exists()}

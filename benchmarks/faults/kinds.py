@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.faults.world import WORKER_TIMEOUT_SECONDS, Attempt, World
 
-__all__ = ["KINDS", "Strike"]
+__all__ = ["KINDS", "OF_PROGRAMS", "Strike"]
 
 
 @dataclass
@@ -76,6 +76,15 @@ def _stop_trainer(world: World, chance: random.Random) -> Strike | None:
         return None
     os.kill(attempt.pid, signal.SIGSTOP)
     return Strike("trainer stopped for good", [(attempt.run_id, attempt.number)])
+
+
+def _stop_program(world: World, chance: random.Random) -> Strike | None:
+    """A program that has taken a step never goes on: it reports nothing."""
+    attempt = _victim(world, chance)
+    if attempt is None or not (attempt.folder / "program.jsonl").stat().st_size:
+        return None
+    os.kill(attempt.program_pid, signal.SIGSTOP)
+    return Strike("program stopped for good", [(attempt.run_id, attempt.number)])
 
 
 def _kill_scheduler(world: World, chance: random.Random) -> Strike | None:
@@ -396,6 +405,33 @@ KINDS: dict[str, tuple[float, Fault]] = {
     "home removed": (0.0, _remove_home),
     "two stores in one home": (0.0, _second_store),
     "scheduler stopped past its lease and back": (0.0, _zombie_scheduler),
+    "program killed": (0.0, _kill("program killed", lambda attempt: attempt.program_pid)),
+    "leash killed": (0.0, _kill("leash killed", lambda attempt: attempt.leash_pid)),
+    "program stopped for good": (0.0, _stop_program),
 }
 """Kind → (how often it is drawn, relative to others; how it strikes). Those of weight 0 take long, or are newer than rounds that are to be replayed: they
 have rounds of their own."""
+
+OF_PROGRAMS = (
+    "program killed",
+    "leash killed",
+    "program stopped for good",
+    "trainer killed",
+    "worker actor killed",
+    "trainer stopped for good",
+    "scheduler killed",
+    "SIGHUP",
+    "Ray node killed",
+    "node drained",
+    "hang",
+    "out of memory",
+    "killed before a checkpoint's commit",
+    "killed after a checkpoint's commit",
+    "killed after the result, before it is told",
+    "scheduler killed between hearing and commit",
+    "scheduler killed between end and requeue",
+    "scheduler killed after the commit",
+    "scheduler killed after a grant",
+    "database locked for 2 s",
+)
+"""Kinds that strike runs which a program trains. A damaged checkpoint is not among them: it is the program's."""

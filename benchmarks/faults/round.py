@@ -198,13 +198,13 @@ def truths_of_runs(world: World) -> dict[str, Truth]:
     """What a round that nobody struck came to."""
     with world.opened() as store:
         rows = store.execute(
-            "SELECT r.id, r.status, r.val_loss, r.steps, a.directory FROM runs r JOIN attempts a ON a.run_id = r.id AND a.ended_at IS NOT NULL"
+            "SELECT r.id, r.status, r.val_loss, r.steps, r.scores, a.directory FROM runs r JOIN attempts a ON a.run_id = r.id AND a.ended_at IS NOT NULL"
         ).fetchall()
     found = {}
-    for run_id, status, val_loss, steps, directory in rows:
+    for run_id, status, val_loss, steps, scores, directory in rows:
         lines = traced(Path(directory))
         digest = next((line["digest"] for line in lines if line["kind"] == "checkpoint" and line["step"] == steps), None)
-        found[run_id] = Truth(status, val_loss, digest, None)
+        found[run_id] = Truth(status, val_loss, digest, None, scores)
     return found
 
 

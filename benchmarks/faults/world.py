@@ -42,6 +42,16 @@ class Attempt:
     def actor_pid(self) -> int:
         return int((Path("/proc") / str(self.pid) / "stat").read_text().rpartition(")")[2].split()[1])
 
+    @property
+    def leash_pid(self) -> int:
+        """The process between the trainer and a user's program. Raises `OSError` where there is none."""
+        return _child(self.pid, b"orchestrator.cluster.leash")
+
+    @property
+    def program_pid(self) -> int:
+        """A user's program. Raises `OSError` where there is none."""
+        return _child(self.leash_pid, b"train.py")
+
 
 class World:
     """root: a folder of its own. cluster: Ray's, of which this process is the driver of none.
@@ -160,7 +170,7 @@ class World:
         found = []
         for run_id, number, directory, resume_step in rows:
             lines = traced(Path(directory))
-            if lines and lines[-1]["kind"] not in ("ended", "raised") and _is_trainer(lines[-1]["pid"]):
+            if lines and lines[-1]["kind"] not in ("ended", "raised", "died") and _is_trainer(lines[-1]["pid"]):
                 found.append(Attempt(run_id, number, Path(directory), lines[-1]["pid"], resume_step))
         return found
 
@@ -214,6 +224,15 @@ def traced(folder: Path) -> list[dict[str, Any]]:
             with suppress(ValueError):
                 lines.append(json.loads(line))
     return lines
+
+
+def _child(pid: int, word: bytes) -> int:
+    """The child of a process that has a word in its command, once it runs that. Raises `ProcessLookupError`."""
+    for child in (Path("/proc") / str(pid) / "task" / str(pid) / "children").read_text().split():
+        words = (Path("/proc") / child / "cmdline").read_bytes()
+        if word in words and (word == b"orchestrator.cluster.leash") == (b"orchestrator.cluster.leash" in words):
+            return int(child)
+    raise ProcessLookupError(pid)
 
 
 def _is_trainer(pid: int) -> bool:

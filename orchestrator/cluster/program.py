@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -14,11 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.cluster.leash import end_group
 from orchestrator.cluster.trainers import Trainee, placed
 from orchestrator.messages import Assignment, Died, Placed
 from orchestrator.program import command_of, working_folder
 from scaling.columns import COLUMNS
 from scaling.errors import UsageError
+from scaling.fault_points import ARMED, reached
 from scaling.outcomes import AttemptOutcome
 from trainer.events import Checkpoint, Ended, Reported, Started
 from trainer.result import Seconds, TrainResult
@@ -128,7 +131,8 @@ class _Training:
         kept = self._folder.parent / "kept"
         kept.mkdir(exist_ok=True)
         self._events.touch()
-        leash = [sys.executable, "-P", "-m", "orchestrator.cluster.leash", *command_of(self._run.config)]
+        group = self._folder / "group"
+        leash = [sys.executable, "-P", "-m", "orchestrator.cluster.leash", str(group), *command_of(self._run.config)]
         process = subprocess.Popen(leash, stdin=subprocess.PIPE, text=True, cwd=folder, env=os.environ | self._environment(kept))
         try:
             while process.poll() is None:
@@ -144,6 +148,8 @@ class _Training:
             self._hear()
         finally:
             code = _end(process)
+            if code < 0:
+                end_group(group)
         self._publish()
         self._conclude(code)
 
@@ -211,14 +217,18 @@ class _Training:
         elif step < said.step:
             raise UsageError(f"report {number}: the step went back from {said.step} to {step}")
         said.step, said.last = step, now
+        reached("step")
 
     def _take_checkpoint(self, path: str) -> None:
         said = self._said
         self._publish()
         said.checkpoint_step, self._checkpoint = said.step, path
+        reached("checkpoint-drafted")
         (self._folder / f"checkpoint-{said.step}.json").write_text(json.dumps({"path": path}))
+        reached("checkpoint-committed")
         seconds = said.apart["checkpoint_seconds"]
-        self._run.tell(Checkpoint(step=said.step, train_seconds=said.train_seconds, checkpoint_seconds=seconds))
+        digest = _digest(path) if ARMED else None
+        self._run.tell(Checkpoint(step=said.step, train_seconds=said.train_seconds, checkpoint_seconds=seconds, digest=digest))
 
     def _publish(self) -> None:
         """Tell what was reported since the last time."""
@@ -264,10 +274,12 @@ class _Training:
                 "the program ended without its result", hint=f"its last report is report(finished=True, {self._metric}=…)"
             )
         else:
-            how = f"was killed by signal {code - 128}" if code > 128 else f"left with exit code {code}"
+            # A signal of the leash took the program along; beyond 128 it is the program's.
+            number = -code if code < 0 else code - 128 if code > 128 else None
+            how = f"was killed by signal {number}" if number else f"left with exit code {code}"
             lines = self._last_lines()
             why = f": {lines[-1]}" if lines else ""
-            self._run.tell(Died(reason="\n".join([f"the program {how}{why}", *lines]), signal=code - 128 if code > 128 else None))
+            self._run.tell(Died(reason="\n".join([f"the program {how}{why}", *lines]), signal=number))
 
     def _ended(self, outcome: AttemptOutcome, reason: str) -> None:
         said = self._said
@@ -286,6 +298,7 @@ class _Training:
             scores={name: value for name, value in scores.items() if name not in _SCORES},
             **{"train_loss": said.train_loss} | {name: scores[name] for name in _SCORES if name in scores},
         )
+        reached("result-written")
         self._run.tell(Ended(step=said.step, result=result))
 
     def _last_lines(self) -> list[str]:
@@ -344,6 +357,13 @@ def _checkpoint_in(folder: Path, step: int) -> str | None:
     """Return the path of the checkpoint that an earlier attempt reported after `step` steps."""
     with suppress(OSError, ValueError, KeyError):
         return str(json.loads((folder / f"checkpoint-{step}.json").read_text())["path"])
+    return None
+
+
+def _digest(path: str) -> str | None:
+    """Return 16 hex digits of a hash over a checkpoint that is one file; by these an interrupted run is compared with an undisturbed one."""
+    with suppress(OSError):
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
     return None
 
 

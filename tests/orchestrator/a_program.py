@@ -29,7 +29,7 @@ def main(arguments):
     weights = [start.normal(0, 0.5, (4, given.width)), start.normal(0, given.width**-0.5, (given.width, 1))]
     per_epoch = len(inputs) // BATCH
     total, step = given.epochs * per_epoch, 0
-    if path := os.environ.get("SCALING_CHECKPOINT"):
+    if TROUBLE != "damaged" and (path := os.environ.get("SCALING_CHECKPOINT")):
         saved = np.load(path)
         weights, step = [saved["first"], saved["second"]], int(saved["step"])
     asked = []
@@ -78,6 +78,8 @@ def trouble(step, total):
     if TROUBLE == "exit":
         print("line 1\n" * 30 + "the disk of my own is full")
         sys.exit(3)
+    if TROUBLE == "damaged" and os.environ["SCALING_ATTEMPT"] != "3":
+        os.kill(os.getpid(), signal.SIGKILL)
     if TROUBLE == "again" and first:
         sys.exit(75)
     if TROUBLE == "nothing":

@@ -169,6 +169,37 @@ def _host_of(program):
     return int(Path(f"/proc/{leash}/stat").read_text().split()[3])
 
 
+def test_a_leash_that_is_killed_leaves_nothing_and_its_run_goes_on(study):
+    struck = []
+
+    def strike(running):
+        if not struck and any(attempt.step >= 40 for attempt in running):
+            [program] = processes_of(study.folder)
+            struck.append(program)
+            os.kill(int(Path(f"/proc/{program}/stat").read_text().split()[3]), signal.SIGKILL)
+
+    assert study.run(study.plan(epochs="[12]"), slow="0.02", on_tick=strike)
+    first, second = study.all(Attempt)
+    assert (first.outcome, second.outcome) == (AttemptOutcome.DIED, AttemptOutcome.FINISHED)
+    assert first.reason.startswith("the program was killed by signal 9\n")
+    assert second.first_step == first.checkpoint_step > 0
+    assert processes_of(study.folder) == []
+
+
+def test_a_program_that_cannot_use_its_checkpoint_and_is_killed_has_begun_anew(study):
+    """Otherwise the steps up to the checkpoint would be counted for the attempts before and for those after."""
+    assert study.run(study.plan(epochs="[12]"), trouble="damaged", slow="0.01")
+    attempts = study.all(Attempt)
+    assert [(attempt.outcome, attempt.first_step) for attempt in attempts] == [
+        (AttemptOutcome.DIED, 0),
+        (AttemptOutcome.DIED, 0),
+        (AttemptOutcome.FINISHED, 0),
+    ]
+    assert [attempt.useful_seconds > 0 for attempt in attempts] == [False, False, True]
+    [run] = study.all(Run)
+    assert run.core_hours == pytest.approx(attempts[-1].useful_seconds / 3600)
+
+
 @pytest.mark.parametrize(
     ("trouble", "status", "outcome", "reason"),
     [
