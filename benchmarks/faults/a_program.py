@@ -3,6 +3,8 @@
 Its checkpoint is one array, and so has the same bytes whenever the state has the same bits. A step takes a hundredth of a second.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import signal
@@ -16,7 +18,7 @@ from scaling.program import report
 BATCH, STEP_SECONDS, SAVE_STEPS = 64, 0.01, 25
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     """Train one run; go on from SCALING_CHECKPOINT."""
     parser = argparse.ArgumentParser()
     for name, kind in (("width", int), ("epochs", float), ("lr", float), ("seed", int)):
@@ -36,7 +38,7 @@ def main(arguments):
     asked = []
     signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
 
-    def save():
+    def save() -> None:
         path = os.path.join(os.environ["SCALING_RUN"], f"{step}.npy")
         draft = f"{path}.{os.getpid()}"
         with open(draft, "wb") as file:
@@ -44,7 +46,7 @@ def main(arguments):
         os.replace(draft, path)
         report(step=step, checkpoint=path)
 
-    def loss(inputs, targets):
+    def loss(inputs: np.ndarray, targets: np.ndarray) -> float:
         return float(((np.tanh(inputs @ weights[0]) @ weights[1] - targets) ** 2).mean())
 
     report(step=step, steps=total)
