@@ -43,11 +43,13 @@ def show_sum(faults: Path) -> None:
     with faults.open() as file:
         rows = list(csv.DictReader(file))
     lost, twice, different = (sum(int(row[name]) for row in rows) for name in ("lost", "counted_twice", "bit_different"))
-    real = sum(row["family"] == "real" for row in rows)
+    real, programs = (sum(row["family"] == family for row in rows) for family in ("real", "program"))
     wrong = (
         f"{lost or 'no'} run{'s' if lost > 1 else ''} lost, {twice or 'none'} counted twice, {different or 'none'} with other bits"
     )
-    print(f"**{len(rows):,} faults, {real:,} of them on real trainings that were compared bit by bit: {wrong}.**")
+    print(
+        f"**{len(rows):,} faults, {real:,} of them on real trainings and {programs:,} on those of a user's program, which were compared bit by bit: {wrong}.**"
+    )
     print(
         f"Over all kinds p50 / p95 are {_times(rows, 'detect_seconds')} s to detect and {_times(rows, 'resume_seconds')} s to resume."
     )

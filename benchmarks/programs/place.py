@@ -81,8 +81,9 @@ class Place:
             process = self.submit()
             due = time.monotonic() + (chance.expovariate(1 / seconds) if chance else float("inf"))
             while process.poll() is None:
-                if chance is not None and time.monotonic() > due and (victims := self._programs(reported=True)):
-                    struck += self._strike(chance, chance.choice(victims))
+                if chance is not None and time.monotonic() > due:
+                    victims = self._programs(reported=True)
+                    struck += self._strike(chance, chance.choice(victims)) if victims else []
                     due = time.monotonic() + chance.expovariate(1 / seconds)
                 time.sleep(0.05)
             if all(row["status"] == "finished" for row in self.rows().values()):

@@ -29,7 +29,16 @@ def show(results: dict[str, Any]) -> None:
         same = "the same" if run["val_loss"] == run["undisturbed"] else f"{run['val_loss']!r}"
         print(f"| {run['model']} | {run['epochs']:g} | {run['attempts']} | {redone:.0%} | {run['undisturbed']:.6f} | {same} |")
     print()
-    print(f"The law of the study that was struck: {study['law']}")
+    print("`scaling fit --x train_flops` says of the study that was struck:")
+    print()
+    print("```text")
+    print(
+        "\n".join(
+            line.rstrip()
+            for line in study["law"].splitlines()[:1] + [each for each in study["law"].splitlines() if " law   " in each]
+        )
+    )
+    print("```")
 
 
 def _sums(each: dict[str, Any]) -> str:
