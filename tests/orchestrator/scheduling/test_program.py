@@ -181,7 +181,7 @@ def test_a_leash_that_is_killed_leaves_nothing_and_its_run_goes_on(study):
     assert study.run(study.plan(epochs="[12]"), slow="0.02", on_tick=strike)
     first, second = study.all(Attempt)
     assert (first.outcome, second.outcome) == (AttemptOutcome.DIED, AttemptOutcome.FINISHED)
-    assert first.reason.startswith("the program was killed by signal 9\n")
+    assert first.reason.startswith("the program was killed by signal 9: it began")
     assert second.first_step == first.checkpoint_step > 0
     assert processes_of(study.folder) == []
 
