@@ -32,7 +32,7 @@ REFERENCE = Path(__file__).parent / "reference"
 
 LONG = (
     "orchestrator/scheduling/test_end_to_end.py",
-    "orchestrator/scheduling/test_program.py",
+    "orchestrator/scheduling/test_program_runs.py",
     "trainer/test_processes.py",
     "orchestrator/cluster/test_clusters.py",
     "api/test_browser.py",

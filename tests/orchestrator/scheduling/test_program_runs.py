@@ -243,7 +243,7 @@ def test_an_edited_program_does_not_train_what_was_planned(study):
     accept_plan(study.store, plan)
     ship(study.folder, plan.spec.trainer.command, study.folder / "runs")
     (study.folder / "train.py").write_text("raise SystemExit('another program')")
-    study.patch.setattr("tests.orchestrator.scheduling.test_program.ship", lambda *arguments: None)
+    study.patch.setattr("tests.orchestrator.scheduling.test_program_runs.ship", lambda *arguments: None)
     assert study.run(plan)
     [run] = study.all(Run)
     assert run.status is RunStatus.FINISHED, "by the copy of what was planned"
