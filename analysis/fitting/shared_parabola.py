@@ -14,7 +14,7 @@ from analysis.fitting.ratio import fieller_interval
 __all__ = ["Curves", "SharedParabola", "is_identified", "shared_parabola"]
 
 LEAST_CLUSTERS = 8
-"""With so many cells or more the runs of a cell are taken to err together: of fewer, their covariance has hardly a degree of freedom."""
+"""The runs of a cell are taken to err together where there are so many cells or more: of fewer, their covariance has hardly a degree of freedom."""
 
 _FLAT = 1e-9
 

@@ -23,7 +23,7 @@ _INFINITIES = frozenset({"infinity", "+infinity", "-infinity", "inf", "+inf", "-
 _NOTHING = frozenset({"", "none", "null", "n/a", "na", "<na>", "#n/a", "#na", "#n/a n/a", "-", "–"})
 
 INFINITE = sys.float_info.max * (1 - 1e-3)
-"""From here on a number is infinite: MLflow's database keeps ±infinity as ±1.797e308, the largest number of floating point."""
+"""A number is infinite from here on: MLflow's database keeps ±infinity as ±1.797e308, the largest number of floating point."""
 
 
 def is_missing_word(cell: Any) -> bool:

@@ -157,7 +157,7 @@ class Seen:
 
 
 def traced_steps(folder: Path, token: str) -> Seen:
-    """Of an attempt by its own trace. A process that was killed between a commit and its line had committed all the same."""
+    """Sum up an attempt by its own trace. A process that was killed between a commit and its line had committed all the same."""
     lines = _lines(folder, token)
     saved = {line["step"] for line in lines if line["kind"] == "checkpoint"}
     saved |= {int(path.stem.removeprefix("checkpoint-")) for path in folder.glob("checkpoint-[0-9]*.json")}  # of a program

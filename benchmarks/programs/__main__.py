@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _tried(folder: Path, python: Path, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """By hand, undisturbed, struck. Raises `SystemExit` with the log where a run did not finish."""
+    """Train by hand, undisturbed, and struck. Raises `SystemExit` with the log where a run did not finish."""
     plain = Place(folder / "plain", python, name, **GRIDS[name])
     by_hand = plain.by_hand()
     if by_hand:

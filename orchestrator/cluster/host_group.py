@@ -30,7 +30,7 @@ _QUESTION_SECONDS = 5.0
 _CAUSE_SECONDS = 5.0
 """How long after a collective failed another host may take to say that it was the cause."""
 _UNREACHABLE_SECONDS = 60.0
-"""As `_CAUSE_SECONDS`, while a host cannot be reached: Ray takes its time to tell a lost node from a slow one."""
+"""This replaces `_CAUSE_SECONDS` while a host cannot be reached: Ray takes its time to tell a lost node from a slow one."""
 _PARTING_SECONDS = 30.0
 """How long the other processes may take to leave after process 0 has ended."""
 

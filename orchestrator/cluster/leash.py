@@ -24,7 +24,7 @@ __all__ = ["end_group", "main"]
 
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _PR_SET_PDEATHSIG = 1
-"""Of <linux/prctl.h>."""
+"""Asks the kernel for a signal when the parent dies; the number stands in <linux/prctl.h>."""
 
 
 def main(file: str, *command: str) -> int:

@@ -250,7 +250,7 @@ def test_an_edited_program_does_not_train_what_was_planned(study):
 
 
 def test_the_early_steps_are_no_part_of_core_hours_but_what_the_program_says_apart(study):
-    """Of an attempt all seconds are accounted for: training from the first step to the last, the rest is startup."""
+    """All seconds of an attempt are accounted for: training from the first step to the last, the rest is startup."""
     assert study.run(study.plan(epochs="[8]"), slow="0.01")
     [attempt] = study.all(Attempt)
     assert 0.7 < attempt.useful_seconds < 8.0
