@@ -165,7 +165,7 @@ def _points(runs: pd.DataFrame, metric: str, x: str, cell_columns: Sequence[str]
     columns: dict[str, Any] = {name: first[name] if name in whole else groups[name].first() for name in described}
     columns["seeds"] = groups.size()
     columns[x] = groups[x].mean()
-    if x != "cost" and "cost" in runs and runs["cost"].notna().any():
+    if x != "cost" and currency_of(runs) is not None:
         columns["cost"] = groups["cost"].mean()
     columns[metric] = groups[metric].mean()
     columns[f"{metric}_min"] = groups[metric].min()

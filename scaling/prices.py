@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scaling.accelerators import ACCELERATORS, accelerator
-from scaling.errors import DataError, DataNotFound, ScalingError, UnknownName, nearest
+from scaling.accelerators import ACCELERATORS, canonical
+from scaling.errors import DataError, DataNotFound, ScalingError, nearest
 
 __all__ = ["CURRENCY", "THE_FILES", "Prices", "price_in", "read_prices"]
 
@@ -31,7 +31,8 @@ class Prices:
     """Holds the price of a chip-hour of each accelerator, in one currency.
 
     A chip-hour is core-hours over the cores of a chip: a GPU is one core, a TPU v4 chip two; for a CPU a chip is a core. An accelerator
-    that neither `cores`, by what a file declares, nor `scaling.accelerators` knows has one core a chip.
+    that neither `cores`, by what a file declares, nor `scaling.accelerators` knows has one core a chip. An accelerator may be called by an
+    alias. The price of `gpu` is that of every GPU without a price of its own: of all but CPUs and TPUs.
     """
 
     an_hour: Mapping[str, float]
@@ -43,7 +44,8 @@ class Prices:
         """Return the prices of an experiments file as resolved, those of the accelerators that it declares too; None where it has none."""
         cards, own = resolved.get("accelerators") or [], (resolved.get("resources") or {}).get("accelerator", "")
         declared = {card["name"]: card["price"] for card in cards if card.get("price")}
-        stated = {own if name == THE_FILES else _canonical(name): number for name, number in (resolved.get("price") or {}).items()}
+        names = {alias: card["name"] for card in cards for alias in card.get("aliases") or ()} | {THE_FILES: own}
+        stated = {names.get(name) or canonical(name): number for name, number in (resolved.get("price") or {}).items()}
         if not (prices := declared | stated):
             return None
         cores = {card["name"]: card["cores_per_chip"] for card in cards if card.get("cores_per_chip")}
@@ -51,23 +53,19 @@ class Prices:
 
     def a_core_hour(self, accelerator: str | None) -> float | None:
         """Return the price of a core-hour on an accelerator; None where its price is not known."""
-        if accelerator is None or (chip := self.an_hour.get(accelerator)) is None:
+        if accelerator is None:
             return None
-        known = ACCELERATORS.get(accelerator)
-        return chip / self.cores.get(accelerator, known.cores_per_chip if known else 1)
+        name = accelerator if accelerator in self.an_hour else canonical(accelerator)
+        known = ACCELERATORS.get(name)
+        is_gpu = known is None or not (known.is_tpu or known.name == "cpu")
+        if (chip := self.an_hour.get(name, self.an_hour.get("gpu") if is_gpu else None)) is None:
+            return None
+        return chip / self.cores.get(name, known.cores_per_chip if known else 1)
 
     def cost(self, accelerator: str | None, core_hours: float | None) -> float | None:
         """Return what so many core-hours on an accelerator cost; None where they or their price are not known."""
         rate = self.a_core_hour(accelerator)
         return None if rate is None or core_hours is None else rate * core_hours
-
-
-def _canonical(name: str) -> str:
-    """Return the table's name of what may be an alias; another name as it is."""
-    try:
-        return accelerator(name).name
-    except UnknownName:
-        return name
 
 
 def price_in(text: str) -> float | None:
@@ -102,7 +100,7 @@ def read_prices(path: Path, known: Collection[str] = ()) -> dict[str, float]:
     for line, row in rows[1:]:
         if len(row) != len(_HEAD) or not row[0]:
             raise _bad(path, line, f"not an accelerator and its price: {','.join(row)[:60]!r}")
-        name, price = row[0], price_in(row[1])
+        name, price = canonical(row[0]), price_in(row[1])
         if known and name not in known:
             raise _bad(path, line, f"unknown accelerator {name[:60]!r}{nearest(name[:60], known)}")
         if name in found:

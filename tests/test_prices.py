@@ -57,3 +57,10 @@ def test_a_table_of_prices_that_is_not_there_or_no_text_is_refused(tmp_path):
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="cannot be read as CSV"):
         read_prices(tmp_path / "bytes.csv")
+
+
+def test_the_price_of_any_gpu_is_that_of_whichever_ran():
+    """A run that was asked for as `gpu` is named by its driver; by no name may its hours be free."""
+    prices = Prices({"gpu": 2.0, "H200": 3.0})
+    assert [prices.a_core_hour(name) for name in ("gpu", "NVIDIA GeForce RTX 4090", "A100", "H200")] == [2.0, 2.0, 2.0, 3.0]
+    assert [prices.a_core_hour(name) for name in ("cpu", "TPU-v4", None)] == [None, None, None]

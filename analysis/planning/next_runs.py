@@ -90,7 +90,7 @@ def plan(
     steps = [_scaled(now, scale) for scale in scales[1:]]
     chosen = candidates.iloc[picked].reset_index(drop=True)
     chosen = chosen.assign(mean_low=[step.low for step in steps], mean_high=[step.high for step in steps])
-    if "cost" not in chosen and (rate := rate_of(runs)) is not None:
+    if "cost" not in chosen and (rate := rate_of(runs)) is not None and _on_the_same(runs, chosen):
         chosen = chosen.assign(cost=rate[0] * chosen["core_hours"].astype(float), currency=rate[1])
     currency = currency_of(chosen)
     return NextRuns(
@@ -112,6 +112,13 @@ def plan(
         after_run=_new_run(now, now_run, scales[-1]),
         share_of_law=of_law,
     )
+
+
+def _on_the_same(runs: pd.DataFrame, candidates: pd.DataFrame) -> bool:
+    """Say whether the candidates would be trained on what the runs were trained on, as far as is known."""
+    if "accelerator" not in runs or "accelerator" not in candidates:
+        return True
+    return set(candidates["accelerator"].dropna()) <= set(runs["accelerator"].dropna())
 
 
 def _priced(candidates: pd.DataFrame) -> np.ndarray:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from analysis.reading.source import add_note
-from scaling.accelerators import ACCELERATORS
+from scaling.accelerators import ACCELERATORS, canonical
 from scaling.errors import UnknownName, UsageError
 from scaling.prices import CURRENCY, Prices, price_in
 
@@ -31,12 +31,17 @@ def check_prices(texts: Iterable[str]) -> Prices | None:
     found: dict[str, float] = {}
     currencies: dict[str, None] = {}
     for text in texts:
-        name, _, stated = text.rpartition("=")
-        name, (number, *label) = name.strip(), stated.split() or [""]
+        name, separator, stated = text.rpartition("=")
+        name, (number, *label) = canonical(name.strip()), stated.split() or [""]
         price = price_in(number)
-        if price is None or len(label) > 1:
+        if price is None or len(label) > 1 or (separator and not name):
+            wrong = (
+                f"{stated.strip()!r} is no price: it must be a number greater than 0"
+                if name or not separator
+                else "no accelerator is named"
+            )
             raise UsageError(
-                f"--price {text!r}: {stated.strip()!r} is no price: it must be a number greater than 0",
+                f"--price {text!r}: {wrong}",
                 hint='the price of a chip-hour: --price H100=2.5, or with its currency --price "H100=2.5 EUR"',
             )
         if name in found or (found and _ALL in (name, *found)):
@@ -80,7 +85,7 @@ def with_cost(runs: pd.DataFrame, prices: Iterable[str]) -> pd.DataFrame:
                 f"--price {one:g} is one price, and the runs are of {len(kinds)} kinds of accelerator: {', '.join(kinds)}",
                 hint=f"price each: --price {kinds[0]}=2.5",
             )
-        kind = kinds[0] if kinds else _ALL
+        kind = canonical(kinds[0]) if kinds else _ALL
         given, trained_on = Prices({kind: one}, given.currency), trained_on.map(lambda _: kind)
     elif not kinds:
         raise UsageError(
@@ -88,14 +93,15 @@ def with_cost(runs: pd.DataFrame, prices: Iterable[str]) -> pd.DataFrame:
             hint="name it with --map accelerator=THEIRS, or give one price for all runs: --price 2.5",
         )
     for name in given.an_hour:
-        if name not in (*ACCELERATORS, *kinds, _ALL):
+        if name not in (*ACCELERATORS, *map(canonical, kinds), _ALL):
             raise UnknownName("accelerator", name, [*kinds, *ACCELERATORS], hint="--price NAME=2.5: of a chip-hour on NAME")
-    rates = pd.to_numeric(trained_on.map(given.a_core_hour)).astype(float)
+    rates = pd.to_numeric(trained_on.map({kind: given.a_core_hour(kind) for kind in trained_on.dropna().unique()})).astype(float)
     made = {_COSTS[name]: pd.to_numeric(runs[name], errors="coerce").astype(float) * rates for name in hours}
     priced = runs.assign(**made, currency=given.currency)
     priced.attrs = dict(runs.attrs)
     told = ", ".join(f"{price:g} {given.currency} a chip-hour{name and f' on {name}'}" for name, price in given.an_hour.items())
-    return add_note(priced, [f"cost is core_hours at {told}"])
+    free = [] if one is not None else [kind for kind in kinds if given.a_core_hour(kind) is None]
+    return add_note(priced, [f"cost is core_hours at {told}", *([f"no price is given for {', '.join(free)}"] if free else [])])
 
 
 def currency_of(runs: pd.DataFrame) -> str | None:
@@ -112,6 +118,8 @@ def rate_of(runs: pd.DataFrame | None) -> tuple[float, str] | None:
     So it is known what core-hours beyond the runs would cost. Not after `--convert`, by which core-hours are no longer those of one device.
     """
     if runs is None or "core_hours" not in runs or (currency := currency_of(runs)) is None:
+        return None
+    if "converted_from" in runs and runs["converted_from"].fillna("").ne("").any():
         return None
     hours, cost = (pd.to_numeric(runs[name], errors="coerce") for name in ("core_hours", "cost"))
     rates = (cost / hours)[hours > 0]

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from orchestrator.experiments_file.document import Document
-from scaling.accelerators import ACCELERATORS, Accelerator, accelerator
-from scaling.errors import Fault, UnknownName
+from scaling.accelerators import ACCELERATORS, Accelerator
+from scaling.errors import Fault
 
-__all__ = ["SETTINGS", "AcceleratorField", "accelerator_faults", "canonical", "settings_path"]
+__all__ = ["SETTINGS", "AcceleratorField", "accelerator_faults", "settings_path"]
 
 SETTINGS = "SCALING_ACCELERATORS"
 """The environment variable that names the file of settings."""
@@ -22,14 +22,6 @@ _SLOWEST, _FASTEST = 1e9, 1e18
 _OF_THE_TABLE = ("peak_flops", "cores_per_chip")
 
 _Name = Annotated[str, Field(min_length=1, max_length=100)]
-
-
-def canonical(name: str) -> str:
-    """Return the name in the table of what may be an alias there; another name as it is."""
-    try:
-        return accelerator(name).name
-    except UnknownName:
-        return name
 
 
 def _in_flops(value: float) -> float:

@@ -11,8 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from orchestrator.experiments_file.accelerators import AcceleratorField, canonical
-from scaling.accelerators import Accelerator, accelerator
+from orchestrator.experiments_file.accelerators import AcceleratorField
+from scaling.accelerators import Accelerator, accelerator, canonical
 from scaling.prices import CURRENCY, THE_FILES, Prices
 from trainer.config import ScheduleConfig
 from trainer.models import family_of

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.experiments_file.accelerators import SETTINGS, AcceleratorField, accelerator_faults, canonical, settings_path
+from orchestrator.experiments_file.accelerators import SETTINGS, AcceleratorField, accelerator_faults, settings_path
 from orchestrator.experiments_file.declared import declared_faults
 from orchestrator.experiments_file.document import MAX_FAULTS, Document, document_of, read_document, shown_faults
 from orchestrator.experiments_file.fields import LearningRateField, SimulateField, Spec
@@ -66,14 +66,18 @@ class _Settings(BaseModel):
 
 
 def _with_settings(spec: Spec) -> Spec:
-    """Return the spec with its accelerator as a user's settings declare it, where the file itself does not, and under its own name.
+    """Return the spec with the accelerators that it names as a user's settings declare them, where the file itself does not.
+
+    Its own accelerator is then called by its name, not by an alias.
 
     Raises `SpecError` for faults of the settings, `DataNotFound` where they are named and not there.
     """
     cards = list(spec.accelerators)
     if (path := settings_path()) is not None:
-        wanted, own = spec.resources.accelerator, {field.name for field in cards}
-        cards += [field for field in _settings(path) if field.name not in own and wanted in (field.name, *field.aliases)]
+        wanted, own = {spec.resources.accelerator, *spec.price}, {field.name for field in cards}
+        cards += [
+            field for field in _settings(path) if field.name not in own and not wanted.isdisjoint((field.name, *field.aliases))
+        ]
     with suppress(UnknownName):
         name = accelerator(spec.resources.accelerator, [field.card for field in cards]).name
         spec = spec.model_copy(update={"resources": spec.resources.model_copy(update={"accelerator": name})})
@@ -103,11 +107,25 @@ def _with_prices(document: Document) -> tuple[Document, list[Fault]]:
     price: object = _STAND_INS["price"]
     faults = []
     try:
-        declared = "accelerators" in document.content or settings_path() is not None
-        price = read_prices(folder_of(document) / path, () if declared else ACCELERATORS)
+        price = read_prices(folder_of(document) / path, [*ACCELERATORS, *_declared_names(document)])
     except ScalingError as error:
         faults.append(document.fault(("price",), error))
     return replace(document, content=document.content | {"price": price}), faults
+
+
+def _declared_names(document: Document) -> Iterator[str]:
+    """Yield the names and aliases that the file and a user's settings declare; what is wrong with those is told elsewhere."""
+    cards = document.content.get("accelerators")
+    fields: list[Any] = list(cards) if isinstance(cards, list) else []
+    with suppress(ScalingError):
+        if (path := settings_path()) is not None:
+            fields += [field.model_dump() for field in _settings(path)]
+    for card in fields:
+        if isinstance(card, Mapping):
+            aliases = card.get("aliases")
+            yield from (
+                name for name in (card.get("name"), *(aliases if isinstance(aliases, list) else ())) if isinstance(name, str)
+            )
 
 
 def _cause(faults: Iterable[Fault]) -> BaseException | None:
@@ -184,10 +202,19 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
 
 def _money_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     """Yield the faults of prices, and of limits in money that have none to be counted by."""
-    known = [*ACCELERATORS, *(field.name for field in spec.accelerators)]
+    cards = [field.card for field in spec.accelerators]
+    seen: set[str] = set()
     for name in spec.price:
-        if canonical(name) not in known and name != THE_FILES:
-            yield _unknown(document, ("price", name), "accelerator", name, known)
+        if name == THE_FILES and not isinstance(document.content.get("price"), Mapping):
+            continue
+        try:
+            meant = accelerator(name, cards).name
+        except UnknownName as error:
+            yield _unknown(document, ("price", name), "accelerator", name, error.known)
+            continue
+        if meant in seen:
+            yield document.fault(("price", name), f"{meant} is priced twice")
+        seen.add(meant)
     if "currency" in document.content and spec.prices is None:
         yield document.fault(("currency",), "a currency without `price` labels nothing")
     own = spec.resources.accelerator

@@ -117,6 +117,7 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
                 **{name: getattr(first, name) or None for name in ("params", "examples_seen", "unique_examples", "train_flops")},
                 "seeds": len({run.config.seed for run in waiting}),
                 "runs": len(waiting),
+                "accelerator": own,
                 "core_hours": (hours := sum(run.estimated_core_hours for run in waiting)),
                 **({"cost": prices.cost(own, hours), "currency": prices.currency} if prices else {}),
             }

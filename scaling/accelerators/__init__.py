@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from scaling.accelerators.accelerator import Accelerator
 from scaling.accelerators.hours import CONVERSIONS, HourConversion, core_hours, estimate_core_hours
-from scaling.accelerators.lookup import ACCELERATORS, accelerator, accelerator_of_device, how_to_add
+from scaling.accelerators.lookup import ACCELERATORS, accelerator, accelerator_of_device, canonical, how_to_add
 
 __all__ = [
     "ACCELERATORS",
@@ -24,6 +24,7 @@ __all__ = [
     "HourConversion",
     "accelerator",
     "accelerator_of_device",
+    "canonical",
     "core_hours",
     "estimate_core_hours",
     "how_to_add",

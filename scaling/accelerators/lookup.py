@@ -9,7 +9,7 @@ from scaling.accelerators.accelerator import Accelerator
 from scaling.accelerators.table import TABLE
 from scaling.errors import UnknownName
 
-__all__ = ["ACCELERATORS", "accelerator", "accelerator_of_device", "how_to_add"]
+__all__ = ["ACCELERATORS", "accelerator", "accelerator_of_device", "canonical", "how_to_add"]
 
 ACCELERATORS: dict[str, Accelerator] = {entry.name: entry for entry in TABLE}
 """Those that are shipped, by name."""
@@ -31,6 +31,14 @@ def accelerator(name: str, declared: Iterable[Accelerator] = ()) -> Accelerator:
     known = [*names, *(alias for kind in kinds for alias in kind.aliases)]
     hint = f"known: {', '.join(dict.fromkeys(names))}; add another by `accelerators:` in the experiments file"
     raise UnknownName("accelerator", name, known, hint=hint)
+
+
+def canonical(name: str) -> str:
+    """Return the name in the table of what may be an alias there; another name as it is."""
+    try:
+        return accelerator(name).name
+    except UnknownName:
+        return name
 
 
 def accelerator_of_device(device_kind: str, declared: Iterable[Accelerator] = ()) -> Accelerator | None:

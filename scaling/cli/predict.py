@@ -131,7 +131,7 @@ def _print(out: Console, found: Prediction) -> None:
 
     fit = found.fit
     percent = f"{100 * fit.precision.level:g} %"
-    priced = [f"cost ({found.currency})"] if found.currency else []
+    priced = [f"cost ({found.currency})"] if found.currency and "cost" not in fit.axes else []
     shown = table(*fit.axes, *priced, fit.metric, f"{percent} low", "high", "one run: low", "high", "")
     shown.columns[-1].justify = "left"
     for number, row in enumerate(found.rows):

@@ -11,8 +11,10 @@ import typer
 from typer.testing import CliRunner
 
 import analysis
+from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
 from analysis.reading.choice import prepared
-from analysis.reading.prices import check_prices, currency_of, rate_of
+from analysis.reading.prices import check_prices, currency_of, rate_of, with_cost
+from analysis.reading.source import source_of
 from scaling.cli.compare import compare_command
 from scaling.cli.fit import fit_command
 from scaling.cli.frontier import frontier_command
@@ -63,7 +65,10 @@ def test_a_run_costs_its_chip_hours_at_the_price_of_its_accelerator():
     assert found["allocated_cost"].tolist() == pytest.approx([10.0, 6.0, np.nan, 2.5], nan_ok=True)
     assert currency_of(found) == "EUR"
     assert "cost" not in runs
-    assert analysis.source_of(found)["notes"] == ["cost is core_hours at 2.5 EUR a chip-hour on H100, 3 EUR a chip-hour on TPU-v4"]
+    assert analysis.source_of(found)["notes"] == [
+        "cost is core_hours at 2.5 EUR a chip-hour on H100, 3 EUR a chip-hour on TPU-v4",
+        "no price is given for A100",
+    ]
 
 
 def test_one_price_is_of_all_runs_where_they_are_of_one_kind_or_name_none():
@@ -181,3 +186,27 @@ def test_a_bad_price_in_a_table_is_refused_with_its_line(run, sides, tmp_path):
     prices.write_text("accelerator,price\nH100,2.5\nTPU-v4,-1\n")
     with pytest.raises(DataError, match=r"prices.csv:3: '-1' is no price"):
         run("compare", "--data", path, "--price", prices, "--x", "cost")
+
+
+def test_an_alias_in_the_table_or_the_price_is_the_same_accelerator(sides):
+    """A TPU v4 chip has two cores by whatever name: 100 core-hours are 50 chip-hours, at 3 each."""
+    runs = sides.assign(core_hours=100.0, accelerator="v4")
+    for price in ("v4=3", "TPU-v4=3", "3"):
+        assert set(with_cost(runs, [price])["cost"]) == {150.0}
+
+
+def test_kinds_without_a_price_are_named(sides):
+    priced = with_cost(sides.assign(core_hours=1.0, accelerator="H100"), ["TPU-v4=3"])
+    assert priced["cost"].isna().all()
+    assert any("no price is given for H100" in note for note in source_of(priced)["notes"])
+
+
+def test_after_a_conversion_no_rate_is_known(sides):
+    runs = with_cost(sides.assign(accelerator="TPU-v4"), ["TPU-v4=3"])
+    assert rate_of(runs) == (1.5, "USD")
+    assert rate_of(convert_core_hours(runs, check_conversions(["TPU-v4:H100=2"]))) is None
+
+
+def test_a_price_of_nothing_is_refused():
+    with pytest.raises(UsageError, match="no accelerator is named"):
+        check_prices(["=3"])

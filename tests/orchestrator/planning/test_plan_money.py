@@ -102,11 +102,20 @@ def test_submit_asks_first_above_an_amount_of_money(tmp_path):
         ("price: 3\nbudget: {gbp: 5}", ":10: budget.gbp: unknown key 'gbp'"),
         ("budget: {usd: 5}", ":9: budget.usd: a limit in money needs the price of a chip-hour of TPU-v4"),
         ("price: {H100: 3}\nconfirm_above: {usd: 5}", ":10: confirm_above.usd: a limit in money needs the price"),
+        ("price: {TPU-v4: 3, v4: 2}", ":9: price.v4: TPU-v4 is priced twice"),
+        ('price: {"*": 3}', ":9: price.*: unknown accelerator '*'"),
+        ("price: double.csv", "double.csv:3: TPU-v4 is given twice"),
+        (
+            "price: odd.csv\naccelerators: [{name: Mine, peak_flops: 1e14}]",
+            "odd.csv:3: unknown accelerator 'Mime'; did you mean \"Mine\"?",
+        ),
         ("currency: EUR", ":9: currency: a currency without `price` labels nothing"),
     ],
 )
 def test_money_that_makes_no_sense_is_refused_in_one_line_with_file_and_line(tmp_path, money, fault):
     (tmp_path / "prices.csv").write_text("accelerator,price\nTPU-v4,3\nH100,-2\n")
+    (tmp_path / "double.csv").write_text("accelerator,price\nTPU-v4,3\nv4,2\n")
+    (tmp_path / "odd.csv").write_text("accelerator,price\nTPU-v4,3\nMime,2\n")
     with pytest.raises(SpecError) as refused:
         planned(tmp_path, money)
     assert len(refused.value.faults) == 1, "a fault is not told twice"
@@ -126,3 +135,16 @@ def test_a_declared_card_has_its_price_with_it(tmp_path):
     (tmp_path / "own.yaml").write_text(f"{text}price: {{Mine: 4, TPU-v4: 3.22}}\n")
     prices = read_spec(tmp_path / "own.yaml")[0].prices
     assert (prices.a_core_hour("Mine"), prices.a_core_hour("TPU-v4")) == (2.0, 1.61)
+
+
+def test_a_price_list_may_name_what_settings_and_aliases_declare(tmp_path, monkeypatch):
+    """One list of prices does for every file: it names cards that this file does not use, by the settings and by aliases."""
+    (tmp_path / "cards.yaml").write_text("accelerators: [{name: Theirs, peak_flops: 1e14, cores_per_chip: 4, aliases: [th]}]\n")
+    monkeypatch.setenv("SCALING_ACCELERATORS", str(tmp_path / "cards.yaml"))
+    (tmp_path / "prices.csv").write_text("accelerator,price\nv4,3\nth,8\nmine,2\n")
+    (tmp_path / "own.yaml").write_text(
+        "name: own\ndataset: {name: digits}\nmodels: [nano-F0]\nepochs: [1]\nbatch_size: 64\nlearning_rate: 1.6\n"
+        "accelerators: [{name: Mine, peak_flops: 1e14, aliases: [mine]}]\nresources: {accelerator: mine}\nprice: prices.csv\n"
+    )
+    prices = read_spec(tmp_path / "own.yaml")[0].prices
+    assert [prices.a_core_hour(name) for name in ("TPU-v4", "v4", "Theirs", "Mine")] == [1.5, 1.5, 2.0, 2.0]
