@@ -13,10 +13,13 @@ from typing import Any
 from scaling.errors import UsageError
 from trainer.config import TrainConfig
 
-__all__ = ["FIELDS", "command_of", "fields_in", "files_of", "ship", "version_of", "working_folder"]
+__all__ = ["FIELDS", "SCORES", "command_of", "fields_in", "files_of", "ship", "version_of", "working_folder"]
 
 FIELDS = ("model", "epochs", "learning_rate", "seed", "batch_size")
 """What a command may name besides the fields of its models."""
+
+SCORES = ("val_loss", "val_top1", "val_top5", "train_loss", "chance_loss")
+"""Columns of every run that a program may report."""
 
 _LEFT_OUT = frozenset({"__pycache__", "node_modules", "site-packages"})
 _MARKS = ("pyvenv.cfg", ".scaling-programs")
@@ -26,12 +29,15 @@ _MARKS = ("pyvenv.cfg", ".scaling-programs")
 def fields_in(word: str) -> list[str]:
     """List the fields in braces of a word of a command. Raises `UsageError` for braces that name none; `{{` stands for a brace."""
     try:
-        names = [name for _, name, spec, how in Formatter().parse(word) if name is not None or spec or how]
+        parsed = list(Formatter().parse(word))
     except ValueError as error:
         raise UsageError(f"{word!r}: {error}", hint="a brace that is meant is written twice: {{") from None
-    if bad := [name for name in names if not (name or "").isidentifier()]:
+    names = [name for _, name, _, _ in parsed if name is not None]
+    if bad := [name for name in names if not name.isidentifier()]:
         raise UsageError(f"{word!r}: {{{bad[0]}}} names no field", hint="a brace that is meant is written twice: {{")
-    return [str(name) for name in names]
+    if formatted := [name for _, name, spec, how in parsed if spec or how]:
+        raise UsageError(f"{word!r}: {formatted[0]} has a format", hint=f"write {{{formatted[0]}}}, and let the program format it")
+    return names
 
 
 def command_of(config: TrainConfig) -> list[str]:

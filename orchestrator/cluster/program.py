@@ -18,7 +18,7 @@ from typing import Any
 from orchestrator.cluster.leash import end_group
 from orchestrator.cluster.trainers import Trainee, placed
 from orchestrator.messages import Assignment, Died, Placed
-from orchestrator.program import command_of, working_folder
+from orchestrator.program import SCORES, command_of, working_folder
 from scaling.columns import COLUMNS
 from scaling.errors import UsageError
 from scaling.fault_points import ARMED, reached
@@ -41,10 +41,11 @@ _POINT_SECONDS, _POINTS = 1.0, 200
 _LONGEST_LINE = 1 << 20
 _LAST_LINES = 20
 
-_SCORES = ("val_loss", "val_top1", "val_top5", "train_loss", "chance_loss")
-"""Columns of ours that a program may report."""
 _SECONDS = ("evaluation_seconds", "checkpoint_seconds")
 _LOSSES = ("train_loss", "val_loss")
+_COUNTS = ("step", "steps", "examples_seen")
+_LARGEST = 2**53
+"""Numbers of steps and examples are exact as float64 up to here, and fit into every store."""
 
 
 def _driver_says() -> str | None:
@@ -145,7 +146,7 @@ class _Training:
                     self._run.tell(Died(reason=why, signal=None))
                     return
                 time.sleep(_LOOK_SECONDS)
-            self._hear()
+            self._hear(ended=process.poll() is not None)
         finally:
             code = _end(process)
             if code < 0:
@@ -168,8 +169,8 @@ class _Training:
 
     # -- what it says ------------------------------------------------------------------------------------------------------------
 
-    def _hear(self) -> None:
-        for number, line in self._lines.new():
+    def _hear(self, *, ended: bool = False) -> None:
+        for number, line in self._lines.new(ended=ended):
             if self._said.diverged:
                 return  # what it says afterwards does not count
             self._heard_at = time.monotonic()
@@ -204,12 +205,10 @@ class _Training:
                 )
             said.finished = dict(report)
         if checkpoint is not None:
-            self._take_checkpoint(str(checkpoint))
+            self._take_checkpoint(checkpoint)
 
-    def _take_step(self, step: object, number: int, now: float) -> None:
+    def _take_step(self, step: int, number: int, now: float) -> None:
         said = self._said
-        if not isinstance(step, int) or step < 0:
-            raise UsageError(f"report {number}: step {step!r} is no count of steps")
         if said.first is None:
             said.first, said.step = now, step
             self._first_step = step  # where it says that it went on from, which may be before its checkpoint
@@ -295,8 +294,8 @@ class _Training:
             seconds=Seconds(
                 train=said.train_seconds, evaluation=seconds["evaluation_seconds"], checkpoint=seconds["checkpoint_seconds"]
             ),
-            scores={name: value for name, value in scores.items() if name not in _SCORES},
-            **{"train_loss": said.train_loss} | {name: scores[name] for name in _SCORES if name in scores},
+            scores={name: value for name, value in scores.items() if name not in SCORES},
+            **{"train_loss": said.train_loss} | {name: scores[name] for name in SCORES if name in scores},
         )
         reached("result-written")
         self._run.tell(Ended(step=said.step, result=result))
@@ -304,7 +303,11 @@ class _Training:
     def _last_lines(self) -> list[str]:
         with suppress(OSError), (self._folder / "log.txt").open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 65_536))
-            return [line[:500] for line in log.read().decode(errors="replace").splitlines()[-_LAST_LINES:]]
+            lines = log.read().decode(errors="replace").splitlines()[-_LAST_LINES:]
+            return [
+                "".join(each if each.isprintable() or each == "\t" else "\N{REPLACEMENT CHARACTER}" for each in line[:500])
+                for line in lines
+            ]
         return []
 
 
@@ -315,8 +318,11 @@ class _Lines:
         self._path, self._at, self._number = path, 0, 0
         self._rest = b""
 
-    def new(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the lines that are whole since the last call, each with its number from 1. Raises `UsageError` for one of a megabyte."""
+    def new(self, *, ended: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines that are whole since the last call, each with its number from 1. Raises `UsageError` for one of a megabyte.
+
+        ended: nothing more will be written, so that a last report without a newline is one, unless it was cut off.
+        """
         with self._path.open("rb") as file:
             file.seek(self._at)
             while content := file.read(_LONGEST_LINE):
@@ -327,30 +333,45 @@ class _Lines:
                     yield self._number, line
                 if len(self._rest) > _LONGEST_LINE:
                     raise UsageError(f"report {self._number + 1}: a line of more than {_LONGEST_LINE:,} bytes is no report")
+        if ended and self._rest:
+            with suppress(ValueError, RecursionError):
+                json.loads(self._rest)
+                yield self._number + 1, self._rest
 
 
 def _read(line: bytes, number: int) -> dict[str, Any]:
     """Read a report. Raises `UsageError` for what is none, and for a metric that is called like a column of ours."""
     try:
         report = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         report = None
     if not isinstance(report, dict):
         shown = line[:60].decode(errors="replace")
         raise UsageError(f"report {number}: {shown!r} is no JSON object", hint='a line is {"step": 10, "train_loss": 2.3}')
-    for name in ("examples_seen", "steps"):
-        if name in report and (isinstance(report[name], bool) or not isinstance(report[name], int | float)):
-            raise UsageError(f"report {number}: {name} is {report[name]!r}, which is no number")
     for name, value in report.items():
-        if name in ("step", "examples_seen", "steps", "checkpoint", "finished") or (name == "at" and isinstance(value, float)):
-            continue
-        if name in COLUMNS and name not in (*_SCORES, *_SECONDS):
+        if name in COLUMNS and name not in (*_COUNTS, *SCORES, *_SECONDS):
             raise UsageError(
                 f"report {number}: {name!r} is a column of every run, and no name for a metric", hint="call the metric otherwise"
             )
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UsageError(f"report {number}: {name} is {value!r}, which is no number")
+        if (wrong := _what_is_wrong(name, value)) is not None:
+            raise UsageError(f"report {number}: {name} is {repr(value)[:60]}, which is {wrong}")
     return report
+
+
+def _what_is_wrong(name: str, value: object) -> str | None:
+    """Say why a value cannot be that of a field of a report; None where it can."""
+    if name == "finished":
+        return None if isinstance(value, bool) else "not true or false"
+    if name == "checkpoint":
+        return None if isinstance(value, str) and value else "no path"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "no number"
+    if name in _COUNTS:
+        whole = isinstance(value, int) or (name != "step" and value.is_integer())
+        return None if whole and 0 <= value <= _LARGEST else f"no count of {'examples' if name == 'examples_seen' else 'steps'}"
+    if name in _SECONDS:
+        return None if 0 <= value <= _LARGEST else "no number of seconds"
+    return None if isinstance(value, float) or abs(value) <= sys.float_info.max else "no number that a float can hold"
 
 
 def _checkpoint_in(folder: Path, step: int) -> str | None:

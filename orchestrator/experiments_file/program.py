@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from math import isfinite
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.experiments_file.document import Document
 from orchestrator.experiments_file.fields import ModelField, Spec
-from orchestrator.program import FIELDS, fields_in
+from orchestrator.program import FIELDS, SCORES, fields_in
 from scaling.columns import COLUMNS
 from scaling.errors import Fault, UsageError, nearest
 from trainer.data import DataCard
@@ -53,6 +54,8 @@ def program_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         yield document.fault(
             ("resources", "hosts"), "a program runs on one host: start several processes there, by torchrun as its command"
         )
+    if (metric := spec.trainer.metric if spec.trainer else "") in COLUMNS and metric not in SCORES:
+        yield document.fault(("trainer", "metric"), f"{metric!r} is a column of every run: call the metric otherwise")
     yield from _model_faults(spec, document)
     yield from _command_faults(spec, document)
     options = spec.dataset.options
@@ -114,7 +117,7 @@ def _command_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             yield document.fault(place, f"there is no file {word!r} in the folder of the file")
     program = spec.trainer.command[0]
     if not fields_in_quietly(program) and not _is_there(program, folder_of(document)):
-        yield document.fault(("trainer", "command", 0), f"there is no command {program!r} here")
+        yield document.fault(("trainer", "command", 0), f"there is no command {program!r} here that can be started")
 
 
 def settings_of(model: ModelField) -> dict[str, object]:
@@ -132,5 +135,5 @@ def fields_in_quietly(word: str) -> bool:
 
 def _is_there(program: str, folder: Path) -> bool:
     if "/" in program:
-        return (folder / program).is_file()
+        return os.access(folder / program, os.X_OK) and (folder / program).is_file()
     return shutil.which(program) is not None
