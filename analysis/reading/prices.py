@@ -101,7 +101,12 @@ def with_cost(runs: pd.DataFrame, prices: Iterable[str]) -> pd.DataFrame:
     priced.attrs = dict(runs.attrs)
     told = ", ".join(f"{price:g} {given.currency} a chip-hour{name and f' on {name}'}" for name, price in given.an_hour.items())
     free = [] if one is not None else [kind for kind in kinds if given.a_core_hour(kind) is None]
-    return add_note(priced, [f"cost is core_hours at {told}", *([f"no price is given for {', '.join(free)}"] if free else [])])
+    notes = [f"cost is core_hours at {told}"]
+    if free:
+        notes.append(f"no price is given for {', '.join(free)}")
+    if unknown := [kind for kind in kinds if kind not in free and canonical(kind) not in ACCELERATORS]:
+        notes.append(f"a chip of {', '.join(unknown)} is taken as one core: it is in no table of accelerators")
+    return add_note(priced, notes)
 
 
 def currency_of(runs: pd.DataFrame) -> str | None:

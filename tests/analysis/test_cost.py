@@ -201,6 +201,12 @@ def test_kinds_without_a_price_are_named(sides):
     assert any("no price is given for H100" in note for note in source_of(priced)["notes"])
 
 
+def test_a_card_of_no_table_is_said_to_be_taken_as_one_core(sides):
+    priced = with_cost(sides.assign(core_hours=100.0, accelerator="Mine"), ["Mine=10"])
+    assert set(priced["cost"]) == {1000.0}
+    assert any("a chip of Mine is taken as one core" in note for note in source_of(priced)["notes"])
+
+
 def test_after_a_conversion_no_rate_is_known(sides):
     runs = with_cost(sides.assign(accelerator="TPU-v4"), ["TPU-v4=3"])
     assert rate_of(runs) == (1.5, "USD")
