@@ -11,12 +11,17 @@ from scaling.records import Record
 
 __all__ = ["Accelerator"]
 
+_PART = re.compile(r"\bMIG\b|-\d+[ABCQ]\b", re.IGNORECASE)
+"""What a driver adds to the name of a card for a part of it."""
+_OTHER_CARDS = {"ti", "super", "d", "laptop", "nvl", "mi250"}
+"""Words that make another card of the name before them: `RTX 3090 Ti`, `RTX 4090 D`, `H200 NVL`; `MI250X/MI250` may be either."""
+
 
 class Accelerator(Record):
     """Describes a kind of device.
 
     name: as files, tables and core-hours call it. aliases: other names that a file may use.
-    peak_flops: FLOP/s of one chip, dense bfloat16, without sparsity; None for `gpu`, which stands for any. memory_bytes: of one chip; None where no source was read.
+    peak_flops: FLOP/s of one chip, dense bfloat16, without sparsity (float16 where there is none); None for `gpu`, which stands for any. memory_bytes: of one chip; None where no source was read.
     cores_per_chip: accelerator cores a chip, as core-hours count them (a GPU counts as one; for `cpu` a chip *is* one core).
     chips_per_host: chips that one host holds on its own, the unit Ray hands out.
     device_names: as JAX's `device_kind` calls it; none is the name and its aliases. Of a TPU it is the whole text, else words of it.
@@ -78,16 +83,17 @@ class Accelerator(Record):
     def fit(self, device_kind: str) -> int:
         """Return how many characters of `device_kind` are a name of this accelerator, 0 where none is: the more, the surer.
 
-        A GPU's driver adds to its name, `NVIDIA A100-SXM4-80GB`, so words are compared; `GB200` is no `B200`. A part of a card, which the
-        driver calls `… MIG 1g.5gb`, is no whole one.
+        A GPU's driver adds to its name, `NVIDIA A100-SXM4-80GB`, so words are compared; `GB200` is no `B200`, and a 4090 Laptop no 4090.
+        A part of a card, which the driver calls `… MIG 1g.5gb` or, of a virtual one, `A40-24Q`, is no whole one.
         """
         if self.is_tpu:
             return len(device_kind) if device_kind in self.device_names else 0
-        found = _words(device_kind)
-        if self.is_any or " mig " in found:
+        if self.is_any or _PART.search(device_kind):
             return 0
+        found = _words(device_kind)
+        other = _OTHER_CARDS & set(found.split())
         names = [_words(name) for name in (self.device_names or (self.name, *self.aliases))]
-        return max((len(name) for name in names if name.strip() and name in found), default=0)
+        return max((len(name) for name in names if name.strip() and name in found and other <= set(name.split())), default=0)
 
 
 def _words(text: str) -> str:
