@@ -35,7 +35,7 @@ class AcceleratorField(BaseModel):
     """Declares an accelerator, or changes one of the table: see `scaling.accelerators.Accelerator`.
 
     peak_flops: of one chip, dense bfloat16, without sparsity. memory_gb: 10⁹ bytes. price: of an hour of one chip.
-    ray_type: what Ray has after `accelerator_type:`. An accelerator of the table keeps its peak and its cores.
+    ray_type: what Ray has after `accelerator_type:`. An accelerator of the table keeps its peak and its cores: the same may be stated again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,7 +103,7 @@ def accelerator_faults(fields: Sequence[AcceleratorField], document: Document) -
             yield document.fault(place, "key 'peak_flops' is missing: FLOP/s of one chip in dense bfloat16, from its data sheet")
         if known is not None:
             for name in _OF_THE_TABLE:
-                if getattr(field, name) is not None:
+                if getattr(field, name) not in (None, getattr(known, name)):
                     yield document.fault(
                         (*place, name),
                         f"{field.name} is in the table, and its {name} is fixed; declare your card under another name",
