@@ -143,12 +143,14 @@ def test_what_is_left_over_on_each_node_is_no_room():
 
 def test_a_card_is_asked_for_as_ray_calls_it():
     """Ray's own names: `ray.util.accelerators`, and what its manager makes of a driver's name."""
+    from ray._private.accelerators.amd_gpu import amd_product_dict
     from ray._private.accelerators.nvidia_gpu import NvidiaGPUAcceleratorManager as Nvidia
     from ray.util import accelerators as of_ray
 
     assert list(request_of("MI300X", 2).need.resources) == [f"accelerator_type:{of_ray.AMD_INSTINCT_MI300x}"]
+    assert {accelerator(name).on_ray for name in ("MI250X", "MI300X", "MI325X", "MI355X")} <= set(amd_product_dict.values())
     for name, driver in DRIVERS.items():
-        if driver.startswith("NVIDIA"):
+        if driver.startswith(("NVIDIA", "Tesla")):
             assert accelerator(name).on_ray == Nvidia._gpu_name_to_accelerator_type(driver), driver
     nodes = [node(0, GPU=8, CPU=4, **{f"accelerator_type:{of_ray.AMD_INSTINCT_MI300x}": 1})]
     assert (capacity(request_of("MI300X", 8), nodes), capacity(request_of("B200", 1), nodes)) == (8, 0)

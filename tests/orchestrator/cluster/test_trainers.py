@@ -93,16 +93,16 @@ def test_a_program_of_its_own_keeps_to_the_protocol(served, monkeypatch, stop, s
     assert ([line["kind"] for line in (lines[0], lines[-1])], lines[-1]["outcome"]) == (["placed", "ended"], outcome)
 
 
-RTX = "NVIDIA GeForce RTX 5090"
-CARD = Accelerator(name="RTX-5090", peak_flops=209.5e12)
+RTX = "NVIDIA GeForce RTX 5080"
+CARD = Accelerator(name="RTX-5080", peak_flops=112.6e12)
 
 
 @pytest.mark.parametrize(
     ("device", "resources", "known"),
     [
         (RTX, Resources("H100", 2), False),
-        (RTX, Resources("RTX-5090", 2, card=CARD), True),
-        ("NVIDIA H100 80GB HBM3", Resources("RTX-5090", 2, card=CARD), True),
+        (RTX, Resources("RTX-5080", 2, card=CARD), True),
+        ("NVIDIA H100 80GB HBM3", Resources("RTX-5080", 2, card=CARD), True),
         ("NVIDIA A100-SXM4-80GB MIG 1g.10gb", Resources("A100", 2), False),
     ],
 )
@@ -117,7 +117,7 @@ def test_an_unknown_card_runs_under_its_drivers_name_without_mfu_and_the_log_say
     said = capsys.readouterr().err.splitlines()
     assert said == ([] if known else [how_to_add(device)])
     peak = peak_flops(devices, [resources.card] if resources.card else [])
-    assert peak == (None if not known else 2 * 209.5e12 if device == RTX else 2 * 989e12)
+    assert peak == (None if not known else 2 * 112.6e12 if device == RTX else 2 * 989e12)
 
 
 def test_the_peak_of_devices_is_that_of_their_chips():

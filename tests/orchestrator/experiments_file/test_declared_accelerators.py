@@ -144,6 +144,13 @@ def test_an_alias_of_the_table_is_its_name(read):
     assert (plan.resources.accelerator, plan.resources.cores, plan.resources.card) == ("TPU-v7", 16, None)
 
 
+def test_a_card_that_the_table_has_by_now_may_be_declared_as_it_is_there(read):
+    """A file that declared it before the table had it is taken as before."""
+    card = "{name: A10, peak_flops: 125e12, cores_per_chip: 1, memory_gb: 24, price: 0.75}"
+    plan = make_plan(*read(GOOD.split("accelerators:")[0].replace("NPU-9", "A10") + f"accelerators: [{card}]\n"))
+    assert (plan.resources.kind.peak_flops, plan.resources.cores) == (ACCELERATORS["A10"].peak_flops, 4)
+
+
 @pytest.mark.parametrize(
     ("given", "line"),
     [

@@ -277,7 +277,7 @@ def test_a_run_that_cannot_matter_is_stopped_early(study):
 
 
 @pytest.mark.parametrize(
-    ("driver", "accelerator"), [("NVIDIA GeForce RTX 5090", "NVIDIA GeForce RTX 5090"), ("NVIDIA B200", "B200"), (None, "gpu")]
+    ("driver", "accelerator"), [("NVIDIA GeForce RTX 5080", "NVIDIA GeForce RTX 5080"), ("NVIDIA B200", "B200"), (None, "gpu")]
 )
 def test_on_any_gpu_its_run_is_named_by_what_the_driver_says(study, monkeypatch, driver, accelerator):
     """A stand-in for nvidia-smi says it; the chips are those of a cluster of threads."""
