@@ -313,10 +313,10 @@ TABLE = (
         peak_flops=667e12,
         cores_per_chip=8,
         chips_per_host=16,
-        devices_per_chip=4,  # JAX shows two cores as one device: github.com/ai-dynamo/nixl, pull request 1994
+        devices_per_chip=4,  # by default JAX shows two cores as one device: github.com/ai-dynamo/nixl, pull request 1994
         memory_bytes=96 * _GIB,
         aliases=("Trn2",),
-        device_names=("NC_v3d",),
+        device_names=("NC_v3d",),  # of two cores: neuron_attention.py (github.com/Borklet-Labs/axlearn)
         source=f"{_TRAINIUM}, trainium2 and trn2-arch: 667, with sparsity 2563, 8 cores, 96 GiB, 16 a node",
     ),
     Accelerator(
