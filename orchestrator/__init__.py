@@ -14,6 +14,6 @@
 | `messages` | what goes between processes: assignments there, events back |
 | `resources` | the hardware that a run holds, and how it is executed |
 | `home`, `provenance` | the folder of runs; which code ran |
-| `program` | a training program of a user's: its command, its files, their version |
+| `program`, `shipping` | a training program of a user's: its command; its files, their version and their copies |
 | `detach`, `registered` | a scheduler that stays on the cluster; predictions that are kept until their run is done |
 """

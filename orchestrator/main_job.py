@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.experiments_file import read_spec
-from orchestrator.experiments_file.program import folder_of
 from orchestrator.home import home_folder
 from orchestrator.planning.accept import accept_plan, plan_status
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.priced import Priced, price, rates_of
-from orchestrator.program import ship
+from orchestrator.planning.shipped import remarks_on, shipment_of, shipped
 from orchestrator.scheduling.policy import SchedulingPolicy
 from orchestrator.scheduling.see_through import Progress, see_through
 from orchestrator.search.advance import states_of
@@ -175,16 +174,17 @@ def submit(
 
         return Submitted(experiment=name, outcome="dry run", plan=checked(priced, db, folder, revise=revise, address=address))
 
+    shipment = shipment_of(plan, home=folder, db=db, address=address)
     with Store.open(db) as store:
         store.wait_for_server()
         priced = replace(priced, states=plan_status(store, plan), searched=states_of(store, name, plan.cells))
         on_plan(priced)
         if not (yes or _is_confirmed(priced, confirm)):
             return Submitted(experiment=name, outcome="declined", plan=priced)
-        accepted = accept_plan(store, plan, revise=revise)
+        for remark in remarks_on(shipment, plan, store, folder):
+            on_notice(remark)
+        accepted = accept_plan(store, shipped(shipment, plan, folder) if shipment else plan, revise=revise)
         on_accepted(accepted)
-        if plan.spec.trainer is not None:
-            ship(folder_of(plan.document), plan.spec.trainer.command, folder)
         outcome: Outcome = "nothing to do"
         if accepted.ahead:
             if detach:

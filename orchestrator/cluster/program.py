@@ -18,7 +18,8 @@ from typing import Any
 from orchestrator.cluster.leash import end_group
 from orchestrator.cluster.trainers import Trainee, placed
 from orchestrator.messages import Assignment, Died, Placed
-from orchestrator.program import SCORES, command_of, working_folder
+from orchestrator.program import SCORES, command_of
+from orchestrator.shipping import working_folder
 from scaling.columns import COLUMNS
 from scaling.errors import UsageError
 from scaling.fault_points import ARMED, reached
@@ -128,7 +129,13 @@ class _Training:
         silence = float(options.get("silence_seconds", 300.0))
         assert self._run.config.program is not None
         home = Path(self._given.home).parent if self._given.home else None
-        folder = working_folder(options, home, self._run.config.program.command)
+        folder, elsewhere = working_folder(options, home, self._run.config.program.command)
+        if elsewhere:
+            print(
+                f"this attempt starts in {folder}, a copy of the folder as it was submitted: {elsewhere}",
+                file=sys.stderr,
+                flush=True,
+            )
         kept = self._folder.parent / "kept"
         kept.mkdir(exist_ok=True)
         self._events.touch()

@@ -11,6 +11,7 @@ from orchestrator.cluster.inventory import check_local
 from orchestrator.planning.accept import plan_status, refuse_changed_program
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.priced import DONE, Priced
+from orchestrator.planning.shipped import remarks_on, shipment_of
 from orchestrator.search.advance import states_of
 from orchestrator.store import Store
 from orchestrator.store.grid import refuse_another_study
@@ -30,21 +31,29 @@ def dry_run(priced: Priced, db: str, home: Path, *, revise: bool = False, addres
 
     Raises:
         ClusterError: a run is to be trained and asks for more cores than this machine has.
-        UsageError: the experiment has finished runs with other settings or other data; the folder of runs cannot be made.
+        UsageError: the experiment has finished runs with other settings or other data; the folder of runs cannot be made; the folder of
+            a program is too large to be copied to a cluster.
         StoreError: the store cannot be opened.
         DataError: examples are empty or cannot be read; the message names them.
     """
     _check_home(home)
-    plan, store = priced.plan, Store.open_as_upgraded(db)
+    plan = priced.plan
+    shipment = shipment_of(plan, home=home, db=db, address=address)
+    store = Store.open_as_upgraded(db)
     if store is None:
-        found = replace(priced, states={run.id: "new" for run in plan.runs})
+        found = replace(priced, states={run.id: "new" for run in plan.runs}, remarks=remarks_on(shipment, plan, None, home))
     else:
         with store:
             refuse_changed_program(store, plan)
             if not revise:
                 with store.read() as session:
                     refuse_another_study(session, plan.spec.name, plan.shared)
-            found = replace(priced, states=plan_status(store, plan), searched=states_of(store, plan.spec.name, plan.cells))
+            found = replace(
+                priced,
+                states=plan_status(store, plan),
+                searched=states_of(store, plan.spec.name, plan.cells),
+                remarks=remarks_on(shipment, plan, store, home),
+            )
     if address == "local" and _is_anything_to_train(found):
         check_local(DeviceRequest.of(plan.resources).check())
     return replace(found, looked=_look(plan))

@@ -9,9 +9,9 @@ from typing import Any
 from orchestrator.experiments_file import Document, ModelField, Spec
 from orchestrator.experiments_file.program import FACTS, folder_of, program_card, settings_of
 from orchestrator.planning.trunk import Branch, branches
-from orchestrator.program import version_of
 from orchestrator.resources import EarlyStop, Resources, RunOptions
 from orchestrator.search.cells import Policy, SearchedCell
+from orchestrator.shipping import version_of
 from scaling.accelerators import ACCELERATORS, estimate_core_hours
 from scaling.errors import UsageError
 from scaling.rounding import significant
@@ -140,7 +140,7 @@ class Plan:
     """Holds all runs of one experiments file, in the file's order: models, then epoch budgets, learning rates, seeds.
 
     searches: the cells whose learning rates are found on the way; their runs are not among `runs`, since nobody knows them yet.
-    files: the hash of the files of the program that trains them, if one does.
+    files: the hash of the files of the program that trains them, if one does. copy: the name of the copy of its folder, once there is one.
     """
 
     spec: Spec
@@ -149,6 +149,7 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     searches: tuple[PlannedSearch, ...] = ()
     files: str | None = None
+    copy: str | None = None
 
     @property
     def estimated_core_hours(self) -> float:
@@ -202,6 +203,7 @@ class Plan:
         if trainer is not None:
             folder = str(folder_of(self.document))
             execution = {"folder": folder, "files": self.files, "silence_seconds": trainer.silence_seconds}
+            execution |= {"copy": self.copy} if self.copy not in (None, self.files) else {}
         elif rehearsal is not None:
             execution = {"speed": rehearsal.speed}
         else:

@@ -36,7 +36,7 @@ class Priced:
     measured: how many of its runs are estimated from a rate that was measured rather than by the file's MFU; of a search, those it is
         expected to ask for.
     states: run id → `new` or its status in the store; empty while nobody has looked. searched: the states of its searches.
-    looked: at both splits, by a dry run whose data are at hand and which would train something.
+    looked: at both splits, by a dry run whose data are at hand and which would train something. remarks: what else it found, in sentences.
     """
 
     plan: Plan = field(repr=False)
@@ -44,6 +44,7 @@ class Priced:
     states: Mapping[str, str] = field(default_factory=dict, repr=False)
     searched: Sequence[CellState] = field(default=(), repr=False)
     looked: tuple[Looked, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def known(self) -> dict[str, str]:
@@ -115,6 +116,7 @@ class Priced:
             "cells": self.cells,
             "known_runs": self.known,
             "looked_at": [asdict(split) for split in self.looked],
+            "remarks": list(self.remarks),
             "runs": self.expected_runs,
             "estimated_core_hours": self.plan.estimated_core_hours,
             "estimated_cost": self.cost(self.plan.estimated_core_hours),

@@ -24,7 +24,19 @@ from orchestrator.store.trunks import reparent
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["HELD", "Accepted", "Waiting", "accept", "explain", "known_statuses", "pause", "refuse_another_study", "waiting_runs"]
+__all__ = [
+    "HELD",
+    "Accepted",
+    "Waiting",
+    "accept",
+    "explain",
+    "known_statuses",
+    "pause",
+    "program_copies",
+    "program_files",
+    "refuse_another_study",
+    "waiting_runs",
+]
 
 HELD = "not started: three runs failed of one fault of these data; mend it and submit again, or `scaling retry` one of the three"
 """Reason of a pending run; see `orchestrator.scheduling.data_faults`."""
@@ -128,6 +140,14 @@ def program_files(session: Session, ids: Sequence[str]) -> set[str]:
     """List the hashes of the files by which these runs, as far as the store has them, are trained by programs."""
     found = session.scalars(select(Run.options).where(among(session, Run.id, ids)))
     return {options.execution["files"] for options in found if "files" in options.execution}
+
+
+def program_copies(session: Session, experiment: str, files: str | None) -> set[str]:
+    """List the names of the copies of a program's folder that runs of an experiment with these files have, of those that have begun."""
+    query = select(Run.options).join(ExperimentRun, ExperimentRun.run_id == Run.id).join(Experiment)
+    begun = (Run.status != RunStatus.PENDING) | Run.resume_attempt.is_not(None)
+    found = [options.execution for options in session.scalars(query.where(Experiment.name == experiment, begun))]
+    return {execution.get("copy", files) for execution in found if execution.get("files") == files}
 
 
 def accept(

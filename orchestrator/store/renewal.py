@@ -19,7 +19,7 @@ __all__ = ["renewed"]
 def renewed(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows to write for runs that the store already has: as given, but for what those runs keep.
 
-    A run with a checkpoint of its own keeps what it started from. A run that another experiment's runs start from goes on leaving
+    A run with a checkpoint of its own keeps what it started from, and the copy of the program that trains it. A run that another experiment's runs start from goes on leaving
     checkpoints for them.
     """
     query = select(Run.id, Run.options, Run.resume_attempt, Run.parent_id, Run.parent_step)
@@ -28,8 +28,17 @@ def renewed(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[dict[st
     for row in rows:
         had = runs[row["id"]]
         start = {} if had.resume_attempt is None else {"parent_id": had.parent_id, "parent_step": had.parent_step}
-        written.append({**row, **start, "options": _kept(had.options, row["options"])})
+        options = row["options"] if had.resume_attempt is None else _with_its_copy(had.options, row["options"])
+        written.append({**row, **start, "options": _kept(had.options, options)})
     return written
+
+
+def _with_its_copy(had: RunOptions, given: RunOptions) -> RunOptions:
+    """Return the given options with the copy of a program's folder that the run had, if it had one of the same program."""
+    if "files" not in had.execution or had.execution["files"] != given.execution.get("files"):
+        return given
+    others = {name: value for name, value in given.execution.items() if name != "copy"}
+    return replace(given, execution=others | {name: value for name, value in had.execution.items() if name == "copy"})
 
 
 def _kept(had: RunOptions, given: RunOptions) -> RunOptions:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -27,9 +30,10 @@ def gc_command(
 
     Kept are the last checkpoint of finished and diverged runs, every checkpoint
     of a run that may go on (also by `scaling retry`), and those that other runs
-    may yet start from. All logs and events are kept. So is what was written
-    before the database was copied, restored or taken to another disk: the
-    original of a copy may need it.
+    may yet start from. Of a program of your own, checkpoints are what it
+    reported as such and wrote below SCALING_RUN; all else there is kept.
+    All logs and events are kept. So is what was written before the database was
+    copied, restored or taken to another disk: the original of a copy may need it.
     """
     from rich.table import Table
 
@@ -41,17 +45,21 @@ def gc_command(
         attempts = queries.checkpoint_owners(session)
     table = Table("run", "attempt", "checkpoints", "MB", box=None, pad_edge=False)
     kept = freed = others = 0
+    seen: set[Path] = set()
     whole = {attempt["run_id"] for attempt in attempts if _has_kept(attempt)}
+    last = {attempt["run_id"]: _reported(attempt) for attempt in attempts if attempt["keep_step"] is not None}
     for attempt in attempts:
         if attempt["run_id"] not in whole:
             continue  # its last checkpoint is not where it should be: the others are all there is
-        root = Path(attempt["directory"]) / "checkpoints"
-        for entry in sorted(root.iterdir()) if root.is_dir() else ():
+        for entry, is_wanted in (*_of_our_trainer(attempt), *_of_a_program(attempt, last[attempt["run_id"]])):
+            if entry in seen:
+                continue  # a program may report one path several times
+            seen.add(entry)
             size = _bytes(entry)
             if not attempt["is_ours"]:
                 others += size
                 continue
-            if entry.stem in {str(step) for step in (attempt["keep_step"], *attempt["branch_steps"])}:
+            if is_wanted:
                 kept += size
                 continue
             freed += size
@@ -71,7 +79,49 @@ def gc_command(
 
 def _has_kept(attempt: dict) -> bool:
     root, step = Path(attempt["directory"]) / "checkpoints", attempt["keep_step"]
-    return step is not None and any((root / name).is_file() for name in (f"{step}/manifest.json", f"{step}.json"))
+    if step is None:
+        return False
+    reported = _reported(attempt)
+    return any((root / name).is_file() for name in (f"{step}/manifest.json", f"{step}.json")) or bool(
+        reported and reported.exists()
+    )
+
+
+def _of_our_trainer(attempt: dict) -> Iterator[tuple[Path, bool]]:
+    """Yield the checkpoints in an attempt's folder, and whether each is kept."""
+    root, wanted = (
+        Path(attempt["directory"]) / "checkpoints",
+        {str(step) for step in (attempt["keep_step"], *attempt["branch_steps"])},
+    )
+    yield from ((entry, entry.stem in wanted) for entry in (sorted(root.iterdir()) if root.is_dir() else ()))
+
+
+def _of_a_program(attempt: dict, last: Path | None) -> Iterator[tuple[Path, bool]]:
+    """Yield the checkpoints that a program reported in an attempt and that lie in its run's own folder, and whether each is kept.
+
+    last: the run's last one. What holds it, or lies in it, is a part of it.
+    """
+    own = (Path(attempt["directory"]).parent / "kept").resolve()
+    for note in sorted(Path(attempt["directory"]).glob("checkpoint-*.json")):
+        path = _path_in(note)
+        if path is None or last is None or not (path.exists() and path.is_relative_to(own)):
+            continue
+        if path == last or path in last.parents or last in path.parents:
+            yield last, True
+        elif path != own:
+            yield path, False
+
+
+def _reported(attempt: dict) -> Path | None:
+    """Return the path of the checkpoint that a program reported in an attempt, and its run keeps; None of our own trainer."""
+    return _path_in(Path(attempt["directory"]) / f"checkpoint-{attempt['keep_step']}.json")
+
+
+def _path_in(note: Path) -> Path | None:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        path = Path(json.loads(note.read_text())["path"])
+        return path.resolve() if path.is_absolute() else None
+    return None
 
 
 def _bytes(path: Path) -> int:

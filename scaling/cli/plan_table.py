@@ -77,7 +77,7 @@ def show(priced: Priced, out: Console) -> None:
 
 
 def show_findings(found: Priced, out: Console) -> None:
-    """Print which runs exist already, and what was seen of the data."""
+    """Print which runs exist already, and what was seen of the data and of a program's folder."""
     if known := found.known:
         counts = Counter(known.values())
         states = ", ".join(f"{count} {state}" for state, count in counts.items())
@@ -85,6 +85,8 @@ def show_findings(found: Priced, out: Console) -> None:
     for split in found.looked:
         bad = f", {len(split.bad)} cannot be used and are skipped: {split.bad[0][0]}: {split.bad[0][1]}" if split.bad else ""
         out.print(f"{split.split} examples: {split.read:,} of {split.examples:,} read{bad or ', all can be used'}")
+    for remark in found.remarks:
+        out.print(remark, highlight=False, markup=False)
     if passes := found.passes_confirm_above:
         out.print(f"`submit` asks first, or wants --yes: {passes.replace(', above', ' are above')}", highlight=False)
 

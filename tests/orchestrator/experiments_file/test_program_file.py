@@ -10,7 +10,7 @@ from orchestrator.planning.accept import accept_plan
 from orchestrator.planning.dry_run import dry_run
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.priced import Priced
-from orchestrator.program import command_of, files_of, ship, working_folder
+from orchestrator.program import command_of
 from orchestrator.store import Store
 from scaling.errors import SpecError, UsageError
 from tests.orchestrator import a_program
@@ -131,21 +131,3 @@ def test_edited_files_under_one_version_are_refused_also_by_a_dry_run(folder, tm
     assert "program_version" in refused.value.hint
     with pytest.raises(UsageError, match="files have changed"):
         dry_run(Priced(edited), db, tmp_path / "runs")
-
-
-def test_copies_of_a_program_are_no_part_of_it(folder):
-    command = ["python", "train.py"]
-    (folder / ".hidden").mkdir()
-    (folder / ".hidden" / "x.py").write_text("")
-    (folder / "notes.txt").write_text("")
-    before = files_of(folder, command)
-    assert [path.name for path in before] == ["train.py"]
-    assert [path.name for path in files_of(folder, [*command, "notes.txt", "/etc/hosts", "../up.py"])] == ["notes.txt", "train.py"]
-    copy = ship(folder, command, folder / "runs")
-    assert files_of(folder, command) == before
-    execution = {"folder": str(folder), "files": copy.name}
-    assert working_folder(execution, folder / "runs", command) == folder
-    (folder / "train.py").write_text("edited")
-    assert working_folder(execution, folder / "runs", command) == copy
-    with pytest.raises(UsageError, match="not as they were planned"):
-        working_folder(execution, folder / "elsewhere", command)

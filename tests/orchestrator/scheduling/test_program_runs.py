@@ -14,7 +14,7 @@ from sqlalchemy import select
 from orchestrator.experiments_file import read_spec
 from orchestrator.planning.accept import accept_plan
 from orchestrator.planning.plan import make_plan
-from orchestrator.program import ship
+from orchestrator.planning.shipped import remarks_on, shipment_of, shipped
 from orchestrator.scheduling.policy import SchedulingPolicy
 from orchestrator.scheduling.scheduler import Scheduler
 from orchestrator.store import Store, lease
@@ -51,8 +51,7 @@ class Study:
     def run(self, plan, trouble="", slow="0", should_stop=lambda: False, on_tick=lambda running: None, **policy):
         self.patch.setenv("TROUBLE", trouble)
         self.patch.setenv("SLOW", slow)
-        accept_plan(self.store, plan)
-        ship(self.folder, plan.spec.trainer.command, self.folder / "runs")
+        self.accept(plan)
         holder = f"one-{time.monotonic()}"
         with self.store.write() as session:
             assert lease.take(session, holder)
@@ -69,6 +68,16 @@ class Study:
         finally:
             with self.store.write() as session:
                 lease.release(session, holder)
+
+    def accept(self, plan):
+        accept_plan(self.store, plan if plan.copy else shipped(self.shipment(plan), plan, self.folder / "runs"))
+
+    def shipment(self, plan):
+        return shipment_of(plan, home=self.folder / "runs", db=str(self.folder / "scaling.db"), address="local")
+
+    def log(self):
+        [attempt] = self.all(Attempt)
+        return (Path(attempt.directory) / "log.txt").read_text()
 
     def all(self, kind, *conditions):
         with self.store.read() as session:
@@ -240,13 +249,79 @@ def test_an_edited_program_does_not_train_what_was_planned(study):
     (study.folder / "train.py").write_text("raise SystemExit('another program')")
     assert study.plan(epochs="[2]").runs[0].id != plan.runs[0].id
     shutil.copy(a_program.__file__, study.folder / "train.py")
-    accept_plan(study.store, plan)
-    ship(study.folder, plan.spec.trainer.command, study.folder / "runs")
+    plan = shipped(study.shipment(plan), plan, study.folder / "runs")
     (study.folder / "train.py").write_text("raise SystemExit('another program')")
-    study.patch.setattr("tests.orchestrator.scheduling.test_program_runs.ship", lambda *arguments: None)
     assert study.run(plan)
     [run] = study.all(Run)
     assert run.status is RunStatus.FINISHED, "by the copy of what was planned"
+    assert "are not as they were planned" in study.log()
+
+
+READER = """\
+import json, os, subprocess, sys
+from scaling.program import report
+with open("conf/study.yaml") as file:
+    settings = json.load(file)  # which is YAML, too
+with open(settings["words"]) as file:
+    words = file.read().split()
+answer = subprocess.run(["./tools/ask.sh"], capture_output=True, text=True, check=True).stdout
+report(step=0), report(step=1)
+print("in", os.getcwd(), os.path.exists("data"), os.path.exists("big.bin"))
+report(finished=True, val_loss=settings["loss"] + len(words) + float(answer))
+"""
+
+
+def test_a_node_without_the_folder_starts_all_that_the_program_reads(study):
+    """The folder is renamed after it was submitted, as if the attempt began on a node that has it not."""
+    folder = study.folder
+    for name, content in {
+        "train.py": READER,
+        "conf/study.yaml": '{"loss": 0.5, "words": "words.txt"}',
+        "words.txt": "one two three",
+        "tools/ask.sh": "#!/bin/sh\necho 4\n",
+        ".gitignore": "/data/\n*.bin\n",
+        "data/train.bin": "x" * 1000,
+        "big.bin": "x" * 1000,
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content)
+    (folder / "tools" / "ask.sh").chmod(0o755)
+    plan = study.plan(epochs="[1]")
+    study.accept(plan)
+    away = folder.with_name("away")
+    study.patch.setattr(study, "accept", lambda plan: None)
+    for name in ("train.py", "conf", "words.txt", "tools", "data", "big.bin"):
+        away.mkdir(exist_ok=True)
+        (folder / name).rename(away / name)
+    assert study.run(plan)
+    [run] = study.all(Run)
+    assert (run.status, run.val_loss) == (RunStatus.FINISHED, 0.5 + 3 + 4), run.reason
+    said, in_it = study.log().splitlines()
+    copy = folder / "runs" / "programs" / run.options.execution["copy"]
+    assert (
+        said
+        == f"this attempt starts in {copy}, a copy of the folder as it was submitted: the program's files in {folder} are not as they were planned"
+    )
+    assert in_it == f"in {copy} False False"
+
+
+def test_a_setting_that_no_id_holds_is_told_when_it_is_edited_and_copies_do_not_change(study):
+    (study.folder / "conf.json").write_text("1")
+    plan = study.plan(epochs="[4]")
+    assert not study.run(plan, slow="0.01", should_stop=lambda: any(attempt.checkpoint_step for attempt in study.all(Attempt)))
+    [begun] = study.all(Run)
+    (study.folder / "conf.json").write_text("2")
+    both = study.plan(epochs="[4, 8]")
+    assert both.runs[0].id == begun.id
+    [remark] = remarks_on(study.shipment(both), both, study.store, study.folder / "runs")
+    assert remark.startswith("edited since runs of this study began, and no part of their ids: conf.json. ")
+    study.accept(both)
+    first, second = (run.options.execution["copy"] for run in sorted(study.all(Run), key=lambda run: run.epochs))
+    assert first == begun.options.execution["copy"] != second, "a run that has begun keeps its copy"
+    kept = [(study.folder / "runs" / "programs" / copy / "conf.json").read_text() for copy in (first, second)]
+    assert kept == ["1", "2"]
+    (study.folder / "conf.json").write_text("1")
+    assert remarks_on(study.shipment(both), both, study.store, study.folder / "runs") == ()
 
 
 def test_the_early_steps_are_no_part_of_core_hours_but_what_the_program_says_apart(study):
