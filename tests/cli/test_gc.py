@@ -1,5 +1,6 @@
 """`scaling gc` frees what nobody will go on from, and nothing else."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -105,3 +106,80 @@ def test_a_copy_leaves_alone_what_its_original_may_need(tmp_path, capsys):
         (str(tmp_path / "copy.db"), 2): ["100"],
     }
     assert "left alone: written before the database was copied or moved" in capsys.readouterr().out
+
+
+def reported(home, grant, step, name, *, inside=""):
+    """A checkpoint that a program reported: a file, or a folder with a file in it. name: its path in the run's own folder, or an absolute one."""
+    path = home / Path(grant.folder).parent / "kept" / name
+    (path / inside).parent.mkdir(parents=True, exist_ok=True)
+    (path / inside if inside else path).write_bytes(b"x" * 1000)
+    (home / grant.folder).mkdir(parents=True, exist_ok=True)
+    (home / grant.folder / f"checkpoint-{step}.json").write_text(json.dumps({"path": str(path)}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kept"),
+    [
+        (AttemptOutcome.FINISHED, {"100.pt", "link.pt", "model.pt"}),
+        (AttemptOutcome.DIVERGED, {"100.pt", "link.pt", "model.pt"}),
+        (AttemptOutcome.DIED, {"40.pt", "50", "100.pt", "link.pt", "model.pt"}),
+        (AttemptOutcome.RAISED, {"40.pt", "50", "100.pt", "link.pt", "model.pt"}),
+    ],
+)
+def test_of_a_program_the_last_checkpoint_stays_and_what_it_never_reported(tmp_path, capsys, outcome, kept):
+    database, home = str(tmp_path / "scaling.db"), tmp_path / "runs"
+    with Store.open(database) as store:
+        accepted(store, a_run())
+        first = granted(store, home=str(home))
+        own = reported(home, first, 40, "40.pt").parent
+        with store.write() as session:
+            ledger.record(session, first.token, step=40, checkpoint_step=40)
+            ledger.end_attempt(session, first.token, outcome=AttemptOutcome.PREEMPTED, reason="", charge=Charge(), last_step=40)
+        second = granted(store, home=str(home))
+        reported(home, second, 50, "50", inside="state.bin")
+        away = reported(home, second, 60, tmp_path / "away.pt")
+        link = reported(home, second, 70, "link.pt")
+        link.unlink()
+        link.symlink_to(away)
+        reported(home, second, 100, "100.pt")
+        (own / "model.pt").write_bytes(b"x")
+        with store.write() as session:
+            ledger.record(session, second.token, step=100, checkpoint_step=100)
+            ledger.end_attempt(session, second.token, outcome=outcome, reason="", charge=Charge(), last_step=100)
+    gc_command(yes=False, db=database)
+    assert {path.name for path in own.iterdir()} == {"40.pt", "50", "100.pt", "link.pt", "model.pt"}, (
+        "without --yes nothing is touched"
+    )
+    gc_command(yes=True, db=database)
+    assert {path.name for path in own.iterdir()} == kept
+    assert away.exists(), "outside its own folder"
+    assert "kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("earlier", "last", "left"),
+    [
+        ("last.pt", "last.pt", {"last.pt"}),
+        (".", "last.pt", {"last.pt", "state"}),
+        ("all", "all/last.pt", {"all"}),
+        ("all/first.pt", "all", {"all"}),
+    ],
+)
+def test_a_checkpoint_that_holds_the_last_one_or_lies_in_it_stays(tmp_path, capsys, earlier, last, left):
+    database, home = str(tmp_path / "scaling.db"), tmp_path / "runs"
+    with Store.open(database) as store:
+        accepted(store, a_run())
+        grant = granted(store, home=str(home))
+        folders = {".": "state", "all": "state"}
+        for step, name in ((50, earlier), (100, last)):
+            reported(home, grant, step, name, inside=folders.get(name, ""))
+        with store.write() as session:
+            ledger.record(session, grant.token, step=100, checkpoint_step=100)
+            ledger.end_attempt(session, grant.token, outcome=AttemptOutcome.FINISHED, reason="", charge=Charge(), last_step=100)
+    own = home / Path(grant.folder).parent / "kept"
+    before = {path for path in own.rglob("*") if path.is_file()}
+    gc_command(yes=True, db=database)
+    assert {path.name for path in own.iterdir()} == left
+    assert {path for path in own.rglob("*") if path.is_file()} == before
+    assert "0.0 MB freed" in capsys.readouterr().out
