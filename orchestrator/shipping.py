@@ -17,7 +17,7 @@ import shutil
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -141,24 +141,32 @@ class Shipment:
     def copy_to(self, home: Path, version: str | None) -> str:
         """Copy the files into the folder of runs, where every node finds them. Returns the copy's name there, a hash of all that it holds.
 
-        version: of the program as it was planned. Raises `UsageError` where it has been edited since, or `home` cannot be made.
+        version: of the program as it was planned. Raises `UsageError` where it has been edited since, or the disk refuses the copy.
         """
-        copies = home / "programs"
-        make_folder(copies)
-        (copies / _MARK).touch()
-        name = self._hash(self.folder)
-        if not (copies / name).is_dir() or _hash(self.folder, self.program) != version:
-            partial = copies / f"{name}.{os.getpid()}-{secrets.token_hex(4)}"
+        make_folder(copies := home / "programs")
+        partial = copies / f"{os.getpid()}-{secrets.token_hex(4)}.part"
+        try:
+            (copies / _MARK).touch()
+            name = self._hash(self.folder)
+            if (copies / name).is_dir() and _hash(self.folder, self.program) == version:
+                return name
+            self._write(partial)
+            if _hash(partial, self.program) != version:
+                raise UsageError("the program's files were edited while they were submitted", hint="submit again")
+            name = self._hash(partial)  # a file that is written to all the time may have changed as it was copied
             try:
-                self._write(partial)
-                if _hash(partial, self.program) != version:
-                    raise UsageError("the program's files were edited while they were submitted", hint="submit again")
-                name = self._hash(partial)  # a file that is written to all the time may have changed as it was copied
-                with suppress(OSError):  # another one was first
-                    partial.rename(copies / name)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-        return name
+                partial.rename(copies / name)
+            except OSError:
+                if not (copies / name).is_dir():  # else another one was first
+                    raise
+            return name
+        except OSError as error:
+            raise UsageError(
+                f"the program's folder {self.folder} cannot be copied into {copies}: {error}",
+                hint="name another folder of runs with --home or SCALING_HOME, or leave out files by .rayignore",
+            ) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
     def edited_since(self, copy: Path) -> list[Path]:
         """List the files that make no version and are not as they are in an earlier copy, where that has them."""
@@ -174,8 +182,11 @@ class Shipment:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             if path in self.links:
                 (target / path).symlink_to(_target(self.folder, path))
-            elif path in self.program or os.access(self.folder / path, os.R_OK):  # nobody reads what this user may not
-                shutil.copy2(self.folder / path, target / path)
+            else:
+                with (
+                    nullcontext() if path in self.program else suppress(FileNotFoundError, PermissionError)
+                ):  # what a program cannot read either
+                    shutil.copy2(self.folder / path, target / path)
 
 
 def _others(folder: Path, home: Path | None, database: Path | None) -> Iterator[tuple[Path, os.stat_result]]:

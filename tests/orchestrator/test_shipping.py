@@ -1,9 +1,11 @@
-"""What of a program's folder is copied for other nodes, and how: held against git's own reading of ignore files, and against a second study beside it."""
+"""What of a program's folder is copied for other nodes, and how. What ignore files leave out is held against git's own reading of them."""
 
 import os
 import random
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -189,6 +191,31 @@ def test_a_program_that_was_edited_after_it_was_planned_is_not_copied(folder, tm
     with pytest.raises(UsageError, match="edited while they were submitted"):
         shipment.copy_to(tmp_path / "runs", planned)
     assert [path.name for path in (tmp_path / "runs" / "programs").iterdir()] == [".scaling-programs"]
+
+
+def test_what_the_disk_refuses_is_one_line(folder, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "programs").write_text("a file")
+    with pytest.raises(UsageError, match="programs"):
+        Shipment.of(folder, COMMAND).copy_to(tmp_path / "runs", version_of(folder, COMMAND))
+    (tmp_path / "runs" / "programs").unlink()
+    with pytest.raises(UsageError, match=r"cannot be copied into .*: .*File name too long"):
+        Shipment(folder, (Path("x" * 300),)).copy_to(tmp_path / "runs", version_of(folder, COMMAND))
+
+
+def test_two_that_copy_at_once_make_one_copy(folder, tmp_path):
+    """In processes of their own, as two commands that are submitted at once."""
+    script = f"""
+from pathlib import Path
+from orchestrator.shipping import Shipment, version_of
+folder = Path({str(folder)!r})
+print(Shipment.of(folder, {COMMAND!r}).copy_to(Path({str(tmp_path / "runs")!r}), version_of(folder, {COMMAND!r})))
+"""
+    several = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    names = {process.communicate()[0].strip() for process in several}
+    assert [process.returncode for process in several] == [0] * 4
+    assert {path.name for path in (tmp_path / "runs" / "programs").iterdir()} == names | {".scaling-programs"}
+    assert len(names) == 1
 
 
 def test_an_attempt_starts_in_the_folder_else_in_its_own_copy(folder, tmp_path):

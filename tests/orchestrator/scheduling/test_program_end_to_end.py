@@ -1,5 +1,6 @@
 """A study of a user's program through the real command, real Ray and real SQLite: rates that are found, a law of a metric of its own, logs."""
 
+import os
 import shutil
 
 import pytest
@@ -50,6 +51,37 @@ def test_what_a_program_prints_is_kept_and_what_it_saw_is_not_known(study):
     assert "it began at step 0" in study.run("logs", run)[0]
     assert "which examples it saw is not recorded" in study.run("audit", run, code=2)[1]
     assert "a program is not probed" in study.run("probe", "mlp.yaml", code=2)[1]
+
+
+def test_the_disk_of_its_earlier_checkpoints_is_freed(study):
+    """Of eight epochs it leaves two, each under its own name; a file that it did not report is another one's business."""
+    own = [path for path in (study.folder / "runs").glob("*/*/kept") if (path / "80.npz").exists()]
+    assert own
+    (own[0] / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in (study.folder / "runs").glob("*/*/kept/*")}
+    assert "can be freed" in study.run("gc")[0]
+    assert "MB freed" in study.run("gc", "--yes")[0]
+    after = {path: path.read_bytes() for path in (study.folder / "runs").glob("*/*/kept/*")}
+    lost = set(before) - set(after)
+    assert lost == {path / "40.npz" for path in own}
+    assert after == {path: content for path, content in before.items() if path not in lost}
+    assert "0.0 MB can be freed" in study.run("gc")[0]
+
+
+def test_a_folder_with_data_is_no_fault_here_and_one_on_a_cluster(study):
+    """The file is of 60 GB, which are zeros that take no space."""
+    (study.folder / "data").mkdir()
+    (study.folder / "data" / "train.bin").touch()
+    os.truncate(study.folder / "data" / "train.bin", 60 * 10**9)
+    said = " ".join(study.run("submit", "mlp.yaml", "--dry-run")[0].split())
+    assert "more than 100 MB to copy for other nodes: among them data/train.bin (60.0 GB)" in said
+    assert study.json("submit", "mlp.yaml", "--dry-run")["remarks"]
+    assert "data/train.bin (60.0 GB)" in " ".join(study.run("submit", "mlp.yaml", "--yes")[1].split())
+    refused = " ".join(study.run("submit", "mlp.yaml", "--dry-run", "--address", "127.0.0.1:1", code=2)[1].split())
+    assert "data/train.bin (60.0 GB)" in refused
+    assert "into a file .rayignore in that folder" in refused
+    (study.folder / ".rayignore").write_text("data/\n")
+    assert not study.json("submit", "mlp.yaml", "--dry-run")["remarks"]
 
 
 def test_submitting_again_does_nothing_and_an_edited_program_is_another_study(study):
