@@ -17,7 +17,7 @@ import shutil
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -91,7 +91,7 @@ def _hash(folder: Path, files: Iterable[Path], links: Iterable[Path] = ()) -> st
 
 def _target(folder: Path, link: Path) -> str:
     """Return where the copy of a link leads: within the copy, or to the same place outside the folder."""
-    root, target = folder.resolve(), (folder / link).resolve()
+    root, target = folder.resolve(), Path(os.path.realpath(folder / link))  # of links in a circle, the link
     return os.path.relpath(target, (root / link).parent) if target.is_relative_to(root) else str(target)
 
 
@@ -182,11 +182,8 @@ class Shipment:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             if path in self.links:
                 (target / path).symlink_to(_target(self.folder, path))
-            else:
-                with (
-                    nullcontext() if path in self.program else suppress(FileNotFoundError, PermissionError)
-                ):  # what a program cannot read either
-                    shutil.copy2(self.folder / path, target / path)
+            elif path in self.program or os.access(self.folder / path, os.R_OK):  # the program could not read it either
+                shutil.copy2(self.folder / path, target / path)
 
 
 def _others(folder: Path, home: Path | None, database: Path | None) -> Iterator[tuple[Path, os.stat_result]]:

@@ -152,11 +152,13 @@ def test_links_stay_links_and_are_not_followed(folder, tmp_path):
         "conf/tools": folder / "tools",
         "loop": folder,
         "gone": "nowhere",
+        "circle": folder / "elcric",
+        "elcric": "circle",
         "shared.py": tmp_path / "other.py",
     }.items():
         (folder / name).symlink_to(target)
     copy, found = copied(folder, tmp_path / "runs")
-    assert {"data", "loop", "gone"} < set(found)
+    assert {"data", "loop", "gone", "circle", "elcric"} < set(found)
     assert not any(name.startswith(("data/", "loop/")) for name in found)
     shutil.move(folder, tmp_path / "away")
     assert (copy / "data" / "huge.bin").read_text() == "x"
