@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, ClassVar
 
-from scaling.accelerators import Accelerator, accelerator
+from scaling.accelerators import Accelerator, accelerator, accelerator_of_device
 from scaling.records import Record
 
 __all__ = ["EarlyStop", "Resources", "RunOptions"]
@@ -28,6 +28,7 @@ class Resources(Record, kw_only=False):
     hosts: over how many processes the file splits the chips; None is as many as hold them.
     stated: how many of it there are for all runs, where that is only stated: no node has them, and no clock measures how long they are
     held. card: what is known of the accelerator, where a user declared it: it goes with the run, so that nobody needs the user's file.
+    cards: those that a user declared, where the accelerator is `gpu`: whatever GPU there is may be one of them.
     """
 
     accelerator: str
@@ -36,7 +37,8 @@ class Resources(Record, kw_only=False):
     hosts: int | None = None
     stated: int | None = None
     card: Accelerator | None = None
-    _read: ClassVar = {"card": Accelerator.from_dict}
+    cards: tuple[Accelerator, ...] | None = None
+    _read: ClassVar = {"card": Accelerator.from_dict, "cards": lambda cards: tuple(map(Accelerator.from_dict, cards))}
 
     @property
     def kind(self) -> Accelerator:
@@ -47,6 +49,18 @@ class Resources(Record, kw_only=False):
     def cores(self) -> int:
         """Return the accelerator cores, as core-hours count them."""
         return self.chips * self.kind.cores_per_chip
+
+    @property
+    def declared(self) -> tuple[Accelerator, ...]:
+        """Return the accelerators that a user declared for the run: by them a driver's name is looked up first."""
+        return (*([self.card] if self.card else []), *(self.cards or ()))
+
+    def given(self, device: str) -> tuple[str, int]:
+        """Return name and cores of what it was given, by what the driver says; its own, unless it is for whatever GPU there is."""
+        if not self.kind.is_any:
+            return self.accelerator, self.cores
+        found = accelerator_of_device(device, self.declared)
+        return (found.name, self.chips * found.cores_per_chip) if found else (device, self.cores)
 
 
 class EarlyStop(Record, kw_only=False):

@@ -132,9 +132,9 @@ class RehearsedTrainer:
             )
 
 
-def _declared(given: Assignment) -> list[Accelerator]:
-    """List the accelerator that the user declared for these runs, if one."""
-    return [given.resources.card] if given.resources and given.resources.card else []
+def _declared(given: Assignment) -> tuple[Accelerator, ...]:
+    """List the accelerators that the user declared for these runs."""
+    return given.resources.declared if given.resources else ()
 
 
 def placed(device: str, devices: int, *, threads: int, jaxlib_version: str | None) -> Placed:

@@ -68,15 +68,18 @@ class _Settings(BaseModel):
 def _with_settings(spec: Spec) -> Spec:
     """Return the spec with the accelerators that it names as a user's settings declare them, where the file itself does not.
 
-    Its own accelerator is then called by its name, not by an alias.
+    `gpu` may be any of them. Its own accelerator is then called by its name, not by an alias.
 
     Raises `SpecError` for faults of the settings, `DataNotFound` where they are named and not there.
     """
     cards = list(spec.accelerators)
     if (path := settings_path()) is not None:
         wanted, own = {spec.resources.accelerator, *spec.price}, {field.name for field in cards}
+        is_any = spec.resources.accelerator == "gpu"
         cards += [
-            field for field in _settings(path) if field.name not in own and not wanted.isdisjoint((field.name, *field.aliases))
+            field
+            for field in _settings(path)
+            if field.name not in own and (is_any or not wanted.isdisjoint((field.name, *field.aliases)))
         ]
     with suppress(UnknownName):
         name = accelerator(spec.resources.accelerator, [field.card for field in cards]).name

@@ -194,7 +194,8 @@ class Plan:
         stated = rehearsal.chips if rehearsal else None
         kind = self.spec.kind
         card = kind if kind != ACCELERATORS.get(kind.name) else None
-        return Resources(kind.name, given.chip_count, given.topology, given.hosts, stated, card)
+        cards = tuple(field.card for field in self.spec.accelerators if field.card != card) if kind.is_any else ()
+        return Resources(kind.name, given.chip_count, given.topology, given.hosts, stated, card, cards or None)
 
     @property
     def options(self) -> RunOptions:

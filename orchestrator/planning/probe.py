@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.messages import Assignment, Died, Lost, NumberedMessage, Raised, Refused
+from orchestrator.messages import Assignment, Died, Lost, NumberedMessage, Placed, Raised, Refused
 from orchestrator.planning.plan import Plan, PlannedRun
 from orchestrator.provenance import code_version
-from orchestrator.resources import RunOptions
+from orchestrator.resources import Resources, RunOptions
 from orchestrator.store.models import Probe
 from scaling.accelerators import core_hours
 from scaling.errors import UsageError
@@ -141,7 +141,7 @@ def _probed(
         started = worker.start(assignment)
         if not cluster.ready([started], _BUSY_SECONDS):
             on_wait()
-        return _heard(list(_events(cluster, worker, token)), run, request)
+        return _heard(list(_events(cluster, worker, token)), run, request, plan.resources)
     finally:
         worker.close()
         shutil.rmtree(folder / token, ignore_errors=True)
@@ -173,10 +173,11 @@ def _events(cluster: RayCluster, worker: RemoteWorker, token: str) -> Iterator[E
                 return
 
 
-def _heard(events: list[Event], run: PlannedRun, request: DeviceRequest) -> Probed:
+def _heard(events: list[Event], run: PlannedRun, request: DeviceRequest, resources: Resources) -> Probed:
     last = events[-1]
     outcome, reason = _outcome(last)
-    cores = request.chips * request.kind.cores_per_chip
+    device = next((event.device for event in events if isinstance(event, Placed)), "")
+    _, cores = resources.given(device)
     probed = Probed(
         run.config.shape_id(), run.config.model.family, run.config.model.name, request.kind.name, cores, outcome, reason
     )

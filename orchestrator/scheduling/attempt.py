@@ -18,7 +18,6 @@ from orchestrator.store.interruptions import CHECKPOINT_COST
 from orchestrator.store.ledger import Charge, Grant
 from orchestrator.store.models import Attempt, Run
 from orchestrator.store.skipped import SKIPPED
-from scaling.accelerators import accelerator_of_device
 from scaling.outcomes import AttemptOutcome
 from trainer import TrainResult
 from trainer.events import Checkpoint, CheckpointFailed, Compiled, Ended, Evaluated, Progress, Reported, Started
@@ -108,8 +107,8 @@ class AttemptLog:
             case Placed():
                 self._place = {name: value for name, value in vars(event).items() if name != "step"} | {"node": node}
                 if self.grant.resources.kind.is_any:  # core-hours of two cards are not one number, so the run is called by its own
-                    known = accelerator_of_device(event.device)
-                    self._place["accelerator"] = (known.name if known else event.device)[:40]
+                    name, cores = self.grant.resources.given(event.device)
+                    self._place |= {"accelerator": name[:40], "cores": cores}
             case Compiled():
                 self._metrics.append((0, "compile_seconds", event.seconds))
             case Started():

@@ -255,7 +255,7 @@ def record(
         steps: how many the run will have, where a program says so.
         first_step: where it really started. Below the granted step when the checkpoint there was damaged or gone: then steps of
             earlier attempts are done again, and no longer count as useful.
-        place: host, node, device, devices, threads, code_version, jaxlib_version; the accelerator, where the file asks for any.
+        place: host, node, device, devices, threads, code_version, jaxlib_version; accelerator and cores, where the file asks for any.
         metrics: (step, name, value) rows; the same row again is the same row.
         evaluations: rows with step, split, loss, top1, top5, examples, seconds.
         checkpoint_step: a checkpoint was committed in this attempt's folder: a next attempt starts there.
@@ -270,7 +270,9 @@ def record(
     attempt.heartbeat_at = now()
     for name, value in (place or {}).items():
         setattr(attempt, name, value)
-    run.accelerator = attempt.accelerator
+    if place and "cores" in place:  # only now it is known which card was given
+        attempt.allocation.accelerator, attempt.allocation.cores = attempt.accelerator, attempt.cores
+    run.accelerator, run.cores = attempt.accelerator, attempt.cores
     if first_step is not None:
         fell_back = first_step < attempt.first_step
         if attempt.branched_from is not None or (fell_back and run.inherited_core_hours):

@@ -102,6 +102,7 @@ CARD = Accelerator(name="RTX-5080", peak_flops=112.6e12)
     [
         (RTX, Resources("H100", 2), False),
         (RTX, Resources("RTX-5080", 2, card=CARD), True),
+        (RTX, Resources("gpu", 2, cards=(CARD,)), True),
         ("NVIDIA H100 80GB HBM3", Resources("RTX-5080", 2, card=CARD), True),
         ("NVIDIA A100-SXM4-80GB MIG 1g.10gb", Resources("A100", 2), False),
     ],
@@ -116,7 +117,7 @@ def test_an_unknown_card_runs_under_its_drivers_name_without_mfu_and_the_log_say
     assert (told.device, told.devices) == (device, 2)
     said = capsys.readouterr().err.splitlines()
     assert said == ([] if known else [how_to_add(device)])
-    peak = peak_flops(devices, [resources.card] if resources.card else [])
+    peak = peak_flops(devices, resources.declared)
     assert peak == (None if not known else 2 * 112.6e12 if device == RTX else 2 * 989e12)
 
 

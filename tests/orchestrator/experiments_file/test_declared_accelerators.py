@@ -139,6 +139,20 @@ def test_any_gpu_has_no_estimate_and_no_rehearsal(read, faults):
     ]
 
 
+def test_any_gpu_knows_the_cards_of_the_file_and_of_the_settings(read, tmp_path, monkeypatch):
+    """Its driver may name one of them, so they go with the run; a run on a named accelerator has its own card alone."""
+    settings = tmp_path / "cards.yaml"
+    settings.write_text("accelerators: [{name: Theirs, peak_flops: 3e14, cores_per_chip: 4}]\n")
+    monkeypatch.setenv("SCALING_ACCELERATORS", str(settings))
+    held = make_plan(*read(GOOD.replace("NPU-9, chips: 4", "gpu, chips: 2"))).resources
+    assert [card.name for card in held.declared] == ["NPU-9", "Theirs"]
+    assert Resources.from_dict(json.loads(json.dumps(held.to_dict()))) == held
+    drivers = {"Some NPU-9 80GB": ("NPU-9", 4), "Theirs": ("Theirs", 8), "NVIDIA H200": ("H200", 2), "Unknown": ("Unknown", 2)}
+    assert {driver: held.given(driver) for driver in drivers} == drivers
+    named = make_plan(*read(GOOD)).resources
+    assert ([card.name for card in named.declared], named.given("NVIDIA H200")) == (["NPU-9"], ("NPU-9", 8))
+
+
 def test_an_alias_of_the_table_is_its_name(read):
     plan = make_plan(*read(GOOD.replace("accelerator: NPU-9, chips: 4", "accelerator: Ironwood, topology: 2x2x2")))
     assert (plan.resources.accelerator, plan.resources.cores, plan.resources.card) == ("TPU-v7", 16, None)

@@ -17,8 +17,8 @@ from orchestrator.planning.plan import make_plan
 from orchestrator.planning.shipped import remarks_on, shipment_of, shipped
 from orchestrator.scheduling.policy import SchedulingPolicy
 from orchestrator.scheduling.scheduler import Scheduler
-from orchestrator.store import Store, lease
-from orchestrator.store.models import Attempt, Evaluation, Metric, Run
+from orchestrator.store import Store, lease, queries
+from orchestrator.store.models import Allocation, Attempt, Evaluation, Metric, Run
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator import a_program
 from tests.orchestrator.threads import ThreadCluster
@@ -368,6 +368,25 @@ def test_on_any_gpu_its_run_is_named_by_what_the_driver_says(study, monkeypatch,
     assert run.status is RunStatus.FINISHED
     assert (run.accelerator, attempt.accelerator, attempt.device, run.cores) == (accelerator, accelerator, driver or "gpu", 1)
     assert run.core_hours > 0
+
+
+def test_any_gpu_that_turns_out_to_be_a_declared_card_has_its_name_cores_and_price(study, monkeypatch):
+    """A stand-in for nvidia-smi says the driver's name; by the file it is a card of two cores a chip, at 3 a chip-hour."""
+    monkeypatch.setenv("PATH", f"{study.folder}:{os.environ['PATH']}")
+    script = study.folder / "nvidia-smi"
+    script.write_text("#!/bin/sh\necho 'NVIDIA GeForce RTX 5080'\n")
+    script.chmod(0o755)
+    study.plan()
+    path = study.folder / "study.yaml"
+    card = '{name: RTX-5080, peak_flops: 2e14, cores_per_chip: 2, price: 3, device_names: ["NVIDIA GeForce RTX 5080"]}'
+    path.write_text(path.read_text() + f"resources: {{accelerator: gpu, chips: 1}}\naccelerators: [{card}]\n")
+    study.run(make_plan(*read_spec(path)))
+    ((run,), (attempt,), (allocation,)) = study.all(Run), study.all(Attempt), study.all(Allocation)
+    assert [(row.accelerator, row.cores) for row in (run, attempt, allocation)] == [("RTX-5080", 2)] * 3
+    assert run.core_hours == pytest.approx(2 * attempt.useful_seconds / 3600)
+    with study.store.read() as session:
+        (row,) = queries.runs(session)
+    assert row["cost"] == pytest.approx(3 * attempt.useful_seconds / 3600), "a chip-hour is two core-hours"
 
 
 def test_a_program_on_a_declared_card_is_charged_its_cores(study):
