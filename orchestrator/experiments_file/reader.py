@@ -21,13 +21,16 @@ from orchestrator.experiments_file.fields import LearningRateField, SimulateFiel
 from orchestrator.experiments_file.program import folder_of, program_faults
 from scaling.accelerators import ACCELERATORS, accelerator
 from scaling.errors import DataError, DataNotFound, Fault, MissingExtra, ScalingError, SpecError, UnknownName, UsageError, nearest
-from scaling.prices import CURRENCY, THE_FILES, read_prices
+from scaling.prices import CURRENCY, THE_FILES, amount_in, read_prices
 from trainer import data, models
 from trainer.data.images import optional
 
 __all__ = ["read_spec"]
 
 _SETTINGS_HINT = "a file of settings has the key `accelerators`, as an experiments file has it: `scaling docs experiments`"
+_HOW_TO_PRICE = (
+    "write a number, 2.5, one with its currency, 2.5 EUR, one for each accelerator, {H100: 2.5}, or the name of a CSV, prices.csv"
+)
 _HINT = "`scaling docs experiments` describes every field; `scaling submit FILE --dry-run` checks a file without running it"
 
 
@@ -103,17 +106,36 @@ def _settings(path: Path) -> list[AcceleratorField]:
 
 
 def _with_prices(document: Document) -> tuple[Document, list[Fault]]:
-    """Put the prices of a CSV, `price: prices.csv`, into the place of its name, which is from the file's folder; with what is wrong there."""
-    path = document.content.get("price")
-    if not isinstance(path, str):
+    """Put numbers into the place of what else `price:` may be, and the currency that is given with them beside it; with what is wrong there.
+
+    These are an amount with its currency, `2.5 EUR`, also of one accelerator, and the name of a CSV, which is from the file's folder.
+    """
+    if "price" not in document.content:
         return document, []
-    price: object = _STAND_INS["price"]
-    faults = []
-    try:
-        price = read_prices(folder_of(document) / path, [*ACCELERATORS, *_declared_names(document)])
-    except ScalingError as error:
-        faults.append(document.fault(("price",), error))
-    return replace(document, content=document.content | {"price": price}), faults
+    given, labels, faults = document.content["price"], set[str](), list[Fault]()
+    price: Any = given
+    if isinstance(given, Mapping) and given:
+        amounts = {name: amount_in(one) if isinstance(one, str) else None for name, one in given.items()}
+        labels = {found[1] for found in amounts.values() if found}
+        price = {name: found[0] if (found := amounts[name]) else one for name, one in given.items()}
+        wrong = [name for name, one in price.items() if isinstance(one, bool)]  # which pydantic would take for 1
+        faults += [document.fault(("price", name), f"{price.pop(name)} is no price: write a number, 2.5") for name in wrong]
+    elif isinstance(given, str) and (amount := amount_in(given)):
+        price, labels = amount[0], {amount[1]}
+    elif isinstance(given, str) and (given.lower().endswith(".csv") or (folder_of(document) / given).is_file()):
+        price = _STAND_INS["price"]
+        try:
+            price = read_prices(folder_of(document) / given, [*ACCELERATORS, *_declared_names(document)])
+        except ScalingError as error:
+            faults.append(document.fault(("price",), error))
+    elif isinstance(given, bool) or not isinstance(given, int | float):
+        price = _STAND_INS["price"]
+        faults.append(document.fault(("price",), f"{_shown(given)} is no price: {_HOW_TO_PRICE}"))
+    labels |= {str(document.content["currency"])} if "currency" in document.content else set()
+    if len(named := sorted(label for label in labels if label)) > 1:
+        faults.append(document.fault(("price",), f"the currency is given twice: {' and '.join(named)}; nothing is converted"))
+    content = document.content | {"price": price} | ({"currency": named[0]} if named else {})
+    return replace(document, content=content), faults
 
 
 def _declared_names(document: Document) -> Iterator[str]:

@@ -82,6 +82,15 @@ def test_submit_asks_first_above_an_amount_of_money(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "money", ["price: 2.5 EUR", 'price: "2.5EUR"', "price: {TPU-v4: 2.5 EUR}", "price: 2.5 EUR\ncurrency: EUR"]
+)
+def test_an_amount_may_have_its_currency(tmp_path, money):
+    found = planned(tmp_path, money)
+    assert (found.spec.prices.a_core_hour("TPU-v4"), found.spec.currency) == (1.25, "EUR")
+    assert found.resolved["currency"] == "EUR"
+
+
+@pytest.mark.parametrize(
     ("money", "fault"),
     [
         ("price: {TPU-v4: -3}", ":9: price.TPU-v4: -3 is not allowed: it must be greater than 0"),
@@ -109,6 +118,17 @@ def test_submit_asks_first_above_an_amount_of_money(tmp_path):
             "price: odd.csv\naccelerators: [{name: Mine, peak_flops: 1e14}]",
             "odd.csv:3: unknown accelerator 'Mime'; did you mean \"Mine\"?",
         ),
+        ("price: {}", ":9: price: {} is no price: write a number, 2.5, one with its currency, 2.5 EUR, one for each accelerator"),
+        ("price: true", ":9: price: True is no price: write a number"),
+        ("price: [1]", ":9: price: [1] is no price: write a number"),
+        ("price:", ":9: price: None is no price: write a number"),
+        ("price: $2.5", ":9: price: '$2.5' is no price: write a number"),
+        ("price: cheap", ":9: price: 'cheap' is no price: write a number"),
+        ("price: -2.5 EUR", ":9: price: -2.5 is not allowed: it must be greater than 0"),
+        ("price: 2.5 EUR\ncurrency: USD", ":9: price: the currency is given twice: EUR and USD"),
+        ("price: {TPU-v4: 2 EUR, H100: 3 GBP}", ":9: price: the currency is given twice: EUR and GBP"),
+        ("price: {TPU-v4: true}", ":9: price.TPU-v4: True is no price: write a number, 2.5"),
+        ("price: {TPU-v4: cheap}", ":9: price.TPU-v4: 'cheap': "),
         ("currency: EUR", ":9: currency: a currency without `price` labels nothing"),
     ],
 )
