@@ -70,6 +70,16 @@ class Priced:
         return spec.prices.cost(spec.resources.accelerator, core_hours) if spec.prices else None
 
     @property
+    def notes(self) -> list[str]:
+        """Say of each card of the file that its own price does not count, where `price:` has another."""
+        spec, prices = self.plan.spec, self.plan.spec.prices
+        return [
+            f"{card.name} costs {prices.an_hour[card.name]:g} {spec.currency} a chip-hour by `price`, which counts before the {card.price:g} of its card"
+            for card in spec.accelerators
+            if prices is not None and card.price is not None and card.price != prices.an_hour[card.name]
+        ]
+
+    @property
     def passes_confirm_above(self) -> str:
         """Say by how much what is ahead passes the file's `confirm_above`; empty where it does not."""
         limit, ahead = self.plan.spec.confirm_above, self.ahead_core_hours
@@ -123,6 +133,7 @@ class Priced:
             "currency": self.plan.spec.currency if self.plan.spec.prices else None,
             "runs_estimated_by_measurement": self.measured,
             "inherited_core_hours": self.plan.inherited_core_hours,
+            "notes": self.notes,
         }
 
     def _state(self, runs: Sequence[PlannedRun]) -> str:

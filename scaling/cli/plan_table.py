@@ -72,6 +72,8 @@ def show(priced: Priced, out: Console) -> None:
             f"{plan.inherited_core_hours / plan.estimated_core_hours:.0%} less than for each run alone",
             highlight=False,
         )
+    for note in priced.notes:
+        out.print(note, highlight=False, markup=False)
     if plan.remark:
         out.print(plan.remark, highlight=False)
 

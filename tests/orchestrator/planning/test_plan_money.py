@@ -1,11 +1,15 @@
 """Money in the experiments file: what is read and refused, what a plan costs, and when `submit` asks first."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from orchestrator.experiments_file import read_spec
 from orchestrator.planning.candidates import candidate_cells
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.priced import Priced
+from scaling.cli import plan_table
 from scaling.errors import SpecError
 
 FILE = """\
@@ -151,8 +155,15 @@ def test_a_declared_card_has_its_price_with_it(tmp_path):
     )
     (tmp_path / "own.yaml").write_text(text)
     prices = read_spec(tmp_path / "own.yaml")[0].prices
+    assert Priced(make_plan(*read_spec(tmp_path / "own.yaml"))).notes == []
     assert (prices.a_core_hour("Mine"), prices.currency, prices.a_core_hour("H100")) == (1.5, "EUR", None)
     (tmp_path / "own.yaml").write_text(f"{text}price: {{Mine: 4, TPU-v4: 3.22}}\n")
+    said = ["Mine costs 4 EUR a chip-hour by `price`, which counts before the 3 of its card"]
+    found = Priced(make_plan(*read_spec(tmp_path / "own.yaml")))
+    assert (found.notes, found.to_dict()["notes"]) == (said, said)
+    out = Console(file=io.StringIO(), width=200)
+    plan_table.show(found, out)
+    assert said[0] in out.file.getvalue()
     prices = read_spec(tmp_path / "own.yaml")[0].prices
     assert (prices.a_core_hour("Mine"), prices.a_core_hour("TPU-v4")) == (2.0, 1.61)
 
