@@ -71,6 +71,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("excluded", "str", "", "Why a user left the run out of fits; empty when it counts."),
     Column("accelerator", "str", "", "Kind of device that trained it."),
     Column("cores", "int", "cores", "Accelerator cores the run used at once."),
+    Column("chips", "int", "chips", "Chips of these cores: a price is of a chip-hour. For `cpu` a chip is a core."),
     Column("params", "int", "", "Trainable parameters."),
     Column("steps", "int", "steps", "Optimiser steps of the whole run."),
     Column("step", "int", "steps", "Optimiser steps done so far."),

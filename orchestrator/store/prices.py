@@ -1,4 +1,7 @@
-"""The prices that the store's experiments state, by the latest version of each file: what a run cost is found anew whenever it is asked."""
+"""The prices that the store's experiments state, by the latest version of each file: what a run cost is found anew whenever it is asked.
+
+So are the cores of a chip of the accelerators that they declare.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.store.experiments import latest_revision, wanted_runs
 from orchestrator.store.models import Experiment, Revision, Run
-from scaling.prices import Prices
+from scaling.prices import Prices, declared_cores
 
 __all__ = ["all_prices", "cost_columns", "experiment_cost", "prices_of"]
 
@@ -22,24 +25,29 @@ def prices_of(session: Session, experiment: str) -> Prices | None:
 
 
 def all_prices(session: Session) -> dict[str, Prices]:
-    """Map the name of each experiment that states prices to them, the oldest experiment first."""
+    """Map the name of each experiment that states prices, or the cores of a chip, to them, the oldest experiment first."""
     newest = select(func.max(Revision.id)).group_by(Revision.experiment_id)
     query = select(Experiment.name, Revision.resolved).join(Revision).where(Revision.id.in_(newest)).order_by(Experiment.id)
-    found = {name: Prices.of(resolved) for name, resolved in session.execute(query)}
-    return {name: prices for name, prices in found.items() if prices is not None}
+    found = {name: Prices.of(resolved) or Prices({}, cores=declared_cores(resolved)) for name, resolved in session.execute(query)}
+    return {name: prices for name, prices in found.items() if prices.an_hour or prices.cores}
 
 
 def cost_columns(row: Mapping[str, Any], prices: Mapping[str, Prices], asked: Iterable[str] = ()) -> dict[str, Any]:
-    """Return `cost`, `allocated_cost` and `currency` of a run's row; None where no experiment that wants the run prices its accelerator.
+    """Return `chips`, `cost`, `allocated_cost` and `currency` of a run's row.
+
+    The last three are None where no experiment that wants the run prices its accelerator.
 
     prices: of `all_prices`. asked: the experiment that is asked about, whose prices count first; then those of the newest that has any.
     """
-    for name in (*asked, *reversed(row["experiments"])):
-        known = prices.get(name)
-        if known is not None and known.a_core_hour(row["accelerator"]) is not None:
-            useful, held = (known.cost(row["accelerator"], row[f"{kind}core_hours"]) for kind in ("", "allocated_"))
-            return {"cost": useful, "allocated_cost": held, "currency": known.currency}
-    return {"cost": None, "allocated_cost": None, "currency": None}
+    accelerator, cores = row["accelerator"], row["cores"]
+    known = [prices[name] for name in (*asked, *reversed(row["experiments"])) if name in prices]
+    declaring = next((each for each in known if accelerator in each.cores), Prices({}))
+    chips = {"chips": cores // declaring.cores_per_chip(accelerator) if accelerator and cores else None}
+    for each in known:
+        if each.a_core_hour(accelerator) is not None:
+            useful, held = (each.cost(accelerator, row[f"{kind}core_hours"]) for kind in ("", "allocated_"))
+            return chips | {"cost": useful, "allocated_cost": held, "currency": each.currency}
+    return chips | {"cost": None, "allocated_cost": None, "currency": None}
 
 
 def experiment_cost(session: Session, experiment: Experiment, estimated_core_hours: float | None) -> dict[str, Any]:
