@@ -69,7 +69,7 @@ class Frontier:
     def best(self) -> pd.DataFrame:
         """List the best model and best epochs against compute, in steps: a row holds from `<x>_from` until, not including, `<x>_to`.
 
-        The last row has no `<x>_to` (NaN): nothing larger was run.
+        Where prices are known, `cost` is what the cell of the row costs. The last row has no `<x>_to` (NaN): nothing larger was run.
         """
         steps = self.on_frontier
         implied = ("examples_seen", "unique_examples") if "epochs" in steps else ()
@@ -79,6 +79,8 @@ class Frontier:
         table = steps[list(dict.fromkeys(named))].copy()
         table.insert(0, f"{self.x}_from", steps[self.x])
         table.insert(1, f"{self.x}_to", steps[self.x].shift(-1))
+        if "cost" in steps and self.x != "cost":
+            table.insert(2, "cost", steps["cost"])
         return table
 
     def to_dict(self, *, band: pd.DataFrame | None = None, answer: Answer | None = None) -> dict[str, Any]:

@@ -85,6 +85,11 @@ class Parameter(NamedTuple):
     asked: Asked
     default: Any
 
+    @property
+    def is_text(self) -> bool:
+        """Say whether it takes any text."""
+        return str in (self.type, *get_args(self.type))
+
 
 @dataclass(frozen=True)
 class Question:
@@ -377,8 +382,8 @@ class PlanQuestion(ClusteredQuestion):
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "budget", "target", "metric", "x", "law", "criterion")
 
     budget: Annotated[
-        float | None,
-        Asked("Core-hours to spend; a tenth of what the finished runs took when left out.", "Budget (core-hours)", above=0),
+        str | None,
+        Asked("Core-hours to spend, or money, 500 USD; a tenth of what the finished runs took when left out.", "Budget"),
     ] = None
     target: Annotated[
         float | None,

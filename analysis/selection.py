@@ -15,6 +15,7 @@ from analysis.direction import require_lower_is_better, with_error
 from analysis.reading.chart import refuse_likely_chart
 from analysis.reading.column_kinds import words_of
 from analysis.reading.numbers_in import unit_carried
+from analysis.reading.prices import MONEY
 from analysis.reading.typed import INFINITE
 from scaling.columns import COLUMNS
 from scaling.errors import DataError, UnknownName, UsageError, nearest
@@ -89,9 +90,6 @@ def excluded_words(excluded: Sequence[Excluded]) -> str:
     return f"{len(excluded)} left out: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
 
 
-_MONEY = frozenset(("cost", "allocated_cost"))
-
-
 def usable_runs(
     runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: Sequence[str] = (), curve: bool = False
 ) -> Usable:
@@ -113,7 +111,7 @@ def usable_runs(
     """
     axes = (x,) if isinstance(x, str) else tuple(x)
     for name in axes:
-        if name in _MONEY and (name not in runs or runs[name].isna().all()):
+        if name in MONEY and (name not in runs or runs[name].isna().all()):
             raise UsageError(
                 f"the runs have no {name}: no price is known",
                 hint="name one: --price H100=2.5, of a chip-hour; or `price:` in the experiments file",
@@ -180,7 +178,7 @@ def usable_runs(
             "their losses do not compare",
             "choose some runs: --where dataset={0}, of the store also --experiment NAME",
         )
-    if _MONEY & set(axes) and "currency" in table:
+    if {*MONEY} & set(axes) and "currency" in table:
         _refuse_mixture(
             table,
             "currency",

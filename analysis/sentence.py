@@ -21,7 +21,7 @@ from analysis.interval import Interval
 from analysis.laws import law_named
 from analysis.numbers import finite, records
 from analysis.pareto import Frontier, frontier
-from analysis.reading.prices import currency_of
+from analysis.reading.prices import MONEY, currency_of, unit_of
 from scaling.errors import ScalingError, UsageError
 from scaling.outcomes import FitStatus
 from scaling.rounding import as_factor, significant
@@ -162,10 +162,12 @@ def next_commands(said: Answer, options: Sequence[str] = ()) -> list[tuple[str, 
     if said.forecast is not None:
         at = f"{said.forecast.at:g}"
         lines.append((["predict", "--at", at, *asked], f"{law.metric} there, of the mean and of one run"))
+        paid = said.spent_cost if set(law.axes) & {*MONEY} else None
+        again = f"{_two_digits(said.spent):g}" if paid is None else f"{_two_digits(paid[0]):g} {paid[1]}"
         if said.spent > 0 and _has_cells(said):
             lines.append(
                 (
-                    ["plan", "--budget", f"{_two_digits(said.spent):g}", "--target", at, *asked],
+                    ["plan", "--budget", again, "--target", at, *asked],
                     "the runs that narrow that most, for as much again",
                 )
             )
@@ -246,9 +248,9 @@ def _beyond(law: Fit, forecast: Forecast | None, why_not: str) -> str:
     if forecast is None:
         return why_not
     x = law.axes[0]
-    what = "compute" if x in _COMPUTE else f"largest {x}"
+    what, unit = "compute" if x in _COMPUTE else f"largest {x}", unit_of(x, law.currency)
     tested = "" if law.lights.forecasts_well.ok else ", by forecasts that are not tested"
-    return f"{TIMES[forecast.times]} the {what}, {forecast.at:g} {x}, would give {forecast.value.words()}{tested}."
+    return f"{TIMES[forecast.times]} the {what}, {forecast.at:g} {unit}, would give {forecast.value.words()}{tested}."
 
 
 def _best_so_far(found: Frontier | None) -> str:
@@ -260,5 +262,5 @@ def _best_so_far(found: Frontier | None) -> str:
     epochs = cell.get("epochs")
     if epochs is not None:
         name += f"{' at ' if name else ''}{epochs:g} epoch{'' if epochs == 1 else 's'}"
-    reached = f"{significant(cell[found.metric])} at {significant(cell[f'{found.x}_from'], 2)} {found.x}"
+    reached = f"{significant(cell[found.metric])} at {significant(cell[f'{found.x}_from'], 2)} {unit_of(found.x, found.currency)}"
     return f"Best so far: {name}{', ' if name else ''}{reached}."

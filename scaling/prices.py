@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from scaling.accelerators import ACCELERATORS, canonical
 from scaling.errors import DataError, DataNotFound, ScalingError, nearest
 
-__all__ = ["CURRENCY", "THE_FILES", "Prices", "price_in", "read_prices"]
+__all__ = ["CURRENCY", "THE_FILES", "Prices", "amount_in", "declared_cores", "price_in", "read_prices"]
 
 CURRENCY = "USD"
 """The label where nobody named one."""
@@ -24,6 +25,7 @@ THE_FILES = "*"
 """Stands for the accelerator of the experiments file, where it gives one number as the price."""
 
 _HEAD = ["accelerator", "price"]
+_AMOUNT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\s\d.,+=/\\-][^\s./\\]{0,11})?")
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,19 @@ class Prices:
         stated = {names.get(name) or canonical(name): number for name, number in (resolved.get("price") or {}).items()}
         if not (prices := declared | stated):
             return None
-        cores = {card["name"]: card["cores_per_chip"] for card in cards if card.get("cores_per_chip")}
-        return cls(prices, resolved.get("currency") or CURRENCY, cores)
+        return cls(prices, resolved.get("currency") or CURRENCY, declared_cores(resolved))
 
-    def a_core_hour(self, accelerator: str | None) -> float | None:
-        """Return the price of a core-hour on an accelerator; None where its price is not known."""
+    def cores_per_chip(self, accelerator: str) -> int:
+        """Return the cores of a chip of an accelerator."""
+        name = accelerator if accelerator in self.cores else canonical(accelerator)
+        known = ACCELERATORS.get(name)
+        return self.cores.get(name, known.cores_per_chip if known else 1)
+
+    def a_core_hour(self, accelerator: str | None, cores_per_chip: float | None = None) -> float | None:
+        """Return the price of a core-hour on an accelerator; None where its price is not known.
+
+        cores_per_chip: None is as this knows it.
+        """
         if accelerator is None:
             return None
         name = accelerator if accelerator in self.an_hour else canonical(accelerator)
@@ -60,12 +70,23 @@ class Prices:
         is_gpu = known is None or not (known.is_tpu or known.name == "cpu")
         if (chip := self.an_hour.get(name, self.an_hour.get("gpu") if is_gpu else None)) is None:
             return None
-        return chip / self.cores.get(name, known.cores_per_chip if known else 1)
+        return chip / (cores_per_chip or self.cores_per_chip(accelerator))
 
     def cost(self, accelerator: str | None, core_hours: float | None) -> float | None:
         """Return what so many core-hours on an accelerator cost; None where they or their price are not known."""
         rate = self.a_core_hour(accelerator)
         return None if rate is None or core_hours is None else rate * core_hours
+
+
+def declared_cores(resolved: Mapping[str, Any]) -> dict[str, int]:
+    """Return the cores of a chip of each accelerator that an experiments file, as resolved, declares with them."""
+    return {card["name"]: card["cores_per_chip"] for card in resolved.get("accelerators") or [] if card.get("cores_per_chip")}
+
+
+def amount_in(text: str) -> tuple[float, str] | None:
+    """Read an amount and what it is of, `2.5 EUR` or `500usd`; no words after the number are empty. None for another text."""
+    found = _AMOUNT.fullmatch(text.strip())
+    return None if found is None else (float(found[1]), found[2] or "")
 
 
 def price_in(text: str) -> float | None:

@@ -20,6 +20,7 @@ from analysis.comparison.searches import equal_number, more_searched
 from analysis.diagnostics import at_chance
 from analysis.direction import refuse_rising
 from analysis.interval import check_level
+from analysis.reading.prices import currency_of
 from analysis.selection import Excluded
 from analysis.unfinished import takes_runs
 
@@ -110,6 +111,7 @@ def _compared(first: Arm, second: Arm, ask: _Ask, left_out: tuple[Excluded, ...]
         budgets=table(chosen.a, chosen.b, (ask.by, first.name, second.name), ask.metric, ask.x),
         runs_used=int(chosen.a["seeds"].sum() + chosen.b["seeds"].sum()),
         notes=_notes(first, second, ask.by),
+        currency=currency_of(pd.concat([first.frontier.runs, second.frontier.runs], ignore_index=True)),
         diagnostics=tuple(at_chance(pd.concat([first.frontier.runs, second.frontier.runs], ignore_index=True), ask.metric)),
         excluded=left_out
         + first.excluded

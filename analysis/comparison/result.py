@@ -15,6 +15,7 @@ from analysis.comparison.difference import Difference
 from analysis.comparison.sentence import caveats, edge_words, no_crossing_words, rates_words, sentence
 from analysis.interval import Interval
 from analysis.numbers import finite, records
+from analysis.reading.prices import unit_of
 from analysis.selection import Excluded, excluded_payload
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Comparison:
     found: the difference of log metric with its standard errors. budgets: one row a pair (paired) or a cell (joint).
     runs_used: how many runs the cells that count have. excluded: every other run of the two sides, with its reason.
     notes: a sentence for each thing that was taken for granted. diagnostics: whether runs of either side do no better than guessing.
-    rates: how unequally the sides searched their learning rates; None where they searched alike.
+    rates: how unequally the sides searched their learning rates; None where they searched alike. currency: of their costs, if one is known.
     """
 
     by: str
@@ -64,6 +65,12 @@ class Comparison:
     notes: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     rates: UnequalRates | None = None
+    currency: str | None = None
+
+    @property
+    def unit(self) -> str:
+        """Return what words say after a number of `x`: its name, of money the currency."""
+        return unit_of(self.x, self.currency)
 
     @cached_property
     def difference(self) -> Interval:
@@ -191,6 +198,7 @@ class Comparison:
             "b": self.b,
             "metric": self.metric,
             "x": self.x,
+            "currency": self.currency,
             "level": self.level,
             "design": self.found.design,
             "better": self.better,

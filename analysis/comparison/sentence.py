@@ -26,7 +26,7 @@ def caveats(found: Comparison) -> tuple[str, ...]:
     said = []
     if found.found.edges and found.found.narrowed:
         low, high = (amount(end) for end in found.found.shared)
-        said.append(f"Only from {low} to {high} {found.x} are the sides compared: elsewhere {_edges(found)}. {_cure(found)}")
+        said.append(f"Only from {low} to {high} {found.unit} are the sides compared: elsewhere {_edges(found)}. {_cure(found)}")
     elif found.found.edges and not found.withheld:
         said.append(
             f"How much is less certain than that: {_edges(found)}; {found.better or 'neither'} is better at the sizes nearest to each other, too."
@@ -62,7 +62,7 @@ def no_crossing_words(found: Comparison) -> str:
 def _no_winner(found: Comparison) -> str:
     at = amount(found.found.shared[1])
     return (
-        f"No winner is named between {found.a} and {found.b}. {found.withheld} As tried, at {at} {found.x}, {found.end}, {found.metric} is "
+        f"No winner is named between {found.a} and {found.b}. {found.withheld} As tried, at {at} {found.unit}, {found.end}, {found.metric} is "
         f"{_percent(found.difference_at_largest)} for {found.a}."
     )
 
@@ -102,15 +102,15 @@ def crossing_words(found: Comparison) -> str:
     if crossing.overtakes is not None and crossing.proven:
         loser = found.a if crossing.overtakes == found.b else found.b
         more = f"; it is {crossing.reason}" if crossing.reason else ""
-        return f"{crossing.overtakes} overtakes {loser} at about {_range(crossing.at)} {found.x}{more}"
+        return f"{crossing.overtakes} overtakes {loser} at about {_range(crossing.at)} {found.unit}{more}"
     if crossing.overtakes is not None:
-        return f"whether they cross, at about {_range(crossing.at)} {found.x}, is not determined: {crossing.reason}"
+        return f"whether they cross, at about {_range(crossing.at)} {found.unit}, is not determined: {crossing.reason}"
     return str(crossing.reason)
 
 
 def _winner(found: Comparison) -> str:
     end, x = found.difference_at_largest, found.x
-    at = amount(found.found.shared[1])
+    at = amount(found.found.shared[1]) + (f" {found.unit}" if found.unit != x else "")
     if found.better is None:
         worst = max(abs(end.low), abs(end.high))
         return (

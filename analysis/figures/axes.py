@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from analysis.figures.style import FAINT
+from analysis.reading.prices import MONEY
 from scaling.columns import describe
 
 __all__ = ["Scale", "axis", "axis_label", "log_ticks", "tick_texts", "ticks_at"]
@@ -92,7 +93,9 @@ def _scientific(value: float) -> str:
     return power if math.isclose(mantissa, 1.0) else f"{mantissa:.2g}·{power}"
 
 
-def axis_label(name: str) -> str:
-    """Return the column's label; `val_top1_error` reads as the error of its share."""
+def axis_label(name: str, currency: str | None = None) -> str:
+    """Return the column's label; `val_top1_error` reads as the error of its share, and money has the label of its currency."""
+    if currency and name in MONEY:
+        return f"{describe(name).label} ({currency})"
     share = name.removesuffix("_error")
     return f"1 − {describe(share).label.lower()}" if share != name and describe(share).description else describe(name).label

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from analysis.figures.axes import Scale, axis, axis_label, ticks_at
 from analysis.figures.style import FAINT, NEUTRAL, labels, layout, looks
 from analysis.pareto import Frontier
+from analysis.reading.prices import unit_of
 from scaling.rounding import significant
 
 __all__ = ["best_model_figure"]
@@ -56,7 +57,10 @@ def best_model_figure(frontier: Frontier, *, x_scale: Scale = "log", height: int
         layout(
             revision=("best", frontier.metric, frontier.x, x_scale),
             height=height,
-            xaxis={**axis([*steps[start], last], x_scale, axis_label(frontier.x), pad=0.04), "anchor": "y2" if has_epochs else "y"},
+            xaxis={
+                **axis([*steps[start], last], x_scale, axis_label(frontier.x, frontier.currency), pad=0.04),
+                "anchor": "y2" if has_epochs else "y",
+            },
             yaxis={
                 "title": {"text": "Best model", "standoff": 12},
                 "type": "category",
@@ -84,4 +88,4 @@ def _epochs_axis(epochs: pd.Series) -> dict[str, object]:
 def _text(row: dict[object, object], frontier: Frontier) -> str:
     epochs = f" · {row['epochs']:g} epochs" if "epochs" in row else ""
     start, value = float(str(row[f"{frontier.x}_from"])), float(str(row[frontier.metric]))
-    return f"<b>{row['model']}</b>{epochs}<br>from {significant(start)} {frontier.x}<br>{frontier.metric} {significant(value)}"
+    return f"<b>{row['model']}</b>{epochs}<br>from {significant(start)} {unit_of(frontier.x, frontier.currency)}<br>{frontier.metric} {significant(value)}"

@@ -45,7 +45,7 @@ def comparison_figure(comparison: Comparison, *, height: int = 560) -> go.Figure
         )
     _add_difference(figure, comparison)
     both = pd.concat([table for _, table in sides])
-    x_axis = axis(both["x"], "log", axis_label(comparison.x), pad=0.04)
+    x_axis = axis(both["x"], "log", axis_label(comparison.x, comparison.currency), pad=0.04)
     figure.update_layout(
         layout(
             revision=("comparison", comparison.by, comparison.a, comparison.b, comparison.metric, comparison.x),

@@ -63,7 +63,7 @@ def frontier_figure(
         layout(
             revision=(frontier.metric, frontier.x, x_scale, y_scale),
             height=height,
-            xaxis=axis(x_values, x_scale, axis_label(frontier.x), pad=0.04),
+            xaxis=axis(x_values, x_scale, axis_label(frontier.x, frontier.currency), pad=0.04),
             yaxis=axis(y_values, y_scale, axis_label(frontier.metric)),
         )
     )

@@ -1,4 +1,4 @@
-"""How sure the prediction at the target becomes as planned runs are done: its interval against core-hours spent."""
+"""How sure the prediction at the target becomes as planned runs are done: its interval against core-hours or money spent."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ _COLOUR = "#1B80C0"
 
 
 def plan_figure(found: NextRuns, *, height: int = 380) -> go.Figure:
-    """Draw the interval of the prediction against core-hours spent: now, then after each planned run in order of use.
+    """Draw the interval of the prediction against what is spent, in the budget's unit: now, then after each planned run in order of use.
 
     The value stays that of now: what the runs will say cannot be known.
     """
-    spent = np.concatenate([[0.0], np.cumsum(found.chosen["core_hours"].to_numpy(float))])
+    unit = found.budget.currency or "core-hours"
+    spent = np.concatenate([[0.0], np.cumsum(found.chosen[found.budget.column].to_numpy(float))])
     low = np.concatenate([[found.now.low], found.chosen["mean_low"].to_numpy(float)])
     high = np.concatenate([[found.now.high], found.chosen["mean_high"].to_numpy(float)])
     names = ["now", *(_name(row) for row in found.chosen.to_dict("records"))]
     texts = [
-        f"<b>{'now' if number == 0 else f'after run {number}: {name}'}</b><br>{significant(at, 3)} core-hours spent<br>"
+        f"<b>{'now' if number == 0 else f'after run {number}: {name}'}</b><br>{significant(at, 3)} {unit} spent<br>"
         f"{found.fit.metric} at {found.target}: {significant(below)} … {significant(above)}"
         for number, (name, at, below, above) in enumerate(zip(names, spent, low, high, strict=True))
     ]
@@ -50,9 +51,9 @@ def plan_figure(found: NextRuns, *, height: int = 380) -> go.Figure:
     figure.add_hline(y=found.now.value, line={"color": NEUTRAL, "width": 1, "dash": "dot"}, opacity=0.5)
     figure.update_layout(
         layout(
-            revision=("plan", found.fit.metric, found.target, str(found.budget_core_hours)),
+            revision=("plan", found.fit.metric, found.target, found.budget.words),
             height=height,
-            xaxis={**axis([], "linear", "Core-hours spent on the planned runs"), "rangemode": "tozero"},
+            xaxis={**axis([], "linear", f"{unit[0].upper()}{unit[1:]} spent on the planned runs"), "rangemode": "tozero"},
             yaxis=axis([], "linear", f"{axis_label(found.fit.metric)} at the target"),
             showlegend=False,
         )

@@ -44,7 +44,7 @@ def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> 
         layout(
             revision=("residuals", fit.law, fit.on, fit.metric, x, x_scale),
             height=height,
-            xaxis=axis(residuals[x], x_scale, axis_label(x), pad=0.04),
+            xaxis=axis(residuals[x], x_scale, axis_label(x, fit.currency), pad=0.04),
             yaxis={**axis([], "linear", f"Residual of the {fit.law} law (%)"), "ticksuffix": " "},
             legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
         )

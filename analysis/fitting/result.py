@@ -21,6 +21,7 @@ from analysis.fitting.objective import objective_named
 from analysis.laws import law_named
 from analysis.laws.law import Law
 from analysis.numbers import finite, with_interval
+from analysis.reading.prices import currency_of
 from analysis.selection import Excluded, excluded_payload, excluded_words
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import NARROWLY, FitStatus
@@ -82,6 +83,11 @@ class Fit:
     def axes(self) -> tuple[str, ...]:
         """Return the columns that the law explains the metric by."""
         return (self.x,) if isinstance(self.x, str) else self.x
+
+    @property
+    def currency(self) -> str | None:
+        """Return the label of the money that it is a law of, or that its runs cost; None where none or several are known."""
+        return currency_of(self.runs)
 
     @property
     def params(self) -> dict[str, float] | None:
@@ -413,6 +419,7 @@ class Fit:
             "on": self.on,
             "metric": self.metric,
             "x": self.x if isinstance(self.x, str) else list(self.x),
+            "currency": self.currency,
             "objective": self.objective,
             "status": self.status.value,
             "status_about": list(self.status_about),

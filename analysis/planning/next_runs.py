@@ -12,10 +12,12 @@ from analysis.fitting.fit import FitSettings
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
+from analysis.planning.budget import budget_in
 from analysis.planning.design import Candidates, Criterion, choose, spread_after
 from analysis.planning.result import NextRuns, log_width
 from analysis.planning.target import Target, aim
-from analysis.reading.prices import currency_of, rate_of
+from analysis.reading.prices import MONEY, currency_of, priced_as
+from analysis.reading.source import source_of
 from analysis.unfinished import takes_runs
 from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
 
@@ -29,7 +31,8 @@ def plan(
     runs: pd.DataFrame,
     candidates: pd.DataFrame,
     *,
-    budget_core_hours: float,
+    budget: float | str | None = None,
+    budget_core_hours: float | None = None,
     target: float | Mapping[str, float],
     x: str = "core_hours",
     law: str | None = None,
@@ -49,8 +52,10 @@ def plan(
     Args:
         runs: what was done, as for `analysis.fit`.
         candidates: one row a cell that could be run, with the law's inputs, `core_hours` (of all that the row stands for) and, where
-            more than one, `seeds`. Other columns (`model`, `epochs`, …) name it.
-        budget_core_hours: to spend on them. target: compute in the unit of `x`, or each of the law's inputs.
+            more than one, `seeds`. Other columns (`model`, `epochs`, …) name it. Prices that were named for the runs are theirs too, see
+            `analysis.reading.prices.priced_as`.
+        budget: to spend on them: a number of core-hours, or money, `"500 USD"`, where prices are known. budget_core_hours: the same in
+            core-hours. target: compute in the unit of `x`, or each of the law's inputs.
         law: None: the chosen one, see `analysis.planning.target.aim`.
         criterion: `c`: the prediction at the target; `D`: all coefficients together.
         on, settings: of `analysis.fit`: metric, level …
@@ -59,9 +64,18 @@ def plan(
     """
     if criterion not in ("c", "D"):
         raise UnknownName("criterion", criterion, ("c", "D"))
-    if not (np.isfinite(budget_core_hours) and budget_core_hours > 0):
-        raise UsageError(f"a budget of {budget_core_hours:g} core-hours buys nothing", hint="--budget takes a positive number")
-    cost = _priced(candidates)
+    if (budget is None) == (budget_core_hours is None):
+        raise UsageError("a plan needs one budget", hint='give budget=50, of core-hours, or budget="500 USD"')
+    limit = budget_in(budget if budget is not None else budget_core_hours or 0.0)
+    _require_core_hours(candidates)
+    candidates = priced_as(candidates, runs)
+    limit, kinds = limit.of(candidates), _kinds(candidates) if x in MONEY else []
+    if limit.currency is None and len(kinds) > 1:
+        raise UsageError(
+            f"a budget of core-hours on {len(kinds)} kinds of accelerator, {', '.join(kinds)}, does not compare",
+            hint='give it in money: --budget "500 USD"',
+        )
+    spent = _positive(candidates, limit.column, "every candidate needs its price")
     aimed = aim(runs, target, candidates, x=x, law=law, on=on, **settings)
     found = aimed.fit
     _require_inputs(candidates, found.axes)
@@ -73,8 +87,8 @@ def plan(
     covariance = found.covariance[np.ix_(kept, kept)]
     rows = found.log_mean_jacobian(candidates)[:, kept]
     gradient = found.log_mean_jacobian(aimed.law_at)[0, kept]
-    pool = Candidates(rows, _information(found, candidates), cost)
-    picked = choose(covariance, pool, gradient, budget_core_hours, criterion)
+    pool = Candidates(rows, _information(found, candidates), spent)
+    picked = choose(covariance, pool, gradient, limit.amount, criterion)
 
     now, now_run = _at(aimed.forecast, aimed.at, "mean"), _at(aimed.forecast, aimed.at, "new-run")
     if not min(now.low, now_run.low, _at(found, aimed.law_at, "mean").low) > 0:
@@ -90,8 +104,6 @@ def plan(
     steps = [_scaled(now, scale) for scale in scales[1:]]
     chosen = candidates.iloc[picked].reset_index(drop=True)
     chosen = chosen.assign(mean_low=[step.low for step in steps], mean_high=[step.high for step in steps])
-    if "cost" not in chosen and (rate := rate_of(runs)) is not None and _on_the_same(runs, chosen):
-        chosen = chosen.assign(cost=rate[0] * chosen["core_hours"].astype(float), currency=rate[1])
     currency = currency_of(chosen)
     return NextRuns(
         target=aimed.words,
@@ -100,8 +112,8 @@ def plan(
         fit=found,
         law_at={name: float(aimed.law_at[name].iloc[0]) for name in found.axes},
         criterion=criterion,
-        budget_core_hours=float(budget_core_hours),
-        core_hours=float(cost[picked].sum()),
+        budget=limit,
+        core_hours=float(chosen["core_hours"].astype(float).sum()) if len(_kinds(chosen)) < 2 else float("nan"),
         cost=float(chosen["cost"].sum()) if currency else None,
         currency=currency,
         candidates=len(candidates),
@@ -111,17 +123,16 @@ def plan(
         now_run=now_run,
         after_run=_new_run(now, now_run, scales[-1]),
         share_of_law=of_law,
+        notes=tuple(source_of(candidates)["notes"]),
     )
 
 
-def _on_the_same(runs: pd.DataFrame, candidates: pd.DataFrame) -> bool:
-    """Say whether the candidates would be trained on what the runs were trained on, as far as is known."""
-    if "accelerator" not in runs or "accelerator" not in candidates:
-        return True
-    return set(candidates["accelerator"].dropna()) <= set(runs["accelerator"].dropna())
+def _kinds(candidates: pd.DataFrame) -> list[str]:
+    """List the accelerators of the candidates, as far as is known."""
+    return sorted(set(candidates["accelerator"].dropna())) if "accelerator" in candidates else []
 
 
-def _priced(candidates: pd.DataFrame) -> np.ndarray:
+def _require_core_hours(candidates: pd.DataFrame) -> None:
     if candidates.empty:
         raise DataError(
             "there are no candidates to choose from", hint="every cell of the file is done: add models or epoch budgets to it"
@@ -133,7 +144,7 @@ def _priced(candidates: pd.DataFrame) -> np.ndarray:
             [str(name) for name in candidates],
             hint="a candidate needs its price: call that column of the candidates core_hours",
         )
-    cost = _positive(candidates, "core_hours", "every candidate needs its price")
+    _positive(candidates, "core_hours", "every candidate needs its price")
     if "seeds" in candidates:
         seeds = pd.to_numeric(candidates["seeds"], errors="coerce").to_numpy(float)
         bad = ~(np.isfinite(seeds) & (seeds >= 1))
@@ -141,7 +152,6 @@ def _priced(candidates: pd.DataFrame) -> np.ndarray:
             raise DataError(
                 f"candidate {int(np.argmax(bad)) + 1} has no seeds of 1 or more", hint="seeds says how many runs a row stands for"
             )
-    return cost
 
 
 def _require_inputs(candidates: pd.DataFrame, axes: tuple[str, ...]) -> None:

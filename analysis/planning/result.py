@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,10 @@ from analysis.as_csv import as_csv
 from analysis.diagnostics import Diagnostic, apart_at, far_extrapolation
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
-from analysis.numbers import records
+from analysis.numbers import finite, records
+from analysis.planning.budget import Budget
 from analysis.planning.design import Criterion
-from scaling.rounding import money, significant
+from scaling.rounding import amount, money, significant
 
 if TYPE_CHECKING:
     from analysis.selection import Excluded
@@ -33,8 +35,10 @@ class NextRuns:
     are done.
     now, after: intervals of the mean at the target; now_run, after_run: of a new run there. They keep the value of now: what the runs
     will say cannot be known, how much they will narrow it can, as far as the law holds.
-    cost: of the chosen runs, in money of `currency`, where the runs so far have one price for a core-hour; also a column of `chosen`.
+    budget: in core-hours or money. core_hours: of the chosen runs; NaN where these are of several accelerators.
+    cost: of the chosen runs, in money of `currency`, where prices are known; also a column of `chosen`.
     share_of_law: the part of the mean's variance that more runs are sure to narrow; the rest is lack of fit.
+    notes: a sentence for each thing that was done to the candidates.
     """
 
     target: str
@@ -43,7 +47,7 @@ class NextRuns:
     fit: Fit
     law_at: dict[str, float]
     criterion: Criterion
-    budget_core_hours: float
+    budget: Budget
     core_hours: float
     candidates: int
     chosen: pd.DataFrame
@@ -54,6 +58,7 @@ class NextRuns:
     share_of_law: float
     cost: float | None = None
     currency: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
@@ -82,15 +87,26 @@ class NextRuns:
         """Write the answer in words."""
         metric = self.fit.metric
         if self.chosen.empty:
-            return f"Nothing among {self.candidates} candidates fits {self.budget_core_hours:g} core-hours and helps: {metric} at {self.target} stays {self.now.words(4)}."
+            return f"Nothing among {self.candidates} candidates fits {self.budget.words} and helps: {metric} at {self.target} stays {self.now.words(4)}."
         return (
-            f"{len(self.chosen)} of {self.candidates} candidates, {significant(self.core_hours, 3)} of {self.budget_core_hours:g} core-hours{self._money()}: "
+            f"{len(self.chosen)} of {self.candidates} candidates, {self._spent()}: "
             f"{metric} at {self.target} is now {self.now.words(4)}; afterwards about {significant(self.after.low)} … {significant(self.after.high)}, "
             f"{significant(self.shrinkage, 2)} of the width.{self._lack_of_fit()}"
         )
 
-    def _money(self) -> str:
-        return "" if self.cost is None else f" ({money(self.cost, self.currency)})"
+    def _spent(self) -> str:
+        """Write what of the budget is spent, with the other unit in brackets."""
+        if self.budget.currency is None:
+            other = "" if self.cost is None else f" ({money(self.cost, self.currency)})"
+            return f"{significant(self.core_hours, 3)} of {self.budget.words}{other}"
+        other = "" if math.isnan(self.core_hours) else f" ({amount(self.core_hours)} core-hours)"
+        return f"{amount(self.cost)} of {self.budget.words}{other}"
+
+    def price_words(self) -> str:
+        """Write what the chosen runs cost: `45.0 core-hours (112 USD)`."""
+        words = [] if math.isnan(self.core_hours) else [f"{significant(self.core_hours)} core-hours"]
+        words += [] if self.cost is None else [money(self.cost, self.currency)]
+        return f"{words[0]} ({words[1]})" if len(words) > 1 else words[0]
 
     def weighed_by(self) -> str:
         """Say by which law, and where, the runs were weighed.
@@ -121,12 +137,14 @@ class NextRuns:
             "lights": self.forecast.lights.to_dict(),
             "criterion": self.criterion,
             "share_of_law": self.share_of_law,
-            "budget_core_hours": self.budget_core_hours,
-            "core_hours": self.core_hours,
+            "budget_core_hours": self.budget.amount if self.budget.currency is None else None,
+            "budget_cost": None if self.budget.currency is None else self.budget.amount,
+            "core_hours": finite(self.core_hours),
             "cost": self.cost,
             "currency": self.currency,
             "candidates": self.candidates,
             "sentence": self.sentence(),
+            "notes": list(self.notes),
             "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "now": {"mean": self.now.to_dict(), "new_run": self.now_run.to_dict()},
             "after": {"mean": self.after.to_dict(), "new_run": self.after_run.to_dict()},

@@ -19,6 +19,7 @@ from analysis.laws.axes import AXIS_COLUMNS
 from analysis.optimum.cells import grid_cells, grid_frontier
 from analysis.optimum.surface import Surface
 from analysis.prediction import runs_to_predict_from
+from analysis.reading.prices import currency_of, unit_of
 from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
 from scaling.rounding import amount
 
@@ -100,7 +101,9 @@ def _forecast_of_compute(
         return aimed
     with suppress(TooFewPoints):
         forecast = fit(runs, x=x, law=AUTO, on=on or natural_choice(runs, x), **settings)
-        return replace(aimed, forecast=forecast, at=pd.DataFrame({x: [float(target)]}), words=f"{target:,g} {x}")
+        return replace(
+            aimed, forecast=forecast, at=pd.DataFrame({x: [float(target)]}), words=f"{target:,g} {unit_of(x, currency_of(runs))}"
+        )
     return aimed
 
 
@@ -133,7 +136,7 @@ def _placed(found: Fit, target: float | Mapping[str, float], runs: pd.DataFrame,
         return Target(forecast, at, " and ".join(f"{name} {target[name]:,g}" for name in forecast.axes), found, at)
     if not (np.isfinite(target) and target > 0):
         raise UsageError(f"the target {target:g} is not a positive number", hint=f"give it in the unit of {x}")
-    words = f"{target:,g} {x}"
+    words = f"{target:,g} {unit_of(x, currency_of(runs))}"
     if len(forecast.axes) == 1:
         at = pd.DataFrame({found.axes[0]: [float(target)]})
         return Target(forecast, at, words, found, at)

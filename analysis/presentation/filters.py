@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from analysis.figures.axes import axis_label
+from analysis.reading.prices import head_of
 from scaling.refusals import why
 from scaling.rounding import as_factor, money, percent, significant
 
@@ -83,6 +84,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "general": _general,
     "interval": _interval,
     "label": axis_label,
+    "head": head_of,
     "number": _number,
     "money": money,
     "off": _off,

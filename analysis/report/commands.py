@@ -43,7 +43,8 @@ def commands(source: Mapping[str, Any], asked: Mapping[str, Any]) -> list[tuple[
             (f"{a} and {b} at equal compute", _line("compare", "--by", "family", "--a", a, "--b", b, *metric, *x, *chosen))
         )
     if "budget" in asked:
-        aim = ["--budget", f"{asked['budget']:g}", "--target", f"{asked['target']:g}"]
+        budget = asked["budget"]
+        aim = ["--budget", budget if isinstance(budget, str) else f"{budget:g}", "--target", f"{asked['target']:g}"]
         lines.append(("what to run next", _line("plan", *aim, *metric, *x, *([] if asked["law"] == "auto" else named), *chosen)))
     return [*lines, ("this report", _line("report", "-o", "report.html", *metric, *x, *law, *chosen))]
 

@@ -183,8 +183,8 @@ def _slices(runs: pd.DataFrame, family: str, optimum: Optimum) -> Slices:
 
 def _plan(runs: pd.DataFrame, found: Frontier, law: str | None, on: Literal["all", "frontier"], settings: FitSettings) -> NextRuns:
     budget, target = a_tenth_and_ten_times(found)
-    candidates = neighbouring_cells(runs, metric=found.metric)
-    return plan(runs, candidates, budget_core_hours=budget, target=target, x=found.x, law=law, on=on, **settings)
+    candidates = neighbouring_cells(runs, metric=found.metric, in_money=isinstance(budget, str))
+    return plan(runs, candidates, budget=budget, target=target, x=found.x, law=law, on=on, **settings)
 
 
 def _predictions(law: Fit, beyond: Sequence[float] = BEYOND) -> pd.DataFrame:

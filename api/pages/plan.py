@@ -7,9 +7,11 @@ from typing import Any
 
 from analysis import NextRuns, frontier, law_names, payload, plan
 from analysis.figures import plan_figure
+from analysis.planning.budget import budget_in
 from analysis.planning.neighbours import a_tenth_and_ten_times, neighbouring_cells
 from analysis.presentation import figure_json
 from analysis.questions import PlanQuestion
+from analysis.reading.prices import MONEY
 from api.asking import command_line
 from api.database import Database
 from api.pages.page import Page
@@ -28,6 +30,7 @@ _EXAMPLE = {
     "law": "power",
     "criterion": "c",
     "budget_core_hours": 0.01,
+    "budget_cost": None,
     "core_hours": 0.0098,
     "now": {"mean": {"value": 0.102, "low": 0.087, "high": 0.119}},
     "after": {"mean": {"value": 0.102, "low": 0.092, "high": 0.113}},
@@ -40,7 +43,7 @@ class Planned:
     """Holds a plan, and the budget and target that it was made for, also where the link left them open."""
 
     plan: NextRuns
-    budget: float
+    budget: float | str
     target: float
 
 
@@ -51,10 +54,10 @@ def _planned(database: Database, question: PlanQuestion) -> Planned:
         runs = runs_of(database, question)
         usual = a_tenth_and_ten_times(frontier(runs, metric=question.metric, x=question.x))
         budget, target = question.budget or usual[0], question.target or usual[1]
-        candidates = neighbouring_cells(runs, metric=question.metric)
-        asked = {**question.settings, "target": target}
-        del asked["budget"]
-        return Planned(plan(runs, candidates, budget_core_hours=budget, **asked), budget, target)
+        in_money = question.x in MONEY or budget_in(budget).currency is not None
+        candidates = neighbouring_cells(runs, metric=question.metric, in_money=in_money)
+        asked = {**question.settings, "budget": budget, "target": target}
+        return Planned(plan(runs, candidates, **asked), budget, target)
 
     return database.remember(question, made)
 
@@ -63,7 +66,7 @@ def _context(database: Database, question: PlanQuestion, found: Planned | None) 
     if found is None:
         return {"choices": {"law": law_names(), "budget": "", "target": ""}, "command": ""}
     return {
-        "choices": {"law": law_names(), "budget": f"{found.budget:g}", "target": f"{found.target:g}"},
+        "choices": {"law": law_names(), "budget": str(found.budget), "target": f"{found.target:g}"},
         "figure": figure_json(plan_figure(found.plan)) if len(found.plan.chosen) else None,
         "command": command_line(question.words(budget=found.budget, target=found.target), database.url),
     }

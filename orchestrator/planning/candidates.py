@@ -28,7 +28,7 @@ def plan(
 ) -> NextRuns:
     """Choose the next runs that most reduce the uncertainty of a prediction, and say how sure it will be afterwards.
 
-    >>> found = scaling.plan(runs, budget_core_hours=0.01, target=0.002)
+    >>> found = scaling.plan(runs, budget=0.01, target=0.002)
     >>> bool(found.core_hours <= 0.01 and found.after.high < found.now.high)
     True
 
@@ -39,18 +39,21 @@ def plan(
             run, up to four times the epochs.
         metric: what should be known.
         db: the store whose measured speeds price the cells of a file; None: those of `runs`.
-        settings: of `analysis.plan`: budget_core_hours, target, x, law, criterion, level …
+        settings: of `analysis.plan`: budget, target, x, law, criterion, level …
 
     Raises:
         UsageError: every cell of the file is done; and what `analysis.plan` raises.
     """
     from analysis import plan as chosen_of
+    from analysis.planning.budget import budget_in
+    from analysis.reading.prices import MONEY
 
-    return chosen_of(runs, _candidates(candidates, runs, metric, db), metric=metric, **settings)
+    in_money = settings.get("x") in MONEY or budget_in(settings.get("budget") or 1.0).currency is not None
+    return chosen_of(runs, _candidates(candidates, runs, metric, db, in_money), metric=metric, **settings)
 
 
 def _candidates(
-    given: str | Path | Mapping[str, Any] | pd.DataFrame | None, runs: pd.DataFrame, metric: str, db: str | None
+    given: str | Path | Mapping[str, Any] | pd.DataFrame | None, runs: pd.DataFrame, metric: str, db: str | None, in_money: bool
 ) -> pd.DataFrame:
     import pandas as pd
 
@@ -59,7 +62,7 @@ def _candidates(
     from analysis.selection import rehearsed
 
     if given is None:
-        return neighbouring_cells(runs, metric=metric)
+        return neighbouring_cells(runs, metric=metric, in_money=in_money)
     if isinstance(given, pd.DataFrame):
         return given
     if not isinstance(given, Mapping) and Path(given).suffix.lower() not in (".yaml", ".yml"):
@@ -118,6 +121,8 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
                 "seeds": len({run.config.seed for run in waiting}),
                 "runs": len(waiting),
                 "accelerator": own,
+                "cores": plan.spec.core_count,
+                "chips": plan.spec.resources.chip_count,
                 "core_hours": (hours := sum(run.estimated_core_hours for run in waiting)),
                 **({"cost": prices.cost(own, hours), "currency": prices.currency} if prices else {}),
             }

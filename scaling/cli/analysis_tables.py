@@ -121,13 +121,14 @@ def _print_backtest(console: Console, backtest: Backtest) -> None:
 
 def print_frontier(console: Console, frontier: Frontier) -> None:
     """Print the best model and best epochs against compute."""
+    from analysis.reading.prices import head_of
 
     steps = frontier.best()
     start = f"{frontier.x}_from"
     console.print(Text("compute-optimal: the best model and epochs from each compute on", "bold"))
     named = [str(name) for name in steps if name not in ("family", start, f"{frontier.x}_to")]
     named = [*_family(frontier), *named]
-    table = _table(f"from {frontier.x}", *named)
+    table = _table(f"from {head_of(frontier.x, frontier.currency)}", *(head_of(name, frontier.currency) for name in named))
     for row in steps.to_dict("records"):
         table.add_row(significant(row[start]), *(_cell(name, row[name], frontier.metric) for name in named))
     console.print(table)
@@ -139,16 +140,16 @@ def print_points(console: Console, frontier: Frontier, band: DataFrame) -> None:
 
     band: of `analysis.frontier_band`: how sure it is that a cell is one, and the interval of the lowest metric at its compute or less.
     """
+    from analysis.reading.prices import head_of
     from analysis.selection import excluded_words
 
     points = frontier.points
     named = [*_family(frontier), *(name for name in ("model", "epochs", "learning_rate", "seeds") if name in points)]
     known = bool(band["frontier_share"].notna().all())
-    priced = ["cost"] if "cost" in points else []
+    priced = ["cost"] if "cost" in points and frontier.x != "cost" else []
     table = _table(
         "",
-        frontier.x,
-        *(f"cost ({frontier.currency})" for _ in priced),
+        *(head_of(name, frontier.currency) for name in (frontier.x, *priced)),
         *named,
         frontier.metric,
         "min",
@@ -240,6 +241,8 @@ def _cell(name: str, value: Any, metric: str) -> str:
         return f"{value:,.0f}"
     if name == metric:
         return significant(value)
+    if name == "cost":
+        return amount(value)
     return value if isinstance(value, str) else f"{value:g}"
 
 

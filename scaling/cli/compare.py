@@ -58,6 +58,7 @@ def compare_command(
 
 
 def _print(out: Console, found: Comparison) -> None:
+    from analysis.reading.prices import head_of
     from analysis.selection import excluded_words
     from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_notes
     from scaling.cli.tables import headline, line, table
@@ -65,7 +66,7 @@ def _print(out: Console, found: Comparison) -> None:
     headline(out, found.sentence())
     shown = table(f"{found.a} against {found.b}", "value", f"{100 * found.level:g} % low", "high", "p")
     shown.columns[0].justify = "left"
-    end = f"at {significant(found.found.shared[1], 3)} {found.x}"
+    end = f"at {significant(found.found.shared[1], 3)} {found.unit}"
     for label, interval, p in (
         (f"{found.metric} ratio, {end}", found.difference_at_largest.exp(), found.p_value_at_largest),
         (f"{found.metric} ratio, along the frontier", found.difference_on_frontier.exp(), found.p_value_on_frontier),
@@ -78,12 +79,17 @@ def _print(out: Console, found: Comparison) -> None:
     crossing = found.crossing
     if crossing.overtakes is not None:
         ends = (significant(value) for value in (crossing.at.value, crossing.at.low, crossing.at.high))
-        shown.add_row(f"{found.x} from which {crossing.overtakes} is better{'' if crossing.proven else ', not proven'}", *ends, "")
+        shown.add_row(
+            f"{head_of(found.x, found.currency)} from which {crossing.overtakes} is better{'' if crossing.proven else ', not proven'}",
+            *ends,
+            "",
+        )
     out.print(shown)
     kind = "budgets, each a pair" if found.found.design == "paired" else "cells, fitted jointly: too few share a budget"
     low, high = (significant(value, 3) for value in found.found.shared)
     line(
-        out, f"{found.found.pairs} {kind}, from {low} to {high} {found.x}; noise of one {as_factor(found.found.noise_std)} (one sd)"
+        out,
+        f"{found.found.pairs} {kind}, from {low} to {high} {found.unit}; noise of one {as_factor(found.found.noise_std)} (one sd)",
     )
     line(out, f"{found.runs_used} runs, {excluded_words(found.excluded)}")
     out.print()

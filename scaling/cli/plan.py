@@ -24,6 +24,10 @@ scaling plan experiments.yaml --budget 50 --target 110000  # which of its cells 
 
 scaling plan --budget 50 --target 110000                   # of cells like those that were run
 
+scaling plan --price H100=2.5 --budget "500 USD" --target 110000
+
+scaling plan --x cost --budget "500 USD" --target 20000    # to know val_loss at 20,000 USD, also over several accelerators
+
 scaling plan more.yaml --budget 2 --target 500 --law power --criterion D --json
 
 scaling plan candidates.csv --data runs.csv --budget 50 --target 110000 --csv
@@ -40,7 +44,10 @@ def plan_command(
         ),
     ] = None,
     *,
-    budget: Annotated[float, typer.Option("--budget", help="Core-hours to spend.")],
+    budget: Annotated[
+        str,
+        typer.Option("--budget", metavar="AMOUNT", help='Core-hours to spend, 50; or money where prices are known, "500 USD".'),
+    ],
     target: Annotated[float, typer.Option("--target", help="Compute, in the unit of --x, at which the metric should be known.")],
     question: PlanQuestion,
     seed: Annotated[int, typer.Option(help="Of the draws behind the intervals.")] = 0,
@@ -51,19 +58,19 @@ def plan_command(
     """Choose the next runs that most reduce the uncertainty of a prediction, and say how sure it will be afterwards.
 
     A cell of the file that has no finished run is a candidate, at the price of
-    all its runs; where runs were measured, by their speed.
+    all its runs; where runs were measured, by their speed. Money is at the prices
+    of --price, else of the file, else of the runs.
     """
     from orchestrator.planning.candidates import plan
 
     runs = source.load()
-    settings = {**question.settings, "budget_core_hours": budget, "target": target, "seed": seed}
-    del settings["budget"]
+    settings = {**question.settings, "budget": budget, "target": target, "seed": seed}
     found = plan(runs, file, db=source.db if source.of_a_store else None, **settings)
     print_found(found, runs, _print, json=json, csv=csv)
 
 
 def _print(out: Console, found: NextRuns) -> None:
-    from scaling.cli.analysis_tables import print_lights
+    from scaling.cli.analysis_tables import print_lights, print_notes
     from scaling.cli.tables import headline, line, table
 
     headline(out, found.sentence())
@@ -96,6 +103,7 @@ def _print(out: Console, found: NextRuns) -> None:
     line(out, f"{one.law} law on {one.on_words}: {one.runs_words}, {one.excluded_words}")
     print_lights(out, one.lights)
     line(out, f"{found.weighed_by()}; {found.criterion}-optimal")
+    print_notes(out, found.notes)
     for diagnostic in found.diagnostics:
         line(out, f"{diagnostic.code.value}: {diagnostic.message}. {diagnostic.advice}")
     line(

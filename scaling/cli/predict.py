@@ -126,13 +126,23 @@ def _score(source: RunsFrom, json: bool, csv: bool) -> None:
 
 
 def _print(out: Console, found: Prediction) -> None:
+    from analysis.reading.prices import head_of
     from scaling.cli.analysis_tables import print_lights, print_notes
     from scaling.cli.tables import line, table
 
     fit = found.fit
     percent = f"{100 * fit.precision.level:g} %"
     priced = [f"cost ({found.currency})"] if found.currency and "cost" not in fit.axes else []
-    shown = table(*fit.axes, *priced, fit.metric, f"{percent} low", "high", "one run: low", "high", "")
+    shown = table(
+        *(head_of(name, fit.currency) for name in fit.axes),
+        *priced,
+        fit.metric,
+        f"{percent} low",
+        "high",
+        "one run: low",
+        "high",
+        "",
+    )
     shown.columns[-1].justify = "left"
     for number, row in enumerate(found.rows):
         inputs = (f"{row[name]:,g}" for name in fit.axes)

@@ -84,6 +84,8 @@ def print_next(err: Console, said: Answer | None, options: Sequence[str]) -> Non
 def _print_best(out: Console, found: Frontier) -> None:
     from rich.table import Column, Table
 
+    from analysis.reading.prices import head_of
+
     best = found.best()
     shown = best.iloc[np.unique(np.linspace(0, len(best) - 1, min(_ROWS, len(best))).round().astype(int))]
     some = f" ({len(shown)} of {len(best)})" if len(shown) < len(best) else ""
@@ -92,7 +94,7 @@ def _print_best(out: Console, found: Frontier) -> None:
     ]
     heads = [Column(name, justify="left" if name in ("family", "model") else "right") for name in named]
     table = Table(
-        Column(f"  compute-optimal{some} from {found.x}", justify="right"),
+        Column(f"  compute-optimal{some} from {head_of(found.x, found.currency)}", justify="right"),
         *heads,
         Column(found.metric, justify="right"),
         box=None,

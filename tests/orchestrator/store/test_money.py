@@ -2,10 +2,13 @@
 
 import pytest
 
+from analysis.reading.prices import with_cost
+from analysis.reading.source import source_of
 from orchestrator.store import ledger, queries
 from orchestrator.store.budget import affordable
 from orchestrator.store.grid import accept, waiting_runs
 from orchestrator.store.ledger import Charge
+from orchestrator.store.models import Run
 from scaling.outcomes import AttemptOutcome
 from tests.orchestrator.rows import a_run, granted
 
@@ -87,6 +90,25 @@ def test_a_shared_run_has_the_price_that_is_asked_about_else_the_newest(store):
     for name in ("new", "bare", None):
         assert found[name]["cost"] == pytest.approx(300.0)
         assert found[name]["currency"] == "EUR"
+
+
+def test_a_run_has_the_chips_of_its_cores_by_what_its_file_declares(store):
+    """Two cores are one chip of a card of two; of a cpu a core is a chip."""
+    card = {"name": "cpu-2", "cores_per_chip": 2, "price": None, "aliases": []}
+    with store.write() as session:
+        resolved = {"accelerators": [card], "resources": {"accelerator": "cpu-2"}, "runs": [A]}
+        accept(session, name="own", file="f", text="", resolved=resolved, shared={}, runs=[a_run(A)])
+    priced(store, "plain", a_run(B))
+    for run in (A, B):
+        trained(store, run, useful=100.0)
+    with store.write() as session:
+        session.get(Run, A).accelerator = "cpu-2"
+    runs = with_cost(store.runs(), ["cpu-2=3", "cpu=1"])
+    assert runs.set_index("id")[["cores", "chips", "cost"]].to_dict("index") == {
+        A: {"cores": 2, "chips": 1, "cost": pytest.approx(150.0)},
+        B: {"cores": 2, "chips": 2, "cost": pytest.approx(100.0)},
+    }
+    assert not [note for note in source_of(runs)["notes"] if "taken as one core" in note]
 
 
 def test_a_new_price_counts_for_runs_that_are_done_and_an_accelerator_without_one_is_not_guessed(store):
