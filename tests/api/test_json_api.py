@@ -291,7 +291,7 @@ def test_a_plan_is_that_of_cells_like_those_that_were_run(client, runs):
         ("/api/v1/optimum?family=vit", "family 'vit'"),
         ("/api/v1/plan?budget=-1", "a budget of -1 core-hours buys nothing"),
         ("/api/v1/plan?budget=many", "neither core-hours nor money"),
-        ("/api/v1/plan?budget=5+USD", "needs a price, and none is known"),
+        ("/api/v1/plan?budget=5+USD", "no price is known"),
         ("/frontier/trust.json?law=powr", 'did you mean "power"'),
     ],
 )
