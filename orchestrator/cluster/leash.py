@@ -3,7 +3,7 @@
     python -P -m orchestrator.cluster.leash FILE COMMAND…      stdin: held open by the owner; a line `stop` asks the command to end
 
 The command is the head of a process group. When stdin ends, because the owner died or let go, the whole group is killed. The exit code is that of
-the command; 128 + n where a signal n killed it, as a shell has it.
+the command; 128 + n where a signal n killed it, as a shell has it. Then what left the group is killed too (`left_over`).
 
 The leash itself may be killed. Then the kernel kills the command, and its owner the rest of the group by `end_group`, whose number is in FILE.
 """
@@ -20,6 +20,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from orchestrator.cluster.left_over import end_processes
+
 __all__ = ["end_group", "main"]
 
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
@@ -28,7 +30,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(file: str, *command: str) -> int:
-    """Run a command to its end and return its exit code. What is left of its group is killed then. file: where the group's number is written."""
+    """Run a command to its end and return its exit code. What is left of it is killed then. file: in the attempt's folder, where the group's number is written."""
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_dies_with_its_parent(file)
@@ -40,6 +42,7 @@ def main(file: str, *command: str) -> int:
     threading.Thread(target=_listen, args=(process.pid,), daemon=True).start()
     code = process.wait()
     _tell(process.pid, signal.SIGKILL)
+    end_processes(Path(file).parent)
     return code if code >= 0 else 128 - code
 
 

@@ -22,6 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
+from orchestrator.cluster.left_over import end_processes
 from orchestrator.cluster.mailbox import Mailbox, leave_when_alone
 from orchestrator.messages import Assignment, Died, Message, Refused
 from orchestrator.provenance import code_version, same_code
@@ -169,6 +170,7 @@ class _Trainer:
         self._mailbox, self._started = mailbox, 0.0
         self.tokens: set[str] = set()
         self.assigned: list[str] = []
+        self._folders: list[Path] = []
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         receive, send = os.pipe()
         self._process = subprocess.Popen(
@@ -191,6 +193,7 @@ class _Trainer:
     def take(self, assignment: Assignment) -> None:
         """Give it a run. When it has died just now, the reader says so, under this run's token."""
         self.assigned = assignment.tokens
+        self._folders = [Path(member.directory) for member in assignment.members if member.config.get("program")]
         self.tokens, self._started = set(self.assigned), time.monotonic()
         self.say({"run": assignment.to_dict()})
 
@@ -226,6 +229,8 @@ class _Trainer:
                     self.tokens.discard(message.token)
                 self._mailbox.put(replace(message, wall_seconds=time.monotonic() - self._started))
         code = self._process.wait()
+        for folder in self._folders:
+            end_processes(folder)  # its leash may be gone too
         tokens, self.tokens, wall_seconds = sorted(self.tokens), set(), time.monotonic() - self._started
         for token in tokens:
             died = Died(reason=self._how(code), signal=-code if code < 0 else None)
