@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster.leash import end_group
+from orchestrator.cluster.left_over import end_processes, kept_folder
 from orchestrator.cluster.trainers import Trainee, placed
 from orchestrator.messages import Assignment, Died, Placed
 from orchestrator.program import SCORES, command_of
@@ -35,8 +36,6 @@ AGAIN = 75
 _LOOK_SECONDS = 0.05
 _GRACE_SECONDS = 25.0
 """How long a program may take to write a checkpoint after SIGTERM; below the time that the scheduler gives its attempts."""
-_START_SECONDS = 3600.0
-"""How long a program may say nothing before its first step: it reads data and compiles."""
 _POINT_SECONDS, _POINTS = 1.0, 200
 """The curves get a point every second at most, and then about so many for as long as it has taken so far."""
 _LONGEST_LINE = 1 << 20
@@ -81,7 +80,7 @@ class _Reports:
     """Holds what a program has said in this attempt. Times are by `time.monotonic`, which `report` writes into its lines, or as they were read.
 
     first, last: when its first and its last step were reported. apart: seconds that it said went into evaluation and checkpoints, by name, and
-    since its first step how many of them lay between two steps.
+    since its first step how many of them lay between two steps. is_over: it was told that nothing counts after its result.
     """
 
     step: int
@@ -96,6 +95,7 @@ class _Reports:
     diverged: bool = False
     unpublished: dict[str, float | None] = field(default_factory=dict)
     train_loss: float | None = None
+    is_over: bool = False
 
     @property
     def train_seconds(self) -> float:
@@ -121,12 +121,13 @@ class _Training:
         self._metric = run.config.program.metric
 
     def see_through(self) -> None:
-        """Run it; what it comes to is its last event, or an exception.
+        """Run it; what it comes to is its last event, or an exception. What earlier attempts left on this machine is killed first.
 
         Raises `UsageError` for a report that cannot be, and for a program that ends without its result.
         """
         options = self._given.options.execution
         silence = float(options.get("silence_seconds", 300.0))
+        startup = float(options.get("startup_seconds", max(silence, 3600.0)))  # runs of earlier versions do not state it
         assert self._run.config.program is not None
         home = Path(self._given.home).parent if self._given.home else None
         folder, elsewhere = working_folder(options, home, self._run.config.program.command)
@@ -136,8 +137,10 @@ class _Training:
                 file=sys.stderr,
                 flush=True,
             )
-        kept = self._folder.parent / "kept"
+        kept = kept_folder(self._folder)
         kept.mkdir(exist_ok=True)
+        if count := end_processes(self._folder):
+            print(f"{count} processes of earlier attempts of this run were still here; killed", flush=True)
         self._events.touch()
         group = self._folder / "group"
         leash = [sys.executable, "-P", "-m", "orchestrator.cluster.leash", str(group), *command_of(self._run.config)]
@@ -148,7 +151,7 @@ class _Training:
                 if self._said.diverged or self._lingers(silence):
                     break
                 self._let_stop(process)
-                if (why := self._silent(silence)) is not None:
+                if (why := self._silent(silence, startup)) is not None:
                     self._publish()
                     self._run.tell(Died(reason=why, signal=None))
                     return
@@ -156,8 +159,9 @@ class _Training:
             self._hear(ended=process.poll() is not None)
         finally:
             code = _end(process)
-            if code < 0:
+            if code < 0:  # the leash itself was killed
                 end_group(group)
+                end_processes(self._folder)
         self._publish()
         self._conclude(code)
 
@@ -177,15 +181,27 @@ class _Training:
     # -- what it says ------------------------------------------------------------------------------------------------------------
 
     def _hear(self, *, ended: bool = False) -> None:
-        for number, line in self._lines.new(ended=ended):
-            if self._said.diverged:
-                return  # what it says afterwards does not count
-            self._heard_at = time.monotonic()
-            report = _read(line, number)
-            at = report.pop("at", self._heard_at)
-            self._take(report, number, at if self._began_at <= at <= self._heard_at else self._heard_at)
+        said = self._said
+        try:
+            for number, line in self._lines.new(ended=ended) if not said.is_over else ():
+                if said.diverged or said.finished is not None:
+                    return self._ignore(f"report {number}")
+                self._heard_at = time.monotonic()
+                report = _read(line, number)
+                at = report.pop("at", self._heard_at)
+                self._take(report, number, at if self._began_at <= at <= self._heard_at else self._heard_at)
+        except UsageError:
+            if said.finished is None:
+                raise
+            self._ignore("what was reported last")
         if time.monotonic() - self._published_at > max(_POINT_SECONDS, (time.monotonic() - self._began_at) / _POINTS):
             self._publish()
+
+    def _ignore(self, what: str) -> None:
+        """Take no more reports: the result was told before, or a loss that is not finite. The run's log says so."""
+        self._said.is_over = True
+        told = "its result" if self._said.finished is not None else "a loss that was not finite"
+        print(f"{what} does not count, and nothing after it: the program had reported {told} before", flush=True)
 
     def _take(self, report: dict[str, Any], number: int, at: float) -> None:
         said = self._said
@@ -259,11 +275,12 @@ class _Training:
         """Say whether it has reported its result a while ago, and is there still."""
         return self._said.finished is not None and time.monotonic() - self._heard_at > min(_GRACE_SECONDS, limit)
 
-    def _silent(self, limit: float) -> str | None:
-        silent = time.monotonic() - self._heard_at
-        if self._said.finished is not None or silent <= (limit if self._said.first is not None else max(limit, _START_SECONDS)):
+    def _silent(self, limit: float, startup: float) -> str | None:
+        silent, has_begun = time.monotonic() - self._heard_at, self._said.first is not None
+        if self._said.finished is not None or silent <= (limit if has_begun else startup):
             return None
-        return f"hung: the program reported nothing for {silent:.0f} s; killed"
+        before = "" if has_begun else ", before its first step"
+        return f"hung: the program reported nothing for {silent:.0f} s{before}; killed"
 
     def _conclude(self, code: int) -> None:
         said = self._said

@@ -235,7 +235,8 @@ class TrainerField(_Field):
 
     command: its words; `{field}` stands for a field of the model, or for model, epochs, learning_rate, seed or batch_size.
     program_version: by default a hash of its files. data_version: of the data that it reads; both are part of the runs' ids.
-    metric: what it has to report when it has finished. silence_seconds: how long it may report nothing once it has taken a step.
+    metric: what it has to report when it has finished. silence_seconds: how long it may report nothing once it has taken a step;
+    startup_seconds: before that.
     """
 
     command: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
@@ -243,6 +244,7 @@ class TrainerField(_Field):
     data_version: Annotated[str, Field(max_length=100)] = ""
     metric: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_./-]*$", max_length=60)] = "val_loss"
     silence_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 300.0
+    startup_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3600.0
 
 
 class ExecutionField(_Field):

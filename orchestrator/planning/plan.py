@@ -33,6 +33,8 @@ __all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan"]
 
 _MAX_SIZE = 2**62
 """Parameters and MACs are whole numbers of 64 bits in the store."""
+_LIMITS = ("silence_seconds", "startup_seconds")
+"""Fields of `trainer` that say how a program is watched: they are no part of what its runs are."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,8 @@ class Plan:
         given, rule, rehearsal, trainer = self.spec.execution, self.spec.early_stop, self.spec.simulate, self.spec.trainer
         if trainer is not None:
             folder = str(folder_of(self.document))
-            execution = {"folder": folder, "files": self.files, "silence_seconds": trainer.silence_seconds}
+            limits = {name: getattr(trainer, name) for name in _LIMITS}
+            execution = {"folder": folder, "files": self.files, **limits}
             execution |= {"copy": self.copy} if self.copy not in (None, self.files) else {}
         elif rehearsal is not None:
             execution = {"speed": rehearsal.speed}
@@ -229,7 +232,8 @@ class Plan:
         if (trainer := self.spec.trainer) is not None:
             later.append("trainer")
             dumped["trainer"]["program_version"] = trainer.program_version or self.files
-            del dumped["trainer"]["silence_seconds"]
+            for name in _LIMITS:
+                del dumped["trainer"][name]
         of_data = {"corrections": list(self.card.corrections)} if self.card.corrections else {}
         return {field: dumped[field] for field in (*fields, *later)} | {
             "dataset": self.card.fingerprint,

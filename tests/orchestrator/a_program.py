@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -44,6 +45,10 @@ def main(arguments):
     def loss(inputs, targets):
         return float(((np.tanh(inputs @ weights[0]) @ weights[1] - targets) ** 2).mean())
 
+    if TROUBLE == "never begins":
+        time.sleep(600)
+    if TROUBLE == "workers":
+        subprocess.Popen(["sleep", "1000"], start_new_session=True)
     report(step=step, steps=total)
     print("it began at step", step)
     while step < total:
@@ -66,6 +71,13 @@ def main(arguments):
             save()
             sys.exit(0)
     report(finished=True, val_loss=loss(*held_out), rmse=loss(*held_out) ** 0.5)
+    if TROUBLE == "finished twice":
+        report(finished=True, val_loss=7.0, rmse=7.0)
+    if TROUBLE == "nan after the end":
+        report(step=0, val_loss=float("nan"))
+    if TROUBLE == "long after the end":
+        with open(os.environ["SCALING_EVENTS"], "a") as events:
+            events.write("x" * 10_000_000)
     if TROUBLE == "stays":
         time.sleep(600)
 

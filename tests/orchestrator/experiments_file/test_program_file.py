@@ -64,9 +64,11 @@ def test_ids_hold_what_changes_a_result_and_nothing_else(folder):
     for change in (
         ("params: 20, macs: 20", "params: 30"),
         ("models:", "  silence_seconds: 60\nmodels:"),
+        ("models:", "  startup_seconds: 60\nmodels:"),
         ("name: mlp", "name: other"),
     ):
-        assert ids(plan_of(folder, FILE.replace(*change))) == before, change
+        changed = plan_of(folder, FILE.replace(*change))
+        assert (ids(changed), changed.shared) == (before, plan_of(folder).shared), change
     (folder / "helper.py").write_text("")
     assert not set(ids(plan_of(folder))) & set(before), "a file of the program came"
 
@@ -99,6 +101,13 @@ def test_early_stop_is_a_matter_of_the_scheduler(folder):
         ("learning_rate: 0.1", "learning_rate: 0.1\ndataset: {name: x, examples: 3}", 8, "unknown key 'examples'"),
         ("learning_rate: 0.1", "learning_rate: 0.1\ndataset: {name: x, train_examples: 0}", 8, "0 is no number of examples"),
         ("models:", "  silence: 3\nmodels:", 4, "unknown key 'silence'"),
+        (
+            "models:",
+            "  startup_seconds: 0\nmodels:",
+            4,
+            "trainer.startup_seconds: 0 is not allowed: it must be greater than or equal to 1",
+        ),
+        ("models:", "  startup_seconds: .inf\nmodels:", 4, "trainer.startup_seconds: inf: input should be a finite number"),
     ],
 )
 def test_a_fault_is_told_with_its_line(folder, old, new, line, told):

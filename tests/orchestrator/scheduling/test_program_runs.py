@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,7 @@ name: mlp
 trainer:
   command: [{python}, train.py, --width, "{{width}}", --epochs, "{{epochs}}", --lr, "{{learning_rate}}", --seed, "{{seed}}"]
   silence_seconds: {silence}
+  startup_seconds: {startup}
 models: [{{name: w8, width: 8, params: 40, macs: 40}}]
 epochs: {epochs}
 learning_rate: {rates}
@@ -43,9 +45,9 @@ class Study:
         shutil.copy(a_program.__file__, folder / "train.py")
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
 
-    def plan(self, epochs="[8]", rates="0.1", silence=300.0):
+    def plan(self, epochs="[8]", rates="0.1", silence=300.0, startup=3600.0):
         path = self.folder / "study.yaml"
-        path.write_text(FILE.format(python=sys.executable, epochs=epochs, rates=rates, silence=silence))
+        path.write_text(FILE.format(python=sys.executable, epochs=epochs, rates=rates, silence=silence, startup=startup))
         return make_plan(*read_spec(path))
 
     def run(self, plan, trouble="", slow="0", should_stop=lambda: False, on_tick=lambda running: None, **policy):
@@ -195,6 +197,39 @@ def test_a_leash_that_is_killed_leaves_nothing_and_its_run_goes_on(study):
     assert processes_of(study.folder) == []
 
 
+def sessions_of(study):
+    """The processes that the program started in sessions of their own."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"SCALING_RUN={study.folder}/runs/".encode() in environment.read_bytes():
+                found.append(int(environment.parent.name))
+    return found
+
+
+def test_a_trainer_process_and_a_leash_that_are_killed_in_one_instant_leave_nothing(study):
+    """A program whose workers are in sessions of their own, as those of torchrun."""
+    struck, beside = [], []
+
+    def strike(running):
+        if not struck and any(attempt.step >= 40 for attempt in running):
+            [program] = processes_of(study.folder)
+            leash = int(Path(f"/proc/{program}/stat").read_text().split()[3])
+            struck.extend(sessions_of(study))
+            os.kill(leash, signal.SIGSTOP)  # so that it does not see its owner go
+            os.kill(_host_of(program), signal.SIGKILL)
+            os.kill(leash, signal.SIGKILL)
+        elif any(attempt.grant.number == 2 and attempt.step > 50 for attempt in running):
+            beside.append(set(struck) & set(sessions_of(study)))
+
+    assert study.run(study.plan(epochs="[16]"), trouble="workers", slow="0.02", on_tick=strike)
+    assert [attempt.outcome for attempt in study.all(Attempt)] == [AttemptOutcome.DIED, AttemptOutcome.FINISHED]
+    assert len(struck) == 3, "leash, program, worker"
+    assert beside, "nobody looked"
+    assert not any(beside)
+    assert sessions_of(study) == []
+
+
 def test_a_program_that_cannot_use_its_checkpoint_and_is_killed_has_begun_anew(study):
     """Otherwise the steps up to the checkpoint would be counted for the attempts before and for those after."""
     assert study.run(study.plan(epochs="[12]"), trouble="damaged", slow="0.01")
@@ -233,6 +268,24 @@ def test_what_goes_wrong_is_one_line_of_its_run(study, trouble, status, outcome,
     if trouble == "exit":
         assert run.reason.endswith("line 1\nthe disk of my own is full")
     assert processes_of(study.folder) == []
+
+
+def test_a_program_that_hangs_before_its_first_step_is_killed_after_the_seconds_that_the_file_states(study):
+    assert study.run(study.plan(epochs="[2]", startup=1.5), trouble="never begins")
+    [run] = study.all(Run)
+    assert run.status is RunStatus.FAILED
+    assert "hung: the program reported nothing for 2 s, before its first step; killed" in run.reason
+    assert {attempt.outcome for attempt in study.all(Attempt)} == {AttemptOutcome.DIED}
+    assert processes_of(study.folder) == []
+
+
+@pytest.mark.parametrize("trouble", ["finished twice", "nan after the end", "long after the end"])
+def test_the_first_result_counts_whatever_is_reported_after_it(study, trouble):
+    assert study.run(study.plan(epochs="[2]"), trouble=trouble)
+    [run] = study.all(Run)
+    assert (run.status, run.val_loss < 1, run.scores) == (RunStatus.FINISHED, True, {"rmse": run.val_loss**0.5})
+    log = (study.folder / "runs" / study.all(Attempt)[0].directory / "log.txt").read_text()
+    assert "does not count, and nothing after it: the program had reported its result before\n" in log
 
 
 def test_exit_code_75_costs_a_run_nothing(study):
