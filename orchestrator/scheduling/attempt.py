@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.messages import Alive, Died, Lost, Message, Placed, Raised, Refused, UnheardOf
 from orchestrator.scheduling.liveness import Liveness, awake_seconds
 from orchestrator.store import Session, ledger
+from orchestrator.store.apart import FAULTS_OF_DATA
 from orchestrator.store.interruptions import CHECKPOINT_COST
 from orchestrator.store.ledger import Charge, Grant
 from orchestrator.store.models import Attempt, Run
@@ -26,6 +27,7 @@ __all__ = ["AttemptLog", "Ending"]
 
 _logger = logging.getLogger(__name__)
 
+_MOST_SECONDS = 1e10
 _SCORES = ("step", "split", "loss", "top1", "top5", "examples", "seconds")
 _RESULTS = ("val_loss", "val_top1", "val_top5", "train_loss", "chance_loss", "scores")
 _CURVES = ("train_loss", "learning_rate", "examples_per_second", "step_seconds", "mfu", "input_stall", "memory_bytes")
@@ -35,7 +37,8 @@ _CURVES = ("train_loss", "learning_rate", "examples_per_second", "step_seconds",
 class Ending:
     """Says how an attempt ended, as `ledger.end_attempt` takes it.
 
-    alone: its run is not packed with others any more. of_the_data: other runs of the same data will end so.
+    alone: its run is not packed with others any more. of_the_data: other runs of the same data will end so. by_itself: its process wants to be
+    started again.
     """
 
     outcome: AttemptOutcome
@@ -45,9 +48,10 @@ class Ending:
     result: Mapping[str, Any] | None = None
     alone: bool = False
     of_the_data: bool = False
+    by_itself: bool = False
 
     def as_arguments(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "of_the_data"}
+        return {name: value for name, value in vars(self).items() if name not in ("of_the_data", "by_itself")}
 
 
 @dataclass
@@ -55,6 +59,7 @@ class AttemptLog:
     """Collects what an attempt's events tell. `take` an event, then `write_progress`; `ending` is set once the attempt is over.
 
     notice: why its node will be taken away, once that is known; then its end is no fault of the run's.
+    is_told_over: its process has told its end. is_refused: an event of it could not be written down, which ended it.
     """
 
     grant: Grant
@@ -64,6 +69,8 @@ class AttemptLog:
     ending: Ending | None = None
     notice: str | None = None
     liveness: Liveness = field(default_factory=Liveness)
+    is_told_over: bool = False
+    is_refused: bool = False
     _hung: str | None = None
     _place: dict[str, Any] = field(default_factory=dict)
     _metrics: list[tuple[int, str, float | None]] = field(default_factory=list)
@@ -73,6 +80,7 @@ class AttemptLog:
     _checkpoints: list[tuple[int, float]] = field(default_factory=list)
     _train_seconds: float = 0.0
     _train_seconds_at_checkpoint: float = 0.0
+    _useful_seconds_stored: float = 0.0
     _checkpoint_seconds: float = 0.0
     _wall_seconds: float = 0.0
 
@@ -97,7 +105,15 @@ class AttemptLog:
         )
 
     def take(self, message: Message, *, node: str | None = None) -> None:
-        """Update the log by one event. node: Ray's id of where its worker is."""
+        """Update the log by one event; one that makes no sense ends the attempt. node: Ray's id of where its worker is."""
+        self.is_told_over = self.is_told_over or message.event.is_last
+        if not self.is_refused:
+            try:
+                self._take(message, node)
+            except FAULTS_OF_DATA as error:
+                self.refuse(f"{type(error).__name__}: {error}".splitlines()[0][:200])
+
+    def _take(self, message: Message, node: str | None) -> None:
         event = message.event
         self.liveness.sign(awake_seconds(), trains=isinstance(event, Progress | Alive | Reported))
         if self.grant.resources.stated is None:  # else what it says of its own time is all there is
@@ -161,6 +177,17 @@ class AttemptLog:
             case Refused() | UnheardOf():
                 self.ending = self._broken(AttemptOutcome.INTERRUPTED, event.reason)
 
+    def refuse(self, why: str) -> Ending:
+        """End the attempt, since something that it told cannot be written down: `why`. Only what is in the store counts then."""
+        useful = _seconds(self._useful_seconds_stored)
+        train, checkpoint = max(useful, _seconds(self._train_seconds)), _seconds(self._checkpoint_seconds)
+        startup = max(0.0, _seconds(self._wall_seconds) - train - checkpoint)
+        reason = f"what the run told cannot be written down: {why}".encode(errors="backslashreplace").decode().replace("\0", "\\0")
+        charge = Charge(useful, train - useful, startup, 0.0, checkpoint)
+        self.is_refused, self.ending = True, Ending(AttemptOutcome.RAISED, reason, charge, None)
+        _logger.warning("run %s: %s", self.grant.run_id, reason)
+        return self.ending
+
     def orphaned(self, reason: str) -> Ending:
         """Return the ending of an attempt whose scheduler went, and of which nothing more will be heard."""
         return self._broken(AttemptOutcome.ORPHANED, reason)
@@ -200,6 +227,8 @@ class AttemptLog:
         )
         self._place, self._metrics, self._evaluations, self._checkpoints = {}, [], [], []
         self._first_step = self._checkpoint_step = None
+        session.flush()
+        self._useful_seconds_stored = self._train_seconds_at_checkpoint
 
     def _ended(self, result: TrainResult) -> Ending:
         """Return the ending that the trainer itself reported; its steps count.
@@ -231,6 +260,7 @@ class AttemptLog:
                 if self.grant.config.get("program")
                 else {}
             ),
+            by_itself=outcome is AttemptOutcome.INTERRUPTED,
         )
 
     def _broken(self, outcome: AttemptOutcome, reason: str) -> Ending:
@@ -240,6 +270,14 @@ class AttemptLog:
         useful, redone = self._train_seconds_at_checkpoint, self._train_seconds - self._train_seconds_at_checkpoint
         rest = max(0.0, self._wall_seconds - self._train_seconds - self._checkpoint_seconds)
         return Ending(outcome, reason, Charge(useful, redone, rest, 0.0, self._checkpoint_seconds), self.step)
+
+
+def _seconds(told: float) -> float:
+    """Return a number of seconds that the ledger takes: 0 where what was told is none."""
+    try:
+        return float(told) if 0.0 <= told <= _MOST_SECONDS else 0.0
+    except TypeError:
+        return 0.0
 
 
 def _of_program(event: Reported, loss: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from orchestrator.cluster.device_request import DeviceRequest
 from orchestrator.resources import Resources
 from orchestrator.scheduling.policy import RunOrder
 from orchestrator.store import Session, changes
-from orchestrator.store.grid import Waiting, waiting_runs
+from orchestrator.store.grid import HELD, Waiting, waiting_runs
 from orchestrator.store.ledger import MAX_FAILURES
 from orchestrator.store.models import Run
 from orchestrator.store.startable import startable
@@ -50,7 +50,7 @@ class Workload:
 class Queue:
     """Holds the pending runs that may start: the budgets allow them, and what they start from is there.
 
-    left_out: run id → why a pending run may not start. `is_stale` makes the next `refresh` read the store; so does a change of the grid
+    left_out: run id → why a pending run may not start. resting: those of them that may start in a while, whatever else happens. `is_stale` makes the next `refresh` read the store; so does a change of the grid
     by anybody else (`orchestrator.store.changes`). `is_limited`: a budget counts or a run waits for another, so the end of an attempt may
     change which runs may start.
     """
@@ -58,6 +58,8 @@ class Queue:
     def __init__(self, order: str = RunOrder.LONGEST_FIRST) -> None:
         self.order = order
         self.left_out: dict[str, str] = {}
+        self.resting: set[str] = set()
+        self._explained: dict[str, str] = {}
         self.is_stale = True
         self.is_limited = False
         self._seen = -1
@@ -70,16 +72,20 @@ class Queue:
         session: Session,
         estimate: Callable[[Waiting], float | None],
         held: Callable[[Session], Mapping[str, str]] = lambda session: {},
+        resting: Mapping[str, str] = {},
     ) -> bool:
         """Read the pending runs if they may have changed; True when that was so.
 
-        estimate: core-hours of a run, for the budgets. held: run id → why it may not start, whatever the budgets say.
+        estimate: core-hours of a run, for the budgets. held: run id → why it may not start, whatever the budgets say. resting: the same of
+        runs that may start later; whoever gives them makes the queue stale then.
         """
         number = changes.number(session)
         if not self.is_stale and number == self._seen:
             return False
-        left_out = held(session)
-        found = startable(session, [run for run in waiting_runs(session) if run.id not in left_out], estimate)
+        waiting = waiting_runs(session)
+        left_out = {**resting, **held(session)}
+        self.resting = {run.id for run in waiting} & {run_id for run_id, why in resting.items() if left_out[run_id] == why}
+        found = startable(session, [run for run in waiting if run.id not in left_out], estimate)
         self._runs = {}
         for run in found.runs:
             self._runs.setdefault(Workload.of(run), []).append(run)
@@ -91,7 +97,14 @@ class Queue:
         return True
 
     def __bool__(self) -> bool:
-        return any(self._runs.values())
+        return bool(self.resting) or any(self._runs.values())
+
+    def new_reasons(self) -> dict[str, str]:
+        """Return what is to be written down of why runs wait, run id → reason; an empty one removes it. The next call returns what is new."""
+        told, before = self.left_out, self._explained
+        self._explained = told
+        changed = {run: told.get(run, "") for run in {*told, *before} if told.get(run, "") != before.get(run, "")}
+        return changed | {run: why for run, why in told.items() if why == HELD}  # which accepting an experiment takes back
 
     def has(self, workload: Workload) -> bool:
         """Say whether a run of the workload waits."""

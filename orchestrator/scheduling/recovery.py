@@ -12,7 +12,9 @@ from pathlib import Path
 
 from orchestrator.messages import Message
 from orchestrator.scheduling.attempt import AttemptLog
-from orchestrator.store import Session, handover, ledger
+from orchestrator.scheduling.settling import end, settle
+from orchestrator.store import Session, handover
+from orchestrator.store.apart import FAULTS_OF_DATA
 
 __all__ = ["recover", "spooled_events"]
 
@@ -26,23 +28,23 @@ def recover(session: Session, *, scheduler: str) -> None:
         log = AttemptLog.reopened(attempt, run)
         for message in spooled_events(Path(attempt.directory), attempt.token):
             log.take(message)
-        log.write_progress(session)
-        session.flush()
-        ending = log.ending or log.orphaned("its scheduler ended before it did")
-        ledger.end_attempt(session, attempt.token, **ending.as_arguments())
+        settle(session, log)
+        end(session, log, log.ending or log.orphaned("its scheduler ended before it did"))
     handover.close_allocations(session, scheduler=scheduler)
 
 
 def spooled_events(directory: Path, token: str) -> Iterator[Message]:
     """Yield what the attempt of this token wrote in its folder, in order; a last line that was cut off in writing is left out."""
     try:
-        lines = (directory / "events.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (directory / "events.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return
     for line in lines:
         try:
             content = json.loads(line)
+            if not isinstance(content, dict):
+                return
             if content.get("token") == token:
                 yield Message.from_dict(content)
-        except ValueError:
+        except (*FAULTS_OF_DATA, RecursionError):
             return

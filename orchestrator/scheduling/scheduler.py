@@ -37,12 +37,13 @@ from orchestrator.resources import Resources
 from orchestrator.scheduling.assignment import assignment_of
 from orchestrator.scheduling.attempt import AttemptLog, Ending
 from orchestrator.scheduling.capacity import capacity_for, is_done, is_short, reusable, yields
-from orchestrator.scheduling.data_faults import HELD, DataFaults, data_of
+from orchestrator.scheduling.data_faults import DataFaults, data_of
 from orchestrator.scheduling.liveness import Liveness
 from orchestrator.scheduling.policy import Rule, SchedulingPolicy
 from orchestrator.scheduling.queue import Queue, Workload
 from orchestrator.scheduling.recovery import recover
-from orchestrator.scheduling.retry_policy import StartRetries
+from orchestrator.scheduling.retry_policy import RestartPauses, StartRetries
+from orchestrator.scheduling.settling import end, settle
 from orchestrator.scheduling.takeover import take_over
 from orchestrator.scheduling.worker_slot import WorkerSlot
 from orchestrator.store import Session, Store, handover, identity, lease, ledger, steering
@@ -51,7 +52,7 @@ from orchestrator.store.grid import Waiting, explain, pause
 from orchestrator.store.interruptions import interruptions
 from orchestrator.store.ledger import Grant
 from scaling.accelerators import estimate_core_hours
-from scaling.errors import ClusterError, StaleToken, StoreError
+from scaling.errors import ClusterError, StoreError
 from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome, RunStatus
 from trainer.events import Checkpoint, Compiled, Evaluated
@@ -92,14 +93,14 @@ class Scheduler:
         self.store, self.cluster, self.id, self.home = store, cluster, identity, home.absolute()
         store.wait_for_server()  # its restart ends no run
         self.working_directory, self.policy, self.rules = working_directory, policy or SchedulingPolicy(), rules
-        self._queue, self._explained = Queue(self.policy.order), dict[str, str]()
+        self._queue = Queue(self.policy.order)
         self._slots: list[WorkerSlot] = []
         self._compiled: set[Workload] = set()
         self._intervals: dict[Resources, float] = {}
         self._renewed = self._looked_at = self._drained = 0.0
         self._refused: str | None = None
         self._store_id: str | None = None
-        self._starts = StartRetries()
+        self._starts, self._pauses = StartRetries(), RestartPauses()
         self._code_version = None if cluster.is_own else code_version()
         self._lacking_since: float | None = None
         self._rates: Rates | None = None
@@ -194,6 +195,7 @@ class Scheduler:
 
     def _look_around(self) -> None:
         """Carry out requests and read the queue again, a few times a second, and at once when the queue is stale."""
+        self._queue.is_stale |= self._pauses.end()
         if self._queue.is_stale or time.monotonic() > self._looked_at + _LOOK_SECONDS:
             self._steer()
             self._look_up()
@@ -228,17 +230,13 @@ class Scheduler:
         with self.store.read() as session:
             if self._rates is None:
                 self._rates = measured_rates(session)
-            if not self._queue.refresh(session, self._estimate, self._faults.held):
+            if not self._queue.refresh(session, self._estimate, self._faults.held, self._pauses.resting):
                 return
         if faulty := self._faults.faulty:
             self._stop_where(lambda attempt: data_of(attempt.grant.config) in faulty)
-        told, before = self._queue.left_out, self._explained
-        changed = {run: told.get(run, "") for run in {*told, *before} if told.get(run, "") != before.get(run, "")}
-        changed |= {run: why for run, why in told.items() if why == HELD}  # which accepting an experiment takes back
-        if changed:
+        if reasons := self._queue.new_reasons():
             with self._write() as session:
-                explain(session, changed)
-        self._explained = told
+                explain(session, reasons)
 
     def _estimate(self, run: Waiting) -> float | None:
         measured = (self._rates or Rates()).nearest(run.shape, run.family, run.resources)
@@ -414,18 +412,17 @@ class Scheduler:
                     evaluated = True
             attempt.take(message, node=next(iter(slot.nodes), None))
         for attempt in list(slot.attempts.values()):
-            attempt.write_progress(session)
+            settle(session, attempt)
             if attempt.ending is not None:
                 self._end(session, slot, attempt, attempt.ending)
                 ended = True
         return ended or (evaluated and bool(slot.attempts))
 
     def _end(self, session: Session, slot: WorkerSlot, attempt: AttemptLog, ending: Ending) -> None:
-        grant, status = attempt.grant, None
-        try:
-            status = ledger.end_attempt(session, grant.token, **ending.as_arguments())
-        except StaleToken:
-            _logger.warning("attempt %s had been given up; its result does not count", grant.folder)
+        grant, status = attempt.grant, end(session, attempt, ending)
+        ending = attempt.ending or ending
+        if attempt.is_refused and not attempt.is_told_over:  # its process goes on
+            slot.abandon(grant.token, ending.reason)
         if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST, AttemptOutcome.STORAGE):
             _logger.warning("run %s: %s", grant.run_id, ending.reason)
         if ending.outcome in (AttemptOutcome.PREEMPTED, AttemptOutcome.DIED, AttemptOutcome.LOST):
@@ -436,6 +433,7 @@ class Scheduler:
             self._finished += 1
             if self._finished > 1.05 * self._judged_by:  # there is more to judge by
                 self._rates, self._judged_by = None, self._finished
+        self._pauses.ended(attempt, asked=grant.token in slot.stopping)
         del slot.attempts[grant.token]
         slot.stopping.discard(grant.token)
         if status is RunStatus.PENDING or self._queue.is_limited:  # it waits again, or a budget has another rest

@@ -138,6 +138,11 @@ class WorkerSlot:
             attempt.notice = attempt.notice or why
             self.stop(token)
 
+    def abandon(self, token: str, why: str) -> None:
+        """Let a run end whose attempt is over already. Its process may take a while, so the worker is closed once the others have ended."""
+        self.stop(token)
+        self.leaving = self.leaving or why
+
     def ask(self) -> None:
         """Open the question for events unless it is open, or the worker did not answer just now.
 

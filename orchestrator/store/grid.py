@@ -26,6 +26,8 @@ from scaling.outcomes import RunStatus
 
 __all__ = [
     "HELD",
+    "NO_FURTHER",
+    "SAID_OF_PENDING",
     "Accepted",
     "Waiting",
     "accept",
@@ -40,6 +42,12 @@ __all__ = [
 
 HELD = "not started: three runs failed of one fault of these data; mend it and submit again, or `scaling retry` one of the three"
 """Reason of a pending run; see `orchestrator.scheduling.data_faults`."""
+
+NO_FURTHER = "got no further in "
+"""How the reason of a pending run begins whose next attempt begins after a pause; see `orchestrator.scheduling.retry_policy`."""
+
+SAID_OF_PENDING = HELD, NO_FURTHER
+"""How the reasons of pending runs begin that a user may want to know without being asked."""
 
 _RUNS: Any = Run.__table__
 _LINKS: Any = ExperimentRun.__table__

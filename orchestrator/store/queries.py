@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, case, func, select
+from sqlalchemy import Row, case, func, or_, select
 from sqlalchemy.orm import Session, defer, selectinload
 
 from orchestrator.store import lease, searches
@@ -51,18 +51,18 @@ def runs(
     status: Iterable[str] = (),
     family: str | None = None,
     model: str | None = None,
-    reason: str | None = None,
+    reasons: Iterable[str] = (),
     after: tuple[Any, str] | None = None,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """List runs, oldest first, as rows with the keys of `scaling.columns.RUN_COLUMNS`.
 
-    `reason`: only runs that have exactly this one; `after`: the (created_at, id) of the last row of the page before; `limit`: rows a page.
+    `reasons`: only runs whose reason begins with one of these; `after`: the (created_at, id) of the last row of the page before; `limit`: rows a page.
     Raises `UnknownName` when there is no experiment of that name.
     """
     query = _filtered(select(Run), session, experiment=experiment, status=status, family=family, model=model)
-    if reason is not None:
-        query = query.where(Run.reason == reason)
+    if begun := [Run.reason.startswith(reason, autoescape=True) for reason in reasons]:
+        query = query.where(or_(*begun))
     if after is not None:
         created_at, run_id = after
         query = query.where((Run.created_at > created_at) | ((Run.created_at == created_at) & (Run.id > run_id)))

@@ -27,9 +27,9 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
 
     "core-hours" are useful ones, as if each run had been done alone; where runs
     share steps, a line says what the grid did cost. "cost" is the money for the
-    allocated ones, where the file has a `price`. Runs that failed, and those
-    that are held back by a fault of their data, have their reason below; a reason
-    that several share is said once. "estimates off by" says how far a run's
+    allocated ones, where the file has a `price`. Runs that failed, those
+    that are held back by a fault of their data, and those that ask again and again
+    to be started anew have their reason below; one that several share is said once. "estimates off by" says how far a run's
     estimate at its start lies from what it took: the median over finished runs.
     """
     found, failed = _of_the_store(db) if server is None else _of_the_server(server)
@@ -118,23 +118,25 @@ def _budget(row: Mapping[str, Any]) -> str:
 
 def _of_the_store(db: str) -> tuple[dict[str, Any], list[dict[str, object]]]:
     from orchestrator.store import open_readonly, queries
-    from orchestrator.store.grid import HELD
+    from orchestrator.store.grid import SAID_OF_PENDING
     from orchestrator.store.payloads import experiments_payload
 
     with open_readonly(db).read() as session:
         found = experiments_payload(queries.experiments(session), queries.scheduler(session), queries.interrupted(session))
-        held = queries.runs(session, status=["pending"], reason=HELD, limit=_READ)
+        held = queries.runs(session, status=["pending"], reasons=SAID_OF_PENDING, limit=_READ)
         return found, queries.runs(session, status=_WRONG, limit=_READ) + held
 
 
 def _of_the_server(url: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    from orchestrator.store.grid import HELD
+    from orchestrator.store.grid import SAID_OF_PENDING
     from scaling.cli.server import Server
 
     server = Server(url)
     found, wrong = server.experiments(), server.get("/runs", status=_WRONG, limit=_READ)["runs"]
     if any(row["runs"].get("pending") for row in found["experiments"]):
-        wrong += [run for run in server.get("/runs", status=["pending"], limit=_READ)["runs"] if run["reason"] == HELD]
+        wrong += [
+            run for run in server.get("/runs", status=["pending"], limit=_READ)["runs"] if run["reason"].startswith(SAID_OF_PENDING)
+        ]
     return found, wrong
 
 
