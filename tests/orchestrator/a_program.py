@@ -45,6 +45,8 @@ def main(arguments):
     def loss(inputs, targets):
         return float(((np.tanh(inputs @ weights[0]) @ weights[1] - targets) ** 2).mean())
 
+    if TROUBLE == "again and again" and int(os.environ["SCALING_ATTEMPT"]) < 5:
+        sys.exit(75)
     if TROUBLE == "never begins":
         time.sleep(600)
     if TROUBLE == "workers":

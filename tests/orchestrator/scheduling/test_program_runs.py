@@ -16,10 +16,14 @@ from orchestrator.experiments_file import read_spec
 from orchestrator.planning.accept import accept_plan
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.shipped import remarks_on, shipment_of, shipped
+from orchestrator.scheduling import retry_policy
 from orchestrator.scheduling.policy import SchedulingPolicy
 from orchestrator.scheduling.scheduler import Scheduler
 from orchestrator.store import Store, lease, queries
-from orchestrator.store.models import Allocation, Attempt, Evaluation, Metric, Run
+from orchestrator.store.grid import NO_FURTHER
+from orchestrator.store.models import Allocation, Attempt, Evaluation, Intent, Metric, Run
+from orchestrator.store.steering import Steer, ask
+from scaling.cli.status import status_command
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator import a_program
 from tests.orchestrator.threads import ThreadCluster
@@ -295,6 +299,48 @@ def test_exit_code_75_costs_a_run_nothing(study):
     first, second = study.all(Attempt)
     assert (first.outcome, second.first_step) == (AttemptOutcome.INTERRUPTED, first.checkpoint_step)
     assert "exit code 75" in first.reason
+
+
+def test_exit_code_75_without_getting_further_waits_longer_each_time_and_status_says_so(study, monkeypatch, capsys):
+    monkeypatch.setattr(retry_policy, "_REST_SECONDS", (0.5, 300.0))
+    said = set()
+
+    def look(running):
+        if not running:
+            status_command(db=str(study.folder / "scaling.db"))
+            said.update(line for line in capsys.readouterr().out.splitlines() if NO_FURTHER in line)
+
+    assert study.run(study.plan(epochs="[2]"), trouble="again and again", on_tick=look)
+    [run] = study.all(Run)
+    attempts = study.all(Attempt)
+    assert (run.status, run.failures, run.reason, len(attempts)) == (RunStatus.FINISHED, 0, "", 5)
+    rests = [(after.started_at - before.ended_at).total_seconds() for before, after in pairwise(attempts)]
+    assert [rest > pause for rest, pause in zip(rests, (0.5, 1.0, 2.0, 4.0), strict=True)] == [True] * 4, rests
+    whose = f"pending: {run.id} w8, 2 epochs, lr 0.1: got no further in "
+    why = "so the next one begins after a pause of {} s: the program asked to be started again (exit code 75)"
+    assert said == {f"{whose}{times} attempts in a row, {why.format(pause)}" for times, pause in ((3, 2), (4, 4))}
+
+
+@pytest.mark.parametrize("how", ["cancelled", "stopped"])
+def test_a_run_that_rests_keeps_nobody_waiting(study, monkeypatch, how):
+    monkeypatch.setattr(retry_policy, "_REST_SECONDS", (600.0, 600.0))
+
+    def rests():
+        return bool(study.all(Attempt, Attempt.outcome == AttemptOutcome.INTERRUPTED))
+
+    def cancel(running):
+        if rests() and not study.all(Intent):
+            with study.store.write() as session:
+                ask(session, Steer.CANCEL, runs=[run.id for run in study.all(Run)])
+
+    plan = study.plan(epochs="[2]")
+    if how == "cancelled":
+        assert study.run(plan, trouble="again and again", on_tick=cancel)
+    else:
+        assert not study.run(plan, trouble="again and again", should_stop=rests)
+    [run] = study.all(Run)
+    assert run.status is (RunStatus.CANCELLED if how == "cancelled" else RunStatus.PAUSED)
+    assert len(study.all(Attempt)) == 1
 
 
 def test_an_edited_program_does_not_train_what_was_planned(study):
