@@ -56,7 +56,7 @@ class Ending:
 
 @dataclass
 class AttemptLog:
-    """Collects what an attempt's events tell. `take` an event, then `write_progress`; `ending` is set once the attempt is over.
+    """Collects what an attempt's events tell. `take` an event, then `settling.settle` it; `ending` is set once the attempt is over.
 
     notice: why its node will be taken away, once that is known; then its end is no fault of the run's.
     is_told_over: its process has told its end. is_refused: an event of it could not be written down, which ended it.
@@ -211,7 +211,7 @@ class AttemptLog:
         return max(0.0, checkpoint.checkpoint_seconds - self._checkpoint_seconds) + (checkpoint.write_seconds or 0.0)
 
     def write_progress(self, session: Session) -> None:
-        """Write what `take` learnt since the last call; nothing counts when the token is no longer the run's."""
+        """Write what `take` learnt since the last `written`; nothing counts when the token is no longer the run's."""
         ledger.record(
             session,
             self.grant.token,
@@ -225,9 +225,11 @@ class AttemptLog:
             checkpoint_step=self._checkpoint_step,
             checkpoints=self._checkpoints,
         )
+
+    def written(self) -> None:
+        """Note that what `write_progress` wrote stays."""
         self._place, self._metrics, self._evaluations, self._checkpoints = {}, [], [], []
         self._first_step = self._checkpoint_step = None
-        session.flush()
         self._useful_seconds_stored = self._train_seconds_at_checkpoint
 
     def _ended(self, result: TrainResult) -> Ending:

@@ -28,7 +28,7 @@ def recover(session: Session, *, scheduler: str) -> None:
         log = AttemptLog.reopened(attempt, run)
         for message in spooled_events(Path(attempt.directory), attempt.token):
             log.take(message)
-        settle(session, log)
+        settle(session, [log])
         end(session, log, log.ending or log.orphaned("its scheduler ended before it did"))
     handover.close_allocations(session, scheduler=scheduler)
 

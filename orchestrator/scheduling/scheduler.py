@@ -357,8 +357,13 @@ class Scheduler:
         if heard:
             reached("heard")
             with self._write() as session:
-                due = {self._write_down(session, slot, messages) for slot, messages in heard.items()}
-                if True in due:
+                evaluated = [slot for slot, messages in heard.items() if self._hear(slot, messages)]
+                told = [(slot, attempt) for slot in heard for attempt in slot.attempts.values()]
+                settle(session, [attempt for _, attempt in told])
+                ended = [(slot, attempt, attempt.ending) for slot, attempt in told if attempt.ending is not None]
+                for slot, attempt, ending in ended:
+                    self._end(session, slot, attempt, ending)
+                if ended or any(slot.attempts for slot in evaluated):
                     self._apply_rules(session)
                 begun = [(slot, self._begin(session, slot)) for slot in heard if self._goes_on(slot)]
             reached("written-down")
@@ -390,9 +395,9 @@ class Scheduler:
                     self._refused = slot.leaving
                     _logger.warning("%s: it gets no runs", slot.leaving)
 
-    def _write_down(self, session: Session, slot: WorkerSlot, messages: list[Message]) -> bool:
-        """Write down what a worker said. Returns whether the rules are due: an attempt has ended, or a run in training was evaluated."""
-        evaluated = ended = False
+    def _hear(self, slot: WorkerSlot, messages: list[Message]) -> bool:
+        """Take what a worker said. Returns whether a run was evaluated."""
+        evaluated = False
         for message in messages:
             attempt = slot.attempts.get(message.token)
             if attempt is None or attempt.ending is not None:
@@ -411,14 +416,10 @@ class Scheduler:
                 case Evaluated():
                     evaluated = True
             attempt.take(message, node=next(iter(slot.nodes), None))
-        for attempt in list(slot.attempts.values()):
-            settle(session, attempt)
-            if attempt.ending is not None:
-                self._end(session, slot, attempt, attempt.ending)
-                ended = True
-        return ended or (evaluated and bool(slot.attempts))
+        return evaluated
 
     def _end(self, session: Session, slot: WorkerSlot, attempt: AttemptLog, ending: Ending) -> None:
+        """End an attempt in the store and here."""
         grant, status = attempt.grant, end(session, attempt, ending)
         ending = attempt.ending or ending
         if attempt.is_refused and not attempt.is_told_over:  # its process goes on

@@ -67,12 +67,13 @@ def test_it_ends_that_attempt_and_the_others_of_the_transaction_are_written_down
     accepted(store, *(a_run(run_id, seed=number) for number, run_id in enumerate(IDS)))
     logs = [told(store, granted(store, run_id), *GOOD) for run_id in IDS]
     with store.write() as session:
-        settle(session, logs[1])
+        settle(session, [logs[1]])
     with store.write() as session:
         for log, more in zip(logs, ([], [REFUSED[what]], [Ended(step=100, result=result())]), strict=True):
             for each in more:
                 log.take(Message(event=each, token=log.grant.token, wall_seconds=25.0))
-            settle(session, log)
+        settle(session, logs)
+        for log in logs:
             if log.ending is not None:
                 end(session, log, log.ending)
     with store.write() as session:
@@ -95,7 +96,7 @@ def test_a_name_that_is_too_long_for_a_column_is_refused_where_columns_have_a_le
     accepted(store, a_run())
     log = told(store, granted(store), *GOOD, Reported(step=70, steps=100, train_seconds=7.0, metrics={"m" * 61: 1.0}))
     with store.write() as session:
-        settle(session, log)
+        settle(session, [log])
     assert log.is_refused == (store.url.get_backend_name() == "postgresql")
 
 
@@ -116,7 +117,7 @@ def test_a_full_disk_is_no_fault_of_an_attempt(tmp_path):
                 )
             )
         with pytest.raises(StoreError, match="cannot be written: database or disk is full"), store.write() as session:
-            settle(session, log)
+            settle(session, [log])
         assert not log.is_refused
         with store.read() as session:
             assert session.get(Run, IDS[0]).status is RunStatus.RUNNING
@@ -133,7 +134,7 @@ def test_a_server_that_ends_the_connection_is_no_fault_of_an_attempt(postgres):
             pid = session.execute(text("SELECT pg_backend_pid()")).scalar()
             with create_engine(store.url).connect() as other:
                 other.execute(text(f"SELECT pg_terminate_backend({pid})"))
-            settle(session, log)
+            settle(session, [log])
 
         with pytest.raises(StoreAway, match="went away"), store.write() as session:
             write(session)
