@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import yaml
 
 from benchmarks.programs.page import PAGE, snippet
 from benchmarks.programs.scripts import NAMES, script
@@ -73,6 +74,15 @@ def test_the_file_and_the_script_of_the_page_make_a_plan(tmp_path):
     assert len(commands) == len(runs)
     asked = re.findall(r'\("(\w+)", (?:int|float)\)', snippet("PyTorch"))
     assert all({word[2:] for word in command.split() if word.startswith("--")} == set(asked) for command in commands)
+
+
+def test_the_command_of_torchrun_gives_what_its_script_asks_for():
+    _, fragment = re.findall(r"```yaml\n(.*?)```", TEXT, re.S)
+    trainer = TrainerField(**yaml.safe_load(fragment)["trainer"])
+    words = trainer.command[trainer.command.index("train.py") + 1 :]
+    asked = re.findall(r'\("(\w+)", (?:int|float)\)', snippet("torchrun"))
+    assert [word[2:] for word in words[::2]] == asked
+    assert words[1::2] == ["{width}", "{epochs}", "{learning_rate}", "{seed}"]
 
 
 def test_what_hugging_face_logs_is_a_report(tmp_path, monkeypatch):

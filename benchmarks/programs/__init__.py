@@ -7,9 +7,9 @@
 |---|---|
 | `page` | the snippets of the page, by their heading |
 | `scripts` | the snippets as whole programs |
-| `place` | a folder with a script, its file and its store; commands, strikes, rows |
+| `place` | a folder with a script, its file and its store; commands, strikes, rows; what each script trains on |
 | `table` | the results as tables |
 
-Each script is run by hand without SCALING_EVENTS, then by `scaling submit`, then again with SIGKILL for the program, its leash or its trainer process.
+That of torchrun trains one run by two processes. Each script is run by hand without SCALING_EVENTS, then by `scaling submit`, then again with SIGKILL for the program, its leash or its trainer process.
 The losses have to be equal. Of PyTorch it is a study of 3 sizes and 4 budgets, with a law at the end.
 """

@@ -20,11 +20,7 @@ from benchmarks.programs.table import show
 
 RESULTS = Path(__file__).parents[1] / "programs.json"
 PACKAGES = ("torch", "lightning", "transformers", "accelerate")
-GRIDS: dict[str, dict[str, list[int]]] = {
-    "PyTorch": {"widths": [4, 16, 64], "epochs": [50, 100, 200, 400]},
-    "Lightning": {"widths": [16], "epochs": [40, 60]},
-    "Hugging Face": {"widths": [16], "epochs": [40, 60]},
-}
+LAWS = ("train_flops", "core_hours")
 
 
 def main() -> None:
@@ -56,13 +52,13 @@ def main() -> None:
 
 def _tried(folder: Path, python: Path, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train by hand, undisturbed, and struck. Raises `SystemExit` with the log where a run did not finish."""
-    plain = Place(folder / "plain", python, name, **GRIDS[name])
+    plain = Place(folder / "plain", python, name)
     by_hand = plain.by_hand()
     if by_hand:
         raise SystemExit((plain.folder / "by-hand.log").read_text()[-3000:])
     plain.run()
     truths = plain.rows()
-    struck = Place(folder / "struck", python, name, **GRIDS[name])
+    struck = Place(folder / "struck", python, name)
     who = struck.run(chance=random.Random(arguments.seed), seconds=arguments.seconds)
     rows = struck.rows()
     for place, found in ((plain, truths), (struck, rows)):
@@ -71,8 +67,8 @@ def _tried(folder: Path, python: Path, name: str, arguments: argparse.Namespace)
                 f"{name}: {found}, {place.processes()} processes left\n{(place.folder / 'submit.log').read_text()[-3000:]}"
             )
     runs = [row | {"undisturbed": truths[run_id]["val_loss"]} for run_id, row in rows.items()]
-    law = struck.law() if name == "PyTorch" else None
-    found = {"script": name, "by_hand": by_hand, "struck": dict(Counter(who)), "runs": runs, "law": law}
+    laws = {x: struck.law(x) for x in LAWS} if name == "PyTorch" else {}
+    found = {"script": name, "by_hand": by_hand, "struck": dict(Counter(who)), "runs": runs, "laws": laws}
     print(json.dumps(found, indent=1), flush=True)
     return found
 

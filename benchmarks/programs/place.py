@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -11,28 +12,62 @@ import subprocess
 import sys
 import time
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.programs.scripts import script
 
-__all__ = ["Place"]
+__all__ = ["GRIDS", "Grid", "Place"]
 
 ROOT = Path(__file__).parents[2]
 SCALING = [sys.executable, "-P", "-m", "scaling.cli"]
 FILE = """\
 name: programs
 trainer:
-  command: [{python}, train.py, --width, "{{width}}", --epochs, "{{epochs}}", --lr, "{{learning_rate}}", --seed, "{{seed}}"]
+  command: {command}
 models:
 {models}epochs: {epochs}
 learning_rate: {rate}
-resources: {{accelerator: cpu, cores: 1}}
-dataset: {{name: sines, train_examples: {examples}}}
+resources: {{accelerator: cpu, cores: {cores}}}
+dataset: {{name: {dataset}, train_examples: {examples}}}
 """
-_MODEL = "- {{name: w{width}, width: {width}, params: {params}, macs: {macs}}}\n"
+_VARIED = ["--width", "{width}", "--epochs", "{epochs}", "--lr", "{learning_rate}", "--seed", "{seed}"]
 _SUBMISSIONS = 12
+_GONE_SECONDS = 40.0
+"""How long an attempt may take to end when one of its processes was killed: torchrun waits 30 seconds for the others."""
 _COLUMNS = "model", "epochs", "status", "val_loss", "attempts", "from_a_checkpoint", "useful_seconds", "redone_seconds"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """States what a script trains on: a network of two layers, with so many inputs and outputs."""
+
+    widths: list[int]
+    epochs: list[int]
+    inputs: int
+    outputs: int
+    rate: float
+    dataset: str
+    examples: int
+    processes: int = 1
+
+    def models(self) -> str:
+        """Return the lines of the experiments file."""
+        sizes = [(width, (self.inputs + self.outputs) * width) for width in self.widths]
+        return "".join(
+            f"- {{name: w{width}, width: {width}, params: {macs + width + self.outputs}, macs: {macs}}}\n" for width, macs in sizes
+        )
+
+
+_SPECTRUM = {"inputs": 512, "outputs": 512, "rate": 0.1, "dataset": "spectrum", "examples": 8192}
+_SINES = {"inputs": 4, "outputs": 1, "rate": 0.01, "dataset": "sines", "examples": 768}
+GRIDS = {
+    "PyTorch": Grid([32, 64, 128], [4, 12, 36, 108], **_SPECTRUM),
+    "torchrun": Grid([64], [5, 10], **_SPECTRUM, processes=2),
+    "Lightning": Grid([16], [40, 60], **_SINES),
+    "Hugging Face": Grid([16], [40, 60], **_SINES),
+}
 
 
 class Place:
@@ -41,14 +76,18 @@ class Place:
     Beside the script lies a copy of `scaling/program.py`: the environment needs nothing else of ours.
     """
 
-    def __init__(self, folder: Path, python: Path, name: str, *, widths: list[int], epochs: list[int]) -> None:
-        self.folder, self.python = folder, python
+    def __init__(self, folder: Path, python: Path, name: str) -> None:
+        self.folder, grid = folder, GRIDS[name]
         (folder / "scaling").mkdir(parents=True)
         shutil.copy(ROOT / "scaling" / "program.py", folder / "scaling")
         (folder / "train.py").write_text(script(name))
-        models = "".join(_MODEL.format(width=width, params=6 * width + 1, macs=5 * width) for width in widths)
-        rate, examples = (0.01, 768) if name != "PyTorch" else (0.1, 1792)
-        (folder / "study.yaml").write_text(FILE.format(python=python, models=models, epochs=epochs, rate=rate, examples=examples))
+        torchrun = [python.with_name("torchrun"), "--standalone", "--nproc-per-node", grid.processes]
+        self.launch = [str(word) for word in (torchrun if name == "torchrun" else [python])]
+        text = FILE.format(
+            command=json.dumps([*self.launch, "train.py", *_VARIED]), models=grid.models(), epochs=grid.epochs, rate=grid.rate,
+            cores=grid.processes, dataset=grid.dataset, examples=grid.examples,
+        )  # fmt: skip
+        (folder / "study.yaml").write_text(text)
         self.environment = os.environ | {
             "SCALING_DB": str(folder / "scaling.db"), "SCALING_HOME": str(folder / "runs"), "OMP_NUM_THREADS": "1",
             "NO_COLOR": "1", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT),
@@ -61,8 +100,8 @@ class Place:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("SCALING_") and name != "PYTHONPATH"
         }
-        arguments = ["--width", "8", "--epochs", "5", "--lr", "0.01", "--seed", "0"]
-        command = [self.python, self.folder / "train.py", *arguments]
+        arguments = ["--width", "16", "--epochs", "5", "--lr", "0.01", "--seed", "0"]
+        command = [*self.launch, self.folder / "train.py", *arguments]
         with (self.folder / "by-hand.log").open("wb") as log:
             return subprocess.run(command, cwd=place, env=environment, stdout=log, stderr=log, check=False).returncode
 
@@ -90,26 +129,37 @@ class Place:
                 break
         return struck
 
-    def _strike(self, chance: random.Random, program: int) -> list[str]:
+    def _strike(self, chance: random.Random, process: int) -> list[str]:
+        """Kill a process of a script, its leash, or its trainer process, and wait until the attempt has no process.
+
+        Returns which, as a list of one; an empty one where it was too late. Raises `SystemExit` where a process stays.
+        """
         with suppress(OSError, ValueError):
-            leash = _parent(program)
-            who, pid = chance.choice([("program", program), ("leash", leash), ("trainer process", _parent(leash))])
+            program, attempt = process, _events(process)
+            while not _is_leash(leash := _parent(program)):
+                program = leash
+            mine = "program" if process == program else "process of torchrun"
+            who, pid = chance.choice([(mine, process), ("leash", leash), ("trainer process", _parent(leash))])
             if pid > 1:
                 os.kill(pid, signal.SIGKILL)
+                deadline = time.monotonic() + _GONE_SECONDS
+                while left := [each for each in self._programs() if _events(each) == attempt]:
+                    if time.monotonic() > deadline:
+                        raise SystemExit(f"{who} was killed, and {left} of its attempt are there {_GONE_SECONDS} s later")
+                    time.sleep(0.05)
                 return [who]
         return []
 
     def _programs(self, *, reported: bool = False) -> list[int]:
-        """Processes of the script. Each has SCALING_EVENTS below this folder. reported: only those that have reported something."""
-        found, mine = [], f"SCALING_EVENTS={self.folder}".encode()
+        """Processes of the scripts: those with SCALING_EVENTS below this folder, but for the leash. reported: only of those that have reported something."""
+        found = []
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                words = (process / "cmdline").read_bytes().split(b"\0")
-                events = [each for each in (process / "environ").read_bytes().split(b"\0") if each.startswith(mine)]
-                if not events or words[:2] != [str(self.python).encode(), b"train.py"]:
+                events = _events(pid := int(process.name))
+                if events is None or not events.is_relative_to(self.folder) or _is_leash(pid):
                     continue
-                if not reported or Path(os.fsdecode(events[0].partition(b"=")[2])).stat().st_size:
-                    found.append(int(process.name))
+                if not reported or events.stat().st_size:
+                    found.append(pid)
         return found
 
     def rows(self) -> dict[str, dict[str, Any]]:
@@ -125,12 +175,26 @@ class Place:
         """How many processes of the script are left."""
         return len(self._programs())
 
-    def law(self) -> str:
+    def law(self, x: str) -> str:
         """What `scaling fit` says of the study."""
-        command = [*SCALING, "fit", "--metric", "val_loss", "--x", "train_flops"]
+        command = [*SCALING, "fit", "--metric", "val_loss", "--x", x]
         done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 
 
 def _parent(pid: int) -> int:
+    """Raises `OSError` for a process that has ended, and for the first."""
     return int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _events(pid: int) -> Path | None:
+    """Return the file to which a process reports. None for a process that has none, or has ended."""
+    with suppress(OSError):
+        for each in (Path("/proc") / str(pid) / "environ").read_bytes().split(b"\0"):
+            if each.startswith(b"SCALING_EVENTS="):
+                return Path(os.fsdecode(each.partition(b"=")[2]))
+    return None
+
+
+def _is_leash(pid: int) -> bool:
+    return b"orchestrator.cluster.leash" in (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0")

@@ -1,4 +1,4 @@
-"""The page's snippets as whole programs: that of PyTorch is one, the callbacks get a small training around them."""
+"""The page's snippets as whole programs: those of PyTorch and torchrun are, the callbacks get a small training around them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from benchmarks.programs.page import snippet
 
 __all__ = ["NAMES", "script"]
 
-NAMES = ("PyTorch", "Lightning", "Hugging Face")
+NAMES = ("PyTorch", "torchrun", "Lightning", "Hugging Face")
 
 _ARGUMENTS = """
 
@@ -78,5 +78,4 @@ report(finished=True, val_loss=trainer.evaluate()["eval_loss"])
 
 def script(name: str) -> str:
     """Return the program of a snippet."""
-    rest = {"PyTorch": "", "Lightning": _ARGUMENTS + _LIGHTNING, "Hugging Face": _ARGUMENTS + _HUGGING_FACE}[name]
-    return snippet(name) + rest
+    return snippet(name) + {"Lightning": _ARGUMENTS + _LIGHTNING, "Hugging Face": _ARGUMENTS + _HUGGING_FACE}.get(name, "")
