@@ -81,6 +81,7 @@ class Place:
         (folder / "scaling").mkdir(parents=True)
         shutil.copy(ROOT / "scaling" / "program.py", folder / "scaling")
         (folder / "train.py").write_text(script(name))
+        (folder / ".rayignore").write_text("*.log\nby-hand/\n")
         torchrun = [python.with_name("torchrun"), "--standalone", "--nproc-per-node", grid.processes]
         self.launch = [str(word) for word in (torchrun if name == "torchrun" else [python])]
         text = FILE.format(
