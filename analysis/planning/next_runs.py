@@ -51,8 +51,8 @@ def plan(
 
     Args:
         runs: what was done, as for `analysis.fit`.
-        candidates: one row a cell that could be run, with the law's inputs, `core_hours` (of all that the row stands for) and, where
-            more than one, `seeds`. Other columns (`model`, `epochs`, …) name it. Prices that were named for the runs are theirs too, see
+        candidates: one row a cell that could be run, with the law's inputs of one run, `core_hours` of all that the row stands for and, where
+            that is several runs, `seeds`, and `runs` where these are more. Other columns (`model`, `epochs`, …) name it. Prices that were named for the runs are theirs too, see
             `analysis.reading.prices.priced_as`.
         budget: to spend on them: a number of core-hours, or money, `"500 USD"`, where prices are known. budget_core_hours: the same in
             core-hours. target: compute in the unit of `x`, or each of the law's inputs.
@@ -85,7 +85,7 @@ def plan(
             "the law's coefficients have no known uncertainty, so that no run can be said to lower it", have=0, need=1
         )
     covariance = found.covariance[np.ix_(kept, kept)]
-    rows = found.log_mean_jacobian(candidates)[:, kept]
+    rows = found.log_mean_jacobian(_of_one_run(candidates))[:, kept]
     gradient = found.log_mean_jacobian(aimed.law_at)[0, kept]
     pool = Candidates(rows, _information(found, candidates), spent)
     picked = choose(covariance, pool, gradient, limit.amount, criterion)
@@ -124,6 +124,14 @@ def plan(
         after_run=_new_run(now, now_run, scales[-1]),
         share_of_law=of_law,
         notes=tuple(source_of(candidates)["notes"]),
+    )
+
+
+def _of_one_run(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Return the candidates with the spending of one run each, which is what a law takes; a row may stand for several."""
+    runs = next((candidates[name].astype(float) for name in ("runs", "seeds") if name in candidates), 1.0)
+    return candidates.assign(
+        **{name: candidates[name].astype(float) / runs for name in ("core_hours", "cost") if name in candidates}
     )
 
 

@@ -249,6 +249,24 @@ def test_more_seeds_of_a_cell_that_was_run_add_less():
     assert widths[1] < widths[0] <= 1
 
 
+def test_a_row_of_several_runs_lies_at_the_spending_of_one():
+    """No cell was repeated, so seeds are not known to help: four runs of 100 core-hours tell what one tells, not what one of 400 would."""
+    runs = table(np.geomspace(1, 100, 12), np.random.default_rng(0))
+    settings = {"budget_core_hours": 1000, "target": 1e5, "law": "power", "bootstrap": 100}
+    one, seeds, rates, far = (
+        analysis.plan(runs, pd.DataFrame([row]), **settings).shrinkage
+        for row in (
+            {"core_hours": 100.0},
+            {"core_hours": 400.0, "seeds": 4},
+            {"core_hours": 800.0, "seeds": 4, "runs": 8},
+            {"core_hours": 400.0},
+        )
+    )
+    assert seeds == pytest.approx(one)
+    assert rates == pytest.approx(one)
+    assert far < one
+
+
 def test_refusals():
     runs = table(np.geomspace(1, 100, 12), np.random.default_rng(0))
     pool = pd.DataFrame({"core_hours": [2.0, -1.0]})
