@@ -1,9 +1,7 @@
 """Perceptrons with LayerNorm, on images: a family of models of your own.
 
-A family says which models there are, what they cost, and how to build one. `scaling` does the rest: data, optimiser, checkpoints, accounting, laws.
+A family says which models there are and how to build one. `scaling` does the rest: costs, data, optimiser, checkpoints, accounting, laws.
 """
-
-import math
 
 import flax.linen as nn
 
@@ -38,20 +36,9 @@ def check(name, options):
             raise UnknownName("model option", option, ["dropout"])
 
 
-def macs(name, options, *, num_classes, image_shape):
-    width = WIDTHS[name]
-    return width * (math.prod(image_shape) + BLOCKS * 8 * width + num_classes)
-
-
-def params(name, options, *, num_classes, image_shape):
-    width = WIDTHS[name]
-    block = 2 * width + 4 * width * (width + 1) + width * (4 * width + 1)
-    return width * (math.prod(image_shape) + 1) + BLOCKS * block + 2 * width + (width + 1) * num_classes
-
-
 def build(name, *, num_classes, dtype, dropout=0.0):
     return Perceptron(WIDTHS[name], num_classes, dropout, dtype)
 
 
 def perceptrons():
-    return Family(names=lambda: tuple(WIDTHS), params=params, macs=macs, build=build, check=check)
+    return Family(names=lambda: tuple(WIDTHS), build=build, check=check)

@@ -85,7 +85,7 @@ class Pace:
     """Says how fast a stretch of steps went.
 
     examples_per_second, step_seconds: over the train clock, so without evaluations and checkpoints.
-    mfu: model FLOPs utilisation: 6 × MACs × examples/s over the devices' peak (dense bf16); None where the peak is not known.
+    mfu: model FLOPs utilisation: 6 × MACs × examples/s over the devices' peak (dense bf16); None where the peak or the work is not known.
     input_stall: share of the time in which the loop waited for examples, 0 … 1.
     memory_bytes: the most held so far, of device memory where the device counts it, else by the process.
     """
@@ -98,14 +98,21 @@ class Pace:
 
     @classmethod
     def of(
-        cls, *, steps: int, examples: int, seconds: float, stalled_seconds: float, flops_per_example: float, peak: float | None
+        cls,
+        *,
+        steps: int,
+        examples: int,
+        seconds: float,
+        stalled_seconds: float,
+        flops_per_example: float | None,
+        peak: float | None,
     ) -> Pace:
         """Compute the pace of `steps` steps with `examples` examples in `seconds`. peak: FLOP/s of all devices together."""
         seconds = max(seconds, 1e-9)
         return cls(
             examples_per_second=examples / seconds,
             step_seconds=seconds / max(1, steps),
-            mfu=flops_per_example * examples / seconds / peak if peak else None,
+            mfu=flops_per_example * examples / seconds / peak if peak and flops_per_example is not None else None,
             input_stall=min(1.0, stalled_seconds / seconds),
             memory_bytes=peak_bytes(),
         )

@@ -7,7 +7,6 @@ as long, compiled twice as long and saved no memory.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -23,7 +22,7 @@ from trainer.config import OptimizerConfig, TrainConfig
 from trainer.execution import Execution
 from trainer.layout import Layout
 from trainer.memory import fitting_micro_batch, program_bytes
-from trainer.models import family
+from trainer.models.building import built, named_by_build
 from trainer.models.initial import param_shapes
 from trainer.models.protocol import Network
 from trainer.optimizers import Optimizer, sgd_agc
@@ -199,17 +198,22 @@ _COUNT = jax.ShapeDtypeStruct((), jnp.uint32)
 
 def _module(config: TrainConfig, execution: Execution) -> Network:
     """Build the model, with `scan` and `remat` for families that know them. Raises `UsageError` when another one is asked for them."""
-    build = family(config.model.family).build
-    scan = execution.scan if execution.scan is not None else jax.default_backend() in ("gpu", "tpu")
-    wanted = {"scan": scan, "remat": execution.remat}
-    known = {name: value for name, value in wanted.items() if name in inspect.signature(build).parameters}
+    model, card = config.model, config.data.card
     for name, asked in (("scan", execution.scan is True), ("remat", execution.remat != "none")):
-        if asked and name not in known:
+        if asked and name not in named_by_build(model.family):
             raise UsageError(
-                f"family {config.model.family} does not know execution.{name}", hint=f"leave it out, or let its build take `{name}`"
+                f"family {model.family} does not know execution.{name}", hint=f"leave it out, or let its build take `{name}`"
             )
-    classes, dtype = config.data.card.num_classes, jnp.dtype(config.numerics.dtype)
-    return build(config.model.name, num_classes=classes, dtype=dtype, **known, **config.model.options)
+    return built(
+        model.family,
+        model.name,
+        model.options,
+        num_classes=card.num_classes,
+        image_shape=card.image_shape,
+        dtype=jnp.dtype(config.numerics.dtype),
+        scan=execution.scan if execution.scan is not None else jax.default_backend() in ("gpu", "tpu"),
+        remat=execution.remat,
+    )
 
 
 def _optimizer(config: OptimizerConfig, layout: Layout) -> Optimizer:

@@ -26,6 +26,7 @@ from trainer.data.batch import Batch
 from trainer.distributed import new_life
 from trainer.evaluate import Scores
 from trainer.events import Checkpoint, CheckpointFailed, Ended, Evaluated, Event, Progress
+from trainer.models.counted import counted
 from trainer.program import Program
 from trainer.result import TrainResult
 from trainer.schedules import learning_rate_at
@@ -103,7 +104,7 @@ class Journal:
         self._seconds_at: dict[int, float] = {}
         self._log_every = max(1, self.order.steps // LOG_POINTS)
         self._logged = (start.step, clock.train, 0.0)
-        self._flops_per_example = _flops_per_example(config)
+        self._flops_per_example = _flops_per_example(config, program)
         self._peak_flops = peak_flops(devices_of(program.mesh), accelerators)
 
     @property
@@ -333,8 +334,11 @@ def _guess(scores: Scores) -> str:
     )
 
 
-def _flops_per_example(config: TrainConfig) -> float:
-    """Return the FLOPs of training on one example, 6 × MACs: forward 2, backward 4 a MAC."""
+def _flops_per_example(config: TrainConfig, program: Program) -> float | None:
+    """Return the FLOPs of training on one example, 6 × MACs: forward 2, backward 4 a MAC. None where neither family nor module tells."""
     family, card = models.family(config.model.family), config.data.card
-    macs = family.macs(config.model.name, config.model.options, num_classes=card.num_classes, image_shape=card.image_shape)
-    return 6.0 * macs
+    if family.macs is None:
+        macs = counted(program.module, image_shape=card.image_shape).macs
+    else:
+        macs = family.macs(config.model.name, config.model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+    return None if macs is None else 6.0 * macs

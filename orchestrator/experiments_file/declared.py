@@ -9,6 +9,7 @@ from orchestrator.experiments_file.document import Document
 from orchestrator.experiments_file.fields import ModelField, Spec
 from scaling.errors import Fault, UsageError
 from trainer import data, models
+from trainer.models.cost import cost
 from trainer.models.counting import count_all
 
 __all__ = ["declared_faults"]
@@ -48,14 +49,16 @@ def _is_own(model: ModelField) -> bool:
 
 
 def _faults(model: ModelField, found: Mapping[str, Any], shape: Mapping[str, Any]) -> Iterator[str]:
-    if "refused" in found:
-        yield f"{found['refused']} ({found['hint']})"
     family, (height, width, channels) = models.family(model.family_name), shape["image_shape"]
     on = f"on images of {height} × {width} × {channels} with {shape['num_classes']} classes"
-    params = family.params(model.name, model.options, **shape)
-    if "params" in found and params != found["params"]:
-        yield f"{model.name} has {found['params']:,} parameters {on}, and `params` of its family says {params:,}"
-    macs, counted = family.macs(model.name, model.options, **shape), found.get("macs")
+    if "refused" in found:
+        yield f"{found['refused']} ({found['hint']})"
+    if "refused" in found and not (family.params and family.macs):
+        return
+    costs = cost(model.family_name, model.name, model.options, **shape)
+    if "params" in found and costs.params != found["params"]:
+        yield f"{model.name} has {found['params']:,} parameters {on}, and `params` of its family says {costs.params:,}"
+    macs, counted = costs.macs, found.get("macs")
     if counted is None and not macs > 0:
         yield f"`macs` of the family of {model.name} says {macs:,} {on}: without work there are no core-hours"
     if counted is not None and not abs(macs - counted) <= _MACS_APART * counted:

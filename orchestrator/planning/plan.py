@@ -27,6 +27,7 @@ from trainer import (
     data,
     models,
 )
+from trainer.models.cost import cost
 from trainer.surface import Surface
 
 __all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan"]
@@ -172,6 +173,14 @@ class Plan:
     def trains(self) -> bool:
         """Say whether there is anything to train: not in a rehearsal, nor on a data set that is only declared."""
         return not (self.spec.simulate or self.card.provisional)
+
+    @property
+    def counted_models(self) -> list[str]:
+        """List the models whose parameters or MACs are counted from the module, since their family does not state them."""
+        if self.spec.trainer is not None:
+            return []
+        known = [(model.name, models.family(model.family_name)) for model in self.spec.models]
+        return [name for name, family in known if family.params is None or family.macs is None]
 
     @property
     def remark(self) -> str:
@@ -330,9 +339,8 @@ class _Shape:
         if config.program is not None:
             params, macs = (int(field.options.get(name, 0)) for name in FACTS)  # type: ignore[call-overload]  # a number, as was checked
         else:
-            family = models.family(model.family)
-            macs = family.macs(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
-            params = family.params(model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+            costs = cost(model.family, model.name, model.options, num_classes=card.num_classes, image_shape=card.image_shape)
+            params, macs = costs.params, costs.macs
         if max(macs, params) > _MAX_SIZE:
             raise UsageError(
                 f"model {model.name!r} has {significant(params, 3)} parameters and {significant(macs, 3)} MACs",

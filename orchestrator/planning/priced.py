@@ -124,6 +124,7 @@ class Priced:
             "dataset": self.plan.card.to_dict(),
             "resources": resources.model_dump() | {"chips": resources.chip_count, "cores": self.plan.spec.core_count},
             "cells": self.cells,
+            "counted_models": self.plan.counted_models,
             "known_runs": self.known,
             "looked_at": [asdict(split) for split in self.looked],
             "remarks": list(self.remarks),

@@ -86,11 +86,12 @@ def _show(card: ModelCard) -> None:
     from scaling.cli.output import console
 
     height, width, channels = card.image_shape
+    how = " (counted from the module)" if card.counted else ""
     rows = [
         ("model", f"{card.model} ({card.family})"),
         ("images", f"{height} × {width} × {channels}, {card.num_classes} classes"),
-        ("parameters", f"{card.params:,}"),
-        ("MACs an image", f"{card.macs:,}"),
+        ("parameters", f"{card.params:,}{how}"),
+        ("MACs an image", f"{card.macs:,}{how}"),
         ("training FLOPs an image", f"{significant(card.train_flops_per_image, 3)} (6 × MACs)"),
     ]
     if card.activations is not None:

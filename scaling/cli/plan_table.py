@@ -60,6 +60,8 @@ def show(priced: Priced, out: Console) -> None:
         f"FLOPs, core-hours{', cost' if is_priced else ''} and wall time are a run's, estimated {_basis(priced)}",
         highlight=False,
     )
+    if counted := plan.counted_models:
+        out.print(f"parameters and FLOPs of {', '.join(counted)} are counted from the module", highlight=False, markup=False)
     if plan.searches:
         out.print(
             f"learning rates of {len(plan.searches)} cells are found on the way, in two trials each; which, depends on what the smaller cells show",

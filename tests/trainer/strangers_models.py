@@ -135,6 +135,14 @@ def raising():
     return replace(family(ViT), build=build)
 
 
+def uncounted():
+    return replace(vit(), params=None, macs=None)
+
+
+def uncounted_elsewhere():
+    return replace(raising(), params=None, macs=None)
+
+
 def wrapped():
     """A family of NFNets under a name of its own, with today's signature of `params`."""
     return Family(
@@ -225,3 +233,29 @@ class OfAnotherMachine(nn.Module):
         if train:
             raise RuntimeError("cuDNN is not detected.")
         return nn.Dense(self.num_classes)(images.reshape(len(images), -1))
+
+
+class Sized(nn.Module):
+    num_classes: int
+    dtype: object
+    positions: int
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        x = images.reshape(len(images), -1) + self.param("positions", nn.initializers.zeros, (self.positions,))
+        return nn.Dense(self.num_classes)(x)
+
+
+def sized():
+    """A family that is given the size of the images, with masks, of which one is wrong."""
+
+    def build(name, *, num_classes, dtype, image_shape):
+        return Sized(num_classes, dtype, image_shape[0] * image_shape[1])
+
+    return Family(
+        names=lambda: ("one",),
+        build=build,
+        check=lambda name, options: None,
+        decayed=lambda path, shape: np.bool_(len(shape) > 1),
+        clipped=lambda path, shape: path[-2] != "classifier",
+    )

@@ -189,18 +189,16 @@ def test_the_family_of_the_how_to_learns(tmp_path, monkeypatch):
     )
     try:
         result = scaling.train(config, directory=tmp_path / "run")
-        known = family("my_models:perceptrons")
-        for name in known.names():
-            module = known.build(name, num_classes=10, dtype=jnp.float32)
-            shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
-            assert known.params(name, {}, num_classes=10, image_shape=(8, 8, 1)) == sum(
-                leaf.size for leaf in jax.tree.leaves(shapes)
-            )
+        cards = [model_card(name, family_name=model.family, image_shape=(8, 8, 1), num_classes=10) for name in ("mlp-4", "mlp-8")]
     finally:
         sys.modules.pop("my_models", None)
     assert result.outcome is AttemptOutcome.FINISHED
     assert result.val_loss < 0.8
     assert result.val_top1 > 0.75
+    assert [(card.params, card.macs) for card in cards] == [
+        (65 * w + 2 * (2 * w + 4 * w * (w + 1) + w * (4 * w + 1)) + 2 * w + 10 * (w + 1), w * (64 + 2 * 8 * w + 10)) for w in (4, 8)
+    ]
+    assert all(card.counted for card in cards)
 
 
 def test_a_family_that_cannot_be_had_is_refused():

@@ -16,6 +16,7 @@ from tests.trainer.conftest import compiling_quickly
 from tests.trainer.test_train import make_config
 from trainer import DataConfig, ModelConfig, ScheduleConfig, TrainConfig, data
 from trainer.models import family
+from trainer.models.building import built
 from trainer.models.counted import counted
 from trainer.models.initial import initial_params, param_shapes
 from trainer.models.nfnet import build
@@ -91,3 +92,18 @@ def test_runs_that_started_otherwise_have_other_ids():
     host._refuse_other_result(config, config.run_id())
     with pytest.raises(UsageError, match=f"run {before} was planned by an earlier version"):
         host._refuse_other_result(config, before)
+
+
+def test_a_build_is_given_the_size_of_the_images_and_masks_are_plain():
+    """What a mask raises is one line; what it gives, a truth value."""
+    sized = built(
+        "tests.trainer.strangers_models:sized", "one", {}, num_classes=3, image_shape=(4, 6, 1), dtype=jnp.float32, remat="none"
+    )
+    assert sized.positions == 24
+    known = family("tests.trainer.strangers_models:sized")
+    assert known.decayed(("block", "kernel"), (3, 4)) is True
+    assert known.decayed(("block", "bias"), (4,)) is False
+    with pytest.raises(
+        UsageError, match=r"`clipped` of model family .*:sized' raised IndexError: .* \(.*strangers_models.py:\d+\)"
+    ):
+        known.clipped(("kernel",), (3, 4))

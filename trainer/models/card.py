@@ -1,4 +1,7 @@
-"""The card of a model: what it is and what it costs, from its dimensions alone. Nothing is built, and JAX is not loaded."""
+"""The card of a model: what it is and what it costs, from its dimensions alone.
+
+Nothing is built, and JAX is not loaded, unless the family does not state its costs (`trainer.models.cost`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from scaling.errors import UnknownName, UsageError
 from trainer.models import family, family_of
+from trainer.models.cost import cost
 from trainer.typing import ImageShape, Options
 
 __all__ = ["ModelCard", "TrainingMemory", "model_card"]
@@ -37,6 +41,7 @@ class ModelCard:
     """Counts what one model costs at one image size.
 
     params: trainable. macs: multiply–accumulates of one image's forward pass. train_flops_per_image: 6 × MACs (forward 2, backward 4).
+    counted: whether one of the two was counted from the module, since the family states none.
     activations: outputs of convolutions and dense layers of one image, as fvcore and timm count them; None when the family does not count.
     total_stride: pixels along each side that one pixel of the last feature map stands for; None likewise.
     memory: None likewise.
@@ -49,6 +54,7 @@ class ModelCard:
     num_classes: int
     params: int
     macs: int
+    counted: bool
     activations: int | None
     total_stride: int | None
     batch_size: int
@@ -103,11 +109,11 @@ def model_card(
         raise UsageError(
             f"{model}: these options make no model: {error}", hint="`scaling docs models` lists the options and their values"
         ) from error
-    params = known.params(model, options, num_classes=num_classes, image_shape=image_shape)
+    costs = cost(name, model, options, num_classes=num_classes, image_shape=image_shape)
     memory = None
     if known.kept_activations:
         kept = known.kept_activations(model, options, num_classes=num_classes, image_shape=image_shape, remat=remat)
-        weights = _FLOAT32 * params
+        weights = _FLOAT32 * costs.params
         memory = TrainingMemory(weights, weights, weights, weights if ema else 0, batch_size * kept * _BYTES[dtype])
     return ModelCard(
         family=name,
@@ -115,8 +121,9 @@ def model_card(
         options=options,
         image_shape=image_shape,
         num_classes=num_classes,
-        params=params,
-        macs=known.macs(model, options, num_classes=num_classes, image_shape=image_shape),
+        params=costs.params,
+        macs=costs.macs,
+        counted=costs.counted,
         activations=known.activations(model, options, num_classes=num_classes, image_shape=image_shape)
         if known.activations
         else None,

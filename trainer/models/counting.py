@@ -1,4 +1,4 @@
-"""Counts models in a process of its own, which takes no accelerator from the trainers: `count_all`, and what it starts.
+"""Counts models in a process of its own, which takes no accelerator from the trainers: `count_all`, `counts_of`, and what they start.
 
 The process reads `{"path": sys.path, "models": [{"family", "model", "options", "num_classes", "image_shape", "dtype"}, …]}` from its
 standard input. It writes a JSON object a model to the file descriptor it is given: the fields of `Counted`, or `refused` with a `hint`,
@@ -16,13 +16,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-__all__ = ["count_all"]
+from trainer.typing import ImageShape, Options
+
+__all__ = ["count_all", "counts_of"]
 
 _SECONDS = 600
+_known: dict[str, dict[str, Any]] = {}
+"""What this process has had counted, by model; the dtype does not change a count."""
 
 
-def count_all(models: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
-    """Count what each model costs, from the module that its family builds. Takes the seconds in which JAX starts.
+def counts_of(
+    family: str, model: str, options: Options, *, num_classes: int, image_shape: ImageShape, dtype: str = "float32"
+) -> dict[str, Any]:
+    """Return what `count_all` said of one model; it is asked if it was not asked before."""
+    asked = {"family": family, "model": model, "options": options, "num_classes": num_classes, "image_shape": image_shape}
+    if _key(asked) not in _known:
+        count_all([asked | {"dtype": dtype}])
+    return _known[_key(asked)]
+
+
+def count_all(models: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
+    """Count what each model costs, from the module that its family builds, anew. Takes the seconds in which JAX starts.
 
     Args:
         models: with the keys that are named above.
@@ -34,6 +48,16 @@ def count_all(models: Sequence[Mapping[str, object]]) -> list[dict[str, object]]
         - {"refused", "hint"} for one that cannot be trained;
         - {"unknown": why} for one that cannot be built here. The trainers' hosts may have what is missing.
     """
+    found = _counted_elsewhere(models)
+    _known.update((_key(model), counts) for model, counts in zip(models, found, strict=True))
+    return found
+
+
+def _key(model: Mapping[str, object]) -> str:
+    return json.dumps({name: value for name, value in model.items() if name != "dtype"}, sort_keys=True)
+
+
+def _counted_elsewhere(models: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
     if not models:
         return []
     with tempfile.TemporaryFile("w+") as answers:
@@ -57,21 +81,27 @@ def count_all(models: Sequence[Mapping[str, object]]) -> list[dict[str, object]]
         found = [json.loads(line) for line in answers if line.endswith("\n")]
     if len(found) == len(models):
         return found
-    return [*found, {"unknown": why}, *count_all(models[len(found) + 1 :])]  # the next one ended the process
+    return [*found, {"unknown": why}, *_counted_elsewhere(models[len(found) + 1 :])]  # the next one ended the process
 
 
 def _count(model: Mapping[str, Any]) -> dict[str, object]:
     import jax.numpy as jnp
 
     from scaling.errors import UsageError
-    from trainer.models import family
+    from trainer.models.building import built
     from trainer.models.counted import counted
 
+    shape: ImageShape = tuple(model["image_shape"])
     try:
-        module = family(model["family"]).build(
-            model["model"], num_classes=model["num_classes"], dtype=jnp.dtype(model["dtype"]), **model["options"]
+        module = built(
+            model["family"],
+            model["model"],
+            model["options"],
+            num_classes=model["num_classes"],
+            image_shape=shape,
+            dtype=jnp.dtype(model["dtype"]),
         )
-        return asdict(counted(module, image_shape=tuple(model["image_shape"])))
+        return asdict(counted(module, image_shape=shape))
     except UsageError as error:
         return {"refused": str(error), "hint": error.hint}
     except Exception as error:  # noqa: BLE001 - the user's code; a run says the same, with all that led to it

@@ -5,16 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
-from scaling.errors import UsageError
 from trainer.typing import ImageShape, Options, PyTree
 
 if TYPE_CHECKING:
     import jax
 
-__all__ = ["Builds", "Counts", "CountsParams", "Family", "ModelFamily", "Network"]
+__all__ = ["Builds", "Counts", "CountsParams", "Family", "Mask", "ModelFamily", "Network"]
+
+Mask: TypeAlias = Callable[[tuple[str, ...], tuple[int, ...]], bool]
+"""Says something of a parameter by its path, e.g. `("block3", "conv1", "kernel")`, and its shape: those that a checkpoint has, of one layer."""
 
 
 class Network(Protocol):
@@ -54,7 +55,7 @@ class Counts(Protocol):
 
 
 class CountsParams(Protocol):
-    """Counts the trainable parameters of one model. It takes `num_classes=`, and `channels=` or `image_shape=` or both."""
+    """Counts the trainable parameters of one model. It takes `num_classes=`, and `image_shape=` or `channels=` or both."""
 
     def __call__(self, name: str, options: Options, /, *args: Any, **shape: Any) -> int: ...
 
@@ -62,7 +63,7 @@ class CountsParams(Protocol):
 class Builds(Protocol):
     """Builds the network of one model. What it takes beside `num_classes=` and `dtype=`, that of the computation, are the model's options.
 
-    It may take `scan=` (bool) and `remat=` ("none", "block", "dots") as well; it is asked for them only if it names them.
+    It may take `image_shape=`, and `scan=` (bool) and `remat=` ("none", "block", "dots") as well; it is given them only if it names them.
     """
 
     def __call__(self, name: str, /, *args: Any, **options: Any) -> Network: ...
@@ -70,9 +71,9 @@ class Builds(Protocol):
 
 @runtime_checkable
 class ModelFamily(Protocol):
-    """Says which models there are, what they cost and how one is built. Any object with these methods is a family.
+    """Says which models there are, and how one is built. Any object with these methods is a family.
 
-    Three more may be left out, as model cards then do: `activations`, `kept_activations` and `total_stride`, see `Family`.
+    What else a `Family` has may be there too: `params`, `macs`, `decayed`, `clipped`, `activations`, `kept_activations`, `total_stride`.
     """
 
     def names(self) -> tuple[str, ...]:
@@ -81,58 +82,53 @@ class ModelFamily(Protocol):
     def check(self, name: str, options: Options, /) -> object:
         """Raise `UsageError` or `UnknownName` for what cannot be built. What it returns is not looked at."""
 
-    def params(self, name: str, options: Options, /, *args: Any, **shape: Any) -> int:
-        """Count the trainable parameters; see `CountsParams`."""
-
-    def macs(self, name: str, options: Options, /, *, num_classes: int, image_shape: ImageShape) -> int:
-        """Count the multiply–accumulates of one image's forward pass."""
-
     def build(self, name: str, /, *args: Any, **options: Any) -> Network:
         """Build the network; see `Builds`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """Makes a `ModelFamily` of functions, one for each of its methods, and of those that it may leave out.
 
-    params: given `channels` or `image_shape`, whichever it names; whoever asks may say either, and must say `image_shape` to a family that
-        names it.
+    params, macs: count trainable parameters, and multiply–accumulates of one image's forward pass. None: both are counted from the module
+        (`trainer.models.cost`). `params` may take `channels` in place of `image_shape`.
+    decayed, clipped: say which parameters weight decay and adaptive gradient clipping are for. None: as the optimiser has it by name.
+    state: collections that its networks keep beside their parameters, as ("batch_stats",). Of a user's family they are found by counting.
     activations: counts the outputs of convolutions and dense layers, one image.
     kept_activations: counts about how many numbers the backward pass of one image finds in memory; takes `remat=` as well.
     total_stride: (name, options) → pixels along each side that one pixel of the last feature map stands for.
     """
 
     names: Callable[[], tuple[str, ...]]
-    params: CountsParams
-    macs: Counts
     build: Builds
     check: Callable[[str, Options], object]
+    params: CountsParams | None = None
+    macs: Counts | None = None
+    decayed: Mask | None = None
+    clipped: Mask | None = None
+    state: tuple[str, ...] = ()
     activations: Counts | None = None
     kept_activations: Callable[..., int] | None = None
     total_stride: Callable[[str, Options], int] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "params", _given_what_it_names(self.params))
+        if self.params is not None:
+            object.__setattr__(self, "params", _given_what_it_names(self.params))
 
 
 def _given_what_it_names(params: CountsParams) -> CountsParams:
-    """Wrap `params` of a family: it is called with `channels` or `image_shape` (height, width, channels), whichever of the two it takes."""
+    """Wrap `params` of a family: it is called with `image_shape` (height, width, channels), or with `channels`, whichever it takes."""
     try:
         named: Mapping[str, inspect.Parameter] = inspect.signature(params).parameters
     except ValueError:  # a builtin does not tell
         named = {}
-    takes_shape = "image_shape" in named
-    takes_channels = "channels" in named or not takes_shape
+    takes_channels = "channels" in named
+    takes_shape = "image_shape" in named or not takes_channels
 
-    @wraps(params)
-    def asked(
-        name: str, options: Options, *, num_classes: int, channels: int | None = None, image_shape: ImageShape | None = None
-    ) -> int:
-        if takes_shape and image_shape is None:
-            raise UsageError(f"the parameters of {name} depend on the size of its images", hint="give image_shape")
+    def asked(name: str, options: Options, *, num_classes: int, image_shape: ImageShape) -> int:
         shape: dict[str, object] = {"image_shape": image_shape} if takes_shape else {}
         if takes_channels:
-            shape["channels"] = image_shape[2] if image_shape else channels
+            shape["channels"] = image_shape[2]
         return params(name, options, num_classes=num_classes, **shape)
 
     return asked

@@ -9,7 +9,7 @@ from functools import partial, wraps
 from typing import Any
 
 from scaling.errors import ScalingError, UsageError
-from trainer.models.protocol import Family, ModelFamily
+from trainer.models.protocol import Family, Mask, ModelFamily
 from trainer.typing import Options
 from trainer.users_code import imported, told
 
@@ -17,6 +17,8 @@ __all__ = ["users_family"]
 
 _DEBUG = "`scaling --debug …` shows all that led to it"
 _AT_LEAST = {"params": 1, "macs": 0, "activations": 0, "kept_activations": 0, "total_stride": 1}
+
+_MASKS = ("decayed", "clipped")
 
 
 def users_family(source: str) -> Family:
@@ -36,13 +38,14 @@ def users_family(source: str) -> Family:
             f"model family {source!r} gave a {type(made).__name__}",
             hint="let the factory return a trainer.models.Family, or an object with the methods of trainer.models.ModelFamily",
         )
-    counts = {
+    optional: dict[str, Any] = {
         name: _guarded(count, name, source, partial(_number, name=name, least=least))
         for name, least in _AT_LEAST.items()
         if (count := getattr(made, name, None)) is not None
     }
+    optional |= {name: _mask(mask, name, source) for name in _MASKS if (mask := getattr(made, name, None)) is not None}
     check = _guarded(made.check, "check", source, lambda _, model: None)
-    return Family(names=made.names, build=made.build, check=check, **counts)
+    return Family(names=made.names, build=made.build, check=check, **optional)
 
 
 def _guarded(function: Callable[..., Any], name: str, source: str, checked: Callable[[Any, str], Any]) -> Callable[..., Any]:
@@ -60,6 +63,21 @@ def _guarded(function: Callable[..., Any], name: str, source: str, checked: Call
         except (Exception, SystemExit) as error:
             raise UsageError(f"{model}: `{name}` of its family raised {told(error, source)}", hint=_DEBUG) from error
         return checked(given, model)
+
+    return asked
+
+
+def _mask(mask: Mask, name: str, source: str) -> Mask:
+    """Wrap a mask of the family, so that what it raises is a `UsageError`, and what it gives a truth value."""
+
+    @wraps(mask)
+    def asked(path: tuple[str, ...], shape: tuple[int, ...]) -> bool:
+        try:
+            return bool(mask(path, shape))
+        except ScalingError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UsageError(f"`{name}` of model family {source!r} raised {told(error, source)}", hint=_DEBUG) from error
 
     return asked
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
+from typer.testing import CliRunner
 
 from orchestrator.experiments_file import declared, read_spec
 from orchestrator.planning.plan import make_plan
+from scaling.cli.app import app
 from scaling.errors import SpecError, UsageError
 from tests.trainer import strangers_models
-from trainer.models import family
+from trainer.models import counting, family
 from trainer.models.counted import counted
 
 FILE = """\
@@ -55,18 +57,46 @@ def test_what_is_not_so_is_a_fault_with_its_line_and_what_cannot_be_built_here_i
 def test_families_that_say_what_is_so_go_on(tmp_path):
     """One takes the image's shape, one the channels, as families did before; NFNets are counted without the zeros between groups. One's numbers are NumPy's."""
     runs = make_plan(*read_spec(file_of(tmp_path, "vit", "wrapped", "of_other_numbers"))).runs
-    assert [run.params for run in runs] == [26_474, family("nfnet").params("nano-F1", {}, num_classes=10, channels=1), 650]
+    assert [run.params for run in runs] == [
+        26_474,
+        family("nfnet").params("nano-F1", {}, num_classes=10, image_shape=(8, 8, 1)),
+        650,
+    ]
     assert {type(run.params) for run in runs} == {int}
 
 
 def test_params_take_what_they_name():
-    vit, nano = family("tests.trainer.strangers_models:vit"), family("nfnet")
+    """A family of before names `channels`."""
+    vit, before = family("tests.trainer.strangers_models:vit"), family("tests.trainer.strangers_models:vit_without_attention")
     assert vit.params("one", {}, num_classes=10, image_shape=(16, 16, 1)) == 26_474 + 48 * 32
-    assert nano.params("nano-F0", {}, num_classes=10, image_shape=(8, 8, 3)) == nano.params(
-        "nano-F0", {}, num_classes=10, channels=3
+    assert before.params("one", {}, num_classes=10, image_shape=(16, 16, 1)) == 26_475
+
+
+def test_what_a_family_does_not_state_is_counted_once_and_said_so(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        counting, "_counted_elsewhere", lambda models, do=counting._counted_elsewhere: asked.append(models) or do(models)
     )
-    with pytest.raises(UsageError, match="depend on the size of its images"):
-        vit.params("one", {}, num_classes=10, channels=1)
+    path = file_of(tmp_path, "uncounted", "vit")
+    plan = make_plan(*read_spec(path))
+    assert [run.params for run in plan.runs] == [26_474, 26_474]
+    assert plan.runs[0].train_flops == plan.runs[1].train_flops
+    assert plan.counted_models == ["uncounted"]
+    assert len(asked) == 1, "one process for all models of the file"
+    shown = CliRunner().invoke(app, ["submit", str(path), "--dry-run", "--home", str(tmp_path), "--db", str(tmp_path / "x.db")])
+    assert "parameters and FLOPs of uncounted are counted from the module" in " ".join(shown.stdout.split())
+    options = ["--source", "tests.trainer.strangers_models:uncounted", "--px", "8", "--channels", "1", "--classes", "10"]
+    card = CliRunner().invoke(app, ["model", "uncounted", *options]).stdout
+    assert "26,474 (counted from the module)" in card
+    assert len(asked) == 2, "the second reading, and none for the card"
+
+
+def test_what_cannot_be_counted_here_is_one_line(tmp_path):
+    with pytest.raises(SpecError) as found:
+        read_spec(file_of(tmp_path, "uncounted_elsewhere"))
+    (fault,) = found.value.faults
+    assert (fault.line, fault.path) == (4, "models[0]")
+    assert "cannot be built here, so its costs cannot be counted: RuntimeError: no licence for this machine" in fault.message
 
 
 MINE = """\

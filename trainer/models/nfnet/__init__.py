@@ -61,9 +61,9 @@ def resolve(name: str, options: Options) -> Variant:
     return checked(replace(named, **dimensions))
 
 
-def params(name: str, options: Options, *, num_classes: int, channels: int) -> int:
+def params(name: str, options: Options, *, num_classes: int, image_shape: ImageShape) -> int:
     """Count the trainable parameters."""
-    return counts.params(resolve(name, options), num_classes=num_classes, channels=channels)
+    return counts.params(resolve(name, options), num_classes=num_classes, channels=image_shape[2])
 
 
 def macs(name: str, options: Options, *, num_classes: int, image_shape: ImageShape) -> int:
