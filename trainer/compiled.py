@@ -23,7 +23,7 @@ from trainer.execution import Execution
 from trainer.layout import Layout
 from trainer.memory import fitting_micro_batch, program_bytes
 from trainer.models.building import built, named_by_build
-from trainer.models.initial import param_shapes
+from trainer.models.initial import variable_shapes
 from trainer.models.protocol import Network
 from trainer.optimizers import Optimizer, sgd_agc
 from trainer.sharding import Placement
@@ -68,10 +68,11 @@ class CompiledEvaluation:
 class Compiler:
     """Compiles the steps of one model shape, each size of batch once.
 
-    layout: of parameters on the device. param_shapes, state_shapes: trees of shapes in it, of the parameters and of a whole `TrainState`.
+    layout: of parameters on the device. param_shapes, variable_shapes, state_shapes: trees of shapes in it, of the parameters, of what is
+        evaluated, and of a whole `TrainState`.
     saved_shapes: of a `TrainState` as checkpoints have it. steps: what is compiled.
     Raises `UnknownName`, `UsageError` for a config that cannot be built, or a module that cannot be trained here
-    (`param_shapes`), or whose `parameter_stacks` do not fit it.
+    (`variable_shapes`), or whose `parameter_stacks` do not fit it.
     """
 
     def __init__(self, config: TrainConfig, execution: Execution, placement: Placement) -> None:
@@ -80,11 +81,15 @@ class Compiler:
         self.layout = Layout.of(self.module)
         self.optimizer = _optimizer(config.optimizer, self.layout)
         self.steps = Steps(self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered, self.layout)
-        params = param_shapes(self.module, image_shape=config.data.card.image_shape)
-        self.saved_shapes = TrainState(params, jax.eval_shape(self.optimizer.init, params), None if config.ema is None else params)
+        collections = variable_shapes(self.module, image_shape=config.data.card.image_shape)
+        params = collections.pop("params")
+        state = params, jax.eval_shape(self.optimizer.init, params)
+        kept = collections or None
+        self.saved_shapes = TrainState(*state, None, kept) if config.ema is None else TrainState(*state, params, kept, kept)
         self.layout.check(self.saved_shapes)
         self.state_shapes = self.layout.stacked(self.saved_shapes)
         self.param_shapes = self.state_shapes.params
+        self.variable_shapes = self.state_shapes.evaluated
         self._training: dict[int, CompiledTraining] = {}
         self._evaluation: dict[int, CompiledEvaluation] = {}
 
@@ -94,6 +99,11 @@ class Compiler:
             whole = micro_batch == self.config.batch_size
             self._training[micro_batch] = self._whole_step() if whole else self._accumulated_step(micro_batch)
         return self._training[micro_batch]
+
+    @property
+    def keeps_state(self) -> bool:
+        """Say whether the network keeps state beside its parameters."""
+        return self.saved_shapes.collections is not None
 
     @property
     def arguments(self) -> tuple[PyTree, ...]:
@@ -155,27 +165,27 @@ class Compiler:
                 (on_state, everywhere),
                 donated=0,
             )
-        memory = max(program_bytes(accumulate) + self._bytes_beside_params(), program_bytes(apply))
+        memory = max(program_bytes(accumulate) + self._bytes_beside(self.param_shapes), program_bytes(apply))
         return CompiledTraining(memory, compilation, zeros=zeros, accumulate=accumulate, apply=apply)
 
     def _evaluation_step(self, size: int) -> CompiledEvaluation:
-        params, card, split = self.param_shapes, self.config.data.card, self.placement.split
+        variables, card, split = self.variable_shapes, self.config.data.card, self.placement.split
         batch = _batch_shapes(size, card.eval_shape, mixes=False)
         with counted_compilation() as compilation:
             evaluate = self.compiled(
                 self.steps.evaluate,
-                (params, *batch),
-                (self.placement.of_state(params), split, split, split),
+                (variables, *batch),
+                (self.placement.of_state(variables), split, split, split),
                 self.placement.everywhere,
             )
-        return CompiledEvaluation(size, program_bytes(evaluate) + self._bytes_beside_params(), compilation, evaluate)
+        return CompiledEvaluation(size, program_bytes(evaluate) + self._bytes_beside(variables), compilation, evaluate)
 
     def _batch(self, size: int) -> list[jax.ShapeDtypeStruct]:
         return _batch_shapes(size, self.config.data.card.image_shape, self.config.augment.mixes)
 
-    def _bytes_beside_params(self) -> int:
-        """Return the bytes of the state on a device without the parameters, which a program that takes only those does not count."""
-        return self.placement.bytes_per_device(self.state_shapes) - self.placement.bytes_per_device(self.param_shapes)
+    def _bytes_beside(self, part: PyTree) -> int:
+        """Return the bytes of the state on a device without a part of it, which a program that takes only that part does not count."""
+        return self.placement.bytes_per_device(self.state_shapes) - self.placement.bytes_per_device(part)
 
     def compiled(
         self,

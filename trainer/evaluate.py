@@ -52,13 +52,13 @@ class Scores:
 
 def evaluate(
     program: Program,
-    params: PyTree,
+    variables: PyTree,
     dataset: Dataset,
     execution: Execution | None = None,
     *,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Scores | None:
-    """Score every held-out example once; sums are added up in float64 on the host.
+    """Score every held-out example once; sums are added up in float64 on the host. variables: `TrainState.evaluated`.
 
     On a mesh over several processes each scores its part of every batch, and all get the sums.
 
@@ -80,7 +80,7 @@ def evaluate(
             if program.placement.shard[1] == 1 and should_stop():
                 return None
             arrays = program.place_eval_batch(batch.images, batch.labels, batch.weights)
-            sums += np.asarray(program.eval_step(params, *arrays), np.float64)
+            sums += np.asarray(program.eval_step(variables, *arrays), np.float64)
             labels += np.bincount(np.clip(batch.labels[batch.weights > 0], 0, len(labels) - 1), minlength=len(labels))
     if program.placement.shard[1] > 1:
         labels = multihost_utils.process_allgather(labels).sum(axis=0)

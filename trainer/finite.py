@@ -6,6 +6,7 @@ The step says so of each tensor, by reductions that are part of the update; noth
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -35,14 +36,16 @@ def leaf_names(params: PyTree, layout: Layout) -> list[str]:
     return [tensor for name in names for tensor in layout.names(name) or [name]]
 
 
-def non_finite_name(loss: jax.Array, gradients_finite: jax.Array, params_finite: jax.Array, names: list[str]) -> str | None:
+def non_finite_name(loss: jax.Array, tensors: Sequence[tuple[str, jax.Array, list[str]]]) -> str | None:
     """Name the tensor that is not finite, by cause: the loss before gradients, gradients before parameters; None when all are finite.
+
+    tensors: (kind, which of its tensors are finite, their names), as ("gradient of", [tensors] bool, names), causes first.
 
     A loss that is not finite makes gradients not finite, and those the parameters, so the first of this order is the one to look at.
     """
     if not math.isfinite(float(loss)):
         return f"the loss ({float(loss)})"
-    for kind, finite in (("gradient of", gradients_finite), ("parameter", params_finite)):
+    for kind, finite, names in tensors:
         bad = [name for name, fine in zip(names, np.asarray(finite), strict=True) if not fine]
         if bad:
             return f"the {kind} {bad[0]}" + (f" and {len(bad) - 1} more" if len(bad) > 1 else "")

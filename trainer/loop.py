@@ -182,9 +182,13 @@ class Loop:
             jax.block_until_ready(self.state)
         for index in members:
             with self._clock.aside("evaluation"):
-                params = self._program.member(self.state, index).evaluated
+                variables = self._program.member(self.state, index).evaluated
                 scores = evaluate(
-                    self._program, params, self._dataset, self._execution, should_stop=lambda: all(map(should_stop, self._members))
+                    self._program,
+                    variables,
+                    self._dataset,
+                    self._execution,
+                    should_stop=lambda: all(map(should_stop, self._members)),
                 )
             if scores is None:
                 break

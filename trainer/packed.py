@@ -124,7 +124,7 @@ class PackedProgram(Program):
         return self.one_of(state, np.uint32(index))
 
     def metrics_of(self, metrics: StepMetrics, index: int) -> StepMetrics:
-        return StepMetrics(*(np.asarray(values)[index] for values in metrics))
+        return jax.tree.map(lambda values: np.asarray(values)[index], metrics)
 
     def on_less_memory(self, execution: Execution) -> Execution:
         """Raise `OutOfMemory`: a pack is not split."""

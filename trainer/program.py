@@ -28,7 +28,7 @@ from trainer.execution import Execution
 from trainer.finite import leaf_names, non_finite_name
 from trainer.layout import Layout
 from trainer.memory import device_memory_bytes, fitting_micro_batch, is_out_of_memory
-from trainer.models.initial import initial_params
+from trainer.models.initial import initial_variables
 from trainer.models.protocol import Network
 from trainer.sharding import Placement
 from trainer.step import StepMetrics, Sums, TrainState
@@ -144,6 +144,8 @@ class Program:
         sizes = micro_batch_sizes(self.config.batch_size, self.placement.devices)
         smaller = max((size for size in sizes if size <= self.micro_batch // 2), default=None)
         asks = f"a training step of {self.config.model.name} on {self.micro_batch} examples at once ran out of memory"
+        if self.compiler.keeps_state:
+            raise OutOfMemory(asks, hint=_WITH_STATE)
         if smaller is None:
             raise OutOfMemory(f"{asks}, and it cannot be split", hint="use more or larger devices, or execution.fsdp")
         if execution.on_out_of_memory == "fail":
@@ -153,22 +155,28 @@ class Program:
             )
         return replace(execution, micro_batch=smaller)
 
-    def eval_step(self, params: PyTree, images: ArrayLike, labels: ArrayLike, weights: ArrayLike) -> Sums:
-        """Sum the scores over one evaluation batch (`place_eval_batch`). images: [eval_batch, *card.eval_shape]; weights: 0 for padding."""
-        return self.evaluation.evaluate(params, images, labels, weights)
+    def eval_step(self, variables: PyTree, images: ArrayLike, labels: ArrayLike, weights: ArrayLike) -> Sums:
+        """Sum the scores over one evaluation batch (`place_eval_batch`).
+
+        variables: `TrainState.evaluated`. images: [eval_batch, *card.eval_shape]; weights: 0 for padding.
+        """
+        return self.evaluation.evaluate(variables, images, labels, weights)
 
     def initial_state(self, config: TrainConfig) -> TrainState:
-        """Draw the parameters by the run's seed, with an optimiser state of zeros and an average that starts at the parameters.
+        """Draw the parameters, and state beside them, by the run's seed, with an optimiser state of zeros and averages that start at them.
 
         On a mesh over several processes, all take what the initialisers gave in process 0: another kind of CPU may round a last bit
         otherwise.
         """
-        image_shape, shapes = config.data.card.image_shape, self.compiler.saved_shapes.params
-        params = initial_params(self.module, seed=config.seed, image_shape=image_shape, shapes=shapes)
+        saved = self.compiler.saved_shapes
+        shapes = {"params": saved.params, **(saved.collections or {})}
+        variables = initial_variables(self.module, seed=config.seed, image_shape=config.data.card.image_shape, shapes=shapes)
         if self.placement.shard[1] > 1 and not hasattr(self.module, "drawn_params"):
-            params = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(params))
-        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self.compiler.saved_shapes.optimizer)
-        return self.place(TrainState(params, zeros, None if config.ema is None else jax.tree.map(np.copy, params)))
+            variables = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(variables))
+        params = variables.pop("params")
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), saved.optimizer)
+        average = (None, None) if config.ema is None else jax.tree.map(np.copy, (params, variables or None))
+        return self.place(TrainState(params, zeros, average[0], variables or None, average[1]))
 
     def place(self, state: TrainState) -> TrainState:
         """Put a state from host memory, as checkpoints have it, on the device, or on all devices of the mesh."""
@@ -192,9 +200,11 @@ class Program:
 
     def name_non_finite(self, metrics: StepMetrics) -> str | None:
         """Name what is not finite in a step: `the loss (nan)`, `the gradient of block3/conv1/kernel and 2 more`; None if nothing."""
-        return non_finite_name(
-            metrics.loss, metrics.gradients_finite, metrics.params_finite, leaf_names(self.compiler.param_shapes, self.layout)
-        )
+        names = leaf_names(self.compiler.param_shapes, self.layout)
+        tensors = [("gradient of", metrics.gradients_finite, names), ("parameter", metrics.params_finite, names)]
+        if metrics.state_finite is not None:
+            tensors.append(("state", metrics.state_finite, leaf_names(self.compiler.state_shapes.collections, self.layout)))
+        return non_finite_name(metrics.loss, tensors)
 
     def _parts(self, array: np.ndarray) -> tuple[ArrayLike, ...]:
         """Split a batch into micro-batches of every `micro_batches`-th row: so each device's share of the batch holds its share of each."""
@@ -225,6 +235,8 @@ def program_for(
     execution = execution or Execution()
     compiler, size, limit = fitted(config, execution, mesh, memory_limit_bytes)
     need = needed_bytes(compiler.training, size)
+    if limit is not None and need > limit and compiler.keeps_state:
+        raise OutOfMemory(f"{_asks(config, size)}: it needs {in_gb(need)}, a device has {in_gb(limit)}", hint=_WITH_STATE)
     if limit is not None and need > limit:
         size = _fitting(compiler, size, need, limit, may_go_on=execution.on_out_of_memory == "halve")
     return _program(compiler, replace(execution.computation, micro_batch=size), limit)
@@ -240,6 +252,15 @@ def fitted(
     placement = Placement(mesh, execution.fsdp)
     compiler = _compiler(config.shape_id(), execution.scan, execution.remat, placement, _Unkeyed(config))
     size = _micro_batch(execution.micro_batch or config.batch_size, config.batch_size, placement.devices)
+    for asked, what in (
+        (size < config.batch_size, "micro_batch"),
+        (execution.on_out_of_memory == "halve", "on_out_of_memory: halve"),
+    ):
+        if asked and compiler.keeps_state:
+            raise UsageError(
+                refused_with_state(config.model.name, [*compiler.saved_shapes.collections], what),
+                hint=f"leave execution.{what} out",
+            )
     return compiler, size, memory_limit_bytes or device_memory_bytes(placement.device)
 
 
@@ -292,7 +313,7 @@ def _fitting(compiler: Compiler, size: int, need: float, limit: int, *, may_go_o
         start=(size, need),
         fixed=placement.bytes_per_device(compiler.state_shapes),
     )
-    asks = f"a training step of {config.model.name} on {size} examples at once is out of memory: it needs {in_gb(need)}, a device has {in_gb(limit)}"
+    asks = f"{_asks(config, size)}: it needs {in_gb(need)}, a device has {in_gb(limit)}"
     if found is None:
         raise OutOfMemory(
             f"{asks}, and no smaller micro-batch fits", hint="use more or larger devices, execution.fsdp, or execution.remat: block"
@@ -303,6 +324,18 @@ def _fitting(compiler: Compiler, size: int, need: float, limit: int, *, may_go_o
             hint=f"write `execution: {{micro_batch: {found[0]}}}`, the same result by accumulation; or `on_out_of_memory: halve`",
         )
     return found[0]
+
+
+_WITH_STATE = "use more or larger devices, execution.fsdp, or execution.remat; a network with state is not split into micro-batches"
+
+
+def refused_with_state(model: str, collections: Sequence[str], what: str) -> str:
+    """Say why a network with state takes whole batches alone. what: the choice of `Execution` that asks for parts."""
+    return f"{model} keeps state ({', '.join(collections)}) that is of whole batches, so execution.{what} would change its result"
+
+
+def _asks(config: TrainConfig, size: int) -> str:
+    return f"a training step of {config.model.name} on {size} examples at once is out of memory"
 
 
 def micro_batch_sizes(batch_size: int, devices: int) -> list[int]:

@@ -18,6 +18,7 @@ from trainer.finite import finite_leaves
 from trainer.layout import Layout
 from trainer.losses import cross_entropy
 from trainer.models.protocol import Network
+from trainer.models.state import forward_in_training, takes_mask
 from trainer.optimizers import Optimizer
 from trainer.optimizers.ema import ema_decay, moved_average
 from trainer.randomness import key_of_rows
@@ -27,16 +28,24 @@ __all__ = ["Accumulated", "StepMetrics", "Steps", "Sums", "TrainState"]
 
 
 class TrainState(NamedTuple):
-    """Holds what a step changes: parameters, optimiser state, and the moving average of the parameters when the run keeps one."""
+    """Holds what a step changes: parameters, optimiser state, and the moving average of the parameters when the run keeps one.
+
+    collections: what the network keeps beside its parameters, by name, as `{"batch_stats": …}`; None when it keeps nothing.
+    ema_collections: their moving average, when the run keeps one.
+    """
 
     params: PyTree
     optimizer: PyTree
     ema: PyTree = None
+    collections: PyTree = None
+    ema_collections: PyTree = None
 
     @property
-    def evaluated(self) -> PyTree:
-        """Return the parameters that the held-out loss is taken of: the moving average where the run keeps one."""
-        return self.params if self.ema is None else self.ema
+    def evaluated(self) -> dict[str, PyTree]:
+        """Return the variables that the held-out loss is taken of, `{"params": …, …}`: the averages where the run keeps them."""
+        if self.ema is None:
+            return {"params": self.params, **(self.collections or {})}
+        return {"params": self.ema, **(self.ema_collections or {})}
 
 
 class StepMetrics(NamedTuple):
@@ -44,13 +53,14 @@ class StepMetrics(NamedTuple):
 
     loss: nats, mean over the batch's real examples, of the training loss (smoothed, mixed).
     finite: whether loss, gradients and new parameters all are. gradients_finite, params_finite: the same, one for each parameter
-    tensor, for `Program.name_non_finite`.
+    tensor, for `Program.name_non_finite`. state_finite: likewise of the collections beside the parameters.
     """
 
     loss: jax.Array
     finite: jax.Array
     gradients_finite: jax.Array
     params_finite: jax.Array
+    state_finite: jax.Array | None = None
 
 
 class Sums(NamedTuple):
@@ -89,21 +99,21 @@ class Steps:
         """Take a step on a whole batch. arguments: the batch's arrays, learning rate, seed, step."""
         *batch, learning_rate, seed, step = arguments
 
-        def mean_loss(params: PyTree) -> jax.Array:
-            total, weight = self._weighted_loss(params, batch, _key(seed, step))
-            return total / _some(weight)
+        def mean_loss(params: PyTree) -> tuple[jax.Array, PyTree]:
+            total, (weight, collections) = self.loss(params, state.collections, batch, _key(seed, step))
+            return total / _some(weight), collections
 
-        loss, gradients = jax.value_and_grad(mean_loss)(state.params)
-        return self._updated(state, loss, gradients, learning_rate, step)
+        (loss, collections), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        return self._updated(state, loss, gradients, collections, learning_rate, step)
 
     def accumulate(self, params: PyTree, so_far: Accumulated, *arguments: jax.Array) -> Accumulated:
-        """Add micro-batch `first` of `count`, which are rows first, first + count, … of the batch.
+        """Add micro-batch `first` of `count`, which are rows first, first + count, … of the batch, of a network without state.
 
         arguments: the micro-batch's arrays, seed, step, first, count. Random numbers are those of the whole batch.
         """
         *batch, seed, step, first, count = arguments
         key = key_of_rows(_key(seed, step), first=first, stride=count, rows=batch[0].shape[0])
-        (loss, weight), gradients = jax.value_and_grad(self._weighted_loss, has_aux=True)(params, batch, key)
+        (loss, (weight, _)), gradients = jax.value_and_grad(self.loss, has_aux=True)(params, None, batch, key)
         return jax.tree.map(jnp.add, so_far, Accumulated(loss, weight, gradients))
 
     def apply(
@@ -111,11 +121,11 @@ class Steps:
     ) -> tuple[TrainState, StepMetrics]:
         """Take the step that the accumulated micro-batches ask for: one division by the number of real examples."""
         loss, gradients = jax.tree.map(lambda total: total / _some(sums.weight), (sums.loss, sums.gradients))
-        return self._updated(state, loss, gradients, learning_rate, step)
+        return self._updated(state, loss, gradients, None, learning_rate, step)
 
-    def evaluate(self, params: PyTree, images: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
-        """Sum plain cross-entropy and hits over one batch of held-out examples."""
-        logits = self.module.apply({"params": self.gathered(params)}, images, train=False).astype(jnp.float32)
+    def evaluate(self, variables: dict[str, PyTree], images: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
+        """Sum plain cross-entropy and hits over one batch of held-out examples. variables: `TrainState.evaluated`."""
+        logits = self.module.apply(self.gathered(variables), images, train=False).astype(jnp.float32)
         of_label = jnp.take_along_axis(logits, labels[:, None], axis=1)
         ahead = (logits > of_label) | (
             (logits == of_label) & (jnp.arange(logits.shape[1]) < labels[:, None])
@@ -129,22 +139,49 @@ class Steps:
             squares=jnp.sum(jnp.square(losses) * weights),
         )
 
-    def _weighted_loss(self, params: PyTree, batch: list[jax.Array], key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def loss(
+        self, params: PyTree, collections: PyTree, batch: list[jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, tuple[jax.Array, PyTree]]:
+        """Return the sum of the training loss over a batch's real examples, and (their weight, the collections after the forward pass).
+
+        A batch without a real example leaves the collections as they were. So does one with padding, for a network that takes no mask:
+        its statistics would be of the padding too.
+        """
         images, labels, weights, *mixed = batch
-        logits = self.module.apply({"params": self.gathered(params)}, images, train=True, rngs={"dropout": key})
+        variables = {"params": self.gathered(params), **self.gathered(collections or {})}
+        real = weights > 0
+        logits, after = forward_in_training(self.module, variables, images, rngs={"dropout": key}, real=real)
         other_labels, mix = mixed or (None, None)
         losses = cross_entropy(logits, labels, smoothing=self.label_smoothing, other_labels=other_labels, mix=mix)
-        return jnp.sum(losses * weights), jnp.sum(weights)
+        if after is not None:
+            count = jnp.any(real) if takes_mask(self.module) else jnp.all(real)
+            after = jax.tree.map(lambda new, old: jnp.where(count, new, old), after, collections)
+        return jnp.sum(losses * weights), (jnp.sum(weights), after)
 
     def _updated(
-        self, state: TrainState, loss: jax.Array, gradients: PyTree, learning_rate: jax.Array, step: jax.Array
+        self,
+        state: TrainState,
+        loss: jax.Array,
+        gradients: PyTree,
+        collections: PyTree,
+        learning_rate: jax.Array,
+        step: jax.Array,
     ) -> tuple[TrainState, StepMetrics]:
         updates, optimizer_state = self.optimizer.update(gradients, state.optimizer, state.params)
         params = jax.tree.map(lambda weight, update: weight - learning_rate * update, state.params, updates)
-        average = None if self.ema is None else moved_average(state.ema, params, ema_decay(step, self.ema))
+        average, average_collections = None, None
+        if self.ema is not None:
+            decay = ema_decay(step, self.ema)
+            average, average_collections = (
+                moved_average(old, new, decay) for old, new in ((state.ema, params), (state.ema_collections, collections))
+            )
         gradients_finite, params_finite = finite_leaves(gradients, self.layout), finite_leaves(params, self.layout)
         finite = jnp.isfinite(loss) & jnp.all(gradients_finite) & jnp.all(params_finite)
-        return TrainState(params, optimizer_state, average), StepMetrics(loss, finite, gradients_finite, params_finite)
+        state_finite = None if collections is None else finite_leaves(collections, self.layout)
+        if state_finite is not None:
+            finite &= jnp.all(state_finite)
+        new = TrainState(params, optimizer_state, average, collections, average_collections)
+        return new, StepMetrics(loss, finite, gradients_finite, params_finite, state_finite)
 
 
 def _key(seed: jax.Array, step: jax.Array) -> jax.Array:

@@ -1,8 +1,11 @@
-"""Compares what a user's family declares of its models with what they are: parameters are the law's axis, MACs make its core-hours."""
+"""Compares what a user's family declares of its models with what they are: parameters are the law's axis, MACs make its core-hours.
+
+Beside that, what a file asks of models that keep state over batches.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.experiments_file.document import Document
@@ -30,20 +33,39 @@ def declared_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         {"family": model.family_name, "model": model.name, "options": model.options, "dtype": spec.numerics.dtype, **shape}
         for _, model in own
     ]
+    states = {index: models.family(model.family_name).state for index, model in enumerate(spec.models) if _is_known(model)}
     for (index, model), found in zip(own, count_all(asked), strict=True):
+        states[index] = tuple(found.get("state", ()))
         try:
             yield from (document.fault(("models", index), fault) for fault in _faults(model, found, shape))
         except (UsageError, TypeError) as error:
             yield document.fault(("models", index), error)
+    for index, state in states.items():
+        if state:
+            yield from (document.fault(("models", index), fault) for fault in _state_faults(spec, spec.models[index].name, state))
+
+
+def _state_faults(spec: Spec, model: str, state: Sequence[str]) -> Iterator[str]:
+    """Yield what does not fit a network with state, whose statistics are those of a whole batch. state: its collections."""
+    keeps = f"{model} keeps state over whole batches ({', '.join(state)})"
+    if "batch_stats" in state and spec.batch_size == 1:
+        yield f"{model} has BatchNorm, and a batch of 1 has no statistics: make batch_size 2 or more"
+    if spec.execution.micro_batch is not None and spec.execution.micro_batch < spec.batch_size:
+        yield f"{keeps}, and a micro-batch would have other statistics: leave execution.micro_batch out"
+    if spec.execution.on_out_of_memory == "halve":
+        yield f"{keeps}, and half a batch would have other statistics: leave execution.on_out_of_memory out"
 
 
 def _is_own(model: ModelField) -> bool:
-    """Say whether a model is of a user's family, and one that the family knows; `_model_faults` reports the others."""
+    """Say whether a model is of a user's family, and one that the family knows."""
+    return _is_known(model) and ":" in model.family_name
+
+
+def _is_known(model: ModelField) -> bool:
+    """Say whether its family knows a model; `_model_faults` reports the others."""
     try:
-        if ":" not in model.family_name:
-            return False
         models.family(model.family_name).check(model.name, model.options)
-    except (UsageError, TypeError):
+    except (UsageError, TypeError, ArithmeticError, LookupError):
         return False
     return True
 

@@ -19,19 +19,22 @@ import json, sys, jax, numpy as np
 from jax.sharding import Mesh
 from scaling.errors import UsageError
 from tests.trainer import small_run
-from trainer import Execution, train
+from trainer import Execution, ModelConfig, train
 from trainer.distributed import mesh_over
 
 home, devices = sys.argv[1], jax.devices()
 assert len(devices) == 8
 flat, square = mesh_over(devices), Mesh(np.array(devices).reshape(2, 4), ("data", "model"))
 config, events, polls = small_run.config(depth=3), [], iter(range(100))
+masked = small_run.config(model=ModelConfig("tests.trainer.strangers_models:masked", "one"), learning_rate=0.01)
 split = {"mesh": square, "execution": Execution(fsdp=True, scan=True)}
 results = {
     "one": train(config, directory=f"{home}/one"),
     "eight": train(config, directory=f"{home}/eight", mesh=flat),
     "split": train(config, directory=f"{home}/split", **split),
     "begun": train(config, directory=f"{home}/begun", **split, should_stop=lambda: next(polls) == 10),
+    "state": train(masked, directory=f"{home}/state"),
+    "state over eight": train(masked, directory=f"{home}/state over eight", mesh=flat, execution=Execution(fsdp=True)),
     "moved": train(config, directory=f"{home}/moved", resume_from={"directory": f"{home}/begun", "step": 10}, on_event=events.append),
 }
 try:
@@ -52,14 +55,17 @@ def trained(tmp_path_factory):
     return home, json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("name", ["eight", "split", "moved"])
-def test_eight_devices_train_as_one(trained, name):
-    """Sums over devices are added in another order: parameters agree to 1e-4 of their size, the loss to 1e-4."""
+@pytest.mark.parametrize(("single", "name"), [("one", "eight"), ("one", "split"), ("one", "moved"), ("state", "state over eight")])
+def test_eight_devices_train_as_one(trained, single, name):
+    """Sums over devices are added in another order: parameters agree to 1e-4 of their size, the loss to 1e-4.
+
+    Statistics of BatchNorm are of the whole batch: those of a device's two examples would be others.
+    """
     home, answer = trained
-    one, other = answer["results"]["one"], answer["results"][name]
+    one, other = answer["results"][single], answer["results"][name]
     assert other["outcome"] == "finished"
     assert other["val_loss"] == pytest.approx(one["val_loss"], rel=1e-4)
-    ours, theirs = (checkpoint.restore(home / part)[0].arrays for part in ("one", name))
+    ours, theirs = (checkpoint.restore(home / part)[0].arrays for part in (single, name))
     assert ours.keys() == theirs.keys()
     for array in ours:
         np.testing.assert_allclose(theirs[array], ours[array], rtol=1e-3, atol=1e-4 * max(1e-3, np.abs(ours[array]).max()))

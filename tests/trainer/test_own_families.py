@@ -78,12 +78,6 @@ def test_the_counts_of_nfnets_are_those_of_the_traced_network(name, px):
     assert found.macs == known.macs(name, {}, num_classes=10, image_shape=image_shape)
 
 
-def test_state_beside_the_parameters_is_refused_by_name(tmp_path):
-    with pytest.raises(UsageError, match=r"Normalized keeps state .* \(batch_stats\)") as refused:
-        scaling.train(make_config(model=ModelConfig("tests.trainer.strangers_models:normalized", "one")), directory=tmp_path)
-    assert "LayerNorm" in refused.value.hint
-
-
 def test_runs_that_started_otherwise_have_other_ids():
     """The id that this version gave to a user's family before is not given again, and a run of that id is not trained."""
     config = make_config(model=VIT)

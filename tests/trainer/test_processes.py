@@ -10,15 +10,17 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from tests.trainer import small_run
 from tests.trainer.conftest import QUICKLY
 from tests.trainer.small_run import bits
-from trainer import Execution, audit, data
+from trainer import Execution, ModelConfig, audit, checkpoint, data, train
 
 CONFIG = small_run.config(epochs=8, depth=1)
 STEPS = 48
+WITH_STATE = small_run.config(model=ModelConfig("tests.trainer.strangers_models:masked", "one"), learning_rate=0.01, epochs=1.5)
 
 
 class Host:
@@ -46,10 +48,10 @@ class Host:
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
 
-    def train(self, directory, resume_from=None):
+    def train(self, directory, resume_from=None, config=CONFIG):
         order = {
             "token": str(directory),
-            "config": CONFIG.to_dict(),
+            "config": config.to_dict(),
             "directory": str(directory),
             "resume_from": resume_from,
             "checkpoint_seconds": 0.05,
@@ -129,6 +131,8 @@ def story(tmp_path_factory):
         told["left"] = pair.hosts[1].until("left")[-1]
         pair.train(home / "3", {"directory": str(home / "2"), "step": told["2"][-1]["checkpoint_step"]})
         told["3"] = pair.hosts[0].until("ended")
+        pair.train(home / "state", None, WITH_STATE)
+        told["state"] = pair.hosts[0].until("ended")
     finally:
         for pair in pairs:
             pair.kill()
@@ -145,6 +149,18 @@ def test_both_start_again_and_end_with_the_same_bits(story):
     assert (whole["outcome"], end["outcome"], end["last_step"]) == ("finished", "finished", STEPS)
     assert 0 < first_step(told["2"]) < first_step(told["3"]) < STEPS
     assert (bits(home / "3", STEPS), end["val_loss"]) == (bits(home / "whole", STEPS), whole["val_loss"])
+
+
+def test_state_is_of_the_whole_batch_and_in_the_checkpoint(story, tmp_path):
+    """Equal to one process's to rounding; statistics of half a batch would be others."""
+    home, told = story
+    alone = train(WITH_STATE, directory=tmp_path)
+    assert told["state"][-1]["val_loss"] == pytest.approx(alone.val_loss, rel=1e-5)
+    ours, theirs = (checkpoint.restore(place)[0].arrays for place in (tmp_path, home / "state"))
+    assert {name.partition("/")[0] for name in ours} == {"params", "optimizer", "ema", "collections", "ema_collections"}
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_allclose(theirs[name], array, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_the_survivor_says_that_it_may_be_its_peer_s_fault(story):

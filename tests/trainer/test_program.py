@@ -121,8 +121,8 @@ def test_the_average_is_numpys(accumulating):
         average = jax.tree.map(lambda old, new, decay=decay: decay * old + (1 - decay) * new, average, state.params)
         assert distance(state.ema, average) < 1e-6
     assert [min(EMA, (1 + step) / (10 + step)) for step in (0, 3)] == [0.1, EMA]  # both branches were taken
-    assert states[-1].evaluated is states[-1].ema
-    assert states[-1]._replace(ema=None).evaluated is states[-1].params
+    assert states[-1].evaluated["params"] is states[-1].ema
+    assert states[-1]._replace(ema=None).evaluated["params"] is states[-1].params
 
 
 def test_bfloat16_computes_near_float32_and_keeps_float32_weights(whole):
@@ -198,14 +198,14 @@ def test_evaluation_at_another_resolution_than_training():
     params = shaken_params(compiler.module)
     images = np.random.default_rng(0).standard_normal((step.batch, 12, 12, 1)).astype(np.float32)
     labels, weights = np.arange(step.batch, dtype=np.int32) % 10, (np.arange(step.batch) < 100).astype(np.float32)
-    sums = step.evaluate(params, images, labels, weights)
+    sums = step.evaluate({"params": params}, images, labels, weights)
     log_p = np.asarray(jax.jit(lambda images: jax.nn.log_softmax(compiler.module.apply({"params": params}, images)))(images[:100]))
     rank = (log_p > log_p[np.arange(100), labels[:100], None]).sum(1)
     assert float(sums.loss) == pytest.approx(-log_p[np.arange(100), labels[:100]].sum(), rel=1e-5)
     assert (float(sums.top1), float(sums.top5)) == ((rank < 1).sum(), (rank < 5).sum())
 
     alike = step.evaluate(
-        jax.tree.map(jnp.zeros_like, params), images, labels, weights
+        {"params": jax.tree.map(jnp.zeros_like, params)}, images, labels, weights
     )  # all logits equal: the first class is the guess
     assert (float(alike.top1), float(alike.top5)) == ((labels[:100] == 0).sum(), (labels[:100] < 5).sum())
 

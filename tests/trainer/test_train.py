@@ -126,7 +126,7 @@ def test_label_smoothing_changes_the_training_loss_and_not_the_validation_loss()
     padded = [np.resize(part, (smooth.eval_batch, *part.shape[1:])) for part in (images, labels)]
     weights = np.zeros(smooth.eval_batch, np.float32)
     weights[:64] = 1
-    sums = smooth.eval_step(state.params, *padded, weights)
+    sums = smooth.eval_step(state.evaluated, *padded, weights)
     assert float(sums.loss) / 64 == pytest.approx(-log_p[np.arange(64), labels].mean(), rel=1e-5)
 
 

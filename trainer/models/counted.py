@@ -17,10 +17,11 @@ import jax
 import jax.numpy as jnp
 
 from scaling.errors import UsageError
-from trainer.models.initial import param_shapes
+from trainer.models.initial import variable_shapes
 from trainer.models.nfnet.convolution import as_written
 from trainer.models.protocol import Network
-from trainer.typing import ImageShape, PyTree
+from trainer.models.state import forward_in_training
+from trainer.typing import ImageShape
 from trainer.users_code import told
 
 __all__ = ["Counted", "counted"]
@@ -43,28 +44,30 @@ class Counted:
     """Says what a module costs.
 
     params: trainable parameters. macs: multiply–accumulates of one image's forward pass; None where the program does not tell.
+    state: collections that it keeps beside its parameters.
     """
 
     params: int
     macs: int | None
+    state: tuple[str, ...] = ()
 
 
 def counted(module: Network, *, image_shape: ImageShape) -> Counted:
     """Count a Flax module on images [H, W, C]: convolutions, with their padding, and matrix products are its MACs.
 
-    Raises `UsageError` for a module that cannot be trained here: `param_shapes` refuses it, or a forward pass as the trainer calls it fails
+    Raises `UsageError` for a module that cannot be trained here: `variable_shapes` refuses it, or a forward pass as the trainer calls it fails
     or gives no logits. A `RuntimeError`, `ImportError`, `OSError` or `MemoryError` is raised as it came: other hosts may have what is
     missing.
     """
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     with as_written():
         with _named(module, "to start", "module.init(key, images): what else it takes needs a default, as train=False does"):
-            params = param_shapes(module, image_shape=image_shape)
-        in_training = partial(_forward, module, train=True, rngs={"dropout": jax.random.key(0)})
-        with _named(module, "in training", "module.apply({'params': …}, images, train=True, rngs={'dropout': key})"):
-            logits = jax.eval_shape(in_training, params, images)
-        with _named(module, "in evaluation", "module.apply({'params': …}, images, train=False)"):
-            program = jax.make_jaxpr(partial(_forward, module, train=False))(params, images)
+            variables = variable_shapes(module, image_shape=image_shape)
+        in_training = partial(forward_in_training, module, rngs={"dropout": jax.random.key(0)})
+        with _named(module, "in training", "module.apply(variables, images, train=True, rngs={'dropout': key})"):
+            logits, _ = jax.eval_shape(in_training, variables, images, real=jax.ShapeDtypeStruct((1,), jnp.bool_))
+        with _named(module, "in evaluation", "module.apply(variables, images, train=False)"):
+            program = jax.make_jaxpr(partial(module.apply, train=False))(variables, images)
     if len(getattr(logits, "shape", ())) != 2:
         shape = list(logits.shape) if hasattr(logits, "shape") else f"a {type(logits).__name__}"
         raise UsageError(
@@ -74,13 +77,8 @@ def counted(module: Network, *, image_shape: ImageShape) -> Counted:
         macs: int | None = _macs(program.jaxpr)
     except _NotTold:
         macs = None
-    return Counted(sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)), macs)
-
-
-def _forward(
-    module: Network, params: PyTree, images: jax.Array, *, train: bool, rngs: dict[str, jax.Array] | None = None
-) -> PyTree:
-    return module.apply({"params": params}, images, train=train, rngs=rngs)
+    params, *state = variables
+    return Counted(sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables[params])), macs, tuple(state))
 
 
 @contextmanager

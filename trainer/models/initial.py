@@ -1,13 +1,11 @@
-"""Initial parameters of a model: what its own initialisers give, without running or compiling its forward pass.
+"""Initial values of a model: what its own initialisers give, without running or compiling its forward pass.
 
 A module that can draw its parameters faster has `drawn_params(shapes, seed=)`, as NFNets do (`trainer.models.nfnet.initial`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 
 import flax.linen as nn
 import jax
@@ -17,73 +15,58 @@ from flax.errors import LazyInitError
 
 from scaling.errors import UsageError
 from trainer.models.protocol import Network
+from trainer.models.state import needed_collections
 from trainer.typing import ImageShape, PyTree
 
-__all__ = ["initial_params", "param_shapes"]
+__all__ = ["initial_params", "initial_variables", "param_shapes", "variable_shapes"]
 
 
 def initial_params(module: Network, *, seed: int, image_shape: ImageShape, shapes: PyTree = None) -> PyTree:
-    """Make the initial parameters of a Flax module on images [H, W, C], as NumPy arrays.
+    """Make the initial parameters alone; see `initial_variables`. shapes: of `param_shapes`, where they are known."""
+    return initial_variables(module, seed=seed, image_shape=image_shape, shapes=shapes and {"params": shapes})["params"]
+
+
+def initial_variables(
+    module: Network, *, seed: int, image_shape: ImageShape, shapes: dict[str, PyTree] | None = None
+) -> dict[str, PyTree]:
+    """Make the initial parameters and collections of a Flax module on images [H, W, C], as NumPy arrays: `{"params": …, …}`.
 
     Each initialiser is run by itself and outside `jit`, on the CPU where there is one and with the threefry generator whatever the default
-    is: compiled into one program with others its numbers would differ in their last bits. A module whose parameters depend on what it
+    is: compiled into one program with others its numbers would differ in their last bits. A module whose values depend on what it
     is given is initialised with a black image.
 
-    shapes: of `param_shapes`, where they are known: they take a tenth of a second.
+    shapes: of `variable_shapes`, where they are known: they take a tenth of a second. Collections that are not among them are left out.
     """
+    shapes = shapes or variable_shapes(module, image_shape=image_shape)
+    drawn: dict[str, PyTree] = {}
     if hasattr(module, "drawn_params"):
-        return module.drawn_params(shapes or param_shapes(module, image_shape=image_shape), seed=seed)
+        drawn = {"params": module.drawn_params(shapes["params"], seed=seed)}
+        if shapes.keys() == {"params"}:
+            return drawn
     with _on_cpu():
         key = jax.random.key(seed, impl="threefry2x32")
         try:
             variables = module.lazy_init(key, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
         except LazyInitError:
             variables = module.init(key, jnp.zeros((1, *image_shape), jnp.float32))
-        return jax.tree.map(np.asarray, nn.meta.unbox(variables["params"]))
+        return {name: jax.tree.map(np.asarray, nn.meta.unbox(variables[name])) for name in shapes} | drawn
 
 
 def param_shapes(module: Network, *, image_shape: ImageShape) -> PyTree:
-    """Return the shapes and dtypes of a Flax module's parameters on images [H, W, C]. Nothing is computed.
+    """Return the shapes and dtypes of the parameters alone; see `variable_shapes`."""
+    return variable_shapes(module, image_shape=image_shape)["params"]
 
-    Raises `UsageError` for a module without parameters, and for one that keeps state beside them.
+
+def variable_shapes(module: Network, *, image_shape: ImageShape) -> dict[str, PyTree]:
+    """Return the shapes and dtypes of a Flax module on images [H, W, C]: `{"params": …}`, and collections that a forward pass needs.
+
+    Nothing is computed. Raises `UsageError` for a module without parameters, and for state that does not keep its form.
     """
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     variables = jax.eval_shape(lambda images: module.init(jax.random.key(0), images), images)
     if not jax.tree.leaves(variables.get("params", {})):
         raise UsageError(f"{type(module).__name__} has no parameters: there is nothing to train", hint="give it some")
-    if state := _state(module, variables, images):
-        raise UsageError(
-            f"{type(module).__name__} keeps state beside its parameters ({', '.join(state)}), which the trainer does not carry from step to step",
-            hint="use LayerNorm or GroupNorm where it has BatchNorm, or keep what it needs in parameters",
-        )
-    return nn.meta.unbox(variables["params"])
-
-
-def _state(module: Network, variables: Mapping[str, PyTree], images: jax.ShapeDtypeStruct) -> list[str]:
-    """Name the collections beside "params" that a forward pass cannot do without. One that it only sows into is not among them."""
-    others = sorted(name for name in variables if name != "params")
-    if not others or not _runs(module, variables, images):
-        return []  # a mistake of the module's: `counted` and the step's compilation say which
-    return [gone for gone in others if not _runs(module, {name: variables[name] for name in variables if name != gone}, images)]
-
-
-def _runs(module: Network, variables: Mapping[str, PyTree], images: jax.ShapeDtypeStruct) -> bool:
-    """Say whether forward passes can be traced with these collections alone, in training and in evaluation.
-
-    Every random stream that is asked for is given.
-    """
-    mutable = [name for name in variables if name != "params"]
-
-    def forward(variables: Mapping[str, PyTree], images: jax.Array, train: bool) -> PyTree:
-        rngs = {"params": jax.random.key(0)}  # Flax takes this stream for any that is not given
-        return module.apply(variables, images, train=train, rngs=rngs, mutable=mutable)
-
-    try:
-        for train in (True, False):
-            jax.eval_shape(partial(forward, train=train), variables, images)
-    except Exception:  # noqa: BLE001 - whatever the module makes of a collection that is not there
-        return False
-    return True
+    return {name: nn.meta.unbox(variables[name]) for name in ("params", *needed_collections(module, variables, images))}
 
 
 def _on_cpu() -> AbstractContextManager[None]:

@@ -21,13 +21,14 @@ Mask: TypeAlias = Callable[[tuple[str, ...], tuple[int, ...]], bool]
 class Network(Protocol):
     """Says what a run asks of a network: it is a Flax module on images [B, height, width, channels] float32.
 
-    Two things more are used where a module has them. `parameter_stacks` maps a name to the entries of its parameters that are alike: `init`
+    Three things more are used where a module has them. `parameter_stacks` maps a name to the entries of its parameters that are alike: `init`
     makes them one by one, training and evaluation give them as one array `[layers, …]` under that name. `drawn_params(shapes, seed=)` gives
-    the parameters that a run starts from, in place of what the module's initialisers give.
+    the parameters that a run starts from, in place of what the module's initialisers give. An argument `mask` of `__call__` is given in
+    training: [B] bool, False for padding and skipped examples, which are to stay out of a batch's statistics.
     """
 
     def init(self, key: jax.Array, images: jax.Array, /) -> Mapping[str, PyTree]:
-        """Return `{"params": …}`. Other collections are not carried from step to step, so a network cannot need one."""
+        """Return `{"params": …}`, and other collections. Those that a forward pass needs are carried from step to step."""
 
     def lazy_init(self, key: jax.Array, images: jax.ShapeDtypeStruct, /) -> Mapping[str, PyTree]:
         """Return what `init` returns, from the shape of the images alone."""

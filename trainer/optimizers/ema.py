@@ -1,4 +1,4 @@
-"""Exponential moving average of the parameters: what is evaluated when a run keeps one."""
+"""Exponential moving average of parameters, and of state beside them: what is evaluated when a run keeps one."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ def ema_decay(step: jax.Array, largest: float) -> jax.Array:
     return jnp.minimum(jnp.float32(largest), (1.0 + t) / (10.0 + t))
 
 
-def moved_average(average: PyTree, params: PyTree, decay: jax.Array) -> PyTree:
-    """Move the average: `average ← decay · average + (1 − decay) · params`, leaf by leaf, float32."""
-    return jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, average, params)
+def moved_average(average: PyTree, values: PyTree, decay: jax.Array) -> PyTree:
+    """Move the average: `average ← decay · average + (1 − decay) · values`, leaf by leaf, float32. Counters are taken as they are."""
+
+    def moved(old: jax.Array, new: jax.Array) -> jax.Array:
+        return (decay * old + (1.0 - decay) * new).astype(new.dtype) if jnp.issubdtype(new.dtype, jnp.floating) else new
+
+    return jax.tree.map(moved, average, values)

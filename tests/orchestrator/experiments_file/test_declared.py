@@ -36,9 +36,9 @@ def file_of(tmp_path, *factories):
 
 def test_what_is_not_so_is_a_fault_with_its_line_and_what_cannot_be_built_here_is_not(tmp_path):
     with pytest.raises(SpecError) as found:
-        read_spec(file_of(tmp_path, "vit", "dying", "vit_without_attention", "raising", "normalized"))
+        read_spec(file_of(tmp_path, "vit", "dying", "vit_without_attention", "raising"))
     on = "on images of 8 × 8 × 1 with 10 classes"
-    assert [(fault.line, fault.message.split(", and ")) for fault in found.value.faults[:2]] == [
+    assert [(fault.line, fault.message.split(", and ")) for fault in found.value.faults] == [
         (6, [f"vit_without_attention has 26,474 parameters {on}", "`params` of its family says 26,475"]),
         (
             6,
@@ -48,10 +48,6 @@ def test_what_is_not_so_is_a_fault_with_its_line_and_what_cannot_be_built_here_i
             ],
         ),
     ]
-    (state,) = found.value.faults[2:]
-    assert state.line == 8
-    assert "batch_stats" in state.message
-    assert "LayerNorm" in state.message
 
 
 def test_families_that_say_what_is_so_go_on(tmp_path):
@@ -89,6 +85,30 @@ def test_what_a_family_does_not_state_is_counted_once_and_said_so(tmp_path, monk
     card = CliRunner().invoke(app, ["model", "uncounted", *options]).stdout
     assert "26,474 (counted from the module)" in card
     assert len(asked) == 2, "the second reading, and none for the card"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            ("batch_size: 64", "batch_size: 1"),
+            "normalized has BatchNorm, and a batch of 1 has no statistics: make batch_size 2 or more",
+        ),
+        (("batch_size: 64", "batch_size: 64\nexecution: {micro_batch: 8}"), "a micro-batch would have other statistics"),
+        (("batch_size: 64", "batch_size: 64\nexecution: {on_out_of_memory: halve}"), "half a batch would have other statistics"),
+    ],
+)
+def test_what_does_not_fit_state_over_batches_is_one_line(tmp_path, monkeypatch, changes, said):
+    """A user's family, by what was counted, and none of a family without state."""
+    counts = [{"params": 130, "macs": 4688, "state": ["batch_stats"]}, {"params": 26_474, "macs": 428_352, "state": []}]
+    monkeypatch.setattr(counting, "_counted_elsewhere", lambda models: counts)
+    path = file_of(tmp_path, "normalized", "vit")
+    path.write_text(path.read_text().replace(*changes))
+    with pytest.raises(SpecError) as found:
+        read_spec(path)
+    (fault,) = found.value.faults
+    assert (fault.line, fault.path) == (4, "models[0]")
+    assert said in fault.message
 
 
 def test_what_cannot_be_counted_here_is_one_line(tmp_path):
@@ -239,7 +259,8 @@ def test_a_model_that_its_family_does_not_know_is_told_once(mine):
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (strangers_models.DropPath, ["keeps state", "(batch_stats)"]),
+        (strangers_models.DropPath, ["in training: InvalidRngError", '"drop_path"']),
+        (strangers_models.Reshaped, ["its collection seen another form in training"]),
         (partial(strangers_models.DropPath, normalizes=False), ["in training: InvalidRngError", '"drop_path"']),
         (strangers_models.AsksForTrain, ["to start: TypeError", "argument: 'train'"]),
         (strangers_models.GivesTwo, ["gives a tuple for one image"]),

@@ -43,7 +43,7 @@ def test_an_evaluation_knows_its_error_and_the_loss_of_guessing():
     config, digits = make_config(model=TINY), data.load("digits", {})
     program = program_for(config)
     params = program.initial_state(config).params
-    scores = evaluate(program, params, digits)
+    scores = evaluate(program, {"params": params}, digits)
     images, labels, _ = digits.validation.gather(np.arange(len(digits.validation)))
     losses = -np.asarray(jax.nn.log_softmax(program.module.apply({"params": params}, images)))[np.arange(len(labels)), labels]
     shares = np.bincount(labels) / len(labels)
