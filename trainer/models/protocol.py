@@ -12,10 +12,13 @@ from trainer.typing import ImageShape, Options, PyTree
 if TYPE_CHECKING:
     import jax
 
-__all__ = ["Builds", "Counts", "CountsParams", "Family", "Mask", "ModelFamily", "Network"]
+__all__ = ["REMAT", "Builds", "Counts", "CountsParams", "Family", "Mask", "ModelFamily", "Network"]
 
 Mask: TypeAlias = Callable[[tuple[str, ...], tuple[int, ...]], bool]
 """Says something of a parameter by its path, e.g. `("block3", "conv1", "kernel")`, and its shape: those that a checkpoint has, of one layer."""
+
+REMAT = ("none", "block", "dots")
+"""Policies of what the backward pass keeps of a block's forward pass (`trainer.models.rematerialisation`)."""
 
 
 class Network(Protocol):
