@@ -45,6 +45,7 @@ LONG = (
     "analysis/test_compare_null.py",
     "orchestrator/scheduling/test_packs.py",
     "trainer/test_mesh.py",
+    "trainer/test_resnet.py",
     "orchestrator/scheduling/test_trunk_end_to_end.py",
     "trainer/test_own_families.py",
     "orchestrator/scheduling/test_data_faults.py",

@@ -21,11 +21,16 @@ scaling model F3 --batch 64 --dtype bfloat16          # parameters, MACs, activa
 scaling model F3+ -o width_rule=released_code
 
 scaling model mine -o width=[16,32] -o depth=[1,2] -o group_width=8 -o stem=small --px 32 --classes 10
+
+scaling model mine --family resnet -o width=[16,32] -o depth=[1,2] -o stem=small --px 32 --classes 10
 """
 
 
 def model_command(
-    name: Annotated[str, typer.Argument(help="F0 … F7+, nano-F0 … nano-F7+, or any name with -o width and -o depth.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="F0 … F7+, nano-F0 … nano-F7+, ResNet-50, nano-ResNet-20 …, or any name with -o width and -o depth."),
+    ],
     px: Annotated[int, typer.Option("--px", help="Height and width of the images.")] = 224,
     classes: Annotated[int, typer.Option("--classes", help="Outputs of the classifier.")] = 1000,
     channels: Annotated[int, typer.Option("--channels", help="Channels of the images.")] = 3,
@@ -40,6 +45,10 @@ def model_command(
     ] = "none",
     ema: Annotated[bool, typer.Option("--ema", help="With a moving average of the parameters.")] = False,
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="KEY=VALUE as in an experiments file.")] = None,
+    family: Annotated[
+        str | None,
+        typer.Option("--family", help="Of a model by its dimensions: nfnet, which is taken without it, resnet or another."),
+    ] = None,
     source: Annotated[str | None, typer.Option("--source", help="A family of your own: package.module:factory.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,7 +63,7 @@ def model_command(
     look_in(Path.cwd())
     card = model_card(
         name,
-        family_name=source,
+        family_name=source or family,
         options=dict(_pair(text) for text in option or ()),
         image_shape=(px, px, channels),
         num_classes=classes,

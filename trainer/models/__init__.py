@@ -7,7 +7,7 @@ A family of your own: `models: [{source: "package.module:factory", name: …}]`,
 from __future__ import annotations
 
 from scaling.errors import UnknownName
-from trainer.models import nfnet
+from trainer.models import nfnet, resnet
 from trainer.models.protocol import Family, ModelFamily, Network
 from trainer.models.users import users_family
 
@@ -23,7 +23,19 @@ _FAMILIES = {
         activations=nfnet.activations,
         kept_activations=nfnet.kept_activations,
         total_stride=nfnet.total_stride,
-    )
+    ),
+    "resnet": Family(
+        names=resnet.names,
+        params=resnet.params,
+        macs=resnet.macs,
+        build=resnet.build,
+        check=resnet.resolve,
+        decayed=resnet.decayed,
+        clipped=resnet.clipped,
+        state=resnet.STATE,
+        activations=resnet.activations,
+        total_stride=resnet.total_stride,
+    ),
 }
 
 
