@@ -2,7 +2,7 @@
 
 The process reads `{"path": sys.path, "models": [{"family", "model", "options", "num_classes", "image_shape", "dtype"}, …]}` from its
 standard input. It writes a JSON object a model to the file descriptor it is given: the fields of `Counted`, or `refused` with a `hint`,
-or `unknown`.
+or `unknown`. A model that starts with NaN is refused.
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.typing import ImageShape, Options
+
+if TYPE_CHECKING:
+    from trainer.models.counted import Counted
+    from trainer.models.protocol import Network
 
 __all__ = ["count_all", "counts_of"]
 
 _SECONDS = 600
+_MOST_PARAMS, _MOST_MACS = 20_000_000, 20_000_000_000
+"""Of models that are started, to see whether their first numbers are finite: it takes a second or two."""
 _known: dict[str, dict[str, Any]] = {}
 """What this process has had counted, by model; the dtype does not change a count."""
 
@@ -101,11 +107,26 @@ def _count(model: Mapping[str, Any]) -> dict[str, object]:
             image_shape=shape,
             dtype=jnp.dtype(model["dtype"]),
         )
-        return asdict(counted(module, image_shape=shape))
+        found = counted(module, image_shape=shape)
+        if (fault := _fault_at_start(module, found, shape)) is not None:
+            return {"refused": fault, "hint": "look at its initialisers, and at what it divides by"}
+        return asdict(found)
     except UsageError as error:
         return {"refused": str(error), "hint": error.hint}
     except Exception as error:  # noqa: BLE001 - the user's code; a run says the same, with all that led to it
         return {"unknown": f"{type(error).__name__}: {error}"}
+
+
+def _fault_at_start(module: Network, found: Counted, image_shape: ImageShape) -> str | None:
+    """Say what is not finite at the start of a model that is small enough to compute a step of it; what fails here is left to the run."""
+    from trainer.models.start import not_finite_at_start
+
+    if found.params > _MOST_PARAMS or (found.macs or 0) > _MOST_MACS:
+        return None
+    try:
+        return not_finite_at_start(module, image_shape=image_shape)
+    except Exception:  # noqa: BLE001 - tracing has shown that the module is sound: this is for want of something here
+        return None
 
 
 def main() -> None:

@@ -87,6 +87,23 @@ def test_what_a_family_does_not_state_is_counted_once_and_said_so(tmp_path, monk
     assert len(asked) == 2, "the second reading, and none for the card"
 
 
+def test_a_family_with_nan_at_its_start_is_one_line_each(tmp_path):
+    """In its initial values, and in the loss of its first step."""
+    source = 'source: "tests.trainer.strangers_models:not_finite"'
+    path = tmp_path / "e.yaml"
+    path.write_text(
+        FILE
+        % f"  - {{name: one, {source}, initial: .nan}}\n  - {{name: two, {source}}}\n  - {{name: three, {source}, initial: 1.0}}"
+    )
+    with pytest.raises(SpecError) as found:
+        read_spec(path)
+    said = [(fault.line, fault.message.partition(" (")[0]) for fault in found.value.faults]
+    assert said == [
+        (4, "NotFinite starts with NaN or infinity in scale"),
+        (5, "NotFinite gives logits with NaN or infinity before its first step, so its first loss is not finite"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
