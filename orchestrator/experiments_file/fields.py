@@ -91,11 +91,11 @@ class ModelField(BaseModel):
 
     @property
     def family_name(self) -> str:
-        """Return the family as stated; else NFNet for a model by its dimensions, else the family that knows the name.
+        """Return the family as stated; else the family that knows the name, else NFNet for a model by its dimensions.
 
         Raises `UnknownName` when none does.
         """
-        return self.source or self.family or ("nfnet" if self.options.get("width") else family_of(self.name))
+        return self.source or self.family or family_of(self.name, self.options)
 
 
 class LearningRateField(_Field):

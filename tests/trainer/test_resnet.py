@@ -64,6 +64,12 @@ def test_nano_variants_grow_by_threes_to_sixes():
     assert all(2.5 < after.macs / before.macs < 5 for before, after in pairwise(cards))
 
 
+def test_a_name_tells_the_family_also_of_a_model_whose_width_is_changed():
+    card = model_card("nano-ResNet-8", options={"width": [4, 8, 8]}, image_shape=(8, 8, 1), num_classes=10)
+    assert (card.family, card.total_stride) == ("resnet", 4)
+    assert card.params > 1_384
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_logits_and_averages_are_those_of_timm(name):
     """Evaluation in float32; a training batch in float64, since norms over few values enlarge rounding.

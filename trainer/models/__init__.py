@@ -10,6 +10,7 @@ from scaling.errors import UnknownName
 from trainer.models import nfnet, resnet
 from trainer.models.protocol import Family, ModelFamily, Network
 from trainer.models.users import users_family
+from trainer.typing import Options
 
 __all__ = ["Family", "ModelFamily", "Network", "family", "family_of"]
 
@@ -48,9 +49,14 @@ def family(name: str) -> Family:
     return _FAMILIES[name]
 
 
-def family_of(model: str) -> str:
-    """Name the family that knows a model of this name. Raises `UnknownName` over the models of all families."""
+def family_of(model: str, options: Options | None = None) -> str:
+    """Name the family that knows a model of this name, or NFNet for a model that none knows and that has a `width`.
+
+    Raises `UnknownName` over the models of all families.
+    """
     for name, entry in _FAMILIES.items():
         if model in entry.names():
             return name
+    if options and options.get("width"):
+        return "nfnet"
     raise UnknownName("model", model, [known for entry in _FAMILIES.values() for known in entry.names()])

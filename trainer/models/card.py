@@ -88,7 +88,7 @@ def model_card(
     """Make the card of a model by name, or by the dimensions in `options`.
 
     Args:
-        family_name: a family, or `package.module:factory`; None: NFNet for a model by its `width`, else the family that knows the name.
+        family_name: a family, or `package.module:factory`; None: the family that knows the name, else NFNet for a model by its `width`.
         image_shape: [H, W, C] in pixels.
         batch_size: images on one device, for the memory.
 
@@ -101,7 +101,7 @@ def model_card(
     for name, value in (("px", min(image_shape)), ("classes", num_classes), ("batch", batch_size)):
         if value < 1:
             raise UsageError(f"{name} is {value}", hint="give a positive number")
-    name = family_name or ("nfnet" if "width" in options else family_of(model))
+    name = family_name or family_of(model, options)
     known = family(name)
     try:
         known.check(model, options)
