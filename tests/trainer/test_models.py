@@ -23,7 +23,7 @@ from trainer.models import family
 from trainer.models.card import model_card
 from trainer.models.initial import initial_params
 from trainer.models.nfnet import Variant, build, variant
-from trainer.models.nfnet.counts import REMAT
+from trainer.models.protocol import REMAT
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -14,7 +14,10 @@ from trainer.typing import ImageShape, Options, PyTree
 if TYPE_CHECKING:
     import jax
 
-__all__ = ["Builds", "Counts", "CountsParams", "Family", "ModelFamily", "Network"]
+__all__ = ["REMAT", "Builds", "Counts", "CountsParams", "Family", "ModelFamily", "Network"]
+
+REMAT = ("none", "block", "dots")
+"""Policies of what the backward pass keeps of a block's forward pass (`trainer.models.rematerialisation`)."""
 
 
 class Network(Protocol):

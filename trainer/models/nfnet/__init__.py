@@ -14,6 +14,7 @@ from scaling.errors import UnknownName, UsageError
 from trainer.models.nfnet import counts
 from trainer.models.nfnet.released import load_released
 from trainer.models.nfnet.variants import Variant, checked, custom, names, variant
+from trainer.models.protocol import REMAT
 from trainer.typing import ImageShape, Options
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def activations(name: str, options: Options, *, num_classes: int, image_shape: I
 
 def kept_activations(name: str, options: Options, *, num_classes: int, image_shape: ImageShape, remat: str = "none") -> int:
     """Estimate how many numbers of one image [H, W, C] the backward pass finds in memory. Raises `UnknownName` for the policy."""
-    if remat not in counts.REMAT:
-        raise UnknownName("rematerialisation policy", remat, counts.REMAT)
+    if remat not in REMAT:
+        raise UnknownName("rematerialisation policy", remat, REMAT)
     height, width, channels = image_shape
     dimensions = resolve(name, options)
     return counts.kept_activations(dimensions, num_classes=num_classes, height=height, width=width, channels=channels, remat=remat)
@@ -111,7 +112,7 @@ def build(
             an experiments file.
         dtype: of the computation; parameters stay float32. Default float32.
         scan: the blocks of a stage as one loop: compiles sooner the more blocks a stage has, and is slow on a CPU. Same parameters.
-        remat: "none", "block" or "dots": what the backward pass computes again to save memory; see `rematerialisation`.
+        remat: "none", "block" or "dots": what the backward pass computes again to save memory; see `trainer.models.rematerialisation`.
         options: `dropout`, `stochastic_depth` (rates, default 0) or any field of `Variant`.
 
     >>> module = build("nano-F0", num_classes=10)

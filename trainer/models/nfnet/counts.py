@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from trainer.models.nfnet.variants import Variant
 
-__all__ = ["REMAT", "activations", "kept_activations", "macs", "params"]
+__all__ = ["activations", "kept_activations", "macs", "params"]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,6 @@ def macs(variant: Variant, *, num_classes: int, height: int, width: int, channel
 def activations(variant: Variant, *, num_classes: int, height: int, width: int, channels: int = 3) -> int:
     """Count the numbers that the convolutions and dense layers of one image's forward pass give."""
     return sum(layer.times * layer.outputs for layer in _layers(variant, num_classes, channels, (height, width)))
-
-
-REMAT = ("none", "block", "dots")
 
 
 def kept_activations(variant: Variant, *, num_classes: int, height: int, width: int, channels: int = 3, remat: str = "none") -> int:

@@ -12,15 +12,12 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
 from trainer.models.nfnet.convolution import convolve
+from trainer.models.rematerialisation import PRODUCT
 
-__all__ = ["PRODUCT", "SqueezeExcite", "WSConv", "activation", "average_pool", "standardize", "stochastic_depth"]
+__all__ = ["SqueezeExcite", "WSConv", "activation", "average_pool", "standardize", "stochastic_depth"]
 
 GELU_GAIN = 1.7015043497085571
 """Makes GELU of a unit normal have unit variance; the released constant, for the tanh approximation of GELU."""
-
-
-PRODUCT = "product"
-"""Name of what a convolution gives, for rematerialisation policies that keep matrix products and compute the rest again."""
 
 
 def activation(x: jax.Array) -> jax.Array:

@@ -25,9 +25,9 @@ from jax.typing import DTypeLike
 
 from trainer.models.nfnet.initial import drawn_params
 from trainer.models.nfnet.layers import SqueezeExcite, WSConv, activation, average_pool, stochastic_depth
-from trainer.models.nfnet.rematerialisation import rematerialised
-from trainer.models.nfnet.scanning import scanned, stack_name
 from trainer.models.nfnet.variants import Variant
+from trainer.models.rematerialisation import rematerialised
+from trainer.models.scanning import scanned, stack_name
 from trainer.typing import PyTree
 
 __all__ = ["ALPHA", "NFBlock", "NFNet", "expected_stds"]
@@ -91,13 +91,21 @@ class NFBlock(nn.Module):
         return shortcut + (ALPHA * skip_gain).astype(h.dtype) * h
 
 
+class _Key(nn.Module):
+    """Draws the key that a block of this name would draw from Flax's `dropout` stream: a loop over blocks draws the same numbers."""
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        return self.make_rng("dropout")
+
+
 class NFNet(nn.Module):
     """Maps images [B, H, W, C] to logits [B, num_classes] in float32.
 
     dropout: rate before the classifier. stochastic_depth: rate of the last block; block i gets `rate · i / blocks`.
     dtype: of activations and of the convolutions' operands; parameters and weight standardisation stay float32.
-    scan: the blocks of a stage that are alike as one loop, which is compiled once (`scanning`).
-    remat: what the backward pass keeps of a block (`rematerialisation`).
+    scan: the blocks of a stage that are alike as one loop, which is compiled once (`trainer.models.scanning`).
+    remat: what the backward pass keeps of a block (`trainer.models.rematerialisation`).
     """
 
     variant: Variant
@@ -152,7 +160,11 @@ class NFNet(nn.Module):
         betas = [1.0 / stds[index] for index in indices]
         keep_rates = [1.0 - self.stochastic_depth * index / blocks for index in indices] if drops else [None] * len(betas)
         if self.scan and len(betas) > 1 and not self.is_initializing():
-            return scanned(self, NFBlock(**options, parent=None), x, indices, betas, keep_rates, remat=self.remat)
+            per_block = {"beta": jnp.asarray(betas, x.dtype)}
+            if drops:
+                per_block["keep_rate"] = jnp.asarray(keep_rates, jnp.float32)
+                per_block["key"] = jnp.stack([_Key(name=f"block{index}", parent=self)() for index in indices])
+            return scanned(self, NFBlock(**options, parent=None), x, indices, per_block, remat=self.remat)
         block = rematerialised(NFBlock, self.remat)
         for index, beta, keep_rate in zip(indices, betas, keep_rates, strict=True):
             x = block(**options, name=f"block{index}")(x, beta, keep_rate)

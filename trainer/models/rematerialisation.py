@@ -3,7 +3,7 @@
 | policy | kept of a block | computed again |
 |---|---|---|
 | `none` | everything the gradients need | nothing |
-| `dots` | what convolutions and matrix products gave | activations, weight standardisation, squeeze-and-excite's gates |
+| `dots` | what convolutions and dense layers gave (`PRODUCT`) | the rest: activations, weight standardisation, attention |
 | `block` | its input | the whole block: about a third more FLOPs |
 """
 
@@ -15,11 +15,13 @@ import flax.linen as nn
 import jax
 
 from scaling.errors import UnknownName
-from trainer.models.nfnet.counts import REMAT
-from trainer.models.nfnet.layers import PRODUCT
+from trainer.models.protocol import REMAT
 from trainer.typing import PyTree
 
-__all__ = ["rematerialised", "rematerialised_function"]
+__all__ = ["PRODUCT", "rematerialised", "rematerialised_function"]
+
+PRODUCT = "product"
+"""Name that a block gives, by `checkpoint_name`, to what its convolutions and dense layers give: the policy `dots` keeps those."""
 
 
 def rematerialised(module: type[nn.Module], remat: str) -> type[nn.Module]:
