@@ -198,10 +198,10 @@ _COUNT = jax.ShapeDtypeStruct((), jnp.uint32)
 
 
 def _module(config: TrainConfig, execution: Execution) -> Network:
-    """Build the model, with `scan` and `remat` for families that know them. Raises `UsageError` when another one is asked for them."""
+    """Build the model, with `scan`, `remat` and `image_shape` for families that know them. Raises `UsageError` when another one is asked for them."""
     build = family(config.model.family).build
     scan = execution.scan if execution.scan is not None else jax.default_backend() in ("gpu", "tpu")
-    wanted = {"scan": scan, "remat": execution.remat}
+    wanted = {"scan": scan, "remat": execution.remat, "image_shape": config.data.card.image_shape}
     known = {name: value for name, value in wanted.items() if name in inspect.signature(build).parameters}
     for name, asked in (("scan", execution.scan is True), ("remat", execution.remat != "none")):
         if asked and name not in known:

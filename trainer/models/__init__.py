@@ -7,7 +7,7 @@ A family of your own: `models: [{source: "package.module:factory", name: …}]`,
 from __future__ import annotations
 
 from scaling.errors import UnknownName
-from trainer.models import nfnet
+from trainer.models import nfnet, vit
 from trainer.models.protocol import Family, ModelFamily, Network
 from trainer.models.users import users_family
 
@@ -23,7 +23,17 @@ _FAMILIES = {
         activations=nfnet.activations,
         kept_activations=nfnet.kept_activations,
         total_stride=nfnet.total_stride,
-    )
+    ),
+    "vit": Family(
+        names=vit.names,
+        params=vit.params,
+        macs=vit.macs,
+        build=vit.build,
+        check=vit.resolve,
+        activations=vit.activations,
+        kept_activations=vit.kept_activations,
+        total_stride=vit.total_stride,
+    ),
 }
 
 

@@ -7,6 +7,7 @@ or `unknown`.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -68,10 +69,10 @@ def _count(model: Mapping[str, Any]) -> dict[str, object]:
     from trainer.models.counted import counted
 
     try:
-        module = family(model["family"]).build(
-            model["model"], num_classes=model["num_classes"], dtype=jnp.dtype(model["dtype"]), **model["options"]
-        )
-        return asdict(counted(module, image_shape=tuple(model["image_shape"])))
+        build, image_shape = family(model["family"]).build, tuple(model["image_shape"])
+        shape = {"image_shape": image_shape} if "image_shape" in inspect.signature(build).parameters else {}
+        module = build(model["model"], num_classes=model["num_classes"], dtype=jnp.dtype(model["dtype"]), **shape, **model["options"])
+        return asdict(counted(module, image_shape=image_shape))
     except UsageError as error:
         return {"refused": str(error), "hint": error.hint}
     except Exception as error:  # noqa: BLE001 - the user's code; a run says the same, with all that led to it

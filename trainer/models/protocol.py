@@ -65,7 +65,8 @@ class CountsParams(Protocol):
 class Builds(Protocol):
     """Builds the network of one model. What it takes beside `num_classes=` and `dtype=`, that of the computation, are the model's options.
 
-    It may take `scan=` (bool) and `remat=` ("none", "block", "dots") as well; it is asked for them only if it names them.
+    It may take `image_shape=` (height, width, channels in training), `scan=` (bool) and `remat=` ("none", "block", "dots") as well; it is
+    given them only if it names them.
     """
 
     def __call__(self, name: str, /, *args: Any, **options: Any) -> Network: ...
