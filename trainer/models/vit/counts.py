@@ -102,7 +102,9 @@ def _mlp(variant: Variant, tokens: int) -> Iterator[_Layer]:
 
 
 def _dense(inputs: int, outputs: int, tokens: int) -> _Layer:
-    return _Layer(params=inputs * outputs + outputs, macs=tokens * inputs * outputs, outputs=tokens * outputs, kept=tokens * outputs)
+    return _Layer(
+        params=inputs * outputs + outputs, macs=tokens * inputs * outputs, outputs=tokens * outputs, kept=tokens * outputs
+    )
 
 
 def _norm(width: int, tokens: int) -> _Layer:

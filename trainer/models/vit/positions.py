@@ -32,4 +32,8 @@ def resampled(positions: jax.Array, before: tuple[int, int], after: tuple[int, i
     if before == after:
         return positions
     grid = positions.reshape(*before, -1)
-    return jax.image.resize(grid, (*after, grid.shape[-1]), "bicubic", antialias=True).reshape(after[0] * after[1], -1).astype(jnp.float32)
+    return (
+        jax.image.resize(grid, (*after, grid.shape[-1]), "bicubic", antialias=True)
+        .reshape(after[0] * after[1], -1)
+        .astype(jnp.float32)
+    )
