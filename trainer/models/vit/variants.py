@@ -118,7 +118,9 @@ def variant(name: str, **dimensions: Any) -> Variant:
 def custom(name: str, **dimensions: Any) -> Variant:
     """Make a ViT by numbers: width, depth, heads and patch, and any other field of `Variant`. Raises `UnknownName`, `UsageError`."""
     if missing := [number for number in _NUMBERS if number not in dimensions]:
-        raise UsageError(f"{name}: {missing[0]} is missing", hint=f"a ViT by numbers has {', '.join(_NUMBERS)}")
+        raise UsageError(
+            f"{name}: {missing[0]} is missing: a ViT by numbers has {', '.join(_NUMBERS)}", hint="e.g. width: 192, depth: 6, heads: 3, patch: 4"
+        )
     return checked(Variant(name, **dimensions))
 
 
