@@ -29,11 +29,11 @@ CASES = {
     "S/16 at 256 px": Case("ViT-S/16", {"gelu": "exact"}, (224, 224, 3), (256, 256), 1000),
     "nano Ti": Case("nano-ViT-Ti"),
     "nano S": Case("nano-ViT-S"),
-    "nano B": Case("nano-ViT-B", {}, (16, 16, 3), (16, 16)),
+    "nano B": Case("nano-ViT-B", {"positions": "sincos"}, (16, 16, 3), (16, 16)),
     "nano L": Case("nano-ViT-L", {"patch": 4}, (32, 32, 3), (32, 32)),
-    "token, resampled": Case("x", NUMBERS | {"pool": "token", "positions": "learned"}, (16, 24, 3), (24, 32)),
-    "sin-cos, resampled": Case("x", NUMBERS | {"pool": "token", "gelu": "exact"}, (16, 16, 3), (12, 20)),
-    "attention": Case("x", NUMBERS | {"pool": "attention", "positions": "learned", "mlp": 40}, (16, 16, 3), (32, 32)),
+    "token, resampled": Case("x", NUMBERS | {"pool": "token"}, (16, 24, 3), (24, 32)),
+    "sin-cos, resampled": Case("x", NUMBERS | {"pool": "token", "positions": "sincos", "gelu": "exact"}, (16, 16, 3), (12, 20)),
+    "attention": Case("x", NUMBERS | {"pool": "attention", "mlp": 40}, (16, 16, 3), (32, 32)),
 }
 
 

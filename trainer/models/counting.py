@@ -71,7 +71,9 @@ def _count(model: Mapping[str, Any]) -> dict[str, object]:
     try:
         build, image_shape = family(model["family"]).build, tuple(model["image_shape"])
         shape = {"image_shape": image_shape} if "image_shape" in inspect.signature(build).parameters else {}
-        module = build(model["model"], num_classes=model["num_classes"], dtype=jnp.dtype(model["dtype"]), **shape, **model["options"])
+        module = build(
+            model["model"], num_classes=model["num_classes"], dtype=jnp.dtype(model["dtype"]), **shape, **model["options"]
+        )
         return asdict(counted(module, image_shape=image_shape))
     except UsageError as error:
         return {"refused": str(error), "hint": error.hint}

@@ -8,8 +8,8 @@
 | `SoViT-400m/14` | Alabdulmohsin et al. 2023 (arXiv 2305.13035), sec. 4.1; heads from big_vision's `So400m` | attention (MAP) |
 
 nano-ViT-Ti … nano-ViT-L are for images of 8 to 32 px: width and depth grow together, so that a size has 7 to 9 times the parameters of the
-one before. A head has 8 channels and the MLP 4 times the width. They pool by the mean and have sin-cos positions, as the plain ViTs of Beyer et al. 2022
-(arXiv 2205.01580) do. So their parameters do not depend on the size of the images.
+one before. A head has 8 channels and the MLP 4 times the width. They pool by the mean, as the plain ViTs of Beyer et al. 2022 (arXiv
+2205.01580) do, but learn their positions: at such widths most channels of the sin-cos ones hardly change over a small grid.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Variant:
     patch: int
     mlp: int | None = None
     pool: str = "average"
-    positions: str = "sincos"
+    positions: str = "learned"
     gelu: str = "tanh"
 
     @property
@@ -74,7 +74,7 @@ class Variant:
 
 
 def _published(name: str, width: int, depth: int, heads: int, mlp: int, patch: int, pool: str) -> Variant:
-    return Variant(name, width, depth, heads, patch, mlp, pool=pool, positions="learned")
+    return Variant(name, width, depth, heads, patch, mlp, pool=pool)
 
 
 def _nano(size: str, width: int, depth: int) -> Variant:
@@ -119,7 +119,8 @@ def custom(name: str, **dimensions: Any) -> Variant:
     """Make a ViT by numbers: width, depth, heads and patch, and any other field of `Variant`. Raises `UnknownName`, `UsageError`."""
     if missing := [number for number in _NUMBERS if number not in dimensions]:
         raise UsageError(
-            f"{name}: {missing[0]} is missing: a ViT by numbers has {', '.join(_NUMBERS)}", hint="e.g. width: 192, depth: 6, heads: 3, patch: 4"
+            f"{name}: {missing[0]} is missing: a ViT by numbers has {', '.join(_NUMBERS)}",
+            hint="e.g. width: 192, depth: 6, heads: 3, patch: 4",
         )
     return checked(Variant(name, **dimensions))
 
