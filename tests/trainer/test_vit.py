@@ -24,9 +24,9 @@ OPTIONS = {"width": 8, "depth": 2, "heads": 2, "patch": 4, "pool": "token"}
 
 
 def test_a_nano_vit_learns_the_digits(tmp_path):
-    model = ModelConfig("vit", "nano-ViT-S", {})
+    model = ModelConfig("vit", "nano-ViT-Ti", {})
     config = TrainConfig(
-        DataConfig("digits", data.card("digits", {})), model, ScheduleConfig(epochs=10.0), batch_size=32, learning_rate=0.4
+        DataConfig("digits", data.card("digits", {})), model, ScheduleConfig(epochs=20.0), batch_size=32, learning_rate=0.8
     )
     result = scaling.train(config, directory=tmp_path / "run")
     assert result.outcome is AttemptOutcome.FINISHED
