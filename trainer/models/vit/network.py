@@ -70,8 +70,8 @@ class ViT(nn.Module):
 
     def _tokens(self, images: jax.Array) -> jax.Array:
         """Cut images into patches, row by row, and make tokens of them, with positions: [B, tokens, width]."""
-        variant, batch, channels = self.variant, images.shape[0], images.shape[3]
-        rows, columns = variant.grid(images.shape[1:])
+        variant, (batch, height, width, channels) = self.variant, images.shape
+        rows, columns = variant.grid((height, width, channels))
         patches = images.reshape(batch, rows, variant.patch, columns, variant.patch, channels).swapaxes(2, 3)
         x = nn.Dense(variant.width, dtype=self.dtype, name="embedding")(patches.reshape(batch, rows * columns, -1))
         positions = self._positions((rows, columns)).astype(self.dtype)
