@@ -10,6 +10,7 @@ import pytest
 
 import scaling
 from scaling.outcomes import AttemptOutcome
+from tests.trainer import pictures
 from tests.trainer.conftest import QUICK
 from tests.trainer.seeded_vit import weights
 from trainer import DataConfig, ModelConfig, ScheduleConfig, TrainConfig, data
@@ -23,7 +24,7 @@ from trainer.randomness import key_of_rows
 OPTIONS = {"width": 8, "depth": 2, "heads": 2, "patch": 4, "pool": "token"}
 
 
-def test_a_nano_vit_learns_the_digits(tmp_path):
+def test_a_nano_vit_learns_the_digits(tmp_path, quick_compilation):
     model = ModelConfig("vit", "nano-ViT-Ti", {})
     config = TrainConfig(
         DataConfig("digits", data.card("digits", {})), model, ScheduleConfig(epochs=20.0), batch_size=32, learning_rate=0.8
@@ -117,3 +118,16 @@ def test_only_kernels_are_decayed():
     assert spared == {"bias", "scale", "positions", "probe"}
     assert {len(shape) for path, shape in paths.items() if vit.decayed(path, shape)} == {2}
     assert ("classifier", "kernel") in paths
+
+
+def test_a_run_is_evaluated_at_another_size_than_it_was_trained(tmp_path, quick_compilation):
+    """Learned positions are those of 24 px; held-out images of 32 px see them resampled."""
+    folder = pictures.write_folder(tmp_path / "images", pictures.small_set())
+    options = {"path": str(folder), "train_px": 24, "eval_px": 32}
+    config = TrainConfig(
+        DataConfig("imagefolder", data.card("imagefolder", options), options), ModelConfig("vit", "x", OPTIONS | {"depth": 1}),
+        ScheduleConfig(epochs=1.0), batch_size=8, learning_rate=0.1,
+    )  # fmt: skip
+    result = scaling.train(config, directory=tmp_path / "run")
+    assert result.outcome is AttemptOutcome.FINISHED
+    assert np.isfinite(result.val_loss)

@@ -6,6 +6,8 @@ clipping, Muon) finds them. Parameters are float32, products are in `dtype`, sof
 
 from __future__ import annotations
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -42,7 +44,9 @@ class Attention(nn.Module):
             _dense(width, self.dtype, name, x).reshape(*x.shape[:2], self.heads, width // self.heads)
             for name, x in (("query", queries), ("key", tokens), ("value", tokens))
         )
-        attended = jax.nn.dot_product_attention(query, key, value)  # the softmax is float32
+        # As `jax.nn.dot_product_attention`, whose gradients take a third more time on a CPU (jax 0.10.2, 65 and 197 tokens).
+        scores = jnp.einsum("bthd,bshd->bhts", query, key, preferred_element_type=jnp.float32) / math.sqrt(width // self.heads)
+        attended = jnp.einsum("bhts,bshd->bthd", nn.softmax(scores).astype(self.dtype), value)
         return _dense(width, self.dtype, "out", attended.reshape(queries.shape))
 
 
