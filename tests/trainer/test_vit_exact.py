@@ -59,6 +59,12 @@ def test_counts_are_those_published(name, px, params, gflops):
     assert 2 * vit.macs(name, {}, **shape) / 1e9 == pytest.approx(gflops, rel=0.005)
 
 
+def test_activations_are_those_that_fvcore_counts():
+    """11.95 M: the image tower ViT-S-16 of open_clip's table of models, which has 384 outputs where the classifier has 1000."""
+    shape = {"num_classes": 384, "image_shape": (224, 224, 3)}
+    assert vit.activations("ViT-S/16", {}, **shape) / 1e6 == pytest.approx(11.95, abs=0.005)
+
+
 def test_nanos_grow_from_two_thousand_to_a_million_parameters():
     params = [vit.params(name, {}, num_classes=10, image_shape=(8, 8, 1)) for name in vit.names() if name.startswith("nano")]
     assert params == [2_018, 13_658, 119_650, 1_009_738]

@@ -66,7 +66,7 @@ def macs(name: str, options: Options, *, num_classes: int, image_shape: ImageSha
 
 
 def activations(name: str, options: Options, *, num_classes: int, image_shape: ImageShape) -> int:
-    """Count the outputs of dense layers of one image [H, W, C]."""
+    """Count the outputs of dense layers and of attention's products of one image [H, W, C]."""
     return counts.activations(resolve(name, options), num_classes=num_classes, image_shape=image_shape)
 
 

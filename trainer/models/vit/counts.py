@@ -7,7 +7,7 @@ backward 4). Tests compare the counts with the module's own, with timm's and wit
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainer.models.vit.variants import Variant
 from trainer.typing import ImageShape
@@ -19,12 +19,14 @@ __all__ = ["activations", "kept_activations", "macs", "params"]
 class _Layer:
     """Counts one layer.
 
-    macs, outputs: of one image. kept: numbers beside its outputs that the backward pass needs. times: how many such layers there are.
+    macs, outputs: of one image. attended: outputs of attention's products. kept: numbers beside these that the backward pass needs.
+    times: how many such layers there are.
     """
 
     params: int = 0
     macs: int = 0
     outputs: int = 0
+    attended: int = 0
     kept: int = 0
     times: int = 1
 
@@ -40,8 +42,8 @@ def macs(variant: Variant, *, num_classes: int, image_shape: ImageShape) -> int:
 
 
 def activations(variant: Variant, *, num_classes: int, image_shape: ImageShape) -> int:
-    """Count the numbers that the dense layers of one image's forward pass give."""
-    return sum(layer.times * layer.outputs for layer in _layers(variant, num_classes, image_shape))
+    """Count the numbers that the dense layers and attention's products of one image's forward pass give, as fvcore does."""
+    return sum(layer.times * (layer.outputs + layer.attended) for layer in _layers(variant, num_classes, image_shape))
 
 
 def kept_activations(variant: Variant, *, num_classes: int, image_shape: ImageShape, remat: str = "none") -> int:
@@ -55,7 +57,9 @@ def kept_activations(variant: Variant, *, num_classes: int, image_shape: ImageSh
         return sum(layer.times * layer.outputs for layer in layers)
     tokens = _tokens(variant, image_shape)
     inputs = variant.depth * tokens * variant.width if remat == "block" else 0
-    return inputs + sum((1 if remat == "block" else layer.times) * (layer.outputs + layer.kept) for layer in layers)
+    return inputs + sum(
+        (1 if remat == "block" else layer.times) * (layer.outputs + layer.attended + layer.kept) for layer in layers
+    )
 
 
 def _tokens(variant: Variant, image_shape: ImageShape) -> int:
@@ -71,7 +75,7 @@ def _layers(variant: Variant, num_classes: int, image_shape: ImageShape) -> Iter
     if variant.positions == "learned":
         yield _Layer(params=tokens * width)
     for layer in _block(variant, tokens):
-        yield _Layer(layer.params, layer.macs, layer.outputs, layer.kept, times=variant.depth)
+        yield replace(layer, times=variant.depth)
     yield _norm(width, tokens)
     if variant.pool == "attention":
         yield _Layer(params=width)  # the query
@@ -91,7 +95,8 @@ def _attention(variant: Variant, *, queries: int, tokens: int) -> Iterator[_Laye
     yield _dense(width, width, queries)  # query
     yield _dense(width, width, tokens)  # key
     yield _dense(width, width, tokens)  # value
-    yield _Layer(macs=2 * queries * tokens * width, kept=queries * tokens * variant.heads)
+    scores = queries * tokens * variant.heads
+    yield _Layer(macs=2 * queries * tokens * width, attended=scores + queries * width, kept=scores)
     yield _dense(width, width, queries)  # out
 
 
