@@ -394,7 +394,10 @@ def _augment_faults(spec: Spec, document: Document) -> Iterator[Fault]:
 
 
 def _resolution_faults(spec: Spec, document: Document, card: data.DataCard) -> Iterator[Fault]:
-    """Yield a fault for each model whose stride exceeds the side of the images: at its end they would be padding, mostly."""
+    """Yield a fault for each model that cannot take the images, in training or in evaluation.
+
+    One whose stride exceeds their side is among them: at its end they would be padding, mostly.
+    """
     side = min(card.image_shape[:2] + card.eval_shape[:2])
     for index, model in enumerate(spec.models):
         try:
@@ -402,6 +405,15 @@ def _resolution_faults(spec: Spec, document: Document, card: data.DataCard) -> I
             stride = family.total_stride(model.name, model.options) if family.total_stride else 1
         except (UsageError, TypeError, ArithmeticError, LookupError):
             continue  # told by `_model_faults`
+        # A user's family is counted at the size in training by `declared_faults`.
+        shapes = [card.eval_shape] if ":" in model.family_name else [card.image_shape, card.eval_shape]
+        try:
+            if family.macs is not None:
+                for shape in dict.fromkeys(shapes):
+                    family.macs(model.name, model.options, num_classes=card.num_classes, image_shape=shape)
+        except UsageError as error:
+            yield document.fault(("models", index), error)
+            continue
         if side < stride:
             yield document.fault(
                 ("models", index),

@@ -7,7 +7,7 @@ A family of your own: `models: [{source: "package.module:factory", name: …}]`,
 from __future__ import annotations
 
 from scaling.errors import UnknownName
-from trainer.models import nfnet, resnet
+from trainer.models import nfnet, resnet, vit
 from trainer.models.protocol import Family, ModelFamily, Network
 from trainer.models.users import users_family
 from trainer.typing import Options
@@ -36,6 +36,17 @@ _FAMILIES = {
         state=resnet.STATE,
         activations=resnet.activations,
         total_stride=resnet.total_stride,
+    ),
+    "vit": Family(
+        names=vit.names,
+        params=vit.params,
+        macs=vit.macs,
+        build=vit.build,
+        check=vit.resolve,
+        decayed=vit.decayed,
+        activations=vit.activations,
+        kept_activations=vit.kept_activations,
+        total_stride=vit.total_stride,
     ),
 }
 

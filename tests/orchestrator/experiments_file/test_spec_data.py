@@ -66,6 +66,16 @@ def test_augmentation_reaches_the_trainer(tmp_path, folder):
     [
         ({"models": "nano-F0, F0"}, 3, r"images of 24 px are too small for F0, which shrinks them 32 times"),
         ({"options": "train_px: 40, eval_px: 24", "models": "F1"}, 3, "images of 24 px are too small for F1"),
+        (
+            {"options": "train_px: 40, eval_px: 24", "models": "ViT-S/16"},
+            3,
+            "ViT-S/16: patches of 16 × 16 px do not divide images of 40 × 40 px",
+        ),
+        (
+            {"options": "train_px: 48, eval_px: 56", "models": "ViT-S/16"},
+            3,
+            "ViT-S/16: patches of 16 × 16 px do not divide images of 56 × 56 px",
+        ),
         ({"options": "train_px: 24, evalpx: 32"}, 2, r'unknown key \'evalpx\'; did you mean "eval_px"\?'),
         ({"options": "eval_px: 24"}, 2, "train_px is missing"),
         ({"options": "train_px: 24, num_classes: 5"}, 2, r"num_classes is 5, but .* has 3 classes \(ant, bee, cat"),
