@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -71,7 +71,10 @@ class DatasetField(BaseModel):
 
 
 class ModelField(BaseModel):
-    """Names a model: `nano-F1`, or `{name: wide, family: nfnet, width: […], depth: […], …}`; the other keys are the family's options."""
+    """Names a model: `nano-F1`, or `{name: wide, family: nfnet, width: […], depth: […], …}`; the other keys are the family's options.
+
+    With a `family`, the name may be left out: the options then make it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -82,6 +85,8 @@ class ModelField(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: object) -> object:
+        if isinstance(value, dict) and isinstance(value.get("family"), str) and "name" not in value:
+            return value | {"name": _name_of(value)}
         return {"name": value} if isinstance(value, str) else value
 
     @property
@@ -96,6 +101,16 @@ class ModelField(BaseModel):
         Raises `UnknownName` when none does.
         """
         return self.source or self.family or family_of(self.name, self.options)
+
+
+def _name_of(model: dict[str, Any]) -> str:
+    """Name a model that is given by numbers alone, the same in whatever order: `resnet-depth=1x2-width=16x32`."""
+    shown = {
+        key: "x".join(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in model.items()
+        if key not in ("family", "source")
+    }
+    return "-".join([model["family"], *(f"{key}={shown[key]}" for key in sorted(shown))])
 
 
 class LearningRateField(_Field):

@@ -295,3 +295,19 @@ def test_what_cannot_be_trained_is_refused_by_name(module, said):
 def test_what_another_machine_may_have_is_not_refused():
     with pytest.raises(RuntimeError, match="cuDNN"):
         counted(strangers_models.OfAnotherMachine(3, jnp.float32), image_shape=(4, 4, 1))
+
+
+def test_a_model_may_be_given_by_numbers_alone(tmp_path):
+    """Its options name it, the same in whatever order they are written."""
+    path = tmp_path / "e.yaml"
+    numbers = [
+        "family: resnet, width: [4, 8], depth: [1, 2], stem: small",
+        "stem: small, depth: [1, 2], width: [4, 8], family: resnet",
+    ]
+    ids = set()
+    for written in numbers:
+        path.write_text(FILE % f"  - {{{written}}}")
+        (run,) = make_plan(*read_spec(path)).runs
+        assert run.config.model.name == "resnet-depth=1x2-stem=small-width=4x8"
+        ids.add(run.id)
+    assert len(ids) == 1
