@@ -16,17 +16,17 @@ import jax
 import jax.numpy as jnp
 from jax.stages import Compiled
 
-from scaling.errors import UnknownName, UsageError
+from scaling.errors import UsageError
 from trainer.backend import compiler_options, keep_freed_memory
 from trainer.compilation import Compilation, counted_compilation
-from trainer.config import OptimizerConfig, TrainConfig
+from trainer.config import TrainConfig
 from trainer.execution import Execution
 from trainer.layout import Layout
 from trainer.memory import fitting_micro_batch, program_bytes
 from trainer.models import family
 from trainer.models.initial import param_shapes
 from trainer.models.protocol import Network
-from trainer.optimizers import Optimizer, sgd_agc
+from trainer.optimizers.masks import Masks
 from trainer.sharding import Placement
 from trainer.step import Accumulated, StepMetrics, Steps, Sums, TrainState
 from trainer.typing import ImageShape, PyTree
@@ -79,8 +79,10 @@ class Compiler:
         self.config, self.placement = config, placement
         self.module = _module(config, execution)
         self.layout = Layout.of(self.module)
-        self.optimizer = _optimizer(config.optimizer, self.layout)
-        self.steps = Steps(self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered, self.layout)
+        self.optimizer = config.optimizer.build(Masks(self.layout.is_stacked))
+        self.steps = Steps(
+            self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered, self.layout, config.sam
+        )
         params = param_shapes(self.module, image_shape=config.data.card.image_shape)
         self.saved_shapes = TrainState(params, jax.eval_shape(self.optimizer.init, params), None if config.ema is None else params)
         self.layout.check(self.saved_shapes)
@@ -210,19 +212,6 @@ def _module(config: TrainConfig, execution: Execution) -> Network:
             )
     classes, dtype = config.data.card.num_classes, jnp.dtype(config.numerics.dtype)
     return build(config.model.name, num_classes=classes, dtype=dtype, **known, **config.model.options)
-
-
-def _optimizer(config: OptimizerConfig, layout: Layout) -> Optimizer:
-    if config.name != "sgd-agc":
-        raise UnknownName("optimizer", config.name, ("sgd-agc",))
-    return sgd_agc(
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        clip=config.clip,
-        clip_eps=config.clip_eps,
-        weight_decay=config.weight_decay,
-        stacked=layout.is_stacked,
-    )
 
 
 def _batch_shapes(size: int, image_shape: ImageShape, mixes: bool) -> list[jax.ShapeDtypeStruct]:

@@ -28,7 +28,7 @@ from trainer.execution import Execution
 from trainer.finite import leaf_names, non_finite_name
 from trainer.layout import Layout
 from trainer.memory import device_memory_bytes, fitting_micro_batch, is_out_of_memory
-from trainer.models.initial import initial_params
+from trainer.models.initial import initial_params, on_cpu
 from trainer.models.protocol import Network
 from trainer.sharding import Placement
 from trainer.step import StepMetrics, Sums, TrainState
@@ -158,7 +158,7 @@ class Program:
         return self.evaluation.evaluate(params, images, labels, weights)
 
     def initial_state(self, config: TrainConfig) -> TrainState:
-        """Draw the parameters by the run's seed, with an optimiser state of zeros and an average that starts at the parameters.
+        """Draw the parameters by the run's seed, with the optimiser's first state and an average that starts at the parameters.
 
         On a mesh over several processes, all take what the initialisers gave in process 0: another kind of CPU may round a last bit
         otherwise.
@@ -167,8 +167,9 @@ class Program:
         params = initial_params(self.module, seed=config.seed, image_shape=image_shape, shapes=shapes)
         if self.placement.shard[1] > 1 and not hasattr(self.module, "drawn_params"):
             params = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(params))
-        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self.compiler.saved_shapes.optimizer)
-        return self.place(TrainState(params, zeros, None if config.ema is None else jax.tree.map(np.copy, params)))
+        with on_cpu():
+            optimizer = jax.tree.map(np.asarray, self.compiler.optimizer.init(params))
+        return self.place(TrainState(params, optimizer, None if config.ema is None else jax.tree.map(np.copy, params)))
 
     def place(self, state: TrainState) -> TrainState:
         """Put a state from host memory, as checkpoints have it, on the device, or on all devices of the mesh."""

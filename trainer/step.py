@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from trainer.config import SamConfig
 from trainer.finite import finite_leaves
 from trainer.layout import Layout
 from trainer.losses import cross_entropy
@@ -76,6 +78,7 @@ class Steps:
 
     gathered: makes parameters whole before they are computed with (`Placement.gathered`).
     layout: of the parameters, as the steps take and return them.
+    sam: the gradient is taken at the worst place nearby, and so is the loss of a step.
     """
 
     module: Network
@@ -84,16 +87,14 @@ class Steps:
     ema: float | None
     gathered: Callable[[PyTree], PyTree]
     layout: Layout
+    sam: SamConfig | None = None
 
     def whole(self, state: TrainState, *arguments: jax.Array) -> tuple[TrainState, StepMetrics]:
         """Take a step on a whole batch. arguments: the batch's arrays, learning rate, seed, step."""
         *batch, learning_rate, seed, step = arguments
-
-        def mean_loss(params: PyTree) -> jax.Array:
-            total, weight = self._weighted_loss(params, batch, _key(seed, step))
-            return total / _some(weight)
-
-        loss, gradients = jax.value_and_grad(mean_loss)(state.params)
+        key = _key(seed, step)
+        at = state.params if self.sam is None else self._worst_nearby(state.params, batch, key, self.sam)
+        loss, gradients = jax.value_and_grad(self._mean_loss)(at, batch, key)
         return self._updated(state, loss, gradients, learning_rate, step)
 
     def accumulate(self, params: PyTree, so_far: Accumulated, *arguments: jax.Array) -> Accumulated:
@@ -128,6 +129,19 @@ class Steps:
             top5=jnp.sum((rank < 5) * weights),
             squares=jnp.sum(jnp.square(losses) * weights),
         )
+
+    def _worst_nearby(self, params: PyTree, batch: list[jax.Array], key: jax.Array, sam: SamConfig) -> PyTree:
+        """Return where the loss is greatest at a distance of `sam.rho`, to first order, by rows spread evenly over the batch."""
+        rows = batch[0].shape[0]
+        count = max(1, round(sam.share * rows))
+        part = [array[np.arange(count) * rows // count] for array in batch]
+        gradients = jax.grad(self._mean_loss)(params, part, jax.random.fold_in(key, 1))
+        distance = sam.rho / jnp.maximum(optax.global_norm(gradients), 1e-12)
+        return jax.tree.map(lambda weight, gradient: weight + distance * gradient, params, gradients)
+
+    def _mean_loss(self, params: PyTree, batch: list[jax.Array], key: jax.Array) -> jax.Array:
+        total, weight = self._weighted_loss(params, batch, key)
+        return total / _some(weight)
 
     def _weighted_loss(self, params: PyTree, batch: list[jax.Array], key: jax.Array) -> tuple[jax.Array, jax.Array]:
         images, labels, weights, *mixed = batch

@@ -13,6 +13,7 @@ from trainer import ScheduleConfig, audit, checkpoint, train
 from trainer.data import Order
 from trainer.rehearsal import rehearse
 from trainer.schedules import learning_rate_at
+from trainer.schedules.warmup_stable_decay import WarmupStableDecay
 from trainer.surface import Surface
 from trainer.trunk import foreign_to_trunk, trunk_steps
 
@@ -37,9 +38,9 @@ def test_the_trunk_is_every_step_whose_rate_does_not_hang_on_the_budget(warmup, 
         plan = replace(config(1), schedule=decay, batch_size=1)
         plan = replace(plan, schedule=replace(decay, epochs=steps / small_run.EXAMPLES, warmup_epochs=warmup / small_run.EXAMPLES))
         assert Order.of(plan).steps == steps
-        known = {"peak": 0.3, "warmup_steps": warmup, "schedule": "warmup-stable-decay"}
-        endless = [learning_rate_at(step, steps=10**9, decay_fraction=1e-9, **known) for step in range(steps)]
-        rates = [learning_rate_at(step, steps=steps, decay_fraction=share, **known) for step in range(steps)]
+        known = {"peak": 0.3, "warmup_steps": warmup}
+        endless = [learning_rate_at(step, steps=10**9, schedule=WarmupStableDecay(1e-9), **known) for step in range(steps)]
+        rates = [learning_rate_at(step, steps=steps, schedule=WarmupStableDecay(share), **known) for step in range(steps)]
         same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(rates, endless, strict=True))))
         assert trunk_steps(plan) == same
 

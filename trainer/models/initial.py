@@ -19,7 +19,7 @@ from scaling.errors import UsageError
 from trainer.models.protocol import Network
 from trainer.typing import ImageShape, PyTree
 
-__all__ = ["initial_params", "param_shapes"]
+__all__ = ["initial_params", "on_cpu", "param_shapes"]
 
 
 def initial_params(module: Network, *, seed: int, image_shape: ImageShape, shapes: PyTree = None) -> PyTree:
@@ -33,7 +33,7 @@ def initial_params(module: Network, *, seed: int, image_shape: ImageShape, shape
     """
     if hasattr(module, "drawn_params"):
         return module.drawn_params(shapes or param_shapes(module, image_shape=image_shape), seed=seed)
-    with _on_cpu():
+    with on_cpu():
         key = jax.random.key(seed, impl="threefry2x32")
         try:
             variables = module.lazy_init(key, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
@@ -86,7 +86,7 @@ def _runs(module: Network, variables: Mapping[str, PyTree], images: jax.ShapeDty
     return True
 
 
-def _on_cpu() -> AbstractContextManager[None]:
+def on_cpu() -> AbstractContextManager[None]:
     """Return a context in which arrays are made on the CPU, or one without effect where a process has accelerators alone."""
     try:
         return jax.default_device(jax.local_devices(backend="cpu")[0])
