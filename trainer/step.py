@@ -136,7 +136,7 @@ class Steps:
         count = max(1, round(sam.share * rows))
         part = [array[np.arange(count) * rows // count] for array in batch]
         gradients = jax.grad(self._mean_loss)(params, part, jax.random.fold_in(key, 1))
-        distance = sam.rho / jnp.maximum(optax.global_norm(gradients), 1e-12)
+        distance = sam.rho / jnp.maximum(optax.tree.norm(gradients), 1e-12)
         return jax.tree.map(lambda weight, gradient: weight + distance * gradient, params, gradients)
 
     def _mean_loss(self, params: PyTree, batch: list[jax.Array], key: jax.Array) -> jax.Array:

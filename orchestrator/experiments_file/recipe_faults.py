@@ -28,6 +28,8 @@ def recipe_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             schedule.config(1.0).schedule.check(warms_up=warms_up)
         except UsageError as error:
             yield document.fault(place, error)
+        if refused := schedule.trunk_refused:
+            yield document.fault(place, refused)
         if spec.trainer is None and spec.batch_size:
             yield from _warmup_faults(spec, schedule, document)
 

@@ -125,8 +125,8 @@ class ScheduleField(Options):
             raise ValueError("`warmup_epochs` and `warmup` say one thing: give one of them")
         kind = _named(schedules.schedule_class, self.name, schedules.names(), "ScheduleField")
         _validated(kind, self._given, f"schedule {self.name}", less=self._has_none)
-        if self.reuse_trunk and not self.shares_steps:
-            raise ValueError(f"reuse_trunk: {self._depends_throughout}")
+        if refused := self.trunk_refused:
+            raise ValueError(refused)
         return self
 
     @property
@@ -139,15 +139,17 @@ class ScheduleField(Options):
         return f"{key} is of {' and '.join(having)}; {self.name} has none" if having else ""
 
     @property
-    def shares_steps(self) -> bool:
-        """Say whether runs of several budgets have steps in common."""
-        return self.config(1.0).schedule.common_steps(1_000, 0) > 0 and not (self.warmup and self.warmup.share)
-
-    @property
-    def _depends_throughout(self) -> str:
+    def trunk_refused(self) -> str:
+        """Say why runs of several budgets have no steps in common, where `reuse_trunk` asks for it; empty where they do."""
+        if not self.reuse_trunk:
+            return ""
         if self.warmup is not None and self.warmup.share:
-            return "a warm-up over a share of the run makes every step depend on the budget"
-        return f"the budgets of {self.name} have no steps in common; those of constant, rsqrt and warmup-stable-decay do"
+            return "reuse_trunk: a warm-up over a share of the run makes every step depend on the budget"
+        if self.config(1.0).schedule.common_steps(1_000, 0) > 0:
+            return ""
+        return (
+            f"reuse_trunk: the budgets of {self.name} have no steps in common; those of constant, rsqrt and warmup-stable-decay do"
+        )
 
     def warmed_by(self, warmup: WarmupField | None) -> ScheduleField:
         """Return the schedule with another warm-up, if one is given."""
@@ -181,7 +183,7 @@ def _optimizer(value: object) -> OptimizerConfig:
         return value
     given = {"name": value} if isinstance(value, str) else value
     if not isinstance(given, Mapping):
-        raise PydanticCustomError("mapping", "a mapping of options is wanted: {{name: sgd-agc, weight_decay: 0.002}}")
+        raise PydanticCustomError("mapping", "a mapping of options is wanted: {name: sgd-agc, weight_decay: 0.002}")
     options = dict(given)
     name = options.pop("name", "sgd-agc")
     if isinstance(name, str) and ":" in name:

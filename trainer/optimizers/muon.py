@@ -24,7 +24,7 @@ __all__ = ["Muon"]
 class Muon(Clipped, name="muon"):
     """Holds the options of Muon.
 
-    momentum, nesterov: of the matrices. rms: root mean square of an entry of a matrix's direction, that of Adam being about 0.2 to 0.4.
+    momentum: of the matrices. nesterov: of both parts. rms: root mean square of an entry of a matrix's direction, that of Adam being about 0.2 to 0.4.
     b1, b2, eps: of AdamW for vectors, embeddings and the classifier. weight_decay: decoupled, of both, for what may be decayed.
     """
 
@@ -49,13 +49,11 @@ class Muon(Clipped, name="muon"):
             eps=self.eps,
             adam_b1=self.b1,
             adam_b2=self.b2,
-            weight_decay=self.weight_decay,
-            adam_weight_decay=self.weight_decay,
-            weight_decay_mask=masks.of_decay,
             consistent_rms=self.rms,
             muon_weight_dimension_numbers=lambda params: masks.map(lambda path, leaf: _matrix(path, leaf, masks), params),
         )
-        return optax.chain(*clipping(self, masks), orthogonal, optax.scale(-1.0))
+        decay = optax.add_decayed_weights(self.weight_decay, masks.of_decay)  # Optax's own decays all that AdamW takes, biases among it
+        return optax.chain(*clipping(self, masks), orthogonal, optax.scale(-1.0), decay)
 
 
 def _matrix(path: tuple[str, ...], leaf: jax.Array, masks: Masks) -> MuonDimensionNumbers | None:
