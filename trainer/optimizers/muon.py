@@ -52,7 +52,9 @@ class Muon(Clipped, name="muon"):
             consistent_rms=self.rms,
             muon_weight_dimension_numbers=lambda params: masks.map(lambda path, leaf: _matrix(path, leaf, masks), params),
         )
-        decay = optax.add_decayed_weights(self.weight_decay, masks.of_decay)  # Optax's own decays all that AdamW takes, biases among it
+        decay = optax.add_decayed_weights(
+            self.weight_decay, masks.of_decay
+        )  # Optax's own decays all that AdamW takes, biases among it
         return optax.chain(*clipping(self, masks), orthogonal, optax.scale(-1.0), decay)
 
 
