@@ -71,6 +71,12 @@ def alone(tmp_path_factory):
     return train(config(SHORT), directory=directory), directory
 
 
+def steps_of(count):
+    """Stop after so many steps."""
+    polls = iter(range(10**6))
+    return lambda: next(polls) >= count
+
+
 def start_from(parent, step=BRANCH):
     return {"directory": str(parent), "step": step, "parent": config(LONG).run_id()}
 
@@ -115,6 +121,29 @@ def test_a_damaged_branch_point_falls_back_down_the_trunk(alone, tmp_path):
             resume_from={"directory": str(moved / short.name / "1"), "parent": long.name},
         )
         assert (again.first_step, again.val_loss) == (expected, alone[0].val_loss)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "common"),
+    [
+        ({"name": "constant", "warmup_steps": 3}, 11),  # of 12 steps it takes the last itself
+        ({"name": "rsqrt", "warmup_steps": 3, "decay_fraction": 0.25}, 10),  # at step 9 the cool-down has come down by nothing yet
+        ({"name": "constant", "warmup_share": 0.25}, 0),
+        ({"name": "cosine", "warmup_steps": 3}, 0),
+    ],
+    ids=["constant", "rsqrt", "warm-up by share", "cosine"],
+)
+def test_every_schedule_with_a_part_in_common_has_a_trunk(tmp_path, schedule, common):
+    long, short = (config(epochs, schedule=ScheduleConfig(epochs, **schedule)) for epochs in (4, 2))
+    assert (trunk_steps(short), trunk_steps(long) > common) == (common, common > 0)
+    if not common:
+        return
+    train(long, directory=tmp_path / "long", checkpoint_at=[common], should_stop=steps_of(common + 1))
+    alone = train(short, directory=tmp_path / "alone")
+    start = {"directory": str(tmp_path / "long"), "step": common, "parent": long.run_id()}
+    branched = train(short, directory=tmp_path / "short", resume_from=start)
+    assert (branched.first_step, branched.val_loss) == (common, alone.val_loss)
+    assert small_run.bits(tmp_path / "short", 12) == small_run.bits(tmp_path / "alone", 12)
 
 
 @pytest.mark.parametrize(
