@@ -131,7 +131,7 @@ def _with_prices(document: Document) -> tuple[Document, list[Fault]]:
             faults.append(document.fault(("price",), error))
     elif isinstance(given, bool) or not isinstance(given, int | float):
         price = _STAND_INS["price"]
-        faults.append(document.fault(("price",), f"{_shown(given)} is no price: {_HOW_TO_PRICE}"))
+        faults.append(document.fault(("price",), f"{shown(given)} is no price: {_HOW_TO_PRICE}"))
     labels |= {str(document.content["currency"])} if "currency" in document.content else set()
     if len(named := sorted(label for label in labels if label)) > 1:
         faults.append(document.fault(("price",), f"the currency is given twice: {' and '.join(named)}; nothing is converted"))
