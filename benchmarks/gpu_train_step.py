@@ -28,11 +28,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling.accelerators import accelerator_of_device
-from trainer import DataConfig, ModelConfig, NumericsConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from trainer import DataConfig, ModelConfig, NumericsConfig, ScheduleConfig, TrainConfig
 from trainer.data import DataCard
 from trainer.models import family
 from trainer.models.nfnet import resolve
 from trainer.models.nfnet.convolution import FORMS
+from trainer.optimizers.sgd_agc import SgdAgc
 from trainer.program import program_for
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,7 +99,7 @@ def here(model: str) -> dict[str, Any]:
         ScheduleConfig(1.0),
         batch_size=arguments.batch,
         learning_rate=0.1,
-        optimizer=OptimizerConfig(weight_decay=2e-5),
+        optimizer=SgdAgc(weight_decay=2e-5),
         numerics=NumericsConfig("bfloat16"),
     )
     program = program_for(config)

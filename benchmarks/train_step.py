@@ -68,9 +68,10 @@ def compare(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Both sides of one network: seconds of every step, and how far their numbers are apart."""
     import jax
 
-    from trainer import DataConfig, Execution, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+    from trainer import DataConfig, Execution, ModelConfig, ScheduleConfig, TrainConfig
     from trainer.data import DataCard
     from trainer.models.nfnet import resolve
+    from trainer.optimizers.sgd_agc import SgdAgc
     from trainer.program import program_for
 
     card = DataCard("random", "0" * 16, CLASSES, (PX, PX, 3), BATCH, BATCH)
@@ -80,7 +81,7 @@ def compare(name: str, options: dict[str, Any]) -> dict[str, Any]:
         ScheduleConfig(1.0),
         batch_size=BATCH,
         learning_rate=LEARNING_RATE,
-        optimizer=OptimizerConfig(weight_decay=WEIGHT_DECAY),
+        optimizer=SgdAgc(weight_decay=WEIGHT_DECAY),
     )
     program = program_for(config, Execution(scan=False))
     state = program.initial_state(config)

@@ -1,5 +1,6 @@
 """Docs say what the code does: fields, columns, commands and figures that can be checked are checked."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import analysis
@@ -17,7 +19,7 @@ from scaling.cli.app import app
 from scaling.columns import RUN_COLUMNS
 from scaling.errors import SpecError
 from scaling.outcomes import OptimumStatus, RunStatus
-from trainer import data
+from trainer import data, optimizers, schedules
 from trainer.data import idx
 from trainer.models import nfnet
 
@@ -31,8 +33,6 @@ def test_every_field_of_the_file_is_described():
         assert f"| `{name}` |" in text, name
     for name in data.names():
         assert f"| `{name}` |" in text, name
-    for name in ("momentum", "nesterov", "clip", "clip_eps", "weight_decay"):
-        assert f"`{name}`" in text, name
     assert nfnet.names()[0] == "F0"
 
 
@@ -102,6 +102,23 @@ def test_files_that_ship_are_valid(name):
     assert plan.runs
 
 
+def test_every_optimiser_and_schedule_is_described():
+    page = (ROOT / "docs" / "recipes.md").read_text()
+    for kind in [*map(optimizers.optimizer_class, optimizers.names()), *map(schedules.schedule_class, schedules.names())]:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{kind.name}` |"))
+        own = {field.name for field in dataclasses.fields(kind)} - {"clip_norm", "agc"}
+        assert all(f"`{name}`" in row for name in own), kind.name
+    assert "`clip_norm`" in page
+    assert "`agc`" in page
+
+
+def test_the_file_on_the_page_of_recipes_is_valid():
+    [text] = re.findall(r"```yaml\n(name: .*?)```", (ROOT / "docs" / "recipes.md").read_text(), re.S)
+    plan = make_plan(*read_spec(yaml.safe_load(text)))
+    found = {(search.run.config.model.name, search.run.config.optimizer.name, search.policy.start) for search in plan.searches}
+    assert found == {("nano-F0", "sgd-agc", 0.4), ("nano-F1", "sgd-agc", 0.4), ("w8", "adamw", 0.003)}
+
+
 def test_the_fashion_mnist_file_is_valid_or_says_what_to_install():
     path = ROOT / "experiments" / "fashion_mnist.yaml"
     if not os.environ.get("SCALING_CI") and not any(Path(place).is_dir() for place in idx.fashion_mnist.places):
@@ -120,7 +137,8 @@ def test_the_default_file_is_the_study_it_claims():
     assert len(spec.epochs) >= 4
     assert len(spec.seeds) >= 2
     assert plan.card.validation_examples >= 400
-    assert any(len(spec.learning_rates(spec.models[0].name, epochs)) >= 3 for epochs in spec.epochs)
+    rates = spec.recipe_of(spec.models[0]).learning_rate
+    assert any(len(rates.of_budget(epochs)) >= 3 for epochs in spec.epochs)
     assert max(spec.epochs) <= 1, "no run sees an image twice"
     params = {run.config.model.name: run.params for run in plan.runs}
     assert max(params.values()) / min(params.values()) >= 20

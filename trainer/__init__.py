@@ -5,7 +5,7 @@
 | `config`, `execution` | what a run computes, with run id and shape id; and how |
 | `data/` | data sets, one file a format; the order in which a run sees them |
 | `models/` | model families, one folder each |
-| `optimizers/` | optimisers and learning-rate schedules |
+| `optimizers/`, `schedules/` | optimisers and learning-rate schedules, one file each |
 | `program` | the compiled step of a shape |
 | `train` | a training told as steps |
 | `start`, `loop`, `journal`, `evaluate` | where a training begins; its loop; what a run writes down; the held-out loss |
@@ -28,12 +28,13 @@ from trainer.config import (
     DataConfig,
     ModelConfig,
     NumericsConfig,
-    OptimizerConfig,
     ProgramConfig,
+    SamConfig,
     ScheduleConfig,
     TrainConfig,
 )
 from trainer.execution import Execution
+from trainer.optimizers import OptimizerConfig
 from trainer.result import Seconds, TrainResult
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ __all__ = [
     "NumericsConfig",
     "OptimizerConfig",
     "ProgramConfig",
+    "SamConfig",
     "ScheduleConfig",
     "Seconds",
     "TrainConfig",

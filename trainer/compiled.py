@@ -15,17 +15,18 @@ import jax
 import jax.numpy as jnp
 from jax.stages import Compiled
 
-from scaling.errors import UnknownName, UsageError
+from scaling.errors import UsageError
 from trainer.backend import compiler_options, keep_freed_memory
 from trainer.compilation import Compilation, counted_compilation
-from trainer.config import OptimizerConfig, TrainConfig
+from trainer.config import TrainConfig
 from trainer.execution import Execution
 from trainer.layout import Layout
 from trainer.memory import fitting_micro_batch, program_bytes
+from trainer.models import family
 from trainer.models.building import built, named_by_build
 from trainer.models.initial import variable_shapes
 from trainer.models.protocol import Network
-from trainer.optimizers import Optimizer, sgd_agc
+from trainer.optimizers.masks import Masks, is_clipped, is_decayed
 from trainer.sharding import Placement
 from trainer.step import Accumulated, StepMetrics, Steps, Sums, TrainState
 from trainer.typing import ImageShape, PyTree
@@ -79,8 +80,13 @@ class Compiler:
         self.config, self.placement = config, placement
         self.module = _module(config, execution)
         self.layout = Layout.of(self.module)
-        self.optimizer = _optimizer(config.optimizer, self.layout)
-        self.steps = Steps(self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered, self.layout)
+        known = family(config.model.family)
+        self.optimizer = config.optimizer.build(
+            Masks(self.layout.is_stacked, known.decayed or is_decayed, known.clipped or is_clipped)
+        )
+        self.steps = Steps(
+            self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered, self.layout, config.sam
+        )
         collections = variable_shapes(self.module, image_shape=config.data.card.image_shape)
         params = collections.pop("params")
         state = params, jax.eval_shape(self.optimizer.init, params)
@@ -101,9 +107,12 @@ class Compiler:
         return self._training[micro_batch]
 
     @property
-    def keeps_state(self) -> bool:
-        """Say whether the network keeps state beside its parameters."""
-        return self.saved_shapes.collections is not None
+    def undivided(self) -> str:
+        """Say why a step takes its batch whole; empty where it may be taken in micro-batches with the same result."""
+        model, collections = self.config.model.name, self.saved_shapes.collections
+        if collections is not None:
+            return f"{model} keeps state ({', '.join(collections)}) that is of whole batches"
+        return "SAM takes its way up from a part of the whole batch" if self.config.sam else ""
 
     @property
     def arguments(self) -> tuple[PyTree, ...]:
@@ -223,19 +232,6 @@ def _module(config: TrainConfig, execution: Execution) -> Network:
         dtype=jnp.dtype(config.numerics.dtype),
         scan=execution.scan if execution.scan is not None else jax.default_backend() in ("gpu", "tpu"),
         remat=execution.remat,
-    )
-
-
-def _optimizer(config: OptimizerConfig, layout: Layout) -> Optimizer:
-    if config.name != "sgd-agc":
-        raise UnknownName("optimizer", config.name, ("sgd-agc",))
-    return sgd_agc(
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        clip=config.clip,
-        clip_eps=config.clip_eps,
-        weight_decay=config.weight_decay,
-        stacked=layout.is_stacked,
     )
 
 

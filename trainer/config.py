@@ -8,12 +8,17 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
+from trainer.config_part import ConfigPart
 from trainer.data.dataset import DataCard
+from trainer.optimizers import OptimizerConfig, optimizer_from
+from trainer.optimizers.sgd_agc import SgdAgc
+from trainer.schedules import Schedule, schedule_class
 from trainer.surface import Surface
 from trainer.typing import Options
 
@@ -25,6 +30,7 @@ __all__ = [
     "NumericsConfig",
     "OptimizerConfig",
     "ProgramConfig",
+    "SamConfig",
     "ScheduleConfig",
     "TrainConfig",
 ]
@@ -33,28 +39,8 @@ RECIPE = 1
 """Raised by hand when a change of this code changes results; a test of exact bits guards it."""
 
 
-class _Part:
-    """Caches a part of a config, which many configs of a grid share: its share of their ids is worked out once.
-
-    Planning 10,000 runs takes 0.3 s of processor time, and would take 2.4 s without; 100,000 runs 3 s instead of 20 s.
-    """
-
-    @cached_property
-    def _plain(self) -> dict[str, Any]:
-        """Return the part as JSON values. Shared: copied before it is handed out."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[call-overload]
-
-    @cached_property
-    def _significant(self) -> dict[str, object]:
-        """Return the fields that change the result and are not at their neutral value."""
-        return _without_neutral(self._content(), _NEUTRAL[_FIELD_OF[type(self)]])
-
-    def _content(self) -> Mapping[str, object]:
-        return self._plain
-
-
 @dataclass(frozen=True)
-class DataConfig(_Part):
+class DataConfig(ConfigPart):
     """Names a data set, with its options and what its card says of it."""
 
     name: str
@@ -66,13 +52,16 @@ class DataConfig(_Part):
 
         Where they lie is not part of it.
         """
-        options = {key: value for key, value in self._plain["options"].items() if key != "path"}
+        options = {key: value for key, value in self.plain["options"].items() if key != "path"}
         content = {"fingerprint": self.card.fingerprint, "train_examples": self.card.train_examples, "options": options}
         return content | {name: getattr(self.card, name) for name in ("corrections", "evaluation_margin_px")}
 
+    def _neutral(self) -> Mapping[str, Any]:
+        return {"options": {}, "corrections": (), "evaluation_margin_px": None}
+
 
 @dataclass(frozen=True)
-class ModelConfig(_Part):
+class ModelConfig(ConfigPart):
     """Names a model of a family. `options` change it: dimensions, dropout, stochastic depth.
 
     surface: of a rehearsal, the loss that it follows instead of being trained.
@@ -86,7 +75,7 @@ class ModelConfig(_Part):
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Return what ids are made of. Rehearsals were once a family of their own, and their ids still say so."""
-        model = dict(self._plain)
+        model = dict(self.plain)
         if (surface := model.pop("surface")) is None:
             return model
         stands_for = {"of": model["family"], "of_options": model["options"], "surface": surface}
@@ -99,22 +88,40 @@ class ModelConfig(_Part):
         """
         return self.identity | {"initial": "own"} if ":" in self.identity["family"] else self.identity
 
+    def _neutral(self) -> Mapping[str, Any]:
+        return {"options": {}}
+
 
 @dataclass(frozen=True)
-class ScheduleConfig(_Part):
-    """Says how long a run trains and how its learning rate changes: `name` is a key of `trainer.schedules.SCHEDULES`.
+class ScheduleConfig(ConfigPart):
+    """Says how long a run trains and how its learning rate changes: `name` is one of `trainer.schedules`.
 
-    decay_fraction: share of the steps in which warmup-stable-decay comes down; the others do not look at it.
+    warmup_epochs, warmup_steps, warmup_share: of linear warm-up, in epochs, in steps or as a share of the run's steps; at most one is not 0.
+    decay_fraction: share of the steps in which a schedule with a cool-down comes down; the others do not look at it.
+    options: what else the schedule takes.
     """
 
     epochs: float
     name: str = "cosine"
     warmup_epochs: float = 0.0
     decay_fraction: float = 0.2
+    warmup_steps: int = 0
+    warmup_share: float = 0.0
+    options: Options = field(default_factory=dict)
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """Return the schedule. Raises `UnknownName`, `TypeError` for an option that it has not."""
+        kind = schedule_class(self.name)
+        decay = {"decay_fraction": self.decay_fraction} if any(item.name == "decay_fraction" for item in fields(kind)) else {}
+        return kind(**decay | dict(self.options))
+
+    def _neutral(self) -> Mapping[str, Any]:
+        return {**super()._neutral(), "options": {}}
 
 
 @dataclass(frozen=True)
-class AugmentConfig(_Part):
+class AugmentConfig(ConfigPart):
     """Says how training images are augmented; the held-out split never is. The default leaves images as they are.
 
     crop: random resized crop, its area a share of the image between `crop_min_area` and 1; else the image is resized whole.
@@ -140,26 +147,14 @@ class AugmentConfig(_Part):
 
 
 @dataclass(frozen=True)
-class OptimizerConfig(_Part):
-    """Holds the fields of `trainer.optimizers.sgd_agc`. `clip=None` turns adaptive gradient clipping off."""
-
-    name: str = "sgd-agc"
-    momentum: float = 0.9
-    nesterov: bool = True
-    clip: float | None = 0.01
-    clip_eps: float = 1e-3
-    weight_decay: float = 0.0
-
-
-@dataclass(frozen=True)
-class NumericsConfig(_Part):
+class NumericsConfig(ConfigPart):
     """Names the dtype of the computation; parameters, weight standardisation and the loss stay float32."""
 
     dtype: str = "float32"
 
 
 @dataclass(frozen=True)
-class ProgramConfig(_Part):
+class ProgramConfig(ConfigPart):
     """Names a program of a user's that trains the run; `model.options` are the fields of its models.
 
     command: words, in which `{field}` stands for a field of the model, or for model, epochs, learning_rate, seed or batch_size.
@@ -169,6 +164,23 @@ class ProgramConfig(_Part):
     command: tuple[str, ...]
     version: str
     metric: str = "val_loss"
+
+    def _neutral(self) -> Mapping[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True)
+class SamConfig(ConfigPart):
+    """Sets sharpness-aware minimisation (Foret et al. 2021, arXiv 2010.01412): each step takes the gradient at the worst place nearby.
+
+    rho: how far that is, the L2 norm of the step towards it. share: of the batch, 0 … 1, that the direction to it is taken of.
+    """
+
+    rho: float = 0.05
+    share: float = 0.2
+
+    def _neutral(self) -> Mapping[str, Any]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -182,6 +194,7 @@ class TrainConfig:
     ema: largest decay of the exponential moving average of the parameters, min(ema, (1 + t) / (10 + t)) at step t. The average is
         evaluated then, not the parameters. None keeps none.
     parent: {"run": id, "step": n} when the run starts from another one's checkpoint.
+    sam: sharpness-aware minimisation around the optimiser; None is without.
     program: what trains it in place of `trainer.train`. Then only epochs, learning rate, seed, model, batch size and data mean something; a batch
         size or a number of examples that nobody stated is 0.
     """
@@ -192,13 +205,14 @@ class TrainConfig:
     batch_size: int
     learning_rate: float
     seed: int = 0
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    optimizer: OptimizerConfig = field(default_factory=SgdAgc)
     numerics: NumericsConfig = field(default_factory=NumericsConfig)
     label_smoothing: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     ema: float | None = None
     parent: Mapping[str, object] | None = None
     program: ProgramConfig | None = None
+    sam: SamConfig | None = None
     recipe: int = RECIPE
 
     def run_id(self) -> str:
@@ -207,31 +221,36 @@ class TrainConfig:
         Fields at their neutral value are left out, so that a new option leaves the ids of old runs alone.
         """
         values = {name: getattr(self, name) for name in _FIELDS}
-        told = {name: value._significant if isinstance(value, _Part) else value for name, value in values.items()}
+        told = {name: value.significant if isinstance(value, ConfigPart) else value for name, value in values.items()}
+        if ":" in self.model.family and self.optimizer.plain.get("weight_decay"):
+            told["masks"] = "shape"  # of a user's family, weight decay once spared what is called bias or gain alone
         return _digest(
             {name: value for name, value in told.items() if value not in (None, {}) and value != _NEUTRAL.get(name, ...)}
         )
 
     @property
     def warmup_steps(self) -> int:
-        """Return the steps of linear warm-up; they do not depend on the epoch budget."""
-        return round(self.schedule.warmup_epochs * self.data.card.train_examples / self.batch_size)
+        """Return the steps of linear warm-up. Those of a share of the run depend on the epoch budget, others do not."""
+        examples, schedule = self.data.card.train_examples, self.schedule
+        if schedule.warmup_share:
+            return round(schedule.warmup_share * math.ceil(round(schedule.epochs * examples) / self.batch_size))
+        return schedule.warmup_steps or round(schedule.warmup_epochs * examples / self.batch_size)
 
     def shape_id(self) -> str:
         """Return 16 hex digits over what fixes the compiled program.
 
         Learning rate, schedule and seed are arguments of the program, so they are not in.
         """
-        program = {} if self.program is None else {"program": asdict(self.program)}
+        later = {name: part.plain for name in _LATER if (part := getattr(self, name)) is not None}
         return _digest(
             {
-                **program,
+                **later,
                 "model": self.model.identity,
                 "image_shape": list(self.data.card.image_shape),
                 "eval_shape": list(self.data.card.eval_shape),
                 "num_classes": self.data.card.num_classes,
                 "batch_size": self.batch_size,
-                "optimizer": asdict(self.optimizer),
+                "optimizer": self.optimizer.plain,
                 "numerics": asdict(self.numerics),
                 "label_smoothing": self.label_smoothing,
                 "mixes": self.augment.mixes,
@@ -246,8 +265,8 @@ class TrainConfig:
 
     def to_shared_dict(self) -> dict[str, object]:
         """Return the same as `to_dict`, but of parts that are shared with other configs of a grid: they must not be changed."""
-        plain = {name: value for name in _FIELDS if (value := getattr(self, name)) is not None or name != "program"}
-        return {name: value._plain if isinstance(value, _Part) else value for name, value in plain.items()}
+        plain = {name: value for name in _FIELDS if (value := getattr(self, name)) is not None or name not in _LATER}
+        return {name: value.plain if isinstance(value, ConfigPart) else value for name, value in plain.items()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> TrainConfig:
@@ -256,8 +275,10 @@ class TrainConfig:
         data = dict(parts["data"])
         parts["data"] = DataConfig(**data | {"card": DataCard.from_dict(data["card"])})
         for kind, name in _FIELD_OF.items():
-            if kind is not DataConfig and name in parts:
+            if kind is not DataConfig and parts.get(name) is not None:
                 parts[name] = kind(**parts[name])
+        if "optimizer" in parts:
+            parts["optimizer"] = optimizer_from(parts["optimizer"])
         if (program := parts.get("program")) is not None:
             parts["program"] = replace(program, command=tuple(program.command))
         if parts["model"].surface is not None:
@@ -270,11 +291,13 @@ _FIELD_OF: dict[type, str] = {
     DataConfig: "data",
     ModelConfig: "model",
     ScheduleConfig: "schedule",
-    OptimizerConfig: "optimizer",
     NumericsConfig: "numerics",
     AugmentConfig: "augment",
     ProgramConfig: "program",
+    SamConfig: "sam",
 }
+_LATER = ("program", "sam")
+"""Parts that came later: a config without them is as it was before."""
 
 
 def _digest(content: Mapping[str, object]) -> str:
@@ -284,31 +307,4 @@ def _digest(content: Mapping[str, object]) -> str:
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-def _defaults(kind: Any) -> dict[str, object]:
-    return {item.name: item.default for item in fields(kind)}
-
-
-_NEUTRAL: dict[str, Any] = {
-    "optimizer": _defaults(OptimizerConfig),
-    "numerics": _defaults(NumericsConfig),
-    "schedule": {"name": "cosine", "warmup_epochs": 0.0, "decay_fraction": 0.2},
-    "model": {"options": {}},
-    "data": {"options": {}, "corrections": (), "evaluation_margin_px": None},
-    "label_smoothing": 0.0,
-    "augment": _defaults(AugmentConfig),
-    "ema": None,
-    "parent": None,
-    "program": {},
-}
-
-
-def _without_neutral(content: Mapping[str, object], neutral: Mapping[str, Any]) -> dict[str, object]:
-    kept: dict[str, object] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping) and isinstance(neutral.get(key), Mapping) and neutral[key]:
-            inner = _without_neutral(value, neutral[key])
-            if inner:
-                kept[key] = inner
-        elif key not in neutral or value != neutral[key]:
-            kept[key] = value
-    return kept
+_NEUTRAL: dict[str, Any] = {"label_smoothing": 0.0, "ema": None, "parent": None}

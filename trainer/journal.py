@@ -124,8 +124,7 @@ class Journal:
             peak=self.config.learning_rate,
             steps=self.order.steps,
             warmup_steps=self.config.warmup_steps,
-            schedule=self.config.schedule.name,
-            decay_fraction=self.config.schedule.decay_fraction,
+            schedule=self.config.schedule.schedule,
         )
 
     # -- curves ------------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from trainer.execution import Execution
 from trainer.finite import leaf_names, non_finite_name
 from trainer.layout import Layout
 from trainer.memory import device_memory_bytes, fitting_micro_batch, is_out_of_memory
-from trainer.models.initial import initial_variables
+from trainer.models.initial import initial_variables, on_cpu
 from trainer.models.protocol import Network
 from trainer.sharding import Placement
 from trainer.step import StepMetrics, Sums, TrainState
@@ -144,8 +144,8 @@ class Program:
         sizes = micro_batch_sizes(self.config.batch_size, self.placement.devices)
         smaller = max((size for size in sizes if size <= self.micro_batch // 2), default=None)
         asks = f"a training step of {self.config.model.name} on {self.micro_batch} examples at once ran out of memory"
-        if self.compiler.keeps_state:
-            raise OutOfMemory(asks, hint=_WITH_STATE)
+        if self.compiler.undivided:
+            raise OutOfMemory(asks, hint=_UNDIVIDED.format(self.compiler.undivided))
         if smaller is None:
             raise OutOfMemory(f"{asks}, and it cannot be split", hint="use more or larger devices, or execution.fsdp")
         if execution.on_out_of_memory == "fail":
@@ -163,7 +163,7 @@ class Program:
         return self.evaluation.evaluate(variables, images, labels, weights)
 
     def initial_state(self, config: TrainConfig) -> TrainState:
-        """Draw the parameters, and state beside them, by the run's seed, with an optimiser state of zeros and averages that start at them.
+        """Draw the parameters, and state beside them, by the run's seed, with the optimiser's first state and averages that start at them.
 
         On a mesh over several processes, all take what the initialisers gave in process 0: another kind of CPU may round a last bit
         otherwise.
@@ -174,9 +174,10 @@ class Program:
         if self.placement.shard[1] > 1 and not hasattr(self.module, "drawn_params"):
             variables = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(variables))
         params = variables.pop("params")
-        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), saved.optimizer)
+        with on_cpu():
+            optimizer = jax.tree.map(np.asarray, self.compiler.optimizer.init(params))
         average = (None, None) if config.ema is None else jax.tree.map(np.copy, (params, variables or None))
-        return self.place(TrainState(params, zeros, average[0], variables or None, average[1]))
+        return self.place(TrainState(params, optimizer, average[0], variables or None, average[1]))
 
     def place(self, state: TrainState) -> TrainState:
         """Put a state from host memory, as checkpoints have it, on the device, or on all devices of the mesh."""
@@ -235,8 +236,9 @@ def program_for(
     execution = execution or Execution()
     compiler, size, limit = fitted(config, execution, mesh, memory_limit_bytes)
     need = needed_bytes(compiler.training, size)
-    if limit is not None and need > limit and compiler.keeps_state:
-        raise OutOfMemory(f"{_asks(config, size)}: it needs {in_gb(need)}, a device has {in_gb(limit)}", hint=_WITH_STATE)
+    if limit is not None and need > limit and compiler.undivided:
+        asks = f"{_asks(config, size)}: it needs {in_gb(need)}, a device has {in_gb(limit)}"
+        raise OutOfMemory(asks, hint=_UNDIVIDED.format(compiler.undivided))
     if limit is not None and need > limit:
         size = _fitting(compiler, size, need, limit, may_go_on=execution.on_out_of_memory == "halve")
     return _program(compiler, replace(execution.computation, micro_batch=size), limit)
@@ -256,10 +258,9 @@ def fitted(
         (size < config.batch_size, "micro_batch"),
         (execution.on_out_of_memory == "halve", "on_out_of_memory: halve"),
     ):
-        if asked and compiler.keeps_state:
+        if asked and compiler.undivided:
             raise UsageError(
-                refused_with_state(config.model.name, [*compiler.saved_shapes.collections], what),
-                hint=f"leave execution.{what} out",
+                f"{compiler.undivided}, so execution.{what} would change its result", hint=f"leave execution.{what} out"
             )
     return compiler, size, memory_limit_bytes or device_memory_bytes(placement.device)
 
@@ -326,12 +327,7 @@ def _fitting(compiler: Compiler, size: int, need: float, limit: int, *, may_go_o
     return found[0]
 
 
-_WITH_STATE = "use more or larger devices, execution.fsdp, or execution.remat; a network with state is not split into micro-batches"
-
-
-def refused_with_state(model: str, collections: Sequence[str], what: str) -> str:
-    """Say why a network with state takes whole batches alone. what: the choice of `Execution` that asks for parts."""
-    return f"{model} keeps state ({', '.join(collections)}) that is of whole batches, so execution.{what} would change its result"
+_UNDIVIDED = "use more or larger devices, execution.fsdp, or execution.remat: {}"
 
 
 def _asks(config: TrainConfig, size: int) -> str:

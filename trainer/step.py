@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from trainer.config import SamConfig
 from trainer.finite import finite_leaves
 from trainer.layout import Layout
 from trainer.losses import cross_entropy
@@ -86,6 +88,7 @@ class Steps:
 
     gathered: makes parameters whole before they are computed with (`Placement.gathered`).
     layout: of the parameters, as the steps take and return them.
+    sam: the gradient is taken at the worst place nearby, and so is the loss of a step.
     """
 
     module: Network
@@ -94,16 +97,14 @@ class Steps:
     ema: float | None
     gathered: Callable[[PyTree], PyTree]
     layout: Layout
+    sam: SamConfig | None = None
 
     def whole(self, state: TrainState, *arguments: jax.Array) -> tuple[TrainState, StepMetrics]:
         """Take a step on a whole batch. arguments: the batch's arrays, learning rate, seed, step."""
         *batch, learning_rate, seed, step = arguments
-
-        def mean_loss(params: PyTree) -> tuple[jax.Array, PyTree]:
-            total, (weight, collections) = self.loss(params, state.collections, batch, _key(seed, step))
-            return total / _some(weight), collections
-
-        (loss, collections), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        key = _key(seed, step)
+        at = state.params if self.sam is None else self._worst_nearby(state, batch, key, self.sam)
+        (loss, collections), gradients = jax.value_and_grad(self._mean_loss, has_aux=True)(at, state.collections, batch, key)
         return self._updated(state, loss, gradients, collections, learning_rate, step)
 
     def accumulate(self, params: PyTree, so_far: Accumulated, *arguments: jax.Array) -> Accumulated:
@@ -138,6 +139,20 @@ class Steps:
             top5=jnp.sum((rank < 5) * weights),
             squares=jnp.sum(jnp.square(losses) * weights),
         )
+
+    def _worst_nearby(self, state: TrainState, batch: list[jax.Array], key: jax.Array, sam: SamConfig) -> PyTree:
+        """Return where the loss is greatest at a distance of `sam.rho`, to first order, by rows spread evenly over the batch."""
+        rows = batch[0].shape[0]
+        count = max(1, round(sam.share * rows))
+        part = [array[np.arange(count) * rows // count] for array in batch]
+        ascent = jax.grad(self._mean_loss, has_aux=True)
+        gradients, _ = ascent(state.params, state.collections, part, jax.random.fold_in(key, 1))
+        distance = sam.rho / jnp.maximum(optax.tree.norm(gradients), 1e-12)
+        return jax.tree.map(lambda weight, gradient: weight + distance * gradient, state.params, gradients)
+
+    def _mean_loss(self, params: PyTree, collections: PyTree, batch: list[jax.Array], key: jax.Array) -> tuple[jax.Array, PyTree]:
+        total, (weight, after) = self.loss(params, collections, batch, key)
+        return total / _some(weight), after
 
     def loss(
         self, params: PyTree, collections: PyTree, batch: list[jax.Array], key: jax.Array

@@ -1,6 +1,6 @@
 """The trunk: the steps that runs of several epoch budgets have in common, bit for bit.
 
-Under warmup-stable-decay the learning rate of a step depends on the epoch budget only once the decay has begun. What else enters a step
+Under a schedule with a constant or an endless part, the learning rate of a step there does not depend on the epoch budget. What else enters a step
 (the order of examples, augmentation, dropout, the average's decay) is a function of seed, position and step. So of two runs whose configs
 differ in `schedule.epochs` alone, the state after any step before both decays is the same, and one may go on from the other's
 checkpoint: Hägele et al. 2024 (arXiv 2405.18392), "one long stable phase serves many budgets".
@@ -14,11 +14,8 @@ from typing import Any
 
 from trainer.config import TrainConfig
 from trainer.data.order import Order
-from trainer.schedules import steps_before_decay
 
 __all__ = ["foreign_to_trunk", "trunk_id", "trunk_steps"]
-
-_SCHEDULE = "warmup-stable-decay"
 
 
 def trunk_steps(config: TrainConfig) -> int:
@@ -26,11 +23,10 @@ def trunk_steps(config: TrainConfig) -> int:
 
     They end where the decay begins, and before a last batch that is not full.
     """
-    if config.schedule.name != _SCHEDULE:
+    if config.schedule.warmup_share:
         return 0
     order = Order.of(config)
-    before_decay = steps_before_decay(order.steps, config.warmup_steps, config.schedule.decay_fraction)
-    return min(before_decay, order.total // config.batch_size)
+    return min(config.schedule.schedule.common_steps(order.steps, config.warmup_steps), order.total // config.batch_size)
 
 
 def trunk_id(config: TrainConfig) -> str:

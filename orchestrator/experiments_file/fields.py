@@ -12,10 +12,19 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from orchestrator.experiments_file.accelerators import AcceleratorField
+from orchestrator.experiments_file.recipes import (
+    LearningRateField,
+    OptimizerField,
+    Positive,
+    Recipe,
+    RecipeField,
+    SamField,
+    ScheduleField,
+)
 from scaling.accelerators import Accelerator, accelerator, canonical
 from scaling.prices import CURRENCY, THE_FILES, Prices
-from trainer.config import ScheduleConfig
 from trainer.models import family_of
+from trainer.optimizers.sgd_agc import SgdAgc
 from trainer.surface import Surface
 
 __all__ = [
@@ -38,7 +47,6 @@ __all__ = [
     "TrainerField",
 ]
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, le=2**53, strict=True)]  # what float64 counts exactly
 
 
@@ -113,91 +121,6 @@ def _name_of(model: dict[str, Any]) -> str:
     return "-".join([model["family"], *(f"{key}={shown[key]}" for key in sorted(shown))])
 
 
-class LearningRateField(_Field):
-    """Gives learning rates in one of three forms.
-
-    - `1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere.
-    - `{at: {1: [0.8, 1.6], 4: 0.8}}`: a rate or several for each epoch budget, as a trend of rates has it.
-    - `{policy: two-trial, start: 1.6, factor: 2, seeds: first}`: the rates are found, on the first of the file's seeds or on all; see
-      `orchestrator.search`.
-    """
-
-    grid: Annotated[list[Positive], Field(min_length=1)] | None = None
-    epochs: list[Positive] | None = None
-    otherwise: Positive | None = None
-    at: Annotated[dict[Positive, Annotated[list[Positive], Field(min_length=1)]], Field(min_length=1)] | None = None
-    policy: Literal["two-trial"] | None = None
-    start: Positive | None = None
-    factor: Annotated[float, Field(gt=1, le=10)] | None = None
-    seeds: Literal["first", "all"] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: object) -> object:
-        if isinstance(value, dict) and isinstance(rates := value.get("at"), dict):
-            return value | {"at": {epochs: rate if isinstance(rate, list) else [rate] for epochs, rate in rates.items()}}
-        return {"grid": [value]} if isinstance(value, (int, float)) else value
-
-    @model_validator(mode="after")
-    def _listed_or_found(self) -> LearningRateField:
-        if sum(given is not None for given in (self.grid, self.at, self.policy)) != 1:
-            raise ValueError(
-                "give one of `grid: […]`, `at: {epochs: rate}` and `policy: two-trial`, the last with the rate to start from"
-            )
-        if self.policy is None and any(value is not None for value in (self.start, self.factor, self.seeds)):
-            raise ValueError("`start`, `factor` and `seeds` are of `policy: two-trial`; a grid lists its rates")
-        if self.policy is not None and self.start is None:
-            raise ValueError("`policy: two-trial` needs `start`, the rate that is tried first in the smallest cell")
-        if self.grid is None and (self.epochs is not None or self.otherwise is not None):
-            raise ValueError("`epochs` and `otherwise` are of a grid; `at` and `policy: two-trial` have the rate of every budget")
-        return self
-
-    @model_validator(mode="after")
-    def _covers_all_budgets(self) -> LearningRateField:
-        if (self.epochs is None) != (self.otherwise is None):
-            raise ValueError("`epochs` and `otherwise` go together: the grid at those budgets, that value at the others")
-        return self
-
-    def of_budget(self, epochs: float) -> list[float]:
-        """List the learning rates to train at this epoch budget; none where they are found on the way."""
-        if self.at is not None:
-            return self.at.get(epochs, [])
-        if self.grid is None:
-            return []
-        if self.epochs is None or epochs in self.epochs:
-            return list(self.grid)
-        assert self.otherwise is not None
-        return [self.otherwise]
-
-
-class ScheduleField(_Field):
-    """Says how the learning rate goes: cosine to zero over each epoch budget, constant, or constant and then down; linear warm-up first.
-
-    reuse_trunk: the shorter budgets of warmup-stable-decay start from checkpoints of the longest; no result and no run id changes.
-    """
-
-    name: Literal["cosine", "constant", "warmup-stable-decay"] = "cosine"
-    warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    decay_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
-    reuse_trunk: bool = False
-
-    @model_validator(mode="after")
-    def _decay_has_a_use(self) -> ScheduleField:
-        if self.decay_fraction is not None and self.name != "warmup-stable-decay":
-            raise ValueError(f"decay_fraction is of warmup-stable-decay; {self.name} has none")
-        if self.reuse_trunk and self.name != "warmup-stable-decay":
-            raise ValueError(f"reuse_trunk is of warmup-stable-decay; the budgets of {self.name} have no steps in common")
-        return self
-
-    @property
-    def decay_share(self) -> float:
-        """Return the decay as a share of the epochs; 0 for schedules without decay.
-
-        It is 0.2 unless stated, as in Hägele et al. 2024 (arXiv 2405.18392).
-        """
-        return (self.decay_fraction or ScheduleConfig.decay_fraction) if self.name == "warmup-stable-decay" else 0.0
-
-
 class AugmentField(_Field):
     """Says what is done to training images; nothing by default, and never to held-out ones. See `trainer.AugmentConfig`."""
 
@@ -219,23 +142,6 @@ class AugmentField(_Field):
         ):
             if getattr(self, name) != type(self).model_fields[name].default and not used:
                 raise ValueError(f"{name} is of {of}, which is off")
-        return self
-
-
-class OptimizerField(_Field):
-    """Sets SGD with Nesterov momentum, adaptive gradient clipping (`clip: null` turns it off) and coupled weight decay."""
-
-    name: Literal["sgd-agc"] = "sgd-agc"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = True
-    clip: Positive | None = 0.01
-    clip_eps: Positive = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-
-    @model_validator(mode="after")
-    def _nothing_is_said_in_vain(self) -> OptimizerField:
-        if self.clip_eps != type(self).model_fields["clip_eps"].default and self.clip is None:
-            raise ValueError("clip_eps is of clip, which is off")
         return self
 
 
@@ -410,6 +316,7 @@ class ConfirmAbove(Spending):
 class Spec(_Field):
     """Holds one experiment: models × epoch budgets × learning rates × seeds on one data set.
 
+    recipes: by family or model, what differs there from what the file says of all; a model's own comes before its family's.
     dataset, batch_size: unnamed and 0 where a program trains and the file does not say. price: of a chip-hour of each accelerator, in
     `currency`; `THE_FILES` stands for the file's own.
     """
@@ -419,14 +326,16 @@ class Spec(_Field):
     models: Annotated[list[ModelField], Field(min_length=1)]
     epochs: Annotated[list[Positive], Field(min_length=1)]
     batch_size: Count = 0
-    learning_rate: dict[str, LearningRateField]
+    learning_rate: dict[str, LearningRateField] = {}
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32, strict=True)]], Field(min_length=1)] = [0]
     schedule: ScheduleField = ScheduleField()
-    optimizer: OptimizerField = OptimizerField()
+    optimizer: OptimizerField = SgdAgc()
     numerics: NumericsField = NumericsField()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augment: AugmentField = AugmentField()
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    sam: SamField | None = None
+    recipes: dict[str, RecipeField] = {}
     evaluate_at: list[Annotated[float, Field(gt=0, lt=1)]] = []
     early_stop: EarlyStopField | None = None
     execution: ExecutionField = ExecutionField()
@@ -472,10 +381,22 @@ class Spec(_Field):
         """Return what chip-hours cost; None where the file does not say."""
         return Prices.of(self.model_dump(mode="json", include={"price", "currency", "resources", "accelerators"}))
 
-    def learning_rate_of(self, model: str) -> LearningRateField:
-        """Return what the file says of a model's learning rates."""
-        return self.learning_rate.get(model) or self.learning_rate["*"]
+    def recipe_of(self, model: ModelField) -> Recipe:
+        """Return how a model is trained. Raises `UnknownName` for one of no known family, where the file has recipes."""
+        of_all = Recipe(self.optimizer, self.learning_rate.get("*"), self.schedule, self.label_smoothing, self.ema, self.sam)
+        rate = self.learning_rate.get(model.name)
+        by_family = self.recipes.get(model.family_name) if self.recipes else None
+        own = RecipeField(learning_rate=rate) if rate else None
+        return of_all.with_what_is_said((by_family, own, self.recipes.get(model.name)))
 
-    def learning_rates(self, model: str, epochs: float) -> list[float]:
-        """List the learning rates to train a model with at an epoch budget; none where a policy finds them."""
-        return self.learning_rate_of(model).of_budget(epochs)
+    @property
+    def rates(self) -> dict[tuple[str, ...], LearningRateField]:
+        """Return all that the file says of learning rates, by the keys that lead there."""
+        of_all = {
+            ("learning_rate",) if name == "*" else ("learning_rate", name): field for name, field in self.learning_rate.items()
+        }
+        return of_all | {
+            ("recipes", name, "learning_rate"): recipe.learning_rate
+            for name, recipe in self.recipes.items()
+            if recipe.learning_rate
+        }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import types
 import typing
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -17,8 +16,10 @@ from pydantic_core import ErrorDetails
 from orchestrator.experiments_file.accelerators import SETTINGS, AcceleratorField, accelerator_faults, settings_path
 from orchestrator.experiments_file.declared import declared_faults
 from orchestrator.experiments_file.document import MAX_FAULTS, Document, document_of, read_document, shown_faults
-from orchestrator.experiments_file.fields import LearningRateField, SimulateField, Spec
+from orchestrator.experiments_file.fields import SimulateField, Spec
 from orchestrator.experiments_file.program import folder_of, program_faults
+from orchestrator.experiments_file.recipe_faults import rate_faults, recipe_faults, search_faults
+from orchestrator.experiments_file.words import SHOWN, listed, shown, unknown
 from scaling.accelerators import ACCELERATORS, accelerator
 from scaling.errors import DataError, DataNotFound, Fault, MissingExtra, ScalingError, SpecError, UnknownName, UsageError, nearest
 from scaling.prices import CURRENCY, THE_FILES, amount_in, read_prices
@@ -130,7 +131,7 @@ def _with_prices(document: Document) -> tuple[Document, list[Fault]]:
             faults.append(document.fault(("price",), error))
     elif isinstance(given, bool) or not isinstance(given, int | float):
         price = _STAND_INS["price"]
-        faults.append(document.fault(("price",), f"{_shown(given)} is no price: {_HOW_TO_PRICE}"))
+        faults.append(document.fault(("price",), f"{shown(given)} is no price: {_HOW_TO_PRICE}"))
     labels |= {str(document.content["currency"])} if "currency" in document.content else set()
     if len(named := sorted(label for label in labels if label)) > 1:
         faults.append(document.fault(("price",), f"the currency is given twice: {' and '.join(named)}; nothing is converted"))
@@ -158,8 +159,6 @@ def _cause(faults: Iterable[Fault]) -> BaseException | None:
     return next((fault.cause for fault in faults if fault.cause is not None), None)
 
 
-_SHOWN = 60
-"""Characters of a value in a message."""
 _MAX_EXAMPLES = 2**53
 """Most examples that a run can count: steps and positions are exact as float64 up to here."""
 _STAND_INS: dict[str, object] = {"name": "unnamed", "epochs": [1], "batch_size": 232_792_560, "learning_rate": 1, "price": 1.0}
@@ -193,24 +192,24 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
         accelerator(spec.resources.accelerator, [field.card for field in spec.accelerators])
     except UnknownName as error:
         named = error.known
-        yield _unknown(document, ("resources", "accelerator"), "accelerator", spec.resources.accelerator, named, hint=error.hint)
+        yield unknown(document, ("resources", "accelerator"), "accelerator", spec.resources.accelerator, named, hint=error.hint)
     if spec.simulate is not None and spec.resources.accelerator == "gpu":
         yield document.fault(
             ("resources", "accelerator"), "a rehearsal goes by the speed of an accelerator: name one in place of gpu"
         )
     yield from _money_faults(spec, document)
     yield from program_faults(spec, document) if spec.trainer else _model_faults(spec, document)
-    yield from _rate_faults(spec, document)
+    yield from rate_faults(spec, document)
     for field in ("epochs", "seeds", "evaluate_at"):
         seen: set[float] = set()
         for index, value in enumerate(getattr(spec, field)):
             if value in seen:
                 yield document.fault((field, index), f"{value:g} is given twice")
             seen.add(value)
-    yield from _schedule_faults(spec, document)
+    yield from recipe_faults(spec, document)
     for path, message in spec.execution.clashes(spec.resources):
         yield document.fault(path, message)
-    yield from _search_faults(spec, document)
+    yield from search_faults(spec, document)
     if spec.trainer is not None:
         return
     if missing := [name for name in ("dataset", "batch_size") if name not in document.content]:
@@ -235,7 +234,7 @@ def _money_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         try:
             meant = accelerator(name, cards).name
         except UnknownName as error:
-            yield _unknown(document, ("price", name), "accelerator", name, error.known)
+            yield unknown(document, ("price", name), "accelerator", name, error.known)
             continue
         if meant in seen:
             yield document.fault(("price", name), f"{meant} is priced twice")
@@ -253,43 +252,6 @@ def _money_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             )
         if spec.prices is None or spec.prices.a_core_hour(own) is None:
             yield document.fault(place, f"a limit in money needs the price of a chip-hour of {own}: price: {{{own}: 2.5}}")
-
-
-def _schedule_faults(spec: Spec, document: Document) -> Iterator[Fault]:
-    warmup = spec.schedule.warmup_epochs
-    for index, epochs in enumerate(spec.epochs):
-        decay = spec.schedule.decay_share * epochs
-        if warmup and warmup + decay >= epochs + (1e-9 if decay else 0):
-            and_decay = f" and {decay:g} epochs of decay do" if decay else " does"
-            yield document.fault(("epochs", index), f"warm-up of {warmup:g} epochs{and_decay} not fit into a budget of {epochs:g}")
-
-
-def _search_faults(spec: Spec, document: Document) -> Iterator[Fault]:
-    """Yield the faults of settings that clash with a search of learning rates, which asks by the results of whole runs in turn."""
-    if not any(field.policy for field in spec.learning_rate.values()):
-        return
-    if spec.schedule.reuse_trunk:
-        yield document.fault(
-            ("schedule", "reuse_trunk"), "runs share a trunk when their rates are listed; `policy: two-trial` finds them on the way"
-        )
-    if spec.early_stop is not None:
-        yield document.fault(
-            ("early_stop",), "a run stopped on the way tells a search nothing: leave it out with `policy: two-trial`"
-        )
-
-
-def _budget_faults(spec: Spec, field: LearningRateField, document: Document, place: tuple[str | int, ...]) -> Iterator[Fault]:
-    """Yield the faults of learning rates given for budgets that the file does not have, or for some only of those that it has."""
-    for name, named in (("epochs", field.epochs or ()), ("at", field.at or ())):
-        for epochs in named:
-            if epochs not in spec.epochs:
-                yield document.fault((*place, name), f"{epochs:g} is not one of the epoch budgets {_listed(spec.epochs)}")
-    if field.at is not None:
-        for epochs, rates in field.at.items():
-            if len(set(rates)) < len(rates):
-                yield document.fault((*place, "at"), f"a rate is given twice at {epochs:g} epochs")
-        if missing := [epochs for epochs in spec.epochs if epochs not in field.at]:
-            yield document.fault((*place, "at"), f"no learning rate for {_listed(missing)} epochs")
 
 
 def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
@@ -310,40 +272,19 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             yield document.fault(place, f"{model.name}: these options make no model: {error}")
 
 
-def _rate_faults(spec: Spec, document: Document) -> Iterator[Fault]:
-    """Yield the faults of learning rates: of models that there are not, given twice, or of budgets that there are not."""
-    names = [model.name for model in spec.models]
-    for name, field in spec.learning_rate.items():
-        if name != "*" and name not in names:
-            yield _unknown(document, ("learning_rate", name), "model", name, names)
-        at: tuple[str | int, ...] = ("learning_rate",) if name == "*" else ("learning_rate", name)
-        yield from (
-            document.fault((*at, "grid"), f"{rate:g} is given twice")
-            for rate, count in sorted(Counter(field.grid or ()).items())
-            if count > 1
-        )
-        yield from _budget_faults(spec, field, document, at)
-    if "*" not in spec.learning_rate:
-        yield from (
-            document.fault(("learning_rate",), f"no learning rate for model {name!r}")
-            for name in names
-            if name not in spec.learning_rate
-        )
-
-
 def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     name, options = spec.dataset.name, spec.dataset.options
     if name != "source":
         if name not in data.names():
-            yield _unknown(document, ("dataset", "name"), "data set", name, data.names())
+            yield unknown(document, ("dataset", "name"), "data set", name, data.names())
             return
         known = data.options_of(name)
-        unknown = [key for key in options if key not in known]
-        for key in unknown:
+        foreign = [key for key in options if key not in known]
+        for key in foreign:
             yield document.fault(
-                ("dataset", key), f"unknown key {key!r}{nearest(key, known)} (data set {name} takes {_listed(known)})"
+                ("dataset", key), f"unknown key {key!r}{nearest(key, known)} (data set {name} takes {listed(known)})"
             )
-        if unknown:
+        if foreign:
             return
     try:
         card = data.card(name, options)
@@ -355,7 +296,7 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         yield document.fault(("dataset",), str(error))
         return
     if (largest := max(card.train_examples, card.num_classes, *card.image_shape)) > _MAX_EXAMPLES:
-        yield document.fault(("dataset",), f"{_shown(largest)} is more than {_MAX_EXAMPLES:g}")
+        yield document.fault(("dataset",), f"{shown(largest)} is more than {_MAX_EXAMPLES:g}")
         return
     if spec.batch_size > card.train_examples:
         yield document.fault(
@@ -438,18 +379,18 @@ def _message(detail: ErrorDetails) -> str:
     match detail["type"]:
         case "extra_forbidden":
             key, allowed = str(detail["loc"][-1]), _allowed_keys(detail["loc"][:-1])
-            return f"unknown key {key!r}{nearest(key[:_SHOWN], allowed)} (allowed: {_listed(allowed)})"
+            return f"unknown key {key!r}{nearest(key[:SHOWN], allowed)} (allowed: {listed(allowed)})"
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
-            return f"{_shown(found)} is not allowed: it must be {detail['msg'].removeprefix('Input should be ')}"
+            return f"{shown(found)} is not allowed: it must be {detail['msg'].removeprefix('Input should be ')}"
         case "too_short":
             return "the list is empty: the grid would have no runs"
         case "literal_error":
             expected = detail["ctx"]["expected"]
             choices = [choice.strip("'") for choice in expected.replace(" or ", ", ").split(", ")]
-            return f"unknown value {_shown(found)}{nearest(str(found)[:_SHOWN], choices)} (allowed: {_listed(choices)})"
+            return f"unknown value {shown(found)}{nearest(str(found)[:SHOWN], choices)} (allowed: {listed(choices)})"
         case "value_error":
             return detail["msg"].removeprefix("Value error, ")
-    return f"{_shown(found)}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+    return f"{shown(found)}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
 def _place_in_file(document: Document, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
@@ -475,18 +416,3 @@ def _model_in(annotation: object) -> object:
         return annotation
     inner = [_model_in(argument) for argument in typing.get_args(annotation)]
     return next((kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)), Spec)
-
-
-def _unknown(document: Document, place: tuple[str | int, ...], kind: str, name: str, known: Any, *, hint: str = "") -> Fault:
-    told = hint or f"known: {_listed(known)}"
-    return document.fault(place, f"unknown {kind} {_shown(name)}{nearest(name[:_SHOWN], known)} ({told})")
-
-
-def _listed(values: Any) -> str:
-    values = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
-    return ", ".join(values[:12]) + (", …" if len(values) > 12 else "")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}…"

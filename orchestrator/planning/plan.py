@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.experiments_file import Document, ModelField, Spec
 from orchestrator.experiments_file.program import FACTS, folder_of, program_card, settings_of
+from orchestrator.experiments_file.recipes import LearningRateField, Recipe, ScheduleField
 from orchestrator.planning.trunk import Branch, branches
 from orchestrator.resources import EarlyStop, Resources, RunOptions
 from orchestrator.search.cells import Policy, SearchedCell
@@ -20,7 +21,6 @@ from trainer import (
     DataConfig,
     ModelConfig,
     NumericsConfig,
-    OptimizerConfig,
     ProgramConfig,
     ScheduleConfig,
     TrainConfig,
@@ -32,6 +32,8 @@ from trainer.surface import Surface
 
 __all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan"]
 
+_LATER = ("ema", "augment", "simulate", "sam", "recipes")
+"""Keys that came later: a file without them is the study that it was."""
 _MAX_SIZE = 2**62
 """Parameters and MACs are whole numbers of 64 bits in the store."""
 _LIMITS = ("silence_seconds", "startup_seconds")
@@ -234,10 +236,13 @@ class Plan:
         fields = ("batch_size", "schedule", "optimizer", "numerics", "label_smoothing")
         dumped = self.resolved
         # Fields that came later are left out at their neutral value, as in run ids: old experiments stay the same study.
-        later = [name for name in ("ema", "augment", "simulate") if getattr(self.spec, name) != Spec.model_fields[name].default]
-        if dumped["schedule"]["decay_fraction"] is None:
-            del dumped["schedule"]["decay_fraction"]
-        del dumped["schedule"]["reuse_trunk"]  # how runs are done, not what they are
+        later = [name for name in _LATER if getattr(self.spec, name) != Spec.model_fields[name].default]
+        for recipe in (dumped, *dumped["recipes"].values()):
+            recipe["schedule"] = _what_changes_results(recipe["schedule"])
+        dumped["recipes"] = {
+            name: {key: value for key, value in recipe.items() if value is not None and key != "learning_rate"}
+            for name, recipe in dumped["recipes"].items()
+        }
         if (trainer := self.spec.trainer) is not None:
             later.append("trainer")
             dumped["trainer"]["program_version"] = trainer.program_version or self.files
@@ -255,43 +260,55 @@ def make_plan(spec: Spec, document: Document) -> Plan:
     """Expand a file into its runs. Needs the data set's card, not its images."""
     card = program_card(spec) if spec.trainer else data.card(spec.dataset.name, spec.dataset.options)
     files = version_of(folder_of(document), spec.trainer.command) if spec.trainer else None
-    recipe = _recipe(spec, card, files)
-    schedules = {epochs: _schedule(spec, epochs) for epochs in spec.epochs}
+    shared = _shared(spec, card, files)
+    schedules: dict[int, tuple[ScheduleField, dict[float, ScheduleConfig]]] = {}
     runs: list[PlannedRun] = []
+    searches: list[PlannedSearch] = []
     for field in spec.models:
-        model, shape = _model(spec, field), None
-        for epochs, schedule in schedules.items():
+        recipe = spec.recipe_of(field)
+        written = recipe.schedule
+        _, of_budget = schedules.setdefault(id(written), (written, {epochs: written.config(epochs) for epochs in spec.epochs}))
+        rates, model, shape = recipe.learning_rate, _model(spec, field), None
+        assert rates is not None
+        policy, own_recipe = _policy(rates, spec.seeds), _own(recipe, spec)
+        own: list[PlannedRun] = []
+        for epochs, schedule in of_budget.items():
             cell = None
-            for rate in spec.learning_rates(field.name, epochs):
-                for seed in spec.seeds:
-                    config = TrainConfig(model=model, schedule=schedule, learning_rate=float(rate), seed=seed, **recipe)
+            tried = [policy.start] if policy else rates.of_budget(epochs)
+            for rate in tried:
+                for seed in spec.seeds[:1] if policy else spec.seeds:
+                    config = TrainConfig(
+                        model=model, schedule=schedule, learning_rate=float(rate), seed=seed, **own_recipe, **shared
+                    )
                     shape = shape or _Shape.of(config, spec, field)
                     cell = cell or _cell(config, shape)
-                    runs.append(PlannedRun(id=config.run_id(), config=config, **cell))
-    if spec.schedule.reuse_trunk:
-        found = branches([run.config for run in runs])
-        runs = [replace(run, branch=branch) for run, branch in zip(runs, found, strict=True)]
-    return Plan(spec, document, card, tuple(runs), _searches(spec, recipe, schedules), files)
+                    own.append(PlannedRun(id=config.run_id(), config=config, **cell))
+        if recipe.schedule.reuse_trunk:
+            found = branches([run.config for run in own])
+            own = [replace(run, branch=branch) for run, branch in zip(own, found, strict=True)]
+        if policy:
+            searches += [PlannedSearch(run, policy) for run in own]
+        else:
+            runs += own
+    return Plan(spec, document, card, tuple(runs), tuple(searches), files)
 
 
-def _searches(spec: Spec, recipe: Mapping[str, Any], schedules: Mapping[float, ScheduleConfig]) -> tuple[PlannedSearch, ...]:
-    found: list[PlannedSearch] = []
-    for field in spec.models:
-        rates = spec.learning_rate_of(field.name)
-        if rates.start is None:
-            continue
-        searched = len(spec.seeds) if rates.seeds == "all" else 1
-        policy, shape = Policy(rates.start, rates.factor or 2.0, tuple(spec.seeds), searched), None
-        for schedule in schedules.values():
-            config = TrainConfig(
-                model=_model(spec, field), schedule=schedule, learning_rate=policy.start, seed=policy.seeds[0], **recipe
-            )
-            shape = shape or _Shape.of(config, spec, field)
-            found.append(PlannedSearch(PlannedRun(id=config.run_id(), config=config, **_cell(config, shape)), policy))
-    return tuple(found)
+def _policy(rates: LearningRateField, seeds: Sequence[int]) -> Policy | None:
+    """Return how a model's learning rates are searched for; None where they are listed."""
+    if rates.start is None:
+        return None
+    return Policy(rates.start, rates.factor or 2.0, tuple(seeds), len(seeds) if rates.seeds == "all" else 1)
 
 
-def _recipe(spec: Spec, card: data.DataCard, files: str | None) -> dict[str, Any]:
+def _own(recipe: Recipe, spec: Spec) -> dict[str, Any]:
+    """Return what the runs of a model have of their recipe, as arguments of `TrainConfig`."""
+    if spec.trainer is not None:
+        return {}
+    sam = recipe.sam.config if recipe.sam else None
+    return {"optimizer": recipe.optimizer, "label_smoothing": recipe.label_smoothing, "ema": recipe.ema, "sam": sam}
+
+
+def _shared(spec: Spec, card: data.DataCard, files: str | None) -> dict[str, Any]:
     """Return what all runs of a file share, as arguments of `TrainConfig`. files: the hash of a program's files."""
     if (trainer := spec.trainer) is not None:
         program = ProgramConfig(tuple(trainer.command), trainer.program_version or files or "", trainer.metric)
@@ -299,21 +316,16 @@ def _recipe(spec: Spec, card: data.DataCard, files: str | None) -> dict[str, Any
     return {
         "data": DataConfig(spec.dataset.name, card, data.significant(spec.dataset.name, spec.dataset.options)),
         "batch_size": spec.batch_size,
-        "optimizer": OptimizerConfig(**spec.optimizer.model_dump()),
         "numerics": NumericsConfig(**spec.numerics.model_dump()),
-        "label_smoothing": spec.label_smoothing,
         "augment": AugmentConfig(**spec.augment.model_dump()),
-        "ema": spec.ema,
     }
 
 
-def _schedule(spec: Spec, epochs: float) -> ScheduleConfig:
-    return ScheduleConfig(
-        epochs=float(epochs),
-        name=spec.schedule.name,
-        warmup_epochs=spec.schedule.warmup_epochs,
-        decay_fraction=spec.schedule.decay_fraction or ScheduleConfig.decay_fraction,
-    )
+def _what_changes_results(schedule: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return a schedule as it is written, without how runs are done, and without keys that came later and are not given."""
+    if schedule is None:
+        return None
+    return {key: value for key, value in schedule.items() if key != "reuse_trunk" and (value is not None or key == "name")}
 
 
 def _model(spec: Spec, model: ModelField) -> ModelConfig:

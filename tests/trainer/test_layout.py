@@ -14,7 +14,6 @@ from trainer import (
     DataConfig,
     Execution,
     ModelConfig,
-    OptimizerConfig,
     ScheduleConfig,
     TrainConfig,
     checkpoint,
@@ -26,6 +25,8 @@ from trainer.checkpoint.files import Piece
 from trainer.checkpoint.snapshot import layers, take_snapshot
 from trainer.finite import finite_leaves, leaf_names
 from trainer.layout import Layout
+from trainer.optimizers.masks import Masks
+from trainer.optimizers.sgd_agc import SgdAgc
 from trainer.program import program_for
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -36,7 +37,7 @@ CONFIG = TrainConfig(
     ScheduleConfig(0.1),
     24,
     0.4,
-    optimizer=OptimizerConfig(clip=0.02, weight_decay=1e-3),
+    optimizer=SgdAgc(clip=0.02, weight_decay=1e-3),
     ema=0.5,
 )
 
@@ -82,8 +83,7 @@ def test_a_loop_trains_as_the_unrolled_network_does(unrolled):
 
 def test_clipping_a_stack_as_one_would_be_seen(unrolled, monkeypatch):
     """The wrong way, planted: an optimiser that is not told which parameters are stacks."""
-    plain = trainer.compiled.sgd_agc
-    monkeypatch.setattr(trainer.compiled, "sgd_agc", lambda **options: plain(**options | {"stacked": None}))
+    monkeypatch.setattr(trainer.compiled, "Masks", lambda stacked: Masks())
     _, state = trained(LOOPED, replace(CONFIG, ema=0.51))  # a shape that is not compiled yet
     names = [name for name in state if name.startswith(("params/block1/", "params/block2/"))]
     assert distance([state[name] for name in names], [unrolled[1][name] for name in names]) > 1e-4

@@ -11,15 +11,15 @@ import pytest
 from tests.trainer.conftest import QUICK
 from tests.trainer.test_nfnet_exact import tiny_answers, tiny_reference
 from trainer.models.nfnet.released import released_path
-from trainer.optimizers import sgd_agc
-from trainer.optimizers.sgd_agc import adaptive_gradient_clipping, unit_norm
-from trainer.schedules import learning_rate_at
+from trainer.optimizers.clipping import adaptive_gradient_clipping, unit_norm
+from trainer.optimizers.masks import Masks
+from trainer.optimizers.sgd_agc import SgdAgc
 
 
 def test_three_steps_of_the_released_optimiser():
     variables, reference = tiny_reference()
     _, _, gradients = tiny_answers()
-    optimizer = sgd_agc(momentum=0.9, nesterov=True, clip=0.01, clip_eps=1e-3, weight_decay=2e-5)
+    optimizer = SgdAgc(momentum=0.9, nesterov=True, clip=0.01, clip_eps=1e-3, weight_decay=2e-5).build(Masks())
 
     @partial(jax.jit, compiler_options=QUICK)
     def stepped(now, state, gradients, scale):
@@ -70,7 +70,9 @@ def test_stacked_layers_are_clipped_one_by_one():
 
     @partial(jax.jit, static_argnames="stacked")
     def clip(gradients, weights, stacked=None):
-        return adaptive_gradient_clipping(0.01, 1e-3, stacked=stacked).update(gradients, optax.EmptyState(), weights)[0]
+        return adaptive_gradient_clipping(0.01, 1e-3, Masks(stacked) if stacked else None).update(
+            gradients, optax.EmptyState(), weights
+        )[0]
 
     right = stack([clip(g, w) for g, w in zip(gradients, weights, strict=True)])
     mapped = clip(stack(gradients), stack(weights), stacked=lambda path: path[0] == "stage")
@@ -86,29 +88,7 @@ def test_stacked_layers_are_clipped_one_by_one():
 def test_weight_decay_is_coupled_after_clipping_and_spares_gains_and_biases():
     params = {"conv": {"kernel": jnp.full((1, 1, 1, 1), 2.0), "gain": jnp.ones(1), "bias": jnp.ones(1)}, "skip_gain": jnp.ones(())}
     zero = jax.tree.map(jnp.zeros_like, params)
-    optimizer = sgd_agc(momentum=0.0, nesterov=False, weight_decay=0.5)
+    optimizer = SgdAgc(momentum=0.0, nesterov=False, weight_decay=0.5).build(Masks())
     updates, _ = optimizer.update(zero, optimizer.init(params), params)
     assert float(updates["conv"]["kernel"][0, 0, 0, 0]) == 1.0
     assert float(updates["conv"]["gain"][0]) == float(updates["conv"]["bias"][0]) == float(updates["skip_gain"]) == 0.0
-
-
-def test_cosine_goes_from_the_peak_to_zero_after_a_linear_warm_up():
-    rates = [learning_rate_at(step, peak=2.0, steps=100, warmup_steps=10) for step in range(100)]
-    assert rates[9] == rates[10] == 2.0
-    assert rates[0] == pytest.approx(0.2)
-    assert rates[55] == pytest.approx(1.0)
-    assert rates[-1] < 0.01
-    assert learning_rate_at(99, peak=2.0, steps=100, schedule="constant") == 2.0
-
-
-def test_warmup_stable_decay_holds_the_peak_and_comes_down_by_one_minus_a_square_root():
-    """arXiv 2405.18392, eq. 1: the decay is over the last 20 of 100 steps, warm-up or not."""
-    for warmup in (0, 10):
-        options = {"peak": 2.0, "steps": 100, "warmup_steps": warmup, "schedule": "warmup-stable-decay", "decay_fraction": 0.2}
-        rates = [learning_rate_at(step, **options) for step in range(100)]
-        assert rates[:warmup] == pytest.approx([2.0 * (step + 1) / 10 for step in range(warmup)])
-        assert rates[warmup:81] == pytest.approx([2.0] * (81 - warmup))
-        assert rates[80:] == pytest.approx([2.0 * (1 - ((step - 80) / 20) ** 0.5) for step in range(80, 100)])
-        assert rates[85] == pytest.approx(1.0)  # a quarter of the way down the steps, half of the way down the rate
-    with pytest.raises(ValueError, match="decay_fraction"):
-        learning_rate_at(0, peak=1.0, steps=10, schedule="warmup-stable-decay")

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from scaling.errors import DataError, OutOfMemory, UnknownName, UsageError
+from scaling.errors import DataError, OutOfMemory, UsageError
 from scaling.outcomes import AttemptOutcome
 from tests.trainer import small_run
 from tests.trainer.small_run import STEPS
@@ -19,7 +19,6 @@ from trainer import (
     DataConfig,
     Execution,
     ModelConfig,
-    OptimizerConfig,
     ScheduleConfig,
     TrainConfig,
     TrainResult,
@@ -392,11 +391,6 @@ def test_out_of_memory_says_what_fits_or_goes_on_with_it(small, tmp_path, monkey
     assert result.val_loss == pytest.approx(small[0].val_loss, rel=1e-4)
     report = audit.check([audit.Stretch(tmp_path / "2", 0, STEPS)], data.Order.of(small_run.config()))
     assert (report.clean, report.complete) == (True, True)
-
-
-def test_an_optimizer_that_does_not_exist(tmp_path):
-    with pytest.raises(UnknownName, match="optimizer"):
-        train(make_config(optimizer=OptimizerConfig(name="adam")), directory=tmp_path)
 
 
 def test_an_attempt_that_only_evaluates_has_trained_for_no_time(whole, tmp_path):

@@ -13,6 +13,7 @@ from trainer import ScheduleConfig, audit, checkpoint, train
 from trainer.data import Order
 from trainer.rehearsal import rehearse
 from trainer.schedules import learning_rate_at
+from trainer.schedules.warmup_stable_decay import WarmupStableDecay
 from trainer.surface import Surface
 from trainer.trunk import foreign_to_trunk, trunk_steps
 
@@ -37,9 +38,9 @@ def test_the_trunk_is_every_step_whose_rate_does_not_hang_on_the_budget(warmup, 
         plan = replace(config(1), schedule=decay, batch_size=1)
         plan = replace(plan, schedule=replace(decay, epochs=steps / small_run.EXAMPLES, warmup_epochs=warmup / small_run.EXAMPLES))
         assert Order.of(plan).steps == steps
-        known = {"peak": 0.3, "warmup_steps": warmup, "schedule": "warmup-stable-decay"}
-        endless = [learning_rate_at(step, steps=10**9, decay_fraction=1e-9, **known) for step in range(steps)]
-        rates = [learning_rate_at(step, steps=steps, decay_fraction=share, **known) for step in range(steps)]
+        known = {"peak": 0.3, "warmup_steps": warmup}
+        endless = [learning_rate_at(step, steps=10**9, schedule=WarmupStableDecay(1e-9), **known) for step in range(steps)]
+        rates = [learning_rate_at(step, steps=steps, schedule=WarmupStableDecay(share), **known) for step in range(steps)]
         same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(rates, endless, strict=True))))
         assert trunk_steps(plan) == same
 
@@ -68,6 +69,12 @@ def parent(tmp_path_factory):
 def alone(tmp_path_factory):
     directory = tmp_path_factory.mktemp("alone")
     return train(config(SHORT), directory=directory), directory
+
+
+def steps_of(count):
+    """Stop after so many steps."""
+    polls = iter(range(10**6))
+    return lambda: next(polls) >= count
 
 
 def start_from(parent, step=BRANCH):
@@ -114,6 +121,29 @@ def test_a_damaged_branch_point_falls_back_down_the_trunk(alone, tmp_path):
             resume_from={"directory": str(moved / short.name / "1"), "parent": long.name},
         )
         assert (again.first_step, again.val_loss) == (expected, alone[0].val_loss)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "common"),
+    [
+        ({"name": "constant", "warmup_steps": 3}, 11),  # of 12 steps it takes the last itself
+        ({"name": "rsqrt", "warmup_steps": 3, "decay_fraction": 0.25}, 10),  # at step 9 the cool-down has come down by nothing yet
+        ({"name": "constant", "warmup_share": 0.25}, 0),
+        ({"name": "cosine", "warmup_steps": 3}, 0),
+    ],
+    ids=["constant", "rsqrt", "warm-up by share", "cosine"],
+)
+def test_every_schedule_with_a_part_in_common_has_a_trunk(tmp_path, schedule, common):
+    long, short = (config(epochs, schedule=ScheduleConfig(epochs, **schedule)) for epochs in (4, 2))
+    assert (trunk_steps(short), trunk_steps(long) > common) == (common, common > 0)
+    if not common:
+        return
+    train(long, directory=tmp_path / "long", checkpoint_at=[common], should_stop=steps_of(common + 1))
+    alone = train(short, directory=tmp_path / "alone")
+    start = {"directory": str(tmp_path / "long"), "step": common, "parent": long.run_id()}
+    branched = train(short, directory=tmp_path / "short", resume_from=start)
+    assert (branched.first_step, branched.val_loss) == (common, alone.val_loss)
+    assert small_run.bits(tmp_path / "short", 12) == small_run.bits(tmp_path / "alone", 12)
 
 
 @pytest.mark.parametrize(

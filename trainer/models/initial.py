@@ -18,7 +18,7 @@ from trainer.models.protocol import Network
 from trainer.models.state import needed_collections
 from trainer.typing import ImageShape, PyTree
 
-__all__ = ["initial_params", "initial_variables", "param_shapes", "variable_shapes"]
+__all__ = ["initial_params", "initial_variables", "on_cpu", "param_shapes", "variable_shapes"]
 
 
 def initial_params(module: Network, *, seed: int, image_shape: ImageShape, shapes: PyTree = None) -> PyTree:
@@ -43,7 +43,7 @@ def initial_variables(
         drawn = {"params": module.drawn_params(shapes["params"], seed=seed)}
         if shapes.keys() == {"params"}:
             return drawn
-    with _on_cpu():
+    with on_cpu():
         key = jax.random.key(seed, impl="threefry2x32")
         try:
             variables = module.lazy_init(key, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
@@ -69,7 +69,7 @@ def variable_shapes(module: Network, *, image_shape: ImageShape) -> dict[str, Py
     return {name: nn.meta.unbox(variables[name]) for name in ("params", *needed_collections(module, variables, images))}
 
 
-def _on_cpu() -> AbstractContextManager[None]:
+def on_cpu() -> AbstractContextManager[None]:
     """Return a context in which arrays are made on the CPU, or one without effect where a process has accelerators alone."""
     try:
         return jax.default_device(jax.local_devices(backend="cpu")[0])

@@ -141,7 +141,7 @@ def test_a_good_file_is_the_grid_it_says(read):
         (
             "seeds: [0, 1]",
             "schedule: {decay_fraction: 0.1}",
-            "7: schedule: decay_fraction is of warmup-stable-decay; cosine has none",
+            "7: schedule.decay_fraction: decay_fraction is of rsqrt and warmup-stable-decay; cosine has none",
         ),
         (
             "seeds: [0, 1]",
