@@ -83,7 +83,7 @@ def test_a_loop_trains_as_the_unrolled_network_does(unrolled):
 
 def test_clipping_a_stack_as_one_would_be_seen(unrolled, monkeypatch):
     """The wrong way, planted: an optimiser that is not told which parameters are stacks."""
-    monkeypatch.setattr(trainer.compiled, "Masks", lambda stacked: Masks())
+    monkeypatch.setattr(trainer.compiled, "Masks", lambda stacked, *rules: Masks())
     _, state = trained(LOOPED, replace(CONFIG, ema=0.51))  # a shape that is not compiled yet
     names = [name for name in state if name.startswith(("params/block1/", "params/block2/"))]
     assert distance([state[name] for name in names], [unrolled[1][name] for name in names]) > 1e-4

@@ -13,12 +13,13 @@ from scaling.errors import SpecError
 from scaling.outcomes import AttemptOutcome
 from tests.trainer.conftest import QUICK
 from tests.trainer.seeded_resnet import CASES, images, timm_figures, weights
-from trainer import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig, data
+from trainer import DataConfig, ModelConfig, ScheduleConfig, TrainConfig, data
 from trainer.models import family, resnet
 from trainer.models.card import model_card
 from trainer.models.counted import counted
 from trainer.models.initial import initial_variables, variable_shapes
 from trainer.models.resnet.network import Block
+from trainer.optimizers.sgd import Sgd
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -170,7 +171,7 @@ def test_a_nano_resnet_learns_the_digits(tmp_path):
         ScheduleConfig(epochs=3.0),
         batch_size=32,
         learning_rate=0.4,
-        optimizer=OptimizerConfig(clip=None),
+        optimizer=Sgd(),
     )
     result = scaling.train(config, directory=tmp_path / "run")
     assert result.outcome is AttemptOutcome.FINISHED

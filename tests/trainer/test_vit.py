@@ -19,15 +19,20 @@ from trainer.models.card import model_card
 from trainer.models.initial import param_shapes
 from trainer.models.protocol import REMAT
 from trainer.models.vit.layers import stochastic_depth
+from trainer.optimizers.adamw import AdamW
 from trainer.randomness import key_of_rows
 
 OPTIONS = {"width": 8, "depth": 2, "heads": 2, "patch": 4, "pool": "token"}
 
 
 def test_a_nano_vit_learns_the_digits(tmp_path, quick_compilation):
-    model = ModelConfig("vit", "nano-ViT-Ti", {})
     config = TrainConfig(
-        DataConfig("digits", data.card("digits", {})), model, ScheduleConfig(epochs=20.0), batch_size=32, learning_rate=0.8
+        DataConfig("digits", data.card("digits", {})),
+        ModelConfig("vit", "nano-ViT-Ti", {}),
+        ScheduleConfig(epochs=30, warmup_share=0.1),
+        batch_size=32,
+        learning_rate=0.04,
+        optimizer=AdamW(weight_decay=0.05, clip_norm=1.0),
     )
     result = scaling.train(config, directory=tmp_path / "run")
     assert result.outcome is AttemptOutcome.FINISHED
