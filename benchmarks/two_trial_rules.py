@@ -63,7 +63,7 @@ def draw(truth: Truth, seed: int) -> tuple[float, float, float]:
     def excess(key: tuple[str, str, float], step: int) -> float:
         return truth.curvature * (step * math.log(2) - best[key]) ** 2
 
-    def row_of(cell: SearchedCell, step: int, seed: int) -> dict:
+    def row_of(cell: SearchedCell, step: int, seed: int, second: int) -> dict:
         return {"id": (cell.key, step)}
 
     def result_of(run: tuple) -> search.Result:

@@ -16,7 +16,7 @@ from scipy import linalg
 from analysis.fitting.shared_parabola import Curves
 from analysis.learning_rate.law import TERMS, RateLaw
 
-__all__ = ["EarlyTrend", "Prior", "Trial", "early_trend"]
+__all__ = ["UNKNOWN_DIRECTION", "EarlyTrend", "Prior", "Trial", "early_trend"]
 
 _ROUNDS = 15
 _LEAST_CURVATURE = 0.003
@@ -25,7 +25,10 @@ _STANDARD_ERRORS = 1.96
 
 @dataclass(frozen=True)
 class Trial:
-    """Holds a finished run of a search: `cell`, its name; `params` and `epochs` of the cell; `loss` at `learning_rate`."""
+    """Holds a finished run of a search: `cell`, its name; `params` and `epochs` of the cell; `loss` at `learning_rate`.
+
+    Of a trend of another setting, its value stands in place of the rate.
+    """
 
     cell: Hashable
     params: float
@@ -49,6 +52,10 @@ class Prior:
     curvature: tuple[float, float] = (0.1, 1.0)
     noise: float = 0.02
     noise_runs: float = 1.0
+
+
+UNKNOWN_DIRECTION = Prior(s=(0.0, 0.4), t=(0.0, 0.3), u=(0.0, 0.05))
+"""The priors of a setting that may rise or fall with epochs and size, as the best weight decay or batch size does."""
 
 
 @dataclass(frozen=True, eq=False)

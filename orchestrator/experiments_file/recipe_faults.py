@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from orchestrator.experiments_file.document import Document
 from orchestrator.experiments_file.fields import ModelField, Spec
-from orchestrator.experiments_file.recipes import LearningRateField, ScheduleField
+from orchestrator.experiments_file.recipes import LearningRateField, Recipe, ScheduleField, SecondField
 from orchestrator.experiments_file.words import listed, unknown
 from scaling.errors import Fault, ScalingError, UnknownName, UsageError
 from trainer import data
+from trainer.optimizers import with_weight_decay
 
 __all__ = ["rate_faults", "recipe_faults", "search_faults"]
 
@@ -32,7 +33,7 @@ def recipe_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         if refused := schedule.trunk_refused:
             yield document.fault(place, refused)
         if spec.trainer is None and spec.batch_size:
-            yield from _warmup_faults(spec, schedule, document)
+            yield from _warmup_faults(spec, schedule, document, batch_size=spec.batch_size)
 
 
 def _sam_faults(spec: Spec, document: Document) -> Iterator[Fault]:
@@ -69,13 +70,13 @@ def _schedules(spec: Spec) -> Iterator[tuple[tuple[str, ...], ScheduleField]]:
             yield (("recipes", named[0]) if named else ("schedule",)), schedule
 
 
-def _warmup_faults(spec: Spec, schedule: ScheduleField, document: Document) -> Iterator[Fault]:
+def _warmup_faults(spec: Spec, schedule: ScheduleField, document: Document, *, batch_size: int) -> Iterator[Fault]:
     with suppress(ScalingError, OSError):  # told by `_dataset_faults`
         examples = (
             data.card(spec.dataset.name, spec.dataset.options).train_examples if schedule.warmup and schedule.warmup.steps else 0
         )
         for index, epochs in enumerate(spec.epochs):
-            warmup = schedule.warmup_of(epochs, max(1.0, examples / spec.batch_size))
+            warmup = schedule.warmup_of(epochs, max(1.0, examples / batch_size))
             decay = schedule.config(epochs).schedule.decay_share * epochs
             if warmup and warmup + decay >= epochs + (1e-9 if decay else 0):
                 and_decay = f" and {decay:g} epochs of decay do" if decay else " does"
@@ -94,10 +95,64 @@ def search_faults(spec: Spec, document: Document) -> Iterator[Fault]:
                 (*(place if place == ("schedule",) else (*place, "schedule")), "reuse_trunk"),
                 "runs share a trunk when their rates are listed; `policy: two-trial` finds them on the way",
             )
+    for place, field in spec.rates.items():
+        if field.second is not None:
+            yield from _second_faults(spec, field.second, document, (*place, "second", field.second.asked[0]))
     if spec.early_stop is not None:
         yield document.fault(
             ("early_stop",), "a run stopped on the way tells a search nothing: leave it out with `policy: two-trial`"
         )
+
+
+def _second_faults(spec: Spec, second: SecondField, document: Document, place: tuple[str, ...]) -> Iterator[Fault]:
+    """Yield the faults of a second setting that the runs of these models cannot have."""
+    name, field = second.asked
+    recipes = []
+    for model in spec.models:
+        with suppress(UnknownName):  # told by `_model_faults`
+            recipe = spec.recipe_of(model)
+            if recipe.learning_rate is not None and recipe.learning_rate.second == second and recipe not in recipes:
+                recipes.append(recipe)
+    if spec.trainer is not None:
+        if name == "weight_decay" or not any("{batch_size}" in word for word in spec.trainer.command):
+            yield document.fault(
+                place, f"the command does not take {name}, so that a search of it would train one run again and again"
+            )
+    elif name == "weight_decay":
+        yield from _decay_faults(recipes, float(field.start), document, place)
+    else:
+        yield from _batch_faults(spec, recipes, int(field.start), document, (*place, "start"))
+
+
+def _decay_faults(recipes: Sequence[Recipe], start: float, document: Document, place: tuple[str, ...]) -> Iterator[Fault]:
+    for recipe in recipes:
+        own = recipe.optimizer.plain.get("weight_decay")
+        try:
+            with_weight_decay(recipe.optimizer, start)
+        except UsageError as error:
+            yield document.fault(place, error)
+            continue
+        if own not in (None, 0, start):
+            yield document.fault(
+                place, f"weight_decay is given twice: {own:g} by optimizer {recipe.optimizer.plain['name']}, and by this search"
+            )
+
+
+def _batch_faults(spec: Spec, recipes: Sequence[Recipe], start: int, document: Document, place: tuple[str, ...]) -> Iterator[Fault]:
+    with suppress(ScalingError, OSError):  # told by `_dataset_faults`
+        card = data.card(spec.dataset.name, spec.dataset.options)
+        if start > card.train_examples:
+            yield document.fault(
+                place, f"a batch of {start} is larger than the training split of {card.name} ({card.train_examples} examples)"
+            )
+            return
+    if start % spec.augment.repeats:
+        yield document.fault(place, f"a batch of {start} cannot hold each example {spec.augment.repeats} times")
+    if spec.execution.micro_batch is not None and spec.execution.micro_batch > start:
+        yield document.fault(place, f"a micro-batch of {spec.execution.micro_batch} is larger than the batch of {start}")
+    for schedule in {id(recipe.schedule): recipe.schedule for recipe in recipes}.values():
+        if schedule.warmup is not None and schedule.warmup.steps and start != spec.batch_size:
+            yield from _warmup_faults(spec, schedule, document, batch_size=start)
 
 
 def _budget_faults(spec: Spec, field: LearningRateField, document: Document, place: tuple[str | int, ...]) -> Iterator[Fault]:

@@ -14,7 +14,17 @@ from trainer import optimizers, schedules
 from trainer.config import SamConfig, ScheduleConfig
 from trainer.optimizers import OptimizerConfig, UsersOptimizer
 
-__all__ = ["LearningRateField", "OptimizerField", "Options", "Recipe", "RecipeField", "SamField", "ScheduleField", "WarmupField"]
+__all__ = [
+    "LearningRateField",
+    "OptimizerField",
+    "Options",
+    "Recipe",
+    "RecipeField",
+    "SamField",
+    "ScheduleField",
+    "SecondField",
+    "WarmupField",
+]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Kind = TypeVar("Kind")
@@ -30,13 +40,50 @@ class Options(_Field):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
+class SecondWeightDecay(_Field):
+    """Says where the search of a weight decay starts in the smallest cell, and by what factor it goes."""
+
+    start: Positive
+    factor: Annotated[float, Field(gt=1, le=10)] = 2.0
+
+
+class SecondBatchSize(_Field):
+    """Says the same of a batch size, whose factor is a whole number."""
+
+    start: Annotated[int, Field(gt=0, le=2**53, strict=True)]
+    factor: Annotated[int, Field(gt=1, le=10)] = 2
+
+
+class SecondField(_Field):
+    """Names what is searched for beside the learning rate, at one rate after another: see `orchestrator.search`."""
+
+    weight_decay: SecondWeightDecay | None = None
+    batch_size: SecondBatchSize | None = None
+
+    @model_validator(mode="after")
+    def _one_setting(self) -> SecondField:
+        if (self.weight_decay is None) == (self.batch_size is None):
+            raise ValueError(
+                "give one of `weight_decay` and `batch_size`, with the value to start from: {weight_decay: {start: 0.05}}"
+            )
+        return self
+
+    @property
+    def asked(self) -> tuple[str, SecondWeightDecay | SecondBatchSize]:
+        """Return the name of the setting and how it is searched for."""
+        if self.weight_decay is not None:
+            return "weight_decay", self.weight_decay
+        assert self.batch_size is not None
+        return "batch_size", self.batch_size
+
+
 class LearningRateField(_Field):
     """Gives learning rates in one of three forms.
 
     - `1.6`, or `{grid: [0.8, 1.6], epochs: [1, 4], otherwise: 1.6}`: the grid at these epoch budgets (default: all), one value elsewhere.
     - `{at: {1: [0.8, 1.6], 4: 0.8}}`: a rate or several for each epoch budget, as a trend of rates has it.
     - `{policy: two-trial, start: 1.6, factor: 2, seeds: first}`: the rates are found, on the first of the file's seeds or on all; see
-      `orchestrator.search`.
+      `orchestrator.search`. `second: {weight_decay: {start: 0.05, factor: 2}}`, or `batch_size`, is found with them.
     """
 
     grid: Annotated[list[Positive], Field(min_length=1)] | None = None
@@ -47,6 +94,7 @@ class LearningRateField(_Field):
     start: Positive | None = None
     factor: Annotated[float, Field(gt=1, le=10)] | None = None
     seeds: Literal["first", "all"] | None = None
+    second: SecondField | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -61,8 +109,8 @@ class LearningRateField(_Field):
             raise ValueError(
                 "give one of `grid: […]`, `at: {epochs: rate}` and `policy: two-trial`, the last with the rate to start from"
             )
-        if self.policy is None and any(value is not None for value in (self.start, self.factor, self.seeds)):
-            raise ValueError("`start`, `factor` and `seeds` are of `policy: two-trial`; a grid lists its rates")
+        if self.policy is None and any(value is not None for value in (self.start, self.factor, self.seeds, self.second)):
+            raise ValueError("`start`, `factor`, `seeds` and `second` are of `policy: two-trial`; a grid lists its rates")
         if self.policy is not None and self.start is None:
             raise ValueError("`policy: two-trial` needs `start`, the rate that is tried first in the smallest cell")
         if self.grid is None and (self.epochs is not None or self.otherwise is not None):

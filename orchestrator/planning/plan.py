@@ -11,7 +11,7 @@ from orchestrator.experiments_file.program import FACTS, folder_of, program_card
 from orchestrator.experiments_file.recipes import LearningRateField, Recipe, ScheduleField
 from orchestrator.planning.trunk import Branch, branches
 from orchestrator.resources import EarlyStop, Resources, RunOptions
-from orchestrator.search.cells import Policy, SearchedCell
+from orchestrator.search.cells import Policy, SearchedCell, Second, alike
 from orchestrator.shipping import version_of
 from scaling.accelerators import ACCELERATORS, estimate_core_hours
 from scaling.errors import UsageError
@@ -28,6 +28,7 @@ from trainer import (
     models,
 )
 from trainer.models.cost import cost
+from trainer.optimizers import with_weight_decay
 from trainer.surface import Surface
 
 __all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan"]
@@ -77,7 +78,7 @@ class PlannedRun:
         """Build its row: the columns of `orchestrator.store.models.Run`. resources, options: those of the plan."""
         config = self.config
         if options.pack > 1:
-            options = replace(options, alike=_alike(config))
+            options = replace(options, alike=alike(config))
         if config.model.surface is not None:
             pace = {"params": self.params, "step_seconds": self.estimated_seconds / self.steps}
             options = replace(options, execution={**options.execution, **pace})
@@ -125,8 +126,8 @@ class PlannedSearch:
 
     @property
     def expected_runs(self) -> int:
-        """Count the expected runs: two trials, and one at the rate found on each seed that is not searched."""
-        return 2 * len(self.policy.trial_seeds) + len(self.policy.other_seeds)
+        """Count the expected runs: of the trials, and one of what is found on each seed that is not searched."""
+        return self.policy.expected_trials * len(self.policy.trial_seeds) + len(self.policy.other_seeds)
 
     @property
     def estimated_core_hours(self) -> float:
@@ -270,16 +271,15 @@ def make_plan(spec: Spec, document: Document) -> Plan:
         _, of_budget = schedules.setdefault(id(written), (written, {epochs: written.config(epochs) for epochs in spec.epochs}))
         rates, model, shape = recipe.learning_rate, _model(spec, field), None
         assert rates is not None
-        policy, own_recipe = _policy(rates, spec.seeds), _own(recipe, spec)
+        policy = _policy(rates, spec.seeds)
+        of_run = shared | _own(recipe, spec) | _at_start(policy, recipe)
         own: list[PlannedRun] = []
         for epochs, schedule in of_budget.items():
             cell = None
             tried = [policy.start] if policy else rates.of_budget(epochs)
             for rate in tried:
                 for seed in spec.seeds[:1] if policy else spec.seeds:
-                    config = TrainConfig(
-                        model=model, schedule=schedule, learning_rate=float(rate), seed=seed, **own_recipe, **shared
-                    )
+                    config = TrainConfig(model=model, schedule=schedule, learning_rate=float(rate), seed=seed, **of_run)
                     shape = shape or _Shape.of(config, spec, field)
                     cell = cell or _cell(config, shape)
                     own.append(PlannedRun(id=config.run_id(), config=config, **cell))
@@ -297,7 +297,20 @@ def _policy(rates: LearningRateField, seeds: Sequence[int]) -> Policy | None:
     """Return how a model's learning rates are searched for; None where they are listed."""
     if rates.start is None:
         return None
-    return Policy(rates.start, rates.factor or 2.0, tuple(seeds), len(seeds) if rates.seeds == "all" else 1)
+    second = None
+    if rates.second is not None:
+        name, field = rates.second.asked
+        second = Second(name, float(field.start), float(field.factor))
+    return Policy(rates.start, rates.factor or 2.0, tuple(seeds), len(seeds) if rates.seeds == "all" else 1, second=second)
+
+
+def _at_start(policy: Policy | None, recipe: Recipe) -> dict[str, Any]:
+    """Return the second setting of a search at the value that it starts from, as an argument of `TrainConfig`."""
+    if policy is None or policy.second is None:
+        return {}
+    if policy.second.name == "batch_size":
+        return {"batch_size": int(policy.second.start)}
+    return {"optimizer": with_weight_decay(recipe.optimizer, policy.second.start)}
 
 
 def _own(recipe: Recipe, spec: Spec) -> dict[str, Any]:
@@ -401,8 +414,3 @@ def _cell_of_program(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
         "cores": shape.cores,
         "estimated_core_hours": estimate_core_hours(train_flops, shape.rate) or 0.0 if train_flops else 0.0,
     }
-
-
-def _alike(config: TrainConfig) -> str:
-    """Return 16 hex digits that are equal for runs that differ in learning rate and seed alone, which can be trained at once."""
-    return replace(config, learning_rate=1.0, seed=0).run_id()

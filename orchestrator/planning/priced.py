@@ -179,7 +179,7 @@ def _search_state(state: CellState | None) -> str:
     if state is None:
         return ""
     if state.learning_rate is not None:
-        return f"found: {state.learning_rate:g}"
+        return f"found: {state.found}"
     done = sum(result is not None for _, result in state.trials.values())
     return f"{done} of {len(state.trials)} trials done" if done else "new" if state.state != "given-up" else "given up"
 

@@ -1,11 +1,11 @@
-"""Learning rates that are found rather than listed: `learning_rate: {policy: two-trial, …}` in the file.
+"""Learning rates that are found rather than listed, with a second setting where the file asks for one: `learning_rate: {policy: two-trial, …}`.
 
     plan ─ cells ─> replay ─ questions ─> runs ─ results ─> replay …
 
 | file | what it holds |
 |---|---|
 | `cells` | a cell to be searched, the policy, and which cells come before which |
-| `two_trial` | the rule of one cell: which rate to try next, when to stop |
+| `two_trial` | the rule of one cell: which rate, or value of a second setting, to try next; when to stop |
 | `replay` | all cells of an experiment: what has been asked and found, from the results alone |
 | `advance` | `Searches`: the same against the store; asks for the runs that are due |
 | `report` | trials, regret against a grid, core-hours saved |

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from orchestrator.search.cells import Policy, SearchedCell
 from orchestrator.search.replay import CellState, Result, replay
@@ -23,7 +24,7 @@ class Searches:
     """
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[SearchedCell, int, int], dict[str, object]] = {}
+        self._rows: dict[tuple[SearchedCell, int, int, int], dict[str, Any]] = {}
         self._cells: dict[int, SearchedCell] = {}
         self._over: set[int] = set()
         self._grid: int | None = None
@@ -65,10 +66,10 @@ class Searches:
             known = self._cells[search.id] = cell_of(search)
         return known
 
-    def _run(self, cell: SearchedCell, step: int, seed: int) -> dict[str, object]:
-        key = (cell, step, seed)
+    def _run(self, cell: SearchedCell, step: int, seed: int, second: int) -> dict[str, Any]:
+        key = (cell, step, seed, second)
         if key not in self._rows:
-            self._rows[key] = cell.run(step, seed)
+            self._rows[key] = cell.run(step, seed, second)
         return self._rows[key]
 
 
@@ -93,9 +94,19 @@ def asked_by(session: Session, experiment_id: int | None, cells: Sequence[Search
     policies = {(search.family, search.model, search.epochs): search.policy for search in rows}
     same = {cell.key: cell for cell in cells if policies.get(cell.key) == cell.policy.to_dict()}
     found = []
-    for run_id, family, model, epochs, rate, seed in searches.trials(session, experiment_id):
-        cell = same.get((family, model, epochs))
-        if cell is not None and (row := cell.run(cell.policy.step(rate), seed))["id"] == run_id:
+    for trial in searches.trials(session, experiment_id):
+        cell = same.get((trial.family, trial.model, trial.epochs))
+        if cell is None:
+            continue
+        asked = cell.policy.second
+        value = getattr(trial, asked.name) if asked else None
+        if asked and not value:  # nothing that a search asks for is 0
+            continue
+        second = asked.step(value) if asked and value else 0
+        if (
+            cell.is_possible(second)
+            and (row := cell.run(cell.policy.step(trial.learning_rate), trial.seed, second))["id"] == trial.id
+        ):
             found.append(row)
     return found
 
@@ -139,4 +150,4 @@ def _result(status: RunStatus, loss: float | None, reason: str) -> Result | None
 def _remember(search: Search, state: CellState) -> None:
     """Write the state of a search into its row, for those who only read: it is worked out anew each time, never read back."""
     search.state, search.trials, search.learning_rate = state.state, len(state.trials), state.learning_rate
-    search.reason = state.reason
+    search.second, search.reason = state.second_value, state.reason

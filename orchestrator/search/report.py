@@ -36,13 +36,15 @@ _REACH = 8
 class CellReport:
     """Reports on one searched cell.
 
-    state: as of `CellState`. learning_rate: the one found. trials: rates tried. loss: of the rate found, mean over the seeds.
+    state: as of `CellState`. learning_rate: the one found. trials: how many there were. loss: of what was found, mean over the seeds.
+    second, second_value: what is searched for besides, empty for nothing, and the value found. Rates beside it are at that value.
     grid_rates: how many rates the grid beside it has, 0 where none was run. best_of_grid: the lowest mean loss among them, at `best_rate`.
     seed_std: standard deviation of log loss between seeds at one rate, at the rate found and its neighbours; None with one seed.
-    runs: that the search asked for, on all seeds; grid_runs: of the grid, or of `GRID_RATES` rates on every seed. train_flops: of one of
+    runs: that the search asked for, on all seeds; grid_runs: of the grid, or of `GRID_RATES` rates on every seed, times as many values of a second
+        setting. train_flops: of one of
         them.
     core_hours: useful ones, of all runs that the search asked for. grid_core_hours: of the grid's runs; where none was run, of `GRID_RATES`
-        rates on every seed at the mean of the search's own runs.
+        rates on every seed at the mean of the search's own runs. With a second setting it is that too, for as many values of it.
     """
 
     family: str
@@ -61,6 +63,8 @@ class CellReport:
     train_flops: float
     core_hours: float
     grid_core_hours: float | None
+    second: str = ""
+    second_value: float | None = None
 
     @property
     def regret(self) -> float | None:
@@ -152,10 +156,11 @@ def _of_cell(session: Session, state: CellState, experiment_id: int | None) -> C
     own = [result.core_hours for result in queries.results(session, [row["id"] for row in state.runs])]
     each = _mean([hours for hours in own if hours > 0])
     best = min((step for step in grid if step in means), key=lambda step: means[step], default=None)
-    if grid:
+    asked, values = cell.policy.second, GRID_RATES if cell.policy.second else 1
+    if grid and asked is None:
         grid_hours: float | None = sum(run.core_hours for step in grid for run in tried[step])
     else:
-        grid_hours = None if each is None else each * GRID_RATES * seeds
+        grid_hours = None if each is None else each * GRID_RATES * values * seeds
     return CellReport(
         family=cell.family,
         model=cell.model,
@@ -171,10 +176,12 @@ def _of_cell(session: Session, state: CellState, experiment_id: int | None) -> C
             [runs for step, runs in tried.items() if state.accepted is not None and abs(step - state.accepted) <= 1]
         ),
         runs=len(own),
-        grid_runs=len(grid or range(GRID_RATES)) * seeds,
+        grid_runs=len(grid if grid and asked is None else range(GRID_RATES)) * values * seeds,
         train_flops=cell.template["train_flops"],
         core_hours=sum(own),
         grid_core_hours=grid_hours,
+        second=asked.name if asked else "",
+        second_value=state.second_value,
     )
 
 
@@ -192,7 +199,9 @@ def _tried_around(session: Session, state: CellState, experiment_id: int | None)
     """
     cell, middle = state.cell, state.accepted or 0
     steps = {
-        str(cell.run(step, seed)["id"]): step for step in range(middle - _REACH, middle + _REACH + 1) for seed in cell.policy.seeds
+        str(cell.run(step, seed, state.second)["id"]): step
+        for step in range(middle - _REACH, middle + _REACH + 1)
+        for seed in cell.policy.seeds
     }
     tried: dict[int, list[_Run]] = {}
     for run_id, status, loss, core_hours in queries.results(session, steps):

@@ -7,13 +7,16 @@ epochs and size. So the trend of the smaller cells says where a cell's best rate
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Forecast", "Move", "next_move"]
+__all__ = ["Forecast", "Move", "next_move", "walk"]
 
 MOST_TRIALS = 12
 """Most trials of one cell. A loss that still falls after so many steps of the rate is no matter of tuning."""
+
+LEAST_GAIN = 0.001
+"""Share of the loss by which another value must be better before a walk in both directions moves to it."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,12 @@ class Forecast:
     """Says where the trend puts the best rate, in steps of the factor from the start.
 
     first: the step to try first. low: the lower end of the interval.
+    may_rise: whether the best rate may lie above those of the smaller cells, since another setting changes with it.
     """
 
     first: int
     low: float
+    may_rise: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ def next_move(losses: Mapping[int, float], forecast: Forecast | None) -> Move:
     - A rate that diverges is too high, and the next one below replaces it. Where every rate below the only one that finished diverged, they
       were not too high, and no more are tried.
 
-    Without a forecast, for a first cell, it goes from the start downwards or upwards until the best has a worse one on either side.
+    Without a forecast, for a first cell, and after the first two trials where the rate `may_rise`, it goes
+    downwards or upwards until the best has a worse one on either side.
 
     Args:
         losses: step → loss of the trials that have ended; infinite where the run diverged.
@@ -62,6 +68,8 @@ def next_move(losses: Mapping[int, float], forecast: Forecast | None) -> Move:
         return _walk(losses, finite)
     if not losses:
         return Move(ask=(forecast.first, forecast.first - 1))
+    if forecast.may_rise:
+        return _walk(losses, finite)
     lowest = min(losses)
     if not finite or (len(finite) == 1 and lowest in finite):
         return Move(ask=(lowest - 1,))
@@ -69,6 +77,27 @@ def next_move(losses: Mapping[int, float], forecast: Forecast | None) -> Move:
     if best == lowest and forecast.low <= lowest - 1:
         return Move(ask=(lowest - 1,))
     return Move(accepted=best)
+
+
+def walk(losses: Mapping[int, float], at: int, is_possible: Callable[[int], bool] = lambda step: True) -> Move:
+    """Decide where a walk goes next: until neither neighbour is better by `LEAST_GAIN` of the loss.
+
+    It tries both neighbours at once, since nobody knows the direction. A smaller gain is no reason to move: where no weight decay at all is
+    best, every smaller one is a little better.
+
+    Args:
+        losses: step → loss of the trials that have ended; infinite where the run diverged.
+        at: the step where it began, which finished.
+        is_possible: which steps there are.
+    """
+    while True:
+        tried = [step for step in (at - 1, at + 1) if step in losses]
+        better = min(tried, key=lambda step: losses[step], default=at)
+        if losses[better] >= losses[at] * (1 - LEAST_GAIN):
+            break
+        at = better
+    ask = tuple(step for step in (at - 1, at + 1) if step not in losses and is_possible(step))
+    return Move(ask=ask) if ask and len(losses) < MOST_TRIALS else Move(accepted=at)
 
 
 def _walk(losses: Mapping[int, float], finite: Mapping[int, float]) -> Move:

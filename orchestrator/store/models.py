@@ -390,6 +390,8 @@ class Search(Base):
     say; but `cancelled` is what somebody asked for."""
     trials: Mapped[int] = mapped_column(default=0)
     learning_rate: Mapped[float | None]
+    second: Mapped[float | None]
+    """The value found of the policy's second setting, weight decay or batch size, if it searches for one."""
     reason: Mapped[str] = mapped_column(Text, default="")
     """Why it was given up, or goes no further."""
     added_in: Mapped[int]

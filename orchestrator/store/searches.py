@@ -96,9 +96,10 @@ def latest_revision_number(session: Session, experiment_id: int) -> int:
     return session.scalar(numbers.order_by(Revision.number.desc()).limit(1)) or 1
 
 
-def trials(session: Session, experiment_id: int | None) -> Sequence[Row[str, str, str, float, float, int]]:
-    """List the runs that an experiment wants: id, family, model, epochs, learning rate, seed."""
-    columns = select(Run.id, Run.family, Run.model, Run.epochs, Run.learning_rate, Run.seed)
+def trials(session: Session, experiment_id: int | None) -> Sequence[Row[Any]]:
+    """List the runs that an experiment wants: `id`, `family`, `model`, `epochs`, `learning_rate`, `seed`, `batch_size`, `weight_decay`."""
+    weight_decay = Run.config["optimizer"]["weight_decay"].as_float().label("weight_decay")
+    columns = select(Run.id, Run.family, Run.model, Run.epochs, Run.learning_rate, Run.seed, Run.batch_size, weight_decay)
     return session.execute(columns.where(Run.id.in_(_wanted(experiment_id)))).all()
 
 
@@ -183,8 +184,8 @@ def want(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]]
 def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any]]:
     """List the searched cells, a row each.
 
-    A row has `experiment`, `family`, `model`, `epochs`, `state`, `trials` (rates asked for), `learning_rate` (the one found), and
-    `reason` (why it was given up, or goes no further).
+    A row has `experiment`, `family`, `model`, `epochs`, `state`, `trials` (asked for), `learning_rate` (the one found), `second` (the name of
+    what is searched for besides; empty for nothing), `second_value` (the one found), and `reason` (why it was given up, or goes no further).
     """
     query = (
         select(Search, Experiment.name)
@@ -195,7 +196,11 @@ def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any
     if experiment is not None:
         query = query.where(Experiment.name == experiment)
     names = ("family", "model", "epochs", "state", "trials", "learning_rate", "reason")
-    return [{"experiment": found, **{name: getattr(search, name) for name in names}} for search, found in session.execute(query)]
+    return [
+        {"experiment": found, **{name: getattr(search, name) for name in names}}
+        | {"second": (search.policy.get("second") or {}).get("name", ""), "second_value": search.second}
+        for search, found in session.execute(query)
+    ]
 
 
 def progress(session: Session, experiment: str) -> dict[str, Any] | None:
@@ -204,7 +209,9 @@ def progress(session: Session, experiment: str) -> dict[str, Any] | None:
     - `cells`: how many; of them `settled`, `given_up` and `open`
     - `trials`: how many were asked for
     - `stuck`: a sentence on each cell that was given up or goes no further
-    - `core_hours_ahead`: estimate for runs not asked for yet: two trials a cell, and one run on each seed that is not searched
+    - `found`: a sentence on each cell where a second setting was found too
+    - `core_hours_ahead`: estimate for runs not asked for yet: two trials a cell, five where a second setting
+      is searched for, and one run on each seed that is not searched
     """
     rows = active(session, experiment)
     if not rows:
@@ -216,15 +223,22 @@ def progress(session: Session, experiment: str) -> dict[str, Any] | None:
         "open": sum(row.state in _OPEN for row in rows),
         "trials": sum(row.trials for row in rows),
         "stuck": [f"{row.model}, {row.epochs:g} epochs: {row.state}: {row.reason}" for row in rows if row.reason],
+        "found": [_found(row) for row in rows if row.second is not None and row.learning_rate is not None],
         "core_hours_ahead": sum(_runs_ahead(row) * (row.template["estimated_core_hours"] or 0.0) for row in rows),
     }
+
+
+def _found(row: Search) -> str:
+    name = row.policy["second"]["name"].replace("_", " ")
+    return f"{row.model}, {row.epochs:g} epochs: learning rate {row.learning_rate:g}, {name} {row.second:g}"
 
 
 def _runs_ahead(search: Search) -> int:
     if search.state not in _OPEN:
         return 0
     searched = search.policy["searched_seeds"]
-    return max(0, 2 - search.trials) * searched + len(search.policy["seeds"]) - searched
+    expected = 5 if search.policy.get("second") else 2
+    return max(0, expected - search.trials) * searched + len(search.policy["seeds"]) - searched
 
 
 def _key(search: Search) -> tuple[str, str, float]:

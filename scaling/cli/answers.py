@@ -82,6 +82,7 @@ class _Searches(_Shape):
     settled: int
     cells: int
     stuck: list[str]
+    found: list[str] | None = None
 
 
 class _Skipped(_Shape):

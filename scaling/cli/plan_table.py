@@ -11,6 +11,7 @@ from scaling.rounding import amount, money, significant
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from orchestrator.planning.plan import Plan
     from orchestrator.planning.priced import Priced
 
 __all__ = ["show", "show_findings"]
@@ -64,7 +65,7 @@ def show(priced: Priced, out: Console) -> None:
         out.print(f"parameters and FLOPs of {', '.join(counted)} are counted from the module", highlight=False, markup=False)
     if plan.searches:
         out.print(
-            f"learning rates of {len(plan.searches)} cells are found on the way, in two trials each; which, depends on what the smaller cells show",
+            f"learning rates of {len(plan.searches)} cells are found on the way, {_trials(plan)}; which, depends on what the smaller cells show",
             highlight=False,
         )
     if plan.inherited_core_hours:
@@ -124,6 +125,20 @@ def _money(priced: Priced) -> str:
 def _count(number: int) -> str:
     """Write a count; a program's, which may not be known, as a dash."""
     return f"{number:,}" if number else "–"
+
+
+def _trials(plan: Plan) -> str:
+    """Say how many trials the cells that are searched take, by what is searched for in them."""
+    kinds = Counter(search.policy.second.name if search.policy.second else "" for search in plan.searches)
+    if set(kinds) == {""}:
+        return "in two trials each"
+    told = ["two trials" + (f" in {kinds['']}" if len(kinds) > 1 else " in each")] if kinds[""] else []
+    told += [
+        f"about five trials in {count if len(kinds) > 1 else 'each'}, which find {name.replace('_', ' ')} too"
+        for name, count in kinds.items()
+        if name
+    ]
+    return ", ".join(told)
 
 
 def _rates(row: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["show_searches"]
 
 _COLUMNS = (
-    "experiment", "family", "model", "epochs", "state", "learning_rate", "trials", "loss", "grid_rates", "best_of_grid", "best_rate", "regret",
+    "experiment", "family", "model", "epochs", "state", "learning_rate", "second", "second_value", "trials", "loss", "grid_rates", "best_of_grid", "best_rate", "regret",
     "seed_std", "runs", "grid_runs", "train_flops", "core_hours", "grid_core_hours",
 )  # fmt: skip
 
@@ -56,17 +56,19 @@ def _show(report: SearchReport) -> None:
     from scaling.cli.output import console
 
     out = console()
-    names = ("epochs", "learning rate", "trials", "val_loss", "of grid", "best of grid", "regret", "core-hours", "grid")
+    seconds = sorted({cell.second for cell in report.cells} - {""})
+    besides = [name.replace("_", " ") for name in seconds]
+    names = ("epochs", "learning rate", *besides, "trials", "val_loss", "of grid", "best of grid", "regret", "core-hours", "grid")
     table = Table(
         "model", *[Column(name, justify="right") for name in names], "", box=None, pad_edge=False, collapse_padding=True, title=None
     )
     for cell in report.cells:
         table.add_row(
-            cell.model, f"{cell.epochs:g}", _rate(cell.learning_rate), str(cell.trials), significant(cell.loss), str(cell.grid_rates or "–"),
+            cell.model, f"{cell.epochs:g}", _rate(cell.learning_rate), *(_rate(cell.second_value if cell.second == name else None) for name in seconds), str(cell.trials), significant(cell.loss), str(cell.grid_rates or "–"),
             "–" if cell.best_rate is None else f"{significant(cell.best_of_grid)} at {cell.best_rate:g}", percent(cell.regret, 3),
             amount(cell.core_hours), amount(cell.grid_core_hours), _note(cell),
         )  # fmt: skip
-    out.print(f"{report.experiment}: learning rates by two trials", highlight=False)
+    out.print(f"{report.experiment}: learning rates{''.join(f' and {name}' for name in besides)} by two trials", highlight=False)
     out.print(table)
     if report.trials_per_cell is not None:
         out.print(f"{significant(report.trials_per_cell, 3)} trials a cell", highlight=False)
@@ -80,9 +82,15 @@ def _show(report: SearchReport) -> None:
         out.print(
             f"{percent(report.share_of_grid, 3)} of the grid's core-hours, {percent(report.share_of_grid_flops, 3)} of its FLOPs: "
             f"{amount(report.core_hours_saved)} core-hours saved"
-            f"{'' if any(cell.grid_rates for cell in report.cells) else ' (no grid was run: five rates at the price of these runs)'}",
+            f"{_of_what_grid(report)}",
             highlight=False,
         )
+
+
+def _of_what_grid(report: SearchReport) -> str:
+    if any(cell.second for cell in report.cells):
+        return " (the grid: five rates, and five values of what was searched for besides, at the price of these runs)"
+    return "" if any(cell.grid_rates for cell in report.cells) else " (no grid was run: five rates at the price of these runs)"
 
 
 def _note(cell: CellReport) -> str:

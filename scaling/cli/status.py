@@ -75,6 +75,8 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     out = console()
     out.print(table)
     for row in found["experiments"]:
+        for sentence in (row["searches"] or {}).get("found") or ():
+            out.print(f"{row['name']}: {sentence}", highlight=False, markup=False)
         for sentence in (row["searches"] or {}).get("stuck", ()):
             out.print(f"{row['name']}: no learning rate for {sentence}", highlight=False)
         if left := Waiting.of(row["runs"]):

@@ -87,4 +87,8 @@ def _no_programs(connection, op):
     op.drop_column("runs", "macs")
 
 
-_TAKEN_BACK = {"0006": _no_options, "0007": _laws, "0008": _no_rehearsals, "0009": _no_programs}
+def _no_seconds(connection, op):
+    op.drop_column("searches", "second")
+
+
+_TAKEN_BACK = {"0006": _no_options, "0007": _laws, "0008": _no_rehearsals, "0009": _no_programs, "0010": _no_seconds}

@@ -10,11 +10,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from scaling.errors import UnknownName
+from scaling.errors import UnknownName, UsageError
 from trainer.optimizers.protocol import REGISTERED, Optimizer, OptimizerConfig
 from trainer.optimizers.users import UsersOptimizer
 
-__all__ = ["Optimizer", "OptimizerConfig", "UsersOptimizer", "names", "optimizer_class", "optimizer_from"]
+__all__ = ["Optimizer", "OptimizerConfig", "UsersOptimizer", "names", "optimizer_class", "optimizer_from", "with_weight_decay"]
 
 _NO_OPTIMIZERS = ("clipping", "ema", "masks", "protocol", "users")
 
@@ -39,3 +39,13 @@ def optimizer_from(content: Mapping[str, Any]) -> OptimizerConfig:
     options = dict(content)
     name = options.pop("name", "sgd-agc")
     return UsersOptimizer(name, options) if ":" in name else optimizer_class(name)(**options)
+
+
+def with_weight_decay(optimizer: OptimizerConfig, value: float) -> OptimizerConfig:
+    """Return the optimiser with another weight decay. Raises `UsageError` for one that has none."""
+    try:
+        changed = optimizer_from({**optimizer.plain, "weight_decay": float(value)})
+        changed.check()
+    except (TypeError, UnknownName) as error:
+        raise UsageError(f"optimizer {optimizer.plain['name']} has no weight_decay") from error
+    return changed

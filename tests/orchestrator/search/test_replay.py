@@ -315,7 +315,7 @@ def test_a_run_that_another_experiment_did_is_not_done_again(plan_of, tmp_path):
             "{policy: two-trial, start: 1.6, grid: [1]}",
             "6: learning_rate: give one of `grid: […]`, `at: {epochs: rate}` and `policy: two-trial`",
         ),
-        ("{grid: [1], factor: 2}", "6: learning_rate: `start`, `factor` and `seeds` are of `policy: two-trial`"),
+        ("{grid: [1], factor: 2}", "6: learning_rate: `start`, `factor`, `seeds` and `second` are of `policy: two-trial`"),
         ("{policy: two-trial, start: 1.6, factor: 1}", "6: learning_rate.factor: 1 is not allowed: it must be greater than 1"),
         ("{policy: two-trial, start: 0}", "6: learning_rate.start: 0 is not allowed: it must be greater than 0"),
         ("{policy: two-trial, start: 1, epochs: [1], otherwise: 2}", "6: learning_rate: `epochs` and `otherwise` are of a grid"),

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import time
 
+from orchestrator.search.two_trial import LEAST_GAIN
 from tests.orchestrator.scheduling.test_end_to_end import TINY, Study, assert_ledger_adds_up
 
 FILE = """\
@@ -19,10 +20,15 @@ resources: {cores: CORES}
 """
 
 
-def study_in(folder):
+BOTH = FILE.replace("start: 0.8, factor: 2}", "start: 0.8, second: {weight_decay: {start: 0.002, factor: 4}}}").replace(
+    "[0.25, 0.5, 1]", "[0.25, 0.5]"
+)
+
+
+def study_in(folder, text=FILE):
     folder.mkdir()
     (folder / "found.yaml").write_text(
-        FILE.replace("TINY", TINY).replace("CORES", str(len(os.sched_getaffinity(0))))
+        text.replace("TINY", TINY).replace("CORES", str(len(os.sched_getaffinity(0))))
     )  # all runs in one process
     return Study(folder, "found")
 
@@ -74,3 +80,37 @@ def test_a_scheduler_killed_in_the_middle_of_a_search_changes_nothing(tmp_path):
         assert rate == min(tried, key=tried.get)
         assert {seed for _, budget, lr, seed, _, _ in runs if (budget, lr) == (epochs, rate)} == {0, 1}
     assert_ledger_adds_up(killed.db)
+
+
+def test_a_search_of_two_settings_that_is_killed_finds_the_same(tmp_path):
+    undisturbed, killed = study_in(tmp_path / "undisturbed", BOTH), study_in(tmp_path / "killed", BOTH)
+    _, err = undisturbed.run("submit", "found.yaml")
+    assert "learning rates of 2 cells found in" in err
+    process, deadline = killed.start("submit", "found.yaml"), time.monotonic() + 240
+    try:
+        while finished_runs(killed) < 4:  # the first cell walks over the second setting, or is about to
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.communicate()
+    assert [rate for *_, rate in runs_and_rates(killed)[1]].count(None) >= 1
+    killed.run("submit", "found.yaml")
+    assert runs_and_rates(killed) == runs_and_rates(undisturbed)
+    assert found_in(killed) == found_in(undisturbed)
+    with sqlite3.connect(killed.db) as connection:
+        runs = connection.execute(
+            "SELECT epochs, learning_rate, json_extract(config, '$.optimizer.weight_decay'), seed, val_loss FROM runs"
+        ).fetchall()
+    for epochs, rate, decay in found_in(killed):
+        losses = {(lr, wd): loss for budget, lr, wd, seed, loss in runs if (budget, seed) == (epochs, 0)}
+        assert {(rate, decay / 4), (rate, decay * 4)} <= {(lr, wd) for lr, wd in losses}
+        assert losses[rate, decay] * (1 - LEAST_GAIN) <= min(losses[rate, decay / 4], losses[rate, decay * 4])
+        assert {seed for budget, lr, wd, seed, _ in runs if (budget, lr, wd) == (epochs, rate, decay)} == {0, 1}
+    assert_ledger_adds_up(killed.db)
+
+
+def found_in(study):
+    with sqlite3.connect(study.db) as connection:
+        return connection.execute("SELECT epochs, learning_rate, second FROM searches ORDER BY epochs").fetchall()
