@@ -1,6 +1,6 @@
 """Cells: what one point of the frontier stands for.
 
-Runs of a cell agree in all settings; seeds and searched learning rates are inside it.
+Runs of a cell agree in all settings; seeds, learning rates and what else was searched are inside it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from analysis.design_columns import alike, design_columns, differing_unknown, na
 from analysis.listing import listed
 from analysis.reading.column_kinds import is_learning_rate
 from analysis.reading.source import source_of
+from analysis.searched import searched_settings
 from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UsageError
 
@@ -23,9 +24,11 @@ __all__ = [
     "CellRuns",
     "assign_clusters",
     "best_learning_rates",
+    "best_settings",
     "cells_of",
     "differing_note",
     "refuse_mixed_studies",
+    "searched_note",
     "unknown_inside",
 ]
 
@@ -83,7 +86,7 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
         notes = (*notes, "the rows are steps of one run, which err together: intervals take them as independent and are too narrow")
     elif note := rows_note(runs, found, axes, asked=asked, cell=cell):
         notes = (*notes, note)
-    notes = (*notes, *differing_note(differing))
+    notes = (*notes, *searched_note(table), *differing_note(differing))
     kept, not_best = best_learning_rates(table, metric)
     if len(axes) == 1 and not differing and not curve:
         notes = (*notes, *averaged_note(kept, metric=metric, x=axes[0], columns=columns))
@@ -131,7 +134,7 @@ def refuse_mixed_studies(runs: pd.DataFrame, differing: Sequence[str] = ()) -> N
     """
     if "seed" not in runs:
         return
-    key = [name for name in ("cell", "learning_rate", "seed") if name in runs]
+    key = [name for name in ("cell", "learning_rate", *searched_settings(runs), "seed") if name in runs]
     again = runs[runs.duplicated(key, keep=False) & runs["seed"].notna()]
     if again.empty:
         return
@@ -169,22 +172,45 @@ def _with_learning_rate(runs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ..
 def best_learning_rates(runs: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
     """Choose the runs at their cell's best learning rate, and give the reason for the others.
 
-    Best is the lowest *mean* of `metric` over the seeds at that learning rate, so that a rate does not win by one lucky seed among
-    several. `runs` has a column `cell`. A table without `learning_rate` is kept whole.
+    Where a weight decay or a batch size was searched too, it is the best of all that was tried together. Best is the lowest *mean* of
+    `metric` over the seeds, so that a rate does not win by one lucky seed among several. `runs` has a column `cell`. A table in which
+    nothing was searched is kept whole.
     """
-    if "learning_rate" not in runs or runs["learning_rate"].isna().all():
-        return runs, ()
-    rate = runs["learning_rate"].astype(float)
-    means = runs.groupby(["cell", rate.rename("rate")], dropna=False)[metric].mean().reset_index()
-    best = means.loc[means.groupby("cell")[metric].idxmin()].set_index("cell")["rate"]
-    cell_best = runs["cell"].map(best)
-    kept = (rate == cell_best) | (rate.isna() & cell_best.isna())
-    kind = "not at its cell's best learning rate"
-    excluded = tuple(
-        Excluded(run, f"learning rate {own:g} is not the best of its cell ({other:g})", kind)
-        for run, own, other in zip(runs.loc[~kept, "id"], rate[~kept], cell_best[~kept], strict=True)
+    best = best_settings(runs, metric)
+    reasons: dict[object, Excluded] = {}
+    for name in best:
+        label, own, of_cell = str(name).replace("_", " "), runs[name].astype(float), best[name]
+        off = ~((own == of_cell) | (own.isna() & of_cell.isna()))
+        for row in runs.index[off & ~runs.index.isin(list(reasons))]:
+            said = f"{label} {own[row]:g} is not the best of its cell ({of_cell[row]:g})"
+            reasons[row] = Excluded(str(runs.at[row, "id"]), said, f"not at its cell's best {label}")
+    kept = ~runs.index.isin(list(reasons))
+    return (runs[kept] if reasons else runs), tuple(reasons[row] for row in runs.index[~kept])
+
+
+def best_settings(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return each row's best values of what was searched in its cell: `learning_rate`, and weight decay or batch size where they were.
+
+    They are those of the lowest mean of `metric` over seeds, all together.
+    """
+    names = ["learning_rate"] if "learning_rate" in runs and not runs["learning_rate"].isna().all() else []
+    names += searched_settings(runs)
+    if not names:
+        return pd.DataFrame(index=runs.index)
+    tried = [runs[name].astype(float).rename(f"{name} tried") for name in names]
+    means = runs.groupby(["cell", *tried], dropna=False)[metric].mean().reset_index()
+    best = means.loc[means.groupby("cell")[metric].idxmin()].set_index("cell")
+    return pd.DataFrame({name: runs["cell"].map(best[f"{name} tried"]) for name in names})
+
+
+def searched_note(runs: pd.DataFrame) -> tuple[str, ...]:
+    """Say that a weight decay was taken as searched, where the table does not say so itself. `runs` has a column `cell`."""
+    if "searched" in runs or not searched_settings(runs):
+        return ()
+    return (
+        "weight_decay was taken as searched, since one seed has several values of it in a cell: the best counts; "
+        "--cell weight_decay keeps them apart",
     )
-    return runs[kept], excluded
 
 
 def _reasons(excluded: Sequence[Excluded]) -> str:

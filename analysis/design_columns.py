@@ -5,6 +5,7 @@
 | `DESIGN`, configuration that the reader knows of, and what the user names | tell cells apart |
 | steps, where runs that agree in all of these were trained for other numbers of them | tell cells apart |
 | the learning rate | is searched: of a cell's rates the best counts |
+| weight decay and batch size where they were searched (`analysis.searched`) | so are they |
 | seed, ids, paths, hosts, times, results (`analysis.reading.column_kinds`) | never tell cells apart |
 | any other column, names and groups of runs among them | does not tell cells apart; where it differs inside a cell, the answer says so |
 
@@ -29,6 +30,7 @@ from analysis.reading.column_kinds import (
     is_size,
 )
 from analysis.reading.source import source_of
+from analysis.searched import is_told, searched_settings, without_searched
 from scaling.columns import COLUMNS
 from scaling.errors import UnknownName
 
@@ -84,7 +86,8 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
     Raises: UnknownName, `also` names no column.
     """
     configured = [name for name in source_of(runs).get("config", ()) if _is_setting(runs, name, {*x, metric})]
-    found = [name for name in (*DESIGN, *configured) if name in runs]
+    ours = ("weight_decay",) if "searched" in runs else ()  # where it is known what was searched, the others tell cells apart
+    found = [name for name in (*DESIGN, *ours, *configured) if name in runs]
     theirs = [name for name in map(str, runs) if name not in COLUMNS and name not in (*x, metric)]
     found += [name for name in theirs if is_size(name, runs[name])]
     tells_budgets = any(name in runs and runs[name].notna().any() for name in _BUDGETS)
@@ -101,6 +104,10 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
         found += x
     columns = list(dict.fromkeys([*found, *named_columns(runs, [*source_of(runs).get("cell", ()), *also])]))
     most = _NOMINAL if len(x) == 1 and "flop" in x[0].lower() else _NO_REPLICATES if varied else _ONE_BUDGET
+    if "weight_decay" in configured and "weight_decay" not in (*source_of(runs).get("cell", ()), *also):
+        others = [name for name in columns if name != "weight_decay"]
+        if searched_settings(runs, lambda: alike(runs, others)):
+            columns = others
     if len(x) == 1 and x[0] not in columns and _differs_too_much(runs, columns, x[0], most):
         columns.append(x[0])
     return columns
@@ -124,9 +131,9 @@ def alike(runs: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
 
     Two numbers agree where they are the same to nine digits. Measured examples agree within 2 % where the epochs agree. A missing value
     of a property (`_PROPERTIES`) agrees with the one value that rows which agree otherwise have. In any other column it is a value of
-    its own.
+    its own. So is a setting's in the rows where it was searched, whatever its value.
     """
-    keys = {name: _comparable(runs[name]) for name in columns}
+    keys = {name: _comparable(without_searched(runs, name)) for name in columns}
     for name in columns:
         if name in _PROPERTIES and keys[name].isna().any() and len(columns) > 1:
             keys[name] = _filled(pd.DataFrame(keys, index=runs.index), name)
@@ -165,6 +172,8 @@ def differing_unknown(runs: pd.DataFrame, cell: pd.Series, known: Sequence[str],
         and not is_bookkeeping(str(name), runs[name])
         and not is_result(str(name), runs[name])
     ]
+    if "weight_decay" in runs and "weight_decay" not in (*known, *ignored) and not searched_settings(runs, lambda: cell):
+        asked.append("weight_decay")
     several = cell.duplicated(keep=False)
     if not several.any():
         return ()
@@ -172,7 +181,7 @@ def differing_unknown(runs: pd.DataFrame, cell: pd.Series, known: Sequence[str],
         name: (_comparable(runs.loc[several, name]).groupby(cell[several]).nunique(dropna=False) > 1).any() for name in asked
     }
     found = [name for name in asked if differs[name] and (_is_shared(runs[name]) or _is_spread(runs.loc[several, name], cell))]
-    return (*found, *(name for name in counters if _counts_apart(runs.loc[several, name], cell)))
+    return (*found, *(name for name in counters if _counts_apart(without_searched(runs, name)[several], cell)))
 
 
 def _counts_apart(values: pd.Series, cell: pd.Series) -> bool:
@@ -205,7 +214,7 @@ def _tell_apart(runs: pd.DataFrame, columns: Sequence[str], *, stated: bool) -> 
 
     stated: whether another column tells how long runs were trained.
     """
-    steps = pd.to_numeric(runs["steps"], errors="coerce")
+    steps = pd.to_numeric(without_searched(runs, "steps"), errors="coerce")
     if not stated:
         return bool(steps.nunique() > 1)  # one number for all would tell nothing
     cell = alike(runs, columns) if columns else pd.Series(0, index=runs.index)
@@ -224,7 +233,7 @@ def _tell_apart(runs: pd.DataFrame, columns: Sequence[str], *, stated: bool) -> 
 def _differs_too_much(runs: pd.DataFrame, columns: Sequence[str], x: str, most: float) -> bool:
     if x not in runs or not columns:
         return False
-    size = pd.to_numeric(runs[x], errors="coerce")
+    size = pd.to_numeric(runs[x], errors="coerce").mask(is_told(runs, "batch_size"))  # a batch has its own speed
     cell = alike(runs, columns)
     groups = size.where(size > 0).groupby(cell)
     several = groups.count() > 1
@@ -249,7 +258,7 @@ def _seeds_tell(runs: pd.DataFrame, cell: pd.Series) -> bool:
 
 
 def _is_setting(runs: pd.DataFrame, name: str, asked: set[str]) -> bool:
-    if name not in runs or name in asked or name in COLUMNS or is_learning_rate(name):
+    if name not in runs or name in asked or (name in COLUMNS and name != "weight_decay") or is_learning_rate(name):
         return False
     return not is_bookkeeping(name, runs[name]) and not is_label(name) and _is_shared(runs[name])
 

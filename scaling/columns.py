@@ -66,6 +66,15 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("seed", "int", "", "Seed of initialisation and data order."),
     Column("learning_rate", "float", "", "Peak learning rate given to the optimiser, not rescaled by batch."),
     Column("batch_size", "int", "examples", "Examples a step, over all devices."),
+    Column(
+        "weight_decay", "float", "", "Weight decay given to the optimiser; empty where it has none, and where a program trains."
+    ),
+    Column(
+        "searched",
+        "str",
+        "",
+        "What a search of the run's cell chooses beside the learning rate, weight_decay or batch_size: of a cell's values the best counts. Empty for nothing.",
+    ),
     Column("status", "str", "", "pending, running, paused, finished, stopped, diverged, failed or cancelled."),
     Column("reason", "str", "", "Why the run has its status, when that needs saying; of a finished one, no-better-than-guessing."),
     Column("excluded", "str", "", "Why a user left the run out of fits; empty when it counts."),

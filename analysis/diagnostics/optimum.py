@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analysis.cells import best_settings
 from analysis.closed_edges import closed_edges
 from analysis.design_columns import alike, design_columns, settings_among, with_epochs
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
@@ -30,6 +31,7 @@ def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
     tried = table[["learning_rate", fit.metric]].apply(pd.to_numeric, errors="coerce").dropna()
     columns = design_columns(table, [name for name in fit.cell if name in table], x=fit.axes)
     tried["cell"] = alike(table, columns).loc[tried.index]
+    tried = tried[_at_best_of_the_rest(table.loc[tried.index].assign(cell=tried["cell"]), fit.metric)]
     edges = tried.groupby("cell")["learning_rate"].agg(["min", "max", "nunique"])
     rows = table.index[table["id"].astype(str).isin(fit.run_ids)] if "id" in table else fit.runs.index
     best = tried.loc[tried.index.intersection(rows)].groupby("cell")["learning_rate"].first()
@@ -50,6 +52,15 @@ def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
             ids,
         )
     ]
+
+
+def _at_best_of_the_rest(table: pd.DataFrame, metric: str) -> pd.Series:
+    """Say which rows are at their cell's best weight decay or batch size, where it was searched."""
+    best = best_settings(table.assign(**{metric: pd.to_numeric(table[metric], errors="coerce")}), metric)
+    same = pd.Series(True, index=table.index)
+    for name in best.columns.drop("learning_rate", errors="ignore"):
+        same &= table[name].astype(float) == best[name]
+    return same
 
 
 def best_model_at_edge(fit: Fit) -> list[Diagnostic]:

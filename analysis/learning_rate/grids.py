@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.cells import differing_note, refuse_mixed_studies, unknown_inside
+from analysis.cells import best_settings, differing_note, refuse_mixed_studies, searched_note, unknown_inside
 from analysis.checkpoints import checkpoints_of
 from analysis.closed_edges import closed_edges
 from analysis.design_columns import alike, design_columns, settings_among, with_epochs
 from analysis.reading.source import source_of
+from analysis.searched import is_told
 from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UsageError, nearest
 from scaling.outcomes import RunStatus
@@ -37,6 +38,7 @@ class Grids:
         `LearningRateTrend.optima`.
     settings: the other design columns, batch size or optimiser, in which cells differ; each is a column of `cells`.
     notes: a sentence for each thing that was taken for granted.
+    tried: all usable runs, at any weight decay or batch size, with a `cell` of their own numbering.
     """
 
     runs: pd.DataFrame
@@ -44,6 +46,7 @@ class Grids:
     settings: tuple[str, ...]
     excluded: tuple[Excluded, ...]
     notes: tuple[str, ...]
+    tried: pd.DataFrame
 
 
 def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
@@ -63,6 +66,8 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
     asked = (metric, "learning_rate")
     checkpoints = checkpoints_of(runs, asked=asked)
     refuse_mixed_studies(tried, unknown_inside(tried, columns, asked, checkpoints=checkpoints))
+    all_tried, notes = tried, searched_note(tried)
+    tried, not_best = _at_best_of_the_rest(tried, metric)
     rates = tried.groupby("cell")["learning_rate"].transform("nunique")
     few = rates < LEAST_RATES
     too_few = tuple(
@@ -75,12 +80,26 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
     )
     kept = tried[~few].reset_index(drop=True)
     kept["cell"] = kept["cell"].rank(method="dense").astype(int) - 1
-    settings = settings_among(kept, columns)
+    settings = [name for name in settings_among(kept, columns) if not is_told(kept, name).any()]
     cells = _cells(kept, _highest_diverged(kept, runs, settings), settings, metric)
     _require_budgets(cells, int(rates.max()) if len(rates) else 0, count_hint(usable.excluded, source_of(runs)))
     differing = tuple(name for name in settings if alike(cells, [name]).nunique() > 1)
-    notes = differing_note(unknown_inside(kept, columns, asked, checkpoints=checkpoints))
-    return Grids(kept, cells, differing, usable.excluded + too_few, notes)
+    notes += differing_note(unknown_inside(kept, columns, asked, checkpoints=checkpoints))
+    return Grids(kept, cells, differing, usable.excluded + not_best + too_few, notes, all_tried)
+
+
+def _at_best_of_the_rest(tried: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
+    """Keep the runs at their cell's best weight decay or batch size, where it was searched: a parabola in the rate is of one value."""
+    best = best_settings(tried, metric).drop(columns="learning_rate", errors="ignore")
+    excluded = []
+    for name in map(str, best):
+        label, off = name.replace("_", " "), tried[name].astype(float) != best[name]
+        excluded += [
+            Excluded(run, f"{label} {own:g} is not the best of its cell ({other:g})", f"not at its cell's best {label}")
+            for run, own, other in zip(tried.loc[off, "id"], tried.loc[off, name], best.loc[off, name], strict=True)
+        ]
+        tried, best = tried[~off], best[~off]
+    return tried, tuple(excluded)
 
 
 def _cells(runs: pd.DataFrame, highest_diverged: pd.Series, settings: Sequence[str], metric: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from orchestrator.experiments_file.program import FACTS, folder_of, program_card
 from orchestrator.experiments_file.recipes import LearningRateField, Recipe, ScheduleField
 from orchestrator.planning.trunk import Branch, branches
 from orchestrator.resources import EarlyStop, Resources, RunOptions
-from orchestrator.search.cells import Policy, SearchedCell, Second, alike
+from orchestrator.search.cells import Policy, SearchedCell, Second, alike, weight_decay_of
 from orchestrator.shipping import version_of
 from scaling.accelerators import ACCELERATORS, estimate_core_hours
 from scaling.errors import UsageError
@@ -92,6 +92,7 @@ class PlannedRun:
             "epochs": config.schedule.epochs,
             "learning_rate": config.learning_rate,
             "batch_size": config.batch_size,
+            "weight_decay": weight_decay_of(config),
             "seed": config.seed,
             "config": config.to_shared_dict(),
             "shape": self.shape,

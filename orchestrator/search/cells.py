@@ -11,7 +11,7 @@ from orchestrator.resources import Resources, RunOptions
 from scaling.records import Record
 from trainer import TrainConfig, data
 
-__all__ = ["SECONDS", "Policy", "SearchedCell", "Second", "alike", "groups_of"]
+__all__ = ["SECONDS", "Policy", "SearchedCell", "Second", "alike", "groups_of", "weight_decay_of"]
 
 SECONDS = ("weight_decay", "batch_size")
 """The settings that can be searched for beside the learning rate."""
@@ -97,12 +97,13 @@ class SearchedCell:
         rate = self.policy.rate(step)
         template = self._at(second)
         config = {**template["config"], "learning_rate": rate, "seed": seed}
-        run_id = TrainConfig.from_dict(config).run_id()
+        made = TrainConfig.from_dict(config)
+        own = {"id": made.run_id(), "weight_decay": weight_decay_of(made)}
         given = {
             "resources": Resources.from_dict(template["resources"]),
             "options": RunOptions.from_dict(template["options"]),
         }
-        return {**template, **given, "id": run_id, "config": config, "learning_rate": rate, "seed": seed}
+        return {**template, **given, **own, "config": config, "learning_rate": rate, "seed": seed}
 
     def is_possible(self, second: int) -> bool:
         """Say whether runs can have that step of the second setting: a batch is a whole number of examples that suits data and schedule."""
@@ -160,6 +161,12 @@ def groups_of(cells: Iterable[SearchedCell]) -> list[list[SearchedCell]]:
 def alike(config: TrainConfig) -> str:
     """Return 16 hex digits that are equal for runs that differ in learning rate and seed alone, which can be trained at once."""
     return replace(config, learning_rate=1.0, seed=0).run_id()
+
+
+def weight_decay_of(config: TrainConfig) -> float | None:
+    """Return the weight decay that the optimiser is given; None where it has none, and where a program trains."""
+    value = config.optimizer.plain.get("weight_decay")
+    return float(value) if config.program is None and isinstance(value, int | float) else None
 
 
 def _warms_up(config: TrainConfig) -> bool:

@@ -139,6 +139,7 @@ class Run(Base):
     learning_rate: Mapped[float]
     batch_size: Mapped[int]
     seed: Mapped[int] = mapped_column(BigInteger)
+    weight_decay: Mapped[float | None]
     config: Mapped[dict[str, Any]]
     """The whole `trainer.TrainConfig`: what `train` is given."""
     shape: Mapped[str] = mapped_column(String(16))

@@ -75,7 +75,9 @@ def runs(
     wanted_by = _experiments_of(session, ids if limit is not None else None)
     attempts = _attempt_counts(session, ids if limit is not None else None)
     gone, shared = is_gone(session), shared_core_hours(session, found)
+    searched = searches.searched_besides(session, experiment)
     rows = [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None)), gone=gone) for run in found]
+    rows = [row | {"searched": searched.get(row["id"], "")} for row in rows]
     rows = [row | {"core_hours": shared.get(row["id"], row["core_hours"])} for row in rows]
     prices, asked = all_prices(session), [] if experiment is None else [experiment]
     return [row | cost_columns(row, prices, asked) for row in rows]
@@ -97,7 +99,7 @@ def count_runs(
 
 
 def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None, *, gone: bool = False) -> dict[str, Any]:
-    """Build the row of one run, with the keys of `RUN_COLUMNS` but for its cost; of a program's run also those of the metrics that it reported at its end.
+    """Build the row of one run, with the keys of `RUN_COLUMNS` but for its cost and what was searched; of a program's run also those of the metrics that it reported at its end.
 
     packed: the most runs that shared the devices of one of its attempts. gone: as `is_gone` says; then a run that is running in the store
     is shown as pending.
@@ -134,7 +136,7 @@ def _of_program(run: Run) -> dict[str, Any]:
 
 
 _PLAIN_RUN_COLUMNS = (
-    "id", "family", "model", "rehearsal", "dataset", "epochs", "seed", "learning_rate", "batch_size", "accelerator", "cores", "params", "steps", "step",
+    "id", "family", "model", "rehearsal", "dataset", "epochs", "seed", "learning_rate", "batch_size", "weight_decay", "accelerator", "cores", "params", "steps", "step",
     "examples_seen", "unique_examples", "train_flops", "val_loss", "val_top1", "val_top5", "chance_loss", "train_loss",
     "reason",
 )  # fmt: skip
@@ -204,6 +206,7 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     row = run_row(run, wanted_by.get(run.id, []), len(run.attempts), packed, gone=gone)
     row |= {"core_hours": shared_core_hours(session, [run]).get(run.id, row["core_hours"])}
     return row | {
+        "searched": searches.searched_besides(session).get(run.id, ""),
         **cost_columns(row, all_prices(session)),
         "config": run.config,
         "resources": run.resources.to_dict(),

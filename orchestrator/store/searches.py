@@ -29,6 +29,7 @@ __all__ = [
     "of_experiment",
     "progress",
     "reopen",
+    "searched_besides",
     "searching",
     "trials",
     "want",
@@ -96,10 +97,9 @@ def latest_revision_number(session: Session, experiment_id: int) -> int:
     return session.scalar(numbers.order_by(Revision.number.desc()).limit(1)) or 1
 
 
-def trials(session: Session, experiment_id: int | None) -> Sequence[Row[Any]]:
+def trials(session: Session, experiment_id: int | None) -> Sequence[Row[str, str, str, float, float, int, int, float | None]]:
     """List the runs that an experiment wants: `id`, `family`, `model`, `epochs`, `learning_rate`, `seed`, `batch_size`, `weight_decay`."""
-    weight_decay = Run.config["optimizer"]["weight_decay"].as_float().label("weight_decay")
-    columns = select(Run.id, Run.family, Run.model, Run.epochs, Run.learning_rate, Run.seed, Run.batch_size, weight_decay)
+    columns = select(Run.id, Run.family, Run.model, Run.epochs, Run.learning_rate, Run.seed, Run.batch_size, Run.weight_decay)
     return session.execute(columns.where(Run.id.in_(_wanted(experiment_id)))).all()
 
 
@@ -201,6 +201,24 @@ def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any
         | {"second": (search.policy.get("second") or {}).get("name", ""), "second_value": search.second}
         for search, found in session.execute(query)
     ]
+
+
+def searched_besides(session: Session, experiment: str | None = None) -> dict[str, str]:
+    """Map the runs of cells with a second setting to its name, where an experiment (this one) searches for it and wants the run."""
+    seconds = [row for row in active(session, experiment) if row.policy.get("second")]
+    if not seconds:
+        return {}
+    names = {(row.experiment_id, *_key(row)): row.policy["second"]["name"] for row in seconds}
+    links = (
+        select(ExperimentRun.experiment_id, Run.family, Run.model, Run.epochs, Run.id)
+        .join(Run, Run.id == ExperimentRun.run_id)
+        .where(ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id.in_({row.experiment_id for row in seconds}))
+    )
+    found: dict[str, set[str]] = {}
+    for owner, family, model, epochs, run_id in session.execute(links):
+        if name := names.get((owner, family, model, epochs)):
+            found.setdefault(run_id, set()).add(name)
+    return {run_id: ",".join(sorted(told)) for run_id, told in found.items()}
 
 
 def progress(session: Session, experiment: str) -> dict[str, Any] | None:

@@ -89,6 +89,7 @@ def _no_programs(connection, op):
 
 def _no_seconds(connection, op):
     op.drop_column("searches", "second")
+    op.drop_column("runs", "weight_decay")
 
 
 _TAKEN_BACK = {"0006": _no_options, "0007": _laws, "0008": _no_rehearsals, "0009": _no_programs, "0010": _no_seconds}

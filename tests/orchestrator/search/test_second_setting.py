@@ -9,6 +9,7 @@ from statistics import mean
 import pytest
 from sqlalchemy import select
 
+from analysis.cells import cells_of as analysis_cells
 from orchestrator.experiments_file import read_spec
 from orchestrator.planning.accept import accept_plan
 from orchestrator.planning.plan import make_plan
@@ -22,6 +23,7 @@ from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Run
 from scaling.errors import SpecError
 from scaling.outcomes import AttemptOutcome, RunStatus
+from tests.orchestrator.earlier_stores import downgraded
 from trainer import TrainConfig, data
 
 POLICY = Policy(1.0, 2.0, (0,), second=Second("weight_decay", 1.0, 2.0))
@@ -248,7 +250,11 @@ def test_the_store_says_what_was_found_and_a_file_submitted_again_asks_for_nothi
         assert told["found"][0] == "nano-F0, 1 epochs: learning rate 0.4, weight decay 0.45"
         assert [cell.second_value for cell in report.cells] == [0.45] * 4
         assert [cell.trials for cell in report.cells][1:] == [5, 5, 5] or report.trials_per_cell < 7
-        before = set(store.runs("second")["id"])
+        runs = store.runs("second")
+        assert set(runs["searched"]) == {"weight_decay"}
+        assert {0.05, 0.15, 0.45} <= set(runs["weight_decay"])
+        assert set(cells_in(runs).runs["weight_decay"]) == {0.45}
+        before = set(runs["id"])
         again = accept_plan(store, plan)
         assert (again.new, set(store.runs("second")["id"])) == ([], before)
         assert states_of(store, "second", plan.cells)[0].found == "0.4, weight decay 0.45"
@@ -258,6 +264,28 @@ def test_the_store_says_what_was_found_and_a_file_submitted_again_asks_for_nothi
             run.status, run.val_loss = RunStatus.FAILED, None
         accept_plan(store, plan)
         assert set(store.runs("second")["id"]) == before
+
+
+def cells_in(runs):
+    return analysis_cells(runs.assign(core_hours=runs["train_flops"]), metric="val_loss", x="core_hours")
+
+
+def test_a_run_that_a_grid_wants_is_searched_in_the_search_alone(plan_of, tmp_path):
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        accept_plan(store, plan_of())
+        while finish_one(store):
+            pass
+        listed = FILE.replace("name: second", "name: listed").replace(
+            "policy: two-trial, start: 0.8, second: {second}", "grid: [0.4, 0.8]"
+        )
+        path = tmp_path / "listed.yaml"
+        path.write_text(listed.format(optimizer="{name: adamw, weight_decay: 0.05}", extra="simulate: {loss: {noise: 0}}"))
+        accept_plan(store, make_plan(*read_spec(path)))
+        while finish_one(store):
+            pass
+        assert set(store.runs("listed")["searched"]) == {""}
+        assert set(cells_in(store.runs("listed")).runs["weight_decay"]) == {0.05}
+        assert set(store.runs()["searched"]) == {"weight_decay", ""}
 
 
 def test_policies_of_earlier_stores_are_read_and_stay_the_same():
@@ -348,3 +376,14 @@ def test_a_recipe_has_a_second_setting_of_its_own(tmp_path):
     plan = make_plan(*read_spec(path))
     assert [cell.policy.second and cell.policy.second.name for cell in plan.cells] == [None, "weight_decay"]
     assert [search.expected_runs for search in plan.searches] == [2, 5]
+
+
+def test_runs_of_an_earlier_store_tell_their_weight_decay(plan_of, tmp_path):
+    url = f"sqlite:///{tmp_path / 'scaling.db'}"
+    with Store.open(url) as store:
+        accept_plan(store, plan_of())
+        before = store.runs("second")
+    assert set(before["weight_decay"]) == {0.05}
+    downgraded(url, "0009")
+    with Store.open(url) as store:
+        assert store.runs("second")["weight_decay"].tolist() == before["weight_decay"].tolist()
