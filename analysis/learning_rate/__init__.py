@@ -5,6 +5,7 @@
 | `grids` | the cells that tried several rates, and whether their best lies inside what was tried |
 | `law` | the law, as columns of a linear model |
 | `fit` | `learning_rate_trend`: one fit over all cells |
+| `besides` | the same of the best weight decay and batch size, where several were tried |
 | `trend` | its result: `LearningRateTrend` |
 | `early` | the same law while there are few cells, with priors |
 | `monotone` | each cell's own minimum, and the test that they fall |

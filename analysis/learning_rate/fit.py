@@ -9,8 +9,9 @@ from analysis.design_columns import alike
 from analysis.fitting.estimate import Precision
 from analysis.fitting.shared_parabola import Curves, SharedParabola, is_identified, shared_parabola
 from analysis.interval import check_level
+from analysis.learning_rate.besides import setting_trends
 from analysis.learning_rate.grids import Grids, learning_rate_grids
-from analysis.learning_rate.law import TERMS, RateLaw
+from analysis.learning_rate.law import TERMS, RateLaw, lines_of
 from analysis.learning_rate.monotone import cell_minima, monotonicity_p_value, scatter_about_law
 from analysis.learning_rate.trend import Exponent, LearningRateTrend
 from analysis.unfinished import takes_runs
@@ -49,6 +50,9 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
     independent, and their intervals are then somewhat too narrow. They take the parabola as true: near the optimum it is, rates far from it
     bend it.
 
+    Where cells tried several weight decays or batch sizes, the rates are those at the best one, and `besides` has its own trend by the same
+    estimator.
+
     Diverged runs say "too high": they are listed in `excluded`, and close the upper side of their cell's grid.
 
     Args:
@@ -71,7 +75,7 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
         grids.runs["cell"].to_numpy(),
     )
     law = _law(curves, cells)
-    rows = _rows(law, cells)
+    rows = law.rows(cells)
     parabola = shared_parabola(curves, rows, precision=Precision(level=level))
     if parabola.curvature <= 0:
         raise DataError(
@@ -102,23 +106,20 @@ def learning_rate_trend(runs: pd.DataFrame, *, metric: str = "val_loss", level: 
         parabola=parabola,
         settings=grids.settings,
         notes=grids.notes + _settings_note(law, grids),
+        besides=setting_trends(grids, metric, level=level),
     )
 
 
 def _law(curves: Curves, cells: pd.DataFrame) -> RateLaw:
     """Return the law with every term that these cells determine. Raises `TooFewPoints` where they do not determine s."""
-    models = cells[["family", "model", "params"]].drop_duplicates(["family", "model"])
-    params = models["params"].to_numpy(float)
-    sized = bool(np.isfinite(params).all() and (params > 0).all() and models.groupby("family")["params"].nunique().max() > 1)
-    names = ("family",) if sized else ("family", "model")
-    lines = tuple(dict.fromkeys(zip(*(models[name] for name in names), strict=True)))
-    law = RateLaw(lines, (), float(np.exp(np.log(params).mean())) if sized else None)
+    lines, reference = lines_of(cells)
+    law = RateLaw(lines, (), reference)
     budgets = cells.groupby("params")["epochs"].nunique()
-    for term in TERMS if sized else TERMS[:1]:
+    for term in TERMS if reference is not None else TERMS[:1]:
         if term == "u" and int((budgets >= _BUDGETS_FOR_A_DIFFERENCE).sum()) < 2:
             continue
         wider = law.with_terms(*law.terms, term)
-        if is_identified(curves, _rows(wider, cells)):
+        if is_identified(curves, wider.rows(cells)):
             law = wider
     if "s" not in law.terms:
         raise TooFewPoints(
@@ -128,13 +129,6 @@ def _law(curves: Curves, cells: pd.DataFrame) -> RateLaw:
             hint="add rows at other learning rates, or another seed",
         )
     return law
-
-
-def _rows(law: RateLaw, cells: pd.DataFrame) -> np.ndarray:
-    columns = (cells[name] for name in ("family", "model", "epochs", "params"))
-    return np.array(
-        [law.row(law.line_of(family, model), epochs, params) for family, model, epochs, params in zip(*columns, strict=True)]
-    )
 
 
 def _line_numbers(law: RateLaw, cells: pd.DataFrame) -> np.ndarray:

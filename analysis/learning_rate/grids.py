@@ -38,7 +38,7 @@ class Grids:
         `LearningRateTrend.optima`.
     settings: the other design columns, batch size or optimiser, in which cells differ; each is a column of `cells`.
     notes: a sentence for each thing that was taken for granted.
-    tried: all usable runs, at any weight decay or batch size, with a `cell` of their own numbering.
+    tried: all usable runs, at any weight decay or batch size, with a `cell` of their own numbering. columns: what told cells apart.
     """
 
     runs: pd.DataFrame
@@ -47,6 +47,7 @@ class Grids:
     excluded: tuple[Excluded, ...]
     notes: tuple[str, ...]
     tried: pd.DataFrame
+    columns: tuple[str, ...]
 
 
 def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
@@ -85,7 +86,7 @@ def learning_rate_grids(runs: pd.DataFrame, metric: str) -> Grids:
     _require_budgets(cells, int(rates.max()) if len(rates) else 0, count_hint(usable.excluded, source_of(runs)))
     differing = tuple(name for name in settings if alike(cells, [name]).nunique() > 1)
     notes += differing_note(unknown_inside(kept, columns, asked, checkpoints=checkpoints))
-    return Grids(kept, cells, differing, usable.excluded + not_best + too_few, notes, all_tried)
+    return Grids(kept, cells, differing, usable.excluded + not_best + too_few, notes, all_tried, tuple(columns))
 
 
 def _at_best_of_the_rest(tried: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-__all__ = ["TERMS", "RateLaw"]
+__all__ = ["TERMS", "RateLaw", "lines_of"]
 
 TERMS = ("s", "t", "u")
 """The exponents, in the order in which a growing set of runs determines them."""
@@ -46,6 +47,13 @@ class RateLaw:
         values = {"s": -log_epochs, "t": -log_size, "u": -log_epochs * log_size}
         return np.array([*(float(line == other) for other in self.lines), *(values[term] for term in self.terms)])
 
+    def rows(self, cells: pd.DataFrame) -> np.ndarray:
+        """Return the columns of all cells, (cells, k): rows with `family`, `model`, `epochs` and `params`."""
+        columns = (cells[name] for name in ("family", "model", "epochs", "params"))
+        return np.array(
+            [self.row(self.line_of(family, model), epochs, params) for family, model, epochs, params in zip(*columns, strict=True)]
+        )
+
     def slope_row(self, params: float | None) -> np.ndarray:
         """Return the row that gives −d log rate* / d log epochs of a model: s + u·log(N/N0)."""
         values = {"s": 1.0, "t": 0.0, "u": self._log_size(params)}
@@ -57,3 +65,13 @@ class RateLaw:
 
     def _log_size(self, params: float | None) -> float:
         return 0.0 if self.reference_params is None or params is None else math.log(params) - math.log(self.reference_params)
+
+
+def lines_of(cells: pd.DataFrame) -> tuple[tuple[tuple[str, ...], ...], float | None]:
+    """Return what has a `c` of its own in these cells, and N0: each family where sizes are known and differ, else each model, and None."""
+    models = cells[["family", "model", "params"]].drop_duplicates(["family", "model"])
+    params = models["params"].to_numpy(float)
+    sized = bool(np.isfinite(params).all() and (params > 0).all() and models.groupby("family")["params"].nunique().max() > 1)
+    names = ("family",) if sized else ("family", "model")
+    lines = tuple(dict.fromkeys(zip(*(models[name] for name in names), strict=True)))
+    return lines, float(np.exp(np.log(params).mean())) if sized else None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from analysis.selection import Excluded, excluded_payload, excluded_words
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import FitStatus
 from scaling.rounding import significant
+
+if TYPE_CHECKING:
+    from analysis.learning_rate.besides import SettingTrend
 
 __all__ = ["Exponent", "LearningRateTrend"]
 
@@ -61,6 +64,7 @@ class LearningRateTrend:
     cell_std: of the cells' own optima about the law, in log units, beyond what noise explains; NaN where the runs cannot tell.
     settings: the columns, batch size or optimiser, in which cells differ beside model and epochs; `optima` has them.
     notes: a sentence for each thing that was taken for granted.
+    besides: the trends of the best weight decay and batch size, of those that some cell tried several values of.
     """
 
     metric: str
@@ -79,6 +83,7 @@ class LearningRateTrend:
     parabola: SharedParabola
     settings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    besides: tuple[SettingTrend, ...] = ()
 
     @property
     def slope(self) -> float:
@@ -219,6 +224,7 @@ class LearningRateTrend:
             lines.append(f"  c = {significant(row['c'])}  ({low} … {high})  {row['model']}")
         lines.append(f"  {self.status.value}: {self.advice}")
         lines += [f"  {sentence}" for sentence in self.evidence]
+        lines += [f"  {trend.sentence}" for trend in self.besides]
         for row in self.at_edge.to_dict("records"):
             at = ", ".join([f"{row['model']} at {row['epochs']:g} epochs", *(f"{name} {row[name]}" for name in self.settings)])
             lines.append(f"  {at}: best at the {row['at_edge']} rate tried, {row['best_tried']:g}")
@@ -259,6 +265,7 @@ class LearningRateTrend:
             ],
             "optima": [_optimum(row, self.settings) for row in records(self.optima)],
             "notes": list(self.notes),
+            "besides": [trend.to_dict() for trend in self.besides],
             "points": records(self.points),
             "runs_used": self.runs_used,
             "excluded": excluded_payload(self.excluded),

@@ -30,6 +30,7 @@ _EXAMPLE = {
     "size_slope": {"value": 0.11, "low": -0.04, "high": 0.3, "p_value": 0.09},
     "interaction": {"value": 0.05, "low": 0.01, "high": 0.09, "p_value": 0.02},
     "monotone_p_value": 0.8,
+    "besides": [],
     "models": [{"family": "nfnet", "model": "nano-F1", "params": 4402, "c": {"value": 1.9, "low": 1.5, "high": 2.4}}],
     "cell": {
         "model": "nano-F1",

@@ -192,7 +192,7 @@ def print_trend(console: Console, trend: LearningRateTrend) -> None:
         table.add_row(Text("c", "bold"), significant(row["c"]), *ends, "", meaning)
     console.print(table)
     _print_status(console, trend.status, trend.advice)
-    for sentence in trend.evidence:
+    for sentence in (*trend.evidence, *(besides.sentence for besides in trend.besides)):
         _line(console, sentence)
     _line(
         console,
@@ -208,6 +208,14 @@ def print_trend(console: Console, trend: LearningRateTrend) -> None:
         settings = (str(row[name]) for name in trend.settings)
         table.add_row(row["model"], f"{row['epochs']:g}", *settings, significant(row["learning_rate"]), *ends, *tried, edge)
     console.print(table)
+    for besides in trend.besides:
+        console.print()
+        table = _table("model", "epochs", f"best {besides.label}", f"{percent} low", "high", "best tried", "of", "")
+        for row in besides.optima.to_dict("records"):
+            numbers = (significant(row[name]) for name in ("value", "low", "high"))
+            edge = Text(f"the {row['at_edge']} tried: the best may lie beyond", "yellow") if row["at_edge"] else ""
+            table.add_row(row["model"], f"{row['epochs']:g}", *numbers, f"{row['best_tried']:g}", str(row["values"]), edge)
+        console.print(table)
     print_notes(console, trend.notes)
     console.print()
 

@@ -47,7 +47,8 @@ def lr_command(
 
     Every cell has a parabola in the log of the learning rate. The minima lie on
     learning_rate* = c·epochs^-(s + u·ln(N/N0))·(N/N0)^-t, N the parameters. Cells
-    whose best rate is the last of their grid are named.
+    whose best rate is the last of their grid are named. Where cells tried several
+    weight decays or batch sizes, the best one has a trend too.
     """
     if searches:
         from scaling.cli.searches_table import show_searches
