@@ -152,7 +152,10 @@ def _batch_faults(spec: Spec, recipes: Sequence[Recipe], start: int, document: D
         yield document.fault(place, f"a micro-batch of {spec.execution.micro_batch} is larger than the batch of {start}")
     for schedule in {id(recipe.schedule): recipe.schedule for recipe in recipes}.values():
         if schedule.warmup is not None and schedule.warmup.steps and start != spec.batch_size:
-            yield from _warmup_faults(spec, schedule, document, batch_size=start)
+            yield from (
+                document.fault(place, f"at a batch of {start} a {fault.message}")
+                for fault in _warmup_faults(spec, schedule, document, batch_size=start)
+            )
 
 
 def _budget_faults(spec: Spec, field: LearningRateField, document: Document, place: tuple[str | int, ...]) -> Iterator[Fault]:

@@ -205,14 +205,18 @@ def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any
 
 def searched_besides(session: Session, experiment: str | None = None) -> dict[str, str]:
     """Map the runs of cells with a second setting to its name, where an experiment (this one) searches for it and wants the run."""
-    seconds = [row for row in active(session, experiment) if row.policy.get("second")]
-    if not seconds:
+    query = select(Search.experiment_id, Search.family, Search.model, Search.epochs, Search.policy).where(
+        Search.removed_in.is_(None)
+    )
+    if experiment is not None:
+        query = query.join(Experiment, Experiment.id == Search.experiment_id).where(Experiment.name == experiment)
+    names = {tuple(cell): policy["second"]["name"] for *cell, policy in session.execute(query) if policy.get("second")}
+    if not names:
         return {}
-    names = {(row.experiment_id, *_key(row)): row.policy["second"]["name"] for row in seconds}
     links = (
         select(ExperimentRun.experiment_id, Run.family, Run.model, Run.epochs, Run.id)
         .join(Run, Run.id == ExperimentRun.run_id)
-        .where(ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id.in_({row.experiment_id for row in seconds}))
+        .where(ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id.in_({cell[0] for cell in names}))
     )
     found: dict[str, set[str]] = {}
     for owner, family, model, epochs, run_id in session.execute(links):

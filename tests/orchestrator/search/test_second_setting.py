@@ -325,6 +325,12 @@ def test_policies_of_earlier_stores_are_read_and_stay_the_same():
             "7: learning_rate.second.batch_size.start: a micro-batch of 32 is larger than the batch of 16",
         ),
         (
+            "{batch_size: {start: 512}}",
+            "sgd",
+            "schedule: {name: constant, warmup: {steps: 4}}",
+            "7: learning_rate.second.batch_size.start: at a batch of 512 a warm-up of 1.52",
+        ),
+        (
             "{weight_decay: {start: 0.1}}",
             '{name: "optax:sgd"}',
             "",
