@@ -207,10 +207,7 @@ def searched_note(runs: pd.DataFrame) -> tuple[str, ...]:
     """Say that a weight decay was taken as searched, where the table does not say so itself. `runs` has a column `cell`."""
     if "searched" in runs or not searched_settings(runs):
         return ()
-    return (
-        "weight_decay was taken as searched, since one seed has several values of it in a cell: the best counts; "
-        "--cell weight_decay keeps them apart",
-    )
+    return ("weight_decay was taken as searched: of a cell's values the best counts; --cell weight_decay keeps them apart",)
 
 
 def _reasons(excluded: Sequence[Excluded]) -> str:

@@ -1,7 +1,7 @@
 """Settings that were searched for beside the learning rate: of a cell's values the best counts, as of its rates.
 
 A table says so in the column `searched`, as a store's runs do: `weight_decay` or `batch_size`, of the rows whose cell was searched. A table
-without that column says it of weight decay alone, where one seed of a cell has several values of it: those are no replicates. A batch size
+without that column says it of weight decay alone, where one seed of a cell has several values of it, or a cell where there are no seeds: those are no replicates. A batch size
 that nobody says was searched tells cells apart.
 """
 
