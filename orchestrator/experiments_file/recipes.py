@@ -50,7 +50,7 @@ class SecondWeightDecay(_Field):
 class SecondBatchSize(_Field):
     """Says the same of a batch size, whose factor is a whole number."""
 
-    start: Annotated[int, Field(gt=0, le=2**53, strict=True)]
+    start: Annotated[int, Field(gt=1, le=2**53, strict=True)]
     factor: Annotated[int, Field(gt=1, le=10)] = 2
 
 

@@ -113,7 +113,7 @@ class SearchedCell:
         config, size = self.template["config"], asked.value(second)
         examples = config["data"]["card"]["train_examples"]
         micro_batch = self.template["options"].get("execution", {}).get("micro_batch")
-        if size != int(size) or size < max(1, micro_batch or 1) or (examples and size > examples):
+        if size != int(size) or size < max(2, micro_batch or 2) or (examples and size > examples):
             return False
         if size % config.get("augment", {}).get("repeats", 1):
             return False

@@ -204,6 +204,8 @@ def test_only_batches_that_the_data_and_the_schedule_allow_are_tried(plan_of):
         1,
         2,
     ]  # 4 … 1,024 of 1,347 examples
+    cell = plan_of("{batch_size: {start: 8}}", "sgd", "").cells[0]
+    assert [step for step in range(-5, 0) if cell.is_possible(step)] == [-2, -1]  # a batch of 1 has no statistics
     cell = plan_of(batches, "sgd", "execution: {micro_batch: 64}").cells[0]
     assert [step for step in range(-9, 4) if cell.is_possible(step)] == [-2, -1, 0, 1, 2]
     cell = plan_of("{batch_size: {start: 64}}", "sgd", "schedule: {name: constant, warmup: {steps: 15}}").cells[0]
