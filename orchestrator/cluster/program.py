@@ -210,7 +210,7 @@ class _Training:
         if (steps := report.pop("steps", None)) is not None:
             said.steps = int(steps)
         if step is not None:
-            self._take_step(step, number, at)
+            self._take_step(int(step), number, at)
         if examples is not None:
             said.examples_seen = int(examples)
         for name in _SECONDS:
@@ -391,7 +391,7 @@ def _what_is_wrong(name: str, value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "no number"
     if name in _COUNTS:
-        whole = isinstance(value, int) or (name != "step" and value.is_integer())
+        whole = isinstance(value, int) or value.is_integer()
         return None if whole and 0 <= value <= _LARGEST else f"no count of {'examples' if name == 'examples_seen' else 'steps'}"
     if name in _SECONDS:
         return None if 0 <= value <= _LARGEST else "no number of seconds"

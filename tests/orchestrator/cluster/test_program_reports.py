@@ -1,11 +1,17 @@
 """What a program may report: every value that the store, or the account of core-hours, cannot take is refused with the report's number."""
 
 import json
+import math
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orchestrator.cluster.program import _Lines, _read
 from scaling.errors import UsageError
+from scaling.program import report
 
 HUGE = "1" + 400 * "0"
 
@@ -19,7 +25,7 @@ HUGE = "1" + 400 * "0"
         ),
         ('{"step": 1000000000000000000000000000000}', "step is 1000000000000000000000000000000, which is no count of steps"),
         ('{"step": -1}', "step is -1, which is no count of steps"),
-        ('{"step": 1.0}', "step is 1.0, which is no count of steps"),
+        ('{"step": 1.5}', "step is 1.5, which is no count of steps"),
         ('{"step": true}', "step is True, which is no number"),
         ('{"steps": NaN}', "steps is nan, which is no count of steps"),
         ('{"examples_seen": Infinity}', "examples_seen is inf, which is no count of examples"),
@@ -42,7 +48,7 @@ def test_what_no_report_can_hold_is_refused_in_one_line(line, told):
 
 def test_what_a_report_can_hold_is_taken():
     report = {
-        "step": 2**53,
+        "step": 2.0**53,
         "steps": 0,
         "examples_seen": 64.0,
         "val_loss": float("inf"),
@@ -61,3 +67,42 @@ def test_a_last_report_needs_no_newline_and_one_that_was_cut_off_is_none(tmp_pat
         path.write_bytes(b'{"step": 1}\n' + last)
         lines = _Lines(path)
         assert [*lines.new(), *lines.new(ended=True)] == found
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+@pytest.mark.parametrize("name", ["step", "steps", "examples_seen"])
+def test_report_takes_any_whole_number_as_a_count_and_nothing_else(tmp_path, monkeypatch, by_hand, name):
+    events = tmp_path / "events"
+    monkeypatch.setenv("SCALING_EVENTS", "" if by_hand else str(events))
+    whole = (3, np.int64(3), np.uint8(3), 3.0, np.float32(3), np.array(3), np.array([3]), Fraction(3), Decimal(3))
+    for value in whole:
+        report(**{name: value})
+    for value in (2.5, np.float64(2.5), math.nan, math.inf, -1, -1.0, 2**53 + 1, 2.0**60, "3", [3], np.array([1, 2]), object(), 1j):
+        with pytest.raises(ValueError, match=rf"^report\({name}=.*\): it is ") as refused:
+            report(**{name: value})
+        assert len(str(refused.value).splitlines()) == 1
+    told = [_read(line, 1)[name] for line in events.read_bytes().splitlines()] if not by_hand else []
+    assert told == ([] if by_hand else [3] * len(whole))
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_report_takes_any_number_as_a_metric_and_nothing_else(tmp_path, monkeypatch, by_hand):
+    events = tmp_path / "events"
+    monkeypatch.setenv("SCALING_EVENTS", "" if by_hand else str(events))
+    report(
+        a=np.float32(0.5),
+        b=np.array([1]),
+        c=None,
+        d=math.inf,
+        finished=np.True_,
+        checkpoint=Path("x"),
+        evaluation_seconds=np.int8(2),
+    )
+    for wrong in ({"a": "2"}, {"a": [1]}, {"a": 10**400}, {"a": np.zeros(2)}, {"evaluation_seconds": -1}, {"checkpoint": ""}):
+        with pytest.raises(ValueError, match=rf"^report\({next(iter(wrong))}="):
+            report(**wrong)
+    if not by_hand:
+        [line] = events.read_bytes().splitlines()
+        told = _read(line, 1)
+        told.pop("at")
+        assert told == {"a": 0.5, "b": 1.0, "d": math.inf, "finished": True, "checkpoint": "x", "evaluation_seconds": 2.0}
