@@ -57,7 +57,8 @@ def program_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     if (metric := spec.trainer.metric if spec.trainer else "") in COLUMNS and metric not in SCORES:
         yield document.fault(("trainer", "metric"), f"{metric!r} is a column of every run: call the metric otherwise")
     yield from _model_faults(spec, document)
-    yield from _command_faults(spec, document)
+    of_command = list(_command_faults(spec, document))
+    yield from of_command or _untold(spec, document)  # a field that is misspelt is told once
     options = spec.dataset.options
     yield from (
         document.fault(("dataset", key), f"unknown key {key!r}{nearest(key, _DATA)} (a program's data have {', '.join(_DATA)})")
@@ -118,6 +119,29 @@ def _command_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     program = spec.trainer.command[0]
     if not fields_in_quietly(program) and not _is_there(program, folder_of(document)):
         yield document.fault(("trainer", "command", 0), f"there is no command {program!r} here that can be started")
+
+
+def _untold(spec: Spec, document: Document) -> Iterator[Fault]:
+    """Yield what the file varies and the command does not name: several runs would be one and the same training."""
+    assert spec.trainer is not None
+    place, command = ("trainer", "command"), spec.trainer.command
+    named = {name for word in command for name in fields_in(word)}
+    fields = spec.rates.values()
+    rates = {rate for field in fields for epochs in spec.epochs for rate in field.of_budget(epochs)}
+    is_searched = any(field.policy for field in fields)
+    for name, count in (("epochs", len(spec.epochs)), ("learning_rate", len(rates)), ("seed", len(spec.seeds))):
+        if name not in named and (count > 1 or (name == "learning_rate" and is_searched)):
+            which = "that the file searches for" if name == "learning_rate" and is_searched else f"of which the file has {count}"
+            yield document.fault(place, f"no word names {{{name}}}, {which}: the program would train the same again")
+    models: dict[tuple[str, ...], str] = {}
+    given = {name: f"{{{name}}}" for name in FIELDS}
+    for model in spec.models:
+        words = tuple(word.format(**{**given, **settings_of(model), "model": model.name}) for word in command)
+        if (other := models.setdefault(words, model.name)) != model.name:
+            yield document.fault(
+                place, f"its words are the same for {other} and {model.name}: name {{model}}, or a field in which they differ"
+            )
+            return
 
 
 def settings_of(model: ModelField) -> dict[str, object]:

@@ -119,6 +119,63 @@ def test_a_fault_is_told_with_its_line(folder, old, new, line, told):
     assert told in str(fault)
 
 
+TWO_MODELS = FILE.replace("\nepochs", "\n- {name: w8, width: 8}\nepochs")
+PER_MODEL = TWO_MODELS.replace("learning_rate: 0.1", "learning_rate: {w4: 0.1, w8: 0.2}")
+
+
+@pytest.mark.parametrize(
+    ("file", "without", "told"),
+    [
+        (FILE, ', --epochs, "{epochs}"', "no word names {epochs}, of which the file has 2"),
+        (f"{FILE}seeds: [0, 1, 2]\n", ', --seed, "{seed}"', "no word names {seed}, of which the file has 3"),
+        (
+            FILE.replace(": 0.1", ": {grid: [1, 2]}"),
+            ', --lr, "{learning_rate}"',
+            "no word names {learning_rate}, of which the file has 2",
+        ),
+        (
+            FILE.replace(": 0.1", ": {at: {0.5: 1, 2: 2}}"),
+            ', --lr, "{learning_rate}"',
+            "no word names {learning_rate}, of which the file has 2",
+        ),
+        (PER_MODEL, ', --lr, "{learning_rate}"', "no word names {learning_rate}, of which the file has 2"),
+        (
+            FILE.replace(": 0.1", ": {policy: two-trial, start: 0.1}"),
+            ', --lr, "{learning_rate}"',
+            "no word names {learning_rate}, that the file searches for",
+        ),
+        (TWO_MODELS, ', --width, "{width}"', "its words are the same for w4 and w8: name {model}, or a field in which they differ"),
+        (TWO_MODELS.replace("width: 8", "width: 4"), "", "its words are the same for w4 and w8"),
+        (PER_MODEL, ', --width, "{width}"', "its words are the same for w4 and w8"),
+    ],
+)
+def test_what_varies_and_is_in_no_word_of_the_command_is_refused(folder, file, without, told):
+    """Else its runs are the same training under several ids, and seeds look as if they made no noise."""
+    assert without in file
+    with pytest.raises(SpecError) as raised:
+        plan_of(folder, file.replace(without, ""))
+    [fault] = raised.value.faults
+    assert (fault.line, fault.path) == (3, "trainer.command")
+    assert told in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        (FILE, ', --seed, "{seed}"', ""),
+        (FILE, ', --lr, "{learning_rate}"', ""),
+        (FILE.replace("[2, 0.5]", "[2]"), ', --epochs, "{epochs}"', ""),
+        (FILE, ', --width, "{width}"', ""),
+        (TWO_MODELS, '"{width}"', '"{model}"'),
+        (PER_MODEL, '"{width}", --epochs', '"{model}-{{}}", --epochs'),
+    ],
+)
+def test_what_has_one_value_needs_no_word(folder, file, old, new):
+    assert old in file
+    runs = plan_of(folder, file.replace(old, new)).runs
+    assert len({tuple(command_of(run.config)) for run in runs}) == len(runs)
+
+
 def test_our_own_trainer_still_needs_its_data_and_its_batch(folder):
     with pytest.raises(SpecError) as raised:
         plan_of(folder, "name: own\nmodels: [nano-F0]\nepochs: [1]\nlearning_rate: 1.6\n")
