@@ -183,7 +183,7 @@ def submit(
             return Submitted(experiment=name, outcome="declined", plan=priced)
         for remark in remarks_on(shipment, plan, store, folder):
             on_notice(remark)
-        accepted = accept_plan(store, shipped(shipment, plan, folder) if shipment else plan, revise=revise)
+        accepted = accept_plan(store, shipped(shipment, plan, folder) if shipment else plan, revise=revise, home=folder)
         on_accepted(accepted)
         outcome: Outcome = "nothing to do"
         if accepted.ahead:

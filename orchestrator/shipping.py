@@ -2,7 +2,7 @@
 
 | | |
 |---|---|
-| `files_of`, `version_of` | all `*.py`, and what the command names: they are hashed into the runs' ids |
+| `files_of`, `version_of`, `changed_files` | all `*.py`, and what the command names: they are hashed into the runs' ids |
 | `Shipment` | the rest of the folder as well, but for what is no source: it is copied to the folder of runs |
 | `working_folder` | where an attempt starts: in the folder, or in the copy of it |
 """
@@ -28,7 +28,7 @@ from pathspec import GitIgnoreSpec
 from orchestrator.home import make_folder
 from scaling.errors import UsageError
 
-__all__ = ["Shipment", "files_of", "version_of", "working_folder"]
+__all__ = ["Shipment", "changed_files", "files_of", "version_of", "working_folder"]
 
 _MOST_BYTES, _MOST_FILES = 100_000_000, 10_000
 """A copy holds so much at most: sources and settings are far smaller, and data have a place of their own."""
@@ -76,6 +76,14 @@ def _is_of_runs(place: Path, folders: Iterable[str]) -> bool:
 def version_of(folder: Path, command: Sequence[str]) -> str:
     """Return 16 hex digits of a hash over the names and contents of a program's files."""
     return _hash(folder, files_of(folder, command))
+
+
+def changed_files(folder: Path, copy: Path, command: Sequence[str]) -> tuple[str, ...]:
+    """Name the files of a program that are not as they are in an earlier copy of its folder, with `(new)` or `(gone)` behind those."""
+    now, before = set(files_of(folder, command)), set(files_of(copy, command))
+    marks = dict.fromkeys(now - before, " (new)") | dict.fromkeys(before - now, " (gone)")
+    edited = {path: "" for path in now & before if not _are_equal(folder / path, copy / path)}
+    return tuple(f"{path}{mark}" for path, mark in sorted((marks | edited).items()))
 
 
 def _hash(folder: Path, files: Iterable[Path], links: Iterable[Path] = ()) -> str:

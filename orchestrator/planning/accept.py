@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from orchestrator.planning.edited import refuse_edited_program
 from orchestrator.planning.plan import Plan
 from orchestrator.search.advance import Searches, asked_by, results_in
 from orchestrator.search.cells import SearchedCell
@@ -12,12 +14,12 @@ from orchestrator.search.replay import replay
 from orchestrator.store import Session, Store
 from orchestrator.store.again import AGAIN
 from orchestrator.store.experiments import find_experiment
-from orchestrator.store.grid import Accepted, accept, known_statuses, program_files
+from orchestrator.store.grid import Accepted, accept, known_statuses
 from scaling.errors import UsageError
 from scaling.fault_points import reached
 from scaling.outcomes import RunStatus
 
-__all__ = ["accept_plan", "plan_status", "refuse_changed_program"]
+__all__ = ["accept_plan", "plan_status"]
 
 
 def plan_status(store: Store, plan: Plan) -> dict[str, str]:
@@ -28,17 +30,17 @@ def plan_status(store: Store, plan: Plan) -> dict[str, str]:
     return {run_id: known.get(run_id, "new") for run_id in ids}
 
 
-def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
-    """Write down that the plan's runs are wanted; durable when this returns.
+def accept_plan(store: Store, plan: Plan, *, revise: bool = False, home: Path | None = None) -> Accepted:
+    """Write down that the plan's runs are wanted; durable when this returns. home: the folder of runs, where it is known.
 
-    Raises `UsageError` for another study of the same name, and for a data set that is only declared.
+    Raises `UsageError` for another study of the same name, for a program that was edited, and for a data set that is only declared.
     """
     if plan.card.provisional and plan.spec.simulate is None:
         raise UsageError(
             f"data set {plan.card.name!r} is only declared, so nothing can be trained on it",
             hint="--dry-run plans it, --simulate rehearses it; to train, name a data set at hand",
         )
-    refuse_changed_program(store, plan)
+    refuse_edited_program(store, plan, home, revise=revise)
     resources, options = plan.resources, plan.options
     rows = [run.row(resources, options) for run in plan.runs]
     with store.write() as session:
@@ -60,19 +62,6 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False) -> Accepted:
             accepted = _with_stopped_ones(session, accepted)
     reached("accepted")
     return accepted
-
-
-def refuse_changed_program(store: Store, plan: Plan) -> None:
-    """Raise `UsageError` where runs of the store were planned under the same declared version, with other files."""
-    if plan.spec.trainer is None or plan.spec.trainer.program_version is None:
-        return
-    with store.read() as session:
-        before = program_files(session, [run.id for run in plan.runs]) - {plan.files}
-    if before:
-        raise UsageError(
-            f"the program's files have changed since runs of version {plan.spec.trainer.program_version!r} were planned",
-            hint="raise `program_version` in the file, so that its runs are trained anew; or put the files back",
-        )
 
 
 def _asked_before(session: Session, plan: Plan) -> list[dict[str, Any]]:

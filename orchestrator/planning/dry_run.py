@@ -8,7 +8,8 @@ from pathlib import Path
 
 from orchestrator.cluster.device_request import DeviceRequest
 from orchestrator.cluster.inventory import check_local
-from orchestrator.planning.accept import plan_status, refuse_changed_program
+from orchestrator.planning.accept import plan_status
+from orchestrator.planning.edited import refuse_edited_program
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.priced import DONE, Priced
 from orchestrator.planning.shipped import remarks_on, shipment_of
@@ -44,7 +45,7 @@ def dry_run(priced: Priced, db: str, home: Path, *, revise: bool = False, addres
         found = replace(priced, states={run.id: "new" for run in plan.runs}, remarks=remarks_on(shipment, plan, None, home))
     else:
         with store:
-            refuse_changed_program(store, plan)
+            refuse_edited_program(store, plan, home, revise=revise)
             if not revise:
                 with store.read() as session:
                     refuse_another_study(session, plan.spec.name, plan.shared)

@@ -52,7 +52,7 @@ def remarks_on(shipment: Shipment | None, plan: Plan, store: Store | None, home:
     named = ", ".join(map(str, edited[:_NAMED])) + (f" and {len(edited) - _NAMED} more" if len(edited) > _NAMED else "")
     return (
         f"edited since runs of this study began, and no part of their ids: {named}. Finished runs stay as they are, and others go on with "
-        "what is there now. To train all anew, name the file in the command, or give another `program_version`; "
+        "what is there now. To train all anew, name the file in the command, or give another `program_version`, with --revise; "
         "a file that the program writes belongs into .rayignore",
     )
 

@@ -29,13 +29,15 @@ __all__ = [
     "NO_FURTHER",
     "SAID_OF_PENDING",
     "Accepted",
+    "PlannedProgram",
     "Waiting",
     "accept",
+    "changed_fields",
     "explain",
     "known_statuses",
     "pause",
+    "planned_programs",
     "program_copies",
-    "program_files",
     "refuse_another_study",
     "waiting_runs",
 ]
@@ -144,10 +146,24 @@ def known_statuses(session: Session, ids: Sequence[str]) -> dict[str, RunStatus]
     return {run_id: status for run_id, status in session.execute(select(Run.id, Run.status).where(among(session, Run.id, ids)))}  # noqa: C416
 
 
-def program_files(session: Session, ids: Sequence[str]) -> set[str]:
-    """List the hashes of the files by which these runs, as far as the store has them, are trained by programs."""
-    found = session.scalars(select(Run.options).where(among(session, Run.id, ids)))
-    return {options.execution["files"] for options in found if "files" in options.execution}
+@dataclass(frozen=True)
+class PlannedProgram:
+    """Holds by which program a run of the store is trained: its version, the hash of its files, and the name of the copy of its folder."""
+
+    version: str
+    files: str
+    copy: str
+
+
+def planned_programs(session: Session, experiment: str, ids: Sequence[str]) -> set[PlannedProgram]:
+    """List the programs of these runs, as far as the store has them, and of those that an experiment wants."""
+    wanted = Run.id.in_(wanted_runs().join(ExperimentRun.experiment).where(Experiment.name == experiment))
+    found = session.execute(select(Run.config, Run.options).where(among(session, Run.id, ids) | wanted))
+    return {
+        PlannedProgram(program["version"], files, options.execution.get("copy", files))
+        for config, options in found
+        if (program := config.get("program")) and (files := options.execution.get("files"))
+    }
 
 
 def program_copies(session: Session, experiment: str, files: str | None) -> set[str]:
@@ -256,17 +272,38 @@ def refuse_another_study(session: Session, name: str, shared: Mapping[str, Any])
         _refuse_another_study(session, name, latest, shared)
 
 
-def _refuse_another_study(session: Session, name: str, latest: Revision, shared: Mapping[str, Any]) -> None:
-    changed = sorted(key for key in {*shared, *latest.recipe_fields} if shared.get(key) != latest.recipe_fields.get(key))
-    if not changed:
-        return
+def changed_fields(session: Session, name: str, shared: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the shared fields by which a file is another study than the experiment of its name, as they were and as they are.
+
+    None are returned where that has no finished runs, since it may change then.
+    """
+    latest = latest_revision(session, name)
+    return {} if latest is None else _changed_fields(session, latest, shared)
+
+
+def _changed_fields(session: Session, latest: Revision, shared: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    before = latest.recipe_fields
+    changed = {key: (before.get(key), shared.get(key)) for key in sorted({*shared, *before}) if shared.get(key) != before.get(key)}
     ours = Run.id.in_(wanted_runs(latest.experiment_id))
-    if session.scalar(select(Run.id).where(ours, Run.status == RunStatus.FINISHED).limit(1)) is not None:
-        what = "; ".join(f"{key}: {latest.recipe_fields.get(key)!r} → {shared.get(key)!r}" for key in changed)
+    is_finished = select(Run.id).where(ours, Run.status == RunStatus.FINISHED).limit(1)
+    return changed if changed and session.scalar(is_finished) is not None else {}
+
+
+def _refuse_another_study(session: Session, name: str, latest: Revision, shared: Mapping[str, Any]) -> None:
+    if changed := _changed_fields(session, latest, shared):
+        what = "; ".join(said for key, (before, after) in changed.items() for said in _differences(key, before, after))
         raise UsageError(
             f"experiment {name!r} has finished runs with other settings ({what})",
             hint="give the file a new name, or --revise to let this one replace it (finished runs stay in the store)",
         )
+
+
+def _differences(key: str, before: Any, after: Any) -> list[str]:
+    """Say what has changed of a field: of a mapping those of its keys that did."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+        return [said for name in changed for said in _differences(f"{key}.{name}", before.get(name), after.get(name))]
+    return [f"{key}: {before!r} → {after!r}"]
 
 
 def _link(session: Session, experiment_id: int, ids: Sequence[str], number: int) -> None:

@@ -6,13 +6,9 @@ import sys
 import pytest
 
 from orchestrator.experiments_file import read_spec
-from orchestrator.planning.accept import accept_plan
-from orchestrator.planning.dry_run import dry_run
 from orchestrator.planning.plan import make_plan
-from orchestrator.planning.priced import Priced
 from orchestrator.program import command_of
-from orchestrator.store import Store
-from scaling.errors import SpecError, UsageError
+from scaling.errors import SpecError
 from tests.orchestrator import a_program
 
 FILE = f"""\
@@ -180,20 +176,3 @@ def test_our_own_trainer_still_needs_its_data_and_its_batch(folder):
     with pytest.raises(SpecError) as raised:
         plan_of(folder, "name: own\nmodels: [nano-F0]\nepochs: [1]\nlearning_rate: 1.6\n")
     assert [fault.message for fault in raised.value.faults] == ["key 'dataset' is missing", "key 'batch_size' is missing"]
-
-
-def test_edited_files_under_one_version_are_refused_also_by_a_dry_run(folder, tmp_path):
-    text = FILE.replace("models:", "  program_version: one\nmodels:")
-    db = str(tmp_path / "scaling.db")
-    plan = plan_of(folder, text)
-    with Store.open(db) as store:
-        accept_plan(store, plan)
-    with (folder / "train.py").open("a") as script:
-        script.write("# edited\n")
-    edited = plan_of(folder, text)
-    assert ids(edited) == ids(plan)
-    with Store.open(db) as store, pytest.raises(UsageError, match="files have changed since runs of version 'one'") as refused:
-        accept_plan(store, edited)
-    assert "program_version" in refused.value.hint
-    with pytest.raises(UsageError, match="files have changed"):
-        dry_run(Priced(edited), db, tmp_path / "runs")
