@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from string import Formatter
 
+from scaling.columns import COLUMNS, column_name
 from scaling.errors import UsageError
 from trainer.config import TrainConfig
 
-__all__ = ["FIELDS", "SCORES", "command_of", "fields_in"]
+__all__ = ["FIELDS", "SCORES", "command_of", "fields_in", "why_no_name"]
 
 FIELDS = ("model", "epochs", "learning_rate", "seed", "batch_size")
 """What a command may name besides the fields of its models."""
@@ -28,6 +29,15 @@ def fields_in(word: str) -> list[str]:
     if formatted := [name for _, name, spec, how in parsed if spec or how]:
         raise UsageError(f"{word!r}: {formatted[0]} has a format", hint=f"write {{{formatted[0]}}}, and let the program format it")
     return names
+
+
+def why_no_name(name: str) -> str | None:
+    """Say why a metric, or a field of a model, may not be called so: tables have a column of that name, or know one by it. None where it may."""
+    if not name or name != name.strip():
+        return "is blank, or begins or ends with a blank"
+    if name in COLUMNS:
+        return "is a column of every run"
+    return f"is another name of {ours}, a column of every run" if (ours := column_name(name)) in COLUMNS else None
 
 
 def command_of(config: TrainConfig) -> list[str]:

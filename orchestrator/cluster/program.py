@@ -19,9 +19,8 @@ from orchestrator.cluster.leash import end_group
 from orchestrator.cluster.left_over import end_processes, kept_folder
 from orchestrator.cluster.trainers import Trainee, placed
 from orchestrator.messages import Assignment, Died, Placed
-from orchestrator.program import SCORES, command_of
+from orchestrator.program import SCORES, command_of, why_no_name
 from orchestrator.shipping import working_folder
-from scaling.columns import COLUMNS
 from scaling.errors import UsageError
 from scaling.fault_points import ARMED, reached
 from scaling.outcomes import AttemptOutcome
@@ -373,10 +372,8 @@ def _read(line: bytes, number: int) -> dict[str, Any]:
         shown = line[:60].decode(errors="replace")
         raise UsageError(f"report {number}: {shown!r} is no JSON object", hint='a line is {"step": 10, "train_loss": 2.3}')
     for name, value in report.items():
-        if name in COLUMNS and name not in (*_COUNTS, *SCORES, *_SECONDS):
-            raise UsageError(
-                f"report {number}: {name!r} is a column of every run, and no name for a metric", hint="call the metric otherwise"
-            )
+        if name not in (*_COUNTS, *SCORES, *_SECONDS) and (why := why_no_name(name)) is not None:
+            raise UsageError(f"report {number}: {name[:60]!r} {why}, and no name for a metric", hint="call the metric otherwise")
         if (wrong := _what_is_wrong(name, value)) is not None:
             raise UsageError(f"report {number}: {name} is {repr(value)[:60]}, which is {wrong}")
     return report

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.experiments_file.document import Document
 from orchestrator.experiments_file.fields import ModelField, Spec
-from orchestrator.program import FIELDS, SCORES, fields_in
+from orchestrator.program import FIELDS, SCORES, fields_in, why_no_name
 from scaling.columns import COLUMNS
 from scaling.errors import Fault, UsageError, nearest
 from trainer.data import DataCard
@@ -54,8 +54,9 @@ def program_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         yield document.fault(
             ("resources", "hosts"), "a program runs on one host: start several processes there, by torchrun as its command"
         )
-    if (metric := spec.trainer.metric if spec.trainer else "") in COLUMNS and metric not in SCORES:
-        yield document.fault(("trainer", "metric"), f"{metric!r} is a column of every run: call the metric otherwise")
+    assert spec.trainer is not None
+    if (metric := spec.trainer.metric) not in SCORES and (why := why_no_name(metric)) is not None:
+        yield document.fault(("trainer", "metric"), f"{metric!r} {why}: call the metric otherwise")
     yield from _model_faults(spec, document)
     of_command = list(_command_faults(spec, document))
     yield from of_command or _untold(spec, document)  # a field that is misspelt is told once
@@ -89,8 +90,8 @@ def _model_faults(spec: Spec, document: Document) -> Iterator[Fault]:
                 yield document.fault(place, f"{name} is {value!r}: a field of a model is a text, a number, or true or false")
             elif name in FIELDS:
                 yield document.fault(place, f"{name!r} is given to every run: a field of a model needs another name")
-            elif name in COLUMNS:
-                yield document.fault(place, f"{name!r} is a column of every run: a field of a model needs another name")
+            elif (why := why_no_name(name)) is not None:
+                yield document.fault(place, f"{name!r} {why}: a field of a model needs another name")
 
 
 def _command_faults(spec: Spec, document: Document) -> Iterator[Fault]:

@@ -35,6 +35,12 @@ HUGE = "1" + 400 * "0"
         ('{"checkpoint": 5}', "checkpoint is 5, which is no path"),
         (f'{{"rmse": {HUGE}}}', "which is no number that a float can hold"),
         ('{"rmse": "2"}', "rmse is '2', which is no number"),
+        ('{"params": 3}', "'params' is a column of every run, and no name for a metric"),
+        ('{"flops": 3}', "'flops' is another name of train_flops, a column of every run"),
+        ('{"val-loss": 3}', "'val-loss' is another name of val_loss, a column of every run"),
+        ('{"": 3}', "'' is blank"),
+        ('{" ": 3}', "' ' is blank"),
+        ('{"flops ": 3}', "'flops ' is blank, or begins or ends with a blank"),
         ("[" * 100_000, "is no JSON object"),
     ],
 )

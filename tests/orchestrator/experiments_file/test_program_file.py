@@ -87,6 +87,8 @@ def test_early_stop_is_a_matter_of_the_scheduler(folder):
         ('"{width}"', '"{width!r}"', 3, "width has a format"),
         (sys.executable, "./train.py", 3, "there is no command './train.py' here that can be started"),
         ("models:", "  metric: core_hours\nmodels:", 4, "'core_hours' is a column of every run: call the metric otherwise"),
+        ("models:", "  metric: flops\nmodels:", 4, "'flops' is another name of train_flops, a column of every run: call"),
+        ("width: 4", "width: 4, core-hours: 3", 5, "'core-hours' is another name of core_hours, a column of every run: a field"),
         (sys.executable, "no-such-command", 3, "there is no command 'no-such-command' here"),
         ("params: 20", "params: -20", 5, "params is -20: it is a number above 0"),
         ("width: 4", "width: [4]", 5, "width is [4]: a field of a model is a text, a number, or true or false"),
