@@ -12,7 +12,7 @@ What a program is given stands in its environment:
 |---|---|
 | SCALING_RUN | a folder of the run, kept over its attempts: for checkpoints |
 | SCALING_ATTEMPT | which attempt of the run this is, from 1 |
-| SCALING_CHECKPOINT | the path of the last checkpoint that was reported: go on from it; not set at the start of a run |
+| SCALING_CHECKPOINT | the path of the last checkpoint that was reported and is still there: go on from it; not set at the start of a run |
 | SCALING_RESOURCES | JSON: `accelerator`, `chips`, `cores` |
 | SCALING_EVENTS | the file to which `report` appends a line of JSON; not set when the script is run by hand |
 

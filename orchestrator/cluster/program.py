@@ -17,6 +17,7 @@ from typing import Any
 
 from orchestrator.cluster.leash import end_group
 from orchestrator.cluster.left_over import end_processes, kept_folder
+from orchestrator.cluster.reported_checkpoints import go_on_from, note_checkpoint, place_of
 from orchestrator.cluster.trainers import Trainee, placed
 from orchestrator.messages import Assignment, Died, Placed
 from orchestrator.program import SCORES, command_of, why_no_name
@@ -111,7 +112,8 @@ class _Training:
         origin = self._given.resume_from
         self._first_step = (origin.step or 0) if origin else 0
         self._said = _Reports(self._first_step)
-        self._checkpoint = _checkpoint_in(Path(origin.directory), self._first_step) if origin else None
+        self._checkpoint: str | None = None
+        self._places: tuple[Path, ...] = ()
         self._events = self._folder / "program.jsonl"
         self._lines = _Lines(self._events)
         self._published_at = self._heard_at = self._began_at = time.monotonic()
@@ -138,6 +140,11 @@ class _Training:
             )
         kept = kept_folder(self._folder)
         kept.mkdir(exist_ok=True)
+        self._places = (folder, kept)
+        if (origin := self._given.resume_from) is not None:
+            self._checkpoint, remark = go_on_from(Path(origin.directory), self._first_step, self._places)
+            if remark:
+                print(remark, flush=True)
         if count := end_processes(self._folder):
             print(f"{count} processes of earlier attempts of this run were still here; killed", flush=True)
         self._events.touch()
@@ -227,7 +234,7 @@ class _Training:
                 )
             said.finished = dict(report)
         if checkpoint is not None:
-            self._take_checkpoint(checkpoint)
+            self._take_checkpoint(checkpoint, number)
 
     def _take_step(self, step: int, number: int, now: float) -> None:
         said = self._said
@@ -240,15 +247,18 @@ class _Training:
         said.step, said.last = step, now
         reached("step")
 
-    def _take_checkpoint(self, path: str) -> None:
+    def _take_checkpoint(self, path: str, number: int) -> None:
         said = self._said
         self._publish()
-        said.checkpoint_step, self._checkpoint = said.step, path
+        if (place := place_of(path, self._places)) is None:
+            print(f"report {number}: the checkpoint {path[:500]!r} is not there, and does not count", flush=True)
+            return
+        said.checkpoint_step, self._checkpoint = said.step, place
         reached("checkpoint-drafted")
-        (self._folder / f"checkpoint-{said.step}.json").write_text(json.dumps({"path": path}))
+        note_checkpoint(self._folder, said.step, place)
         reached("checkpoint-committed")
         seconds = said.apart["checkpoint_seconds"]
-        digest = _digest(path) if ARMED else None
+        digest = _digest(place) if ARMED else None
         self._run.tell(Checkpoint(step=said.step, train_seconds=said.train_seconds, checkpoint_seconds=seconds, digest=digest))
 
     def _publish(self) -> None:
@@ -393,13 +403,6 @@ def _what_is_wrong(name: str, value: object) -> str | None:
     if name in _SECONDS:
         return None if 0 <= value <= _LARGEST else "no number of seconds"
     return None if isinstance(value, float) or abs(value) <= sys.float_info.max else "no number that a float can hold"
-
-
-def _checkpoint_in(folder: Path, step: int) -> str | None:
-    """Return the path of the checkpoint that an earlier attempt reported after `step` steps."""
-    with suppress(OSError, ValueError, KeyError):
-        return str(json.loads((folder / f"checkpoint-{step}.json").read_text())["path"])
-    return None
 
 
 def _digest(path: str) -> str | None:

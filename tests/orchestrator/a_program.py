@@ -40,7 +40,9 @@ def main(arguments):
         path = os.path.join(os.environ.get("SCALING_RUN", "."), f"{step}.npz")
         np.savez(f"{path}.part.npz", first=weights[0], second=weights[1], step=step)
         os.replace(f"{path}.part.npz", path)
-        report(step=step, checkpoint=path)
+        if TROUBLE == "no checkpoint":
+            os.remove(path)
+        report(step=step, checkpoint=os.path.basename(path) if TROUBLE == "relative" else path)
 
     def loss(inputs, targets):
         return float(((np.tanh(inputs @ weights[0]) @ weights[1] - targets) ** 2).mean())
