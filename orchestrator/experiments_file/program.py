@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from scaling.columns import COLUMNS
 from scaling.errors import Fault, UsageError, nearest
 from trainer.data import DataCard
 
-__all__ = ["FACTS", "folder_of", "program_card", "program_faults", "settings_of"]
+__all__ = ["FACTS", "folder_of", "program_card", "program_faults", "settings_of", "without_ours"]
 
 FACTS = ("params", "macs")
 """What a model may state of itself: its trainable parameters, and its multiply–accumulates an example. They are no settings, and not in ids."""
@@ -39,16 +40,18 @@ def program_card(spec: Spec) -> DataCard:
     return DataCard(spec.dataset.name, version, 0, (0, 0, 0), int(options.get("train_examples", 0)), 0)  # type: ignore[call-overload]
 
 
+def without_ours(document: Document) -> tuple[Document, list[Fault]]:
+    """Take the keys of our own trainer out of a file with a program, whatever they hold, and give a fault for each."""
+    if document.content.get("trainer") is None:
+        return document, []
+    told = "is of our own trainer: tell the program by a word of its command, or by a field of its models"
+    faults = [document.fault((key,), f"{key!r} {told}") for key in document.content if key in _OURS]
+    return replace(document, content={key: value for key, value in document.content.items() if key not in _OURS}), faults
+
+
 def program_faults(spec: Spec, document: Document) -> Iterator[Fault]:
-    """Yield the faults of a file with a program: of its command, its models' fields, its data, and keys that mean nothing to it."""
-    yield from (
-        document.fault(
-            (key,), f"{key!r} is of our own trainer: tell the program by a word of its command, or by a field of its models"
-        )
-        for key in _OURS
-        if key in document.content
-    )
-    if spec.simulate is not None and "simulate" not in document.content:
+    """Yield the faults of a file with a program: of its command, its models' fields and its data."""
+    if spec.simulate is not None:
         yield document.fault((), "a program cannot be rehearsed: how its loss falls is not stated")
     if (spec.resources.hosts or 1) > 1:
         yield document.fault(
@@ -107,6 +110,11 @@ def _command_faults(spec: Spec, document: Document) -> Iterator[Fault]:
         for name in names:
             if name == "batch_size" and not spec.batch_size:
                 yield document.fault(place, "{batch_size}: the file has no batch_size")
+            elif name in FACTS:
+                yield document.fault(
+                    place,
+                    f"{{{name}}}: {' and '.join(FACTS)} are no settings, and no part of the ids: give the program a field of your own",
+                )
             elif name not in known:
                 yield document.fault(
                     place, f"{{{name}}}: no model has this field{nearest(name, known)} (known: {', '.join(known)})"

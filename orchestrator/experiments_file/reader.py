@@ -17,7 +17,7 @@ from orchestrator.experiments_file.accelerators import SETTINGS, AcceleratorFiel
 from orchestrator.experiments_file.declared import declared_faults
 from orchestrator.experiments_file.document import MAX_FAULTS, Document, document_of, read_document, shown_faults
 from orchestrator.experiments_file.fields import SimulateField, Spec
-from orchestrator.experiments_file.program import folder_of, program_faults
+from orchestrator.experiments_file.program import folder_of, program_faults, without_ours
 from orchestrator.experiments_file.recipe_faults import rate_faults, recipe_faults, search_faults
 from orchestrator.experiments_file.words import SHOWN, listed, shown, unknown
 from scaling.accelerators import ACCELERATORS, accelerator
@@ -45,17 +45,19 @@ def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False) 
         SpecError: it has faults; all of them are in `.faults`.
     """
     document, of_prices = _with_prices(document_of(study) if isinstance(study, Mapping) else read_document(study))
+    document, of_ours = without_ours(document)
+    first = [*of_prices, *of_ours]
     try:
         spec = Spec.model_validate(document.content)
     except ValidationError as error:
         details = error.errors()
-        faults = [*of_prices, *(_fault(document, detail) for detail in details[:MAX_FAULTS]), *_faults_of_the_rest(document, error)]
+        faults = [*first, *(_fault(document, detail) for detail in details[:MAX_FAULTS]), *_faults_of_the_rest(document, error)]
         raise SpecError(shown_faults([*dict.fromkeys(faults)], len(details)), hint=_HINT) from _cause(faults)
     spec = _with_settings(spec)
     if simulate:
         rehearsal = {"name": f"{spec.name}-simulated", "simulate": spec.simulate or SimulateField()}
         spec = spec.model_copy(update=rehearsal)
-    faults = [*of_prices, *_cross_checks(spec, document)]
+    faults = [*first, *_cross_checks(spec, document)]
     if faults:
         raise SpecError(shown_faults(faults), hint=_HINT) from _cause(faults)
     return spec, document
