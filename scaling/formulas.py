@@ -27,8 +27,9 @@ def csv_text(rows: Iterable[Mapping[str, object]], columns: Iterable[str]) -> st
 
 
 def as_cell(value: object) -> object:
-    """Return a value as CSV holds it: lists are joined by spaces, and no text is a formula."""
+    """Return a value as CSV holds it: lists are joined by spaces, lines of a text by bars, and no text is a formula."""
     value = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+    value = " | ".join(value.splitlines()) if isinstance(value, str) and "\n" in value else value
     return as_text(value) if isinstance(value, str) else value
 
 

@@ -310,8 +310,9 @@ class _Training:
             number = -code if code < 0 else code - 128 if code > 128 else None
             how = f"was killed by signal {number}" if number else f"left with exit code {code}"
             lines = self._last_lines()
-            why = f": {lines[-1]}" if lines else ""
-            self._run.tell(Died(reason="\n".join([f"the program {how}{why}", *lines]), signal=number))
+            last = f"; its last line: {lines[-1]}" if lines else ""
+            more = lines if len(lines) > 1 else []
+            self._run.tell(Died(reason="\n".join([f"the program {how}{last}", *more]), signal=number))
 
     def _ended(self, outcome: AttemptOutcome, reason: str) -> None:
         said = self._said

@@ -81,7 +81,7 @@ class RestartPauses:
         if times >= _TIMES:
             reason = f"{NO_FURTHER}{times} attempts in a row, so the next one begins after a pause of {seconds:g} s: {reason}"
         if times == _TIMES:
-            _logger.warning("run %s: %s", run, reason)
+            _logger.warning("run %s: %s", run, reason.partition("\n")[0])
         self._until[run] = time.monotonic() + seconds, reason
 
     @property

@@ -425,7 +425,7 @@ class Scheduler:
         if attempt.is_refused and not attempt.is_told_over:  # its process goes on
             slot.abandon(grant.token, ending.reason)
         if ending.outcome in (AttemptOutcome.DIED, AttemptOutcome.LOST, AttemptOutcome.STORAGE):
-            _logger.warning("run %s: %s", grant.run_id, ending.reason)
+            _logger.warning("run %s: %s", grant.run_id, ending.reason.partition("\n")[0])
         if ending.outcome in (AttemptOutcome.PREEMPTED, AttemptOutcome.DIED, AttemptOutcome.LOST):
             self._intervals.clear()
         if ending.of_the_data and self._faults.note(grant.run_id, grant.config, ending.reason):

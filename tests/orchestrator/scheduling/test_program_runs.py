@@ -19,6 +19,7 @@ from orchestrator.store.grid import NO_FURTHER
 from orchestrator.store.models import Allocation, Attempt, Evaluation, Intent, Metric, Run
 from orchestrator.store.steering import Steer, ask
 from scaling.cli.status import status_command
+from scaling.formulas import csv_text
 from scaling.outcomes import AttemptOutcome, RunStatus
 from tests.orchestrator import a_program
 from tests.orchestrator.program_study import Study, processes_of
@@ -117,7 +118,7 @@ def test_a_leash_that_is_killed_leaves_nothing_and_its_run_goes_on(study):
     assert study.run(study.plan(epochs="[12]"), slow="0.02", on_tick=strike)
     first, second = study.all(Attempt)
     assert (first.outcome, second.outcome) == (AttemptOutcome.DIED, AttemptOutcome.FINISHED)
-    assert first.reason.startswith("the program was killed by signal 9: it began")
+    assert first.reason.startswith("the program was killed by signal 9; its last line: it began")
     assert second.first_step == first.checkpoint_step > 0
     assert processes_of(study.folder) == []
 
@@ -172,7 +173,12 @@ def test_a_program_that_cannot_use_its_checkpoint_and_is_killed_has_begun_anew(s
 @pytest.mark.parametrize(
     ("trouble", "status", "outcome", "reason"),
     [
-        ("exit", RunStatus.FAILED, AttemptOutcome.DIED, "the program left with exit code 3: the disk of my own is full\n"),
+        (
+            "exit",
+            RunStatus.FAILED,
+            AttemptOutcome.DIED,
+            "the program left with exit code 3; its last line: the disk of my own is full\n",
+        ),
         ("nothing", RunStatus.FAILED, AttemptOutcome.RAISED, "the program ended without its result"),
         ("nan", RunStatus.DIVERGED, AttemptOutcome.DIVERGED, "a loss that is not finite, at step 20"),
         ("hang", RunStatus.FAILED, AttemptOutcome.DIED, "hung: the program reported nothing for 1 s; killed"),
@@ -183,7 +189,7 @@ def test_a_program_that_cannot_use_its_checkpoint_and_is_killed_has_begun_anew(s
         ("long", RunStatus.FAILED, AttemptOutcome.RAISED, "a line of more than 1,048,576 bytes is no report"),
     ],
 )
-def test_what_goes_wrong_is_one_line_of_its_run(study, trouble, status, outcome, reason):
+def test_what_goes_wrong_is_one_line_of_its_run(study, caplog, trouble, status, outcome, reason):
     assert study.run(study.plan(epochs="[4]", silence=1.0), trouble=trouble)
     [run] = study.all(Run)
     attempts = study.all(Attempt)
@@ -192,6 +198,9 @@ def test_what_goes_wrong_is_one_line_of_its_run(study, trouble, status, outcome,
     assert reason in run.reason
     if trouble == "exit":
         assert run.reason.endswith("line 1\nthe disk of my own is full")
+        assert caplog.text.count("the disk of my own is full") == 3, "once an attempt"
+        [_, row] = csv_text([{"id": run.id, "reason": run.reason}], ["id", "reason"]).splitlines()
+        assert row.endswith("line 1 | the disk of my own is full")
     assert processes_of(study.folder) == []
 
 
