@@ -198,6 +198,7 @@ class _Training:
                 self._take(report, number, at if self._began_at <= at <= self._heard_at else self._heard_at)
         except UsageError:
             if said.finished is None:
+                self._publish()  # what came before the refused report counts
                 raise
             self._ignore("what was reported last")
         if time.monotonic() - self._published_at > max(_POINT_SECONDS, (time.monotonic() - self._began_at) / _POINTS):

@@ -170,6 +170,10 @@ def test_a_program_that_cannot_use_its_checkpoint_and_is_killed_has_begun_anew(s
     assert run.core_hours == pytest.approx(attempts[-1].useful_seconds / 3600)
 
 
+_LAST = {"exit": 10, "not json": 10, "long": 10, "column": 10, "backwards": 19, "no metric": 40}
+"""The last step that was reported before the report that was refused, or before the end."""
+
+
 @pytest.mark.parametrize(
     ("trouble", "status", "outcome", "reason"),
     [
@@ -196,6 +200,9 @@ def test_what_goes_wrong_is_one_line_of_its_run(study, caplog, trouble, status, 
     assert (run.status, {attempt.outcome for attempt in attempts}) == (status, {outcome})
     assert len(attempts) == (3 if outcome is AttemptOutcome.DIED else 1)
     assert reason in run.reason
+    if trouble in _LAST:
+        assert {attempt.last_step for attempt in attempts} == {_LAST[trouble]}, "what was reported before it counts"
+        assert run.step == _LAST[trouble]
     if trouble == "exit":
         assert run.reason.endswith("line 1\nthe disk of my own is full")
         assert caplog.text.count("the disk of my own is full") == 3, "once an attempt"
