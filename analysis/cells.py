@@ -49,6 +49,24 @@ class CellRuns:
     notes: tuple[str, ...]
 
 
+_NOT_STATED = ("params", "train_flops", "examples_seen")
+"""Axes that a program's runs have only where somebody says them."""
+
+
+def _program_hint(runs: pd.DataFrame, axes: Sequence[str]) -> str:
+    """Say how runs that a program has trained come by their axes; empty where that is not what they lack."""
+    if "file" in source_of(runs) or "family" not in runs or not (runs["family"] == "program").all():
+        return ""
+    missing = [name for name in axes if name in _NOT_STATED and (name not in runs or runs[name].isna().all())]
+    cures = ["state `params` of each model in `models:` of the file, and submit it again"] if "params" in missing else []
+    cures += ["state `macs` of each model in `models:` of the file, and submit it again"] if "train_flops" in missing else []
+    if "examples_seen" in missing or (
+        "train_flops" in missing and ("examples_seen" not in runs or runs["examples_seen"].isna().all())
+    ):
+        cures.append("let the program report `examples_seen`")
+    return "; ".join(cures)
+
+
 def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: Sequence[str] = (), curve: bool = False) -> CellRuns:
     """Choose the usable runs at their cell's best learning rate, and give the reason for all others.
 
@@ -69,6 +87,7 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
             have=0,
             need=1,
             hint=count_hint(usable.excluded, source_of(runs))
+            or _program_hint(runs, axes)
             or "a table: fill these columns, or --map them; the store: `scaling status` shows what still runs, `scaling submit` trains a grid",
         )
     table, notes = _with_learning_rate(with_epochs(usable.runs))

@@ -227,6 +227,7 @@ def accept(
     rows = [{"parent_id": None, "parent_step": None, **row} for row in runs]
     reparent(session, rows)
     _write_rows(session, rows, known)
+    _write_facts(session, rows, known)
     _link(session, experiment.id, ids, number)
     searches.link(session, experiment.id, searched, revision=number)
     again = [run_id for run_id, status in known.items() if status in AGAIN]
@@ -304,6 +305,18 @@ def _differences(key: str, before: Any, after: Any) -> list[str]:
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
         return [said for name in changed for said in _differences(f"{key}.{name}", before.get(name), after.get(name))]
     return [f"{key}: {before!r} → {after!r}"]
+
+
+def _write_facts(session: Session, runs: Sequence[Mapping[str, Any]], known: Mapping[str, RunStatus]) -> None:
+    """Write what the file states of a program's models into runs that the store has: it is in no id, and may be stated later."""
+    for name in ("params", "macs"):
+        stated = [
+            {"its_id": row["id"], name: row[name]}
+            for row in runs
+            if row["id"] in known and row["config"].get("program") and row.get(name)
+        ]
+        if stated:
+            session.execute(update(_RUNS).where(_RUNS.c.id == bindparam("its_id")).values({name: bindparam(name)}), stated)
 
 
 def _link(session: Session, experiment_id: int, ids: Sequence[str], number: int) -> None:

@@ -244,6 +244,8 @@ def _family(frontier: Frontier) -> list[str]:
 
 
 def _cell(name: str, value: Any, metric: str) -> str:
+    if value is None or value != value:  # not known, as the parameters of a program's model
+        return "–"
 
     if name == "params":
         return f"{value:,.0f}"

@@ -42,7 +42,10 @@ class Study:
     def plan(self, epochs="[8]", rates="0.1", silence=300.0, startup=3600.0):
         path = self.folder / "study.yaml"
         path.write_text(FILE.format(python=sys.executable, epochs=epochs, rates=rates, silence=silence, startup=startup))
-        return make_plan(*read_spec(path))
+        return self.planned()
+
+    def planned(self):
+        return make_plan(*read_spec(self.folder / "study.yaml"))
 
     def run(self, plan, trouble="", slow="0", should_stop=lambda: False, on_tick=lambda running: None, **policy):
         self.patch.setenv("TROUBLE", trouble)
