@@ -34,8 +34,8 @@ class Crossing:
         return {x: self.at.to_dict(), "overtakes": self.overtakes, "proven": self.proven, "reason": self.reason}
 
 
-def crossing_of(found: Difference, names: tuple[str, str], x: str, level: float) -> Crossing:
-    """Find the crossing of sides a and b, whose `names` are given.
+def crossing_of(found: Difference, names: tuple[str, str], x: str, level: float, *, unit: str) -> Crossing:
+    """Find the crossing of sides a and b, whose `names` are given. unit: what words say after a number of `x`, of money the currency.
 
     A crossing is proven where the difference changes with compute and is significant, with two signs, below and above. The interval is the
     set of computes at which a difference of zero is not refused at this level (Fieller 1954, for a curve). It holds the true crossing as
@@ -52,7 +52,7 @@ def crossing_of(found: Difference, names: tuple[str, str], x: str, level: float)
         return names[1] if of > 0 else names[0]
 
     if not len(shown):
-        return _none(f"the difference may be noise at every {x} from {low} to {high}")
+        return _none(f"the difference may be noise at every {x} from {low} to {high}{f' {unit}' if unit != x else ''}")
     roots = np.flatnonzero(np.diff(value > 0))
     changes = shown[np.flatnonzero(np.diff(sign[shown]))]  # the last significant point before each change of the better side
     if len(changes):
@@ -70,14 +70,14 @@ def crossing_of(found: Difference, names: tuple[str, str], x: str, level: float)
     if last < len(u) - 1:
         start = math.exp(_zero(u, beyond, last))
         at = Interval(_root(u, value, roots[roots >= last]), start, math.inf)
-        why = f"above {significant(start, 3)} {x} the difference may be noise: that {other} is better there is not shown"
+        why = f"above {significant(start, 3)} {unit} the difference may be noise: that {other} is better there is not shown"
         return Crossing(at, None if math.isnan(at.value) else other, False, why)
     if first > 0:
         end = math.exp(_zero(u, beyond, first - 1))
         at = Interval(_root(u, value, roots[roots < first]), -math.inf, end)
-        why = f"below {significant(end, 3)} {x} the difference may be noise: that {other} is better there is not shown"
+        why = f"below {significant(end, 3)} {unit} the difference may be noise: that {other} is better there is not shown"
         return Crossing(at, None if math.isnan(at.value) else leads, False, why)
-    return _none(f"no crossing from {low} to {high} {x}")
+    return _none(f"no crossing from {low} to {high} {unit}")
 
 
 def _root(u: np.ndarray, value: np.ndarray, roots: np.ndarray) -> float:

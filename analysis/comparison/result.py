@@ -131,7 +131,7 @@ class Comparison:
         """Return where the sides cross within the shared range, with its interval, or why they do not."""
         if self.withheld or (self.found.edges and not self.found.narrowed):
             return Crossing(Interval(float("nan"), -np.inf, np.inf), None, False, no_crossing_words(self))
-        return crossing_of(self.found, (self.a, self.b), self.x, self.level)
+        return crossing_of(self.found, (self.a, self.b), self.x, self.level, unit=self.unit)
 
     @property
     def better(self) -> str | None:

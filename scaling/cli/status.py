@@ -26,8 +26,9 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     """Show experiments: runs by state, core-hours done and estimated, best loss.
 
     "core-hours" are useful ones, as if each run had been done alone; where runs
-    share steps, a line says what the grid did cost. "cost" is the money for the
-    allocated ones, where the file has a `price`. Runs that failed, those
+    share steps, a line says what the grid did cost. "paid" is the money for the
+    allocated ones, where the file has a `price`; "cost" elsewhere is that of the
+    useful ones. Runs that failed, those
     that are held back by a fault of their data, and those that ask again and again
     to be started anew have their reason below; one that several share is said once. "estimates off by" says how far a run's
     estimate at its start lies from what it took: the median over finished runs.
@@ -48,7 +49,7 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     from scaling.waiting import Waiting
 
     is_priced = any(row.get("currency") for row in found["experiments"])
-    costs = ("cost",) if is_priced else ()
+    costs = ("paid",) if is_priced else ()
     table = Table(
         "experiment",
         "runs by state",

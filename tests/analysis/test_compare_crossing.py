@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -317,3 +318,17 @@ def test_the_interval_of_a_crossing_without_noise_holds_it():
     assert found.crossing.overtakes == "b"
     assert found.crossing.at.value == pytest.approx(54, rel=1e-3)
     assert found.crossing.at.low <= found.crossing.at.value <= found.crossing.at.high
+
+
+def test_numbers_of_money_have_their_currency_in_what_is_said_of_a_crossing():
+    seen = set()
+    for b, noise, seed in (
+        (flat, 0.01, 100),
+        (lambda x: flat(x) * (x / 1000) ** -0.03, 0.01, 2),
+        (lambda x: flat(x) * (x / 1e6) ** -0.03, 0.0, 0),
+    ):
+        runs = curves(flat, b, noise=noise, seed=seed).rename(columns={"core_hours": "cost"}).assign(currency="EUR")
+        reason = analysis.compare(runs, x="cost").crossing.reason
+        seen.add(reason.split()[0])
+        assert re.search(r"\d EUR\b", reason), reason
+    assert len(seen) > 1, seen

@@ -4,12 +4,16 @@ import io
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from orchestrator.experiments_file import read_spec
+from orchestrator.planning.accept import accept_plan
 from orchestrator.planning.candidates import candidate_cells
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.priced import Priced
+from orchestrator.store import Store
 from scaling.cli import plan_table
+from scaling.cli.app import app
 from scaling.errors import SpecError
 
 FILE = """\
@@ -179,3 +183,12 @@ def test_a_price_list_may_name_what_settings_and_aliases_declare(tmp_path, monke
     )
     prices = read_spec(tmp_path / "own.yaml")[0].prices
     assert [prices.a_core_hour(name) for name in ("TPU-v4", "v4", "Theirs", "Mine")] == [1.5, 1.5, 2.0, 2.0]
+
+
+def test_status_calls_the_money_for_allocated_hours_paid(tmp_path):
+    """`cost` is that of useful hours, in every other table."""
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        accept_plan(store, planned(tmp_path, "price: 3"))
+    shown = CliRunner().invoke(app, ["status", "--db", str(tmp_path / "scaling.db")]).output
+    assert "paid" in shown.split()
+    assert "cost" not in shown
