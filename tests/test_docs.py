@@ -115,8 +115,8 @@ def test_every_optimiser_and_schedule_is_described():
 def test_the_file_on_the_page_of_recipes_is_valid():
     [text] = re.findall(r"```yaml\n(name: .*?)```", (ROOT / "docs" / "recipes.md").read_text(), re.S)
     plan = make_plan(*read_spec(yaml.safe_load(text)))
-    found = {(search.run.config.model.name, search.run.config.optimizer.name, search.policy.start) for search in plan.searches}
-    assert found == {("nano-F0", "sgd-agc", 0.4), ("nano-F1", "sgd-agc", 0.4), ("w8", "adamw", 0.003)}
+    found = {(search.run.config.model.family, search.run.config.optimizer.name, search.policy.start) for search in plan.searches}
+    assert found == {("nfnet", "sgd-agc", 0.4), ("vit", "adamw", 0.02), ("resnet", "sgd", 0.2)}
 
 
 def test_the_fashion_mnist_file_is_valid_or_says_what_to_install():
