@@ -58,9 +58,7 @@ def test_it_is_the_same_study_with_the_same_runs(tmp_path):
 
 
 def test_other_schedules_have_no_trunk(tmp_path):
-    with pytest.raises(
-        SpecError, match=r"f.yaml:7: schedule: reuse_trunk is of warmup-stable-decay; .* cosine have no steps in common"
-    ):
+    with pytest.raises(SpecError, match=r"f.yaml:7: schedule: reuse_trunk: the budgets of cosine have no steps in common"):
         planned(tmp_path, schedule="cosine")
 
 
