@@ -41,8 +41,9 @@ from trainer.models import Family, family
 nfnet = family("nfnet")
 
 def _family(build):
-    return Family(lambda: ("any",), lambda name, options, **kw: nfnet.params("nano-F0", {}, **kw),
-                  lambda name, options, **kw: nfnet.macs("nano-F0", {}, **kw), build, lambda name, options: None)
+    return Family(names=lambda: ("any",), build=build, check=lambda name, options: None,
+                  params=lambda name, options, **kw: nfnet.params("nano-F0", {}, **kw),
+                  macs=lambda name, options, **kw: nfnet.macs("nano-F0", {}, **kw))
 
 def raises():
     def build(name, **kw):
