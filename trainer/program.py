@@ -174,8 +174,11 @@ class Program:
         if self.placement.shard[1] > 1 and not hasattr(self.module, "drawn_params"):
             variables = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(variables))
         params = variables.pop("params")
-        with on_cpu():
-            optimizer = jax.tree.map(np.asarray, self.compiler.optimizer.init(params))
+        if config.optimizer.starts_at_zero:
+            optimizer = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), saved.optimizer)
+        else:
+            with on_cpu():
+                optimizer = jax.tree.map(np.asarray, self.compiler.optimizer.init(params))
         average = (None, None) if config.ema is None else jax.tree.map(np.copy, (params, variables or None))
         return self.place(TrainState(params, optimizer, average[0], variables or None, average[1]))
 

@@ -126,7 +126,8 @@ def test_numbers_of_numpy_are_numbers():
         "batch_size": numpy.int64(64),
     }
     spec, _ = read_spec(given)
-    assert (spec.learning_rates("nano-F0", 1), list(spec.seeds), spec.batch_size) == ([0.5, 1.0], [0, 1], 64)
+    rates = spec.recipe_of(spec.models[0]).learning_rate
+    assert (rates.of_budget(1), list(spec.seeds), spec.batch_size) == ([0.5, 1.0], [0, 1], 64)
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,13 @@ def test_a_stack_of_layers_gets_the_directions_of_its_layers(name):
     )
 
 
+@pytest.mark.parametrize("name", names())
+def test_a_state_is_of_zeros_where_it_says_so(name):
+    kind = optimizer_class(name)
+    state = kind().build(Masks()).init(drawn(0))
+    assert kind.starts_at_zero == all(not np.any(leaf) for leaf in jax.tree.leaves(state))
+
+
 def test_a_family_may_say_what_is_decayed():
     masks = Masks(decayed=lambda path, shape: path[0] == "norm")
     found, params, _ = directions(AdamW(weight_decay=1.0), steps=1, masks=masks)

@@ -7,7 +7,7 @@ one learning rate serves both parts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from trainer.optimizers.protocol import Amount, Clipped, Optimizer, Positive, Share
 
@@ -22,12 +22,13 @@ __all__ = ["Muon"]
 
 @dataclass(frozen=True)
 class Muon(Clipped, name="muon"):
-    """Holds the options of Muon.
+    """Holds the options of Muon, in whose state are the coefficients of the iteration.
 
     momentum: of the matrices. nesterov: of both parts. rms: root mean square of an entry of a matrix's direction, that of Adam being about 0.2 to 0.4.
     b1, b2, eps: of AdamW for vectors, embeddings and the classifier. weight_decay: decoupled, of both, for what may be decayed.
     """
 
+    starts_at_zero: ClassVar[bool] = False
     momentum: Share = 0.95
     nesterov: bool = True
     rms: Positive = 0.2

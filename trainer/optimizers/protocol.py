@@ -45,9 +45,12 @@ class OptimizerConfig(ConfigPart):
 
     The learning rate is no option: it is an argument of the compiled step, so that one program serves every rate and schedule.
     Importing such a file loads no JAX; `build` does.
+
+    starts_at_zero: whether the state before the first step is all zeros, so that `init` need not be run to have it.
     """
 
     name: ClassVar[str] = ""
+    starts_at_zero: ClassVar[bool] = True
     __pydantic_config__: ClassVar = {"allow_inf_nan": False}  # for the experiments file, which checks the bounds
 
     def __init_subclass__(cls, name: str = "") -> None:

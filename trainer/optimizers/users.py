@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from scaling.errors import UnknownName, UsageError
 from trainer.optimizers.protocol import Optimizer, OptimizerConfig
@@ -25,6 +25,7 @@ class UsersOptimizer(OptimizerConfig):
     gives the direction, `params ← params − learning_rate · direction`. A `mask` that it takes is that of weight decay.
     """
 
+    starts_at_zero: ClassVar[bool] = False
     source: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 

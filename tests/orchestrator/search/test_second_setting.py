@@ -356,7 +356,7 @@ def test_what_cannot_be_searched_is_one_line_of_the_file(plan_of, second, optimi
 
 def test_a_program_is_searched_over_what_its_command_takes(tmp_path):
     text = (
-        "name: p\ntrainer: {{command: [python, train.py, '{{batch_size}}'], program_version: '1'}}\n"
+        "name: p\ntrainer: {{command: [python, train.py, '{{batch_size}}', '{{learning_rate}}'], program_version: '1'}}\n"
         "models: [{{name: m, params: 10}}]\nepochs: [1]\nbatch_size: 32\n"
         "learning_rate: {{policy: two-trial, start: 0.1, second: {second}}}\n"
     )
