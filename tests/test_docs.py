@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,27 @@ def test_every_optimiser_and_schedule_is_described():
         assert all(f"`{name}`" in row for name in own), kind.name
     assert "`clip_norm`" in page
     assert "`agc`" in page
+
+
+def test_the_commands_and_models_on_the_page_of_models_are_valid():
+    page = (ROOT / "docs" / "models.md").read_text()
+    commands = re.findall(r"^scaling (model .*)$", page, re.M)
+    assert len(commands) >= 4
+    for command in commands:
+        CliRunner().invoke(app, shlex.split(command), catch_exceptions=False, color=False).stdout.index("parameters")
+    models = [model for block in re.findall(r"```yaml\n(models:.*?)```", page, re.S) for model in yaml.safe_load(block)["models"]]
+    shipped = [model for model in models if "source" not in model]
+    assert len(shipped) >= 4
+    study = {"name": "a", "dataset": "digits", "epochs": [1], "batch_size": 32, "learning_rate": 0.1}
+    images = {
+        "name": "declared",
+        "title": "a",
+        "train_examples": 1000,
+        "validation_examples": 100,
+        "num_classes": 10,
+        "image_shape": [224, 224, 3],
+    }
+    assert make_plan(*read_spec(study | {"models": shipped, "dataset": images})).runs
 
 
 def test_the_file_on_the_page_of_recipes_is_valid():

@@ -24,6 +24,7 @@ from trainer.models.card import model_card
 from trainer.models.initial import initial_params
 from trainer.models.nfnet import Variant, build, variant
 from trainer.models.protocol import REMAT
+from trainer.optimizers.sgd_agc import SgdAgc
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -177,6 +178,18 @@ def test_bfloat16_is_near_the_reference():
     assert 0 < np.abs(logits - reference["out64/logits"]).max() < 0.1 * reference["out64/logits"].std()
 
 
+def test_a_nano_nfnet_learns_the_digits(tmp_path, quick_compilation):
+    config = TrainConfig(
+        DataConfig("digits", data.card("digits", {})),
+        ModelConfig("nfnet", "nano-F0"),
+        ScheduleConfig(epochs=10.0),
+        batch_size=32,
+        learning_rate=0.2,
+        optimizer=SgdAgc(clip=0.16, clip_eps=0.1, weight_decay=0.002),
+    )
+    assert scaling.train(config, directory=tmp_path / "run").val_top1 > 0.9
+
+
 def test_the_family_of_the_how_to_learns(tmp_path, monkeypatch):
     """The example of docs/models.md is the file that `scaling init models` writes; its perceptrons with LayerNorm learn the digits."""
     root = Path(__file__).parents[2]
@@ -185,7 +198,7 @@ def test_the_family_of_the_how_to_learns(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(root / "experiments")
     model = ModelConfig("my_models:perceptrons", "mlp-32", {"dropout": 0.1})
     config = TrainConfig(
-        DataConfig("digits", data.card("digits", {})), model, ScheduleConfig(epochs=3.0), batch_size=32, learning_rate=0.2
+        DataConfig("digits", data.card("digits", {})), model, ScheduleConfig(epochs=5.0), batch_size=32, learning_rate=0.2
     )
     try:
         result = scaling.train(config, directory=tmp_path / "run")
@@ -193,8 +206,7 @@ def test_the_family_of_the_how_to_learns(tmp_path, monkeypatch):
     finally:
         sys.modules.pop("my_models", None)
     assert result.outcome is AttemptOutcome.FINISHED
-    assert result.val_loss < 0.8
-    assert result.val_top1 > 0.75
+    assert result.val_top1 > 0.9
     assert [(card.params, card.macs) for card in cards] == [
         (65 * w + 2 * (2 * w + 4 * w * (w + 1) + w * (4 * w + 1)) + 2 * w + 10 * (w + 1), w * (64 + 2 * 8 * w + 10)) for w in (4, 8)
     ]
