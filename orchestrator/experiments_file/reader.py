@@ -175,6 +175,8 @@ def _faults_of_the_rest(document: Document, error: ValidationError) -> Iterator[
         return  # who trains the runs decides what the other keys mean
     if "epochs" in faulty:
         faulty |= {"learning_rate", "schedule"}  # they speak of epoch budgets
+    if "recipes" in faulty:
+        faulty |= {"learning_rate"}  # they may be where it is
     if "accelerators" in faulty:
         faulty |= {"resources"}  # it may name one of them
     sound = {key: value for key, value in document.content.items() if key not in faulty}

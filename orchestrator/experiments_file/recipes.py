@@ -298,8 +298,11 @@ class Recipe:
 
 def _named(kinds: Any, name: object, known: list[str], title: str) -> Any:
     """Return the kind of a name. Raises `ValidationError` at the key `name` for an unknown one."""
-    if isinstance(name, str) and name in known:
-        return kinds(name)
+    if isinstance(name, str) and (name in known or ":" in name):
+        try:
+            return kinds(name)
+        except UsageError as error:
+            raise _at("name", name, f"{error} ({error.hint})") from error
     expected = ", ".join(repr(each) for each in known)
     detail = InitErrorDetails(type="literal_error", loc=("name",), input=name, ctx={"expected": expected})
     raise ValidationError.from_exception_data(title, [detail])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from importlib import import_module
 from pkgutil import iter_modules
 
-from scaling.errors import UnknownName
+from scaling.errors import UnknownName, UsageError
 from trainer.schedules.cosine import Cosine
 from trainer.schedules.protocol import REGISTERED, Schedule
+from trainer.users_code import imported
 
 __all__ = ["Schedule", "learning_rate_at", "names", "schedule_class"]
 
@@ -20,7 +22,14 @@ def names() -> list[str]:
 
 
 def schedule_class(name: str) -> type[Schedule]:
-    """Return the class that holds a schedule's options. Raises `UnknownName`."""
+    """Return the class that holds a schedule's options; a user's own by `package.module:Class`. Raises `UnknownName`, `UsageError`."""
+    if ":" in name:
+        own = imported(name, "schedule")
+        if not (isinstance(own, type) and issubclass(own, Schedule) and is_dataclass(own)):
+            raise UsageError(
+                f"schedule {name!r} is no class of schedules", hint="let it be a frozen dataclass below trainer.schedules.Schedule"
+            )
+        return own
     if name not in REGISTERED and name not in names():
         raise UnknownName("schedule", name, names())
     return REGISTERED[name]
