@@ -104,7 +104,7 @@ def _show(card: ModelCard) -> None:
         ("training FLOPs an image", f"{significant(card.train_flops_per_image, 3)} (6 × MACs)"),
     ]
     if card.activations is not None:
-        rows.append(("activations an image", f"{card.activations:,} (outputs of convolutions and dense layers)"))
+        rows.append(("activations an image", f"{card.activations:,} (outputs of convolutions and products)"))
     if card.total_stride is not None:
         smallest = f"{-(-height // card.total_stride)} × {-(-width // card.total_stride)}"
         warning = ", SMALLER than one step: use another stem" if min(height, width) < card.total_stride else ""

@@ -42,7 +42,7 @@ class ModelCard:
 
     params: trainable. macs: multiply–accumulates of one image's forward pass. train_flops_per_image: 6 × MACs (forward 2, backward 4).
     counted: whether one of the two was counted from the module, since the family states none.
-    activations: outputs of convolutions and dense layers of one image, as fvcore and timm count them; None when the family does not count.
+    activations: outputs of convolutions, dense layers and products of attention of one image, as fvcore and timm count them; None when the family does not count.
     total_stride: pixels along each side that one pixel of the last feature map stands for; None likewise.
     memory: None likewise.
     """

@@ -98,7 +98,7 @@ class Family:
         (`trainer.models.cost`). `params` may take `channels` in place of `image_shape`.
     decayed, clipped: say which parameters weight decay and adaptive gradient clipping are for. None: as the optimiser has it by name.
     state: collections that its networks keep beside their parameters, as ("batch_stats",). Of a user's family they are found by counting.
-    activations: counts the outputs of convolutions and dense layers, one image.
+    activations: counts the outputs of convolutions, dense layers and products of attention, one image.
     kept_activations: counts about how many numbers the backward pass of one image finds in memory; takes `remat=` as well.
     total_stride: (name, options) → pixels along each side that one pixel of the last feature map stands for.
     """
