@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
-import subprocess
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +24,7 @@ from typing import Any
 import numpy as np
 from csv_table import markdown, rows_of
 from main_job import cpu_model
+from peer_process import Peer
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("what", nargs="?", choices=["run", "table"], default="run")
@@ -67,21 +66,6 @@ ROWS = [
     *(Row(f"small ViT, {name}", SMALL, name, 32, 64, SMALL_PEER) for name in ("sgd", "sgd-agc", "adamw", "lamb", "muon")),
     Row("small ViT, adamw + SAM", SMALL, "adamw", 32, 64, None, sam=True),
 ]
-
-
-class Peer:
-    """The other side, in a process of its own."""
-
-    def __init__(self, python: str) -> None:
-        script = Path(__file__).parent / "peers" / "timm_families.py"
-        self.process = subprocess.Popen([python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
 
 
 class Ours:
@@ -190,7 +174,7 @@ def main() -> None:
 
     from orchestrator.provenance import code_version
 
-    machine, peer = f"{cpu_model()}, {os.cpu_count()} cores", Peer(arguments.peer)
+    machine, peer = f"{cpu_model()}, {os.cpu_count()} cores", Peer(arguments.peer, "timm_families.py")
     print(f"{machine}; float32, {arguments.threads} threads, {arguments.rounds} rounds of {arguments.steps} steps each")
     for row in ROWS:
         if not row.name.startswith(arguments.only or ""):

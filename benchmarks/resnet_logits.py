@@ -96,11 +96,11 @@ def main() -> None:
             kept[name]["statistics"] = {
                 path: [round(value, 8) for value in values[:KEPT_AVERAGES]] for path, values in averages.items()
             }
+    if worst > ALLOWED:
+        raise SystemExit(f"figures differ by {worst:.1e}, more than {ALLOWED:g}")
     if arguments.write:
         FIGURES.parent.mkdir(exist_ok=True)
         FIGURES.write_text(json.dumps(kept) + "\n")
-    if worst > ALLOWED:
-        raise SystemExit(f"figures differ by {worst:.1e}, more than {ALLOWED:g}")
 
 
 if __name__ == "__main__":

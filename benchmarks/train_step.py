@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
-import subprocess
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -28,6 +26,7 @@ from typing import Any
 import numpy as np
 from csv_table import markdown, rows_of
 from main_job import cpu_model
+from peer_process import Peer
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("what", nargs="?", choices=["run", "table"], default="run")
@@ -47,21 +46,6 @@ NETWORKS = {
     "282k": {"width": [32, 64, 96, 96], "depth": [1, 2, 3, 2], "group_width": [8, 8, 16, 16]},
     "1.09M": {"width": [64, 128, 256, 256], "depth": [1, 2, 3, 1], "group_width": [8, 8, 16, 16]},
 }
-
-
-class Peer:
-    """The other side, in a process of its own."""
-
-    def __init__(self, python: str) -> None:
-        script = Path(__file__).parent / "peers" / "timm_nfnet.py"
-        self.process = subprocess.Popen([python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
 
 
 def compare(name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +80,7 @@ def compare(name: str, options: dict[str, Any]) -> dict[str, Any]:
     batch = program.place_batch(images, labels, np.ones(BATCH, np.float32))
     logits = np.asarray(jax.jit(program.module.apply)({"params": state.params}, images))
 
-    peer, variant = Peer(arguments.peer), resolve(name, options)
+    peer, variant = Peer(arguments.peer, "timm_nfnet.py"), resolve(name, options)
     with tempfile.TemporaryDirectory() as folder:
         flat = jax.tree_util.tree_leaves_with_path(state.params)
         arrays = {"/".join(str(part.key) for part in path): np.asarray(leaf) for path, leaf in flat}
