@@ -24,7 +24,7 @@ from scaling.cli.report import report_command
 from scaling.errors import DataError, UnknownName, UsageError
 
 BOTH = ("H100=2", "TPU-v4=2")
-"""Of a chip-hour: a core-hour on a TPU v4, which has two cores a chip, costs half of one on an H100."""
+"""Prices are of a chip-hour: a core-hour on a TPU v4, which has two cores a chip, costs half of one on an H100."""
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ NAMES = ["data", "a", "b", "c", "d", "e", "f", "sub", "keep.bin", "one.bin", "ke
 
 @pytest.mark.parametrize("seed", range(12))
 def test_ignore_files_are_read_as_git_reads_them(tmp_path, seed):
-    """By a tree of random names and patterns, of which git lists what it does not ignore; the study is a folder of a repository or its root."""
+    """Git is asked what it does not ignore in a tree of random names and patterns; the study is a folder of a repository or its root."""
     draw, root = random.Random(seed), tmp_path / "repository"
     folder = root / ("below/study" if seed % 2 else "")
     for _ in range(60):

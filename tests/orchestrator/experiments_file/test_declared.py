@@ -88,7 +88,7 @@ def test_what_a_family_does_not_state_is_counted_once_and_said_so(tmp_path, monk
 
 
 def test_a_family_with_nan_at_its_start_is_one_line_each(tmp_path):
-    """In its initial values, and in the loss of its first step."""
+    """NaN is found in its initial values, and in the loss of its first step."""
     source = 'source: "tests.trainer.strangers_models:not_finite"'
     path = tmp_path / "e.yaml"
     path.write_text(

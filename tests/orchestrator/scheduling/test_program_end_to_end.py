@@ -54,7 +54,7 @@ def test_what_a_program_prints_is_kept_and_what_it_saw_is_not_known(study):
 
 
 def test_the_disk_of_its_earlier_checkpoints_is_freed(study):
-    """Of eight epochs it leaves two, each under its own name; a file that it did not report is another one's business."""
+    """The program leaves checkpoints of two of eight epochs, each under its own name; a file that it did not report is another one's business."""
     own = [path for path in (study.folder / "runs").glob("*/*/kept") if (path / "80.npz").exists()]
     assert own
     (own[0] / "notes.txt").write_text("mine")

@@ -376,7 +376,7 @@ def test_a_program_that_reported_its_result_and_stays_has_finished(study):
 
 
 def test_a_run_that_cannot_matter_is_stopped_early(study):
-    """By the losses that a program reports when it likes: the first after each share of its steps counts as its loss there."""
+    """A program reports losses when it likes: the first after each share of its steps counts as its loss there."""
     from orchestrator.scheduling.early_stop import _loss_at
 
     taken = [(10, 3.0), (45, 2.0), (52, 1.9), (80, 1.5), (100, 1.0)]

@@ -32,7 +32,7 @@ SIZES, BUDGETS = {"small": 1000, "medium": 2000, "large": 4000}, (1.0, 2.0, 4.0,
 
 @dataclass(frozen=True)
 class Truth:
-    """In log2: the best rate is `rate` − s·epochs − t·size, the best second value `second` + p·epochs + q·size; log loss is a bowl about them.
+    """A surface in log2: the best rate is `rate` − s·epochs − t·size, the best second value `second` + p·epochs + q·size; log loss is a bowl about them.
 
     tilt: correlation of the bowl's axes, the interaction of both.
     """
