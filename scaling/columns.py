@@ -133,6 +133,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "Runs that were trained at once on the same devices; core-hours are a run's share. 1 when it was alone.",
     ),
     Column("parent", "str", "", "Run id of the run this one starts from, if any."),
+    Column("stage", "str", "", "pretraining, or finetuning: started from the weights of `parent`."),
     Column("created_at", "time", "UTC", "When the run was accepted."),
     Column("ended_at", "time", "UTC", "When the run reached its final status."),
 )
