@@ -9,6 +9,7 @@
 | `program` | the compiled step of a shape |
 | `train` | a training told as steps |
 | `start`, `loop`, `journal`, `evaluate` | where a training begins; its loop; what a run writes down; the held-out loss |
+| `finetuning` | what a run takes over from the checkpoint of a pre-trained one |
 | `events` | what `on_event` is told, a record for each kind |
 | `packed` | the program of several runs of one shape at once, for `train_many` |
 | `checkpoint/`, `storage` | atomic, verified checkpoints; on disk or on an object store |
@@ -28,6 +29,7 @@ from trainer.config import (
     DataConfig,
     ModelConfig,
     NumericsConfig,
+    ParentConfig,
     ProgramConfig,
     SamConfig,
     ScheduleConfig,
@@ -47,6 +49,7 @@ __all__ = [
     "ModelConfig",
     "NumericsConfig",
     "OptimizerConfig",
+    "ParentConfig",
     "ProgramConfig",
     "SamConfig",
     "ScheduleConfig",

@@ -20,6 +20,8 @@ from trainer.backend import compiler_options, keep_freed_memory
 from trainer.compilation import Compilation, counted_compilation
 from trainer.config import TrainConfig
 from trainer.execution import Execution
+from trainer.head import head_of
+from trainer.layer_decay import layer_rates, with_layer_rates
 from trainer.layout import Layout
 from trainer.memory import fitting_micro_batch, program_bytes
 from trainer.models import family
@@ -84,15 +86,19 @@ class Compiler:
         self.optimizer = config.optimizer.build(
             Masks(self.layout.is_stacked, known.decayed or is_decayed, known.clipped or is_clipped)
         )
-        self.steps = Steps(
-            self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered, self.layout, config.sam
-        )
         collections = variable_shapes(self.module, image_shape=config.data.card.image_shape)
         params = collections.pop("params")
         state = params, jax.eval_shape(self.optimizer.init, params)
         kept = collections or None
         self.saved_shapes = TrainState(*state, None, kept) if config.ema is None else TrainState(*state, params, kept, kept)
         self.layout.check(self.saved_shapes)
+        if config.parent is not None and config.parent.layer_decay != 1:
+            head = {path[1:] for path in head_of(config) if path[0] == "params"}
+            rates = layer_rates(params, config.parent.layer_decay, layer_of=known.layer, head=head)
+            self.optimizer = with_layer_rates(self.optimizer, rates, self.layout)
+        self.steps = Steps(
+            self.module, self.optimizer, config.label_smoothing, config.ema, placement.gathered, self.layout, config.sam
+        )
         self.state_shapes = self.layout.stacked(self.saved_shapes)
         self.param_shapes = self.state_shapes.params
         self.variable_shapes = self.state_shapes.evaluated

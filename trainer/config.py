@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
+from scaling.errors import UnknownName, UsageError
 from trainer.config_part import ConfigPart
 from trainer.data.dataset import DataCard
 from trainer.optimizers import OptimizerConfig, optimizer_from
@@ -24,11 +25,13 @@ from trainer.typing import Options
 
 __all__ = [
     "RECIPE",
+    "WEIGHTS",
     "AugmentConfig",
     "DataConfig",
     "ModelConfig",
     "NumericsConfig",
     "OptimizerConfig",
+    "ParentConfig",
     "ProgramConfig",
     "SamConfig",
     "ScheduleConfig",
@@ -37,6 +40,9 @@ __all__ = [
 
 RECIPE = 1
 """Raised by hand when a change of this code changes results; a test of exact bits guards it."""
+
+WEIGHTS = ("final", "ema")
+"""What of a pre-trained run a fine-tuned one may start from."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +190,26 @@ class SamConfig(ConfigPart):
 
 
 @dataclass(frozen=True)
+class ParentConfig(ConfigPart):
+    """Names the pre-trained run that a run is fine-tuned from (`trainer.finetuning`).
+
+    run: its id. weights: "final", its parameters after the last step, or "ema", their moving average.
+    layer_decay: layer l of L trains at the learning rate · layer_decay^(L − l), the head, which is layer L, at the whole rate (BEiT, arXiv
+        2106.08254). 1 is one rate for all.
+    """
+
+    run: str
+    weights: str = "final"
+    layer_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.weights not in WEIGHTS:
+            raise UnknownName("weights of a parent", self.weights, WEIGHTS)
+        if not 0 < self.layer_decay <= 1:
+            raise UsageError(f"layer_decay {self.layer_decay} is not above 0 and at most 1", hint="0.75, say; 1 is none")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Describes one training: all that changes its result, and nothing about where or when it runs.
 
@@ -193,7 +219,7 @@ class TrainConfig:
     augment: what is done to training images.
     ema: largest decay of the exponential moving average of the parameters, min(ema, (1 + t) / (10 + t)) at step t. The average is
         evaluated then, not the parameters. None keeps none.
-    parent: {"run": id, "step": n} when the run starts from another one's checkpoint.
+    parent: the run that this one is fine-tuned from; None trains from initial values.
     sam: sharpness-aware minimisation around the optimiser; None is without.
     program: what trains it in place of `trainer.train`. Then only epochs, learning rate, seed, model, batch size and data mean something; a batch
         size or a number of examples that nobody stated is 0.
@@ -210,7 +236,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     ema: float | None = None
-    parent: Mapping[str, object] | None = None
+    parent: ParentConfig | None = None
     program: ProgramConfig | None = None
     sam: SamConfig | None = None
     recipe: int = RECIPE
@@ -241,7 +267,9 @@ class TrainConfig:
 
         Learning rate, schedule and seed are arguments of the program, so they are not in.
         """
-        later = {name: part.plain for name in _LATER if (part := getattr(self, name)) is not None}
+        later: dict[str, object] = {name: part.plain for name in _LATER if (part := getattr(self, name)) is not None}
+        if self.parent is not None and self.parent.layer_decay != 1:
+            later["layer_decay"] = self.parent.layer_decay
         return _digest(
             {
                 **later,
@@ -295,6 +323,7 @@ _FIELD_OF: dict[type, str] = {
     AugmentConfig: "augment",
     ProgramConfig: "program",
     SamConfig: "sam",
+    ParentConfig: "parent",
 }
 _LATER = ("program", "sam")
 """Parts that came later: a config without them is as it was before."""

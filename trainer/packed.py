@@ -48,7 +48,7 @@ def check_alike(configs: Sequence[TrainConfig], directories: Sequence[str | Path
         raise UsageError(f"{len(configs)} runs and {len(directories)} folders", hint="give every run a folder of its own")
     if len({str(directory) for directory in directories}) < len(configs):
         raise UsageError("two runs are to write to one folder", hint="give every run a folder of its own")
-    first, *others = (replace(config, learning_rate=0.0, seed=0) for config in configs)
+    first, *others = map(_without_what_may_differ, configs)
     for other in others:
         if other != first:
             ours, theirs = first.to_dict(), other.to_dict()
@@ -57,6 +57,12 @@ def check_alike(configs: Sequence[TrainConfig], directories: Sequence[str | Path
                 f"runs that differ in {fields} cannot be trained at once",
                 hint="pack runs that differ in learning_rate and seed alone",
             )
+
+
+def _without_what_may_differ(config: TrainConfig) -> TrainConfig:
+    """Leave out learning rate, seed, and which run a fine-tuned one starts from: each seed has a parent of its own."""
+    parent = config.parent and replace(config.parent, run="")
+    return replace(config, learning_rate=0.0, seed=0, parent=parent)
 
 
 def packed_program(

@@ -9,7 +9,7 @@ The loop asks a program for steps of all its runs, and names them by their place
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -162,8 +162,24 @@ class Program:
         """
         return self.evaluation.evaluate(variables, images, labels, weights)
 
-    def initial_state(self, config: TrainConfig) -> TrainState:
-        """Draw the parameters, and state beside them, by the run's seed, with the optimiser's first state and averages that start at them.
+    def initial_state(self, config: TrainConfig, variables: Mapping[str, PyTree] | None = None) -> TrainState:
+        """Return the state before the first step: the variables, the optimiser's first state, and averages that start at the variables.
+
+        variables: `{"params": …, …}` as `drawn` gives them, and as it does where they are None.
+        """
+        saved = self.compiler.saved_shapes
+        variables = dict(variables or self.drawn(config))
+        params = variables.pop("params")
+        if config.optimizer.starts_at_zero:
+            optimizer = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), saved.optimizer)
+        else:
+            with on_cpu():
+                optimizer = jax.tree.map(np.asarray, self.compiler.optimizer.init(params))
+        average = (None, None) if config.ema is None else jax.tree.map(np.copy, (params, variables or None))
+        return self.place(TrainState(params, optimizer, average[0], variables or None, average[1]))
+
+    def drawn(self, config: TrainConfig) -> dict[str, PyTree]:
+        """Draw the parameters, and state beside them, by the run's seed: `{"params": …, …}` in host memory, no entry stacked.
 
         On a mesh over several processes, all take what the initialisers gave in process 0: another kind of CPU may round a last bit
         otherwise.
@@ -173,14 +189,7 @@ class Program:
         variables = initial_variables(self.module, seed=config.seed, image_shape=config.data.card.image_shape, shapes=shapes)
         if self.placement.shard[1] > 1 and not hasattr(self.module, "drawn_params"):
             variables = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(variables))
-        params = variables.pop("params")
-        if config.optimizer.starts_at_zero:
-            optimizer = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), saved.optimizer)
-        else:
-            with on_cpu():
-                optimizer = jax.tree.map(np.asarray, self.compiler.optimizer.init(params))
-        average = (None, None) if config.ema is None else jax.tree.map(np.copy, (params, variables or None))
-        return self.place(TrainState(params, optimizer, average[0], variables or None, average[1]))
+        return variables
 
     def place(self, state: TrainState) -> TrainState:
         """Put a state from host memory, as checkpoints have it, on the device, or on all devices of the mesh."""

@@ -17,6 +17,7 @@ from trainer.checkpoint.snapshot import state_from
 from trainer.config import TrainConfig
 from trainer.distributed import first_says, share_of
 from trainer.events import Started
+from trainer.finetuning import variables_from_parent
 from trainer.program import Program
 from trainer.step import TrainState
 from trainer.storage import Storage, storage_at
@@ -71,12 +72,23 @@ class Start:
         return Started(step=self.step, steps=steps, passed_over=self.passed_over, changed=self.changed, **place)
 
 
-def start(config: TrainConfig, program: Program, storage: Storage, resume_from: Mapping[str, Any] | None) -> Start:
-    """Read the checkpoint to start from, if one is named and sound.
+def start(
+    config: TrainConfig,
+    program: Program,
+    storage: Storage,
+    resume_from: Mapping[str, Any] | None,
+    initial: Mapping[str, Any] | None = None,
+) -> Start:
+    """Read the checkpoint to start from, if one is named and sound; else start afresh, a fine-tuned run from its parent's checkpoint.
 
+    initial: where that is, as `train` takes it. It is read for a fresh start alone.
     Raises `UsageError` when a fresh start would mix with checkpoints that `storage` holds, `DataError` for those of another run, and when
     the folder to go on from is not there.
     """
+    if initial is not None and config.parent is None:
+        raise UsageError(
+            "`initial` is of a fine-tuned run, and this one has no parent", hint="leave it out, or give TrainConfig a parent"
+        )
     identity = _identity(config, program)
     restored, passed_over = _restore(resume_from, program.mesh)
     if restored is not None:
@@ -87,7 +99,8 @@ def start(config: TrainConfig, program: Program, storage: Storage, resume_from: 
         raise UsageError(
             f"{storage.url} holds checkpoints already", hint="give every attempt a folder of its own, or resume from this one"
         )
-    return Start(0, program.initial_state(config), None, History(), identity, passed_over, {})
+    variables = None if config.parent is None else variables_from_parent(config, program, initial)
+    return Start(0, program.initial_state(config, variables), None, History(), identity, passed_over, {})
 
 
 def devices_of(mesh: Mesh | None) -> list[jax.Device]:

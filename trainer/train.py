@@ -40,6 +40,7 @@ def train(
     *,
     directory: str | Path,
     resume_from: Mapping[str, Any] | None = None,
+    initial: Mapping[str, Any] | None = None,
     should_stop: Callable[[], bool] | None = None,
     on_event: Callable[[Event], None] | None = None,
     mesh: Mesh | None = None,
@@ -58,6 +59,8 @@ def train(
         resume_from: {"directory": of an earlier attempt, "step": its checkpoint's step}; an unreadable checkpoint falls back to the one
             before it, in that attempt or those before, or to a fresh start. With "parent": a run id, the attempt is of that run, and
             the two must have their steps up to there in common (`trainer.trunk`).
+        initial: of a run with `config.parent`: {"directory": of the parent's attempt, "step": its checkpoint's step, None for the newest}. It
+            is read where the run starts at its first step, so not when it resumes.
         should_stop: polled before every step and every batch of an evaluation; when it says True the state is checkpointed and the outcome
             is INTERRUPTED.
         on_event: called, in the caller's thread, with the records of `trainer.events`, each with its `step`: `Compiled`, `Started`,
@@ -82,6 +85,7 @@ def train(
         [config],
         directories=[directory],
         resume_from=[resume_from],
+        initial=[initial],
         should_stop=None if should_stop is None else lambda _: should_stop(),
         on_event=None if on_event is None else lambda _, event: on_event(event),
         mesh=mesh,
@@ -100,6 +104,7 @@ def train_many(
     *,
     directories: Sequence[str | Path],
     resume_from: Sequence[Mapping[str, Any] | None] | None = None,
+    initial: Sequence[Mapping[str, Any] | None] | None = None,
     should_stop: Callable[[int], bool] | None = None,
     on_event: Callable[[int, Event], None] | None = None,
     mesh: Mesh | None = None,
@@ -112,9 +117,11 @@ def train_many(
 ) -> list[TrainResult]:
     """Train runs that differ in learning rate and seed alone, on one device, step for step together (`trainer.packed`).
 
+    Fine-tuned ones may differ in the run that they start from, too.
+
     Args:
         configs: of the runs.
-        directories, resume_from, checkpoint_at: one a run, each as `train` takes it.
+        directories, resume_from, initial, checkpoint_at: one a run, each as `train` takes it.
         should_stop: asked with a run's place in `configs` before every step. A run for which it says True is checkpointed and INTERRUPTED;
             the others go on.
         on_event: called with a run's place in `configs` and the event, as `train` gives it. Times are the run's share.
@@ -134,6 +141,7 @@ def train_many(
     stop, tell = should_stop or (lambda index: False), on_event if on_event and main else lambda index, event: None
     execution, keep, storages = execution or Execution(), keep or checkpoint.Keep(), list(map(storage_at, directories))
     origins, pinned = list(resume_from or [None] * count), checkpoint_at or [()] * count
+    parents = initial or [None] * count
 
     # 1. The data.
     dataset = data.load(configs[0].data.name, configs[0].data.options)
@@ -149,8 +157,8 @@ def train_many(
             tell(index, Compiled(shape=configs[0].shape_id(), **asdict(compilation)))
         meet(mesh, "compiled")
 
-        # 3. Their states: fresh, or exactly where an earlier attempt left off.
-        starts = [start_of(*each) for each in zip(configs, [program] * count, storages, origins, strict=True)]
+        # 3. Their states: fresh, from a pre-trained run's checkpoint, or exactly where an earlier attempt left off.
+        starts = [start_of(*each) for each in zip(configs, [program] * count, storages, origins, parents, strict=True)]
         for index, start in enumerate(starts):
             if main:
                 checkpoint.describe_attempt(storages[index], origins[index], start.identity)

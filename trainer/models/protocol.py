@@ -12,10 +12,13 @@ from trainer.typing import ImageShape, Options, PyTree
 if TYPE_CHECKING:
     import jax
 
-__all__ = ["REMAT", "Builds", "Counts", "CountsParams", "Family", "Mask", "ModelFamily", "Network"]
+__all__ = ["REMAT", "Builds", "Counts", "CountsParams", "Family", "LayerOf", "Mask", "ModelFamily", "Network"]
 
 Mask: TypeAlias = Callable[[tuple[str, ...], tuple[int, ...]], bool]
 """Says something of a parameter by its path, e.g. `("block3", "conv1", "kernel")`, and its shape: those that a checkpoint has, of one layer."""
+
+LayerOf: TypeAlias = Callable[[tuple[str, ...]], int | None]
+"""Says which layer a parameter belongs to, by its path: 0 for those next to the image; None for those of the last, with the head."""
 
 REMAT = ("none", "block", "dots")
 """Policies of what the backward pass keeps of a block's forward pass (`trainer.models.rematerialisation`)."""
@@ -24,10 +27,12 @@ REMAT = ("none", "block", "dots")
 class Network(Protocol):
     """Says what a run asks of a network: it is a Flax module on images [B, height, width, channels] float32.
 
-    Three things more are used where a module has them. `parameter_stacks` maps a name to the entries of its parameters that are alike: `init`
+    Four things more are used where a module has them. `parameter_stacks` maps a name to the entries of its parameters that are alike: `init`
     makes them one by one, training and evaluation give them as one array `[layers, …]` under that name. `drawn_params(shapes, seed=)` gives
     the parameters that a run starts from, in place of what the module's initialisers give. An argument `mask` of `__call__` is given in
     training: [B] bool, False for padding and skipped examples, which are to stay out of a batch's statistics.
+    `resized(path, values, before=, after=)` gives a parameter that was trained on images of shape `before`, [H, W, C], as it is for images of
+    shape `after`, or None where it cannot: fine-tuning asks it of parameters whose shapes differ.
     """
 
     def init(self, key: jax.Array, images: jax.Array, /) -> Mapping[str, PyTree]:
@@ -77,7 +82,8 @@ class Builds(Protocol):
 class ModelFamily(Protocol):
     """Says which models there are, and how one is built. Any object with these methods is a family.
 
-    What else a `Family` has may be there too: `params`, `macs`, `decayed`, `clipped`, `activations`, `kept_activations`, `total_stride`.
+    What else a `Family` has may be there too: `params`, `macs`, `decayed`, `clipped`, `layer`, `activations`, `kept_activations`,
+    `total_stride`.
     """
 
     def names(self) -> tuple[str, ...]:
@@ -98,6 +104,8 @@ class Family:
         (`trainer.models.cost`). `params` may take `channels` in place of `image_shape`.
     decayed, clipped: say which parameters weight decay and adaptive gradient clipping are for. None: as the optimiser has it by name.
     state: collections that its networks keep beside their parameters, as ("batch_stats",). Of a user's family they are found by counting.
+    layer: (path) → which layer a parameter belongs to, 0 for those next to the image; None: to the last, with the head. For fine-tuning with
+        `layer_decay` (`trainer.layer_decay`, which says what holds without it).
     activations: counts the outputs of convolutions, dense layers and products of attention, one image.
     kept_activations: counts about how many numbers the backward pass of one image finds in memory; takes `remat=` as well.
     total_stride: (name, options) → pixels along each side that one pixel of the last feature map stands for.
@@ -110,6 +118,7 @@ class Family:
     macs: Counts | None = None
     decayed: Mask | None = None
     clipped: Mask | None = None
+    layer: LayerOf | None = None
     state: tuple[str, ...] = ()
     activations: Counts | None = None
     kept_activations: Callable[..., int] | None = None

@@ -9,7 +9,7 @@ from functools import partial, wraps
 from typing import Any
 
 from scaling.errors import ScalingError, UsageError
-from trainer.models.protocol import Family, Mask, ModelFamily
+from trainer.models.protocol import Family, LayerOf, Mask, ModelFamily
 from trainer.typing import Options
 from trainer.users_code import imported, told
 
@@ -43,6 +43,8 @@ def users_family(source: str) -> Family:
         for name, least in _AT_LEAST.items()
         if (count := getattr(made, name, None)) is not None
     }
+    if (layer := getattr(made, "layer", None)) is not None:
+        optional["layer"] = _layer(layer, source)
     optional |= {name: _mask(mask, name, source) for name in _MASKS if (mask := getattr(made, name, None)) is not None}
     check = _guarded(made.check, "check", source, lambda _, model: None)
     return Family(names=made.names, build=made.build, check=check, **optional)
@@ -78,6 +80,25 @@ def _mask(mask: Mask, name: str, source: str) -> Mask:
             raise
         except (Exception, SystemExit) as error:
             raise UsageError(f"`{name}` of model family {source!r} raised {told(error, source)}", hint=_DEBUG) from error
+
+    return asked
+
+
+def _layer(layer: LayerOf, source: str) -> LayerOf:
+    """Wrap the family's `layer`, so that what it raises or gives wrongly is a `UsageError`."""
+
+    @wraps(layer)
+    def asked(path: tuple[str, ...]) -> int | None:
+        try:
+            given = layer(path)
+            number = None if given is None else operator.index(given)
+        except ScalingError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UsageError(f"`layer` of model family {source!r} raised {told(error, source)}", hint=_DEBUG) from error
+        if number is not None and number < 0:
+            raise UsageError(f"`layer` of model family {source!r} gave {number} for {'/'.join(path)}", hint="layers count from 0")
+        return number
 
     return asked
 

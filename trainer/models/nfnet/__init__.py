@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import UnknownName, UsageError
+from trainer.models.layers import layer_by_block
 from trainer.models.nfnet import counts
 from trainer.models.nfnet.released import load_released
 from trainer.models.nfnet.variants import Variant, checked, custom, names, variant
@@ -27,6 +28,7 @@ __all__ = [
     "activations",
     "build",
     "kept_activations",
+    "layer",
     "load_released",
     "macs",
     "names",
@@ -91,6 +93,11 @@ def kept_activations(name: str, options: Options, *, num_classes: int, image_sha
 def total_stride(name: str, options: Options) -> int:
     """Return how many pixels along each side one pixel of the last feature map stands for; images should not be smaller."""
     return resolve(name, options).total_stride
+
+
+def layer(path: tuple[str, ...]) -> int | None:
+    """Return the layer of a parameter: the stem, then each block; `final_conv` and the classifier are the last."""
+    return 0 if path[0].startswith("stem_") else layer_by_block(path)
 
 
 def build(

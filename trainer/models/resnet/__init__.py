@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import UnknownName, UsageError
+from trainer.models.layers import layer_by_block
 from trainer.models.resnet import counts
 from trainer.models.resnet.variants import Variant, custom, names, variant
 from trainer.typing import ImageShape, Options
@@ -25,6 +26,7 @@ __all__ = [
     "build",
     "clipped",
     "decayed",
+    "layer",
     "macs",
     "names",
     "params",
@@ -94,6 +96,11 @@ def clipped(path: tuple[str, ...], shape: tuple[int, ...]) -> bool:
     It goes by the norm of what it clips, so that scales of BatchNorm that begin at 0 would hardly move.
     """
     return path[-1] == "kernel" and path[0] != "classifier"
+
+
+def layer(path: tuple[str, ...]) -> int | None:
+    """Return the layer of a parameter: the stem, then each block; the classifier is the last."""
+    return 0 if path[0].startswith("stem_") else layer_by_block(path)
 
 
 def build(

@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import UnknownName, UsageError
+from trainer.models.layers import layer_by_block
 from trainer.models.protocol import REMAT
 from trainer.models.vit import counts
 from trainer.models.vit.variants import Variant, custom, names, variant
@@ -26,6 +27,7 @@ __all__ = [
     "build",
     "decayed",
     "kept_activations",
+    "layer",
     "macs",
     "names",
     "params",
@@ -85,6 +87,11 @@ def total_stride(name: str, options: Options) -> int:
 def decayed(path: tuple[str, ...], shape: tuple[int, ...]) -> bool:
     """Say whether weight decay belongs to a parameter: kernels alone. Not biases, LayerNorm, positions, class token and query of the pool."""
     return path[-1] == "kernel"
+
+
+def layer(path: tuple[str, ...]) -> int | None:
+    """Return the layer of a parameter: the tokens' embedding and positions, then each block; norm, pool and classifier are the last."""
+    return 0 if path[0] in ("embedding", "positions", "class_token") else layer_by_block(path)
 
 
 def build(

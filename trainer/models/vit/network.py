@@ -15,6 +15,7 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from trainer.models.rematerialisation import rematerialised
@@ -53,6 +54,15 @@ class ViT(nn.Module):
         """Name the parameters that a step may keep as one array each (`trainer.layout`): those of the blocks, where they are a loop."""
         blocks = range(self.variant.depth)
         return {stack_name(blocks): tuple(f"block{index}" for index in blocks)} if self.scan and len(blocks) > 1 else {}
+
+    @nn.nowrap
+    def resized(self, path: tuple[str, ...], values: np.ndarray, *, before: ImageShape, after: ImageShape) -> np.ndarray | None:
+        """Resample learned positions for images of another size; None of all other parameters."""
+        if path != ("positions",):
+            return None
+        token, patches = np.split(values, [self.variant.class_tokens])
+        grids = self.variant.grid(before), self.variant.grid(after)
+        return np.concatenate([token, np.asarray(resampled(jnp.asarray(patches), *grids))])
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
