@@ -2,7 +2,7 @@
 
 | columns | what they do |
 |---|---|
-| `DESIGN`, configuration that the reader knows of, and what the user names | tell cells apart |
+| `DESIGN`, `scaling.columns.RECIPE_COLUMNS`, configuration that the reader knows of, and what the user names | tell cells apart |
 | steps, where runs that agree in all of these were trained for other numbers of them | tell cells apart |
 | the learning rate | is searched: of a cell's rates the best counts |
 | weight decay and batch size where they were searched (`analysis.searched`) | so are they |
@@ -31,13 +31,16 @@ from analysis.reading.column_kinds import (
 )
 from analysis.reading.source import source_of
 from analysis.searched import is_told, searched_settings, without_searched
-from scaling.columns import COLUMNS
+from scaling.columns import COLUMNS, RECIPE_COLUMNS
 from scaling.errors import UnknownName
 
 __all__ = ["DESIGN", "alike", "design_columns", "differing_unknown", "named_columns", "settings_among", "with_epochs"]
 
 DESIGN = ("family", "model", "params", "epochs", "examples_seen", "unique_examples", "batch_size", "optimizer", "optimiser")
 """The columns that always tell cells apart, where a table has them."""
+
+_RECIPE = tuple(f"{stage}{column.name}" for stage in ("", "finetune_") for column in RECIPE_COLUMNS if column.name not in DESIGN)
+"""So do settings of the recipe, also those of a fine-tuned run beside its parent's."""
 
 _BUDGETS = ("epochs", "examples_seen")  # and steps
 _FOLLOWS = {"examples_seen": "epochs", "unique_examples": "epochs"}
@@ -87,7 +90,8 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
     """
     configured = [name for name in source_of(runs).get("config", ()) if _is_setting(runs, name, {*x, metric})]
     ours = ("weight_decay",) if "searched" in runs else ()  # where it is known what was searched, the others tell cells apart
-    found = [name for name in (*DESIGN, *ours, *configured) if name in runs]
+    recipe = [name for name in _RECIPE if name not in (*x, metric)]
+    found = [name for name in (*DESIGN, *ours, *recipe, *configured) if name in runs]
     theirs = [name for name in map(str, runs) if name not in COLUMNS and name not in (*x, metric)]
     found += [name for name in theirs if is_size(name, runs[name])]
     tells_budgets = any(name in runs and runs[name].notna().any() for name in _BUDGETS)

@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 import pandas as pd
 
 from analysis.reading.source import add_note, column_of, columns_in, source_of
-from scaling.columns import COLUMNS
+from scaling.columns import COLUMNS, with_recipes
 from scaling.errors import TooFewPoints
 from scaling.outcomes import RunStatus
 from scaling.waiting import Waiting
@@ -41,8 +41,10 @@ def unfinished(runs: pd.DataFrame) -> Waiting | None:
 def table_of(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Make the table of a store's runs, with a note, printed with every answer, on those that are still to come.
 
-    rows: with the keys of `scaling.columns.RUN_COLUMNS`; runs of a program also have its own metrics.
+    rows: with the keys of `scaling.columns.RUN_COLUMNS`, and of `RECIPE_COLUMNS` where a setting is not neutral; runs of a program also have
+        its own metrics.
     """
+    rows = with_recipes(rows)
     runs = pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])))
     left = unfinished(runs)
     return runs if left is None else add_note(runs, [f"{left}; the answer is of those that have"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
     "COLUMNS",
+    "RECIPE_COLUMNS",
+    "RECIPE_NEUTRAL",
     "RUN_COLUMNS",
     "SCHEMA_VERSION",
     "Column",
@@ -15,6 +17,8 @@ __all__ = [
     "column_name",
     "describe",
     "model_title",
+    "table_rows",
+    "with_recipes",
 ]
 
 SCHEMA_VERSION = 1
@@ -140,10 +144,64 @@ RUN_COLUMNS: tuple[Column, ...] = (
 
 COLUMNS: dict[str, Column] = {column.name: column for column in RUN_COLUMNS}
 
+RECIPE_COLUMNS: tuple[Column, ...] = (
+    Column("optimizer", "str", "", "Name of the optimiser."),
+    Column("schedule", "str", "", "Name of the learning-rate schedule."),
+    Column("label_smoothing", "float", "", "Label smoothing of the training loss; 0 is none."),
+    Column("ema", "float", "", "Largest decay of the moving average of the parameters; 0 is none."),
+    Column("sam", "float", "", "rho of sharpness-aware minimisation; 0 is without."),
+    Column("sam_share", "float", "", "Share of the batch that SAM takes its direction of; 0 is without."),
+    Column("dropout", "float", "", "Dropout rate of the model; 0 is none."),
+    Column("stochastic_depth", "float", "", "Stochastic depth rate of the model's last block; 0 is none."),
+    Column("crop", "bool", "", "Whether training images are cropped at random."),
+    Column("flip", "bool", "", "Whether training images are mirrored at random."),
+    Column("randaugment_layers", "int", "", "Layers of RandAugment; 0 is none."),
+    Column("mixup", "float", "", "Mixup's α; 0 is none."),
+    Column("cutmix", "float", "", "CutMix's α; 0 is none."),
+    Column("augment_repeats", "int", "", "How often an example appears in a batch, each time augmented anew; 1 is once."),
+)
+"""Settings of how a run was trained. A table has those in which its runs differ; they tell cells apart, and runs may be compared by them."""
+
+RECIPE_NEUTRAL: dict[str, Any] = {
+    column.name: {"float": 0.0, "int": 0, "bool": False}.get(column.kind) for column in RECIPE_COLUMNS
+} | {"optimizer": "sgd-agc", "schedule": "cosine", "augment_repeats": 1}
+"""What a setting is where an experiments file does not say it; a row of a run leaves it out."""
+
+_RECIPE = {column.name: column for column in RECIPE_COLUMNS}
+
+
+def with_recipes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Give each row the settings of `RECIPE_COLUMNS` in which the rows differ, the neutral ones among them, and no others.
+
+    A row whose optimiser is None is a program's, of which nobody knows the recipe: it gets none.
+    """
+    ours = [row for row in rows if row.get("optimizer", "") is not None]
+    differing = {name: value for name, value in RECIPE_NEUTRAL.items() if len({row.get(name, value) for row in ours}) > 1}
+    agreed = RECIPE_NEUTRAL.keys() - differing.keys()
+    found = []
+    for row in rows:
+        if row.get("optimizer", "") is None:
+            found.append({name: value for name, value in row.items() if name != "optimizer" or name in differing})
+        else:
+            found.append(
+                {
+                    **{name: value for name, value in row.items() if name not in agreed},
+                    **{name: row.get(name, value) for name, value in differing.items()},
+                }
+            )
+    return found
+
+
+def table_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the rows of runs, and the columns of a table of them: `RUN_COLUMNS`, and the settings in which they differ."""
+    found = with_recipes(rows)
+    held = {name for row in found for name in row}
+    return found, [*COLUMNS, *(name for name in RECIPE_NEUTRAL if name in held)]
+
 
 def describe(name: str) -> Column:
     """Return the column called `name`; an unknown name gets a bare column, so users may bring their own."""
-    return COLUMNS.get(name) or Column(name, "float", "", "")
+    return COLUMNS.get(name) or _RECIPE.get(name) or Column(name, "float", "", "")
 
 
 def column_name(name: str) -> str:

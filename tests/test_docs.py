@@ -17,7 +17,7 @@ from orchestrator.experiments_file import read_spec
 from orchestrator.experiments_file.fields import Spec
 from orchestrator.planning.plan import make_plan
 from scaling.cli.app import app
-from scaling.columns import RUN_COLUMNS
+from scaling.columns import RECIPE_COLUMNS, RUN_COLUMNS
 from scaling.errors import SpecError
 from scaling.outcomes import OptimumStatus, RunStatus
 from trainer import data, optimizers, schedules
@@ -50,7 +50,9 @@ def test_the_yaml_blocks_of_the_docs_are_valid(tmp_path):
 
 
 def test_columns_page_is_what_the_code_says():
-    rows = [f"| `{column.name}` | {column.kind} | {column.unit} | {column.description} |" for column in RUN_COLUMNS]
+    rows = [
+        f"| `{column.name}` | {column.kind} | {column.unit} | {column.description} |" for column in (*RUN_COLUMNS, *RECIPE_COLUMNS)
+    ]
     text = (ROOT / "docs" / "columns.md").read_text()
     assert [line for line in text.splitlines() if line.startswith("| `")][: len(rows)] == rows
     for status in RunStatus:

@@ -16,12 +16,16 @@ from api.pages.page import Page
 from api.pages.tab import Tab
 from api.studies import runs_of
 from api.v1.resource import Resource
+from scaling.columns import RECIPE_COLUMNS
 
 __all__ = ["TAB", "router"]
 
 TAB = Tab(5, "/compare", "Compare")
 
-SIDES = ("family", "model", "dataset", "epochs", "batch_size", "learning_rate", "accelerator")
+SIDES = (
+    *("family", "model", "dataset", "epochs", "batch_size", "learning_rate", "accelerator"),
+    *(column.name for column in RECIPE_COLUMNS),
+)
 """Columns that may tell two sides apart, where they have at least two values; a link may name any other."""
 
 MOST_VALUES = 60
@@ -69,7 +73,7 @@ def _first_look(database: Database, question: CompareQuestion, given: frozenset[
         return question
     runs = database.runs_frame(question.experiment)
     runs = runs[runs["status"] == "finished"]
-    for name in SIDES:
+    for name in (name for name in SIDES if name in runs):
         sides = runs.groupby(name)["params"].agg(["size", "max"])
         if len(sides) > 1:
             most = sides[sides["size"] >= sides["size"].nlargest(2).iloc[-1]].sort_values("max")
@@ -79,7 +83,7 @@ def _first_look(database: Database, question: CompareQuestion, given: frozenset[
 
 def _choices(database: Database, question: CompareQuestion) -> dict[str, object]:
     runs = database.runs_frame(question.experiment)  # all of them: a condition that fits none must not empty the form
-    by = [name for name in SIDES if runs[name].nunique() > 1]
+    by = [name for name in SIDES if name in runs and runs[name].nunique() > 1]
     values = [_label(value) for value in runs[question.by].dropna().drop_duplicates()] if question.by in runs else []
     sides = sorted(values)[:MOST_VALUES]
     return {"by": by if question.by in by else [*by, question.by], "a": sides, "b": sides}

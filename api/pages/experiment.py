@@ -15,7 +15,7 @@ from api.rendering import render
 from api.tables import csv_response
 from api.v1.experiments import experiment_named
 from orchestrator.store import queries
-from scaling.columns import RUN_COLUMNS
+from scaling.columns import table_rows
 from scaling.formulas import csv_text
 from scaling.outcomes import RunStatus
 
@@ -40,7 +40,7 @@ class Cell:
 @router.get("/experiments/{name}.csv")
 def experiment_as_csv(name: str, database: TheDatabase) -> Response:
     _, runs = experiment_named(database, name)
-    return csv_response(csv_text(runs, (column.name for column in RUN_COLUMNS)), "experiment")
+    return csv_response(csv_text(*table_rows(runs)), "experiment")
 
 
 @router.get("/experiments/{name}")

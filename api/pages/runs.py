@@ -11,7 +11,7 @@ from api.rendering import render
 from api.tables import csv_response
 from api.v1.runs import AskedRuns, page_of_runs
 from orchestrator.store import queries
-from scaling.columns import RUN_COLUMNS
+from scaling.columns import table_rows
 from scaling.formulas import csv_text
 from scaling.outcomes import RunStatus
 
@@ -30,7 +30,7 @@ def runs_as_csv(question: AskedRuns, database: TheDatabase) -> Response:
     else:
         with database.read() as session:
             rows = queries.runs(session, **question.wanted)
-    return csv_response(csv_text(rows, (column.name for column in RUN_COLUMNS)), "runs")
+    return csv_response(csv_text(*table_rows(rows)), "runs")
 
 
 @router.get("/runs")

@@ -15,6 +15,7 @@ from orchestrator.store.experiments import experiment_id, latest_revision, wante
 from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Metric, Run, StoreId
 from orchestrator.store.pace import shared_core_hours
 from orchestrator.store.prices import all_prices, cost_columns, experiment_cost
+from orchestrator.store.recipes import recipes_of, settings_of
 from orchestrator.store.skipped import skipped_examples
 from orchestrator.store.trunks import pinned_steps
 from scaling.errors import UnknownName, UsageError
@@ -55,7 +56,7 @@ def runs(
     after: tuple[Any, str] | None = None,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
-    """List runs, oldest first, as rows with the keys of `scaling.columns.RUN_COLUMNS`.
+    """List runs, oldest first, as rows with the keys of `scaling.columns.RUN_COLUMNS`; and of `RECIPE_COLUMNS` where a setting is not neutral.
 
     `reasons`: only runs whose reason begins with one of these; `after`: the (created_at, id) of the last row of the page before; `limit`: rows a page.
     Raises `UnknownName` when there is no experiment of that name.
@@ -75,9 +76,9 @@ def runs(
     wanted_by = _experiments_of(session, ids if limit is not None else None)
     attempts = _attempt_counts(session, ids if limit is not None else None)
     gone, shared = is_gone(session), shared_core_hours(session, found)
-    searched = searches.searched_besides(session, experiment)
+    searched, recipes = searches.searched_besides(session, experiment), recipes_of(session, ids if limit is not None else None)
     rows = [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None)), gone=gone) for run in found]
-    rows = [row | {"searched": searched.get(row["id"], "")} for row in rows]
+    rows = [row | {"searched": searched.get(row["id"], "")} | recipes.get(row["id"], {}) for row in rows]
     rows = [row | {"core_hours": shared.get(row["id"], row["core_hours"])} for row in rows]
     prices, asked = all_prices(session), [] if experiment is None else [experiment]
     return [row | cost_columns(row, prices, asked) for row in rows]
@@ -133,7 +134,7 @@ def _of_program(run: Run) -> dict[str, Any]:
     }
     if known["train_flops"] is None and run.macs and known["examples_seen"]:
         known["train_flops"] = 6.0 * run.macs * known["examples_seen"]
-    return known | (run.scores or {})
+    return known | {"optimizer": None} | (run.scores or {})
 
 
 _PLAIN_RUN_COLUMNS = (
@@ -208,6 +209,7 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     row |= {"core_hours": shared_core_hours(session, [run]).get(run.id, row["core_hours"])}
     return row | {
         "searched": searches.searched_besides(session).get(run.id, ""),
+        **(settings_of(run.config) if run.macs is None else {}),
         **cost_columns(row, all_prices(session)),
         "config": run.config,
         "resources": run.resources.to_dict(),

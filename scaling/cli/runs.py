@@ -37,7 +37,7 @@ def runs_command(
     """List runs with their cost and result, or show one run with its attempts."""
     from scaling.cli.output import print_json, print_text
     from scaling.cli.runs_input import refuse_both
-    from scaling.columns import RUN_COLUMNS
+    from scaling.columns import table_rows
     from scaling.errors import UsageError
 
     refuse_both(as_json, as_csv)
@@ -51,7 +51,7 @@ def runs_command(
     if as_json:
         print_json(payload)
     elif as_csv:
-        print_text(csv_text(payload["runs"], (column.name for column in RUN_COLUMNS)))
+        print_text(csv_text(*table_rows(payload["runs"])))
     else:
         _show_table(payload["runs"])
 
