@@ -28,6 +28,7 @@ from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from analysis.prediction import runs_to_predict_from
 from analysis.sentence import Answer
+from analysis.unfinished import takes_runs
 from scaling.outcomes import FitStatus
 from scaling.rounding import as_factor
 
@@ -41,6 +42,7 @@ class LawSettings(FitSettings, total=False):
     on: Literal["all", "frontier"] | None
 
 
+@takes_runs
 def choose_law(
     runs: pd.DataFrame,
     *,

@@ -17,6 +17,7 @@ from analysis.interval import Interval
 from analysis.laws import law_named
 from analysis.numbers import finite
 from analysis.reading.prices import currency_of, rate_of
+from analysis.unfinished import takes_runs
 from scaling.errors import UsageError
 from scaling.rounding import significant
 
@@ -129,6 +130,7 @@ def runs_to_predict_from(runs: pd.DataFrame, x: str | Sequence[str] | None, law:
     return "frontier" if several.sum() > 1 else "all"
 
 
+@takes_runs
 def predict(
     runs: pd.DataFrame,
     at: Sequence[float] | pd.DataFrame,

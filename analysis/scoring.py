@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.as_csv import as_csv
 from analysis.distributions import normal_quantile
+from analysis.finetuned import of_stage
 from analysis.numbers import finite, records, with_interval
 from analysis.pareto import frontier
 from scaling.errors import ScalingError
@@ -98,6 +99,10 @@ def score(registered: Iterable[Mapping[str, Any]], runs: pd.DataFrame) -> Scores
 
 def _observed(prediction: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame | str:
     """Find the cells to compare with, or say why there are none."""
+    try:
+        runs = of_stage(runs, prediction["metric"])
+    except ScalingError as error:
+        return str(error)
     behind = runs["id"].isin(list(prediction["run_ids"]))
     since = ~behind & (pd.to_datetime(runs["ended_at"], utc=True) > pd.Timestamp(prediction["created_at"]))
     for column in ("dataset", "family"):

@@ -16,6 +16,8 @@ from analysis.reading.source import source_of
 __all__ = ["SEARCHABLE", "is_told", "searched_settings", "without_searched"]
 
 SEARCHABLE = ("weight_decay", "batch_size")
+_OF_FINETUNING = ("parent_learning_rate", "finetune_weight_decay", "finetune_batch_size")
+"""Settings of fine-tuned runs, see `analysis.finetuned`: what was searched for their parents and for them."""
 _FOLLOWS = {"steps": "batch_size"}
 """What a searched setting changes with it."""
 
@@ -31,7 +33,7 @@ def is_told(runs: pd.DataFrame, name: str) -> pd.Series:
 def without_searched(runs: pd.DataFrame, name: str) -> pd.Series:
     """Return a column with a missing value in the rows where it was searched, or follows from what was: there it tells no cells apart."""
     setting = _FOLLOWS.get(name, name)
-    if setting not in SEARCHABLE or "searched" not in runs:
+    if setting not in (*SEARCHABLE, *_OF_FINETUNING) or "searched" not in runs:
         return runs[name]
     told = is_told(runs, setting)
     return runs[name].mask(told) if told.any() else runs[name]
@@ -42,7 +44,7 @@ def searched_settings(runs: pd.DataFrame, cell: Callable[[], pd.Series] | None =
 
     cell: gives each row's cell, without a weight decay; by default the column `cell`.
     """
-    found = [name for name in SEARCHABLE if name in runs and is_told(runs, name).any()]
+    found = [name for name in (*SEARCHABLE, *_OF_FINETUNING) if name in runs and is_told(runs, name).any()]
     if "searched" in runs or "weight_decay" not in runs or not pd.api.types.is_numeric_dtype(runs["weight_decay"]):
         return tuple(found)
     if runs["weight_decay"].nunique() < 2:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.checkpoints import checkpoints_of
 from analysis.direction import require_lower_is_better, with_error
+from analysis.finetuned import FINETUNED, LEFT_OUT
 from analysis.reading.chart import refuse_likely_chart
 from analysis.reading.column_kinds import words_of
 from analysis.reading.numbers_in import unit_carried
@@ -126,6 +127,10 @@ def usable_runs(
         excluded.extend(Excluded(run, reason, kind or reason) for run in table.loc[bad, "id"])
         table = table[~bad]
 
+    if LEFT_OUT in table:
+        for reason in table[LEFT_OUT].unique():
+            if reason:
+                leave_out(table[LEFT_OUT] == reason, reason, "without a pre-trained run in the table")
     checkpoints = checkpoints_of(table, asked=(metric, *axes), cell=cell)
     if checkpoints is not None:
         rows, table = table, checkpoints.a_row_a_step(table)
@@ -170,13 +175,14 @@ def usable_runs(
 
     if not (stated := rehearsed(table)).all():
         leave_out(stated, "simulated: its loss was stated, not trained", "simulated")
-    if "dataset" in table:
+    judged_on = f"{FINETUNED}dataset" if LEFT_OUT in table and metric.startswith(FINETUNED) else "dataset"
+    if judged_on in table:
         _refuse_mixture(
             table,
-            "dataset",
+            judged_on,
             "data sets",
             "their losses do not compare",
-            "choose some runs: --where dataset={0}, of the store also --experiment NAME",
+            f"choose some runs: --where {judged_on}={{0}}, of the store also --experiment NAME",
         )
     if {*MONEY} & set(axes) and "currency" in table:
         _refuse_mixture(

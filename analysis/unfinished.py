@@ -6,12 +6,14 @@ over.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TypeVar, cast
 
 import pandas as pd
 
+from analysis.finetuned import asks_of_finetuned, is_finetuned, of_stage
 from analysis.reading.source import add_note, column_of, columns_in, source_of
 from scaling.columns import COLUMNS, with_recipes
 from scaling.errors import TooFewPoints
@@ -29,8 +31,8 @@ _COLUMNS = ("metric", "x", "by", "weights", "downstream", "upstream")
 def unfinished(runs: pd.DataFrame) -> Waiting | None:
     """Count the runs of a store's table, where some are not over; None where all are, and for a table from elsewhere.
 
-    The time left is that of the FLOPs ahead, at the useful core-hours that the finished runs took for theirs, on the cores that are at
-    work. Start-up is not in it: most of it is compilation, which the first runs of a shape pay for the others.
+    The time left is that of the FLOPs ahead, at the useful core-hours that the finished runs of the same stage took for theirs, on the cores
+    that are at work. Start-up is not in it: most of it is compilation, which the first runs of a shape pay for the others.
     """
     if "file" in source_of(runs) or not set(COLUMNS) <= set(runs):
         return None
@@ -46,23 +48,31 @@ def table_of(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """
     rows = with_recipes(rows)
     runs = pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])))
-    left = unfinished(runs)
-    return runs if left is None else add_note(runs, [f"{left}; the answer is of those that have"])
+    tuned = is_finetuned(runs)
+    notes = [f"{left}; the answer is of those that have"] if (left := unfinished(runs[~tuned])) is not None else []
+    notes += [f"of fine-tuning {left}"] if (left := unfinished(runs[tuned])) is not None else []
+    return add_note(runs, notes) if notes else runs
 
 
 def takes_runs(analysis: _Analysis) -> _Analysis:
-    """Let a function of a table of runs take columns by any of their names.
+    """Let a function of a table of runs take columns by any of their names, and give it the runs that its metric is of.
 
-    Where it has too few points and some runs are not over, the hint of its error names these runs.
+    What that is, `analysis.finetuned` says. Where it has too few points and some runs are not over, the hint of its error names these runs.
     """
+
+    parameters = inspect.signature(analysis).parameters
+    asks = "metric" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    usual = parameters["metric"].default if "metric" in parameters else "val_loss"
 
     @wraps(analysis)
     def called(runs: pd.DataFrame, *given: object, **named: object) -> object:
-        named |= {name: _spelled(runs, named[name]) for name in _COLUMNS if name in named}
+        asked = named.get("metric", usual)
         try:
-            return analysis(runs, *given, **named)
+            own = of_stage(runs, asked) if asks else runs
+            named |= {name: _spelled(own, named[name]) for name in _COLUMNS if name in named}
+            return analysis(own, *given, **named)
         except TooFewPoints as error:
-            if (left := unfinished(runs)) is not None:
+            if (left := unfinished(runs if asks_of_finetuned(asked) else runs[~is_finetuned(runs)])) is not None:
                 error.hint = f"{left}; {left.advice}"
             raise
 
@@ -79,14 +89,25 @@ def _spelled(runs: pd.DataFrame, name: object) -> object:
 
 
 def _seconds_left(runs: pd.DataFrame) -> float | None:
-    numbers = {name: pd.to_numeric(runs[name]) for name in ("train_flops", "core_hours", "cores", "step", "steps")}
+    tuned, cores = is_finetuned(runs), _cores_at_work(runs)
+    ahead = [_core_hours_ahead(runs[stage]) for stage in (tuned, ~tuned) if stage.any()]
+    if not cores > 0 or any(hours is None for hours in ahead):
+        return None
+    return float(f"{3600 * sum(hours for hours in ahead if hours is not None) / cores:.2g}")
+
+
+def _cores_at_work(runs: pd.DataFrame) -> float:
+    return float(pd.to_numeric(runs["cores"])[runs["status"] == RunStatus.RUNNING].sum())
+
+
+def _core_hours_ahead(runs: pd.DataFrame) -> float | None:
+    """Estimate the core-hours that the runs of one stage have ahead; None where there are some and no run of it has finished."""
+    numbers = {name: pd.to_numeric(runs[name]) for name in ("train_flops", "core_hours", "step", "steps")}
     flops, took = numbers["train_flops"], numbers["core_hours"]
     done = (runs["status"] == RunStatus.FINISHED) & (flops > 0) & (took > 0)
     at_work = runs["status"] == RunStatus.RUNNING
-    cores = float(numbers["cores"][at_work].sum())
-    if not done.any() or not cores > 0:
-        return None
     share = (1 - numbers["step"] / numbers["steps"]).where(at_work, 1.0).fillna(1.0).clip(0, 1)
     ahead = flops * share * (at_work | (runs["status"] == RunStatus.PENDING))
-    seconds = 3600 * float(ahead.sum()) * float(took[done].sum() / flops[done].sum()) / cores
-    return float(f"{seconds:.2g}")
+    if not done.any():
+        return None if ahead.any() else 0.0
+    return float(ahead.sum()) * float(took[done].sum() / flops[done].sum())

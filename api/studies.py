@@ -36,6 +36,7 @@ def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
         convert=question.convert,
         cell=question.cell,
         clusters=question.clusters if isinstance(question, ClusteredQuestion) else (),
+        metric=getattr(question, "metric", None),
     )
     named_columns(runs, source_of(runs).get("clusters", ()))  # a page that draws no law would take any
     return runs

@@ -17,6 +17,7 @@ from analysis.fitting.fit import columns_of, fit
 from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from analysis.selection import Excluded
+from analysis.unfinished import takes_runs
 from scaling.errors import TooFewPoints
 
 __all__ = ["BESIDE", "Fits", "fit_all"]
@@ -84,6 +85,7 @@ class Fits(NamedTuple):
         return as_csv(pd.DataFrame(rows))
 
 
+@takes_runs
 def fit_all(
     runs: pd.DataFrame,
     *,

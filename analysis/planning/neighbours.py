@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.finetuned import refuse_plan
 from analysis.pareto import Frontier
 from analysis.reading.prices import MONEY
 from analysis.selection import usable_runs
@@ -39,6 +40,7 @@ def neighbouring_cells(runs: pd.DataFrame, *, metric: str = "val_loss", in_money
 
     Raises: DataError without `model`, `epochs` and `core_hours`; and what `usable_runs` raises.
     """
+    refuse_plan(metric)
     missing = [name for name in ("model", "epochs", "core_hours") if name not in runs or runs[name].isna().all()]
     if missing:
         raise DataError(f"candidates need the {' and '.join(missing)} of the runs", hint=_cure(runs, missing))

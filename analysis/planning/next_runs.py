@@ -8,6 +8,7 @@ from typing import Literal, Unpack
 import numpy as np
 import pandas as pd
 
+from analysis.finetuned import refuse_plan
 from analysis.fitting.fit import FitSettings
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
@@ -62,6 +63,7 @@ def plan(
 
     Raises: what `analysis.fit` raises; DataError or UsageError for candidates that cannot be priced.
     """
+    refuse_plan(settings.get("metric"))
     if criterion not in ("c", "D"):
         raise UnknownName("criterion", criterion, ("c", "D"))
     if (budget is None) == (budget_core_hours is None):

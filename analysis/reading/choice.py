@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.finetuned import of_stage
 from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
 from analysis.reading.prices import with_cost
 from analysis.reading.source import add_note, attach_source, column_of, grouped, source_of, word_of
@@ -31,6 +32,7 @@ def prepared(
     cell: Iterable[str] = (),
     clusters: Iterable[str] = (),
     chance_loss: float | None = None,
+    metric: str | None = None,
 ) -> pd.DataFrame:
     """Choose rows of a table, price them, convert core-hours, and record which columns tell its cells apart. The given table stays as it is.
 
@@ -40,6 +42,7 @@ def prepared(
         convert: `theirs:ours=factor`: so many core-hours on an accelerator count as one on another.
         cell: columns that tell cells apart besides the known settings. clusters: columns whose values are resampled as one.
         chance_loss: `val_loss` of guessing, nats.
+        metric: what the question is about, of pre-trained or of fine-tuned runs: then the rows are of these, see `analysis.finetuned`.
 
     Raises:
         UsageError: `chance_loss` is not positive; and what `choose_runs`, `with_cost` and `convert_core_hours` raise.
@@ -48,6 +51,8 @@ def prepared(
         if not chance_loss > 0:
             raise UsageError(f"--chance-loss {chance_loss:g} is not positive", hint="of k classes it is ln k: 2.303 for ten")
         runs = runs.assign(chance_loss=chance_loss)
+    if metric is not None:
+        runs = of_stage(runs, metric)
     runs = with_cost(choose_runs(runs, where), price)
     runs = convert_core_hours(runs, check_conversions(convert))
     groups = grouped(runs, cell=cell, clusters=clusters)

@@ -41,7 +41,7 @@ _RESULTS = _words(
 )
 _OF_RESULTS = _words(
     "train training val valid validation test eval dev holdout heldout grad gradient global total min max mean avg average std sem ema smooth "
-    "smoothed epoch step iteration pct percent rate per second sec s token tokens example examples sample samples image images batch at"
+    "smoothed finetune epoch step iteration pct percent rate per second sec s token tokens example examples sample samples image images batch at"
 )
 _PROGRESS = _words("epoch step iteration iter")
 
@@ -78,7 +78,7 @@ _SOFTWARE = _words("python wandb torch jax cuda cli code driver os")
 _LABELS = _words("name names notes note comment comments tag tags group sweep job project experiment type")
 _OF_LABELS = _words("run exp experiment display job user project source sweep")
 
-_OF_RATES = _words("optimizer optimiser optim opt peak max base init initial train training model")
+_OF_RATES = _words("optimizer optimiser optim opt peak max base init initial train training model finetune parent")
 _PARAMETERS = _words("param params parameter parameters")
 _EXAMPLES = _words("token tokens example examples sample samples images")
 _OF_COUNTS = _words(

@@ -6,8 +6,9 @@ from typing import Any
 
 from analysis import law_names
 from analysis.automatic import AUTO
+from analysis.finetuned import finetuned_metrics
 from analysis.laws import law_named
-from analysis.questions import CHOSEN
+from analysis.questions import CHOSEN, PlanQuestion
 from api.database import Database
 from orchestrator.store import queries
 
@@ -25,7 +26,10 @@ def analysis_choices(database: Database, question: Any) -> dict[str, object]:
     with database.read() as session:
         experiments = [row["name"] for row in queries.experiments(session)]
     x = getattr(question, "x", None)
-    return {"experiment": experiments, "metric": _with(METRICS, question.metric), "x": _with(COMPUTE, x) if x else COMPUTE}
+    metrics: tuple[str, ...] = METRICS
+    if not isinstance(question, PlanQuestion):  # what to pre-train is planned by what pre-training gives
+        metrics += finetuned_metrics(database.runs_frame(question.experiment))
+    return {"experiment": experiments, "metric": _with(metrics, question.metric), "x": _with(COMPUTE, x) if x else COMPUTE}
 
 
 def families(database: Database) -> list[str]:

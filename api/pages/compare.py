@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis import Comparison, compare, payload
 from analysis.figures import comparison_figure
+from analysis.finetuned import FINETUNED, of_stage
 from analysis.presentation import figure_json
 from analysis.questions import CompareQuestion
 from api.database import Database
@@ -17,6 +18,7 @@ from api.pages.tab import Tab
 from api.studies import runs_of
 from api.v1.resource import Resource
 from scaling.columns import RECIPE_COLUMNS
+from scaling.errors import ScalingError
 
 __all__ = ["TAB", "router"]
 
@@ -71,7 +73,7 @@ def _first_look(database: Database, question: CompareQuestion, given: frozenset[
     """
     if given & {"by", "a", "b"}:
         return question
-    runs = database.runs_frame(question.experiment)
+    runs = _asked(database, question)
     runs = runs[runs["status"] == "finished"]
     for name in (name for name in SIDES if name in runs):
         sides = runs.groupby(name)["params"].agg(["size", "max"])
@@ -81,9 +83,18 @@ def _first_look(database: Database, question: CompareQuestion, given: frozenset[
     return question
 
 
+def _asked(database: Database, question: CompareQuestion) -> pd.DataFrame:
+    """Return the runs that the metric is of, pre-trained or fine-tuned; all where there are none of them, which the answer then says."""
+    runs = database.runs_frame(question.experiment)
+    try:
+        return of_stage(runs, question.metric)
+    except ScalingError:
+        return runs
+
+
 def _choices(database: Database, question: CompareQuestion) -> dict[str, object]:
-    runs = database.runs_frame(question.experiment)  # all of them: a condition that fits none must not empty the form
-    by = [name for name in SIDES if name in runs and runs[name].nunique() > 1]
+    runs = _asked(database, question)  # all of them: a condition that fits none must not empty the form
+    by = [name for name in (*SIDES, *(f"{FINETUNED}{side}" for side in SIDES)) if name in runs and runs[name].nunique() > 1]
     values = [_label(value) for value in runs[question.by].dropna().drop_duplicates()] if question.by in runs else []
     sides = sorted(values)[:MOST_VALUES]
     return {"by": by if question.by in by else [*by, question.by], "a": sides, "b": sides}

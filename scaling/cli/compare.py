@@ -52,7 +52,7 @@ def compare_command(
     """
     from analysis import compare
 
-    runs = source.load()
+    runs = source.load(question.metric)
     found = compare(runs, **question.settings)
     print_found(found, runs, _print, json=json, csv=csv)
 

@@ -62,7 +62,7 @@ def fit_command(
         raise UnknownName("choice for --on", on, _CHOICES)
     from analysis import fit_all
 
-    runs = source.load()
+    runs = source.load(question.metric)
     if on is None and (json or csv):
         on = "both"
     found = fit_all(runs, laws=laws or (), on=on, **settings)

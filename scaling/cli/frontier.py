@@ -56,7 +56,7 @@ def frontier_command(
     """
     from analysis import answer, compute_optimal, frontier, frontier_band
 
-    runs = source.load()
+    runs = source.load(question.metric)
     if not optimum and (question.family or law):
         raise UsageError("--family and --law belong to --optimum", hint="add --optimum")
     if optimum:

@@ -59,7 +59,7 @@ def lr_command(
         return
     from analysis import learning_rate_trend
 
-    runs = source.load()
+    runs = source.load(question.metric)
     trend = learning_rate_trend(runs, metric=question.metric, level=question.level)
     asked_cell = trend.predict_cell(**question.asked_cell) if question.asked_cell else None
 

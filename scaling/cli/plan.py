@@ -63,7 +63,7 @@ def plan_command(
     """
     from orchestrator.planning.candidates import plan
 
-    runs = source.load()
+    runs = source.load(question.metric)
     settings = {**question.settings, "budget": budget, "target": target, "seed": seed}
     found = plan(runs, file, db=source.db if source.of_a_store else None, **settings)
     print_found(found, runs, _print, json=json, csv=csv)

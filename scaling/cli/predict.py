@@ -72,7 +72,7 @@ def predict_command(
     from analysis import predict
     from analysis.reading.source import columns_in
 
-    runs = source.load()
+    runs = source.load(question.metric)
     columns = None if question.x == PredictQuestion.x else tuple(columns_in(runs, question.x).split(","))
     settings = question.settings | {"x": columns[0] if columns and len(columns) == 1 else columns}
     found = predict(runs, _places(settings.pop("at"), question.law, columns), **settings)

@@ -36,6 +36,6 @@ def report_command(
     """
     from analysis.report.document import write_report
 
-    found = write_report(source.load(), output, **question.settings)
+    found = write_report(source.load(question.metric), output, **question.settings)
     count = len(found.frontier.runs)
     messages().print(f"{output}: {count} run{'' if count == 1 else 's'}; open it in a browser", highlight=False)

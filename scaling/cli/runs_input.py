@@ -89,10 +89,12 @@ class RunsFrom:
         """Say whether the runs are read from the database of `db`."""
         return self.data is None and self.server is None
 
-    def load(self) -> DataFrame:
+    def load(self, metric: str | None = None) -> DataFrame:
         """Read the runs of the file, else of the server, else of the store, in our units.
 
         Rows are chosen, and core-hours converted between accelerators, where that was asked for.
+
+        metric: of the question: the rows are the runs that it is of, pre-trained or fine-tuned. None: all.
         """
         from analysis.reading.choice import prepared
         from analysis.reading.source import attach_source, source_of
@@ -100,7 +102,7 @@ class RunsFrom:
         choice = {name: getattr(self, name) or () for name in ("where", "convert", "cell", "clusters")}
         choice["price"] = [text for given in self.price or () for text in _prices(given)]
         table = self._of_store() if self.data is None else self._of_file(self.data)
-        runs = prepared(table, chance_loss=self.chance_loss, **choice)
+        runs = prepared(table, chance_loss=self.chance_loss, metric=metric, **choice)
         return attach_source(runs, {**source_of(runs), "command": self.words(source_of(runs))})
 
     def _of_file(self, data: str) -> DataFrame:
