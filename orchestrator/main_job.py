@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.experiments_file import read_spec
 from orchestrator.home import home_folder
-from orchestrator.planning.accept import accept_plan, plan_status
+from orchestrator.planning.accept import accept_plan, finetuned_status, plan_status
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.priced import Priced, price, rates_of
 from orchestrator.planning.shipped import remarks_on, shipment_of, shipped
@@ -21,6 +21,7 @@ from orchestrator.store.experiments import experiment_names
 from orchestrator.store.grid import Accepted
 from orchestrator.store.payloads import runs_payload
 from orchestrator.store.skipped import skipped_examples
+from scaling.columns import PRETRAINING
 from scaling.errors import ScalingError, UsageError
 from scaling.outcomes import RunStatus
 from trainer.users_code import look_in
@@ -64,14 +65,20 @@ class Ending:
         return [row["id"] for row in self.rows if row["status"] == RunStatus.FAILED]
 
     @property
-    def incomplete(self) -> list[tuple[str, str, float]]:
-        """List family, model and epochs of the cells that have no finished run, or no learning rate.
+    def incomplete(self) -> list[tuple[str, str, float, str]]:
+        """List family, model, epochs of pre-training, and stage of the cells that have no finished run, or no learning rate.
 
         One rate among several that diverged is a result, and so is a cell that the file's own rule stopped.
         """
-        settled = {_cell(row) for row in self.rows if row["status"] in (RunStatus.FINISHED, RunStatus.STOPPED)}
-        missing = [_cell(row) for row in self.rows if _cell(row) not in settled]
-        return list(dict.fromkeys(missing + [_cell(cell) for cell in self.searched if cell["learning_rate"] is None]))
+        epochs = {row["id"]: row["epochs"] for row in self.rows}
+
+        def cell(row: Mapping[str, Any]) -> tuple[str, str, float, str]:
+            pretraining = row["epochs"] if row["stage"] == PRETRAINING else epochs.get(row.get("parent", ""), row["epochs"])
+            return (row["family"], row["model"], pretraining, row["stage"])
+
+        settled = {cell(row) for row in self.rows if row["status"] in (RunStatus.FINISHED, RunStatus.STOPPED)}
+        missing = [cell(row) for row in self.rows if cell(row) not in settled]
+        return list(dict.fromkeys(missing + [cell(search) for search in self.searched if search["learning_rate"] is None]))
 
     @property
     def exit_code(self) -> int:
@@ -177,7 +184,12 @@ def submit(
     shipment = shipment_of(plan, home=folder, db=db, address=address)
     with Store.open(db) as store:
         store.wait_for_server()
-        priced = replace(priced, states=plan_status(store, plan), searched=states_of(store, name, plan.cells))
+        priced = replace(
+            priced,
+            states=plan_status(store, plan),
+            searched=states_of(store, name, plan.cells),
+            finetuned=finetuned_status(store, plan),
+        )
         on_plan(priced)
         if not (yes or _is_confirmed(priced, confirm)):
             return Submitted(experiment=name, outcome="declined", plan=priced)
@@ -240,10 +252,6 @@ def _fitted(found: Ending) -> tuple[Answer | None, ScalingError | None]:
         return answer(found.runs()), None
     except ScalingError as error:
         return None, error
-
-
-def _cell(row: Mapping[str, Any]) -> tuple[str, str, float]:
-    return (row["family"], row["model"], row["epochs"])
 
 
 def _experiment_option(known: list[str], experiment: str) -> tuple[str, ...]:

@@ -164,6 +164,7 @@ class Assignment(Record):
     scheduler: who assigns it; a worker that belongs to another ignores it. code_version: of the scheduler; a worker with another one
     refuses.
     missed_seconds: for how long the worker has not found what should be in `home`; see `orchestrator.cluster.missing`.
+    weights_from: the checkpoint whose weights a fine-tuning starts from.
     group: of one of several processes that train the run together.
     """
 
@@ -181,10 +182,11 @@ class Assignment(Record):
     home: str | None = None
     missed_seconds: float = 0.0
     resume_from: Resume | None = None
+    weights_from: Resume | None = None
     group: Peers | None = None
     pack: tuple[Assignment, ...] | None = None
     _read: ClassVar = {
-        "resources": Resources.from_dict, "options": RunOptions.from_dict, "resume_from": Resume.from_dict, "group": Peers.from_dict,
+        "resources": Resources.from_dict, "options": RunOptions.from_dict, "resume_from": Resume.from_dict, "weights_from": Resume.from_dict, "group": Peers.from_dict,
         "pack": lambda pack: tuple(map(Assignment.from_dict, pack)),
     }  # fmt: skip
 
@@ -210,6 +212,11 @@ class Assignment(Record):
     def origin(self) -> dict[str, object] | None:
         """Return the checkpoint it goes on from, as `trainer.train` takes it; None for a fresh start."""
         return self.resume_from.to_dict() if self.resume_from else None
+
+    @property
+    def weights(self) -> dict[str, object] | None:
+        """Return the checkpoint whose weights it starts from, as `trainer.train` takes it; None where it starts from none."""
+        return {"directory": self.weights_from.directory, "step": self.weights_from.step} if self.weights_from else None
 
     @property
     def index(self) -> int:

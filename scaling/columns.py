@@ -8,6 +8,8 @@ from typing import Any
 
 __all__ = [
     "COLUMNS",
+    "FINETUNING",
+    "PRETRAINING",
     "RECIPE_COLUMNS",
     "RECIPE_NEUTRAL",
     "RUN_COLUMNS",
@@ -20,6 +22,9 @@ __all__ = [
     "table_rows",
     "with_recipes",
 ]
+
+PRETRAINING, FINETUNING = "pretraining", "finetuning"
+"""Values of the column `stage`."""
 
 SCHEMA_VERSION = 1
 """Version of every JSON object that `--json` prints or the HTTP API returns. Raised when a field changes meaning or goes away."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.messages import Assignment
+from orchestrator.messages import Assignment, Resume
 from trainer.storage import GONE_SECONDS
 
 __all__ = ["enter", "is_in", "is_missing"]
@@ -27,18 +27,19 @@ _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN, errno.ENODEV, errno.ENXIO,
 def enter(run: Assignment) -> Assignment:
     """Make the attempt's folder, and find its checkpoint: at the place named, or where it was written.
 
-    Returns the assignment with `resume_from` at that place. Raises `FileNotFoundError` while something that was there before is waited for.
+    Returns the assignment with `resume_from`, and `weights_from`, at that place. Raises `FileNotFoundError` while something that was there before is waited for.
     Afterwards `resume_from` is removed.
     """
     missed, home, resume = run.missed_seconds, run.home, run.resume_from
     if home is not None and missed < GONE_SECONDS and not Path(home).is_dir():
         raise _is_not_there("the folder of runs", home)
     if resume is not None and resume.step:
-        places = [resume.directory, resume.written_to]
-        found = next((place for place in places if place is not None and _holds_something(place)), None)
+        found = _place_of(resume)
         if found is None and missed < min(max(GONE_SECONDS, resume.saved_seconds), _LONGEST_SECONDS):
             raise _is_not_there(f"the checkpoint of step {resume.step}", resume.directory)
         run = replace(run, resume_from=None if found is None else replace(resume, directory=found))
+    if (weights := run.weights_from) is not None:
+        run = replace(run, weights_from=replace(weights, directory=_place_of(weights) or weights.directory))
     Path(run.directory).mkdir(parents=True, exist_ok=True)
     return run
 
@@ -59,6 +60,12 @@ def _folders(run: Assignment) -> list[str]:
     resume = run.resume_from
     folders = (run.directory, run.home, resume and resume.directory, resume and resume.written_to)
     return [folder for folder in folders if folder]
+
+
+def _place_of(checkpoint: Resume) -> str | None:
+    """Return where a checkpoint is: in the folder that is named, or in the one that it was written to; None where it is in neither."""
+    places = [checkpoint.directory, checkpoint.written_to]
+    return next((place for place in places if place is not None and _holds_something(place)), None)
 
 
 def _holds_something(folder: str) -> bool:

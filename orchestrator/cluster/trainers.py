@@ -90,6 +90,7 @@ class JaxTrainer:
             [run.config for run in runs],
             directories=[each.directory for each in assignments],
             resume_from=[each.origin for each in assignments],
+            initial=[each.weights for each in assignments],
             checkpoint_at=[each.options.checkpoint_at for each in assignments],
             should_stop=lambda index: runs[index].should_stop(),
             on_event=lambda index, event: runs[index].tell(event),

@@ -29,6 +29,7 @@ class Document:
     """Holds a parsed file: `content` as plain values, and the line of each place in it, None in a dictionary.
 
     written: see `orchestrator.experiments_file.values.Values`.
+    block: name of the block whose keys `content` has; empty for the whole file. other_names: of keys that are called otherwise in it. See `part`.
     """
 
     file: str
@@ -36,6 +37,16 @@ class Document:
     content: dict[str, object]
     lines: Mapping[tuple[str | int, ...], int | None]
     written: dict[tuple[str | int, ...], tuple[str, object]] = field(default_factory=dict)
+    block: str = ""
+    other_names: Mapping[str, str] = field(default_factory=dict)
+
+    def part(self, block: str, other_names: Mapping[str, str]) -> Document:
+        """Return a block of the file as a document of its own, for faults of what it says and of what it leaves to the file.
+
+        other_names: the file's name of a key → the block's.
+        """
+        content = self.content[block]
+        return replace(self, content=content if isinstance(content, dict) else {}, block=block, other_names=other_names)
 
     @property
     def path(self) -> str:
@@ -45,13 +56,24 @@ class Document:
     def fault(self, path: Path_, message: str | BaseException) -> Fault:
         """Make a fault at a place, from a message or an exception.
 
-        Its line is that of the nearest enclosing place that is in the file.
+        Its line is that of the nearest enclosing place that is in the file. Of a block, a key that it does not have is the file's.
         """
+        text = str(message)
+        if self.block:
+            path, text = self._of_block(path, text)
         place = tuple(path)
         while place and place not in self.lines:
             place = place[:-1]
-        fault = _fault(self.file, self.lines.get(place, 1), path, str(message))
+        fault = _fault(self.file, self.lines.get(place, 1), path, text)
         return replace(fault, cause=message) if isinstance(message, BaseException) else fault
+
+    def _of_block(self, path: Path_, text: str) -> tuple[Path_, str]:
+        """Return the path in the file of a path in the block, and what is wrong there."""
+        if path and (other := self.other_names.get(str(path[0]))) in self.content:
+            return (self.block, str(other)), text
+        if not path or path[0] in self.content:
+            return (self.block, *_there(self.content, path)), text
+        return path, f"in {self.block}: {text}"
 
     def misread(self, path: Path_, *, key: bool = False) -> str:
         """Say how YAML reads the value (or the key) at a place that is no text, and how to write it as a text; empty where it is a text."""
@@ -139,6 +161,15 @@ def _text(path: str | Path) -> str:
             hint="an experiments file is YAML text of a few lines",
         )
     return text
+
+
+def _there(content: Any, path: Path_) -> Path_:
+    """Return the beginning of a path that leads to something: a block may say in a number what the file says in a list."""
+    for length, part in enumerate(path):
+        if not (isinstance(content, Mapping) or (isinstance(content, list) and isinstance(part, int))):
+            return path[:length]
+        content = content.get(part) if isinstance(content, Mapping) else content[part] if part < len(content) else None
+    return path
 
 
 def _fault(file: str, line: int | None, path: Path_, message: str) -> Fault:

@@ -20,6 +20,7 @@ from orchestrator.experiments_file.recipes import (
     RecipeField,
     SamField,
     ScheduleField,
+    WarmupField,
 )
 from scaling.accelerators import Accelerator, accelerator, canonical
 from scaling.prices import CURRENCY, THE_FILES, Prices
@@ -31,10 +32,13 @@ __all__ = [
     "AcceleratorField",
     "AugmentField",
     "BudgetField",
+    "ChosenField",
     "ConfirmAbove",
     "DatasetField",
     "EarlyStopField",
     "ExecutionField",
+    "FinetuneField",
+    "FinetuneRecipe",
     "LearningRateField",
     "ModelField",
     "NumericsField",
@@ -309,8 +313,78 @@ class SimulateField(_Field):
     loss: LossField = LossField()
 
 
+def _for_all_models(value: object) -> object:
+    """Write `learning_rate: 1.6`, `{grid: […]}` and `{policy: …}` as those of every model."""
+    if isinstance(value, dict):
+        rate = value.get("learning_rate")
+        if isinstance(rate, (int, float)) or (isinstance(rate, dict) and set(rate) & set(LearningRateField.model_fields)):
+            return value | {"learning_rate": {"*": rate}}
+    return value
+
+
 class ConfirmAbove(Spending):
     """Makes `scaling submit` ask before it spends more than this, by estimate."""
+
+
+class ChosenField(_Field):
+    """Chooses the pre-trained cells of each family that are fine-tuned: `all`, those on the `frontier`, or `{top: 3}` by validation loss."""
+
+    name: Literal["all", "frontier", "top"]
+    top: Count | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        if isinstance(value, dict) and set(value) == {"top"}:
+            return value | {"name": "top"}
+        return value if isinstance(value, dict) and "name" in value else {"name": value}
+
+    @model_validator(mode="after")
+    def _says_how_many(self) -> ChosenField:
+        if (self.name == "top") != (self.top is not None):
+            raise ValueError("give `all`, `frontier`, or how many: {top: 3}")
+        return self
+
+
+class FinetuneRecipe(RecipeField):
+    """Says how the models of one family, or one model, are fine-tuned. model: options of the model that are others than in pre-training."""
+
+    model: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
+
+
+class FinetuneField(_Field):
+    """Says which pre-trained runs are fine-tuned, and how: what is not said is as in pre-training (`experiments_file.finetuning`).
+
+    from: `all` cells, those on the `frontier` of their family, or `{top: 3}` of each. Of a cell the runs at its best learning rate start
+    a fine-tuning each, with their own seed.
+    weights: `ema` or `final`; default: the average where pre-training keeps one. model: options of the models that are others.
+    layer_decay: see `trainer.ParentConfig`.
+    """
+
+    dataset: DatasetField
+    chosen: ChosenField = Field(ChosenField(name="all"), alias="from")
+    weights: Literal["ema", "final"] | None = None
+    epochs: Positive
+    batch_size: Count | None = None
+    learning_rate: dict[str, LearningRateField] = {}
+    model: dict[str, Any] = {}
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    schedule: ScheduleField | None = None
+    warmup: WarmupField | None = None
+    optimizer: OptimizerField | None = None
+    numerics: NumericsField | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = None
+    augment: AugmentField | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    sam: SamField | None = None
+    recipes: dict[str, FinetuneRecipe] = {}
+    execution: ExecutionField | None = None
+    resources: ResourcesField | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_learning_rate_for_all(cls, value: object) -> object:
+        return _for_all_models(value)
 
 
 class Spec(_Field):
@@ -347,16 +421,13 @@ class Spec(_Field):
     confirm_above: ConfirmAbove | None = None
     simulate: SimulateField | None = None
     trainer: TrainerField | None = None
+    finetune: FinetuneField | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _one_learning_rate_for_all(cls, value: object) -> object:
         """Let `learning_rate: 1.6`, `{grid: […]}` and `{policy: …}` stand for every model; `{nano-F0: …}` is one a model."""
-        if isinstance(value, dict):
-            rate = value.get("learning_rate")
-            if isinstance(rate, (int, float)) or (isinstance(rate, dict) and set(rate) & set(LearningRateField.model_fields)):
-                return value | {"learning_rate": {"*": rate}}
-        return value
+        return _for_all_models(value)
 
     @property
     def kind(self) -> Accelerator:

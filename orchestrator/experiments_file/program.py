@@ -22,7 +22,19 @@ __all__ = ["FACTS", "folder_of", "program_card", "program_faults", "settings_of"
 FACTS = ("params", "macs")
 """What a model may state of itself: its trainable parameters, and its multiply–accumulates an example. They are no settings, and not in ids."""
 
-_OURS = ("schedule", "optimizer", "numerics", "label_smoothing", "augment", "ema", "sam", "recipes", "execution", "simulate")
+_OURS = (
+    "schedule",
+    "optimizer",
+    "numerics",
+    "label_smoothing",
+    "augment",
+    "ema",
+    "sam",
+    "recipes",
+    "execution",
+    "simulate",
+    "finetune",
+)
 """Keys of our own trainer, of which a program would not know."""
 _DATA = ("name", "train_examples")
 

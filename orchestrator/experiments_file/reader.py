@@ -17,6 +17,7 @@ from orchestrator.experiments_file.accelerators import SETTINGS, AcceleratorFiel
 from orchestrator.experiments_file.declared import declared_faults
 from orchestrator.experiments_file.document import MAX_FAULTS, Document, document_of, read_document, shown_faults
 from orchestrator.experiments_file.fields import SimulateField, Spec
+from orchestrator.experiments_file.finetuning import finetune_faults, finetuning_of
 from orchestrator.experiments_file.program import folder_of, program_faults, without_ours
 from orchestrator.experiments_file.recipe_faults import rate_faults, recipe_faults, search_faults
 from orchestrator.experiments_file.words import SHOWN, listed, shown, unknown
@@ -57,7 +58,7 @@ def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False) 
     if simulate:
         rehearsal = {"name": f"{spec.name}-simulated", "simulate": spec.simulate or SimulateField()}
         spec = spec.model_copy(update=rehearsal)
-    faults = [*first, *_cross_checks(spec, document)]
+    faults = [*dict.fromkeys([*first, *_cross_checks(spec, document)])]
     if faults:
         raise SpecError(shown_faults(faults), hint=_HINT) from _cause(faults)
     return spec, document
@@ -202,12 +203,21 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
             ("resources", "accelerator"), "a rehearsal goes by the speed of an accelerator: name one in place of gpu"
         )
     yield from _money_faults(spec, document)
+    yield from _training_faults(spec, document)
+    if spec.finetune is not None and spec.trainer is None:
+        part = document.part("finetune", {"models": "model"})
+        yield from finetune_faults(spec, part)
+        yield from _training_faults(finetuning_of(spec), part)
+
+
+def _training_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+    """Yield the faults of how runs are trained, in pre-training or in fine-tuning."""
     yield from program_faults(spec, document) if spec.trainer else _model_faults(spec, document)
     yield from rate_faults(spec, document)
     for field in ("epochs", "seeds", "evaluate_at"):
         seen: set[float] = set()
         for index, value in enumerate(getattr(spec, field)):
-            if value in seen:
+            if value in seen and not document.block:
                 yield document.fault((field, index), f"{value:g} is given twice")
             seen.add(value)
     yield from recipe_faults(spec, document)
@@ -216,7 +226,7 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
     yield from search_faults(spec, document)
     if spec.trainer is not None:
         return
-    if missing := [name for name in ("dataset", "batch_size") if name not in document.content]:
+    if not document.block and (missing := [name for name in ("dataset", "batch_size") if name not in document.content]):
         yield from (document.fault((), f"key {name!r} is missing") for name in missing)
         return
     if spec.execution.micro_batch is not None and spec.execution.micro_batch > spec.batch_size:
@@ -411,7 +421,7 @@ def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
     for part in loc:
         if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
             model = _model_in(model.model_fields[str(part)].annotation)
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _model_in(annotation: object) -> object:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.planning.edited import refuse_edited_program
+from orchestrator.planning.finetuned import finetuning_rows
 from orchestrator.planning.plan import Plan
 from orchestrator.search.advance import Searches, asked_by, results_in
 from orchestrator.search.cells import SearchedCell
+from orchestrator.search.finetuning import Finetunings
 from orchestrator.search.replay import replay
-from orchestrator.store import Session, Store
+from orchestrator.store import Session, Store, finetunings
 from orchestrator.store.again import AGAIN
 from orchestrator.store.experiments import find_experiment
 from orchestrator.store.grid import Accepted, accept, known_statuses
@@ -19,7 +22,7 @@ from scaling.errors import UsageError
 from scaling.fault_points import reached
 from scaling.outcomes import RunStatus
 
-__all__ = ["accept_plan", "plan_status"]
+__all__ = ["accept_plan", "finetuned_status", "plan_status"]
 
 
 def plan_status(store: Store, plan: Plan) -> dict[str, str]:
@@ -28,6 +31,16 @@ def plan_status(store: Store, plan: Plan) -> dict[str, str]:
     with store.read() as session:
         known = {run_id: str(status) for run_id, status in known_statuses(session, ids).items()}
     return {run_id: known.get(run_id, "new") for run_id in ids}
+
+
+def finetuned_status(store: Store, plan: Plan) -> dict[str, str]:
+    """Map the fine-tuned runs that the experiment of a plan has to their status in the store."""
+    if plan.finetuning is None:
+        return {}
+    with store.read() as session:
+        found = find_experiment(session, plan.spec.name)
+        ids = finetunings.wanted(session, found.id) if found else []
+        return {run_id: str(status) for run_id, status in known_statuses(session, ids).items()}
 
 
 def accept_plan(store: Store, plan: Plan, *, revise: bool = False, home: Path | None = None) -> Accepted:
@@ -43,7 +56,9 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False, home: Path | 
     refuse_edited_program(store, plan, home, revise=revise)
     resources, options = plan.resources, plan.options
     rows = [run.row(resources, options) for run in plan.runs]
+    tuned = finetuning_rows(plan)
     with store.write() as session:
+        before = finetunings.statuses(session) if tuned else {}
         accepted = accept(
             session,
             name=plan.spec.name,
@@ -55,11 +70,13 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False, home: Path | 
             searched=[_search_row(cell) for cell in plan.cells],
             revise=revise,
         )
-        if plan.searches:
+        finetunings.link(session, accepted.experiment_id, tuned, revision=accepted.revision)
+        if plan.searches or tuned:
             session.flush()
-            Searches().advance(session, accepted.experiment_id)
+            Finetunings(Searches()).advance(session, accepted.experiment_id)
             session.flush()
             accepted = _with_stopped_ones(session, accepted)
+            accepted = _with_finetuned(session, accepted, before)
     reached("accepted")
     return accepted
 
@@ -82,6 +99,16 @@ def _with_stopped_ones(session: Session, accepted: Accepted) -> Accepted:
     """Move runs that were stopped early, and that a search put back to pending, from `done` to `again`."""
     again = [run_id for run_id, status in known_statuses(session, accepted.done).items() if status is RunStatus.PENDING]
     return replace(accepted, again=accepted.again + again, done=[run_id for run_id in accepted.done if run_id not in again])
+
+
+def _with_finetuned(session: Session, accepted: Accepted, before: Mapping[str, RunStatus]) -> Accepted:
+    """Add the fine-tuned runs that are known already. before: run id → status of all that the store had."""
+    lists: dict[str, list[str]] = {"new": [], "waiting": [], "again": [], "done": []}
+    for run_id in finetunings.wanted(session, accepted.experiment_id):
+        status = before.get(run_id)
+        is_open = status in (RunStatus.PENDING, RunStatus.RUNNING)
+        lists["new" if status is None else "waiting" if is_open else "again" if status in AGAIN else "done"].append(run_id)
+    return replace(accepted, **{name: getattr(accepted, name) + ids for name, ids in lists.items()})
 
 
 def _search_row(cell: SearchedCell) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.cluster.device_request import DeviceRequest
 from orchestrator.cluster.inventory import check_local
-from orchestrator.planning.accept import plan_status
+from orchestrator.planning.accept import finetuned_status, plan_status
 from orchestrator.planning.edited import refuse_edited_program
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.priced import DONE, Priced
@@ -53,11 +53,13 @@ def dry_run(priced: Priced, db: str, home: Path, *, revise: bool = False, addres
                 priced,
                 states=plan_status(store, plan),
                 searched=states_of(store, plan.spec.name, plan.cells),
+                finetuned=finetuned_status(store, plan),
                 remarks=remarks_on(shipment, plan, store, home),
             )
     if address == "local" and _is_anything_to_train(found):
         check_local(DeviceRequest.of(plan.resources).check())
-    return replace(found, looked=_look(plan))
+    looked = _look(plan) + (_look(plan.finetuning) if plan.finetuning else ())
+    return replace(found, looked=looked)
 
 
 def _is_anything_to_train(found: Priced) -> bool:

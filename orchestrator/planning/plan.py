@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from orchestrator.experiments_file import Document, ModelField, Spec
+from orchestrator.experiments_file.finetuning import finetuning_of, weights_of
 from orchestrator.experiments_file.program import FACTS, folder_of, program_card, settings_of
 from orchestrator.experiments_file.recipes import LearningRateField, Recipe, ScheduleField
 from orchestrator.planning.trunk import Branch, branches
@@ -21,6 +24,7 @@ from trainer import (
     DataConfig,
     ModelConfig,
     NumericsConfig,
+    ParentConfig,
     ProgramConfig,
     ScheduleConfig,
     TrainConfig,
@@ -31,7 +35,7 @@ from trainer.models.cost import cost
 from trainer.optimizers import with_weight_decay
 from trainer.surface import Surface
 
-__all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan"]
+__all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan", "template_of"]
 
 _LATER = ("ema", "augment", "simulate", "sam", "recipes")
 """Keys that came later: a file without them is the study that it was."""
@@ -136,10 +140,8 @@ class PlannedSearch:
 
     def cell(self, resources: Resources, options: RunOptions) -> SearchedCell:
         """Build the search as `orchestrator.search` takes it. resources, options: those of the plan."""
-        row = self.run.row(resources, options)
-        template = {name: value for name, value in row.items() if name not in ("id", "learning_rate")}
-        template |= {name: row[name].to_dict() for name in ("resources", "options")}
-        return SearchedCell(row["family"], row["model"], row["params"], row["epochs"], self.policy, template)
+        template = template_of(self.run.row(resources, options))
+        return SearchedCell(template["family"], template["model"], template["params"], template["epochs"], self.policy, template)
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ class Plan:
 
     searches: the cells whose learning rates are found on the way; their runs are not among `runs`, since nobody knows them yet.
     files: the hash of the files of the program that trains them, if one does. copy: the name of the copy of its folder, once there is one.
+    finetuning: the plan of what its runs are fine-tuned to, where the file says so. Its runs have no parent yet, so their ids are not final.
     """
 
     spec: Spec
@@ -157,6 +160,7 @@ class Plan:
     searches: tuple[PlannedSearch, ...] = ()
     files: str | None = None
     copy: str | None = None
+    finetuning: Plan | None = None
 
     @property
     def estimated_core_hours(self) -> float:
@@ -200,7 +204,7 @@ class Plan:
     @property
     def resolved(self) -> dict[str, Any]:
         """Return the file with every default filled in."""
-        return self.spec.model_dump(mode="json")
+        return self.spec.model_dump(mode="json", by_alias=True)
 
     @property
     def resources(self) -> Resources:
@@ -258,8 +262,25 @@ class Plan:
         }
 
 
+def template_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a run but for its id and learning rate, in plain JSON values."""
+    template = {name: value for name, value in row.items() if name not in ("id", "learning_rate")}
+    return template | {name: row[name].to_dict() for name in ("resources", "options")}
+
+
 def make_plan(spec: Spec, document: Document) -> Plan:
-    """Expand a file into its runs. Needs the data set's card, not its images."""
+    """Expand a file into its runs. Needs the cards of its data sets, not their images."""
+    plan = _expanded(spec, document)
+    if spec.finetune is None:
+        return plan
+    weights = {model.name: weights_of(spec, model) for model in spec.models}
+    of_parent = partial(ParentConfig, run="", layer_decay=spec.finetune.layer_decay)
+    parents = {name: of_parent(weights=kind) for name, kind in weights.items()}
+    return replace(plan, finetuning=_expanded(finetuning_of(spec), document, parents))
+
+
+def _expanded(spec: Spec, document: Document, parents: Mapping[str, ParentConfig] = MappingProxyType({})) -> Plan:
+    """Expand a file, or its fine-tuning, into runs. parents: model → what they start from."""
     card = program_card(spec) if spec.trainer else data.card(spec.dataset.name, spec.dataset.options)
     files = version_of(folder_of(document), spec.trainer.command) if spec.trainer else None
     shared = _shared(spec, card, files)
@@ -274,6 +295,7 @@ def make_plan(spec: Spec, document: Document) -> Plan:
         assert rates is not None
         policy = _policy(rates, spec.seeds)
         of_run = shared | _own(recipe, spec) | _at_start(policy, recipe)
+        of_run |= {"parent": parents[field.name]} if parents else {}
         own: list[PlannedRun] = []
         for epochs, schedule in of_budget.items():
             cell = None

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.planning.finetuned import ExpectedFinetuning, expected_finetuning
 from orchestrator.planning.plan import Plan, PlannedRun, PlannedSearch
 from orchestrator.store import open_readonly
 from orchestrator.store.estimates import Rates, measured_rates
@@ -37,6 +38,7 @@ class Priced:
         expected to ask for.
     states: run id → `new` or its status in the store; empty while nobody has looked. searched: the states of its searches.
     looked: at both splits, by a dry run whose data are at hand and which would train something. remarks: what else it found, in sentences.
+    finetuned: run id → status of the fine-tuned runs that the experiment has.
     """
 
     plan: Plan = field(repr=False)
@@ -45,6 +47,12 @@ class Priced:
     searched: Sequence[CellState] = field(default=(), repr=False)
     looked: tuple[Looked, ...] = ()
     remarks: tuple[str, ...] = ()
+    finetuned: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def finetuning(self) -> ExpectedFinetuning | None:
+        """Estimate what fine-tuning takes in all; None where the file has none."""
+        return expected_finetuning(self.plan)
 
     @property
     def known(self) -> dict[str, str]:
@@ -62,7 +70,22 @@ class Priced:
         runs = (run for run in self.plan.runs if self.states.get(run.id) not in DONE)
         over = {state.cell.key for state in self.searched if state.is_over}
         searches = (search.estimated_core_hours for search in self.plan.searches if search.key not in over)
-        return sum(run.estimated_core_hours - run.inherited_core_hours for run in runs) + sum(searches)
+        ahead = sum(run.estimated_core_hours - run.inherited_core_hours for run in runs) + sum(searches)
+        return ahead + self._ahead_in_finetuning
+
+    @property
+    def _ahead_in_finetuning(self) -> float:
+        """Estimate the core-hours of fine-tuning that are still to be spent: once pre-training is over, of the runs that are known."""
+        if (tuned := self.finetuning) is None or not tuned.runs:
+            return 0.0
+        done = sum(state in DONE for state in self.finetuned.values())
+        is_known = self._is_pretrained and all(state.is_over for state in self.searched)
+        ahead = len(self.finetuned) - done if is_known else max(0, tuned.runs - done)
+        return tuned.core_hours / tuned.runs * ahead
+
+    @property
+    def _is_pretrained(self) -> bool:
+        return all(self.states.get(run.id) in DONE for run in self.plan.runs) and len(self.searched) == len(self.plan.searches)
 
     def cost(self, core_hours: float) -> float | None:
         """Return what so many core-hours cost on the file's accelerator; None where the file has no price for it."""
@@ -135,6 +158,25 @@ class Priced:
             "runs_estimated_by_measurement": self.measured,
             "inherited_core_hours": self.plan.inherited_core_hours,
             "notes": self.notes,
+            "finetuning": self._finetuning_payload(),
+        }
+
+    def _finetuning_payload(self) -> dict[str, Any] | None:
+        """Return what fine-tuning is expected to take; its `cells` are a row a model."""
+        tuned, plan = self.finetuning, self.plan.finetuning
+        if tuned is None or plan is None or self.plan.spec.finetune is None:
+            return None
+        resources = plan.spec.resources
+        return {
+            "dataset": plan.card.to_dict(),
+            "resources": resources.model_dump() | {"chips": resources.chip_count, "cores": plan.spec.core_count},
+            "from": self.plan.spec.finetune.chosen.model_dump(mode="json", exclude_none=True),
+            "cells": replace(self, plan=plan, states={}, searched=()).cells,
+            "pretrained_cells": tuned.cells,
+            "runs": tuned.runs,
+            "estimated_core_hours": tuned.core_hours,
+            "estimated_cost": self.cost(tuned.core_hours),
+            "known_runs": dict(self.finetuned),
         }
 
     def _state(self, runs: Sequence[PlannedRun]) -> str:
@@ -191,6 +233,8 @@ def price(plan: Plan, rates: Rates) -> Priced:
     """
     runs = tuple(_measured(run, plan, rates) for run in plan.runs)
     searches = tuple(replace(search, run=_measured(search.run, plan, rates)) for search in plan.searches)
+    if plan.finetuning is not None:
+        plan = replace(plan, finetuning=price(plan.finetuning, rates).plan)
     count = sum(new is not old for new, old in zip(runs, plan.runs, strict=True))
     count += sum(new.expected_runs for new, old in zip(searches, plan.searches, strict=True) if new.run is not old.run)
     return Priced(replace(plan, runs=runs, searches=searches), count)

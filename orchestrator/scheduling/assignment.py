@@ -33,6 +33,10 @@ def assignment_of(
             saved_seconds=grant.saved_seconds,
             parent=grant.parent,  # also for a later attempt: what it falls back to is the parent's
         )
+    weights = None
+    if grant.weights_folder is not None:
+        folder = str(home / grant.weights_folder)
+        weights = Resume(directory=folder, step=grant.weights_step, written_to=grant.weights_directory, parent=grant.parent)
     return Assignment(
         token=grant.token,
         run=grant.run_id,
@@ -43,6 +47,7 @@ def assignment_of(
         home=str(home / grant.store) if grant.store else None,
         missed_seconds=missed_seconds,
         resume_from=resume,
+        weights_from=weights,
         checkpoint_seconds=checkpoint_seconds,
         compile_cache=str(home / "compile-cache"),
         working_directory=str(working_directory),

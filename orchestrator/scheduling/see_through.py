@@ -18,6 +18,7 @@ from orchestrator.scheduling.policy import SchedulingPolicy
 from orchestrator.scheduling.recovery import recover
 from orchestrator.scheduling.scheduler import Scheduler
 from orchestrator.search.advance import Searches
+from orchestrator.search.finetuning import Finetunings
 from orchestrator.store import Session, Store, handover, lease, queries, searches
 from orchestrator.store.identity import claim
 from scaling.errors import StoreAway, StoreError
@@ -151,7 +152,7 @@ def _schedule(
     """Run one life of a scheduler that has just taken the lease; the lease is given back, whatever happens."""
     try:
         with _joined(store, identity, cluster):
-            rules = [Searches().advance, stop_dominated]
+            rules = [Finetunings(Searches()).advance, stop_dominated]
             scheduler = Scheduler(
                 store, cluster, identity=identity, home=home, working_directory=Path.cwd(), policy=policy, rules=rules
             )

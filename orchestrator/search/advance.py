@@ -11,6 +11,7 @@ from orchestrator.store import Session, Store, changes, searches
 from orchestrator.store.again import AGAIN
 from orchestrator.store.experiments import find_experiment
 from orchestrator.store.models import Search
+from scaling.columns import PRETRAINING
 from scaling.outcomes import RunStatus
 
 __all__ = ["Searches", "asked_by", "cell_of", "results_in", "states_of"]
@@ -91,11 +92,11 @@ def states_of(store: Store, experiment: str, cells: Sequence[SearchedCell]) -> l
 def asked_by(session: Session, experiment_id: int | None, cells: Sequence[SearchedCell]) -> list[dict[str, object]]:
     """List the rows of the runs that searches of these cells, with the same policy, asked for before, and that are still wanted."""
     rows = searches.all_of_experiment(session, experiment_id)
-    policies = {(search.family, search.model, search.epochs): search.policy for search in rows}
+    policies = {(search.family, search.model, search.epochs, search.stage): search.policy for search in rows}
     same = {cell.key: cell for cell in cells if policies.get(cell.key) == cell.policy.to_dict()}
     found = []
     for trial in searches.trials(session, experiment_id):
-        cell = same.get((trial.family, trial.model, trial.epochs))
+        cell = same.get((trial.family, trial.model, trial.epochs, PRETRAINING))
         if cell is None:
             continue
         asked = cell.policy.second

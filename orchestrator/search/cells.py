@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orchestrator.resources import Resources, RunOptions
+from scaling.columns import FINETUNING, PRETRAINING
 from scaling.records import Record
 from trainer import TrainConfig, data
 
@@ -78,7 +79,8 @@ class Policy(Record, kw_only=False):
 class SearchedCell:
     """Holds a searched cell (family, model, epochs).
 
-    template: a row of `orchestrator.store.models.Run` but for its id and learning rate, in plain JSON values.
+    template: a row of `orchestrator.store.models.Run` but for its id and learning rate, in plain JSON values. In fine-tuning `parents` maps
+    each seed to the pre-trained run that its run starts from; the cell is that of pre-training then.
     """
 
     family: str
@@ -89,21 +91,31 @@ class SearchedCell:
     template: Mapping[str, Any]
 
     @property
-    def key(self) -> tuple[str, str, float]:
-        return (self.family, self.model, self.epochs)
+    def key(self) -> tuple[str, str, float, str]:
+        """Return family, model, epochs and stage."""
+        return (self.family, self.model, self.epochs, self.stage)
+
+    @property
+    def stage(self) -> str:
+        """Return in which stage its runs are, as the column of `scaling.columns` has it."""
+        return FINETUNING if "parents" in self.template else PRETRAINING
 
     def run(self, step: int, seed: int, second: int = 0) -> dict[str, object]:
         """Build the row of the run at a rate, a seed and a step of the second setting, with its id."""
         rate = self.policy.rate(step)
         template = self._at(second)
         config = {**template["config"], "learning_rate": rate, "seed": seed}
+        options, own = RunOptions.from_dict(template["options"]), dict[str, Any]()
+        if self.stage == FINETUNING:
+            own["parent_id"] = template["parents"][str(seed)]
+            config["parent"] = {**config["parent"], "run": own["parent_id"]}
         made = TrainConfig.from_dict(config)
-        own = {"id": made.run_id(), "weight_decay": weight_decay_of(made)}
-        given = {
-            "resources": Resources.from_dict(template["resources"]),
-            "options": RunOptions.from_dict(template["options"]),
-        }
-        return {**template, **given, **own, "config": config, "learning_rate": rate, "seed": seed}
+        if own and options.alike:
+            options = replace(options, alike=alike(made))
+        own |= {"id": made.run_id(), "weight_decay": weight_decay_of(made)}
+        given = {"resources": Resources.from_dict(template["resources"]), "options": options}
+        kept = {name: value for name, value in template.items() if name != "parents"}
+        return {**kept, **given, **own, "config": config, "learning_rate": rate, "seed": seed}
 
     def is_possible(self, second: int) -> bool:
         """Say whether runs can have that step of the second setting: a batch is a whole number of examples that suits data and schedule."""
@@ -151,10 +163,14 @@ class SearchedCell:
 
 
 def groups_of(cells: Iterable[SearchedCell]) -> list[list[SearchedCell]]:
-    """Group the cells that share one trend: of one family, with one policy. In a group no cell comes before one below it."""
-    groups: dict[tuple[str, Policy], list[SearchedCell]] = {}
+    """Group the cells that share one trend: of one family and stage, with one policy. In a group no cell comes before one below it.
+
+    Of a policy in fine-tuning the seeds are left aside: a cell has those of its pre-trained runs.
+    """
+    groups: dict[tuple[str, str, Policy], list[SearchedCell]] = {}
     for cell in cells:
-        groups.setdefault((cell.family, cell.policy), []).append(cell)
+        policy = replace(cell.policy, seeds=()) if cell.stage == FINETUNING else cell.policy
+        groups.setdefault((cell.family, cell.stage, policy), []).append(cell)
     return [sorted(group, key=lambda cell: (cell.epochs, cell.params, cell.model)) for group in groups.values()]
 
 

@@ -56,7 +56,11 @@ class Rates:
 def measured_rates(session: Session) -> Rates:
     """Compute the rates of all finished runs of the store, and of all probes that succeeded."""
     knows_flops = Run.train_flops > 0
-    work, family = case((knows_flops, Run.train_flops), else_=Run.epochs), case((knows_flops, Run.family), else_=None)
+    work, is_alike = (
+        case((knows_flops, Run.train_flops), else_=Run.epochs),
+        knows_flops & (Run.parent_id.is_(None) | Run.parent_step.is_not(None)),
+    )
+    family = case((is_alike, Run.family), else_=None)  # fine-tuning has other images, and passes that FLOPs do not count
     query = (
         select(Run.shape, family, Run.accelerator, func.sum(Run.core_hours), func.sum(work))
         .where(Run.status == RunStatus.FINISHED, Run.core_hours > 0, Run.accelerator.is_not(None), ~Run.rehearsal)

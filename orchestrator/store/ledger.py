@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.resources import Resources, RunOptions
-from orchestrator.store import trunks
+from orchestrator.store import finetunings, trunks
 from orchestrator.store.models import Allocation, Attempt, Evaluation, Metric, Run, now
 from orchestrator.store.upsert import upsert_rows
 from scaling.accelerators import core_hours
@@ -86,6 +86,11 @@ class Grant:
     """The folder that this checkpoint was written to, by its name then."""
     saved_seconds: float = 0.0
     """Training seconds of the steps up to that checkpoint on these devices."""
+    weights_folder: str | None = None
+    """The folder, relative to SCALING_HOME, of the checkpoint whose weights a fine-tuning starts from; None where it starts from none."""
+    weights_directory: str | None = None
+    """The folder that this one was written to, by its name then."""
+    weights_step: int = 0
 
     @property
     def folder(self) -> str:
@@ -171,6 +176,7 @@ def begin_attempt(
         trunks.disinherit(run)
     source = _source_of(session, run.parent_id, branch.attempt) if branch else _source_of(session, run_id, run.resume_attempt)
     saved_core_hours = branch.core_hours if branch else run.core_hours
+    origin = finetunings.origin(session, run)
     grant = Grant(
         run_id,
         number,
@@ -187,6 +193,10 @@ def begin_attempt(
         resume_directory=source[1],
         saved_seconds=0.0 if run.resources.stated is not None else saved_core_hours / core_hours(allocation.cores, 1.0),
     )
+    if origin is not None:
+        attempt, step = origin
+        folder = _folder(attempt.store, attempt.run_id, attempt.number)
+        grant = replace(grant, weights_folder=folder, weights_directory=attempt.directory, weights_step=step)
     session.add(
         Attempt(
             run_id=run_id,

@@ -12,6 +12,7 @@
     Intent                             what a command or a page asks of the scheduler
     Change                             how often the grid was changed
     Search                             a cell whose learning rates are chosen one after another
+    Finetuning                         how the runs of a model are fine-tuned, and which of them
     Probe                              how fast a model shape was in a few real steps
     Prediction                         what a law said before the run was done; never changed
 
@@ -38,6 +39,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from orchestrator.resources import Resources, RunOptions
 from orchestrator.store.column_types import Instant, Named, Stored
+from scaling.columns import FINETUNING, PRETRAINING
 from scaling.outcomes import AttemptOutcome, RunStatus
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "Evaluation",
     "Experiment",
     "ExperimentRun",
+    "Finetuning",
     "Intent",
     "Lease",
     "Metric",
@@ -149,6 +152,7 @@ class Run(Base):
     options: Mapped[RunOptions]
     """How it is to be executed."""
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    """The run that it starts from: from its checkpoint after `parent_step`, or, where that is None, in fine-tuning from its last weights."""
     parent_step: Mapped[int | None] = mapped_column(BigInteger)
     provisional: Mapped[bool] = mapped_column(default=False)
     rehearsal: Mapped[bool] = mapped_column(default=False)
@@ -203,6 +207,11 @@ class Run(Base):
     attempts: Mapped[list[Attempt]] = relationship(back_populates="run", order_by="Attempt.number")
     evaluations: Mapped[list[Evaluation]] = relationship(order_by="Evaluation.step")
     parent: Mapped[Run | None] = relationship(remote_side=[id])
+
+    @property
+    def stage(self) -> str:
+        """Return `finetuning` for a run that started from another's weights, else `pretraining`, also where it shares steps with another."""
+        return FINETUNING if self.parent_id is not None and self.parent_step is None else PRETRAINING
 
 
 class Allocation(Base):
@@ -376,15 +385,17 @@ class Search(Base):
     """Holds a cell of an experiment whose learning rates are chosen one after another, each by the results of the ones before."""
 
     __tablename__ = "searches"
-    __table_args__ = (UniqueConstraint("experiment_id", "family", "model", "epochs"),)
+    __table_args__ = (UniqueConstraint("experiment_id", "family", "model", "epochs", "stage", name="one_search_a_cell"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"))
     family: Mapped[str] = mapped_column(String(100))
     model: Mapped[str] = mapped_column(String(200))
     epochs: Mapped[float]
+    """Of pre-training, also where the rates of fine-tuning are searched for."""
+    stage: Mapped[str] = mapped_column(String(20), default=PRETRAINING)
     template: Mapped[dict[str, Any]]
-    """A row of `Run` but for its id and learning rate."""
+    """A row of `Run` but for its id and learning rate. In fine-tuning `parents` maps each seed to the run that its run starts from."""
     policy: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(20), default="waiting")
     """waiting, searching, settled, given-up or cancelled. Like the next three fields it only tells readers what the results of the runs
@@ -395,6 +406,30 @@ class Search(Base):
     """The value found of the policy's second setting, weight decay or batch size, if it searches for one."""
     reason: Mapped[str] = mapped_column(Text, default="")
     """Why it was given up, or goes no further."""
+    added_in: Mapped[int]
+    removed_in: Mapped[int | None]
+
+
+class Finetuning(Base):
+    """Says how the runs of one model are fine-tuned in an experiment, and which of them: see `orchestrator.search.finetuning`."""
+
+    __tablename__ = "finetunings"
+    __table_args__ = (UniqueConstraint("experiment_id", "family", "model"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"))
+    family: Mapped[str] = mapped_column(String(100))
+    model: Mapped[str] = mapped_column(String(200))
+    chosen: Mapped[dict[str, Any]]
+    """Which cells: `name` is all, frontier or top, `top` how many of a family."""
+    template: Mapped[dict[str, Any]]
+    """A row of `Run` but for its id, learning rate, seed and parent."""
+    rates: Mapped[list[float]] = mapped_column(JSON)
+    """Its learning rates, where they are listed."""
+    policy: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """How they are searched for otherwise."""
+    is_cancelled: Mapped[bool] = mapped_column(default=False)
+    """Whether somebody asked for no more of its runs."""
     added_in: Mapped[int]
     removed_in: Mapped[int | None]
 

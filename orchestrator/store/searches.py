@@ -13,6 +13,7 @@ from orchestrator.store.again import AGAIN
 from orchestrator.store.experiments import wanted_runs
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, Search
+from scaling.columns import PRETRAINING
 from scaling.outcomes import RunStatus
 
 __all__ = [
@@ -52,18 +53,28 @@ class Asked:
         return self.added or self.put_back
 
 
-def link(session: Session, experiment_id: int, searches: Sequence[Mapping[str, Any]], *, revision: int) -> None:
-    """Make the experiment search exactly these cells: rows with `family`, `model`, `epochs`, `template` and `policy`."""
-    known = {_key(search): search for search in session.scalars(select(Search).where(Search.experiment_id == experiment_id))}
+def link(
+    session: Session, experiment_id: int, searches: Sequence[Mapping[str, Any]], *, revision: int, stage: str = PRETRAINING
+) -> bool:
+    """Make the experiment search exactly these cells of a stage: rows with `family`, `model`, `epochs`, `template` and `policy`.
+
+    Returns True when one of them is new or has changed.
+    """
+    ours, changed = select(Search).where(Search.experiment_id == experiment_id, Search.stage == stage), False
+    known = {_key(search): search for search in session.scalars(ours)}
     for row in searches:
         search = known.pop((row["family"], row["model"], row["epochs"]), None)
         if search is None:
-            session.add(Search(experiment_id=experiment_id, added_in=revision, **row))
+            session.add(Search(experiment_id=experiment_id, added_in=revision, stage=stage, **row))
+            changed = True
         else:
+            before = (search.template, search.policy, search.removed_in)
+            changed |= before != (row["template"], row["policy"], None)
             search.template, search.policy, search.removed_in = dict(row["template"]), dict(row["policy"]), None
             search.state = "waiting" if search.state == _CANCELLED else search.state
     for search in known.values():
         search.removed_in = search.removed_in or revision
+    return changed
 
 
 def active(session: Session, experiment: str | None = None) -> list[Search]:
@@ -113,11 +124,13 @@ def ended_run(session: Session, run_id: str) -> Row[str, RunStatus, float | None
     return session.execute(_ENDED.where(Run.id == run_id)).one_or_none()
 
 
-def experiments_with_grids(session: Session, run_ids: Collection[str], *, key: tuple[str, str, float]) -> Sequence[Row[int, str]]:
-    """List which experiments want which of these runs, but for those that search the cell `key`: family, model, epochs."""
-    family, model, epochs = key
+def experiments_with_grids(
+    session: Session, run_ids: Collection[str], *, key: tuple[str, str, float, str]
+) -> Sequence[Row[int, str]]:
+    """List which experiments want which of these runs, but for those that search the cell `key`: family, model, epochs, stage."""
+    family, model, epochs, stage = key
     searched = select(Search.experiment_id).where(
-        Search.family == family, Search.model == model, Search.epochs == epochs, Search.removed_in.is_(None)
+        Search.family == family, Search.model == model, Search.epochs == epochs, Search.stage == stage, Search.removed_in.is_(None)
     )
     links = select(ExperimentRun.experiment_id, ExperimentRun.run_id).where(
         ExperimentRun.run_id.in_(list(run_ids)), ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id.not_in(searched)
@@ -184,7 +197,7 @@ def want(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]]
 def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any]]:
     """List the searched cells, a row each.
 
-    A row has `experiment`, `family`, `model`, `epochs`, `state`, `trials` (asked for), `learning_rate` (the one found), `second` (the name of
+    A row has `experiment`, `family`, `model`, `epochs` of pre-training, `stage`, `state`, `trials` (asked for), `learning_rate` (the one found), `second` (the name of
     what is searched for besides; empty for nothing), `second_value` (the one found), and `reason` (why it was given up, or goes no further).
     """
     query = (
@@ -195,7 +208,7 @@ def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any
     )
     if experiment is not None:
         query = query.where(Experiment.name == experiment)
-    names = ("family", "model", "epochs", "state", "trials", "learning_rate", "reason")
+    names = ("family", "model", "epochs", "stage", "state", "trials", "learning_rate", "reason")
     return [
         {"experiment": found, **{name: getattr(search, name) for name in names}}
         | {"second": (search.policy.get("second") or {}).get("name", ""), "second_value": search.second}
@@ -206,7 +219,7 @@ def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any
 def searched_besides(session: Session, experiment: str | None = None) -> dict[str, str]:
     """Map the runs of cells with a second setting to its name, where an experiment (this one) searches for it and wants the run."""
     query = select(Search.experiment_id, Search.family, Search.model, Search.epochs, Search.policy).where(
-        Search.removed_in.is_(None)
+        Search.removed_in.is_(None), Search.stage == PRETRAINING
     )
     if experiment is not None:
         query = query.join(Experiment, Experiment.id == Search.experiment_id).where(Experiment.name == experiment)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy.orm import Session
 
+from orchestrator.store import finetunings
 from orchestrator.store.budget import Affordable, affordable
 from orchestrator.store.grid import Waiting
 from orchestrator.store.trunks import branch_states
@@ -17,11 +18,13 @@ def startable(session: Session, waiting: Sequence[Waiting], estimate: Callable[[
     """Pick the waiting runs that may start, and give for each other one the reason why it may not.
 
     A run that starts from another's checkpoint is expected to cost its own steps only, unless a budget leaves the other out. Then it does
-    not wait, and has to be affordable as it is.
+    not wait, and has to be affordable as it is. A fine-tuning always waits for the weights that it starts from.
     """
     parents = {run.id: run.parent for run in waiting if run.parent is not None}
     if not parents:
         return affordable(session, waiting, estimate)
+    without_weights = finetunings.waiting(session, list(parents))
+    waiting = [run for run in waiting if run.id not in without_weights]
     without: set[str] = set()
     while True:
         states = branch_states(session, list(parents), left_out=without)
@@ -35,5 +38,5 @@ def startable(session: Session, waiting: Sequence[Waiting], estimate: Callable[[
         if left_out <= without:
             break
         without |= left_out
-    waits = {run: state.reason for run, state in states.items() if state.waits and run not in found.left_out}
+    waits = {run: state.reason for run, state in states.items() if state.waits and run not in found.left_out} | without_weights
     return Affordable([run for run in found.runs if run.id not in waits], found.left_out | waits, found.limited or bool(waits))

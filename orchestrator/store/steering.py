@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, true, update
 from sqlalchemy.orm import Session
 
-from orchestrator.store import changes, searches
+from orchestrator.store import changes, finetunings, searches
 from orchestrator.store.experiments import experiment_id, wanted_runs
 from orchestrator.store.membership import among
 from orchestrator.store.models import Intent, Run, now
@@ -139,16 +139,18 @@ def _carry_out(session: Session, intent: Intent) -> list[str]:
 
 
 def _open_or_close_searches(session: Session, intent: Intent) -> None:
-    """Cancel or reopen the searches of an experiment, or of all, that is cancelled or retried as a whole.
+    """Cancel or reopen the searches and fine-tunings of an experiment, or of all, that is cancelled or retried as a whole.
 
-    A search would otherwise ask for more runs in place of those that are cancelled.
+    They would otherwise ask for more runs in place of those that are cancelled.
     """
     if intent.payload["runs"]:
         return
     if intent.kind == Steer.CANCEL:
         searches.cancel(session, intent.experiment_id)
+        finetunings.cancel(session, intent.experiment_id)
     elif intent.kind == Steer.RETRY:
         searches.reopen(session, intent.experiment_id)
+        finetunings.reopen(session, intent.experiment_id)
 
 
 def _targets(session: Session, intent: Intent) -> ColumnElement[bool]:

@@ -51,6 +51,7 @@ def finished_peers(session: Session, run: Run) -> Sequence[Row[str, int, float |
         Run.excluded_reason.is_(None),
         Run.accelerator == run.accelerator,
         Run.dataset == run.dataset,
+        Run.parent_id.is_(None) | Run.parent_step.is_not(None),  # not fine-tuned
     )
     return session.execute(query.order_by(Run.id)).all()
 

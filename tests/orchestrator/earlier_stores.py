@@ -92,4 +92,19 @@ def _no_seconds(connection, op):
     op.drop_column("runs", "weight_decay")
 
 
-_TAKEN_BACK = {"0006": _no_options, "0007": _laws, "0008": _no_rehearsals, "0009": _no_programs, "0010": _no_seconds}
+def _no_finetuning(connection, op):
+    op.drop_table("finetunings")
+    with op.batch_alter_table("searches") as batch:
+        batch.drop_constraint("one_search_a_cell", type_="unique")
+        batch.drop_column("stage")
+        batch.create_unique_constraint("searches_key", ["experiment_id", "family", "model", "epochs"])
+
+
+_TAKEN_BACK = {
+    "0011": _no_finetuning,
+    "0006": _no_options,
+    "0007": _laws,
+    "0008": _no_rehearsals,
+    "0009": _no_programs,
+    "0010": _no_seconds,
+}

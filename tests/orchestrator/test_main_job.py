@@ -170,8 +170,13 @@ def test_what_costs_more_than_confirm_above_is_asked(scheduled):
     assert scaling.submit(CAREFUL | {"name": "other", "seeds": [1]}, yes=True).outcome == "done"
 
 
-def cell(status, epochs=1.0):
-    return {"id": "a" * 16, "family": "nfnet", "model": "F0", "epochs": epochs, "status": status}
+def cell(status, epochs=1.0, **of_finetuning):
+    row = {"id": f"{epochs:g}" * 16, "family": "nfnet", "model": "F0", "epochs": epochs, "status": status, "stage": "pretraining"}
+    return row | of_finetuning
+
+
+def tuned(status, parent):
+    return cell(status, 50.0, stage="finetuning", parent=parent * 16)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +189,8 @@ def cell(status, epochs=1.0):
         ("done", [cell("finished"), cell("pending", 2.0)], [], 1),
         ("done", [cell("finished")], [cell("") | {"learning_rate": None}], 1),
         ("done", [cell("finished")], [cell("") | {"learning_rate": 0.1}], 0),
+        ("done", [cell("finished"), cell("finished", 2.0), tuned("finished", "1"), tuned("finished", "2")], [], 0),
+        ("done", [cell("finished"), cell("finished", 2.0), tuned("finished", "1"), tuned("diverged", "2")], [], 1),
         ("paused", [cell("failed")], [], 130),
         ("left", [cell("pending")], [], 130),
         ("detached", [], [], 0),

@@ -175,7 +175,7 @@ def test_a_cell_that_fails_is_given_up_and_the_others_go_on(plan_of):
             else outcome_of(row)
         )
 
-    states = {state.cell.key[1:]: state for state in Trainers(plan_of(), outcome=outcome).see_through()}
+    states = {state.cell.key[1:3]: state for state in Trainers(plan_of(), outcome=outcome).see_through()}
     assert states.pop(("nano-F1", 2.0)).state == "given-up"
     assert {state.state for state in states.values()} == {"settled"}
     assert all(state.accepted is not None for state in states.values())
@@ -191,7 +191,7 @@ def test_the_rates_are_those_that_a_grid_would_list(plan_of):
 def test_models_with_policies_of_their_own_do_not_wait_for_each_other(plan_of):
     both = "{nano-F0: {policy: two-trial, start: 1.6}, nano-F1: {policy: two-trial, start: 0.8}}"
     plan = plan_of(models="nano-F0, nano-F1", learning_rate=both)
-    asking = [state.cell.key[1:] for state in replay(plan.cells, {}.get) if state.state == "searching"]
+    asking = [state.cell.key[1:3] for state in replay(plan.cells, {}.get) if state.state == "searching"]
     assert asking == [("nano-F0", 1.0), ("nano-F1", 1.0)]
 
 
