@@ -20,7 +20,7 @@ from trainer.data.dataset import DataCard
 from trainer.optimizers import OptimizerConfig, optimizer_from
 from trainer.optimizers.sgd_agc import SgdAgc
 from trainer.schedules import Schedule, schedule_class
-from trainer.surface import Surface
+from trainer.surface import Surface, as_first_written
 from trainer.typing import Options
 
 __all__ = [
@@ -70,7 +70,7 @@ class DataConfig(ConfigPart):
 class ModelConfig(ConfigPart):
     """Names a model of a family. `options` change it: dimensions, dropout, stochastic depth.
 
-    surface: of a rehearsal, the loss that it follows instead of being trained.
+    surface: of a rehearsal, the loss that it follows instead of being trained; of one that is fine-tuned, the top-1 error.
     """
 
     family: str
@@ -84,7 +84,7 @@ class ModelConfig(ConfigPart):
         model = dict(self.plain)
         if (surface := model.pop("surface")) is None:
             return model
-        stands_for = {"of": model["family"], "of_options": model["options"], "surface": surface}
+        stands_for = {"of": model["family"], "of_options": model["options"], "surface": as_first_written(surface)}
         return {"family": "simulated", "name": model["name"], "options": stands_for}
 
     def _content(self) -> Mapping[str, object]:

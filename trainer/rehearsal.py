@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+from scaling.errors import UsageError
 from scaling.fault_points import reached
 from scaling.outcomes import AttemptOutcome
 from trainer.config import TrainConfig
@@ -44,6 +45,7 @@ def rehearse(
     evaluate_at: Sequence[float] = (),
     checkpoint_seconds: float = 60.0,
     checkpoint_at: Sequence[int] = (),
+    pretrained: Mapping[str, Any] | None = None,
 ) -> TrainResult:
     """Rehearse `config`: give events, checkpoints and result as `trainer.train` gives them, with times in rehearsed seconds.
 
@@ -53,6 +55,10 @@ def rehearse(
         speed: rehearsed seconds that pass in a real one.
         checkpoint_seconds: rehearsed, but at least half a real second.
         directory, resume_from, should_stop, on_event, evaluate_at, checkpoint_at: as of `trainer.train`.
+        pretrained: of a run with a parent, `params` and `examples_seen` of the run whose weights it would start from: its surface is that of
+            the top-1 error after fine-tuning. Its other facts change nothing.
+
+    Raises `UsageError` for a run with a parent of which nothing is said.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -62,6 +68,7 @@ def rehearse(
     order = Order(config.data.card.train_examples, config.schedule.epochs, config.batch_size, config.seed)
     card, steps, epochs, rate = config.data.card, order.steps, config.schedule.epochs, config.learning_rate
     diverges = rate > surface.diverges_above * surface.best_learning_rate(params, epochs)
+    loss_after = _finetuned(config, pretrained) if config.parent is not None else _trained(config, params)
     last = max(1, math.ceil(_DIVERGES_AT * steps)) if diverges else steps
 
     def seen(step: int) -> int:
@@ -99,7 +106,7 @@ def rehearse(
                 step=step,
                 steps=steps,
                 digest=str(digest),
-                train_loss=surface.loss(params, seen(step), epochs, rate),
+                train_loss=loss_after(seen(step), 0.0),
                 learning_rate=rate,
                 examples_per_second=config.batch_size / step_seconds,
                 train_seconds=(step - first) * step_seconds,
@@ -109,7 +116,7 @@ def rehearse(
     def evaluate(loss: float) -> Evaluated:
         top1, examples = math.exp(-loss), config.data.card.validation_examples
         scores = Evaluated(
-            step=step, split="validation", loss=loss, top1=top1, top5=min(1.0, 2 * top1), examples=examples, seconds=0.0
+            step=step, split="validation", loss=loss, top1=top1, top5=1 - (1 - top1) ** 2, examples=examples, seconds=0.0
         )
         emit(scores)
         return scores
@@ -134,7 +141,7 @@ def rehearse(
         if (now - checkpointed > interval or step in checkpoint_at) and saved != step < last:
             checkpoint()
         if step == due < last and step in looks:
-            evaluate(surface.loss(params, seen(step), epochs, rate, _noise(config)))
+            evaluate(loss_after(seen(step), _noise(config)))
     if outcome is AttemptOutcome.FINISHED:
         progress()
         if diverges:
@@ -150,16 +157,44 @@ def rehearse(
         checkpoint_step=saved,
         examples_seen=seen(step),
         seconds=Seconds(train=(step - first) * step_seconds),
-        train_loss=surface.loss(params, seen(step), epochs, rate),
+        train_loss=loss_after(seen(step), 0.0),
     )
     if outcome is AttemptOutcome.FINISHED:
-        loss = surface.loss(params, order.total, epochs, rate, _noise(config))
+        loss = loss_after(order.total, _noise(config))
         scores = evaluate(loss)
         result = replace(result, val_loss=loss, val_top1=scores.top1, val_top5=scores.top5)
     (directory / "result.json").write_text(json.dumps(result.to_dict() | {"digest": digest}, indent=1))
     reached("result-written")
     emit(Ended(step=step, digest=str(digest), result=result))
     return result
+
+
+def _trained(config: TrainConfig, params: int) -> Callable[[int, float], float]:
+    """Return the loss in nats after so many examples, with noise in standard deviations."""
+    surface = config.model.surface
+    assert surface is not None
+    return lambda seen, z: surface.loss(params, seen, config.schedule.epochs, config.learning_rate, z)
+
+
+def _finetuned(config: TrainConfig, pretrained: Mapping[str, Any] | None) -> Callable[[int, float], float]:
+    """Return the same of a fine-tuning: −ln(top-1), so that `exp(−loss)` is one minus the error that the surface states, at most chance's.
+
+    ASSUMPTION: top-1 grows with the root of the share of the steps, so that looks on the way see a curve.
+    """
+    surface, epochs, card = config.model.surface, config.schedule.epochs, config.data.card
+    assert surface is not None
+    if pretrained is None:
+        raise UsageError(
+            "a rehearsal of a fine-tuning needs to know its parent", hint="pretrained={'params': …, 'examples_seen': …}"
+        )
+    params, examples = pretrained["params"], pretrained["examples_seen"]
+    chance, total = 1 / card.num_classes, round(epochs * card.train_examples)
+
+    def loss(seen: int, z: float) -> float:
+        top1 = 1 - surface.loss(params, examples, epochs, config.learning_rate, z)
+        return -math.log(max(top1 * math.sqrt(seen / total), chance))
+
+    return loss
 
 
 def _noise(config: TrainConfig) -> float:

@@ -106,7 +106,7 @@ class JaxTrainer:
 class RehearsedTrainer:
     """Rehearses runs without training and without JAX, with the same process, assignments and events.
 
-    `execution` says how large the model is and how fast it goes.
+    `execution` says how large the model is and how fast it goes, and of a run that is fine-tuned what its parent was: see `trainer.rehearsal`.
     """
 
     def prepare(self, first: Assignment) -> Placed:

@@ -6,6 +6,7 @@ This file says what one field may hold; `reader` says what the fields must be to
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from math import prod
 from typing import Annotated, Any, Literal, Self
 
@@ -26,7 +27,7 @@ from scaling.accelerators import Accelerator, accelerator, canonical
 from scaling.prices import CURRENCY, THE_FILES, Prices
 from trainer.models import family_of
 from trainer.optimizers.sgd_agc import SgdAgc
-from trainer.surface import Surface
+from trainer.surface import FINETUNED, Surface
 
 __all__ = [
     "AcceleratorField",
@@ -39,6 +40,7 @@ __all__ = [
     "ExecutionField",
     "FinetuneField",
     "FinetuneRecipe",
+    "FinetunedErrorField",
     "LearningRateField",
     "ModelField",
     "NumericsField",
@@ -286,7 +288,7 @@ class EarlyStopField(_Field):
 
 
 class LossField(_Field):
-    """Sets the loss of a rehearsal: `trainer.surface.Surface`, which gives the formula."""
+    """Sets the loss of a rehearsal: `trainer.surface.Surface`, which gives the formula. Fields that are not given are as there."""
 
     E: Annotated[float, Field(ge=0)] = Surface.E
     A: Annotated[float, Field(ge=0)] = Surface.A
@@ -300,10 +302,21 @@ class LossField(_Field):
     lr_falls_faster: float = Surface.lr_falls_faster
     lr_reference_params: Positive = Surface.lr_reference_params
     diverges_above: Positive = Surface.diverges_above
+    power: Positive = Surface.power
+    head_params: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Surface.head_params
+
+
+class FinetunedErrorField(LossField):
+    """Sets the top-1 error of what a rehearsal fine-tunes. Fields that are not given are as `trainer.surface.FINETUNED` has them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_defaults(cls, value: object) -> object:
+        return asdict(FINETUNED) | value if isinstance(value, dict) else value
 
 
 class SimulateField(_Field):
-    """Turns the experiment into a rehearsal: nothing is trained, losses follow a stated surface.
+    """Turns the experiment into a rehearsal: nothing is trained, losses and fine-tuned errors follow stated surfaces.
 
     speed: rehearsed seconds that pass in a real one. chips: how many there are for all runs, by default one TPU-v4 pod.
     """
@@ -311,6 +324,12 @@ class SimulateField(_Field):
     speed: Positive = 3600.0
     chips: Count = 4096
     loss: LossField = LossField()
+    finetuned_error: FinetunedErrorField = FinetunedErrorField()
+
+    @property
+    def of_finetuning(self) -> SimulateField:
+        """Return what the fine-tuned runs follow: their error in place of the loss."""
+        return self.model_copy(update={"loss": self.finetuned_error})
 
 
 def _for_all_models(value: object) -> object:

@@ -34,6 +34,7 @@ def finetuning_of(spec: Spec) -> Spec:
             "schedule": schedule.model_copy(update={"reuse_trunk": False}),
             "recipes": _recipes(spec, block),
             "models": [_model(model, block) for model in spec.models],
+            "simulate": None if spec.simulate is None else spec.simulate.of_finetuning,
         }
     )
 

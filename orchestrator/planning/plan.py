@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from orchestrator.experiments_file import Document, ModelField, Spec
+from orchestrator.experiments_file.fields import FinetunedErrorField
 from orchestrator.experiments_file.finetuning import finetuning_of, weights_of
 from orchestrator.experiments_file.program import FACTS, folder_of, program_card, settings_of
 from orchestrator.experiments_file.recipes import LearningRateField, Recipe, ScheduleField
@@ -33,7 +34,7 @@ from trainer import (
 )
 from trainer.models.cost import cost
 from trainer.optimizers import with_weight_decay
-from trainer.surface import Surface
+from trainer.surface import Surface, as_first_written
 
 __all__ = ["Plan", "PlannedRun", "PlannedSearch", "make_plan", "template_of"]
 
@@ -249,6 +250,10 @@ class Plan:
             name: {key: value for key, value in recipe.items() if value is not None and key != "learning_rate"}
             for name, recipe in dumped["recipes"].items()
         }
+        if (rehearsal := self.spec.simulate) is not None:
+            dumped["simulate"]["loss"] = as_first_written(dumped["simulate"]["loss"])
+            if rehearsal.finetuned_error == FinetunedErrorField():
+                del dumped["simulate"]["finetuned_error"]
         if (trainer := self.spec.trainer) is not None:
             later.append("trainer")
             dumped["trainer"]["program_version"] = trainer.program_version or self.files

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from scaling.errors import UsageError
 from scaling.outcomes import AttemptOutcome
-from trainer import DataConfig, ModelConfig, ScheduleConfig, TrainConfig
+from trainer import DataConfig, ModelConfig, ParentConfig, ScheduleConfig, TrainConfig
 from trainer.data.dataset import DataCard
 from trainer.rehearsal import rehearse
-from trainer.surface import Surface
+from trainer.surface import FINETUNED, Surface
 
 CARD = DataCard("declared", "f" * 16, 10, (8, 8, 1), train_examples=1000, validation_examples=100, provisional=True)
 SURFACE = {
@@ -81,3 +82,37 @@ def test_a_resumed_rehearsal_does_each_step_once(tmp_path):
     digests = [json.loads((tmp_path / n / "result.json").read_text())["digest"] for n in "23"]
     assert digests[0] == digests[1] == sum(k * k for k in range(63))
     assert Surface(**SURFACE).E == 1.0
+
+
+PARENT = {"params": 3_000_000, "examples_seen": 50_000, "unique_examples": 50_000, "epochs": 1.0}
+
+
+def finetuned(**changes):
+    surface = replace(FINETUNED, **{"noise": 0.0} | changes.pop("surface", {}))
+    plain = config(parent=ParentConfig("a" * 16), learning_rate=0.2)
+    return replace(plain, **{"model": ModelConfig("nfnet", "F0", surface=surface)} | changes)
+
+
+def test_the_error_after_finetuning_follows_from_the_parent_alone(tmp_path):
+    result, events = run(tmp_path, finetuned(), pretrained=PARENT, evaluate_at=(0.25, 0.5))
+    by_size, by_examples = 1.0405 * 3e6**-0.24702, 8.1003 * 5e4**-0.32821
+    error = math.sqrt(by_size + by_examples) * math.exp(0.02 * math.log(2) ** 2)  # the rate is twice the best, 0.1
+    assert result.val_top1 == pytest.approx(1 - error, rel=1e-12)
+    assert result.val_loss == pytest.approx(-math.log(1 - error), rel=1e-12)
+    looks = [event["top1"] for event in events if event["kind"] == "evaluated"]
+    assert looks == sorted(set(looks))
+    assert len(looks) == 3
+    longer = replace(finetuned().schedule, epochs=8.0)
+    assert run(tmp_path / "8", finetuned(schedule=longer), pretrained=PARENT)[0].val_top1 == pytest.approx(1 - error)
+
+
+def test_finetuning_is_no_worse_than_chance_and_diverges_by_its_own_rate(tmp_path):
+    poor, _ = run(tmp_path / "poor", finetuned(surface={"A": 1e3}), pretrained=PARENT)
+    assert poor.val_top1 == pytest.approx(1 / CARD.num_classes)
+    high, _ = run(tmp_path / "high", finetuned(learning_rate=0.9), pretrained=PARENT)
+    assert high.outcome is AttemptOutcome.DIVERGED
+
+
+def test_finetuning_asks_for_its_parent(tmp_path):
+    with pytest.raises(UsageError, match="needs to know its parent"):
+        run(tmp_path, finetuned())
