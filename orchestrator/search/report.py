@@ -36,7 +36,7 @@ _REACH = 8
 class CellReport:
     """Reports on one searched cell.
 
-    state: as of `CellState`. learning_rate: the one found. trials: how many there were. loss: of what was found, mean over the seeds.
+    epochs: of pre-training, also where `stage` is finetuning. state: as of `CellState`. learning_rate: the one found. trials: how many there were. loss: of what was found, mean over the seeds.
     second, second_value: what is searched for besides, empty for nothing, and the value found. Rates beside it are at that value.
     grid_rates: how many rates the grid beside it has, 0 where none was run. best_of_grid: the lowest mean loss among them, at `best_rate`.
     seed_std: standard deviation of log loss between seeds at one rate, at the rate found and its neighbours; None with one seed.
@@ -50,6 +50,7 @@ class CellReport:
     family: str
     model: str
     epochs: float
+    stage: str
     state: str
     learning_rate: float | None
     trials: int
@@ -165,6 +166,7 @@ def _of_cell(session: Session, state: CellState, experiment_id: int | None) -> C
         family=cell.family,
         model=cell.model,
         epochs=cell.epochs,
+        stage=cell.stage,
         state=state.state,
         learning_rate=state.learning_rate,
         trials=len(state.trials),

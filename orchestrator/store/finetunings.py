@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from orchestrator.store.experiments import wanted_runs
@@ -25,6 +25,7 @@ __all__ = [
     "of_experiment",
     "origin",
     "pretrained",
+    "progress",
     "reopen",
     "searched",
     "statuses",
@@ -156,6 +157,28 @@ def origin(session: Session, run: Run) -> tuple[Attempt, int] | None:
     query = select(Attempt, Run.resume_step).join(Run, (Run.id == Attempt.run_id) & (Run.resume_attempt == Attempt.number))
     found = session.execute(query.where(Run.id == run.parent_id)).first()
     return None if found is None else (found[0], found[1])
+
+
+def progress(session: Session, experiment: str, experiment_id: int) -> dict[str, Any] | None:
+    """Sum up the fine-tuning of an experiment; None where it has none.
+
+    - `runs`: its fine-tuned runs by status; empty while it is not known which they are
+    - `core_hours`, `allocated_core_hours`: of these, which are among the experiment's
+    - `best_val_loss`, `best_top1`: of these
+    """
+    ours = Run.id.in_(wanted_runs(experiment_id)) & _IS_FINETUNED
+    counts = {str(status): count for status, count in session.execute(select(Run.status, func.count()).where(ours).group_by(Run.status))}
+    if not counts and not active(session, experiment):
+        return None
+    totals = (func.sum(Run.core_hours), func.sum(Run.allocated_core_hours), func.min(Run.val_loss), func.max(Run.val_top1))
+    useful, allocated, loss, top1 = session.execute(select(*totals).where(ours)).one()
+    return {
+        "runs": {str(status): counts[status] for status in RunStatus if status in counts},
+        "core_hours": useful or 0.0,
+        "allocated_core_hours": allocated or 0.0,
+        "best_val_loss": loss,
+        "best_top1": top1,
+    }
 
 
 def cancel(session: Session, experiment_id: int | None) -> None:

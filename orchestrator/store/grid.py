@@ -17,6 +17,7 @@ from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import changes, searches
 from orchestrator.store.again import AGAIN
 from orchestrator.store.experiments import latest_revision, wanted_runs
+from orchestrator.store.finetunings import NO_WEIGHTS
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
 from orchestrator.store.renewal import renewed
@@ -48,7 +49,7 @@ HELD = "not started: three runs failed of one fault of these data; mend it and s
 NO_FURTHER = "got no further in "
 """How the reason of a pending run begins whose next attempt begins after a pause; see `orchestrator.scheduling.retry_policy`."""
 
-SAID_OF_PENDING = HELD, NO_FURTHER
+SAID_OF_PENDING = HELD, NO_FURTHER, NO_WEIGHTS
 """How the reasons of pending runs begin that a user may want to know without being asked."""
 
 _RUNS: Any = Run.__table__

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, case, func, or_, select
 from sqlalchemy.orm import Session, defer, selectinload
 
-from orchestrator.store import lease, searches
+from orchestrator.store import finetunings, lease, searches
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.experiments import experiment_id, latest_revision, wanted_runs
@@ -40,6 +40,8 @@ __all__ = [
     "scheduler",
     "status_counts",
 ]
+
+_PRETRAINED_LOSS: Any = case((Run.parent_id.is_(None) | Run.parent_step.is_not(None), Run.val_loss))
 
 INTERRUPTED = "interrupted: its scheduler is gone; `scaling submit` goes on from the last checkpoint"
 """Reason of a run that was in training when its scheduler died: it waits for the next one, whatever the store had time to hear."""
@@ -280,7 +282,7 @@ def progress(session: Session, experiment: str) -> Sequence[Row[RunStatus, int, 
     - `estimated`: core-hours of its runs by the plan
     - `done`: the part of these that is trained, by share of steps; all of a run that is over
     - `core_hours`: useful ones
-    - `best`: the lowest validation loss
+    - `best`: the lowest validation loss in pre-training
     """
     estimated = func.coalesce(Run.estimated_core_hours, 0.0)
     over = Run.status.in_([status for status in RunStatus if status.is_final])
@@ -291,7 +293,7 @@ def progress(session: Session, experiment: str) -> Sequence[Row[RunStatus, int, 
         func.sum(estimated).label("estimated"),
         func.sum(estimated * share).label("done"),
         func.sum(Run.core_hours).label("core_hours"),
-        func.min(Run.val_loss).label("best"),
+        func.min(_PRETRAINED_LOSS).label("best"),
     )
     ours = select(*columns).join(Run.wanted_by).join(ExperimentRun.experiment)
     return session.execute(ours.where(ExperimentRun.removed_in.is_(None), Experiment.name == experiment).group_by(Run.status)).all()
@@ -305,6 +307,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
     - `spent_core_hours`: the rest, what the grid did cost
     - `saved`: the inherited share, 0 … 1
     - `interrupted`: how many of the pending runs were in training when a scheduler died
+    - `finetuning`: as of `finetunings.progress`; `best_val_loss` is of pre-training
     - `searches`: as of `searches.progress`; what the searches are expected to take is part of the estimate
     - `no_better_than_guessing`: ids of its finished runs that have learnt nothing
     - `estimate_error`: the median over finished runs of |actual / estimated − 1|
@@ -319,7 +322,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 func.coalesce(func.sum(Run.inherited_core_hours), 0.0),
                 func.coalesce(func.sum(Run.allocated_core_hours), 0.0),
                 func.sum(Run.estimated_core_hours),
-                func.min(Run.val_loss),
+                func.min(_PRETRAINED_LOSS),
             ),
             session,
             experiment=experiment.name,
@@ -351,6 +354,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "budget_cost": budget["money"],
                 **experiment_cost(session, experiment, estimated),
                 "best_val_loss": best,
+                "finetuning": finetunings.progress(session, experiment.name, experiment.id),
                 "no_better_than_guessing": list(session.scalars(ids.where(Run.reason.startswith(NO_BETTER_THAN_GUESSING)))),
                 "searches": searched,
                 "skipped": skipped_examples(session, experiment.name),

@@ -79,7 +79,8 @@ def _tell_troubles(ended: Ending) -> None:
     for cell in ended.searched:
         if cell["learning_rate"] is None:
             why = f": {cell['reason']}" if cell["reason"] else ""
-            err.print(f"{cell['state']}: no learning rate for {cell['model']}, {cell['epochs']:g} epochs{why}", highlight=False)
+            tuned = " in fine-tuning" if cell["stage"] == "finetuning" else ""
+            err.print(f"{cell['state']}: no learning rate for {cell['model']}, {cell['epochs']:g} epochs{tuned}{why}", highlight=False)
     if found := [cell for cell in ended.searched if cell["learning_rate"] is not None]:
         trials = sum(cell["trials"] for cell in found)
         err.print(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling.rounding import amount, money, significant
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from orchestrator.planning.plan import Plan
     from orchestrator.planning.priced import Priced
@@ -19,33 +20,8 @@ __all__ = ["show", "show_findings"]
 
 def show(priced: Priced, out: Console) -> None:
     """Print the plan, with what the whole grid comes to and on what the estimate rests."""
-    from rich.table import Column, Table
-
-    from scaling.cli.output import duration
-
-    plan, currency = priced.plan, priced.plan.spec.currency
-    is_priced = priced.cost(0.0) is not None
-    names = (
-        *("params", "epochs", "steps", "learning rate", "runs", "train FLOPs", "core-hours"),
-        *([f"cost ({currency})"] if is_priced else []),
-        "wall time",
-    )
-    table = Table(
-        "model",
-        *[Column(name, justify="right") for name in names],
-        "state",
-        box=None,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    for row in priced.cells:
-        table.add_row(
-            row["model"], _count(row["params"]), f"{row['epochs']:g}", _count(row["steps"]), _rates(row), f"{'≈ ' if row['policy'] else ''}{row['runs']}",
-            significant(row["train_flops"] or None, 3), amount(row["estimated_core_hours"] or None),
-            *([amount(row["estimated_cost"] or None)] if is_priced else []),
-            duration(row["estimated_wall_seconds"]) if row["estimated_wall_seconds"] else "–",
-            row["state"],
-        )  # fmt: skip
+    plan, is_priced = priced.plan, priced.cost(0.0) is not None
+    table = _cells_table(priced.cells, plan.spec.currency if is_priced else None)
     card = plan.card
     if plan.spec.trainer is not None:
         out.print(f"{plan.spec.name}: {' '.join(plan.spec.trainer.command)}", highlight=False, markup=False)
@@ -75,6 +51,7 @@ def show(priced: Priced, out: Console) -> None:
             f"{plan.inherited_core_hours / plan.estimated_core_hours:.0%} less than for each run alone",
             highlight=False,
         )
+    _show_finetuning(priced, out)
     for note in priced.notes:
         out.print(note, highlight=False, markup=False)
     if plan.remark:
@@ -94,6 +71,56 @@ def show_findings(found: Priced, out: Console) -> None:
         out.print(remark, highlight=False, markup=False)
     if passes := found.passes_confirm_above:
         out.print(f"`submit` asks first, or wants --yes: {passes.replace(', above', ' are above')}", highlight=False)
+
+
+def _cells_table(cells: Sequence[Mapping[str, Any]], currency: str | None) -> Table:
+    """Make the table of cells, with what a run of each costs where there is a currency to count it in."""
+    from rich.table import Column, Table
+
+    from scaling.cli.output import duration
+
+    cost = () if currency is None else (f"cost ({currency})",)
+    names = ("params", "epochs", "steps", "learning rate", "runs", "train FLOPs", "core-hours", *cost, "wall time")
+    table = Table(
+        "model",
+        *[Column(name, justify="right") for name in names],
+        "state",
+        box=None,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for row in cells:
+        table.add_row(
+            row["model"], _count(row["params"]), f"{row['epochs']:g}", _count(row["steps"]), _rates(row), f"{'≈ ' if row['policy'] else ''}{row['runs']}",
+            significant(row["train_flops"] or None, 3), amount(row["estimated_core_hours"] or None),
+            *([] if currency is None else [amount(row["estimated_cost"] or None)]),
+            duration(row["estimated_wall_seconds"]) if row["estimated_wall_seconds"] else "–",
+            row["state"],
+        )  # fmt: skip
+    return table
+
+
+def _show_finetuning(priced: Priced, out: Console) -> None:
+    """Print what fine-tuning takes, a row a model; nothing where the file has none."""
+    told, plan, spec = priced.to_dict()["finetuning"], priced.plan.finetuning, priced.plan.spec
+    if told is None or plan is None or spec.finetune is None:
+        return
+    rule, card = told["from"], plan.card
+    which = {"all": "every cell", "frontier": "the cells on the frontier of each family", "top": f"the {rule.get('top')} best cells of each family"}
+    sizes = " px, evaluated at ".join(dict.fromkeys(f"{side}×{width}" for side, width, _ in (card.image_shape, card.eval_shape)))
+    out.print(
+        f"\nfine-tuning of {which[rule['name']]}: {card.name}, {card.train_examples:,} training and {card.validation_examples:,} held-out examples, "
+        f"{card.num_classes:,} classes, {sizes} px, batch {plan.spec.batch_size:,}",
+        highlight=False,
+    )
+    out.print(_cells_table(told["cells"], spec.currency if told["estimated_cost"] is not None else None))
+    about = "" if rule["name"] == "all" and not plan.searches else "about "
+    cost = "" if told["estimated_cost"] is None else f" ({money(told['estimated_cost'], spec.currency)})"
+    out.print(
+        f"{about}{told['pretrained_cells']} pre-trained cells, {told['runs']} runs, {amount(told['estimated_core_hours'])} core-hours{cost} of fine-tuning "
+        "beside those of pre-training",
+        highlight=False,
+    )
 
 
 def _basis(priced: Priced) -> str:

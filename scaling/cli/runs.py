@@ -88,9 +88,11 @@ def _show_table(rows: list[dict]) -> None:
     from orchestrator.store.queries import INTERRUPTED
     from scaling.cli.endings import reasons
     from scaling.cli.output import console
-    from scaling.columns import model_title
+    from scaling.columns import FINETUNING, model_title
 
+    is_tuned = any(row["stage"] == FINETUNING for row in rows)
     heads = [name.replace("learning_rate", "lr").replace("core_hours", "core hours") for name in _COLUMNS]
+    heads += ["fine-tuned from"] if is_tuned else []
     table = Table(
         *[Column(name, justify="left" if name in ("id", "model", "status") else "right") for name in heads],
         box=None,
@@ -101,6 +103,7 @@ def _show_table(rows: list[dict]) -> None:
         table.add_row(
             row["id"], model_title(row), f"{row['epochs']:g}", f"{row['learning_rate']:g}", str(row["seed"]), row["status"],
             amount(row["core_hours"]), significant(row["val_loss"]), significant(row["val_top1"]),
+            *([row["parent"] if row["stage"] == FINETUNING else ""] if is_tuned else []),
         )  # fmt: skip
     out = console()
     if not rows:
@@ -142,6 +145,7 @@ def _show_one(detail: dict) -> None:
         "allocated_core_hours",
         "packed",
         "code_version",
+        "stage",
         "parent",
         "parent_step",
         "experiments",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from scaling.columns import PRETRAINING
 from scaling.formulas import csv_text
 from scaling.rounding import amount, percent, significant
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["show_searches"]
 
 _COLUMNS = (
-    "experiment", "family", "model", "epochs", "state", "learning_rate", "second", "second_value", "trials", "loss", "grid_rates", "best_of_grid", "best_rate", "regret",
+    "experiment", "family", "model", "epochs", "stage", "state", "learning_rate", "second", "second_value", "trials", "loss", "grid_rates", "best_of_grid", "best_rate", "regret",
     "seed_std", "runs", "grid_runs", "train_flops", "core_hours", "grid_core_hours",
 )  # fmt: skip
 
@@ -64,7 +65,7 @@ def _show(report: SearchReport) -> None:
     )
     for cell in report.cells:
         table.add_row(
-            cell.model, f"{cell.epochs:g}", _rate(cell.learning_rate), *(_rate(cell.second_value if cell.second == name else None) for name in seconds), str(cell.trials), significant(cell.loss), str(cell.grid_rates or "–"),
+            cell.model if cell.stage == PRETRAINING else f"{cell.model}, fine-tuned", f"{cell.epochs:g}", _rate(cell.learning_rate), *(_rate(cell.second_value if cell.second == name else None) for name in seconds), str(cell.trials), significant(cell.loss), str(cell.grid_rates or "–"),
             "–" if cell.best_rate is None else f"{significant(cell.best_of_grid)} at {cell.best_rate:g}", percent(cell.regret, 3),
             amount(cell.core_hours), amount(cell.grid_core_hours), _note(cell),
         )  # fmt: skip

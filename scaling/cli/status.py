@@ -80,6 +80,8 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
             out.print(f"{row['name']}: {sentence}", highlight=False, markup=False)
         for sentence in (row["searches"] or {}).get("stuck", ()):
             out.print(f"{row['name']}: no learning rate for {sentence}", highlight=False)
+        if tuned := row.get("finetuning"):
+            out.print(f"{row['name']}: {_finetuning(tuned)}", highlight=False)
         if left := Waiting.of(row["runs"]):
             goes_on = "" if found["scheduler"] else f"; `scaling submit {row.get('file') or 'FILE'}` goes on with them"
             out.print(f"{row['name']}: {left}{goes_on}", highlight=False, markup=False)
@@ -110,6 +112,17 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     )
     for line in described[:_SHOWN]:
         out.print(line, highlight=False)
+
+
+def _finetuning(found: Mapping[str, Any]) -> str:
+    """Write what fine-tuning has come to so far, in a line."""
+    if not found["runs"]:
+        return "fine-tuning begins once it is known which runs it starts from"
+    states = ", ".join(f"{count} {state}" for state, count in found["runs"].items())
+    spent = f"{amount(found['core_hours'])} of its core-hours, {amount(found['allocated_core_hours'])} allocated"
+    best = "" if found["best_val_loss"] is None else f", best val_loss {significant(found['best_val_loss'])}"
+    best += "" if found["best_top1"] is None else f", best val_top1 {significant(found['best_top1'])}"
+    return f"fine-tuning has {states}: {spent}{best}"
 
 
 def _budget(row: Mapping[str, Any]) -> str:

@@ -30,16 +30,23 @@ def spent_words(rows: Sequence[Mapping[str, Any]]) -> str:
     As `54 runs: 53 finished, 1 diverged · 0.0161 core-hours of training, 0.0312 with start-up and evaluation`.
     rows: of `queries.runs`. Training that one run has from another counts once.
     """
+    from scaling.columns import FINETUNING
     from scaling.outcomes import RunStatus
 
     states = [row["status"] for row in rows]
     counts = ", ".join(f"{states.count(status)} {status}" for status in RunStatus if status in states)
-    useful = sum((row["core_hours"] or 0.0) - (row["inherited_core_hours"] or 0.0) for row in rows)
+    tuned = [row for row in rows if row["stage"] == FINETUNING]
+    useful, in_tuning = (
+        sum((row["core_hours"] or 0.0) - (row["inherited_core_hours"] or 0.0) for row in some) for some in (rows, tuned)
+    )
+    spent = f"{amount(useful)} core-hours of training"
+    if tuned:
+        spent = f"{amount(useful - in_tuning)} core-hours of pre-training, {amount(in_tuning)} of fine-tuning"
     held = sum(row["allocated_core_hours"] or 0.0 for row in rows)
     paid = {row.get("currency") for row in rows if row["allocated_core_hours"]}
     cost = sum(row["allocated_cost"] or 0.0 for row in rows) if len(paid) == 1 and None not in paid else None
     return (
-        f"{len(rows)} run{'' if len(rows) == 1 else 's'}: {counts} · {amount(useful)} core-hours of training, "
+        f"{len(rows)} run{'' if len(rows) == 1 else 's'}: {counts} · {spent}, "
         f"{amount(held)} with start-up and evaluation{'' if cost is None else f' ({money(cost, *paid)})'}"
     )
 

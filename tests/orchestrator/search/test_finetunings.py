@@ -1,0 +1,274 @@
+"""Which pre-trained runs are fine-tuned, when, and at which rates: by the results of pre-training alone."""
+
+import math
+
+import pytest
+import yaml
+from sqlalchemy import select
+
+from orchestrator.experiments_file import read_spec
+from orchestrator.planning.accept import accept_plan
+from orchestrator.planning.plan import make_plan
+from orchestrator.search.advance import Searches
+from orchestrator.search.finetuning import Finetunings, PretrainedCell, chosen
+from orchestrator.store import Store, finetunings, ledger, queries, searches, steering
+from orchestrator.store.finetunings import Pretrained
+from orchestrator.store.grid import waiting_runs
+from orchestrator.store.ledger import Charge
+from orchestrator.store.models import Run
+from orchestrator.store.startable import startable
+from orchestrator.store.steering import Steer
+from scaling.outcomes import AttemptOutcome, RunStatus
+from trainer.surface import Surface
+
+STUDY = {
+    "name": "study",
+    "dataset": {"name": "digits"},
+    "models": ["nano-F0", "nano-F1"],
+    "epochs": [1, 2],
+    "batch_size": 64,
+    "learning_rate": 1.6,
+    "seeds": [0, 1],
+    "simulate": {"loss": {"noise": 0}},
+    "finetune": {"dataset": {"name": "digits"}, "from": "all", "epochs": 3, "learning_rate": 0.2},
+}
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        yield store
+
+
+def plan_of(**changes):
+    finetune = STUDY["finetune"] | changes.pop("finetune", {})
+    return make_plan(*read_spec(STUDY | {"finetune": finetune} | changes))
+
+
+def may_start(session):
+    return [run.id for run in startable(session, waiting_runs(session), lambda run: None).runs]
+
+
+def loss_of(run):
+    """Of the stated surface in pre-training; of fine-tuning the parent's, least at a rate that the test knows."""
+    if run.parent_id:
+        return run.parent.val_loss * (1 + 0.1 * math.log(run.learning_rate / 0.1) ** 2)
+    surface = Surface(**run.config["model"]["surface"])
+    return surface.loss(run.params, run.examples_seen, run.epochs, run.learning_rate)
+
+
+def finish_one(store, outcome=AttemptOutcome.FINISHED, rule=None):
+    """End the oldest run that may start: False where there is none."""
+    with store.write() as session:
+        ready = may_start(session)
+        run = session.scalar(select(Run).where(Run.id.in_(ready)).order_by(Run.created_at, Run.id).limit(1))
+        if run is None:
+            return False
+        allocation = ledger.open_allocation(session, scheduler="me", shape="s", accelerator="cpu", cores=1)
+        grant = ledger.begin_attempt(session, run.id, allocation_id=allocation, home="/home")
+        ledger.record(session, grant.token, checkpoint_step=run.steps)
+        result = {"val_loss": loss_of(run)} if outcome is AttemptOutcome.FINISHED else None
+        ledger.end_attempt(session, grant.token, outcome=outcome, reason="why", charge=Charge(useful=1.0), result=result)
+        session.flush()
+        (rule or Finetunings(Searches()).advance)(session)
+        return run.id
+
+
+def finish_all(store):
+    while finish_one(store):
+        pass
+
+
+def tuned(store, experiment="study"):
+    return [row for row in store.runs(experiment).to_dict("records") if row["stage"] == "finetuning"]
+
+
+def test_a_run_is_planned_with_its_parent_and_waits_for_its_weights(store):
+    plan = plan_of()
+    accepted = accept_plan(store, plan)
+    rows = tuned(store)
+    assert (len(rows), len(accepted.new)) == (8, 16), "each run of each cell has one: there is one rate"
+    assert {row["parent"] for row in rows} == {run.id for run in plan.runs}
+    assert all(row["status"] == "pending" for row in rows)
+    with store.read() as session:
+        seeds = {run.id: run.seed for run in session.scalars(select(Run))}
+        reasons = startable(session, waiting_runs(session), lambda run: None).left_out
+    assert all(seeds[row["parent"]] == row["seed"] for row in rows)
+    for row in rows:
+        assert reasons[row["id"]] == f"starts from the weights of run {row['parent']} once that has finished"
+    first = finish_one(store)
+    with store.read() as session:
+        assert [row["id"] for row in rows if row["parent"] == first] == [
+            run for run in may_start(session) if run in {row["id"] for row in rows}
+        ]
+
+
+def test_an_attempt_is_told_where_the_weights_are(store):
+    accept_plan(store, plan_of())
+    first = finish_one(store)
+    child = next(row["id"] for row in tuned(store) if row["parent"] == first)
+    with store.write() as session:
+        grant = ledger.begin_attempt(
+            session,
+            child,
+            allocation_id=ledger.open_allocation(session, scheduler="me", shape="s", accelerator="cpu", cores=1),
+            home="/home",
+        )
+        parent = session.get(Run, first)
+        assert (grant.weights_folder, grant.weights_step) == (f"{first}/1", parent.steps)
+        assert grant.parent == first
+        assert grant.resume_folder is None
+        assert session.get(Run, child).config["parent"]["run"] == first
+
+
+@pytest.mark.parametrize("outcome", [AttemptOutcome.RAISED, AttemptOutcome.DIVERGED])
+def test_a_run_says_that_its_parent_did_not_finish_and_goes_on_when_it_has(store, outcome):
+    accept_plan(store, plan_of())
+    parent = finish_one(store, outcome)
+    finish_all(store)
+    child = next(row["id"] for row in tuned(store) if row["parent"] == parent)
+    word = {"raised": "failed", "diverged": "diverged"}[outcome.value]
+    with store.read() as session:
+        left_out = startable(session, waiting_runs(session), lambda run: None).left_out
+    assert left_out == {child: f"not fine-tuned: run {parent}, from whose weights it starts, {word}"}
+    if outcome is AttemptOutcome.RAISED:
+        with store.write() as session:
+            steering.ask(session, Steer.RETRY, runs=[parent])
+        finish_all(store)
+        assert {row["status"] for row in tuned(store)} == {"finished"}
+
+
+def test_the_frontier_is_chosen_once_pre_training_is_over_and_nothing_is_done_twice(store):
+    plan = plan_of(finetune={"from": "frontier"})
+    assert len(accept_plan(store, plan).new) == 8, "nobody knows yet which"
+    for _ in range(7):
+        finish_one(store)
+    assert tuned(store) == []
+    finish_one(store)
+    cells = {}
+    for row in store.runs("study").to_dict("records"):
+        if row["stage"] == "pretraining":
+            cells.setdefault((row["train_flops"], row["model"], row["epochs"]), []).append(row)
+    # Brute force: a cell is on the frontier where no cell of no more FLOPs has as low a loss.
+    mean = {key: sum(row["val_loss"] for row in rows) / len(rows) for key, rows in cells.items()}
+    best = [key for key in mean if all(mean[other] > mean[key] for other in mean if other != key and other[0] <= key[0])]
+    assert sorted(row["parent"] for row in tuned(store)) == sorted(row["id"] for key in best for row in cells[key])
+    finish_all(store)
+    before = store.runs("study")
+    accepted = accept_plan(store, plan)
+    assert (accepted.ahead, len(accepted.done)) == (0, len(before))
+    assert store.runs("study")["id"].tolist() == before["id"].tolist()
+
+
+def test_fine_tuning_may_be_added_changed_and_taken_away(store):
+    plan = plan_of()
+    alone = make_plan(*read_spec({key: value for key, value in STUDY.items() if key != "finetune"}))
+    accept_plan(store, alone)
+    finish_all(store)
+    accepted = accept_plan(store, plan)
+    assert (len(accepted.new), len(accepted.done)) == (8, 8)
+    finish_all(store)
+    accepted = accept_plan(store, plan_of(finetune={"epochs": 2}))
+    assert (len(accepted.new), len(accepted.done)) == (8, 8)
+    assert {row["epochs"] for row in tuned(store)} == {2.0}, "the others stay in the store, and are not this study's"
+    accept_plan(store, alone)
+    assert tuned(store) == []
+    assert len(accept_plan(store, plan).done) == 16
+
+
+def test_the_rate_is_searched_for_each_pre_trained_cell_on_its_first_seed(store):
+    policy = {"policy": "two-trial", "start": 0.4, "factor": 2}
+    plan = plan_of(learning_rate={"policy": "two-trial", "start": 1.6}, finetune={"from": {"top": 1}, "learning_rate": policy})
+    accept_plan(store, plan)
+    finish_all(store)
+    with store.read() as session:
+        cells = searches.cells(session, "study")
+        assert len([cell for cell in cells if cell["stage"] == "pretraining"]) == 4
+        [cell] = [cell for cell in cells if cell["stage"] == "finetuning"]
+        parents = {run.id: run for run in session.scalars(select(Run).where(Run.parent_id.is_(None)))}
+        rates = {(run["learning_rate"], run["seed"]) for run in tuned(store)}
+    assert (cell["model"], cell["epochs"], cell["state"], cell["learning_rate"]) == ("nano-F1", 2.0, "settled", 0.1)
+    assert (0.1, 1) in rates
+    assert {seed for rate, seed in rates if rate != 0.1} == {0}
+    for row in tuned(store):
+        parent = parents[row["parent"]]
+        assert (parent.seed, parent.epochs, parent.model) == (row["seed"], 2.0, "nano-F1")
+        best = next(cell for cell in cells if (cell["model"], cell["epochs"], cell["stage"]) == ("nano-F1", 2.0, "pretraining"))
+        assert parent.learning_rate == best["learning_rate"]
+    assert accept_plan(store, plan).ahead == 0
+
+
+def test_an_experiment_that_is_cancelled_asks_for_no_fine_tuning(store):
+    plan = plan_of(finetune={"from": "frontier"})
+    accept_plan(store, plan)
+    finish_one(store)
+    with store.write() as session:
+        steering.ask(session, Steer.CANCEL, experiment="study")
+    with store.write() as session:
+        assert not Finetunings(Searches()).advance(session)
+    assert tuned(store) == []
+    accept_plan(store, plan)
+    finish_all(store)
+    assert tuned(store)
+    assert {row["status"] for row in tuned(store)} == {"finished"}
+
+
+def test_core_hours_and_losses_of_the_two_stages_stay_apart(store):
+    accept_plan(store, plan_of())
+    finish_all(store)
+    with store.read() as session:
+        [row] = queries.experiments(session)
+        spent = {run.stage: 0.0 for run in session.scalars(select(Run))}
+        for run in session.scalars(select(Run)):
+            spent[run.stage] += run.core_hours
+        least = min(run.val_loss for run in session.scalars(select(Run).where(Run.parent_id.is_(None))))
+    assert spent["finetuning"] > 0
+    assert row["finetuning"]["core_hours"] == pytest.approx(spent["finetuning"])
+    assert row["core_hours"] == pytest.approx(sum(spent.values()))
+    assert row["finetuning"]["runs"] == {"finished": 8}
+    assert row["best_val_loss"] == least
+
+
+def pretrained(model, epochs, loss, *, rate=1.6, seed=0, status=RunStatus.FINISHED, flops=None, batch_size=64):
+    flops = flops or epochs * {"a": 1.0, "b": 2.0, "c": 4.0}[model]
+    return Pretrained(
+        f"{model}{epochs}{rate}{seed}", "f", model, epochs, rate, seed, batch_size, None, status, "", loss, flops, 1, 1, 1
+    )
+
+
+def test_of_a_cell_the_runs_at_its_best_rate_are_taken():
+    runs = [
+        pretrained("a", 1.0, loss, rate=rate, seed=seed)
+        for rate, seed, loss in ((1, 0, 0.5), (1, 1, 0.9), (2, 0, 0.6), (2, 1, 0.6))
+    ]
+    cell = PretrainedCell(("f", "a", 1.0), runs)
+    assert {(run.learning_rate, run.seed) for run in cell.best} == {(2, 0), (2, 1)}, "by the mean over the seeds"
+    diverged = [*runs[:2], runs[2], pretrained("a", 1.0, None, rate=2, seed=1, status=RunStatus.DIVERGED)]
+    assert {run.learning_rate for run in PretrainedCell(("f", "a", 1.0), diverged).best} == {1}, (
+        "a rate at which a seed diverged is not safe"
+    )
+
+
+def test_a_family_whose_pre_training_is_not_over_waits_but_with_all():
+    done, open_ = pretrained("a", 1.0, 0.5), pretrained("b", 1.0, None, status=RunStatus.RUNNING)
+    cells = [PretrainedCell(run.cell, [run]) for run in (done, open_)]
+    assert chosen(cells, {"name": "frontier"}) == chosen(cells, {"name": "top", "top": 1}) == []
+    assert chosen(cells, {"name": "all"}) == cells[:1]
+
+
+def test_finished_runs_of_a_failed_family_are_not_in_the_way():
+    failed = pretrained("a", 1.0, None, status=RunStatus.FAILED)
+    cells = [PretrainedCell(run.cell, [run]) for run in (failed, pretrained("b", 1.0, 0.5), pretrained("c", 1.0, 0.6))]
+    assert chosen(cells, {"name": "frontier"}) == cells[1:2]
+    assert chosen(cells, {"name": "top", "top": 5}) == cells[1:]
+
+
+def test_the_store_keeps_how_models_are_fine_tuned(store):
+    accept_plan(store, plan_of(finetune={"weights": "final", "layer_decay": 0.5, "model": {"dropout": 0.1}}))
+    with store.read() as session:
+        rows = finetunings.active(session, "study")
+        assert {row.model for row in rows} == {"nano-F0", "nano-F1"}
+        config = rows[0].template["config"]
+    assert config["parent"] == {"run": "", "weights": "final", "layer_decay": 0.5}
+    assert config["model"]["options"] == {"dropout": 0.1}
+    assert yaml.safe_load(yaml.safe_dump(rows[0].chosen)) == {"name": "all", "top": None}
