@@ -88,3 +88,17 @@ def test_a_rehearsal_has_the_core_hours_that_the_calibration_takes(study):
     for model, hours in study.core_hours.items():
         size = study.params[model] - study.head_params
         assert np.exp(log_c) * size**gamma == pytest.approx(hours, rel=0.04), model
+
+
+def test_pretraining_follows_the_loss_and_finetuning_the_error(in_the_file):
+    """Sizes, epochs and recipe are those of the study, and of the paper on NFNets where it states none."""
+    plan = make_plan(*read_spec(FILE))
+    assert {search.run.config.model.surface for search in plan.searches} == {in_the_file[0]}
+    tuned = [search.run.config for search in plan.finetuning.searches]
+    assert {config.model.surface for config in tuned} == {in_the_file[1]}
+    assert {config.data.card.image_shape[0] for config in tuned} == {384}
+    assert {config.data.card.eval_shape[0] for config in tuned} == {480}
+    assert {(config.schedule.epochs, config.batch_size, config.augment.repeats) for config in tuned} == {(50.0, 2048, 4)}
+    assert {(config.sam.rho, config.sam.share) for config in tuned} == {(0.05, 0.2)}
+    assert {config.warmup_steps for config in tuned} == {5000}
+    assert {config.data.card.eval_shape[0] for config in (search.run.config for search in plan.searches)} == {256}
