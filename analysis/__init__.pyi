@@ -1,6 +1,8 @@
 from .choice import answer as answer
 from .choice import choose_law as choose_law
 from .comparison.compare import compare as compare
+from .comparison.pairwise import PairwiseComparison as PairwiseComparison
+from .comparison.pairwise import compare_sides as compare_sides
 from .comparison.result import Comparison as Comparison
 from .downstream import Transfer as Transfer
 from .downstream import transfer as transfer

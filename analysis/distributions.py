@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-__all__ = ["f_above", "f_below", "normal_quantile", "ranks", "spearman", "t_quantile", "t_two_sided"]
+__all__ = ["f_above", "f_below", "normal_quantile", "ranks", "spearman", "t_noncentrality", "t_quantile", "t_two_sided"]
 
 
 def normal_quantile(share: float) -> float:
@@ -19,6 +19,11 @@ def normal_quantile(share: float) -> float:
 def t_quantile(share: float, degrees_of_freedom: float) -> float:
     """Return the value that Student's t stays below with probability `share`."""
     return float(special.stdtrit(degrees_of_freedom, share))
+
+
+def t_noncentrality(t: float, power: float, degrees_of_freedom: float) -> float:
+    """Return the noncentrality at which Student's t is above `t` with probability `power`: the true effect in its standard errors."""
+    return float(special.nctdtrinc(degrees_of_freedom, 1 - power, t))
 
 
 def t_two_sided(t: float, degrees_of_freedom: float) -> float:

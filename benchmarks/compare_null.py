@@ -36,13 +36,14 @@ FALLS = 0.03
 @dataclass(frozen=True)
 class Grid:
     """One side's sizes and epoch budgets. cost: how many times as much compute a cell takes. rates: the learning rates that each cell tried; seeds: of
-    each."""
+    each. noise: of a run, the standard deviation of its log loss."""
 
     sizes: tuple[float, ...] = SIZES
     epochs: tuple[float, ...] = EPOCHS
     cost: float = 1.0
     rates: tuple[float, ...] = (BEST_RATE,)
     seeds: int = 1
+    noise: float = NOISE
 
     def runs(self, family: str, factor: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
         """A run a cell, rate and seed; factor: compute → what the loss is multiplied with."""
@@ -50,7 +51,7 @@ class Grid:
         size, epochs, rate, seed = (axis.ravel() for axis in axes)
         compute = self.cost * size * epochs / 1e6
         off = CURVATURE * np.log(rate / BEST_RATE) ** 2
-        loss = surface(size, epochs) * factor(compute) * np.exp(off + NOISE * rng.standard_normal(len(size)))
+        loss = surface(size, epochs) * factor(compute) * np.exp(off + self.noise * rng.standard_normal(len(size)))
         names = [f"{family}{self.sizes.index(each)}" for each in size]
         return pd.DataFrame(
             {

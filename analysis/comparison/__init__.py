@@ -16,4 +16,5 @@ the largest shared compute; averages come second. Which sizes, rates and seeds w
 | `twins`, `by_side` | noise that cells share though their budgets differ; noise of each side's own |
 | `difference`, `crossing` | what a fit says of the difference, and where it is zero |
 | `compare`, `result`, `sentence` | `compare(runs, by=…) -> Comparison`, and its answer in words |
+| `pairwise`, `pairwise_sentence` | several sides in pairs, corrected for their number: `compare_sides(runs, by=…)`, and the verdict in words |
 """

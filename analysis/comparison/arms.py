@@ -16,7 +16,7 @@ from analysis.reading.source import source_of, word_of
 from analysis.selection import Excluded, count_hint, usable_runs
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 
-__all__ = ["Arm", "split_arms"]
+__all__ = ["Arm", "sides_of", "split_arms"]
 
 _VALUES_SHOWN = 8
 
@@ -85,6 +85,14 @@ def split_arms(
             )
         sides.append(Arm.of(name, own, metric=metric, x=x, cell=cell))
     return sides[0], sides[1], tuple(excluded)
+
+
+def sides_of(runs: pd.DataFrame, by: str) -> list[str]:
+    """List the sides that a column tells apart, as they are typed, in order; none where there is no such column."""
+    if by not in runs:
+        return []
+    labels = runs[by].map(_label).replace("", word_of(runs, by))
+    return sorted(labels[labels != ""].unique())
 
 
 def _label(value: Any) -> str:

@@ -7,14 +7,17 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.distributions import t_quantile, t_two_sided
+from analysis.distributions import t_noncentrality, t_quantile, t_two_sided
 from analysis.fitting.ratio import fieller_interval
 from analysis.interval import Interval
 
-__all__ = ["ROUNDING", "Along", "Difference", "Edge", "Linear"]
+__all__ = ["POWER", "ROUNDING", "Along", "Difference", "Edge", "Linear"]
 
 ROUNDING = 1e-12
 """Standard error, in log units, below which a difference is made of rounding."""
+
+POWER = 0.8
+"""Probability with which a difference that "would have shown" is found: the usual one in the design of experiments (Cohen 1988)."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,16 @@ class Edge:
 
 @dataclass(frozen=True, eq=False)
 class Along:
-    """Holds the difference along log compute u (n,), ascending over the shared range: value (n,) and standard error (n,)."""
+    """Holds the difference along log compute u (n,), ascending over the shared range: value (n,) and standard error (n,).
+
+    slope (n,), slope_error (n,): −d log metric / d log compute along the frontier about each u, the mean over half of the shared range.
+    """
 
     u: np.ndarray
     value: np.ndarray
     error: np.ndarray
+    slope: np.ndarray
+    slope_error: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +109,21 @@ class Difference:
         variances = difference.error**2, slope.error**2
         ends = fieller_interval(difference.value, slope.value, variances, 0.0, self.quantile(level))
         return Interval(difference.value / slope.value if slope.value else float("nan"), *ends)
+
+    def log_speed_up_along(self, row: int, level: float) -> Interval:
+        """Return `log_speed_up` at one compute: row of `along`."""
+        along = self.along
+        return self.log_speed_up(
+            Linear(along.value[row], along.error[row]), Linear(along.slope[row], along.slope_error[row]), level
+        )
+
+    def detectable(self, of: Linear, level: float, power: float = POWER) -> float:
+        """Return the least true difference, in log units, that a test at this level finds with this probability.
+
+        With standard error s and ν degrees of freedom it is s·δ, where Student's t of noncentrality δ is above the quantile of the test
+        with probability `power` (Cohen 1988; about 2.8 s at 95 % and 80 %). It hangs on the design and its noise, not on what was found.
+        """
+        return of.error * t_noncentrality(self.quantile(level), power, self.degrees_of_freedom)
 
     def quantile(self, level: float) -> float:
         """Return the quantile of t: half the width of an interval, in standard errors."""

@@ -67,6 +67,7 @@ class Reading:
             return linear(sign * (rows[-1] - rows[start]) / width) if span > 0 else Linear(0.0, float("inf"))
 
         along = [linear(row) for row in apart]
+        slopes = [_slope(middle, row, span, linear) for row in range(_GRID)]
         of_pairs = self.mean is not None and inside.any()
         return Difference(
             design=self.design,
@@ -77,7 +78,10 @@ class Reading:
             slope=change(middle, 0, -1),
             slope_at_largest=change(middle, half, -1),
             p_constant=_p_constant(apart, fitted),
-            along=Along(grid, np.array([each.value for each in along]), np.array([each.error for each in along])),
+            along=Along(
+                grid,
+                *(np.array([getattr(each, name) for each in found]) for found in (along, slopes) for name in ("value", "error")),
+            ),
             pairs=int(inside.sum()) if of_pairs else len(self.pairs),
             degrees_of_freedom=fitted.degrees_of_freedom,
             noise_std=fitted.noise_std,
@@ -110,6 +114,13 @@ class Reading:
 
     def _within(self, side: int, u: np.ndarray) -> np.ndarray:
         return np.clip(u, self.sides[side].low, self.sides[side].high)
+
+
+def _slope(middle: np.ndarray, row: int, span: float, linear: Callable[[np.ndarray], Linear]) -> Linear:
+    """Return −d log metric / d log compute about a row of the grid: over the half of it that is nearest, as `slope_at_largest` is of the last."""
+    half = _GRID // 2
+    start = min(max(row - half // 2, 0), _GRID - 1 - half)
+    return linear((middle[start] - middle[start + half]) / (span / 2)) if span > 0 else Linear(0.0, float("inf"))
 
 
 def _p_constant(apart: np.ndarray, fitted: Fitted) -> float:

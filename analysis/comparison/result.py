@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.as_csv import as_csv
 from analysis.comparison.crossing import Crossing, crossing_of
-from analysis.comparison.difference import Difference
+from analysis.comparison.difference import POWER, Difference
 from analysis.comparison.sentence import caveats, edge_words, no_crossing_words, rates_words, sentence
 from analysis.interval import Interval
 from analysis.numbers import finite, records
@@ -127,6 +127,18 @@ class Comparison:
         return self.found.log_speed_up(self.found.at_largest, self.found.slope_at_largest, self.level).exp()
 
     @cached_property
+    def detectable(self) -> float:
+        """Return the least true difference at the largest shared compute that would have shown with a power of 80 %; 0.03 is 3 %.
+
+        See `Difference.detectable`: it is of the standard error behind the interval, at its level.
+        """
+        return self.detectable_at(self.level)
+
+    def detectable_at(self, level: float) -> float:
+        """Return `detectable` of a test at another level, such as that of one of several pairs."""
+        return float(np.expm1(self.found.detectable(self.found.at_largest, level)))
+
+    @cached_property
     def crossing(self) -> Crossing:
         """Return where the sides cross within the shared range, with its interval, or why they do not."""
         if self.withheld or (self.found.edges and not self.found.narrowed):
@@ -180,15 +192,30 @@ class Comparison:
         """Return the answer in words."""
         return sentence(self)
 
+    def speed_ups(self) -> tuple[tuple[float, Interval], ...]:
+        """Return how many times the compute of b side a needs at the smallest, the middle and the largest shared compute: (x, interval)."""
+        u = self.found.along.u
+        rows = (0, len(u) // 2, len(u) - 1)
+        return tuple((float(np.exp(u[row])), self.found.log_speed_up_along(row, self.level).exp()) for row in rows)
+
     def curve(self, points: int = _POINTS) -> pd.DataFrame:
-        """Return the ratio along the shared compute: columns x, `ratio`, `low`, `high`, each side at its best cell."""
+        """Return the ratio along the shared compute, each side at its best cell, and how many times the compute of b side a needs there.
+
+        The columns are x, `ratio`, `low`, `high`, `speed_up`, `speed_up_low`, `speed_up_high`.
+        """
         along = self.found.along
         rows = np.linspace(0, len(along.u) - 1, points).round().astype(int)
         half = self.found.quantile(self.level) * along.error[rows]
         value = along.value[rows]
         with np.errstate(over="ignore"):
             ends = {"ratio": np.exp(value), "low": np.exp(value - half), "high": np.exp(value + half)}
-        return pd.DataFrame({self.x: np.exp(along.u[rows]), **ends})
+        needs = [self.found.log_speed_up_along(int(row), self.level).exp() for row in rows]
+        speeds = {
+            "speed_up": [each.value for each in needs],
+            "speed_up_low": [each.low for each in needs],
+            "speed_up_high": [each.high for each in needs],
+        }
+        return pd.DataFrame({self.x: np.exp(along.u[rows]), **ends, **speeds})
 
     def to_dict(self) -> dict[str, object]:
         """Return the comparison as JSON holds it, without `schema_version`."""
@@ -215,6 +242,7 @@ class Comparison:
                 "log_ratio": self.difference_at_largest.to_dict(),
                 "p_value": finite(self.p_value_at_largest),
                 "speed_up": self.speed_up_at_largest.to_dict(),
+                "detectable": {"difference": finite(self.detectable), "power": POWER},
             },
             "crossing": self.crossing.to_dict(self.x),
             "curve": records(self.curve()),

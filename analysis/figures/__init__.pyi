@@ -4,6 +4,7 @@ from .comparison import comparison_figure as comparison_figure
 from .frontier import frontier_figure as frontier_figure
 from .learning_rate import learning_rate_figure as learning_rate_figure
 from .optimum import optimum_figure as optimum_figure
+from .pairwise import pairwise_figure as pairwise_figure
 from .plan import plan_figure as plan_figure
 from .residuals import residuals_figure as residuals_figure
 from .slices import slices_figure as slices_figure

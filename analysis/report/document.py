@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from analysis.choice import compared
+from analysis.comparison.pairwise import PairwiseComparison
 from analysis.comparison.result import Comparison
 from analysis.figures import (
     backtest_figure,
@@ -85,6 +86,7 @@ def _context(study: Study) -> dict[str, object]:
         "optima": [(family, entry) for family, entry in study.optima.items() if isinstance(entry, Optimum)],
         "no_optima": [(family, entry) for family, entry in study.optima.items() if not isinstance(entry, Optimum)],
         "comparisons": [entry for entry in study.comparisons if isinstance(entry, Comparison)],
+        "together": _together(study),
         "no_comparisons": [entry for entry in study.comparisons if not isinstance(entry, Comparison)],
         "plan": study.plan if isinstance(study.plan, NextRuns) else None,
         "trend": study.learning_rate if isinstance(study.learning_rate, LearningRateTrend) else None,
@@ -125,6 +127,13 @@ def _law_row(fit: Fit) -> dict[str, object]:
         "runs_used": fit.runs_used,
         **{name: float(end[name]) for name in ("mean", "low", "high")},
     }
+
+
+def _together(study: Study) -> PairwiseComparison | None:
+    """Return the families' comparisons as one, which is corrected for their number; None of fewer than two."""
+    pairs = tuple(entry for entry in study.comparisons if isinstance(entry, Comparison))
+    sides = tuple(sorted({name for pair in pairs for name in (pair.a, pair.b)}))
+    return PairwiseComparison("family", sides, study.metric, study.x, study.level, pairs) if len(pairs) > 1 else None
 
 
 def _figures(study: Study, law: Fit | None) -> dict[str, object]:

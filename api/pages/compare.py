@@ -1,4 +1,4 @@
-"""`/compare`: two families or recipes at equal compute."""
+"""`/compare`: families or recipes at equal compute."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import Comparison, compare, payload
-from analysis.figures import comparison_figure
+from analysis import Comparison, PairwiseComparison, compare_sides, payload
+from analysis.comparison.pairwise import MOST_SIDES
+from analysis.figures import comparison_figure, pairwise_figure
 from analysis.finetuned import FINETUNED, of_stage
 from analysis.presentation import figure_json
 from analysis.questions import CompareQuestion
@@ -43,7 +44,12 @@ _EXAMPLE = {
     "better": "nfnet",
     "withheld": None,
     "caveats": [],
-    "at_largest": {"core_hours": 404.0, "log_ratio": {"value": -0.030, "low": -0.042, "high": -0.018}, "p_value": 0.0002},
+    "at_largest": {
+        "core_hours": 404.0,
+        "log_ratio": {"value": -0.030, "low": -0.042, "high": -0.018},
+        "p_value": 0.0002,
+        "detectable": {"difference": 0.017, "power": 0.8},
+    },
     "crossing": {
         "core_hours": {"value": 54.0, "low": 40.0, "high": 71.0},
         "overtakes": "nfnet",
@@ -58,18 +64,20 @@ _EXAMPLE = {
 }
 
 
-def _comparison(database: Database, question: CompareQuestion) -> Comparison:
-    return database.remember(question, lambda: compare(runs_of(database, question), **question.settings))
+def _comparison(database: Database, question: CompareQuestion) -> Comparison | PairwiseComparison:
+    return database.remember(question, lambda: compare_sides(runs_of(database, question), **question.settings))
 
 
-def _context(database: Database, question: CompareQuestion, found: Comparison | None) -> dict[str, Any]:
-    return {"figure": found and figure_json(comparison_figure(found)), "choices": _choices(database, question)}
+def _context(database: Database, question: CompareQuestion, found: Comparison | PairwiseComparison | None) -> dict[str, Any]:
+    of_all = isinstance(found, PairwiseComparison)
+    figure = found and (pairwise_figure(found) if isinstance(found, PairwiseComparison) else comparison_figure(found))
+    return {"of_all": of_all, "figure": figure and figure_json(figure), "choices": _choices(database, question)}
 
 
 def _first_look(database: Database, question: CompareQuestion, given: frozenset[str]) -> CompareQuestion:
-    """Choose what to compare when a page is opened without a question: of the first column that tells finished runs apart, two values.
+    """Choose what to compare when a page is opened without a question: several families in pairs; else of the first column that tells runs apart two values.
 
-    They are those with the most runs; where several have as many, those with the smallest and the largest models.
+    They are those with the most finished runs; where several have as many, those with the smallest and the largest models.
     """
     if given & {"by", "a", "b"}:
         return question
@@ -77,6 +85,8 @@ def _first_look(database: Database, question: CompareQuestion, given: frozenset[
     runs = runs[runs["status"] == "finished"]
     for name in (name for name in SIDES if name in runs):
         sides = runs.groupby(name)["params"].agg(["size", "max"])
+        if name == "family" and 2 < len(sides) <= MOST_SIDES:
+            return replace(question, by=name)
         if len(sides) > 1:
             most = sides[sides["size"] >= sides["size"].nlargest(2).iloc[-1]].sort_values("max")
             return replace(question, by=name, a=_label(most.index[0]), b=_label(most.index[-1]))
@@ -119,7 +129,9 @@ router = Page(
         description="""The object that `scaling compare --json` prints. `better`: the side that is better at the largest shared
 compute, null where that may be noise, and where `withheld` says why it tells what was tried instead. `caveats`: which compute and which learning rates the
 answer is about. `crossing`: from which compute on the side `overtakes` is better; an end that is null is not bounded within
-the shared compute. `ratio`, `p_value`: of the mean over the shared budgets. `speed_up`: how many times the compute of b side a needs to equal it.""",
+the shared compute. `ratio`, `p_value`: of the mean over the shared budgets. `speed_up`: how many times the compute of b side a needs to equal it; in `curve` at each compute.
+`at_largest.detectable`: the least true difference that would have shown with this power. Of a column with 3 … 8 values, where `a` and `b` are not both given, the object has `pairs`, each
+such an object with `p_adjusted` (Holm) and `better_of_all`, and `sides`, `best`, `sentence` and `missing` of all together.""",
         example=_EXAMPLE,
     ),
 ).router

@@ -167,7 +167,9 @@ def progress(session: Session, experiment: str, experiment_id: int) -> dict[str,
     - `best_val_loss`, `best_top1`: of these
     """
     ours = Run.id.in_(wanted_runs(experiment_id)) & _IS_FINETUNED
-    counts = {str(status): count for status, count in session.execute(select(Run.status, func.count()).where(ours).group_by(Run.status))}
+    counts = {
+        str(status): count for status, count in session.execute(select(Run.status, func.count()).where(ours).group_by(Run.status))
+    }
     if not counts and not active(session, experiment):
         return None
     totals = (func.sum(Run.core_hours), func.sum(Run.allocated_core_hours), func.min(Run.val_loss), func.max(Run.val_top1))

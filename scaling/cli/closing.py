@@ -80,7 +80,9 @@ def _tell_troubles(ended: Ending) -> None:
         if cell["learning_rate"] is None:
             why = f": {cell['reason']}" if cell["reason"] else ""
             tuned = " in fine-tuning" if cell["stage"] == "finetuning" else ""
-            err.print(f"{cell['state']}: no learning rate for {cell['model']}, {cell['epochs']:g} epochs{tuned}{why}", highlight=False)
+            err.print(
+                f"{cell['state']}: no learning rate for {cell['model']}, {cell['epochs']:g} epochs{tuned}{why}", highlight=False
+            )
     if found := [cell for cell in ended.searched if cell["learning_rate"] is not None]:
         trials = sum(cell["trials"] for cell in found)
         err.print(

@@ -106,7 +106,11 @@ def _show_finetuning(priced: Priced, out: Console) -> None:
     if told is None or plan is None or spec.finetune is None:
         return
     rule, card = told["from"], plan.card
-    which = {"all": "every cell", "frontier": "the cells on the frontier of each family", "top": f"the {rule.get('top')} best cells of each family"}
+    which = {
+        "all": "every cell",
+        "frontier": "the cells on the frontier of each family",
+        "top": f"the {rule.get('top')} best cells of each family",
+    }
     sizes = " px, evaluated at ".join(dict.fromkeys(f"{side}×{width}" for side, width, _ in (card.image_shape, card.eval_shape)))
     out.print(
         f"\nfine-tuning of {which[rule['name']]}: {card.name}, {card.train_examples:,} training and {card.validation_examples:,} held-out examples, "

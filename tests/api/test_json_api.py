@@ -287,7 +287,7 @@ def test_a_plan_is_that_of_cells_like_those_that_were_run(client, runs):
     ("path", "words"),
     [
         ("/api/v1/compare?by=familly", 'did you mean "family"'),
-        ("/api/v1/compare?by=model", "which two"),
+        ("/api/v1/compare?by=val_loss", "which two"),
         ("/api/v1/optimum?family=vit", "family 'vit'"),
         ("/api/v1/plan?budget=-1", "a budget of -1 core-hours buys nothing"),
         ("/api/v1/plan?budget=many", "neither core-hours nor money"),
