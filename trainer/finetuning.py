@@ -25,7 +25,6 @@ from trainer.config import TrainConfig
 from trainer.head import Path, head_of, path_of, shapes_of
 from trainer.models.initial import on_cpu
 from trainer.models.protocol import Network
-from trainer.program import Program
 from trainer.typing import ImageShape, PyTree
 from trainer.users_code import told
 
@@ -35,93 +34,90 @@ _PARTS = {"final": ("params", "collections"), "ema": ("ema", "ema_collections")}
 """Where a checkpoint has the parameters and the collections beside them."""
 
 
-def variables_from_parent(config: TrainConfig, program: Program, initial: Mapping[str, Any] | None) -> dict[str, PyTree]:
+def variables_from_parent(
+    config: TrainConfig, initial: Mapping[str, Any] | None, *, network: Network, drawn: Mapping[str, PyTree]
+) -> dict[str, PyTree]:
     """Make the variables, `{"params": …, …}`, that a run with a parent starts from, in host memory, no entry stacked.
 
-    initial: {"directory": of the parent's attempt, "step": of its checkpoint, None for the newest}.
+    initial: {"directory": of the parent's attempt, "step": of its checkpoint, None for the newest sound one}.
+    network: of the config. drawn: what a run of this seed that has no parent starts from.
 
     Raises:
         UsageError: no `initial`; the parent keeps no moving average; parameters do not fit, and the network does not say how they would.
         DataError: there is no sound checkpoint of that step, or it is not the parent's.
     """
-    parent, card = config.parent, config.data.card
+    parent = config.parent
     assert parent is not None
-    restored = _restored(parent.run, initial)
-    of_parent = TrainConfig.from_dict(restored.counters["config"])
-    if (mine := (config.model.family, config.model.name)) != (theirs := (of_parent.model.family, of_parent.model.name)):
-        raise UsageError(f"run {parent.run} is of {' '.join(theirs)}, which cannot be fine-tuned as {' '.join(mine)}")
-    before = of_parent.data.card
-    source = _Source(parent.run, restored, before.image_shape)
-    expected = shapes_of(config, before.num_classes, before.image_shape)
-    values = source.values(parent.weights, expected)
-    here, drawn = shapes_of(config, card.num_classes, card.image_shape), program.drawn(config)
-    head = head_of(config)
+    source = _Source(parent.run, _restored(parent.run, initial))
+    values, head = source.values(config, parent.weights), head_of(config)
 
     def taken(path: KeyPath, fresh: np.ndarray) -> np.ndarray:
         place = path_of(path)
         if place in head:
             return fresh
-        if place in values and values[place].shape == here[place].shape:
-            return values[place].astype(here[place].dtype)
-        return source.resized(program.module, place, values.get(place), here[place], card.image_shape)
+        if place in values and values[place].shape == fresh.shape:
+            return values[place].astype(fresh.dtype)
+        return source.resized(network, place, values.get(place), fresh, config.data.card.image_shape)
 
-    return jax.tree_util.tree_map_with_path(taken, drawn)
+    return dict(jax.tree_util.tree_map_with_path(taken, dict(drawn)))
 
 
 class _Source:
-    """Holds the checkpoint of a parent, and says what of it does not fit.
+    """Holds the checkpoint of a parent, and says what of it does not fit."""
 
-    image_shape: [H, W, C] that the parent was trained on.
-    """
+    def __init__(self, run: str, restored: checkpoint.Restored) -> None:
+        self._run, self._restored = run, restored
+        self._config = TrainConfig.from_dict(restored.counters["config"])
 
-    def __init__(self, run: str, restored: checkpoint.Restored, image_shape: ImageShape) -> None:
-        self._run, self._restored, self._image_shape = run, restored, image_shape
-        self._where = f"the checkpoint of step {restored.step} of run {run} in {restored.place}"
-
-    def values(self, weights: str, expected: Mapping[Path, jax.ShapeDtypeStruct]) -> dict[Path, np.ndarray]:
-        """Return the arrays of "final" or "ema" by path; they must be those of the parent's own network, given as shapes."""
+    def values(self, config: TrainConfig, weights: str) -> dict[Path, np.ndarray]:
+        """Return the arrays of "final" or "ema" by path. They must be those of the network that the config builds for the parent's data."""
+        (family, name), theirs, card = _model(config), _model(self._config), self._config.data.card
+        if (family, name) != theirs:
+            raise UsageError(
+                f"run {self._run} is of the model {' '.join(theirs)}, which cannot be fine-tuned as {family} {name}",
+                hint="fine-tune the model that was pre-trained; dropout and stochastic depth may differ",
+            )
         params, collections = _PARTS[weights]
-        arrays = self._restored.arrays
-        if not any(name.startswith(f"{params}/") for name in arrays):
+        arrays, found = self._restored.arrays, {}
+        if not any(path.startswith(f"{params}/") for path in arrays):
             raise UsageError(f"run {self._run} keeps no moving average (ema) to fine-tune from", hint="write `weights: final`")
-        found: dict[Path, np.ndarray] = {}
-        for path, like in expected.items():
-            name = "/".join((params, *path[1:]) if path[0] == "params" else (collections, *path))
-            array = arrays.get(name)
+        for path, like in shapes_of(config, card.num_classes, card.image_shape).items():
+            stored = "/".join((params, *path[1:]) if path[0] == "params" else (collections, *path))
+            array = arrays.get(stored)
             if array is not None and array.dtype.kind == "V":  # numpy's files do not know bfloat16
                 array = array.view(like.dtype)
             if array is None or array.shape != like.shape:
                 has = "is missing" if array is None else f"is {list(array.shape)}"
                 raise DataError(
-                    f"{self._where}: {name} {has}, and {list(like.shape)} in the model that its config names",
-                    hint="fine-tune the model that was pre-trained, with the number of classes it had then; dropout and the like may differ",
+                    f"{stored} {has} in the checkpoint of step {self._restored.step} of run {self._run} in {self._restored.place}; {name}, as "
+                    f"this run has it, has {list(like.shape)} for the {card.num_classes} classes and images of {_size(card.image_shape)} there",
+                    hint="fine-tune the model that was pre-trained, as it was then; dropout and stochastic depth may differ",
                 )
             found[path] = array
         return found
 
     def resized(
-        self, module: Network, path: Path, values: np.ndarray | None, like: jax.ShapeDtypeStruct, image_shape: ImageShape
+        self, network: Network, path: Path, values: np.ndarray | None, like: np.ndarray, image_shape: ImageShape
     ) -> np.ndarray:
         """Return a parameter as the network has it for images of another shape. Raises `UsageError` where it has no answer."""
-        name, hook = "/".join(path), getattr(module, "resized", None)
+        before, hook = self._config.data.card.image_shape, getattr(network, "resized", None)
         given = None
         if hook is not None and values is not None and path[0] == "params":
             try:
                 with on_cpu():
-                    given = hook(path[1:], values, before=self._image_shape, after=image_shape)
+                    given = hook(path[1:], values, before=before, after=image_shape)
             except ScalingError:
                 raise
             except (Exception, SystemExit) as error:
-                source = f"{type(module).__module__}:{type(module).__name__}"
+                source = f"{type(network).__module__}:{type(network).__name__}"
                 raise UsageError(f"`resized` of {source} raised {told(error, source)}") from error
         if given is not None and np.shape(given) == like.shape:
             return np.asarray(given, like.dtype)
-        was, images, there = "missing", _size(image_shape), _size(self._image_shape)
-        if values is not None:
-            was = str(list(values.shape))
-        gave = "" if given is None else f", and `resized` of {type(module).__name__} gave {list(np.shape(given))}"
+        was = "missing" if values is None else str(list(values.shape))
+        gave = "" if given is None else f"; `resized` of {type(network).__name__} gave {list(np.shape(given))}"
         raise UsageError(
-            f"{name} is {was} in run {self._run}, trained on images of {there}, and {list(like.shape)} for images of {images}{gave}",
+            f"{'/'.join(path)} is {was} in run {self._run}, trained on images of {_size(before)}, and {list(like.shape)} for images of "
+            f"{_size(image_shape)}{gave}",
             hint="fine-tune at the size and channels of pre-training, or give the network a method `resized` (`scaling docs finetuning`)",
         )
 
@@ -139,7 +135,7 @@ def _restored(run: str, initial: Mapping[str, Any] | None) -> checkpoint.Restore
         asked = "no checkpoint" if step is None else f"no sound checkpoint of step {step}"
         raise DataError(
             f"run {run}, which this one is fine-tuned from, has {asked} in {place}{': ' if faults else ''}{'; '.join(faults)}",
-            hint="bring that folder back, then `scaling retry` this run; if it is lost, train another parent, by another seed",
+            hint="mount the home it lies in, or train the parent again (`scaling retry`), and then this run",
         )
     if (of := restored.counters["run"]) != run:
         raise DataError(
@@ -147,6 +143,10 @@ def _restored(run: str, initial: Mapping[str, Any] | None) -> checkpoint.Restore
             hint="name the folder of the parent's own attempt",
         )
     return restored
+
+
+def _model(config: TrainConfig) -> tuple[str, str]:
+    return config.model.family, config.model.name
 
 
 def _size(image_shape: ImageShape) -> str:

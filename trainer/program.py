@@ -165,10 +165,15 @@ class Program:
     def initial_state(self, config: TrainConfig, variables: Mapping[str, PyTree] | None = None) -> TrainState:
         """Return the state before the first step: the variables, the optimiser's first state, and averages that start at the variables.
 
-        variables: `{"params": …, …}` as `drawn` gives them, and as it does where they are None.
+        variables: `{"params": …, …}`, no entry stacked; None: as `drawn` gives them.
+
+        On a mesh over several processes, all take those of process 0: another kind of CPU may round a last bit otherwise.
         """
         saved = self.compiler.saved_shapes
+        by_rule = config.parent is None and hasattr(self.module, "drawn_params")
         variables = dict(variables or self.drawn(config))
+        if self.placement.shard[1] > 1 and not by_rule:
+            variables = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(variables))
         params = variables.pop("params")
         if config.optimizer.starts_at_zero:
             optimizer = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), saved.optimizer)
@@ -179,17 +184,10 @@ class Program:
         return self.place(TrainState(params, optimizer, average[0], variables or None, average[1]))
 
     def drawn(self, config: TrainConfig) -> dict[str, PyTree]:
-        """Draw the parameters, and state beside them, by the run's seed: `{"params": …, …}` in host memory, no entry stacked.
-
-        On a mesh over several processes, all take what the initialisers gave in process 0: another kind of CPU may round a last bit
-        otherwise.
-        """
+        """Draw the parameters, and state beside them, by the run's seed: `{"params": …, …}` in host memory, no entry stacked."""
         saved = self.compiler.saved_shapes
         shapes = {"params": saved.params, **(saved.collections or {})}
-        variables = initial_variables(self.module, seed=config.seed, image_shape=config.data.card.image_shape, shapes=shapes)
-        if self.placement.shard[1] > 1 and not hasattr(self.module, "drawn_params"):
-            variables = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(variables))
-        return variables
+        return initial_variables(self.module, seed=config.seed, image_shape=config.data.card.image_shape, shapes=shapes)
 
     def place(self, state: TrainState) -> TrainState:
         """Put a state from host memory, as checkpoints have it, on the device, or on all devices of the mesh."""

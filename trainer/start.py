@@ -99,7 +99,9 @@ def start(
         raise UsageError(
             f"{storage.url} holds checkpoints already", hint="give every attempt a folder of its own, or resume from this one"
         )
-    variables = None if config.parent is None else variables_from_parent(config, program, initial)
+    variables = program.drawn(config)
+    if config.parent is not None:
+        variables = variables_from_parent(config, initial, network=program.module, drawn=variables)
     return Start(0, program.initial_state(config, variables), None, History(), identity, passed_over, {})
 
 

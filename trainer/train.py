@@ -59,7 +59,7 @@ def train(
         resume_from: {"directory": of an earlier attempt, "step": its checkpoint's step}; an unreadable checkpoint falls back to the one
             before it, in that attempt or those before, or to a fresh start. With "parent": a run id, the attempt is of that run, and
             the two must have their steps up to there in common (`trainer.trunk`).
-        initial: of a run with `config.parent`: {"directory": of the parent's attempt, "step": its checkpoint's step, None for the newest}. It
+        initial: of a run with `config.parent`: {"directory": of the parent's attempt, "step": its checkpoint's step, None for the newest sound one}. It
             is read where the run starts at its first step, so not when it resumes.
         should_stop: polled before every step and every batch of an evaluation; when it says True the state is checkpointed and the outcome
             is INTERRUPTED.

@@ -311,3 +311,53 @@ class NotFinite(nn.Module):
 def not_finite():
     """A family that divides by a parameter that begins at 0, or, with `initial: .nan`, begins with NaN."""
     return replace(family(NotFinite), params=None, macs=None)
+
+
+class Resized(ViT):
+    """Says how its positions change with the size of images: each is repeated."""
+
+    @nn.nowrap
+    def resized(self, path, values, *, before, after):
+        if path != ("positions",):
+            return None
+        grid = np.asarray(values).reshape(before[0] // 2, before[1] // 2, -1)
+        times = after[0] // before[0]
+        return grid.repeat(times, 0).repeat(times, 1).reshape(1, -1, grid.shape[-1])
+
+
+def resized():
+    return family(Resized)
+
+
+class WronglyResized(ViT):
+    @nn.nowrap
+    def resized(self, path, values, *, before, after):
+        return values
+
+
+def resized_wrongly():
+    return family(WronglyResized)
+
+
+class NotResized(ViT):
+    @nn.nowrap
+    def resized(self, path, values, *, before, after):
+        return {}["scale"]
+
+
+def resized_not_at_all():
+    return family(NotResized)
+
+
+def layered():
+    """Says which layer a parameter belongs to: its positions are learnt with the first block, its last norm with the head."""
+
+    def layer(path):
+        known = {"patches": 0, "positions": 1, "Encoder_0": 1, "Encoder_1": 2}
+        return known.get(path[0])
+
+    return replace(family(ViT), layer=layer)
+
+
+def wrongly_layered():
+    return replace(family(ViT), layer=lambda path: -1 if path[1] else 0)

@@ -5,7 +5,7 @@ import hashlib
 
 import numpy as np
 
-from trainer import DataConfig, ModelConfig, NumericsConfig, ScheduleConfig, TrainConfig, data, train
+from trainer import DataConfig, ModelConfig, NumericsConfig, ParentConfig, ScheduleConfig, TrainConfig, data, train
 from trainer.data import DataCard
 from trainer.surface import Surface
 
@@ -42,6 +42,24 @@ def test_a_rehearsal_has_another_id_than_the_training_and_the_one_it_always_had(
         training = dataclasses.replace(config, model=dataclasses.replace(config.model, surface=None))
         assert training.run_id() != config.run_id()
         assert TrainConfig.from_dict(config.to_dict()) == config
+
+
+def test_a_fine_tuned_run_is_another_for_each_parent_and_what_it_takes_of_it():
+    """What says nothing is left out, so that a later option leaves these ids alone."""
+    parents = [
+        None,
+        ParentConfig("a" * 16),
+        ParentConfig("b" * 16),
+        ParentConfig("a" * 16, "ema"),
+        ParentConfig("a" * 16, layer_decay=0.75),
+    ]
+    configs = [make_config(parent=parent) for parent in parents]
+    assert [config.run_id() for config in configs] == [
+        "bfcfef98c50f6c58", "894b273bc0db52d8", "60ea6afcd167e4df", "17e7a52ed8675cea", "1657e8bb185d1c31",
+    ]  # fmt: skip
+    assert parents[1].significant == {"run": "a" * 16}
+    assert [TrainConfig.from_dict(config.to_dict()) for config in configs] == configs
+    assert configs[0].to_dict()["parent"] is None
 
 
 def test_where_the_data_lie_is_not_part_of_the_id():

@@ -16,13 +16,14 @@ jax.config.update("jax_compilation_cache_dir", sys.argv[1])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 from jax.sharding import Mesh
-from trainer import DataConfig, Execution, ModelConfig, ScheduleConfig, TrainConfig, data
+from trainer import DataConfig, Execution, ModelConfig, ParentConfig, ScheduleConfig, TrainConfig, data
 from trainer.compilation import counted_compilation
 from trainer.program import program_for
 
 options = {"width": [32], "depth": [1], "group_width": 16, "stem": "small", "dropout": 0.3}
 config = TrainConfig(
-    DataConfig("digits", data.card("digits", {})), ModelConfig("nfnet", "one-block", options), ScheduleConfig(1.0), 48, 0.4, ema=0.9
+    DataConfig("digits", data.card("digits", {})), ModelConfig("nfnet", "one-block", options), ScheduleConfig(1.0), 48, 0.4, ema=0.9,
+    parent=ParentConfig("0" * 16, layer_decay=0.8),
 )
 mesh = Mesh(np.array(jax.devices()).reshape(2, 4), ("host", "device"))
 images, labels, _ = data.load("digits", {}).train.gather(np.arange(48))
