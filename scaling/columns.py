@@ -49,7 +49,12 @@ class Column:
 
     @property
     def label(self) -> str:
-        """Return the text for an axis or a table head: `core_hours` → `Core-hours`, `val_loss` → `Validation loss (nats)`."""
+        """Return the text for an axis or a table head: `core_hours` → `Core-hours`, `val_loss` → `Validation loss (nats)`.
+
+        `finetune_top1_error` → `Top-1 error after fine-tuning`.
+        """
+        if (of_parent := self.name.removeprefix("finetune_")) != self.name:
+            return f"{describe(of_parent).label} after fine-tuning"
         text = _LABELS.get(self.name) or self.name.replace("_", " ").capitalize()
         return f"{text} ({self.unit})" if self.unit and self.unit.lower() not in text.lower() else text
 
@@ -60,6 +65,8 @@ _LABELS = {
     "val_loss": "Validation loss",
     "val_top1": "Validation top-1 accuracy",
     "val_top5": "Validation top-5 accuracy",
+    "top1_error": "Top-1 error",
+    "top5_error": "Top-5 error",
     "train_flops": "Training FLOPs",
     "params": "Parameters",
 }

@@ -45,9 +45,12 @@ def plan(
         UsageError: every cell of the file is done; and what `analysis.plan` raises.
     """
     from analysis import plan as chosen_of
+    from analysis.finetuned import of_stage, refuse_plan
     from analysis.planning.budget import budget_in
     from analysis.reading.prices import MONEY
 
+    refuse_plan(metric)
+    runs = of_stage(runs, metric)  # a cell of fine-tuning is none that pre-training has done
     in_money = settings.get("x") in MONEY or budget_in(settings.get("budget") or 1.0).currency is not None
     return chosen_of(runs, _candidates(candidates, runs, metric, db, in_money), metric=metric, **settings)
 

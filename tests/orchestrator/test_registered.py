@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 import typer
+import yaml
 from sqlalchemy.exc import IntegrityError
 from typer.testing import CliRunner
 
-from orchestrator.store import Store, predictions, schema
+import scaling
+from orchestrator.store import Store, open_readonly, predictions, schema
 from orchestrator.store.grid import accept
 from orchestrator.store.ledger import open_allocation
 from orchestrator.store.models import Prediction
@@ -169,7 +172,6 @@ def test_candidates_are_the_cells_that_are_not_done(filled, tmp_path):
     from orchestrator.planning.candidates import candidate_cells
     from orchestrator.planning.plan import make_plan
     from orchestrator.planning.priced import price, rates_in
-    from orchestrator.store import open_readonly
 
     path = tmp_path / "more.yaml"
     path.write_text(FILE)
@@ -189,6 +191,18 @@ def test_candidates_are_the_cells_that_are_not_done(filled, tmp_path):
     done = runs.assign(id=[planned.runs[0].id, *runs["id"][1:]])
     assert candidate_cells(planned, done)["runs"].tolist() == [1] + [2] * 8
     assert cells["core_hours"].sum() == pytest.approx(planned.estimated_core_hours)
+
+
+def test_a_cell_of_fine_tuning_is_no_cell_that_was_trained(filled, tmp_path):
+    """By family, model and epochs a fine-tuning may look like a cell of the file."""
+    runs = open_readonly(filled).runs()
+    tuned = runs.head(1).assign(id="f" * 16, model="nano-F3", epochs=32.0, stage="finetuning", parent=runs["id"].iloc[0])
+    study = {**yaml.safe_load(FILE), "learning_rate": {"policy": "two-trial", "start": 1.6}}
+    asked = {"budget": 1.0, "target": 0.1, "law": "power"}
+    chosen = [scaling.plan(table, study, **asked) for table in (runs, pd.concat([runs, tuned], ignore_index=True))]
+    assert chosen[0].candidates == chosen[1].candidates
+    with pytest.raises(UsageError, match="a plan is of runs to pre-train"):
+        scaling.plan(runs, study, metric="finetune_val_loss", **asked)
 
 
 def test_plan_command_prices_the_cells_of_a_file(filled, tmp_path):
