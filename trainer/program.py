@@ -171,17 +171,17 @@ class Program:
         """
         saved = self.compiler.saved_shapes
         by_rule = config.parent is None and hasattr(self.module, "drawn_params")
-        variables = dict(variables or self.drawn(config))
+        kept: dict[str, PyTree] = dict(variables or self.drawn(config))
         if self.placement.shard[1] > 1 and not by_rule:
-            variables = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(variables))
-        params = variables.pop("params")
+            kept = jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(kept))
+        params = kept.pop("params")
         if config.optimizer.starts_at_zero:
             optimizer = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), saved.optimizer)
         else:
             with on_cpu():
                 optimizer = jax.tree.map(np.asarray, self.compiler.optimizer.init(params))
-        average = (None, None) if config.ema is None else jax.tree.map(np.copy, (params, variables or None))
-        return self.place(TrainState(params, optimizer, average[0], variables or None, average[1]))
+        average = (None, None) if config.ema is None else jax.tree.map(np.copy, (params, kept or None))
+        return self.place(TrainState(params, optimizer, average[0], kept or None, average[1]))
 
     def drawn(self, config: TrainConfig) -> dict[str, PyTree]:
         """Draw the parameters, and state beside them, by the run's seed: `{"params": …, …}` in host memory, no entry stacked."""
