@@ -27,7 +27,7 @@ from benchmarks.csv_table import markdown
 from orchestrator.experiments_file import read_spec
 from orchestrator.planning.plan import make_plan
 from trainer.models.cost import cost
-from trainer.surface import Surface
+from trainer.surface import FINETUNED, Surface
 
 ROOT = Path(__file__).parent.parent
 POINTS = ROOT / "tests" / "reference" / "laws" / "nfnet_fig1_clean21.csv"
@@ -38,7 +38,10 @@ LOSS = {("F0", 0.25): 3.0, ("F7+", 8.0): 2.4}
 """The ends of "2.4 … 3.0 over 0.4k … 110k core-hours" are the cheapest and the dearest cell."""
 CROSSING = 5000.0
 """Core-hours above which more than one epoch is best, "~5k"."""
+RATE = (0.25, 1.6)
+"""Epochs, and the best learning rate "~1.6 at small epoch budgets for every size"; here of the middle size on a log axis."""
 POWER = 0.5
+CALIBRATED = ("E", "A", "alpha", "B", "beta", "power", "head_params", "noise", "lr_best")
 POWERS = (0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 
 
@@ -145,6 +148,7 @@ def finetuned_error(study: Study, seen: Sequence[Point], power: float = POWER) -
         B=np.exp(found.x[1]) * middle[1] ** beta,
         beta=beta,
         noise=float(np.sqrt(2 * found.cost / (len(seen) - 3))),
+        lr_best=FINETUNED.lr_best,
         power=power,
         head_params=study.head_params,
     )
@@ -152,12 +156,15 @@ def finetuned_error(study: Study, seen: Sequence[Point], power: float = POWER) -
 
 
 def validation_loss(study: Study, power: float = POWER) -> Surface:
-    """Solve for A, B and beta: the two ends of the published losses, and where one epoch is best.
+    """Solve for A, B and beta: the two ends of the published losses, and where one epoch is best. How the best rate falls is the default.
 
     Where it is, more of either is worth as much a core-hour: alpha · A · n^-alpha = gamma · beta · B · D^-beta.
     """
     (small, few), (large, many) = LOSS
     at, size = study.size_at(CROSSING), lambda name: study.params[name] - study.head_params
+    middle = round(float(np.sqrt(study.params[small] * study.params[large])))
+    falls = Surface().best_learning_rate(middle, RATE[0]) / Surface.lr_best
+    plain = Surface(E=0.0, power=power, head_params=study.head_params, lr_best=RATE[1] / falls)
 
     def surface(beta: float) -> Surface:
         alpha, gamma = study.ratio * beta, study.cost[0]
@@ -166,7 +173,7 @@ def validation_loss(study: Study, power: float = POWER) -> Surface:
             [alpha * at**-alpha, -gamma * beta * study.examples**-beta],
         ]
         factors = np.linalg.solve(terms, [LOSS[small, few] ** (1 / power), 0.0])
-        return Surface(E=0.0, A=factors[0], alpha=alpha, B=factors[1], beta=beta, power=power, head_params=study.head_params)
+        return replace(plain, A=factors[0], alpha=alpha, B=factors[1], beta=beta)
 
     def miss(beta: float) -> float:
         return surface(beta).at_best_rate(study.params[large], many * study.examples) - LOSS[large, many]
@@ -176,9 +183,7 @@ def validation_loss(study: Study, power: float = POWER) -> Surface:
 
 def shipped(surface: Surface) -> dict[str, float]:
     """Return the calibrated fields, to five digits."""
-    return {
-        name: float(f"{getattr(surface, name):.5g}") for name in ("E", "A", "alpha", "B", "beta", "power", "noise", "head_params")
-    }
+    return {name: float(f"{getattr(surface, name):.5g}") for name in CALIBRATED}
 
 
 def _head_params(classes: int, image_shape: tuple[int, int, int]) -> int:
@@ -189,9 +194,10 @@ def _head_params(classes: int, image_shape: tuple[int, int, int]) -> int:
 
 def _printed(study: Study, loss: Surface, error: Surface, seen: Sequence[Point]) -> Iterator[str]:
     """Say in Markdown what the surfaces are and what follows from them."""
-    constants = {"`loss`": shipped(loss), "`finetuned_error`": shipped(error)}
-    names = list(constants["`loss`"])
-    yield markdown(["surface", *names], [[name, *(f"{found[each]:.5g}" for each in names)] for name, found in constants.items()])
+    constants = zip(CALIBRATED, shipped(loss).values(), shipped(error).values(), strict=True)
+    yield markdown(
+        ["", "`loss`", "`finetuned_error`"], [(f"`{name}`", f"{one:.5g}", f"{other:.5g}") for name, one, other in constants]
+    )
     apart = [100 * (study.at(error, point.model, point.epochs) - point.error) for point in seen]
     cells = [
         (point.model, f"{point.epochs:g}", f"{100 * point.error:.2f} %", f"{100 * point.error + off:.2f} %", f"{off:+.2f}")
