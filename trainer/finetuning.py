@@ -135,7 +135,7 @@ def _restored(run: str, initial: Mapping[str, Any] | None) -> checkpoint.Restore
         asked = "no checkpoint" if step is None else f"no sound checkpoint of step {step}"
         raise DataError(
             f"run {run}, which this one is fine-tuned from, has {asked} in {place}{': ' if faults else ''}{'; '.join(faults)}",
-            hint="mount the home it lies in, or train the parent again (`scaling retry`), and then this run",
+            hint="bring that folder back, then `scaling retry` this run; if it is lost, train another parent, by another seed",
         )
     if (of := restored.counters["run"]) != run:
         raise DataError(

@@ -58,7 +58,8 @@ def dry_run(priced: Priced, db: str, home: Path, *, revise: bool = False, addres
             )
     if address == "local" and _is_anything_to_train(found):
         check_local(DeviceRequest.of(plan.resources).check())
-    looked = _look(plan) + (_look(plan.finetuning) if plan.finetuning else ())
+    tuned = _look(plan.finetuning) if plan.finetuning else ()
+    looked = _look(plan) + tuple(replace(split, split=f"fine-tuning's {split.split}") for split in tuned)
     return replace(found, looked=looked)
 
 

@@ -414,6 +414,7 @@ def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
         return _cell_of_program(config, shape)
     order = data.Order.of(config)
     train_flops = shape.flops * order.total
+    passes = 1.0 + (config.sam.share if config.sam else 0.0)  # SAM's way up, which the FLOPs of the law do not count
     return {
         "shape": shape.id,
         "params": shape.params,
@@ -422,7 +423,7 @@ def _cell(config: TrainConfig, shape: _Shape) -> dict[str, Any]:
         "unique_examples": order.unique_examples,
         "train_flops": train_flops,
         "cores": shape.cores,
-        "estimated_core_hours": estimate_core_hours(train_flops, shape.rate) or 0.0,
+        "estimated_core_hours": estimate_core_hours(passes * train_flops, shape.rate) or 0.0,
     }
 
 

@@ -8,6 +8,7 @@
 | `two_trial` | the rule of one cell: which rate, or value of a second setting, to try next; when to stop |
 | `replay` | all cells of an experiment: what has been asked and found, from the results alone |
 | `advance` | `Searches`: the same against the store; asks for the runs that are due |
+| `finetuning` | `Finetunings`: which pre-trained runs are fine-tuned, by their results; the rule of the scheduler that asks for runs of both stages |
 | `report` | trials, regret against a grid, core-hours saved |
 
 Nothing of a search is remembered but its runs. What is asked next is a function of the file and of the results of the runs asked before,

@@ -112,8 +112,9 @@ def _show_finetuning(priced: Priced, out: Console) -> None:
         "top": f"the {rule.get('top')} best cells of each family",
     }
     sizes = " px, evaluated at ".join(dict.fromkeys(f"{side}×{width}" for side, width, _ in (card.image_shape, card.eval_shape)))
+    out.print()
     out.print(
-        f"\nfine-tuning of {which[rule['name']]}: {card.name}, {card.train_examples:,} training and {card.validation_examples:,} held-out examples, "
+        f"fine-tuning of {which[rule['name']]}: {card.name}, {card.train_examples:,} training and {card.validation_examples:,} held-out examples, "
         f"{card.num_classes:,} classes, {sizes} px, batch {plan.spec.batch_size:,}",
         highlight=False,
     )

@@ -118,3 +118,17 @@ def test_planning_and_scheduling_load_no_jax(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_price_of_a_run_counts_the_way_up_of_sam_and_its_flops_do_not(tmp_path):
+    study = {
+        "name": "s",
+        "dataset": {"name": "digits"},
+        "models": ["nano-F0"],
+        "epochs": [1],
+        "batch_size": 64,
+        "learning_rate": 1.6,
+    }
+    [plain], [sam] = (make_plan(*read_spec(study | more)).runs for more in ({}, {"sam": {"share": 0.25}}))
+    assert sam.train_flops == plain.train_flops
+    assert sam.estimated_core_hours == pytest.approx(1.25 * plain.estimated_core_hours)
