@@ -166,9 +166,12 @@ def _text(path: str | Path) -> str:
 def _there(content: Any, path: Path_) -> Path_:
     """Return the beginning of a path that leads to something: a block may say in a number what the file says in a list."""
     for length, part in enumerate(path):
-        if not (isinstance(content, Mapping) or (isinstance(content, list) and isinstance(part, int))):
+        if isinstance(content, Mapping):
+            content = content.get(part)
+        elif isinstance(content, list) and isinstance(part, int):
+            content = content[part] if part < len(content) else None
+        else:
             return path[:length]
-        content = content.get(part) if isinstance(content, Mapping) else content[part] if part < len(content) else None
     return path
 
 

@@ -12,7 +12,7 @@ from scaling.errors import Fault, UnknownName
 
 __all__ = ["finetune_faults", "finetuning_of", "weights_of"]
 
-_NOT_OF_RUNS = {"budget": None, "confirm_above": None, "early_stop": None, "evaluate_at": [], "finetune": None}
+_NOT_OF_RUNS: dict[str, object] = {"budget": None, "confirm_above": None, "early_stop": None, "evaluate_at": [], "finetune": None}
 """What is the whole file's, or has no place in a fine-tuning."""
 
 

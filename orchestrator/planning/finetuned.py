@@ -57,13 +57,13 @@ def expected_finetuning(plan: Plan) -> ExpectedFinetuning | None:
     for run, rates, search in _of_models(plan.finetuning):
         runs = len(rates) * len(plan.spec.seeds) if search is None else search.expected_runs
         families.setdefault(run.config.model.family, []).append((runs, runs * run.estimated_core_hours))
-    cells, runs, core_hours = 0, 0.0, 0.0
+    cells, expected, core_hours = 0, 0.0, 0.0
     for models in families.values():
         count = expected_cells(rule, models=len(models), budgets=len(plan.spec.epochs))
         cells += count
-        runs += count * fmean(one for one, _ in models)
+        expected += count * fmean(one for one, _ in models)
         core_hours += count * fmean(cost for _, cost in models)
-    return ExpectedFinetuning(cells, round(runs), core_hours)
+    return ExpectedFinetuning(cells, round(expected), core_hours)
 
 
 def _of_models(tuned: Plan) -> Iterator[tuple[PlannedRun, list[float], PlannedSearch | None]]:

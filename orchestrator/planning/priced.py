@@ -68,7 +68,7 @@ class Priced:
     def ahead_core_hours(self) -> float:
         """Estimate the core-hours that are still to be spent."""
         runs = (run for run in self.plan.runs if self.states.get(run.id) not in DONE)
-        over = {state.cell.key for state in self.searched if state.is_over}
+        over = {state.cell.pretrained for state in self.searched if state.is_over}
         searches = (search.estimated_core_hours for search in self.plan.searches if search.key not in over)
         ahead = sum(run.estimated_core_hours - run.inherited_core_hours for run in runs) + sum(searches)
         return ahead + self._ahead_in_finetuning
@@ -142,7 +142,7 @@ class Priced:
             )
             for runs in cells.values()
         ]
-        states = {state.cell.key: state for state in self.searched}
+        states = {state.cell.pretrained: state for state in self.searched}
         listed += [_search_row(search, states.get(search.key)) for search in self.plan.searches]
         return [row | {"estimated_cost": self.cost(row["estimated_core_hours"])} for row in listed]
 

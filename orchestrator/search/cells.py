@@ -93,7 +93,12 @@ class SearchedCell:
     @property
     def key(self) -> tuple[str, str, float, str]:
         """Return family, model, epochs and stage."""
-        return (self.family, self.model, self.epochs, self.stage)
+        return (*self.pretrained, self.stage)
+
+    @property
+    def pretrained(self) -> tuple[str, str, float]:
+        """Return family, model and epochs of the cell of pre-training."""
+        return (self.family, self.model, self.epochs)
 
     @property
     def stage(self) -> str:

@@ -7,9 +7,10 @@ import yaml
 from sqlalchemy import select
 
 from orchestrator.experiments_file import read_spec
-from orchestrator.planning.accept import accept_plan
+from orchestrator.planning.accept import accept_plan, finetuned_status
 from orchestrator.planning.plan import make_plan
-from orchestrator.search.advance import Searches
+from orchestrator.planning.priced import Priced
+from orchestrator.search.advance import Searches, states_of
 from orchestrator.search.finetuning import Finetunings, PretrainedCell, chosen
 from orchestrator.store import Store, finetunings, ledger, queries, searches, steering
 from orchestrator.store.finetunings import Pretrained
@@ -196,6 +197,9 @@ def test_the_rate_is_searched_for_each_pre_trained_cell_on_its_first_seed(store)
         best = next(cell for cell in cells if (cell["model"], cell["epochs"], cell["stage"]) == ("nano-F1", 2.0, "pretraining"))
         assert parent.learning_rate == best["learning_rate"]
     assert accept_plan(store, plan).ahead == 0
+    states, tunings = states_of(store, "study", plan.cells), finetuned_status(store, plan)
+    assert Priced(plan, searched=states, finetuned=tunings).ahead_core_hours == 0, "so that nobody is asked to confirm it again"
+    assert Priced(plan, searched=states[:3], finetuned=tunings).ahead_core_hours > 0
 
 
 def test_an_experiment_that_is_cancelled_asks_for_no_fine_tuning(store):
