@@ -11,6 +11,7 @@ from scaling.errors import DataError, DataNotFound, UnknownName, UsageError
 from trainer import data
 from trainer.data import distort, permute
 from trainer.data.idx import read_idx
+from trainer.data.images.preparation import Preparation
 
 
 def write_idx(path, array):
@@ -109,6 +110,44 @@ def test_idx_files_plain_and_gzipped_are_one_data_set(idx_folder, tmp_path_facto
     assert (example["id"], example["label"], example["image"].shape) == (3, 3, (6, 5, 1))
 
 
+def test_idx_images_of_some_classes_are_a_data_set_of_their_own(idx_folder):
+    """Labels become places in the list; whatever is not in it is in neither split. All classes in their order are the whole set."""
+    path = {"path": str(idx_folder)}
+    whole, some = data.load("mnist", path), data.load("mnist", path | {"classes": [7, 2, 4]})
+    assert (some.card.num_classes, some.card.train_examples, some.card.validation_examples) == (3, 6, 3)
+    assert [example["label"] for example in (some.train[k] for k in range(6))] == [1, 2, 0, 1, 2, 0]
+    np.testing.assert_array_equal(some.train[2]["image"], whole.train[7]["image"])
+    assert some.card == data.card("mnist", path | {"classes": [7, 2, 4]})
+    others = [data.card("mnist", path | {"classes": kept}).fingerprint for kept in ([2, 7, 4], [2, 4])]
+    assert len({whole.card.fingerprint, some.card.fingerprint, *others}) == 4
+    all_of_them = path | {"classes": list(range(10))}
+    assert data.card("mnist", all_of_them) == whole.card
+    assert data.significant("mnist", all_of_them) == path
+
+
+@pytest.mark.parametrize("classes", [[1], [1, 1], [0, 10], [0, -1], [0, True], "01", 3, [0, "1"], [[0], [1]]])
+def test_classes_of_idx_files_are_a_list_of_labels(idx_folder, classes):
+    with pytest.raises(UsageError, match=r"classes: .* is not a list of two or more of the labels 0 … 9"):
+        data.card("mnist", {"path": str(idx_folder), "classes": classes})
+
+
+def test_idx_images_are_resized_whole(tmp_path):
+    """Where a size is asked for: no margin is cut off, as objects fill these images to their edges."""
+    image = np.zeros((8, 8), np.uint8)
+    image[:, 6:] = 255
+    for split in ("train", "t10k"):
+        write_idx(tmp_path / f"{split}-images-idx3-ubyte", np.stack([image] * 4))
+        write_idx(tmp_path / f"{split}-labels-idx1-ubyte", np.arange(4, dtype=np.uint8))
+    dataset = data.load("mnist", {"path": str(tmp_path), "train_px": 4, "eval_px": 16})
+    card = dataset.card
+    assert (card.image_shape, card.eval_shape, card.evaluation_margin_px) == ((4, 4, 1), (16, 16, 1), 0)
+    for shape, share in ((card.image_shape, 1 / 4), (card.eval_shape, 1 / 4)):
+        pixels, _ = Preparation(shape, 10, margin_px=card.evaluation_margin_px)(dataset.validation[0], 0, 0)
+        assert pixels.mean() / 255 == pytest.approx(share, abs=0.02)
+    with pytest.raises(UsageError, match="eval_px: 0 is not a whole number of pixels"):
+        data.card("mnist", {"path": str(tmp_path), "eval_px": 0})
+
+
 def test_idx_files_that_are_damaged_missing_or_something_else(idx_folder):
     labels = idx_folder / "train-labels-idx1-ubyte"
     labels.write_bytes(labels.read_bytes()[:-3])
@@ -142,7 +181,7 @@ def test_whatever_is_wrong_with_an_idx_file_is_one_error_that_names_it(idx_folde
     read = 0
     for content in cut + changed + other + sound:
         path.write_bytes(content)
-        data.idx._fingerprint.cache_clear()
+        data.idx._content.cache_clear()
         try:
             ask("mnist", {"path": str(idx_folder)})
         except DataError as error:

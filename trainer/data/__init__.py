@@ -56,8 +56,8 @@ def _photographs(module: ModuleType) -> _Format:
 
 _FORMATS = {
     "digits": _Format(digits.card, digits.load, digits.OPTIONS),
-    "fashion_mnist": _Format(idx.fashion_mnist.card, idx.fashion_mnist.load, idx.OPTIONS),
-    "mnist": _Format(idx.mnist.card, idx.mnist.load, idx.OPTIONS),
+    "fashion_mnist": _Format(idx.fashion_mnist.card, idx.fashion_mnist.load, idx.OPTIONS, idx.DEFAULTS),
+    "mnist": _Format(idx.mnist.card, idx.mnist.load, idx.OPTIONS, idx.DEFAULTS),
     "imagefolder": _photographs(imagefolder),
     "parquet": _photographs(parquet),
     "webdataset": _photographs(webdataset),

@@ -19,15 +19,23 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.errors import DataError, DataNotFound
+from scaling.errors import DataError, DataNotFound, UsageError
 from trainer.data.dataset import ArrayExamples, DataCard, Dataset
-from trainer.typing import Options
+from trainer.data.shapes import shapes
+from trainer.typing import ImageShape, Options
 
-__all__ = ["OPTIONS", "fashion_mnist", "mnist", "read_idx"]
+__all__ = ["DEFAULTS", "OPTIONS", "fashion_mnist", "mnist", "read_idx"]
 
-OPTIONS = {"path": "folder of the four IDX files"}
+OPTIONS = {
+    "path": "folder of the four IDX files",
+    "classes": "labels that are kept, e.g. [0, 1, 2], in the order of the network's outputs; default all",
+    "train_px": "side of a training image, default as in the files",
+    "eval_px": "side of a held-out image, default train_px",
+}
 
 _CLASSES = 10
+_ALL_CLASSES = tuple(range(_CLASSES))
+DEFAULTS = {"classes": list(_ALL_CLASSES)}
 _UNSIGNED_BYTES = 0x08
 _PART_BYTES = 2**24
 _FORMAT_HINT = "expected the MNIST file format, gzipped or not"
@@ -41,18 +49,22 @@ class IdxFormat:
 
     def card(self, options: Options) -> DataCard:
         """Describe the data set, which reads all of it once. Raises `DataNotFound` naming every place that was tried, `DataError`."""
-        folder = self._folder(options)
-        fingerprint = _fingerprint(str(folder))
-        (train, height, width), (held_out, *_) = (_header(_file(folder, split, "images", 3), 3) for split in ("train", "t10k"))
-        return DataCard(self.name, fingerprint, _CLASSES, (height, width, 1), train, held_out)
+        folder, classes = self._folder(options), _classes(options)
+        fingerprint, train, held_out = _content(str(folder), classes)
+        _, height, width = _header(_file(folder, "train", "images", 3), 3)
+        image_shape, evaluation_shape, margin_px = _sizes(options, (height, width, 1))
+        return DataCard(
+            self.name, fingerprint, len(classes), image_shape, train, held_out,
+            evaluation_shape=evaluation_shape, evaluation_margin_px=margin_px,
+        )  # fmt: skip
 
     def load(self, options: Options) -> Dataset:
-        """Read both splits: `train-*` for training, `t10k-*` held out. Raises `DataNotFound`, `DataError`."""
-        folder = self._folder(options)
-        return Dataset(self.card(options), self._examples(folder, "train"), self._examples(folder, "t10k"))
+        """Read both splits: `train-*` for training, `t10k-*` held out. Raises `DataNotFound`, `DataError`, `UsageError`."""
+        folder, classes = self._folder(options), _classes(options)
+        return Dataset(self.card(options), self._examples(folder, "train", classes), self._examples(folder, "t10k", classes))
 
-    def _examples(self, folder: Path, split: str) -> ArrayExamples:
-        images, labels = _split(folder, split)
+    def _examples(self, folder: Path, split: str, classes: tuple[int, ...]) -> ArrayExamples:
+        images, labels = _split(folder, split, classes)
         return ArrayExamples(images[..., None], labels, full_scale=255.0, mean=self.mean, std=self.std)
 
     def _folder(self, options: Options) -> Path:
@@ -125,8 +137,32 @@ def _open(path: Path) -> BufferedIOBase:
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
-def _split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read images [N, H, W] and labels [N]. Raises `DataError` when they do not belong together, or a label is no class."""
+def _classes(options: Options) -> tuple[int, ...]:
+    """Read which labels are kept, in the order of the network's outputs. Raises `UsageError`."""
+    kept = options.get("classes", list(_ALL_CLASSES))
+    known = isinstance(kept, list | tuple) and all(type(label) is int and label in _ALL_CLASSES for label in kept)
+    if not known or len(set(kept)) != len(kept) or len(kept) < 2:
+        raise UsageError(
+            f"classes: {kept!r} is not a list of two or more of the labels 0 … 9, each once", hint="e.g. classes: [0, 1, 2, 3, 4]"
+        )
+    return tuple(kept)
+
+
+def _sizes(options: Options, stored: ImageShape) -> tuple[ImageShape, ImageShape | None, float | None]:
+    """Return the shapes in training and in evaluation, where that differs, and the margin of evaluation: none, since objects fill these images.
+
+    Raises `UsageError`.
+    """
+    if "train_px" not in options and "eval_px" not in options:
+        return stored, None, None
+    return *shapes({"train_px": stored[0], **options, "channels": stored[2]}), 0.0
+
+
+def _split(folder: Path, split: str, classes: tuple[int, ...] = _ALL_CLASSES) -> tuple[np.ndarray, np.ndarray]:
+    """Read the images [N, H, W] of these classes and their labels [N], places in `classes`.
+
+    Raises `DataError` when images and labels do not belong together, or a label of the file is no class.
+    """
     images = read_idx(_file(folder, split, "images", 3), 3)
     labels = read_idx(path := _file(folder, split, "labels", 1), 1)
     if len(images) != len(labels):
@@ -136,17 +172,24 @@ def _split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
             f"{path}: {len(others):,} of {len(labels):,} labels are not 0 … {_CLASSES - 1}, the first is {labels[others[0]]} (example {others[0]})",
             hint="a set of other classes is read by `dataset: {source: …}`; `scaling docs data` shows how",
         )
-    return images, labels
+    if classes == _ALL_CLASSES:
+        return images, labels
+    place = np.full(_CLASSES, len(classes), np.uint8)
+    place[list(classes)] = np.arange(len(classes))
+    kept = place[labels] < len(classes)
+    return images[kept], place[labels[kept]]
 
 
 @cache
-def _fingerprint(folder: str) -> str:
-    """Hash the pixels and labels, so that a gzipped copy elsewhere is the same data set."""
-    digest = hashlib.sha256()
+def _content(folder: str, classes: tuple[int, ...]) -> tuple[str, int, int]:
+    """Hash the pixels and labels, so that a gzipped copy elsewhere is the same data set; and count the images of both splits."""
+    digest, counts = hashlib.sha256(), []
     for split in ("train", "t10k"):
-        for part in _split(Path(folder), split):
-            digest.update(part.tobytes())
-    return digest.hexdigest()[:16]
+        images, labels = _split(Path(folder), split, classes)
+        digest.update(images.tobytes())
+        digest.update(labels.tobytes())
+        counts.append(len(labels))
+    return digest.hexdigest()[:16], *counts
 
 
 fashion_mnist = IdxFormat(
