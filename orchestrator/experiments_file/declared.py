@@ -21,14 +21,16 @@ _MACS_APART = 0.01
 """Relative difference that is allowed. A family may leave out a small layer of its MACs; its parameters are exact."""
 
 
-def declared_faults(spec: Spec, document: Document) -> Iterator[Fault]:
+def declared_faults(spec: Spec, document: Document, before: Spec | None = None) -> Iterator[Fault]:
     """Yield a fault for each model of a user's family that is not what its family says, or that cannot be trained.
 
-    The families that ship are checked in tests.
+    The families that ship are checked in tests. before: what `spec` fine-tunes; a model has to fit the images of both then.
     """
     card = data.card(spec.dataset.name, spec.dataset.options)
-    shape = {"num_classes": card.num_classes, "image_shape": card.image_shape}
+    shape: dict[str, Any] = {"num_classes": card.num_classes, "image_shape": card.image_shape}
     own = [(index, model) for index, model in enumerate(spec.models) if _is_own(model)]
+    if before is not None:
+        shape["before"] = data.card(before.dataset.name, before.dataset.options).image_shape
     asked = [
         {"family": model.family_name, "model": model.name, "options": model.options, "dtype": spec.numerics.dtype, **shape}
         for _, model in own
@@ -77,7 +79,8 @@ def _faults(model: ModelField, found: Mapping[str, Any], shape: Mapping[str, Any
         yield f"{found['refused']} ({found['hint']})"
     if "refused" in found and not (family.params and family.macs):
         return
-    costs = cost(model.family_name, model.name, model.options, **shape)
+    of_data = {name: shape[name] for name in ("num_classes", "image_shape")}
+    costs = cost(model.family_name, model.name, model.options, **of_data)
     if "params" in found and costs.params != found["params"]:
         yield f"{model.name} has {found['params']:,} parameters {on}, and `params` of its family says {costs.params:,}"
     macs, counted = costs.macs, found.get("macs")

@@ -207,11 +207,11 @@ def _cross_checks(spec: Spec, document: Document) -> Iterator[Fault]:
     if spec.finetune is not None and spec.trainer is None:
         part = document.part("finetune", {"models": "model"})
         yield from finetune_faults(spec, part)
-        yield from _training_faults(finetuning_of(spec), part)
+        yield from _training_faults(finetuning_of(spec), part, spec)
 
 
-def _training_faults(spec: Spec, document: Document) -> Iterator[Fault]:
-    """Yield the faults of how runs are trained, in pre-training or in fine-tuning."""
+def _training_faults(spec: Spec, document: Document, before: Spec | None = None) -> Iterator[Fault]:
+    """Yield the faults of how runs are trained, in pre-training or in fine-tuning. before: what `spec` fine-tunes."""
     yield from program_faults(spec, document) if spec.trainer else _model_faults(spec, document)
     yield from rate_faults(spec, document)
     for field in ("epochs", "seeds", "evaluate_at"):
@@ -234,8 +234,8 @@ def _training_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             ("execution", "micro_batch"),
             f"a micro-batch of {spec.execution.micro_batch} is larger than the batch of {spec.batch_size}",
         )
-    faults = list(_dataset_faults(spec, document))
-    yield from faults or declared_faults(spec, document)
+    faults = [*_dataset_faults(spec, document), *(_channel_faults(spec, document, before) if before is not None else ())]
+    yield from faults or declared_faults(spec, document, before)
 
 
 def _money_faults(spec: Spec, document: Document) -> Iterator[Fault]:
@@ -331,6 +331,14 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             yield document.fault(
                 ("epochs", index), f"{epochs:g} epochs of {card.train_examples} examples are more than {_MAX_EXAMPLES:g}"
             )
+
+
+def _channel_faults(spec: Spec, document: Document, before: Spec) -> Iterator[Fault]:
+    """Yield a fault where runs are fine-tuned on images of other channels than they were pre-trained on: no weights fit both."""
+    with suppress(ScalingError, OSError):  # told by `_dataset_faults`
+        channels = [data.card(of.dataset.name, of.dataset.options).image_shape[2] for of in (before, spec)]
+        if channels[0] != channels[1]:
+            yield document.fault(("dataset",), f"its images have {channels[1]} channels, and those of pre-training {channels[0]}")
 
 
 def _augment_faults(spec: Spec, document: Document) -> Iterator[Fault]:

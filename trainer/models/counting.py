@@ -2,7 +2,8 @@
 
 The process reads `{"path": sys.path, "models": [{"family", "model", "options", "num_classes", "image_shape", "dtype"}, …]}` from its
 standard input. It writes a JSON object a model to the file descriptor it is given: the fields of `Counted`, or `refused` with a `hint`,
-or `unknown`. A model that starts with NaN is refused.
+or `unknown`. A model that starts with NaN is refused. With `"before": image shape` so is one that was pre-trained on images of that shape and
+does not fit those of `image_shape` (`trainer.misfit`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -98,23 +99,29 @@ def _count(model: Mapping[str, Any]) -> dict[str, object]:
     from trainer.models.counted import counted
 
     shape: ImageShape = tuple(model["image_shape"])
+
+    def builds(num_classes: int, image_shape: ImageShape) -> Network:
+        of_data: dict[str, Any] = {"num_classes": num_classes, "image_shape": image_shape, "dtype": jnp.dtype(model["dtype"])}
+        return built(model["family"], model["model"], model["options"], **of_data)
+
     try:
-        module = built(
-            model["family"],
-            model["model"],
-            model["options"],
-            num_classes=model["num_classes"],
-            image_shape=shape,
-            dtype=jnp.dtype(model["dtype"]),
-        )
+        module = builds(model["num_classes"], shape)
         found = counted(module, image_shape=shape)
         if (fault := _fault_at_start(module, found, shape)) is not None:
             return {"refused": fault, "hint": "look at its initialisers, and at what it divides by"}
+        if "before" in model and (fault := _misfit(builds, model, shape)) is not None:
+            return {"refused": fault, "hint": "fine-tune at the size of pre-training, or give the network a method `resized`"}
         return asdict(found)
     except UsageError as error:
         return {"refused": str(error), "hint": error.hint}
     except Exception as error:  # noqa: BLE001 - the user's code; a run says the same, with all that led to it
         return {"unknown": f"{type(error).__name__}: {error}"}
+
+
+def _misfit(builds: Callable[[int, ImageShape], Network], model: Mapping[str, Any], shape: ImageShape) -> str | None:
+    from trainer.misfit import misfit
+
+    return misfit(builds, num_classes=model["num_classes"], before=tuple(model["before"]), after=shape)
 
 
 def _fault_at_start(module: Network, found: Counted, image_shape: ImageShape) -> str | None:

@@ -174,3 +174,63 @@ def test_the_price_of_fine_tuning_is_told_beside_that_of_pre_training(tmp_path):
         "each model's runs, of each of three budgets"
     )
     assert "runs are fine-tuned on digits, on which they were pre-trained" in priced.notes
+
+
+def declared(side, channels=1):
+    shape = [side, side, channels]
+    facts = {"title": "t", "train_examples": 100, "validation_examples": 10, "num_classes": 3, "image_shape": shape}
+    return {"name": "declared", **facts}
+
+
+def fine_tuned_to(dataset, model):
+    study = yaml.safe_load(STUDY)
+    of_all = {"models": [model], "learning_rate": 1.0, "recipes": {}, "batch_size": 10, "simulate": {}}
+    return read_spec(study | of_all | {"finetune": study["finetune"] | {"dataset": dataset}})
+
+
+def test_images_of_other_channels_are_refused_before_anything_is_trained():
+    with pytest.raises(SpecError, match=r"finetune\.dataset: its images have 3 channels, and those of pre-training 1"):
+        fine_tuned_to(declared(8, channels=3), "nano-F0")
+
+
+FAMILY = """\
+import flax.linen as nn
+import jax.numpy as jnp
+from trainer.models import Family
+
+
+class Network(nn.Module):
+    num_classes: int
+    dtype: object = None
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        x = nn.Dense(4, name="pixels")(images.reshape(images.shape[0], -1))
+        return nn.Dense(self.num_classes, name="classifier")(nn.gelu(x))
+
+
+class Resized(Network):
+    def resized(self, path, values, *, before, after):
+        return jnp.zeros((after[0] * after[1] * after[2], 4)) if path == ("pixels", "kernel") else None
+
+
+def family(kind=Network):
+    return Family(names=lambda: ("m",), check=lambda name, options: None,
+                  build=lambda name, *, num_classes, dtype: kind(num_classes, dtype))
+
+
+def resizing():
+    return family(Resized)
+"""
+
+
+def test_a_model_of_ones_own_that_does_not_fit_other_images_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    (tmp_path / "of_a_size.py").write_text(FAMILY)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = {"name": "m", "source": "of_a_size:family"}
+    with pytest.raises(
+        SpecError, match=r"params/pixels/kernel is \[64, 4\] for images of 8 × 8 × 1, and \[144, 4\] for those of 12 × 12 × 1"
+    ):
+        fine_tuned_to(declared(12), model)
+    fine_tuned_to(declared(8), model)
+    fine_tuned_to(declared(12), model | {"source": "of_a_size:resizing"})
