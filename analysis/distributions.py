@@ -8,7 +8,17 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-__all__ = ["f_above", "f_below", "normal_quantile", "ranks", "spearman", "t_noncentrality", "t_quantile", "t_two_sided"]
+__all__ = [
+    "f_above",
+    "f_below",
+    "median_unbiased",
+    "normal_quantile",
+    "ranks",
+    "spearman",
+    "t_noncentrality",
+    "t_quantile",
+    "t_two_sided",
+]
 
 
 def normal_quantile(share: float) -> float:
@@ -24,6 +34,11 @@ def t_quantile(share: float, degrees_of_freedom: float) -> float:
 def t_noncentrality(t: float, power: float, degrees_of_freedom: float) -> float:
     """Return the noncentrality at which Student's t is above `t` with probability `power`: the true effect in its standard errors."""
     return float(special.nctdtrinc(degrees_of_freedom, 1 - power, t))
+
+
+def median_unbiased(degrees_of_freedom: float) -> float:
+    """Return what an estimated standard deviation is to be multiplied with to be too large as often as too small: √(ν / median of χ²)."""
+    return float(np.sqrt(degrees_of_freedom / special.chdtri(degrees_of_freedom, 0.5)))
 
 
 def t_two_sided(t: float, degrees_of_freedom: float) -> float:

@@ -20,6 +20,7 @@ from analysis.unfinished import takes_runs
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
+    from analysis.reference_points.beside import References
     from analysis.sentence import Answer
 
 __all__ = ["Frontier", "frontier", "pareto_mask"]
@@ -83,12 +84,15 @@ class Frontier:
             table.insert(2, "cost", steps["cost"])
         return table
 
-    def to_dict(self, *, band: pd.DataFrame | None = None, answer: Answer | None = None) -> dict[str, Any]:
+    def to_dict(
+        self, *, band: pd.DataFrame | None = None, answer: Answer | None = None, references: References | None = None
+    ) -> dict[str, Any]:
         """Return the frontier as JSON holds it, without `schema_version`.
 
         band: of `analysis.frontier_band`: each point then has `best_loss` and `frontier_share`. The former is value, low, high of the
         lowest metric at that compute or less.
         answer: what the law of these runs says, None where there is no law.
+        references: results of others beside it, `analysis.reference_points`; without, there are no `reference_points`.
         """
         points = records(self.points.drop(columns="cell"))
         if band is not None:
@@ -107,6 +111,7 @@ class Frontier:
             "notes": list(self.notes),
             "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "excluded": excluded_payload(self.excluded),
+            **({} if references is None else {"reference_points": references.to_list(), "reference_notes": list(references.notes)}),
         }
 
     def to_csv(self, band: pd.DataFrame | None = None) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "WHICH_RUNS",
     "AnalysisQuestion",
     "Asked",
+    "BesideQuestion",
     "ClusteredQuestion",
     "CompareQuestion",
     "DrawnQuestion",
@@ -159,6 +160,16 @@ _PARENTS = "of the parent run; with --data, a column of the table."
 _X = "The column of compute: core_hours, train_flops (or flops), examples_seen, cost …"
 Level = Annotated[float, Asked("Nominal coverage of the intervals.", more="0.5 … 0.999.", least=LEVELS[0], most=LEVELS[1])]
 Objective = Annotated[str, Asked("log: least squares of relative errors.", more="huber-log (robust to outliers), relative or mse.")]
+Reference = Annotated[
+    Literal["published", "digitised", "all"] | None,
+    Asked(
+        "Results of others beside the frontier; they enter no fit.",
+        "Beside it",
+        any="no one else's",
+        offered=(("published", "published results"), ("digitised", "the NFNet study's figure 1"), ("all", "both")),
+        is_option=False,
+    ),
+]
 FittedTo = Annotated[
     Literal["frontier", "all"] | None,
     Asked(
@@ -212,6 +223,13 @@ class FrontierQuestion(AnalysisQuestion):
     def plain(self) -> FrontierQuestion:
         """Return what all questions about the frontier share, without what a view adds."""
         return self.narrowed(FrontierQuestion)
+
+
+@dataclass(frozen=True)
+class BesideQuestion(FrontierQuestion):
+    """Asks for the frontier, and for results of others beside it."""
+
+    reference: Reference = None
 
 
 @dataclass(frozen=True)
@@ -341,9 +359,10 @@ class TrustQuestion(ClusteredQuestion):
 class ViewQuestion(TrustQuestion):
     """Asks for what `/frontier` draws: one law over the cells, on the axes that were chosen."""
 
-    FORM: ClassVar[tuple[str, ...]] = (*TrustQuestion.FORM, "x_scale", "y_scale")
+    FORM: ClassVar[tuple[str, ...]] = (*TrustQuestion.FORM, "reference", "x_scale", "y_scale")
 
     law: Annotated[str, Asked("The law to draw, `chosen` for the one that forecasts best, or `none`.", "Law")] = CHOSEN
+    reference: Reference = None
     x_scale: Annotated[Literal["log", "linear"], Asked("", "x axis", offered=("log", "linear"), is_option=False)] = "log"
     y_scale: Annotated[Literal["log", "linear"], Asked("", "y axis", offered=("log", "linear"), is_option=False)] = "log"
 

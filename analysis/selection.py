@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.checkpoints import checkpoints_of
 from analysis.direction import require_lower_is_better, with_error
 from analysis.finetuned import FINETUNED, LEFT_OUT
+from analysis.reading.accelerator_hours import measured_in
 from analysis.reading.chart import refuse_likely_chart
 from analysis.reading.column_kinds import words_of
 from analysis.reading.numbers_in import unit_carried
@@ -21,6 +22,7 @@ from analysis.reading.typed import INFINITE
 from scaling.columns import COLUMNS
 from scaling.errors import DataError, UnknownName, UsageError, nearest
 from scaling.outcomes import RunStatus
+from scaling.rounding import significant
 
 __all__ = [
     "LEAST",
@@ -198,9 +200,23 @@ def usable_runs(
             "accelerator",
             "kinds of accelerator",
             "their core-hours do not compare",
-            "name what they are worth: --convert {0}:{1}=FACTOR; or fit against --x train_flops, or choose some runs: --where accelerator={0}",
+            _measured_hint(table)
+            + "name what they are worth: --convert {0}:{1}=FACTOR; or fit against --x train_flops, or choose some runs: --where accelerator={0}",
         )
     return Usable(table.reset_index(drop=True), tuple(excluded))
+
+
+def _measured_hint(table: pd.DataFrame) -> str:
+    """Offer a factor that probes measured between the runs' accelerators; empty where none did."""
+    if not (measured := measured_in(table)):
+        return ""
+    known = sorted(table["accelerator"].dropna().astype(str).unique())
+    found = next((entry for entry in measured if entry.theirs in known and entry.ours in known), None)
+    if found is None:
+        return ""
+    worth = f"{significant(found.factor, 3)} core-hours on {found.theirs} do what one does on {found.ours}"
+    offered = f"--convert {found.theirs}:{found.ours}={found.name}: {worth}, {found.source}; or "
+    return offered.replace("{", "{{").replace("}", "}}")  # a model may be called so, and the hint is filled in later
 
 
 def rehearsed(table: pd.DataFrame) -> pd.Series:

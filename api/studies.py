@@ -11,16 +11,30 @@ from analysis import Answer, Fit, Frontier, Optimum, compute_optimal, fit_all, f
 from analysis.automatic import AUTO
 from analysis.design_columns import named_columns
 from analysis.fitting.fit_all import Fits
-from analysis.questions import AnalysisQuestion, ClusteredQuestion, FitsQuestion, FrontierQuestion, OptimumQuestion
+from analysis.questions import (
+    AnalysisQuestion,
+    BesideQuestion,
+    ClusteredQuestion,
+    FitsQuestion,
+    FrontierQuestion,
+    OptimumQuestion,
+    ViewQuestion,
+)
+from analysis.reading.accelerator_hours import measured_in
 from analysis.reading.choice import prepared
 from analysis.reading.source import source_of
+from analysis.reference_points.beside import References, accelerators_of, references_of
+from analysis.reference_points.read import NAMES, TOP1
 from api.database import Database
 from scaling.errors import DataError, ScalingError, TooFewPoints
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["answer_of", "fits_of", "frontier_of", "notes_of", "optimum_of", "runs_of"]
+__all__ = ["answer_of", "fits_of", "frontier_of", "notes_of", "optimum_of", "references_beside", "runs_of"]
+
+PUBLISHED_ON = accelerators_of(tuple(NAMES), TOP1, "core_hours")
+"""Accelerators whose hours a link may convert though no run was trained on them."""
 
 
 def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
@@ -37,9 +51,18 @@ def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
         cell=question.cell,
         clusters=question.clusters if isinstance(question, ClusteredQuestion) else (),
         metric=getattr(question, "metric", None),
+        also=PUBLISHED_ON,
     )
     named_columns(runs, source_of(runs).get("clusters", ()))  # a page that draws no law would take any
     return runs
+
+
+def references_beside(database: Database, question: BesideQuestion | ViewQuestion) -> References | None:
+    """Return the results of others that a link asks for beside its frontier; None for none. Raises what `references_of` raises."""
+    if question.reference is None:
+        return None
+    which = tuple(NAMES) if question.reference == "all" else (question.reference,)
+    return references_of(frontier_of(database, question), which, question.convert, measured_in(runs_of(database, question)))
 
 
 def notes_of(database: Database, question: object) -> list[str]:

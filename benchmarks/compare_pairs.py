@@ -86,12 +86,14 @@ def _compared(design: Design, what: str, draws: int, worse: float, noise: float)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=1000, help="of a design")
-    draws = parser.parse_args().draws
+    parser.add_argument("--only", default="", help="designs whose name has this in it")
+    arguments = parser.parse_args()
+    draws = arguments.draws
     print(
         "| design | draws | three alike: some pair differs, by Holm | by the p-values alone | noise of a run | "
         f"would have shown, median | {DIFFERENCE:.0%} shows |\n|---|---|---|---|---|---|---|".replace("%", " %", 1)
     )
-    for design in DESIGNS:
+    for design in (design for design in DESIGNS if arguments.only in design.name):
         corrected, plain = false_alarms(design, draws)
         noise = noise_for(design)
         said, shown = power(design, draws, noise)

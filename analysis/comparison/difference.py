@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.distributions import t_noncentrality, t_quantile, t_two_sided
+from analysis.distributions import median_unbiased, t_noncentrality, t_quantile, t_two_sided
 from analysis.fitting.ratio import fieller_interval
 from analysis.interval import Interval
 
@@ -120,10 +120,13 @@ class Difference:
     def detectable(self, of: Linear, level: float, power: float = POWER) -> float:
         """Return the least true difference, in log units, that a test at this level finds with this probability.
 
-        With standard error s and ν degrees of freedom it is s·δ, where Student's t of noncentrality δ is above the quantile of the test
-        with probability `power` (Cohen 1988; about 2.8 s at 95 % and 80 %). It hangs on the design and its noise, not on what was found.
+        With standard error σ and ν degrees of freedom it is σ·δ, where Student's t of noncentrality δ is above the quantile of the test
+        with probability `power` (Cohen 1988; about 2.8 σ at 95 % and 80 %). It hangs on the design and its noise, not on what was found.
+        For σ stands the estimated standard error, times what makes it as often too large as too small: of few degrees of freedom it is
+        too small more often than not.
         """
-        return of.error * t_noncentrality(self.quantile(level), power, self.degrees_of_freedom)
+        error = of.error * median_unbiased(self.degrees_of_freedom)
+        return error * t_noncentrality(self.quantile(level), power, self.degrees_of_freedom)
 
     def quantile(self, level: float) -> float:
         """Return the quantile of t: half the width of an interval, in standard errors."""

@@ -10,18 +10,23 @@ import plotly.graph_objects as go
 
 from analysis.figures.axes import Scale, axis, axis_label
 from analysis.figures.hover import cell_text, run_text
+from analysis.figures.references import add_references
 from analysis.figures.style import LAW_COLOURS, NEUTRAL, Look, labels, layout, looks, translucent
 from analysis.fitting.result import Fit
 from analysis.pareto import Frontier
+from analysis.reference_points.beside import References
 from scaling.rounding import significant
 
 __all__ = ["frontier_figure"]
+
+_LEGEND_ROW = 22  # pixels
 
 
 def frontier_figure(
     frontier: Frontier,
     fits: Sequence[Fit] = (),
     *,
+    references: References | None = None,
     x_scale: Scale = "log",
     y_scale: Scale = "log",
     extrapolate: float = 3.0,
@@ -34,6 +39,7 @@ def frontier_figure(
         frontier: what `analysis.frontier` returned.
         fits: laws to draw, each with the band of its mean curve: solid over the runs it was fitted to, dashed beyond. Beyond them a law
             that was chosen is drawn as its forecast says.
+        references: results of others to draw beside it; the axes show them.
         x_scale, y_scale: `log` or `linear`.
         extrapolate: how far beyond its runs a law is drawn, as a factor of x; 1 draws none.
         bands: whether each law has its band; without, several can be told apart.
@@ -58,7 +64,9 @@ def frontier_figure(
         _mark_extrapolation(figure, max(fit.x_range[1] for fit in fits), x_scale)
     points = frontier.points
     x_values = [*points[frontier.x], *(fit.x_range[1] * extrapolate for fit in fits)]
-    y_values = [*points[f"{frontier.metric}_min"], *points[f"{frontier.metric}_max"], *_lowest_drawn(fits, extrapolate)]
+    beside = ([], []) if references is None else add_references(figure, references)
+    y_values = [*beside[1], *points[f"{frontier.metric}_min"], *points[f"{frontier.metric}_max"], *_lowest_drawn(fits, extrapolate)]
+    x_values += beside[0]
     figure.update_layout(
         layout(
             revision=(frontier.metric, frontier.x, x_scale, y_scale),
@@ -67,6 +75,12 @@ def frontier_figure(
             yaxis=axis(y_values, y_scale, axis_label(frontier.metric)),
         )
     )
+    if references is not None:  # whose names are long: the legend stands below the plot
+        rows = len([trace for trace in figure.data if trace.showlegend is not False])
+        figure.update_layout(
+            height=height + _LEGEND_ROW * rows // 2,
+            legend={"orientation": "h", "x": 0, "y": -0.16, "xanchor": "left", "yanchor": "top"},
+        )
     return figure
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.finetuned import of_stage
-from analysis.reading.accelerator_hours import check_conversions, convert_core_hours
+from analysis.reading.accelerator_hours import check_conversions, convert_core_hours, measured_in
 from analysis.reading.prices import with_cost
 from analysis.reading.source import add_note, attach_source, column_of, grouped, source_of, word_of
 from scaling.errors import UnknownName, UsageError
@@ -33,6 +33,7 @@ def prepared(
     clusters: Iterable[str] = (),
     chance_loss: float | None = None,
     metric: str | None = None,
+    also: Collection[str] = (),
 ) -> pd.DataFrame:
     """Choose rows of a table, price them, convert core-hours, and record which columns tell its cells apart. The given table stays as it is.
 
@@ -43,6 +44,7 @@ def prepared(
         cell: columns that tell cells apart besides the known settings. clusters: columns whose values are resampled as one.
         chance_loss: `val_loss` of guessing, nats.
         metric: what the question is about, of pre-trained or of fine-tuned runs: then the rows are of these, see `analysis.finetuned`.
+        also: accelerators that `convert` may name though no run was trained on them, those of reference points.
 
     Raises:
         UsageError: `chance_loss` is not positive; and what `choose_runs`, `with_cost` and `convert_core_hours` raise.
@@ -54,7 +56,7 @@ def prepared(
     if metric is not None:
         runs = of_stage(runs, metric)
     runs = with_cost(choose_runs(runs, where), price)
-    runs = convert_core_hours(runs, check_conversions(convert))
+    runs = convert_core_hours(runs, check_conversions(convert, measured_in(runs)), also)
     groups = grouped(runs, cell=cell, clusters=clusters)
     return attach_source(runs.copy(deep=False), {**source_of(runs), **groups}) if groups else runs
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Response
 
 from analysis import Fit, Frontier, payload
 from analysis.automatic import AUTO
@@ -11,14 +13,18 @@ from analysis.figures import best_model_figure, frontier_figure, residuals_figur
 from analysis.laws import law_named
 from analysis.presentation import figure_json
 from analysis.presentation.left_out import by_reason
-from analysis.questions import CHOSEN, FrontierQuestion, ViewQuestion
-from api.asking import command_line
-from api.database import Database
+from analysis.questions import CHOSEN, BesideQuestion, ViewQuestion
+from analysis.reference_points.beside import References
+from analysis.reference_points.read import NAMES, TOP1
+from api.asking import asks, command_line
+from api.database import Database, TheDatabase
 from api.pages.choices import LAW_CHOICES, laws_of_one_axis
 from api.pages.drawing import MOST_MARKS, Drawn, drawn
 from api.pages.page import Page
 from api.pages.tab import Tab
-from api.studies import answer_of, fits_of, frontier_of
+from api.pages.trouble import attempt
+from api.studies import answer_of, fits_of, frontier_of, references_beside
+from api.tables import csv_response
 from api.v1.resource import Resource
 from orchestrator.store import queries
 from scaling.errors import DataError, ScalingError, TooFewPoints
@@ -76,19 +82,42 @@ def _context(database: Database, question: ViewQuestion, frontier: Frontier | No
             plain = next((other for other in others if fit.chosen and other.law == PLAIN), None)
         except (TooFewPoints, DataError) as error:
             law_trouble = error
+    references, no_references = attempt(lambda: references_beside(database, question) if frontier is not None else None)
     numbers: dict[str, Any] = {} if frontier is None else _numbers(frontier, fit, plain)
     if frontier is not None:
-        numbers["figures"] = database.remember(("figures", question), lambda: _figures(question, numbers["drawn"], fit))
+        numbers["figures"] = database.remember(("figures", question), lambda: _figures(question, numbers["drawn"], fit, references))
     asked = question.plain if question.law == "none" else question  # which resamples nothing
     return numbers | {
         "fit": fit,
         "plain": plain,
         "law_trouble": law_trouble,
-        "choices": {"law": (*LAW_CHOICES, *laws_of_one_axis(), "none")},
+        "references": references,
+        "no_references": no_references,
+        "reference_command": _reference_command(database, question),
+        "choices": {"law": (*LAW_CHOICES, *laws_of_one_axis(), "none"), **_without_references(question)},
         "shown": {"on": fit.on if fit is not None else question.on or "frontier"},
         "counts": counts,
         "command": command_line(asked.words(), database.url),
     }
+
+
+def _without_references(question: ViewQuestion) -> dict[str, None]:
+    """Leave the choice of reference points out of the form where the package has none of the metric."""
+    return {} if question.metric.endswith(TOP1) or question.reference else {"reference": None}
+
+
+def _reference_command(database: Database, question: ViewQuestion) -> str | None:
+    if question.reference is None:
+        return None
+    names = NAMES if question.reference == "all" else (question.reference,)
+    words = ["scaling", "frontier", *question.plain.words()[2:]]
+    return command_line([*words, *(word for name in names for word in ("--reference", name))], database.url)
+
+
+def _references_csv(question: ViewQuestion, database: TheDatabase) -> Response:
+    """Answer the reference points of a link as CSV, with their sources; a head alone where it asks for none."""
+    found = references_beside(database, question)
+    return csv_response(found.to_csv() if found is not None else "name\n", "reference-points")
 
 
 def _numbers(frontier: Frontier, fit: Fit | None, plain: Fit | None) -> dict[str, object]:
@@ -102,10 +131,14 @@ def _numbers(frontier: Frontier, fit: Fit | None, plain: Fit | None) -> dict[str
     }
 
 
-def _figures(question: ViewQuestion, shown: Drawn, fit: Fit | None) -> dict[str, object]:
+def _figures(question: ViewQuestion, shown: Drawn, fit: Fit | None, references: References | None) -> dict[str, object]:
     figures = {
         "frontier": frontier_figure(
-            shown.frontier, [fit] if fit is not None else [], x_scale=question.x_scale, y_scale=question.y_scale
+            shown.frontier,
+            [fit] if fit is not None else [],
+            references=references,
+            x_scale=question.x_scale,
+            y_scale=question.y_scale,
         ),
     }
     if shown.frontier.points["on_frontier"].sum() > 1:
@@ -117,8 +150,9 @@ def _figures(question: ViewQuestion, shown: Drawn, fit: Fit | None) -> dict[str,
     return {name: figure_json(figure) for name, figure in figures.items()}
 
 
-def _payload(database: Database, question: FrontierQuestion) -> dict[str, Any]:
-    return payload(frontier_of(database, question), answer=answer_of(database, question))
+def _payload(database: Database, question: BesideQuestion) -> dict[str, Any]:
+    beside = references_beside(database, question)
+    return payload(frontier_of(database, question), answer=answer_of(database, question), references=beside)
 
 
 router = Page(
@@ -128,10 +162,14 @@ router = Page(
     context=_context,
     resource=Resource(
         path="frontier",
-        question=FrontierQuestion,
+        question=BesideQuestion,
         payload=_payload,
         summary="Cells in order of compute, and which of them no other beats",
-        description="The object that `scaling frontier --json` prints, without `best_loss` and `frontier_share` of the points. `answer` is null where there is no law.",
+        description="The object that `scaling frontier --json` prints, without `best_loss` and `frontier_share` of the points. `answer` is null where there is no law. "
+        "With `reference`, `reference_points` are results of others, each with its compute as stated and as converted, and its source.",
         example=_EXAMPLE,
     ),
 ).router
+
+_references_csv.__annotations__["question"] = Annotated[ViewQuestion, asks(ViewQuestion)]
+router.add_api_route(f"{TAB.path}/reference-points.csv", _references_csv, include_in_schema=False)

@@ -24,6 +24,7 @@ from orchestrator.store import queries, schema
 from orchestrator.store.engine import DEFAULT_URL, read_engine, server_error, sqlite_path, store_url, write_engine
 from orchestrator.store.marks import Marks
 from orchestrator.store.one_file import OneFile
+from orchestrator.store.probed import measured_conversions
 from scaling.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -238,11 +239,13 @@ class Store:
         >>> bool(runs["val_loss"].min() > 0)
         True
         """
+        from analysis.reading.accelerator_hours import with_measured
         from analysis.unfinished import table_of
 
         with self.read() as session:
             rows = queries.runs(session, experiment=experiment)
-        return table_of(rows)
+            measured = measured_conversions(session)
+        return with_measured(table_of(rows), measured)
 
     def close(self) -> None:
         """Close all connections."""

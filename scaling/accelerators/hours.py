@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CONVERSIONS", "HourConversion", "core_hours", "estimate_core_hours"]
+__all__ = ["CONVERSIONS", "MEASURED", "HourConversion", "core_hours", "estimate_core_hours"]
+
+MEASURED = "measured"
+"""Name of a factor that a store has by probes of one model on both accelerators."""
 
 
 @dataclass(frozen=True)

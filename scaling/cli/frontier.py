@@ -28,6 +28,8 @@ scaling frontier --x flops --csv > frontier.csv
 
 scaling frontier --optimum --family nfnet  # best size and epochs by three approaches, and when epochs > 1 pay
 
+scaling frontier --metric finetune_top1_error --reference published  # beside ViT-g/14, ViT-G/14, SoViT-400m/14 and NFNet-F7+
+
 scaling frontier --data runs.csv --map core_hours=tpu_hours --metric val_loss --json
 """
 
@@ -40,6 +42,10 @@ def frontier_command(
     objective: Annotated[str, typer.Option(help="With --optimum: of the surface; huber-log is robust to outliers.")] = "log",
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the band and the intervals.")] = 400,
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE.csv", help="Results of others beside it: published, digitised or a CSV; repeatable."),
+    ] = None,
     *,
     source: RunsFrom,
     json: AsJson = False,
@@ -53,10 +59,22 @@ def frontier_command(
     one epoch pays. Of its three approaches, the one that forecasts larger budgets
     best from smaller ones makes the headline; where they disagree beyond their
     intervals, it says so.
+
+    --reference published shows published ImageNet errors beside the frontier of
+    finetune_top1_error against core_hours, converted to the accelerator of the
+    runs; digitised is figure 1 of the NFNet study. A CSV of your own has the
+    columns name, core_hours (or another --x) and the metric; accelerator,
+    source, bound and factor, factor_to, factor_source where wanted. They enter
+    no fit.
     """
     from analysis import answer, compute_optimal, frontier, frontier_band
+    from analysis.reading.accelerator_hours import measured_in
+    from analysis.reference_points.beside import accelerators_of, references_of
 
-    runs = source.load(question.metric)
+    which = tuple(reference or ())
+    runs = source.load(question.metric, also=accelerators_of(which, question.metric, question.x))
+    if optimum and which:
+        raise UsageError("--reference is beside the frontier, not beside the optimum", hint="leave out --optimum")
     if not optimum and (question.family or law):
         raise UsageError("--family and --law belong to --optimum", hint="add --optimum")
     if optimum:
@@ -65,6 +83,7 @@ def frontier_command(
         return
     metric, x, level = question.metric, question.x, question.level
     found = frontier(runs, metric=metric, x=x)
+    beside = references_of(found, which, source.convert or (), measured_in(runs))
     band = frontier_band(found, draws=bootstrap, level=level, seed=seed)
     if csv:
         print_text(found.to_csv(band))
@@ -78,11 +97,14 @@ def frontier_command(
 
     def show(out: Console, found: Frontier) -> None:
         from scaling.cli.analysis_tables import print_diagnostics, print_excluded, print_frontier, print_notes, print_points
+        from scaling.cli.reference_table import print_references
         from scaling.cli.tables import headline
 
         headline(out, no_law if said is None else said.sentence)
         print_frontier(out, found)
         print_points(out, found, band)
+        if beside is not None:
+            print_references(out, beside)
         try:
             best = compute_optimal(runs, metric=metric, x=x, level=level, bootstrap=bootstrap, seed=seed)
             out.print(best.sentence(), soft_wrap=True, markup=False)
@@ -94,7 +116,7 @@ def frontier_command(
         print_diagnostics(out, found.diagnostics)
         print_excluded(out, found.excluded)
 
-    print_found(found, runs, show, json=json, csv=False, band=band, answer=said)
+    print_found(found, runs, show, json=json, csv=False, band=band, answer=said, references=beside)
 
 
 def _print_optimum(runs: DataFrame, out: Console, best: Optimum) -> None:

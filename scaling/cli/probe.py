@@ -38,7 +38,8 @@ def probe_command(
     """Train about 20 steps of each model shape on the devices that the file asks for, and remember how fast they were.
 
     The speeds replace the file's MFU in plans and estimates until runs of the
-    shape have finished. Exit code 1 when a shape ran out of memory, diverged or
+    shape have finished. Of a shape probed on two accelerators, with one store,
+    they say what core-hours are worth: --convert THEIRS:OURS=measured. Exit code 1 when a shape ran out of memory, diverged or
     failed.
     """
     from orchestrator.cluster import RayCluster
@@ -47,6 +48,7 @@ def probe_command(
     from orchestrator.planning.plan import make_plan
     from orchestrator.planning.probe import probe
     from orchestrator.store import Store
+    from orchestrator.store.probed import measured_conversions
     from scaling.cli.output import console, messages, print_json
     from scaling.columns import SCHEMA_VERSION
     from trainer.users_code import look_in
@@ -67,6 +69,9 @@ def probe_command(
 
         with RayCluster(address) as cluster:
             found = probe(plan, cluster, home=folder, working_directory=Path.cwd(), on_result=remember, on_wait=tell_of_waiting)
+        with store.read() as session:
+            here = {probed.accelerator for probed in found}
+            factors = [entry for entry in measured_conversions(session) if entry.ours in here and entry.theirs not in here]
     if as_json:
         print_json({"schema_version": SCHEMA_VERSION, "probes": [asdict(probed) for probed in found]})
     else:
@@ -79,6 +84,9 @@ def probe_command(
     if any(probed.step_seconds and probed.mfu is None for probed in found):
         told = f"MFU is not known: the device is in no table of accelerators; `accelerators:` in {file} adds it, see `scaling docs experiments`"
         messages().print(told, highlight=False)
+    for entry in factors:
+        worth = f"{significant(entry.factor, 3)} core-hours on {entry.theirs} do what one does on {entry.ours}"
+        messages().print(f"{worth}, {entry.source}: --convert {entry.theirs}:{entry.ours}={entry.name}", highlight=False)
     messages().print(f"next: `scaling submit {file} --dry-run` plans with these speeds", highlight=False)
 
 

@@ -17,7 +17,7 @@ from scaling.columns import check_mapping
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pandas import DataFrame
     from rich.console import Console
@@ -89,12 +89,13 @@ class RunsFrom:
         """Say whether the runs are read from the database of `db`."""
         return self.data is None and self.server is None
 
-    def load(self, metric: str | None = None) -> DataFrame:
+    def load(self, metric: str | None = None, *, also: Collection[str] = ()) -> DataFrame:
         """Read the runs of the file, else of the server, else of the store, in our units.
 
         Rows are chosen, and core-hours converted between accelerators, where that was asked for.
 
         metric: of the question: the rows are the runs that it is of, pre-trained or fine-tuned. None: all.
+        also: accelerators of reference points, whose hours may be converted though no run was trained on them.
         """
         from analysis.reading.choice import prepared
         from analysis.reading.source import attach_source, source_of
@@ -102,7 +103,7 @@ class RunsFrom:
         choice = {name: getattr(self, name) or () for name in ("where", "convert", "cell", "clusters")}
         choice["price"] = [text for given in self.price or () for text in _prices(given)]
         table = self._of_store() if self.data is None else self._of_file(self.data)
-        runs = prepared(table, chance_loss=self.chance_loss, metric=metric, **choice)
+        runs = prepared(table, chance_loss=self.chance_loss, metric=metric, also=also, **choice)
         return attach_source(runs, {**source_of(runs), "command": self.words(source_of(runs))})
 
     def _of_file(self, data: str) -> DataFrame:
