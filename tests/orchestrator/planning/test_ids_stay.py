@@ -41,3 +41,14 @@ def test_a_file_of_0_1_0_names_the_runs_that_it_named_then(file, more, first, id
     assert digest(" ".join(run.id for run in plan.runs)) == ids
     assert digest(" ".join(run.shape for run in plan.runs)) == shapes
     assert digest(json.dumps(plan.shared, sort_keys=True)) == shared
+
+
+def test_another_truth_of_what_is_finetuned_is_another_study_and_no_other_run():
+    plain = yaml.safe_load((OLD / "experiments.yaml").read_text())
+    studies = [
+        make_plan(*read_spec(plain | {"simulate": told}))
+        for told in ({}, {"finetuned_error": {"A": 2.0}}, {"loss": {"power": 0.5}})
+    ]
+    assert len({json.dumps(study.shared, sort_keys=True) for study in studies}) == 3
+    assert [run.id for run in studies[0].runs] == [run.id for run in studies[1].runs]
+    assert not {run.id for run in studies[0].runs} & {run.id for run in studies[2].runs}
