@@ -18,7 +18,8 @@
 | `comparison/` | two families or recipes at equal compute |
 | `prediction`, `scoring` | the metric at a budget, and what became of registered predictions |
 | `planning/` | which next runs make a prediction surest |
-| `downstream` | fine-tuned metric against pre-training compute |
+| `finetuned` | which runs a question is about, pre-trained or fine-tuned ones: the door of every question |
+| `downstream/` | fine-tuned metric against pre-training compute, and which checkpoint to fine-tune |
 | `learning_rate/` | how the best learning rate falls with the epoch budget and with size |
 | `figures/` | one figure a file; the only place that knows plotly |
 | `payloads` | the JSON that the command and the HTTP API return |

@@ -4,9 +4,9 @@ from .comparison.compare import compare as compare
 from .comparison.pairwise import PairwiseComparison as PairwiseComparison
 from .comparison.pairwise import compare_sides as compare_sides
 from .comparison.result import Comparison as Comparison
-from .downstream import Transfer as Transfer
-from .downstream import transfer as transfer
-from .downstream import with_parents as with_parents
+from .downstream.result import Transfer as Transfer
+from .downstream.shift import Shift as Shift
+from .downstream.transfer import transfer as transfer
 from .fitting.fit import fit as fit
 from .fitting.fit_all import fit_all as fit_all
 from .fitting.result import Fit as Fit

@@ -154,7 +154,7 @@ class Question:
         return words
 
 
-_METRIC = "A column that is better when lower; NAME_error is 1 − NAME of a share."
+_METRIC = "A column that is better when lower; NAME_error is 1 − NAME of a share; finetune_NAME is of fine-tuned runs."
 _SURFACE = "Or one for each input of a surface: params,examples_seen."
 _PARENTS = "of the parent run; with --data, a column of the table."
 _X = "The column of compute: core_hours, train_flops (or flops), examples_seen, cost …"
@@ -324,7 +324,7 @@ class ReportQuestion(DrawnQuestion):
 
 @dataclass(frozen=True)
 class TransferQuestion(AnalysisQuestion):
-    """Asks what pre-training buys downstream."""
+    """Asks what pre-training buys downstream, and which checkpoint to fine-tune."""
 
     COMMAND: ClassVar[tuple[str, ...]] = ("transfer",)
     FORM: ClassVar[tuple[str, ...]] = ("downstream", "upstream", "x", "law")
@@ -434,7 +434,9 @@ class LearningRateQuestion(AnalysisQuestion):
     COMMAND: ClassVar[tuple[str, ...]] = ("lr",)
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "metric", "at_model", "at_params", "at_epochs")
 
-    metric: Annotated[str, Asked("A column that is better when lower.", "Metric", is_column=True, told=True)] = "val_loss"
+    metric: Annotated[
+        str, Asked("A column that is better when lower; finetune_NAME is of fine-tuned runs.", "Metric", is_column=True, told=True)
+    ] = "val_loss"
     at_model: Annotated[str | None, Asked("Predict for this model of the trend, at `at_epochs`.", "Predict for model", any="–")] = (
         None
     )

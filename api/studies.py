@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis import Answer, Fit, Frontier, Optimum, compute_optimal, fit_all, frontier
 from analysis.automatic import AUTO
 from analysis.design_columns import named_columns
+from analysis.finetuned import of_stage
 from analysis.fitting.fit_all import Fits
 from analysis.questions import (
     AnalysisQuestion,
@@ -50,7 +52,7 @@ def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
         convert=question.convert,
         cell=question.cell,
         clusters=question.clusters if isinstance(question, ClusteredQuestion) else (),
-        metric=getattr(question, "metric", None),
+        of=partial(of_stage, metric=question.metric) if hasattr(question, "metric") else None,
         also=PUBLISHED_ON,
     )
     named_columns(runs, source_of(runs).get("clusters", ()))  # a page that draws no law would take any

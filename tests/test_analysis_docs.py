@@ -29,7 +29,8 @@ def printed(tmp_path_factory):
     """What each block of commands prints, run in the order of the page in a folder of its own."""
     place = tmp_path_factory.mktemp("howto")
     (place / "docs").mkdir()
-    shutil.copy(ROOT / "docs" / "example_study.csv", place / "docs")
+    for name in ("example_study.csv", "example_finetuned.csv"):
+        shutil.copy(ROOT / "docs" / name, place / "docs")
     outputs = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
@@ -90,6 +91,11 @@ def test_the_python_on_the_page_runs(capsys, monkeypatch):
     (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
     exec(compile(block, "docs/analysis.md", "exec"), {})
     assert "convnet is better than mixer" in capsys.readouterr().out
+
+
+def test_the_finetuned_runs_are_what_their_script_makes():
+    made = subprocess.run([sys.executable, ROOT / "benchmarks" / "transfer_shift.py", "example"], check=True, capture_output=True)
+    assert made.stdout.decode() == (ROOT / "docs" / "example_finetuned.csv").read_text()
 
 
 def test_the_study_is_what_its_script_makes(tmp_path):

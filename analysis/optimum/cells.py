@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ class GridCells:
     size_name: `params`, or `<x> an epoch` where the table has no params: compute then is size times epochs. Sizes within 2 % are one.
     data_name: how much was trained on: `epochs`, `examples_seen` or `steps`, see `with_data`.
     data_note: a sentence where that is not the first that the table has, else empty.
+    others: logarithms of further columns of the cells, (n,) each, see `grid_cells`.
     examples_per_epoch: of the training split; 1 where the table does not say.
     """
 
@@ -47,6 +48,7 @@ class GridCells:
     data_name: DataName
     examples_per_epoch: float
     data_note: str = ""
+    others: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def sizes(self) -> np.ndarray:
@@ -76,7 +78,8 @@ class GridCells:
         """Return the cells of at most this compute; what an example costs is taken as known."""
         kept = self.x <= log_x + 1e-9
         names = ("x", "measured", "size", "data", "loss", "seeds", "model")
-        return replace(self, **{name: getattr(self, name)[kept] for name in names})
+        others = {name: values[kept] for name, values in self.others.items()}
+        return replace(self, **{name: getattr(self, name)[kept] for name in names}, others=others)
 
 
 def grid_frontier(runs: pd.DataFrame, *, metric: str, x: str, cell: Sequence[str] = ()) -> Frontier:
@@ -107,8 +110,10 @@ def grid_frontier(runs: pd.DataFrame, *, metric: str, x: str, cell: Sequence[str
     return replace(again, excluded=(*excluded, *again.excluded))
 
 
-def grid_cells(found: Frontier) -> GridCells:
+def grid_cells(found: Frontier, others: Sequence[str] = ()) -> GridCells:
     """Return the cells of a frontier of one family as arrays.
+
+    others: further positive columns of its points, to be in the same order.
 
     Raises:
         UsageError: the runs are of several families, whose sizes do not compare.
@@ -137,6 +142,7 @@ def grid_cells(found: Frontier) -> GridCells:
             "the optimum of size and epochs needs the size of every run", hint="--map params=THEIRS, or --map model=THEIRS"
         )
     order = np.lexsort((measured, loss, log_data, log_size))
+    further = {name: np.log(points[name].to_numpy(float))[order] for name in others}
     measured, log_data, loss, log_size, exact_size = (values[order] for values in (measured, log_data, loss, log_size, exact_size))
     sizes, group = np.unique(log_size, return_inverse=True)
     cost = fit_cost(measured, exact_size, log_data, group) if with_params else exact_cost(measured, log_data, sizes, group)
@@ -159,6 +165,7 @@ def grid_cells(found: Frontier) -> GridCells:
         data_name=data_name,
         examples_per_epoch=per_epoch if np.isfinite(per_epoch) else 1.0,
         data_note=data_note,
+        others=further,
     )
 
 

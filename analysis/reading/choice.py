@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.finetuned import of_stage
 from analysis.reading.accelerator_hours import check_conversions, convert_core_hours, measured_in
 from analysis.reading.prices import with_cost
 from analysis.reading.source import add_note, attach_source, column_of, grouped, source_of, word_of
@@ -32,7 +31,7 @@ def prepared(
     cell: Iterable[str] = (),
     clusters: Iterable[str] = (),
     chance_loss: float | None = None,
-    metric: str | None = None,
+    of: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
     also: Collection[str] = (),
 ) -> pd.DataFrame:
     """Choose rows of a table, price them, convert core-hours, and record which columns tell its cells apart. The given table stays as it is.
@@ -43,7 +42,7 @@ def prepared(
         convert: `theirs:ours=factor`: so many core-hours on an accelerator count as one on another.
         cell: columns that tell cells apart besides the known settings. clusters: columns whose values are resampled as one.
         chance_loss: `val_loss` of guessing, nats.
-        metric: what the question is about, of pre-trained or of fine-tuned runs: then the rows are of these, see `analysis.finetuned`.
+        of: chooses the pre-trained or the fine-tuned runs, with the columns that the question is about, see `analysis.finetuned`.
         also: accelerators that `convert` may name though no run was trained on them, those of reference points.
 
     Raises:
@@ -53,8 +52,8 @@ def prepared(
         if not chance_loss > 0:
             raise UsageError(f"--chance-loss {chance_loss:g} is not positive", hint="of k classes it is ln k: 2.303 for ten")
         runs = runs.assign(chance_loss=chance_loss)
-    if metric is not None:
-        runs = of_stage(runs, metric)
+    if of is not None:
+        runs = of(runs)
     runs = with_cost(choose_runs(runs, where), price)
     runs = convert_core_hours(runs, check_conversions(convert, measured_in(runs)), also)
     groups = grouped(runs, cell=cell, clusters=clusters)

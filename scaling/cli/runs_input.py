@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -89,21 +89,26 @@ class RunsFrom:
         """Say whether the runs are read from the database of `db`."""
         return self.data is None and self.server is None
 
-    def load(self, metric: str | None = None, *, also: Collection[str] = ()) -> DataFrame:
+    def load(
+        self, metric: str | None = None, *, of: Callable[[DataFrame], DataFrame] | None = None, also: Collection[str] = ()
+    ) -> DataFrame:
         """Read the runs of the file, else of the server, else of the store, in our units.
 
         Rows are chosen, and core-hours converted between accelerators, where that was asked for.
 
-        metric: of the question: the rows are the runs that it is of, pre-trained or fine-tuned. None: all.
+        metric: of the question: the rows are the runs that it is of, pre-trained or fine-tuned. None: all, or what `of` makes of them.
         also: accelerators of reference points, whose hours may be converted though no run was trained on them.
         """
+        from analysis.finetuned import of_stage
         from analysis.reading.choice import prepared
         from analysis.reading.source import attach_source, source_of
 
+        if metric is not None:
+            of = partial(of_stage, metric=metric)
         choice = {name: getattr(self, name) or () for name in ("where", "convert", "cell", "clusters")}
         choice["price"] = [text for given in self.price or () for text in _prices(given)]
         table = self._of_store() if self.data is None else self._of_file(self.data)
-        runs = prepared(table, chance_loss=self.chance_loss, metric=metric, also=also, **choice)
+        runs = prepared(table, chance_loss=self.chance_loss, of=of, also=also, **choice)
         return attach_source(runs, {**source_of(runs), "command": self.words(source_of(runs))})
 
     def _of_file(self, data: str) -> DataFrame:

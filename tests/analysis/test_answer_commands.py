@@ -157,10 +157,13 @@ def test_plan(files):
 def test_transfer(files):
     asked = ["--data", files["tuned"], "--downstream", "error", "--upstream", "pretrain_loss"]
     text = run("transfer", *asked)
-    assert text.startswith("The best pre-trained checkpoint")
+    assert "best pre-trained checkpoint" in text
     assert "power law" in text
     payload = json.loads(run("transfer", *asked, "--json"))
     assert payload["rank_correlation"]["value"] == pytest.approx(1.0)
+    assert (
+        payload["shifts"][0]["size_ratio"]["low"] < 1 < payload["shifts"][0]["size_ratio"]["high"]
+    )  # the error is the loss squared
     assert len(run("transfer", *asked, "--csv").splitlines()) == 31
     with pytest.raises(UsageError, match="are both val_loss"):
         run("transfer", "--data", files["one"], *HOURS)

@@ -68,7 +68,7 @@ def test_answers_or_refuses(question, fault):
 def test_almost_nothing_is_refused_with_what_is_lacking(rows):
     both = table().iloc[:rows]
     for question, ask in QUESTIONS.items():
-        if question == "frontier" and rows:
+        if question in ("frontier", "transfer") and rows:  # which say what few runs say
             continue
         with pytest.raises(ScalingError) as caught:
             ask(both, both)
