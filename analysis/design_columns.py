@@ -34,12 +34,12 @@ from analysis.searched import is_told, searched_settings, without_searched
 from scaling.columns import COLUMNS, RECIPE_COLUMNS
 from scaling.errors import UnknownName
 
-__all__ = ["DESIGN", "alike", "design_columns", "differing_unknown", "named_columns", "settings_among", "with_epochs"]
+__all__ = ["DESIGN", "RECIPE", "alike", "design_columns", "differing_unknown", "named_columns", "settings_among", "with_epochs"]
 
 DESIGN = ("family", "model", "params", "epochs", "examples_seen", "unique_examples", "batch_size", "optimizer", "optimiser")
 """The columns that always tell cells apart, where a table has them."""
 
-_RECIPE = tuple(f"{stage}{column.name}" for stage in ("", "finetune_") for column in RECIPE_COLUMNS if column.name not in DESIGN)
+RECIPE = tuple(f"{stage}{column.name}" for stage in ("", "finetune_") for column in RECIPE_COLUMNS if column.name not in DESIGN)
 """So do settings of the recipe, also those of a fine-tuned run beside its parent's."""
 
 _BUDGETS = ("epochs", "examples_seen")  # and steps
@@ -90,7 +90,7 @@ def design_columns(runs: pd.DataFrame, also: Sequence[str] = (), *, x: Sequence[
     """
     configured = [name for name in source_of(runs).get("config", ()) if _is_setting(runs, name, {*x, metric})]
     ours = ("weight_decay",) if "searched" in runs else ()  # where it is known what was searched, the others tell cells apart
-    recipe = [name for name in _RECIPE if name not in (*x, metric)]
+    recipe = [name for name in RECIPE if name not in (*x, metric)]
     found = [name for name in (*DESIGN, *ours, *recipe, *configured) if name in runs]
     theirs = [name for name in map(str, runs) if name not in COLUMNS and name not in (*x, metric)]
     found += [name for name in theirs if is_size(name, runs[name])]

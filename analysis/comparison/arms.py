@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.searches import rates_tried, runs_near_predicted_rates
-from analysis.listing import listed
+from analysis.design_columns import RECIPE
+from analysis.listing import and_listed, listed
 from analysis.pareto import Frontier, frontier
 from analysis.reading.source import source_of, word_of
 from analysis.selection import Excluded, count_hint, usable_runs
@@ -61,9 +62,7 @@ def split_arms(
         TooFewPoints: a side has no usable run.
     """
     if by not in runs:
-        raise UnknownName(
-            "column", by, [str(name) for name in runs.columns], hint="--by takes any column that tells two recipes apart"
-        )
+        raise UnknownName("column", by, [str(name) for name in runs.columns], hint=_by_hint(runs))
     none = word_of(runs, by)
     labels = runs[by].map(_label).replace("", none)
     a, b = _two_names(labels, by, names)
@@ -85,6 +84,16 @@ def split_arms(
             )
         sides.append(Arm.of(name, own, metric=metric, x=x, cell=cell))
     return sides[0], sides[1], tuple(excluded)
+
+
+def _by_hint(runs: pd.DataFrame) -> str:
+    """Say what to compare by: the settings in which the recipes of the runs differ, where the table has some."""
+    told = [name for name in RECIPE if name in runs and runs[name].nunique() > 1]
+    return (
+        f"the runs' recipes differ in {and_listed(told)}: --by {told[0]}"
+        if told
+        else "--by takes any column that tells two recipes apart"
+    )
 
 
 def sides_of(runs: pd.DataFrame, by: str) -> list[str]:

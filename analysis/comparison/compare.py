@@ -17,9 +17,11 @@ from analysis.comparison.paired import LEAST_PAIRS, PAIRS_FOR_A_SURFACE, paired_
 from analysis.comparison.pairing import pair_cells, stand_for_both
 from analysis.comparison.result import Comparison, UnequalRates
 from analysis.comparison.searches import equal_number, more_searched
+from analysis.design_columns import RECIPE
 from analysis.diagnostics import at_chance
 from analysis.direction import refuse_rising
 from analysis.interval import check_level
+from analysis.listing import and_listed
 from analysis.reading.prices import currency_of
 from analysis.selection import Excluded
 from analysis.unfinished import takes_runs
@@ -192,7 +194,20 @@ def _notes(first: Arm, second: Arm, by: str) -> tuple[str, ...]:
     """List what was taken for granted: about both sides, and after the side's name about one."""
     both = [note for note in first.frontier.notes if note in second.frontier.notes]
     own = (f"{arm.name}: {note}" for arm in (first, second) for note in arm.frontier.notes if note not in both)
-    return (*_one_size_note(first, second, by), *both, *own)
+    return (*_one_size_note(first, second, by), *_other_settings_note(first, second, by), *both, *own)
+
+
+def _other_settings_note(first: Arm, second: Arm, by: str) -> tuple[str, ...]:
+    """Note other settings of the recipe in which sides that differ in one of them do: what is compared is not that one alone."""
+    if by not in RECIPE:
+        return ()
+    others = [
+        name for name in RECIPE if name != by and not (name.startswith(by) and name.endswith("_share")) and name in first.runs
+    ]
+    apart = [name for name in others if set(first.runs[name].dropna()) != set(second.runs[name].dropna())]
+    if not apart:
+        return ()
+    return (f"the sides differ in {and_listed(apart)} too, so that the difference is not that of {by} alone",)
 
 
 def _one_size_note(first: Arm, second: Arm, by: str) -> tuple[str, ...]:

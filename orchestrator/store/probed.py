@@ -24,12 +24,13 @@ def measured_conversions(session: Session) -> list[HourConversion]:
     The source names each model with its own factor, since factors of families differ.
     """
     query = select(Probe.shape, Probe.model, Probe.accelerator, Probe.core_hours_per_flop)
-    query = query.where(Probe.core_hours_per_flop > 0).order_by(Probe.id)
+    query = query.where(Probe.core_hours_per_flop.is_not(None)).order_by(Probe.id)
     rates: dict[str, dict[str, float]] = {}
     models: dict[str, str] = {}
     for shape, model, accelerator, rate in session.execute(query):
-        rates.setdefault(shape, {})[accelerator] = rate  # the newest counts
-        models[shape] = model
+        if rate:
+            rates.setdefault(shape, {})[accelerator] = rate  # the newest counts
+            models[shape] = model
     factors: dict[tuple[str, str], dict[str, float]] = {}
     for shape, of_shape in rates.items():
         for theirs, ours in permutations(of_shape, 2):

@@ -17,7 +17,7 @@ from analysis.comparison.pairwise import holm
 from analysis.distributions import median_unbiased, t_noncentrality
 from analysis.figures import pairwise_figure
 from benchmarks.compare_pairs import DESIGNS, power
-from scaling.errors import TooFewPoints, UsageError
+from scaling.errors import TooFewPoints, UnknownName, UsageError
 from tests.analysis.grids import chinchilla, grid
 
 
@@ -148,6 +148,19 @@ def test_the_speed_up_is_said_along_the_compute():
         assert said.value == pytest.approx(np.exp(0.2 * np.log(1.2 * at**0.1) / slope), rel=1e-6)
     assert last.value == pytest.approx(found.speed_up_at_largest.value)
     assert found.curve()["speed_up"].iloc[[0, -1]].tolist() == pytest.approx([first.value, last.value])
+
+
+def test_a_setting_of_the_recipe_is_a_side_and_others_that_go_with_it_are_named():
+    runs = families(1.0, 0.97).assign(model="m", family="nfnet")
+    runs["sam"] = np.repeat([0.0, 0.05], len(runs) // 2)
+    found = analysis.compare(runs, by="sam")
+    assert (found.a, found.b, found.better) == ("0", "0.05", "0.05")
+    assert not [note for note in found.notes if "the sides differ in" in note]
+    both = analysis.compare(runs.assign(label_smoothing=2 * runs["sam"], sam_share=4 * runs["sam"]), by="sam")
+    assert "the sides differ in label_smoothing too, so that the difference is not that of sam alone" in both.notes
+    with pytest.raises(UnknownName) as caught:
+        analysis.compare(runs, by="recipe")
+    assert caught.value.hint == "the runs' recipes differ in sam: --by sam"
 
 
 def test_a_difference_that_would_have_shown_shows_in_four_draws_of_five():
