@@ -22,7 +22,7 @@ from scaling.errors import SpecError
 from scaling.outcomes import OptimumStatus, RunStatus
 from trainer import data, optimizers, schedules
 from trainer.data import idx
-from trainer.models import nfnet
+from trainer.models import family, nfnet
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -143,15 +143,39 @@ def test_the_file_on_the_page_of_recipes_is_valid():
     assert found == {("nfnet", "sgd-agc", 0.4), ("vit", "adamw", 0.02), ("resnet", "sgd", 0.2)}
 
 
-def test_the_fashion_mnist_file_is_valid_or_says_what_to_install():
-    path = ROOT / "experiments" / "fashion_mnist.yaml"
+@pytest.mark.parametrize("name", ["fashion_mnist", "rivals", "rivals_recipes"])
+def test_a_file_of_fashion_mnist_is_valid_or_says_what_to_install(name):
+    path = ROOT / "experiments" / f"{name}.yaml"
     if not os.environ.get("SCALING_CI") and not any(Path(place).is_dir() for place in idx.fashion_mnist.places):
         with pytest.raises(SpecError, match="apt install dataset-fashion-mnist"):
             read_spec(path)
         return
     plan = make_plan(*read_spec(path))
-    assert (plan.card.train_examples, plan.card.validation_examples) == (60_000, 10_000)
-    assert max(plan.spec.epochs) == 2
+    if name == "fashion_mnist":
+        assert (plan.card.train_examples, plan.card.validation_examples) == (60_000, 10_000)
+        assert max(plan.spec.epochs) == 2
+    else:
+        assert (plan.card.train_examples, plan.card.validation_examples, plan.card.num_classes) == (30_000, 5_000, 5)
+
+
+def test_rivals_are_given_the_same_means():
+    """Sizes, budgets and trials of each family alike, and two decades of compute; what is fine-tuned has other classes, and larger images."""
+    path = ROOT / "experiments" / "rivals.yaml"
+    document = yaml.safe_load(path.read_text())
+    families = {"nfnet", "vit", "resnet"}
+    assert sorted(model["family"] for model in document["models"]) == sorted(4 * [*families])
+    assert set(document["recipes"]) == set(document["finetune"]["recipes"]) == families
+    for recipes in (document["recipes"], document["finetune"]["recipes"]):
+        policies = [{**recipe["learning_rate"], "start": None} for recipe in recipes.values()]
+        assert policies == 3 * policies[:1]
+    before, after = document["dataset"], document["finetune"]["dataset"]
+    assert sorted(before["classes"] + after["classes"]) == list(range(10))
+    assert after["train_px"] > before["train_px"]
+    image = (before["train_px"], before["train_px"], 1)
+    for name in families:
+        models = [{**model} for model in document["models"] if model["family"] == name]
+        macs = [family(model.pop("family")).macs(model.pop("name"), model, num_classes=5, image_shape=image) for model in models]
+        assert max(macs) / min(macs) * max(document["epochs"]) / min(document["epochs"]) >= 100
 
 
 def test_the_default_file_is_the_study_it_claims():
