@@ -14,7 +14,7 @@ from typing import Any
 
 import benchmarks.faults as package
 from benchmarks.faults import a_program
-from benchmarks.faults.grids import REAL, programmed, rehearsed
+from benchmarks.faults.grids import REAL, finetuned, programmed, rehearsed
 from benchmarks.faults.kinds import OF_PROGRAMS
 from benchmarks.faults.round import Played, play, row_of, truths_of_rehearsals, truths_of_runs
 from benchmarks.faults.table import show, show_sum
@@ -29,7 +29,7 @@ _CLOCK = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=package.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", choices=("simulated", "real", "program"), default="simulated")
+    parser.add_argument("--family", choices=("simulated", "finetuned", "real", "program"), default="simulated")
     parser.add_argument("--minutes", type=float, default=25.0)
     parser.add_argument("--kinds", nargs="*", help="strike with these kinds alone")
     parser.add_argument("--rate", type=float, help="strikes a minute; else 0, 20, 40 and 80 in turn")
@@ -88,6 +88,8 @@ def _undisturbed(world: World, family: str) -> dict[str, Any]:
     if family == "program":
         shutil.copy(a_program.__file__, world.root / "train.py")
         world.file.write_text(programmed(silence=HANG_SECONDS))
+    elif family == "finetuned":
+        world.file.write_text(finetuned())
     else:
         epochs = [1, *(round(12 + 1.5 * place, 2) for place in range(5))]
         world.file.write_text(REAL.format(round=0, epochs=epochs))

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["REAL", "alike", "programmed", "rehearsed"]
+__all__ = ["REAL", "alike", "finetuned", "programmed", "rehearsed"]
 
 REHEARSED = """\
 name: round-{round}
@@ -18,6 +18,21 @@ learning_rate: {{F0: {{grid: [0.1, 1000000.0], epochs: [1], otherwise: 0.1}}, F1
 seeds: [{round}]
 resources: {{accelerator: TPU-v4, topology: 1x1x1}}
 simulate: {{chips: 4, speed: {speed}}}
+"""
+FINETUNED = """\
+name: finetuned
+dataset: {{name: declared, title: faults, train_examples: 200000, validation_examples: 100, num_classes: 10, image_shape: [32, 32, 3]}}
+models: [F0, F1]
+epochs: [1, 1.5, 2]
+batch_size: 100
+learning_rate: 0.1
+resources: {{accelerator: TPU-v4, topology: 1x1x1}}
+simulate: {{chips: 4, speed: {speed}}}
+finetune:
+  dataset: {{name: declared, title: tuned, train_examples: 200000, validation_examples: 100, num_classes: 3, image_shape: [32, 32, 3]}}
+  from: frontier
+  epochs: 1
+  learning_rate: {{policy: two-trial, start: 0.1}}
 """
 ALIKE = """\
 name: alike
@@ -62,6 +77,11 @@ def rehearsed(number: int, *, runs: int = 12) -> str:
     """
     epochs = [round(1 + 0.1 * place, 2) for place in range(runs)]
     return REHEARSED.format(round=number, epochs=epochs, speed=_speed())
+
+
+def finetuned() -> str:
+    """The grid of the family `finetuned`: six runs, of which those on the frontier are fine-tuned, at rates that are searched for."""
+    return FINETUNED.format(speed=_speed())
 
 
 def programmed(*, silence: float) -> str:
