@@ -224,3 +224,5 @@ def test_the_published_core_hours_follow_from_one_mfu():
     assert cost["F7+", 8.0] == pytest.approx(110_000, rel=0.15)
     for model, published in {"F1": 2648, "F3": 4815, "F3+": 6887, "F7": 9452, "F7+": 13750}.items():
         assert cost[model, 1.0] == pytest.approx(published, rel=0.15), model
+    tuned = {search.key[1]: search.run.estimated_core_hours for search in plan.finetuning.searches}
+    assert tuned["F7+"] == pytest.approx(1600, rel=0.25), "as printed, which its own utilisation is taken from"
