@@ -14,6 +14,7 @@
 | `unfinished` | runs of a store that are not over yet: what is missing comes with them |
 | `choice` | `choose_law`: the one form that forecasts best, whose coefficients are shown everywhere; `answer`: what it says |
 | `pareto` | the compute-optimal frontier |
+| `reference_points/` | results of others beside a frontier, which enter nothing |
 | `optimum/` | best size and epochs against compute, three approaches side by side; the frontier's band |
 | `comparison/` | two families or recipes at equal compute |
 | `prediction`, `scoring` | the metric at a budget, and what became of registered predictions |

@@ -28,6 +28,8 @@ from .reading.accelerator_hours import convert_core_hours as convert_core_hours
 from .reading.prices import with_cost as with_cost
 from .reading.runs import read_runs as read_runs
 from .reading.source import source_of as source_of
+from .reference_points.beside import References as References
+from .reference_points.beside import references_of as references_of
 from .scoring import Scores as Scores
 from .scoring import score as score
 from .sentence import Answer as Answer

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -171,7 +172,7 @@ def compare_sides(
     Args: as of `compare`; with `a` alone it is compared with each other side.
     Raises: as `compare`; where no pair can be compared, what the first one raised.
     """
-    asked = {"by": by, "metric": metric, "x": x, "cell": cell, "level": level}
+    asked: dict[str, Any] = {"by": by, "metric": metric, "x": x, "cell": cell, "level": level}
     sides = sides_of(runs, by)
     one = a if a is not None else b
     if (a is not None and b is not None) or not 2 < len(sides) <= MOST_SIDES or (one is not None and one not in sides):
