@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.search.cells import Policy, SearchedCell, Second, groups_of
 from orchestrator.search.two_trial import Forecast, Move, next_move, walk
+from scaling.columns import PRETRAINING
 
 if TYPE_CHECKING:
     from analysis.learning_rate.early import Trial
@@ -219,7 +220,8 @@ def _forecast(cell: SearchedCell, below: Sequence[CellState], nearest: Sequence[
         return None
     steps = [state.accepted for state in nearest if state.accepted is not None]
     may_rise = any(state.second != second for state in nearest)
-    return _by_trend(tuple(trials), cell.policy, cell.params, cell.epochs, min(steps), max(steps), may_rise)
+    by_trend = _by_trend if cell.stage == PRETRAINING else _by_trend_of_finetuning
+    return by_trend(tuple(trials), cell.policy, cell.params, cell.epochs, min(steps), max(steps), may_rise)
 
 
 def _trials(state: CellState, losses: Mapping[int, float], value: Callable[[int], float]) -> list[Trial]:
@@ -257,6 +259,21 @@ def _by_trend(
         value = min([value, *(trend.at(params=n, epochs=e)[0] for n, e in at_cells)])
     first = min(max(first_step(_steps(value, policy)), least - 1), most)
     return Forecast(first, _steps(low, policy) - _ROUNDING, may_rise)
+
+
+@lru_cache(maxsize=10_000)
+def _by_trend_of_finetuning(
+    trials: tuple[Trial, ...], policy: Policy, params: int, epochs: float, least: int, most: int, may_rise: bool
+) -> Forecast:
+    """Forecast the same of a fine-tuning, whose best rate may rise or fall with size and epochs of pre-training: no side is closed.
+
+    ASSUMPTION: the published study says of pre-training alone that the best rate falls.
+    """
+    from analysis.learning_rate.early import UNKNOWN_DIRECTION, early_trend
+
+    value, low, high = early_trend(trials, UNKNOWN_DIRECTION).at(params=params, epochs=epochs)
+    first = min(max(first_step(_steps(value, policy)), least), most + 1)  # it is tried with the one below
+    return Forecast(first, _steps(low, policy) - _ROUNDING, may_rise, _steps(high, policy) + _ROUNDING)
 
 
 def proposed_second(cell: SearchedCell, below: Sequence[CellState], nearest: Sequence[CellState]) -> int:

@@ -23,13 +23,14 @@ LEAST_GAIN = 0.001
 class Forecast:
     """Says where the trend puts the best rate, in steps of the factor from the start.
 
-    first: the step to try first. low: the lower end of the interval.
+    first: the step to try first. low, high: the ends of the interval; `high` is none where the rate falls, since no rate above is tried then.
     may_rise: whether the best rate may lie above those of the smaller cells, since another setting changes with it.
     """
 
     first: int
     low: float
     may_rise: bool = False
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def next_move(losses: Mapping[int, float], forecast: Forecast | None) -> Move:
 
     With a forecast it tries the forecast rate and the one below, both at once, since both are always needed:
 
-    - If the upper one is better it is accepted; the trend falls, which closes the upper side.
+    - If the upper one is better it is accepted; the trend falls, which closes the upper side. Where nobody knows that it falls, as in
+      fine-tuning, the one above is tried too if the trend's interval reaches it.
     - If the lower one is better, it is accepted, unless the trend's interval reaches the one below that: then that one is tried too, and
       so on.
     - A rate that diverges is too high, and the next one below replaces it. Where every rate below the only one that finished diverged, they
@@ -76,6 +78,8 @@ def next_move(losses: Mapping[int, float], forecast: Forecast | None) -> Move:
     best = _best(finite)
     if best == lowest and forecast.low <= lowest - 1:
         return Move(ask=(lowest - 1,))
+    if best == max(losses) and forecast.high is not None and forecast.high >= best + 1:
+        return Move(ask=(best + 1,))
     return Move(accepted=best)
 
 

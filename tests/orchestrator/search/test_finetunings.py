@@ -11,7 +11,9 @@ from orchestrator.planning.accept import accept_plan, finetuned_status
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.priced import Priced
 from orchestrator.search.advance import Searches, states_of
+from orchestrator.search.cells import Policy, SearchedCell
 from orchestrator.search.finetuning import Finetunings, PretrainedCell, chosen
+from orchestrator.search.replay import Result, replay
 from orchestrator.store import Store, finetunings, ledger, queries, searches, steering
 from orchestrator.store.finetunings import Pretrained
 from orchestrator.store.grid import waiting_runs
@@ -276,3 +278,27 @@ def test_the_store_keeps_how_models_are_fine_tuned(store):
     assert config["parent"] == {"run": "", "weights": "final", "layer_decay": 0.5}
     assert config["model"]["options"] == {"dropout": 0.1}
     assert yaml.safe_load(yaml.safe_dump(rows[0].chosen)) == {"name": "all", "top": None}
+
+
+@pytest.mark.parametrize("rises", [-0.5, 0.0, 0.5])
+def test_the_best_rate_of_fine_tuning_may_rise_or_fall_with_size_and_epochs(rises):
+    """By steps of the rate a doubling: in pre-training no rate above those of smaller cells is tried, here the search follows either way."""
+    policy = Policy(0.1, 2.0, (0,))
+    cells = [
+        SearchedCell("f", f"{params}", params, epochs, policy, {"parents": {}})
+        for params in (1000, 2000, 4000, 8000, 16000)
+        for epochs in (1.0, 2.0, 4.0)
+    ]
+
+    def best(cell):
+        return rises * (math.log2(cell.params / 1000) + math.log2(cell.epochs))
+
+    results = {}
+    for _ in range(100):
+        states = replay(cells, results.get, lambda cell, step, seed, second: {"id": (cell.key, step), "cell": cell})
+        asked = [row for state in states for row in state.runs if row["id"] not in results]
+        if not asked:
+            break
+        results |= {row["id"]: Result(1 + 0.05 * (row["id"][1] - best(row["cell"])) ** 2) for row in asked}
+    assert all(abs(state.accepted - best(state.cell)) <= 0.5 for state in states)
+    assert sum(len(state.trials) for state in states) <= 3 * len(cells)
