@@ -187,8 +187,12 @@ def with_recipes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     A row whose optimiser is None is a program's, of which nobody knows the recipe: it gets none.
     """
+    said = [name for name in RECIPE_NEUTRAL if any(name in row for row in rows)]
+    if not said:
+        return [dict(row) for row in rows]
     ours = [row for row in rows if row.get("optimizer", "") is not None]
-    differing = {name: value for name, value in RECIPE_NEUTRAL.items() if len({row.get(name, value) for row in ours}) > 1}
+    neutral = {name: RECIPE_NEUTRAL[name] for name in said}
+    differing = {name: value for name, value in neutral.items() if len({row.get(name, value) for row in ours}) > 1}
     agreed = RECIPE_NEUTRAL.keys() - differing.keys()
     found = []
     for row in rows:

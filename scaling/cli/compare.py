@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from analysis.questions import CompareQuestion
@@ -86,7 +87,7 @@ def _print_pairs(out: Console, found: PairwiseComparison) -> None:
     line(
         out, f"a true difference of {most if least == most else f'{least} to {most}'} is found with 80 % power after the correction"
     )
-    line(out, f"--a {found.pairs[0].a} --b {found.pairs[0].b} shows a pair whole")
+    line(out, f"{shlex.join(['--a', found.pairs[0].a, '--b', found.pairs[0].b])} shows a pair whole")
     line(out, excluded_words(found.excluded))
     out.print()
     print_notes(out, tuple(dict.fromkeys(note for pair in found.pairs for note in pair.notes)))
