@@ -83,7 +83,10 @@ def is_finetuned(runs: pd.DataFrame) -> pd.Series:
     """Mark the rows of fine-tuned runs; none of a table without the column `stage`."""
     if "stage" not in runs:
         return pd.Series(False, index=runs.index)
-    return runs["stage"].astype(str).str.lower().str.replace("-", "") == "finetuning"
+    told = {
+        value: str(value).lower().replace("-", "") == "finetuning" for value in runs["stage"].unique()
+    }  # of 100,000 rows two values
+    return runs["stage"].map(told).astype(bool)
 
 
 def asks_of_finetuned(metric: object) -> bool:

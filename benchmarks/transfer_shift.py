@@ -1,7 +1,6 @@
 """How often `scaling transfer` finds a shift of the best size: simulated tables of both metrics, with a known shift and with none.
 
     python benchmarks/transfer_shift.py run [--tables 1000 --only "5 x 6"]    # appends to transfer_shift.csv; what is there is passed over
-    python benchmarks/transfer_shift.py whole                                  # 200 tables by `analysis.transfer`, from runs with seeds
     python benchmarks/transfer_shift.py table                                  # false alarms, for docs/laws_figures.md; likewise `power`
     python benchmarks/transfer_shift.py example                                # prints docs/example_finetuned.csv
 
@@ -29,7 +28,6 @@ from analysis.downstream.contrast import contrast_of
 from analysis.response_surface import Covered
 
 CSV = Path(__file__).with_suffix(".csv")
-WHOLE = CSV.with_stem("transfer_shift_whole")
 COLUMNS = [
     "design",
     "truth",
@@ -121,6 +119,7 @@ DESIGNS = {
 NOISES = {"0.3 %, 0.6 %": (0.003, 0.006), "0.5 %, 1 %": (0.005, 0.01), "1 %, 2 %": (0.01, 0.02)}
 QUIET, MIDDLE_NOISE = "0.3 %, 0.6 %", "0.5 %, 1 %"
 ERRORS = ("normal", "larger in small runs", "heavy tails")
+WHOLE = "normal, of a run: two seeds, by the command"
 NONE, SMALL, LARGE = 1.0, 1.15, 1.35
 
 
@@ -188,28 +187,61 @@ def scenarios() -> Iterator[Scenario]:
                     yield Scenario("5 x 6", truth, noise, "normal", shift)
         for errors in ERRORS[1:]:
             yield Scenario("5 x 6", USUAL, MIDDLE_NOISE, errors, shift)
+        yield Scenario("5 x 6", USUAL, "1 %, 2 %", WHOLE, shift)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Holds what one table says: the shift of log size and what it costs, value, low, high, and the factor that would show."""
+
+    shift: tuple[float, float, float]
+    cost: tuple[float, float]
+    would_show: float
 
 
 def simulated(scenario: Scenario, tables: int) -> dict[str, object]:
-    began = time.perf_counter()
     n, x, both = scenario.draw(tables)
+    began = time.perf_counter()
     answers = [contrast_of(x, n, one[:, 0], one[:, 1], level=LEVEL) for one in both]
-    known = [each for each in answers if not each.trouble]
-    computes = np.linspace(x.min(), x.max(), 9)
-    shift, cost = scenario.truth_of(computes)
-    values = [(each.shift.value, each.shift.low, each.shift.high, each.cost.low, each.cost.high) for each in known]
-    value, low, high, cost_low, cost_high = np.array(values).reshape(-1, 5).T
-    bounded = np.isfinite(low) & np.isfinite(high)
+    known = [
+        Answer((each.shift.value, each.shift.low, each.shift.high), (each.cost.low, each.cost.high), float(np.exp(each.would_show)))
+        for each in answers
+        if not each.trouble
+    ]
+    return row_of(scenario, tables, known, began)
+
+
+def by_the_command(scenario: Scenario, tables: int) -> dict[str, object]:
+    """Ask as a user would, of runs with two seeds a cell, which are pooled, and two rates of fine-tuning."""
+    import analysis
+
+    began = time.perf_counter()
+    answers = [analysis.transfer(runs_of(scenario, seed), downstream="top1_error", law="power").shifts[0] for seed in range(tables)]
+    known = []
+    for each in answers:
+        if each.identified:
+            ratio = each.size_ratio
+            with np.errstate(divide="ignore"):
+                ends = np.log([ratio.value, ratio.low, ratio.high])
+            known.append(Answer(tuple(ends), (each.cost.low, each.cost.high), each.would_show))
+    return row_of(scenario, tables, known, began)
+
+
+def row_of(scenario: Scenario, tables: int, known: list[Answer], began: float) -> dict[str, object]:
+    _, x = DESIGNS[scenario.design].T
+    shift, cost = scenario.truth_of(np.linspace(x.min(), x.max(), 9))
+    value, low, high = np.array([each.shift for each in known]).reshape(-1, 3).T
+    cost_low, cost_high = np.array([each.cost for each in known]).reshape(-1, 2).T
     return {
         **dict(zip(COLUMNS, scenario.key, strict=False)),
         "tables": tables,
         "answered": len(known),
         "alarms": int(((low > 0) | (high < 0)).sum()),
         "covered": int(((low <= shift) & (shift <= high)).sum()),
-        "bounded": int(bounded.sum()),
+        "bounded": int((np.isfinite(low) & np.isfinite(high)).sum()),
         "mean_error": f"{np.nanmean(value) - shift:.4f}" if known else "",
         "median_width": f"{np.median(high - low):.4f}" if known else "",
-        "would_show": f"{np.exp(np.nanmedian([each.would_show for each in known])):.3f}" if known else "",
+        "would_show": f"{np.nanmedian([each.would_show for each in known]):.3f}" if known else "",
         "cost": f"{cost:.6f}",
         "cost_covered": int(((cost_low <= cost + 1e-12) & (cost <= cost_high)).sum()),
         "seconds": f"{time.perf_counter() - began:.1f}",
@@ -226,7 +258,7 @@ def run(tables: int, only: str) -> None:
         for scenario in scenarios():
             if scenario.key in done or only not in scenario.design:
                 continue
-            row = simulated(scenario, tables)
+            row = by_the_command(scenario, tables // 5) if scenario.errors == WHOLE else simulated(scenario, tables)
             writer.writerow(row)
             file.flush()
             print(*row.values(), sep=" | ", flush=True)
@@ -263,26 +295,6 @@ def runs_of(scenario: Scenario, seed: int) -> pd.DataFrame:
                 }
                 rows.append(run | tuned | {"core_hours": 1.0, "val_loss": 3 * error, "val_top1": 1 - error * worse})
     return pd.DataFrame(rows)
-
-
-def whole(tables: int = 200) -> None:
-    """Ask as a user would, of runs with seeds: seeds are pooled, and the noise of a cell is that of a run over the root of 2."""
-    import analysis
-
-    with WHOLE.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("shift", "tables", "identified", "found", "covered"))
-        for shift in (NONE, SMALL, LARGE):
-            scenario = Scenario("5 x 6", USUAL, "1 %, 2 %", "normal", shift)
-            found = [
-                analysis.transfer(runs_of(scenario, seed), downstream="top1_error", law="power").shifts[0] for seed in range(tables)
-            ]
-            known = [each for each in found if each.identified]
-            covered = sum(each.size_ratio.low <= shift <= each.size_ratio.high for each in known)
-            row = (f"{shift:g}", tables, len(known), sum(each.found != 0 for each in known), covered)
-            writer.writerow(row)
-            file.flush()
-            print(*row, sep=" | ", flush=True)
 
 
 def _share(row: dict[str, str], name: str) -> str:
@@ -370,7 +382,7 @@ def power() -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("do", choices=("run", "whole", "table", "power", "example"))
+    parser.add_argument("do", choices=("run", "table", "power", "example"))
     parser.add_argument("--tables", type=int, default=1000)
     parser.add_argument("--only", default="", help="designs whose name holds this")
     given = parser.parse_args()
@@ -379,7 +391,5 @@ if __name__ == "__main__":
     elif given.do == "example":
         example = runs_of(Scenario("5 x 6", USUAL, MIDDLE_NOISE, "normal", LARGE), 0)
         print(example.to_csv(index=False, float_format="%.6g"), end="")
-    elif given.do == "whole":
-        whole()
     else:
         print(table() if given.do == "table" else power())

@@ -300,3 +300,20 @@ def test_a_report_of_finetuned_runs_has_no_plan(tmp_path):
     found = write_report(study(), tmp_path / "report.html", metric="finetune_top1_error", bootstrap=100)
     assert "a plan is of runs to pre-train" in str(found.plan.reason if hasattr(found.plan, "reason") else found.plan)
     assert "finetune_top1_error" in (tmp_path / "report.html").read_text()
+
+
+def test_a_prediction_of_finetuned_runs_is_scored_by_finetuned_runs():
+    runs = study().assign(ended_at="2026-03-01T12:00:00+00:00")
+    alike = runs[(runs["stage"] == "finetuning") & (runs["parent"].isin(["p2-8-0", "p2-8-1"]))]
+    registered = {
+        "name": "a",
+        "at": {"core_hours": 128.0},
+        "on": "frontier",
+        "run_ids": [],
+        "created_at": "2026-01-01T00:00:00+00:00",
+    }
+    registered |= {"value": 0.13, "low": 0.12, "high": 0.15, "level": 0.95, "slope": {"core_hours": -0.06}}
+    found = analysis.score([registered | {"metric": "finetune_top1_error"}, registered | {"metric": "val_loss"}], runs).table
+    best = (1 - alike["val_top1"]).groupby(alike["learning_rate"]).mean().min()
+    assert found["observed"].tolist() == pytest.approx([best, runs.loc[runs["id"].str.startswith("p2-8"), "val_loss"].mean()])
+    assert found["hit"].tolist() == [True, False]
