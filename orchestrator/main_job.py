@@ -21,7 +21,7 @@ from orchestrator.store.experiments import experiment_names
 from orchestrator.store.grid import Accepted
 from orchestrator.store.payloads import runs_payload
 from orchestrator.store.skipped import skipped_examples
-from scaling.columns import PRETRAINING
+from scaling.columns import FINETUNING, PRETRAINING
 from scaling.errors import ScalingError, UsageError
 from scaling.outcomes import RunStatus
 from trainer.users_code import look_in
@@ -45,7 +45,7 @@ class Ending:
         `detached`: one on the cluster does; `dry run`; `declined`: it was not confirmed.
     rows: its runs, keys as in `scaling.columns`; searched: its cells whose learning rates are searched for, of `store.searches.cells`;
         skipped: of `store.skipped`. All empty where no run was seen through.
-    answer: what its law says, once all is done; no_law: why there is none.
+    answer: what its law says, once all is done; no_law: why there is none. finetuned: what the law of its fine-tuned runs says, where there is one.
     file: as it was named when it was submitted; empty of a dictionary. options: of a command that asks about these runs.
     """
 
@@ -56,6 +56,7 @@ class Ending:
     skipped: dict[str, int] | None = field(default=None, repr=False)
     answer: Answer | None = field(default=None, repr=False)
     no_law: ScalingError | None = None
+    finetuned: Answer | None = field(default=None, repr=False)
     file: str = field(default="", repr=False)
     options: tuple[str, ...] = field(default=(), repr=False)
 
@@ -97,8 +98,9 @@ class Ending:
         return table_of(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return `{"schema_version", "runs": […], "answer"}`, as `scaling submit --json` prints it."""
-        return {**runs_payload(self.rows), "answer": None if self.answer is None else self.answer.to_dict()}
+        """Return `{"schema_version", "runs": […], "answer"}`, as `scaling submit --json` prints it; `finetuned_answer` too where runs were fine-tuned."""
+        tuned = {} if self.finetuned is None else {"finetuned_answer": self.finetuned.to_dict()}
+        return {**runs_payload(self.rows), "answer": None if self.answer is None else self.answer.to_dict(), **tuned}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -227,8 +229,8 @@ def ending(store: Store, experiment: str, outcome: Outcome, *, db: str = DEFAULT
         )
     if outcome not in ("done", "nothing to do"):
         return found
-    answer, no_law = _fitted(found)
-    return replace(found, answer=answer, no_law=no_law)
+    answer, no_law = _fitted(found.runs())
+    return replace(found, answer=answer, no_law=no_law, finetuned=_fitted_to_finetuned(found))
 
 
 def _is_confirmed(priced: Priced, confirm: Callable[[str], bool] | None) -> bool:
@@ -244,12 +246,23 @@ def _is_confirmed(priced: Priced, confirm: Callable[[str], bool] | None) -> bool
     return confirm(f"{fact} Go on?")
 
 
-def _fitted(found: Ending) -> tuple[Answer | None, ScalingError | None]:
+def _fitted_to_finetuned(found: Ending) -> Answer | None:
+    """Fit the law of what fine-tuned runs come to against what pre-training cost; None where there is none."""
+    if not any(row["stage"] == FINETUNING and row["status"] == RunStatus.FINISHED for row in found.rows):
+        return None
+    from analysis.finetuned import finetuned_metrics
+
+    runs = found.runs()
+    metrics = finetuned_metrics(runs)
+    return _fitted(runs, metric=next((name for name in metrics if name.endswith("_error")), *metrics[:1]))[0]
+
+
+def _fitted(runs: pd.DataFrame, **asked: str) -> tuple[Answer | None, ScalingError | None]:
     """Fit the law of the runs, and return what it says, or why there is none."""
     from analysis import answer
 
     try:
-        return answer(found.runs()), None
+        return answer(runs, **asked), None
     except ScalingError as error:
         return None, error
 

@@ -59,7 +59,9 @@ def _tell_answer(ended: Ending) -> None:
         print_answer_in_short(out, ended.answer)
     elif ended.no_law is not None:
         print_no_law(out, ended.no_law)
-    print_next(messages(), ended.answer, ended.options)
+    if ended.finetuned is not None:
+        out.print(ended.finetuned.sentence, style="bold", highlight=False, markup=False, soft_wrap=True)
+    print_next(messages(), ended.answer, ended.options, finetuned=ended.finetuned)
 
 
 def _tell_troubles(ended: Ending) -> None:

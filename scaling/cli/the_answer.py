@@ -69,7 +69,7 @@ def print_no_law(out: Console, why_not: ScalingError) -> None:
         out.print(f"  {why_not.hint}", highlight=False, markup=False, soft_wrap=True)
 
 
-def print_next(err: Console, said: Answer | None, options: Sequence[str]) -> None:
+def print_next(err: Console, said: Answer | None, options: Sequence[str], *, finetuned: Answer | None = None) -> None:
     """Print commands that go on from here, with numbers that fit these runs. options: those that choose the same runs."""
     import shlex
 
@@ -82,6 +82,11 @@ def print_next(err: Console, said: Answer | None, options: Sequence[str]) -> Non
         lines = [(shlex.join(["scaling", "fit", *options]), codes), *next_commands(said, options), *lines]
     else:
         lines = [(shlex.join(["scaling", "runs", *options]), "every run, and why it ended"), *lines]
+    if finetuned is not None:
+        asked = ["--metric", finetuned.law.metric, *options]
+        of_finetuned = [(shlex.join(["scaling", "fit", *asked]), "the law after fine-tuning in full")]
+        of_finetuned.append((shlex.join(["scaling", "transfer", *options]), "whether another checkpoint is best after fine-tuning"))
+        lines = [*lines[:-1], *of_finetuned, lines[-1]]
     width = max(len(command) for command, _ in lines)
     err.print("next", highlight=False)
     for command, what in dict(lines).items():

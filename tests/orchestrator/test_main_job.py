@@ -236,3 +236,27 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_read():
         scaling.submit("not there.yaml", policy=scaling.SchedulingPolicy(order="longest"))
     with pytest.raises(UsageError, match="--detach hands the scheduler over to a cluster"):
         scaling.submit("not there.yaml", detach=True)
+
+
+def all_fine_tuned(store, experiment, **_):
+    """The same, and half of it after fine-tuning."""
+    all_finished(store, experiment)
+    with store.write() as session:
+        for run in session.scalars(sa.select(Run).where(Run.parent_id.is_not(None))):
+            run.val_loss = run.parent.val_loss / 2
+    return "done"
+
+
+def test_it_ends_with_what_the_fine_tuned_runs_say(scheduled, place):
+    scheduled(all_fine_tuned)
+    tuned = {"dataset": {"name": "digits"}, "epochs": 1, "learning_rate": 0.1}
+    done = scaling.submit(STUDY | {"finetune": tuned})
+    assert len(done.rows) == 12
+    assert (done.answer.law.metric, done.finetuned.law.metric) == ("val_loss", "finetune_val_loss")
+    assert done.to_dict()["finetuned_answer"]["sentence"].startswith("finetune_val_loss")
+    assert scaling.submit(STUDY | {"name": "without"}).finetuned is None
+    (place / "e.yaml").write_text(yaml.safe_dump(STUDY | {"finetune": tuned}))
+    shown = CliRunner().invoke(app, ["submit", "e.yaml"])
+    assert shown.exit_code == 0
+    assert done.finetuned.sentence in shown.stdout
+    assert "scaling fit --metric finetune_val_loss" in shown.stderr
