@@ -11,16 +11,18 @@ from orchestrator.planning.edited import refuse_edited_program
 from orchestrator.planning.finetuned import finetuning_rows
 from orchestrator.planning.plan import Plan
 from orchestrator.search.advance import Searches, asked_by, results_in
-from orchestrator.search.cells import SearchedCell
+from orchestrator.search.cells import SearchedCell, alike
 from orchestrator.search.finetuning import Finetunings
 from orchestrator.search.replay import replay
 from orchestrator.store import Session, Store, finetunings
 from orchestrator.store.again import AGAIN
 from orchestrator.store.experiments import find_experiment
 from orchestrator.store.grid import Accepted, accept, known_statuses
+from orchestrator.store.models import Finetuning
 from scaling.errors import UsageError
 from scaling.fault_points import reached
 from scaling.outcomes import RunStatus
+from trainer import TrainConfig
 
 __all__ = ["accept_plan", "finetuned_status", "plan_status"]
 
@@ -34,13 +36,23 @@ def plan_status(store: Store, plan: Plan) -> dict[str, str]:
 
 
 def finetuned_status(store: Store, plan: Plan) -> dict[str, str]:
-    """Map the fine-tuned runs that the experiment of a plan has to their status in the store."""
+    """Map the fine-tuned runs that the experiment of a plan has to their status in the store; none where it fine-tunes otherwise so far."""
     if plan.finetuning is None:
         return {}
     with store.read() as session:
         found = find_experiment(session, plan.spec.name)
-        ids = finetunings.wanted(session, found.id) if found else []
+        before = {(row.family, row.model): row for row in finetunings.active(session, plan.spec.name)}
+        rows = {(row["family"], row["model"]): row for row in finetuning_rows(plan)}
+        if found is None or not all(_is_same(before[key], rows[key]) for key in before.keys() & rows.keys()):
+            return {}
+        ids = finetunings.wanted(session, found.id)
         return {run_id: str(status) for run_id, status in known_statuses(session, ids).items()}
+
+
+def _is_same(before: Finetuning, row: Mapping[str, Any]) -> bool:
+    """Say whether a model is fine-tuned as it was: from the same cells, to the same runs but for their seeds."""
+    was, now = (alike(TrainConfig.from_dict(template["config"])) for template in (before.template, row["template"]))
+    return (was, before.chosen, before.rates) == (now, row["chosen"], row["rates"])
 
 
 def accept_plan(store: Store, plan: Plan, *, revise: bool = False, home: Path | None = None) -> Accepted:
@@ -73,7 +85,7 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False, home: Path | 
         finetunings.link(session, accepted.experiment_id, tuned, revision=accepted.revision)
         if plan.searches or tuned:
             session.flush()
-            Finetunings(Searches()).advance(session, accepted.experiment_id)
+            Finetunings(Searches()).advance(session, accepted.experiment_id, renew=True)
             session.flush()
             accepted = _with_stopped_ones(session, accepted)
             accepted = _with_finetuned(session, accepted, before)

@@ -79,7 +79,7 @@ class Priced:
         if (tuned := self.finetuning) is None or not tuned.runs:
             return 0.0
         done = sum(state in DONE for state in self.finetuned.values())
-        is_known = self._is_pretrained and all(state.is_over for state in self.searched)
+        is_known = bool(self.finetuned) and self._is_pretrained and all(state.is_over for state in self.searched)
         ahead = len(self.finetuned) - done if is_known else max(0, tuned.runs - done)
         return tuned.core_hours / tuned.runs * ahead
 

@@ -30,11 +30,11 @@ class Searches:
         self._over: set[int] = set()
         self._grid: int | None = None
 
-    def advance(self, session: Session, experiment_id: int | None = None) -> bool:
+    def advance(self, session: Session, experiment_id: int | None = None, *, renew: bool = False) -> bool:
         """Add the runs that are due to their experiment, of one or of all, in this transaction. Returns True when there were any.
 
         An experiment whose cells are all over is looked at again only when somebody has changed the grid since: retried or submitted
-        something.
+        something. renew: as `searches.want` takes it.
         """
         if changes.number(session) != self._grid:
             self._over.clear()
@@ -42,17 +42,18 @@ class Searches:
         ours = searches.searching(session) if experiment_id is None else [experiment_id]
         for one in ours:
             if one not in self._over:
-                changed |= self._advance(session, one)
+                changed |= self._advance(session, one, renew)
         if changed:
             changes.note(session)
         self._grid = changes.number(session)
         return changed
 
-    def _advance(self, session: Session, experiment_id: int) -> bool:
+    def _advance(self, session: Session, experiment_id: int, renew: bool) -> bool:
         search_of = {self._cell(search): search for search in searches.of_experiment(session, experiment_id)}
         states = replay(list(search_of), results_in(session, experiment_id), self._run)
         wanted = [row for state in states for row in state.runs]
-        asked = searches.want(session, experiment_id, wanted, revision=searches.latest_revision_number(session, experiment_id))
+        revision = searches.latest_revision_number(session, experiment_id)
+        asked = searches.want(session, experiment_id, wanted, revision=revision, renew=renew)
         for state in states:
             _remember(search_of[state.cell], state)
         if asked.put_back:  # it may be a trial of another experiment too

@@ -110,15 +110,13 @@ class SearchedCell:
         rate = self.policy.rate(step)
         template = self._at(second)
         config = {**template["config"], "learning_rate": rate, "seed": seed}
-        options, own = RunOptions.from_dict(template["options"]), dict[str, Any]()
+        own: dict[str, Any] = {}
         if self.stage == FINETUNING:
             own["parent_id"] = template["parents"][str(seed)]
             config["parent"] = {**config["parent"], "run": own["parent_id"]}
         made = TrainConfig.from_dict(config)
-        if own and options.alike:
-            options = replace(options, alike=alike(made))
         own |= {"id": made.run_id(), "weight_decay": weight_decay_of(made)}
-        given = {"resources": Resources.from_dict(template["resources"]), "options": options}
+        given = {"resources": Resources.from_dict(template["resources"]), "options": RunOptions.from_dict(template["options"])}
         kept = {name: value for name, value in template.items() if name != "parents"}
         return {**kept, **given, **own, "config": config, "learning_rate": rate, "seed": seed}
 
@@ -180,8 +178,9 @@ def groups_of(cells: Iterable[SearchedCell]) -> list[list[SearchedCell]]:
 
 
 def alike(config: TrainConfig) -> str:
-    """Return 16 hex digits that are equal for runs that differ in learning rate and seed alone, which can be trained at once."""
-    return replace(config, learning_rate=1.0, seed=0).run_id()
+    """Return 16 hex digits that are equal for runs that can be trained at once: they differ in learning rate, seed, and in fine-tuning parent."""
+    parent = config.parent and replace(config.parent, run="")
+    return replace(config, learning_rate=1.0, seed=0, parent=parent).run_id()
 
 
 def weight_decay_of(config: TrainConfig) -> float | None:

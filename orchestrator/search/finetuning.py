@@ -122,19 +122,22 @@ class Finetunings:
         self._searches = searches
         self._rows: dict[tuple[Any, ...], dict[str, Any]] = {}
 
-    def advance(self, session: Session, experiment_id: int | None = None) -> bool:
-        """Add the runs that are due to their experiment, of one or of all, in this transaction. Returns True when there were any."""
-        changed = self._searches.advance(session, experiment_id)
+    def advance(self, session: Session, experiment_id: int | None = None, *, renew: bool = False) -> bool:
+        """Add the runs that are due to their experiment, of one or of all, in this transaction. Returns True when there were any.
+
+        renew: the file was accepted anew, so runs that wait are done as it says now.
+        """
+        changed = self._searches.advance(session, experiment_id, renew=renew)
         asked = False
         for one in finetunings.experiments(session):
             if experiment_id in (None, one):
-                asked |= self._ask(session, one)
+                asked |= self._ask(session, one, renew)
         if asked:
             changes.note(session)
-            self._searches.advance(session, experiment_id)
+            self._searches.advance(session, experiment_id, renew=renew)
         return changed or asked
 
-    def _ask(self, session: Session, experiment_id: int) -> bool:
+    def _ask(self, session: Session, experiment_id: int, renew: bool) -> bool:
         """Ask for the runs of one experiment, and begin the searches of its fine-tunings. Returns True when any was new."""
         session.flush()
         revision = searches.latest_revision_number(session, experiment_id)
@@ -158,7 +161,7 @@ class Finetunings:
                 else:
                     rows += [self._row(how, key[2], template, rate, run) for run in parents for rate in how.rates]
         begun = searches.link(session, experiment_id, searched, revision=revision, stage=FINETUNING)
-        return searches.want(session, experiment_id, rows, revision=revision).anything or begun
+        return searches.want(session, experiment_id, rows, revision=revision, renew=renew).anything or begun
 
     def _row(self, how: Finetuning, epochs: float, template: Mapping[str, Any], rate: float, parent: Pretrained) -> dict[str, Any]:
         """Build the row of the run at one learning rate that starts from `parent`."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from orchestrator.store.experiments import wanted_runs
 from orchestrator.store.membership import among
 from orchestrator.store.models import Attempt, Experiment, ExperimentRun, Finetuning, Run, Search
-from scaling.columns import PRETRAINING
+from scaling.columns import FINETUNING, PRETRAINING
 from scaling.outcomes import RunStatus
 
 __all__ = [
@@ -83,6 +83,9 @@ def link(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]]
             there.removed_in, there.is_cancelled = None, False
     for there in known.values():
         there.removed_in = there.removed_in or revision
+    if not rows:  # else which cells are searched follows from the results of pre-training
+        ours = (Search.experiment_id == experiment_id) & (Search.stage == FINETUNING) & Search.removed_in.is_(None)
+        session.execute(update(Search).where(ours).values(removed_in=revision))
 
 
 def experiments(session: Session) -> list[int]:
@@ -106,8 +109,8 @@ def active(session: Session, experiment: str) -> list[Finetuning]:
 
 
 def pretrained(session: Session, experiment_id: int) -> list[Pretrained]:
-    """List the runs of an experiment that were not fine-tuned from another, in the order of its file."""
-    query = select(*_COLUMNS).where(Run.id.in_(wanted_runs(experiment_id)), ~_IS_FINETUNED)
+    """List the runs of an experiment that were not fine-tuned from another, in the order of its file, but for those that a user excluded."""
+    query = select(*_COLUMNS).where(Run.id.in_(wanted_runs(experiment_id)), ~_IS_FINETUNED, Run.excluded_reason.is_(None))
     return [Pretrained(*row) for row in session.execute(query.order_by(Run.created_at, Run.id))]
 
 

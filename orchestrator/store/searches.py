@@ -13,6 +13,7 @@ from orchestrator.store.again import AGAIN
 from orchestrator.store.experiments import wanted_runs
 from orchestrator.store.membership import among
 from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, Search
+from orchestrator.store.renewal import renewed
 from scaling.columns import PRETRAINING
 from scaling.outcomes import RunStatus
 
@@ -36,6 +37,7 @@ __all__ = [
     "want",
 ]
 
+_HOW = ("config", "resources", "options", "estimated_core_hours")
 _OPEN = ("waiting", "searching")
 _CANCELLED = "cancelled"
 _ENDED = select(Run.id, Run.status, Run.val_loss, Run.reason)
@@ -162,11 +164,13 @@ def _change(session: Session, experiment_id: int | None, states: Sequence[str], 
         search.state, search.reason = state, ""
 
 
-def want(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]], *, revision: int) -> Asked:
+def want(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]], *, revision: int, renew: bool = False) -> Asked:
     """Make the experiment want these runs as well, and add those that the store does not have.
 
     A run that failed, was cancelled or was paused before the experiment wanted it is pending again, as when it is submitted. So is one that
     was stopped early, whoever stopped it: a search has no use for a part of it.
+
+    renew: where and how the pending ones are done is what the rows say, as of those that `grid.accept` is given.
     """
     ids = list(dict.fromkeys(row["id"] for row in rows))
     query = select(Run).where(among(session, Run.id, ids)).execution_options(populate_existing=True)
@@ -191,6 +195,11 @@ def want(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]]
         if run is not None and (run.status is RunStatus.STOPPED or (is_new and run.status in AGAIN)):
             run.status, run.reason, run.failures, run.ended_at = RunStatus.PENDING, "", 0, None
             put_back = True
+    if renew:
+        waiting = [row for row in rows if row["id"] in there and there[row["id"]].status is RunStatus.PENDING]
+        for row in renewed(session, waiting):
+            for name in _HOW:
+                setattr(there[row["id"]], name, row[name])
     return Asked(added, put_back)
 
 

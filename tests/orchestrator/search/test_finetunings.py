@@ -7,7 +7,7 @@ import yaml
 from sqlalchemy import select
 
 from orchestrator.experiments_file import read_spec
-from orchestrator.planning.accept import accept_plan, finetuned_status
+from orchestrator.planning.accept import accept_plan, finetuned_status, plan_status
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.priced import Priced
 from orchestrator.search.advance import Searches, states_of
@@ -302,3 +302,69 @@ def test_the_best_rate_of_fine_tuning_may_rise_or_fall_with_size_and_epochs(rise
         results |= {row["id"]: Result(1 + 0.05 * (row["id"][1] - best(row["cell"])) ** 2) for row in asked}
     assert all(abs(state.accepted - best(state.cell)) <= 0.5 for state in states)
     assert sum(len(state.trials) for state in states) <= 3 * len(cells)
+
+
+def priced(store, plan):
+    """The plan as `scaling submit` shows it before anything is asked or written."""
+    searched, tunings = states_of(store, "study", plan.cells), finetuned_status(store, plan)
+    return Priced(plan, states=plan_status(store, plan), searched=searched, finetuned=tunings)
+
+
+def test_fine_tuning_that_is_taken_away_is_not_searched_for_any_more(store):
+    policy = {"policy": "two-trial", "start": 0.4, "factor": 2}
+    accept_plan(store, plan_of(finetune={"learning_rate": policy}))
+    finish_all(store)
+    assert tuned(store)
+    accept_plan(store, make_plan(*read_spec({key: value for key, value in STUDY.items() if key != "finetune"})))
+    with store.write() as session:
+        assert not Finetunings(Searches()).advance(session)
+    assert tuned(store) == []
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 300}, {"learning_rate": 0.3}, {"from": {"top": 9}}])
+def test_fine_tuning_that_is_new_or_other_than_before_is_priced_whole(store, changes):
+    """Else `confirm_above` would let it pass."""
+    plan, alone = plan_of(), make_plan(*read_spec({key: value for key, value in STUDY.items() if key != "finetune"}))
+    accept_plan(store, alone)
+    finish_all(store)
+    assert priced(store, plan).ahead_core_hours == pytest.approx(priced(store, plan).finetuning.core_hours)
+    accept_plan(store, plan)
+    finish_all(store)
+    assert priced(store, plan).ahead_core_hours == 0
+    other = priced(store, plan_of(finetune=changes))
+    assert other.ahead_core_hours == pytest.approx(other.finetuning.core_hours)
+
+
+@pytest.mark.parametrize("rate", [0.2, {"policy": "two-trial", "start": 0.4, "factor": 2}])
+def test_fine_tuned_runs_that_wait_are_done_as_the_file_says_when_it_is_submitted_again(store, rate):
+    """Whoever meets devices that are too small changes the file, and submits it again."""
+    accept_plan(store, plan_of(finetune={"learning_rate": rate}))
+    while not any(row["status"] == "pending" for row in tuned(store)):
+        finish_one(store)
+    again = accept_plan(store, plan_of(finetune={"learning_rate": rate, "resources": {"chips": 2}}))
+    with store.read() as session:
+        waiting = list(session.scalars(select(Run).where(Run.parent_id.is_not(None), Run.status == RunStatus.PENDING)))
+        chips = {run.resources.chips for run in waiting}
+    assert waiting
+    assert {run.id for run in waiting} <= {*again.waiting}, "they are the same runs"
+    assert chips == {2}
+
+
+def test_a_run_that_a_user_excluded_is_neither_chosen_nor_in_the_way(store):
+    accept_plan(store, plan_of(finetune={"from": {"top": 1}}, seeds=[0]))
+    for _ in range(3):
+        finish_one(store)
+    best = min(store.runs("study").dropna(subset=["val_loss"]).to_dict("records"), key=lambda row: row["val_loss"])
+    with store.write() as session:
+        steering.exclude(session, best["id"], "trained on the wrong images")
+    last = finish_one(store, AttemptOutcome.RAISED)
+    [row] = tuned(store)
+    assert row["parent"] not in (best["id"], last)
+
+
+def test_the_seeds_of_a_cell_are_packed_each_with_a_parent_of_its_own(store):
+    trained = {key: value for key, value in STUDY.items() if key != "simulate"} | {"execution": {"pack": 2}}
+    accept_plan(store, make_plan(*read_spec(trained)))
+    with store.read() as session:
+        packs = {(run.model, run.options.alike) for run in session.scalars(select(Run).where(Run.parent_id.is_not(None)))}
+    assert len(packs) == 2, "one a model: what they start from is no part of the program"
