@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -100,7 +100,11 @@ class PairwiseComparison:
 
     def sentence(self) -> str:
         """Return the verdict in words."""
-        return verdict(self)
+        pairs = tuple(pair.in_words() for pair in self.pairs)
+        named = {
+            own: words for pair, told in zip(self.pairs, pairs, strict=True) for own, words in ((pair.a, told.a), (pair.b, told.b))
+        }
+        return verdict(replace(self, pairs=pairs, sides=tuple(named.get(side, side) for side in self.sides)))
 
     def table(self) -> pd.DataFrame:
         """List the pairs.

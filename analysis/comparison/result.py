@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -181,7 +181,7 @@ class Comparison:
     @property
     def caveats(self) -> tuple[str, ...]:
         """Return sentences on which compute and which learning rates the answer is about; they end `sentence`."""
-        return caveats(self)
+        return caveats(self.in_words())
 
     @property
     def end(self) -> str:
@@ -190,7 +190,12 @@ class Comparison:
 
     def sentence(self) -> str:
         """Return the answer in words."""
-        return sentence(self)
+        return sentence(self.in_words())
+
+    def in_words(self) -> Comparison:
+        """Return the comparison with its sides as a sentence names them: `sam 0.05` where a side is a bare number."""
+        named = {side: f"{self.by} {side}" if _is_number(side) else side for side in (self.a, self.b)}
+        return self if list(named.values()) == list(named) else replace(self, a=named[self.a], b=named[self.b])
 
     def speed_ups(self) -> tuple[tuple[float, Interval], ...]:
         """Return how many times the compute of b side a needs at the smallest, the middle and the largest shared compute: (x, interval)."""
@@ -261,3 +266,11 @@ class Comparison:
     def to_csv(self) -> str:
         """Return `budgets` as CSV."""
         return as_csv(self.budgets)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

@@ -102,6 +102,7 @@ def _print(out: Console, found: Comparison) -> None:
     from scaling.cli.tables import headline, line, table
 
     headline(out, found.sentence())
+    found = found.in_words()
     shown = table(f"{found.a} against {found.b}", "value", f"{100 * found.level:g} % low", "high", "p")
     shown.columns[0].justify = "left"
     end = f"at {significant(found.found.shared[1], 3)} {found.unit}"

@@ -155,6 +155,7 @@ def test_a_setting_of_the_recipe_is_a_side_and_others_that_go_with_it_are_named(
     runs["sam"] = np.repeat([0.0, 0.05], len(runs) // 2)
     found = analysis.compare(runs, by="sam")
     assert (found.a, found.b, found.better) == ("0", "0.05", "0.05")
+    assert found.sentence().startswith("sam 0.05 is better than sam 0 at equal core_hours")
     assert not [note for note in found.notes if "the sides differ in" in note]
     both = analysis.compare(runs.assign(label_smoothing=2 * runs["sam"], sam_share=4 * runs["sam"]), by="sam")
     assert "the sides differ in label_smoothing too, so that the difference is not that of sam alone" in both.notes
