@@ -31,10 +31,10 @@ def tuned(client_of):
 
 
 def test_metrics_of_finetuning_are_offered_where_there_are_such_runs(tuned, client):
-    for page in ("/frontier", "/compare", "/learning-rate"):
+    for page in ("/compare", "/learning-rate"):
         assert '"finetune_top1_error"' in tuned.get(page).text
-        assert "finetune_top1_error" not in client.get(page).text
-    assert "finetune_top1_error" not in tuned.get("/plan").text
+    assert "finetune_top1_error" not in client.get("/learning-rate").text
+    assert "finetune_top1_error" not in tuned.get("/plan", params={"law": "power"}).text
 
 
 def test_a_frontier_of_finetuned_runs_is_at_the_compute_of_pretraining(tuned):
