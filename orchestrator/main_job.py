@@ -254,15 +254,16 @@ def _fitted_to_finetuned(found: Ending) -> Answer | None:
 
     runs = found.runs()
     metrics = finetuned_metrics(runs)
-    return _fitted(runs, metric=next((name for name in metrics if name.endswith("_error")), *metrics[:1]))[0]
+    errors = [name for name in metrics if name.endswith("_error")]
+    return _fitted(runs, [*errors, *metrics][0])[0] if metrics else None
 
 
-def _fitted(runs: pd.DataFrame, **asked: str) -> tuple[Answer | None, ScalingError | None]:
+def _fitted(runs: pd.DataFrame, metric: str = "val_loss") -> tuple[Answer | None, ScalingError | None]:
     """Fit the law of the runs, and return what it says, or why there is none."""
     from analysis import answer
 
     try:
-        return answer(runs, **asked), None
+        return answer(runs, metric=metric), None
     except ScalingError as error:
         return None, error
 
