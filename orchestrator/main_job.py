@@ -16,8 +16,8 @@ from orchestrator.planning.shipped import remarks_on, shipment_of, shipped
 from orchestrator.scheduling.policy import SchedulingPolicy
 from orchestrator.scheduling.see_through import Progress, see_through
 from orchestrator.search.advance import states_of
-from orchestrator.store import DEFAULT_URL, Store, queries, searches
-from orchestrator.store.experiments import experiment_names
+from orchestrator.store import DEFAULT_URL, Store, finetunings, queries, searches
+from orchestrator.store.experiments import experiment_id, experiment_names
 from orchestrator.store.grid import Accepted
 from orchestrator.store.payloads import runs_payload
 from orchestrator.store.skipped import skipped_examples
@@ -44,7 +44,7 @@ class Ending:
     outcome: `done`; `nothing to do`: all was done before; `paused`: runs in training have checkpointed; `left`: another scheduler works on;
         `detached`: one on the cluster does; `dry run`; `declined`: it was not confirmed.
     rows: its runs, keys as in `scaling.columns`; searched: its cells whose learning rates are searched for, of `store.searches.cells`;
-        skipped: of `store.skipped`. All empty where no run was seen through.
+        skipped: of `store.skipped`; finetuning: of `store.finetunings.progress`. All empty where no run was seen through.
     answer: what its law says, once all is done; no_law: why there is none. finetuned: what the law of its fine-tuned runs says, where there is one.
     file: as it was named when it was submitted; empty of a dictionary. options: of a command that asks about these runs.
     """
@@ -54,6 +54,7 @@ class Ending:
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
     searched: list[dict[str, Any]] = field(default_factory=list, repr=False)
     skipped: dict[str, int] | None = field(default=None, repr=False)
+    finetuning: dict[str, Any] | None = field(default=None, repr=False)
     answer: Answer | None = field(default=None, repr=False)
     no_law: ScalingError | None = None
     finetuned: Answer | None = field(default=None, repr=False)
@@ -224,6 +225,7 @@ def ending(store: Store, experiment: str, outcome: Outcome, *, db: str = DEFAULT
             rows=queries.runs(session, experiment=experiment),
             searched=searches.cells(session, experiment),
             skipped=skipped_examples(session, experiment),
+            finetuning=finetunings.progress(session, experiment, experiment_id(session, experiment)),
             file=revision["file"] if revision else "",
             options=(*_experiment_option(experiment_names(session), experiment), *_db_option(db)),
         )

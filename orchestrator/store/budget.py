@@ -56,7 +56,7 @@ class _Cap:
 
 
 def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[[Waiting], float | None]) -> Affordable:
-    """Pick the waiting runs that the budgets allow: those of high priority first, then cheap ones first, as many as fit.
+    """Pick the waiting runs that the budgets allow: those of high priority first, pre-training first, then cheap ones, as many as fit.
 
     estimate: core-hours of a whole run; None counts as 0. A run that goes on from its own checkpoint is counted by the steps to come:
     those before it have been charged.
@@ -67,7 +67,7 @@ def affordable(session: Session, waiting: Sequence[Waiting], estimate: Callable[
     payers = _payers(session, [run.id for run in waiting])
     allowed: list[Waiting] = []
     left_out: dict[str, str] = {}
-    for run in sorted(waiting, key=lambda run: (-run.priority, run.work, run.id)):
+    for run in sorted(waiting, key=lambda run: (-run.priority, run.is_finetuning, run.work, run.id)):
         mine = [budgets[payer] for payer in payers[run.id] if payer in budgets]
         hours, accelerator = (estimate(run) or 0.0) * run.ahead, run.resources.accelerator
         if len(mine) < len(payers[run.id]) or any(all(cap.left >= cap.charge(accelerator, hours) for cap in caps) for caps in mine):

@@ -98,12 +98,18 @@ class Waiting:
     resume_attempt: int | None
     failures: int
     parent_id: str | None
+    parent_step: int | None
     steps: int
 
     @property
     def work(self) -> float:
         """Return its training FLOPs, or its epochs where these are not known: what it costs grows with either."""
         return self.train_flops or self.epochs
+
+    @property
+    def is_finetuning(self) -> bool:
+        """Say whether it starts from another run's last weights, so that it comes after pre-training."""
+        return self.parent_id is not None and self.parent_step is None
 
     @property
     def parent(self) -> str | None:

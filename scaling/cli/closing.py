@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["close"]
 
+_OPEN = ("pending", "running", "paused")
 _WRONG = ("failed", "diverged", "stopped")
 
 
@@ -76,6 +77,10 @@ def _tell_troubles(ended: Ending) -> None:
     ]
     for line in endings(told, lambda row: f"{row['id']} ({row['model']}, {row['epochs']:g} epochs, lr {row['learning_rate']:g})"):
         err.print(line, highlight=False)
+    if ended.finetuning is not None and not ended.finetuning["runs"]:
+        open_runs = sum(row["status"] in _OPEN for row in ended.rows)
+        why = f"{open_runs} runs of pre-training are not over" if open_runs else "no run of pre-training has finished"
+        err.print(f"nothing was fine-tuned, since it is not known which runs that starts from: {why}", highlight=False)
     if left_out := skipped({"name": ended.experiment, "skipped": ended.skipped}):
         err.print(left_out, highlight=False)
     for cell in ended.searched:

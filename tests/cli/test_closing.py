@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
@@ -169,3 +170,20 @@ def test_a_table_from_elsewhere_and_a_finished_store_wait_for_nothing(begun, tmp
     with pytest.raises(TooFewPoints) as error:
         analysis.fit(table, law="power")
     assert "--count-status" in error.value.hint  # as before
+
+
+@pytest.mark.parametrize(
+    ("left", "why"), [(True, "runs of pre-training are not over"), (False, "no run of pre-training has finished")]
+)
+def test_fine_tuning_that_has_not_begun_is_told_at_the_end(begun, capsys, left, why):
+    """As where a budget leaves out runs that the frontier waits for."""
+    with Store.open(str(begun)) as store:
+        found = ending(store, "digits", "done", db=str(begun))
+    assert found.finetuning is None
+    rows = found.rows if left else [row | {"status": "diverged"} for row in found.rows]
+    close(replace(found, rows=rows, finetuning={"runs": {}}))
+    assert f"nothing was fine-tuned, since it is not known which runs that starts from: {'28 ' if left else ''}{why}" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    close(found)
+    assert "fine-tuned" not in capsys.readouterr().err

@@ -368,3 +368,17 @@ def test_the_seeds_of_a_cell_are_packed_each_with_a_parent_of_its_own(store):
     with store.read() as session:
         packs = {(run.model, run.options.alike) for run in session.scalars(select(Run).where(Run.parent_id.is_not(None)))}
     assert len(packs) == 2, "one a model: what they start from is no part of the program"
+
+
+def test_a_budget_pays_for_pre_training_first(store):
+    """What is fine-tuned is known before all is pre-trained, and costs less than the largest runs: these would be left out for it."""
+    plan = plan_of(seeds=[0])
+    costs = [run.estimated_core_hours for run in plan.runs]
+    budget = 1 / 3600 + sum(costs[1:]) + 0.5 * plan.finetuning.runs[0].estimated_core_hours  # a run that ends is charged a second
+    accept_plan(store, plan_of(seeds=[0], budget={"core_hours": budget}))
+    finish_one(store)
+    with store.read() as session:
+        found = startable(session, waiting_runs(session), lambda run: run.estimated_core_hours)
+        tunings = {*finetunings.wanted(session, 1)}
+    assert {run.id for run in found.runs} == {run.id for run in plan.runs[1:]}
+    assert {*found.left_out} == tunings
