@@ -13,6 +13,7 @@ A table without the column `stage` is analysed as it is, a `parent` in it or not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pandas as pd
@@ -76,16 +77,15 @@ _NOT_OF_FINETUNING = frozenset(
 """Columns that a fine-tuned run shares with its parent, or that name it: they have no `finetune_` twin."""
 
 _SHARES = {"val_top1": "top1_error", "val_top5": "top5_error"}
+_SPELLED = re.compile(r"fine[-_ ]?tun(e|ed|ing)", re.IGNORECASE)
 _FEW_SHOWN = 3
 
 
 def is_finetuned(runs: pd.DataFrame) -> pd.Series:
-    """Mark the rows of fine-tuned runs; none of a table without the column `stage`."""
+    """Mark the rows of fine-tuned runs, `fine-tuned` and `finetune` among the spellings; none of a table without the column `stage`."""
     if "stage" not in runs:
         return pd.Series(False, index=runs.index)
-    told = {
-        value: str(value).lower().replace("-", "") == "finetuning" for value in runs["stage"].unique()
-    }  # of 100,000 rows two values
+    told = {value: bool(_SPELLED.fullmatch(str(value).strip())) for value in runs["stage"].unique()}  # of 100,000 rows two values
     return runs["stage"].map(told).astype(bool)
 
 

@@ -85,6 +85,14 @@ class _Searches(_Shape):
     found: list[str] | None = None
 
 
+class _Finetuning(_Shape):
+    runs: dict[str, int]
+    core_hours: float
+    allocated_core_hours: float
+    best_val_loss: float | None
+    best_top1: float | None
+
+
 class _Skipped(_Shape):
     runs: int
     examples: int
@@ -107,6 +115,7 @@ class _Experiment(_Shape):
     currency: str | None = None
     best_val_loss: float | None
     searches: _Searches | None
+    finetuning: _Finetuning | None = None
     no_better_than_guessing: list[str] | None = None
     skipped: _Skipped | None = None
 

@@ -87,6 +87,13 @@ def test_a_trend_of_pretraining_rates_is_of_pretraining():
         analysis.learning_rate_trend(study())
 
 
+@pytest.mark.parametrize("word", ["Fine-tuning", "fine-tuned", "finetune", "fine tuning", "FINE_TUNED"])
+def test_a_table_may_spell_the_stage_otherwise(word):
+    runs = study()
+    spelled = runs.assign(stage=runs["stage"].replace("finetuning", word))
+    assert len(of_stage(spelled, "val_loss")) == (runs["stage"] == "pretraining").sum()
+
+
 def test_a_table_without_a_stage_is_as_it_was():
     runs = study().drop(columns="stage")
     assert of_stage(runs, "val_loss") is runs  # runs with a common trunk have parents as well

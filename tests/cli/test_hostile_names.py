@@ -24,10 +24,12 @@ from rich.text import Text
 from analysis import read_runs
 from orchestrator.experiments_file import read_spec
 from orchestrator.planning.plan import make_plan
+from scaling.cli.answers import Malformed, answer_in
 from scaling.cli.app import app, main
 from scaling.cli.output import console
 from scaling.cli.printable import printable, printable_json
 from scaling.cli.terminal import Terminal
+from scaling.columns import SCHEMA_VERSION
 from tests.api.small_grid import fill
 
 ESC, BELL, CSI, RIGHT_TO_LEFT = "\x1b", "\x07", "\x9b", "\u202e"
@@ -194,6 +196,27 @@ def test_what_a_server_answers_is_data(run):
     assert not CONTROL.search(err)
     assert err.splitlines()[0].startswith("error: cannot open [/data/img] [red]now[/red]␤finished: all is well")
     assert err.splitlines()[1] == "hint:  [/x]␛[2J"
+
+
+@pytest.mark.parametrize("found", [5, {}, {"runs": 5}, {"runs": {"finished": "many"}}])
+def test_what_a_server_says_of_fine_tuning_is_looked_at(found):
+    known = {"name": "study", "simulated": False, "runs": {}, "spent_core_hours": 0.0, "saved": 0.0, "searches": None}
+    unknown = dict.fromkeys(
+        (
+            "core_hours",
+            "inherited_core_hours",
+            "allocated_core_hours",
+            "estimated_core_hours",
+            "estimate_error",
+            "budget_core_hours",
+            "best_val_loss",
+        )
+    )
+    answer = {"schema_version": SCHEMA_VERSION, "scheduler": None, "experiments": [known | unknown]}
+    assert answer_in(json.dumps(answer).encode(), "/experiments") == answer, "a server of an earlier version does not say"
+    answer["experiments"][0]["finetuning"] = found
+    with pytest.raises(Malformed, match=r"experiments\.0\.finetuning"):
+        answer_in(json.dumps(answer).encode(), "/experiments")
 
 
 def test_progress_on_a_terminal_shows_names_as_they_are():
