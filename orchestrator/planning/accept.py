@@ -71,6 +71,8 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False, home: Path | 
     tuned = finetuning_rows(plan)
     with store.write() as session:
         before = finetunings.statuses(session) if tuned else {}
+        found = find_experiment(session, plan.spec.name)
+        had = finetunings.wanted(session, found.id) if tuned and found else []
         accepted = accept(
             session,
             name=plan.spec.name,
@@ -85,7 +87,9 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False, home: Path | 
         finetunings.link(session, accepted.experiment_id, tuned, revision=accepted.revision)
         if plan.searches or tuned:
             session.flush()
-            Finetunings(Searches()).advance(session, accepted.experiment_id, renew=True)
+            asking = Finetunings(Searches())
+            asking.advance(session, accepted.experiment_id, renew=True)
+            asking.keep(session, accepted.experiment_id, had)
             session.flush()
             accepted = _with_stopped_ones(session, accepted)
             accepted = _with_finetuned(session, accepted, before)

@@ -12,12 +12,13 @@ from statistics import fmean
 from typing import Any
 
 from orchestrator.search.advance import Searches
-from orchestrator.search.cells import Policy, SearchedCell
+from orchestrator.search.cells import Policy, SearchedCell, alike
 from orchestrator.store import Session, changes, finetunings, searches
 from orchestrator.store.finetunings import Pretrained
-from orchestrator.store.models import Finetuning, Search
+from orchestrator.store.models import Finetuning, Run, Search
 from scaling.columns import FINETUNING
 from scaling.outcomes import RunStatus
+from trainer import TrainConfig
 
 __all__ = ["Finetunings", "PretrainedCell", "cells_in", "chosen", "expected_cells"]
 
@@ -137,6 +138,22 @@ class Finetunings:
             self._searches.advance(session, experiment_id, renew=renew)
         return changed or asked
 
+    def keep(self, session: Session, experiment_id: int, run_ids: Sequence[str]) -> None:
+        """Let an experiment want those of these fine-tuned runs further that have begun, while it is not known which of their family are chosen.
+
+        So what was fine-tuned stays in view, and is charged to the experiment, while a grid that has grown is pre-trained.
+        """
+        cells = cells_in(finetunings.pretrained(session, experiment_id), finetunings.searched(session, experiment_id))
+        families = {cell.key[0] for cell in cells if not cell.is_settled}
+        parents = {run.id for cell in cells for run in cell.runs if cell.key[0] in families}
+        how = {(row.family, row.model): row for row in finetunings.of_experiment(session, experiment_id)}
+        kept = [
+            {"id": run.id}
+            for run in finetunings.begun(session, run_ids)
+            if run.parent_id in parents and (run.family, run.model) in how and _is_of(run, how[run.family, run.model])
+        ]
+        searches.want(session, experiment_id, kept, revision=searches.latest_revision_number(session, experiment_id))
+
     def _ask(self, session: Session, experiment_id: int, renew: bool) -> bool:
         """Ask for the runs of one experiment, and begin the searches of its fine-tunings. Returns True when any was new."""
         session.flush()
@@ -171,6 +188,12 @@ class Finetunings:
             cell = SearchedCell(how.family, how.model, template["params"], epochs, policy, template)
             self._rows[key] = cell.run(0, parent.seed)
         return self._rows[key]
+
+
+def _is_of(run: Run, how: Finetuning) -> bool:
+    """Say whether a run was fine-tuned in this way."""
+    is_alike = alike(TrainConfig.from_dict(run.config)) == alike(TrainConfig.from_dict(how.template["config"]))
+    return is_alike and (how.policy is not None or run.learning_rate in how.rates)
 
 
 def _template(how: Finetuning, parents: Sequence[Pretrained]) -> dict[str, Any]:

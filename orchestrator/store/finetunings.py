@@ -19,6 +19,7 @@ __all__ = [
     "NO_WEIGHTS",
     "Pretrained",
     "active",
+    "begun",
     "cancel",
     "experiments",
     "link",
@@ -83,9 +84,8 @@ def link(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]]
             there.removed_in, there.is_cancelled = None, False
     for there in known.values():
         there.removed_in = there.removed_in or revision
-    if not rows:  # else which cells are searched follows from the results of pre-training
-        ours = (Search.experiment_id == experiment_id) & (Search.stage == FINETUNING) & Search.removed_in.is_(None)
-        session.execute(update(Search).where(ours).values(removed_in=revision))
+    ours = (Search.experiment_id == experiment_id) & (Search.stage == FINETUNING) & Search.removed_in.is_(None)
+    session.execute(update(Search).where(ours).values(removed_in=revision))  # which there are now follows from pre-training
 
 
 def experiments(session: Session) -> list[int]:
@@ -130,6 +130,12 @@ def wanted(session: Session, experiment_id: int) -> list[str]:
     query = select(Run.id).join(ExperimentRun, ExperimentRun.run_id == Run.id)
     ours = (ExperimentRun.experiment_id == experiment_id) & ExperimentRun.removed_in.is_(None)
     return list(session.scalars(query.where(ours, _IS_FINETUNED).order_by(Run.created_at, Run.id)))
+
+
+def begun(session: Session, run_ids: Sequence[str]) -> list[Run]:
+    """List those of these fine-tuned runs that are in training or over, but for those that failed or were stopped."""
+    states = (RunStatus.RUNNING, RunStatus.FINISHED, RunStatus.DIVERGED)
+    return list(session.scalars(select(Run).where(among(session, Run.id, run_ids), _IS_FINETUNED, Run.status.in_(states))))
 
 
 def waiting(session: Session, run_ids: Sequence[str]) -> dict[str, str]:

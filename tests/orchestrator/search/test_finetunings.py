@@ -382,3 +382,24 @@ def test_a_budget_pays_for_pre_training_first(store):
         tunings = {*finetunings.wanted(session, 1)}
     assert {run.id for run in found.runs} == {run.id for run in plan.runs[1:]}
     assert {*found.left_out} == tunings
+
+
+def test_other_fine_tuning_by_a_policy_takes_the_place_of_what_was(store):
+    """The searches of the file as it was ask for no run any more."""
+    policy = {"policy": "two-trial", "start": 0.4, "factor": 2}
+    accept_plan(store, plan_of(finetune={"learning_rate": policy}))
+    finish_all(store)
+    accept_plan(store, plan_of(models=["nano-F0"], finetune={"learning_rate": policy, "epochs": 2}))
+    finish_all(store)
+    assert {(row["model"], row["epochs"]) for row in tuned(store)} == {("nano-F0", 2.0)}
+
+
+@pytest.mark.parametrize("rate", [0.2, {"policy": "two-trial", "start": 0.4, "factor": 2}])
+def test_what_was_fine_tuned_stays_in_view_while_a_larger_grid_is_pre_trained(store, rate):
+    accept_plan(store, plan_of(finetune={"from": "frontier", "learning_rate": rate}))
+    finish_all(store)
+    before = {row["id"] for row in tuned(store)}
+    accepted = accept_plan(store, plan_of(epochs=[1, 2, 4], finetune={"from": "frontier", "learning_rate": rate}))
+    assert {row["id"] for row in tuned(store)} == before <= {*accepted.done}
+    accept_plan(store, plan_of(epochs=[1, 2, 4], finetune={"from": "frontier", "learning_rate": rate, "epochs": 2}))
+    assert tuned(store) == [], "that was another fine-tuning"
