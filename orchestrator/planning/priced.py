@@ -87,10 +87,12 @@ class Priced:
     def _is_pretrained(self) -> bool:
         return all(self.states.get(run.id) in DONE for run in self.plan.runs) and len(self.searched) == len(self.plan.searches)
 
-    def cost(self, core_hours: float) -> float | None:
-        """Return what so many core-hours cost on the file's accelerator; None where the file has no price for it."""
-        spec = self.plan.spec
-        return spec.prices.cost(spec.resources.accelerator, core_hours) if spec.prices else None
+    def cost(self, core_hours: float, tuning: float = 0.0) -> float | None:
+        """Return what so many core-hours cost on the file's accelerator, and `tuning` on that of fine-tuning; None where the file has no price for it."""
+        spec, tuned = self.plan.spec, self.plan.finetuning
+        hours = [(spec, core_hours)] + ([(tuned.spec, tuning)] if tuned and tuning else [])
+        costs = [spec.prices.cost(of.resources.accelerator, some) if spec.prices else None for of, some in hours]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
 
     @property
     def notes(self) -> list[str]:
@@ -118,7 +120,8 @@ class Priced:
             return ""
         if limit.core_hours is not None and ahead > limit.core_hours:
             return f"{amount(ahead)} core-hours, above confirm_above ({limit.core_hours:g})"
-        cost, currency = self.cost(ahead), self.plan.spec.currency
+        tuning = self._ahead_in_finetuning
+        cost, currency = self.cost(ahead - tuning, tuning), self.plan.spec.currency
         if limit.in_money is not None and cost is not None and cost > limit.in_money:
             return f"{money(cost, currency)}, above confirm_above ({limit.in_money:g} {currency})"
         return ""
@@ -183,7 +186,7 @@ class Priced:
             "pretrained_cells": tuned.cells,
             "runs": tuned.runs,
             "estimated_core_hours": tuned.core_hours,
-            "estimated_cost": self.cost(tuned.core_hours),
+            "estimated_cost": self.cost(0.0, tuned.core_hours),
             "known_runs": dict(self.finetuned),
         }
 

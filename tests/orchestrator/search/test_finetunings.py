@@ -403,3 +403,13 @@ def test_what_was_fine_tuned_stays_in_view_while_a_larger_grid_is_pre_trained(st
     assert {row["id"] for row in tuned(store)} == before <= {*accepted.done}
     accept_plan(store, plan_of(epochs=[1, 2, 4], finetune={"from": "frontier", "learning_rate": rate, "epochs": 2}))
     assert tuned(store) == [], "that was another fine-tuning"
+
+
+def test_fine_tuning_on_another_accelerator_has_its_price():
+    chips = {"accelerator": "TPU-v3", "chips": 4}
+    resources, price = {"accelerator": "TPU-v4", "topology": "2x2x1"}, {"TPU-v4": 100.0, "TPU-v3": 1.0}
+    priced = Priced(plan_of(resources=resources, price=price, confirm_above={"usd": 1e-9}, finetune={"resources": chips}))
+    told = priced.to_dict()
+    hours, tuning = told["estimated_core_hours"], told["finetuning"]["estimated_core_hours"]
+    assert told["finetuning"]["estimated_cost"] == pytest.approx(tuning / 2), "a chip has two cores"
+    assert priced.passes_confirm_above.startswith(f"{50 * hours + tuning / 2:.3g}"[:4])
