@@ -60,9 +60,10 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False, home: Path | 
 
     Raises `UsageError` for another study of the same name, for a program that was edited, and for a data set that is only declared.
     """
-    if plan.card.provisional and plan.spec.simulate is None:
+    cards = (plan.card, plan.finetuning.card) if plan.finetuning else (plan.card,)
+    if plan.spec.simulate is None and (declared := [card.name for card in cards if card.provisional]):
         raise UsageError(
-            f"data set {plan.card.name!r} is only declared, so nothing can be trained on it",
+            f"data set {declared[0]!r} is only declared, so nothing can be trained on it",
             hint="--dry-run plans it, --simulate rehearses it; to train, name a data set at hand",
         )
     refuse_edited_program(store, plan, home, revise=revise)

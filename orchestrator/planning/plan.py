@@ -200,6 +200,8 @@ class Plan:
             )
         if self.card.provisional:
             return "the data set is declared, not at hand: run ids are provisional and nothing can be trained"
+        if self.finetuning is not None and self.finetuning.card.provisional:
+            return "the data set of fine-tuning is declared, not at hand: nothing of this file can be trained"
         return ""
 
     @property

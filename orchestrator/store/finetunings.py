@@ -74,6 +74,9 @@ def link(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]]
     known = {
         (row.family, row.model): row for row in session.scalars(select(Finetuning).where(Finetuning.experiment_id == experiment_id))
     }
+    if known:  # which cells are searched follows from pre-training once more
+        ours = (Search.experiment_id == experiment_id) & (Search.stage == FINETUNING) & Search.removed_in.is_(None)
+        session.execute(update(Search).where(ours).values(removed_in=revision))
     for row in rows:
         there = known.pop((row["family"], row["model"]), None)
         if there is None:
@@ -84,8 +87,6 @@ def link(session: Session, experiment_id: int, rows: Sequence[Mapping[str, Any]]
             there.removed_in, there.is_cancelled = None, False
     for there in known.values():
         there.removed_in = there.removed_in or revision
-    ours = (Search.experiment_id == experiment_id) & (Search.stage == FINETUNING) & Search.removed_in.is_(None)
-    session.execute(update(Search).where(ours).values(removed_in=revision))  # which there are now follows from pre-training
 
 
 def experiments(session: Session) -> list[int]:

@@ -21,6 +21,7 @@ from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Run
 from orchestrator.store.startable import startable
 from orchestrator.store.steering import Steer
+from scaling.errors import UsageError
 from scaling.outcomes import AttemptOutcome, RunStatus
 from trainer.surface import Surface
 
@@ -413,3 +414,14 @@ def test_fine_tuning_on_another_accelerator_has_its_price():
     hours, tuning = told["estimated_core_hours"], told["finetuning"]["estimated_core_hours"]
     assert told["finetuning"]["estimated_cost"] == pytest.approx(tuning / 2), "a chip has two cores"
     assert priced.passes_confirm_above.startswith(f"{50 * hours + tuning / 2:.3g}"[:4])
+
+
+def test_nothing_is_pre_trained_for_a_data_set_that_is_only_declared(store):
+    sizes = {"train_examples": 1000, "validation_examples": 100, "num_classes": 5, "image_shape": [8, 8, 1]}
+    trained = {key: value for key, value in STUDY.items() if key != "simulate"}
+    finetune = STUDY["finetune"] | {"dataset": {"name": "declared", "title": "to come", **sizes}}
+    plan = make_plan(*read_spec(trained | {"finetune": finetune}))
+    assert "fine-tuning is declared" in plan.remark
+    with pytest.raises(UsageError, match="'to come' is only declared"):
+        accept_plan(store, plan)
+    assert store.runs().empty
