@@ -3,6 +3,7 @@
     python -m benchmarks.faults --family simulated --minutes 25      # a shard: appends to benchmarks/faults.csv
     python -m benchmarks.faults --family real --minutes 25
     python -m benchmarks.faults --family program --minutes 8         # runs that a user's program trains
+    python -m benchmarks.faults --family finetuned --minutes 8       # runs that are fine-tuned from others, as results choose them
     python -m benchmarks.faults --replay 17 --family simulated       # round 17 again: the same runs, kinds and moments
     python -m benchmarks.faults --kinds "SIGHUP" "PostgreSQL away (10 seconds)"   # these alone; a kind with PostgreSQL starts a server
     python -m benchmarks.faults --table                              # what all shards came to
