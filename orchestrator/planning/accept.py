@@ -72,8 +72,8 @@ def accept_plan(store: Store, plan: Plan, *, revise: bool = False, home: Path | 
     tuned = finetuning_rows(plan)
     with store.write() as session:
         before = finetunings.statuses(session) if tuned else {}
-        found = find_experiment(session, plan.spec.name)
-        had = finetunings.wanted(session, found.id) if tuned and found else []
+        found = find_experiment(session, plan.spec.name) if tuned else None
+        had = finetunings.wanted(session, found.id) if found else []
         accepted = accept(
             session,
             name=plan.spec.name,
