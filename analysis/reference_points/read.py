@@ -30,7 +30,7 @@ def points_of(which: str, *, metric: str, x: str) -> list[ReferencePoint]:
 
     Raises:
         DataNotFound: there is no such file.
-        DataError: the file is no such table, with its line: a column is missing, a number is none, or a row has no compute.
+        DataError: the file is no such table, with its line: a column is missing, a number is none, an error is in per cent, or a row has no compute.
     """
     ours = which in NAMES
     path = Path(__file__).with_name(f"{which}.csv") if ours else Path(which)
@@ -56,6 +56,8 @@ def _point(path: Path, line: int, cells: dict[str, str], metric: str, x: str, ou
     if not cells[x] and not ours:  # ours has one whose compute nobody published
         raise _bad(path, line, f"{name} has no {x}, so that it has no place beside the frontier")
     value = _number(path, line, name, metric, cells[metric])
+    if metric.endswith(TOP1) and value > 1:
+        raise _bad(path, line, f"{metric} of {name} is {value:g}, and must be a share, 0 … 1")
     factor = cells.get("factor", "")
     if factor and not cells.get("factor_to"):
         raise _bad(path, line, f"{name} has a factor, and no factor_to says of which accelerator")

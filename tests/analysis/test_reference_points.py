@@ -138,6 +138,7 @@ def test_a_file_of_ones_own(tmp_path):
         (FILE.replace("name", "title"), 1, "no column name"),
         (FILE.replace("1000", "1k"), 2, "core_hours of ours is '1k', and must be a number greater than 0"),
         (FILE.replace("0.2,", "-0.2,"), 2, "finetune_top1_error of ours is '-0.2'"),
+        (FILE.replace("0.2,", "20,"), 2, "finetune_top1_error of ours is 20, and must be a share, 0 … 1"),
         (FILE.replace(",a talk", ""), 2, "4 cells under 5 columns"),
         (FILE.replace("\nours", "\n"), 2, "a point without a name"),
         (FILE.splitlines()[0], 1, "no reference point"),
