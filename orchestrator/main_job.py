@@ -70,16 +70,17 @@ class Ending:
     def incomplete(self) -> list[tuple[str, str, float, str]]:
         """List family, model, epochs of pre-training, and stage of the cells that have no finished run, or no learning rate.
 
-        One rate among several that diverged is a result, and so is a cell that the file's own rule stopped.
+        One rate among several that diverged is a result, and so is a cell that the file's own rule stopped: nothing is fine-tuned from it.
         """
         epochs = {row["id"]: row["epochs"] for row in self.rows}
+        stopped = {row["id"] for row in self.rows if row["status"] == RunStatus.STOPPED}
 
         def cell(row: Mapping[str, Any]) -> tuple[str, str, float, str]:
             pretraining = row["epochs"] if row["stage"] == PRETRAINING else epochs.get(row.get("parent", ""), row["epochs"])
             return (row["family"], row["model"], pretraining, row["stage"])
 
         settled = {cell(row) for row in self.rows if row["status"] in (RunStatus.FINISHED, RunStatus.STOPPED)}
-        missing = [cell(row) for row in self.rows if cell(row) not in settled]
+        missing = [cell(row) for row in self.rows if cell(row) not in settled and row.get("parent") not in stopped]
         return list(dict.fromkeys(missing + [cell(search) for search in self.searched if search["learning_rate"] is None]))
 
     @property

@@ -42,7 +42,8 @@ def references_of(
 ) -> References | None:
     """Return the reference points of these series and files beside a frontier; None where none is asked for.
 
-    Core-hours of another accelerator than the runs' are converted as `convert` says, else as the point's own row does.
+    Core-hours of another accelerator than the runs' are converted by the factor of the point's own row, since factors differ between kinds of
+    model; `convert` is for rows without one, and goes on from there.
 
     Args:
         which: `published`, `digitised`, or paths of CSVs, see `points_of`.
@@ -103,7 +104,7 @@ def _on(point: ReferencePoint, known: frozenset[str], conversions: Iterable[Hour
     entries = {entry.theirs: entry for entry in conversions}
     if point.accelerator in known:
         return point.as_stated()
-    if point.accelerator in entries:
+    if point.factor is None and point.accelerator in entries:
         point = point.converted(entries[point.accelerator])
     while point.factor is not None and point.counts_as in entries and point.counts_as not in known:
         point = point.converted(entries.pop(point.counts_as))

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from orchestrator.planning.plan import Plan, PlannedRun, PlannedSearch, template_of
-from orchestrator.search.finetuning import expected_cells
+from orchestrator.store.finetunings import expected_cells
 
 __all__ = ["ExpectedFinetuning", "expected_finetuning", "finetuning_rows"]
 

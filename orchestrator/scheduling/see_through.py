@@ -19,7 +19,8 @@ from orchestrator.scheduling.recovery import recover
 from orchestrator.scheduling.scheduler import Scheduler
 from orchestrator.search.advance import Searches
 from orchestrator.search.finetuning import Finetunings
-from orchestrator.store import Session, Store, handover, lease, queries, searches
+from orchestrator.store import Session, Store, finetunings, handover, lease, queries, searches
+from orchestrator.store.experiments import experiment_id
 from orchestrator.store.identity import claim
 from scaling.errors import StoreAway, StoreError
 from scaling.outcomes import RunStatus
@@ -238,9 +239,10 @@ def _progress(store: Store, experiment: str, running: list[AttemptLog], clock: _
     with store.read() as session:
         rows = queries.progress(session, experiment)
         searched = searches.progress(session, experiment)
+        tuned = finetunings.progress(session, experiment, experiment_id(session, experiment))
     counts = {row.status: row.runs for row in rows}
     total, done = sum(row.estimated for row in rows), sum(row.done for row in rows)
-    total += searched["core_hours_ahead"] if searched else 0.0
+    total += sum(found["core_hours_ahead"] for found in (searched, tuned) if found)
     if clock.done_before is None:
         clock.done_before = done
     advanced = done - clock.done_before

@@ -20,7 +20,7 @@ from scaling.columns import FINETUNING
 from scaling.outcomes import RunStatus
 from trainer import TrainConfig
 
-__all__ = ["Finetunings", "PretrainedCell", "cells_in", "chosen", "expected_cells"]
+__all__ = ["Finetunings", "PretrainedCell", "cells_in", "chosen"]
 
 
 @dataclass(frozen=True)
@@ -104,15 +104,6 @@ def chosen(cells: Sequence[PretrainedCell], rule: Mapping[str, Any]) -> list[Pre
     return found
 
 
-def expected_cells(rule: Mapping[str, Any], *, models: int, budgets: int) -> int:
-    """Estimate how many of the cells of a family are chosen.
-
-    ASSUMPTION: a frontier goes from the smallest cell to the largest, a step in size or in budget at a time.
-    """
-    most = models * budgets
-    return {"all": most, "frontier": models + budgets - 1, "top": min(rule.get("top") or most, most)}[rule["name"]]
-
-
 class Finetunings:
     """Asks for the fine-tunings of a store, and advances its searches, as a rule of the scheduler: see `orchestrator.scheduling.policy.Rule`.
 
@@ -177,6 +168,9 @@ class Finetunings:
                     searched.append({"family": family, "model": key[1], "epochs": key[2], "template": template, "policy": policy})
                 else:
                     rows += [self._row(how, key[2], template, rate, run) for run in parents for rate in how.rates]
+        if not renew:
+            known = set(finetunings.wanted(session, experiment_id))
+            rows = [row for row in rows if row["id"] not in known]
         begun = searches.link(session, experiment_id, searched, revision=revision, stage=FINETUNING)
         return searches.want(session, experiment_id, rows, revision=revision, renew=renew).anything or begun
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -21,6 +22,7 @@ __all__ = [
     "active",
     "begun",
     "cancel",
+    "expected_cells",
     "experiments",
     "link",
     "of_experiment",
@@ -169,11 +171,41 @@ def origin(session: Session, run: Run) -> tuple[Attempt, int] | None:
     return None if found is None else (found[0], found[1])
 
 
+def expected_cells(rule: Mapping[str, Any], *, models: int, budgets: int) -> int:
+    """Estimate how many of the cells of a family are chosen.
+
+    ASSUMPTION: a frontier goes from the smallest cell to the largest, a step in size or in budget at a time.
+    """
+    most = models * budgets
+    return {"all": most, "frontier": models + budgets - 1, "top": min(rule.get("top") or most, most)}[rule["name"]]
+
+
+def _ahead(session: Session, rows: Sequence[Finetuning], experiment_id: int) -> float:
+    """Estimate the core-hours of the families of which it is not known yet which runs are fine-tuned."""
+    asked = set(session.scalars(select(Run.family).where(Run.id.in_(wanted_runs(experiment_id)), _IS_FINETUNED).distinct()))
+    runs = pretrained(session, experiment_id)
+    cells = {run.cell for run in runs} | set(searched(session, experiment_id))
+    seeds, ahead = len({run.seed for run in runs}), 0.0
+    for family in {row.family for row in rows} - asked:
+        costs = [_runs_a_cell(row, seeds) * (row.template["estimated_core_hours"] or 0.0) for row in rows if row.family == family]
+        budgets = {epochs for of, _, epochs in cells if of == family}
+        ahead += expected_cells(rows[0].chosen, models=len(costs), budgets=len(budgets)) * fmean(costs)
+    return ahead
+
+
+def _runs_a_cell(row: Finetuning, seeds: int) -> int:
+    if row.policy is None:
+        return len(row.rates) * seeds
+    tried = row.policy["searched_seeds"]
+    return 2 * tried + len(row.policy["seeds"]) - tried
+
+
 def progress(session: Session, experiment: str, experiment_id: int) -> dict[str, Any] | None:
     """Sum up the fine-tuning of an experiment; None where it has none.
 
     - `runs`: its fine-tuned runs by status; empty while it is not known which they are
     - `core_hours`, `allocated_core_hours`: of these, which are among the experiment's
+    - `core_hours_ahead`: estimate for families of which it is not known yet which runs are fine-tuned
     - `best_val_loss`, `best_top1`: of these
     """
     ours = Run.id.in_(wanted_runs(experiment_id)) & _IS_FINETUNED
@@ -188,6 +220,7 @@ def progress(session: Session, experiment: str, experiment_id: int) -> dict[str,
         "runs": {str(status): counts[status] for status in RunStatus if status in counts},
         "core_hours": useful or 0.0,
         "allocated_core_hours": allocated or 0.0,
+        "core_hours_ahead": _ahead(session, active(session, experiment), experiment_id),
         "best_val_loss": loss,
         "best_top1": top1,
     }

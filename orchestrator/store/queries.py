@@ -334,6 +334,8 @@ def experiments(session: Session) -> list[dict[str, Any]]:
         searched = searches.progress(session, experiment.name)
         if searched is not None:
             estimated = (estimated or 0.0) + searched["core_hours_ahead"]
+        if (tuned := finetunings.progress(session, experiment.name, experiment.id)) is not None:
+            estimated = (estimated or 0.0) + tuned["core_hours_ahead"]
         rows.append(
             {
                 "name": experiment.name,
@@ -354,7 +356,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "budget_cost": budget["money"],
                 **experiment_cost(session, experiment, estimated),
                 "best_val_loss": best,
-                "finetuning": finetunings.progress(session, experiment.name, experiment.id),
+                "finetuning": tuned,
                 "no_better_than_guessing": list(session.scalars(ids.where(Run.reason.startswith(NO_BETTER_THAN_GUESSING)))),
                 "searches": searched,
                 "skipped": skipped_examples(session, experiment.name),

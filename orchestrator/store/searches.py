@@ -239,6 +239,7 @@ def searched_besides(session: Session, experiment: str | None = None) -> dict[st
         select(ExperimentRun.experiment_id, Run.family, Run.model, Run.epochs, Run.id)
         .join(Run, Run.id == ExperimentRun.run_id)
         .where(ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id.in_({cell[0] for cell in names}))
+        .where(Run.parent_id.is_(None) | Run.parent_step.is_not(None))
     )
     found: dict[str, set[str]] = {}
     for owner, family, model, epochs, run_id in session.execute(links):

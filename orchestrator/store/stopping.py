@@ -32,7 +32,11 @@ def spared(session: Session, run_ids: Collection[str]) -> set[str]:
     packed = select(Attempt.run_id).where(Attempt.run_id.in_(ids), Attempt.ended_at.is_(None), Attempt.packed > 1)
     there = select(BranchPoint.step).where(BranchPoint.run_id == Run.parent_id, BranchPoint.step == Run.parent_step).exists()
     waited_for = select(Run.parent_id).where(
-        Run.parent_id.in_(ids), Run.status.in_((RunStatus.PENDING, RunStatus.PAUSED)), Run.resume_attempt.is_(None), ~there
+        Run.parent_id.in_(ids),
+        Run.parent_step.is_not(None),
+        Run.status.in_((RunStatus.PENDING, RunStatus.PAUSED)),
+        Run.resume_attempt.is_(None),
+        ~there,
     )
     parents = {parent for parent in session.scalars(waited_for) if parent is not None}
     return parents | {*session.scalars(packed), *steering.asked_for(session, Steer.STOP)}

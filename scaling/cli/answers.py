@@ -89,6 +89,7 @@ class _Finetuning(_Shape):
     runs: dict[str, int]
     core_hours: float
     allocated_core_hours: float
+    core_hours_ahead: float = 0.0
     best_val_loss: float | None
     best_top1: float | None
 

@@ -191,6 +191,7 @@ def tuned(status, parent):
         ("done", [cell("finished")], [cell("") | {"learning_rate": 0.1}], 0),
         ("done", [cell("finished"), cell("finished", 2.0), tuned("finished", "1"), tuned("finished", "2")], [], 0),
         ("done", [cell("finished"), cell("finished", 2.0), tuned("finished", "1"), tuned("diverged", "2")], [], 1),
+        ("done", [cell("stopped"), tuned("pending", "1")], [], 0),
         ("paused", [cell("failed")], [], 130),
         ("left", [cell("pending")], [], 130),
         ("detached", [], [], 0),

@@ -21,6 +21,7 @@ from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Run
 from orchestrator.store.startable import startable
 from orchestrator.store.steering import Steer
+from orchestrator.store.stopping import spared
 from scaling.errors import UsageError
 from scaling.outcomes import AttemptOutcome, RunStatus
 from trainer.surface import Surface
@@ -425,3 +426,34 @@ def test_nothing_is_pre_trained_for_a_data_set_that_is_only_declared(store):
     with pytest.raises(UsageError, match="'to come' is only declared"):
         accept_plan(store, plan)
     assert store.runs().empty
+
+
+def test_what_is_ahead_counts_fine_tunings_that_nobody_knows_yet(store):
+    plan = plan_of(finetune={"from": "frontier"})
+    accept_plan(store, plan)
+    expected = Priced(plan).finetuning
+
+    def estimates():
+        with store.read() as session:
+            [row] = queries.experiments(session)
+        return row["finetuning"]["core_hours_ahead"], row["estimated_core_hours"]
+
+    ahead, estimated = estimates()
+    assert ahead == pytest.approx(expected.core_hours)
+    assert estimated == pytest.approx(plan.estimated_core_hours + expected.core_hours)
+    for _ in range(8):
+        finish_one(store)
+    assert tuned(store), "they are known now, and counted as runs"
+    ahead, estimated = estimates()
+    assert ahead == 0
+    with store.read() as session:
+        known = sum(session.scalars(select(Run.estimated_core_hours).where(Run.parent_id.is_not(None))))
+    assert estimated == pytest.approx(plan.estimated_core_hours + known)
+
+
+def test_a_run_may_be_stopped_early_though_it_would_be_fine_tuned(store):
+    """Runs that share steps wait for a parent in training; a fine-tuning of one that cannot reach the frontier is not wanted."""
+    accept_plan(store, plan_of())
+    with store.read() as session:
+        parents = list(session.scalars(select(Run.id).where(Run.parent_id.is_(None))))
+        assert spared(session, parents) == set()
