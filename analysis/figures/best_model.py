@@ -18,7 +18,7 @@ __all__ = ["best_model_figure"]
 def best_model_figure(frontier: Frontier, *, x_scale: Scale = "log", height: int = 520) -> go.Figure:
     """Draw the rows of `frontier.best()`: model above, epochs below; a step holds from its compute up to the next one's."""
     steps = frontier.best()
-    steps = steps.assign(model=labels(steps) if frontier.points["family"].nunique() > 1 else steps["model"])
+    steps = steps.assign(model=labels(steps, frontier.points))
     start, end = f"{frontier.x}_from", f"{frontier.x}_to"
     styles = looks(frontier.points)
     models = [model for model in styles if model in set(steps["model"])]

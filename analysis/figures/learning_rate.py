@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from analysis.figures.axes import axis, axis_label, ticks_at
 from analysis.figures.hover import run_text
-from analysis.figures.style import layout, looks, translucent
+from analysis.figures.style import labels, layout, looks, translucent
 from analysis.learning_rate import CellRate, LearningRateTrend
 from scaling.rounding import significant
 
@@ -27,10 +27,11 @@ def learning_rate_figure(trend: LearningRateTrend, cell: CellRate | None = None,
     """
     figure = go.Figure()
     styles = looks(trend.models)
+    of_points, of_optima = (labels(rows, trend.models) for rows in (trend.points, trend.optima))
     for number, (model, look) in enumerate(styles.items()):
         aside = _ASIDE ** (number - (len(styles) - 1) / 2)
-        tried = trend.points[trend.points["model"] == model].drop_duplicates(["epochs", "learning_rate"])
-        optima = trend.optima[trend.optima["model"] == model].sort_values("epochs")
+        tried = trend.points[of_points == model].drop_duplicates(["epochs", "learning_rate"])
+        optima = trend.optima[of_optima == model].sort_values("epochs")
         name = model or "runs"
         figure.add_scatter(
             x=np.concatenate([optima["epochs"], optima["epochs"][::-1]]),
@@ -90,7 +91,8 @@ def learning_rate_figure(trend: LearningRateTrend, cell: CellRate | None = None,
     budgets = sorted(trend.optima["epochs"].unique())
     rates = [*trend.points["learning_rate"], *trend.optima["learning_rate"]]
     if cell is not None:
-        _add_cell(figure, cell, styles[cell.model].colour if cell.model in styles else None)
+        look_of = dict(zip(trend.models["model"], labels(trend.models), strict=True))
+        _add_cell(figure, cell, styles[look_of[cell.model]].colour if cell.model in look_of else None)
         budgets, rates = sorted({*budgets, cell.epochs}), [*rates, cell.value]
     rates_tried = sorted(trend.points["learning_rate"].unique())
     outermost = _ASIDE ** ((len(styles) - 1) / 2)

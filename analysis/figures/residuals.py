@@ -26,7 +26,7 @@ def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> 
     figure.add_hrect(y0=low, y1=high, fillcolor=FAINT, opacity=0.5, line_width=0, layer="below")
     figure.add_hline(y=0, line={"color": NEUTRAL, "width": 1.4})
     for model, look in looks(fit.runs).items():
-        rows = residuals[labels(residuals) == model]
+        rows = residuals[labels(residuals, fit.runs) == model]
         figure.add_scatter(
             x=rows[x],
             y=rows["percent"],

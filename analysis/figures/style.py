@@ -31,10 +31,13 @@ class Look:
     marker: str
 
 
-def labels(table: pd.DataFrame) -> pd.Series:
-    """Name each row for a legend: by its `model`, and by its family before it where the table has several."""
-    models = table["model"].astype(str)
-    if "family" not in table or table["family"].nunique() < 2:
+def labels(table: pd.DataFrame, among: pd.DataFrame | None = None) -> pd.Series:
+    """Name each row for a legend: by its `model`, and by its family before it where the figure has several.
+
+    among: what the figure is of, where `table` is a part of that.
+    """
+    models, whole = table["model"].astype(str), table if among is None else among
+    if "family" not in whole or whole["family"].nunique() < 2:
         return models
     return table["family"].astype(str) + " " + models
 

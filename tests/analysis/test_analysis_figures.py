@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import analysis
@@ -80,6 +82,26 @@ def test_learning_rate_figure(sweep):
     cell = trend.predict_cell(model="F0", epochs=32)
     star = named(learning_rate_figure(trend, cell), "F0, predicted")
     assert (star.x[0], star.y[0]) == (32, cell.value)
+
+
+def test_families_are_all_drawn_in_each_figure_of_models(sweep, frontier):
+    """A model then stands in the legend with its family; what is drawn is what one family alone would have, also where the other has no part in it."""
+    runs = sweep(rates=(0.2, 0.4, 0.8))
+    other = runs.assign(
+        id=runs["id"].astype(str) + "-other", family="vit", model="vit-" + runs["model"].astype(str), val_loss=2 * runs["val_loss"]
+    )
+    trend = analysis.learning_rate_trend(pd.concat([runs.assign(id=runs["id"].astype(str), family="nfnet"), other]))
+    cell = trend.predict_cell(model="vit-F0", epochs=32)
+    figure = learning_rate_figure(trend, cell)
+    for family, model in (("nfnet", "F0"), ("vit", "vit-F0")):
+        own = trend.optima[trend.optima["model"] == model]
+        assert list(named(figure, f"{family} {model}").y) == own["best_tried"].tolist() != []
+    assert named(figure, "vit-F0, predicted").marker.color == named(figure, "vit vit-F0").marker.color
+    points = frontier.points.assign(family="nfnet")
+    worse = points.assign(family="vit", on_frontier=False)
+    both = replace(frontier, points=pd.concat([points, worse], ignore_index=True))
+    drawn = [len(trace.x) for trace in best_model_figure(both).data]
+    assert drawn == [len(trace.x) for trace in best_model_figure(frontier).data]
 
 
 def test_no_marker_of_a_learning_rate_lies_beyond_the_axis():
