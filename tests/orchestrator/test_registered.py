@@ -228,9 +228,11 @@ def test_transfer_reads_the_parent_links_of_the_store(filled):
         allocation = open_allocation(session, scheduler="test", shape="any", accelerator="cpu", cores=1)
         for row in rows:
             small_grid._finish(session, row, allocation)
-    payload = json.loads(run(transfer_command, "--db", filled, "--upstream", "val_loss", "--json"))
+    payload = json.loads(
+        run(transfer_command, "--db", filled, "--upstream", "val_loss", "--downstream", "finetune_val_loss", "--json")
+    )
     assert len(payload["checkpoints"]) == 15
-    assert payload["x"] == "parent_core_hours"
-    assert payload["upstream"] == "parent_val_loss"
+    assert (payload["x"], payload["upstream"], payload["downstream"]) == ("core_hours", "val_loss", "finetune_val_loss")
     assert {entry["runs"] for entry in payload["checkpoints"]} == {1}
-    assert "Rank correlation of parent_val_loss and val_loss over 15 checkpoints" in run(transfer_command, "--db", filled)
+    shown = run(transfer_command, "--db", filled, "--downstream", "finetune_val_loss")
+    assert "Rank correlation of val_loss and finetune_val_loss over 15 checkpoints" in shown

@@ -89,11 +89,12 @@ def test_it_is_offered_and_converts_runs(store):
     assert "divided by 2.5 (measured by `scaling probe` of nano-F1 on both)" in analysis.source_of(converted)["notes"][-1]
 
 
-def test_it_converts_reference_points(store):
+def test_it_converts_reference_points_without_a_factor_of_their_own(store, tmp_path):
     runs = prepared(mixed(store), where=["accelerator=TPU-v4"])
     frontier = analysis.frontier(runs, metric="finetune_top1_error")
-    found = references_of(frontier, ["published"], ["TPU-v3:TPU-v4=measured"], measured_in(runs))
-    (point,) = [point for point in found.points if point.name == "ViT-g/14"]
+    (tmp_path / "own.csv").write_text("name,core_hours,top1_error,accelerator\nours,210000,0.1,TPU-v3\n")
+    found = references_of(frontier, [str(tmp_path / "own.csv")], ["TPU-v3:TPU-v4=measured"], measured_in(runs))
+    (point,) = found.points
     assert point.at == pytest.approx(210_000 / 2.5)
     assert point.factor_source == "measured by `scaling probe` of nano-F1 on both"
 
