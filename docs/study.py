@@ -2,8 +2,11 @@
 
     python docs/study.py default_study      # about two minutes on two CPU cores
     python docs/study.py fashion_mnist      # about eight
+    python docs/study.py rivals DIR         # about an hour on one; goes on from what DIR has
+    python docs/study.py rivals_recipes DIR
 
-`scaling submit` in an empty folder, with nothing compiled before. Its runs go to docs/NAME.csv, what it printed and how long it took to docs/NAME.md and
+`scaling submit` in an empty folder, with nothing compiled before. With DIR it is this folder, which stays: a study that was stopped (Ctrl-C) goes on there when
+the same command is given again, and runs that are done are not trained again. Its runs go to docs/NAME.csv, what it printed and how long it took to docs/NAME.md and
 README.md, the pictures of its pages to docs/. Then `docs/refresh.py` makes the blocks of the pages from the CSV. Needs the test extra and a Chromium, as
 `docs/picture.py` does.
 """
@@ -25,7 +28,13 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 SCALING = str(Path(sys.executable).with_name("scaling"))
-FILES = {"default_study": "experiments.yaml", "fashion_mnist": "experiments/fashion_mnist.yaml"}
+FILES = {
+    "default_study": ("experiments.yaml",),
+    "fashion_mnist": ("experiments/fashion_mnist.yaml",),
+    "rivals": ("experiments/rivals.yaml", "experiments/rivals_wider.yaml"),
+    "rivals_recipes": tuple(f"experiments/rivals_{name}.yaml" for name in ("recipes", "crop", "repeats")),
+}
+"""The files of a study, submitted one after the other to one store."""
 PICTURES = {
     "default_study": {
         "frontier.png": ("/frontier",),
@@ -33,12 +42,17 @@ PICTURES = {
         "default_study_learning_rate.png": ("/learning-rate",),
     },
     "fashion_mnist": {"fashion_mnist.png": ("/frontier", "#frontier")},
+    "rivals": {
+        "rivals.png": ("/frontier?x=train_flops", "#frontier"),
+        "rivals_finetuned.png": ("/frontier?x=train_flops&metric=finetune_top1_error", "#frontier"),
+        "rivals_learning_rate.png": ("/learning-rate",),
+    },
 }
 """What is shown of a study: file → page of the site, and the one element of it where not all of it is shown."""
 
 
-def main(name: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="scaling-study-") as place:
+def main(name: str, folder: str | None = None) -> None:
+    with _place(folder) as place:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("SCALING_", "JAX_COMPILATION"))}
         environment |= {"NO_COLOR": "1", "COLUMNS": "140"}
 
@@ -47,14 +61,15 @@ def main(name: str) -> None:
             return done.stdout, done.stderr
 
         started = time.perf_counter()
-        out, err = run("submit", str(DOCS.parent / FILES[name]))
+        for file in FILES[name]:
+            out, err = run("submit", str(DOCS.parent / file))
         took = f"{_spelled(time.perf_counter() - started)} on {os.cpu_count()} cores of an {_cpu()}"
         printed = out.rstrip() + "\n" + err[err.rindex("next\n") :].rstrip()
         (DOCS / f"{name}.csv").write_text(run("runs", "--csv")[0])
         with _server(place, environment) as site:
-            for file, (page, *element) in PICTURES[name].items():
+            for file, (page, *element) in PICTURES.get(name, {}).items():
                 subprocess.run([sys.executable, str(DOCS / "picture.py"), site + page, str(DOCS / file), *element], check=True)
-    for page in (DOCS.parent / "README.md", DOCS / f"{name}.md"):
+    for page in filter(Path.is_file, (DOCS.parent / "README.md", DOCS / f"{name}.md")):
         page.write_text(_renewed(page.read_text(), name, took, printed))
     subprocess.run([sys.executable, str(DOCS / "refresh.py")], check=True)
     print(f"{took}\n{printed}")
@@ -69,6 +84,16 @@ def _renewed(text: str, name: str, took: str, printed: str) -> str:
 
 def _spelled(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+
+
+@contextmanager
+def _place(folder: str | None) -> Iterator[str]:
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="scaling-study-") as place:
+            yield place
+    else:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        yield folder
 
 
 @contextmanager
@@ -96,4 +121,4 @@ def _cpu() -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:3])

@@ -143,7 +143,7 @@ def test_the_file_on_the_page_of_recipes_is_valid():
     assert found == {("nfnet", "sgd-agc", 0.4), ("vit", "adamw", 0.02), ("resnet", "sgd", 0.2)}
 
 
-@pytest.mark.parametrize("name", ["fashion_mnist", "rivals", "rivals_recipes"])
+@pytest.mark.parametrize("name", ["fashion_mnist", "rivals", "rivals_wider", "rivals_recipes", "rivals_crop", "rivals_repeats"])
 def test_a_file_of_fashion_mnist_is_valid_or_says_what_to_install(name):
     path = ROOT / "experiments" / f"{name}.yaml"
     if not os.environ.get("SCALING_CI") and not any(Path(place).is_dir() for place in idx.fashion_mnist.places):

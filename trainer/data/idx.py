@@ -189,7 +189,8 @@ def _content(folder: str, classes: tuple[int, ...]) -> tuple[str, int, int]:
         digest.update(images.tobytes())
         digest.update(labels.tobytes())
         counts.append(len(labels))
-    return digest.hexdigest()[:16], *counts
+    train, held_out = counts
+    return digest.hexdigest()[:16], train, held_out
 
 
 fashion_mnist = IdxFormat(
