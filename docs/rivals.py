@@ -1,21 +1,30 @@
-"""Prints two tables of docs/rivals.md: what the searches cost, and what additions to a recipe are worth.
+"""Prints three tables of docs/rivals.md: what the searches cost, and what additions to a recipe are worth, in pre-training and in fine-tuning.
 
     python docs/rivals.py searches docs/rivals.csv
     python docs/rivals.py recipes docs/rivals_recipes.csv
+    python docs/rivals.py tune DIR                       # trains the runs of the next line in the folder DIR, about six minutes on two cores
+    python docs/rivals.py tuned docs/rivals_tuned.csv
 
 TFLOPs are 1e12 training FLOPs; GFLOP/s are those of a core while it trains. A trial is a learning rate of a cell. Lowest, highest: cells whose best rate is the
 lowest or the highest that they tried. Not used: runs at other rates than their cell's best.
 
-The second compares at equal training FLOPs by `analysis.compare`, a row an addition and family: with it over without, less 1.
+The second compares at equal training FLOPs by `analysis.compare`, a row an addition and family: with it over without, less 1. The third compares fine-tunings
+of one checkpoint, with the addition and without, by a t interval over the checkpoints.
 """
 
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import yaml
+from scipy import stats
 
 import analysis
 
@@ -67,6 +76,65 @@ def recipes(path: str) -> None:
             print(f"| {name} | {family} | {' | '.join(_percent(*part) for part in parts)} |")
 
 
+TUNED: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "sam": {"sam": {"rho": 0.05, "share": 0.2}},
+    "depth": {"model": {"stochastic_depth": 0.1}},
+    "smooth": {"label_smoothing": 0.1},
+    "crop": {"augment": {"crop": True, "flip": True}},
+    "repeats": {"augment": {"crop": True, "flip": True, "repeats": 4}},
+}
+"""Keys of `finetune` beside those of `plain`, by the name of the addition."""
+TUNED_EPOCHS = (0.1, 0.4)
+
+
+def tune(folder: str) -> None:
+    """Fine-tune the same pre-trained runs in every way, each an experiment of its own in one store: the runs before it are trained once."""
+    place, study = Path(folder), yaml.safe_load((Path(__file__).parents[1] / "experiments" / "rivals.yaml").read_text())
+    place.mkdir(parents=True, exist_ok=True)
+    study["models"] = [model for model in study["models"] if model["name"] in ("nfnet-2", "vit-2", "resnet-2")]
+    study |= {"epochs": [0.9], "seeds": [0, 1, 2, 3]}
+    for family, rate in (("nfnet", 0.2), ("vit", 0.008), ("resnet", 0.4)):
+        study["recipes"][family]["learning_rate"] = rate
+    rates = {family: {"learning_rate": rate} for family, rate in (("nfnet", 0.1), ("vit", 0.016), ("resnet", 0.2))}
+    scaling, submitted = str(Path(sys.executable).with_name("scaling")), []
+    for name, addition in TUNED.items():
+        for epochs in TUNED_EPOCHS:
+            tuning = {"dataset": study["finetune"]["dataset"], "from": "all", "epochs": epochs, "recipes": rates, **addition}
+            file = place / f"{name}-{epochs:g}.yaml"
+            file.write_text(yaml.safe_dump(study | {"name": file.stem, "finetune": tuning}, sort_keys=False))
+            submitted.append(subprocess.Popen([scaling, "submit", file.name], cwd=place))  # the first schedules the runs of all
+    for process in submitted:
+        process.wait()
+    csv = subprocess.run([scaling, "runs", "--csv"], cwd=place, check=True, capture_output=True, text=True).stdout
+    (Path(__file__).parent / "rivals_tuned.csv").write_text(csv)
+
+
+def tuned(path: str) -> None:
+    runs = pd.read_csv(path)
+    runs = runs[runs["stage"] == "finetuning"].assign(way=runs["experiments"].str.rsplit("-", n=1).str[0])
+    runs["error"] = 1 - runs["val_top1"]
+    print(
+        "| addition | family | val_loss at 3,000 images | at 12,000 | top-1 error at 3,000 images | at 12,000 |\n|---|---|---|---|---|---|"
+    )
+    for name, with_it, without in ADDITIONS:
+        ways = [way.removeprefix("-") or "plain" for way in (with_it, without)]
+        for family in FAMILIES:
+            parts = []
+            for metric in ("val_loss", "error"):
+                for epochs in TUNED_EPOCHS:
+                    own = runs[(runs["family"] == family) & (runs["epochs"] == epochs)]
+                    with_, plain = (own[own["way"] == way].set_index("parent")[metric] for way in ways)
+                    parts.append(_paired(np.log(with_ / plain).dropna()))
+            print(f"| {name} | {family} | {' | '.join(parts)} |")
+
+
+def _paired(log_ratios: pd.Series) -> str:
+    """Write the mean of differences within checkpoints with its 95 % t interval."""
+    mean, half = log_ratios.mean(), stats.t.ppf(0.975, len(log_ratios) - 1) * log_ratios.sem()
+    return _percent({"value": mean, "low": mean - half, "high": mean + half}, 1)
+
+
 def _percent(log_ratio: Mapping[str, float], times: float) -> str:
     value, low, high = (f"{100 * math.expm1(times * log_ratio[part]):+.1f}" for part in ("value", "low", "high"))
     return f"{value} % ({low} … {high})"
@@ -104,4 +172,4 @@ def _best(cell: pd.DataFrame) -> float:
 
 
 if __name__ == "__main__":
-    {"searches": searches, "recipes": recipes}[sys.argv[1]](sys.argv[2])
+    {"searches": searches, "recipes": recipes, "tune": tune, "tuned": tuned}[sys.argv[1]](sys.argv[2])
