@@ -4,6 +4,7 @@
     python docs/rivals.py recipes docs/rivals_recipes.csv
     python docs/rivals.py tune DIR                       # trains the runs of the next line in the folder DIR, about six minutes on two cores
     python docs/rivals.py tuned docs/rivals_tuned.csv
+    python docs/rivals.py widen DIR                      # trains rates of fine-tuning beyond those that the searches tried in the folder DIR
 
 TFLOPs are 1e12 training FLOPs; GFLOP/s are those of a core while it trains. A trial is a learning rate of a cell. Lowest, highest: cells whose best rate is the
 lowest or the highest that they tried. Not used: runs at other rates than their cell's best.
@@ -14,6 +15,7 @@ of one checkpoint, with the addition and without, by a t interval over the check
 
 from __future__ import annotations
 
+import io
 import math
 import subprocess
 import sys
@@ -97,17 +99,52 @@ def tune(folder: str) -> None:
     for family, rate in (("nfnet", 0.2), ("vit", 0.008), ("resnet", 0.4)):
         study["recipes"][family]["learning_rate"] = rate
     rates = {family: {"learning_rate": rate} for family, rate in (("nfnet", 0.1), ("vit", 0.016), ("resnet", 0.2))}
+    common = {"dataset": study["finetune"]["dataset"], "from": "all", "recipes": rates}
+    studies = [
+        study | {"name": f"{name}-{epochs:g}", "finetune": common | {"epochs": epochs} | addition}
+        for name, addition in TUNED.items()
+        for epochs in TUNED_EPOCHS
+    ]
+    (Path(__file__).parent / "rivals_tuned.csv").write_text(_submitted(studies, place))
+
+
+def widen(folder: str) -> None:
+    """Fine-tune at the next rate beyond what a cell of fine-tuning tried, where its best is at the edge, until every best is in between."""
+    place, study = Path(folder), yaml.safe_load((Path(__file__).parents[1] / "experiments" / "rivals.yaml").read_text())
+    models = {model["name"]: model for model in study["models"]}
+    table = pd.read_csv(io.StringIO(_submitted([], place)))
+    while beyond := _beyond(table):
+        studies = []
+        for (model, epochs, parents_rate), rate in beyond:
+            recipe = {**study["recipes"][models[model]["family"]], "learning_rate": parents_rate}
+            tuning = study["finetune"] | {"from": "all", "learning_rate": rate, "recipes": {}}
+            own = {"models": [models[model]], "epochs": [epochs], "recipes": {model: recipe}, "finetune": tuning}
+            studies.append(study | own | {"name": f"wider-{model}-{epochs:g}-{rate:g}"})
+        table = pd.read_csv(io.StringIO(_submitted(studies, place)))
+
+
+def _beyond(table: pd.DataFrame) -> list[tuple[tuple[str, float, float], float]]:
+    """List the cells of fine-tuning whose best rate is an edge of those tried: model, epochs and rate of the parents; and the next rate."""
+    runs = table[table["stage"] == "finetuning"]
+    parents = table.set_index("id").loc[runs["parent"], ["epochs", "learning_rate"]]
+    runs = runs.assign(of_epochs=parents["epochs"].to_numpy(), of_rate=parents["learning_rate"].to_numpy())
+    found = []
+    for cell, tried in runs.groupby(["model", "of_epochs", "of_rate"]):
+        rates, best = sorted(tried["learning_rate"].unique()), _best(tried)
+        found += [(cell, best / 2)] if best == rates[0] else [(cell, best * 2)] if best == rates[-1] else []
+    return found
+
+
+def _submitted(studies: list[dict[str, Any]], place: Path) -> str:
+    """Submit studies to one store, all at once: the first schedules the runs of all. Return the store's runs as CSV."""
     scaling, submitted = str(Path(sys.executable).with_name("scaling")), []
-    for name, addition in TUNED.items():
-        for epochs in TUNED_EPOCHS:
-            tuning = {"dataset": study["finetune"]["dataset"], "from": "all", "epochs": epochs, "recipes": rates, **addition}
-            file = place / f"{name}-{epochs:g}.yaml"
-            file.write_text(yaml.safe_dump(study | {"name": file.stem, "finetune": tuning}, sort_keys=False))
-            submitted.append(subprocess.Popen([scaling, "submit", file.name], cwd=place))  # the first schedules the runs of all
+    for study in studies:
+        file = place / f"{study['name']}.yaml"
+        file.write_text(yaml.safe_dump(study, sort_keys=False))
+        submitted.append(subprocess.Popen([scaling, "submit", file.name], cwd=place))
     for process in submitted:
         process.wait()
-    csv = subprocess.run([scaling, "runs", "--csv"], cwd=place, check=True, capture_output=True, text=True).stdout
-    (Path(__file__).parent / "rivals_tuned.csv").write_text(csv)
+    return subprocess.run([scaling, "runs", "--csv"], cwd=place, check=True, capture_output=True, text=True).stdout
 
 
 def tuned(path: str) -> None:
@@ -172,4 +209,4 @@ def _best(cell: pd.DataFrame) -> float:
 
 
 if __name__ == "__main__":
-    {"searches": searches, "recipes": recipes, "tune": tune, "tuned": tuned}[sys.argv[1]](sys.argv[2])
+    {"searches": searches, "recipes": recipes, "tune": tune, "tuned": tuned, "widen": widen}[sys.argv[1]](sys.argv[2])

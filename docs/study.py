@@ -35,6 +35,8 @@ FILES = {
     "rivals_recipes": tuple(f"experiments/rivals_{name}.yaml" for name in ("recipes", "crop", "repeats")),
 }
 """The files of a study, submitted one after the other to one store."""
+AFTER = {"rivals": (("rivals.py", "widen"),)}
+"""Scripts, with words, that go on in the study's folder before its runs are read."""
 PICTURES = {
     "default_study": {
         "frontier.png": ("/frontier",),
@@ -63,6 +65,8 @@ def main(name: str, folder: str | None = None) -> None:
         started = time.perf_counter()
         for file in FILES[name]:
             out, err = run("submit", str(DOCS.parent / file))
+        for script, *words in AFTER.get(name, ()):
+            subprocess.run([sys.executable, str(DOCS / script), *words, str(place)], env=environment, check=True)
         took = f"{_spelled(time.perf_counter() - started)} on {os.cpu_count()} cores of an {_cpu()}"
         printed = out.rstrip() + "\n" + err[err.rindex("next\n") :].rstrip()
         (DOCS / f"{name}.csv").write_text(run("runs", "--csv")[0])
