@@ -109,7 +109,7 @@ def _show_finetuning(priced: Priced, out: Console) -> None:
     which = {
         "all": "every cell",
         "frontier": "the cells on the frontier of each family",
-        "top": f"the {rule.get('top')} best cells of each family",
+        "top": "the best cell of each family" if rule.get("top") == 1 else f"the {rule.get('top')} best cells of each family",
     }
     sizes = " px, evaluated at ".join(dict.fromkeys(f"{side}×{width}" for side, width, _ in (card.image_shape, card.eval_shape)))
     out.print()
