@@ -66,7 +66,7 @@ def repeats(n: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def crossed(n: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """With a term of size and data together."""
+    """Adds a term of size and data together."""
     return chinchilla(n, x) + 0.25 * np.exp(-0.1 * n - 0.12 * (x - n))
 
 

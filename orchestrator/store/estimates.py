@@ -11,7 +11,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from orchestrator.resources import Resources
-from orchestrator.store.models import Probe, Run
+from orchestrator.store.models import IS_FINETUNED, Probe, Run
 from scaling.outcomes import RunStatus
 
 __all__ = ["Rates", "estimate_error", "measured_rates"]
@@ -58,7 +58,7 @@ def measured_rates(session: Session) -> Rates:
     knows_flops = Run.train_flops > 0
     work, is_alike = (
         case((knows_flops, Run.train_flops), else_=Run.epochs),
-        knows_flops & (Run.parent_id.is_(None) | Run.parent_step.is_not(None)),
+        knows_flops & ~IS_FINETUNED,
     )
     family = case((is_alike, Run.family), else_=None)  # fine-tuning has other images, and passes that FLOPs do not count
     query = (

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from orchestrator.store.experiments import wanted_runs
 from orchestrator.store.membership import among
-from orchestrator.store.models import Attempt, Experiment, ExperimentRun, Finetuning, Run, Search
+from orchestrator.store.models import IS_FINETUNED, Attempt, Experiment, ExperimentRun, Finetuning, Run, Search
 from scaling.columns import FINETUNING, PRETRAINING
 from scaling.outcomes import RunStatus
 
@@ -40,7 +40,6 @@ NO_WEIGHTS = "not fine-tuned:"
 """How the reason of a pending run begins whose parent will not give it weights."""
 
 _ENDED = {RunStatus.FAILED: "failed", RunStatus.DIVERGED: "diverged"}
-_IS_FINETUNED: Any = Run.parent_id.is_not(None) & Run.parent_step.is_(None)
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def active(session: Session, experiment: str) -> list[Finetuning]:
 
 def pretrained(session: Session, experiment_id: int) -> list[Pretrained]:
     """List the runs of an experiment that were not fine-tuned from another, in the order of its file, but for those that a user excluded."""
-    query = select(*_COLUMNS).where(Run.id.in_(wanted_runs(experiment_id)), ~_IS_FINETUNED, Run.excluded_reason.is_(None))
+    query = select(*_COLUMNS).where(Run.id.in_(wanted_runs(experiment_id)), ~IS_FINETUNED, Run.excluded_reason.is_(None))
     return [Pretrained(*row) for row in session.execute(query.order_by(Run.created_at, Run.id))]
 
 
@@ -125,20 +124,20 @@ def searched(session: Session, experiment_id: int) -> dict[tuple[str, str, float
 
 def statuses(session: Session) -> dict[str, RunStatus]:
     """Map every fine-tuned run of the store to its status."""
-    return {run_id: status for run_id, status in session.execute(select(Run.id, Run.status).where(_IS_FINETUNED))}  # noqa: C416
+    return {run_id: status for run_id, status in session.execute(select(Run.id, Run.status).where(IS_FINETUNED))}  # noqa: C416
 
 
 def wanted(session: Session, experiment_id: int) -> list[str]:
     """List the ids of the fine-tuned runs that an experiment wants, in the order they were asked for."""
     query = select(Run.id).join(ExperimentRun, ExperimentRun.run_id == Run.id)
     ours = (ExperimentRun.experiment_id == experiment_id) & ExperimentRun.removed_in.is_(None)
-    return list(session.scalars(query.where(ours, _IS_FINETUNED).order_by(Run.created_at, Run.id)))
+    return list(session.scalars(query.where(ours, IS_FINETUNED).order_by(Run.created_at, Run.id)))
 
 
 def begun(session: Session, run_ids: Sequence[str]) -> list[Run]:
     """List those of these fine-tuned runs that are in training or over, but for those that failed or were stopped."""
     states = (RunStatus.RUNNING, RunStatus.FINISHED, RunStatus.DIVERGED)
-    return list(session.scalars(select(Run).where(among(session, Run.id, run_ids), _IS_FINETUNED, Run.status.in_(states))))
+    return list(session.scalars(select(Run).where(among(session, Run.id, run_ids), IS_FINETUNED, Run.status.in_(states))))
 
 
 def waiting(session: Session, run_ids: Sequence[str]) -> dict[str, str]:
@@ -181,12 +180,15 @@ def expected_cells(rule: Mapping[str, Any], *, models: int, budgets: int) -> int
 
 
 def _ahead(session: Session, rows: Sequence[Finetuning], experiment_id: int) -> float:
-    """Estimate the core-hours of the families of which it is not known yet which runs are fine-tuned."""
-    asked = set(session.scalars(select(Run.family).where(Run.id.in_(wanted_runs(experiment_id)), _IS_FINETUNED).distinct()))
+    """Estimate the core-hours of the families of which it is not known yet which runs are fine-tuned, since pre-training is not over."""
+    asked = set(session.scalars(select(Run.family).where(Run.id.in_(wanted_runs(experiment_id)), IS_FINETUNED).distinct()))
     runs = pretrained(session, experiment_id)
-    cells = {run.cell for run in runs} | set(searched(session, experiment_id))
+    searches = searched(session, experiment_id)
+    cells = {run.cell for run in runs} | set(searches)
+    is_open = {run.family for run in runs if not run.status.is_final}
+    is_open |= {family for (family, *_), search in searches.items() if search.state in ("waiting", "searching")}
     seeds, ahead = len({run.seed for run in runs}), 0.0
-    for family in {row.family for row in rows} - asked:
+    for family in ({row.family for row in rows} & is_open) - asked:
         costs = [_runs_a_cell(row, seeds) * (row.template["estimated_core_hours"] or 0.0) for row in rows if row.family == family]
         budgets = {epochs for of, _, epochs in cells if of == family}
         ahead += expected_cells(rows[0].chosen, models=len(costs), budgets=len(budgets)) * fmean(costs)
@@ -208,7 +210,7 @@ def progress(session: Session, experiment: str, experiment_id: int) -> dict[str,
     - `core_hours_ahead`: estimate for families of which it is not known yet which runs are fine-tuned
     - `best_val_loss`, `best_top1`: of these
     """
-    ours = Run.id.in_(wanted_runs(experiment_id)) & _IS_FINETUNED
+    ours = Run.id.in_(wanted_runs(experiment_id)) & IS_FINETUNED
     counts = {
         str(status): count for status, count in session.execute(select(Run.status, func.count()).where(ours).group_by(Run.status))
     }
@@ -220,7 +222,7 @@ def progress(session: Session, experiment: str, experiment_id: int) -> dict[str,
         "runs": {str(status): counts[status] for status in RunStatus if status in counts},
         "core_hours": useful or 0.0,
         "allocated_core_hours": allocated or 0.0,
-        "core_hours_ahead": _ahead(session, active(session, experiment), experiment_id),
+        "core_hours_ahead": _ahead(session, of_experiment(session, experiment_id), experiment_id),
         "best_val_loss": loss,
         "best_top1": top1,
     }

@@ -43,6 +43,7 @@ from scaling.columns import FINETUNING, PRETRAINING
 from scaling.outcomes import AttemptOutcome, RunStatus
 
 __all__ = [
+    "IS_FINETUNED",
     "Allocation",
     "Attempt",
     "Base",
@@ -212,6 +213,10 @@ class Run(Base):
     def stage(self) -> str:
         """Return `finetuning` for a run that started from another's weights, else `pretraining`, also where it shares steps with another."""
         return FINETUNING if self.parent_id is not None and self.parent_step is None else PRETRAINING
+
+
+IS_FINETUNED: Any = Run.parent_id.is_not(None) & Run.parent_step.is_(None)
+"""Selects the runs whose `stage` is finetuning."""
 
 
 class Allocation(Base):
@@ -392,7 +397,7 @@ class Search(Base):
     family: Mapped[str] = mapped_column(String(100))
     model: Mapped[str] = mapped_column(String(200))
     epochs: Mapped[float]
-    """Of pre-training, also where the rates of fine-tuning are searched for."""
+    """They are those of pre-training, also where the rates of fine-tuning are searched for."""
     stage: Mapped[str] = mapped_column(String(20), default=PRETRAINING)
     template: Mapped[dict[str, Any]]
     """A row of `Run` but for its id and learning rate. In fine-tuning `parents` maps each seed to the run that its run starts from."""

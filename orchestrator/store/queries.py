@@ -12,7 +12,7 @@ from orchestrator.store import finetunings, lease, searches
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.experiments import experiment_id, latest_revision, wanted_runs
-from orchestrator.store.models import Attempt, Evaluation, Experiment, ExperimentRun, Metric, Run, StoreId
+from orchestrator.store.models import IS_FINETUNED, Attempt, Evaluation, Experiment, ExperimentRun, Metric, Run, StoreId
 from orchestrator.store.pace import shared_core_hours
 from orchestrator.store.prices import all_prices, cost_columns, experiment_cost
 from orchestrator.store.recipes import recipes_of, settings_of
@@ -41,7 +41,7 @@ __all__ = [
     "status_counts",
 ]
 
-_PRETRAINED_LOSS: Any = case((Run.parent_id.is_(None) | Run.parent_step.is_not(None), Run.val_loss))
+_PRETRAINED_LOSS: Any = case((~IS_FINETUNED, Run.val_loss))
 
 INTERRUPTED = "interrupted: its scheduler is gone; `scaling submit` goes on from the last checkpoint"
 """Reason of a run that was in training when its scheduler died: it waits for the next one, whatever the store had time to hear."""

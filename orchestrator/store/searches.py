@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from orchestrator.store.again import AGAIN
 from orchestrator.store.experiments import wanted_runs
 from orchestrator.store.membership import among
-from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, Search
+from orchestrator.store.models import IS_FINETUNED, Experiment, ExperimentRun, Revision, Run, Search
 from orchestrator.store.renewal import renewed
 from scaling.columns import PRETRAINING
 from scaling.outcomes import RunStatus
@@ -239,7 +239,7 @@ def searched_besides(session: Session, experiment: str | None = None) -> dict[st
         select(ExperimentRun.experiment_id, Run.family, Run.model, Run.epochs, Run.id)
         .join(Run, Run.id == ExperimentRun.run_id)
         .where(ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id.in_({cell[0] for cell in names}))
-        .where(Run.parent_id.is_(None) | Run.parent_step.is_not(None))
+        .where(~IS_FINETUNED)
     )
     found: dict[str, set[str]] = {}
     for owner, family, model, epochs, run_id in session.execute(links):

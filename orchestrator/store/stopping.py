@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from orchestrator.resources import EarlyStop
 from orchestrator.store import steering
 from orchestrator.store.membership import among
-from orchestrator.store.models import Attempt, BranchPoint, Evaluation, ExperimentRun, Run
+from orchestrator.store.models import IS_FINETUNED, Attempt, BranchPoint, Evaluation, ExperimentRun, Run
 from orchestrator.store.steering import Steer
 from scaling.outcomes import RunStatus
 
@@ -55,7 +55,7 @@ def finished_peers(session: Session, run: Run) -> Sequence[Row[str, int, float |
         Run.excluded_reason.is_(None),
         Run.accelerator == run.accelerator,
         Run.dataset == run.dataset,
-        Run.parent_id.is_(None) | Run.parent_step.is_not(None),  # not fine-tuned
+        ~IS_FINETUNED,
     )
     return session.execute(query.order_by(Run.id)).all()
 

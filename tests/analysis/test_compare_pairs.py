@@ -46,7 +46,7 @@ def test_holm_is_that_of_statsmodels():
 
 
 def test_what_would_show_is_that_of_statsmodels():
-    """In standard errors of a mean of n: statsmodels' effect size × √n."""
+    """Return the difference in standard errors of a mean of n: statsmodels' effect size × √n."""
     for n in (4, 12, 60):
         effect = TTestPower().solve_power(nobs=n, alpha=0.05, power=0.8, alternative="two-sided")
         assert t_noncentrality(stats.t.ppf(0.975, n - 1), 0.8, n - 1) == pytest.approx(effect * np.sqrt(n), rel=1e-4)

@@ -176,7 +176,7 @@ def test_a_table_from_elsewhere_and_a_finished_store_wait_for_nothing(begun, tmp
     ("left", "why"), [(True, "runs of pre-training are not over"), (False, "no run of pre-training has finished")]
 )
 def test_fine_tuning_that_has_not_begun_is_told_at_the_end(begun, capsys, left, why):
-    """As where a budget leaves out runs that the frontier waits for."""
+    """A budget may leave out runs that the frontier waits for."""
     with Store.open(str(begun)) as store:
         found = ending(store, "digits", "done", db=str(begun))
     assert found.finetuning is None

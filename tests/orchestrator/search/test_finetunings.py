@@ -55,7 +55,7 @@ def may_start(session):
 
 
 def loss_of(run):
-    """Of the stated surface in pre-training; of fine-tuning the parent's, least at a rate that the test knows."""
+    """Return the loss: in pre-training that of the stated surface, in fine-tuning the parent's, least at a rate that the test knows."""
     if run.parent_id:
         return run.parent.val_loss * (1 + 0.1 * math.log(run.learning_rate / 0.1) ** 2)
     surface = Surface(**run.config["model"]["surface"])
@@ -284,7 +284,7 @@ def test_the_store_keeps_how_models_are_fine_tuned(store):
 
 @pytest.mark.parametrize("rises", [-0.5, 0.0, 0.5])
 def test_the_best_rate_of_fine_tuning_may_rise_or_fall_with_size_and_epochs(rises):
-    """By steps of the rate a doubling: in pre-training no rate above those of smaller cells is tried, here the search follows either way."""
+    """A doubling of size moves the best rate by so many steps. In pre-training none above those of smaller cells is tried; here either way is."""
     policy = Policy(0.1, 2.0, (0,))
     cells = [
         SearchedCell("f", f"{params}", params, epochs, policy, {"parents": {}})
@@ -449,6 +449,20 @@ def test_what_is_ahead_counts_fine_tunings_that_nobody_knows_yet(store):
     with store.read() as session:
         known = sum(session.scalars(select(Run.estimated_core_hours).where(Run.parent_id.is_not(None))))
     assert estimated == pytest.approx(plan.estimated_core_hours + known)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+def test_nothing_is_ahead_where_nothing_will_be_fine_tuned(store, how):
+    accept_plan(store, plan_of(finetune={"from": "frontier"}))
+    if how == "cancelled":
+        with store.write() as session:
+            steering.ask(session, Steer.CANCEL, experiment="study")
+    else:
+        while finish_one(store, AttemptOutcome.RAISED):
+            pass
+    with store.read() as session:
+        [row] = queries.experiments(session)
+    assert row["finetuning"]["core_hours_ahead"] == 0
 
 
 def test_a_run_may_be_stopped_early_though_it_would_be_fine_tuned(store):
