@@ -15,6 +15,7 @@ from analysis.comparison.edges import edges_of_cells, edges_of_surface, fair_dif
 from analysis.comparison.joint import LEAST_CELLS, has_surface, joint_difference, near_shared, shared_range
 from analysis.comparison.paired import LEAST_PAIRS, PAIRS_FOR_A_SURFACE, paired_difference
 from analysis.comparison.pairing import pair_cells, stand_for_both
+from analysis.comparison.recipe import with_recipe
 from analysis.comparison.result import Comparison, UnequalRates
 from analysis.comparison.searches import equal_number, more_searched
 from analysis.design_columns import RECIPE
@@ -61,7 +62,7 @@ def compare(
 
     Args:
         runs: one row a run, columns as in `scaling.columns`.
-        by: any column. a, b: two of its values; may be left out when it has exactly two.
+        by: any column, or `recipe`: all settings of how runs were trained in which they differ. a, b: two of its values; may be left out when it has exactly two.
         metric: what should be low. x: what it costs.
         cell: columns that tell the cells of a side apart besides its settings, see `analysis.frontier`.
         level: nominal coverage of the intervals.
@@ -72,6 +73,7 @@ def compare(
         TooFewPoints: too few shared budgets and too few cells; says how many more.
     """
     check_level(level)
+    runs = with_recipe(runs, by)
     first, second, left_out = split_arms(runs, by=by, names=(a, b), metric=metric, x=x, cell=cell)
     refuse_rising(metric, x, [(arm.cells["log_x"].to_numpy(), arm.cells["log_metric"].to_numpy()) for arm in (first, second)], runs)
     ask = _Ask(by, metric, x, level)

@@ -16,6 +16,7 @@ from analysis.comparison.arms import sides_of
 from analysis.comparison.compare import compare
 from analysis.comparison.difference import POWER
 from analysis.comparison.pairwise_sentence import verdict
+from analysis.comparison.recipe import with_recipe
 from analysis.comparison.result import Comparison
 from analysis.interval import Interval
 from analysis.numbers import finite
@@ -177,6 +178,7 @@ def compare_sides(
     Raises: as `compare`; where no pair can be compared, what the first one raised.
     """
     asked: dict[str, Any] = {"by": by, "metric": metric, "x": x, "cell": cell, "level": level}
+    runs = with_recipe(runs, by)
     sides = sides_of(runs, by)
     one = a if a is not None else b
     if (a is not None and b is not None) or not 2 < len(sides) <= MOST_SIDES or (one is not None and one not in sides):

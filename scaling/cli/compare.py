@@ -22,6 +22,8 @@ scaling compare --by family  # is one better at equal core-hours, or is that noi
 
 scaling compare --by sam --x flops  # runs with and without SAM, of one family or of all
 
+scaling compare --by recipe --where family=vit  # by all settings in which runs differ
+
 scaling compare --by batch_size --a 256 --b 1024 --x flops --json
 
 scaling compare --data runs.csv --price H100=2.5 --price TPU-v4=3.22 --x cost  # at equal money

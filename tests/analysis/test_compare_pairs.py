@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -159,8 +160,10 @@ def test_a_setting_of_the_recipe_is_a_side_and_others_that_go_with_it_are_named(
     assert not [note for note in found.notes if "the sides differ in" in note]
     both = analysis.compare(runs.assign(label_smoothing=2 * runs["sam"], sam_share=4 * runs["sam"]), by="sam")
     assert "the sides differ in label_smoothing too, so that the difference is not that of sam alone" in both.notes
+    by_recipe = analysis.compare(runs, by="recipe")
+    assert (by_recipe.a, by_recipe.b, by_recipe.better) == ("plain", "sam 0.05", "sam 0.05")
     with pytest.raises(UnknownName) as caught:
-        analysis.compare(runs, by="recipe")
+        analysis.compare(runs, by="method")
     assert caught.value.hint == "the runs' recipes differ in sam: --by sam"
 
 
@@ -169,3 +172,19 @@ def test_a_difference_that_would_have_shown_shows_in_four_draws_of_five():
     said, shown = power(DESIGNS[2], 24, noise=0.0076)
     assert said == pytest.approx(0.03, rel=0.15)
     assert 0.58 <= shown <= 0.96  # of 24 at 80 %: left one time in 60 on either side
+
+
+def test_by_recipe_is_by_all_settings_in_which_runs_differ():
+    """The study's models of one size are called after their recipe, so that their names tell the same sides apart."""
+    runs = analysis.read_runs(Path(__file__).parents[2] / "docs" / "rivals_recipes.csv")
+    runs = runs[runs["family"] == "vit"].reset_index(drop=True)
+    found = analysis.compare_sides(runs, by="recipe", x="train_flops")
+    assert found.sides == (
+        "crop + flip", "crop + flip + augment_repeats 4", "label_smoothing 0.1", "plain", "sam 0.05", "stochastic_depth 0.1",
+    )  # fmt: skip
+    asked = {"x": "train_flops", "metric": "val_loss"}
+    for recipe, model in (("sam 0.05", "vit-2-sam"), ("crop + flip", "vit-2-crop")):
+        by_recipe = analysis.compare(runs, by="recipe", a=recipe, b="plain", **asked).to_dict()
+        by_model = analysis.compare(runs, by="model", a=model, b="vit-2", **asked).to_dict()
+        assert by_recipe["log_ratio"] == pytest.approx(by_model["log_ratio"])
+    assert "recipe" not in runs
