@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,17 +37,18 @@ _HOW_TO_PRICE = (
 _HINT = "`scaling docs experiments` describes every field; `scaling submit FILE --dry-run` checks a file without running it"
 
 
-def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False) -> tuple[Spec, Document]:
+def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False, uncut: bool = False) -> tuple[Spec, Document]:
     """Read and check an experiments file, or a dictionary of the same keys, whose faults are named by the keys that lead to them.
 
     simulate: as if the file had `simulate: {}`, unless it says more, under the name `<name>-simulated`.
+    uncut: as if its data sets had no `exclude:`, for whoever makes that list.
 
     Raises:
         DataNotFound: there is no such file.
         SpecError: it has faults; all of them are in `.faults`.
     """
     document, of_prices = _with_prices(document_of(study) if isinstance(study, Mapping) else read_document(study))
-    document, of_ours = without_ours(document)
+    document, of_ours = without_ours(_uncut(document) if uncut else document)
     first = [*of_prices, *of_ours]
     try:
         spec = Spec.model_validate(document.content)
@@ -62,6 +64,16 @@ def read_spec(study: str | Path | Mapping[str, Any], *, simulate: bool = False) 
     if faults:
         raise SpecError(shown_faults(faults), hint=_HINT) from _cause(faults)
     return spec, document
+
+
+def _uncut(document: Document) -> Document:
+    """Return the document with no `exclude` in its data sets, those of a block too."""
+
+    content: dict[str, Any] = copy.deepcopy(document.content)
+    for part in (content, content.get("finetune")):
+        if isinstance(part, dict) and isinstance(part.get("dataset"), dict):
+            part["dataset"].pop("exclude", None)
+    return replace(document, content=content)
 
 
 class _Settings(BaseModel):

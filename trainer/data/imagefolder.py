@@ -21,7 +21,7 @@ from trainer.data.dataset import Dataset, Example
 from trainer.data.names import NameTable
 from trainer.typing import Options
 
-__all__ = ["DEFAULTS", "OPTIONS", "ImageFiles", "load", "split_folders"]
+__all__ = ["DEFAULTS", "OPTIONS", "ImageFiles", "images_below", "load", "split_folders"]
 
 OPTIONS = shapes.OPTIONS | {"validation_share": "share held out where there are no train/ and val/, e.g. 0.1"}
 DEFAULTS = {"channels": 3}
@@ -139,7 +139,7 @@ def _scan(folder: Path, classes: list[str], *, may_lack: bool = False) -> ImageF
     sizes: list[int] = []
     counts = []
     for name in classes:
-        found = sorted(_images(folder / name, name)) if (folder / name).is_dir() else []
+        found = sorted(images_below(folder / name, f"{name}/")) if (folder / name).is_dir() else []
         if not found and not may_lack:
             raise DataError(
                 f"{folder / name} holds no images", hint=f"put {', '.join(_SUFFIXES)} files there, or remove the folder"
@@ -151,13 +151,13 @@ def _scan(folder: Path, classes: list[str], *, may_lack: bool = False) -> ImageF
     return ImageFiles(str(folder), NameTable.of(names), np.array(sizes, np.int64), labels)
 
 
-def _images(folder: Path, below: str) -> Iterator[tuple[str, int]]:
-    """Yield (path below the split, bytes) of every image, folders within included."""
+def images_below(folder: Path, below: str = "") -> Iterator[tuple[str, int]]:
+    """Yield (path, bytes) of every image in a folder and in those within. A path begins with `below`."""
     for entry in os.scandir(folder):
         if entry.is_dir():
-            yield from _images(Path(entry.path), f"{below}/{entry.name}")
+            yield from images_below(Path(entry.path), f"{below}{entry.name}/")
         elif entry.name.lower().endswith(_SUFFIXES) and not entry.name.startswith("."):
-            yield f"{below}/{entry.name}", entry.stat().st_size
+            yield f"{below}{entry.name}", entry.stat().st_size
 
 
 def _place(name: str) -> float:
