@@ -56,9 +56,9 @@ class DataConfig(ConfigPart):
     def _content(self) -> Mapping[str, object]:
         """Return what of the data changes the result: what they contain (the fingerprint), and how they are read where that has changed.
 
-        Where they lie is not part of it.
+        Where they lie is not part of it, nor where the list lies of what is left out: its rows are part of the fingerprint.
         """
-        options = {key: value for key, value in self.plain["options"].items() if key != "path"}
+        options = {key: value for key, value in self.plain["options"].items() if key not in ("path", "exclude")}
         content = {"fingerprint": self.card.fingerprint, "train_examples": self.card.train_examples, "options": options}
         return content | {name: getattr(self.card, name) for name in ("corrections", "evaluation_margin_px")}
 

@@ -27,6 +27,7 @@ from scaling.errors import DataError, DataNotFound, Fault, MissingExtra, Scaling
 from scaling.prices import CURRENCY, THE_FILES, amount_in, read_prices
 from trainer import data, models
 from trainer.data.images import optional
+from trainer.data.kept import EXCLUDE, left_out
 
 __all__ = ["read_spec"]
 
@@ -305,7 +306,7 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             yield unknown(document, ("dataset", "name"), "data set", name, data.names())
             return
         known = data.options_of(name)
-        foreign = [key for key in options if key not in known]
+        foreign = [key for key in options if key not in known and key != EXCLUDE]  # of which a declared set says itself why not
         for key in foreign:
             yield document.fault(
                 ("dataset", key), f"unknown key {key!r}{nearest(key, known)} (data set {name} takes {listed(known)})"
@@ -315,7 +316,8 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     try:
         card = data.card(name, options)
     except (UsageError, DataError) as error:
-        fault = document.fault(("dataset",), f"{error} ({error.hint})" if error.hint else str(error))
+        place = ("dataset", EXCLUDE) if EXCLUDE in options and _is_readable_whole(spec) else ("dataset",)
+        fault = document.fault(place, f"{error} ({error.hint})" if error.hint else str(error))
         yield replace(fault, cause=error)
         return
     except OSError as error:
@@ -324,7 +326,13 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
     if (largest := max(card.train_examples, card.num_classes, *card.image_shape)) > _MAX_EXAMPLES:
         yield document.fault(("dataset",), f"{shown(largest)} is more than {_MAX_EXAMPLES:g}")
         return
-    if spec.batch_size > card.train_examples:
+    if spec.batch_size > card.train_examples and spec.batch_size <= card.train_examples + left_out(card):
+        yield document.fault(
+            ("dataset", EXCLUDE),
+            f"{options[EXCLUDE]} leaves {card.train_examples:,} of {card.train_examples + left_out(card):,} training images of {card.name}, "
+            f"fewer than a batch of {spec.batch_size:,}",
+        )
+    elif spec.batch_size > card.train_examples:
         yield document.fault(
             ("batch_size",),
             f"a batch of {spec.batch_size:.15g} is larger than the training split of {card.name} ({card.train_examples} examples)",
@@ -343,6 +351,15 @@ def _dataset_faults(spec: Spec, document: Document) -> Iterator[Fault]:
             yield document.fault(
                 ("epochs", index), f"{epochs:g} epochs of {card.train_examples} examples are more than {_MAX_EXAMPLES:g}"
             )
+
+
+def _is_readable_whole(spec: Spec) -> bool:
+    """Say whether the data can be read without their list of what is left out: then it is the list that is at fault."""
+    try:
+        data.card(spec.dataset.name, {key: value for key, value in spec.dataset.options.items() if key != EXCLUDE})
+    except (ScalingError, OSError):
+        return False
+    return True
 
 
 def _channel_faults(spec: Spec, document: Document, before: Spec) -> Iterator[Fault]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.planning.data_notes import data_notes
 from orchestrator.planning.finetuned import ExpectedFinetuning, expected_finetuning
 from orchestrator.planning.plan import Plan, PlannedRun, PlannedSearch
 from orchestrator.store import open_readonly
@@ -96,21 +97,14 @@ class Priced:
 
     @property
     def notes(self) -> list[str]:
-        """Say of each card of the file that its own price does not count, where `price:` has another."""
+        """Say what its data are, and of each card of the file that its own price does not count, where `price:` has another."""
         spec, prices = self.plan.spec, self.plan.spec.prices
-        return self._of_the_same_data + [
+        of_prices = [
             f"{card.name} costs {prices.an_hour[card.name]:g} {spec.currency} a chip-hour by `price`, which counts before the {card.price:g} of its card"
             for card in spec.accelerators
             if prices is not None and card.price is not None and card.price != prices.an_hour[card.name]
         ]
-
-    @property
-    def _of_the_same_data(self) -> list[str]:
-        """Say that runs are fine-tuned on what they were pre-trained on, where that is so."""
-        tuned, card = self.plan.finetuning, self.plan.card
-        if tuned is None or (tuned.card.fingerprint, tuned.card.name) != (card.fingerprint, card.name):
-            return []
-        return [f"runs are fine-tuned on {card.name}, on which they were pre-trained"]
+        return [*data_notes(self.plan), *of_prices]
 
     @property
     def passes_confirm_above(self) -> str:

@@ -12,6 +12,7 @@ from scaling.errors import UsageError
 if TYPE_CHECKING:
     from orchestrator.store.lineage import Lineage
     from trainer.audit import AuditReport
+    from trainer.data import DataCard
 
 __all__ = ["EXAMPLES", "audit_command"]
 
@@ -59,7 +60,7 @@ def audit_command(
             f"run {lineage.run_id} ({lineage.status}) is a rehearsal: nothing was trained, so there is nothing to audit"
         )
     else:
-        _show(lineage, report)
+        _show(lineage, report, config.data.card)
     if not report.clean:
         raise typer.Exit(1)
 
@@ -83,13 +84,16 @@ def _payload(lineage: Lineage, report: AuditReport, rehearsed: bool) -> dict[str
     }
 
 
-def _show(lineage: Lineage, report: AuditReport) -> None:
+def _show(lineage: Lineage, report: AuditReport, card: DataCard) -> None:
     from scaling.cli.output import console
+    from trainer.data.kept import left_out
 
     out = console()
     out.print(
         f"run {lineage.run_id} ({lineage.status}): {report.covered:,} of {report.total:,} uses of an example", highlight=False
     )
+    if count := left_out(card):
+        out.print(f"  of {card.train_examples + count:,} training images {count:,} were left out by a list", highlight=False)
     for share in lineage.shares:
         whose = "" if share.run_id == lineage.run_id else f" of run {share.run_id}, whose trunk it started from"
         out.print(f"  attempt {share.attempt}: steps {share.first_step} to {share.stop_step - 1}{whose}", highlight=False)

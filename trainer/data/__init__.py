@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 
-from scaling.errors import DataError, ScalingError, UnknownName
+from scaling.errors import DataError, ScalingError, UnknownName, UsageError
 from trainer.data import array_record, declared, digits, idx, imagefolder, parquet, shapes, webdataset
 from trainer.data.corrections import corrected
 from trainer.data.dataset import ArrayExamples, BadExample, DataCard, Dataset, Example, Examples
 from trainer.data.images.optional import encoded_picture
+from trainer.data.kept import EXCLUDE, excluded, list_of
 from trainer.data.normalization import Normalization
 from trainer.data.order import Order
 from trainer.data.permutation import permute
@@ -73,7 +74,8 @@ def names() -> tuple[str, ...]:
 
 def options_of(name: str) -> Mapping[str, str]:
     """Return the options that a data set takes, with a description each. Raises `UnknownName`."""
-    return _format(name).options
+    own = _format(name).options
+    return own if name == "declared" else {**own, EXCLUDE: "list of training images that are left out, a Parquet file"}
 
 
 def significant(name: str, options: Options) -> Options:
@@ -88,12 +90,19 @@ def significant(name: str, options: Options) -> Options:
 
 def card(name: str, options: Options) -> DataCard:
     """Describe a data set: sizes, shape, fingerprint. Raises `UnknownName`, `DataNotFound`, `DataError`, `UsageError`, `MissingExtra`."""
+    if EXCLUDE in options:
+        return load(name, options).card
     return load_source(options).card if name == "source" else _format(name).card(options)
 
 
 def load(name: str, options: Options) -> Dataset:
-    """Read a data set. Raises as `card`."""
-    return load_source(options) if name == "source" else _format(name).load(options)
+    """Read a data set, without the training images that the list of its option `exclude` names. Raises as `card`."""
+    if EXCLUDE in options and name == "declared":
+        raise UsageError("a data set that is only declared has no images to leave out", hint=f"remove {EXCLUDE}")
+    whole = {key: value for key, value in options.items() if key != EXCLUDE}
+    dataset = load_source(whole) if name == "source" else _format(name).load(whole)
+    listed = list_of(options)
+    return dataset if listed is None else excluded(dataset, whole, listed)
 
 
 def load_source(options: Options) -> Dataset:

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from orchestrator.store import open_readonly, queries
 from scaling.cli.app import app
-from trainer import TrainConfig, train
+from tests.trainer import exclusions
+from trainer import TrainConfig, data, train
 
 SCALING = str(Path(sys.executable).with_name("scaling"))
 
@@ -294,9 +295,13 @@ def test_interrupted_twice_and_killed_nothing_is_lost_and_the_bits_are_the_same(
 
 @pytest.fixture(scope="module")
 def two_at_once(shared):
-    """A study that first asked for more cores than there are, and then for one, by two commands at once; and what the first said."""
+    """A study that first asked for more cores than there are, and then for one, by two commands at once; and what the first said.
+
+    Of its data, 147 training images are left out by a list.
+    """
     study = Study(shared, "two-at-once")
-    grid = {"epochs": "[0.25, 0.5, 1]", "seeds": "[0, 1]"}
+    exclusions.write(shared / "list.parquet", data.load("digits", {}), {}, range(1000, 1147))
+    grid = {"epochs": "[0.25, 0.5, 1]", "seeds": "[0, 1]", "dataset": "name: digits, exclude: list.parquet"}
     _, refused = study.run("submit", study.write(**grid, extra="resources: {accelerator: cpu, cores: 4096}"), code=1)
     file = study.write(**grid)
     processes = [study.start("submit", file) for _ in range(2)]
@@ -317,9 +322,21 @@ def test_submitting_twice_does_nothing_twice(two_at_once):
     study, file, _ = two_at_once
     before = study.rows()
     _, err = study.run("submit", file)
+    assert "147 of 1,347 training images of digits are left out, as list.parquet says" in err
     assert "6 of 6 runs were done before" in err
     assert "nothing left to do" in err
     assert study.rows() == before
+
+
+def test_images_that_a_list_leaves_out_are_not_trained_on_and_the_others_once_an_epoch(two_at_once):
+    study, _, _ = two_at_once
+    (run,) = [row for key, row in study.rows().items() if key[1:] == (1, 1.6, 0)]
+    assert run["examples_seen"] == 1200
+    audit = study.json("audit", run["id"])["audit"]
+    assert (audit["clean"], audit["complete"], audit["total"]) == (True, True, 1200)
+    with contextlib.chdir(study.folder):
+        out = CliRunner().invoke(app, ["audit", run["id"]], env=study.environment, catch_exceptions=False).stdout
+    assert "of 1,347 training images 147 were left out by a list" in out
 
 
 def test_more_cores_than_there_are(two_at_once):
