@@ -17,6 +17,8 @@ EXTRA_OF = {
     "PIL": "images",
     "array_record": "array-record",
     "cv2": "images",
+    "faiss": "dedup",
+    "pdqhash": "dedup",
     "psycopg": "postgres",
     "pyarrow": "parquet",
     "simplejpeg": "images",

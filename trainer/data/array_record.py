@@ -43,6 +43,11 @@ class Records:
         self._readers: dict[int, ArrayRecordReader] = {}
         self._starts = np.cumsum([0, *(self._reader(number).num_records() for number in range(len(files)))])
 
+    @property
+    def files(self) -> list[str]:
+        """Return the paths of the files."""
+        return self._files
+
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_readers": {}}
 

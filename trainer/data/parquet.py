@@ -64,6 +64,11 @@ class ParquetRows:
         ]
         self.labels, self.classes = read_labels(columns, classes)
 
+    @property
+    def files(self) -> list[str]:
+        """Return the paths of the files."""
+        return self._files
+
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_open": {}, "_groups": OrderedDict()}
 

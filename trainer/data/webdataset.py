@@ -33,6 +33,11 @@ class TarSamples:
         self._files, self.index = [str(path) for path in files], index
         self._open: dict[int, int] = {}
 
+    @property
+    def files(self) -> list[str]:
+        """Return the paths of the files."""
+        return self._files
+
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_open": {}}
 

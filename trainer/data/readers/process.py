@@ -21,7 +21,7 @@ from trainer.data.order import Draws
 from trainer.data.readers import memory
 from trainer.data.rows import Rows, read_into
 
-__all__ = ["Done", "Setup", "Task", "main"]
+__all__ = ["Done", "Setup", "Task", "main", "sendable"]
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ def _answer(task: Task, setup: Setup, pixels: np.ndarray) -> Done | BaseExceptio
             read_into(rows, row, setup.examples, setup.preparation)
     except Exception as error:  # noqa: BLE001 - the edge of the process: the trainer raises it
         error.add_note("in a reader process:\n" + "".join(traceback.format_exception(error)))
-        return _sendable(error)
+        return sendable(error)
     return Done(task.slot, task.first_row, rows.labels, rows.ids, rows.skipped)
 
 
-def _sendable(error: Exception) -> BaseException:
+def sendable(error: Exception) -> BaseException:
     """Return the exception, or its text where it does not survive pickling."""
     try:
         pickle.loads(pickle.dumps(error))

@@ -1,4 +1,4 @@
-"""`Reader` is the trainer's end of one reader process."""
+"""`Reader` is the other end of one worker process: of a reader of batches, or of another that serves tasks in the same way."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import socket
 import subprocess
 import sys
 from multiprocessing.connection import Connection
+from typing import Any
 
 from scaling.errors import DataError
-from trainer.data.readers.process import Done, Task
 
 __all__ = ["Reader"]
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from trainer.data.readers.process import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+    "from importlib import import_module; import_module(sys.argv[2]).main(*map(int, sys.argv[3:]))"
 )
 _LEAVING_SECONDS = 2.0
 
@@ -25,13 +25,16 @@ class Reader:
     """Starts a process that serves tasks in the order in which it is given them.
 
     The process imports from where this one does, but not its `__main__`.
+
+    handles: files that the process gets. module: its `main(socket, *handles)` serves the tasks.
     """
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, *handles: int, module: str = "trainer.data.readers.process") -> None:
         ours, theirs = socket.socketpair()
+        passed = (theirs.fileno(), *handles)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, json.dumps(sys.path), str(theirs.fileno()), str(memory)],
-            pass_fds=(theirs.fileno(), memory),
+            [sys.executable, "-P", "-c", _START, json.dumps(sys.path), module, *map(str, passed)],
+            pass_fds=passed,
             stdin=subprocess.DEVNULL,
             env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},  # images are read in parallel, not their parts
         )
@@ -46,13 +49,13 @@ class Reader:
         return self._process.pid
 
     def set_up(self, setup: bytes) -> None:
-        """Send the pickled `Setup`; returns when the process has taken it. Raises `DataError` when the process is gone."""
+        """Send what is pickled for all tasks; returns when the process has taken it. Raises `DataError` when the process is gone."""
         try:
             self.link.send_bytes(setup)
         except ConnectionError:
             raise self._gone() from None
 
-    def give(self, task: Task) -> None:
+    def give(self, task: object) -> None:
         """Send one more task. Raises `DataError` when the process is gone."""
         try:
             self.link.send(task)
@@ -60,10 +63,10 @@ class Reader:
             raise self._gone() from None
         self.tasks += 1
 
-    def take(self) -> Done:
+    def take(self) -> Any:
         """Receive an answer that has come. Raises the exception that ended its task, `DataError` when the process is gone."""
         try:
-            answer: Done | BaseException = self.link.recv()
+            answer = self.link.recv()
         except (EOFError, ConnectionError):
             raise self._gone() from None
         self.tasks -= 1
