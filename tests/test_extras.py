@@ -167,6 +167,14 @@ def test_files_of_other_formats_name_theirs(tmp_path, without, name, module, ext
     assert told.value.hint == f'pip install "scaling[{extra}]"'
 
 
+def test_a_list_of_images_to_leave_out_names_its_own(tmp_path, without):
+    (tmp_path / "list.parquet").write_bytes(b"not read")
+    file = write(tmp_path, {"name": "digits", "exclude": str(tmp_path / "list.parquet")})
+    without("pyarrow")
+    with pytest.raises(SpecError, match=r"dataset.exclude: lists of .* need the package 'pyarrow', .*scaling\[parquet\]"):
+        read_spec(file)
+
+
 @pytest.mark.parametrize("words", [["fit", "--data", "runs.parquet"], ["export", "out.parquet", "--data", "runs.csv"]])
 def test_tables_in_parquet_name_theirs(tmp_path, words):
     """In a process of its own: where pandas has seen PyArrow, it keeps text in it."""
