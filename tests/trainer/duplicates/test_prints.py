@@ -34,42 +34,53 @@ def test_a_killed_pass_goes_on_where_it_was(tmp_path):
     code = (
         "import sys; from pathlib import Path; from tests.trainer.duplicates.slow_pictures import Slow; "
         "from trainer.duplicates.prints import prints; from trainer.duplicates.splits import Split; "
-        "prints(Split('slow', 'f', 'train', Slow(sys.argv[1], 0.01), 3, str), Path(sys.argv[2]), workers=2, shard_images=8)"
+        "prints(Split('slow', 'f', 'train', Slow(sys.argv[1], 0.05), 3, str), Path(sys.argv[2]), workers=2, shard_images=4)"
     )
     work = tmp_path / "work"
     searching = subprocess.Popen(
         [sys.executable, "-c", code, str(reads), str(work)], cwd=ROOT, env=os.environ | {"PYTHONPATH": ROOT}
     )
     until = time.monotonic() + 60
-    while len(list(work.glob("prints/*.npz"))) < 2:
+    while len(list(work.glob("prints/*.npz"))) < 2 or len(who_read(reads)) < 2:
         assert time.monotonic() < until
         assert searching.poll() is None
         time.sleep(0.005)
     searching.send_signal(signal.SIGKILL)
     searching.wait()
-    before = still_running(reads)
+    before = read_by_the_last(reads)
     kept = {path: path.stat().st_mtime_ns for path in work.glob("prints/*.npz")}
-    assert 2 <= len(kept) < 8
+    assert 2 <= len(kept) < 16
     told = []
-    printed = prints(split_of(Slow(str(reads), 0)), work, workers=2, on_done=told.append, shard_images=8)
-    assert told[0] == 8 * len(kept)
-    assert sum(told) == len(Slow("", 0)) == 60
+    printed = prints(split_of(Slow(str(reads), 0)), work, workers=2, on_done=told.append, shard_images=4)
+    assert told[0] == 4 * len(kept)
+    assert sum(told) == len(Slow("", 0)) == 64
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    read_again = reads.read_text().split()[len(before) :]
-    assert len(read_again) == 60 - told[0]
-    fresh = prints(split_of(Slow(str(reads), 0)), tmp_path / "fresh", shard_images=8)
+    read_again = reads.read_text().splitlines()[len(before) :]
+    assert len(read_again) == 64 - told[0]
+    fresh = prints(split_of(Slow(str(reads), 0)), tmp_path / "fresh", shard_images=4)
     assert all(map(np.array_equal, whole(printed), whole(fresh)))
     assert printed.unreadable == fresh.unreadable == ((13, "bad luck"),)
 
 
-def still_running(reads):
-    """What was read, once nobody reads any more: workers end with their search."""
-    until = time.monotonic() + 30
-    before = None
-    while before != (before := reads.read_text().split()):
+def read_by_the_last(reads):
+    """What was read, once all that read are gone: workers end with their search."""
+    until = time.monotonic() + 60
+    while any(map(is_running, who_read(reads))):
         assert time.monotonic() < until
-        time.sleep(0.15)
-    return before
+        time.sleep(0.01)
+    return reads.read_text().splitlines()
+
+
+def who_read(reads):
+    return {line.split()[1] for line in reads.read_text().splitlines()} if reads.exists() else set()
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_an_image_file_that_was_written_anew_is_read_anew(tmp_path):
