@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
     from analysis import predict as predict
     from analysis import read_runs as read_runs
     from analysis.report.document import write_report
+    from orchestrator.duplicates import dedup as dedup
     from orchestrator.experiments_file import read_spec as read_spec
     from orchestrator.main_job import Submitted as Submitted
     from orchestrator.main_job import submit as submit
@@ -53,6 +54,7 @@ _EXPORTS = {
     "answer": "analysis:answer",
     "choose_law": "analysis:choose_law",
     "compare": "analysis:compare",
+    "dedup": "orchestrator.duplicates:dedup",
     "fit": "analysis:fit",
     "frontier": "analysis:frontier",
     "learning_rate_trend": "analysis:learning_rate_trend",

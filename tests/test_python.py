@@ -16,6 +16,7 @@ import pytest
 
 import scaling
 from tests.api import small_grid
+from tests.trainer.pictures import encoded, photo
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = [name for name in scaling.__all__ if name.islower() and name not in ("read_spec", "train")]
@@ -23,8 +24,11 @@ FUNCTIONS = [name for name in scaling.__all__ if name.islower() and name not in 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with the documentation's tables and a store."""
+    """A folder with the documentation's tables, a store, and photos of which two are the same."""
     folder = tmp_path_factory.mktemp("python")
+    for name, seed in (("train/a/0", 0), ("train/b/1", 0), ("val/a/0", 1), ("val/b/1", 2)):
+        (folder / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "photos" / f"{name}.png").write_bytes(encoded(photo(96, 96, seed), "PNG"))
     (folder / "docs").symlink_to(ROOT / "docs")
     small_grid.fill(folder / "scaling.db")
     return folder

@@ -16,6 +16,7 @@ import typer
 from scaling.cli import (
     audit,
     compare,
+    dedup,
     docs,
     export,
     fit,
@@ -75,6 +76,7 @@ for name, command, examples in (
     ("transfer", transfer.transfer_command, transfer.EXAMPLES),
     ("report", report.report_command, report.EXAMPLES),
     ("export", export.export_command, export.EXAMPLES),
+    ("dedup", dedup.dedup_command, dedup.EXAMPLES),
     ("model", model.model_command, model.EXAMPLES),
     ("serve", serve.serve_command, serve.EXAMPLES),
     ("docs", docs.docs_command, docs.EXAMPLES),
