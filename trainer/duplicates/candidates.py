@@ -4,7 +4,7 @@ Of two splits, each image of the first is a question, and the second is indexed,
 Within one split, the later image of a pair is the question, since it is the one that is left out.
 
 Copies are looked at once: only the first image of each digest takes part beyond the exact rule. And an image is compared with its
-`MOST` nearest candidates, so that a thousand near-copies of one picture take time in proportion to a thousand, not to its square.
+`MOST` nearest candidates of either kind, so that a thousand near-copies of one picture take time in proportion to a thousand, not to its square.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from trainer.duplicates.feature_index import FeatureIndex
 from trainer.duplicates.hash_index import HashIndex
-from trainer.duplicates.hashing import LEAST_QUALITY
+from trainer.duplicates.hashing import LEAST_DETAIL
 from trainer.duplicates.prints import Prints
 from trainer.duplicates.vectors import Vectors
 
@@ -25,7 +25,7 @@ __all__ = ["BLOCK", "MOST", "RADIUS_BITS", "Candidates", "Exact", "by_features",
 
 MOST = 32
 """Candidates of an image that are compared with it, the nearest ones."""
-RADIUS_BITS = 48
+RADIUS_BITS = 40
 """Bits in which hashes of candidates differ at most; of 256, strangers differ in about 128."""
 BLOCK = 2**18
 """Images that are indexed at once: some 300 MB."""
@@ -171,7 +171,7 @@ def _first_of_each(numbers: np.ndarray, digests: np.ndarray, of: int | None = No
 def _hashed(prints: Prints, firsts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield numbers [n] and hashes [n, 8, 32] of the images among `firsts` that have a hash worth comparing."""
     for shard in prints:
-        numbers = shard.first + np.flatnonzero(shard.quality >= LEAST_QUALITY)
+        numbers = shard.first + np.flatnonzero(shard.detail > LEAST_DETAIL)
         numbers = numbers[_among(numbers, firsts)]
         yield numbers, shard.hashes[numbers - shard.first]
 

@@ -8,6 +8,7 @@ and neither is an icon in another colour.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import cv2
@@ -39,8 +40,15 @@ class Prepared:
     """[H, W] uint8, sides of at most 64 px, whatever the picture's aspect ratio."""
     colour: np.ndarray | None
     """[8, 8, 2] float16: red and blue less luma; None for a grey picture."""
-    coarse: np.ndarray
-    """[64] float32: luma at 8 × 8 px, centred, of unit length; zeros for a flat picture."""
+
+    @cached_property
+    def coarse(self) -> np.ndarray:
+        """Return luma at 8 × 8 px, [64] float32, centred and of unit length; zeros for a flat picture."""
+        luma = self.luma.astype(np.float32)
+        small = cv2.resize(luma, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA).ravel()
+        small -= small.mean()
+        length = float(np.linalg.norm(small))
+        return np.zeros_like(small) if float(luma.std()) < NOISE or length == 0 else small / length
 
 
 @dataclass(frozen=True)
@@ -55,25 +63,15 @@ class Comparison:
 
 
 def prepared(pixels: np.ndarray) -> Prepared:
-    """Reduce pixels [H, W, C] uint8 to what `compare` reads."""
+    """Reduce pixels [H, W, 1 or 3] uint8 to what `compare` reads."""
     height, width = pixels.shape[:2]
-    luma = _at_most(grey(pixels), _SIDE_PX, _SIDE_PX)
-    colour = None
+    small = _at_most(pixels, _SIDE_PX, _SIDE_PX).reshape(min(height, _SIDE_PX), min(width, _SIDE_PX), -1)
+    luma, colour = grey(small), None
     if pixels.shape[2] == 3:
-        small = cv2.resize(pixels, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA).astype(np.float32)
-        if np.ptp(small, axis=-1).max() >= 1:
-            colour = (small[..., ::2] - grey(small)[..., None]).astype(np.float16)
-    coarse = cv2.resize(luma, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
-    coarse = (coarse - coarse.mean()).ravel()
-    length = float(np.linalg.norm(coarse))
-    is_flat = float(luma.std()) < NOISE
-    return Prepared(
-        height,
-        width,
-        np.rint(luma).astype(np.uint8),
-        colour,
-        np.zeros_like(coarse) if is_flat or length == 0 else coarse / length,
-    )
+        smallest = cv2.resize(small, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA).astype(np.float32)
+        if np.ptp(smallest, axis=-1).max() >= 1:
+            colour = (smallest[..., ::2] - grey(smallest)[..., None]).astype(np.float16)
+    return Prepared(height, width, np.rint(luma).astype(np.uint8), colour)
 
 
 def compare(a: Prepared, b: Prepared) -> Comparison:
@@ -112,6 +110,6 @@ def _colour_distance(a: Prepared, b: Prepared, turn: int, gain: float) -> float:
 
 
 def _at_most(values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Shrink values [H, W] float32 by area means so that neither side is longer than this."""
+    """Shrink values [H, W, …] by area means so that neither side is longer than this."""
     size = (min(values.shape[1], int(width)), min(values.shape[0], int(height)))
-    return values if size == values.shape[::-1] else cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+    return values if size == values.shape[1::-1] else cv2.resize(values, size, interpolation=cv2.INTER_AREA)

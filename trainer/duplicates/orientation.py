@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["ORIENTATIONS", "oriented"]
+__all__ = ["FLIPPED_AND_QUARTERS", "ORIENTATIONS", "oriented"]
 
 ORIENTATIONS: Final = (
     "as is",
@@ -20,7 +20,8 @@ ORIENTATIONS: Final = (
 )
 """Names the orientations, in the order of the rows of `pdqhash.compute_dihedral`. Rotations are in degrees, against the clock."""
 
-_FLIPPED_AND_QUARTERS: Final = ((False, 0), (False, 1), (False, 2), (False, 3), (True, 2), (True, 0), (True, 1), (True, 3))
+FLIPPED_AND_QUARTERS: Final = ((False, 0), (False, 1), (False, 2), (False, 3), (True, 2), (True, 0), (True, 1), (True, 3))
+"""Says of each whether left and right are swapped first, and by how many quarters against the clock it is rotated then."""
 
 
 def oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -28,5 +29,5 @@ def oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
     Returns a view. Raises `IndexError` for another number.
     """
-    is_flipped, quarters = _FLIPPED_AND_QUARTERS[orientation]
+    is_flipped, quarters = FLIPPED_AND_QUARTERS[orientation]
     return np.rot90(pixels[:, ::-1] if is_flipped else pixels, quarters)

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from scaling.errors import DataError
 from trainer.duplicates.worker import done_by
 
-__all__ = ["Columns", "Shard", "computed", "key_of", "loaded"]
+__all__ = ["Columns", "Shard", "computed", "key_of", "loaded", "rows_of"]
 
 Columns = dict[str, np.ndarray]
 _DRAFTS_LIVE_SECONDS = 86_400.0
@@ -38,15 +38,22 @@ class _Kept:
 
     folder: str
     work: Callable[[Any], Columns]
+    mapped: str | None
 
     def __call__(self, shard: Shard) -> None:
         columns = self.work(shard.task)
-        draft = Path(self.folder, f".{shard.name}.{os.getpid()}")
+        if self.mapped is not None:
+            rows = columns.pop(self.mapped)
+            self._write(beside(Path(shard.name)).name, lambda file: np.save(file, rows))
+        self._write(shard.name, lambda file: np.savez(file, **columns))  # type: ignore[arg-type]
+
+    def _write(self, name: str, write: Callable[[BinaryIO], None]) -> None:
+        draft = Path(self.folder, f".{name}.{os.getpid()}")
         with draft.open("wb") as file:
-            np.savez(file, **columns)  # type: ignore[arg-type]
+            write(file)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(Path(self.folder, shard.name))
+        draft.replace(Path(self.folder, name))
 
 
 def computed(
@@ -56,9 +63,11 @@ def computed(
     *,
     workers: int = 0,
     on_done: Callable[[int], None] = lambda weight: None,
+    mapped: str | None = None,
 ) -> list[Path]:
     """Return the file of each shard, after those that are not there yet were computed.
 
+    mapped: the column that gets a file of its own, `beside` the others, of which single rows are read later.
     on_done: told the weights of shards that are done: at once of all that were there, then of each. Raises as `done_by`, and `DataError`
     where the folder cannot be written.
     """
@@ -68,7 +77,7 @@ def computed(
         there = set(os.listdir(folder))
         missing = [shard for shard in shards if shard.name not in there]
         on_done(sum(shard.weight for shard in shards if shard.name in there))
-        for number, _ in done_by(_Kept(str(folder), work), missing, workers):
+        for number, _ in done_by(_Kept(str(folder), work, mapped), missing, workers):
             on_done(missing[number].weight)
     except OSError as error:
         raise DataError(
@@ -83,7 +92,20 @@ def loaded(path: Path) -> Columns:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged: {error}", hint="remove it, and run it again: the others are kept") from error
+        raise _damaged(path, error) from error
+
+
+def beside(path: Path) -> Path:
+    """Return the file of a shard's column that is read by single rows."""
+    return path.with_suffix(".npy")
+
+
+def rows_of(path: Path) -> np.ndarray:
+    """Map the column of a shard that is read by single rows. Raises `DataError` for a file that is damaged."""
+    try:
+        return np.asarray(np.load(beside(path), mmap_mode="r"))
+    except (OSError, ValueError) as error:
+        raise _damaged(beside(path), error) from error
 
 
 def key_of(parts: Iterable[object]) -> str:
@@ -94,6 +116,10 @@ def key_of(parts: Iterable[object]) -> str:
         hashed.update(f"{len(content)}:".encode())
         hashed.update(content)
     return hashed.hexdigest()[:16]
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} is damaged: {error}", hint=f"remove {path.stem}.*, and run it again: the others are kept")
 
 
 def _sweep(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Features of each image of a split, kept as its prints are: by the fixed features of `features`, or by a network."""
+"""Features of each image of a split, kept as its prints are: those of `features`, of its small picture, or a network's, of its pixels."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from scaling.extras import needed_for
 from trainer.data.dataset import Examples
 from trainer.duplicates.orientation import oriented
 from trainer.duplicates.pixels import Unreadable, read, shown
-from trainer.duplicates.prints import SHARD_IMAGES, full_scale_of, identity, parts_of
+from trainer.duplicates.prints import SHARD_IMAGES, Prints, full_scale_of, identity, parts_of
 from trainer.duplicates.shards import Columns, Shard, computed, key_of, loaded
 from trainer.duplicates.splits import Split
 
-__all__ = ["Embedding", "FixedFeatures", "VectorShard", "Vectors", "vectors"]
+__all__ = ["Embedding", "VectorShard", "Vectors", "vectors"]
 
 VERSION = 1
 _AT_ONCE = 64
@@ -33,16 +33,6 @@ class Embedding(Protocol):
 
     def __call__(self, images: Sequence[np.ndarray], /) -> np.ndarray:
         """Return unit vectors [n, d] float32 of images uint8 [H, W, 1 or 3] of any size; zeros for one without features."""
-
-
-class FixedFeatures:
-    """Gives the features of `trainer.duplicates.features`."""
-
-    name = "fixed"
-
-    def __call__(self, images: Sequence[np.ndarray], /) -> np.ndarray:
-        features = _features()
-        return np.stack([features(image) for image in images])
 
 
 class VectorShard(NamedTuple):
@@ -66,27 +56,33 @@ class Vectors:
 
 
 @dataclass(frozen=True)
-class _Embedding:
-    """Computes the features of a range of images."""
+class _Examples:
+    """Holds of a split what worker processes need."""
 
     examples: Examples
     channels: int
     full_scale: float
-    embedding: Embedding
+
+
+@dataclass(frozen=True)
+class _Embedding:
+    """Computes the features of a range of images."""
+
+    split: _Examples
+    prints: Prints
+    embedding: Embedding | None
     orientations: int
 
     def __call__(self, images: range) -> Columns:
         rows: list[np.ndarray] = []
         for first in range(0, len(images), _AT_ONCE):
             some = images[first : first + _AT_ONCE]
-            pixels = {
-                row: shown(found, self.full_scale) for row, index in enumerate(some) if (found := self._read(index)) is not None
-            }
+            pixels = {row: found for row, index in enumerate(some) if (found := self._read(index)) is not None}
             turned = [np.ascontiguousarray(oriented(image, k)) for image in pixels.values() for k in range(self.orientations)]
             if not turned:
                 rows.append(np.zeros((len(some), self.orientations, 0), np.float16))
                 continue
-            found = np.asarray(self.embedding(turned), np.float16)
+            found = np.asarray(_fixed(turned) if self.embedding is None else self.embedding(turned), np.float16)
             values = np.zeros((len(some), self.orientations, found.shape[-1]), np.float16)
             values[list(pixels)] = found.reshape(len(pixels), self.orientations, -1)
             rows.append(values)
@@ -95,16 +91,26 @@ class _Embedding:
         return {"vectors": np.concatenate(whole)}
 
     def _read(self, index: int) -> np.ndarray | None:
+        """Return what features are taken of, uint8 [H, W, C]; None where the image cannot be read."""
+        if self.embedding is None:
+            small = self.prints.small(index)
+            return small.luma[..., None] if small.height else None
         try:
-            return read(self.examples, index, self.channels)
+            return shown(read(self.split.examples, index, self.split.channels), self.split.full_scale)
         except Unreadable:
             return None
 
 
+def _fixed(images: Sequence[np.ndarray]) -> np.ndarray:
+    features = _features()
+    return np.stack([features(image) for image in images])
+
+
 def vectors(
     split: Split,
+    prints: Prints,
     work: Path,
-    embedding: Embedding,
+    embedding: Embedding | None,
     *,
     orientations: int,
     workers: int = 0,
@@ -113,14 +119,16 @@ def vectors(
 ) -> Vectors:
     """Compute the features of a split, or take those that are in the folder `work`.
 
-    orientations: 8, or 1 for the images as they are. workers: 0 for an embedding that holds a device.
+    embedding: None takes the features of `trainer.duplicates.features`; another is called in this process, since it may hold a device.
+    orientations: 8, or 1 for the images as they are.
     Raises `DataError`, `MissingExtra`, `UsageError`.
     """
     ranges = parts_of(len(split), shard_images)
-    told = [VERSION, embedding.name, orientations]
+    told = [VERSION, "" if embedding is None else embedding.name, orientations]
     shards = [Shard(f"{key_of([*told, *identity(split, part)])}.npz", part, len(part)) for part in ranges]
-    made = _Embedding(split.examples, split.channels, full_scale_of(split.examples), embedding, orientations)
-    files = computed(work / "features", shards, made, workers=workers, on_done=on_done)
+    seen = _Examples(split.examples, split.channels, full_scale_of(split.examples))
+    made = _Embedding(seen, prints, embedding, orientations)
+    files = computed(work / "features", shards, made, workers=workers if embedding is None else 0, on_done=on_done)
     return Vectors(tuple(files), tuple(part.start for part in ranges))
 
 
