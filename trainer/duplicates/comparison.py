@@ -1,8 +1,8 @@
 """Decides whether two pictures are copies of each other, by their aligned pixels.
 
 Hashes and features find candidates; what is here has the last word. Two pictures are copies if one is the other made smaller or larger,
-stored anew, turned by right angles, flipped, or changed in brightness and contrast. Two pairs of trousers with the same outline are none,
-and neither is an icon in another colour.
+stored anew, turned by right angles, flipped, or changed in brightness and contrast; from 48 px up also if it was cropped or, of textured
+pictures, if something was laid over it. Two pairs of trousers with the same outline are none, and neither is an icon in another colour.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from trainer.duplicates.agreement import NOISE, Disagreement, disagreement
+from trainer.duplicates.agreement import NOISE, Disagreement, disagreement, disagreement_beside, textured
+from trainer.duplicates.alignment import IDENTITY, Frame, aligned, overlap
 from trainer.duplicates.grey import grey
 from trainer.duplicates.orientation import ORIENTATIONS, oriented
 
@@ -22,12 +23,29 @@ __all__ = ["Comparison", "Prepared", "compare", "prepared"]
 
 _SIDE_PX: Final = 64
 _COARSE: Final = 8
-_LEAST_COARSE: Final = 0.9
-_NEXT_BEST: Final = 0.03
-_MOST: Final = Disagreement(finest=0.15, fine=0.0045, coarse=0.002, anywhere=1.2)
-_MOST_COLOUR: Final = 10.0
+_SMALL_PX: Final = 48
+"""Pictures with a shorter side below this have too few pixels to tell a crop or an overlay from another picture of the same kind.
 
-_TURNS = np.stack([oriented(np.arange(_COARSE**2).reshape(_COARSE, _COARSE), k).ravel() for k in range(len(ORIENTATIONS))])
+A shirt with another print is, at 28 px, a shirt with something laid over it.
+"""
+_MOST_SMALL: Final = Disagreement(finest=0.2, fine=0.0045, coarse=0.006, anywhere=1.05)
+"""Bounds at small sizes, by Fashion-MNIST: beyond a fine share of .005, pairs are different trousers; copies by a JPEG of quality 30 reach it."""
+_MOST: Final = Disagreement(finest=0.16, fine=0.02, coarse=0.01, anywhere=1.1)
+"""Bounds from 48 px up: of resized and re-encoded copies .97 stay below each."""
+_MOST_CROPPED: Final = Disagreement(finest=0.3, fine=0.025, coarse=0.01, anywhere=1.6)
+"""Bounds of cropped pictures, whose pixels lie between those of the whole one, so that both are resampled once more."""
+_MOST_COLOUR: Final = 0.05
+"""Share of the colour's energy that differs. Of re-encoded copies .99 stay below .035; an icon in another colour has more than .08."""
+_LEAST_LIKENESS, _LEAST_LIKENESS_WHOLE = 0.5, 0.97
+"""Correlation at 8 × 8 px below which nothing is tried, and below which the picture as a whole is not compared: .98 of copies reach .98."""
+_ABOUT_AS_LIKELY: Final = 0.03
+_MOST_OVERLAID, _LEAST_TEXTURED_OVERLAID = 0.15, 0.6
+_LEAST_SHARED, _LEAST_TEXTURED_CROPPED = 0.75, 0.2
+_COLOUR_SIDE: Final = 16
+_COLOUR_NOISE: Final = 4.0
+
+_NOT_AT_ALL: Final = (np.inf, IDENTITY)
+_TURNS: Final = np.stack([oriented(np.arange(_COARSE**2).reshape(_COARSE, _COARSE), k).ravel() for k in range(len(ORIENTATIONS))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +55,9 @@ class Prepared:
     height: int
     width: int
     luma: np.ndarray
-    """[H, W] uint8, sides of at most 64 px, whatever the picture's aspect ratio."""
+    """[H, W] uint8, both sides at most 64 px, whatever the picture's aspect ratio."""
     colour: np.ndarray | None
-    """[8, 8, 2] float16: red and blue less luma; None for a grey picture."""
+    """[16, 16, 2] float16: red and blue less luma; None for a grey picture."""
 
     @cached_property
     def coarse(self) -> np.ndarray:
@@ -68,7 +86,7 @@ def prepared(pixels: np.ndarray) -> Prepared:
     small = _at_most(pixels, _SIDE_PX, _SIDE_PX).reshape(min(height, _SIDE_PX), min(width, _SIDE_PX), -1)
     luma, colour = grey(small), None
     if pixels.shape[2] == 3:
-        smallest = cv2.resize(small, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA).astype(np.float32)
+        smallest = cv2.resize(small, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
         if np.ptp(smallest, axis=-1).max() >= 1:
             colour = (smallest[..., ::2] - grey(smallest)[..., None]).astype(np.float16)
     return Prepared(height, width, np.rint(luma).astype(np.uint8), colour)
@@ -77,36 +95,91 @@ def prepared(pixels: np.ndarray) -> Prepared:
 def compare(a: Prepared, b: Prepared) -> Comparison:
     """Say whether two pictures are copies, and how the first is turned to fit the second.
 
-    Flat pictures have nothing to be recognised by: they are copies only if the prepared pixels are the same.
+    Flat pictures have nothing to be recognised by: they are copies only if the prepared pixels and the sizes are the same.
     """
-    same_size = (a.height, a.width) == (b.height, b.width)
-    if same_size and np.array_equal(a.luma, b.luma) and _colour_distance(a, b, 0, 1.0) == 0:
+    if _is_same(a, b):
         return Comparison(0.0, ORIENTATIONS[0], is_duplicate=True)
     likeness = a.coarse[_TURNS] @ b.coarse
     best, found = int(likeness.argmax()), np.inf
-    for k in np.flatnonzero(likeness >= max(_LEAST_COARSE, float(likeness.max()) - _NEXT_BEST)):
-        distance = _distance(a, b, int(k))
-        if distance < found:
-            best, found = int(k), distance
-    return Comparison(found, ORIENTATIONS[best], is_duplicate=found <= 1)
+    if likeness[best] < _LEAST_LIKENESS:
+        return Comparison(found, ORIENTATIONS[best], is_duplicate=False)
+    turns = [int(k) for k in np.flatnonzero(likeness >= likeness[best] - _ABOUT_AS_LIKELY)]
+    for way in (_as_a_whole, _under_an_overlay, _cropped):
+        for turn in turns:
+            distance, frame = way(_turned(a.luma, turn), b.luma.astype(np.float32), float(likeness[turn]))
+            if distance <= 1:
+                distance = max(distance, _colour_distance(a, b, turn, frame) / _MOST_COLOUR)
+            if distance < found:
+                best, found = turn, distance
+        if found <= 1:
+            break
+    return Comparison(float(found), ORIENTATIONS[best], is_duplicate=bool(found <= 1))
 
 
-def _distance(a: Prepared, b: Prepared, turn: int) -> float:
-    one, other = np.ascontiguousarray(oriented(a.luma, turn)).astype(np.float32), b.luma.astype(np.float32)
-    height, width = np.minimum(one.shape, other.shape)
-    one, other = _at_most(one, height, width), _at_most(other, height, width)
-    found = disagreement(one, other)
-    distance = max(value / most for value, most in zip(found, _MOST, strict=True))
-    if distance > 1:
-        return max(distance, 0.0)
-    return max(distance, _colour_distance(a, b, turn, float(other.std() / one.std())) / _MOST_COLOUR, 0.0)
+def _as_a_whole(one: np.ndarray, other: np.ndarray, likeness: float) -> tuple[float, Frame]:
+    if likeness < _LEAST_LIKENESS_WHOLE:
+        return _NOT_AT_ALL
+    one, other = _of_one_size(one, other)
+    return _distance(disagreement(one, other), _MOST_SMALL if min(one.shape) < _SMALL_PX else _MOST), IDENTITY
 
 
-def _colour_distance(a: Prepared, b: Prepared, turn: int, gain: float) -> float:
-    """Return the mean absolute difference of colour in grey levels; 0 where one of the two is grey."""
+def _under_an_overlay(one: np.ndarray, other: np.ndarray, likeness: float) -> tuple[float, Frame]:
+    one, other = _of_one_size(one, other)
+    if min(one.shape) < _SMALL_PX or min(textured(one), textured(other)) < _LEAST_TEXTURED_OVERLAID:
+        return _NOT_AT_ALL
+    found, kept = disagreement_beside(one, other)
+    return (_distance(found, _MOST), IDENTITY) if 1 - kept.mean() <= _MOST_OVERLAID else _NOT_AT_ALL
+
+
+def _cropped(one: np.ndarray, other: np.ndarray, likeness: float) -> tuple[float, Frame]:
+    if min(*one.shape, *other.shape) < _SMALL_PX or min(textured(one), textured(other)) < _LEAST_TEXTURED_CROPPED:
+        return _NOT_AT_ALL
+    frame = aligned(one, other)
+    if frame is None:
+        return _NOT_AT_ALL
+    one, other, share = overlap(one, other, frame)
+    return (_distance(disagreement(one, other), _MOST_CROPPED), frame) if share >= _LEAST_SHARED else _NOT_AT_ALL
+
+
+def _distance(found: Disagreement, most: Disagreement) -> float:
+    return max(0.0, *(value / bound for value, bound in zip(found, most, strict=True)))
+
+
+def _is_same(a: Prepared, b: Prepared) -> bool:
+    if (a.height, a.width) != (b.height, b.width) or not np.array_equal(a.luma, b.luma):
+        return False
+    if a.colour is None or b.colour is None:
+        return a.colour is b.colour
+    return np.array_equal(a.colour, b.colour)
+
+
+def _colour_distance(a: Prepared, b: Prepared, turn: int, frame: Frame) -> float:
+    """Return the energy of the difference of colour, as a share; 0 where one of the two is grey.
+
+    The stronger colours are weakened to fit the others, by half at most: a change of contrast changes them as well.
+    """
     if a.colour is None or b.colour is None:
         return 0.0
-    return float(np.abs(gain * oriented(a.colour, turn).astype(np.float32) - b.colour).mean())
+    pairs = (
+        overlap(_turned(a.colour[..., k], turn), b.colour[..., k].astype(np.float32), frame)[:2] for k in range(a.colour.shape[2])
+    )
+    x, y = (
+        np.stack([cv2.resize(each, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA) for each in side])
+        for side in zip(*pairs, strict=True)
+    )
+    if np.vdot(x, x) < np.vdot(y, y):
+        x, y = y, x
+    gain = np.clip(np.vdot(x, y) / max(float(np.vdot(x, x)), 1e-6), 0.5, 1)
+    return float(np.square(gain * x - y).mean() / (np.square(y).mean() + _COLOUR_NOISE**2))
+
+
+def _turned(values: np.ndarray, turn: int) -> np.ndarray:
+    return np.ascontiguousarray(oriented(values, turn)).astype(np.float32)
+
+
+def _of_one_size(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    height, width = min(one.shape[0], other.shape[0]), min(one.shape[1], other.shape[1])
+    return _at_most(one, height, width), _at_most(other, height, width)
 
 
 def _at_most(values: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SHARD_IMAGES", "PrintShard", "Prints", "full_scale_of", "identity", "parts_of", "prints"]
 
-VERSION = 1
+VERSION = 2
 """Raised when what is computed of an image changes."""
 SHARD_IMAGES = 1024
 """Images that a kill costs, a worker."""
