@@ -52,7 +52,7 @@ def test_every_committed_csv_that_a_page_names_has_a_block():
         name: " ".join(block["command"] for page, block in BLOCKS if page == name) for name in {page.name for page in PAGES}
     }
     named = 0
-    studies = [ROOT / "docs" / f"{name}.csv" for name in ("fashion_mnist", "rivals", "rivals_recipes")]
+    studies = [ROOT / "docs" / f"{name}.csv" for name in ("fashion_mnist", "rivals", "rivals_recipes", "leaks")]
     for path in [*(ROOT / "benchmarks").glob("*.csv"), *studies]:
         program = path.stem.removesuffix("_rounds")
         for page in PAGES:
